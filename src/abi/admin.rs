@@ -1,0 +1,77 @@
+//! The tasks of the admin pool, module `chimaera:admin`, which every runtime has.
+
+use crate::{chi_pool_id, chi_shm_string, chi_shm_vector, chi_task};
+
+/// Admin method: create a pool or find the one that exists (`chi_create_task`).
+pub const CHI_ADMIN_CREATE_POOL: u32 = 10;
+/// Admin method: destroy a pool (`chi_destroy_task`).
+pub const CHI_ADMIN_DESTROY_POOL: u32 = 11;
+/// Admin method: find a pool by its name (`chi_find_task`).
+pub const CHI_ADMIN_FIND_POOL: u32 = 12;
+/// Admin method: stop the runtime (`chi_task`, nothing more). It completes before the runtime ends.
+pub const CHI_ADMIN_STOP: u32 = 13;
+/// Admin method: describe the runtime as JSON (`chi_describe_task`).
+pub const CHI_ADMIN_DESCRIBE: u32 = 14;
+
+/// The task that creates a pool. The container's own `kCreate` gets the same task.
+#[repr(C)]
+#[derive(Debug)]
+pub struct chi_create_task {
+    /// The task.
+    pub task: chi_task,
+    /// In: the module's name, `"repo:module"`.
+    pub module_name_: chi_shm_string,
+    /// In: the pool's name: 1 to 255 bytes of UTF-8 without control characters.
+    pub pool_name_: chi_shm_string,
+    /// In: the module's parameters, bytes that only the module understands.
+    pub params_: chi_shm_vector,
+    /// Out: the pool.
+    pub pool_id_: chi_pool_id,
+    /// Out: 1 when the pool existed before.
+    pub existed_: u32,
+    /// Zero.
+    pub reserved_: u32,
+}
+
+/// The task that destroys a pool. The container's own `kDestroy` gets the same task.
+#[repr(C)]
+#[derive(Debug)]
+pub struct chi_destroy_task {
+    /// The task.
+    pub task: chi_task,
+    /// In: the pool.
+    pub pool_id_: chi_pool_id,
+}
+
+/// The task that finds a pool by its name.
+#[repr(C)]
+#[derive(Debug)]
+pub struct chi_find_task {
+    /// The task.
+    pub task: chi_task,
+    /// In: the pool's name.
+    pub pool_name_: chi_shm_string,
+    /// Out: the pool.
+    pub pool_id_: chi_pool_id,
+}
+
+/// `chi_describe_task.subject_`: the pools.
+pub const CHI_DESCRIBE_POOLS: u32 = 1;
+/// `chi_describe_task.subject_`: the modules found, and the files refused and why.
+pub const CHI_DESCRIBE_MODULES: u32 = 2;
+/// `chi_describe_task.subject_`: sessions, memory, workers.
+pub const CHI_DESCRIBE_RUNTIME: u32 = 3;
+
+/// The task that describes the runtime.
+#[repr(C)]
+#[derive(Debug)]
+pub struct chi_describe_task {
+    /// The task.
+    pub task: chi_task,
+    /// In: `CHI_DESCRIBE_*`.
+    pub subject_: u32,
+    /// Zero.
+    pub reserved_: u32,
+    /// Out: a JSON document.
+    pub json_: chi_shm_string,
+}

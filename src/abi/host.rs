@@ -1,0 +1,72 @@
+//! The host: what the runtime offers a container beyond sending tasks.
+
+use core::ffi::{c_char, c_void};
+
+use crate::{chi_ipc, chi_pool_id, chi_status};
+
+/// A lane: a private queue of a container. Opaque; lives as long as its container.
+#[repr(C)]
+pub struct chi_lane {
+    _opaque: [u8; 0],
+}
+
+/// `chi_host.log`: something failed.
+pub const CHI_LOG_ERROR: u32 = 1;
+/// `chi_host.log`: something is not as it should be.
+pub const CHI_LOG_WARN: u32 = 2;
+/// `chi_host.log`: a normal event worth knowing.
+pub const CHI_LOG_INFO: u32 = 3;
+/// `chi_host.log`: for the module's author.
+pub const CHI_LOG_DEBUG: u32 = 4;
+
+/// What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
+/// as the process. Every function takes the table itself first.
+#[repr(C)]
+pub struct chi_host {
+    /// `sizeof(chi_host)` in the runtime. Read a later function only when it is covered.
+    pub size: u32,
+    /// The runtime's `CHI_ABI_MAJOR`.
+    pub abi_major: u32,
+    /// The runtime's `CHI_ABI_MINOR`.
+    pub abi_minor: u32,
+    /// Zero.
+    pub reserved: u32,
+
+    /// Says why the call that is about to fail fails: `len` bytes of UTF-8, copied. The runtime reads
+    /// it when a function of the module, on this thread, then returns null or a status other than
+    /// `CHI_OK`. `[loader]` `[worker]`
+    pub set_error: unsafe extern "C" fn(host: *const chi_host, text: *const c_char, len: u64),
+
+    /// Writes a line to the runtime's log: `len` bytes of UTF-8, copied. `level` is `CHI_LOG_*`.
+    /// `[any thread]`
+    pub log: unsafe extern "C" fn(host: *const chi_host, level: u32, text: *const c_char, len: u64),
+
+    /// The IPC manager for this thread, or null when the thread is not running a module's code.
+    /// Lives as long as the process. `[any thread]`
+    pub ipc: unsafe extern "C" fn(host: *const chi_host) -> *const chi_ipc,
+
+    /// Gives the container that is being built a queue of `n_lanes` lanes (1 to 65536), and stores
+    /// the lanes' addresses in `lanes`, an array of `n_lanes`. `queue_id` is the caller's choice.
+    /// `flags` is zero. Only from construction, `init`, and the method `kCreate`. Errors:
+    /// `CHI_INVALID`, `CHI_EXISTS`. `[loader]` `[worker]`
+    pub create_queue: unsafe extern "C" fn(
+        host: *const chi_host,
+        pool_id: *const chi_pool_id,
+        queue_id: u32,
+        n_lanes: u32,
+        flags: u32,
+        lanes: *mut *mut chi_lane,
+    ) -> chi_status,
+
+    /// Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the runtime is
+    /// stopping. `[worker]`
+    pub yield_now: unsafe extern "C" fn(host: *const chi_host) -> chi_status,
+
+    /// An optional feature by its id, or null when the runtime does not have it. `[any thread]`
+    pub extension: unsafe extern "C" fn(host: *const chi_host, id: *const c_char) -> *const c_void,
+}
+
+// SAFETY: the table is immutable once made, and its functions check the thread that calls them.
+unsafe impl Sync for chi_host {}
+// SAFETY: as above.
+unsafe impl Send for chi_host {}
