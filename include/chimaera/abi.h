@@ -402,6 +402,13 @@ typedef struct chi_ipc {
   // The message of the last call on this thread that failed, terminated by a zero, never null.
   // Valid until the next call on this thread. `[any thread]`
   const char *(*last_error)(const struct chi_ipc *ipc);
+  // Like `alloc` with an `owner`, for a block that will itself hold strings or vectors: inside a
+  // method it lies in the runtime's private memory, where the client cannot change a descriptor
+  // under the method, and goes into the segment at completion. `[any thread]`
+  chi_status (*alloc_elements)(const struct chi_ipc *ipc,
+                               struct chi_task *owner,
+                               uint64_t size,
+                               struct chi_buffer *buffer);
 } chi_ipc;
 
 // What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long

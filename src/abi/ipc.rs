@@ -115,6 +115,16 @@ pub struct chi_ipc {
     /// The message of the last call on this thread that failed, terminated by a zero, never null.
     /// Valid until the next call on this thread. `[any thread]`
     pub last_error: unsafe extern "C" fn(ipc: *const chi_ipc) -> *const c_char,
+
+    /// Like `alloc` with an `owner`, for a block that will itself hold strings or vectors: inside a
+    /// method it lies in the runtime's private memory, where the client cannot change a descriptor
+    /// under the method, and goes into the segment at completion. `[any thread]`
+    pub alloc_elements: unsafe extern "C" fn(
+        ipc: *const chi_ipc,
+        owner: *mut chi_task,
+        size: u64,
+        buffer: *mut chi_buffer,
+    ) -> chi_status,
 }
 
 // SAFETY: the table is immutable once made, and its functions may be called from any thread.

@@ -1,0 +1,387 @@
+//! An allocator for a part of a segment, whose books lie in private memory.
+//!
+//! The part is cut into chunks of 64 KiB. A chunk serves blocks of one size class (a power of two
+//! from 64 bytes to 32 KiB), or is part of a run of chunks that is one larger block. A block may be
+//! linked to another one, its owner, and is freed with it: that is how a task takes its strings and
+//! vectors along.
+
+use std::collections::BTreeMap;
+
+/// Bytes in a chunk.
+pub const CHUNK: u64 = 64 * 1024;
+/// The unit of allocation and the alignment of every block, in bytes.
+pub const UNIT: u64 = 64;
+
+const CLASSES: usize = 10;
+const NONE: u32 = u32::MAX;
+
+/// Why an allocation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// There is no room now.
+    Full,
+    /// The arena could never hold it.
+    TooLarge,
+}
+
+/// A block's entry in the books.
+#[derive(Clone, Copy)]
+struct Block {
+    /// Free: the chunk's next free block. In use: the next block of the owner's chain, in units.
+    next: u32,
+    used: bool,
+}
+
+enum Chunk {
+    Free,
+    /// Blocks of one class.
+    Small {
+        class: u8,
+        used: u32,
+        first_free: u32,
+        blocks: Box<[Block]>,
+    },
+    /// The first chunk of a block of `chunks` chunks.
+    Large {
+        chunks: u32,
+        next: u32,
+    },
+    /// A later chunk of a large block.
+    Inner,
+}
+
+/// The allocator. Offsets are relative to the segment.
+pub struct Arena {
+    start: u64,
+    chunks: Vec<Chunk>,
+    /// Runs of free chunks: first chunk and length.
+    runs: BTreeMap<u32, u32>,
+    /// By class, chunks that have a free block.
+    partial: [Vec<u32>; CLASSES],
+    /// Blocks in use.
+    live: u64,
+    used_bytes: u64,
+}
+
+fn class_of(size: u64) -> usize {
+    let units = size.div_ceil(UNIT).max(1);
+    (64 - (units - 1).leading_zeros()) as usize
+}
+
+fn class_bytes(class: usize) -> u64 {
+    UNIT << class
+}
+
+impl Arena {
+    /// An allocator for the bytes from `start`, a multiple of `CHUNK`; of `len`, whole chunks are
+    /// used.
+    pub fn new(start: u64, len: u64) -> Arena {
+        assert_eq!(start % CHUNK, 0, "an arena starts at a chunk");
+        let count = u32::try_from(len / CHUNK).expect("an arena is below 256 TiB");
+        let mut runs = BTreeMap::new();
+        if count > 0 {
+            runs.insert(0, count);
+        }
+        Arena {
+            start,
+            chunks: (0..count).map(|_| Chunk::Free).collect(),
+            runs,
+            partial: Default::default(),
+            live: 0,
+            used_bytes: 0,
+        }
+    }
+
+    /// How many blocks are in use.
+    pub fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// How many bytes are in use, rounded up to what the blocks hold.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes
+    }
+
+    /// Allocates `size` bytes, at least one, aligned to `UNIT`. Returns the block's offset in the
+    /// segment and the bytes that it holds.
+    pub fn alloc(&mut self, size: u64) -> Result<(u64, u64), Failed> {
+        let class = class_of(size);
+        if class < CLASSES {
+            return self.alloc_small(class);
+        }
+        let wanted = size.div_ceil(CHUNK);
+        if wanted > self.chunks.len() as u64 {
+            return Err(Failed::TooLarge);
+        }
+        let wanted = wanted as u32;
+        let first = self.take_run(wanted).ok_or(Failed::Full)?;
+        self.chunks[first as usize] = Chunk::Large { chunks: wanted, next: NONE };
+        for chunk in &mut self.chunks[first as usize + 1..(first + wanted) as usize] {
+            *chunk = Chunk::Inner;
+        }
+        let bytes = u64::from(wanted) * CHUNK;
+        self.live += 1;
+        self.used_bytes += bytes;
+        Ok((self.start + u64::from(first) * CHUNK, bytes))
+    }
+
+    fn alloc_small(&mut self, class: usize) -> Result<(u64, u64), Failed> {
+        let chunk = match self.partial[class].last() {
+            Some(&chunk) => chunk,
+            None => {
+                let chunk = self.take_run(1).ok_or(Failed::Full)?;
+                let count = (CHUNK / class_bytes(class)) as u32;
+                let blocks = (0..count)
+                    .map(|i| Block { next: if i + 1 < count { i + 1 } else { NONE }, used: false })
+                    .collect();
+                self.chunks[chunk as usize] =
+                    Chunk::Small { class: class as u8, used: 0, first_free: 0, blocks };
+                self.partial[class].push(chunk);
+                chunk
+            }
+        };
+        let Chunk::Small { used, first_free, blocks, .. } = &mut self.chunks[chunk as usize] else {
+            unreachable!("a partial chunk is a small one");
+        };
+        let index = *first_free;
+        let block = &mut blocks[index as usize];
+        *first_free = block.next;
+        *block = Block { next: NONE, used: true };
+        *used += 1;
+        if *first_free == NONE {
+            self.partial[class].pop();
+        }
+        self.live += 1;
+        self.used_bytes += class_bytes(class);
+        let offset = self.start + u64::from(chunk) * CHUNK + u64::from(index) * class_bytes(class);
+        Ok((offset, class_bytes(class)))
+    }
+
+    /// Links `block` to `owner`, so that it is freed with it. False when one of them is not a block in
+    /// use.
+    #[must_use]
+    pub fn link(&mut self, owner: u64, block: u64) -> bool {
+        let Some(first) = self.next_mut(owner).map(|next| *next) else { return false };
+        let Some(unit) = self.unit(block) else { return false };
+        let Some(next) = self.next_mut(block) else { return false };
+        *next = first;
+        *self.next_mut(owner).expect("the owner was found above") = unit;
+        true
+    }
+
+    /// Frees a block and everything that is linked to it. False when it is not a block in use.
+    #[must_use]
+    pub fn free(&mut self, offset: u64) -> bool {
+        let Some(mut next) = self.free_one(offset) else { return false };
+        while next != NONE {
+            next = self.free_one(self.start + u64::from(next) * UNIT).unwrap_or(NONE);
+        }
+        true
+    }
+
+    /// The bytes that a block in use holds.
+    pub fn size_of(&self, offset: u64) -> Option<u64> {
+        let (chunk, inside) = self.locate(offset)?;
+        match &self.chunks[chunk] {
+            Chunk::Small { class, blocks, .. } => {
+                let bytes = class_bytes(usize::from(*class));
+                (inside % bytes == 0 && blocks[(inside / bytes) as usize].used).then_some(bytes)
+            }
+            Chunk::Large { chunks, .. } => (inside == 0).then_some(u64::from(*chunks) * CHUNK),
+            Chunk::Free | Chunk::Inner => None,
+        }
+    }
+
+    fn locate(&self, offset: u64) -> Option<(usize, u64)> {
+        let relative = offset.checked_sub(self.start)?;
+        let chunk = usize::try_from(relative / CHUNK).ok()?;
+        (chunk < self.chunks.len()).then_some((chunk, relative % CHUNK))
+    }
+
+    fn unit(&self, offset: u64) -> Option<u32> {
+        u32::try_from(offset.checked_sub(self.start)? / UNIT).ok()
+    }
+
+    fn next_mut(&mut self, offset: u64) -> Option<&mut u32> {
+        let (chunk, inside) = self.locate(offset)?;
+        match &mut self.chunks[chunk] {
+            Chunk::Small { class, blocks, .. } => {
+                let bytes = class_bytes(usize::from(*class));
+                let block = &mut blocks[(inside / bytes) as usize];
+                (inside % bytes == 0 && block.used).then_some(&mut block.next)
+            }
+            Chunk::Large { next, .. } => (inside == 0).then_some(next),
+            Chunk::Free | Chunk::Inner => None,
+        }
+    }
+
+    /// Frees one block and returns the next of its chain.
+    fn free_one(&mut self, offset: u64) -> Option<u32> {
+        let (chunk, inside) = self.locate(offset)?;
+        let (next, bytes) = match &mut self.chunks[chunk] {
+            Chunk::Small { class, used, first_free, blocks } => {
+                let class = usize::from(*class);
+                let bytes = class_bytes(class);
+                let index = (inside / bytes) as u32;
+                let block = &mut blocks[index as usize];
+                if inside % bytes != 0 || !block.used {
+                    return None;
+                }
+                let next = block.next;
+                *block = Block { next: *first_free, used: false };
+                if *first_free == NONE {
+                    self.partial[class].push(chunk as u32);
+                }
+                *first_free = index;
+                *used -= 1;
+                // One empty chunk per class stays, so that a lone block does not cut a chunk anew.
+                if *used == 0 && self.partial[class].len() > 1 {
+                    self.partial[class].retain(|&other| other != chunk as u32);
+                    self.give_run(chunk as u32, 1);
+                }
+                (next, bytes)
+            }
+            Chunk::Large { chunks, next } if inside == 0 => {
+                let (chunks, next) = (*chunks, *next);
+                self.give_run(chunk as u32, chunks);
+                (next, u64::from(chunks) * CHUNK)
+            }
+            _ => return None,
+        };
+        self.live -= 1;
+        self.used_bytes -= bytes;
+        Some(next)
+    }
+
+    fn take_run(&mut self, wanted: u32) -> Option<u32> {
+        if let Some((&first, &len)) = self.runs.iter().find(|(_, &len)| len >= wanted) {
+            self.runs.remove(&first);
+            if len > wanted {
+                self.runs.insert(first + wanted, len - wanted);
+            }
+            return Some(first);
+        }
+        if !self.drop_empty_chunks() {
+            return None;
+        }
+        self.take_run(wanted)
+    }
+
+    /// Gives back the chunks that a class keeps though they are empty. True when there were any.
+    fn drop_empty_chunks(&mut self) -> bool {
+        let mut found = Vec::new();
+        for partial in &mut self.partial {
+            let chunks = &self.chunks;
+            partial.retain(|&chunk| {
+                let empty = matches!(chunks[chunk as usize], Chunk::Small { used: 0, .. });
+                if empty {
+                    found.push(chunk);
+                }
+                !empty
+            });
+        }
+        for &chunk in &found {
+            self.give_run(chunk, 1);
+        }
+        !found.is_empty()
+    }
+
+    fn give_run(&mut self, first: u32, len: u32) {
+        for chunk in &mut self.chunks[first as usize..(first + len) as usize] {
+            *chunk = Chunk::Free;
+        }
+        let (mut first, mut len) = (first, len);
+        if let Some((&before, &before_len)) = self.runs.range(..first).next_back() {
+            if before + before_len == first {
+                self.runs.remove(&before);
+                first = before;
+                len += before_len;
+            }
+        }
+        if let Some(after_len) = self.runs.remove(&(first + len)) {
+            len += after_len;
+        }
+        self.runs.insert(first, len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_are_powers_of_two() {
+        assert_eq!([1, 64, 65, 128, 129, 32768].map(class_of), [0, 0, 1, 1, 2, 9]);
+        assert_eq!(class_of(32769), CLASSES);
+    }
+
+    #[test]
+    fn a_linked_block_goes_with_its_owner() {
+        let mut arena = Arena::new(CHUNK, 16 * CHUNK);
+        let (owner, _) = arena.alloc(100).unwrap();
+        for size in [10, 1000, 200_000, 64] {
+            let (block, held) = arena.alloc(size).unwrap();
+            assert!(held >= size);
+            assert!(arena.link(owner, block));
+        }
+        assert_eq!(arena.live(), 5);
+        assert!(arena.free(owner));
+        assert_eq!((arena.live(), arena.used_bytes()), (0, 0));
+        assert!(!arena.free(owner), "a block is freed once");
+    }
+
+    #[test]
+    fn a_full_arena_says_so_and_recovers() {
+        let mut arena = Arena::new(0, 4 * CHUNK);
+        assert_eq!(arena.alloc(5 * CHUNK), Err(Failed::TooLarge));
+        let (whole, _) = arena.alloc(4 * CHUNK).unwrap();
+        assert_eq!(arena.alloc(1), Err(Failed::Full));
+        assert!(arena.free(whole));
+        let small: Vec<u64> = (0..4096).map(|_| arena.alloc(64).unwrap().0).collect();
+        assert_eq!(arena.alloc(1), Err(Failed::Full));
+        for offset in small {
+            assert!(arena.free(offset));
+        }
+        assert!(arena.alloc(4 * CHUNK).is_ok(), "empty chunks are given back when room is short");
+    }
+
+    #[test]
+    fn blocks_never_overlap_and_all_room_comes_back() {
+        let mut arena = Arena::new(2 * CHUNK, 64 * CHUNK);
+        let mut blocks: Vec<(u64, u64)> = Vec::new();
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move || {
+            // xorshift64, Marsaglia 2003.
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        for _ in 0..20_000 {
+            if random() % 3 == 0 && !blocks.is_empty() {
+                let (offset, _) = blocks.swap_remove((random() % blocks.len() as u64) as usize);
+                assert!(arena.free(offset));
+            } else if let Ok(block) = arena.alloc(1 + random() % (3 * CHUNK)) {
+                assert!(block.0 % UNIT == 0 && arena.size_of(block.0) == Some(block.1));
+                blocks.push(block);
+            }
+        }
+        blocks.sort_unstable();
+        assert!(blocks.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+        for (offset, _) in blocks {
+            assert!(arena.free(offset));
+        }
+        assert!(arena.alloc(64 * CHUNK).is_ok());
+    }
+
+    #[test]
+    fn offsets_that_are_no_blocks_are_refused() {
+        let mut arena = Arena::new(CHUNK, 4 * CHUNK);
+        let (block, _) = arena.alloc(128).unwrap();
+        for wrong in [0, 1, block + 64, block + 128, CHUNK + 4 * CHUNK, u64::MAX] {
+            assert!(!arena.free(wrong), "{wrong}");
+            assert_eq!(arena.size_of(wrong), None);
+        }
+        assert!(!arena.link(block, block + 1) && arena.free(block));
+    }
+}

@@ -1,0 +1,155 @@
+//! Where an instance of the runtime is found: its socket, lock and log.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The name of the instance when none is given.
+pub const DEFAULT_NAME: &str = "default";
+
+/// The environment variable that names the instance to use, where a program does not.
+pub const NAME_VARIABLE: &str = "CHI_INSTANCE";
+
+/// Why an instance cannot be named or placed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name cannot be used.
+    #[error(
+        "'{0}' cannot name an instance: use 1 to 48 letters, digits, '.', '_' or '-', not beginning \
+         with '.' or '-'"
+    )]
+    Name(String),
+    /// The directory cannot be used.
+    #[error("{path}: {reason}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A named instance and the files that belong to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    name: String,
+    directory: PathBuf,
+}
+
+impl Instance {
+    /// The instance `name`; `None` takes `$CHI_INSTANCE`, or else `default`. Its directory is
+    /// `$XDG_RUNTIME_DIR/chimaera`, or `/tmp/chimaera-UID` where that variable is not set.
+    pub fn new(name: Option<&str>) -> Result<Instance, Error> {
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => std::env::var(NAME_VARIABLE).unwrap_or_else(|_| DEFAULT_NAME.to_owned()),
+        };
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty()
+            || name.len() > 48
+            || !name.chars().all(good)
+            || name.starts_with(['.', '-'])
+        {
+            return Err(Error::Name(name));
+        }
+        let directory = match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+            Some(dir) => PathBuf::from(dir).join("chimaera"),
+            None => PathBuf::from(format!("/tmp/chimaera-{}", uid())),
+        };
+        let instance = Instance { name, directory };
+        // A socket's address holds 108 bytes with its final zero.
+        if instance.socket().as_os_str().len() > 107 {
+            return Err(instance.refuse("the path is too long for a socket; use a shorter one"));
+        }
+        Ok(instance)
+    }
+
+    /// The instance's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory of this user's instances.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The socket that clients connect to.
+    pub fn socket(&self) -> PathBuf {
+        self.file("sock")
+    }
+
+    /// The file that the running instance holds a lock on.
+    pub fn lock(&self) -> PathBuf {
+        self.file("lock")
+    }
+
+    /// The log of an instance that was started as a daemon.
+    pub fn log(&self) -> PathBuf {
+        self.file("log")
+    }
+
+    /// The name of the status page, as `shm_open` takes it. Instances of one name in different
+    /// directories differ in it.
+    pub fn status_page(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
+        let hash = self
+            .directory
+            .as_os_str()
+            .as_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        format!("/chimaera-{}-{hash:016x}-{}", uid(), self.name)
+    }
+
+    /// Makes the directory when it is missing (mode 0700), and checks that it is this user's own and
+    /// nobody else can write to it.
+    pub fn prepare_directory(&self) -> Result<(), Error> {
+        let io = |error: io::Error| self.refuse(error.to_string());
+        match std::fs::DirBuilder::new().mode(0o700).create(&self.directory) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io(error)),
+        }
+        let found = std::fs::symlink_metadata(&self.directory).map_err(io)?;
+        if !found.is_dir() {
+            return Err(self.refuse("is not a directory"));
+        }
+        if found.uid() != uid() {
+            return Err(self.refuse("belongs to another user"));
+        }
+        if found.mode() & 0o022 != 0 {
+            return Err(self.refuse("others can write to it; make it private with chmod 0700"));
+        }
+        Ok(())
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.directory.join(format!("{}.{extension}", self.name))
+    }
+
+    fn refuse(&self, reason: impl Into<String>) -> Error {
+        Error::Directory { path: self.directory.clone(), reason: reason.into() }
+    }
+}
+
+/// The user that this process acts as.
+pub fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_the_directory_are_refused() {
+        for name in ["", "a/b", "..", ".hidden", "-x", "a b", "ü", &"x".repeat(49)] {
+            assert!(matches!(Instance::new(Some(name)), Err(Error::Name(_))), "{name}");
+        }
+        assert!(Instance::new(Some("test-1.a_B")).is_ok());
+    }
+}

@@ -1,0 +1,72 @@
+//! How a segment is divided.
+
+use chimaera_abi::chi_shm_ptr;
+
+use crate::arena::CHUNK;
+use crate::ring::ring_bytes;
+
+/// Rings in a segment, and so threads of a client that submit at the same time.
+pub const RINGS: u64 = 64;
+/// Slots in a ring.
+pub const RING_SLOTS: u64 = 1024;
+/// The smallest segment, in bytes.
+pub const MIN_SEGMENT: u64 = 4 << 20;
+/// The segment that a client gets when it asks for none in particular, in bytes.
+pub const DEFAULT_SEGMENT: u64 = 128 << 20;
+/// The largest segment, in bytes.
+pub const MAX_SEGMENT: u64 = 1 << 40;
+
+/// The first ring's offset. The page before it stays unused, so offset 0 is no block.
+const RINGS_AT: u64 = 4096;
+
+/// The parts of a segment: a page of nothing, the rings, the client's arena, the runtime's arena. Both
+/// sides compute it from the size alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of the whole segment.
+    pub size: u64,
+    /// Where the client's arena begins.
+    pub client_arena: u64,
+    /// Where the runtime's arena begins and the client's ends.
+    pub runtime_arena: u64,
+}
+
+impl Layout {
+    /// The layout of a segment of `size` bytes, rounded up to whole chunks and into the limits.
+    pub fn of(size: u64) -> Layout {
+        let size = size.clamp(MIN_SEGMENT, MAX_SEGMENT).next_multiple_of(CHUNK);
+        let client_arena = (RINGS_AT + RINGS * ring_bytes(RING_SLOTS)).next_multiple_of(CHUNK);
+        let half = (size - client_arena) / 2 / CHUNK * CHUNK;
+        Layout { size, client_arena, runtime_arena: client_arena + half }
+    }
+
+    /// The offset of a ring's header; its slots follow the header.
+    pub fn ring(&self, index: u64) -> u64 {
+        assert!(index < RINGS);
+        RINGS_AT + index * ring_bytes(RING_SLOTS)
+    }
+}
+
+/// The offset in the session's first segment that a shared pointer names; `None` for another segment.
+#[inline]
+pub fn offset_of(shm: chi_shm_ptr) -> Option<u64> {
+    (shm >> chimaera_abi::CHI_SHM_OFFSET_BITS == 0).then_some(shm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_whole_chunks_in_order() {
+        for size in [0, 1, MIN_SEGMENT, DEFAULT_SEGMENT, DEFAULT_SEGMENT + 1, u64::MAX] {
+            let layout = Layout::of(size);
+            assert!(layout.ring(RINGS - 1) + ring_bytes(RING_SLOTS) <= layout.client_arena);
+            assert!(
+                layout.client_arena < layout.runtime_arena && layout.runtime_arena < layout.size
+            );
+            assert_eq!(layout.client_arena % CHUNK + layout.runtime_arena % CHUNK, 0);
+            assert_eq!(Layout::of(layout.size), layout);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The submission ring: one producer (a client's thread), one consumer (a worker).
+//!
+//! A slot is one word, published by one store; the word carries the lap in which it was written, so
+//! the consumer never writes to a slot and a half-written slot does not exist. The consumer's position
+//! is its own; what it shows in the header only tells the producer how much room there is.
+
+use crate::sync::{fence, AtomicU32, AtomicU64, Ordering};
+
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Run the task at this offset of the session's segment.
+    Submit {
+        /// Bytes from the segment's start, a multiple of 64.
+        offset: u64,
+    },
+    /// Free what the runtime holds under this number.
+    Release {
+        /// The number that the completion word carried.
+        hold: u32,
+    },
+}
+
+const LAP_SHIFT: u32 = 48;
+const KIND_SHIFT: u32 = 44;
+const PAYLOAD: u64 = (1 << 40) - 1;
+const KIND_SUBMIT: u64 = 1;
+const KIND_RELEASE: u64 = 2;
+
+impl Entry {
+    fn pack(self) -> u64 {
+        match self {
+            Entry::Submit { offset } => KIND_SUBMIT << KIND_SHIFT | (offset / 64) & PAYLOAD,
+            Entry::Release { hold } => KIND_RELEASE << KIND_SHIFT | u64::from(hold),
+        }
+    }
+
+    /// `None` for bits that no producer writes.
+    fn unpack(bits: u64) -> Option<Entry> {
+        let payload = bits & PAYLOAD;
+        match (bits >> KIND_SHIFT) & 0xf {
+            KIND_SUBMIT => Some(Entry::Submit { offset: payload * 64 }),
+            KIND_RELEASE => u32::try_from(payload).ok().map(|hold| Entry::Release { hold }),
+            _ => None,
+        }
+    }
+}
+
+/// What the two sides show each other besides the slots. Each word has a cache line of its own:
+/// `parked` is read at every submission and hardly ever written, `head` the other way round.
+#[repr(C, align(64))]
+pub struct Header {
+    head: AtomicU64,
+    _line: [u64; 7],
+    parked: AtomicU32,
+    _rest: [u32; 15],
+}
+
+/// The ring is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Where a ring lies.
+#[derive(Clone, Copy)]
+pub struct Place {
+    header: *const Header,
+    slots: *const AtomicU64,
+    mask: u64,
+}
+
+// SAFETY: a place is an address; the words behind it are atomic.
+unsafe impl Send for Place {}
+
+impl Place {
+    /// The ring whose header lies at `header` and whose `slots` slots, a power of two, begin at
+    /// `first`.
+    ///
+    /// # Safety
+    /// Both must be mapped, aligned and zeroed at first, for as long as a producer or consumer made
+    /// from this lives.
+    pub unsafe fn new(header: *const Header, first: *const AtomicU64, slots: u64) -> Place {
+        assert!(slots.is_power_of_two() && slots >= 4);
+        Place { header, slots: first, mask: slots - 1 }
+    }
+
+    fn slots(&self) -> u64 {
+        self.mask + 1
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: `new` was promised a mapped header.
+        unsafe { &*self.header }
+    }
+
+    fn slot(&self, position: u64) -> &AtomicU64 {
+        // SAFETY: the index is below the number of slots, which `new` was promised.
+        unsafe { &*self.slots.add((position & self.mask) as usize) }
+    }
+
+    /// The lap's tag. The first is 1, so that zeroed memory is no entry.
+    fn lap(&self, position: u64) -> u64 {
+        (position / self.slots() + 1) << LAP_SHIFT
+    }
+}
+
+/// The client's end.
+pub struct Producer {
+    place: Place,
+    tail: u64,
+    head_seen: u64,
+}
+
+impl Producer {
+    /// The producer of a fresh ring. There must be only one.
+    pub fn new(place: Place) -> Producer {
+        Producer { place, tail: 0, head_seen: 0 }
+    }
+
+    /// Publishes an entry. Submissions leave a quarter of the ring to releases, so that memory comes
+    /// back even when no task fits.
+    #[inline]
+    pub fn push(&mut self, entry: Entry) -> Result<(), Full> {
+        let slots = self.place.slots();
+        let limit = match entry {
+            Entry::Submit { .. } => slots - slots / 4,
+            Entry::Release { .. } => slots,
+        };
+        if self.tail.wrapping_sub(self.head_seen) >= limit {
+            self.head_seen = self.place.header().head.load(Ordering::Acquire);
+            if self.tail.wrapping_sub(self.head_seen) >= limit {
+                return Err(Full);
+            }
+        }
+        let bits = entry.pack() | self.place.lap(self.tail);
+        self.place.slot(self.tail).store(bits, Ordering::Release);
+        self.tail += 1;
+        Ok(())
+    }
+
+    /// True when the consumer sleeps, or is about to: the caller must ring the doorbell. To be asked
+    /// after `push`.
+    #[inline]
+    pub fn consumer_parked(&self) -> bool {
+        // Pairs with the fence in `Consumer::park`: either this load sees the flag, or the consumer's
+        // look after its fence sees the entry.
+        fence(Ordering::SeqCst);
+        self.place.header().parked.load(Ordering::Relaxed) != 0
+    }
+
+    /// True when the consumer has taken every entry.
+    pub fn is_drained(&mut self) -> bool {
+        self.head_seen = self.place.header().head.load(Ordering::Acquire);
+        self.head_seen == self.tail
+    }
+}
+
+/// The runtime's end. Whatever the client writes into the segment, at any time, `pop` gives entries or
+/// nothing, at most one for each slot and lap.
+pub struct Consumer {
+    place: Place,
+    head: u64,
+    shown: u64,
+}
+
+impl Consumer {
+    /// The consumer of a fresh ring. There must be only one.
+    pub fn new(place: Place) -> Consumer {
+        Consumer { place, head: 0, shown: 0 }
+    }
+
+    /// Takes the next entry. `Some(None)` is a slot that was published with bits that mean nothing; it
+    /// is taken too.
+    #[inline]
+    pub fn pop(&mut self) -> Option<Option<Entry>> {
+        let bits = self.place.slot(self.head).load(Ordering::Acquire);
+        if (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0 {
+            return None;
+        }
+        self.head += 1;
+        Some(Entry::unpack(bits))
+    }
+
+    /// Tells the producer how far it is. To be called after a batch.
+    #[inline]
+    pub fn show_progress(&mut self) {
+        if self.shown != self.head {
+            self.shown = self.head;
+            self.place.header().head.store(self.head, Ordering::Release);
+        }
+    }
+
+    /// Says that the consumer is about to sleep. False when there is an entry after all.
+    #[must_use]
+    pub fn park(&mut self) -> bool {
+        self.show_progress();
+        self.place.header().parked.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let bits = self.place.slot(self.head).load(Ordering::Acquire);
+        (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0
+    }
+
+    /// Says that the consumer is awake.
+    pub fn unpark(&mut self) {
+        self.place.header().parked.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of a ring of `slots` slots: its header and the slots.
+pub const fn ring_bytes(slots: u64) -> u64 {
+    std::mem::size_of::<Header>() as u64 + slots * 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) struct Memory {
+        header: Box<Header>,
+        slots: Vec<AtomicU64>,
+    }
+
+    impl Memory {
+        pub(super) fn new(slots: usize) -> Memory {
+            let header = Header {
+                head: AtomicU64::new(0),
+                _line: [0; 7],
+                parked: AtomicU32::new(0),
+                _rest: [0; 15],
+            };
+            Memory {
+                header: Box::new(header),
+                slots: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            }
+        }
+
+        pub(super) fn place(&self) -> Place {
+            // SAFETY: the tests keep the memory longer than what they make from it.
+            unsafe { Place::new(&*self.header, self.slots.as_ptr(), self.slots.len() as u64) }
+        }
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn entries_come_out_as_they_went_in_over_many_laps() {
+        let memory = Memory::new(8);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.place()), Consumer::new(memory.place()));
+        for i in 0..600_000_u64 {
+            let entry = if i % 3 == 0 {
+                Entry::Release { hold: i as u32 }
+            } else {
+                Entry::Submit { offset: i * 64 }
+            };
+            producer.push(entry).unwrap();
+            assert_eq!(consumer.pop(), Some(Some(entry)));
+            assert_eq!(consumer.pop(), None);
+            consumer.show_progress();
+        }
+        assert!(producer.is_drained());
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_full_ring_still_takes_releases() {
+        let memory = Memory::new(8);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.place()), Consumer::new(memory.place()));
+        let submit = Entry::Submit { offset: 64 };
+        for _ in 0..6 {
+            producer.push(submit).unwrap();
+        }
+        assert_eq!(producer.push(submit), Err(Full));
+        producer.push(Entry::Release { hold: 1 }).unwrap();
+        producer.push(Entry::Release { hold: 2 }).unwrap();
+        assert_eq!(producer.push(Entry::Release { hold: 3 }), Err(Full));
+        assert_eq!(consumer.pop(), Some(Some(submit)));
+        assert_eq!(producer.push(Entry::Release { hold: 3 }), Err(Full), "progress is not shown");
+        consumer.show_progress();
+        producer.push(Entry::Release { hold: 3 }).unwrap();
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn rubbish_in_slots_gives_each_slot_once_a_lap() {
+        let memory = Memory::new(8);
+        let mut consumer = Consumer::new(memory.place());
+        for slot in &memory.slots {
+            slot.store(1 << LAP_SHIFT | 0xf << KIND_SHIFT | 7, Ordering::Relaxed);
+        }
+        assert_eq!((0..100).filter(|_| consumer.pop() == Some(None)).count(), 8);
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn loom_nothing_is_lost_or_torn() {
+        loom::model(|| {
+            let memory = std::sync::Arc::new(Memory::new(4));
+            let theirs = memory.clone();
+            let client = loom::thread::spawn(move || {
+                let mut producer = Producer::new(theirs.place());
+                for i in 1..=4_u32 {
+                    while producer.push(Entry::Release { hold: i }).is_err() {
+                        loom::thread::yield_now();
+                    }
+                }
+            });
+            let mut consumer = Consumer::new(memory.place());
+            let mut next = 1;
+            while next <= 4 {
+                match consumer.pop() {
+                    Some(entry) => {
+                        assert_eq!(entry, Some(Entry::Release { hold: next }));
+                        next += 1;
+                        consumer.show_progress();
+                    }
+                    None => loom::thread::yield_now(),
+                }
+            }
+            client.join().unwrap();
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn loom_a_parked_consumer_is_rung_or_sees_the_entry() {
+        loom::model(|| {
+            let memory = std::sync::Arc::new(Memory::new(4));
+            let theirs = memory.clone();
+            let client = loom::thread::spawn(move || {
+                let mut producer = Producer::new(theirs.place());
+                producer.push(Entry::Release { hold: 1 }).unwrap();
+                producer.consumer_parked()
+            });
+            let mut consumer = Consumer::new(memory.place());
+            let sleeps = consumer.park();
+            let rung = client.join().unwrap();
+            assert!(!sleeps || rung, "the consumer sleeps and nobody rings");
+        });
+    }
+}

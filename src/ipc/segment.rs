@@ -1,0 +1,166 @@
+//! A session's segment: a sealed memfd, mapped by both sides.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+use crate::layout::{Layout, RINGS, RING_SLOTS};
+use crate::ring::{Header, Place};
+
+/// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the other.
+/// Its pages come when they are first touched.
+pub fn create(layout: &Layout) -> io::Result<OwnedFd> {
+    let fd = rustix::fs::memfd_create(
+        "chimaera-segment",
+        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+    )?;
+    rustix::fs::ftruncate(&fd, layout.size)?;
+    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(fd)
+}
+
+/// A segment mapped into this process, writable; unmapped on drop.
+pub struct Mapping {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: a mapping is an address range of the process; access to it goes through raw pointers and
+// atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps a segment, after checking that it is as large as `layout` says and sealed. A child made by
+    /// fork does not get the mapping.
+    pub fn new(fd: BorrowedFd<'_>, layout: Layout) -> io::Result<Mapping> {
+        let seals = rustix::fs::fcntl_get_seals(fd)?;
+        if !seals.contains(SealFlags::SHRINK | SealFlags::GROW)
+            || rustix::fs::fstat(fd)?.st_size as u64 != layout.size
+        {
+            return Err(io::Error::other("the segment is not sealed or has another size"));
+        }
+        let len = usize::try_from(layout.size).map_err(io::Error::other)?;
+        // SAFETY: a fresh mapping at an address that the kernel chooses aliases nothing.
+        let base = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                fd.as_fd(),
+                0,
+            )?
+        };
+        let mapping = Mapping {
+            base: NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at null"))?,
+            layout,
+        };
+        // SAFETY: the range is the mapping that was just made.
+        unsafe { rustix::mm::madvise(base, len, Advice::LinuxDontFork)? };
+        Ok(mapping)
+    }
+
+    /// Where the segment begins in this process.
+    #[inline]
+    pub fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// The segment's parts.
+    #[inline]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The address of an offset, which must lie inside the segment.
+    #[inline]
+    pub fn at(&self, offset: u64) -> *mut u8 {
+        debug_assert!(offset < self.layout.size);
+        // SAFETY: the caller's offset lies inside the mapping.
+        unsafe { self.base.as_ptr().add(offset as usize) }
+    }
+
+    /// The offset of an address of this process, when it lies inside the segment.
+    #[inline]
+    pub fn offset_of(&self, address: *const u8) -> Option<u64> {
+        let offset = (address as u64).wrapping_sub(self.base.as_ptr() as u64);
+        (offset < self.layout.size).then_some(offset)
+    }
+
+    /// Where a ring lies. At most one producer and one consumer may be made of it.
+    pub fn ring(&self, index: u64) -> Place {
+        assert!(index < RINGS);
+        let header = self.at(self.layout.ring(index));
+        // SAFETY: the layout puts header and slots inside the mapping, aligned; a fresh memfd is zero.
+        unsafe {
+            let slots = header.add(std::mem::size_of::<Header>());
+            Place::new(header.cast::<Header>(), slots.cast(), RING_SLOTS)
+        }
+    }
+
+    /// A word of the segment.
+    ///
+    /// # Safety
+    /// The offset must be aligned to 4 and lie inside the segment.
+    #[inline]
+    pub unsafe fn word(&self, offset: u64) -> &AtomicU32 {
+        // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
+        unsafe { &*self.at(offset).cast::<AtomicU32>() }
+    }
+
+    /// A double word of the segment.
+    ///
+    /// # Safety
+    /// The offset must be aligned to 8 and lie inside the segment.
+    #[inline]
+    pub unsafe fn double_word(&self, offset: u64) -> &AtomicU64 {
+        // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
+        unsafe { &*self.at(offset).cast::<AtomicU64>() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is this mapping, and nothing refers to it any more. Failure would mean
+        // that the range was not mapped.
+        unsafe {
+            let _ = rustix::mm::munmap(self.base.as_ptr().cast(), self.layout.size as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_mappings_see_one_memory_and_its_size_is_fixed() {
+        let layout = Layout::of(0);
+        let fd = create(&layout).unwrap();
+        let (one, two) =
+            (Mapping::new(fd.as_fd(), layout).unwrap(), Mapping::new(fd.as_fd(), layout).unwrap());
+        // SAFETY: the offset is aligned and inside.
+        unsafe {
+            one.word(layout.client_arena).store(7, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(two.word(layout.client_arena).load(std::sync::atomic::Ordering::Relaxed), 7);
+        }
+        assert!(rustix::fs::ftruncate(&fd, 0).is_err());
+        assert!(rustix::fs::ftruncate(&fd, layout.size * 2).is_err());
+        assert_eq!(one.offset_of(one.at(100)), Some(100));
+        assert_eq!(one.offset_of(one.base().wrapping_sub(1)), None);
+    }
+
+    #[test]
+    fn an_unsealed_or_short_memfd_is_refused() {
+        let layout = Layout::of(0);
+        let fd = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
+        rustix::fs::ftruncate(&fd, layout.size).unwrap();
+        assert!(Mapping::new(fd.as_fd(), layout).is_err());
+    }
+}

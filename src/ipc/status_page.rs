@@ -1,0 +1,172 @@
+//! The status page: what a running instance shows of itself to anyone of its user who looks, without
+//! being asked. One named segment, written by the runtime only.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+use shared_memory::{Shmem, ShmemConf, ShmemError};
+
+use crate::instance::Instance;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"chi-stat");
+const VERSION: u32 = 1;
+/// Workers that have a line on the page; an instance has no more.
+pub const MAX_WORKERS: usize = 256;
+
+/// A worker's line.
+#[repr(C, align(64))]
+pub struct WorkerLine {
+    /// Tasks that it completed.
+    pub tasks: AtomicU64,
+    /// Tasks that it completed with a status other than `CHI_OK`.
+    pub failed: AtomicU64,
+    /// How often it went to sleep.
+    pub parks: AtomicU64,
+}
+
+/// The page.
+#[repr(C)]
+pub struct Page {
+    magic: AtomicU64,
+    version: AtomicU32,
+    /// The runtime's process id.
+    pub pid: AtomicU32,
+    /// When it started, in nanoseconds since 1970.
+    pub started_ns: AtomicU64,
+    /// From start to ready, in nanoseconds. 0 while it is starting.
+    pub ready_after_ns: AtomicU64,
+    /// Workers.
+    pub workers: AtomicU32,
+    /// Sessions that are connected.
+    pub sessions: AtomicU32,
+    /// Sessions that there have been.
+    pub sessions_total: AtomicU64,
+    /// Pools.
+    pub pools: AtomicU32,
+    /// Modules loaded.
+    pub modules: AtomicU32,
+    /// Files refused as modules.
+    pub refused: AtomicU32,
+    /// 1 when the log is the instance's log file, 0 when it goes to standard error.
+    pub log_is_file: AtomicU32,
+    /// One line a worker.
+    pub lines: [WorkerLine; MAX_WORKERS],
+}
+
+/// The runtime's side: makes the page, and takes it away on drop.
+pub struct Writer {
+    shmem: Shmem,
+}
+
+// SAFETY: the page is atomics all through; the handle itself is only dropped.
+unsafe impl Send for Writer {}
+// SAFETY: as above.
+unsafe impl Sync for Writer {}
+
+impl Writer {
+    /// Makes the page of an instance. The caller holds the instance's lock, so a page that is there
+    /// already was left by a runtime that died, and is replaced if it belongs to this user.
+    pub fn create(instance: &Instance) -> io::Result<Writer> {
+        let name = instance.status_page();
+        let make = || ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create();
+        let shmem = match make() {
+            Err(ShmemError::MappingIdExists) => {
+                reclaim(&name)?;
+                make()
+            }
+            other => other,
+        };
+        let shmem = shmem.map_err(|error| io::Error::other(format!("{name}: {error}")))?;
+        let writer = Writer { shmem };
+        let page = writer.page();
+        page.pid.store(std::process::id(), Ordering::Relaxed);
+        page.version.store(VERSION, Ordering::Relaxed);
+        page.magic.store(MAGIC, Ordering::Release);
+        Ok(writer)
+    }
+
+    /// The page.
+    pub fn page(&self) -> &Page {
+        // SAFETY: the mapping is as large as a page, aligned to a memory page, and lives as long as
+        // `self`; all fields are atomics.
+        unsafe { &*self.shmem.as_ptr().cast::<Page>() }
+    }
+}
+
+fn reclaim(name: &str) -> io::Result<()> {
+    let fd = rustix::shm::open(name, rustix::shm::OFlags::RDONLY, Mode::empty())?;
+    let owner = rustix::fs::fstat(&fd)?.st_uid;
+    if owner != crate::instance::uid() {
+        return Err(io::Error::other(format!("{name} belongs to user {owner}; remove it there")));
+    }
+    rustix::shm::unlink(name)?;
+    Ok(())
+}
+
+/// A reader's side: the page mapped read-only.
+pub struct Reader {
+    page: *const Page,
+}
+
+impl Reader {
+    /// Opens the page of an instance. `NotFound` when there is none, `InvalidData` when it is not this
+    /// user's or not of this version.
+    pub fn open(instance: &Instance) -> io::Result<Reader> {
+        let name = instance.status_page();
+        let fd = rustix::shm::open(&name, rustix::shm::OFlags::RDONLY, Mode::empty())?;
+        let stat = rustix::fs::fstat(&fd)?;
+        let size = std::mem::size_of::<Page>();
+        let refuse =
+            |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {why}"));
+        if stat.st_uid != crate::instance::uid() {
+            return Err(refuse("belongs to another user"));
+        }
+        if (stat.st_size as u64) < size as u64 {
+            return Err(refuse("is too short for a status page"));
+        }
+        // SAFETY: a fresh mapping at an address that the kernel chooses aliases nothing.
+        let page = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), size, ProtFlags::READ, MapFlags::SHARED, &fd, 0)?
+        };
+        let reader = Reader { page: page.cast() };
+        let page = reader.page();
+        if page.magic.load(Ordering::Acquire) != MAGIC
+            || page.version.load(Ordering::Relaxed) != VERSION
+        {
+            return Err(refuse("is not a status page of this version"));
+        }
+        Ok(reader)
+    }
+
+    /// The page.
+    pub fn page(&self) -> &Page {
+        // SAFETY: mapped, at least as large as a page, until drop; all fields are atomics.
+        unsafe { &*self.page }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping that `open` made. Failure would mean that it was not mapped.
+        unsafe {
+            let _ = rustix::mm::munmap(self.page.cast_mut().cast(), std::mem::size_of::<Page>());
+        }
+    }
+}
+
+/// True when some process holds the instance's lock, that is, when the instance runs.
+pub fn is_running(instance: &Instance) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = match rustix::fs::open(instance.lock(), flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(rustix::io::Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    match rustix::fs::flock(&fd, rustix::fs::FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,183 @@
+//! The session handshake: messages over the runtime's Unix socket (`SOCK_SEQPACKET`, so a message is
+//! whole or absent). Only set-up goes this way, never a task.
+
+use std::io;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+
+/// The version of this handshake and of everything in a segment that is not in the C contract.
+pub const WIRE_VERSION: u64 = 1;
+
+const MAGIC: u32 = 0x4348_494d;
+const WORDS: usize = 6;
+const HEAD: usize = 8 + WORDS * 8;
+/// The longest text that a message carries, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// What a message is about. The words' meanings stand behind each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// Client: wire version, ABI major, ABI minor, wanted segment size (0: the default).
+    Hello = 1,
+    /// Runtime: session number, segment size, the runtime's process id; with the descriptors of the
+    /// segment and of the doorbell.
+    Welcome = 2,
+    /// Client: the address at which it mapped the segment.
+    Mapped = 3,
+    /// Client: asks for a ring. Runtime: the ring's index.
+    Ring = 4,
+    /// Runtime: a status; the text tells why.
+    Refused = 5,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it is about.
+    pub kind: Kind,
+    /// Numbers; see `Kind`.
+    pub words: [u64; WORDS],
+    /// Text for a person.
+    pub text: String,
+}
+
+impl Message {
+    /// A message without text; words that are not given are 0.
+    pub fn new(kind: Kind, words: &[u64]) -> Message {
+        let mut all = [0; WORDS];
+        all[..words.len()].copy_from_slice(words);
+        Message { kind, words: all, text: String::new() }
+    }
+
+    /// A refusal.
+    pub fn refused(status: i32, text: impl Into<String>) -> Message {
+        let mut text = text.into();
+        let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or(0));
+        Message { text, ..Message::new(Kind::Refused, &[status as u32 as u64]) }
+    }
+
+    /// The status of a refusal.
+    pub fn status(&self) -> i32 {
+        self.words[0] as u32 as i32
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD + self.text.len());
+        bytes.extend(MAGIC.to_le_bytes());
+        bytes.extend((self.kind as u32).to_le_bytes());
+        self.words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.extend(self.text.as_bytes());
+        bytes
+    }
+
+    /// Reads a message that a peer sent. `None` for anything that is not one.
+    pub fn decode(bytes: &[u8]) -> Option<Message> {
+        let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        if number(0)? != MAGIC || bytes.len() > HEAD + MAX_TEXT {
+            return None;
+        }
+        let kind = [Kind::Hello, Kind::Welcome, Kind::Mapped, Kind::Ring, Kind::Refused]
+            .into_iter()
+            .find(|kind| Some(*kind as u32) == number(4))?;
+        let mut words = [0; WORDS];
+        for (i, word) in words.iter_mut().enumerate() {
+            let at = 8 + i * 8;
+            *word = u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?);
+        }
+        let text = std::str::from_utf8(&bytes[HEAD..]).ok()?.to_owned();
+        Some(Message { kind, words, text })
+    }
+}
+
+/// Sends a message, with descriptors that the peer gets copies of. A peer that is gone gives an error,
+/// never a signal.
+pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let bytes = message.encode();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::other("too many descriptors for one message"));
+    }
+    let sent = rustix::io::retry_on_intr(|| {
+        rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
+    })?;
+    if sent != bytes.len() {
+        return Err(io::Error::other("a message was cut short"));
+    }
+    Ok(())
+}
+
+/// What `receive` found.
+pub enum Received {
+    /// A message and the descriptors that came with it.
+    Message(Message, Vec<OwnedFd>),
+    /// The peer has closed its end.
+    Closed,
+    /// Something that is no message.
+    Garbage,
+}
+
+/// Receives the next message. On a non-blocking socket, `WouldBlock` when there is none.
+pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
+    let mut bytes = [0; HEAD + MAX_TEXT + 1];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let result = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(
+            socket.as_fd(),
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    let mut fds = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    if result.bytes == 0 {
+        return Ok(Received::Closed);
+    }
+    if result.flags.contains(ReturnFlags::TRUNC) {
+        return Ok(Received::Garbage);
+    }
+    Ok(match Message::decode(&bytes[..result.bytes]) {
+        Some(message) => Received::Message(message, fds),
+        None => Received::Garbage,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_the_way() {
+        let message = Message { text: "Grüße".into(), ..Message::new(Kind::Hello, &[1, 2, 3]) };
+        assert_eq!(Message::decode(&message.encode()), Some(message));
+        let refused = Message::refused(-3, "ü".repeat(2000));
+        assert_eq!(Message::decode(&refused.encode()), Some(refused.clone()));
+        assert_eq!((refused.status(), refused.text.len()), (-3, MAX_TEXT));
+    }
+
+    #[test]
+    fn garbage_is_no_message() {
+        let good = Message::new(Kind::Ring, &[]).encode();
+        for len in 0..good.len() {
+            assert_eq!(Message::decode(&good[..len]), None);
+        }
+        let mut text = good.clone();
+        text.push(0xff);
+        assert_eq!(Message::decode(&text), None);
+        assert_eq!(Message::decode(&[good, vec![b'a'; MAX_TEXT + 1]].concat()), None);
+    }
+}
