@@ -230,6 +230,10 @@ typedef struct chi_lane chi_lane;
 // `chi_task.state_`, bit, with complete: the runtime holds blocks for this task until its release.
 #define CHI_TASK_HAS_BLOCKS 8
 
+// `chi_task.state_`, with `CHI_TASK_HAS_BLOCKS`: from this bit up stands the number under which the
+// runtime holds the blocks.
+#define CHI_TASK_HOLD_SHIFT 8
+
 // Alignment of every task in bytes.
 #define CHI_TASK_ALIGN 64
 
@@ -241,6 +245,21 @@ typedef struct chi_lane chi_lane;
 // Numbers from `CHI_MODULE_STATUS` up belong to modules, which may return them from their methods
 // as they like; Chimaera passes them on unchanged.
 typedef int32_t chi_status;
+
+// How to connect. Zero it, then set what matters.
+typedef struct chi_client_options {
+  // `sizeof(chi_client_options)`.
+  uint32_t size;
+  // Zero.
+  uint32_t reserved;
+  // The runtime's instance. Null takes `$CHI_INSTANCE`, or else `default`.
+  const char *instance;
+  // Bytes of the session's segment. 0 takes the default, 128 MiB; half of it is for what the client
+  // sends, half for what methods return. Memory is used only as far as it is touched.
+  uint64_t segment_size;
+  // How long to wait for a runtime that is not there yet, in nanoseconds. 0 fails at once.
+  uint64_t connect_timeout_ns;
+} chi_client_options;
 
 // The name of a pool as a number: unique among all pools of a runtime's life, never reused.
 // All zero names no pool.
@@ -411,6 +430,37 @@ typedef struct chi_ipc {
                                struct chi_buffer *buffer);
 } chi_ipc;
 
+// Gives, for the thread that calls, the table of the worker that it is, or null.
+typedef const struct chi_ipc *(*chi_worker_ipc_fn)(void);
+
+// A vector inside a task: bytes, or elements of a fixed size.
+//
+// It owns nothing: its block belongs to the task that it lies in and goes with it. Inside a method,
+// the runtime has already checked pointer and length, and they cannot change any more; the bytes
+// that they point to can, because the client may write to them at any time.
+typedef struct chi_shm_vector {
+  // The block as a shared pointer.
+  chi_shm_ptr shm_;
+  // The block's address in this process.
+  void *data_;
+  // Bytes in use. The number of elements times their size.
+  uint64_t size_;
+  // Bytes that the block holds.
+  uint64_t capacity_;
+  // Distance in bytes from the start of the task to this struct, for a vector that lies directly
+  // in the task's body; 0 for one that lies in another vector's block.
+  uint32_t offset_in_task_;
+  // Zero.
+  uint32_t reserved_;
+} chi_shm_vector;
+
+// A string inside a task: `size_` bytes, not terminated by a zero. Otherwise like
+// `chi_shm_vector`.
+typedef struct chi_shm_string {
+  // The bytes.
+  struct chi_shm_vector bytes_;
+} chi_shm_string;
+
 // What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
 // as the process. Every function takes the table itself first.
 typedef struct chi_host {
@@ -571,34 +621,6 @@ typedef struct chi_container_ops {
   void (*destroy)(struct chi_container *container);
 } chi_container_ops;
 
-// A vector inside a task: bytes, or elements of a fixed size.
-//
-// It owns nothing: its block belongs to the task that it lies in and goes with it. Inside a method,
-// the runtime has already checked pointer and length, and they cannot change any more; the bytes
-// that they point to can, because the client may write to them at any time.
-typedef struct chi_shm_vector {
-  // The block as a shared pointer.
-  chi_shm_ptr shm_;
-  // The block's address in this process.
-  void *data_;
-  // Bytes in use. The number of elements times their size.
-  uint64_t size_;
-  // Bytes that the block holds.
-  uint64_t capacity_;
-  // Distance in bytes from the start of the task to this struct, for a vector that lies directly
-  // in the task's body; 0 for one that lies in another vector's block.
-  uint32_t offset_in_task_;
-  // Zero.
-  uint32_t reserved_;
-} chi_shm_vector;
-
-// A string inside a task: `size_` bytes, not terminated by a zero. Otherwise like
-// `chi_shm_vector`.
-typedef struct chi_shm_string {
-  // The bytes.
-  struct chi_shm_vector bytes_;
-} chi_shm_string;
-
 // The task that creates a pool. The container's own `kCreate` gets the same task.
 typedef struct chi_create_task {
   // The task.
@@ -646,5 +668,149 @@ typedef struct chi_describe_task {
   // Out: a JSON document.
   struct chi_shm_string json_;
 } chi_describe_task;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Connects this process to a runtime. `options` may be null for the defaults. Calling it again while
+// connected does nothing. When the runtime ends and another takes its place, the next new task
+// connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE` (no
+// runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
+// `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`. `[any thread]`
+//
+// # Safety
+// `options` must be null or point to options whose `instance` is null or a C string.
+chi_status chi_init(const struct chi_client_options *options);
+
+// Ends the process's session. Tasks in flight are lost; no task and no buffer may be used any more.
+// `[any thread]`
+void chi_shutdown(void);
+
+// The IPC manager for the thread that calls: the worker's table while a method runs, else the
+// process's. Never null, valid for the process's life. Before `chi_init` its functions return
+// `CHI_NOT_INITIALIZED`. `[any thread]`
+const struct chi_ipc *chi_ipc_manager(void);
+
+// For the runtime, which calls it when a module that it loads has brought this library along:
+// `worker_ipc` gives a worker's table, and with `refuse_init` the process is a runtime, in which
+// `chi_init` is refused. `[loader]`
+void chi_client_adopt(chi_worker_ipc_fn worker_ipc, bool refuse_init);
+
+// The message of the last call that failed on this thread, never null. Valid until the next call on
+// this thread. `[any thread]`
+const char *chi_last_error(void);
+
+// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own. Valid for the
+// process's life. `[any thread]`
+const char *chi_status_name(chi_status status);
+
+// Creates the pool `name` of the module `module`, or finds it. See `chi_ipc.create_pool`.
+// `[any thread]`
+//
+// # Safety
+// As `chi_ipc.create_pool`.
+chi_status chi_pool_create(const char *module,
+                           const char *name,
+                           const void *params,
+                           uint64_t params_len,
+                           struct chi_pool_id *id);
+
+// Finds a pool by its name. See `chi_ipc.find_pool`. `[any thread]`
+//
+// # Safety
+// As `chi_ipc.find_pool`.
+chi_status chi_pool_find(const char *name, struct chi_pool_id *id);
+
+// Destroys a pool. See `chi_ipc.destroy_pool`. `[any thread]`
+chi_status chi_pool_destroy(struct chi_pool_id id);
+
+// Makes a task of `size` bytes for the method `method` of the pool `pool`. The fields behind its
+// `chi_task` are zero. See `chi_ipc.new_task`. Delete it with `chi_task_delete`. `[any thread]`
+//
+// # Safety
+// `task` must point to a place for a pointer.
+chi_status chi_task_new(uint64_t size,
+                        struct chi_pool_id pool,
+                        struct chi_domain_query query,
+                        uint32_t method,
+                        struct chi_task **task);
+
+// Deletes a task, and with it every block that was allocated for it. See `chi_ipc.del_task`.
+// `[any thread]`
+//
+// # Safety
+// `task` must be null or a task that has not been deleted.
+void chi_task_delete(struct chi_task *task);
+
+// Submits a task. See `chi_ipc.enqueue`. `[any thread]`
+//
+// # Safety
+// `task` must be a task that has not been deleted.
+chi_status chi_submit(struct chi_task *task);
+
+// Submits a task unless the ring is full. See `chi_ipc.try_enqueue`. `[any thread]`
+//
+// # Safety
+// `task` must be a task that has not been deleted.
+chi_status chi_try_submit(struct chi_task *task);
+
+// Waits for a task, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns the task's own
+// status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` and the other errors
+// of `chi_ipc.wait` mean that it is not. `[any thread]`
+//
+// # Safety
+// `task` must be a task that has been submitted and not deleted.
+chi_status chi_wait(struct chi_task *task,
+                    uint64_t timeout_ns);
+
+// True when a task is complete. `[any thread]`
+//
+// # Safety
+// `task` must be a task that has not been deleted.
+bool chi_is_complete(const struct chi_task *task);
+
+// Allocates a buffer of `size` bytes in the session's segment. See `chi_ipc.alloc`. Give it back with
+// `chi_free`. `[any thread]`
+//
+// # Safety
+// `buffer` must point to a place for a buffer.
+chi_status chi_alloc(uint64_t size,
+                     struct chi_buffer *buffer);
+
+// Gives a buffer back. No task in flight may refer to it. `[any thread]`
+//
+// # Safety
+// `buffer` must be null or come from `chi_alloc`.
+void chi_free(const struct chi_buffer *buffer);
+
+// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
+// held before is forgotten. `vector` lies in the body of `task`. The block goes with the task. Errors:
+// those of `chi_ipc.alloc`. `[any thread]`
+//
+// # Safety
+// `task` must be idle and not deleted, and `vector` one of its fields.
+chi_status chi_vector_resize(struct chi_task *task,
+                             struct chi_shm_vector *vector,
+                             uint64_t size);
+
+// Sets a vector of a task to a copy of `size` bytes. See `chi_vector_resize`. `[any thread]`
+//
+// # Safety
+// As `chi_vector_resize`; `data` must hold `size` bytes.
+chi_status chi_vector_set(struct chi_task *task,
+                          struct chi_shm_vector *vector,
+                          const void *data,
+                          uint64_t size);
+
+// Sets a string of a task to a copy of the C string `text`. See `chi_vector_resize`. `[any thread]`
+//
+// # Safety
+// As `chi_vector_resize`; `text` must be a C string.
+chi_status chi_string_set(struct chi_task *task, struct chi_shm_string *string, const char *text);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
 
 #endif  /* CHIMAERA_ABI_H_ */

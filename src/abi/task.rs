@@ -69,6 +69,9 @@ pub const CHI_TASK_COMPLETE: u32 = 2;
 pub const CHI_TASK_PARKED: u32 = 4;
 /// `chi_task.state_`, bit, with complete: the runtime holds blocks for this task until its release.
 pub const CHI_TASK_HAS_BLOCKS: u32 = 8;
+/// `chi_task.state_`, with `CHI_TASK_HAS_BLOCKS`: from this bit up stands the number under which the
+/// runtime holds the blocks.
+pub const CHI_TASK_HOLD_SHIFT: u32 = 8;
 
 /// What every task begins with. A task's own fields follow at once: this struct is 64 bytes, one
 /// cache line, and has no padding.

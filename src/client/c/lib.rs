@@ -1,0 +1,383 @@
+//! libchimaera_client: what C and C++ programs link.
+//!
+//! The functions here are the process's side of things; tasks are made and sent through the table
+//! that `chi_ipc_manager` returns, which the short forms below call for programs in C.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_void, CStr};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
+
+use chimaera_abi::*;
+use chimaera_client_rs::{self as client, Failure, Options};
+
+/// How to connect. Zero it, then set what matters.
+#[repr(C)]
+pub struct chi_client_options {
+    /// `sizeof(chi_client_options)`.
+    pub size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The runtime's instance. Null takes `$CHI_INSTANCE`, or else `default`.
+    pub instance: *const c_char,
+    /// Bytes of the session's segment. 0 takes the default, 128 MiB; half of it is for what the client
+    /// sends, half for what methods return. Memory is used only as far as it is touched.
+    pub segment_size: u64,
+    /// How long to wait for a runtime that is not there yet, in nanoseconds. 0 fails at once.
+    pub connect_timeout_ns: u64,
+}
+
+/// Gives, for the thread that calls, the table of the worker that it is, or null.
+pub type chi_worker_ipc_fn = Option<unsafe extern "C" fn() -> *const chi_ipc>;
+
+static WORKER_IPC: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+fn answer(result: client::Result<()>) -> chi_status {
+    match result {
+        Ok(()) => CHI_OK,
+        Err(failure) => client::keep_error(failure),
+    }
+}
+
+/// Connects this process to a runtime. `options` may be null for the defaults. Calling it again while
+/// connected does nothing. When the runtime ends and another takes its place, the next new task
+/// connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE` (no
+/// runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
+/// `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`. `[any thread]`
+///
+/// # Safety
+/// `options` must be null or point to options whose `instance` is null or a C string.
+#[no_mangle]
+pub unsafe extern "C" fn chi_init(options: *const chi_client_options) -> chi_status {
+    let mut given = Options::default();
+    // SAFETY: by the caller's promise; a struct of another size is not read.
+    if let Some(options) = unsafe { options.as_ref() } {
+        if (options.size as usize) < std::mem::size_of::<chi_client_options>() {
+            return answer(Err(Failure::new(
+                CHI_INVALID,
+                "chi_client_options.size must be sizeof(chi_client_options)",
+            )));
+        }
+        if !options.instance.is_null() {
+            // SAFETY: by the caller's promise.
+            let name = unsafe { CStr::from_ptr(options.instance) };
+            given.instance = Some(name.to_string_lossy().into_owned());
+        }
+        given.segment_size = options.segment_size;
+        given.connect_timeout = Duration::from_nanos(options.connect_timeout_ns);
+    }
+    answer(client::init(given))
+}
+
+/// Ends the process's session. Tasks in flight are lost; no task and no buffer may be used any more.
+/// `[any thread]`
+#[no_mangle]
+pub extern "C" fn chi_shutdown() {
+    client::shutdown();
+}
+
+/// The IPC manager for the thread that calls: the worker's table while a method runs, else the
+/// process's. Never null, valid for the process's life. Before `chi_init` its functions return
+/// `CHI_NOT_INITIALIZED`. `[any thread]`
+#[no_mangle]
+pub extern "C" fn chi_ipc_manager() -> *const chi_ipc {
+    let hook = WORKER_IPC.load(Ordering::Acquire);
+    if !hook.is_null() {
+        // SAFETY: only `chi_client_adopt` stores here, and what it stores is such a function.
+        let worker = unsafe {
+            std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const chi_ipc>(hook)()
+        };
+        if !worker.is_null() {
+            return worker;
+        }
+    }
+    client::ipc_manager()
+}
+
+/// For the runtime, which calls it when a module that it loads has brought this library along:
+/// `worker_ipc` gives a worker's table, and with `refuse_init` the process is a runtime, in which
+/// `chi_init` is refused. `[loader]`
+#[no_mangle]
+pub extern "C" fn chi_client_adopt(worker_ipc: chi_worker_ipc_fn, refuse_init: bool) {
+    let hook = worker_ipc.map_or(ptr::null_mut(), |hook| hook as *mut c_void);
+    WORKER_IPC.store(hook, Ordering::Release);
+    if refuse_init {
+        client::refuse_init();
+    }
+}
+
+/// The message of the last call that failed on this thread, never null. Valid until the next call on
+/// this thread. `[any thread]`
+#[no_mangle]
+pub extern "C" fn chi_last_error() -> *const c_char {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid.
+    unsafe { ((*ipc).last_error)(ipc) }
+}
+
+/// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own. Valid for the
+/// process's life. `[any thread]`
+#[no_mangle]
+pub extern "C" fn chi_status_name(status: chi_status) -> *const c_char {
+    macro_rules! names {
+        ($($name:ident),* $(,)?) => {
+            match status {
+                $($name => concat!(stringify!($name), "\0"),)*
+                _ => "CHI_STATUS\0",
+            }
+        };
+    }
+    names!(
+        CHI_OK,
+        CHI_FAILED,
+        CHI_INVALID,
+        CHI_NO_POOL,
+        CHI_NO_METHOD,
+        CHI_UNSUPPORTED,
+        CHI_NO_MODULE,
+        CHI_EXISTS,
+        CHI_NO_SPACE,
+        CHI_TOO_LARGE,
+        CHI_RING_FULL,
+        CHI_TIMEOUT,
+        CHI_UNAVAILABLE,
+        CHI_DENIED,
+        CHI_VERSION,
+        CHI_FORKED,
+        CHI_NOT_INITIALIZED,
+        CHI_CANCELLED,
+        CHI_NOT_FOUND,
+        CHI_IO,
+        CHI_BUSY,
+        CHI_INTERNAL,
+    )
+    .as_ptr()
+    .cast()
+}
+
+/// Creates the pool `name` of the module `module`, or finds it. See `chi_ipc.create_pool`.
+/// `[any thread]`
+///
+/// # Safety
+/// As `chi_ipc.create_pool`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_pool_create(
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).create_pool)(ipc, module, name, params, params_len, id) }
+}
+
+/// Finds a pool by its name. See `chi_ipc.find_pool`. `[any thread]`
+///
+/// # Safety
+/// As `chi_ipc.find_pool`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_pool_find(name: *const c_char, id: *mut chi_pool_id) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).find_pool)(ipc, name, id) }
+}
+
+/// Destroys a pool. See `chi_ipc.destroy_pool`. `[any thread]`
+#[no_mangle]
+pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid, and so is the id.
+    unsafe { ((*ipc).destroy_pool)(ipc, &id) }
+}
+
+/// Makes a task of `size` bytes for the method `method` of the pool `pool`. The fields behind its
+/// `chi_task` are zero. See `chi_ipc.new_task`. Delete it with `chi_task_delete`. `[any thread]`
+///
+/// # Safety
+/// `task` must point to a place for a pointer.
+#[no_mangle]
+pub unsafe extern "C" fn chi_task_new(
+    size: u64,
+    pool: chi_pool_id,
+    query: chi_domain_query,
+    method: u32,
+    task: *mut *mut chi_task,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    // SAFETY: the table is valid, and a new task is the caller's.
+    unsafe {
+        let status = ((*ipc).new_task)(ipc, size, task);
+        if status == CHI_OK {
+            (**task).pool_ = pool;
+            (**task).dom_query_ = query;
+            (**task).method_ = method;
+        }
+        status
+    }
+}
+
+/// Deletes a task, and with it every block that was allocated for it. See `chi_ipc.del_task`.
+/// `[any thread]`
+///
+/// # Safety
+/// `task` must be null or a task that has not been deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_task_delete(task: *mut chi_task) {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).del_task)(ipc, task) }
+}
+
+/// Submits a task. See `chi_ipc.enqueue`. `[any thread]`
+///
+/// # Safety
+/// `task` must be a task that has not been deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_submit(task: *mut chi_task) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).enqueue)(ipc, task) }
+}
+
+/// Submits a task unless the ring is full. See `chi_ipc.try_enqueue`. `[any thread]`
+///
+/// # Safety
+/// `task` must be a task that has not been deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_try_submit(task: *mut chi_task) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).try_enqueue)(ipc, task) }
+}
+
+/// Waits for a task, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns the task's own
+/// status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` and the other errors
+/// of `chi_ipc.wait` mean that it is not. `[any thread]`
+///
+/// # Safety
+/// `task` must be a task that has been submitted and not deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; after a successful wait the task is complete.
+    unsafe {
+        let waited = ((*ipc).wait)(ipc, task, timeout_ns);
+        if waited != CHI_OK || (*task).status_ == CHI_OK {
+            return waited;
+        }
+        let mut len = 0;
+        let text = ((*ipc).task_message)(ipc, task, &mut len);
+        let text = std::slice::from_raw_parts(text.cast::<u8>(), len as usize);
+        client::keep_error(Failure::new((*task).status_, String::from_utf8_lossy(text)))
+    }
+}
+
+/// True when a task is complete. `[any thread]`
+///
+/// # Safety
+/// `task` must be a task that has not been deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_is_complete(task: *const chi_task) -> bool {
+    // SAFETY: the completion word is only ever accessed atomically.
+    let word =
+        unsafe { std::sync::atomic::AtomicU32::from_ptr((&raw const (*task).state_).cast_mut()) };
+    word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0
+}
+
+/// Allocates a buffer of `size` bytes in the session's segment. See `chi_ipc.alloc`. Give it back with
+/// `chi_free`. `[any thread]`
+///
+/// # Safety
+/// `buffer` must point to a place for a buffer.
+#[no_mangle]
+pub unsafe extern "C" fn chi_alloc(size: u64, buffer: *mut chi_buffer) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).alloc)(ipc, ptr::null_mut(), size, buffer) }
+}
+
+/// Gives a buffer back. No task in flight may refer to it. `[any thread]`
+///
+/// # Safety
+/// `buffer` must be null or come from `chi_alloc`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_free(buffer: *const chi_buffer) {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { ((*ipc).free)(ipc, buffer) }
+}
+
+/// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
+/// held before is forgotten. `vector` lies in the body of `task`. The block goes with the task. Errors:
+/// those of `chi_ipc.alloc`. `[any thread]`
+///
+/// # Safety
+/// `task` must be idle and not deleted, and `vector` one of its fields.
+#[no_mangle]
+pub unsafe extern "C" fn chi_vector_resize(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    size: u64,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    let mut buffer = chi_buffer { shm_: CHI_SHM_NULL, data_: ptr::null_mut(), size_: 0 };
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        let status = ((*ipc).alloc)(ipc, task, size, &mut buffer);
+        if status == CHI_OK {
+            *vector = chi_shm_vector {
+                shm_: buffer.shm_,
+                data_: buffer.data_,
+                size_: size,
+                capacity_: buffer.size_,
+                offset_in_task_: (vector as usize - task as usize) as u32,
+                reserved_: 0,
+            };
+        }
+        status
+    }
+}
+
+/// Sets a vector of a task to a copy of `size` bytes. See `chi_vector_resize`. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`; `data` must hold `size` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn chi_vector_set(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    data: *const c_void,
+    size: u64,
+) -> chi_status {
+    // SAFETY: by the caller's promise; after success the vector's block holds `size` bytes.
+    unsafe {
+        let status = chi_vector_resize(task, vector, size);
+        if status == CHI_OK && size > 0 {
+            ptr::copy_nonoverlapping(data.cast::<u8>(), (*vector).data_.cast(), size as usize);
+        }
+        status
+    }
+}
+
+/// Sets a string of a task to a copy of the C string `text`. See `chi_vector_resize`. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`; `text` must be a C string.
+#[no_mangle]
+pub unsafe extern "C" fn chi_string_set(
+    task: *mut chi_task,
+    string: *mut chi_shm_string,
+    text: *const c_char,
+) -> chi_status {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let bytes = CStr::from_ptr(text).to_bytes();
+        let vector = &raw mut (*string).bytes_;
+        chi_vector_set(task, vector, bytes.as_ptr().cast(), bytes.len() as u64)
+    }
+}

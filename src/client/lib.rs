@@ -1,0 +1,63 @@
+//! The session as an application sees it: it makes tasks in its segment, submits them through the
+//! ring of the calling thread, and waits for their completion words.
+//!
+//! A process has one session at a time, made by [`init`]. Every call may come from any thread.
+
+mod error;
+mod process;
+mod session;
+mod table;
+mod thread;
+
+pub use error::{Failure, Result};
+pub use process::{init, is_initialized, shutdown, Options};
+pub use table::{ipc_manager, TABLE};
+
+use chimaera_abi::chi_status;
+
+/// Asks the runtime for a JSON document on `subject`, one of `CHI_DESCRIBE_*`.
+pub fn describe(subject: u32) -> Result<String> {
+    // SAFETY: the table is valid for the process's life.
+    unsafe { chimaera_ipc::admin::describe(ipc_manager(), subject) }.map_err(failure)
+}
+
+/// Asks the runtime to end. It finishes what runs, and then ends by itself.
+pub fn stop_runtime() -> Result<()> {
+    // SAFETY: the table is valid for the process's life.
+    unsafe { chimaera_ipc::admin::stop(ipc_manager()) }.map_err(failure)
+}
+
+/// Creates a pool or finds the one that exists; the flag says that it existed. See
+/// `chi_ipc.create_pool`.
+pub fn create_pool(
+    module: &str,
+    name: &str,
+    params: &[u8],
+) -> Result<(chimaera_abi::chi_pool_id, bool)> {
+    let (module, name) = (module.as_bytes(), name.as_bytes());
+    // SAFETY: the table is valid for the process's life.
+    unsafe { chimaera_ipc::admin::create_pool(ipc_manager(), module, name, params) }
+        .map_err(failure)
+}
+
+/// The message of the last call that failed on this thread, terminated by a zero; valid until the
+/// next call on this thread.
+pub fn last_error() -> *const std::ffi::c_char {
+    error::last()
+}
+
+/// Keeps a failure as this thread's last one and returns its status, for callers that pass statuses
+/// on to C.
+pub fn keep_error(failure: Failure) -> chi_status {
+    error::keep(failure)
+}
+
+/// Makes every later [`init`] of this process fail: it is a runtime, in which modules use the table
+/// of their worker.
+pub fn refuse_init() {
+    process::refuse_init();
+}
+
+fn failure((status, message): (chi_status, String)) -> Failure {
+    Failure { status, message }
+}

@@ -1,0 +1,145 @@
+//! The process's session: made by `init`, replaced when its runtime died and a successor is there.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use chimaera_abi::*;
+
+use crate::error::{Failure, Result};
+use crate::session::Session;
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The runtime's instance; `None` takes `$CHI_INSTANCE`, or else `default`.
+    pub instance: Option<String>,
+    /// Bytes of the session's segment; 0 takes the runtime's default. Half of it is for what the
+    /// client sends, half for what methods return.
+    pub segment_size: u64,
+    /// How long to wait for a runtime that is not there yet. Zero fails at once.
+    pub connect_timeout: Duration,
+}
+
+struct Process {
+    options: Options,
+    session: Option<Arc<Session>>,
+    /// Sessions whose runtime is gone, while the application still holds tasks in their segments.
+    retired: Vec<Arc<Session>>,
+}
+
+static PROCESS: Mutex<Process> = Mutex::new(Process {
+    options: Options { instance: None, segment_size: 0, connect_timeout: Duration::ZERO },
+    session: None,
+    retired: Vec::new(),
+});
+
+/// Counts the sessions of the process. A thread whose own number differs must look at `PROCESS`.
+static EPOCH: AtomicU64 = AtomicU64::new(0);
+static FORKED: AtomicBool = AtomicBool::new(false);
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn after_fork_in_child() {
+    FORKED.store(true, Ordering::Relaxed);
+}
+
+/// Connects this process to a runtime. Calling it again while connected does nothing.
+pub fn init(options: Options) -> Result<()> {
+    check_fork()?;
+    if REFUSED.load(Ordering::Relaxed) {
+        return Err(Failure::new(
+            CHI_DENIED,
+            "inside the runtime there is nothing to connect to: modules use the table of their worker",
+        ));
+    }
+    static AT_FORK: Once = Once::new();
+    // SAFETY: the handler only stores to an atomic, which is safe after a fork.
+    AT_FORK.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(after_fork_in_child));
+    });
+    let mut process = lock();
+    if process.session.as_ref().is_some_and(|session| !session.is_dead()) {
+        return Ok(());
+    }
+    let session = Session::connect(&options)?;
+    process.options = options;
+    replace(&mut process, Some(session));
+    Ok(())
+}
+
+/// Ends the process's session. Tasks in flight are lost, and no task or buffer of it may be used any
+/// more. Without a session it does nothing.
+pub fn shutdown() {
+    if check_fork().is_err() {
+        return;
+    }
+    let mut process = lock();
+    replace(&mut process, None);
+    process.retired.clear();
+}
+
+/// True between a successful [`init`] and [`shutdown`].
+pub fn is_initialized() -> bool {
+    check_fork().is_ok() && lock().session.is_some()
+}
+
+/// Makes every later `init` of this process fail: it is a runtime.
+pub(crate) fn refuse_init() {
+    REFUSED.store(true, Ordering::Relaxed);
+}
+
+/// The current epoch.
+#[inline]
+pub(crate) fn epoch() -> u64 {
+    EPOCH.load(Ordering::Acquire)
+}
+
+/// Fails in a child that was forked after `init`.
+#[inline]
+pub(crate) fn check_fork() -> Result<()> {
+    if FORKED.load(Ordering::Relaxed) {
+        return Err(Failure::new(
+            CHI_FORKED,
+            "this process was forked from one that had called chi_init; only the parent may use the \
+             session (fork first, or exec in the child)",
+        ));
+    }
+    Ok(())
+}
+
+/// The session to make tasks in. Connects anew when the last one's runtime is gone.
+pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
+    check_fork()?;
+    let mut process = lock();
+    let Some(session) = &process.session else {
+        return Err(Failure::new(CHI_NOT_INITIALIZED, "call chi_init before anything else"));
+    };
+    if session.is_dead() {
+        let session = Session::connect(&process.options)?;
+        replace(&mut process, Some(session));
+    }
+    let session = process.session.clone().expect("there is a session, by the check above");
+    Ok((session, epoch()))
+}
+
+/// The session of an earlier epoch in whose segment an address lies.
+pub(crate) fn find(address: *const u8) -> Option<Arc<Session>> {
+    let process = lock();
+    let all = process.session.iter().chain(&process.retired);
+    all.into_iter().find(|session| session.mapping().offset_of(address).is_some()).cloned()
+}
+
+fn replace(process: &mut Process, session: Option<Arc<Session>>) {
+    if let Some(old) = process.session.take() {
+        old.disconnect();
+        process.retired.push(old);
+    }
+    process.retired.retain(|old| old.holds_tasks());
+    process.session = session;
+    EPOCH.fetch_add(1, Ordering::Release);
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Process> {
+    // A panic under the lock leaves whole values behind: every change is one assignment.
+    PROCESS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
