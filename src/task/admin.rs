@@ -1,0 +1,45 @@
+//! The admin pool's tasks that containers get as well.
+
+use std::cell::Cell;
+
+use chimaera_abi::{chi_create_task, chi_destroy_task};
+
+use crate::{PoolId, ShmBytes, ShmString};
+
+/// The task that creates a pool: the C struct `chi_create_task`. The container's own `kCreate` gets it
+/// too.
+#[chimaera_macros::task(crate = crate)]
+pub struct CreateTask {
+    /// In: the module's name, `"repo:module"`.
+    pub module_name: ShmString,
+    /// In: the pool's name.
+    pub pool_name: ShmString,
+    /// In: the module's parameters, bytes that only the module understands.
+    pub params: ShmBytes,
+    /// Out: the pool.
+    pub pool_id: Cell<PoolId>,
+    /// Out: 1 when the pool existed before.
+    pub existed: Cell<u32>,
+    reserved: u32,
+}
+
+/// The task that destroys a pool: the C struct `chi_destroy_task`. The container's own `kDestroy` gets
+/// it too.
+#[chimaera_macros::task(crate = crate)]
+pub struct DestroyTask {
+    /// In: the pool.
+    pub pool_id: Cell<PoolId>,
+}
+
+const _: () = {
+    use core::mem::{offset_of, size_of};
+    assert!(size_of::<CreateTask>() == size_of::<chi_create_task>());
+    assert!(offset_of!(CreateTask, module_name) == offset_of!(chi_create_task, module_name_));
+    assert!(offset_of!(CreateTask, pool_name) == offset_of!(chi_create_task, pool_name_));
+    assert!(offset_of!(CreateTask, params) == offset_of!(chi_create_task, params_));
+    assert!(offset_of!(CreateTask, pool_id) == offset_of!(chi_create_task, pool_id_));
+    assert!(offset_of!(CreateTask, existed) == offset_of!(chi_create_task, existed_));
+    assert!(offset_of!(CreateTask, reserved) == offset_of!(chi_create_task, reserved_));
+    assert!(size_of::<DestroyTask>() == size_of::<chi_destroy_task>());
+    assert!(offset_of!(DestroyTask, pool_id) == offset_of!(chi_destroy_task, pool_id_));
+};

@@ -1,0 +1,187 @@
+//! A `chi_shm_vector` in its place: the only code that touches the shared bytes.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use chimaera_abi::{chi_buffer, chi_field_layout, chi_shm_vector, chi_task, CHI_SHM_NULL};
+
+use crate::{ipc, Result, Status};
+
+/// A `chi_shm_vector` that lies in a task or in another vector's block.
+///
+/// Invariant: safe code cannot make, copy or move one, so it stays where the task's maker put it: a
+/// descriptor with an `offset_in_task_` lies that far into a live task, one without is an element's,
+/// and `data_` points to `size_` bytes (none when 0) that live as long as that task. The bytes may be changed by
+/// another process at any time, so they are only ever copied, through raw pointers.
+#[repr(transparent)]
+pub(crate) struct Descriptor(UnsafeCell<chi_shm_vector>);
+
+impl Descriptor {
+    /// A private copy of the struct.
+    fn get(&self) -> chi_shm_vector {
+        // SAFETY: the struct is alive while it is borrowed, and no reference into it exists; nobody
+        // writes it but `put`, on this thread (the type is not `Sync`).
+        unsafe { *self.0.get() }
+    }
+
+    fn put(&self, vector: chi_shm_vector) {
+        // SAFETY: as in `get`.
+        unsafe { *self.0.get() = vector }
+    }
+
+    /// Bytes in use.
+    pub(crate) fn len(&self) -> usize {
+        self.get().size_ as usize
+    }
+
+    /// Copies bytes from `at` on into `to`, as many as there are and fit. Returns how many.
+    pub(crate) fn read(&self, at: usize, to: &mut [MaybeUninit<u8>]) -> usize {
+        let vector = self.get();
+        let n = (vector.size_ as usize).saturating_sub(at).min(to.len());
+        if n > 0 {
+            // SAFETY: `at + n <= size_`, and `data_` points to `size_` bytes (type invariant); `to` is
+            // private memory, so the two do not overlap. A write by another process meanwhile changes
+            // which bytes arrive, and any bytes are valid `u8`s.
+            unsafe {
+                let from = vector.data_.cast::<u8>().add(at);
+                ptr::copy_nonoverlapping(from, to.as_mut_ptr().cast(), n);
+            }
+        }
+        n
+    }
+
+    /// Copies all of `from` to `at`. Errors: `CHI_INVALID` when it does not fit into the bytes in use.
+    pub(crate) fn write(&self, at: usize, from: &[u8]) -> Result<()> {
+        // SAFETY: a slice is readable for its length, and private.
+        unsafe { self.write_raw(at, from.as_ptr(), from.len()) }
+    }
+
+    /// Like `write`, for memory that may have holes.
+    ///
+    /// # Safety
+    ///
+    /// `from` is readable for `len` bytes of private memory.
+    pub(crate) unsafe fn write_raw(&self, at: usize, from: *const u8, len: usize) -> Result<()> {
+        let vector = self.get();
+        let size = vector.size_ as usize;
+        if at > size || len > size - at {
+            return Err(Status::invalid(format!("{len} bytes at {at} do not fit into {size}")));
+        }
+        if len > 0 {
+            // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant) that
+            // no reference covers; `from` is private memory, so the two do not overlap.
+            unsafe { ptr::copy_nonoverlapping(from, vector.data_.cast::<u8>().add(at), len) };
+        }
+        Ok(())
+    }
+
+    /// The task that the descriptor lies in. Errors: `CHI_INVALID` when it lies in a vector's block.
+    pub(crate) fn owner(&self) -> Result<*mut chi_task> {
+        match self.get().offset_in_task_ {
+            0 => Err(Status::invalid(
+                "an element of a vector is written through the vector that it lies in",
+            )),
+            // The pointer goes to the IPC manager, which knows the task by its address.
+            offset => Ok(ptr::with_exposed_provenance_mut(
+                self.0.get().expose_provenance() - offset as usize,
+            )),
+        }
+    }
+
+    /// Makes `len` bytes be in use, in a block of `owner`. What they hold is unspecified unless the
+    /// descriptor had as many before.
+    ///
+    /// A block that is there is used again only up to its length, for the capacity is a number that
+    /// the other side may have made up.
+    pub(crate) fn reserve(&self, owner: *mut chi_task, len: usize) -> Result<()> {
+        let mut vector = self.get();
+        if len > vector.size_ as usize {
+            let block = ipc()?.alloc_for(owner, len)?;
+            vector.shm_ = block.shm_;
+            vector.data_ = block.data_;
+            vector.capacity_ = block.size_;
+        }
+        vector.size_ = len as u64;
+        self.put(vector);
+        Ok(())
+    }
+
+    /// Makes these be the bytes.
+    pub(crate) fn set(&self, owner: *mut chi_task, bytes: &[u8]) -> Result<()> {
+        self.reserve(owner, bytes.len())?;
+        self.write(0, bytes)
+    }
+
+    /// Changes how many bytes are in use. The first ones stay, new ones are zero.
+    pub(crate) fn resize(&self, owner: *mut chi_task, len: usize) -> Result<()> {
+        let old = self.get();
+        self.reserve(owner, len)?;
+        let new = self.get();
+        let kept = len.min(old.size_ as usize);
+        // SAFETY: the new block has `len` bytes, of which `kept` are at most as many as the old one
+        // has; both live as long as the task (type invariant); when they differ they do not overlap.
+        unsafe {
+            if kept > 0 && new.data_ != old.data_ {
+                ptr::copy_nonoverlapping(old.data_.cast::<u8>(), new.data_.cast(), kept);
+            }
+            if len > kept {
+                new.data_.cast::<u8>().add(kept).write_bytes(0, len - kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the descriptor refer to the first `len` bytes of a buffer.
+    ///
+    /// # Safety
+    ///
+    /// The buffer has `len` bytes and outlives the descriptor's last use, on both sides.
+    pub(crate) unsafe fn refer(&self, buffer: &chi_buffer, len: usize) {
+        let mut vector = self.get();
+        vector.shm_ = buffer.shm_;
+        vector.data_ = buffer.data_;
+        vector.size_ = len as u64;
+        vector.capacity_ = len as u64;
+        self.put(vector);
+    }
+}
+
+/// Copies `bytes` into a block at `at` and returns the struct of a string that is those bytes, as it
+/// lies in a vector's block.
+///
+/// # Safety
+///
+/// The block has `at + bytes.len()` bytes, and no reference covers them.
+pub(crate) unsafe fn fill_part(block: &chi_buffer, at: usize, bytes: &[u8]) -> chi_shm_vector {
+    let (mut shm, mut data) = (CHI_SHM_NULL, ptr::null_mut());
+    if !bytes.is_empty() {
+        shm = block.shm_ + at as u64;
+        // SAFETY: so many bytes are there, says the caller.
+        unsafe {
+            data = block.data_.cast::<u8>().add(at);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+        }
+    }
+    chi_shm_vector {
+        shm_: shm,
+        data_: data.cast(),
+        size_: bytes.len() as u64,
+        capacity_: bytes.len() as u64,
+        offset_in_task_: 0,
+        reserved_: 0,
+    }
+}
+
+/// Tells the descriptor that `field` describes where it lies in its task.
+///
+/// # Safety
+///
+/// `start` points to memory that may be written, in which a descriptor lies at `field.offset_`.
+pub(crate) unsafe fn set_offset(start: *mut u8, field: &chi_field_layout, offset: u32) {
+    // SAFETY: a descriptor lies there, says the caller. A string begins with its vector.
+    unsafe {
+        let vector = start.add(field.offset_ as usize).cast::<chi_shm_vector>();
+        (&raw mut (*vector).offset_in_task_).write(offset);
+    }
+}

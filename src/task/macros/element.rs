@@ -1,0 +1,96 @@
+//! `#[derive(Pod)]` and `#[derive(ShmElement)]`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Field, Fields, Ident, Path, Result, Type};
+
+use crate::task::{krate, plain_generics};
+
+pub(crate) fn pod(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = syn::parse2(item)?;
+    let (krate, fields) = checked(&input)?;
+    let name = &input.ident;
+    let types: Vec<&Type> = fields.iter().map(|field| &field.ty).collect();
+    Ok(quote! {
+        const _: () = {
+            const fn pod<T: #krate::Pod>() {}
+            #(pod::<#types>();)*
+            assert!(
+                ::core::mem::size_of::<#name>() == 0 #(+ ::core::mem::size_of::<#types>())*,
+                "the struct has holes: add reserved fields where the layout leaves gaps"
+            );
+
+            // SAFETY: `repr(C)` and made of plain data without holes.
+            #[automatically_derived]
+            unsafe impl #krate::ShmElement for #name {
+                const FIELDS: &'static [#krate::__private::chi_field_layout] = &[];
+                const DEPTH: u32 = 0;
+            }
+            // SAFETY: as above.
+            #[automatically_derived]
+            unsafe impl #krate::Pod for #name {}
+        };
+    })
+}
+
+pub(crate) fn shm_element(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = syn::parse2(item)?;
+    let (krate, fields) = checked(&input)?;
+    let name = &input.ident;
+    let types: Vec<&Type> = fields.iter().map(|field| &field.ty).collect();
+    let parts = parts(&krate, name, &fields);
+    Ok(quote! {
+        const _: () = {
+            use #krate::__private as p;
+            const N: usize = 0 #(+ <#types as #krate::ShmElement>::FIELDS.len())*;
+            const FIELDS: [p::chi_field_layout; N] = p::collect(&[#parts]);
+            assert!(
+                N > 0,
+                "nothing but plain data inside: use #[derive(Clone, Copy, Pod)]"
+            );
+            assert!(!::core::mem::needs_drop::<#name>());
+
+            // SAFETY: `repr(C)`, all fields are `ShmElement`, at least one of which cannot be made or
+            // moved; the list is made of theirs; no destructor, as asserted.
+            #[automatically_derived]
+            unsafe impl #krate::ShmElement for #name {
+                const FIELDS: &'static [p::chi_field_layout] = &FIELDS;
+                const DEPTH: u32 = p::deepest(&[#(<#types as #krate::ShmElement>::DEPTH),*]);
+            }
+        };
+    })
+}
+
+/// Each field's offset and the strings and vectors in it.
+pub(crate) fn parts(krate: &Path, name: &Ident, fields: &[Field]) -> TokenStream {
+    let names = fields.iter().map(|field| &field.ident);
+    let types = fields.iter().map(|field| &field.ty);
+    quote!(#((
+        ::core::mem::offset_of!(#name, #names),
+        <#types as #krate::ShmElement>::FIELDS
+    )),*)
+}
+
+/// What both derives ask of a struct.
+fn checked(input: &DeriveInput) -> Result<(Path, Vec<Field>)> {
+    plain_generics(&input.generics, "an element")?;
+    let mut path = krate(TokenStream::new())?;
+    let mut repr_c = false;
+    for attr in &input.attrs {
+        if attr.path().is_ident("repr") {
+            repr_c |= attr.parse_args::<Ident>().is_ok_and(|repr| repr == "C");
+        } else if attr.path().is_ident("chimaera") {
+            path = krate(attr.meta.require_list()?.tokens.clone())?;
+        }
+    }
+    if !repr_c {
+        return Err(Error::new_spanned(&input.ident, "an element of a task is `#[repr(C)]`"));
+    }
+    match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => Ok((path, fields.named.iter().cloned().collect())),
+            other => Err(Error::new_spanned(other, "an element's fields have names")),
+        },
+        _ => Err(Error::new_spanned(&input.ident, "an element of a task is a struct")),
+    }
+}

@@ -1,0 +1,87 @@
+//! Chimaera's attributes: `task`, `Pod`, `ShmElement`, `container`. Use them as `chimaera::task` and
+//! so on; their output says `::chimaera`, or what `crate = path` names.
+
+mod container;
+mod element;
+mod task;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct with named fields a task.
+///
+/// The struct becomes `#[repr(C)]`, gets a [`TaskBase`](struct.TaskBase.html) before its own fields,
+/// and implements [`Task`](trait.Task.html). Its fields are [`ShmElement`](trait.ShmElement.html)s:
+/// strings, vectors, and cells of plain data. Tasks are made by the IPC manager only.
+///
+/// ```
+/// use std::cell::Cell;
+/// use chimaera::{ShmBytes, ShmString, Task};
+///
+/// /// Puts a value under a key.
+/// #[chimaera::task]
+/// pub struct PutTask {
+///     /// In.
+///     pub key: ShmString,
+///     /// In.
+///     pub value: ShmBytes,
+///     /// Out: 1 when there was one before.
+///     pub replaced: Cell<u32>,
+///     reserved: u32,
+/// }
+/// assert_eq!(PutTask::FIELDS[1].offset_, 64 + 48);
+/// ```
+///
+/// Anything without a C layout that all bytes are valid for is refused:
+///
+/// ```compile_fail
+/// #[chimaera::task]
+/// pub struct PutTask {
+///     pub key: String,
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[chimaera::task]
+/// pub struct FlagTask {
+///     pub flag: std::cell::Cell<bool>,
+/// }
+/// ```
+///
+/// and so is making one by hand, or tearing one apart:
+///
+/// ```compile_fail
+/// # use chimaera::{NewTask, ShmString};
+/// #[chimaera::task]
+/// pub struct NameTask {
+///     pub name: ShmString,
+/// }
+///
+/// fn swap(a: &mut NewTask<NameTask>, b: &mut NewTask<NameTask>) {
+///     std::mem::swap(&mut a.name, &mut b.name);
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
+    task::expand(args.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a `#[repr(C)]` struct of plain data [`Pod`](trait.Pod.html).
+#[proc_macro_derive(Pod, attributes(chimaera))]
+pub fn pod(item: TokenStream) -> TokenStream {
+    element::pod(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a `#[repr(C)]` struct with strings or vectors inside a
+/// [`ShmElement`](trait.ShmElement.html), for vectors of it in tasks.
+#[proc_macro_derive(ShmElement, attributes(chimaera))]
+pub fn shm_element(item: TokenStream) -> TokenStream {
+    element::shm_element(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes an `impl` block a module's container, and the crate a module: see the `module` crate.
+#[proc_macro_attribute]
+pub fn container(args: TokenStream, item: TokenStream) -> TokenStream {
+    container::expand(args.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}

@@ -1,0 +1,136 @@
+//! The IPC manager: the C table `chi_ipc`, typed.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+use chimaera_abi::{
+    chi_buffer, chi_ipc, chi_pool_id, chi_status, chi_task, CHI_OK, CHI_VERSION, CHI_WAIT_FOREVER,
+};
+
+use crate::buffer::sweep;
+use crate::handle::NewTask;
+use crate::{Buffer, DomainQuery, PoolId, Result, Status, Task};
+
+/// The IPC manager: makes tasks, finds and makes pools, allocates buffers. A handle to a table that
+/// lives as long as the process, from [`ipc`](crate::ipc()). `[any thread]`
+#[derive(Clone, Copy)]
+pub struct Ipc(&'static chi_ipc);
+
+impl Ipc {
+    /// The handle to a C table. Errors: `CHI_VERSION` when the table is shorter than this crate's.
+    ///
+    /// # Safety
+    ///
+    /// `table` points to a `chi_ipc` that is as long as its `size` says and lives as long as the
+    /// process.
+    pub unsafe fn from_raw(table: *const chi_ipc) -> Result<Self> {
+        // SAFETY: every table begins with its size.
+        let size = unsafe { (*table).size } as usize;
+        if size < size_of::<chi_ipc>() {
+            return Err(Status::new(
+                CHI_VERSION,
+                format!("an IPC manager of {size} bytes, need {}", size_of::<chi_ipc>()),
+            ));
+        }
+        // SAFETY: the table covers all that the type names, and it is immutable.
+        Ok(Ipc(unsafe { &*table }))
+    }
+
+    /// The C table.
+    pub fn as_raw(self) -> &'static chi_ipc {
+        self.0
+    }
+
+    /// Makes a task for `method` of `pool`, all fields zero or empty.
+    ///
+    /// Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+    /// `CHI_NOT_INITIALIZED`.
+    pub fn new_task<T: Task>(
+        self,
+        pool: PoolId,
+        query: DomainQuery,
+        method: u32,
+    ) -> Result<NewTask<T>> {
+        let mut task = ptr::null_mut::<chi_task>();
+        // SAFETY: the table is valid; the function stores an address through the pointer.
+        self.check(unsafe { (self.0.new_task)(self.0, size_of::<T>() as u32, &mut task) })?;
+        // SAFETY: a zeroed task of the size of a `T`, aligned to CHI_TASK_ALIGN, that is ours alone.
+        let task = unsafe { NewTask::<T>::from_fresh(self, task.cast()) };
+        task.base().address(pool, query, method);
+        Ok(task)
+    }
+
+    /// Allocates a buffer of `size` bytes, not zeroed. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`,
+    /// `CHI_UNAVAILABLE`, `CHI_FORKED`.
+    pub fn alloc(self, size: usize) -> Result<Buffer> {
+        sweep();
+        Ok(Buffer::new(self, self.alloc_for(ptr::null_mut(), size)?, size))
+    }
+
+    /// Creates the pool `name` of the module `module` (`"repo:module"`), or finds it when it exists
+    /// with the same module and parameters. Waits until it is ready.
+    ///
+    /// Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (name), whatever the container's `create`
+    /// returned, and those of waiting.
+    pub fn create_pool(self, module: &str, name: &str, params: &[u8]) -> Result<PoolId> {
+        let (module, name) = (CString::new(module)?, CString::new(name)?);
+        let mut id = chi_pool_id::default();
+        // SAFETY: the strings end with a zero, the bytes are `len` many, `id` may be written.
+        let status = unsafe {
+            let (params, len) = (params.as_ptr().cast(), params.len() as u64);
+            (self.0.create_pool)(self.0, module.as_ptr(), name.as_ptr(), params, len, &mut id)
+        };
+        self.check(status)?;
+        Ok(id.into())
+    }
+
+    /// Finds a pool by its name. Errors: `CHI_NO_POOL` and those of waiting.
+    pub fn find_pool(self, name: &str) -> Result<PoolId> {
+        let name = CString::new(name)?;
+        let mut id = chi_pool_id::default();
+        // SAFETY: the string ends with a zero, and `id` may be written.
+        self.check(unsafe { (self.0.find_pool)(self.0, name.as_ptr(), &mut id) })?;
+        Ok(id.into())
+    }
+
+    /// Destroys a pool. Its tasks that have not started end with `CHI_CANCELLED`; running ones end by
+    /// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), and those of waiting.
+    pub fn destroy_pool(self, pool: PoolId) -> Result<()> {
+        // SAFETY: the pointer is to a whole id.
+        self.check(unsafe { (self.0.destroy_pool)(self.0, &pool.to_raw()) })
+    }
+
+    /// A block for a task, or for nobody when `owner` is null.
+    pub(crate) fn alloc_for(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
+        let mut buffer = MaybeUninit::uninit();
+        // SAFETY: the function writes the buffer when it succeeds; an owner is a live task or null.
+        unsafe {
+            self.check((self.0.alloc)(self.0, owner, size as u64, buffer.as_mut_ptr()))?;
+            Ok(buffer.assume_init())
+        }
+    }
+
+    /// Turns a status of the table's into a result.
+    pub(crate) fn check(self, status: chi_status) -> Result<()> {
+        if status == CHI_OK {
+            return Ok(());
+        }
+        // SAFETY: the message is never null, ends with a zero, and stays until the thread's next call.
+        let message = unsafe { CStr::from_ptr((self.0.last_error)(self.0)) };
+        Err(Status::new(status, message.to_string_lossy()))
+    }
+}
+
+impl fmt::Debug for Ipc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ipc").field(&ptr::from_ref(self.0)).finish()
+    }
+}
+
+/// A bound in the contract's nanoseconds; too long a one is none.
+pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_nanos()).unwrap_or(CHI_WAIT_FOREVER)
+}

@@ -1,0 +1,130 @@
+//! What a failure is: a status code and a message.
+
+use std::fmt;
+
+use chimaera_abi::{
+    chi_status, status_name, status_text, CHI_FAILED, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_OK,
+};
+
+/// A result whose error is a [`Status`].
+pub type Result<T, E = Status> = std::result::Result<T, E>;
+
+/// Why something failed: a code, never `CHI_OK`, and a message that a person can act on.
+///
+/// ```
+/// use chimaera::{abi, Status};
+///
+/// let status = Status::not_found("no key \"a\"");
+/// assert_eq!(status.code(), abi::CHI_NOT_FOUND);
+/// assert_eq!(status.to_string(), "no key \"a\" (CHI_NOT_FOUND)");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    code: chi_status,
+    message: String,
+}
+
+impl Status {
+    /// A failure with this code, one of `chimaera::abi::CHI_*` or, from `CHI_MODULE_STATUS` up, a
+    /// module's own. `CHI_OK` is no failure and becomes `CHI_FAILED`. An empty message is replaced by
+    /// what the code means.
+    pub fn new(code: chi_status, message: impl Into<String>) -> Self {
+        let code = if code == CHI_OK { CHI_FAILED } else { code };
+        let message = message.into();
+        let message = if message.is_empty() { status_text(code).to_owned() } else { message };
+        Status { code, message }
+    }
+
+    /// `CHI_FAILED`: a method could not do its work.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(CHI_FAILED, message)
+    }
+
+    /// `CHI_INVALID`: an argument or a task is malformed.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(CHI_INVALID, message)
+    }
+
+    /// `CHI_NOT_FOUND`: what was asked for is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(CHI_NOT_FOUND, message)
+    }
+
+    /// The code.
+    pub fn code(&self) -> chi_status {
+        self.code
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same failure with `what` and a colon before its message.
+    #[must_use]
+    pub fn context(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match status_name(self.code) {
+            Some(name) => write!(f, "{} ({name})", self.message),
+            None => write!(f, "{} (status {})", self.message, self.code),
+        }
+    }
+}
+
+impl std::error::Error for Status {}
+
+impl From<std::io::Error> for Status {
+    fn from(error: std::io::Error) -> Self {
+        Status::new(CHI_IO, error.to_string())
+    }
+}
+
+impl From<std::str::Utf8Error> for Status {
+    fn from(error: std::str::Utf8Error) -> Self {
+        Status::invalid(format!("not UTF-8: {error}"))
+    }
+}
+
+impl From<std::string::FromUtf8Error> for Status {
+    fn from(error: std::string::FromUtf8Error) -> Self {
+        error.utf8_error().into()
+    }
+}
+
+impl From<std::ffi::NulError> for Status {
+    fn from(error: std::ffi::NulError) -> Self {
+        Status::invalid(format!("a zero byte at {} in a name", error.nul_position()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_is_never_a_failure() {
+        assert_eq!(Status::new(CHI_OK, "x").code(), CHI_FAILED);
+    }
+
+    #[test]
+    fn a_code_without_name_shows_its_number() {
+        assert_eq!(Status::new(1004, "full").to_string(), "full (status 1004)");
+    }
+
+    #[test]
+    fn an_empty_message_says_what_the_code_means() {
+        assert_eq!(Status::new(CHI_IO, "").message(), "the operating system refused");
+    }
+
+    #[test]
+    fn io_errors_keep_their_reason() {
+        let status: Status = std::io::Error::other("disk on fire").into();
+        assert_eq!(status.to_string(), "disk on fire (CHI_IO)");
+    }
+}
