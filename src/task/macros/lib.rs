@@ -28,7 +28,7 @@ use proc_macro::TokenStream;
 ///     pub replaced: Cell<u32>,
 ///     reserved: u32,
 /// }
-/// assert_eq!(PutTask::FIELDS[1].offset_, 64 + 48);
+/// assert_eq!(PutTask::FIELDS[1].offset_, 64 + 40);
 /// ```
 ///
 /// Anything without a C layout that all bytes are valid for is refused:
