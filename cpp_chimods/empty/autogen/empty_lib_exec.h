@@ -1,0 +1,81 @@
+/* The dispatch of example:empty. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef EXAMPLE_EMPTY_LIB_EXEC_H_
+#define EXAMPLE_EMPTY_LIB_EXEC_H_
+
+#include "chimaera/chimaera.h"
+#include "empty/empty_tasks.h"
+#include "empty_methods.h"
+
+namespace example::empty {
+
+CHI_METHOD_HOOKS(Create, CreateTask);
+CHI_METHOD_HOOKS(Destroy, DestroyTask);
+CHI_METHOD_HOOKS(Empty, EmptyTask);
+
+/** Runs a method of the container. */
+template <typename RuntimeT>
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
+         chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return runtime.Create(hipc::FullPtr<CreateTask>(task), rctx);
+    case Method::kDestroy:
+      return runtime.Destroy(hipc::FullPtr<DestroyTask>(task), rctx);
+    case Method::kEmpty:
+      return runtime.Empty(hipc::FullPtr<EmptyTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Asks the monitor of a method, if it has one. */
+template <typename RuntimeT>
+void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
+             hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<CreateTask>(task), rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<DestroyTask>(task), rctx);
+    case Method::kEmpty:
+      return EmptyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<EmptyTask>(task),
+                                              rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Lets go of what a method attached to a task. */
+template <typename RuntimeT>
+void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
+         hipc::FullPtr<chi::Task> task) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<CreateTask>(task));
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<DestroyTask>(task));
+    case Method::kEmpty:
+      return EmptyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<EmptyTask>(task));
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Tells the runtime of the methods. */
+template <typename RuntimeT>
+void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
+  table.Add<CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+                        CreateHooks<RuntimeT>::kDel);
+  table.Add<DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+                         DestroyHooks<RuntimeT>::kDel);
+  table.AddUnsupported(2, "kNodeFailure");
+  table.AddUnsupported(3, "kRecover");
+  table.AddUnsupported(4, "kMigrate");
+  table.AddUnsupported(5, "kUpgrade");
+  table.Add<EmptyTask>(Method::kEmpty, "kEmpty", EmptyHooks<RuntimeT>::kMonitor,
+                          EmptyHooks<RuntimeT>::kDel);
+}
+
+}  // namespace example::empty
+
+#endif  // EXAMPLE_EMPTY_LIB_EXEC_H_

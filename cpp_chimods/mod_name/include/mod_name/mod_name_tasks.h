@@ -1,0 +1,81 @@
+/* The tasks of example:mod_name, a compressor. */
+#ifndef EXAMPLE_MOD_NAME_TASKS_H_
+#define EXAMPLE_MOD_NAME_TASKS_H_
+
+#include <string_view>
+
+#include "chimaera/chimaera.h"
+#include "mod_name_methods.h"
+
+namespace example::mod_name {
+
+using CreateTask = chi::CreateTask;
+using DestroyTask = chi::DestroyTask;
+
+/** The CompressTask task: makes one zstd frame of bytes. */
+struct CompressTask : public chi::Task {
+  /** zstd's level, from its lowest to its highest (-131072 to 22); 0 means 3. */
+  IN chi::i32 level_ = 0;
+  /** Zero. */
+  chi::u32 reserved_ = 0;
+  /** The bytes. */
+  IN hipc::vector<char> data_;
+  /** The frame. */
+  OUT hipc::vector<char> output_;
+
+  /** SHM default constructor */
+  explicit CompressTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), data_(alloc), output_(alloc) {}
+
+  /** Emplace constructor */
+  explicit CompressTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc,
+                        const chi::TaskNode &task_node, const chi::PoolId &pool_id,
+                        const chi::DomainQuery &dom_query, std::string_view data,
+                        chi::i32 level = 0)
+      : chi::Task(alloc),
+        level_(level),
+        data_(alloc, data.data(), data.size()),
+        output_(alloc) {
+    // Initialize task
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kCompress;
+    task_flags_.SetBits(0);
+    dom_query_ = dom_query;
+  }
+};
+
+/** The DecompressTask task: the bytes of zstd frames. */
+struct DecompressTask : public chi::Task {
+  /** Refuse to inflate beyond so many bytes. */
+  IN chi::u64 max_size_ = 0;
+  /** The frames. */
+  IN hipc::vector<char> data_;
+  /** The bytes. */
+  OUT hipc::vector<char> output_;
+
+  /** SHM default constructor */
+  explicit DecompressTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), data_(alloc), output_(alloc) {}
+
+  /** Emplace constructor */
+  explicit DecompressTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc,
+                          const chi::TaskNode &task_node, const chi::PoolId &pool_id,
+                          const chi::DomainQuery &dom_query, std::string_view data,
+                          chi::u64 max_size)
+      : chi::Task(alloc),
+        max_size_(max_size),
+        data_(alloc, data.data(), data.size()),
+        output_(alloc) {
+    // Initialize task
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kDecompress;
+    task_flags_.SetBits(0);
+    dom_query_ = dom_query;
+  }
+};
+
+}  // namespace example::mod_name
+
+#endif  // EXAMPLE_MOD_NAME_TASKS_H_
