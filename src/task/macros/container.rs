@@ -1,6 +1,329 @@
 //! `#[container]`.
-use proc_macro2::TokenStream;
-use syn::Result;
-pub(crate) fn expand(_args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    Ok(item)
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{quote, ToTokens};
+use std::ffi::CString;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Error, Expr, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Path, Result,
+    Token, Type,
+};
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let args: Args = syn::parse2(args)?;
+    let mut item: ItemImpl = syn::parse2(item)?;
+    if let Some((_, path, _)) = &item.trait_ {
+        return Err(Error::new_spanned(path, "`#[container]` goes on the type's own `impl` block"));
+    }
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(&item.generics, "a container has no parameters"));
+    }
+    let found = Found::in_impl(&mut item)?;
+    let krate = &args.krate;
+    let (name, version) = (cstr(&args.name)?, args.version(krate)?);
+    let entries = found.entries(krate)?;
+    let unsupported = args.unsupported.iter().map(|(name, number)| {
+        let name = cstr(&LitStr::new(&name.to_string(), name.span()))?;
+        Ok(quote!(#krate::module::MethodEntry::unsupported(#number, #name)))
+    });
+    let unsupported = unsupported.collect::<Result<Vec<_>>>()?;
+    let this = &item.self_ty;
+    let Some(create) = found.create else {
+        return Err(Error::new(
+            Span::call_site(),
+            "a container has a `#[create] fn create(init: &Init<'_>) -> Result<Self>`",
+        ));
+    };
+    let destroy = found.destroy.map(|destroy| {
+        quote! {
+            fn destroy(&self, ctx: &#krate::module::RunContext<'_>) -> #krate::Result<()> {
+                #krate::module::Outcome::into_result(Self::#destroy(self, ctx))
+            }
+        }
+    });
+    Ok(quote! {
+        #item
+
+        #[automatically_derived]
+        impl #krate::module::Container for #this {
+            const NAME: &'static ::core::ffi::CStr = #name;
+            const VERSION: &'static ::core::ffi::CStr = #version;
+            const METHODS: &'static [#krate::module::MethodEntry<Self>] =
+                &[#(#entries,)* #(#unsupported,)*];
+
+            fn create(init: &#krate::module::Init<'_>) -> #krate::Result<Self> {
+                Self::#create(init)
+            }
+            #destroy
+        }
+
+        #krate::module::export_container!(#this);
+    })
+}
+
+/// `name = "repo:module"`, and if wanted `version = "1.0"`, `unsupported(kName = number, ..)`,
+/// `crate = path`.
+struct Args {
+    name: LitStr,
+    version: Option<LitStr>,
+    unsupported: Vec<(Ident, Expr)>,
+    krate: Path,
+}
+
+impl Args {
+    fn version(&self, krate: &Path) -> Result<TokenStream> {
+        match &self.version {
+            Some(version) => Ok(cstr(version)?.into_token_stream()),
+            None => Ok(quote! {
+                #krate::module::__private::cstr(
+                    ::core::concat!(::core::env!("CARGO_PKG_VERSION"), "\0")
+                )
+            }),
+        }
+    }
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let (mut name, mut version, mut unsupported) = (None, None, Vec::new());
+        let mut krate: Path = syn::parse_quote!(::chimaera);
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("name") {
+                name = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("version") {
+                version = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("crate") {
+                krate = meta.value()?.call(Path::parse_mod_style)?;
+            } else if meta.path.is_ident("unsupported") {
+                let list;
+                syn::parenthesized!(list in meta.input);
+                let list = Punctuated::<Unsupported, Token![,]>::parse_terminated(&list)?;
+                unsupported.extend(list.into_iter().map(|method| (method.0, method.1)));
+            } else {
+                return Err(meta.error("expected `name`, `version`, `unsupported(..)` or `crate`"));
+            }
+            Ok(())
+        });
+        syn::parse::Parser::parse2(parser, input.parse()?)?;
+        let name = name.ok_or_else(|| {
+            Error::new(Span::call_site(), "say the module's name: `name = \"repo:module\"`")
+        })?;
+        Ok(Args { name, version, unsupported, krate })
+    }
+}
+
+/// `kName = number`.
+struct Unsupported(Ident, Expr);
+
+impl Parse for Unsupported {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name = input.parse()?;
+        input.parse::<Token![=]>()?;
+        Ok(Unsupported(name, input.parse()?))
+    }
+}
+
+/// A function marked `#[method]`.
+struct Method {
+    number: Expr,
+    name: LitStr,
+    function: ImplItemFn,
+}
+
+/// What the attributes on the functions of the block say.
+#[derive(Default)]
+struct Found {
+    create: Option<Ident>,
+    destroy: Option<Ident>,
+    methods: Vec<Method>,
+    monitors: Vec<(Expr, ImplItemFn)>,
+}
+
+impl Found {
+    /// Takes the attributes off the functions.
+    fn in_impl(item: &mut ItemImpl) -> Result<Self> {
+        let mut found = Found::default();
+        for item in &mut item.items {
+            let ImplItem::Fn(function) = item else { continue };
+            let (ours, others) = std::mem::take(&mut function.attrs).into_iter().partition(ours);
+            function.attrs = others;
+            let ours: Vec<Attribute> = ours;
+            if let [_, second, ..] = &ours[..] {
+                return Err(Error::new_spanned(second, "one of these per function"));
+            }
+            let Some(attr) = ours.first() else { continue };
+            let ident = function.sig.ident.clone();
+            let twice = || Error::new_spanned(attr, "there is one already");
+            match () {
+                () if attr.path().is_ident("create") => {
+                    attr.meta.require_path_only()?;
+                    found.create.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
+                }
+                () if attr.path().is_ident("destroy") => {
+                    attr.meta.require_path_only()?;
+                    found.destroy.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
+                }
+                () if attr.path().is_ident("method") => {
+                    let MethodArgs { number, name } = attr.parse_args()?;
+                    let name = name.unwrap_or_else(|| LitStr::new(&k_name(&ident), ident.span()));
+                    found.methods.push(Method { number, name, function: function.clone() });
+                }
+                () => found.monitors.push((attr.parse_args()?, function.clone())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The entries of the methods' table.
+    fn entries(&self, krate: &Path) -> Result<Vec<TokenStream>> {
+        let same =
+            |a: &Expr, b: &Expr| a.to_token_stream().to_string() == b.to_token_stream().to_string();
+        for (number, monitor) in &self.monitors {
+            if !self.methods.iter().any(|method| same(&method.number, number)) {
+                return Err(Error::new_spanned(
+                    number,
+                    format!("`{}` monitors a method that is not here", monitor.sig.ident),
+                ));
+            }
+        }
+        self.methods
+            .iter()
+            .map(|method| {
+                let mut monitors = self.monitors.iter().filter(|m| same(&m.0, &method.number));
+                let monitor = monitors.next();
+                if let Some((number, _)) = monitors.next() {
+                    return Err(Error::new_spanned(number, "this method has a monitor already"));
+                }
+                entry(krate, method, monitor.map(|monitor| &monitor.1))
+            })
+            .collect()
+    }
+}
+
+/// One entry of the methods' table.
+fn entry(krate: &Path, method: &Method, monitor: Option<&ImplItemFn>) -> Result<TokenStream> {
+    let (number, name) = (&method.number, cstr(&method.name)?);
+    let run = &method.function.sig.ident;
+    let (task, with_ctx) = signature(&method.function, 0)?;
+    let ctx = with_ctx.then(|| quote!(, ctx));
+    let run = quote! {
+        |this: &Self, task: &#task, ctx: &#krate::module::RunContext<'_>| {
+            let _ = ctx;
+            Self::#run(this, task #ctx)
+        }
+    };
+    let Some(monitor) = monitor else {
+        return Ok(quote!(#krate::module::MethodEntry::new(#number, #name, #run)));
+    };
+    let (monitored, with_ctx) = signature(monitor, 1)?;
+    if monitored.to_token_stream().to_string() != task.to_token_stream().to_string() {
+        return Err(Error::new_spanned(
+            monitored,
+            format!("the method's task is `{}`", task.to_token_stream()),
+        ));
+    }
+    if !with_ctx {
+        return Err(Error::new_spanned(
+            &monitor.sig,
+            "a monitor is `fn(&self, mode: MonitorMode, task: &Task, ctx: &mut MonitorContext<'_>)`",
+        ));
+    }
+    let monitor = &monitor.sig.ident;
+    Ok(quote! {
+        #krate::module::MethodEntry::monitored(
+            #number,
+            #name,
+            #run,
+            |this: &Self, mode: #krate::module::MonitorMode, task: &#task,
+             ctx: &mut #krate::module::MonitorContext<'_>| Self::#monitor(this, mode, task, ctx),
+        )
+    })
+}
+
+/// The task's type in `fn(&self, .. `before` arguments .., task: &Task[, ctx])`, and whether there is
+/// a context.
+fn signature(function: &ImplItemFn, before: usize) -> Result<(Type, bool)> {
+    let sig = &function.sig;
+    let shape = || {
+        Error::new_spanned(
+            sig,
+            "a method is `fn(&self, task: &Task)` or `fn(&self, task: &Task, ctx: &RunContext<'_>)`",
+        )
+    };
+    if let Some(word) = &sig.asyncness {
+        return Err(Error::new(
+            word.span(),
+            "a method is not async: waiting in it suspends the task already",
+        ));
+    }
+    match sig.receiver() {
+        Some(this) if this.reference.is_some() && this.mutability.is_none() => {}
+        Some(this) => {
+            return Err(Error::new_spanned(
+                this,
+                "methods run on several workers at once, hence `&self`",
+            ))
+        }
+        None => return Err(shape()),
+    }
+    let args: Vec<&FnArg> = sig.inputs.iter().skip(1 + before).collect();
+    let (FnArg::Typed(task), 1..=2) = (args.first().ok_or_else(shape)?, args.len()) else {
+        return Err(shape());
+    };
+    match &*task.ty {
+        Type::Reference(reference) if reference.mutability.is_none() => {
+            Ok(((*reference.elem).clone(), args.len() == 2))
+        }
+        other => Err(Error::new(
+            other.span(),
+            "a task is lent as `&Task`: what a method writes in it are cells, strings and vectors",
+        )),
+    }
+}
+
+/// The arguments of `#[method]`.
+struct MethodArgs {
+    number: Expr,
+    name: Option<LitStr>,
+}
+
+impl Parse for MethodArgs {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let number = input.parse()?;
+        let mut name = None;
+        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            let word: Ident = input.parse()?;
+            if word != "name" {
+                return Err(Error::new(word.span(), "expected `name = \"kName\"`"));
+            }
+            input.parse::<Token![=]>()?;
+            name = Some(input.parse()?);
+        }
+        Ok(MethodArgs { number, name })
+    }
+}
+
+fn ours(attr: &Attribute) -> bool {
+    ["create", "destroy", "method", "monitor"].iter().any(|name| attr.path().is_ident(name))
+}
+
+/// `put_all` → `kPutAll`.
+fn k_name(ident: &Ident) -> String {
+    let mut name = String::from("k");
+    for word in ident.to_string().split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        name.extend(letters);
+    }
+    name
+}
+
+fn cstr(text: &LitStr) -> Result<Literal> {
+    let c = CString::new(text.value())
+        .map_err(|_| Error::new_spanned(text, "a zero byte in a name"))?;
+    let mut literal = Literal::c_string(&c);
+    literal.set_span(text.span());
+    Ok(literal)
 }

@@ -1,0 +1,19 @@
+//! The container of `chimaera:empty`.
+
+use chimaera::module::Init;
+use chimaera::Result;
+use chimaera_empty_client::{EmptyTask, Method};
+
+/// The container: nothing.
+pub struct Runtime;
+
+#[chimaera::container(name = "chimaera:empty")]
+impl Runtime {
+    #[create]
+    fn create(_init: &Init<'_>) -> Result<Self> {
+        Ok(Runtime)
+    }
+
+    #[method(Method::EMPTY, name = "kEmpty")]
+    fn empty(&self, _task: &EmptyTask) {}
+}

@@ -1,0 +1,184 @@
+//! What functions of a container are told of the circumstances.
+
+use std::marker::PhantomData;
+
+use chimaera_abi::{
+    chi_run_context, CHI_CANCELLED, CHI_MONITOR_GLOBAL_SCHEDULE, CHI_MONITOR_LOCAL_SCHEDULE,
+    CHI_OK, CHI_VERSION,
+};
+use chimaera_task::{PoolId, Result, Status};
+
+use crate::host::host;
+use crate::{Lane, Queue};
+
+/// Which pool a container belongs to.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) pool_id: PoolId,
+    pub(crate) pool_name: String,
+}
+
+/// What [`Container::create`](crate::Container::create) is told of the new pool.
+pub struct Init<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) params: Vec<u8>,
+    pub(crate) ctx: RunContext<'a>,
+}
+
+impl Init<'_> {
+    /// The pool's id.
+    pub fn pool_id(&self) -> PoolId {
+        self.identity.pool_id
+    }
+
+    /// The pool's name.
+    pub fn pool_name(&self) -> &str {
+        &self.identity.pool_name
+    }
+
+    /// The parameters that the pool was created with, bytes that only the module understands. A
+    /// private copy.
+    pub fn params(&self) -> &[u8] {
+        &self.params
+    }
+
+    /// The circumstances of the method `kCreate`.
+    pub fn ctx(&self) -> &RunContext<'_> {
+        &self.ctx
+    }
+
+    /// Gives the container a queue of `n_lanes` lanes, 1 to 65536. `queue_id` is the caller's choice.
+    /// Errors: `CHI_INVALID`, `CHI_EXISTS`.
+    pub fn create_queue(&self, queue_id: u32, n_lanes: u32) -> Result<Queue> {
+        if !(1..=65536).contains(&n_lanes) {
+            return Err(Status::invalid(format!("a queue of {n_lanes} lanes; 1 to 65536 work")));
+        }
+        let host = host().ok_or_else(no_host)?;
+        let mut queue = Queue::with_room(self.identity.pool_id, n_lanes);
+        let pool_id = self.identity.pool_id.to_raw();
+        // SAFETY: `kCreate` runs, on its worker; the array has room for `n_lanes` addresses.
+        let status = unsafe {
+            (host.create_queue)(host, &pool_id, queue_id, n_lanes, 0, queue.as_mut_ptr())
+        };
+        match status {
+            CHI_OK => Ok(queue),
+            _ => {
+                Err(Status::new(status, format!("queue {queue_id} of {n_lanes} lanes was refused")))
+            }
+        }
+    }
+}
+
+/// What a method is told of the circumstances of its run. It stays on the worker.
+pub struct RunContext<'a> {
+    pub(crate) identity: &'a Identity,
+    raw: *mut chi_run_context,
+}
+
+impl<'a> RunContext<'a> {
+    /// # Safety
+    ///
+    /// `raw` points to a context that is as long as its size says, for `'a`.
+    pub(crate) unsafe fn new(identity: &'a Identity, raw: *mut chi_run_context) -> Result<Self> {
+        // SAFETY: a context begins with its size.
+        check(unsafe { (*raw).size })?;
+        Ok(RunContext { identity, raw })
+    }
+
+    /// The worker's number, from 0.
+    pub fn worker_id(&self) -> u32 {
+        // SAFETY: valid until the method returns, and long enough, as `new` has checked.
+        unsafe { (*self.raw).worker_id_ }
+    }
+
+    /// The pool's id.
+    pub fn pool_id(&self) -> PoolId {
+        self.identity.pool_id
+    }
+
+    /// The pool's name.
+    pub fn pool_name(&self) -> &str {
+        &self.identity.pool_name
+    }
+
+    /// Lets other tasks of this worker run, then goes on. Errors: `CHI_CANCELLED` when the runtime is
+    /// stopping.
+    pub fn yield_now(&self) -> Result<()> {
+        let host = host().ok_or_else(no_host)?;
+        // SAFETY: a context stays on its worker (it is not `Send`), and a method is running there.
+        match unsafe { (host.yield_now)(host) } {
+            CHI_OK => Ok(()),
+            CHI_CANCELLED => Err(Status::new(CHI_CANCELLED, "the runtime is stopping")),
+            status => Err(Status::new(status, "the task cannot yield here")),
+        }
+    }
+}
+
+/// What a monitor is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MonitorMode {
+    /// `kLocalSchedule`: choose a lane for the task on this node, with
+    /// [`MonitorContext::set_lane`]. Without a choice the runtime picks one.
+    LocalSchedule,
+    /// `kGlobalSchedule`: say which containers the task is for, with
+    /// `task.base().set_domain_query(..)`.
+    GlobalSchedule,
+}
+
+impl MonitorMode {
+    /// The mode of a number of the contract's, if this SDK knows it.
+    pub(crate) fn from_raw(mode: u32) -> Option<Self> {
+        match mode {
+            CHI_MONITOR_LOCAL_SCHEDULE => Some(MonitorMode::LocalSchedule),
+            CHI_MONITOR_GLOBAL_SCHEDULE => Some(MonitorMode::GlobalSchedule),
+            _ => None,
+        }
+    }
+}
+
+/// Where a monitor says what it has chosen. It stays on the worker.
+pub struct MonitorContext<'a> {
+    identity: &'a Identity,
+    raw: *mut chi_run_context,
+    owned: PhantomData<&'a mut chi_run_context>,
+}
+
+impl<'a> MonitorContext<'a> {
+    /// # Safety
+    ///
+    /// `raw` points to a context that is as long as its size says and nobody else's, for `'a`.
+    pub(crate) unsafe fn new(identity: &'a Identity, raw: *mut chi_run_context) -> Result<Self> {
+        // SAFETY: a context begins with its size.
+        check(unsafe { (*raw).size })?;
+        Ok(MonitorContext { identity, raw, owned: PhantomData })
+    }
+
+    /// The worker's number, from 0.
+    pub fn worker_id(&self) -> u32 {
+        // SAFETY: valid until the monitor returns, and long enough, as `new` has checked.
+        unsafe { (*self.raw).worker_id_ }
+    }
+
+    /// Sends the task to a lane of this container.
+    ///
+    /// # Panics
+    ///
+    /// When it is the lane of another pool.
+    pub fn set_lane(&mut self, lane: Lane) {
+        assert!(lane.pool == self.identity.pool_id, "a lane of pool {}", lane.pool);
+        // SAFETY: valid until the monitor returns, and long enough, as `new` has checked.
+        unsafe { (*self.raw).lane_ = lane.raw }
+    }
+}
+
+fn check(size: u32) -> Result<()> {
+    match size as usize >= size_of::<chi_run_context>() {
+        true => Ok(()),
+        false => Err(Status::new(CHI_VERSION, format!("a run context of only {size} bytes"))),
+    }
+}
+
+fn no_host() -> Status {
+    Status::new(chimaera_abi::CHI_NOT_INITIALIZED, "not inside a runtime")
+}

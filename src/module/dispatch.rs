@@ -1,0 +1,189 @@
+//! A module's state in its process: the descriptor, and the way from a number to a method.
+
+use std::ffi::{c_char, c_void, CStr};
+use std::ptr;
+use std::sync::OnceLock;
+
+use chimaera_abi::{
+    chi_field_layout, chi_host, chi_method, chi_module_descriptor, chi_pool_id, CHI_ABI_MAJOR,
+    CHI_ABI_MINOR, CHI_LANG_RUST, CHI_METHOD_CREATE, CHI_METHOD_DESTROY, CHI_METHOD_LIMIT,
+    CHI_METHOD_MIGRATE, CHI_METHOD_NODE_FAILURE, CHI_METHOD_RECOVER, CHI_METHOD_UPGRADE,
+    CHI_MODULE_MAGIC,
+};
+use chimaera_task::{CreateTask, DestroyTask, Status};
+
+use crate::__private::cstr;
+use crate::host::{accept, host, set_error, Acceptance};
+use crate::panics::{catch, install_hook};
+use crate::shell::{identity, Shell};
+use crate::{Container, MethodEntry};
+
+/// From a method's number to its entry.
+pub(crate) struct Dispatch<C: 'static>(Vec<Option<&'static MethodEntry<C>>>);
+
+impl<C: Container> Dispatch<C> {
+    fn new() -> Self {
+        let mut by_number = Vec::new();
+        for entry in C::METHODS {
+            let number = entry.number as usize;
+            if by_number.len() <= number {
+                by_number.resize(number + 1, None);
+            }
+            by_number[number] = Some(entry);
+        }
+        Dispatch(by_number)
+    }
+
+    pub(crate) fn entry(&self, method: u32) -> Option<&'static MethodEntry<C>> {
+        self.0.get(method as usize).copied().flatten()
+    }
+}
+
+/// What a module keeps in a static for as long as the process lives; the exported functions are its
+/// methods.
+pub struct ModuleState<C: Container>(OnceLock<Built<C>>);
+
+struct Built<C: Container> {
+    dispatch: Dispatch<C>,
+    descriptor: chi_module_descriptor,
+}
+
+impl<C: Container> ModuleState<C> {
+    /// Checks the module's declarations, at compile time.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        const { check::<C>() };
+        ModuleState(OnceLock::new())
+    }
+
+    /// `get_module_name`.
+    pub fn name(&self) -> *const c_char {
+        C::NAME.as_ptr()
+    }
+
+    /// `chi_module`.
+    ///
+    /// # Safety
+    ///
+    /// `host` is null, or a table that is as long as its size says and lives as long as the process.
+    pub unsafe fn module(&'static self, host: *const chi_host) -> *const chi_module_descriptor {
+        // SAFETY: says the caller.
+        match unsafe { accept(host) } {
+            Acceptance::Accepted => install_hook(),
+            // The descriptor tells the runtime why it cannot work; nothing else is touched.
+            Acceptance::OtherMajor => {}
+            Acceptance::Malformed => return ptr::null(),
+        }
+        match catch(|| Ok(&self.built().descriptor)) {
+            Ok(descriptor) => descriptor,
+            Err(status) => {
+                set_error(status.message());
+                ptr::null()
+            }
+        }
+    }
+
+    /// `alloc_state`, and with `init` `new_state`: for a Rust module, all is done once it is made.
+    ///
+    /// # Safety
+    ///
+    /// Both are null or valid, the name ends with a zero.
+    pub unsafe fn make(
+        &'static self,
+        pool_id: *const chi_pool_id,
+        pool_name: *const c_char,
+    ) -> *mut c_void {
+        let made = catch(|| {
+            if host().is_none() {
+                return Err(Status::invalid("chi_module has not accepted this runtime"));
+            }
+            // SAFETY: says the caller.
+            let identity = unsafe { identity(pool_id, pool_name) }?;
+            Ok(Shell::make(&self.built().dispatch, identity))
+        });
+        match made {
+            Ok(container) => container.cast(),
+            Err(status) => {
+                set_error(status.message());
+                ptr::null_mut()
+            }
+        }
+    }
+
+    fn built(&self) -> &Built<C> {
+        self.0.get_or_init(|| {
+            let methods: &'static [chi_method] = inherited::<C>()
+                .iter()
+                .chain(C::METHODS)
+                .map(MethodEntry::to_raw)
+                .collect::<Vec<_>>()
+                .leak();
+            let descriptor = chi_module_descriptor {
+                magic: CHI_MODULE_MAGIC,
+                size: size_of::<chi_module_descriptor>() as u32,
+                abi_major: CHI_ABI_MAJOR,
+                abi_minor: CHI_ABI_MINOR,
+                language: CHI_LANG_RUST,
+                sdk_version: const { cstr(concat!(env!("CARGO_PKG_VERSION"), "\0")) }.as_ptr(),
+                name: C::NAME.as_ptr(),
+                version: C::VERSION.as_ptr(),
+                n_methods: methods.len() as u32,
+                method_stride: size_of::<chi_method>() as u32,
+                methods: methods.as_ptr(),
+                field_stride: size_of::<chi_field_layout>() as u32,
+                reserved: 0,
+            };
+            Built { dispatch: Dispatch::new(), descriptor }
+        })
+    }
+}
+
+/// The inherited methods that the module does not declare itself.
+fn inherited<C: Container>() -> Vec<MethodEntry<C>> {
+    let names: [(u32, &'static CStr); 4] = [
+        (CHI_METHOD_NODE_FAILURE, c"kNodeFailure"),
+        (CHI_METHOD_RECOVER, c"kRecover"),
+        (CHI_METHOD_MIGRATE, c"kMigrate"),
+        (CHI_METHOD_UPGRADE, c"kUpgrade"),
+    ];
+    let mut all = vec![
+        MethodEntry::inherited::<CreateTask>(CHI_METHOD_CREATE, c"kCreate"),
+        MethodEntry::inherited::<DestroyTask>(CHI_METHOD_DESTROY, c"kDestroy"),
+    ];
+    for (number, name) in names {
+        if !C::METHODS.iter().any(|entry| entry.number == number) {
+            all.push(MethodEntry::unsupported(number, name));
+        }
+    }
+    all
+}
+
+/// Refuses, at compile time, what the runtime would refuse at load time.
+const fn check<C: Container>() {
+    let name = C::NAME.to_bytes();
+    let (mut colons, mut i) = (0, 0);
+    while i < name.len() {
+        if name[i] == b':' {
+            colons += 1;
+            assert!(i > 0 && i + 1 < name.len(), "a module's name is \"repo:module\"");
+        }
+        i += 1;
+    }
+    assert!(colons == 1, "a module's name is \"repo:module\"");
+    let mut i = 0;
+    while i < C::METHODS.len() {
+        let number = C::METHODS[i].number;
+        assert!(
+            number != CHI_METHOD_CREATE && number != CHI_METHOD_DESTROY,
+            "kCreate (0) and kDestroy (1) are the container's create and destroy"
+        );
+        assert!(number < CHI_METHOD_LIMIT, "a method's number reaches CHI_METHOD_LIMIT");
+        assert!(!C::METHODS[i].name.to_bytes().is_empty(), "a method without a name");
+        let mut k = 0;
+        while k < i {
+            assert!(C::METHODS[k].number != number, "two methods with the same number");
+            k += 1;
+        }
+        i += 1;
+    }
+}

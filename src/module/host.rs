@@ -1,0 +1,134 @@
+//! The host: the runtime as a module sees it.
+
+use std::ffi::{c_void, CStr};
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use chimaera_abi::{
+    chi_host, chi_ipc, CHI_ABI_MAJOR, CHI_LOG_DEBUG, CHI_LOG_ERROR, CHI_LOG_INFO, CHI_LOG_WARN,
+};
+
+/// The table that `chi_module` was given, or null before.
+///
+/// Invariant: when not null, it is a table of this major version that covers `chi_host` and lives as
+/// long as the process.
+static HOST: AtomicPtr<chi_host> = AtomicPtr::new(ptr::null_mut());
+
+pub(crate) fn host() -> Option<&'static chi_host> {
+    // SAFETY: null, or a table that lives as long as the process and is immutable (see `HOST`).
+    unsafe { HOST.load(Ordering::Acquire).as_ref() }
+}
+
+/// Whether a module can work with a host.
+pub(crate) enum Acceptance {
+    /// It can; the host is registered.
+    Accepted,
+    /// The host speaks another major version, so that nothing of it but its header can be used.
+    OtherMajor,
+    /// Not a table of the length that its version has.
+    Malformed,
+}
+
+/// Checks and registers the host.
+///
+/// # Safety
+///
+/// `table` is null, or points to a `chi_host` that is as long as its size says and lives as long as
+/// the process.
+pub(crate) unsafe fn accept(table: *const chi_host) -> Acceptance {
+    if table.is_null() {
+        return Acceptance::Malformed;
+    }
+    // SAFETY: every version's table begins with these two fields.
+    let (size, major) = unsafe { ((*table).size as usize, (*table).abi_major) };
+    if major != CHI_ABI_MAJOR {
+        return Acceptance::OtherMajor;
+    }
+    if size < size_of::<chi_host>() {
+        return Acceptance::Malformed;
+    }
+    HOST.store(table.cast_mut(), Ordering::Release);
+    // SAFETY: what `resolve` returns comes from the host, which says that it lives as long as the
+    // process.
+    unsafe { chimaera_task::set_resolver(resolve) };
+    Acceptance::Accepted
+}
+
+/// The IPC manager of this thread.
+fn resolve() -> *const chi_ipc {
+    match host() {
+        // SAFETY: the table is valid, and the function may be called from any thread.
+        Some(host) => unsafe { (host.ipc)(host) },
+        None => ptr::null(),
+    }
+}
+
+/// Leaves the message for the status, or the null, that the module is about to return.
+pub(crate) fn set_error(message: &str) {
+    if let Some(host) = host() {
+        // SAFETY: the text is `len` bytes of UTF-8, and the host copies it.
+        unsafe { (host.set_error)(host, message.as_ptr().cast(), message.len() as u64) }
+    }
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed.
+    Error = CHI_LOG_ERROR as isize,
+    /// Something is not as it should be.
+    Warn = CHI_LOG_WARN as isize,
+    /// A normal event worth knowing.
+    Info = CHI_LOG_INFO as isize,
+    /// For the module's author.
+    Debug = CHI_LOG_DEBUG as isize,
+}
+
+/// Writes a line to the runtime's log; see the macros [`log_error!`](crate::log_error) and so on.
+/// Outside a runtime it does nothing. `[any thread]`
+pub fn log(level: LogLevel, line: fmt::Arguments<'_>) {
+    let Some(host) = host() else { return };
+    let owned;
+    let text = match line.as_str() {
+        Some(text) => text,
+        None => {
+            owned = line.to_string();
+            &owned
+        }
+    };
+    // SAFETY: the text is `len` bytes of UTF-8, and the host copies it.
+    unsafe { (host.log)(host, level as u32, text.as_ptr().cast(), text.len() as u64) }
+}
+
+/// An optional feature of the runtime by its id, or `None` when it does not have it. What the pointer
+/// means is the feature's own contract. `[any thread]`
+pub fn extension(id: &CStr) -> Option<NonNull<c_void>> {
+    let host = host()?;
+    // SAFETY: the id ends with a zero, and the function may be called from any thread.
+    NonNull::new(unsafe { (host.extension)(host, id.as_ptr()) }.cast_mut())
+}
+
+macro_rules! log_macros {
+    ($($(#[$doc:meta])* $name:ident: $level:ident;)*) => {log_macros! { @with ($) $($(#[$doc])* $name: $level;)* }};
+    (@with ($d:tt) $($(#[$doc:meta])* $name:ident: $level:ident;)*) => {$(
+        $(#[$doc])*
+        #[macro_export]
+        macro_rules! $name {
+            ($d($d arg:tt)*) => {
+                $crate::log($crate::LogLevel::$level, ::core::format_args!($d($d arg)*))
+            };
+        }
+    )*};
+}
+
+log_macros! {
+    /// Logs that something failed. Arguments as for `format!`.
+    log_error: Error;
+    /// Logs that something is not as it should be. Arguments as for `format!`.
+    log_warn: Warn;
+    /// Logs a normal event worth knowing. Arguments as for `format!`.
+    log_info: Info;
+    /// Logs something for the module's author. Arguments as for `format!`.
+    log_debug: Debug;
+}

@@ -1,0 +1,194 @@
+//! A container as the runtime holds it: the C functions around the author's type.
+
+use std::ffi::{c_char, CStr};
+use std::sync::OnceLock;
+
+use chimaera_abi::{
+    chi_container, chi_container_ops, chi_pool_id, chi_run_context, chi_status, chi_task,
+    CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE, CHI_METHOD_DESTROY, CHI_NO_METHOD,
+    CHI_UNSUPPORTED,
+};
+use chimaera_task::{__private::lend, CreateTask, Result, Status};
+
+use crate::context::Identity;
+use crate::dispatch::Dispatch;
+use crate::panics::{catch, to_status};
+use crate::{Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext};
+
+/// What `alloc_state` makes: the C struct, and the author's container once `kCreate` has made it.
+#[repr(C)]
+pub(crate) struct Shell<C: Container> {
+    base: chi_container,
+    identity: Identity,
+    dispatch: &'static Dispatch<C>,
+    container: OnceLock<C>,
+}
+
+impl<C: Container> Shell<C> {
+    const OPS: chi_container_ops = chi_container_ops {
+        size: size_of::<chi_container_ops>() as u32,
+        reserved: 0,
+        init: init::<C>,
+        run: run::<C>,
+        monitor: monitor::<C>,
+        del: None,
+        destroy: destroy::<C>,
+    };
+
+    /// A shell without a container, for the runtime to own.
+    pub(crate) fn make(dispatch: &'static Dispatch<C>, identity: Identity) -> *mut chi_container {
+        Box::into_raw(Box::new(Shell {
+            base: chi_container { ops: &Self::OPS },
+            identity,
+            dispatch,
+            container: OnceLock::new(),
+        }))
+        .cast()
+    }
+
+    fn container(&self) -> Result<&C> {
+        self.container
+            .get()
+            .ok_or_else(|| Status::new(CHI_INTERNAL, "a task came before kCreate succeeded"))
+    }
+
+    /// # Safety
+    ///
+    /// As for `chi_container_ops.run`.
+    unsafe fn run(
+        &self,
+        method: u32,
+        task: *mut chi_task,
+        rctx: *mut chi_run_context,
+    ) -> Result<()> {
+        // SAFETY: the context is valid until this call returns.
+        let ctx = unsafe { RunContext::new(&self.identity, rctx) }?;
+        match method {
+            CHI_METHOD_CREATE => {
+                // SAFETY: the task of this method is a `chi_create_task`, whole and checked.
+                let task = unsafe { lend::<CreateTask>(task) };
+                self.create(task, ctx)
+            }
+            // A container that was not made has nothing to say goodbye to.
+            CHI_METHOD_DESTROY => self.container.get().map_or(Ok(()), |c| c.destroy(&ctx)),
+            _ => {
+                let entry = self.dispatch.entry(method).ok_or_else(|| no_method(method))?;
+                let run = entry.run.ok_or_else(|| unsupported(entry.name))?;
+                // SAFETY: the runtime hands over a whole and checked task of the entry's layout.
+                unsafe { run(self.container()?, task, &ctx) }
+            }
+        }
+    }
+
+    fn create(&self, task: &CreateTask, ctx: RunContext<'_>) -> Result<()> {
+        if self.container.get().is_some() {
+            return Err(Status::new(CHI_EXISTS, "the container has been created already"));
+        }
+        let params = task.params.copy_to_vec()?;
+        let container = C::create(&Init { identity: &self.identity, params, ctx })?;
+        self.container
+            .set(container)
+            .map_err(|_| Status::new(CHI_EXISTS, "the container was created meanwhile"))
+    }
+
+    /// # Safety
+    ///
+    /// As for `chi_container_ops.monitor`.
+    unsafe fn monitor(
+        &self,
+        mode: u32,
+        method: u32,
+        task: *mut chi_task,
+        rctx: *mut chi_run_context,
+    ) -> Result<()> {
+        // A mode of a newer runtime: no opinion.
+        let Some(mode) = MonitorMode::from_raw(mode) else { return Ok(()) };
+        let entry = self.dispatch.entry(method).ok_or_else(|| no_method(method))?;
+        let Some(monitor) = entry.monitor else { return Ok(()) };
+        // SAFETY: the context is valid, and this call's alone, until it returns.
+        let mut ctx = unsafe { MonitorContext::new(&self.identity, rctx) }?;
+        // SAFETY: the runtime hands over a whole and checked task of the entry's layout.
+        unsafe { monitor(self.container()?, mode, task, &mut ctx) }
+    }
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.init`; the container is one of `Shell::make`.
+unsafe extern "C" fn init<C: Container>(
+    container: *mut chi_container,
+    pool_id: *const chi_pool_id,
+    pool_name: *const c_char,
+) -> chi_status {
+    to_status(|| {
+        // SAFETY: the arguments are valid, says the contract.
+        let identity = unsafe { identity(pool_id, pool_name) }?;
+        // SAFETY: the container is being built, so that nobody else has it.
+        unsafe { (*container.cast::<Shell<C>>()).identity = identity };
+        Ok(())
+    })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.run`; the container is one of `Shell::make`.
+unsafe extern "C" fn run<C: Container>(
+    container: *mut chi_container,
+    method: u32,
+    task: *mut chi_task,
+    rctx: *mut chi_run_context,
+) -> chi_status {
+    // SAFETY: a shell of this type, which lives until `destroy`; only shared references are made.
+    to_status(|| unsafe { (*container.cast::<Shell<C>>()).run(method, task, rctx) })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.monitor`; the container is one of `Shell::make`.
+unsafe extern "C" fn monitor<C: Container>(
+    container: *mut chi_container,
+    mode: u32,
+    method: u32,
+    task: *mut chi_task,
+    rctx: *mut chi_run_context,
+) -> chi_status {
+    // SAFETY: as in `run`.
+    to_status(|| unsafe { (*container.cast::<Shell<C>>()).monitor(mode, method, task, rctx) })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.destroy`; the container is one of `Shell::make`.
+unsafe extern "C" fn destroy<C: Container>(container: *mut chi_container) {
+    let dropped = catch(|| {
+        // SAFETY: made by `Box::into_raw`, and this is the last call.
+        drop(unsafe { Box::from_raw(container.cast::<Shell<C>>()) });
+        Ok(())
+    });
+    if let Err(status) = dropped {
+        crate::log(LogLevel::Error, format_args!("dropping a container {}", status.message()));
+    }
+}
+
+/// # Safety
+///
+/// Both are null or valid, the name ends with a zero.
+pub(crate) unsafe fn identity(
+    pool_id: *const chi_pool_id,
+    pool_name: *const c_char,
+) -> Result<Identity> {
+    if pool_id.is_null() || pool_name.is_null() {
+        return Err(Status::invalid("a container without a pool's id or name"));
+    }
+    // SAFETY: not null, hence valid.
+    let (id, name) = unsafe { (*pool_id, CStr::from_ptr(pool_name)) };
+    Ok(Identity { pool_id: id.into(), pool_name: name.to_str()?.to_owned() })
+}
+
+fn no_method(method: u32) -> Status {
+    Status::new(CHI_NO_METHOD, format!("the module has no method {method}"))
+}
+
+fn unsupported(name: &CStr) -> Status {
+    Status::new(CHI_UNSUPPORTED, format!("{} is not supported", name.to_string_lossy()))
+}
