@@ -2,7 +2,7 @@
  *
  * Applications and clients get tasks, hipc types and the IPC manager. Modules are compiled with
  * CHIMAERA_RUNTIME defined (link chimaera::module) and get the container and CHI_TASK_CC besides.
- * C includes chimaera/abi.h and chimaera/shm.h instead. */
+ * C includes chimaera/abi.h instead. */
 #ifndef CHIMAERA_CHIMAERA_H_
 #define CHIMAERA_CHIMAERA_H_
 
@@ -18,6 +18,8 @@
 #include "chimaera/container.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"
+#else
+#include "chimaera/session.h"
 #endif
 
 #endif  // CHIMAERA_CHIMAERA_H_

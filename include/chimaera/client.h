@@ -42,7 +42,7 @@ class ContainerClient {
   }
 };
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_CLIENT_H_

@@ -17,7 +17,8 @@ inline namespace v1 CHI_LAYER {
  * chimaera_mod.yaml, `void Compress(hipc::FullPtr<CompressTask> task, chi::RunContext &rctx)`, and
  * where it wants a say in scheduling a `MonitorCompress`; `Run`, `Monitor` and `Del` are then
  * supplied by autogen/<module>_lib_exec.h and CHI_TASK_CC. Methods of one container run at once on
- * the lanes of different workers. A method that throws ends its task with a status and a message. */
+ * the lanes of different workers. A method that throws ends its task with a status and a message.
+ */
 class ContainerRuntime {
  public:
   PoolId pool_id_;               /**< The unique name of a pool */
@@ -45,9 +46,9 @@ class ContainerRuntime {
     const chi_status status =
         host->create_queue(host, &pool_id_, queue_id, num_lanes, flags.bits_, lanes.data());
     if (status != CHI_OK) {
-      throw Error(status, "queue " + std::to_string(queue_id) + " of " +
-                              std::to_string(num_lanes) + " lanes cannot be made in pool " +
-                              pool_name_ + ": " + StatusName(status));
+      throw Error(status, "queue " + std::to_string(queue_id) + " of " + std::to_string(num_lanes) +
+                              " lanes cannot be made in pool " + pool_name_ + ": " +
+                              StatusName(status));
     }
     queues_.emplace_back(queue_id, std::move(lanes));
   }
@@ -56,8 +57,8 @@ class ContainerRuntime {
   Lane *GetLane(QueueId queue_id, LaneId lane_id) const {
     const std::vector<Lane *> &lanes = LanesOf(queue_id);
     if (lane_id >= lanes.size()) {
-      throw Error(CHI_NOT_FOUND, "queue " + std::to_string(queue_id) + " has no lane " +
-                                     std::to_string(lane_id));
+      throw Error(CHI_NOT_FOUND,
+                  "queue " + std::to_string(queue_id) + " has no lane " + std::to_string(lane_id));
     }
     return lanes[lane_id];
   }
@@ -113,7 +114,7 @@ inline void Yield() {
   if (status != CHI_OK) throw Error(status, "the runtime is stopping");
 }
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_CONTAINER_H_

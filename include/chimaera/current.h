@@ -40,7 +40,7 @@ inline void Check(const chi_ipc *ipc, chi_status status) {
 }
 
 }  // namespace detail
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_CURRENT_H_

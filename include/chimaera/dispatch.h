@@ -14,42 +14,42 @@
  * `MonitorCompress(chi::MonitorModeId, hipc::FullPtr<CompressTask>, chi::RunContext &)` and
  * `DelCompress(hipc::FullPtr<CompressTask>)`, and calls them if so. One with other parameters is an
  * error at compile time, not a function that nobody calls. */
-#define CHI_METHOD_HOOKS(METHOD, TASK)                                                             \
-  template <typename RuntimeT>                                                                     \
-  struct METHOD##Hooks {                                                                           \
-    using Task_ = hipc::FullPtr<TASK>;                                                             \
-    template <typename R>                                                                          \
-    using NamedMonitor_ = decltype(&R::Monitor##METHOD);                                           \
-    template <typename R>                                                                          \
-    using CalledMonitor_ = decltype(std::declval<R &>().Monitor##METHOD(                           \
-        chi::MonitorModeId{}, std::declval<Task_>(), std::declval<chi::RunContext &>()));          \
-    template <typename R>                                                                          \
-    using NamedDel_ = decltype(&R::Del##METHOD);                                                   \
-    template <typename R>                                                                          \
-    using CalledDel_ = decltype(std::declval<R &>().Del##METHOD(std::declval<Task_>()));           \
-    static constexpr bool kMonitor = chi::detail::IsValid<CalledMonitor_, RuntimeT>;               \
-    static constexpr bool kDel = chi::detail::IsValid<CalledDel_, RuntimeT>;                       \
-    static_assert(kMonitor || !chi::detail::IsValid<NamedMonitor_, RuntimeT>,                      \
-                  "Monitor" #METHOD " takes (chi::MonitorModeId, hipc::FullPtr<" #TASK             \
-                  ">, chi::RunContext &) and is public");                                          \
-    static_assert(kDel || !chi::detail::IsValid<NamedDel_, RuntimeT>,                              \
-                  "Del" #METHOD " takes (hipc::FullPtr<" #TASK ">) and is public");                \
-    static void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, Task_ task,                    \
-                        chi::RunContext &rctx) {                                                   \
-      if constexpr (kMonitor) {                                                                    \
-        runtime.Monitor##METHOD(mode, task, rctx);                                                 \
-      } else {                                                                                     \
-        static_cast<void>(runtime), static_cast<void>(mode);                                       \
-        static_cast<void>(task), static_cast<void>(rctx);                                          \
-      }                                                                                            \
-    }                                                                                              \
-    static void Del(RuntimeT &runtime, Task_ task) {                                               \
-      if constexpr (kDel) {                                                                        \
-        runtime.Del##METHOD(task);                                                                 \
-      } else {                                                                                     \
-        static_cast<void>(runtime), static_cast<void>(task);                                       \
-      }                                                                                            \
-    }                                                                                              \
+#define CHI_METHOD_HOOKS(METHOD, TASK)                                                    \
+  template <typename RuntimeT>                                                            \
+  struct METHOD##Hooks {                                                                  \
+    using Task_ = hipc::FullPtr<TASK>;                                                    \
+    template <typename R>                                                                 \
+    using NamedMonitor_ = decltype(&R::Monitor##METHOD);                                  \
+    template <typename R>                                                                 \
+    using CalledMonitor_ = decltype(std::declval<R &>().Monitor##METHOD(                  \
+        chi::MonitorModeId{}, std::declval<Task_>(), std::declval<chi::RunContext &>())); \
+    template <typename R>                                                                 \
+    using NamedDel_ = decltype(&R::Del##METHOD);                                          \
+    template <typename R>                                                                 \
+    using CalledDel_ = decltype(std::declval<R &>().Del##METHOD(std::declval<Task_>()));  \
+    static constexpr bool kMonitor = chi::detail::IsValid<CalledMonitor_, RuntimeT>;      \
+    static constexpr bool kDel = chi::detail::IsValid<CalledDel_, RuntimeT>;              \
+    static_assert(kMonitor || !chi::detail::IsValid<NamedMonitor_, RuntimeT>,             \
+                  "Monitor" #METHOD " takes (chi::MonitorModeId, hipc::FullPtr<" #TASK    \
+                  ">, chi::RunContext &) and is public");                                 \
+    static_assert(kDel || !chi::detail::IsValid<NamedDel_, RuntimeT>,                     \
+                  "Del" #METHOD " takes (hipc::FullPtr<" #TASK ">) and is public");       \
+    static void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, Task_ task,           \
+                        chi::RunContext &rctx) {                                          \
+      if constexpr (kMonitor) {                                                           \
+        runtime.Monitor##METHOD(mode, task, rctx);                                        \
+      } else {                                                                            \
+        static_cast<void>(runtime), static_cast<void>(mode);                              \
+        static_cast<void>(task), static_cast<void>(rctx);                                 \
+      }                                                                                   \
+    }                                                                                     \
+    static void Del(RuntimeT &runtime, Task_ task) {                                      \
+      if constexpr (kDel) {                                                               \
+        runtime.Del##METHOD(task);                                                        \
+      } else {                                                                            \
+        static_cast<void>(runtime), static_cast<void>(task);                              \
+      }                                                                                   \
+    }                                                                                     \
   }
 
 namespace chi {
@@ -126,7 +126,7 @@ class Bound final : public R {
 };
 
 }  // namespace detail
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_DISPATCH_H_

@@ -11,7 +11,7 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** The name of a status as abi.h has it, `"CHI_NO_POOL"`; for a module's own, `"module status"`.
+/** The name of a status as abi.h has it, `"CHI_NO_POOL"`; `"CHI_STATUS"` for a module's own.
  * Static storage. Any thread. */
 inline const char *StatusName(chi_status status) noexcept {
   switch (status) {
@@ -60,7 +60,7 @@ inline const char *StatusName(chi_status status) noexcept {
     case CHI_INTERNAL:
       return "CHI_INTERNAL";
     default:
-      return status >= CHI_MODULE_STATUS ? "module status" : "unknown status";
+      return "CHI_STATUS";
   }
 }
 
@@ -88,7 +88,7 @@ class HSHM_DLL Error : public std::runtime_error {
   chi_status status_;
 };
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_ERROR_H_

@@ -135,7 +135,7 @@ class CtxAllocator {
   detail::LayoutRecorder *recorder_;
 };
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace hipc
 
 #endif  // CHIMAERA_HIPC_H_

@@ -58,12 +58,7 @@ class string : public chi_shm_string {
 
   /** Refers to the first `n` bytes of a buffer, without a copy. The buffer stays its owner's and
    * must outlive the task's run. */
-  void attach(const chi_buffer &buffer, std::size_t n) {
-    if (n > buffer.size_) {
-      throw chi::Error(CHI_INVALID, "the buffer is smaller than what is attached of it");
-    }
-    chi_shm_vector_attach(&bytes_, &buffer, n);
-  }
+  void attach(const chi_buffer &buffer, std::size_t n) { detail::Attach(bytes_, buffer, n); }
 
   /** Makes it empty; keeps the block. */
   void clear() { bytes_.size_ = 0; }
@@ -95,7 +90,7 @@ class string : public chi_shm_string {
 };
 static_assert(sizeof(string) == sizeof(chi_shm_string), "a hipc string is the C struct");
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace hipc
 
 #endif  // CHIMAERA_HIPC_STRING_H_

@@ -11,7 +11,6 @@
 
 #include "chimaera/current.h"
 #include "chimaera/hipc.h"
-#include "chimaera/shm.h"
 
 namespace hipc {
 inline namespace v1 CHI_LAYER {
@@ -31,26 +30,53 @@ inline Owner OwnerOf(const chi_shm_vector &vector) {
 /* The first byte in this process. Asks for the IPC manager only when it must. */
 inline void *DataOf(const chi_shm_vector &vector) {
   if (vector.data_ != nullptr || vector.shm_ == CHI_SHM_NULL) return vector.data_;
-  return chi_shm_vector_data(chi::detail::CurrentIpc(), &vector);
+  const chi_ipc *ipc = chi::detail::CurrentIpc();
+  return ipc->resolve(ipc, vector.shm_);
 }
 
-inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes) {
+/* True for elements without strings and vectors in them: those have no trivial copy. */
+template <typename T>
+inline constexpr bool kPlain = std::is_trivially_copy_constructible_v<T>;
+
+/* Moves the vector into a block of at least `bytes` bytes, unless it has one. Elements move as
+ * bytes: what lies in an element does not know its address. The old block stays with the task. */
+inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes, bool plain) {
   if (bytes <= vector.capacity_) return;
   const chi_ipc *ipc = chi::detail::CurrentIpc();
-  chi::detail::Check(ipc, chi_shm_vector_reserve(ipc, &vector, owner.task_, bytes));
+  chi_buffer block{};
+  chi::detail::Check(ipc, plain ? ipc->alloc(ipc, owner.task_, bytes, &block)
+                                : ipc->alloc_elements(ipc, owner.task_, bytes, &block));
+  if (vector.size_ != 0) std::memcpy(block.data_, DataOf(vector), vector.size_);
+  vector.shm_ = block.shm_;
+  vector.data_ = block.data_;
+  vector.capacity_ = block.size_;
 }
 
 /* Makes room for `extra` bytes more, and for as much again so that appending stays cheap. */
-inline void Grow(chi_shm_vector &vector, Owner owner, uint64_t extra) {
+inline void Grow(chi_shm_vector &vector, Owner owner, uint64_t extra, bool plain) {
   const uint64_t needed = vector.size_ + extra;
   if (needed < extra) throw chi::Error(CHI_TOO_LARGE, "a hipc vector cannot be this large");
   if (needed <= vector.capacity_) return;
-  Reserve(vector, owner, needed > 2 * vector.size_ ? needed : 2 * vector.size_);
+  Reserve(vector, owner, needed > 2 * vector.size_ ? needed : 2 * vector.size_, plain);
 }
 
+/* Replaces the content by a copy of `size` bytes. */
 inline void Assign(chi_shm_vector &vector, Owner owner, const void *bytes, uint64_t size) {
-  const chi_ipc *ipc = chi::detail::CurrentIpc();
-  chi::detail::Check(ipc, chi_shm_vector_assign(ipc, &vector, owner.task_, bytes, size));
+  vector.size_ = 0;
+  Reserve(vector, owner, size, true);
+  if (size != 0) std::memcpy(DataOf(vector), bytes, size);
+  vector.size_ = size;
+}
+
+/* Refers to the first `size` bytes of a buffer. */
+inline void Attach(chi_shm_vector &vector, const chi_buffer &buffer, uint64_t size) {
+  if (size > buffer.size_) {
+    throw chi::Error(CHI_INVALID, "the buffer is smaller than what is attached of it");
+  }
+  vector.shm_ = buffer.shm_;
+  vector.data_ = buffer.data_;
+  vector.size_ = size;
+  vector.capacity_ = buffer.size_;
 }
 
 /* Makes one element: with an allocator that knows the owner where it takes one, else without. */
@@ -143,7 +169,7 @@ class vector : public chi_shm_vector {
 
   /** Makes room for `n` elements. */
   void reserve(std::size_t n) { reserve(detail::OwnerOf(*this), n); }
-  void reserve(Owner owner, std::size_t n) { detail::Reserve(*this, owner, Bytes(n)); }
+  void reserve(Owner owner, std::size_t n) { detail::Reserve(*this, owner, Bytes(n), kPlain); }
 
   /** Makes it `n` elements long; new ones are value-initialised. */
   void resize(std::size_t n) {
@@ -151,7 +177,7 @@ class vector : public chi_shm_vector {
     size_ = n * sizeof(T);
   }
   void resize(Owner owner, std::size_t n) {
-    detail::Reserve(*this, owner, Bytes(n));
+    detail::Reserve(*this, owner, Bytes(n), kPlain);
     T *first = data();
     for (std::size_t i = size(); i < n; ++i) {
       detail::NewElement<T>(first + i, CtxAllocator<Allocator>(owner));
@@ -168,8 +194,7 @@ class vector : public chi_shm_vector {
     assign(detail::OwnerOf(*this), data, n);
   }
   void assign(Owner owner, const T *data, std::size_t n) {
-    static_assert(std::is_trivially_copyable_v<T>,
-                  "elements with strings or vectors in them are made with emplace_back");
+    static_assert(kPlain, "elements with strings or vectors in them are made with emplace_back");
     detail::Assign(*this, owner, data, Bytes(n));
   }
 
@@ -178,10 +203,9 @@ class vector : public chi_shm_vector {
     if (n != 0) append(detail::OwnerOf(*this), data, n);
   }
   void append(Owner owner, const T *data, std::size_t n) {
-    static_assert(std::is_trivially_copyable_v<T>,
-                  "elements with strings or vectors in them are made with emplace_back");
+    static_assert(kPlain, "elements with strings or vectors in them are made with emplace_back");
     if (n == 0) return;
-    detail::Grow(*this, owner, Bytes(n));
+    detail::Grow(*this, owner, Bytes(n), kPlain);
     std::memcpy(static_cast<void *>(end()), data, n * sizeof(T));
     size_ += n * sizeof(T);
   }
@@ -194,9 +218,9 @@ class vector : public chi_shm_vector {
   }
   template <typename... Args>
   T &emplace_back(Owner owner, Args &&...args) {
-    detail::Grow(*this, owner, sizeof(T));
-    T *element = detail::NewElement<T>(end(), CtxAllocator<Allocator>(owner),
-                                       std::forward<Args>(args)...);
+    detail::Grow(*this, owner, sizeof(T), kPlain);
+    T *element =
+        detail::NewElement<T>(end(), CtxAllocator<Allocator>(owner), std::forward<Args>(args)...);
     size_ += sizeof(T);
     return *element;
   }
@@ -205,19 +229,15 @@ class vector : public chi_shm_vector {
 
   /** Refers to the first `n` elements in a buffer, without a copy. The buffer stays its owner's and
    * must outlive the task's run. */
-  void attach(const chi_buffer &buffer, std::size_t n) {
-    if (Bytes(n) > buffer.size_) {
-      throw chi::Error(CHI_INVALID, "the buffer is smaller than what is attached of it");
-    }
-    chi_shm_vector_attach(this, &buffer, Bytes(n));
-  }
+  void attach(const chi_buffer &buffer, std::size_t n) { detail::Attach(*this, buffer, Bytes(n)); }
 
   /** A private copy of the elements. */
   std::vector<T> CopyOut() const {
-    static_assert(std::is_trivially_copyable_v<T>,
-                  "elements with strings or vectors in them are copied one by one");
+    static_assert(kPlain, "elements with strings or vectors in them are copied one by one");
     std::vector<T> copy(size());
-    if (!copy.empty()) std::memcpy(copy.data(), data(), copy.size() * sizeof(T));
+    if (!copy.empty()) {
+      std::memcpy(static_cast<void *>(copy.data()), data(), copy.size() * sizeof(T));
+    }
     return copy;
   }
 
@@ -228,6 +248,8 @@ class vector : public chi_shm_vector {
   }
 
  private:
+  static constexpr bool kPlain = detail::kPlain<T>;
+
   static uint64_t Bytes(std::size_t n) {
     if (n > UINT64_MAX / 2 / sizeof(T)) {
       throw chi::Error(CHI_TOO_LARGE, "a hipc vector cannot be this large");
@@ -243,14 +265,13 @@ class vector : public chi_shm_vector {
                   "hipc::vector and plain values, not std::string and the like");
     static_assert(alignof(T) <= 64, "elements may be aligned to 64 bytes at most");
     if (recorder != nullptr) {
-      constexpr bool kPlain = std::is_trivially_default_constructible_v<T>;
       recorder->Add({this, CHI_FIELD_VECTOR, sizeof(T), alignof(T),
                      kPlain ? nullptr : &detail::ConstructElementOf<T>});
     }
   }
 };
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace hipc
 
 #endif  // CHIMAERA_HIPC_VECTOR_H_

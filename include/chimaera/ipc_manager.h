@@ -141,8 +141,8 @@ class IpcManager : private chi_ipc {
   PoolId CreatePool(const std::string &module, const std::string &name,
                     std::string_view params = {}) const {
     PoolId id;
-    detail::Check(this, create_pool(this, module.c_str(), name.c_str(), params.data(),
-                                    params.size(), &id));
+    detail::Check(
+        this, create_pool(this, module.c_str(), name.c_str(), params.data(), params.size(), &id));
     return id;
   }
 
@@ -194,7 +194,7 @@ class OwnedTask {
   hipc::FullPtr<T> task_;
 };
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_IPC_MANAGER_H_

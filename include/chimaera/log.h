@@ -43,7 +43,7 @@ __attribute__((format(printf, 2, 3))) inline void Log(LogLevel level, const char
   host->log(host, static_cast<u32>(level), line.data(), line.size());
 }
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_LOG_H_

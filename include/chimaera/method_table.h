@@ -29,10 +29,10 @@ inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t si
   }
   hipc::detail::LayoutRecorder recorder;
   struct Free {
-    void operator()(char *p) const { ::operator delete(p, std::align_val_t{CHI_TASK_ALIGN}); }
+    void operator()(char *p) const { ::operator delete (p, std::align_val_t{CHI_TASK_ALIGN}); }
   };
   std::unique_ptr<char, Free> object(
-      static_cast<char *>(::operator new(size, std::align_val_t{CHI_TASK_ALIGN})));
+      static_cast<char *>(::operator new (size, std::align_val_t{CHI_TASK_ALIGN})));
   std::memset(object.get(), 0, size);
   {
     struct Active {
@@ -53,11 +53,14 @@ inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t si
     field.elem_align_ = seen.elem_align;
     if (seen.construct_elem != nullptr) {
       FieldLayouts inner = RecordLayout(store, seen.elem_size, seen.construct_elem, depth + 1);
-      if (!inner.empty()) {
-        store.push_back(std::move(inner));
-        field.elem_fields_ = store.back().data();
-        field.n_elem_fields_ = static_cast<u32>(store.back().size());
+      if (inner.empty()) {
+        throw Error(CHI_UNSUPPORTED,
+                    "the elements of a hipc vector have a copy constructor of their own, but no "
+                    "hipc strings or vectors in them: only plain values can be shared");
       }
+      store.push_back(std::move(inner));
+      field.elem_fields_ = store.back().data();
+      field.n_elem_fields_ = static_cast<u32>(store.back().size());
     }
     fields.push_back(field);
   }
@@ -123,7 +126,7 @@ class MethodTable {
   bool has_del_ = false;
 };
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_METHOD_TABLE_H_

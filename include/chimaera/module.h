@@ -101,15 +101,15 @@ class Module {
     /* The functions up to `extension` are those of version 1.0. */
     constexpr std::size_t kHostSize = offsetof(chi_host, extension) + sizeof(host->extension);
     if (host->abi_major != CHI_ABI_MAJOR) {
-      SetError(host, std::string(name) + " was built for ABI " + Version(CHI_ABI_MAJOR,
-               CHI_ABI_MINOR) + ", this runtime speaks " +
-               Version(host->abi_major, host->abi_minor));
+      SetError(host, std::string(name) + " was built for ABI " +
+                         Version(CHI_ABI_MAJOR, CHI_ABI_MINOR) + ", this runtime speaks " +
+                         Version(host->abi_major, host->abi_minor));
       return nullptr;
     }
     if (host->size < kHostSize) {
       SetError(host, std::string(name) + ": the runtime's chi_host has " +
-               std::to_string(host->size) + " bytes, ABI " + Version(CHI_ABI_MAJOR, 0) +
-               " has " + std::to_string(kHostSize));
+                         std::to_string(host->size) + " bytes, ABI " + Version(CHI_ABI_MAJOR, 0) +
+                         " has " + std::to_string(kHostSize));
       return nullptr;
     }
     g_host = host;
@@ -216,7 +216,7 @@ class Module {
 };
 
 }  // namespace detail
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_MODULE_H_

@@ -131,7 +131,7 @@ struct DestroyTask : public Task {
 };
 static_assert(sizeof(DestroyTask) == sizeof(chi_destroy_task), "DestroyTask is chi_destroy_task");
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 #endif  // CHIMAERA_TASK_H_

@@ -114,7 +114,7 @@ static_assert(sizeof(PoolId) == sizeof(chi_pool_id) && sizeof(IntFlag) == sizeof
                   sizeof(RunContext) == sizeof(chi_run_context),
               "the C++ types add nothing to the C structs");
 
-}  // namespace v1 CHI_LAYER
+}  // namespace v1
 }  // namespace chi
 
 /** A pool's id as a key of unordered containers. */

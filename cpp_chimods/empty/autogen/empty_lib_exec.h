@@ -14,8 +14,7 @@ CHI_METHOD_HOOKS(Empty, EmptyTask);
 
 /** Runs a method of the container. */
 template <typename RuntimeT>
-void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
-         chi::RunContext &rctx) {
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
       return runtime.Create(hipc::FullPtr<CreateTask>(task), rctx);
@@ -38,8 +37,7 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
     case Method::kDestroy:
       return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<DestroyTask>(task), rctx);
     case Method::kEmpty:
-      return EmptyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<EmptyTask>(task),
-                                              rctx);
+      return EmptyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<EmptyTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -73,7 +71,7 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
   table.Add<EmptyTask>(Method::kEmpty, "kEmpty", EmptyHooks<RuntimeT>::kMonitor,
-                          EmptyHooks<RuntimeT>::kDel);
+                       EmptyHooks<RuntimeT>::kDel);
 }
 
 }  // namespace example::empty

@@ -15,8 +15,7 @@ CHI_METHOD_HOOKS(Decompress, DecompressTask);
 
 /** Runs a method of the container. */
 template <typename RuntimeT>
-void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
-         chi::RunContext &rctx) {
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
       return runtime.Create(hipc::FullPtr<CreateTask>(task), rctx);

@@ -131,9 +131,9 @@ class Runtime : public chi::ContainerRuntime {
     WorkspacePool::Lease workspace(workspaces_);
     workspace->Load(task->data_);
     workspace->out.resize(ZSTD_compressBound(workspace->in.size()));
-    const std::size_t size = ZSTD_compressCCtx(
-        workspace->Compressor(), workspace->out.data(), workspace->out.size(),
-        workspace->in.data(), workspace->in.size(), level);
+    const std::size_t size =
+        ZSTD_compressCCtx(workspace->Compressor(), workspace->out.data(), workspace->out.size(),
+                          workspace->in.data(), workspace->in.size(), level);
     if (ZSTD_isError(size)) {
       return task->Fail(CHI_FAILED, Describe("the data cannot be compressed", size));
     }

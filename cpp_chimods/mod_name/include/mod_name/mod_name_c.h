@@ -3,7 +3,6 @@
 #define EXAMPLE_MOD_NAME_C_H_
 
 #include "chimaera/abi.h"
-#include "chimaera/shm.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,56 +41,46 @@ typedef struct example_mod_name_decompress_task {
   chi_shm_vector output_;
 } example_mod_name_decompress_task;
 
-/** Makes a task that compresses a copy of `size` bytes. The caller enqueues it and deletes it with
- * `chi_ipc.del_task`. Errors: those of `chi_ipc.new_task` and `chi_ipc.alloc`; then there is no
- * task. Any thread. */
-static inline chi_status example_mod_name_compress_new(const chi_ipc *ipc, chi_pool_id pool,
-                                                       chi_domain_query query, const void *bytes,
-                                                       uint64_t size, int32_t level,
+/** Makes a task that compresses a copy of `size` bytes. The caller submits it, and deletes it with
+ * `chi_task_delete`. Errors: those of `chi_task_new` and `chi_vector_set`; then there is no task.
+ * Any thread. */
+static inline chi_status example_mod_name_compress_new(chi_pool_id pool, chi_domain_query query,
+                                                       const void *bytes, uint64_t size,
+                                                       int32_t level,
                                                        example_mod_name_compress_task **task) {
   chi_task *made = NULL;
   *task = NULL;
-  chi_status status = ipc->new_task(ipc, sizeof(**task), &made);
+  chi_status status = chi_task_new(sizeof(**task), pool, query, EXAMPLE_MOD_NAME_COMPRESS, &made);
   if (status != CHI_OK) return status;
-  example_mod_name_compress_task *t = (example_mod_name_compress_task *)(void *)made;
-  made->pool_ = pool;
-  made->dom_query_ = query;
-  made->method_ = EXAMPLE_MOD_NAME_COMPRESS;
-  t->level_ = level;
-  chi_shm_vector_place(&t->data_, made);
-  chi_shm_vector_place(&t->output_, made);
-  status = chi_shm_vector_assign(ipc, &t->data_, made, bytes, size);
+  example_mod_name_compress_task *compress = (example_mod_name_compress_task *)(void *)made;
+  compress->level_ = level;
+  status = chi_vector_set(made, &compress->data_, bytes, size);
   if (status != CHI_OK) {
-    ipc->del_task(ipc, made);
+    chi_task_delete(made);
     return status;
   }
-  *task = t;
+  *task = compress;
   return CHI_OK;
 }
 
 /** Makes a task that decompresses a copy of `size` bytes into at most `max_size`. Otherwise like
  * example_mod_name_compress_new. */
-static inline chi_status example_mod_name_decompress_new(const chi_ipc *ipc, chi_pool_id pool,
-                                                         chi_domain_query query, const void *bytes,
-                                                         uint64_t size, uint64_t max_size,
+static inline chi_status example_mod_name_decompress_new(chi_pool_id pool, chi_domain_query query,
+                                                         const void *bytes, uint64_t size,
+                                                         uint64_t max_size,
                                                          example_mod_name_decompress_task **task) {
   chi_task *made = NULL;
   *task = NULL;
-  chi_status status = ipc->new_task(ipc, sizeof(**task), &made);
+  chi_status status = chi_task_new(sizeof(**task), pool, query, EXAMPLE_MOD_NAME_DECOMPRESS, &made);
   if (status != CHI_OK) return status;
-  example_mod_name_decompress_task *t = (example_mod_name_decompress_task *)(void *)made;
-  made->pool_ = pool;
-  made->dom_query_ = query;
-  made->method_ = EXAMPLE_MOD_NAME_DECOMPRESS;
-  t->max_size_ = max_size;
-  chi_shm_vector_place(&t->data_, made);
-  chi_shm_vector_place(&t->output_, made);
-  status = chi_shm_vector_assign(ipc, &t->data_, made, bytes, size);
+  example_mod_name_decompress_task *decompress = (example_mod_name_decompress_task *)(void *)made;
+  decompress->max_size_ = max_size;
+  status = chi_vector_set(made, &decompress->data_, bytes, size);
   if (status != CHI_OK) {
-    ipc->del_task(ipc, made);
+    chi_task_delete(made);
     return status;
   }
-  *task = t;
+  *task = decompress;
   return CHI_OK;
 }
 

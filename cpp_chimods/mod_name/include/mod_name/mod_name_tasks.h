@@ -32,10 +32,7 @@ struct CompressTask : public chi::Task {
                         const chi::TaskNode &task_node, const chi::PoolId &pool_id,
                         const chi::DomainQuery &dom_query, std::string_view data,
                         chi::i32 level = 0)
-      : chi::Task(alloc),
-        level_(level),
-        data_(alloc, data.data(), data.size()),
-        output_(alloc) {
+      : chi::Task(alloc), level_(level), data_(alloc, data.data(), data.size()), output_(alloc) {
     // Initialize task
     task_node_ = task_node;
     pool_ = pool_id;
