@@ -1,0 +1,139 @@
+# How repos of ChiMods in C++ are built.
+#
+#   chimaera_add_repo([NAMESPACE name])
+#       In the CMakeLists.txt of a repo, before its modules. Reads namespace and version from the
+#       chimaera_repo.yaml beside it; a NAMESPACE that disagrees with it is an error.
+#
+#   chimaera_add_module(name
+#       [CLIENT_SOURCES source...] [CLIENT_LIBRARIES target...]
+#       [RUNTIME_SOURCES source...] [RUNTIME_LIBRARIES target...])
+#       In the directory of a module or in its src. Makes <namespace>::<name>_client, and with
+#       RUNTIME_SOURCES <namespace>::<name>_runtime, the ChiMod lib<namespace>_<name>_runtime.so in
+#       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH.
+#
+#   chimaera::module
+#       What every source of a ChiMod is compiled with.
+
+include_guard(GLOBAL)
+include(CheckCXXCompilerFlag)
+
+set(CHIMAERA_MODULE_DIR "${CMAKE_BINARY_DIR}/modules"
+    CACHE PATH "The directory that ChiMods are built into")
+set(CHIMAERA_MODULE_MAP "${CMAKE_CURRENT_LIST_DIR}/chimaera_module.map")
+
+if(NOT TARGET chimaera::module)
+  add_library(chimaera_module INTERFACE)
+  add_library(chimaera::module ALIAS chimaera_module)
+  target_include_directories(chimaera_module
+                             INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>")
+  target_compile_features(chimaera_module INTERFACE cxx_std_17)
+  target_compile_definitions(chimaera_module INTERFACE CHIMAERA_RUNTIME)
+  # GCC makes inline variables unique in the process, even across RTLD_LOCAL; a method runs on a
+  # coroutine's stack, whose guard page a large frame must not step over.
+  target_compile_options(
+    chimaera_module
+    INTERFACE -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
+              $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
+  check_cxx_compiler_flag(-fstack-clash-protection CHIMAERA_HAS_STACK_CLASH_PROTECTION)
+  if(CHIMAERA_HAS_STACK_CLASH_PROTECTION)
+    target_compile_options(chimaera_module INTERFACE -fstack-clash-protection)
+  endif()
+endif()
+
+# The value of `key: value` at the start of a line of a YAML file; empty when there is none.
+function(_chimaera_yaml_value file key out)
+  set(value "")
+  file(STRINGS "${file}" lines REGEX "^${key}[ \t]*:")
+  if(lines)
+    list(GET lines 0 line)
+    string(REGEX REPLACE "^${key}[ \t]*:[ \t]*[\"']?([^\"' \t#]*).*$" "\\1" value "${line}")
+  endif()
+  set(${out} "${value}" PARENT_SCOPE)
+endfunction()
+
+function(chimaera_add_repo)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAMESPACE" "")
+  set(file "${CMAKE_CURRENT_SOURCE_DIR}/chimaera_repo.yaml")
+  if(NOT EXISTS "${file}")
+    message(FATAL_ERROR "chimaera_add_repo: there is no ${file}")
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+  _chimaera_yaml_value("${file}" namespace namespace)
+  _chimaera_yaml_value("${file}" version version)
+  if(NOT namespace MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
+    message(FATAL_ERROR "${file}: the namespace \"${namespace}\" is not a C++ identifier")
+  endif()
+  if(arg_NAMESPACE AND NOT arg_NAMESPACE STREQUAL namespace)
+    message(FATAL_ERROR "chimaera_add_repo: NAMESPACE is ${arg_NAMESPACE}, but ${file} "
+                        "says ${namespace}")
+  endif()
+  if(NOT version)
+    set(version "0.0.0")
+  endif()
+  set(CHIMAERA_REPO_NAMESPACE "${namespace}" PARENT_SCOPE)
+  set(CHIMAERA_REPO_VERSION "${version}" PARENT_SCOPE)
+endfunction()
+
+# Makes `target` a ChiMod.
+function(_chimaera_finish_runtime target directory)
+  target_link_libraries(${target} PRIVATE chimaera::module)
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${CHIMAERA_MODULE_MAP}")
+  if(NOT CHIMAERA_SANITIZE)
+    target_link_options(${target} PRIVATE "LINKER:--no-undefined")
+  endif()
+  set_target_properties(
+    ${target}
+    PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${directory}"
+               LINK_DEPENDS "${CHIMAERA_MODULE_MAP}"
+               POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
+function(chimaera_add_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
+                        "CLIENT_SOURCES;CLIENT_LIBRARIES;RUNTIME_SOURCES;RUNTIME_LIBRARIES")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "chimaera_add_module(${name}): unknown: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT CHIMAERA_REPO_NAMESPACE)
+    message(FATAL_ERROR "chimaera_add_module(${name}): call chimaera_add_repo first")
+  endif()
+  set(directory "${CMAKE_CURRENT_SOURCE_DIR}")
+  if(NOT EXISTS "${directory}/chimaera_mod.yaml")
+    get_filename_component(directory "${directory}" DIRECTORY)
+  endif()
+  if(NOT EXISTS "${directory}/chimaera_mod.yaml")
+    message(FATAL_ERROR "chimaera_add_module(${name}): no chimaera_mod.yaml in "
+                        "${CMAKE_CURRENT_SOURCE_DIR} or the directory above it")
+  endif()
+  set(namespace "${CHIMAERA_REPO_NAMESPACE}")
+  set(includes "${directory}/include" "${directory}/autogen")
+
+  set(client ${namespace}_${name}_client)
+  if(arg_CLIENT_SOURCES)
+    # Shared: in an application and in each module that uses it, its globals are the same.
+    add_library(${client} SHARED ${arg_CLIENT_SOURCES})
+    set_target_properties(${client} PROPERTIES CXX_VISIBILITY_PRESET hidden
+                                               VISIBILITY_INLINES_HIDDEN ON)
+    set(scope PUBLIC)
+  else()
+    add_library(${client} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(${namespace}::${name}_client ALIAS ${client})
+  foreach(include IN LISTS includes)
+    target_include_directories(${client} ${scope} "$<BUILD_INTERFACE:${include}>")
+  endforeach()
+  target_link_libraries(${client} ${scope} chimaera::client ${arg_CLIENT_LIBRARIES})
+
+  if(arg_RUNTIME_SOURCES)
+    set(runtime ${namespace}_${name}_runtime)
+    add_library(${runtime} SHARED ${arg_RUNTIME_SOURCES})
+    add_library(${namespace}::${name}_runtime ALIAS ${runtime})
+    target_include_directories(${runtime} PRIVATE ${includes})
+    target_compile_definitions(
+      ${runtime} PRIVATE CHI_MODULE_NAMESPACE=${namespace}
+                         CHI_MODULE_VERSION="${CHIMAERA_REPO_VERSION}")
+    target_link_libraries(${runtime} PRIVATE ${arg_RUNTIME_LIBRARIES})
+    _chimaera_finish_runtime(${runtime} "${CHIMAERA_MODULE_DIR}")
+  endif()
+endfunction()

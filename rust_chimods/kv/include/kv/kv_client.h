@@ -1,0 +1,118 @@
+/* The client of chimaera:kv, a key-value store, for C++. */
+#ifndef CHIMAERA_KV_CLIENT_H_
+#define CHIMAERA_KV_CLIENT_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chimaera/chimaera.h"
+#include "kv/kv_tasks.h"
+
+namespace chimaera::kv {
+
+/** A key-value store in the runtime. All calls throw chi::Error; any thread. The tasks of the async
+ * forms are the caller's.
+ *
+ *     chimaera::kv::Client kv;
+ *     kv.Create(HSHM_MCTX, "settings");
+ *     auto query = chi::DomainQuery::Dynamic();
+ *     kv.Put(HSHM_MCTX, query, "colour", "green");
+ *     std::string colour = kv.Get(HSHM_MCTX, query, "colour");
+ */
+class Client : public chi::ContainerClient {
+ public:
+  /** Create a store, or find the one of this name; stores its id. */
+  void Create(const hipc::MemContext &mctx, const std::string &pool_name) {
+    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name));
+    Finish(task);
+    pool_id_ = task->pool_id_;
+  }
+  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx,
+                                        const std::string &pool_name) {
+    return AsyncCreatePool(mctx, "chimaera:kv", pool_name);
+  }
+
+  /** Destroy the store. */
+  void Destroy(const hipc::MemContext &mctx) {
+    chi::OwnedTask<DestroyTask> task(AsyncDestroy(mctx));
+    Finish(task);
+    pool_id_ = chi::PoolId();
+  }
+  hipc::FullPtr<DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) {
+    return AsyncDestroyPool(mctx, pool_id_);
+  }
+
+  /** Stores `value` under `key`. True when it replaced one. */
+  bool Put(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, std::string_view key,
+           std::string_view value) {
+    chi::OwnedTask<PutTask> task(AsyncPut(mctx, dom_query, key, value));
+    Finish(task);
+    return task->replaced_ != 0;
+  }
+  hipc::FullPtr<PutTask> AsyncPut(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                  std::string_view key, std::string_view value) {
+    return CHI_IPC_MANAGER->SubmitTask<PutTask>(mctx, pool_id_, dom_query, key, value);
+  }
+
+  /** The value of `key`. Error: `CHI_NOT_FOUND`. */
+  std::string Get(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                  std::string_view key) {
+    chi::OwnedTask<GetTask> task(AsyncGet(mctx, dom_query, key));
+    Finish(task);
+    return std::string(task->value_.view());
+  }
+  hipc::FullPtr<GetTask> AsyncGet(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                  std::string_view key) {
+    return CHI_IPC_MANAGER->SubmitTask<GetTask>(mctx, pool_id_, dom_query, key);
+  }
+
+  /** Removes `key`. True when it was there. */
+  bool Delete(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+              std::string_view key) {
+    chi::OwnedTask<DeleteTask> task(AsyncDelete(mctx, dom_query, key));
+    Finish(task);
+    return task->existed_ != 0;
+  }
+  hipc::FullPtr<DeleteTask> AsyncDelete(const hipc::MemContext &mctx,
+                                        const chi::DomainQuery &dom_query, std::string_view key) {
+    return CHI_IPC_MANAGER->SubmitTask<DeleteTask>(mctx, pool_id_, dom_query, key);
+  }
+
+  /** The keys that begin with `prefix`, in order, at most `limit` (0: all). */
+  std::vector<std::string> Scan(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                std::string_view prefix, chi::u64 limit = 0) {
+    chi::OwnedTask<ScanTask> task(AsyncScan(mctx, dom_query, prefix, limit));
+    Finish(task);
+    std::vector<std::string> keys;
+    keys.reserve(task->keys_.size());
+    for (const hipc::string &key : task->keys_) keys.push_back(key.str());
+    return keys;
+  }
+  hipc::FullPtr<ScanTask> AsyncScan(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                    std::string_view prefix, chi::u64 limit = 0) {
+    return CHI_IPC_MANAGER->SubmitTask<ScanTask>(mctx, pool_id_, dom_query, prefix, limit);
+  }
+
+  /** The number of keys. */
+  chi::u64 Count(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
+    chi::OwnedTask<CountTask> task(AsyncCount(mctx, dom_query));
+    Finish(task);
+    return task->count_;
+  }
+  hipc::FullPtr<CountTask> AsyncCount(const hipc::MemContext &mctx,
+                                      const chi::DomainQuery &dom_query) {
+    return CHI_IPC_MANAGER->SubmitTask<CountTask>(mctx, pool_id_, dom_query);
+  }
+
+ private:
+  template <typename TaskT>
+  static void Finish(chi::OwnedTask<TaskT> &task) {
+    task->Wait();
+    task->ThrowIfFailed();
+  }
+};
+
+}  // namespace chimaera::kv
+
+#endif  // CHIMAERA_KV_CLIENT_H_
