@@ -154,18 +154,24 @@ impl ShmVec<ShmString> {
         set_all(&self.0, strings)
     }
 
-    /// Private copies of the strings as text. Their sum is bounded by `limit` bytes, for many strings
-    /// of a malformed task can share the same bytes. Errors: `CHI_INVALID` when one is not UTF-8,
-    /// `CHI_TOO_LARGE` beyond the limit, `CHI_NO_SPACE`.
-    pub fn to_strings(&self, limit: usize) -> Result<Vec<String>> {
+    /// Private copies of the strings. Their sum is bounded by `limit` bytes, for many strings of a
+    /// malformed task can share the same bytes. Errors: `CHI_TOO_LARGE` beyond the limit,
+    /// `CHI_NO_SPACE` when this process has no memory for them.
+    pub fn copy_to_vecs(&self, limit: usize) -> Result<Vec<Vec<u8>>> {
         let mut room = limit;
         let mut all = Vec::new();
         all.try_reserve_exact(self.len()).map_err(|_| no_memory(self.len()))?;
         for string in self.iter() {
             room = room.checked_sub(string.len()).ok_or_else(|| too_much(limit))?;
-            all.push(string.to_string()?);
+            all.push(string.copy_to_vec()?);
         }
         Ok(all)
+    }
+
+    /// Like [`copy_to_vecs`](Self::copy_to_vecs), as text. Errors: also `CHI_INVALID` when one is not
+    /// UTF-8.
+    pub fn to_strings(&self, limit: usize) -> Result<Vec<String>> {
+        self.copy_to_vecs(limit)?.into_iter().map(|text| Ok(String::from_utf8(text)?)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The client of `chimaera:empty`, a module whose one method does nothing: what it costs to call it is
 //! what Chimaera itself costs.
 
-use chimaera::{DomainQuery, Done, Ipc, NewTask, PoolId, Result};
+use chimaera::{DomainQuery, NewTask, Pending, PoolId, Result};
 
 /// The module's name.
 pub const MODULE: &str = "chimaera:empty";
@@ -18,17 +18,20 @@ pub mod Method {
 pub struct EmptyTask;
 
 /// A pool of the module.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    ipc: Ipc,
     pool_id: PoolId,
 }
 
 impl Client {
-    /// Creates the pool, or finds it when it exists. Errors: those of [`Ipc::create_pool`].
+    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
     pub fn create(name: &str) -> Result<Self> {
-        let ipc = chimaera::ipc()?;
-        Ok(Client { ipc, pool_id: ipc.create_pool(MODULE, name, &[])? })
+        Ok(Client { pool_id: chimaera::ipc()?.create_pool(MODULE, name, &[])? })
+    }
+
+    /// The client of a pool whose id is known.
+    pub fn from_pool(pool_id: PoolId) -> Self {
+        Client { pool_id }
     }
 
     /// The pool.
@@ -42,13 +45,14 @@ impl Client {
         Ok(())
     }
 
-    /// Does nothing on a task that is over, so that making and deleting tasks is not part of it.
-    pub fn empty_again(&self, done: Done<EmptyTask>) -> Result<Done<EmptyTask>> {
-        done.reuse().call()
+    /// Starts doing nothing.
+    pub fn empty_async(&self) -> Result<Pending<EmptyTask>> {
+        self.empty_task()?.submit()
     }
 
-    /// A task to submit.
+    /// A task to submit, and to use again once it is over, so that making and deleting tasks is not
+    /// part of what is measured.
     pub fn empty_task(&self) -> Result<NewTask<EmptyTask>> {
-        self.ipc.new_task(self.pool_id, DomainQuery::dynamic(), Method::EMPTY)
+        chimaera::ipc()?.new_task(self.pool_id, DomainQuery::dynamic(), Method::EMPTY)
     }
 }

@@ -1,0 +1,208 @@
+//! The client of `chimaera:kv`, an ordered key-value store in the runtime's memory.
+//!
+//! ```no_run
+//! use chimaera_kv_client::{Client, Params};
+//!
+//! # fn main() -> chimaera::Result<()> {
+//! let kv = Client::create("my_store", Params { max_bytes: Some(1 << 30) })?;
+//! kv.put("user/1", "Ada")?;
+//! assert_eq!(kv.get("user/1")?, b"Ada");
+//! assert_eq!(kv.scan("user/", 0)?, [b"user/1"]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod params;
+mod tasks;
+
+pub use params::Params;
+pub use tasks::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
+
+use chimaera::abi::CHI_MODULE_STATUS;
+use chimaera::{DomainQuery, NewTask, Pending, PoolId, Result, Task};
+
+/// The module's name.
+pub const MODULE: &str = "chimaera:kv";
+
+/// The longest key in bytes. The shortest is 1.
+pub const MAX_KEY_BYTES: usize = 4096;
+
+/// A status of the module's own: the value does not fit under the store's `max_bytes`.
+pub const STORE_FULL: i32 = CHI_MODULE_STATUS;
+
+/// The numbers of the module's methods.
+#[allow(non_snake_case)]
+pub mod Method {
+    /// Puts a value under a key.
+    pub const PUT: u32 = 10;
+    /// Gets the value of a key.
+    pub const GET: u32 = 11;
+    /// Deletes a key.
+    pub const DELETE: u32 = 12;
+    /// Lists keys in order.
+    pub const SCAN: u32 = 13;
+    /// Counts keys.
+    pub const COUNT: u32 = 14;
+}
+
+/// A pool of the module. It is a pool's id and nothing else: it may be copied, sent to other threads,
+/// and used in an application and in another module's methods alike.
+///
+/// Keys are 1 to [`MAX_KEY_BYTES`] bytes, any bytes, ordered by them. Every function sends one task.
+/// Errors beyond those documented are the IPC manager's. The `_async` forms return once the task is
+/// submitted; its results are the fields of the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pool_id: PoolId,
+}
+
+impl Client {
+    /// Creates the pool, or finds it when it exists with the same parameters.
+    ///
+    /// Errors: `CHI_NO_MODULE`; `CHI_EXISTS` when the name is another module's pool or one with other
+    /// parameters.
+    pub fn create(name: &str, params: Params) -> Result<Self> {
+        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params.to_bytes())?;
+        Ok(Client { pool_id })
+    }
+
+    /// Finds a pool that exists. Errors: `CHI_NO_POOL`.
+    pub fn find(name: &str) -> Result<Self> {
+        Ok(Client { pool_id: chimaera::ipc()?.find_pool(name)? })
+    }
+
+    /// The client of a pool whose id is known.
+    pub fn from_pool(pool_id: PoolId) -> Self {
+        Client { pool_id }
+    }
+
+    /// The pool.
+    pub fn pool_id(&self) -> PoolId {
+        self.pool_id
+    }
+
+    /// Puts a value under a key; `true` when it replaced one.
+    ///
+    /// Errors: `CHI_INVALID` for a key of the wrong length, [`STORE_FULL`].
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.put_async(key, value)?.wait()?.replaced.get() != 0)
+    }
+
+    /// See [`put`](Self::put).
+    pub fn put_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Pending<PutTask>> {
+        let task: NewTask<PutTask> = self.keyed(key.as_ref(), Method::PUT)?;
+        task.key.set(key)?;
+        task.value.set(value)?;
+        task.submit()
+    }
+
+    /// The value of a key. Errors: `CHI_NOT_FOUND`, `CHI_INVALID` for a key of the wrong length.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Vec<u8>> {
+        self.get_async(key)?.wait()?.value.copy_to_vec()
+    }
+
+    /// See [`get`](Self::get).
+    pub fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Pending<GetTask>> {
+        let task: NewTask<GetTask> = self.keyed(key.as_ref(), Method::GET)?;
+        task.key.set(key)?;
+        task.submit()
+    }
+
+    /// Deletes a key; `true` when it was there. Errors: `CHI_INVALID` for a key of the wrong length.
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.delete_async(key)?.wait()?.existed.get() != 0)
+    }
+
+    /// See [`delete`](Self::delete).
+    pub fn delete_async(&self, key: impl AsRef<[u8]>) -> Result<Pending<DeleteTask>> {
+        let task: NewTask<DeleteTask> = self.keyed(key.as_ref(), Method::DELETE)?;
+        task.key.set(key)?;
+        task.submit()
+    }
+
+    /// The keys that begin with `prefix`, in order, at most `limit` of them (0: all).
+    pub fn scan(&self, prefix: impl AsRef<[u8]>, limit: u64) -> Result<Vec<Vec<u8>>> {
+        self.scan_async(prefix, limit)?.wait()?.keys.copy_to_vecs(usize::MAX)
+    }
+
+    /// See [`scan`](Self::scan).
+    pub fn scan_async(&self, prefix: impl AsRef<[u8]>, limit: u64) -> Result<Pending<ScanTask>> {
+        let task: NewTask<ScanTask> = self.task(DomainQuery::dynamic(), Method::SCAN)?;
+        task.prefix.set(prefix)?;
+        task.limit.set(limit);
+        task.submit()
+    }
+
+    /// How many keys there are.
+    pub fn count(&self) -> Result<u64> {
+        Ok(self.count_async()?.wait()?.count.get())
+    }
+
+    /// See [`count`](Self::count).
+    pub fn count_async(&self) -> Result<Pending<CountTask>> {
+        self.task::<CountTask>(DomainQuery::dynamic(), Method::COUNT)?.submit()
+    }
+
+    fn keyed<T: Task>(&self, key: &[u8], method: u32) -> Result<NewTask<T>> {
+        self.task(DomainQuery::global_hash(key_hash(key)), method)
+    }
+
+    fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
+        chimaera::ipc()?.new_task(self.pool_id, query, method)
+    }
+}
+
+/// The hash by which keys fall to containers, lanes and shards: FNV-1a of 32 bits.
+pub fn key_hash(key: &[u8]) -> u32 {
+    let mut hash = KeyHash::default();
+    hash.update(key);
+    hash.finish()
+}
+
+/// [`key_hash`] of a key that comes in pieces.
+#[derive(Clone, Debug)]
+pub struct KeyHash(u32);
+
+impl Default for KeyHash {
+    fn default() -> Self {
+        KeyHash(0x811c_9dc5)
+    }
+}
+
+impl KeyHash {
+    /// The next bytes of the key.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        }
+    }
+
+    /// The hash of the bytes so far.
+    pub fn finish(&self) -> u32 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(key_hash(b""), 0x811c_9dc5);
+        assert_eq!(key_hash(b"a"), 0xe40c_292c);
+        assert_eq!(key_hash(b"foobar"), 0xbf9c_f968);
+    }
+
+    #[test]
+    fn pieces_hash_as_the_whole() {
+        let mut hash = KeyHash::default();
+        hash.update(b"foo");
+        hash.update(b"bar");
+        assert_eq!(hash.finish(), key_hash(b"foobar"));
+    }
+}
