@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use chimaera_abi::{chi_field_layout, chi_shm_vector, CHI_FIELD_VECTOR, CHI_NO_SPACE};
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Kind};
 use crate::{Result, ShmElement, Status};
 
 /// How much of the shared bytes is copied to the stack at a time.
@@ -74,7 +74,7 @@ impl ShmBytes {
 
     /// Changes the length. The first bytes stay, new ones are zero.
     pub fn resize(&self, len: usize) -> Result<()> {
-        self.0.resize(self.0.owner()?, len)
+        self.0.resize(self.0.owner()?, len, Kind::Leaf)
     }
 
     /// Writes bytes in the middle. Errors: `CHI_INVALID` when they do not fit into the length.

@@ -12,10 +12,20 @@ use crate::{ipc, Result, Status};
 ///
 /// Invariant: safe code cannot make, copy or move one, so it stays where the task's maker put it: a
 /// descriptor with an `offset_in_task_` lies that far into a live task, one without is an element's,
-/// and `data_` points to `size_` bytes (none when 0) that live as long as that task. The bytes may be changed by
+/// and `data_` points to `size_` bytes in use of `capacity_` (none when 0) that live as long as that
+/// task. The bytes may be changed by
 /// another process at any time, so they are only ever copied, through raw pointers.
 #[repr(transparent)]
 pub(crate) struct Descriptor(UnsafeCell<chi_shm_vector>);
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Bytes or plain data.
+    Leaf,
+    /// Elements with strings or vectors inside.
+    Elements,
+}
 
 impl Descriptor {
     /// A private copy of the struct.
@@ -92,12 +102,19 @@ impl Descriptor {
     /// Makes `len` bytes be in use, in a block of `owner`. What they hold is unspecified unless the
     /// descriptor had as many before.
     ///
-    /// A block that is there is used again only up to its length, for the capacity is a number that
-    /// the other side may have made up.
-    pub(crate) fn reserve(&self, owner: *mut chi_task, len: usize) -> Result<()> {
+    /// A block that is there is used again, but for elements only as much of it as is in use: that is
+    /// what the runtime has a private copy of.
+    pub(crate) fn reserve(&self, owner: *mut chi_task, len: usize, kind: Kind) -> Result<()> {
         let mut vector = self.get();
-        if len > vector.size_ as usize {
-            let block = ipc()?.alloc_for(owner, len)?;
+        let room = match kind {
+            Kind::Leaf => vector.size_.max(vector.capacity_),
+            Kind::Elements => vector.size_,
+        };
+        if len as u64 > room {
+            let block = match kind {
+                Kind::Leaf => ipc()?.alloc_for(owner, len),
+                Kind::Elements => ipc()?.alloc_elements(owner, len),
+            }?;
             vector.shm_ = block.shm_;
             vector.data_ = block.data_;
             vector.capacity_ = block.size_;
@@ -109,14 +126,14 @@ impl Descriptor {
 
     /// Makes these be the bytes.
     pub(crate) fn set(&self, owner: *mut chi_task, bytes: &[u8]) -> Result<()> {
-        self.reserve(owner, bytes.len())?;
+        self.reserve(owner, bytes.len(), Kind::Leaf)?;
         self.write(0, bytes)
     }
 
     /// Changes how many bytes are in use. The first ones stay, new ones are zero.
-    pub(crate) fn resize(&self, owner: *mut chi_task, len: usize) -> Result<()> {
+    pub(crate) fn resize(&self, owner: *mut chi_task, len: usize, kind: Kind) -> Result<()> {
         let old = self.get();
-        self.reserve(owner, len)?;
+        self.reserve(owner, len, kind)?;
         let new = self.get();
         let kept = len.min(old.size_ as usize);
         // SAFETY: the new block has `len` bytes, of which `kept` are at most as many as the old one

@@ -113,6 +113,17 @@ impl Ipc {
         }
     }
 
+    /// A block for a task, for elements that hold strings or vectors.
+    pub(crate) fn alloc_elements(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
+        let mut buffer = MaybeUninit::uninit();
+        // SAFETY: as in `alloc_for`.
+        unsafe {
+            let made = (self.0.alloc_elements)(self.0, owner, size as u64, buffer.as_mut_ptr());
+            self.check(made)?;
+            Ok(buffer.assume_init())
+        }
+    }
+
     /// Turns a status of the table's into a result.
     pub(crate) fn check(self, status: chi_status) -> Result<()> {
         if status == CHI_OK {

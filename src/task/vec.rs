@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use chimaera_abi::{chi_field_layout, chi_shm_vector, chi_task, CHI_FIELD_VECTOR};
 
-use crate::descriptor::{fill_part, set_offset, Descriptor};
+use crate::descriptor::{fill_part, set_offset, Descriptor, Kind};
 use crate::string::{no_memory, too_much};
 use crate::{ipc, Pod, Result, ShmBytes, ShmElement, ShmString, Status};
 
@@ -42,6 +42,9 @@ impl<T: ShmElement> ShmVec<T> {
         size_of::<T>()
     };
 
+    /// What its blocks hold.
+    const KIND: Kind = if T::FIELDS.is_empty() { Kind::Leaf } else { Kind::Elements };
+
     /// How many elements.
     pub fn len(&self) -> usize {
         self.0.len() / Self::SIZE
@@ -55,7 +58,7 @@ impl<T: ShmElement> ShmVec<T> {
     /// Changes the number of elements. The first ones stay, new ones are zero: plain zeroes, empty
     /// strings and vectors. Errors as [`ShmBytes`].
     pub fn resize(&self, len: usize) -> Result<()> {
-        self.0.resize(self.0.owner()?, Self::bytes(len)?)
+        self.0.resize(self.0.owner()?, Self::bytes(len)?, Self::KIND)
     }
 
     /// A private copy of element `index`'s struct, if there is one.
@@ -189,7 +192,7 @@ fn set_all<S: AsRef<[u8]>>(outer: &Descriptor, parts: &[S]) -> Result<()> {
     let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
     let total = parts.iter().map(|part| part.len()).sum();
     let block = ipc()?.alloc_for(owner, total)?;
-    outer.reserve(owner, parts.len() * size_of::<chi_shm_vector>())?;
+    outer.reserve(owner, parts.len() * size_of::<chi_shm_vector>(), Kind::Elements)?;
     let mut at = 0;
     for (index, bytes) in parts.iter().enumerate() {
         // SAFETY: `at` is the sum of the lengths so far, so `at + bytes.len() <= total`, the bytes
