@@ -1,0 +1,478 @@
+//! A module made with the SDK, driven through the C contract as a runtime drives it.
+
+#[path = "../../task/tests/stand/mod.rs"]
+mod stand;
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_char, c_void, CStr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
+
+use chimaera::abi::*;
+use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, RunContext};
+use chimaera::{CreateTask, DomainQuery, NewTask, PoolId, Result, ShmString, ShmVec, Status, Task};
+use stand::Stand;
+
+/// Repeats a text.
+#[chimaera::task]
+struct RepeatTask {
+    text: ShmString,
+    times: Cell<u32>,
+    reserved: u32,
+    out: ShmVec<ShmString>,
+}
+
+#[chimaera::task]
+struct BareTask;
+
+static DROPPED: AtomicU32 = AtomicU32::new(0);
+
+struct Runtime {
+    pool_name: String,
+    queue: Queue,
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+const REPEAT: u32 = 10;
+const PANIC: u32 = 11;
+const FAIL: u32 = 12;
+const CALL: u32 = 13;
+const YIELD: u32 = 14;
+
+#[chimaera::container(name = "test:module", version = "1.2.3", unsupported(kGone = 20))]
+impl Runtime {
+    #[create]
+    fn create(init: &Init<'_>) -> Result<Self> {
+        match init.params() {
+            b"panic" => panic!("no container today"),
+            b"fail" => return Err(Status::new(1001, "told to fail")),
+            _ => {}
+        }
+        chimaera::log_info!("pool {} starts", init.pool_name());
+        let queue = init.create_queue(3, 4)?;
+        assert_eq!(init.create_queue(3, 0).unwrap_err().code(), CHI_INVALID);
+        Ok(Runtime { pool_name: init.pool_name().to_owned(), queue })
+    }
+
+    #[destroy]
+    fn destroy(&self, ctx: &RunContext<'_>) {
+        chimaera::log_warn!("pool {} ends on {}", self.pool_name, ctx.worker_id());
+    }
+
+    #[method(REPEAT)]
+    fn repeat(&self, task: &RepeatTask) -> Result<()> {
+        let text = task.text.to_string()?;
+        task.out.set_all(&vec![text; task.times.get() as usize])
+    }
+
+    #[monitor(REPEAT)]
+    fn monitor_repeat(
+        &self,
+        mode: MonitorMode,
+        task: &RepeatTask,
+        ctx: &mut MonitorContext<'_>,
+    ) -> Result<()> {
+        match mode {
+            MonitorMode::LocalSchedule => ctx.set_lane(self.queue.lane_by_hash(task.times.get())),
+            _ => task.base().set_domain_query(DomainQuery::local_id(task.times.get())),
+        }
+        Ok(())
+    }
+
+    #[method(PANIC, name = "kPanicNow")]
+    fn panic_now(&self, _task: &BareTask, _ctx: &RunContext<'_>) {
+        panic!("on purpose, in {}", self.pool_name)
+    }
+
+    #[method(FAIL)]
+    fn fail(&self, _task: &BareTask) -> Result<(), std::io::Error> {
+        Err(std::io::Error::other("no such disk"))
+    }
+
+    #[method(CALL)]
+    fn call(&self, _task: &BareTask, ctx: &RunContext<'_>) -> Result<()> {
+        let ipc = chimaera::ipc()?;
+        let query = DomainQuery::dynamic();
+        let task: NewTask<RepeatTask> = ipc.new_task(ctx.pool_id(), query, REPEAT)?;
+        task.text.set("x")?;
+        task.times.set(2);
+        assert_eq!(task.call()?.out.to_strings(100)?, ["x", "x"]);
+        ipc.new_task::<BareTask>(ctx.pool_id(), query, PANIC)?.call().map(drop)
+    }
+
+    #[method(YIELD)]
+    fn yield_twice(&self, _task: &BareTask, ctx: &RunContext<'_>) -> Result<()> {
+        ctx.yield_now()?;
+        ctx.yield_now()
+    }
+}
+
+extern "C" {
+    fn chi_module(host: *const chi_host) -> *const chi_module_descriptor;
+    fn get_module_name() -> *const c_char;
+    fn alloc_state(pool_id: *const chi_pool_id, pool_name: *const c_char) -> *mut c_void;
+    fn new_state(pool_id: *const chi_pool_id, pool_name: *const c_char) -> *mut c_void;
+    static is_chimaera_task_: bool;
+}
+
+thread_local! {
+    static ERROR: RefCell<String> = RefCell::default();
+    static YIELDS: Cell<u32> = const { Cell::new(0) };
+}
+static LOG: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
+
+static HOST: chi_host = TABLE;
+
+const TABLE: chi_host = chi_host {
+    size: size_of::<chi_host>() as u32,
+    abi_major: CHI_ABI_MAJOR,
+    abi_minor: CHI_ABI_MINOR,
+    reserved: 0,
+    set_error,
+    log,
+    ipc,
+    create_queue,
+    yield_now,
+    extension,
+};
+
+unsafe fn text(text: *const c_char, len: u64) -> String {
+    // SAFETY: the contract's caller says that so many bytes are there.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len as usize) };
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+unsafe extern "C" fn set_error(_: *const chi_host, message: *const c_char, len: u64) {
+    // SAFETY: by the contract.
+    ERROR.with(|error| *error.borrow_mut() = unsafe { text(message, len) });
+}
+
+unsafe extern "C" fn log(_: *const chi_host, level: u32, line: *const c_char, len: u64) {
+    // SAFETY: by the contract.
+    LOG.lock().unwrap().push((level, unsafe { text(line, len) }));
+}
+
+unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
+    &stand::IPC
+}
+
+unsafe extern "C" fn create_queue(
+    _: *const chi_host,
+    pool_id: *const chi_pool_id,
+    queue_id: u32,
+    n_lanes: u32,
+    flags: u32,
+    lanes: *mut *mut chi_lane,
+) -> chi_status {
+    // SAFETY: by the contract.
+    assert_eq!((unsafe { *pool_id }.major_, queue_id, flags), (5, 3, 0));
+    for lane in 0..n_lanes as usize {
+        // SAFETY: by the contract; the addresses are never followed.
+        unsafe { *lanes.add(lane) = lane_address(lane) };
+    }
+    CHI_OK
+}
+
+fn lane_address(lane: usize) -> *mut chi_lane {
+    std::ptr::without_provenance_mut(0x1000 + lane)
+}
+
+unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
+    YIELDS.set(YIELDS.get() + 1);
+    if YIELDS.get() > 1 {
+        CHI_CANCELLED
+    } else {
+        CHI_OK
+    }
+}
+
+unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+const POOL: chi_pool_id = chi_pool_id { major_: 5, minor_: 2 };
+
+thread_local! {
+    /// The container of the test that is running.
+    static CONTAINER: Cell<*mut chi_container> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+fn context() -> chi_run_context {
+    chi_run_context {
+        size: size_of::<chi_run_context>() as u32,
+        worker_id_: 6,
+        lane_: std::ptr::null_mut(),
+        runtime_: std::ptr::null_mut(),
+    }
+}
+
+fn ops() -> &'static chi_container_ops {
+    // SAFETY: a live container of the module's.
+    unsafe { &*(*CONTAINER.get()).ops }
+}
+
+/// Runs a task on the container, as a worker does.
+fn run(task: *mut chi_task) -> (chi_status, String) {
+    // SAFETY: the task is in flight, hence ours.
+    let method = unsafe { (*task).method_ };
+    let mut ctx = context();
+    // SAFETY: a live container, a task of the method's layout, a whole context.
+    let status = unsafe { (ops().run)(CONTAINER.get(), method, task, &mut ctx) };
+    let message = if status == CHI_OK { String::new() } else { ERROR.with(RefCell::take) };
+    (status, message)
+}
+
+/// A module's turn: loaded, with a container that `kCreate` has not run on.
+struct Module {
+    descriptor: &'static chi_module_descriptor,
+    _stand: Stand,
+}
+
+impl Module {
+    fn new() -> Self {
+        let stand = Stand::new(run);
+        // SAFETY: the table is a static; the descriptor stays.
+        let descriptor = unsafe { &*chi_module(&HOST) };
+        // SAFETY: valid arguments.
+        let container = unsafe { new_state(&POOL, c"my_pool".as_ptr()) };
+        assert!(!container.is_null());
+        CONTAINER.set(container.cast());
+        YIELDS.set(0);
+        Module { descriptor, _stand: stand }
+    }
+
+    fn created() -> Self {
+        let module = Self::new();
+        module.create(b"").unwrap();
+        module
+    }
+
+    fn create(&self, params: &[u8]) -> Result<()> {
+        let task = self.task::<CreateTask>(CHI_METHOD_CREATE);
+        task.params.set(params)?;
+        task.call().map(drop)
+    }
+
+    fn task<T: Task>(&self, method: u32) -> NewTask<T> {
+        let (ipc, query) = (chimaera::ipc().unwrap(), DomainQuery::dynamic());
+        ipc.new_task(PoolId::from(POOL), query, method).unwrap()
+    }
+
+    fn methods(&self) -> &'static [chi_method] {
+        let descriptor = self.descriptor;
+        // SAFETY: so many follow, says the descriptor.
+        unsafe { std::slice::from_raw_parts(descriptor.methods, descriptor.n_methods as usize) }
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // SAFETY: a live container, and its last use.
+        unsafe { (ops().destroy)(CONTAINER.replace(std::ptr::null_mut())) };
+    }
+}
+
+fn name(text: *const c_char) -> &'static str {
+    // SAFETY: a static of the module's.
+    unsafe { CStr::from_ptr(text) }.to_str().unwrap()
+}
+
+#[test]
+fn the_descriptor_says_what_the_module_is() {
+    let module = Module::new();
+    let descriptor = module.descriptor;
+    assert_eq!(descriptor.magic, CHI_MODULE_MAGIC);
+    assert_eq!(descriptor.size as usize, size_of::<chi_module_descriptor>());
+    assert_eq!((descriptor.abi_major, descriptor.abi_minor), (CHI_ABI_MAJOR, CHI_ABI_MINOR));
+    assert_eq!(descriptor.language, CHI_LANG_RUST);
+    assert_eq!(name(descriptor.sdk_version), env!("CARGO_PKG_VERSION"));
+    assert_eq!((name(descriptor.name), name(descriptor.version)), ("test:module", "1.2.3"));
+    assert_eq!(descriptor.method_stride as usize, size_of::<chi_method>());
+    assert_eq!(descriptor.field_stride as usize, size_of::<chi_field_layout>());
+    // SAFETY: exported by the module.
+    unsafe {
+        assert_eq!(name(get_module_name()), "test:module");
+        assert!(is_chimaera_task_);
+    }
+}
+
+#[test]
+fn every_method_is_declared_once() {
+    let module = Module::new();
+    let mut got: Vec<_> = module
+        .methods()
+        .iter()
+        .map(|m| (m.number_, name(m.name_), m.flags_, m.task_size_, m.n_fields_))
+        .collect();
+    got.sort_unstable();
+    let (runs, monitored) = (CHI_METHOD_SUPPORTED, CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED);
+    assert_eq!(
+        got,
+        [
+            (0, "kCreate", runs, size_of::<chi_create_task>() as u32, 3),
+            (1, "kDestroy", runs, size_of::<chi_destroy_task>() as u32, 0),
+            (2, "kNodeFailure", 0, 0, 0),
+            (3, "kRecover", 0, 0, 0),
+            (4, "kMigrate", 0, 0, 0),
+            (5, "kUpgrade", 0, 0, 0),
+            (10, "kRepeat", monitored, size_of::<RepeatTask>() as u32, 2),
+            (11, "kPanicNow", runs, 64, 0),
+            (12, "kFail", runs, 64, 0),
+            (13, "kCall", runs, 64, 0),
+            (14, "kYieldTwice", runs, 64, 0),
+            (20, "kGone", 0, 0, 0),
+        ]
+    );
+}
+
+#[test]
+fn a_method_reads_and_writes_its_task() {
+    let module = Module::created();
+    let task = module.task::<RepeatTask>(REPEAT);
+    task.text.set("again").unwrap();
+    task.times.set(3);
+    let done = task.call().unwrap();
+    assert_eq!(done.out.to_strings(100).unwrap(), ["again"; 3]);
+}
+
+#[test]
+fn where_a_field_lies_is_not_believed() {
+    let module = Module::created();
+    let task = module.task::<RepeatTask>(REPEAT);
+    task.times.set(1);
+    let field = RepeatTask::FIELDS[1].offset_ as usize;
+    // SAFETY: `out` lies there, and nobody else uses the task.
+    unsafe {
+        let out = task.base().as_ptr().cast::<u8>().add(field).cast::<chi_shm_vector>();
+        (*out).offset_in_task_ = 0xffff_0000;
+    }
+    assert_eq!(task.call().unwrap().out.len(), 1);
+}
+
+#[test]
+fn failures_and_panics_are_statuses_with_messages() {
+    let module = Module::created();
+    let failed = module.task::<BareTask>(FAIL).call().unwrap_err();
+    assert_eq!((failed.code(), failed.message()), (CHI_IO, "no such disk"));
+
+    let panicked = module.task::<BareTask>(PANIC).call().unwrap_err();
+    assert_eq!(panicked.code(), CHI_FAILED);
+    let message = panicked.message();
+    assert!(message.starts_with("panicked: on purpose, in my_pool at "), "{message}");
+    assert!(message.contains("contract.rs:"), "{message}");
+
+    let gone = module.task::<BareTask>(20).call().unwrap_err();
+    assert_eq!((gone.code(), gone.message()), (CHI_UNSUPPORTED, "kGone is not supported"));
+    for method in [15, 21, u32::MAX] {
+        assert_eq!(module.task::<BareTask>(method).call().unwrap_err().code(), CHI_NO_METHOD);
+    }
+}
+
+#[test]
+fn a_method_calls_others() {
+    let module = Module::created();
+    let status = module.task::<BareTask>(CALL).call().unwrap_err();
+    assert_eq!(status.code(), CHI_FAILED);
+    assert!(status.message().contains("on purpose"), "{status}");
+}
+
+#[test]
+fn yielding_tells_when_the_runtime_stops() {
+    let module = Module::created();
+    let status = module.task::<BareTask>(YIELD).call().unwrap_err();
+    assert_eq!(status.code(), CHI_CANCELLED);
+    assert_eq!(YIELDS.get(), 2);
+}
+
+#[test]
+fn a_monitor_chooses_lane_and_domain() {
+    let module = Module::created();
+    let task = module.task::<RepeatTask>(REPEAT);
+    task.times.set(6);
+    let mut ctx = context();
+    let mut monitor = |mode| {
+        // SAFETY: a live container, a task of the method's layout, a whole context.
+        unsafe { (ops().monitor)(CONTAINER.get(), mode, REPEAT, task.base().as_ptr(), &mut ctx) }
+    };
+    assert_eq!(monitor(CHI_MONITOR_LOCAL_SCHEDULE), CHI_OK);
+    assert_eq!(monitor(CHI_MONITOR_GLOBAL_SCHEDULE), CHI_OK);
+    assert_eq!(monitor(99), CHI_OK);
+    assert_eq!(ctx.lane_, lane_address(6 % 4));
+    assert_eq!(task.base().domain_query(), DomainQuery::local_id(6));
+}
+
+#[test]
+fn a_failed_creation_is_told_and_may_be_tried_again() {
+    let module = Module::new();
+    assert_eq!(module.task::<BareTask>(FAIL).call().unwrap_err().code(), CHI_INTERNAL);
+    let status = module.create(b"fail").unwrap_err();
+    assert_eq!((status.code(), status.message()), (1001, "told to fail"));
+    let status = module.create(b"panic").unwrap_err();
+    assert!(status.message().starts_with("panicked: no container today at "), "{status}");
+    module.create(b"").unwrap();
+    assert_eq!(module.create(b"").unwrap_err().code(), CHI_EXISTS);
+    assert!(LOG.lock().unwrap().contains(&(CHI_LOG_INFO, "pool my_pool starts".into())));
+}
+
+#[test]
+fn destruction_says_goodbye_and_drops_once() {
+    let module = Module::created();
+    let before = DROPPED.load(Ordering::Relaxed);
+    module.task::<chimaera::DestroyTask>(CHI_METHOD_DESTROY).call().unwrap();
+    assert!(LOG.lock().unwrap().contains(&(CHI_LOG_WARN, "pool my_pool ends on 6".into())));
+    assert_eq!(DROPPED.load(Ordering::Relaxed), before);
+    drop(module);
+    assert_eq!(DROPPED.load(Ordering::Relaxed), before + 1);
+}
+
+#[test]
+fn alloc_state_and_init_do_what_new_state_does() {
+    let module = Module::new();
+    // SAFETY: valid arguments; the container is destroyed once.
+    unsafe {
+        let made = alloc_state(&POOL, c"alloc".as_ptr()).cast::<chi_container>();
+        let ops = &*(*made).ops;
+        assert_eq!(ops.size as usize, size_of::<chi_container_ops>());
+        assert!(ops.del.is_none());
+        assert_eq!((ops.init)(made, &POOL, c"init".as_ptr()), CHI_OK);
+        let old = CONTAINER.replace(made);
+        module.create(b"").unwrap();
+        let message = module.task::<BareTask>(PANIC).call().unwrap_err();
+        assert!(message.message().contains("in init at"), "{message}");
+        (ops.destroy)(CONTAINER.replace(old));
+    }
+}
+
+#[test]
+fn bad_arguments_are_refused_with_a_message() {
+    let _module = Module::new();
+    let refused = |container: *mut c_void| {
+        assert!(container.is_null());
+        ERROR.with(RefCell::take)
+    };
+    // SAFETY: null is allowed.
+    let message = refused(unsafe { new_state(std::ptr::null(), c"x".as_ptr()) });
+    assert!(message.contains("id or name"), "{message}");
+    // SAFETY: the name ends with a zero.
+    let message = refused(unsafe { new_state(&POOL, c"\xff".as_ptr()) });
+    assert!(message.contains("not UTF-8"), "{message}");
+}
+
+#[test]
+fn hosts_of_another_version_are_not_touched() {
+    let _module = Module::new();
+    let header = |size: u32, abi_major: u32| chi_host { size, abi_major, ..TABLE };
+    // SAFETY: a table as long as it says, or with nothing but its header used.
+    unsafe {
+        // A newer runtime learns from the descriptor why it cannot use the module.
+        let descriptor = chi_module(&header(16, CHI_ABI_MAJOR + 1));
+        assert_eq!((*descriptor).abi_major, CHI_ABI_MAJOR);
+        assert!(chi_module(&header(16, CHI_ABI_MAJOR)).is_null());
+        assert!(chi_module(std::ptr::null()).is_null());
+    }
+}
