@@ -7,14 +7,22 @@ set(CHIMAERA_CARGO_TARGET_DIR "${PROJECT_SOURCE_DIR}/target"
     CACHE PATH "The directory that cargo builds into")
 set(_chimaera_release "${CHIMAERA_CARGO_TARGET_DIR}/release")
 
+# cargo names the library without its version, the loader asks for it by its SONAME.
+set(_chimaera_lib "${PROJECT_BINARY_DIR}/lib")
+set(_chimaera_soname "libchimaera_client.so.${PROJECT_VERSION_MAJOR}")
+file(MAKE_DIRECTORY "${_chimaera_lib}")
+foreach(name IN ITEMS libchimaera_client.so ${_chimaera_soname})
+  file(CREATE_LINK "${_chimaera_release}/libchimaera_client.so" "${_chimaera_lib}/${name}" SYMBOLIC)
+endforeach()
+
 add_library(chimaera_client SHARED IMPORTED GLOBAL)
 add_library(chimaera::client ALIAS chimaera_client)
 set_target_properties(
   chimaera_client
-  PROPERTIES IMPORTED_LOCATION "${_chimaera_release}/libchimaera_client.so"
-             IMPORTED_SONAME "libchimaera_client.so"
+  PROPERTIES IMPORTED_LOCATION "${_chimaera_lib}/libchimaera_client.so"
+             IMPORTED_SONAME "${_chimaera_soname}"
              INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
-             INTERFACE_COMPILE_FEATURES "$<$<COMPILE_LANGUAGE:CXX>:cxx_std_17>")
+             INTERFACE_COMPILE_FEATURES cxx_std_17)
 
 add_library(chimaera_client_static STATIC IMPORTED GLOBAL)
 add_library(chimaera::client_static ALIAS chimaera_client_static)
@@ -22,7 +30,7 @@ set_target_properties(
   chimaera_client_static
   PROPERTIES IMPORTED_LOCATION "${_chimaera_release}/libchimaera_client.a"
              INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
-             INTERFACE_COMPILE_FEATURES "$<$<COMPILE_LANGUAGE:CXX>:cxx_std_17>"
+             INTERFACE_COMPILE_FEATURES cxx_std_17
              INTERFACE_LINK_LIBRARIES "pthread;dl;m")
 
 if(CHIMAERA_BUILD_CARGO)
@@ -32,7 +40,8 @@ if(CHIMAERA_BUILD_CARGO)
     chimaera_cargo ALL
     COMMAND "${CHIMAERA_CARGO}" build --release --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    BYPRODUCTS "${_chimaera_release}/libchimaera_client.so"
+    BYPRODUCTS "${_chimaera_lib}/libchimaera_client.so"
+               "${_chimaera_release}/libchimaera_client.so"
                "${_chimaera_release}/libchimaera_client.a"
     COMMENT "Building the Rust part with cargo"
     USES_TERMINAL VERBATIM)

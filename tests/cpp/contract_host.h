@@ -1,0 +1,38 @@
+/* A chi_host and a chi_ipc over malloc, to run a module's methods in one thread without a runtime:
+ * for the tests of the C++ layer itself. */
+#ifndef CHIMAERA_TESTS_CONTRACT_HOST_H_
+#define CHIMAERA_TESTS_CONTRACT_HOST_H_
+
+#include <string>
+#include <vector>
+
+#include "chimaera/abi.h"
+
+namespace contract {
+
+/** A module that is loaded, and its one container. Enqueued tasks run in it at once. */
+struct LoadedModule {
+  const chi_module_descriptor *descriptor = nullptr;
+  void *(*alloc_state)(const chi_pool_id *, const char *) = nullptr;
+  void *(*new_state)(const chi_pool_id *, const char *) = nullptr;
+  chi_container *container = nullptr;
+};
+
+/** The host's table. */
+const chi_host *Host();
+/** What the module said last of a failure. */
+const std::string &LastHostError();
+/** The lanes that containers made, and the one that the last monitor chose. */
+extern std::vector<int> g_lanes;
+extern chi_lane *g_chosen_lane;
+/** Where enqueued tasks run. */
+extern LoadedModule *g_module;
+/** Tasks and blocks that nobody has given back. */
+std::size_t LiveBlocks();
+
+/** The method of this number, or null. */
+const chi_method *FindMethod(const chi_module_descriptor *descriptor, uint32_t number);
+
+}  // namespace contract
+
+#endif  // CHIMAERA_TESTS_CONTRACT_HOST_H_

@@ -1,0 +1,231 @@
+/* Where every shared field lies, as C++ sees it: one JSON line each, and a failure where the C++
+ * layer and the C contract disagree. */
+#include <cstddef>
+#include <cstdio>
+#include <memory>
+#include <new>
+
+#include "kv/kv_c.h"
+#include "kv/kv_client.h"
+#include "mod_name/mod_name_c.h"
+#include "mod_name/mod_name_tasks.h"
+
+namespace {
+
+int g_failures = 0;
+
+void Print(const char *type, const char *field, std::size_t offset, std::size_t size) {
+  std::printf("{\"struct\":\"%s\",\"field\":\"%s\",\"offset\":%zu,\"size\":%zu}\n", type, field,
+              offset, size);
+}
+
+void Expect(const char *what, std::size_t cpp, std::size_t c) {
+  if (cpp == c) return;
+  std::fprintf(stderr, "%s: %zu in C++, %zu in C\n", what, cpp, c);
+  ++g_failures;
+}
+
+/* A task, made in zeroed memory. */
+template <typename T>
+class Made {
+ public:
+  Made() {
+    const chi_task header{};
+    auto *task = reinterpret_cast<chi_task *>(bytes_);
+    task_ = ::new (bytes_) T(hipc::CtxAllocator<CHI_ALLOC_T>(task, sizeof(T), header));
+  }
+  template <typename F>
+  std::size_t OffsetOf(F T::*field) const {
+    return static_cast<std::size_t>(reinterpret_cast<const unsigned char *>(&(task_->*field)) -
+                                    bytes_);
+  }
+
+ private:
+  alignas(64) unsigned char bytes_[sizeof(T)] = {};
+  T *task_;
+};
+
+}  // namespace
+
+#define STRUCT(TYPE) Print(#TYPE, "", 0, sizeof(TYPE))
+#define FIELD(TYPE, NAME) Print(#TYPE, #NAME, offsetof(TYPE, NAME), sizeof(TYPE::NAME))
+#define SAME_SIZE(CPP, TYPE) Expect("sizeof(" #CPP ")", sizeof(CPP), sizeof(TYPE))
+/* A field of a task in C++ lies where C has it. */
+#define SAME(CPP, TYPE, NAME)                                                      \
+  Expect(#CPP "::" #NAME, Made<CPP>().OffsetOf(&CPP::NAME), offsetof(TYPE, NAME)), \
+      Expect("sizeof(" #CPP "::" #NAME ")", sizeof(CPP::NAME), sizeof(TYPE::NAME))
+
+static void PrintContract() {
+  STRUCT(chi_pool_id);
+  FIELD(chi_pool_id, major_);
+  FIELD(chi_pool_id, minor_);
+  STRUCT(chi_task_node);
+  FIELD(chi_task_node, root_);
+  FIELD(chi_task_node, depth_);
+  FIELD(chi_task_node, node_);
+  STRUCT(chi_domain_query);
+  FIELD(chi_domain_query, kind_);
+  FIELD(chi_domain_query, value_);
+  STRUCT(chi_bitfield);
+  FIELD(chi_bitfield, bits_);
+  STRUCT(chi_task);
+  FIELD(chi_task, pool_);
+  FIELD(chi_task, task_node_);
+  FIELD(chi_task, dom_query_);
+  FIELD(chi_task, method_);
+  FIELD(chi_task, task_flags_);
+  FIELD(chi_task, period_ns_);
+  FIELD(chi_task, message_);
+  FIELD(chi_task, status_);
+  FIELD(chi_task, state_);
+  STRUCT(chi_buffer);
+  FIELD(chi_buffer, shm_);
+  FIELD(chi_buffer, data_);
+  FIELD(chi_buffer, size_);
+  STRUCT(chi_shm_vector);
+  FIELD(chi_shm_vector, shm_);
+  FIELD(chi_shm_vector, data_);
+  FIELD(chi_shm_vector, size_);
+  FIELD(chi_shm_vector, capacity_);
+  FIELD(chi_shm_vector, offset_in_task_);
+  FIELD(chi_shm_vector, reserved_);
+  STRUCT(chi_shm_string);
+  FIELD(chi_shm_string, bytes_);
+  STRUCT(chi_create_task);
+  FIELD(chi_create_task, task);
+  FIELD(chi_create_task, module_name_);
+  FIELD(chi_create_task, pool_name_);
+  FIELD(chi_create_task, params_);
+  FIELD(chi_create_task, pool_id_);
+  FIELD(chi_create_task, existed_);
+  FIELD(chi_create_task, reserved_);
+  STRUCT(chi_destroy_task);
+  FIELD(chi_destroy_task, pool_id_);
+  STRUCT(chi_find_task);
+  FIELD(chi_find_task, pool_name_);
+  FIELD(chi_find_task, pool_id_);
+  STRUCT(chi_describe_task);
+  FIELD(chi_describe_task, subject_);
+  FIELD(chi_describe_task, reserved_);
+  FIELD(chi_describe_task, json_);
+}
+
+static void PrintTables() {
+  STRUCT(chi_client_options);
+  FIELD(chi_client_options, instance);
+  FIELD(chi_client_options, segment_size);
+  FIELD(chi_client_options, connect_timeout_ns);
+  STRUCT(chi_ipc);
+  FIELD(chi_ipc, new_task);
+  FIELD(chi_ipc, wait);
+  FIELD(chi_ipc, alloc);
+  FIELD(chi_ipc, alloc_elements);
+  FIELD(chi_ipc, last_error);
+  STRUCT(chi_host);
+  FIELD(chi_host, set_error);
+  FIELD(chi_host, ipc);
+  FIELD(chi_host, create_queue);
+  FIELD(chi_host, extension);
+  STRUCT(chi_field_layout);
+  FIELD(chi_field_layout, offset_);
+  FIELD(chi_field_layout, kind_);
+  FIELD(chi_field_layout, elem_size_);
+  FIELD(chi_field_layout, elem_align_);
+  FIELD(chi_field_layout, elem_fields_);
+  FIELD(chi_field_layout, n_elem_fields_);
+  STRUCT(chi_method);
+  FIELD(chi_method, number_);
+  FIELD(chi_method, flags_);
+  FIELD(chi_method, name_);
+  FIELD(chi_method, task_size_);
+  FIELD(chi_method, n_fields_);
+  FIELD(chi_method, fields_);
+  STRUCT(chi_module_descriptor);
+  FIELD(chi_module_descriptor, magic);
+  FIELD(chi_module_descriptor, name);
+  FIELD(chi_module_descriptor, n_methods);
+  FIELD(chi_module_descriptor, method_stride);
+  FIELD(chi_module_descriptor, methods);
+  FIELD(chi_module_descriptor, field_stride);
+  STRUCT(chi_run_context);
+  FIELD(chi_run_context, worker_id_);
+  FIELD(chi_run_context, lane_);
+  FIELD(chi_run_context, runtime_);
+  STRUCT(chi_container);
+  STRUCT(chi_container_ops);
+  FIELD(chi_container_ops, init);
+  FIELD(chi_container_ops, run);
+  FIELD(chi_container_ops, monitor);
+  FIELD(chi_container_ops, del);
+  FIELD(chi_container_ops, destroy);
+}
+
+static void PrintModules() {
+  STRUCT(example_mod_name_compress_task);
+  FIELD(example_mod_name_compress_task, level_);
+  FIELD(example_mod_name_compress_task, data_);
+  FIELD(example_mod_name_compress_task, output_);
+  STRUCT(example_mod_name_decompress_task);
+  FIELD(example_mod_name_decompress_task, max_size_);
+  FIELD(example_mod_name_decompress_task, data_);
+  FIELD(example_mod_name_decompress_task, output_);
+  STRUCT(chimaera_kv_put_task);
+  FIELD(chimaera_kv_put_task, key_);
+  FIELD(chimaera_kv_put_task, value_);
+  FIELD(chimaera_kv_put_task, replaced_);
+  STRUCT(chimaera_kv_get_task);
+  FIELD(chimaera_kv_get_task, key_);
+  FIELD(chimaera_kv_get_task, value_);
+  STRUCT(chimaera_kv_delete_task);
+  FIELD(chimaera_kv_delete_task, key_);
+  FIELD(chimaera_kv_delete_task, existed_);
+  STRUCT(chimaera_kv_scan_task);
+  FIELD(chimaera_kv_scan_task, prefix_);
+  FIELD(chimaera_kv_scan_task, limit_);
+  FIELD(chimaera_kv_scan_task, keys_);
+  STRUCT(chimaera_kv_count_task);
+  FIELD(chimaera_kv_count_task, count_);
+}
+
+static void CompareTasks() {
+  SAME_SIZE(chi::CreateTask, chi_create_task);
+  SAME(chi::CreateTask, chi_create_task, module_name_);
+  SAME(chi::CreateTask, chi_create_task, pool_name_);
+  SAME(chi::CreateTask, chi_create_task, params_);
+  SAME(chi::CreateTask, chi_create_task, pool_id_);
+  SAME(chi::CreateTask, chi_create_task, existed_);
+  SAME_SIZE(chi::DestroyTask, chi_destroy_task);
+  SAME(chi::DestroyTask, chi_destroy_task, pool_id_);
+  SAME_SIZE(example::mod_name::CompressTask, example_mod_name_compress_task);
+  SAME(example::mod_name::CompressTask, example_mod_name_compress_task, level_);
+  SAME(example::mod_name::CompressTask, example_mod_name_compress_task, data_);
+  SAME(example::mod_name::CompressTask, example_mod_name_compress_task, output_);
+  SAME_SIZE(example::mod_name::DecompressTask, example_mod_name_decompress_task);
+  SAME(example::mod_name::DecompressTask, example_mod_name_decompress_task, max_size_);
+  SAME(example::mod_name::DecompressTask, example_mod_name_decompress_task, data_);
+  SAME(example::mod_name::DecompressTask, example_mod_name_decompress_task, output_);
+  SAME_SIZE(chimaera::kv::PutTask, chimaera_kv_put_task);
+  SAME(chimaera::kv::PutTask, chimaera_kv_put_task, key_);
+  SAME(chimaera::kv::PutTask, chimaera_kv_put_task, value_);
+  SAME(chimaera::kv::PutTask, chimaera_kv_put_task, replaced_);
+  SAME_SIZE(chimaera::kv::GetTask, chimaera_kv_get_task);
+  SAME(chimaera::kv::GetTask, chimaera_kv_get_task, key_);
+  SAME(chimaera::kv::GetTask, chimaera_kv_get_task, value_);
+  SAME_SIZE(chimaera::kv::DeleteTask, chimaera_kv_delete_task);
+  SAME(chimaera::kv::DeleteTask, chimaera_kv_delete_task, key_);
+  SAME(chimaera::kv::DeleteTask, chimaera_kv_delete_task, existed_);
+  SAME_SIZE(chimaera::kv::ScanTask, chimaera_kv_scan_task);
+  SAME(chimaera::kv::ScanTask, chimaera_kv_scan_task, prefix_);
+  SAME(chimaera::kv::ScanTask, chimaera_kv_scan_task, limit_);
+  SAME(chimaera::kv::ScanTask, chimaera_kv_scan_task, keys_);
+  SAME_SIZE(chimaera::kv::CountTask, chimaera_kv_count_task);
+  SAME(chimaera::kv::CountTask, chimaera_kv_count_task, count_);
+}
+
+int main() {
+  PrintContract();
+  PrintTables();
+  PrintModules();
+  CompareTasks();
+  return g_failures == 0 ? 0 : 1;
+}
