@@ -1,8 +1,11 @@
 //! Where an instance of the runtime is found: its socket, lock and log.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 /// The name of the instance when none is given.
 pub const DEFAULT_NAME: &str = "default";
@@ -127,12 +130,49 @@ impl Instance {
         Ok(())
     }
 
+    /// Takes the lock that says that the instance runs. `None` when another process has it. The lock
+    /// lasts as long as the descriptor.
+    pub fn take_lock(&self) -> io::Result<Option<OwnedFd>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
+        match file_lock(&fd, libc::F_OFD_SETLK) {
+            Ok(_) => Ok(Some(fd)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// True when some process holds the lock, that is, when the instance runs. Takes no lock itself,
+    /// and so disturbs nobody.
+    pub fn is_running(&self) -> io::Result<bool> {
+        match rustix::fs::open(self.lock(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(fd) => Ok(file_lock(&fd, libc::F_OFD_GETLK)? != libc::F_UNLCK as libc::c_short),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.name))
     }
 
     fn refuse(&self, reason: impl Into<String>) -> Error {
         Error::Directory { path: self.directory.clone(), reason: reason.into() }
+    }
+}
+
+/// Sets or queries an exclusive lock on the whole file, bound to the open file (`F_OFD_*`). Returns
+/// the type of lock that was found.
+fn file_lock(fd: &OwnedFd, command: libc::c_int) -> io::Result<libc::c_short> {
+    // SAFETY: all zero is a valid `flock`.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open and the struct lives through the call.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(lock.l_type),
     }
 }
 

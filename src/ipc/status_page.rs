@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::mm::{MapFlags, ProtFlags};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -153,20 +153,5 @@ impl Drop for Reader {
         unsafe {
             let _ = rustix::mm::munmap(self.page.cast_mut().cast(), std::mem::size_of::<Page>());
         }
-    }
-}
-
-/// True when some process holds the instance's lock, that is, when the instance runs.
-pub fn is_running(instance: &Instance) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let fd = match rustix::fs::open(instance.lock(), flags, Mode::empty()) {
-        Ok(fd) => fd,
-        Err(rustix::io::Errno::NOENT) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    match rustix::fs::flock(&fd, rustix::fs::FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(error.into()),
     }
 }

@@ -1,0 +1,95 @@
+//! Judges a file by reading it, before anything of it is ever run.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::{ReadCache, ReadRef};
+use object::Endianness;
+
+/// The symbols of the contract.
+pub(crate) const SYMBOLS: [&str; 5] =
+    ["is_chimaera_task_", "get_module_name", "alloc_state", "new_state", "chi_module"];
+
+/// What a file turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It exports the whole contract.
+    Module,
+    /// It is something else altogether: no shared library, or one without any symbol of the contract.
+    Other(String),
+    /// It exports part of the contract, or is damaged.
+    Broken(String),
+}
+
+/// Judges the file at `path`.
+pub(crate) fn judge(path: &Path) -> Verdict {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return Verdict::Broken(format!("cannot be read: {error}")),
+    };
+    let len = match file.metadata() {
+        Ok(found) => found.len(),
+        Err(error) => return Verdict::Broken(format!("cannot be read: {error}")),
+    };
+    let cache = ReadCache::new(BufReader::new(file));
+    match examine(&cache, len) {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::Broken(format!("is a damaged shared library: {error}")),
+    }
+}
+
+fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Result<Verdict> {
+    let not_library = |why: &str| Ok(Verdict::Other(format!("not a shared library: {why}")));
+    match data.read_bytes_at(0, 4) {
+        Ok(magic) if magic == elf::ELFMAG => {}
+        _ => return not_library("it is no ELF file"),
+    }
+    let header = elf::FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    if header.e_type(endian) != elf::ET_DYN {
+        return not_library("the ELF file is of another type");
+    }
+    let machine = if cfg!(target_arch = "aarch64") { elf::EM_AARCH64 } else { elf::EM_X86_64 };
+    if header.e_machine(endian) != machine {
+        return not_library("it is for another processor");
+    }
+    for segment in header.program_headers(endian, data)? {
+        let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian));
+        if segment.p_type(endian) == elf::PT_LOAD && end.is_none_or(|end| end > len) {
+            return Ok(Verdict::Broken("is a truncated shared library".into()));
+        }
+    }
+    let sections = header.sections(endian, data)?;
+    let table = sections.symbols(endian, data, elf::SHT_DYNSYM)?;
+    // Without section headers there is no telling what it exports, short of loading it.
+    if sections.iter().all(|section| section.sh_type(endian) != elf::SHT_DYNSYM) {
+        return Ok(Verdict::Other("not a module: it has no dynamic symbol table".into()));
+    }
+    let mut found = HashSet::new();
+    for symbol in table.iter() {
+        if symbol.is_undefined(endian) {
+            continue;
+        }
+        if let Ok(name) = symbol.name(endian, table.strings()) {
+            if let Some(known) = SYMBOLS.iter().find(|known| known.as_bytes() == name) {
+                found.insert(*known);
+            }
+        }
+    }
+    if found.len() == SYMBOLS.len() {
+        return Ok(Verdict::Module);
+    }
+    if found.is_empty() {
+        return Ok(Verdict::Other("not a module: it exports no symbol of the contract".into()));
+    }
+    let list = |has: bool| {
+        let names: Vec<&str> =
+            SYMBOLS.iter().copied().filter(|name| found.contains(name) == has).collect();
+        names.join(", ")
+    };
+    Ok(Verdict::Broken(format!("exports {} but not {}", list(true), list(false))))
+}

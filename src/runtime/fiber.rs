@@ -1,0 +1,128 @@
+//! Fibers: the pooled coroutines on which a worker's loop and its tasks run.
+//!
+//! A worker's loop itself runs on a fiber. A task that does not wait runs right there, without any
+//! switch. A task that waits suspends the fiber; the worker then goes on with a fiber whose task can
+//! go on, or else with a spare one that takes up the loop. A fiber never changes its thread.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+use crate::record::Record;
+
+/// Bytes of a fiber's stack. Pages count only once they are touched; below lies a guard page.
+const STACK: usize = 256 * 1024;
+
+/// Why a fiber gave up its worker.
+pub(crate) enum Pause {
+    /// It has nothing to do; any time will do to go on.
+    Spare,
+    /// Its task waits; it goes on when it is woken.
+    Waiting,
+}
+
+/// What a fiber's code finds out about its fiber.
+pub(crate) struct Context {
+    yielder: Cell<*const Yielder<(), Pause>>,
+    /// The task that runs on the fiber.
+    pub(crate) record: Cell<*mut Record>,
+    /// Counts the fiber's waits, so that a late wake-up does not end a later wait.
+    pub(crate) turn: Cell<u32>,
+    pub(crate) waiting: Cell<bool>,
+}
+
+impl Context {
+    /// Gives up the worker until the fiber is resumed.
+    pub(crate) fn pause(&self, pause: Pause) {
+        let saved = ExceptionState::take();
+        // SAFETY: the yielder lives on the fiber's own stack as long as its code runs.
+        unsafe { (*self.yielder.get()).suspend(pause) };
+        saved.put_back();
+    }
+}
+
+/// A fiber.
+pub(crate) struct Fiber {
+    coroutine: Coroutine<(), Pause, (), DefaultStack>,
+    pub(crate) context: Box<Context>,
+}
+
+impl Fiber {
+    /// A fiber that will run `body`.
+    pub(crate) fn new(body: impl FnOnce() + 'static) -> std::io::Result<Fiber> {
+        let context = Box::new(Context {
+            yielder: Cell::new(ptr::null()),
+            record: Cell::new(ptr::null_mut()),
+            turn: Cell::new(0),
+            waiting: Cell::new(false),
+        });
+        let own: *const Context = &*context;
+        let coroutine =
+            Coroutine::with_stack(DefaultStack::new(STACK)?, move |yielder: &Yielder<_, _>, ()| {
+                // SAFETY: the context is boxed and lives longer than the coroutine.
+                unsafe { (*own).yielder.set(yielder) };
+                body();
+            });
+        Ok(Fiber { coroutine, context })
+    }
+
+    /// Runs the fiber until it pauses; `None` when its body has returned.
+    pub(crate) fn resume(&mut self) -> Option<Pause> {
+        match self.coroutine.resume(()) {
+            CoroutineResult::Yield(pause) => Some(pause),
+            CoroutineResult::Return(()) => None,
+        }
+    }
+}
+
+/// `__cxa_get_globals` of the C++ runtime library: the thread's exceptions that are caught or in
+/// flight. <https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html#cxx-data>
+pub(crate) type ExceptionGlobals = unsafe extern "C" fn() -> *mut ExceptionState;
+
+static EXCEPTION_GLOBALS: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// Called when a module has brought the C++ runtime library along.
+pub(crate) fn set_exception_globals(globals: ExceptionGlobals) {
+    EXCEPTION_GLOBALS.store(globals as *mut c_void, Ordering::Release);
+}
+
+/// The C++ exception state of a thread, as the Itanium C++ ABI lays it out.
+#[repr(C)]
+pub(crate) struct ExceptionState {
+    caught: *mut c_void,
+    uncaught: u32,
+}
+
+impl ExceptionState {
+    fn of_thread() -> *mut ExceptionState {
+        let globals = EXCEPTION_GLOBALS.load(Ordering::Acquire);
+        if globals.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: only `set_exception_globals` stores here.
+        unsafe { std::mem::transmute::<*mut c_void, ExceptionGlobals>(globals)() }
+    }
+
+    /// Takes the thread's state away and leaves none behind.
+    fn take() -> ExceptionState {
+        let none = ExceptionState { caught: ptr::null_mut(), uncaught: 0 };
+        let state = ExceptionState::of_thread();
+        if state.is_null() {
+            return none;
+        }
+        // SAFETY: the state is this thread's own.
+        unsafe { ptr::replace(state, none) }
+    }
+
+    fn put_back(self) {
+        let state = ExceptionState::of_thread();
+        if !state.is_null() {
+            // SAFETY: the state is this thread's own.
+            unsafe { state.write(self) };
+        }
+    }
+}

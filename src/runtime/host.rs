@@ -1,0 +1,116 @@
+//! The host table: what the runtime offers a container beyond sending tasks.
+
+use std::cell::RefCell;
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use chimaera_abi::*;
+
+use crate::container::Container;
+use crate::{worker, Failure};
+
+static HOST: chi_host = chi_host {
+    size: std::mem::size_of::<chi_host>() as u32,
+    abi_major: CHI_ABI_MAJOR,
+    abi_minor: CHI_ABI_MINOR,
+    reserved: 0,
+    set_error,
+    log,
+    ipc,
+    create_queue,
+    yield_now,
+    extension,
+};
+
+thread_local! {
+    static ERROR: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The table, for the process's life.
+pub(crate) fn host() -> *const chi_host {
+    &HOST
+}
+
+/// What `set_error` was told last on this thread.
+pub(crate) fn take_error() -> Option<String> {
+    ERROR.take().filter(|text| !text.is_empty())
+}
+
+/// Says why a method of the runtime's own fails.
+pub(crate) fn set_own_error(text: String) {
+    ERROR.set(Some(text));
+}
+
+/// # Safety
+/// `text` must be null or hold `len` bytes.
+unsafe fn lossy(text: *const c_char, len: u64) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len.min(1 << 20) as usize) };
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+unsafe extern "C" fn set_error(_: *const chi_host, text: *const c_char, len: u64) {
+    // SAFETY: the module's promise.
+    ERROR.set(Some(unsafe { lossy(text, len) }));
+}
+
+unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, len: u64) {
+    // SAFETY: the module's promise.
+    let text = unsafe { lossy(text, len) };
+    match level {
+        CHI_LOG_ERROR => tracing::error!(target: "module", "{text}"),
+        CHI_LOG_WARN => tracing::warn!(target: "module", "{text}"),
+        CHI_LOG_INFO => tracing::info!(target: "module", "{text}"),
+        _ => tracing::debug!(target: "module", "{text}"),
+    }
+}
+
+unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
+    crate::ipc_table::worker_ipc()
+}
+
+unsafe extern "C" fn create_queue(
+    _: *const chi_host,
+    pool_id: *const chi_pool_id,
+    queue_id: u32,
+    n_lanes: u32,
+    _flags: u32,
+    lanes: *mut *mut chi_lane,
+) -> chi_status {
+    // SAFETY: the module's pointer.
+    let id = unsafe { *pool_id };
+    let made = worker::current()
+        .and_then(|worker| worker.shared.pools.in_creation(id))
+        .ok_or_else(|| {
+            Failure::new(CHI_INVALID, "queues are made while the container is created, not later")
+        })
+        .and_then(|container: Arc<Container>| container.add_queue(queue_id, n_lanes));
+    match made {
+        Ok(addresses) => {
+            // SAFETY: the module's array has room for `n_lanes`.
+            unsafe { std::ptr::copy_nonoverlapping(addresses.as_ptr(), lanes, addresses.len()) };
+            CHI_OK
+        }
+        Err(failure) => {
+            ERROR.set(Some(failure.message));
+            failure.status
+        }
+    }
+}
+
+unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
+    let Some(worker) = worker::current() else { return CHI_INVALID };
+    worker.yield_now();
+    if worker.shared.is_stopping() {
+        CHI_CANCELLED
+    } else {
+        CHI_OK
+    }
+}
+
+unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
+    std::ptr::null()
+}

@@ -1,0 +1,47 @@
+//! The runtime: it takes tasks from the rings of its sessions and runs them in the containers of its
+//! pools.
+//!
+//! [`Runtime::start`] starts one inside the calling process; the program `chimaera` is a thin shell
+//! around it.
+
+mod admin;
+mod config;
+mod container;
+mod control;
+mod elf;
+mod fault;
+mod fiber;
+mod host;
+mod ipc_table;
+mod lane;
+mod marshal;
+mod method;
+mod module;
+mod pools;
+mod record;
+mod route;
+mod runtime;
+mod session;
+mod shared;
+mod worker;
+
+pub use config::{Config, Error};
+pub use runtime::Runtime;
+
+/// A status other than `CHI_OK`, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: chimaera_abi::chi_status,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: chimaera_abi::chi_status, message: impl Into<String>) -> Failure {
+        Failure { status, message: message.into() }
+    }
+}
+
+/// Locks a mutex; nothing that is done under the runtime's locks panics halfway.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,287 @@
+//! Takes a task's body from a segment into private memory, and back.
+//!
+//! Each byte of the segment that decides anything is read once, into the private copy, and checked
+//! there. Strings and vectors of the copy point straight at the shared leaf bytes; blocks that hold
+//! descriptors themselves are copied too.
+
+use std::sync::atomic::Ordering;
+
+use chimaera_abi::*;
+use chimaera_ipc::layout::offset_of;
+use chimaera_ipc::{copy, futex};
+
+use crate::method::Field;
+use crate::record::{Origin, PrivateBlock, Record};
+use crate::session::Session;
+use crate::Failure;
+
+/// What private copies of one task's inner descriptors may take, in bytes.
+const MAX_COPIES: u64 = 64 << 20;
+
+const HEADER: usize = std::mem::size_of::<chi_task>();
+
+/// Reads the first 64 bytes of the task at `offset`, which lies in the segment, into the record.
+#[inline]
+pub(crate) fn take_header(record: &mut Record, session: &Session, offset: u64) {
+    // SAFETY: the caller checked the range; a body has at least 64 bytes.
+    unsafe { copy::from_shared(session.mapping.at(offset), record.body().cast(), HEADER) }
+}
+
+/// Reads the rest of the body, and checks every string and vector in it.
+pub(crate) fn take_body(
+    record: &mut Record,
+    session: &Session,
+    offset: u64,
+    size: usize,
+    fields: &[Field],
+) -> Result<(), Failure> {
+    if size == HEADER {
+        return Ok(());
+    }
+    if size as u64 > session.mapping.layout().size - offset {
+        return Err(Failure::new(CHI_INVALID, "the task reaches beyond the segment"));
+    }
+    if !record.make_room(size) {
+        return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
+    }
+    let body = record.body().cast::<u8>();
+    // SAFETY: both ranges were checked above; a task is aligned to 64.
+    unsafe {
+        copy::from_shared(session.mapping.at(offset).add(HEADER), body.add(HEADER), size - HEADER);
+        let mut budget = MAX_COPIES;
+        take_fields(record, session, body, fields, true, &mut budget)
+    }
+}
+
+/// # Safety
+/// `base` must be private memory that holds the element or body that `fields` describe.
+unsafe fn take_fields(
+    record: &mut Record,
+    session: &Session,
+    base: *mut u8,
+    fields: &[Field],
+    in_body: bool,
+    budget: &mut u64,
+) -> Result<(), Failure> {
+    for field in fields {
+        // SAFETY: the field lies inside what `base` holds, aligned to 8: `Method::read` checked it.
+        let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
+        vector.offset_in_task_ = if in_body { field.offset as u32 } else { 0 };
+        vector.reserved_ = 0;
+        if vector.shm_ == CHI_SHM_NULL {
+            (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
+            continue;
+        }
+        let layout = session.mapping.layout();
+        let start = offset_of(vector.shm_).filter(|&at| {
+            at >= layout.client_arena
+                && vector.size_ <= vector.capacity_
+                && at.checked_add(vector.capacity_).is_some_and(|end| end <= layout.size)
+                && at.is_multiple_of(field.elem_align)
+        });
+        let Some(start) = start else {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!(
+                    "the string or vector at offset {} of the task points outside the segment",
+                    field.offset
+                ),
+            ));
+        };
+        vector.data_ = session.mapping.at(start).cast();
+        if field.inner.is_empty() || vector.size_ == 0 {
+            continue;
+        }
+        let count = vector.size_ / field.elem_size;
+        let bytes = count * field.elem_size;
+        if bytes > *budget {
+            return Err(Failure::new(CHI_TOO_LARGE, "the task has too many strings in vectors"));
+        }
+        *budget -= bytes;
+        let original = *vector;
+        let Some(block) = PrivateBlock::new(bytes.max(1) as usize) else {
+            return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
+        };
+        let data = block.data();
+        // SAFETY: `bytes` at `start` lie inside the segment, aligned to the elements' 8 or more; the
+        // block holds as many.
+        unsafe { copy::from_shared(session.mapping.at(start), data, bytes as usize) };
+        (vector.data_, vector.size_, vector.capacity_) = (data.cast(), bytes, bytes);
+        record.private.push(block);
+        record.copies.push((data, original));
+        for index in 0..count {
+            // SAFETY: the element lies inside the block.
+            unsafe {
+                let element = data.add((index * field.elem_size) as usize);
+                take_fields(record, session, element, &field.inner, false, budget)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the body, the outcome and at last the completion word of a client's task.
+pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
+    let Origin::Client { session, offset } = &record.origin else {
+        unreachable!("only a client's task lies in a segment");
+    };
+    let (session, offset) = (session.clone(), *offset);
+    let (mut status, mut message) = (status, message);
+    let body = record.body();
+    // SAFETY: null, or a method of a module, which is never unloaded.
+    if let Some(method) = unsafe { record.method.as_ref() } {
+        if method.task_size > HEADER {
+            // SAFETY: the private body holds `task_size` bytes, and so does the segment from
+            // `offset`, as `take_body` checked before the method ran.
+            let given = unsafe {
+                give_body(record, &session, body.cast(), offset, method.task_size, &method.fields)
+            };
+            if given.is_err() && status == CHI_OK {
+                status = CHI_NO_SPACE;
+                message =
+                    "the segment has no room for what the method returns; release results, or \
+                           ask for a larger segment";
+            }
+        }
+    }
+    let mut shm = CHI_SHM_NULL;
+    if status != CHI_OK && !message.is_empty() {
+        let text = &message.as_bytes()[..message.len().min(4096)];
+        if let Ok((block, _)) = session.alloc(text.len() as u64 + 4) {
+            let at = session.mapping.at(block);
+            // SAFETY: the block is the runtime's own and holds a length and the text.
+            unsafe {
+                at.cast::<u32>().write_volatile(text.len() as u32);
+                std::ptr::copy_nonoverlapping(text.as_ptr(), at.add(4), text.len());
+            }
+            record.blocks.push(block);
+            shm = block;
+        }
+    }
+    let mut word = CHI_TASK_COMPLETE;
+    if !record.blocks.is_empty() {
+        if let Some(hold) = session.hold(std::mem::take(&mut record.blocks)) {
+            word |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT;
+        }
+    }
+    let field = |at: usize| offset + at as u64;
+    // SAFETY: the header lies inside the segment, aligned to 64.
+    unsafe {
+        if status != CHI_OK {
+            let message =
+                session.mapping.double_word(field(std::mem::offset_of!(chi_task, message_)));
+            message.store(shm, Ordering::Relaxed);
+            let outcome = session.mapping.word(field(std::mem::offset_of!(chi_task, status_)));
+            outcome.store(status as u32, Ordering::Relaxed);
+        }
+        let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
+        if state.swap(word, Ordering::AcqRel) & CHI_TASK_PARKED != 0 {
+            futex::wake_all(state);
+        }
+    }
+}
+
+/// There was no room for what a task returns.
+struct NoRoom;
+
+/// # Safety
+/// `body` must hold `size` bytes, and so must the segment from `offset`.
+unsafe fn give_body(
+    record: &mut Record,
+    session: &Session,
+    body: *mut u8,
+    offset: u64,
+    size: usize,
+    fields: &[Field],
+) -> Result<(), NoRoom> {
+    // SAFETY: by the caller's promise.
+    let given = unsafe { give_fields(record, session, body, fields) };
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let to = session.mapping.at(offset).add(HEADER);
+        copy::to_shared(body.add(HEADER), to, size - HEADER);
+    }
+    given
+}
+
+/// Rewrites the strings and vectors of private memory as the client reads them. One for which there is
+/// no room becomes empty.
+///
+/// # Safety
+/// `base` must be private memory that holds the element or body that `fields` describe.
+unsafe fn give_fields(
+    record: &mut Record,
+    session: &Session,
+    base: *mut u8,
+    fields: &[Field],
+) -> Result<(), NoRoom> {
+    let mut result = Ok(());
+    for field in fields {
+        // SAFETY: the field lies inside what `base` holds, aligned to 8.
+        let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
+        // SAFETY: the vector is the method's own, and so its `size_` bytes at `data_` are readable.
+        match unsafe { give_vector(record, session, *vector, field) } {
+            Ok(given) => *vector = given,
+            Err(NoRoom) => {
+                (vector.shm_, vector.data_) = (CHI_SHM_NULL, std::ptr::null_mut());
+                (vector.size_, vector.capacity_) = (0, 0);
+                result = Err(NoRoom);
+            }
+        }
+    }
+    result
+}
+
+/// # Safety
+/// `vector` must be one that a method may have left: null, or `size_` readable bytes at `data_`.
+unsafe fn give_vector(
+    record: &mut Record,
+    session: &Session,
+    vector: chi_shm_vector,
+    field: &Field,
+) -> Result<chi_shm_vector, NoRoom> {
+    let at = |offset: u64, size: u64, capacity: u64| chi_shm_vector {
+        shm_: offset,
+        data_: (session.client_base.wrapping_add(offset)) as *mut std::ffi::c_void,
+        size_: size,
+        capacity_: capacity,
+        ..vector
+    };
+    if vector.data_.is_null() {
+        return Ok(chi_shm_vector { data_: std::ptr::null_mut(), ..at(CHI_SHM_NULL, 0, 0) });
+    }
+    let data = vector.data_.cast::<u8>();
+    if field.inner.is_empty() {
+        if let Some(offset) = session.mapping.offset_of(data) {
+            return Ok(at(offset, vector.size_, vector.capacity_));
+        }
+        let (offset, capacity) = room(record, session, vector.size_)?;
+        // SAFETY: the block is the runtime's own; the bytes are readable by the caller's promise.
+        unsafe {
+            std::ptr::copy_nonoverlapping(data, session.mapping.at(offset), vector.size_ as usize)
+        };
+        return Ok(at(offset, vector.size_, capacity));
+    }
+    for index in 0..vector.size_ / field.elem_size {
+        // SAFETY: the element lies inside the private block.
+        unsafe {
+            let element = data.add((index * field.elem_size) as usize);
+            give_fields(record, session, element, &field.inner)?;
+        }
+    }
+    let original = record.copies.iter().find(|(copied, _)| *copied == data).map(|(_, own)| *own);
+    let (offset, capacity) = match original {
+        Some(own) if vector.size_ <= own.capacity_ => (own.shm_, own.capacity_),
+        _ => room(record, session, vector.size_)?,
+    };
+    // SAFETY: the client's own block was checked on the way in, a new one is the runtime's; both hold
+    // `size_` bytes and are aligned to 8.
+    unsafe { copy::to_shared(data, session.mapping.at(offset), vector.size_ as usize) };
+    Ok(at(offset, vector.size_, capacity))
+}
+
+fn room(record: &mut Record, session: &Session, size: u64) -> Result<(u64, u64), NoRoom> {
+    let (offset, capacity) = session.alloc(size.max(1)).map_err(|_| NoRoom)?;
+    record.blocks.push(offset);
+    Ok((offset, capacity))
+}

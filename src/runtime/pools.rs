@@ -1,0 +1,338 @@
+//! The pool manager: creates, finds and destroys pools. Its calls run inside tasks of the admin pool,
+//! and wait as such.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+
+use crate::container::Container;
+use crate::worker::Worker;
+use crate::{host, lock, Failure};
+
+/// How long a destruction waits for tasks that are running.
+const DESTROY_BOUND: Duration = Duration::from_secs(30);
+/// How often something that another task does is looked at.
+const LOOK: Duration = Duration::from_micros(100);
+/// Rounds after which a worker cannot hold anything that it held before.
+const GRACE_ROUNDS: u64 = 3;
+/// Pools at a time.
+const MAX_POOLS: u32 = 65536;
+
+enum Named {
+    /// It is being created or destroyed.
+    Changing,
+    Ready(Arc<Container>),
+}
+
+/// A container without tasks, kept until no worker can hold one of its lanes.
+struct Retired {
+    container: Arc<Container>,
+    rounds: Vec<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    named: HashMap<String, Named>,
+    creating: Vec<Arc<Container>>,
+    retired: Vec<Retired>,
+    free_slots: Vec<u32>,
+    slots: u32,
+}
+
+pub(crate) struct Pools {
+    state: Mutex<State>,
+    /// The next pool's minor number. It starts anywhere, so that an id from another runtime's life
+    /// does not fit.
+    next_minor: AtomicU32,
+}
+
+impl Pools {
+    pub(crate) fn new() -> Pools {
+        let nanoseconds = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos());
+        let seed = (nanoseconds as u32).rotate_left(13) ^ std::process::id();
+        let state = State { slots: CHI_ADMIN_POOL_MAJOR + 1, ..State::default() };
+        Pools { state: Mutex::new(state), next_minor: AtomicU32::new(seed) }
+    }
+
+    /// The container of this id that is being created.
+    pub(crate) fn in_creation(&self, id: chi_pool_id) -> Option<Arc<Container>> {
+        lock(&self.state).creating.iter().find(|container| container.id == id).cloned()
+    }
+
+    pub(crate) fn find(&self, worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> {
+        self.settled(worker, name, |found, _| match found {
+            Some(container) => Ok(container.id),
+            None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'"))),
+        })
+    }
+
+    /// Waits until nobody changes the pool `name`, then calls `f` with it under the lock.
+    fn settled<R>(
+        &self,
+        worker: &Worker,
+        name: &str,
+        f: impl FnOnce(Option<Arc<Container>>, &mut State) -> R,
+    ) -> R {
+        loop {
+            let mut state = lock(&self.state);
+            match state.named.get(name) {
+                Some(Named::Changing) => {}
+                Some(Named::Ready(container)) => {
+                    let container = container.clone();
+                    return f(Some(container), &mut state);
+                }
+                None => return f(None, &mut state),
+            }
+            drop(state);
+            worker.sleep(LOOK);
+        }
+    }
+
+    /// Creates a pool or finds it; the flag says that it existed. `task` is the creating task, which
+    /// the container's `kCreate` gets.
+    ///
+    /// # Safety
+    /// `task` must be the running task of the admin pool.
+    pub(crate) unsafe fn create(
+        &self,
+        worker: &Worker,
+        module_name: &str,
+        name: &str,
+        params: &[u8],
+        task: *mut chi_task,
+    ) -> Result<(chi_pool_id, bool), Failure> {
+        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+            return Err(Failure::new(
+                CHI_INVALID,
+                "a pool's name has 1 to 255 bytes of UTF-8 without control characters",
+            ));
+        }
+        let fresh = self.settled(worker, name, |found, state| {
+            if let Some(container) = found {
+                return existing(&container, module_name, params).map(Err);
+            }
+            let Some(module) = worker.shared.modules.find(module_name) else {
+                return Err(no_module(worker, module_name));
+            };
+            let slot = state.free_slots.pop().or_else(|| {
+                let fresh = (state.slots < MAX_POOLS).then_some(state.slots)?;
+                state.slots += 1;
+                Some(fresh)
+            });
+            let Some(major_) = slot else {
+                return Err(Failure::new(CHI_NO_SPACE, format!("there are {MAX_POOLS} pools")));
+            };
+            let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
+            let container = Arc::new(Container::new(
+                chi_pool_id { major_, minor_ },
+                CString::new(name).expect("a checked name has no zero"),
+                params.to_vec(),
+                module.clone(),
+            ));
+            state.named.insert(name.to_owned(), Named::Changing);
+            state.creating.push(container.clone());
+            Ok(Ok(container))
+        });
+        let container = match fresh? {
+            Ok(container) => container,
+            Err(id) => return Ok((id, true)),
+        };
+        // SAFETY: by the caller's promise.
+        let built = unsafe { construct(worker, &container, task) };
+        let mut state = lock(&self.state);
+        state.creating.retain(|other| other.id != container.id);
+        match built {
+            Ok(()) => {
+                container.publish();
+                worker.shared.set_pool(container.id.major_, Some(container.clone()));
+                let id = container.id;
+                tracing::info!(pool = name, module = module_name, "pool created");
+                state.named.insert(name.to_owned(), Named::Ready(container));
+                Ok((id, false))
+            }
+            Err(failure) => {
+                state.named.remove(name);
+                state.free_slots.push(container.id.major_);
+                tracing::warn!(pool = name, module = module_name, failure.message, "no pool");
+                Err(failure)
+            }
+        }
+    }
+
+    pub(crate) fn destroy(
+        &self,
+        worker: &Worker,
+        id: chi_pool_id,
+        task: *mut chi_task,
+    ) -> Result<(), Failure> {
+        let container = {
+            let mut state = lock(&self.state);
+            let found = state.named.values().find_map(|named| match named {
+                Named::Ready(container) if container.id == id => Some(container.clone()),
+                _ => None,
+            });
+            let Some(container) = found else {
+                let what = format!("there is no pool {}.{}", id.major_, id.minor_);
+                return Err(Failure::new(CHI_NO_POOL, what));
+            };
+            state.named.insert(container.name().to_owned(), Named::Changing);
+            container
+        };
+        worker.shared.set_pool(id.major_, None);
+        container.close();
+        let until = Instant::now() + DESTROY_BOUND;
+        while container.in_flight() > 0 {
+            if Instant::now() >= until {
+                container.reopen();
+                worker.shared.set_pool(id.major_, Some(container.clone()));
+                let name = container.name().to_owned();
+                let message = format!(
+                    "pool '{name}' still runs {} tasks after {DESTROY_BOUND:?}; it stays",
+                    container.in_flight()
+                );
+                lock(&self.state).named.insert(name, Named::Ready(container));
+                return Err(Failure::new(CHI_BUSY, message));
+            }
+            worker.sleep(LOOK);
+        }
+        let result = destruct(worker, &container, task);
+        tracing::info!(pool = container.name(), "pool destroyed");
+        let rounds = worker.shared.mailboxes.iter().map(|mailbox| mailbox.rounds()).collect();
+        let mut state = lock(&self.state);
+        state.named.remove(container.name());
+        state.free_slots.push(id.major_);
+        state.retired.push(Retired { container, rounds });
+        state.retired.retain(|old| {
+            let now = worker.shared.mailboxes.iter().map(|mailbox| mailbox.rounds());
+            debug_assert_eq!(old.container.in_flight(), 0);
+            !old.rounds.iter().zip(now).all(|(then, now)| now >= then + GRACE_ROUNDS)
+        });
+        drop(state);
+        worker.shared.mailboxes.iter().for_each(|mailbox| mailbox.wake());
+        result
+    }
+
+    /// Destroys every pool, because the runtime ends.
+    pub(crate) fn close_all(&self, worker: &Worker) {
+        let ready: Vec<chi_pool_id> = {
+            let state = lock(&self.state);
+            let ready = state.named.values().filter_map(|named| match named {
+                Named::Ready(container) => Some(container.id),
+                Named::Changing => None,
+            });
+            ready.collect()
+        };
+        for id in ready {
+            let mut task = chi_destroy_task { task: chi_task::new(), pool_id_: id };
+            if let Err(failure) = self.destroy(worker, id, (&raw mut task).cast()) {
+                tracing::warn!(failure.message, "while the runtime ends");
+            }
+        }
+    }
+}
+
+fn existing(
+    container: &Container,
+    module_name: &str,
+    params: &[u8],
+) -> Result<chi_pool_id, Failure> {
+    if container.module.name != module_name {
+        return Err(Failure::new(
+            CHI_EXISTS,
+            format!(
+                "pool '{}' exists and is of module {}, not {module_name}",
+                container.name(),
+                container.module.name
+            ),
+        ));
+    }
+    if container.params != params {
+        return Err(Failure::new(
+            CHI_EXISTS,
+            format!("pool '{}' exists with other parameters", container.name()),
+        ));
+    }
+    Ok(container.id)
+}
+
+fn no_module(worker: &Worker, name: &str) -> Failure {
+    let known: Vec<&str> =
+        worker.shared.modules.loaded.iter().map(|module| module.name.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Failure::new(
+        CHI_NO_MODULE,
+        format!("there is no module '{name}' (loaded: {known}); `chimaera modules` tells more"),
+    )
+}
+
+/// Constructs the module's object and runs its `kCreate`.
+///
+/// # Safety
+/// `task` must be the running task of the admin pool.
+unsafe fn construct(
+    worker: &Worker,
+    container: &Arc<Container>,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    host::take_error();
+    // SAFETY: the module's function, called as the contract says.
+    let object = unsafe { (container.module.new_state)(&container.id, container.name.as_ptr()) };
+    if object.is_null() {
+        let why = host::take_error().unwrap_or_else(|| "new_state gave no reason".into());
+        return Err(Failure::new(CHI_FAILED, format!("pool '{}': {why}", container.name())));
+    }
+    let object: *mut chi_container = object.cast();
+    // SAFETY: a container begins with a pointer to its table, which begins with its size.
+    let known = unsafe {
+        let ops = (*object).ops;
+        !ops.is_null() && (*ops).size as usize >= std::mem::size_of::<chi_container_ops>()
+    };
+    if !known {
+        return Err(Failure::new(CHI_FAILED, "the module's container has no proper table"));
+    }
+    container.set_object(object);
+    let result = lifecycle(worker, container, CHI_METHOD_CREATE, task);
+    if result.is_err() {
+        // SAFETY: constructed above, and never published.
+        unsafe { (container.ops().destroy)(object) };
+    }
+    result
+}
+
+fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Result<(), Failure> {
+    let result = lifecycle(worker, container, CHI_METHOD_DESTROY, task);
+    // SAFETY: no task is in the container and none can come; this is the last call.
+    unsafe { (container.ops().destroy)(container.object()) };
+    container.set_object(std::ptr::null_mut());
+    result
+}
+
+/// Runs `kCreate` or `kDestroy`, when the module supports it.
+fn lifecycle(
+    worker: &Worker,
+    container: &Container,
+    number: u32,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let Some(method) = container.module.methods.get(number).filter(|method| method.supported)
+    else {
+        return Ok(());
+    };
+    let mut rctx = chi_run_context {
+        size: std::mem::size_of::<chi_run_context>() as u32,
+        worker_id_: worker.index,
+        lane_: std::ptr::null_mut(),
+        runtime_: std::ptr::null_mut(),
+    };
+    // SAFETY: the object is constructed; `kCreate` and `kDestroy` get the admin pool's task.
+    let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
+    if status == CHI_OK {
+        return Ok(());
+    }
+    let why = host::take_error().unwrap_or_else(|| format!("status {status}"));
+    Err(Failure::new(status, format!("{} of pool '{}': {why}", method.name, container.name())))
+}

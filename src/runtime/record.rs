@@ -1,0 +1,229 @@
+//! A record: the runtime's private side of one task.
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+use std::ptr;
+use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+
+use chimaera_abi::*;
+
+use crate::container::{Container, ContainerLane};
+use crate::method::Method;
+use crate::session::Session;
+
+/// Where a task came from.
+pub(crate) enum Origin {
+    /// From a client: the task lies at this offset of its session's segment.
+    Client { session: Arc<Session>, offset: u64 },
+    /// From a method of a module, in private memory.
+    Internal,
+}
+
+/// A block of private memory that belongs to a task.
+pub(crate) struct PrivateBlock {
+    data: *mut u8,
+    layout: Layout,
+}
+
+impl PrivateBlock {
+    /// A block of `size` bytes, at least one, aligned to 64, zeroed; `None` when there is no memory.
+    pub(crate) fn new(size: usize) -> Option<PrivateBlock> {
+        let layout = Layout::from_size_align(size, 64).ok()?;
+        // SAFETY: the layout's size is not zero.
+        let data = unsafe { std::alloc::alloc_zeroed(layout) };
+        (!data.is_null()).then_some(PrivateBlock { data, layout })
+    }
+
+    pub(crate) fn data(&self) -> *mut u8 {
+        self.data
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.layout.size()
+    }
+}
+
+impl Drop for PrivateBlock {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { std::alloc::dealloc(self.data, self.layout) }
+    }
+}
+
+/// Bytes of a body that need no allocation of their own.
+const INLINE: usize = 320;
+/// Before a body stands the address of its record, in a space that keeps the body aligned to 64.
+const BACK: usize = 64;
+
+#[repr(C, align(64))]
+struct InlineBody {
+    back: *mut Record,
+    _pad: [u64; 7],
+    body: [u64; INLINE / 8],
+}
+
+/// The fiber that waits for an internal task, and which of its waits it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiter {
+    /// Below 256.
+    pub(crate) worker: u32,
+    /// Below 2^24.
+    pub(crate) fiber: u32,
+    pub(crate) turn: u32,
+}
+
+impl Waiter {
+    /// All of it in one word.
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.worker) << 56 | u64::from(self.fiber) << 32 | u64::from(self.turn)
+    }
+
+    pub(crate) fn unpack(bits: u64) -> Waiter {
+        Waiter {
+            worker: (bits >> 56) as u32,
+            fiber: (bits >> 32) as u32 & 0xff_ffff,
+            turn: bits as u32,
+        }
+    }
+}
+
+/// The runtime's private side of one task. Owned by whoever runs it; records of internal tasks belong
+/// to the method that made them while they are idle or complete.
+#[repr(C)]
+pub(crate) struct Record {
+    inline: InlineBody,
+    large: Option<PrivateBlock>,
+    pub(crate) origin: Origin,
+    /// Null until the task is routed.
+    pub(crate) container: *const Container,
+    pub(crate) method: *const Method,
+    pub(crate) lane: *const ContainerLane,
+    /// Blocks in the runtime's arena of the task's session.
+    pub(crate) blocks: Vec<u64>,
+    pub(crate) private: Vec<PrivateBlock>,
+    /// Vectors of strings or vectors, whose blocks were copied: the copy, and what the client wrote.
+    pub(crate) copies: Vec<(*mut u8, chi_shm_vector)>,
+    /// Why an internal task failed.
+    pub(crate) message: String,
+    /// Who waits for the internal task, a packed `Waiter`; valid while the task's word says parked.
+    pub(crate) waiter: AtomicU64,
+    /// The task has been suspended since it started; its lane went on without it.
+    pub(crate) suspended: Cell<bool>,
+    /// The record is also reached through its body, so no reference to it is ever the only one.
+    _shared: PhantomPinned,
+}
+
+impl Record {
+    /// A fresh record with a zeroed body of `size` bytes. `None` when there is no memory for a large
+    /// body.
+    pub(crate) fn new(origin: Origin, size: usize) -> Option<Box<Record>> {
+        let mut record = Box::new(Record {
+            inline: InlineBody { back: ptr::null_mut(), _pad: [0; 7], body: [0; INLINE / 8] },
+            large: None,
+            origin,
+            container: ptr::null(),
+            method: ptr::null(),
+            lane: ptr::null(),
+            blocks: Vec::new(),
+            private: Vec::new(),
+            copies: Vec::new(),
+            message: String::new(),
+            waiter: AtomicU64::new(0),
+            suspended: Cell::new(false),
+            _shared: PhantomPinned,
+        });
+        record.inline.back = &mut *record;
+        record.make_room(size).then_some(record)
+    }
+
+    /// Makes a used record a fresh one.
+    pub(crate) fn renew(&mut self, origin: Origin) {
+        self.origin = origin;
+        self.container = ptr::null();
+        self.method = ptr::null();
+        self.lane = ptr::null();
+        self.message.clear();
+        self.suspended.set(false);
+    }
+
+    /// Lets go of everything that the task held.
+    pub(crate) fn clear(&mut self) {
+        self.origin = Origin::Internal;
+        self.large = None;
+        self.blocks.clear();
+        self.private.clear();
+        self.copies.clear();
+    }
+
+    /// Makes sure that the body holds `size` bytes; what it held before is kept up to 64 bytes. False
+    /// when there is no memory.
+    #[must_use]
+    pub(crate) fn make_room(&mut self, size: usize) -> bool {
+        if size <= INLINE {
+            return true;
+        }
+        let Some(block) = PrivateBlock::new(BACK + size) else { return false };
+        let header = std::mem::size_of::<chi_task>();
+        // SAFETY: the block has room for the back pointer, and behind it for a whole body; the old
+        // body has at least a header.
+        unsafe {
+            block.data().cast::<*mut Record>().write(self);
+            ptr::copy_nonoverlapping(self.body().cast::<u8>(), block.data().add(BACK), header);
+        }
+        self.large = Some(block);
+        true
+    }
+
+    /// The task's private body.
+    #[inline]
+    pub(crate) fn body(&self) -> *mut chi_task {
+        match &self.large {
+            None => self.inline.body.as_ptr().cast_mut().cast(),
+            // SAFETY: a large block begins with the space for the back pointer.
+            Some(block) => unsafe { block.data().add(BACK).cast() },
+        }
+    }
+
+    /// The record of a body.
+    ///
+    /// # Safety
+    /// `body` must be what `body` returned of a live record.
+    #[inline]
+    pub(crate) unsafe fn of(body: *const chi_task) -> *mut Record {
+        // SAFETY: the back pointer stands before every body.
+        unsafe { body.byte_sub(BACK).cast::<*mut Record>().read() }
+    }
+
+    /// True when the task came from a client that has gone meanwhile.
+    pub(crate) fn is_orphan(&self) -> bool {
+        matches!(&self.origin, Origin::Client { session, .. } if session.is_dead())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_fits_a_word() {
+        let waiter = Waiter { worker: 255, fiber: 0xff_ffff, turn: u32::MAX };
+        assert_eq!(Waiter::unpack(waiter.pack()), waiter);
+        let waiter = Waiter { worker: 1, fiber: 2, turn: 3 };
+        assert_eq!(Waiter::unpack(waiter.pack()), waiter);
+    }
+
+    #[test]
+    fn a_body_leads_back_to_its_record() {
+        for size in [64, INLINE, INLINE + 1, CHI_MAX_TASK_SIZE as usize] {
+            let record = Record::new(Origin::Internal, size).unwrap();
+            assert_eq!(record.body() as usize % 64, 0);
+            // SAFETY: the record is live, and its body has `size` bytes.
+            unsafe {
+                record.body().cast::<u8>().write_bytes(0xff, size);
+                assert!(ptr::eq(Record::of(record.body()), &*record));
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The way of a task inside the runtime: from a ring or a method to its container and lane, through
+//! its method, to its completion.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+use chimaera_abi::*;
+
+use crate::container::{Container, ContainerLane, RecordPtr};
+use crate::host;
+use crate::ipc_table::TASK_DELETED;
+use crate::lane::Entered;
+use crate::marshal;
+use crate::method::Method;
+use crate::record::{Origin, Record, Waiter};
+use crate::session::Session;
+use crate::shared::{LanePtr, Note};
+use crate::worker::{Worker, LANE_BATCH};
+use crate::Failure;
+
+impl Worker {
+    /// Takes a task in that a client submitted, and starts it here if its lane is free.
+    #[inline]
+    pub(crate) fn take_in(&self, session: Arc<Session>, offset: u64) {
+        let layout = *session.mapping.layout();
+        let header = std::mem::size_of::<chi_task>() as u64;
+        if offset < layout.client_arena || offset > layout.runtime_arena - header {
+            self.kill(&session, "submitted something that is no task");
+            return;
+        }
+        let own: *const Session = &*session;
+        let mut record = self.record(Origin::Client { session, offset });
+        // SAFETY: the record holds the session.
+        let own = unsafe { &*own };
+        marshal::take_header(&mut record, own, offset);
+        let routed = self.route(&mut record, |record, method| {
+            marshal::take_body(record, own, offset, method.task_size, &method.fields)
+        });
+        match routed {
+            Ok(lane) => self.dispatch(record, lane, true),
+            Err(failure) => {
+                self.finish(record, failure.status, &failure.message);
+            }
+        }
+    }
+
+    /// Sends a task on its way that a method made.
+    pub(crate) fn submit_internal(&self, record: *mut Record) {
+        // SAFETY: `ipc_table::enqueue` was given an idle task, and gives it up here.
+        let mut record = unsafe { Box::from_raw(record) };
+        match self.route(&mut record, |_, _| Ok(())) {
+            Ok(lane) => self.dispatch(record, lane, false),
+            Err(failure) => {
+                self.finish(record, failure.status, &failure.message);
+            }
+        }
+    }
+
+    /// Finds the task's container and method, completes its body, and finds its lane. On success the
+    /// task is counted in its container.
+    #[inline]
+    fn route(
+        &self,
+        record: &mut Record,
+        take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
+    ) -> Result<*const ContainerLane, Failure> {
+        // SAFETY: the body is private, and has at least a header.
+        let task = unsafe { &*record.body() };
+        let (pool, number, query) = (task.pool_, task.method_, task.dom_query_);
+        if self.shared.is_stopping() {
+            return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
+        }
+        // The table is not borrowed any more when the module's code runs: it may come back here.
+        let container: *const Container = {
+            let table = self.table();
+            let Some(container) = table.get(pool) else { return Err(no_pool(pool)) };
+            if !container.admit() {
+                return Err(destroyed(container));
+            }
+            container
+        };
+        // SAFETY: the container stays as long as a task is counted in it.
+        let container = unsafe { &*container };
+        match self.route_in(record, container, number, query, take_body) {
+            Ok(lane) => {
+                record.container = container;
+                record.lane = lane;
+                Ok(lane)
+            }
+            Err(failure) => {
+                // The body is not, or not wholly, checked, so none of it goes back.
+                record.method = ptr::null();
+                container.leave();
+                Err(failure)
+            }
+        }
+    }
+
+    #[inline]
+    fn route_in(
+        &self,
+        record: &mut Record,
+        container: &Container,
+        number: u32,
+        query: chi_domain_query,
+        take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
+    ) -> Result<*const ContainerLane, Failure> {
+        let Some(method) = container.module.methods.get(number) else {
+            return Err(no_method(container, number));
+        };
+        if !method.supported || number < CHI_METHOD_CUSTOM {
+            return Err(unsupported(container, method));
+        }
+        check_query(container, query)?;
+        record.method = method;
+        take_body(record, method)?;
+        self.choose_lane(record, container, method)
+    }
+
+    #[inline]
+    fn choose_lane(
+        &self,
+        record: &Record,
+        container: &Container,
+        method: &Method,
+    ) -> Result<*const ContainerLane, Failure> {
+        if method.monitored {
+            let mut rctx = self.run_context(ptr::null_mut());
+            let mode = CHI_MONITOR_LOCAL_SCHEDULE;
+            // SAFETY: the container is live and counted, the body private and of the method's layout.
+            let status = unsafe {
+                let ops = container.ops();
+                (ops.monitor)(container.object(), mode, method.number, record.body(), &mut rctx)
+            };
+            if status != CHI_OK {
+                return Err(module_failure(status, || {
+                    format!("the monitor of {} of pool '{}' failed", method.name, container.name())
+                }));
+            }
+            if !rctx.lane_.is_null() {
+                return match container.own_lane(rctx.lane_) {
+                    Some(lane) => Ok(lane),
+                    None => Err(Failure::new(
+                        CHI_INVALID,
+                        format!(
+                            "the monitor of {} of pool '{}' chose a lane that does not exist",
+                            method.name,
+                            container.name()
+                        ),
+                    )),
+                };
+            }
+        }
+        let turn = self.lane_turn.get();
+        self.lane_turn.set(turn.wrapping_add(1));
+        Ok(container.any_lane(turn))
+    }
+
+    /// Puts a task into its lane. With `here`, it runs at once when the lane is free.
+    #[inline]
+    fn dispatch(&self, record: Box<Record>, lane: *const ContainerLane, here: bool) {
+        // SAFETY: the lane belongs to the container, in which the task is counted.
+        let lane = unsafe { &*lane };
+        match lane.turn.enter(self.index) {
+            Entered::First if here => {
+                lane.set_serving(true);
+                if self.run(record) {
+                    self.serve_on(lane);
+                }
+            }
+            Entered::First => {
+                lane.queue.push(RecordPtr(Box::into_raw(record)));
+                self.list(lane);
+            }
+            Entered::Behind { owner } => {
+                lane.queue.push(RecordPtr(Box::into_raw(record)));
+                if owner == self.index {
+                    if !lane.is_serving() {
+                        self.list(lane);
+                    }
+                } else if lane.turn.must_notify() {
+                    let note = Note::Lane(LanePtr(lane));
+                    self.shared.mailboxes[owner as usize].send(note);
+                }
+            }
+        }
+    }
+
+    /// Another worker queued a task in a lane that was this worker's at the time.
+    pub(crate) fn told_of(&self, lane: *const ContainerLane) {
+        // SAFETY: the task that was queued with this note keeps lane and container; should another
+        // note have led to it already, the containers of the table this worker knows still do, for
+        // a container is freed only after every worker has seen that it is gone.
+        let lane = unsafe { &*lane };
+        match lane.turn.owner() {
+            Some(owner) if owner == self.index => {
+                lane.turn.note();
+                if !lane.is_serving() && !lane.queue.is_empty() {
+                    self.list(lane);
+                }
+            }
+            Some(owner) => {
+                let note = Note::Lane(LanePtr(lane));
+                self.shared.mailboxes[owner as usize].send(note);
+            }
+            None => lane.turn.note(),
+        }
+    }
+
+    /// Starts tasks of an own lane that stood on the list.
+    pub(crate) fn serve(&self, lane: *const ContainerLane) {
+        // SAFETY: a lane is listed while there are tasks in it.
+        let lane = unsafe { &*lane };
+        lane.unlist();
+        if !lane.is_serving() && lane.turn.owner() == Some(self.index) {
+            lane.set_serving(true);
+            self.serve_on(lane);
+        }
+    }
+
+    /// Starts a batch of the lane's tasks; the lane is being served by this loop alone.
+    fn serve_on(&self, lane: &ContainerLane) {
+        for _ in 0..LANE_BATCH {
+            let Some(RecordPtr(record)) = lane.queue.pop() else { break };
+            // SAFETY: whoever takes a record out of a queue is its only user.
+            if !self.run(unsafe { Box::from_raw(record) }) {
+                return;
+            }
+        }
+        lane.set_serving(false);
+        if !lane.queue.is_empty() {
+            self.list(lane);
+        }
+    }
+
+    /// Runs a task to its end. True when the caller still serves the lane: it has tasks left, and this
+    /// one was never suspended.
+    #[inline]
+    fn run(&self, record: Box<Record>) -> bool {
+        // SAFETY: routed records have a container, in which they are counted, and a method.
+        let (container, method) = unsafe { (&*record.container, &*record.method) };
+        if !container.is_live() || self.shared.is_stopping() {
+            let failure = destroyed(container);
+            return self.finish(record, failure.status, &failure.message);
+        }
+        if record.is_orphan() {
+            return self.finish(record, CHI_CANCELLED, "");
+        }
+        let lane = record.lane.cast_mut().cast::<chi_lane>();
+        let mut rctx = self.run_context(lane);
+        let context = self.context();
+        let own = &*record as *const Record as *mut Record;
+        context.record.set(own);
+        let body = record.body();
+        // SAFETY: the container is live and counted, and the body private and of the method's layout.
+        let status =
+            unsafe { (container.ops().run)(container.object(), method.number, body, &mut rctx) };
+        self.context().record.set(ptr::null_mut());
+        if status == CHI_OK {
+            return self.finish(record, CHI_OK, "");
+        }
+        let failure = module_failure(status, || {
+            format!("{} of pool '{}' failed with status {status}", method.name, container.name())
+        });
+        self.finish(record, failure.status, &failure.message)
+    }
+
+    fn run_context(&self, lane: *mut chi_lane) -> chi_run_context {
+        chi_run_context {
+            size: std::mem::size_of::<chi_run_context>() as u32,
+            worker_id_: self.index,
+            lane_: lane,
+            runtime_: ptr::null_mut::<c_void>(),
+        }
+    }
+
+    /// Completes a task, counts it out, and lets go of its record. True when the caller still serves
+    /// the lane.
+    #[inline]
+    fn finish(&self, mut record: Box<Record>, status: chi_status, message: &str) -> bool {
+        let (container, lane) = (record.container, record.lane);
+        let suspended = record.suspended.get();
+        self.count(status != CHI_OK);
+        match &record.origin {
+            Origin::Client { session, .. } => {
+                if session.is_dead() {
+                    let blocks = std::mem::take(&mut record.blocks);
+                    session.free(&blocks);
+                } else {
+                    marshal::complete(&mut record, status, message);
+                }
+                self.let_go(&mut record, container);
+                self.recycle(record);
+            }
+            Origin::Internal => {
+                self.let_go(&mut record, container);
+                self.finish_internal(record, status, message);
+            }
+        }
+        // SAFETY: null for a task that was never routed; else counted until `leave` below.
+        let (lane, container) = unsafe { (lane.as_ref(), container.as_ref()) };
+        let Some((lane, container)) = lane.zip(container) else { return false };
+        if !suspended {
+            lane.set_serving(false);
+        }
+        let more = lane.turn.leave();
+        let serves = if !more {
+            false
+        } else if suspended {
+            if !lane.is_serving() && !lane.queue.is_empty() {
+                self.list(lane);
+            }
+            false
+        } else {
+            lane.set_serving(true);
+            true
+        };
+        container.leave();
+        serves
+    }
+
+    /// Has the module drop what it attached to the private body.
+    #[inline]
+    fn let_go(&self, record: &mut Record, container: *const Container) {
+        // SAFETY: null for a task that was never routed; else live and counted.
+        let Some(container) = (unsafe { container.as_ref() }) else { return };
+        if let Some(del) = container.ops().del {
+            // SAFETY: the body is private and of the method's layout.
+            unsafe { del(container.object(), (*record.method).number, record.body()) };
+        }
+    }
+
+    fn finish_internal(&self, mut record: Box<Record>, status: chi_status, message: &str) {
+        record.message.clear();
+        record.message.push_str(message);
+        let body = record.body();
+        let record = Box::into_raw(record);
+        // SAFETY: the record was the runtime's until the swap; after it, it belongs to whoever waits
+        // or deletes, except when it was deleted before.
+        unsafe {
+            (*body).status_ = status;
+            let word = AtomicU32::from_ptr(&raw mut (*body).state_);
+            let mut before = word.load(Ordering::Acquire);
+            let waiter = loop {
+                // Valid if the word still says parked when it is exchanged.
+                let waiter = (*record).waiter.load(Ordering::Relaxed);
+                let done = word.compare_exchange(
+                    before,
+                    CHI_TASK_COMPLETE,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+                match done {
+                    Ok(_) => break waiter,
+                    Err(now) => before = now,
+                }
+            };
+            if before & TASK_DELETED != 0 {
+                self.recycle(Box::from_raw(record));
+            } else if before & CHI_TASK_PARKED != 0 {
+                self.wake_waiter(Waiter::unpack(waiter));
+            }
+        }
+    }
+}
+
+fn module_failure(status: chi_status, otherwise: impl FnOnce() -> String) -> Failure {
+    Failure::new(status, host::take_error().unwrap_or_else(otherwise))
+}
+
+#[cold]
+fn no_pool(id: chi_pool_id) -> Failure {
+    Failure::new(
+        CHI_NO_POOL,
+        format!("there is no pool {}.{}; it may have been destroyed", id.major_, id.minor_),
+    )
+}
+
+#[cold]
+fn no_method(container: &Container, number: u32) -> Failure {
+    Failure::new(
+        CHI_NO_METHOD,
+        format!("the module {} has no method {number}", container.module.name),
+    )
+}
+
+#[cold]
+fn unsupported(container: &Container, method: &Method) -> Failure {
+    let Method { name, number, .. } = method;
+    let module = &container.module.name;
+    Failure::new(
+        CHI_UNSUPPORTED,
+        if method.supported {
+            format!("only the runtime itself calls {name} (method {number}) of module {module}")
+        } else {
+            format!("the module {module} does not support {name} (method {number})")
+        },
+    )
+}
+
+#[cold]
+fn destroyed(container: &Container) -> Failure {
+    Failure::new(
+        CHI_CANCELLED,
+        format!("pool '{}' was destroyed before the task ran", container.name()),
+    )
+}
+
+fn check_query(container: &Container, query: chi_domain_query) -> Result<(), Failure> {
+    let fits = match query.kind_ {
+        CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID => query.value_ == 0,
+        kind => kind <= CHI_DOMAIN_GLOBAL_BCAST,
+    };
+    if fits {
+        return Ok(());
+    }
+    let what = if query.kind_ > CHI_DOMAIN_GLOBAL_BCAST {
+        format!("no domain query has the kind {}", query.kind_)
+    } else {
+        format!("pool '{}' has no container {}", container.name(), query.value_)
+    };
+    Err(Failure::new(CHI_INVALID, what))
+}

@@ -1,0 +1,211 @@
+//! A runtime: started, running, ended.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use chimaera_ipc::instance::Instance;
+use chimaera_ipc::status_page::{Reader, Writer, MAX_WORKERS};
+use rustix::fs::Mode;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::config::{Config, Error};
+use crate::control::Control;
+use crate::module::Modules;
+use crate::shared::{Order, Shared};
+use crate::{admin, fault, worker};
+
+/// How long workers may take to end once they are told to.
+const END_BOUND: Duration = Duration::from_secs(5);
+
+/// A runtime in this process. It ends when it is told to, by [`Runtime::stop`] or by a client, or when
+/// this is dropped.
+///
+/// ```no_run
+/// let runtime = chimaera_runtime::Runtime::start(chimaera_runtime::Config::default())?;
+/// println!("serving at {}", runtime.instance().socket().display());
+/// runtime.wait();
+/// # Ok::<(), chimaera_runtime::Error>(())
+/// ```
+pub struct Runtime {
+    instance: Instance,
+    shared: Arc<Shared>,
+    control: Option<JoinHandle<()>>,
+    /// Held as long as the instance runs.
+    _lock: OwnedFd,
+}
+
+impl Runtime {
+    /// Starts a runtime and returns when it accepts clients.
+    pub fn start(config: Config) -> Result<Runtime, Error> {
+        let begin = Instant::now();
+        if config.workers == 0 || config.workers > MAX_WORKERS {
+            return Err(Error::Config(format!(
+                "a runtime has 1 to {MAX_WORKERS} workers, not {}",
+                config.workers
+            )));
+        }
+        let instance = Instance::new(config.instance.as_deref())?;
+        instance.prepare_directory()?;
+        let path = instance.lock();
+        let lock = instance
+            .take_lock()
+            .map_err(|error| Error::io(path.display().to_string(), error))?
+            .ok_or_else(|| Error::Running {
+                name: instance.name().to_owned(),
+                pid: Reader::open(&instance)
+                    .map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
+            })?;
+        let page =
+            Writer::create(&instance).map_err(|error| Error::io("the status page", error))?;
+        let modules = Modules::scan(&config.module_paths, config.daemon);
+        let shared = Shared::new(config, modules, page)
+            .map_err(|error| Error::io("making eventfds", error))?;
+        let shared = Arc::new(shared);
+        fault::install(shared.control.as_fd());
+        fill_page(&shared);
+        admin::open(&shared);
+        let workers = start_workers(&shared)?;
+        let listener = listen(&instance)?;
+        let control = Control::new(shared.clone(), listener)
+            .map_err(|error| Error::io("making an epoll", error))?;
+        let socket = instance.socket();
+        let own = shared.clone();
+        let control = std::thread::Builder::new()
+            .name("chi-control".into())
+            .spawn(move || {
+                let mut control = control;
+                control.serve();
+                // A failure means that somebody has removed it already.
+                let _ = std::fs::remove_file(&socket);
+                own.end_workers();
+                end(workers);
+                drop(control);
+                fault::forget(own.control.as_fd());
+                tracing::info!("stopped");
+            })
+            .map_err(|error| Error::io("starting a thread", error))?;
+        let took = begin.elapsed();
+        shared.page().ready_after_ns.store(took.as_nanos() as u64, Ordering::Release);
+        tracing::info!(
+            instance = instance.name(),
+            socket = %instance.socket().display(),
+            workers = shared.config.workers,
+            modules = shared.modules.loaded.len(),
+            ?took,
+            "ready"
+        );
+        Ok(Runtime { instance, shared, control: Some(control), _lock: lock })
+    }
+
+    /// The instance that this runtime is.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// Names of the modules that are loaded.
+    pub fn modules(&self) -> Vec<String> {
+        self.shared.modules.loaded.iter().map(|module| module.name.clone()).collect()
+    }
+
+    /// Tells the runtime to end. Tasks that run finish, those that have not started are cancelled.
+    pub fn stop(&self) {
+        self.shared.order(Order::Stop);
+    }
+
+    /// A function that tells the runtime to end, for a thread that handles signals.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.order(Order::Stop)
+    }
+
+    /// Waits until the runtime has ended.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(control) = self.control.take() {
+            if control.join().is_err() {
+                tracing::error!("the control thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if self.control.is_some() {
+            self.stop();
+            self.join();
+        }
+    }
+}
+
+fn fill_page(shared: &Shared) {
+    let page = shared.page();
+    let started = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
+    page.started_ns.store(started, Ordering::Relaxed);
+    page.workers.store(shared.config.workers as u32, Ordering::Relaxed);
+    page.modules.store(shared.modules.loaded.len() as u32, Ordering::Relaxed);
+    let refused = shared.modules.refused.iter().filter(|refusal| refusal.is_module).count();
+    page.refused.store(refused as u32, Ordering::Relaxed);
+    page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);
+}
+
+fn start_workers(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Error> {
+    let workers = (0..shared.config.workers as u32).map(|index| {
+        let own = shared.clone();
+        std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
+            if let Err(error) = worker::run(index, own) {
+                // Without its worker, tasks would hang; the clients of a dead runtime are told.
+                tracing::error!(worker = index, %error, "a worker cannot go on");
+                std::process::abort();
+            }
+        })
+    });
+    workers
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::io("starting a worker's thread", error))
+}
+
+/// Waits for the workers, but not for ever for one whose method never returns.
+fn end(workers: Vec<JoinHandle<()>>) {
+    let until = Instant::now() + END_BOUND;
+    for (index, worker) in workers.into_iter().enumerate() {
+        while !worker.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !worker.is_finished() {
+            tracing::error!(worker = index, "a method does not return; its worker is left behind");
+        } else if worker.join().is_err() {
+            tracing::error!(worker = index, "a worker panicked");
+        }
+    }
+}
+
+fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
+    let path = instance.socket();
+    let failed = |error: rustix::io::Errno| Error::io(path.display().to_string(), error);
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
+    .map_err(failed)?;
+    // This process holds the instance's lock, so a socket that is there was left by a dead one.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(path.display().to_string(), error));
+        }
+        _ => {}
+    }
+    let address = SocketAddrUnix::new(&path).map_err(failed)?;
+    rustix::net::bind(&socket, &address).map_err(failed)?;
+    rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    rustix::net::listen(&socket, 128).map_err(failed)?;
+    Ok(socket)
+}

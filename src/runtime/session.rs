@@ -1,0 +1,125 @@
+//! A session as the runtime sees it.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+
+use chimaera_ipc::arena::{Arena, Failed};
+use chimaera_ipc::segment::Mapping;
+
+use crate::fault;
+use crate::lock;
+
+/// Lists of blocks that the runtime holds for complete tasks, until their release.
+#[derive(Default)]
+struct Holds {
+    lists: Vec<Vec<u64>>,
+    free: Vec<u32>,
+}
+
+/// The number of a hold has 24 bits in the completion word.
+const MAX_HOLDS: usize = 1 << 24;
+
+/// A client's session. Kept alive by its rings and by its tasks; unmapped when the last has let go.
+pub(crate) struct Session {
+    pub(crate) number: u64,
+    pub(crate) mapping: Mapping,
+    /// Where the client has mapped the segment: only ever handed back to it.
+    pub(crate) client_base: u64,
+    pub(crate) doorbell: OwnedFd,
+    arena: Mutex<Arena>,
+    holds: Mutex<Holds>,
+    dead: AtomicBool,
+    guard: fault::Guard,
+}
+
+impl Session {
+    pub(crate) fn new(
+        number: u64,
+        mapping: Mapping,
+        client_base: u64,
+        doorbell: OwnedFd,
+        guard: fault::Guard,
+    ) -> Session {
+        let layout = *mapping.layout();
+        let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
+        Session {
+            number,
+            mapping,
+            client_base,
+            doorbell,
+            arena: Mutex::new(arena),
+            holds: Mutex::default(),
+            dead: AtomicBool::new(false),
+            guard,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_dead(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// True when a page of the segment could not be had.
+    pub(crate) fn has_faulted(&self) -> bool {
+        self.guard.has_faulted()
+    }
+
+    /// Allocates a block that the client can see.
+    pub(crate) fn alloc(&self, size: u64) -> Result<(u64, u64), Failed> {
+        lock(&self.arena).alloc(size)
+    }
+
+    pub(crate) fn free(&self, blocks: &[u64]) {
+        let mut arena = lock(&self.arena);
+        for &block in blocks {
+            let freed = arena.free(block);
+            debug_assert!(freed, "the runtime frees what it allocated, once");
+        }
+    }
+
+    /// Keeps blocks until the client releases them. `None`, and the blocks are freed, when the client
+    /// has let too many pile up.
+    pub(crate) fn hold(&self, blocks: Vec<u64>) -> Option<u32> {
+        let mut holds = lock(&self.holds);
+        let number = match holds.free.pop() {
+            Some(number) => number,
+            None if holds.lists.len() < MAX_HOLDS => {
+                holds.lists.push(Vec::new());
+                (holds.lists.len() - 1) as u32
+            }
+            None => {
+                drop(holds);
+                self.free(&blocks);
+                return None;
+            }
+        };
+        holds.lists[number as usize] = blocks;
+        Some(number)
+    }
+
+    /// The client's release: a number that means nothing is ignored.
+    pub(crate) fn release(&self, number: u32) {
+        let blocks = {
+            let mut holds = lock(&self.holds);
+            let Some(blocks) = holds.lists.get_mut(number as usize).map(std::mem::take) else {
+                return;
+            };
+            if blocks.is_empty() {
+                return;
+            }
+            holds.free.push(number);
+            blocks
+        };
+        self.free(&blocks);
+    }
+
+    /// Bytes of the runtime's arena in use.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        lock(&self.arena).used_bytes()
+    }
+}

@@ -1,0 +1,254 @@
+//! What the threads of a runtime share.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chimaera_abi::chi_pool_id;
+use chimaera_ipc::ring::Consumer;
+use chimaera_ipc::status_page::{Page, Writer};
+use crossbeam_queue::SegQueue;
+use rustix::event::EventfdFlags;
+
+use crate::config::Config;
+use crate::container::{Container, ContainerLane};
+use crate::lock;
+use crate::module::Modules;
+use crate::pools::Pools;
+use crate::session::Session;
+
+/// The pools that are open for tasks, by slot. Replaced as a whole; workers keep the one they know
+/// until they see a newer version.
+#[derive(Default)]
+pub(crate) struct PoolTable {
+    slots: Vec<Option<Arc<Container>>>,
+}
+
+impl PoolTable {
+    #[inline]
+    pub(crate) fn get(&self, id: chi_pool_id) -> Option<&Container> {
+        let container = self.slots.get(id.major_ as usize)?.as_ref()?;
+        (container.id.minor_ == id.minor_).then_some(container)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Container>> {
+        self.slots.iter().flatten()
+    }
+
+    /// The same table with one slot changed.
+    pub(crate) fn with(&self, slot: u32, container: Option<Arc<Container>>) -> PoolTable {
+        let mut slots = self.slots.clone();
+        let slot = slot as usize;
+        if slots.len() <= slot {
+            slots.resize(slot + 1, None);
+        }
+        slots[slot] = container;
+        PoolTable { slots }
+    }
+}
+
+/// A lane on its way to its owner.
+pub(crate) struct LanePtr(pub(crate) *const ContainerLane);
+
+// SAFETY: a lane outlives the tasks in it, and the message says that there are some; its owner looks
+// before it touches anything else.
+unsafe impl Send for LanePtr {}
+
+/// What another thread tells a worker.
+pub(crate) enum Note {
+    /// Serve this ring.
+    Ring { session: Arc<Session>, consumer: Consumer },
+    /// Let go of a session's rings.
+    Drop { session: u64 },
+    /// Another worker has queued a task in this lane, which is yours.
+    Lane(LanePtr),
+    /// Destroy all pools: the runtime ends.
+    CloseAll,
+    /// The fiber's wait of this turn is over.
+    Wake { fiber: u32, turn: u32 },
+}
+
+/// A worker's side that other threads see.
+pub(crate) struct Mailbox {
+    notes: SegQueue<Note>,
+    parked: AtomicBool,
+    wake: OwnedFd,
+    /// How often the worker has looked at its notes and held nothing that belongs to a pool.
+    rounds: AtomicU64,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> std::io::Result<Mailbox> {
+        let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Mailbox {
+            notes: SegQueue::new(),
+            parked: AtomicBool::new(false),
+            wake,
+            rounds: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn descriptor(&self) -> &OwnedFd {
+        &self.wake
+    }
+
+    /// Leaves a note and wakes the worker if it sleeps.
+    pub(crate) fn send(&self, note: Note) {
+        self.notes.push(note);
+        self.wake();
+    }
+
+    /// Makes the worker look around.
+    pub(crate) fn wake(&self) {
+        // Pairs with the fence in `park`: either this load sees that it sleeps, or it sees what was
+        // done before.
+        fence(Ordering::SeqCst);
+        if self.parked.load(Ordering::Relaxed) {
+            // It fails only when the counter is full, and then the event has long been raised.
+            let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Note> {
+        self.notes.pop()
+    }
+
+    /// The worker has looked at its notes.
+    #[inline]
+    pub(crate) fn count_round(&self) {
+        self.rounds.store(self.rounds.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    pub(crate) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Acquire)
+    }
+
+    /// Says that the worker is about to sleep. False when there is a note after all.
+    pub(crate) fn park(&self) -> bool {
+        self.parked.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.notes.is_empty()
+    }
+
+    pub(crate) fn unpark(&self) {
+        self.parked.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What the control thread is told.
+pub(crate) enum Order {
+    /// End this session, and say why in the log.
+    Kill { session: u64, reason: String },
+    /// End the runtime.
+    Stop,
+    /// All pools are destroyed.
+    PoolsClosed,
+}
+
+/// What the threads of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) modules: Modules,
+    pub(crate) pools: Pools,
+    pub(crate) mailboxes: Vec<Mailbox>,
+    page: Writer,
+    table: Mutex<Arc<PoolTable>>,
+    table_version: AtomicU64,
+    orders: SegQueue<Order>,
+    sessions: Mutex<Vec<Arc<Session>>>,
+    /// Wakes the control thread.
+    pub(crate) control: OwnedFd,
+    /// Workers end once they have nothing left to do.
+    ending: AtomicBool,
+    /// The runtime is stopping: what has not started does not start any more.
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, modules: Modules, page: Writer) -> std::io::Result<Shared> {
+        let mailboxes = (0..config.workers).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
+        let control = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Shared {
+            config,
+            modules,
+            pools: Pools::new(),
+            mailboxes,
+            page,
+            table: Mutex::default(),
+            table_version: AtomicU64::new(1),
+            orders: SegQueue::new(),
+            sessions: Mutex::default(),
+            control,
+            ending: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn page(&self) -> &Page {
+        self.page.page()
+    }
+
+    #[inline]
+    pub(crate) fn table_version(&self) -> u64 {
+        self.table_version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn table(&self) -> Arc<PoolTable> {
+        lock(&self.table).clone()
+    }
+
+    /// Puts a container into its slot, or takes it out.
+    pub(crate) fn set_pool(&self, slot: u32, container: Option<Arc<Container>>) {
+        let mut table = lock(&self.table);
+        *table = Arc::new(table.with(slot, container));
+        let count = table.iter().count() as u32;
+        self.page().pools.store(count, Ordering::Relaxed);
+        self.table_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The sessions that are connected.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.sessions).clone()
+    }
+
+    pub(crate) fn add_session(&self, session: Arc<Session>) {
+        let page = self.page();
+        page.sessions_total.fetch_add(1, Ordering::Relaxed);
+        let mut sessions = lock(&self.sessions);
+        sessions.push(session);
+        page.sessions.store(sessions.len() as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove_session(&self, number: u64) {
+        let mut sessions = lock(&self.sessions);
+        sessions.retain(|session| session.number != number);
+        self.page().sessions.store(sessions.len() as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        self.orders.push(order);
+        // It fails only when the counter is full, and then the event has long been raised.
+        let _ = rustix::io::write(&self.control, &1_u64.to_ne_bytes());
+    }
+
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        self.orders.pop()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_workers(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.mailboxes.iter().for_each(Mailbox::wake);
+    }
+}

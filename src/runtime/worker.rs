@@ -1,0 +1,471 @@
+//! A worker: a thread that polls rings and lanes and runs tasks on fibers.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_ipc::ring::{Consumer, Entry};
+use rustix::event::epoll;
+
+use crate::container::ContainerLane;
+use crate::fiber::{Context, Fiber, Pause};
+use crate::record::{Origin, Record, Waiter};
+use crate::session::Session;
+use crate::shared::{Note, Order, PoolTable, Shared};
+
+/// Entries taken from one ring before the next has its turn.
+const RING_BATCH: usize = 32;
+/// Tasks taken from one lane before the next has its turn.
+pub(crate) const LANE_BATCH: usize = 32;
+/// Tasks of one session under way; beyond, its rings wait.
+const MAX_IN_FLIGHT: usize = 1 << 16;
+/// Records kept for reuse.
+const SPARE_RECORDS: usize = 4096;
+/// Rounds without work between two looks at the clock.
+const ROUNDS_PER_LOOK: u32 = 64;
+
+struct Ring {
+    session: Arc<Session>,
+    consumer: Consumer,
+}
+
+/// A worker. Used by its own thread only; what others may touch is its mailbox.
+pub(crate) struct Worker {
+    pub(crate) index: u32,
+    pub(crate) shared: Arc<Shared>,
+    rings: RefCell<Vec<Ring>>,
+    /// Own lanes with tasks to start.
+    lanes: RefCell<VecDeque<*const ContainerLane>>,
+    fibers: RefCell<Vec<Option<Fiber>>>,
+    /// Fibers whose tasks can go on.
+    ready: RefCell<VecDeque<usize>>,
+    /// Fibers without a task.
+    spare: RefCell<Vec<usize>>,
+    timers: RefCell<BinaryHeap<Reverse<(Instant, u32, u32)>>>,
+    #[expect(clippy::vec_box, reason = "a record's address must not change")]
+    pub(crate) records: RefCell<Vec<Box<Record>>>,
+    table: RefCell<Arc<PoolTable>>,
+    table_version: Cell<u64>,
+    current_fiber: Cell<usize>,
+    current: Cell<*const Context>,
+    /// Counts pauses, so that a loop notices that it was away.
+    pauses: Cell<u64>,
+    /// For lanes without a monitor.
+    pub(crate) lane_turn: Cell<usize>,
+    epoll: OwnedFd,
+}
+
+thread_local! {
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// The worker that this thread is.
+#[inline]
+pub(crate) fn current() -> Option<&'static Worker> {
+    // SAFETY: set while the worker lives, on its own thread only; callers do not keep it beyond the
+    // call that they serve.
+    unsafe { WORKER.get().as_ref() }
+}
+
+/// Runs a worker until the runtime ends.
+pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    let own = shared.mailboxes[index as usize].descriptor();
+    epoll::add(&epoll, own, epoll::EventData::new_u64(0), flags)?;
+    let worker = Rc::new(Worker {
+        index,
+        shared,
+        rings: RefCell::default(),
+        lanes: RefCell::default(),
+        fibers: RefCell::default(),
+        ready: RefCell::default(),
+        spare: RefCell::default(),
+        timers: RefCell::default(),
+        records: RefCell::default(),
+        table: RefCell::default(),
+        table_version: Cell::new(0),
+        current_fiber: Cell::new(0),
+        current: Cell::new(ptr::null()),
+        pauses: Cell::new(0),
+        lane_turn: Cell::new(index as usize),
+        epoll,
+    });
+    WORKER.set(Rc::as_ptr(&worker));
+    let result = switch_between_fibers(&worker);
+    WORKER.set(ptr::null());
+    result
+}
+
+/// The thread's own stack: it does nothing but choose the next fiber.
+fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
+    loop {
+        let next = worker.ready.borrow_mut().pop_front();
+        let next = next.or_else(|| worker.spare.borrow_mut().pop());
+        let number = match next {
+            Some(number) => number,
+            None => {
+                let own = worker.clone();
+                let fiber = Fiber::new(move || own.work())?;
+                let mut fibers = worker.fibers.borrow_mut();
+                let free = fibers.iter().position(Option::is_none);
+                let number = free.unwrap_or(fibers.len());
+                if free.is_none() {
+                    fibers.push(None);
+                }
+                fibers[number] = Some(fiber);
+                number
+            }
+        };
+        let mut fiber =
+            worker.fibers.borrow_mut()[number].take().expect("a fiber on a list is not running");
+        worker.current_fiber.set(number);
+        worker.current.set(&*fiber.context);
+        let paused = fiber.resume();
+        worker.pauses.set(worker.pauses.get() + 1);
+        match paused {
+            Some(pause) => {
+                worker.fibers.borrow_mut()[number] = Some(fiber);
+                if matches!(pause, Pause::Spare) {
+                    worker.spare.borrow_mut().push(number);
+                }
+            }
+            // The body returned: the runtime ends. Fibers that still wait then are those whose tasks
+            // did not end in time; their stacks are left as they are.
+            None if worker.spare.borrow().is_empty() && worker.ready.borrow().is_empty() => {
+                for fiber in worker.fibers.borrow_mut().drain(..).flatten() {
+                    std::mem::forget(fiber);
+                }
+                return Ok(());
+            }
+            None => {}
+        }
+    }
+}
+
+impl Worker {
+    /// The loop, on a fiber. Returns when the runtime ends.
+    fn work(&self) {
+        let mut idle_rounds = 0;
+        let mut idle_since: Option<Instant> = None;
+        loop {
+            if !self.ready.borrow().is_empty() {
+                self.context().pause(Pause::Spare);
+                (idle_rounds, idle_since) = (0, None);
+                continue;
+            }
+            if self.round() {
+                (idle_rounds, idle_since) = (0, None);
+                continue;
+            }
+            if self.shared.is_ending() {
+                return;
+            }
+            idle_rounds += 1;
+            std::hint::spin_loop();
+            if idle_rounds % ROUNDS_PER_LOOK == 0 {
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= self.shared.config.spin {
+                    self.park();
+                    (idle_rounds, idle_since) = (0, None);
+                }
+            }
+        }
+    }
+
+    /// Looks everywhere once. True when there was something to do.
+    #[inline]
+    fn round(&self) -> bool {
+        let mut busy = false;
+        while let Some(note) = self.mailbox().take() {
+            busy = true;
+            self.note(note);
+        }
+        self.mailbox().count_round();
+        if !self.timers.borrow().is_empty() {
+            busy |= self.ring_timers();
+        }
+        let pauses = self.pauses.get();
+        for _ in 0..self.lanes.borrow().len() {
+            let Some(lane) = self.lanes.borrow_mut().pop_front() else { break };
+            busy = true;
+            self.serve(lane);
+            if self.pauses.get() != pauses {
+                return true;
+            }
+        }
+        let mut index = 0;
+        while self.poll_ring(index, &mut busy) {
+            if self.pauses.get() != pauses {
+                return true;
+            }
+            index += 1;
+        }
+        busy
+    }
+
+    /// Takes a batch from a ring. False when there is no ring of this index.
+    #[inline]
+    fn poll_ring(&self, index: usize, busy: &mut bool) -> bool {
+        let pauses = self.pauses.get();
+        for _ in 0..RING_BATCH {
+            let (entry, session) = {
+                let mut rings = self.rings.borrow_mut();
+                let Some(ring) = rings.get_mut(index) else { return false };
+                if Arc::strong_count(&ring.session) > MAX_IN_FLIGHT {
+                    return true;
+                }
+                let entry = ring.consumer.pop();
+                match entry {
+                    None => {
+                        ring.consumer.show_progress();
+                        return true;
+                    }
+                    Some(entry) => (entry, ring.session.clone()),
+                }
+            };
+            *busy = true;
+            match entry {
+                Some(Entry::Submit { offset }) => self.take_in(session, offset),
+                Some(Entry::Release { hold }) => session.release(hold),
+                None => self.kill(&session, "wrote an entry into its ring that means nothing"),
+            }
+            if self.pauses.get() != pauses {
+                return true;
+            }
+        }
+        let mut rings = self.rings.borrow_mut();
+        if let Some(ring) = rings.get_mut(index) {
+            ring.consumer.show_progress();
+        }
+        true
+    }
+
+    pub(crate) fn kill(&self, session: &Arc<Session>, reason: &str) {
+        session.set_dead();
+        let order = Order::Kill { session: session.number, reason: reason.to_owned() };
+        self.shared.order(order);
+    }
+
+    fn note(&self, note: Note) {
+        match note {
+            Note::Ring { session, consumer } => {
+                let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+                let data = epoll::EventData::new_u64(session.number);
+                match epoll::add(&self.epoll, &session.doorbell, data, flags) {
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {
+                        self.rings.borrow_mut().push(Ring { session, consumer });
+                    }
+                    Err(error) => {
+                        self.kill(&session, &format!("its doorbell cannot be watched: {error}"));
+                    }
+                }
+            }
+            Note::Drop { session } => {
+                let mut rings = self.rings.borrow_mut();
+                let mut gone = Vec::new();
+                for index in (0..rings.len()).rev() {
+                    if rings[index].session.number == session {
+                        gone.push(rings.remove(index));
+                    }
+                }
+                drop(rings);
+                if let Some(ring) = gone.first() {
+                    // It fails only when the doorbell was never added.
+                    let _ = epoll::delete(&self.epoll, ring.session.doorbell.as_fd());
+                }
+            }
+            Note::Lane(lane) => self.told_of(lane.0),
+            Note::CloseAll => {
+                self.shared.pools.close_all(self);
+                self.shared.order(Order::PoolsClosed);
+            }
+            Note::Wake { fiber, turn } => self.wake(fiber, turn),
+        }
+    }
+
+    pub(crate) fn mailbox(&self) -> &crate::shared::Mailbox {
+        &self.shared.mailboxes[self.index as usize]
+    }
+
+    /// Puts one of this worker's own lanes on the list, once.
+    pub(crate) fn list(&self, lane: &ContainerLane) {
+        if lane.list() {
+            self.lanes.borrow_mut().push_back(lane);
+        }
+    }
+
+    /// The pools that are open for tasks.
+    #[inline]
+    pub(crate) fn table(&self) -> std::cell::Ref<'_, Arc<PoolTable>> {
+        let version = self.shared.table_version();
+        if version != self.table_version.get() {
+            *self.table.borrow_mut() = self.shared.table();
+            self.table_version.set(version);
+        }
+        self.table.borrow()
+    }
+
+    /// The fiber that is running.
+    #[inline]
+    pub(crate) fn context(&self) -> &Context {
+        // SAFETY: set before a fiber is resumed, and a fiber's context is boxed; the caller runs on
+        // that fiber.
+        unsafe { &*self.current.get() }
+    }
+
+    /// A record, fresh or used before.
+    #[inline]
+    pub(crate) fn record(&self, origin: Origin) -> Box<Record> {
+        match self.records.borrow_mut().pop() {
+            Some(mut record) => {
+                record.renew(origin);
+                record
+            }
+            None => Record::new(origin, 64).expect("a small body needs no memory of its own"),
+        }
+    }
+
+    /// Takes a record back.
+    #[inline]
+    pub(crate) fn recycle(&self, mut record: Box<Record>) {
+        record.clear();
+        let mut records = self.records.borrow_mut();
+        if records.len() < SPARE_RECORDS {
+            records.push(record);
+        }
+    }
+
+    // Waiting ---------------------------------------------------------------------------------------
+
+    /// Prepares a wait of the running fiber; `wait` then waits.
+    pub(crate) fn prepare_wait(&self) -> Waiter {
+        let context = self.context();
+        context.turn.set(context.turn.get().wrapping_add(1));
+        context.waiting.set(true);
+        let fiber = self.current_fiber.get() as u32;
+        Waiter { worker: self.index, fiber, turn: context.turn.get() }
+    }
+
+    /// Gives the wait up before it began.
+    pub(crate) fn forget_wait(&self) {
+        let context = self.context();
+        context.turn.set(context.turn.get().wrapping_add(1));
+        context.waiting.set(false);
+    }
+
+    /// Suspends the running task until its prepared wait is over. Its lane goes on without it.
+    pub(crate) fn wait(&self) {
+        let context = self.context();
+        // SAFETY: the record of the running task lives until the task has ended.
+        if let Some(record) = unsafe { context.record.get().as_ref() } {
+            if !record.suspended.replace(true) {
+                // SAFETY: null, or the lane that the task was started from, which is still in it.
+                if let Some(lane) = unsafe { record.lane.as_ref() } {
+                    lane.set_serving(false);
+                    if !lane.queue.is_empty() {
+                        self.list(lane);
+                    }
+                }
+            }
+        }
+        context.pause(Pause::Waiting);
+    }
+
+    /// Ends the wait `turn` of a fiber of this worker.
+    pub(crate) fn wake(&self, fiber: u32, turn: u32) {
+        let fibers = self.fibers.borrow();
+        let Some(Some(found)) = fibers.get(fiber as usize) else { return };
+        if found.context.turn.get() == turn && found.context.waiting.replace(false) {
+            self.ready.borrow_mut().push_back(fiber as usize);
+        }
+    }
+
+    /// Ends a wait, on whichever worker.
+    pub(crate) fn wake_waiter(&self, waiter: Waiter) {
+        if waiter.worker == self.index {
+            self.wake(waiter.fiber, waiter.turn);
+        } else {
+            let note = Note::Wake { fiber: waiter.fiber, turn: waiter.turn };
+            self.shared.mailboxes[waiter.worker as usize].send(note);
+        }
+    }
+
+    /// Ends the prepared wait at `at`, if nothing else does before.
+    pub(crate) fn set_timer(&self, at: Instant, waiter: Waiter) {
+        self.timers.borrow_mut().push(Reverse((at, waiter.fiber, waiter.turn)));
+    }
+
+    /// Suspends the running task for a time.
+    pub(crate) fn sleep(&self, time: Duration) {
+        let waiter = self.prepare_wait();
+        self.set_timer(Instant::now() + time, waiter);
+        self.wait();
+    }
+
+    /// Lets everything else have a turn.
+    pub(crate) fn yield_now(&self) {
+        let waiter = self.prepare_wait();
+        self.set_timer(Instant::now(), waiter);
+        self.wait();
+    }
+
+    fn ring_timers(&self) -> bool {
+        let now = Instant::now();
+        let mut rung = false;
+        loop {
+            let due = match self.timers.borrow().peek() {
+                Some(Reverse(timer)) if timer.0 <= now => *timer,
+                _ => return rung,
+            };
+            self.timers.borrow_mut().pop();
+            self.wake(due.1, due.2);
+            rung = true;
+        }
+    }
+
+    /// Sleeps until a doorbell, a note or a timer.
+    #[cold]
+    fn park(&self) {
+        let mut must_sleep = self.mailbox().park();
+        for ring in self.rings.borrow_mut().iter_mut() {
+            must_sleep &= ring.consumer.park();
+        }
+        if must_sleep && !self.shared.is_ending() {
+            let line = &self.shared.page().lines[self.index as usize];
+            line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let next = self.timers.borrow().peek().map(|Reverse(timer)| timer.0);
+            let timeout = next.map(|at| {
+                let rest = at.saturating_duration_since(Instant::now());
+                rustix::event::Timespec {
+                    tv_sec: rest.as_secs() as i64,
+                    tv_nsec: rest.subsec_nanos().into(),
+                }
+            });
+            let mut events = [const { std::mem::MaybeUninit::uninit() }; 16];
+            // The descriptors are never read: being edge-triggered, they tell of each ring once. An
+            // interrupted wait is a reason to look around, like any event.
+            let _ = epoll::wait(&self.epoll, &mut events, timeout.as_ref());
+        }
+        self.mailbox().unpark();
+        for ring in self.rings.borrow_mut().iter_mut() {
+            ring.consumer.unpark();
+        }
+    }
+
+    /// Counts a completed task on the status page.
+    #[inline]
+    pub(crate) fn count(&self, failed: bool) {
+        let line = &self.shared.page().lines[self.index as usize];
+        line.tasks.store(line.tasks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if failed {
+            line.failed.store(line.failed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+}
