@@ -96,7 +96,8 @@ impl<T: Task> NewTask<T> {
     }
 
     /// Lets a byte vector of the task, `field`, be a buffer, so that its bytes are not copied. The
-    /// task's handles keep the buffer until the task is over.
+    /// task's handles keep the buffer until the task is deleted. Setting the field afterwards writes to
+    /// the buffer, as far as it reaches.
     ///
     /// Errors: `CHI_INVALID` when `field` lies elsewhere.
     pub fn attach(&mut self, field: impl FnOnce(&T) -> &ShmBytes, buffer: &Buffer) -> Result<()> {

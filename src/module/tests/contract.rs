@@ -1,17 +1,17 @@
 //! A module made with the SDK, driven through the C contract as a runtime drives it.
 
+mod host;
 #[path = "../../task/tests/stand/mod.rs"]
 mod stand;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void, CStr};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Mutex;
 
 use chimaera::abi::*;
 use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, RunContext};
-use chimaera::{CreateTask, DomainQuery, NewTask, PoolId, Result, ShmString, ShmVec, Status, Task};
-use stand::Stand;
+use chimaera::{DomainQuery, NewTask, Result, ShmString, ShmVec, Status, Task};
+use host::*;
 
 /// Repeats a text.
 #[chimaera::task]
@@ -109,171 +109,6 @@ impl Runtime {
     fn yield_twice(&self, _task: &BareTask, ctx: &RunContext<'_>) -> Result<()> {
         ctx.yield_now()?;
         ctx.yield_now()
-    }
-}
-
-extern "C" {
-    fn chi_module(host: *const chi_host) -> *const chi_module_descriptor;
-    fn get_module_name() -> *const c_char;
-    fn alloc_state(pool_id: *const chi_pool_id, pool_name: *const c_char) -> *mut c_void;
-    fn new_state(pool_id: *const chi_pool_id, pool_name: *const c_char) -> *mut c_void;
-    static is_chimaera_task_: bool;
-}
-
-thread_local! {
-    static ERROR: RefCell<String> = RefCell::default();
-    static YIELDS: Cell<u32> = const { Cell::new(0) };
-}
-static LOG: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
-
-static HOST: chi_host = TABLE;
-
-const TABLE: chi_host = chi_host {
-    size: size_of::<chi_host>() as u32,
-    abi_major: CHI_ABI_MAJOR,
-    abi_minor: CHI_ABI_MINOR,
-    reserved: 0,
-    set_error,
-    log,
-    ipc,
-    create_queue,
-    yield_now,
-    extension,
-};
-
-unsafe fn text(text: *const c_char, len: u64) -> String {
-    // SAFETY: the contract's caller says that so many bytes are there.
-    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len as usize) };
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-unsafe extern "C" fn set_error(_: *const chi_host, message: *const c_char, len: u64) {
-    // SAFETY: by the contract.
-    ERROR.with(|error| *error.borrow_mut() = unsafe { text(message, len) });
-}
-
-unsafe extern "C" fn log(_: *const chi_host, level: u32, line: *const c_char, len: u64) {
-    // SAFETY: by the contract.
-    LOG.lock().unwrap().push((level, unsafe { text(line, len) }));
-}
-
-unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
-    &stand::IPC
-}
-
-unsafe extern "C" fn create_queue(
-    _: *const chi_host,
-    pool_id: *const chi_pool_id,
-    queue_id: u32,
-    n_lanes: u32,
-    flags: u32,
-    lanes: *mut *mut chi_lane,
-) -> chi_status {
-    // SAFETY: by the contract.
-    assert_eq!((unsafe { *pool_id }.major_, queue_id, flags), (5, 3, 0));
-    for lane in 0..n_lanes as usize {
-        // SAFETY: by the contract; the addresses are never followed.
-        unsafe { *lanes.add(lane) = lane_address(lane) };
-    }
-    CHI_OK
-}
-
-fn lane_address(lane: usize) -> *mut chi_lane {
-    std::ptr::without_provenance_mut(0x1000 + lane)
-}
-
-unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
-    YIELDS.set(YIELDS.get() + 1);
-    if YIELDS.get() > 1 {
-        CHI_CANCELLED
-    } else {
-        CHI_OK
-    }
-}
-
-unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
-    std::ptr::null()
-}
-
-const POOL: chi_pool_id = chi_pool_id { major_: 5, minor_: 2 };
-
-thread_local! {
-    /// The container of the test that is running.
-    static CONTAINER: Cell<*mut chi_container> = const { Cell::new(std::ptr::null_mut()) };
-}
-
-fn context() -> chi_run_context {
-    chi_run_context {
-        size: size_of::<chi_run_context>() as u32,
-        worker_id_: 6,
-        lane_: std::ptr::null_mut(),
-        runtime_: std::ptr::null_mut(),
-    }
-}
-
-fn ops() -> &'static chi_container_ops {
-    // SAFETY: a live container of the module's.
-    unsafe { &*(*CONTAINER.get()).ops }
-}
-
-/// Runs a task on the container, as a worker does.
-fn run(task: *mut chi_task) -> (chi_status, String) {
-    // SAFETY: the task is in flight, hence ours.
-    let method = unsafe { (*task).method_ };
-    let mut ctx = context();
-    // SAFETY: a live container, a task of the method's layout, a whole context.
-    let status = unsafe { (ops().run)(CONTAINER.get(), method, task, &mut ctx) };
-    let message = if status == CHI_OK { String::new() } else { ERROR.with(RefCell::take) };
-    (status, message)
-}
-
-/// A module's turn: loaded, with a container that `kCreate` has not run on.
-struct Module {
-    descriptor: &'static chi_module_descriptor,
-    _stand: Stand,
-}
-
-impl Module {
-    fn new() -> Self {
-        let stand = Stand::new(run);
-        // SAFETY: the table is a static; the descriptor stays.
-        let descriptor = unsafe { &*chi_module(&HOST) };
-        // SAFETY: valid arguments.
-        let container = unsafe { new_state(&POOL, c"my_pool".as_ptr()) };
-        assert!(!container.is_null());
-        CONTAINER.set(container.cast());
-        YIELDS.set(0);
-        Module { descriptor, _stand: stand }
-    }
-
-    fn created() -> Self {
-        let module = Self::new();
-        module.create(b"").unwrap();
-        module
-    }
-
-    fn create(&self, params: &[u8]) -> Result<()> {
-        let task = self.task::<CreateTask>(CHI_METHOD_CREATE);
-        task.params.set(params)?;
-        task.call().map(drop)
-    }
-
-    fn task<T: Task>(&self, method: u32) -> NewTask<T> {
-        let (ipc, query) = (chimaera::ipc().unwrap(), DomainQuery::dynamic());
-        ipc.new_task(PoolId::from(POOL), query, method).unwrap()
-    }
-
-    fn methods(&self) -> &'static [chi_method] {
-        let descriptor = self.descriptor;
-        // SAFETY: so many follow, says the descriptor.
-        unsafe { std::slice::from_raw_parts(descriptor.methods, descriptor.n_methods as usize) }
-    }
-}
-
-impl Drop for Module {
-    fn drop(&mut self) {
-        // SAFETY: a live container, and its last use.
-        unsafe { (ops().destroy)(CONTAINER.replace(std::ptr::null_mut())) };
     }
 }
 

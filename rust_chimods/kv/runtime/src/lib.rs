@@ -1,6 +1,8 @@
 //! The container of `chimaera:kv`.
 
 mod store;
+#[cfg(test)]
+mod tests;
 
 use chimaera::module::{Init, MonitorContext, MonitorMode, Queue};
 use chimaera::{Result, ShmString, Status};

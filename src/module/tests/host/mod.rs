@@ -1,0 +1,178 @@
+//! A runtime's side of the contract for the module that this test program is: a host, and the calls
+//! that a worker makes.
+#![allow(dead_code)]
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_char, c_void};
+use std::sync::Mutex;
+
+use chimaera::abi::*;
+use chimaera::{CreateTask, DomainQuery, NewTask, PoolId, Result, Task};
+
+use super::stand::{self, Stand};
+
+extern "C" {
+    pub(crate) fn chi_module(host: *const chi_host) -> *const chi_module_descriptor;
+    pub(crate) fn get_module_name() -> *const c_char;
+    pub(crate) fn alloc_state(pool_id: *const chi_pool_id, pool_name: *const c_char)
+        -> *mut c_void;
+    pub(crate) fn new_state(pool_id: *const chi_pool_id, pool_name: *const c_char) -> *mut c_void;
+    pub(crate) static is_chimaera_task_: bool;
+}
+
+thread_local! {
+    pub(crate) static ERROR: RefCell<String> = RefCell::default();
+    pub(crate) static YIELDS: Cell<u32> = const { Cell::new(0) };
+}
+pub(crate) static LOG: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
+
+pub(crate) static HOST: chi_host = TABLE;
+
+pub(crate) const TABLE: chi_host = chi_host {
+    size: size_of::<chi_host>() as u32,
+    abi_major: CHI_ABI_MAJOR,
+    abi_minor: CHI_ABI_MINOR,
+    reserved: 0,
+    set_error,
+    log,
+    ipc,
+    create_queue,
+    yield_now,
+    extension,
+};
+
+unsafe fn text(text: *const c_char, len: u64) -> String {
+    // SAFETY: the contract's caller says that so many bytes are there.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len as usize) };
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+unsafe extern "C" fn set_error(_: *const chi_host, message: *const c_char, len: u64) {
+    // SAFETY: by the contract.
+    ERROR.with(|error| *error.borrow_mut() = unsafe { text(message, len) });
+}
+
+unsafe extern "C" fn log(_: *const chi_host, level: u32, line: *const c_char, len: u64) {
+    // SAFETY: by the contract.
+    LOG.lock().unwrap().push((level, unsafe { text(line, len) }));
+}
+
+unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
+    &stand::IPC
+}
+
+unsafe extern "C" fn create_queue(
+    _: *const chi_host,
+    pool_id: *const chi_pool_id,
+    _queue_id: u32,
+    n_lanes: u32,
+    flags: u32,
+    lanes: *mut *mut chi_lane,
+) -> chi_status {
+    // SAFETY: by the contract.
+    assert_eq!((unsafe { *pool_id }, flags), (POOL, 0));
+    for lane in 0..n_lanes as usize {
+        // SAFETY: by the contract; the addresses are never followed.
+        unsafe { *lanes.add(lane) = lane_address(lane) };
+    }
+    CHI_OK
+}
+
+pub(crate) fn lane_address(lane: usize) -> *mut chi_lane {
+    std::ptr::without_provenance_mut(0x1000 + lane)
+}
+
+unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
+    YIELDS.set(YIELDS.get() + 1);
+    if YIELDS.get() > 1 {
+        CHI_CANCELLED
+    } else {
+        CHI_OK
+    }
+}
+
+unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+pub(crate) const POOL: chi_pool_id = chi_pool_id { major_: 5, minor_: 2 };
+
+thread_local! {
+    /// The container of the test that is running.
+    pub(crate) static CONTAINER: Cell<*mut chi_container> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+pub(crate) fn context() -> chi_run_context {
+    chi_run_context {
+        size: size_of::<chi_run_context>() as u32,
+        worker_id_: 6,
+        lane_: std::ptr::null_mut(),
+        runtime_: std::ptr::null_mut(),
+    }
+}
+
+pub(crate) fn ops() -> &'static chi_container_ops {
+    // SAFETY: a live container of the module's.
+    unsafe { &*(*CONTAINER.get()).ops }
+}
+
+/// Runs a task on the container, as a worker does.
+fn run(task: *mut chi_task) -> (chi_status, String) {
+    // SAFETY: the task is in flight, hence ours.
+    let method = unsafe { (*task).method_ };
+    let mut ctx = context();
+    // SAFETY: a live container, a task of the method's layout, a whole context.
+    let status = unsafe { (ops().run)(CONTAINER.get(), method, task, &mut ctx) };
+    let message = if status == CHI_OK { String::new() } else { ERROR.with(RefCell::take) };
+    (status, message)
+}
+
+/// A module's turn: loaded, with a container that `kCreate` has not run on.
+pub(crate) struct Module {
+    pub(crate) descriptor: &'static chi_module_descriptor,
+    _stand: Stand,
+}
+
+impl Module {
+    pub(crate) fn new() -> Self {
+        let stand = Stand::new(run);
+        // SAFETY: the table is a static; the descriptor stays.
+        let descriptor = unsafe { &*chi_module(&HOST) };
+        // SAFETY: valid arguments.
+        let container = unsafe { new_state(&POOL, c"my_pool".as_ptr()) };
+        assert!(!container.is_null());
+        CONTAINER.set(container.cast());
+        YIELDS.set(0);
+        Module { descriptor, _stand: stand }
+    }
+
+    pub(crate) fn created() -> Self {
+        let module = Self::new();
+        module.create(b"").unwrap();
+        module
+    }
+
+    pub(crate) fn create(&self, params: &[u8]) -> Result<()> {
+        let task = self.task::<CreateTask>(CHI_METHOD_CREATE);
+        task.params.set(params)?;
+        task.call().map(drop)
+    }
+
+    pub(crate) fn task<T: Task>(&self, method: u32) -> NewTask<T> {
+        let (ipc, query) = (chimaera::ipc().unwrap(), DomainQuery::dynamic());
+        ipc.new_task(PoolId::from(POOL), query, method).unwrap()
+    }
+
+    pub(crate) fn methods(&self) -> &'static [chi_method] {
+        let descriptor = self.descriptor;
+        // SAFETY: so many follow, says the descriptor.
+        unsafe { std::slice::from_raw_parts(descriptor.methods, descriptor.n_methods as usize) }
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // SAFETY: a live container, and its last use.
+        unsafe { (ops().destroy)(CONTAINER.replace(std::ptr::null_mut())) };
+    }
+}
