@@ -84,13 +84,13 @@ class ContainerRuntime {
   /** What a container does before its end when its module has nothing to say. */
   void Destroy(hipc::FullPtr<DestroyTask>, RunContext &) {}
   /** What a container does after a node failed when its module has nothing to say. */
-  void NodeFailure(hipc::FullPtr<Task>, RunContext &) {}
+  void NodeFailure(hipc::FullPtr<NodeFailureTask>, RunContext &) {}
   /** What a container does to recover when its module has nothing to say. */
-  void Recover(hipc::FullPtr<Task>, RunContext &) {}
+  void Recover(hipc::FullPtr<RecoverTask>, RunContext &) {}
   /** What a container does before it moves when its module has nothing to say. */
-  void Migrate(hipc::FullPtr<Task>, RunContext &) {}
+  void Migrate(hipc::FullPtr<MigrateTask>, RunContext &) {}
   /** What a container does before an upgrade when its module has nothing to say. */
-  void Upgrade(hipc::FullPtr<Task>, RunContext &) {}
+  void Upgrade(hipc::FullPtr<UpgradeTask>, RunContext &) {}
 
  private:
   const std::vector<Lane *> &LanesOf(QueueId queue_id) const {

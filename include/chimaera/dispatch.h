@@ -86,6 +86,13 @@ void DispatchDel(R &runtime, const hipc::MemContext &ctx, u32 method, hipc::Full
   Del(runtime, ctx, method, task);
 }
 
+template <typename R>
+using GeneratedMonitor = decltype(Monitor(std::declval<R &>(), MonitorModeId{}, u32{},
+                                          hipc::FullPtr<Task>(), std::declval<RunContext &>()));
+template <typename R>
+using GeneratedDel = decltype(Del(std::declval<R &>(), std::declval<const hipc::MemContext &>(),
+                                  u32{}, hipc::FullPtr<Task>()));
+
 /* True when `R`, or a base of it below ContainerRuntime, has the function itself. */
 template <typename R>
 inline constexpr bool kHasRun =
@@ -97,7 +104,8 @@ template <typename R>
 inline constexpr bool kHasDel =
     !std::is_same_v<decltype(&R::Del), decltype(&ContainerRuntime::Del)>;
 
-/* The author's Runtime with the generated functions for what it does not override. */
+/* The author's Runtime with the generated functions for what it does not override. One without
+ * generated code overrides Run; Monitor and Del it may leave out. */
 template <typename R>
 class Bound final : public R {
  public:
@@ -108,18 +116,20 @@ class Bound final : public R {
       DispatchRun<R>(*this, method, task, rctx);
     }
   }
-  void Monitor(MonitorModeId mode, u32 method, hipc::FullPtr<Task> task,
-               RunContext &rctx) override {
+  void Monitor([[maybe_unused]] MonitorModeId mode, [[maybe_unused]] u32 method,
+               [[maybe_unused]] hipc::FullPtr<Task> task,
+               [[maybe_unused]] RunContext &rctx) override {
     if constexpr (kHasMonitor<R>) {
       R::Monitor(mode, method, task, rctx);
-    } else {
+    } else if constexpr (IsValid<GeneratedMonitor, R>) {
       DispatchMonitor<R>(*this, mode, method, task, rctx);
     }
   }
-  void Del(const hipc::MemContext &ctx, u32 method, hipc::FullPtr<Task> task) override {
+  void Del([[maybe_unused]] const hipc::MemContext &ctx, [[maybe_unused]] u32 method,
+           [[maybe_unused]] hipc::FullPtr<Task> task) override {
     if constexpr (kHasDel<R>) {
       R::Del(ctx, method, task);
-    } else {
+    } else if constexpr (IsValid<GeneratedDel, R>) {
       DispatchDel<R>(*this, ctx, method, task);
     }
   }

@@ -115,6 +115,13 @@ class MethodTable {
     methods_.push_back(method);
   }
 
+  /** Has the monitor called for every method: the container overrides Monitor itself. */
+  void MonitorAll() {
+    for (chi_method &method : methods_) {
+      if ((method.flags_ & CHI_METHOD_SUPPORTED) != 0) method.flags_ |= CHI_METHOD_MONITORED;
+    }
+  }
+
   /** The methods. */
   const std::vector<chi_method> &methods() const { return methods_; }
   /** True when a method has a Del of its own. */

@@ -135,6 +135,7 @@ class Module {
 
     explicit Description(const char *name) {
       DescribeMethods(table, static_cast<const R *>(nullptr));
+      if (kHasMonitor<R>) table.MonitorAll();
       descriptor.magic = CHI_MODULE_MAGIC;
       descriptor.size = sizeof(descriptor);
       descriptor.abi_major = CHI_ABI_MAJOR;

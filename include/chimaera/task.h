@@ -129,6 +129,12 @@ struct DestroyTask : public Task {
     dom_query_ = DomainQuery::LocalId(0);
   }
 };
+/** The tasks of the other inherited methods have no fields of their own. */
+using NodeFailureTask = Task;
+using RecoverTask = Task;
+using MigrateTask = Task;
+using UpgradeTask = Task;
+
 static_assert(sizeof(DestroyTask) == sizeof(chi_destroy_task), "DestroyTask is chi_destroy_task");
 
 }  // namespace v1

@@ -9,6 +9,10 @@ namespace example::spec_name {
 class Method {
  public:
   CLS_CONST int kCreate = 0;
+  CLS_CONST int kNodeFailure = 2;
+  CLS_CONST int kRecover = 3;
+  CLS_CONST int kMigrate = 4;
+  CLS_CONST int kUpgrade = 5;
   CLS_CONST int kCompress = 10;
 };
 

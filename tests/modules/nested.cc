@@ -3,11 +3,9 @@
 
 #include <string>
 
-#include "handmade.h"
-
 namespace test::nested {
 
-class Runtime : public Handmade {
+class Runtime : public chi::ContainerRuntime {
  public:
   void Run(chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &) override {
     if (method == CHI_METHOD_CREATE || method == CHI_METHOD_DESTROY) return;

@@ -1,9 +1,9 @@
 /* Another module of the name example:mod_name. */
-#include "handmade.h"
+#include "chimaera/chimaera.h"
 
 namespace test::same_name {
 
-class Runtime : public Handmade {
+class Runtime : public chi::ContainerRuntime {
  public:
   void Run(chi::u32, hipc::FullPtr<chi::Task> task, chi::RunContext &) override {
     task->Fail(CHI_FAILED, "this is the second example:mod_name");

@@ -1,11 +1,11 @@
 /* A module whose container cannot be constructed. */
 #include <stdexcept>
 
-#include "handmade.h"
+#include "chimaera/chimaera.h"
 
 namespace test::throws_ctor {
 
-class Runtime : public Handmade {
+class Runtime : public chi::ContainerRuntime {
  public:
   Runtime() { throw std::runtime_error("the constructor of test:throws_ctor throws"); }
   void Run(chi::u32, hipc::FullPtr<chi::Task>, chi::RunContext &) override {}

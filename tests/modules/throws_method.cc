@@ -5,11 +5,9 @@
 
 #include <stdexcept>
 
-#include "handmade.h"
-
 namespace test::throws_method {
 
-class Runtime : public Handmade {
+class Runtime : public chi::ContainerRuntime {
  public:
   void Run(chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &) override {
     switch (method) {

@@ -8,8 +8,8 @@
 
 namespace example::empty {
 
-CHI_METHOD_HOOKS(Create, CreateTask);
-CHI_METHOD_HOOKS(Destroy, DestroyTask);
+CHI_METHOD_HOOKS(Create, chi::CreateTask);
+CHI_METHOD_HOOKS(Destroy, chi::DestroyTask);
 CHI_METHOD_HOOKS(Empty, EmptyTask);
 
 /** Runs a method of the container. */
@@ -17,9 +17,9 @@ template <typename RuntimeT>
 void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return runtime.Create(hipc::FullPtr<CreateTask>(task), rctx);
+      return runtime.Create(hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return runtime.Destroy(hipc::FullPtr<DestroyTask>(task), rctx);
+      return runtime.Destroy(hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kEmpty:
       return runtime.Empty(hipc::FullPtr<EmptyTask>(task), rctx);
     default:
@@ -33,9 +33,11 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<CreateTask>(task), rctx);
+      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
+                                            rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<DestroyTask>(task), rctx);
+      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
+                                             rctx);
     case Method::kEmpty:
       return EmptyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<EmptyTask>(task), rctx);
     default:
@@ -49,9 +51,9 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kEmpty:
       return EmptyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<EmptyTask>(task));
     default:
@@ -62,10 +64,10 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
-  table.Add<CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                        CreateHooks<RuntimeT>::kDel);
-  table.Add<DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                         DestroyHooks<RuntimeT>::kDel);
+  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+                             CreateHooks<RuntimeT>::kDel);
+  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+                              DestroyHooks<RuntimeT>::kDel);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");

@@ -8,8 +8,8 @@
 
 namespace example::mod_name {
 
-CHI_METHOD_HOOKS(Create, CreateTask);
-CHI_METHOD_HOOKS(Destroy, DestroyTask);
+CHI_METHOD_HOOKS(Create, chi::CreateTask);
+CHI_METHOD_HOOKS(Destroy, chi::DestroyTask);
 CHI_METHOD_HOOKS(Compress, CompressTask);
 CHI_METHOD_HOOKS(Decompress, DecompressTask);
 
@@ -18,9 +18,9 @@ template <typename RuntimeT>
 void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return runtime.Create(hipc::FullPtr<CreateTask>(task), rctx);
+      return runtime.Create(hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return runtime.Destroy(hipc::FullPtr<DestroyTask>(task), rctx);
+      return runtime.Destroy(hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kCompress:
       return runtime.Compress(hipc::FullPtr<CompressTask>(task), rctx);
     case Method::kDecompress:
@@ -36,9 +36,11 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<CreateTask>(task), rctx);
+      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
+                                            rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<DestroyTask>(task), rctx);
+      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
+                                             rctx);
     case Method::kCompress:
       return CompressHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<CompressTask>(task),
                                               rctx);
@@ -56,9 +58,9 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kCompress:
       return CompressHooks<RuntimeT>::Del(runtime, hipc::FullPtr<CompressTask>(task));
     case Method::kDecompress:
@@ -71,10 +73,10 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
-  table.Add<CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                        CreateHooks<RuntimeT>::kDel);
-  table.Add<DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                         DestroyHooks<RuntimeT>::kDel);
+  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+                             CreateHooks<RuntimeT>::kDel);
+  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+                              DestroyHooks<RuntimeT>::kDel);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");

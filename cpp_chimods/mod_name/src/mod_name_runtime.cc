@@ -155,6 +155,12 @@ class Runtime : public chi::ContainerRuntime {
     workspace->Load(task->data_);
     workspace->out.resize(ZSTD_DStreamOutSize());
     task->output_.clear();
+    const unsigned long long claimed =
+        ZSTD_getFrameContentSize(workspace->in.data(), workspace->in.size());
+    if (claimed != ZSTD_CONTENTSIZE_UNKNOWN && claimed != ZSTD_CONTENTSIZE_ERROR) {
+      if (claimed > task->max_size_) return TooLarge(task);
+      task->output_.reserve(claimed);
+    }
 
     // Chunk by chunk: what a frame claims of its size must not decide how much memory it gets.
     ZSTD_DCtx *context = workspace->Decompressor();
@@ -169,9 +175,7 @@ class Runtime : public chi::ContainerRuntime {
       }
       full = left != 0 && out.pos == out.size;
       if (out.pos > task->max_size_ - task->output_.size()) {
-        return task->Fail(CHI_TOO_LARGE, "the data inflates beyond the " +
-                                             std::to_string(task->max_size_) +
-                                             " bytes that were asked for at most");
+        return TooLarge(task);
       }
       task->output_.append(workspace->out.data(), out.pos);
     }
@@ -190,6 +194,11 @@ class Runtime : public chi::ContainerRuntime {
   }
 
  private:
+  static void TooLarge(hipc::FullPtr<DecompressTask> task) {
+    task->Fail(CHI_TOO_LARGE, "the data inflates beyond the " + std::to_string(task->max_size_) +
+                                  " bytes that were asked for at most");
+  }
+
   /** Sends tasks to the lanes in turn: they cost about the same, and need no order. */
   void Spread(chi::RunContext &rctx) {
     rctx.lane_ = GetLaneByHash(kQueue, next_lane_.fetch_add(1, std::memory_order_relaxed));
