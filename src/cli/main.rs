@@ -1,0 +1,159 @@
+//! The program `chimaera`.
+//!
+//! Exit codes: 0 success; 1 failure, with a message on standard error; 2 wrong usage; 3 the instance
+//! does not run.
+
+mod modules;
+mod pool;
+mod start;
+mod status;
+mod stop;
+
+use std::process::ExitCode;
+
+use chimaera_client_rs::Options;
+use chimaera_ipc::instance::Instance;
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A task runtime over shared memory.
+///
+/// Applications hand tasks to the runtime, which runs them in ChiMods: modules in C++ or Rust that it
+/// finds in the directories of CHI_REPO_PATH and LD_LIBRARY_PATH.
+#[derive(Parser)]
+#[command(name = "chimaera", version, max_term_width = 100)]
+struct Cli {
+    /// The instance to use; several can run side by side
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "CHI_INSTANCE",
+        default_value = "default"
+    )]
+    name: String,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a runtime
+    Start(start::Args),
+    /// Stop a runtime, in order: tasks that run finish, pools are destroyed
+    Stop(stop::Args),
+    /// Show whether a runtime runs, and what it does
+    Status,
+    /// Show the modules that were found, and the files that were refused and why
+    Modules(modules::Args),
+    /// List, create and destroy pools
+    #[command(subcommand)]
+    Pool(pool::Command),
+    /// Print a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What every command knows.
+struct Context {
+    name: String,
+    json: bool,
+}
+
+/// Why a command failed.
+enum Failed {
+    /// With a message for standard error.
+    Message(String),
+    /// The instance does not run.
+    NotRunning(String),
+}
+
+type Outcome = Result<(), Failed>;
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Failed::Message(error.to_string())
+    }
+}
+
+impl Context {
+    fn instance(&self) -> Result<Instance, Failed> {
+        Ok(Instance::new(Some(&self.name))?)
+    }
+
+    /// Connects to the instance.
+    fn connect(&self) -> Outcome {
+        let options = Options {
+            instance: Some(self.name.clone()),
+            segment_size: 16 << 20,
+            ..Options::default()
+        };
+        chimaera_client_rs::init(options).map_err(|failure| match failure.status {
+            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message),
+            _ => Failed::Message(failure.to_string()),
+        })
+    }
+
+    /// Asks the instance to describe something.
+    fn describe(&self, subject: u32) -> Result<serde_json::Value, Failed> {
+        self.connect()?;
+        Ok(serde_json::from_str(&chimaera_client_rs::describe(subject)?)?)
+    }
+
+    /// Prints a JSON document, if that is what was asked for.
+    fn print_json(&self, value: &serde_json::Value) -> bool {
+        if self.json {
+            print(&format!("{value:#}\n"));
+        }
+        self.json
+    }
+}
+
+/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let context = Context { name: cli.name, json: cli.json };
+    match cli.command {
+        Command::Start(args) => start::run(&context, args),
+        Command::Stop(args) => stop::run(&context, args),
+        Command::Status => status::run(&context),
+        Command::Modules(args) => modules::run(&context, args),
+        Command::Pool(command) => pool::run(&context, command),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            Ok(())
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    let (code, message) = match run(cli) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failed::Message(message)) => (1, message),
+        Err(Failed::NotRunning(message)) => (3, message),
+    };
+    if json {
+        print(&format!("{:#}\n", serde_json::json!({ "error": message })));
+    }
+    eprintln!("chimaera: {message}");
+    ExitCode::from(code)
+}

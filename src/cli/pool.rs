@@ -1,0 +1,116 @@
+//! `chimaera pool`.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_OK};
+use chimaera_client_rs as client;
+use serde_json::{json, Value};
+
+use crate::{Context, Failed, Outcome};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// List the pools
+    List,
+    /// Create a pool, or find it when it exists with the same module and parameters
+    Create {
+        /// Its name
+        pool: String,
+        /// Its module, `repo:module`
+        #[arg(long)]
+        module: String,
+        /// Parameters for the module
+        #[arg(long, conflicts_with = "params_file")]
+        params: Option<String>,
+        /// A file with parameters for the module
+        #[arg(long, value_name = "FILE")]
+        params_file: Option<PathBuf>,
+    },
+    /// Destroy a pool: what has not started is cancelled, what runs finishes
+    Destroy {
+        /// Its name
+        pool: String,
+    },
+}
+
+pub(crate) fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::List => list(context),
+        Command::Create { pool, module, params, params_file } => {
+            let params = match params_file {
+                Some(path) => std::fs::read(&path)
+                    .map_err(|error| Failed::Message(format!("{}: {error}", path.display())))?,
+                None => params.unwrap_or_default().into_bytes(),
+            };
+            context.connect()?;
+            let (id, existed) = client::create_pool(&module, &pool, &params)?;
+            let id = format!("{}.{}", id.major_, id.minor_);
+            let document = json!({ "name": pool, "id": id, "existed": existed });
+            if !context.print_json(&document) {
+                let what = if existed { "exists" } else { "created" };
+                crate::print(&format!("{what} '{pool}' ({id})\n"));
+            }
+            Ok(())
+        }
+        Command::Destroy { pool } => {
+            context.connect()?;
+            destroy(&pool)?;
+            if !context.print_json(&json!({ "name": pool, "destroyed": true })) {
+                crate::print(&format!("destroyed '{pool}'\n"));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn destroy(pool: &str) -> Outcome {
+    let name = CString::new(pool)?;
+    let ipc = client::ipc_manager();
+    let mut id = chi_pool_id::default();
+    // SAFETY: the table is valid; name and id live through the calls.
+    let status = unsafe {
+        match ((*ipc).find_pool)(ipc, name.as_ptr(), &mut id) {
+            CHI_OK => ((*ipc).destroy_pool)(ipc, &id),
+            status => status,
+        }
+    };
+    if status == CHI_OK {
+        return Ok(());
+    }
+    // SAFETY: `last_error` gives a C string that is valid until the next call.
+    let why = unsafe { std::ffi::CStr::from_ptr(client::last_error()) };
+    Err(Failed::Message(why.to_string_lossy().into_owned()))
+}
+
+fn list(context: &Context) -> Outcome {
+    let document = context.describe(CHI_DESCRIBE_POOLS)?;
+    if context.print_json(&document) {
+        return Ok(());
+    }
+    let rows: Vec<[String; 5]> = document
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|pool| {
+            let text = |key: &str| match &pool[key] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            ["name", "id", "module", "lanes", "tasks"].map(text)
+        })
+        .collect();
+    let head = ["POOL", "ID", "MODULE", "LANES", "TASKS"].map(str::to_owned);
+    let rows: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..5).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    crate::print(&text);
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! `chimaera status`: reads the status page, and so disturbs no worker.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use chimaera_ipc::status_page::Reader;
+use serde_json::json;
+
+use crate::{Context, Failed, Outcome};
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let instance = context.instance()?;
+    if !instance.is_running()? {
+        let stopped = json!({ "name": instance.name(), "running": false });
+        if context.print_json(&stopped) {
+            std::process::exit(3);
+        }
+        return Err(Failed::NotRunning(format!("the instance '{}' does not run", context.name)));
+    }
+    let reader = Reader::open(&instance)?;
+    let page = reader.page();
+    let pid = page.pid.load(Relaxed);
+    let started = Duration::from_nanos(page.started_ns.load(Relaxed));
+    let up = SystemTime::UNIX_EPOCH.elapsed()?.saturating_sub(started);
+    let workers = page.workers.load(Relaxed);
+    let lines = page.lines.iter().take(workers as usize);
+    let sum = |of: fn(&chimaera_ipc::status_page::WorkerLine) -> u64| -> u64 {
+        lines.clone().map(of).sum()
+    };
+    let (tasks, failed) =
+        (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
+    let log_is_file = page.log_is_file.load(Relaxed) == 1;
+    let ready_ms = page.ready_after_ns.load(Relaxed) as f64 / 1e6;
+    let document = json!({
+        "name": instance.name(),
+        "running": true,
+        "ready": ready_ms > 0.0,
+        "pid": pid,
+        "uptime_s": up.as_secs_f64(),
+        "start_to_ready_ms": ready_ms,
+        "workers": workers,
+        "sessions": page.sessions.load(Relaxed),
+        "sessions_total": page.sessions_total.load(Relaxed),
+        "pools": page.pools.load(Relaxed),
+        "modules": page.modules.load(Relaxed),
+        "refused": page.refused.load(Relaxed),
+        "tasks": tasks,
+        "tasks_failed": failed,
+        "resident_bytes": resident(pid),
+        "socket": instance.socket(),
+        "log": log_is_file.then(|| instance.log()),
+    });
+    if context.print_json(&document) {
+        return Ok(());
+    }
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| text += &format!("{label:<11}{value}\n");
+    line("instance", instance.name().to_owned());
+    line("process", format!("{pid}, up {} s, ready after {ready_ms:.1} ms", up.as_secs()));
+    line("workers", workers.to_string());
+    line(
+        "sessions",
+        format!("{} (of {} so far)", document["sessions"], document["sessions_total"]),
+    );
+    line("pools", document["pools"].to_string());
+    line("modules", format!("{} loaded, {} refused", document["modules"], document["refused"]));
+    line("tasks", format!("{tasks} completed, {failed} of them with an error"));
+    if let Some(bytes) = document["resident_bytes"].as_u64() {
+        line("memory", format!("{:.1} MiB resident", bytes as f64 / f64::from(1 << 20)));
+    }
+    line("socket", instance.socket().display().to_string());
+    let log = instance.log().display().to_string();
+    line("log", if log_is_file { log } else { "its standard error".to_owned() });
+    crate::print(&text);
+    Ok(())
+}
+
+/// Resident memory of a process in bytes, where the system tells.
+fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}

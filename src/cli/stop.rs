@@ -1,0 +1,38 @@
+//! `chimaera stop`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::{Context, Failed, Outcome};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How long to wait for its end, in seconds
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    timeout: u64,
+}
+
+pub(crate) fn run(context: &Context, args: Args) -> Outcome {
+    let instance = context.instance()?;
+    if !instance.is_running()? {
+        return Err(Failed::NotRunning(format!("the instance '{}' does not run", context.name)));
+    }
+    context.connect()?;
+    chimaera_client_rs::stop_runtime()?;
+    chimaera_client_rs::shutdown();
+    let until = Instant::now() + Duration::from_secs(args.timeout);
+    while instance.is_running()? {
+        if Instant::now() >= until {
+            return Err(Failed::Message(format!(
+                "the instance '{}' still runs after {} s; its log tells what it waits for",
+                context.name, args.timeout
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if !context.print_json(&json!({ "name": context.name, "stopped": true })) {
+        crate::print(&format!("stopped '{}'\n", context.name));
+    }
+    Ok(())
+}
