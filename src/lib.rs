@@ -1,10 +1,43 @@
 //! Chimaera: a task runtime over shared memory.
+//!
+//! An application connects to the runtime of this node with [`client::init`], makes a pool of a
+//! module, and calls its methods as tasks:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! chimaera::client::init(chimaera::client::Options::default())?;
+//! let pool = chimaera::ipc()?.create_pool("chimaera:kv", "my_store", b"")?;
+//! println!("pool {}.{}", pool.major_, pool.minor_);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Features: `client` (default) is the session of an application; `module` is the SDK for ChiMods in
+//! Rust; `runtime` starts a runtime inside the calling process, for tests and first steps.
+
 pub use chimaera_abi as abi;
 #[cfg(feature = "module")]
 pub use chimaera_module as module;
 #[cfg(feature = "module")]
-pub use chimaera_module::{
-    container, export_container, log_debug, log_error, log_info, log_warn,
-};
+pub use chimaera_module::{container, export_container, log_debug, log_error, log_info, log_warn};
+#[cfg(feature = "runtime")]
+pub use chimaera_runtime as runtime;
 pub use chimaera_task as task;
 pub use chimaera_task::*;
+
+/// The process's session with a runtime.
+#[cfg(feature = "client")]
+pub mod client {
+    pub use chimaera_client_rs::{describe, is_initialized, shutdown, stop_runtime, Options};
+    pub use chimaera_client_rs::{Failure, Result};
+
+    /// Connects this process to a runtime. Calling it again while connected does nothing. When the
+    /// runtime ends and another takes its place, the next new task connects to that one by itself;
+    /// pools must then be created again. Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED` (another
+    /// user's), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. `[any thread]`
+    pub fn init(options: Options) -> Result<()> {
+        // SAFETY: the client's table lives as long as the process, on every thread.
+        unsafe { chimaera_task::set_resolver(chimaera_client_rs::ipc_manager) };
+        chimaera_client_rs::init(options)
+    }
+}
