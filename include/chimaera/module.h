@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "chimaera/dispatch.h"
@@ -72,6 +73,8 @@ chi_status Guard(F &&f) noexcept {
   } catch (const Error &error) {
     SetError(g_host, error.what());
     return error.status() == CHI_OK ? CHI_FAILED : error.status();
+  } catch (const std::bad_alloc &) {
+    SetError(g_host, "the runtime has no memory left for this");
   } catch (const std::exception &error) {
     SetError(g_host, error.what());
   } catch (...) {

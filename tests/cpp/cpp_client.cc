@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "caller_tasks.h"
 #include "json.h"
 #include "kv/kv_client.h"
 #include "mod_name/mod_name_client.h"
+#include "nested_tasks.h"
 #include "throws_method_tasks.h"
 
 namespace {
@@ -123,6 +125,43 @@ void Echo(const Arguments &args, Output &out) {
   out.Add("equal", chi::u64{task->output_.view() == bytes});
 }
 
+void Call(const Arguments &args, Output &out) {
+  const chi::PoolId pool = CHI_IPC_MANAGER->CreatePool("test:caller", "test_caller");
+  const auto width = static_cast<chi::u32>(std::stoul(args.at(1)));
+  auto task = Send<test::caller::CallTask>(pool, "test_compress", Bytes(args.at(0)), width);
+  out.Add("width", width);
+  out.Add("equal", task->equal_);
+}
+
+/** Sends rows of strings to test:nested, which turns them round. */
+void Nested(const Arguments &, Output &out) {
+  using test::nested::Row;
+  using test::nested::SwapTask;
+  const chi::PoolId pool = CHI_IPC_MANAGER->CreatePool("test:nested", "test_nested");
+  chi::OwnedTask<SwapTask> task(CHI_IPC_MANAGER->NewTask<SwapTask>(HSHM_MCTX, pool, kQuery));
+  const hipc::Owner owner(task.get());
+  task->part_.text_ = "part";
+  task->part_.number_ = 1;
+  task->pairs_.emplace_back(2u, 3u);
+  for (const char *name : {"one", "two"}) {
+    Row &row = task->in_.emplace_back();
+    row.name_.assign(owner, name);
+    for (const char *word : {"a", "b"}) row.words_.emplace_back(owner, word);
+  }
+  CHI_IPC_MANAGER->Enqueue(task.get());
+  task->Wait();
+  task->ThrowIfFailed();
+  std::vector<std::string> texts;
+  for (const Row &row : task->out_) {
+    texts.push_back(row.name_.str());
+    for (const hipc::string &word : row.words_) texts.push_back(word.str());
+  }
+  out.Add("rows", texts);
+  out.Add("text", task->part_.text_.str());
+  out.Add("number", task->part_.number_);
+  out.Add("plain", task->plain_[1].str());
+}
+
 void SendPlain(const chi::PoolId &pool, chi::u32 method) { Send<PlainTask>(pool, method); }
 void SendNumber(chi::u32 method, const std::string &number) {
   Send<NumberTask>(Throws(), method, std::stoull(number));
@@ -157,6 +196,8 @@ const std::map<std::string, Command> kCommands = {
     {"sleep", [](const Arguments &args, Output &) { SendNumber(Method::kSleep, args.at(0)); }},
     {"yield", [](const Arguments &args, Output &) { SendNumber(Method::kYield, args.at(0)); }},
     {"echo", Echo},
+    {"call", Call},
+    {"nested", Nested},
     {"destroy-kv", [](const Arguments &, Output &) { Kv().Destroy(HSHM_MCTX); }},
     {"put",
      [](const Arguments &args, Output &out) {
