@@ -7,7 +7,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! chimaera::client::init(chimaera::client::Options::default())?;
 //! let pool = chimaera::ipc()?.create_pool("chimaera:kv", "my_store", b"")?;
-//! println!("pool {}.{}", pool.major_, pool.minor_);
+//! println!("pool {pool}");
 //! # Ok(())
 //! # }
 //! ```

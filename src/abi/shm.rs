@@ -28,9 +28,10 @@ pub struct chi_buffer {
 
 /// A vector inside a task: bytes, or elements of a fixed size.
 ///
-/// It owns nothing: its block belongs to the task that it lies in and goes with it. Inside a method,
-/// the runtime has already checked pointer and length, and they cannot change any more; the bytes
-/// that they point to can, because the client may write to them at any time.
+/// It owns nothing: its block belongs to the task that it lies in and goes with it; it may also point
+/// into the middle of such a block. Inside a method, the runtime has already checked pointer, length
+/// and capacity, and they cannot change any more; the bytes that they point to can, because the client
+/// may write to them at any time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct chi_shm_vector {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 success; 1 failure, with a message on standard error; 2 wrong usage; 3 the instance
 //! does not run.
 
+mod bench;
 mod modules;
 mod pool;
 mod start;
@@ -51,6 +52,9 @@ enum Command {
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Measure what a task costs, with a runtime of its own
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Print a completion script for a shell
     Completion {
         /// Which shell
@@ -132,6 +136,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Status => status::run(&context),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
+        Command::Bench(command) => bench::run(&context, command),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut std::io::stdout());
             Ok(())

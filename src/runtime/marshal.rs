@@ -89,7 +89,12 @@ unsafe fn take_fields(
             ));
         };
         vector.data_ = session.mapping.at(start).cast();
-        if field.inner.is_empty() || vector.size_ == 0 {
+        if field.inner.is_empty() {
+            continue;
+        }
+        if vector.size_ == 0 {
+            // The client could change descriptors that a method put there.
+            (vector.shm_, vector.data_, vector.capacity_) = (CHI_SHM_NULL, std::ptr::null_mut(), 0);
             continue;
         }
         let count = vector.size_ / field.elem_size;

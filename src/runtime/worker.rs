@@ -192,7 +192,8 @@ impl Worker {
             busy |= self.ring_timers();
         }
         let pauses = self.pauses.get();
-        for _ in 0..self.lanes.borrow().len() {
+        let lanes = self.lanes.borrow().len();
+        for _ in 0..lanes {
             let Some(lane) = self.lanes.borrow_mut().pop_front() else { break };
             busy = true;
             self.serve(lane);

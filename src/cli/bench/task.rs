@@ -1,0 +1,73 @@
+//! An empty task, the way an application sends it.
+
+use std::ffi::{CStr, CString};
+
+use chimaera_abi::*;
+use chimaera_client_rs as client;
+
+use crate::Failed;
+
+/// The module in C++ that does nothing.
+pub(super) const CPP: &str = "example:empty";
+/// The module in Rust that does nothing.
+pub(super) const RUST: &str = "chimaera:empty";
+
+const EMPTY: u32 = 10;
+
+/// A pool whose method `kEmpty` does nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Pool {
+    ipc: *const chi_ipc,
+    id: chi_pool_id,
+}
+
+impl Pool {
+    /// Creates or finds the pool `name` of `module`.
+    pub(super) fn open(module: &str, name: &str) -> Result<Pool, Failed> {
+        let (id, _) = client::create_pool(module, name, &[]).map_err(|failure| {
+            Failed::Message(format!(
+                "{failure}; the modules {CPP} and {RUST} must lie in a directory given with \
+                 --modules or in CHI_REPO_PATH"
+            ))
+        })?;
+        Ok(Pool { ipc: client::ipc_manager(), id })
+    }
+
+    /// Makes a task and submits it.
+    #[inline]
+    pub(super) fn submit(&self) -> Result<*mut chi_task, Failed> {
+        let mut task = std::ptr::null_mut();
+        // SAFETY: the table is valid; the task is this function's own until it is submitted.
+        unsafe {
+            check(((*self.ipc).new_task)(self.ipc, 64, &mut task))?;
+            (*task).pool_ = self.id;
+            (*task).method_ = EMPTY;
+            check(((*self.ipc).enqueue)(self.ipc, task))?;
+        }
+        Ok(task)
+    }
+
+    /// Waits for a task of `submit` and deletes it.
+    #[inline]
+    pub(super) fn finish(&self, task: *mut chi_task) -> Result<(), Failed> {
+        // SAFETY: the task was submitted and not deleted; after the wait it is complete.
+        unsafe {
+            check(((*self.ipc).wait)(self.ipc, task, CHI_WAIT_FOREVER))?;
+            let status = (*task).status_;
+            ((*self.ipc).del_task)(self.ipc, task);
+            if status != CHI_OK {
+                return Err(Failed::Message(format!("an empty task failed with status {status}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(status: chi_status) -> Result<(), Failed> {
+    if status == CHI_OK {
+        return Ok(());
+    }
+    // SAFETY: `last_error` gives a C string that is valid until the next call.
+    let text: CString = unsafe { CStr::from_ptr(client::last_error()) }.to_owned();
+    Err(Failed::Message(text.to_string_lossy().into_owned()))
+}
