@@ -316,7 +316,7 @@ impl Control {
         let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
         let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| io(error.into()))?;
-        let guard = Guard::new(&mapping)
+        let guard = Guard::new(&mapping, self.shared.control.as_fd())
             .ok_or_else(|| Failure::new(CHI_NO_SPACE, "too many segments in this process"))?;
         let client = self.clients.get_mut(&number).expect("the caller has it");
         let welcome =

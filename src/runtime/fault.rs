@@ -14,14 +14,18 @@ struct Slot {
     base: AtomicUsize,
     len: AtomicUsize,
     faulted: AtomicBool,
+    /// The eventfd of the control thread to tell.
+    tell: AtomicI32,
 }
 
 static RANGES: [Slot; SLOTS] = [const {
-    Slot { base: AtomicUsize::new(0), len: AtomicUsize::new(0), faulted: AtomicBool::new(false) }
+    Slot {
+        base: AtomicUsize::new(0),
+        len: AtomicUsize::new(0),
+        faulted: AtomicBool::new(false),
+        tell: AtomicI32::new(-1),
+    }
 }; SLOTS];
-
-/// The control thread's eventfd, told of faults; -1 for none.
-static TELL: AtomicI32 = AtomicI32::new(-1);
 
 static mut PREVIOUS: std::mem::MaybeUninit<libc::sigaction> = std::mem::MaybeUninit::zeroed();
 
@@ -31,13 +35,15 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Guards a mapping. `None` when too many are guarded.
-    pub(crate) fn new(mapping: &Mapping) -> Option<Guard> {
+    /// Guards a mapping; `tell`, an eventfd that stays open longer than the guard lives, is raised at a
+    /// fault. `None` when too many are guarded.
+    pub(crate) fn new(mapping: &Mapping, tell: BorrowedFd<'_>) -> Option<Guard> {
         let base = mapping.base() as usize;
         for (slot, range) in RANGES.iter().enumerate() {
             let taken = range.len.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
             if taken.is_ok() {
                 range.faulted.store(false, Ordering::Relaxed);
+                range.tell.store(tell.as_raw_fd(), Ordering::Relaxed);
                 range.base.store(base, Ordering::Relaxed);
                 range.len.store(mapping.layout().size as usize, Ordering::Release);
                 return Some(Guard { slot });
@@ -60,8 +66,7 @@ impl Drop for Guard {
 
 /// Installs the handler, once for the process. Faults anywhere else go to the handler that was there
 /// before.
-pub(crate) fn install(tell: BorrowedFd<'_>) {
-    TELL.store(tell.as_raw_fd(), Ordering::Relaxed);
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     // SAFETY: the handler does only what a signal handler may, and `PREVIOUS` is written before it
     // can run, under the `Once`.
@@ -72,11 +77,6 @@ pub(crate) fn install(tell: BorrowedFd<'_>) {
         libc::sigemptyset(&mut action.sa_mask);
         libc::sigaction(libc::SIGBUS, &action, (&raw mut PREVIOUS).cast());
     });
-}
-
-/// No runtime is there any more to be told.
-pub(crate) fn forget(tell: BorrowedFd<'_>) {
-    let _ = TELL.compare_exchange(tell.as_raw_fd(), -1, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 extern "C" fn on_fault(
@@ -103,7 +103,7 @@ extern "C" fn on_fault(
                 if mapped != libc::MAP_FAILED {
                     range.faulted.store(true, Ordering::Relaxed);
                     let one = 1_u64;
-                    let tell = TELL.load(Ordering::Relaxed);
+                    let tell = range.tell.load(Ordering::Relaxed);
                     libc::write(tell, (&raw const one).cast(), 8);
                     return;
                 }

@@ -38,8 +38,8 @@ pub(crate) fn take_body(
     if size == HEADER {
         return Ok(());
     }
-    if size as u64 > session.mapping.layout().size - offset {
-        return Err(Failure::new(CHI_INVALID, "the task reaches beyond the segment"));
+    if size as u64 > session.mapping.layout().runtime_arena - offset {
+        return Err(Failure::new(CHI_INVALID, "the task reaches beyond the client's arena"));
     }
     if !record.make_room(size) {
         return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
@@ -141,11 +141,8 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
             let given = unsafe {
                 give_body(record, &session, body.cast(), offset, method.task_size, &method.fields)
             };
-            if given.is_err() && status == CHI_OK {
-                status = CHI_NO_SPACE;
-                message =
-                    "the segment has no room for what the method returns; release results, or \
-                           ask for a larger segment";
+            if let (Err(lost), CHI_OK) = (given, status) {
+                (status, message) = lost.outcome();
             }
         }
     }
@@ -165,8 +162,10 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
     }
     let mut word = CHI_TASK_COMPLETE;
     if !record.blocks.is_empty() {
-        if let Some(hold) = session.hold(std::mem::take(&mut record.blocks)) {
-            word |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT;
+        match session.hold(std::mem::take(&mut record.blocks)) {
+            Some(hold) => word |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT,
+            // The blocks are freed, and so neither results nor message are there.
+            None => (status, shm) = (CHI_NO_SPACE, CHI_SHM_NULL),
         }
     }
     let field = |at: usize| offset + at as u64;
@@ -186,8 +185,31 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
     }
 }
 
-/// There was no room for what a task returns.
-struct NoRoom;
+/// Why what a task returns cannot go back.
+#[derive(Clone, Copy)]
+enum Lost {
+    /// The session's segment is full.
+    NoRoom,
+    /// The module put strings or vectors where the client can change them.
+    Exposed,
+}
+
+impl Lost {
+    fn outcome(self) -> (chi_status, &'static str) {
+        match self {
+            Lost::NoRoom => (
+                CHI_NO_SPACE,
+                "the segment has no room for what the method returns; delete tasks whose results \
+                 are done with, or ask for a larger segment",
+            ),
+            Lost::Exposed => (
+                CHI_INTERNAL,
+                "the module took the memory for strings in a vector from chi_ipc.alloc; it must \
+                 take it from chi_ipc.alloc_elements",
+            ),
+        }
+    }
+}
 
 /// # Safety
 /// `body` must hold `size` bytes, and so must the segment from `offset`.
@@ -198,7 +220,7 @@ unsafe fn give_body(
     offset: u64,
     size: usize,
     fields: &[Field],
-) -> Result<(), NoRoom> {
+) -> Result<(), Lost> {
     // SAFETY: by the caller's promise.
     let given = unsafe { give_fields(record, session, body, fields) };
     // SAFETY: by the caller's promise.
@@ -219,7 +241,7 @@ unsafe fn give_fields(
     session: &Session,
     base: *mut u8,
     fields: &[Field],
-) -> Result<(), NoRoom> {
+) -> Result<(), Lost> {
     let mut result = Ok(());
     for field in fields {
         // SAFETY: the field lies inside what `base` holds, aligned to 8.
@@ -227,10 +249,10 @@ unsafe fn give_fields(
         // SAFETY: the vector is the method's own, and so its `size_` bytes at `data_` are readable.
         match unsafe { give_vector(record, session, *vector, field) } {
             Ok(given) => *vector = given,
-            Err(NoRoom) => {
+            Err(lost) => {
                 (vector.shm_, vector.data_) = (CHI_SHM_NULL, std::ptr::null_mut());
                 (vector.size_, vector.capacity_) = (0, 0);
-                result = Err(NoRoom);
+                result = Err(lost);
             }
         }
     }
@@ -244,7 +266,7 @@ unsafe fn give_vector(
     session: &Session,
     vector: chi_shm_vector,
     field: &Field,
-) -> Result<chi_shm_vector, NoRoom> {
+) -> Result<chi_shm_vector, Lost> {
     let at = |offset: u64, size: u64, capacity: u64| chi_shm_vector {
         shm_: offset,
         data_: (session.client_base.wrapping_add(offset)) as *mut std::ffi::c_void,
@@ -267,6 +289,9 @@ unsafe fn give_vector(
         };
         return Ok(at(offset, vector.size_, capacity));
     }
+    if session.mapping.offset_of(data).is_some() {
+        return Err(Lost::Exposed);
+    }
     for index in 0..vector.size_ / field.elem_size {
         // SAFETY: the element lies inside the private block.
         unsafe {
@@ -285,8 +310,8 @@ unsafe fn give_vector(
     Ok(at(offset, vector.size_, capacity))
 }
 
-fn room(record: &mut Record, session: &Session, size: u64) -> Result<(u64, u64), NoRoom> {
-    let (offset, capacity) = session.alloc(size.max(1)).map_err(|_| NoRoom)?;
+fn room(record: &mut Record, session: &Session, size: u64) -> Result<(u64, u64), Lost> {
+    let (offset, capacity) = session.alloc(size.max(1)).map_err(|_| Lost::NoRoom)?;
     record.blocks.push(offset);
     Ok((offset, capacity))
 }

@@ -1,6 +1,6 @@
 //! A runtime: started, running, ended.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -64,7 +64,7 @@ impl Runtime {
         let shared = Shared::new(config, modules, page)
             .map_err(|error| Error::io("making eventfds", error))?;
         let shared = Arc::new(shared);
-        fault::install(shared.control.as_fd());
+        fault::install();
         fill_page(&shared);
         admin::open(&shared);
         let workers = start_workers(&shared)?;
@@ -76,14 +76,14 @@ impl Runtime {
         let control = std::thread::Builder::new()
             .name("chi-control".into())
             .spawn(move || {
-                let mut control = control;
-                control.serve();
-                // A failure means that somebody has removed it already.
-                let _ = std::fs::remove_file(&socket);
-                own.end_workers();
-                end(workers);
-                drop(control);
-                fault::forget(own.control.as_fd());
+                or_abort(|| {
+                    let mut control = control;
+                    control.serve();
+                    // A failure means that somebody has removed it already.
+                    let _ = std::fs::remove_file(&socket);
+                    own.end_workers();
+                    end(workers);
+                });
                 tracing::info!("stopped");
             })
             .map_err(|error| Error::io("starting a thread", error))?;
@@ -159,16 +159,26 @@ fn start_workers(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Error> {
     let workers = (0..shared.config.workers as u32).map(|index| {
         let own = shared.clone();
         std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
-            if let Err(error) = worker::run(index, own) {
-                // Without its worker, tasks would hang; the clients of a dead runtime are told.
-                tracing::error!(worker = index, %error, "a worker cannot go on");
-                std::process::abort();
-            }
+            or_abort(|| {
+                if let Err(error) = worker::run(index, own) {
+                    tracing::error!(worker = index, %error, "a worker cannot go on");
+                    std::process::abort();
+                }
+            });
         })
     });
     workers
         .collect::<Result<_, _>>()
         .map_err(|error| Error::io("starting a worker's thread", error))
+}
+
+/// Runs a thread's work; a panic in it, a defect, ends the process. Without that thread, tasks would
+/// hang for ever, whereas the clients of a dead runtime are told at once.
+fn or_abort(work: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+        tracing::error!("a thread of the runtime panicked: this is a defect");
+        std::process::abort();
+    }
 }
 
 /// Waits for the workers, but not for ever for one whose method never returns.
