@@ -20,6 +20,8 @@ use crate::process::Options;
 
 /// How long the runtime may take to answer on the socket.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
+/// Tasks deleted in flight before they are first looked at.
+const SWEEP_AT: usize = 16;
 
 pub(crate) struct Session {
     instance: Instance,
@@ -34,6 +36,8 @@ pub(crate) struct Session {
     /// Tasks that were deleted in flight.
     zombies: Mutex<Vec<u64>>,
     zombie_count: AtomicUsize,
+    /// How many there must be before it is worth to look at each.
+    sweep_at: AtomicUsize,
     /// Releases that found their ring full.
     unsent: Mutex<Vec<u32>>,
     unsent_count: AtomicUsize,
@@ -89,6 +93,7 @@ impl Session {
             idle_rings: Mutex::default(),
             zombies: Mutex::default(),
             zombie_count: AtomicUsize::new(0),
+            sweep_at: AtomicUsize::new(SWEEP_AT),
             unsent: Mutex::default(),
             unsent_count: AtomicUsize::new(0),
             dead: AtomicBool::new(false),
@@ -210,22 +215,22 @@ impl Session {
 
     /// Deletes a task once it is complete.
     pub(crate) fn bury(&self, task: u64) {
-        lock(&self.zombies).push(task);
-        self.zombie_count.fetch_add(1, Ordering::Relaxed);
+        let mut zombies = lock(&self.zombies);
+        zombies.push(task);
+        self.zombie_count.store(zombies.len(), Ordering::Relaxed);
     }
 
+    /// True when so many tasks were deleted in flight that some are likely to be complete.
     #[inline]
-    pub(crate) fn has_zombies(&self) -> bool {
-        self.zombie_count.load(Ordering::Relaxed) != 0
+    pub(crate) fn must_sweep(&self) -> bool {
+        self.zombie_count.load(Ordering::Relaxed) >= self.sweep_at.load(Ordering::Relaxed)
     }
 
     /// Frees the tasks that were deleted in flight and are complete now. True when there were any.
     pub(crate) fn sweep(&self) -> bool {
-        if !self.has_zombies() {
-            return false;
-        }
         let mut done = Vec::new();
-        lock(&self.zombies).retain(|&task| {
+        let mut zombies = lock(&self.zombies);
+        zombies.retain(|&task| {
             let state = self.state(task).load(Ordering::Acquire);
             let over = state & CHI_TASK_COMPLETE != 0 || self.is_dead();
             if over {
@@ -233,7 +238,9 @@ impl Session {
             }
             !over
         });
-        self.zombie_count.fetch_sub(done.len(), Ordering::Relaxed);
+        self.zombie_count.store(zombies.len(), Ordering::Relaxed);
+        self.sweep_at.store(SWEEP_AT.max(2 * zombies.len()), Ordering::Relaxed);
+        drop(zombies);
         for &(task, state) in &done {
             if let Some(hold) = hold_of(state) {
                 self.release_later(hold);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 use chimaera_ipc::layout::offset_of;
 use chimaera_ipc::ring::Entry;
+use chimaera_ipc::word::{is_complete, park, Parking};
 use chimaera_ipc::{admin, futex};
 
 use crate::error::{keep, last, Failure, Result};
@@ -63,7 +64,7 @@ unsafe extern "C" fn new_task(_: *const chi_ipc, size: u32, out: *mut *mut chi_t
                 format!("a task has 64 to {CHI_MAX_TASK_SIZE} bytes, not {size}"),
             ));
         }
-        if session.has_zombies() {
+        if session.must_sweep() {
             session.sweep();
         }
         let (offset, _) = session.alloc(size.into(), None)?;
@@ -232,7 +233,7 @@ unsafe extern "C" fn wait(_: *const chi_ipc, task: *mut chi_task, timeout_ns: u6
         let word = session.state(offset);
         // A completion that is there, or comes within a few hundred cycles, needs no clock.
         for _ in 0..256 {
-            if word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0 {
+            if is_complete(word) {
                 return Ok(());
             }
             std::hint::spin_loop();
@@ -277,15 +278,7 @@ fn wait_longer(
                 return end_with_the_runtime(session, task, word);
             }
         }
-        let mut expected = state;
-        if state & CHI_TASK_PARKED == 0 {
-            expected |= CHI_TASK_PARKED;
-            let parked =
-                word.compare_exchange(state, expected, Ordering::Relaxed, Ordering::Relaxed);
-            if parked.is_err() {
-                continue;
-            }
-        }
+        let Parking::Sleep(expected) = park(word) else { continue };
         let rest = timeout.saturating_sub(waited);
         futex::wait(
             word,
@@ -297,7 +290,7 @@ fn wait_longer(
 
 /// The runtime has hung up: the task is over, unless it completed just before.
 fn end_with_the_runtime(session: &Session, task: *mut chi_task, word: &AtomicU32) -> Result<()> {
-    if word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0 {
+    if is_complete(word) {
         return Ok(());
     }
     // SAFETY: nobody else writes to the task any more but threads that wait for it as this one does.

@@ -12,7 +12,9 @@ pub mod instance;
 pub mod layout;
 pub mod ring;
 pub mod segment;
+pub mod sleep;
 pub mod status_page;
 pub mod wire;
+pub mod word;
 
 mod sync;

@@ -4,7 +4,8 @@
 //! the consumer never writes to a slot and a half-written slot does not exist. The consumer's position
 //! is its own; what it shows in the header only tells the producer how much room there is.
 
-use crate::sync::{fence, AtomicU32, AtomicU64, Ordering};
+use crate::sleep::Sleeper;
+use crate::sync::{AtomicU64, Ordering};
 
 /// What an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +48,12 @@ impl Entry {
 }
 
 /// What the two sides show each other besides the slots. Each word has a cache line of its own:
-/// `parked` is read at every submission and hardly ever written, `head` the other way round.
+/// `sleeper` is read at every submission and hardly ever written, `head` the other way round.
 #[repr(C, align(64))]
 pub struct Header {
     head: AtomicU64,
     _line: [u64; 7],
-    parked: AtomicU32,
+    sleeper: Sleeper,
     _rest: [u32; 15],
 }
 
@@ -141,10 +142,7 @@ impl Producer {
     /// after `push`.
     #[inline]
     pub fn consumer_parked(&self) -> bool {
-        // Pairs with the fence in `Consumer::park`: either this load sees the flag, or the consumer's
-        // look after its fence sees the entry.
-        fence(Ordering::SeqCst);
-        self.place.header().parked.load(Ordering::Relaxed) != 0
+        self.place.header().sleeper.must_wake()
     }
 
     /// True when the consumer has taken every entry.
@@ -193,15 +191,14 @@ impl Consumer {
     #[must_use]
     pub fn park(&mut self) -> bool {
         self.show_progress();
-        self.place.header().parked.store(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.place.header().sleeper.park();
         let bits = self.place.slot(self.head).load(Ordering::Acquire);
         (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0
     }
 
     /// Says that the consumer is awake.
     pub fn unpark(&mut self) {
-        self.place.header().parked.store(0, Ordering::Relaxed);
+        self.place.header().sleeper.unpark();
     }
 }
 
@@ -224,7 +221,7 @@ mod tests {
             let header = Header {
                 head: AtomicU64::new(0),
                 _line: [0; 7],
-                parked: AtomicU32::new(0),
+                sleeper: Sleeper::default(),
                 _rest: [0; 15],
             };
             Memory {

@@ -33,6 +33,8 @@ pub(crate) struct Context {
     /// Counts the fiber's waits, so that a late wake-up does not end a later wait.
     pub(crate) turn: Cell<u32>,
     pub(crate) waiting: Cell<bool>,
+    /// The fiber is one too many: its body returns when it is resumed.
+    pub(crate) retired: Cell<bool>,
 }
 
 impl Context {
@@ -59,6 +61,7 @@ impl Fiber {
             record: Cell::new(ptr::null_mut()),
             turn: Cell::new(0),
             waiting: Cell::new(false),
+            retired: Cell::new(false),
         });
         let own: *const Context = &*context;
         let coroutine =

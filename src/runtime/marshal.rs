@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use chimaera_abi::*;
 use chimaera_ipc::layout::offset_of;
-use chimaera_ipc::{copy, futex};
+use chimaera_ipc::{copy, futex, word};
 
 use crate::method::Field;
 use crate::record::{Origin, PrivateBlock, Record};
@@ -160,10 +160,10 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
             shm = block;
         }
     }
-    let mut word = CHI_TASK_COMPLETE;
+    let mut bits = 0;
     if !record.blocks.is_empty() {
         match session.hold(std::mem::take(&mut record.blocks)) {
-            Some(hold) => word |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT,
+            Some(hold) => bits |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT,
             // The blocks are freed, and so neither results nor message are there.
             None => (status, shm) = (CHI_NO_SPACE, CHI_SHM_NULL),
         }
@@ -179,7 +179,7 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
             outcome.store(status as u32, Ordering::Relaxed);
         }
         let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
-        if state.swap(word, Ordering::AcqRel) & CHI_TASK_PARKED != 0 {
+        if word::complete(state, bits) {
             futex::wake_all(state);
         }
     }

@@ -1,11 +1,12 @@
 //! What the threads of a runtime share.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chimaera_abi::chi_pool_id;
 use chimaera_ipc::ring::Consumer;
+use chimaera_ipc::sleep::Sleeper;
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
@@ -71,7 +72,7 @@ pub(crate) enum Note {
 /// A worker's side that other threads see.
 pub(crate) struct Mailbox {
     notes: SegQueue<Note>,
-    parked: AtomicBool,
+    sleeper: Sleeper,
     wake: OwnedFd,
     /// How often the worker has looked at its notes and held nothing that belongs to a pool.
     rounds: AtomicU64,
@@ -82,7 +83,7 @@ impl Mailbox {
         let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Mailbox {
             notes: SegQueue::new(),
-            parked: AtomicBool::new(false),
+            sleeper: Sleeper::default(),
             wake,
             rounds: AtomicU64::new(0),
         })
@@ -100,10 +101,7 @@ impl Mailbox {
 
     /// Makes the worker look around.
     pub(crate) fn wake(&self) {
-        // Pairs with the fence in `park`: either this load sees that it sleeps, or it sees what was
-        // done before.
-        fence(Ordering::SeqCst);
-        if self.parked.load(Ordering::Relaxed) {
+        if self.sleeper.must_wake() {
             // It fails only when the counter is full, and then the event has long been raised.
             let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
         }
@@ -125,13 +123,12 @@ impl Mailbox {
 
     /// Says that the worker is about to sleep. False when there is a note after all.
     pub(crate) fn park(&self) -> bool {
-        self.parked.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.sleeper.park();
         self.notes.is_empty()
     }
 
     pub(crate) fn unpark(&self) {
-        self.parked.store(false, Ordering::Relaxed);
+        self.sleeper.unpark();
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) const LANE_BATCH: usize = 32;
 const MAX_IN_FLIGHT: usize = 1 << 16;
 /// Records kept for reuse.
 const SPARE_RECORDS: usize = 4096;
+/// Fibers without a task that are kept; each has a stack.
+const SPARE_FIBERS: usize = 256;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 
@@ -130,6 +132,11 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
         let paused = fiber.resume();
         worker.pauses.set(worker.pauses.get() + 1);
         match paused {
+            Some(Pause::Spare) if worker.spare.borrow().len() >= SPARE_FIBERS => {
+                fiber.context.retired.set(true);
+                let left = fiber.resume();
+                debug_assert!(left.is_none(), "a retired fiber's body returns");
+            }
             Some(pause) => {
                 worker.fibers.borrow_mut()[number] = Some(fiber);
                 if matches!(pause, Pause::Spare) {
@@ -157,6 +164,9 @@ impl Worker {
         loop {
             if !self.ready.borrow().is_empty() {
                 self.context().pause(Pause::Spare);
+                if self.context().retired.get() {
+                    return;
+                }
                 (idle_rounds, idle_since) = (0, None);
                 continue;
             }
