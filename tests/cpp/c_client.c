@@ -37,13 +37,19 @@ static chi_status Run(chi_task *task) {
   return status == CHI_OK ? chi_wait(task, CHI_WAIT_FOREVER) : status;
 }
 
-static void Roundtrip(chi_pool_id pool, uint64_t size) {
+/* Bytes that compress, but not to nothing; the caller frees them. Ends the program without memory. */
+static char *MakeBytes(uint64_t size) {
   char *bytes = malloc(size == 0 ? 1 : size);
   if (bytes == NULL) {
-    PrintOnly("roundtrip", CHI_NO_SPACE);
-    return;
+    fprintf(stderr, "no memory for %llu bytes\n", (unsigned long long)size);
+    exit(1);
   }
   for (uint64_t i = 0; i < size; ++i) bytes[i] = (char)((i * i) >> 9);
+  return bytes;
+}
+
+static void Roundtrip(chi_pool_id pool, uint64_t size) {
+  char *bytes = MakeBytes(size);
   example_mod_name_compress_task *compress = NULL;
   example_mod_name_decompress_task *decompress = NULL;
   chi_status status = example_mod_name_compress_new(pool, kQuery, bytes, size, 0, &compress);
@@ -84,14 +90,39 @@ static void SendPlain(const char *command, chi_pool_id pool, uint32_t method) {
   chi_task_delete(task);
 }
 
-static void Put(chi_pool_id pool, const char *key, const char *value) {
+static void Put(const char *command, chi_pool_id pool, const char *key, const char *value,
+                uint64_t size) {
   chimaera_kv_put_task *task = NULL;
-  chi_status status = chimaera_kv_put_new(pool, kQuery, key, value, strlen(value), &task);
+  chi_status status = chimaera_kv_put_new(pool, kQuery, key, value, size, &task);
   if (status == CHI_OK) status = Run(&task->task);
-  PrintStatus("put", status);
+  PrintStatus(command, status);
   if (status == CHI_OK) printf(",\"replaced\":%u", task->replaced_);
   PrintEnd();
   if (task != NULL) chi_task_delete(&task->task);
+}
+
+/* Puts so many made bytes. */
+static void Fill(chi_pool_id pool, const char *key, uint64_t size) {
+  char *bytes = MakeBytes(size);
+  Put("fill", pool, key, bytes, size);
+  free(bytes);
+}
+
+/* Gets a value and compares it with so many made bytes. */
+static void Check(chi_pool_id pool, const char *key, uint64_t size) {
+  char *bytes = MakeBytes(size);
+  chimaera_kv_get_task *task = NULL;
+  chi_status status = chimaera_kv_get_new(pool, kQuery, key, &task);
+  if (status == CHI_OK) status = Run(&task->task);
+  PrintStatus("check", status);
+  if (status == CHI_OK) {
+    const int equal = task->value_.size_ == size &&
+                      (size == 0 || memcmp(task->value_.data_, bytes, size) == 0);
+    printf(",\"equal\":%d", equal);
+  }
+  PrintEnd();
+  if (task != NULL) chi_task_delete(&task->task);
+  free(bytes);
 }
 
 static void Get(chi_pool_id pool, const char *key) {
@@ -176,12 +207,17 @@ static bool RunCommand(int n, char **words) {
 
   const bool put = strcmp(command, "put") == 0 && n == 3;
   const bool get = strcmp(command, "get") == 0 && n == 2;
+  const bool fill = strcmp(command, "fill") == 0 && n == 3;
+  const bool check = strcmp(command, "check") == 0 && n == 3;
   const bool del = strcmp(command, "delete") == 0 && n == 2;
   const bool scan = strcmp(command, "scan") == 0 && (n == 2 || n == 3);
-  if (!put && !get && !del && !scan && strcmp(command, "count") != 0) return false;
+  const bool count = strcmp(command, "count") == 0;
+  if (!put && !get && !fill && !check && !del && !scan && !count) return false;
   if (!Open(command, CHIMAERA_KV_MODULE, "test_kv", &pool)) return true;
-  if (put) return Put(pool, words[1], words[2]), true;
+  if (put) return Put(command, pool, words[1], words[2], strlen(words[2])), true;
   if (get) return Get(pool, words[1]), true;
+  if (fill) return Fill(pool, words[1], strtoull(words[2], NULL, 10)), true;
+  if (check) return Check(pool, words[1], strtoull(words[2], NULL, 10)), true;
   if (del) return Delete(pool, words[1]), true;
   if (scan) return Scan(pool, words[1], n == 3 ? strtoull(words[2], NULL, 10) : 0), true;
   return Count(pool), true;

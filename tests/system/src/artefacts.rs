@@ -1,0 +1,70 @@
+//! Where the things under test are. The build tells in the environment:
+//!
+//! | variable | what |
+//! |---|---|
+//! | `CHI_TEST_BIN` | the program `chimaera` |
+//! | `CHI_TEST_MODULES` | the directory of the modules in C++ (`build/modules`) |
+//! | `CHI_TEST_RUST_MODULES` | the directory of the modules in Rust (`target/release`) |
+//! | `CHI_TEST_FAULT_MODULES` | the directory of the test modules (`build/test_modules`) |
+//! | `CHI_TEST_PROGRAMS` | the directory of the client programs in C and C++ (`build/tests/cpp`) |
+
+use std::path::PathBuf;
+
+fn variable(name: &str) -> PathBuf {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    let Some(value) = value else {
+        panic!(
+            "{name} is not set: `make test` builds what the whole-system tests need and runs them"
+        );
+    };
+    let path = PathBuf::from(value);
+    let path = std::fs::canonicalize(&path);
+    path.unwrap_or_else(|error| panic!("{name}: {error}; `make test` builds what is missing"))
+}
+
+fn file(path: PathBuf) -> PathBuf {
+    assert!(path.is_file(), "{} is missing; `make test` builds it", path.display());
+    path
+}
+
+/// The program `chimaera`.
+pub fn chimaera() -> PathBuf {
+    file(variable("CHI_TEST_BIN"))
+}
+
+/// The module in C++ of this name, `"example_mod_name"` for example.
+pub fn cpp_module(name: &str) -> PathBuf {
+    file(variable("CHI_TEST_MODULES").join(format!("lib{name}_runtime.so")))
+}
+
+/// The module in Rust of this name, `"chimaera_kv"` for example.
+pub fn rust_module(name: &str) -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join(format!("lib{name}_runtime.so")))
+}
+
+/// The module `test:rust_faults`.
+pub fn rust_faults() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_faults.so"))
+}
+
+/// The library of a directory of tests/modules, `"throws_method"` for example.
+pub fn test_module(name: &str) -> PathBuf {
+    file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))
+}
+
+/// The listings of the specification as a module.
+pub fn spec_example() -> PathBuf {
+    file(variable("CHI_TEST_FAULT_MODULES").join("spec_example").join("libtest_spec_example.so"))
+}
+
+/// A program that the build made of tests/cpp, `"cpp_client"` for example.
+pub fn program(name: &str) -> PathBuf {
+    file(variable("CHI_TEST_PROGRAMS").join(name))
+}
+
+/// The client program in Rust, which has the commands of `cpp_client`.
+pub fn rust_client() -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its program");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/*/deps");
+    file(profile.join("chi-test-client"))
+}

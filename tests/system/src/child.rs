@@ -1,0 +1,56 @@
+//! The body of a test in a process of its own.
+
+use std::panic::Location;
+
+use crate::{process, Daemon, Options, Site};
+
+/// Set in such a process to the name of the test whose body it is.
+const VARIABLE: &str = "CHI_TEST_CHILD";
+
+/// Runs the rest of a test as a client in a process of its own, against a daemon of its own:
+///
+/// ```ignore
+/// #[test]
+/// fn an_unknown_pool() {
+///     in_client!(Options::new().kv(), |site| {
+///         connect();
+///         assert!(chimaera::ipc().unwrap().find_pool("nobody").is_err());
+///         assert_eq!(site.cli(&["status"]).code, 0);
+///     });
+/// }
+/// ```
+///
+/// The process is this test program again, told to run this test alone. `site` is the daemon's, and a
+/// panic in it fails the test.
+#[macro_export]
+macro_rules! in_client {
+    ($options:expr, $body:expr) => {{
+        fn here() {}
+        $crate::child::run(::std::any::type_name_of_val(&here), || $options, $body)
+    }};
+}
+
+#[doc(hidden)]
+#[track_caller]
+pub fn run(place: &str, options: impl FnOnce() -> Options, body: impl FnOnce(&Site)) {
+    // crate::path::to::test::here
+    let test = place.split_once("::").and_then(|(_, path)| path.rsplit_once("::"));
+    let test = test.expect("the macro is used in a function").0;
+    if std::env::var(VARIABLE).is_ok_and(|name| name == test) {
+        return body(&Site::inherited());
+    }
+    let mut daemon = Daemon::start(&options());
+    let program = std::env::current_exe().expect("a process knows its program");
+    let mut command = daemon.site().command(program);
+    command.args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"]);
+    let output = process::run(command.env(VARIABLE, test).env("RUST_BACKTRACE", "0"));
+    let alive = daemon.is_alive();
+    assert!(
+        output.code == 0 && output.stdout.contains("1 passed") && alive,
+        "{test} in a client of its own, {}:\n{}{}{}",
+        Location::caller(),
+        output.stdout,
+        output.stderr,
+        if alive { "" } else { "the daemon has ended" },
+    );
+}

@@ -1,0 +1,252 @@
+//! A daemon: `chimaera start` in the foreground, as a child of the test.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{artefacts, Output, Running, Site};
+
+/// What a daemon is started with. The default is no modules and two workers.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    modules: Vec<PathBuf>,
+    repo_path: Vec<PathBuf>,
+    library_path: Vec<PathBuf>,
+    workers: Option<u16>,
+    arguments: Vec<String>,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// A module or some other file. Those given are linked into one fresh directory, the first of
+    /// `CHI_REPO_PATH`.
+    #[must_use]
+    pub fn file(mut self, path: PathBuf) -> Options {
+        self.modules.push(path);
+        self
+    }
+
+    /// `example:mod_name` in C++.
+    #[must_use]
+    pub fn mod_name(self) -> Options {
+        self.file(artefacts::cpp_module("example_mod_name"))
+    }
+
+    /// `chimaera:kv` in Rust.
+    #[must_use]
+    pub fn kv(self) -> Options {
+        self.file(artefacts::rust_module("chimaera_kv"))
+    }
+
+    /// `test:throws_method` in C++: throws, sleeps, yields, echoes.
+    #[must_use]
+    pub fn throws(self) -> Options {
+        self.file(artefacts::test_module("throws_method"))
+    }
+
+    /// `test:rust_faults` in Rust: panics, fails, echoes, calls `chimaera:kv`.
+    #[must_use]
+    pub fn rust_faults(self) -> Options {
+        self.file(artefacts::rust_faults())
+    }
+
+    /// A further directory of `CHI_REPO_PATH`.
+    #[must_use]
+    pub fn repo_path(mut self, directory: PathBuf) -> Options {
+        self.repo_path.push(directory);
+        self
+    }
+
+    /// A directory of `LD_LIBRARY_PATH`.
+    #[must_use]
+    pub fn library_path(mut self, directory: PathBuf) -> Options {
+        self.library_path.push(directory);
+        self
+    }
+
+    /// How many worker threads.
+    #[must_use]
+    pub fn workers(mut self, n: u16) -> Options {
+        self.workers = Some(n);
+        self
+    }
+
+    /// A further argument of `chimaera start`.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Options {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// The command that starts a daemon of these options.
+    pub fn command(&self, site: &Site) -> Command {
+        let mut command = site.command(artefacts::chimaera());
+        let mut repo_path = self.repo_path.clone();
+        if !self.modules.is_empty() {
+            repo_path.insert(0, site.directory_of("modules", &self.modules));
+        }
+        for (name, paths) in
+            [("CHI_REPO_PATH", &repo_path), ("LD_LIBRARY_PATH", &self.library_path)]
+        {
+            if !paths.is_empty() {
+                command.env(name, std::env::join_paths(paths).expect("no colon in a path"));
+            }
+        }
+        command.args(["--json", "--name", site.name(), "start", "--workers"]);
+        command.arg(self.workers.unwrap_or(2).to_string()).args(&self.arguments);
+        command
+    }
+}
+
+/// A daemon that runs. When this is dropped, it is told to end, and must end in order; in a test that
+/// fails anyway, it is killed and its log shown.
+pub struct Daemon {
+    site: Site,
+    process: Running,
+    log: PathBuf,
+    over: bool,
+}
+
+impl Daemon {
+    /// Starts a daemon at a fresh site, and waits until it is ready.
+    #[track_caller]
+    pub fn start(options: &Options) -> Daemon {
+        Daemon::start_at(Site::new(), options)
+    }
+
+    /// Starts a daemon at a site, and waits until it is ready.
+    #[track_caller]
+    pub fn start_at(site: Site, options: &Options) -> Daemon {
+        let command = options.command(&site);
+        Daemon::run(site, command)
+    }
+
+    /// Runs a command that starts a daemon in the foreground with `--json`, and waits until it is
+    /// ready.
+    #[track_caller]
+    pub fn run(site: Site, mut command: Command) -> Daemon {
+        let log = site.path().join(format!("{}.stderr", site.name()));
+        let file = File::options().create(true).append(true).open(&log).expect("the site is ours");
+        let process = Running::start(command.stderr(file));
+        let mut daemon = Daemon { site, process, log, over: false };
+        let mut said = String::new();
+        let ready: Value = loop {
+            let Some(line) = daemon.process.line() else {
+                daemon.over = true;
+                let code = daemon.process.end();
+                panic!("{command:?} ended with {code} and was never ready:\n{}", daemon.log());
+            };
+            said += &line;
+            if let Ok(document) = serde_json::from_str(&said) {
+                break document;
+            }
+        };
+        assert_eq!(ready["pid"], daemon.pid(), "{ready}");
+        daemon
+    }
+
+    /// Where it runs.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Runs the program `chimaera` with these arguments on this instance.
+    #[track_caller]
+    pub fn cli(&self, args: &[&str]) -> Output {
+        self.site.cli(args)
+    }
+
+    /// Its resident memory in bytes.
+    pub fn rss(&self) -> u64 {
+        let kib = self.status_number("VmRSS:");
+        kib * 1024
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> u64 {
+        self.status_number("Threads:")
+    }
+
+    /// How many descriptors it has open.
+    pub fn fds(&self) -> usize {
+        let directory = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(directory).expect("it runs").count()
+    }
+
+    fn status_number(&self, label: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(label));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no {label} in {status}"))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end, which the test has brought about, and returns its exit code, or minus the
+    /// signal that ended it.
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        self.over = true;
+        self.process.end()
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.end(), -9);
+    }
+
+    /// Tells it to end, and checks that it does so in order.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.check_alive();
+        self.signal(Signal::TERM);
+        let code = self.end();
+        assert_eq!(code, 0, "the daemon did not end in order:\n{}", self.log());
+        assert!(!self.log().contains("left behind"), "{}", self.log());
+    }
+
+    #[track_caller]
+    fn check_alive(&mut self) {
+        if let Some(code) = self.process.ended() {
+            self.over = true;
+            panic!("the daemon has ended by itself ({code}):\n{}", self.log());
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of the daemon '{}':\n{}", self.site.name(), self.log());
+        } else if !self.over {
+            self.stop();
+        }
+    }
+}

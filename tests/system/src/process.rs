@@ -1,0 +1,194 @@
+//! Other processes: run with a bound, so that a hang is a failure and not a hang.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take that takes milliseconds on an idle machine.
+pub const BOUND: Duration = Duration::from_secs(60);
+
+/// How a program ended, and what it printed.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its exit code, or minus the number of the signal that ended it.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Its standard output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
+    }
+
+    /// Its standard output as a JSON document a line.
+    #[track_caller]
+    pub fn lines(&self) -> Vec<Value> {
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {self:#?}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// Itself, when it ended with success.
+    #[track_caller]
+    pub fn ok(self) -> Output {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+}
+
+/// The exit code, or minus the number of the signal.
+pub fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+}
+
+/// Runs a program to its end, at most [`BOUND`].
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    let shown = format!("{command:?}");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let stdout = drain(child.stdout.take().expect("piped"));
+    let stderr = drain(child.stderr.take().expect("piped"));
+    let status = wait(&mut child, BOUND);
+    if status.is_none() {
+        // It may have ended just now.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let text = |thread: JoinHandle<String>| thread.join().expect("reading does not panic");
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    match status {
+        Some(status) => Output { code: code(status), stdout, stderr },
+        None => panic!("{shown} does not end within {BOUND:?}\n{stdout}\n{stderr}"),
+    }
+}
+
+fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before a failure is all there is.
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits for the end of a child, at most so long.
+pub fn wait(child: &mut Child, bound: Duration) -> Option<ExitStatus> {
+    let until = Instant::now() + bound;
+    loop {
+        match child.try_wait().expect("the child is this process's own") {
+            Some(status) => return Some(status),
+            None if Instant::now() >= until => return None,
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
+
+/// Asks again and again until the answer is there, at most [`BOUND`].
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + BOUND;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "{what}: not within {BOUND:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A program that runs while the test goes on: it is heard and spoken to line by line, and killed when
+/// this is dropped.
+pub struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts it. Standard error goes where the command says, or else with the test's.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Running {
+        let shown = format!("{command:?}");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let stdout = child.stdout.take().expect("piped");
+        let (send, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let stdin = child.stdin.take();
+        Running { child, stdin, lines }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its next line, waited for at most [`BOUND`]; `None` when it has closed its output.
+    #[track_caller]
+    pub fn line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(BOUND) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it says nothing for {BOUND:?}"),
+        }
+    }
+
+    /// Writes a line to it.
+    #[track_caller]
+    pub fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("open until `close`");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it listens");
+    }
+
+    /// Closes its standard input.
+    pub fn close(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it has not been waited for");
+    }
+
+    /// Its exit code (minus the signal that ended it) when it has ended.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().expect("the child is this process's own").map(code)
+    }
+
+    /// Waits for its end, at most [`BOUND`], and returns its exit code, or minus the signal.
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        let pid = self.pid();
+        match wait(&mut self.child, BOUND) {
+            Some(status) => code(status),
+            None => panic!("process {pid} does not end within {BOUND:?}"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail when it has ended and been waited for, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

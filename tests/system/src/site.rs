@@ -1,0 +1,94 @@
+//! A private place for instances.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::{artefacts, process, Output};
+
+/// An instance's name and the private directory in which it lives. The directory goes with the last
+/// clone.
+#[derive(Clone, Debug)]
+pub struct Site {
+    name: String,
+    directory: PathBuf,
+    _guard: Option<Arc<TempDir>>,
+}
+
+impl Site {
+    /// A fresh directory, and an instance name that no other test has.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Site {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            tempfile::Builder::new().prefix("chi").tempdir().expect("a place for files");
+        // The daemon refuses a directory that others can write to.
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(directory.path(), private).expect("the directory is new");
+        Site {
+            name: format!("test-{}-{count}", std::process::id()),
+            directory: directory.path().to_owned(),
+            _guard: Some(Arc::new(directory)),
+        }
+    }
+
+    /// The site that this process was started in by [`in_client!`](crate::in_client).
+    pub(crate) fn inherited() -> Site {
+        let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+        let directory = PathBuf::from(variable("XDG_RUNTIME_DIR"));
+        Site { name: variable("CHI_INSTANCE"), directory, _guard: None }
+    }
+
+    /// Another instance in the same directory.
+    pub fn sibling(&self, name: &str) -> Site {
+        Site { name: name.to_owned(), ..self.clone() }
+    }
+
+    /// The instance's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory, which is `$XDG_RUNTIME_DIR` for everything that runs here.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A fresh directory in it that holds links to files.
+    pub fn directory_of(&self, name: &str, files: &[PathBuf]) -> PathBuf {
+        let directory = self.directory.join(name);
+        std::fs::create_dir(&directory).expect("the name is free");
+        for file in files {
+            let link = directory.join(file.file_name().expect("it is a file"));
+            std::os::unix::fs::symlink(file, link).expect("no two of a name");
+        }
+        directory
+    }
+
+    /// A command that knows of this instance, and of no other one.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        for name in ["CHI_REPO_PATH", "CHI_LOG", "LD_LIBRARY_PATH"] {
+            command.env_remove(name);
+        }
+        command.env("XDG_RUNTIME_DIR", &self.directory).env("CHI_INSTANCE", &self.name);
+        command
+    }
+
+    /// Runs the program `chimaera` with these arguments on this instance.
+    #[track_caller]
+    pub fn cli(&self, args: &[&str]) -> Output {
+        process::run(self.command(artefacts::chimaera()).args(["--name", &self.name]).args(args))
+    }
+
+    /// Runs a client program on this instance with these arguments.
+    #[track_caller]
+    pub fn run(&self, program: impl AsRef<Path>, args: &[&str]) -> Output {
+        process::run(self.command(program).args(args))
+    }
+}
