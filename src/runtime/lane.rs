@@ -7,9 +7,9 @@
 
 use crossbeam_queue::SegQueue;
 
-#[cfg(loom)]
+#[cfg(all(loom, test))]
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-#[cfg(not(loom))]
+#[cfg(not(all(loom, test)))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const OWNER_SHIFT: u32 = 48;
