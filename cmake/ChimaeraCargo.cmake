@@ -2,6 +2,8 @@
 #
 #   chimaera::client         libchimaera_client.so
 #   chimaera::client_static  libchimaera_client.a, for applications only, never for modules
+#
+# and a link to each module in Rust beside the modules in C++, in CHIMAERA_MODULE_DIR.
 
 set(CHIMAERA_CARGO_TARGET_DIR "${PROJECT_SOURCE_DIR}/target"
     CACHE PATH "The directory that cargo builds into")
@@ -13,6 +15,11 @@ set(_chimaera_soname "libchimaera_client.so.${PROJECT_VERSION_MAJOR}")
 file(MAKE_DIRECTORY "${_chimaera_lib}")
 foreach(name IN ITEMS libchimaera_client.so ${_chimaera_soname})
   file(CREATE_LINK "${_chimaera_release}/libchimaera_client.so" "${_chimaera_lib}/${name}" SYMBOLIC)
+endforeach()
+
+file(MAKE_DIRECTORY "${CHIMAERA_MODULE_DIR}")
+foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
+  file(CREATE_LINK "${_chimaera_release}/${module}" "${CHIMAERA_MODULE_DIR}/${module}" SYMBOLIC)
 endforeach()
 
 add_library(chimaera_client SHARED IMPORTED GLOBAL)
@@ -35,10 +42,17 @@ set_target_properties(
 
 if(CHIMAERA_BUILD_CARGO)
   find_program(CHIMAERA_CARGO cargo REQUIRED)
+  # The tests are members of the workspace; one set of packages means one set of features, and so one
+  # build for them all.
+  set(_chimaera_packages "")
+  if(CHIMAERA_BUILD_TESTS)
+    set(_chimaera_packages --workspace)
+  endif()
   # Always run: cargo knows better than CMake what is out of date.
   add_custom_target(
     chimaera_cargo ALL
-    COMMAND "${CHIMAERA_CARGO}" build --release --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
+    COMMAND "${CHIMAERA_CARGO}" build --release ${_chimaera_packages}
+            --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     BYPRODUCTS "${_chimaera_lib}/libchimaera_client.so"
                "${_chimaera_release}/libchimaera_client.so"

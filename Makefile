@@ -1,0 +1,67 @@
+# Chimaera for people: `make help`. The build goes make -> cmake -> cargo, and never back.
+
+# Everything is built once, optimised, and both cmake and the cargo calls below use this directory.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+BUILD := build
+
+# What the whole-system tests need to know; tests/system/src/lib.rs says what each is.
+TEST_ENVIRONMENT := \
+	CHI_TEST_BIN=$(CARGO_TARGET_DIR)/release/chimaera \
+	CHI_TEST_MODULES=$(CURDIR)/$(BUILD)/modules \
+	CHI_TEST_RUST_MODULES=$(CARGO_TARGET_DIR)/release \
+	CHI_TEST_FAULT_MODULES=$(CURDIR)/$(BUILD)/test_modules \
+	CHI_TEST_PROGRAMS=$(CURDIR)/$(BUILD)/tests/cpp
+
+# The tools below use all cores by themselves; `make -j` need not, and must not, start two at once.
+.NOTPARALLEL:
+unexport MAKEFLAGS MFLAGS
+.DEFAULT_GOAL := help
+.PHONY: help setup build headers check-headers check-format lint test loom soak demo bench clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: ## Install what the build needs, or print the command that does
+	@tools/setup
+
+build: setup ## Build everything, optimised, into build/ and target/
+	@cmake --log-level=NOTICE -S . -B $(BUILD) -G Ninja
+	@cmake --build $(BUILD)
+
+headers: ## Refresh include/chimaera/abi.h from src/abi and src/client/c
+	CHI_REFRESH_HEADERS=1 $(HEADERS_TEST)
+
+check-headers: ## Fail when include/chimaera/abi.h is stale
+	$(HEADERS_TEST)
+
+HEADERS_TEST := cargo test --release -q --no-default-features --features headers --test headers
+
+check-format: ## Check the format of all sources
+	@tools/lint --format
+
+lint: check-headers ## Check format, lints and generated headers
+	@tools/lint
+
+test: build lint ## Run everything that CI runs
+	$(TEST_ENVIRONMENT) cargo test --release --workspace
+	ctest --test-dir $(BUILD) --output-on-failure
+
+loom: ## Check the lock-free parts under every order of events (loom)
+	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
+		-p chimaera-ipc -p chimaera-runtime --lib loom_
+
+soak: build ## Run the long tests, which `make test` leaves out
+	$(TEST_ENVIRONMENT) cargo test --release --workspace -- --ignored --nocapture
+
+demo: build ## See it work, on every file under DIR=path (default: this project's sources)
+	@demo/run "$${DIR:-}"
+
+BENCH := target/release/chimaera bench
+BENCH_MODULES := --modules $(BUILD)/modules
+
+bench: build ## Measure latency and throughput beside the machine's floor
+	$(BENCH) latency $(BENCH_MODULES)
+	$(BENCH) throughput $(BENCH_MODULES)
+
+clean: ## Remove everything that was built
+	rm -rf $(BUILD) target
