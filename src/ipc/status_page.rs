@@ -55,9 +55,20 @@ pub struct Page {
     pub lines: [WorkerLine; MAX_WORKERS],
 }
 
-/// The runtime's side: makes the page, and takes it away on drop.
+/// The runtime's side: the page itself, mapped.
 pub struct Writer {
     shmem: Shmem,
+}
+
+/// The page's name, which goes on drop. Whoever has it holds the instance's lock: later, the name may
+/// be a successor's.
+pub struct Name(String);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        // A failure means that somebody has removed it already.
+        let _ = rustix::shm::unlink(&*self.0);
+    }
 }
 
 // SAFETY: the page is atomics all through; the handle itself is only dropped.
@@ -68,7 +79,7 @@ unsafe impl Sync for Writer {}
 impl Writer {
     /// Makes the page of an instance. The caller holds the instance's lock, so a page that is there
     /// already was left by a runtime that died, and is replaced if it belongs to this user.
-    pub fn create(instance: &Instance) -> io::Result<Writer> {
+    pub fn create(instance: &Instance) -> io::Result<(Writer, Name)> {
         let name = instance.status_page();
         let make = || ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create();
         let shmem = match make() {
@@ -78,13 +89,15 @@ impl Writer {
             }
             other => other,
         };
-        let shmem = shmem.map_err(|error| io::Error::other(format!("{name}: {error}")))?;
+        let mut shmem = shmem.map_err(|error| io::Error::other(format!("{name}: {error}")))?;
+        // The mapping may outlive the name: threads that the program does not wait for share it.
+        shmem.set_owner(false);
         let writer = Writer { shmem };
         let page = writer.page();
         page.pid.store(std::process::id(), Ordering::Relaxed);
         page.version.store(VERSION, Ordering::Relaxed);
         page.magic.store(MAGIC, Ordering::Release);
-        Ok(writer)
+        Ok((writer, Name(name)))
     }
 
     /// The page.

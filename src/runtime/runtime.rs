@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use chimaera_ipc::instance::Instance;
-use chimaera_ipc::status_page::{Reader, Writer, MAX_WORKERS};
+use chimaera_ipc::status_page::{self, Reader, Writer, MAX_WORKERS};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -33,6 +33,8 @@ pub struct Runtime {
     instance: Instance,
     shared: Arc<Shared>,
     control: Option<JoinHandle<()>>,
+    /// Dropped before the lock.
+    _page_name: status_page::Name,
     /// Held as long as the instance runs.
     _lock: OwnedFd,
 }
@@ -58,7 +60,7 @@ impl Runtime {
                 pid: Reader::open(&instance)
                     .map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
             })?;
-        let page =
+        let (page, page_name) =
             Writer::create(&instance).map_err(|error| Error::io("the status page", error))?;
         let modules = Modules::scan(&config.module_paths, config.daemon);
         let shared = Shared::new(config, modules, page)
@@ -97,7 +99,7 @@ impl Runtime {
             ?took,
             "ready"
         );
-        Ok(Runtime { instance, shared, control: Some(control), _lock: lock })
+        Ok(Runtime { instance, shared, control: Some(control), _page_name: page_name, _lock: lock })
     }
 
     /// The instance that this runtime is.
