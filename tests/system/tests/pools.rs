@@ -1,0 +1,190 @@
+//! Names and parameters of pools.
+
+use std::ffi::CString;
+
+use chimaera::abi::{
+    chi_pool_id, CHI_DENIED, CHI_EXISTS, CHI_INVALID, CHI_NO_POOL, CHI_OK, CHI_TOO_LARGE,
+};
+use chimaera::{Ipc, PoolId, Result, Status};
+use chimaera_kv_client as kv;
+use chimaera_tests::tasks::throws;
+use chimaera_tests::{artefacts, connect, in_client, text_of, Daemon, Options};
+
+/// A pool of any bytes as its name, over the C table.
+fn create(ipc: Ipc, name: &[u8]) -> Result<PoolId> {
+    let name = CString::new(name).expect("a C string");
+    let module = CString::new(kv::MODULE).expect("a C string");
+    let mut id = chi_pool_id::default();
+    let table = ipc.as_raw();
+    // SAFETY: the strings end with a zero, there are no parameters, and `id` may be written.
+    let (status, message) = unsafe {
+        let none = std::ptr::null();
+        let status = (table.create_pool)(table, module.as_ptr(), name.as_ptr(), none, 0, &mut id);
+        (status, std::ffi::CStr::from_ptr((table.last_error)(table)))
+    };
+    match status {
+        CHI_OK => Ok(id.into()),
+        _ => Err(Status::new(status, message.to_string_lossy())),
+    }
+}
+
+#[test]
+fn bad_names_are_refused_and_good_ones_work() {
+    in_client!(Options::new().kv(), |_| {
+        let ipc = connect();
+        let longest = "n".repeat(255);
+        for good in ["a", "with space", "a/b:c", "Ünïcode", "名前", &longest] {
+            let id = create(ipc, good.as_bytes()).unwrap_or_else(|e| panic!("{good:?}: {e}"));
+            assert_eq!(ipc.find_pool(good).unwrap(), id);
+        }
+        let too_long = "n".repeat(256);
+        let huge = "n".repeat(1 << 20);
+        for bad in ["", "tab\there", "new\nline", "\u{7f}", "\u{85}", &too_long, &huge] {
+            let (code, message) = text_of(create(ipc, bad.as_bytes()));
+            assert!([CHI_INVALID, CHI_TOO_LARGE].contains(&code), "{bad:.20?}: {code}");
+            assert!(message.contains("name") && message.contains("255"), "{message}");
+        }
+        for bad in [&b"\xff"[..], b"half a \xc3", b"\xed\xa0\x80"] {
+            let (code, message) = text_of(create(ipc, bad));
+            assert_eq!(code, CHI_INVALID);
+            assert!(message.contains("UTF-8"), "{message}");
+        }
+        let (code, message) = text_of(ipc.create_pool(kv::MODULE, "a\0b", b""));
+        assert_eq!(code, CHI_INVALID);
+        assert!(message.contains("zero byte"), "{message}");
+    });
+}
+
+#[test]
+fn null_strings_are_refused() {
+    in_client!(Options::new().kv(), |_| {
+        let table = connect().as_raw();
+        let mut id = chi_pool_id::default();
+        let null = std::ptr::null();
+        // SAFETY: null is what is tested; the rest is sound.
+        unsafe {
+            let name = c"name".as_ptr();
+            let create = |module, name, id: &mut chi_pool_id| {
+                (table.create_pool)(table, module, name, std::ptr::null(), 0, id)
+            };
+            assert_eq!(create(null, name, &mut id), CHI_INVALID);
+            assert_eq!(create(name, null, &mut id), CHI_INVALID);
+            assert_eq!((table.find_pool)(table, null, &mut id), CHI_INVALID);
+        }
+    });
+}
+
+#[test]
+fn a_name_that_another_module_has_taken() {
+    in_client!(Options::new().kv().throws(), |site| {
+        let ipc = connect();
+        let store = kv::Client::create("mine", kv::Params::default()).unwrap();
+        store.put("key", "value").unwrap();
+        let (code, message) = text_of(ipc.create_pool(throws::MODULE, "mine", b""));
+        assert_eq!(code, CHI_EXISTS);
+        assert_eq!(
+            message,
+            "pool 'mine' exists and is of module chimaera:kv, not test:throws_method"
+        );
+        let output = site.cli(&["pool", "create", "mine", "--module", throws::MODULE]);
+        assert_eq!(output.code, 1);
+        assert!(output.stderr.contains("is of module chimaera:kv"), "{output:#?}");
+        assert_eq!(store.get("key").unwrap(), b"value");
+    });
+}
+
+#[test]
+fn the_same_parameters_find_the_pool_and_others_are_refused() {
+    in_client!(Options::new().kv(), |site| {
+        let params = |max_bytes| kv::Params { max_bytes: Some(max_bytes) };
+        connect();
+        let first = kv::Client::create("limited", params(1000)).unwrap();
+        first.put("key", "value").unwrap();
+        let second = kv::Client::create("limited", params(1000)).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(second.get("key").unwrap(), b"value");
+        for other in [params(1001), kv::Params::default()] {
+            let (code, message) = text_of(kv::Client::create("limited", other));
+            assert_eq!(
+                (code, &*message),
+                (CHI_EXISTS, "pool 'limited' exists with other parameters")
+            );
+        }
+        let create = ["pool", "create", "limited", "--module", kv::MODULE, "--json", "--params"];
+        let found = site.cli(&[&create[..], &["max_bytes=1000"]].concat()).ok().json();
+        assert_eq!(found["existed"], true, "{found}");
+        assert_eq!(found["id"], first.pool_id().to_string(), "{found}");
+        assert_eq!(site.cli(&[&create[..], &["max_bytes=5"]].concat()).code, 1);
+    });
+}
+
+/// Parameters reach the container, and what it says of them reaches the caller.
+#[test]
+fn parameters_that_a_module_does_not_like() {
+    in_client!(Options::new().kv(), |_| {
+        let ipc = connect();
+        let (code, message) = text_of(ipc.create_pool(kv::MODULE, "store", b"size=5"));
+        assert_eq!(code, CHI_INVALID);
+        assert!(message.contains("expected nothing or max_bytes=NUMBER"), "{message}");
+        assert_eq!(text_of(ipc.find_pool("store")).0, CHI_NO_POOL);
+        let too_many = vec![b'x'; (1 << 20) + 1];
+        assert_eq!(text_of(ipc.create_pool(kv::MODULE, "store", &too_many)).0, CHI_TOO_LARGE);
+        let store = kv::Client::create("store", kv::Params { max_bytes: Some(10) }).unwrap();
+        assert_eq!(text_of(store.put("key", "a value of more than that")).0, kv::STORE_FULL);
+        store.put("key", "value").unwrap();
+    });
+}
+
+#[test]
+fn the_admin_pool_stays() {
+    in_client!(Options::new(), |site| {
+        let ipc = connect();
+        let (code, message) = text_of(ipc.destroy_pool(PoolId::new(1, 0)));
+        assert_eq!(code, CHI_DENIED);
+        assert!(message.contains("admin"), "{message}");
+        let output = site.cli(&["pool", "destroy", "admin"]);
+        assert_ne!(output.code, 0, "{output:#?}");
+        assert_eq!(site.cli(&["pool", "list"]).code, 0);
+    });
+}
+
+/// Many clients that create one pool at once get the same one, and it is constructed once.
+#[test]
+fn creations_at_the_same_time_agree() {
+    in_client!(Options::new().kv().workers(3), |_| {
+        let ipc = connect();
+        for round in 0..20 {
+            let name = format!("pool {round}");
+            let create = || ipc.create_pool(kv::MODULE, &name, b"").unwrap();
+            let ids: Vec<PoolId> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+            ipc.destroy_pool(ids[0]).unwrap();
+        }
+    });
+}
+
+/// Pools may come and go for ever.
+#[test]
+fn a_thousand_pools_leave_nothing_behind() {
+    let daemon = Daemon::start(&Options::new().kv().mod_name());
+    let cycle = |times: usize| {
+        let script: Vec<&str> = ["put key value", "roundtrip 100", "destroy-kv"]
+            .iter()
+            .flat_map(|command| command.split(' ').chain(["--"]))
+            .collect();
+        let all: Vec<&str> = script.iter().copied().cycle().take(script.len() * times).collect();
+        let client = artefacts::program("cpp_client");
+        let lines = daemon.site().run(client, &all[..all.len() - 1]).ok().lines();
+        assert!(lines.iter().all(|line| line["status"] == 0), "{lines:#?}");
+        assert_eq!(lines.len(), 3 * times);
+        (daemon.fds(), daemon.threads(), daemon.rss())
+    };
+    let before = cycle(300);
+    let after = cycle(1000);
+    // A retired container is freed with a later one's end; a few pages come and go.
+    assert_eq!((before.0, before.1), (after.0, after.1));
+    assert!(after.2 < before.2 + (2 << 20), "from {} to {} bytes", before.2, after.2);
+}
