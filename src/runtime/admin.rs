@@ -118,6 +118,7 @@ pub(crate) fn open(shared: &Shared) {
     let container = Arc::new(Container::new(id, name, Vec::new(), Arc::new(module)));
     container.set_object((&raw const CONTAINER.0).cast_mut());
     container.publish();
+    shared.pools.adopt(container.clone());
     shared.set_pool(id.major_, Some(container));
 }
 

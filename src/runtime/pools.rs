@@ -58,6 +58,11 @@ impl Pools {
         Pools { state: Mutex::new(state), next_minor: AtomicU32::new(seed) }
     }
 
+    /// Gives the admin pool its name, as any pool has one.
+    pub(crate) fn adopt(&self, admin: Arc<Container>) {
+        lock(&self.state).named.insert(admin.name().to_owned(), Named::Ready(admin));
+    }
+
     /// The container of this id that is being created.
     pub(crate) fn in_creation(&self, id: chi_pool_id) -> Option<Arc<Container>> {
         lock(&self.state).creating.iter().find(|container| container.id == id).cloned()
@@ -216,7 +221,7 @@ impl Pools {
         result
     }
 
-    /// Destroys every pool, because the runtime ends.
+    /// Destroys every pool but the admin's, because the runtime ends.
     pub(crate) fn close_all(&self, worker: &Worker) {
         let ready: Vec<chi_pool_id> = {
             let state = lock(&self.state);
@@ -224,7 +229,7 @@ impl Pools {
                 Named::Ready(container) => Some(container.id),
                 Named::Changing => None,
             });
-            ready.collect()
+            ready.filter(|id| id.major_ != CHI_ADMIN_POOL_MAJOR).collect()
         };
         for id in ready {
             let mut task = chi_destroy_task { task: chi_task::new(), pool_id_: id };

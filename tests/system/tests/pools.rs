@@ -137,14 +137,22 @@ fn parameters_that_a_module_does_not_like() {
 
 #[test]
 fn the_admin_pool_stays() {
-    in_client!(Options::new(), |site| {
+    in_client!(Options::new().kv(), |site| {
         let ipc = connect();
-        let (code, message) = text_of(ipc.destroy_pool(PoolId::new(1, 0)));
+        let admin = PoolId::new(1, 0);
+        assert_eq!(ipc.find_pool("admin").unwrap(), admin);
+        let (code, message) = text_of(ipc.destroy_pool(admin));
         assert_eq!(code, CHI_DENIED);
         assert!(message.contains("admin"), "{message}");
         let output = site.cli(&["pool", "destroy", "admin"]);
-        assert_ne!(output.code, 0, "{output:#?}");
-        assert_eq!(site.cli(&["pool", "list"]).code, 0);
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains("as long as the runtime"), "{output:#?}");
+        // Nor is there a second one of that name.
+        let (code, message) = text_of(ipc.create_pool(kv::MODULE, "admin", b""));
+        assert_eq!(code, CHI_EXISTS);
+        assert!(message.contains("of module chimaera:admin"), "{message}");
+        let pools = site.cli(&["pool", "list", "--json"]).ok().json();
+        assert_eq!((&pools[0]["name"], pools.as_array().unwrap().len()), (&"admin".into(), 1));
     });
 }
 
