@@ -69,7 +69,8 @@ impl Message {
         self.words[0] as u32 as i32
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The message as bytes.
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD + self.text.len());
         bytes.extend(MAGIC.to_le_bytes());
         bytes.extend((self.kind as u32).to_le_bytes());

@@ -42,7 +42,7 @@ pub(crate) fn judge(path: &Path) -> Verdict {
     }
 }
 
-fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Result<Verdict> {
+pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Result<Verdict> {
     let not_library = |why: &str| Ok(Verdict::Other(format!("not a shared library: {why}")));
     match data.read_bytes_at(0, 4) {
         Ok(magic) if magic == elf::ELFMAG => {}

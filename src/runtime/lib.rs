@@ -11,6 +11,8 @@ mod control;
 mod elf;
 mod fault;
 mod fiber;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod host;
 mod ipc_table;
 mod lane;

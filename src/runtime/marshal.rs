@@ -68,7 +68,8 @@ unsafe fn take_fields(
         let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
         vector.offset_in_task_ = if in_body { field.offset as u32 } else { 0 };
         vector.reserved_ = 0;
-        if vector.shm_ == CHI_SHM_NULL {
+        if vector.shm_ == CHI_SHM_NULL || vector.capacity_ == 0 {
+            vector.shm_ = CHI_SHM_NULL;
             (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
             continue;
         }

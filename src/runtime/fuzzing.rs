@@ -1,0 +1,128 @@
+//! Entries for the fuzzers in `fuzz/`: the runtime's readers of what it does not trust. Each panics
+//! when a reader lets something through that it must not.
+
+use std::cell::OnceCell;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use chimaera_abi::*;
+use chimaera_ipc::layout::{Layout, MIN_SEGMENT};
+use chimaera_ipc::segment::{self, Mapping};
+
+use crate::method::{Field, Method};
+use crate::record::{Origin, Record};
+use crate::session::Session;
+use crate::{elf, fault, marshal};
+
+/// Reads bytes as a file in a directory of modules.
+pub fn elf_file(bytes: &[u8]) {
+    // Both a verdict and an error are answers; what is looked for are panics and endless loops.
+    let _ = elf::examine(bytes, bytes.len() as u64);
+}
+
+const HEADER: usize = std::mem::size_of::<chi_task>();
+const VECTOR: usize = std::mem::size_of::<chi_shm_vector>();
+
+fn field(offset: usize, elem_size: u64, inner: Vec<Field>) -> Field {
+    let elem_align = if inner.is_empty() { 1 } else { 8 };
+    Field { offset, elem_size, elem_align, inner }
+}
+
+/// A task with a string, a vector of numbers, and vectors of strings and of vectors of strings.
+fn method() -> Method {
+    let string = |offset| field(offset, 1, Vec::new());
+    let fields = vec![
+        string(HEADER),
+        Field { elem_align: 8, ..field(HEADER + VECTOR, 8, Vec::new()) },
+        field(HEADER + 2 * VECTOR, VECTOR as u64, vec![string(0)]),
+        field(
+            HEADER + 3 * VECTOR,
+            VECTOR as u64 + 8,
+            vec![field(8, VECTOR as u64, vec![string(0)])],
+        ),
+    ];
+    Method {
+        number: CHI_METHOD_CUSTOM,
+        name: "kFuzz".into(),
+        supported: true,
+        monitored: false,
+        task_size: HEADER + 4 * VECTOR,
+        fields,
+    }
+}
+
+fn session() -> std::io::Result<Arc<Session>> {
+    let layout = Layout::of(MIN_SEGMENT);
+    let fd: OwnedFd = segment::create(&layout)?;
+    let mapping = Mapping::new(fd.as_fd(), layout)?;
+    let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+    let guard = fault::Guard::new(&mapping, doorbell.as_fd())
+        .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
+    Ok(Arc::new(Session::new(1, mapping, 1 << 40, doorbell, guard)))
+}
+
+/// Takes bytes for the client's arena, whose first task a client has submitted, and brings that task
+/// there and back.
+pub fn task_in_segment(bytes: &[u8]) {
+    thread_local! {
+        static SESSION: OnceCell<(Arc<Session>, Method)> = const { OnceCell::new() };
+    }
+    SESSION.with(|cell| {
+        let (session, method) =
+            cell.get_or_init(|| (session().expect("there is memory for a segment"), method()));
+        let layout = *session.mapping.layout();
+        let len = bytes.len().min((layout.runtime_arena - layout.client_arena) as usize);
+        let offset = layout.client_arena;
+        // SAFETY: the client's arena has room for `len` bytes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), session.mapping.at(offset), len);
+        }
+        let origin = Origin::Client { session: session.clone(), offset };
+        let mut record = Record::new(origin, 64).expect("a small body");
+        marshal::take_header(&mut record, session, offset);
+        let size = method.task_size;
+        if marshal::take_body(&mut record, session, offset, size, &method.fields).is_ok() {
+            // SAFETY: the body holds `task_size` bytes.
+            unsafe { check(&record, session, record.body().cast(), &method.fields) };
+            record.method = method;
+        }
+        marshal::complete(&mut record, CHI_OK, "");
+        for hold in 0..4 {
+            session.release(hold);
+        }
+        assert_eq!(session.used_bytes(), 0, "blocks are left behind");
+    });
+}
+
+/// Checks that every vector lies in the client's segment or in a private copy.
+///
+/// # Safety
+/// `base` must hold what `fields` describe.
+unsafe fn check(record: &Record, session: &Session, base: *const u8, fields: &[Field]) {
+    for field in fields {
+        // SAFETY: by the caller's promise.
+        let vector = unsafe { &*base.add(field.offset).cast::<chi_shm_vector>() };
+        let data = vector.data_.cast::<u8>();
+        assert!(vector.size_ <= vector.capacity_);
+        if data.is_null() {
+            assert_eq!(vector.capacity_, 0);
+            continue;
+        }
+        assert!((data as u64).is_multiple_of(field.elem_align), "a vector is not aligned");
+        if field.inner.is_empty() {
+            let offset = session.mapping.offset_of(data).expect("leaf bytes lie in the segment");
+            assert!(vector.capacity_ <= session.mapping.layout().size - offset);
+            continue;
+        }
+        let copy =
+            record.private.iter().find(|block| block.data() == data).expect("a private copy");
+        assert!(vector.size_ as usize <= copy.size());
+        for index in 0..vector.size_ / field.elem_size {
+            // SAFETY: the element lies inside the copy.
+            unsafe {
+                let element = data.add((index * field.elem_size) as usize);
+                check(record, session, element, &field.inner);
+            }
+        }
+    }
+}
