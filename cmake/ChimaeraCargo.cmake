@@ -2,6 +2,7 @@
 #
 #   chimaera::client         libchimaera_client.so
 #   chimaera::client_static  libchimaera_client.a, for applications only, never for modules
+#   chimaera::embedded       libchimaera_embedded.so, a runtime inside the program
 #
 # and a link to each module in Rust beside the modules in C++, in CHIMAERA_MODULE_DIR.
 
@@ -9,27 +10,33 @@ set(CHIMAERA_CARGO_TARGET_DIR "${PROJECT_SOURCE_DIR}/target"
     CACHE PATH "The directory that cargo builds into")
 set(_chimaera_release "${CHIMAERA_CARGO_TARGET_DIR}/release")
 
-# cargo names the library without its version, the loader asks for it by its SONAME.
-set(_chimaera_lib "${PROJECT_BINARY_DIR}/lib")
-set(_chimaera_soname "libchimaera_client.so.${PROJECT_VERSION_MAJOR}")
-file(MAKE_DIRECTORY "${_chimaera_lib}")
-foreach(name IN ITEMS libchimaera_client.so ${_chimaera_soname})
-  file(CREATE_LINK "${_chimaera_release}/libchimaera_client.so" "${_chimaera_lib}/${name}" SYMBOLIC)
-endforeach()
+# A shared library that cargo builds, as the target chimaera::<name>. cargo names its file without the
+# version, the loader asks for it by its SONAME.
+function(_chimaera_cargo_library name)
+  set(directory "${PROJECT_BINARY_DIR}/lib")
+  set(soname "libchimaera_${name}.so.${PROJECT_VERSION_MAJOR}")
+  set(built "${_chimaera_release}/libchimaera_${name}.so")
+  file(MAKE_DIRECTORY "${directory}")
+  foreach(link IN ITEMS libchimaera_${name}.so ${soname})
+    file(CREATE_LINK "${built}" "${directory}/${link}" SYMBOLIC)
+  endforeach()
+  add_library(chimaera_${name} SHARED IMPORTED GLOBAL)
+  add_library(chimaera::${name} ALIAS chimaera_${name})
+  set_target_properties(
+    chimaera_${name}
+    PROPERTIES IMPORTED_LOCATION "${directory}/libchimaera_${name}.so"
+               IMPORTED_SONAME "${soname}"
+               INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
+               INTERFACE_COMPILE_FEATURES cxx_std_17)
+endfunction()
+
+_chimaera_cargo_library(client)
+_chimaera_cargo_library(embedded)
 
 file(MAKE_DIRECTORY "${CHIMAERA_MODULE_DIR}")
 foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
   file(CREATE_LINK "${_chimaera_release}/${module}" "${CHIMAERA_MODULE_DIR}/${module}" SYMBOLIC)
 endforeach()
-
-add_library(chimaera_client SHARED IMPORTED GLOBAL)
-add_library(chimaera::client ALIAS chimaera_client)
-set_target_properties(
-  chimaera_client
-  PROPERTIES IMPORTED_LOCATION "${_chimaera_lib}/libchimaera_client.so"
-             IMPORTED_SONAME "${_chimaera_soname}"
-             INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
-             INTERFACE_COMPILE_FEATURES cxx_std_17)
 
 add_library(chimaera_client_static STATIC IMPORTED GLOBAL)
 add_library(chimaera::client_static ALIAS chimaera_client_static)
@@ -54,11 +61,14 @@ if(CHIMAERA_BUILD_CARGO)
     COMMAND "${CHIMAERA_CARGO}" build --release ${_chimaera_packages}
             --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    BYPRODUCTS "${_chimaera_lib}/libchimaera_client.so"
+    BYPRODUCTS "${PROJECT_BINARY_DIR}/lib/libchimaera_client.so"
+               "${PROJECT_BINARY_DIR}/lib/libchimaera_embedded.so"
                "${_chimaera_release}/libchimaera_client.so"
                "${_chimaera_release}/libchimaera_client.a"
+               "${_chimaera_release}/libchimaera_embedded.so"
     COMMENT "Building the Rust part with cargo"
     USES_TERMINAL VERBATIM)
   add_dependencies(chimaera_client chimaera_cargo)
   add_dependencies(chimaera_client_static chimaera_cargo)
+  add_dependencies(chimaera_embedded chimaera_cargo)
 endif()

@@ -1,6 +1,7 @@
 //! What a runtime is started with, and why it may not start.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chimaera_ipc::instance;
@@ -27,6 +28,19 @@ pub struct Config {
     pub daemon: bool,
     /// The log goes to the instance's log file (shown by `chimaera status`).
     pub log_is_file: bool,
+    /// The instance's name will not be used again: no file of its stays behind.
+    pub private: bool,
+}
+
+impl Config {
+    /// For a runtime inside a test or an application: the defaults, and an instance that nobody else
+    /// has, whose name is [`Runtime::instance`](crate::Runtime::instance)'s.
+    pub fn embedded() -> Config {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("embedded-{}-{count}", std::process::id());
+        Config { instance: Some(name), private: true, ..Config::default() }
+    }
 }
 
 impl Default for Config {
@@ -47,6 +61,7 @@ impl Default for Config {
             max_sessions: 1024,
             daemon: false,
             log_is_file: false,
+            private: false,
         }
     }
 }

@@ -143,6 +143,10 @@ impl Drop for Runtime {
             self.stop();
             self.join();
         }
+        if self.shared.config.private {
+            // A failure means that somebody has removed it already.
+            let _ = std::fs::remove_file(self.instance.lock());
+        }
     }
 }
 

@@ -1,0 +1,151 @@
+//! libchimaera_embedded: a runtime inside the calling process, for programs in C and C++. Its header is
+//! `include/chimaera/embedded.h`, which says what each function does.
+
+#![allow(non_camel_case_types)]
+
+use std::cell::RefCell;
+use std::ffi::{c_char, CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::ptr;
+
+use chimaera_abi::*;
+use chimaera_runtime::{Config, Error, Runtime};
+use tracing_subscriber::EnvFilter;
+
+/// `chi_embedded_options` of the header.
+#[repr(C)]
+pub struct chi_embedded_options {
+    size: u32,
+    workers: u32,
+    instance: *const c_char,
+    module_path: *const c_char,
+}
+
+/// `chi_embedded` of the header.
+pub struct chi_embedded {
+    runtime: Runtime,
+    instance: CString,
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<CString> = RefCell::new(CString::default());
+}
+
+fn fail(status: chi_status, message: impl std::fmt::Display) -> chi_status {
+    let text = CString::new(message.to_string().replace('\0', " ")).unwrap_or_default();
+    // A thread that is ending has nobody left to ask for the message.
+    let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = text);
+    status
+}
+
+/// What the options ask for.
+///
+/// # Safety
+/// `options` is null or points to options whose strings are null or C strings.
+unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_status> {
+    let mut config = Config::embedded();
+    // SAFETY: by the caller's promise; a struct of another size is not read further.
+    let Some(options) = (unsafe { options.as_ref() }) else {
+        return Ok(config);
+    };
+    if (options.size as usize) < size_of::<chi_embedded_options>() {
+        let what = "chi_embedded_options.size must be sizeof(chi_embedded_options)";
+        return Err(fail(CHI_INVALID, what));
+    }
+    if options.workers != 0 {
+        config.workers = options.workers as usize;
+    }
+    if !options.instance.is_null() {
+        // SAFETY: by the caller's promise.
+        let name = unsafe { CStr::from_ptr(options.instance) };
+        config.instance = Some(name.to_string_lossy().into_owned());
+        config.private = false;
+    }
+    if !options.module_path.is_null() {
+        // SAFETY: by the caller's promise.
+        let paths = unsafe { CStr::from_ptr(options.module_path) };
+        let paths = std::env::split_paths(std::ffi::OsStr::from_bytes(paths.to_bytes()));
+        config.module_paths =
+            paths.filter(|path| !path.as_os_str().is_empty()).collect::<Vec<PathBuf>>();
+    }
+    Ok(config)
+}
+
+/// The log goes to standard error, warnings and worse unless `$CHI_LOG` says otherwise.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("CHI_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // It fails when there is a log already, from an earlier start.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+}
+
+/// Starts a runtime. See the header.
+///
+/// # Safety
+/// `options` is null or points to options whose strings are null or C strings; `embedded` points to a
+/// place for a pointer.
+#[no_mangle]
+pub unsafe extern "C" fn chi_embedded_start(
+    options: *const chi_embedded_options,
+    embedded: *mut *mut chi_embedded,
+) -> chi_status {
+    // SAFETY: by the caller's promise.
+    let config = match unsafe {
+        *embedded = ptr::null_mut();
+        config(options)
+    } {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    log_to_stderr();
+    let runtime = match Runtime::start(config) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let status = match error {
+                Error::Instance(_) | Error::Config(_) => CHI_INVALID,
+                Error::Running { .. } => CHI_EXISTS,
+                Error::Io { .. } => CHI_IO,
+            };
+            return fail(status, error);
+        }
+    };
+    let instance = CString::new(runtime.instance().name()).expect("a name has no zero byte");
+    // SAFETY: by the caller's promise.
+    unsafe { *embedded = Box::into_raw(Box::new(chi_embedded { runtime, instance })) };
+    CHI_OK
+}
+
+/// The instance's name. See the header.
+///
+/// # Safety
+/// `embedded` comes from `chi_embedded_start` and was not stopped.
+#[no_mangle]
+pub unsafe extern "C" fn chi_embedded_instance(embedded: *const chi_embedded) -> *const c_char {
+    // SAFETY: by the caller's promise.
+    unsafe { (*embedded).instance.as_ptr() }
+}
+
+/// Ends a runtime. See the header.
+///
+/// # Safety
+/// `embedded` is null or comes from `chi_embedded_start` and was not stopped.
+#[no_mangle]
+pub unsafe extern "C" fn chi_embedded_stop(embedded: *mut chi_embedded) {
+    if embedded.is_null() {
+        return;
+    }
+    // SAFETY: by the caller's promise.
+    let embedded = unsafe { Box::from_raw(embedded) };
+    embedded.runtime.stop();
+    embedded.runtime.wait();
+}
+
+/// The message of the last call that failed on this thread. See the header.
+#[no_mangle]
+pub extern "C" fn chi_embedded_last_error() -> *const c_char {
+    LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+}
