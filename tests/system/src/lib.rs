@@ -5,7 +5,7 @@
 //! * [`in_client!`] runs the body of a test in a process of its own, because a process has one session
 //!   with one instance and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a bound, so that a hang is a failure.
-//! * [`tasks`] and [`Call`] are for clients in Rust.
+//! * [`tasks`] and [`Call`] are for clients in Rust, [`raw`] for those that need the bare wire.
 //!
 //! The artefacts under test are made by the build, which tells where in the environment; `make test`
 //! does all of it. See [`artefacts`].
@@ -16,6 +16,7 @@ mod call;
 pub mod child;
 mod daemon;
 pub mod process;
+pub mod raw;
 mod site;
 pub mod tasks;
 
