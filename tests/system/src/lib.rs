@@ -19,11 +19,13 @@ pub mod process;
 pub mod raw;
 mod site;
 pub mod tasks;
+mod vitals;
 
 pub use call::{connect, connect_with, text_of, Call};
 pub use daemon::{Daemon, Options};
 pub use process::{Output, Running};
 pub use site::Site;
+pub use vitals::{rounds, Vitals};
 
 /// Bytes that compress, but not to nothing; the clients in C and C++ make the same.
 pub fn bytes(len: usize) -> Vec<u8> {

@@ -68,11 +68,8 @@ pub const MOD_NAME: &[Shape] = &[
 ];
 
 /// `test:nested`: strings and vectors at every depth.
-pub const NESTED: &[Shape] = &[shape(
-    10,
-    320,
-    &[leaf(80), nested(120), nested(160), leaf(200), leaf(240), leaf(280)],
-)];
+pub const NESTED: &[Shape] =
+    &[shape(10, 320, &[leaf(80), nested(120), nested(160), leaf(200), leaf(240), leaf(280)])];
 
 /// `test:throws_method`: echo, and yield a few times.
 pub const THROWS: &[Shape] = &[
@@ -83,12 +80,8 @@ pub const THROWS: &[Shape] = &[
 
 /// The header of a task as bytes.
 pub fn header(pool: chi_pool_id, method: u32) -> Vec<u8> {
-    let task = chi_task {
-        pool_: pool,
-        method_: method,
-        state_: CHI_TASK_IN_FLIGHT,
-        ..chi_task::new()
-    };
+    let task =
+        chi_task { pool_: pool, method_: method, state_: CHI_TASK_IN_FLIGHT, ..chi_task::new() };
     // SAFETY: the struct has no padding, so all its 64 bytes are initialised.
     let bytes = unsafe { std::mem::transmute::<chi_task, [u8; size_of::<chi_task>()]>(task) };
     bytes.to_vec()
@@ -204,12 +197,7 @@ pub fn odd_task(
 }
 
 /// A task of a shape that the method accepts: every string is "x".
-pub fn sound_task(
-    link: &Link,
-    field: &Field,
-    pool: chi_pool_id,
-    shape: &Shape,
-) -> Vec<u8> {
+pub fn sound_task(link: &Link, field: &Field, pool: chi_pool_id, shape: &Shape) -> Vec<u8> {
     let mut bytes = header(pool, shape.method);
     bytes.resize(shape.size.next_multiple_of(8), 0);
     link.store(field.farm, u64::from_ne_bytes(*b"xxxxxxxx"));

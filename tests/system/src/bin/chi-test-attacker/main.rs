@@ -1,0 +1,34 @@
+//! A client that does what no honest one does, over a wire of its own:
+//!
+//! ```text
+//! chi-test-attacker segment SEED MILLISECONDS SEGMENT_BYTES   rewrites its segment under its tasks
+//! chi-test-attacker socket SEED ROUNDS                        says anything on the socket
+//! chi-test-attacker silent COUNT                              connects and says nothing; ends with stdin
+//! ```
+//!
+//! It ends with success whatever the runtime makes of it, as long as the runtime is there and answers,
+//! and prints what it did as one JSON document.
+
+mod segment;
+mod socket;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| args.get(at).and_then(|text| text.parse::<u64>().ok());
+    let report = match (args.first().map(String::as_str), number(1), number(2), number(3)) {
+        (Some("segment"), Some(seed), Some(ms), Some(size)) => {
+            segment::attack(seed, Duration::from_millis(ms), size)
+        }
+        (Some("socket"), Some(seed), Some(rounds), None) => socket::attack(seed, rounds),
+        (Some("silent"), Some(count), None, None) => socket::hold(count),
+        _ => {
+            eprintln!("wrong arguments: {args:?}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{report}");
+    ExitCode::SUCCESS
+}

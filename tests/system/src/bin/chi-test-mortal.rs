@@ -1,0 +1,214 @@
+//! Honest clients that are killed, or whose runtime is:
+//!
+//! ```text
+//! chi-test-mortal neighbour        checks results until its standard input ends
+//! chi-test-mortal waiting          waits for a task that takes long
+//! chi-test-mortal submitting       submits from four threads without end
+//! chi-test-mortal flight N         leaves N tasks in flight
+//! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
+//! ```
+//!
+//! Each says "ready" when it is under way. The pools of test:throws_method must exist already.
+
+use std::io::{BufRead, Read};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Instant;
+
+use chimaera::abi::{status_name, CHI_OK};
+use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Result};
+use chimaera_kv_client as kv;
+use chimaera_tests::raw::Random;
+use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
+use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
+use chimaera_tests::{connect, Call};
+use serde_json::json;
+
+const POOL: &str = "test_throws";
+
+fn ready() {
+    println!("ready");
+}
+
+fn pool(ipc: Ipc) -> PoolId {
+    ipc.create_pool(throws::MODULE, POOL, b"").expect("the pool is there or can be made")
+}
+
+fn yields(ipc: Ipc, pool: PoolId, times: u64) -> Pending<NumberTask> {
+    let task: NewTask<NumberTask> = ipc.task(pool, throws::YIELD);
+    task.value.set(times);
+    task.submit().expect("the ring has room")
+}
+
+fn echo(ipc: Ipc, pool: PoolId, bytes: &[u8]) -> Result<Pending<EchoTask>> {
+    let task: NewTask<EchoTask> = ipc.new_task(pool, DomainQuery::dynamic(), throws::ECHO)?;
+    task.data.set(bytes)?;
+    task.submit()
+}
+
+/// Stays until it is killed.
+fn stay() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn waiting() {
+    let ipc = connect();
+    let task = yields(ipc, pool(ipc), 20_000);
+    ready();
+    // It ends before the kill when the machine is busy; then there is nothing left to wait for.
+    let _ = task.wait();
+    stay();
+}
+
+fn submitting() {
+    let ipc = connect();
+    let pool = pool(ipc);
+    for thread in 0..4_u64 {
+        std::thread::spawn(move || {
+            let mut random = Random::new(thread);
+            let mut under_way = Vec::new();
+            loop {
+                let len = random.below(20_000) as usize;
+                match echo(ipc, pool, &random.bytes(len)) {
+                    Ok(task) => under_way.push(task),
+                    // The segment is full: let go of what is there.
+                    Err(_) => under_way.clear(),
+                }
+                if under_way.len() > 200 {
+                    under_way.drain(..100);
+                }
+            }
+        });
+    }
+    let first = echo(ipc, pool, b"first").expect("there is room");
+    first.wait().expect("an echo succeeds");
+    ready();
+    stay();
+}
+
+fn flight(n: usize) {
+    let ipc = connect();
+    let pool = pool(ipc);
+    let tasks: Vec<_> = (0..n)
+        .map(|at| if at % 2 == 0 { yields(ipc, pool, 200) } else { yields(ipc, pool, 0) })
+        .collect();
+    ready();
+    std::mem::forget(tasks);
+    stay();
+}
+
+/// Uses a store and the compressor as long as its standard input is open, and checks every result.
+fn neighbour() -> usize {
+    let ipc = connect();
+    let store =
+        kv::Client::create("neighbour", kv::Params::default()).expect("the module is there");
+    let pool = ipc.create_pool(mod_name::MODULE, "neighbour_zip", b"").expect("and this one");
+    let over = Arc::new(AtomicBool::new(false));
+    let told = over.clone();
+    std::thread::spawn(move || {
+        // However it ends, it is over.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        told.store(true, Ordering::Relaxed);
+    });
+    let mut random = Random::new(7);
+    let mut rounds = 0;
+    ready();
+    while !over.load(Ordering::Relaxed) {
+        round(ipc, store, pool, &mut random, rounds).expect("a neighbour's calls succeed");
+        rounds += 1;
+    }
+    rounds
+}
+
+fn round(
+    ipc: Ipc,
+    store: kv::Client,
+    pool: PoolId,
+    random: &mut Random,
+    round: usize,
+) -> Result<()> {
+    let len = random.below(30_000) as usize;
+    let value = random.bytes(len);
+    let key = format!("key/{:04}", round % 50);
+    store.put(&key, &value)?;
+    assert!(store.get(&key)? == value, "round {round}: another value");
+    let keys = store.scan("key/", 0)?;
+    assert_eq!(keys.len(), 50.min(round + 1), "round {round}");
+    assert!(keys.is_sorted() && keys.contains(&key.into_bytes()), "round {round}");
+    let task: NewTask<CompressTask> = ipc.task(pool, mod_name::COMPRESS);
+    task.data.set(&value)?;
+    let frame = task.call()?.output.copy_to_vec()?;
+    let task: NewTask<DecompressTask> = ipc.task(pool, mod_name::DECOMPRESS);
+    task.max_size.set(len as u64);
+    task.data.set(&frame)?;
+    assert!(task.call()?.output.copy_to_vec()? == value, "round {round}: other bytes");
+    Ok(())
+}
+
+/// Waits for a task until the runtime is gone, says with what status and when, and obeys: `call` makes
+/// the pool (again) and calls it, `drop` deletes the old session's tasks, `maps` tells how many
+/// segments the process has mapped.
+fn patient() {
+    let ipc = connect();
+    let pool = pool(ipc);
+    let idle = yields(ipc, pool, u64::MAX);
+    let others: Vec<_> = (0..100).map(|_| yields(ipc, pool, u64::MAX)).collect();
+    let done = echo(ipc, pool, b"done").expect("there is room").wait().expect("an echo succeeds");
+    let mut held = Some((idle, others, done));
+    let task = yields(ipc, pool, u64::MAX);
+    ready();
+    let ended = task.wait().expect_err("it never ends by itself");
+    let at = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis() as u64;
+    report("wait", Err(ended), at);
+    for line in std::io::stdin().lock().lines() {
+        let start = Instant::now();
+        let result = match line.expect("text").as_str() {
+            "call" => call(ipc),
+            "drop" => {
+                held = None;
+                Ok(())
+            }
+            "maps" => {
+                let maps = std::fs::read_to_string("/proc/self/maps").expect("it is there");
+                println!("{}", maps.matches("chimaera-segment").count());
+                continue;
+            }
+            other => panic!("what is {other}?"),
+        };
+        report("obeyed", result, start.elapsed().as_millis() as u64);
+    }
+    drop(held);
+}
+
+fn call(ipc: Ipc) -> Result<()> {
+    let pool = ipc.create_pool(throws::MODULE, POOL, b"")?;
+    let done = echo(ipc, pool, b"again")?.wait()?;
+    assert_eq!(done.output.copy_to_vec()?, b"again");
+    Ok(())
+}
+
+fn report(what: &str, result: Result<()>, ms: u64) {
+    let (status, message) = match &result {
+        Ok(()) => (CHI_OK, ""),
+        Err(status) => (status.code(), status.message()),
+    };
+    let name = status_name(status);
+    println!("{}", json!({ "what": what, "name": name, "message": message, "ms": ms }));
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["neighbour"] => println!("{}", neighbour()),
+        ["waiting"] => waiting(),
+        ["submitting"] => submitting(),
+        ["flight", n] => flight(n.parse().expect("a number")),
+        ["patient"] => patient(),
+        _ => return ExitCode::from(2),
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,59 @@
+//! What a daemon holds on to, to see that it holds on to nothing.
+
+use crate::{process, Daemon};
+
+/// What a daemon has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vitals {
+    /// Resident memory in bytes.
+    pub rss: u64,
+    /// Open descriptors.
+    pub fds: usize,
+    /// Threads.
+    pub threads: u64,
+    /// Segments mapped.
+    pub segments: usize,
+}
+
+impl Vitals {
+    /// What a daemon has once so many sessions are left and nothing that belonged to others.
+    #[track_caller]
+    pub fn settled(daemon: &Daemon, sessions: usize) -> Vitals {
+        process::until("the sessions of those that are gone end", || {
+            let vitals = Vitals::now(daemon);
+            let status = daemon.cli(&["status", "--json"]).ok().json();
+            (status["sessions"] == sessions && vitals.segments == sessions).then_some(())
+        });
+        Vitals::now(daemon)
+    }
+
+    /// What a daemon has now.
+    pub fn now(daemon: &Daemon) -> Vitals {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", daemon.pid()));
+        let maps = maps.expect("it runs");
+        let segments = maps.lines().filter(|line| line.contains("chimaera-segment")).count();
+        Vitals { rss: daemon.rss(), fds: daemon.fds(), threads: daemon.threads(), segments }
+    }
+
+    /// Fails when the daemon has more now: descriptors, threads, segments, or more than `slack` bytes
+    /// of memory.
+    #[track_caller]
+    pub fn assert_no_more(self, now: Vitals, slack: u64) {
+        assert!(
+            now.fds <= self.fds
+                && now.threads <= self.threads
+                && now.segments <= self.segments
+                && now.rss <= self.rss + slack,
+            "the daemon holds on to something: {self:?} before, {now:?} after"
+        );
+    }
+}
+
+/// How often to do something: `few` times, or `many` when `CHI_SOAK` is set.
+pub fn rounds(few: usize, many: usize) -> usize {
+    if std::env::var_os("CHI_SOAK").is_some_and(|value| !value.is_empty()) {
+        many
+    } else {
+        few
+    }
+}

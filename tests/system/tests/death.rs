@@ -1,0 +1,114 @@
+//! Clients and daemons that are killed with -9.
+
+use std::time::{Duration, SystemTime};
+
+use chimaera_tests::raw::{seed, Random};
+use chimaera_tests::{rounds, Daemon, Options, Running, Vitals};
+use serde_json::Value;
+
+/// What the allocator may keep of what was once needed.
+const SLACK: u64 = 4 << 20;
+
+fn options() -> Options {
+    Options::new().kv().mod_name().throws()
+}
+
+/// A client that is under way.
+#[track_caller]
+fn start(daemon: &Daemon, args: &[&str]) -> Running {
+    let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+    let mut client = Running::start(command.args(args));
+    assert_eq!(client.line().as_deref(), Some("ready"), "{args:?}");
+    client
+}
+
+#[track_caller]
+fn kill(client: &mut Running) {
+    client.signal(rustix::process::Signal::KILL);
+    assert_eq!(client.end(), -9);
+}
+
+/// The neighbour has been served and has found nothing wrong.
+#[track_caller]
+fn ask(neighbour: &mut Running) -> u64 {
+    neighbour.close();
+    let rounds = neighbour.line().and_then(|line| line.parse().ok());
+    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+    rounds.expect("it says how often it was served")
+}
+
+/// Kills clients again and again, while a neighbour uses the daemon.
+#[track_caller]
+fn killed_clients(args: &[&str], times: usize) {
+    let daemon = Daemon::start(&options());
+    let mut random = Random::new(seed());
+    let mut neighbour = start(&daemon, &["neighbour"]);
+    let mut one = || {
+        let mut client = start(&daemon, args);
+        std::thread::sleep(Duration::from_micros(random.below(3000)));
+        kill(&mut client);
+    };
+    (0..times / 4 + 5).for_each(|_| one());
+    let before = Vitals::settled(&daemon, 1);
+    (0..times).for_each(|_| one());
+    before.assert_no_more(Vitals::settled(&daemon, 1), SLACK);
+    assert!(ask(&mut neighbour) > 10, "the neighbour was hardly served");
+}
+
+#[test]
+fn clients_killed_while_they_wait_leave_nothing_behind() {
+    killed_clients(&["waiting"], rounds(100, 2000));
+}
+
+#[test]
+fn clients_killed_while_they_submit_leave_nothing_behind() {
+    killed_clients(&["submitting"], rounds(100, 2000));
+}
+
+#[test]
+fn clients_killed_with_a_thousand_tasks_in_flight_leave_nothing_behind() {
+    killed_clients(&["flight", "1000"], rounds(100, 1000));
+}
+
+#[track_caller]
+fn json(client: &mut Running) -> Value {
+    let line = client.line().expect("it says something");
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[track_caller]
+fn obey(client: &mut Running, order: &str) -> Value {
+    client.say(order);
+    json(client)
+}
+
+#[test]
+fn clients_of_a_killed_daemon_are_told_and_find_its_successor() {
+    let mut daemon = Daemon::start(&options());
+    let mut clients: Vec<Running> = (0..4).map(|_| start(&daemon, &["patient"])).collect();
+    daemon.kill();
+    let killed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    for client in &mut clients {
+        let told = json(client);
+        assert_eq!(told["name"], "CHI_UNAVAILABLE", "{told}");
+        // The bound is one second; the rest is for a machine that is busy with other tests.
+        assert!(told["ms"].as_u64().unwrap() < killed + 3000, "killed at {killed}, but {told}");
+        let alone = obey(client, "call");
+        assert_eq!(alone["name"], "CHI_UNAVAILABLE", "there is no runtime: {alone}");
+    }
+    let modules = daemon.site().path().join("modules");
+    let successor = Daemon::start_at(daemon.site().clone(), &Options::new().repo_path(modules));
+    for client in &mut clients {
+        let called = obey(client, "call");
+        assert_eq!(called["name"], "CHI_OK", "{called}");
+        client.say("maps");
+        assert_eq!(client.line().unwrap(), "2", "the old session's tasks are still there");
+        let dropped = obey(client, "drop");
+        assert_eq!(dropped["name"], "CHI_OK", "{dropped}");
+        let called = obey(client, "call");
+        assert_eq!(called["name"], "CHI_OK", "{called}");
+        client.close();
+        assert_eq!(client.end(), 0);
+    }
+    assert_eq!(Vitals::settled(&successor, 0).segments, 0);
+}
