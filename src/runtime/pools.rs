@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use crate::container::Container;
+use crate::shared::Shared;
 use crate::worker::Worker;
 use crate::{host, lock, Failure};
 
@@ -17,8 +18,8 @@ use crate::{host, lock, Failure};
 const DESTROY_BOUND: Duration = Duration::from_secs(30);
 /// How often something that another task does is looked at.
 const LOOK: Duration = Duration::from_micros(100);
-/// Rounds after which a worker cannot hold anything that it held before.
-const GRACE_ROUNDS: u64 = 3;
+/// Rounds after which a worker has done with what it was doing, and has read its notes.
+const GRACE_ROUNDS: u64 = 2;
 /// Pools at a time.
 const MAX_POOLS: u32 = 65536;
 
@@ -28,10 +29,34 @@ enum Named {
     Ready(Arc<Container>),
 }
 
-/// A container without tasks, kept until no worker can hold one of its lanes.
+/// A container without tasks, kept until no worker can come to one of its lanes any more: each must
+/// have done with what it was doing, and after that each must have read the notes that this left.
 struct Retired {
     container: Arc<Container>,
     rounds: Vec<u64>,
+    /// All have done with what they were doing.
+    settled: bool,
+}
+
+impl Retired {
+    fn new(container: Arc<Container>, shared: &Shared) -> Retired {
+        Retired { container, rounds: rounds(shared), settled: false }
+    }
+
+    /// True when the container can be freed.
+    fn is_over(&mut self, shared: &Shared) -> bool {
+        debug_assert_eq!(self.container.in_flight(), 0);
+        let now = rounds(shared);
+        if !self.rounds.iter().zip(&now).all(|(then, now)| *now >= then + GRACE_ROUNDS) {
+            return false;
+        }
+        self.rounds = now;
+        std::mem::replace(&mut self.settled, true)
+    }
+}
+
+fn rounds(shared: &Shared) -> Vec<u64> {
+    shared.mailboxes.iter().map(|mailbox| mailbox.rounds()).collect()
 }
 
 #[derive(Default)]
@@ -206,16 +231,11 @@ impl Pools {
         }
         let result = destruct(worker, &container, task);
         tracing::info!(pool = container.name(), "pool destroyed");
-        let rounds = worker.shared.mailboxes.iter().map(|mailbox| mailbox.rounds()).collect();
         let mut state = lock(&self.state);
         state.named.remove(container.name());
         state.free_slots.push(id.major_);
-        state.retired.push(Retired { container, rounds });
-        state.retired.retain(|old| {
-            let now = worker.shared.mailboxes.iter().map(|mailbox| mailbox.rounds());
-            debug_assert_eq!(old.container.in_flight(), 0);
-            !old.rounds.iter().zip(now).all(|(then, now)| now >= then + GRACE_ROUNDS)
-        });
+        state.retired.push(Retired::new(container, &worker.shared));
+        state.retired.retain_mut(|old| !old.is_over(&worker.shared));
         drop(state);
         worker.shared.mailboxes.iter().for_each(|mailbox| mailbox.wake());
         result

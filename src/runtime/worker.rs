@@ -29,6 +29,9 @@ const MAX_IN_FLIGHT: usize = 1 << 16;
 const SPARE_RECORDS: usize = 4096;
 /// Fibers without a task that are kept; each has a stack.
 const SPARE_FIBERS: usize = 256;
+/// Fibers of all workers together, beyond which tasks from clients wait in their rings. Each stack takes
+/// two of the 65530 mappings that Linux gives a process by default (vm.max_map_count).
+const MAX_FIBERS: usize = 24_000;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 
@@ -49,6 +52,7 @@ pub(crate) struct Worker {
     ready: RefCell<VecDeque<usize>>,
     /// Fibers without a task.
     spare: RefCell<Vec<usize>>,
+    fiber_count: Cell<usize>,
     timers: RefCell<BinaryHeap<Reverse<(Instant, u32, u32)>>>,
     #[expect(clippy::vec_box, reason = "a record's address must not change")]
     pub(crate) records: RefCell<Vec<Box<Record>>>,
@@ -89,6 +93,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         fibers: RefCell::default(),
         ready: RefCell::default(),
         spare: RefCell::default(),
+        fiber_count: Cell::new(0),
         timers: RefCell::default(),
         records: RefCell::default(),
         table: RefCell::default(),
@@ -114,7 +119,13 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
             Some(number) => number,
             None => {
                 let own = worker.clone();
-                let fiber = Fiber::new(move || own.work())?;
+                let fiber = match Fiber::new(move || own.work()) {
+                    Ok(fiber) => fiber,
+                    Err(error) => {
+                        worker.starve(&error);
+                        continue;
+                    }
+                };
                 let mut fibers = worker.fibers.borrow_mut();
                 let free = fibers.iter().position(Option::is_none);
                 let number = free.unwrap_or(fibers.len());
@@ -122,6 +133,7 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
                     fibers.push(None);
                 }
                 fibers[number] = Some(fiber);
+                worker.fiber_count.set(worker.fiber_count.get() + 1);
                 number
             }
         };
@@ -136,6 +148,7 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
                 fiber.context.retired.set(true);
                 let left = fiber.resume();
                 debug_assert!(left.is_none(), "a retired fiber's body returns");
+                worker.fiber_count.set(worker.fiber_count.get() - 1);
             }
             Some(pause) => {
                 worker.fibers.borrow_mut()[number] = Some(fiber);
@@ -189,6 +202,31 @@ impl Worker {
         }
     }
 
+    /// There is no memory for another fiber. Until a task that waits can go on, nothing new starts.
+    #[cold]
+    fn starve(&self, error: &std::io::Error) {
+        tracing::error!(worker = self.index, %error, "no memory for another task's stack");
+        while self.ready.borrow().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+            self.ring_timers();
+            // A note that is not about waiting may run a module's code, which needs a fiber.
+            let mut others = Vec::new();
+            while let Some(note) = self.mailbox().take() {
+                match note {
+                    Note::Wake { fiber, turn } => self.wake(fiber, turn),
+                    other => others.push(other),
+                }
+            }
+            others.into_iter().for_each(|note| self.mailbox().send(note));
+        }
+    }
+
+    /// True when so many tasks wait that those of clients have to stay in their rings.
+    fn is_crowded(&self) -> bool {
+        self.fiber_count.get() - self.spare.borrow().len()
+            > (MAX_FIBERS / self.shared.config.workers).max(64)
+    }
+
     /// Looks everywhere once. True when there was something to do.
     #[inline]
     fn round(&self) -> bool {
@@ -210,6 +248,9 @@ impl Worker {
             if self.pauses.get() != pauses {
                 return true;
             }
+        }
+        if self.is_crowded() {
+            return busy;
         }
         let mut index = 0;
         while self.poll_ring(index, &mut busy) {
