@@ -70,6 +70,26 @@ impl Site {
         directory
     }
 
+    /// The instance's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("chimaera").join(format!("{}.sock", self.name))
+    }
+
+    /// The file of the instance's status page, if there is one. Its name ends with the instance's,
+    /// which is unique.
+    pub fn status_page(&self) -> Option<PathBuf> {
+        let files = std::fs::read_dir("/dev/shm").expect("there is shared memory").flatten();
+        let ending = format!("-{}", self.name);
+        let mut own = files.filter(|file| file.file_name().to_string_lossy().ends_with(&ending));
+        own.next().map(|file| file.path())
+    }
+
+    /// What `chimaera status --json` says.
+    #[track_caller]
+    pub fn status(&self) -> serde_json::Value {
+        self.cli(&["status", "--json"]).json()
+    }
+
     /// A command that knows of this instance, and of no other one.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());

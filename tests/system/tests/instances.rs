@@ -1,0 +1,167 @@
+//! Instances: beginning, ending, and what they leave behind.
+
+mod common;
+
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
+use common::{busy, line, not_running, Background};
+use rustix::process::Signal;
+use serde_json::{json, Value};
+
+/// What a client hears whose task came after the runtime was told to end.
+#[track_caller]
+fn too_late(answer: Value) {
+    let name = answer["name"].as_str().unwrap();
+    assert!(["CHI_CANCELLED", "CHI_UNAVAILABLE"].contains(&name), "{answer}");
+}
+
+#[test]
+fn a_second_start_under_the_same_name() {
+    let daemon = Daemon::start(&Options::new().throws());
+    let site = daemon.site();
+    let mut client = busy(site, 1_000_000_000);
+    let message =
+        format!("the instance '{}' is already running (process {})", site.name(), daemon.pid());
+    for arguments in [&["start"][..], &["start", "--daemon"]] {
+        let output = site.cli(arguments);
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains(&message), "{output:#?}");
+        let output = site.cli(&[arguments, &["--json"]].concat());
+        assert_eq!((output.code, &output.json()["error"]), (1, &json!(message)), "{output:#?}");
+    }
+    // The first one has not noticed.
+    assert_eq!(line(&mut client)["status"], 0);
+    assert_eq!(line(&mut client)["equal"], 1);
+    assert_eq!(client.end(), 0);
+    assert_eq!(site.status()["pid"], daemon.pid());
+    assert!(site.run(artefacts::program("cpp_client"), &["echo", "1"]).code == 0);
+}
+
+#[test]
+fn of_starts_at_the_same_time_one_wins() {
+    for _ in 0..5 {
+        let site = Site::new();
+        let outputs: Vec<Output> = std::thread::scope(|scope| {
+            let start = || site.cli(&["start", "--daemon", "--workers", "1"]);
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let guard = Background(site.clone());
+        let won = outputs.iter().filter(|output| output.code == 0).count();
+        assert_eq!(won, 1, "{outputs:#?}");
+        for output in outputs.iter().filter(|output| output.code != 0) {
+            assert!(output.stderr.contains("is already running"), "{output:#?}");
+        }
+        assert_eq!(site.status()["running"], true);
+        site.cli(&["modules"]).ok();
+        drop(guard);
+    }
+}
+
+#[test]
+fn instances_side_by_side() {
+    let first = Daemon::start(&Options::new().kv());
+    let site = |name: &str| first.site().sibling(&format!("{}-{name}", first.site().name()));
+    let empty = Options::new();
+    let mut second = Daemon::start_at(site("two"), &empty);
+    let third = Daemon::start_at(site("3.b_c"), &empty);
+    first.cli(&["pool", "create", "mine", "--module", "chimaera:kv"]).ok();
+    assert_eq!(second.cli(&["pool", "create", "mine", "--module", "chimaera:kv"]).code, 1);
+    let pids: Vec<Value> =
+        [&first, &second, &third].map(|daemon| daemon.site().status()["pid"].clone()).to_vec();
+    assert_eq!(pids, [first.pid(), second.pid(), third.pid()]);
+    // Each command goes to the one that it names, or that the environment names.
+    let mut command = second.site().command(artefacts::chimaera());
+    let output = process::run(command.args(["pool", "list", "--json"])).ok();
+    assert_eq!(output.json().as_array().unwrap().len(), 1, "{output:#?}");
+    second.cli(&["stop"]).ok();
+    assert_eq!(second.end(), 0);
+    not_running(second.cli(&["status"]));
+    assert_eq!(first.cli(&["pool", "list", "--json"]).ok().json().as_array().unwrap().len(), 2);
+    third.cli(&["pool", "list"]).ok();
+}
+
+/// `kill -9` leaves a socket, a lock file and a status page behind.
+#[test]
+fn what_a_killed_daemon_leaves_behind() {
+    let site = Site::new();
+    for _ in 0..3 {
+        let mut daemon = Daemon::start_at(site.clone(), &Options::new());
+        let pid = daemon.pid();
+        daemon.cli(&["modules"]).ok();
+        daemon.kill();
+        let old = site.status_page().expect("nobody took the page away");
+        assert!(site.socket().exists(), "nobody took the socket away");
+        not_running(site.cli(&["status"]));
+        let daemon = Daemon::start_at(site.clone(), &Options::new());
+        assert_ne!(daemon.pid(), pid);
+        assert_eq!(site.status()["pid"], daemon.pid());
+        assert_eq!(site.status_page(), Some(old));
+        daemon.cli(&["modules"]).ok();
+    }
+    assert!(site.status_page().is_none() && !site.socket().exists());
+}
+
+/// Something else in the place of the socket or the page that is not the daemon's own doing.
+#[test]
+fn other_things_in_the_places_of_its_files() {
+    let site = Site::new();
+    drop(Daemon::start_at(site.clone(), &Options::new()));
+    std::fs::write(site.socket(), "this is no socket").unwrap();
+    drop(Daemon::start_at(site.clone(), &Options::new()));
+    assert!(!site.socket().exists());
+    // A directory is nobody's leftover: it is reported, and stays.
+    std::fs::create_dir(site.socket()).unwrap();
+    let output = site.cli(&["start"]);
+    assert_eq!(output.code, 1, "{output:#?}");
+    assert!(output.stderr.contains(site.socket().to_str().unwrap()), "{output:#?}");
+    assert!(site.socket().is_dir() && site.status_page().is_none());
+    std::fs::remove_dir(site.socket()).unwrap();
+    drop(Daemon::start_at(site, &Options::new()));
+}
+
+#[test]
+fn sigint_and_sigterm_end_it_in_order() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut daemon = Daemon::start(&Options::new().throws());
+        let site = daemon.site().clone();
+        let mut client = busy(&site, 1_000_000_000);
+        let working = || site.status()["sessions"] == 1;
+        process::until("the session", || working().then_some(()));
+        daemon.signal(signal);
+        assert_eq!(daemon.end(), 0, "{}", daemon.log());
+        // What ran was finished, what came after was not.
+        let sleep = line(&mut client);
+        assert_eq!((&sleep["command"], &sleep["status"]), (&json!("sleep"), &json!(0)), "{sleep}");
+        too_late(line(&mut client));
+        assert_eq!(client.end(), 0);
+        let log = daemon.log();
+        let order = ["told to stop", "stopping", "pool destroyed", "stopped"];
+        let places: Vec<_> = order.iter().map(|text| log.find(text)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{log}");
+        assert!(site.status_page().is_none() && !site.socket().exists());
+    }
+}
+
+#[test]
+fn stop_waits_for_what_runs() {
+    let mut daemon = Daemon::start(&Options::new().throws());
+    let mut client = busy(daemon.site(), 1_000_000_000);
+    daemon.cli(&["stop"]).ok();
+    assert_eq!(daemon.end(), 0);
+    assert_eq!(line(&mut client)["status"], 0);
+    too_late(line(&mut client));
+}
+
+/// A method that never returns is left behind, with a word in the log.
+#[test]
+fn a_method_that_never_returns_does_not_keep_it_from_ending() {
+    let mut daemon = Daemon::start(&Options::new().throws());
+    let mut client = busy(daemon.site(), 3_600_000_000_000);
+    daemon.signal(Signal::TERM);
+    daemon.end();
+    let log = daemon.log();
+    assert!(log.contains("some pools did not end") && log.contains("does not return"), "{log}");
+    assert_eq!(line(&mut client)["name"], "CHI_UNAVAILABLE");
+    assert!(daemon.site().status_page().is_none() && !daemon.site().socket().exists());
+    not_running(daemon.cli(&["status"]));
+}

@@ -1,0 +1,206 @@
+//! The program `chimaera`: starting, stopping, looking.
+
+mod common;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chimaera_tests::{artefacts, process, Daemon, Options, Running, Site};
+use common::{busy, not_running, runs, Background};
+use rustix::process::Signal;
+use serde_json::{json, Value};
+
+fn mode(path: impl AsRef<Path>) -> u32 {
+    std::fs::symlink_metadata(path.as_ref()).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn the_foreground() {
+    let daemon = Daemon::start(&Options::new().mod_name().kv().workers(3));
+    let site = daemon.site();
+    let found = site.status();
+    for (key, value) in [
+        ("name", json!(site.name())),
+        ("running", json!(true)),
+        ("ready", json!(true)),
+        ("pid", json!(daemon.pid())),
+        ("workers", json!(3)),
+        ("sessions", json!(0)),
+        ("modules", json!(2)),
+        ("refused", json!(0)),
+        ("socket", json!(site.socket())),
+        // In the foreground it logs to its standard error, and says so.
+        ("log", Value::Null),
+    ] {
+        assert_eq!(found[key], value, "{key} in {found:#}");
+    }
+    assert!(found["start_to_ready_ms"].as_f64().unwrap() > 0.0);
+    assert!(found["resident_bytes"].as_u64().unwrap() > 100_000);
+    let text = site.cli(&["status"]).ok().stdout;
+    assert!(text.contains(&format!("{}, up", daemon.pid())) && text.contains("standard error"));
+    assert!(daemon.log().contains("ready"));
+    assert_eq!(mode(site.socket()), 0o600);
+    assert_eq!(mode(site.socket().parent().unwrap()), 0o700);
+    assert_eq!(mode(site.status_page().unwrap()), 0o600);
+}
+
+#[test]
+fn the_background() {
+    let site = Site::new();
+    let log = site.path().join("chimaera").join(format!("{}.log", site.name()));
+    let started = site.cli(&["start", "--daemon", "--json"]).ok();
+    let guard = Background(site.clone());
+    let started = started.json();
+    assert_eq!(started["name"], site.name());
+    assert_eq!(started["socket"], json!(site.socket()));
+    let found = site.status();
+    assert_eq!(found["pid"], started["pid"]);
+    assert_eq!(found["log"], json!(log));
+    assert_eq!(mode(&log), 0o600);
+    assert!(std::fs::read_to_string(&log).unwrap().contains("ready"));
+    let text = site.cli(&["status"]).ok().stdout;
+    assert!(text.contains(log.to_str().unwrap()), "{text}");
+    // It is its own session, so that nothing that ends with the terminal's reaches it.
+    let pid = found["pid"].as_u64().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap();
+    assert_eq!(session, pid.to_string());
+
+    let stopped = site.cli(&["stop", "--json"]).ok().json();
+    assert_eq!(stopped, json!({ "name": site.name(), "stopped": true }));
+    process::until("its end", || (!runs(pid)).then_some(()));
+    assert!(std::fs::read_to_string(&log).unwrap().contains("stopped"));
+    assert!(site.status_page().is_none() && !site.socket().exists());
+    not_running(site.cli(&["status"]));
+    // The next one adds to the log.
+    let text = site.cli(&["start", "--daemon"]).ok().stdout;
+    assert!(text.contains(site.name()) && text.contains(log.to_str().unwrap()), "{text}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap().matches(" ready ").count(), 2);
+    drop(guard);
+}
+
+#[test]
+fn an_instance_that_does_not_run() {
+    let site = Site::new();
+    let check = || {
+        not_running(site.cli(&["status"]));
+        let output = site.cli(&["status", "--json"]);
+        assert_eq!((output.code, &output.json()["running"]), (3, &json!(false)), "{output:#?}");
+        for command in [&["stop"][..], &["modules"], &["pool", "list"], &["pool", "destroy", "p"]] {
+            not_running(site.cli(command));
+            let output = site.cli(&[command, &["--json"]].concat());
+            assert_eq!(output.code, 3, "{output:#?}");
+            assert!(output.json()["error"].as_str().unwrap().contains(site.name()), "{output:#?}");
+        }
+        let output = site.run(artefacts::program("c_client"), &["count"]);
+        let line = &output.lines()[0];
+        assert_eq!((output.code, &line["name"]), (1, &json!("CHI_UNAVAILABLE")), "{line}");
+        let start = format!("chimaera start --name {}", site.name());
+        assert!(line["message"].as_str().unwrap().contains(&start), "{line}");
+    };
+    check();
+    Daemon::start_at(site.clone(), &Options::new());
+    check();
+    Daemon::start_at(site.clone(), &Options::new()).kill();
+    check();
+}
+
+#[test]
+fn pools_are_listed_created_and_destroyed() {
+    let daemon = Daemon::start(&Options::new().kv());
+    let json = |args: &[&str]| daemon.cli(&[&["pool"], args, &["--json"]].concat()).ok().json();
+    let created = json(&["create", "one", "--module", "chimaera:kv"]);
+    assert_eq!((&created["name"], &created["existed"]), (&json!("one"), &json!(false)));
+    let file = daemon.site().path().join("params");
+    std::fs::write(&file, "max_bytes=77").unwrap();
+    let file = file.to_str().unwrap();
+    let create = ["create", "two", "--module", "chimaera:kv", "--params-file", file];
+    assert_eq!(json(&create)["existed"], false);
+    assert_eq!(json(&create)["existed"], true);
+    let list = json(&["list"]);
+    let mut names: Vec<&str> =
+        list.as_array().unwrap().iter().map(|pool| pool["name"].as_str().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["admin", "one", "two"]);
+    let one = list.as_array().unwrap().iter().find(|pool| pool["name"] == "one").unwrap();
+    assert_eq!((&one["id"], &one["module"]), (&created["id"], &json!("chimaera:kv")));
+    assert_eq!((&one["lanes"], &one["tasks"]), (&json!(16), &json!(0)));
+    let text = daemon.cli(&["pool", "list"]).ok().stdout;
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert_eq!(daemon.site().status()["pools"], 3);
+    assert_eq!(json(&["destroy", "one"]), json!({ "name": "one", "destroyed": true }));
+    let output = daemon.cli(&["pool", "destroy", "one"]);
+    assert_eq!((output.code, output.stderr.trim()), (1, "chimaera: there is no pool 'one'"));
+    let output = daemon.cli(&["pool", "create", "x", "--module", "m:m", "--params-file", "none"]);
+    assert!(output.code == 1 && output.stderr.contains("none: No such file"), "{output:#?}");
+    assert_eq!(daemon.site().status()["pools"], 2);
+}
+
+#[test]
+fn the_status_counts() {
+    let daemon = Daemon::start(&Options::new().throws().file(artefacts::test_module("abi_major")));
+    let site = daemon.site();
+    let mut client = busy(site, 2_000_000_000);
+    process::until("one session", || (site.status()["sessions"] == 1).then_some(()));
+    assert_eq!(client.end(), 0);
+    site.run(artefacts::program("cpp_client"), &["throw", "--", "throw-int"]).ok();
+    process::until("no session", || (site.status()["sessions"] == 0).then_some(()));
+    let found = site.status();
+    assert_eq!((&found["sessions_total"], &found["refused"]), (&json!(2), &json!(1)), "{found}");
+    assert_eq!(found["tasks_failed"], 2, "{found}");
+    // Creating the pool, two echoes, the sleep; creating it again, twice, and the two that threw.
+    assert_eq!(found["tasks"], 10, "{found}");
+}
+
+#[test]
+fn names_and_places_that_cannot_be() {
+    let site = Site::new();
+    let chimaera = |args: &[&str]| process::run(site.command(artefacts::chimaera()).args(args));
+    for name in ["", "a/b", "..", ".hidden", "-x", "a b", "ü", &"x".repeat(49)] {
+        let output = chimaera(&[&format!("--name={name}"), "start"]);
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains("cannot name an instance"), "{output:#?}");
+    }
+    for wrong in
+        [&["frobnicate"][..], &["start", "--workers", "0"], &["pool"], &["start", "--what"]]
+    {
+        assert_eq!(chimaera(wrong).code, 2, "{wrong:?}");
+    }
+    let shared = site.path().join("chimaera");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let output = chimaera(&["start"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("others can write to it"), "{output:#?}");
+    std::fs::remove_dir(&shared).unwrap();
+    let long = site.path().join("long".repeat(30));
+    std::fs::create_dir(&long).unwrap();
+    let output = process::run(
+        site.command(artefacts::chimaera()).arg("start").env("XDG_RUNTIME_DIR", &long),
+    );
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("too long for a socket"), "{output:#?}");
+}
+
+/// Without `$XDG_RUNTIME_DIR`, instances live in a private directory of the user's own.
+#[test]
+fn without_a_runtime_directory() {
+    let site = Site::new();
+    let mut command = site.command(artefacts::chimaera());
+    command.env_remove("XDG_RUNTIME_DIR").stderr(std::process::Stdio::null());
+    let mut daemon = Running::start(command.args(["start", "--json", "--workers", "1"]));
+    let mut said = String::new();
+    while serde_json::from_str::<Value>(&said).is_err() {
+        said += &daemon.line().expect("it starts");
+    }
+    let started: Value = serde_json::from_str(&said).unwrap();
+    let socket = PathBuf::from(started["socket"].as_str().unwrap());
+    let directory = socket.parent().unwrap();
+    let uid = rustix::process::geteuid().as_raw();
+    assert_eq!(directory, Path::new(&format!("/tmp/chimaera-{uid}")));
+    assert_eq!(mode(directory), 0o700);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 0);
+    assert!(!socket.exists());
+    std::fs::remove_file(socket.with_extension("lock")).unwrap();
+}
