@@ -19,7 +19,6 @@ include(CheckCXXCompilerFlag)
 
 set(CHIMAERA_MODULE_DIR "${CMAKE_BINARY_DIR}/modules"
     CACHE PATH "The directory that ChiMods are built into")
-set(CHIMAERA_MODULE_MAP "${CMAKE_CURRENT_LIST_DIR}/chimaera_module.map")
 
 if(NOT TARGET chimaera::module)
   add_library(chimaera_module INTERFACE)
@@ -76,15 +75,17 @@ endfunction()
 
 # Makes `target` a ChiMod.
 function(_chimaera_finish_runtime target directory)
+  # Not a variable of this file: a project that adds this one as a subdirectory would not see it.
+  set(map "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/chimaera_module.map")
   target_link_libraries(${target} PRIVATE chimaera::module)
-  target_link_options(${target} PRIVATE "LINKER:--version-script=${CHIMAERA_MODULE_MAP}")
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${map}")
   if(NOT CHIMAERA_SANITIZE)
     target_link_options(${target} PRIVATE "LINKER:--no-undefined")
   endif()
   set_target_properties(
     ${target}
     PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${directory}"
-               LINK_DEPENDS "${CHIMAERA_MODULE_MAP}"
+               LINK_DEPENDS "${map}"
                POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
