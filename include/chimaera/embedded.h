@@ -30,8 +30,8 @@ typedef struct chi_embedded_options {
   /** Worker threads, up to 256. 0 takes one less than the cores that the process may use, at least
    * one. */
   uint32_t workers;
-  /** The instance's name, by which other processes of this user may connect too. Null takes one that
-   * nobody else has, and leaves no file behind. */
+  /** The instance's name, by which other processes of this user may connect too. Null takes one
+   * that nobody else has, and leaves no file behind. */
   const char *instance;
   /** Directories to scan for modules, separated by colons. Null takes `$CHI_REPO_PATH`, then
    * `$LD_LIBRARY_PATH`. */
@@ -40,8 +40,8 @@ typedef struct chi_embedded_options {
 
 /** Starts a runtime, and returns when it accepts clients. `options` may be null for the defaults;
  * what they point to is copied. On success `*embedded` is the caller's, to be ended with
- * `chi_embedded_stop`; otherwise it is null, and `chi_embedded_last_error` says why. The log goes to
- * standard error: warnings, or what `$CHI_LOG` says. The runtime handles SIGBUS, and passes on
+ * `chi_embedded_stop`; otherwise it is null, and `chi_embedded_last_error` says why. The log goes
+ * to standard error: warnings, or what `$CHI_LOG` says. The runtime handles SIGBUS, and passes on
  * what is not its own.
  * Errors: `CHI_EXISTS` (the instance runs already), `CHI_INVALID`, `CHI_IO`. `[any thread]` */
 chi_status chi_embedded_start(const chi_embedded_options *options, chi_embedded **embedded);

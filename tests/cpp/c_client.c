@@ -37,7 +37,8 @@ static chi_status Run(chi_task *task) {
   return status == CHI_OK ? chi_wait(task, CHI_WAIT_FOREVER) : status;
 }
 
-/* Bytes that compress, but not to nothing; the caller frees them. Ends the program without memory. */
+/* Bytes that compress, but not to nothing; the caller frees them. Ends the program without memory.
+ */
 static char *MakeBytes(uint64_t size) {
   char *bytes = malloc(size == 0 ? 1 : size);
   if (bytes == NULL) {
@@ -116,8 +117,8 @@ static void Check(chi_pool_id pool, const char *key, uint64_t size) {
   if (status == CHI_OK) status = Run(&task->task);
   PrintStatus("check", status);
   if (status == CHI_OK) {
-    const int equal = task->value_.size_ == size &&
-                      (size == 0 || memcmp(task->value_.data_, bytes, size) == 0);
+    const int equal =
+        task->value_.size_ == size && (size == 0 || memcmp(task->value_.data_, bytes, size) == 0);
     printf(",\"equal\":%d", equal);
   }
   PrintEnd();
