@@ -21,8 +21,9 @@ use crate::worker::{Worker, LANE_BATCH};
 use crate::Failure;
 
 impl Worker {
-    /// Takes a task in that a client submitted, and starts it here if its lane is free.
-    #[inline]
+    /// Takes a task in that a client submitted, and starts it here if its lane is free. A function of
+    /// its own, so that `benches/instructions.py` can tell its instructions from the polling around it.
+    #[inline(never)]
     pub(crate) fn take_in(&self, session: Arc<Session>, offset: u64) {
         let layout = *session.mapping.layout();
         let header = std::mem::size_of::<chi_task>() as u64;

@@ -20,6 +20,9 @@ pub(crate) struct ClientArgs {
     depth: u32,
     /// For how long, in seconds
     seconds: f64,
+    /// Send so many tasks instead, however long it takes
+    #[arg(long)]
+    tasks: Option<u64>,
 }
 
 /// A client process: it says that it is connected, waits for its input to end, then sends tasks for
@@ -40,7 +43,11 @@ pub(super) fn client(context: &Context, args: &ClientArgs) -> Outcome {
     for _ in 0..args.depth {
         window.push_back(pool.submit()?);
     }
-    while !done.is_multiple_of(256) || Instant::now() < until {
+    let goes_on = |done: u64| match args.tasks {
+        Some(tasks) => done + u64::from(args.depth) < tasks,
+        None => !done.is_multiple_of(256) || Instant::now() < until,
+    };
+    while goes_on(done) {
         let oldest = window.pop_front().expect("the window is full");
         pool.finish(oldest)?;
         done += 1;
