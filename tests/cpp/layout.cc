@@ -55,7 +55,7 @@ class Made {
   Expect(#CPP "::" #NAME, Made<CPP>().OffsetOf(&CPP::NAME), offsetof(TYPE, NAME)), \
       Expect("sizeof(" #CPP "::" #NAME ")", sizeof(CPP::NAME), sizeof(TYPE::NAME))
 
-static void PrintContract() {
+static void PrintTasks() {
   STRUCT(chi_pool_id);
   FIELD(chi_pool_id, major_);
   FIELD(chi_pool_id, minor_);
@@ -100,11 +100,14 @@ static void PrintContract() {
   FIELD(chi_create_task, existed_);
   FIELD(chi_create_task, reserved_);
   STRUCT(chi_destroy_task);
+  FIELD(chi_destroy_task, task);
   FIELD(chi_destroy_task, pool_id_);
   STRUCT(chi_find_task);
+  FIELD(chi_find_task, task);
   FIELD(chi_find_task, pool_name_);
   FIELD(chi_find_task, pool_id_);
   STRUCT(chi_describe_task);
+  FIELD(chi_describe_task, task);
   FIELD(chi_describe_task, subject_);
   FIELD(chi_describe_task, reserved_);
   FIELD(chi_describe_task, json_);
@@ -112,20 +115,43 @@ static void PrintContract() {
 
 static void PrintTables() {
   STRUCT(chi_client_options);
+  FIELD(chi_client_options, size);
+  FIELD(chi_client_options, reserved);
   FIELD(chi_client_options, instance);
   FIELD(chi_client_options, segment_size);
   FIELD(chi_client_options, connect_timeout_ns);
   STRUCT(chi_ipc);
+  FIELD(chi_ipc, size);
+  FIELD(chi_ipc, reserved);
   FIELD(chi_ipc, new_task);
+  FIELD(chi_ipc, del_task);
+  FIELD(chi_ipc, enqueue);
+  FIELD(chi_ipc, try_enqueue);
   FIELD(chi_ipc, wait);
+  FIELD(chi_ipc, task_message);
   FIELD(chi_ipc, alloc);
-  FIELD(chi_ipc, alloc_elements);
+  FIELD(chi_ipc, free);
+  FIELD(chi_ipc, resolve);
+  FIELD(chi_ipc, make_task_node);
+  FIELD(chi_ipc, create_pool);
+  FIELD(chi_ipc, find_pool);
+  FIELD(chi_ipc, destroy_pool);
   FIELD(chi_ipc, last_error);
+  FIELD(chi_ipc, alloc_elements);
   STRUCT(chi_host);
+  FIELD(chi_host, size);
+  FIELD(chi_host, abi_major);
+  FIELD(chi_host, abi_minor);
+  FIELD(chi_host, reserved);
   FIELD(chi_host, set_error);
+  FIELD(chi_host, log);
   FIELD(chi_host, ipc);
   FIELD(chi_host, create_queue);
+  FIELD(chi_host, yield_now);
   FIELD(chi_host, extension);
+}
+
+static void PrintModuleContract() {
   STRUCT(chi_field_layout);
   FIELD(chi_field_layout, offset_);
   FIELD(chi_field_layout, kind_);
@@ -133,6 +159,7 @@ static void PrintTables() {
   FIELD(chi_field_layout, elem_align_);
   FIELD(chi_field_layout, elem_fields_);
   FIELD(chi_field_layout, n_elem_fields_);
+  FIELD(chi_field_layout, reserved_);
   STRUCT(chi_method);
   FIELD(chi_method, number_);
   FIELD(chi_method, flags_);
@@ -142,17 +169,28 @@ static void PrintTables() {
   FIELD(chi_method, fields_);
   STRUCT(chi_module_descriptor);
   FIELD(chi_module_descriptor, magic);
+  FIELD(chi_module_descriptor, size);
+  FIELD(chi_module_descriptor, abi_major);
+  FIELD(chi_module_descriptor, abi_minor);
+  FIELD(chi_module_descriptor, language);
+  FIELD(chi_module_descriptor, sdk_version);
   FIELD(chi_module_descriptor, name);
+  FIELD(chi_module_descriptor, version);
   FIELD(chi_module_descriptor, n_methods);
   FIELD(chi_module_descriptor, method_stride);
   FIELD(chi_module_descriptor, methods);
   FIELD(chi_module_descriptor, field_stride);
+  FIELD(chi_module_descriptor, reserved);
   STRUCT(chi_run_context);
+  FIELD(chi_run_context, size);
   FIELD(chi_run_context, worker_id_);
   FIELD(chi_run_context, lane_);
   FIELD(chi_run_context, runtime_);
   STRUCT(chi_container);
+  FIELD(chi_container, ops);
   STRUCT(chi_container_ops);
+  FIELD(chi_container_ops, size);
+  FIELD(chi_container_ops, reserved);
   FIELD(chi_container_ops, init);
   FIELD(chi_container_ops, run);
   FIELD(chi_container_ops, monitor);
@@ -223,8 +261,9 @@ static void CompareTasks() {
 }
 
 int main() {
-  PrintContract();
+  PrintTasks();
   PrintTables();
+  PrintModuleContract();
   PrintModules();
   CompareTasks();
   return g_failures == 0 ? 0 : 1;

@@ -1,0 +1,218 @@
+//! Shared structs lie in memory alike for all compilers: sizes and offsets as Rust has them, beside
+//! those that the program `cpp_layout` prints.
+
+use std::collections::BTreeMap;
+use std::mem::{offset_of, size_of};
+
+use chimaera::abi::*;
+use chimaera_kv_client as kv;
+use chimaera_tests::tasks::mod_name;
+use chimaera_tests::{artefacts, process, Site};
+
+/// Offset and size by struct and field; the struct's own by an empty field.
+type Layouts = BTreeMap<(String, String), (usize, usize)>;
+
+fn field<T, F>(_: impl FnOnce(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
+/// Adds structs: `Type { field, ... }`, or `Type as c_name { field, ... }` with the suffix that the
+/// fields have in C.
+macro_rules! add {
+    ($to:ident, $suffix:literal, $($type:ty as $name:ident { $($field:ident),* }),* $(,)?) => {$(
+        let name = stringify!($name).to_owned();
+        $to.insert((name.clone(), String::new()), (0, size_of::<$type>()));
+        $(
+            let offset = offset_of!($type, $field);
+            let size = field(|whole: &$type| &whole.$field);
+            let key = concat!(stringify!($field), $suffix).to_owned();
+            $to.insert((name.clone(), key), (offset, size));
+        )*
+    )*};
+    ($to:ident, $($type:ident { $($field:ident),* }),* $(,)?) => {
+        add!($to, "", $($type as $type { $($field),* }),*)
+    };
+}
+
+fn rust() -> Layouts {
+    let mut all = Layouts::new();
+    add!(
+        all,
+        chi_pool_id { major_, minor_ },
+        chi_task_node { root_, depth_, node_ },
+        chi_domain_query { kind_, value_ },
+        chi_bitfield { bits_ },
+        chi_task {
+            pool_,
+            task_node_,
+            dom_query_,
+            method_,
+            task_flags_,
+            period_ns_,
+            message_,
+            status_,
+            state_
+        },
+        chi_buffer { shm_, data_, size_ },
+        chi_shm_vector { shm_, data_, size_, capacity_, offset_in_task_, reserved_ },
+        chi_shm_string { bytes_ },
+        chi_create_task { task, module_name_, pool_name_, params_, pool_id_, existed_, reserved_ },
+        chi_destroy_task { task, pool_id_ },
+        chi_find_task { task, pool_name_, pool_id_ },
+        chi_describe_task { task, subject_, reserved_, json_ },
+        chi_ipc {
+            size,
+            reserved,
+            new_task,
+            del_task,
+            enqueue,
+            try_enqueue,
+            wait,
+            task_message,
+            alloc,
+            free,
+            resolve,
+            make_task_node,
+            create_pool,
+            find_pool,
+            destroy_pool,
+            last_error,
+            alloc_elements
+        },
+        chi_host {
+            size,
+            abi_major,
+            abi_minor,
+            reserved,
+            set_error,
+            log,
+            ipc,
+            create_queue,
+            yield_now,
+            extension
+        },
+        chi_field_layout {
+            offset_,
+            kind_,
+            elem_size_,
+            elem_align_,
+            elem_fields_,
+            n_elem_fields_,
+            reserved_
+        },
+        chi_method { number_, flags_, name_, task_size_, n_fields_, fields_ },
+        chi_module_descriptor {
+            magic,
+            size,
+            abi_major,
+            abi_minor,
+            language,
+            sdk_version,
+            name,
+            version,
+            n_methods,
+            method_stride,
+            methods,
+            field_stride,
+            reserved
+        },
+        chi_run_context { size, worker_id_, lane_, runtime_ },
+        chi_container { ops },
+        chi_container_ops { size, reserved, init, run, monitor, del, destroy },
+    );
+    add!(
+        all, "_",
+        mod_name::CompressTask as example_mod_name_compress_task { level, data, output },
+        mod_name::DecompressTask as example_mod_name_decompress_task { max_size, data, output },
+        kv::PutTask as chimaera_kv_put_task { key, value, replaced },
+        kv::GetTask as chimaera_kv_get_task { key, value },
+        kv::DeleteTask as chimaera_kv_delete_task { key, existed },
+        kv::ScanTask as chimaera_kv_scan_task { prefix, limit, keys },
+        kv::CountTask as chimaera_kv_count_task { count },
+    );
+    // Lies in the library for C, which no Rust program links.
+    let options = [
+        ("", 0, 32),
+        ("size", 0, 4),
+        ("reserved", 4, 4),
+        ("instance", 8, 8),
+        ("segment_size", 16, 8),
+        ("connect_timeout_ns", 24, 8),
+    ];
+    for (field, offset, size) in options {
+        all.insert(("chi_client_options".into(), field.into()), (offset, size));
+    }
+    all
+}
+
+/// What the C++ compiler has.
+fn cpp() -> Layouts {
+    let program = artefacts::program("cpp_layout");
+    let output = process::run(&mut Site::new().command(program)).ok();
+    let lines = output.lines();
+    let line = |line: &serde_json::Value| {
+        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+        let number = |key: &str| line[key].as_u64().unwrap() as usize;
+        ((text("struct"), text("field")), (number("offset"), number("size")))
+    };
+    lines.iter().map(line).collect()
+}
+
+#[test]
+fn rust_and_cpp_agree() {
+    let (rust, cpp) = (rust(), cpp());
+    for (key, place) in &rust {
+        assert_eq!(cpp.get(key), Some(place), "{key:?}: C++ on the left, Rust on the right");
+    }
+    for key in cpp.keys() {
+        assert!(rust.contains_key(key), "{key:?} is compared with nothing in Rust");
+    }
+}
+
+/// Structs of the header and their fields, as the text has them.
+fn declared(header: &str) -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut rest = header;
+    while let Some(at) = rest.find("typedef struct ") {
+        rest = &rest[at + "typedef struct ".len()..];
+        let Some((name, _)) = rest.split_once([' ', ';']) else { break };
+        let name = name.to_owned();
+        // One that is only named is a pointer's target and has no layout.
+        if !rest[name.len()..].starts_with(" {") {
+            continue;
+        }
+        let end = rest.find(&format!("}} {name};")).expect("a struct has an end");
+        let body = rest[name.len() + 2..end].to_owned();
+        rest = &rest[end..];
+        // What only C++ sees are functions.
+        let body = body.split("#ifdef __cplusplus").next().unwrap();
+        let code: Vec<&str> = body.lines().map(|line| line.split("//").next().unwrap()).collect();
+        let code = code.join("\n");
+        let members = code.split(';').map(str::trim).filter(|member| !member.is_empty());
+        let field = |member: &str| match member.find("(*") {
+            Some(at) => member[at + 2..].split(')').next().unwrap().to_owned(),
+            None => {
+                let name = member.rsplit([' ', '*', '\n']).next().unwrap();
+                name.split('[').next().unwrap().to_owned()
+            }
+        };
+        found.push((name, members.map(field).collect()));
+    }
+    found
+}
+
+/// A struct that is added to the contract must be added to this test.
+#[test]
+fn every_struct_of_the_header_is_compared() {
+    let header = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/chimaera/abi.h");
+    let header = std::fs::read_to_string(header).expect("the header is part of the sources");
+    let declared = declared(&header);
+    assert!(declared.len() > 15, "{declared:?}");
+    let cpp = cpp();
+    for (name, fields) in declared {
+        for field in std::iter::once(String::new()).chain(fields) {
+            let known = cpp.contains_key(&(name.clone(), field.clone()));
+            assert!(known, "{name}.{field} is not compared");
+        }
+    }
+}
