@@ -43,7 +43,7 @@ lint: check-headers ## Check format, lints and generated headers
 	@tools/lint
 
 test: build lint ## Run everything that CI runs
-	$(TEST_ENVIRONMENT) cargo test --release --workspace
+	$(TEST_ENVIRONMENT) cargo test --release --workspace --no-fail-fast
 	ctest --test-dir $(BUILD) --output-on-failure
 
 loom: ## Check the lock-free parts under every order of events (loom)
