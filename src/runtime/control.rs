@@ -36,15 +36,11 @@ enum Phase {
     /// Connected; it has to say hello.
     Greeting,
     /// It has got its segment; it has to map it.
-    Mapping {
-        mapping: Box<Mapping>,
-        doorbell: OwnedFd,
-        guard: Guard,
-    },
+    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard },
     Open {
         session: Arc<Session>,
-        worker: u32,
-        rings: u64,
+        /// The worker of each of its rings.
+        workers: Vec<u32>,
     },
 }
 
@@ -64,7 +60,7 @@ pub(crate) struct Control {
     clients: HashMap<u64, Client>,
     next: u64,
     accept_again: Option<Instant>,
-    /// Sessions of each worker.
+    /// Rings of each worker.
     load: Vec<u32>,
 }
 
@@ -268,24 +264,24 @@ impl Control {
                 let Phase::Mapping { mapping, doorbell, guard } = phase else { unreachable!() };
                 let session =
                     Arc::new(Session::new(number, *mapping, message.words[0], doorbell, guard));
-                let worker = (0..self.load.len()).min_by_key(|&w| self.load[w]).unwrap_or(0) as u32;
-                self.load[worker as usize] += 1;
                 self.shared.add_session(session.clone());
-                tracing::debug!(session = number, pid = client.pid, worker, "session opened");
-                client.phase = Phase::Open { session, worker, rings: 0 };
+                tracing::debug!(session = number, pid = client.pid, "session opened");
+                client.phase = Phase::Open { session, workers: Vec::new() };
                 Ok(())
             }
-            (Phase::Open { session, worker, rings }, Kind::Ring) => {
-                if *rings == RINGS {
+            (Phase::Open { session, workers }, Kind::Ring) => {
+                let index = workers.len() as u64;
+                if index == RINGS {
                     let why = format!("{RINGS} threads submit already; let one of them end");
                     let refusal = Message::refused(CHI_NO_SPACE, why);
                     return send(client, &refusal, &[]);
                 }
-                let index = *rings;
-                *rings += 1;
+                let worker = (0..self.load.len()).min_by_key(|&w| self.load[w]).unwrap_or(0);
+                self.load[worker] += 1;
+                workers.push(worker as u32);
                 let consumer = Consumer::new(session.mapping.ring(index));
                 let note = Note::Ring { session: session.clone(), consumer };
-                self.shared.mailboxes[*worker as usize].send(note);
+                self.shared.mailboxes[worker].send(note);
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }
             _ => Err(Failure::new(CHI_INVALID, "this message does not belong here")),
@@ -336,11 +332,15 @@ impl Control {
             let _ = epoll::delete(&self.epoll, pidfd);
         }
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
-        if let Phase::Open { session, worker, .. } = client.phase {
+        if let Phase::Open { session, mut workers } = client.phase {
             session.set_dead();
-            self.load[worker as usize] -= 1;
             self.shared.remove_session(number);
-            self.shared.mailboxes[worker as usize].send(Note::Drop { session: number });
+            workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
+            workers.sort_unstable();
+            workers.dedup();
+            for worker in workers {
+                self.shared.mailboxes[worker as usize].send(Note::Drop { session: number });
+            }
         }
     }
 
