@@ -494,7 +494,7 @@ typedef struct chi_host {
                              uint32_t flags,
                              chi_lane **lanes);
   // Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the runtime is
-  // stopping. `[worker]`
+  // stopping or the task's client has gone: the method should come to its end. `[worker]`
   chi_status (*yield_now)(const struct chi_host *host);
   // An optional feature by its id, or null when the runtime does not have it. `[any thread]`
   const void *(*extension)(const struct chi_host *host, const char *id);

@@ -108,10 +108,10 @@ class ContainerRuntime {
 using Container = ContainerRuntime;
 
 /** Lets other tasks of this worker run, then goes on. Throws `CHI_CANCELLED` when the runtime is
- * stopping. Worker, not in a monitor. */
+ * stopping or the task's client has gone. Worker, not in a monitor. */
 inline void Yield() {
   const chi_status status = detail::g_host->yield_now(detail::g_host);
-  if (status != CHI_OK) throw Error(status, "the runtime is stopping");
+  if (status != CHI_OK) throw Error(status, "the runtime is stopping, or the client has gone");
 }
 
 }  // namespace v1

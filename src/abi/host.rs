@@ -59,7 +59,7 @@ pub struct chi_host {
     ) -> chi_status,
 
     /// Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the runtime is
-    /// stopping. `[worker]`
+    /// stopping or the task's client has gone: the method should come to its end. `[worker]`
     pub yield_now: unsafe extern "C" fn(host: *const chi_host) -> chi_status,
 
     /// An optional feature by its id, or null when the runtime does not have it. `[any thread]`

@@ -102,13 +102,15 @@ impl<'a> RunContext<'a> {
     }
 
     /// Lets other tasks of this worker run, then goes on. Errors: `CHI_CANCELLED` when the runtime is
-    /// stopping.
+    /// stopping or the task's client has gone.
     pub fn yield_now(&self) -> Result<()> {
         let host = host().ok_or_else(no_host)?;
         // SAFETY: a context stays on its worker (it is not `Send`), and a method is running there.
         match unsafe { (host.yield_now)(host) } {
             CHI_OK => Ok(()),
-            CHI_CANCELLED => Err(Status::new(CHI_CANCELLED, "the runtime is stopping")),
+            CHI_CANCELLED => {
+                Err(Status::new(CHI_CANCELLED, "the runtime is stopping, or the client has gone"))
+            }
             status => Err(Status::new(status, "the task cannot yield here")),
         }
     }

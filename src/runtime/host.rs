@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chimaera_abi::*;
 
 use crate::container::Container;
+use crate::record::Record;
 use crate::{worker, Failure};
 
 static HOST: chi_host = chi_host {
@@ -104,7 +105,9 @@ unsafe extern "C" fn create_queue(
 unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
     let Some(worker) = worker::current() else { return CHI_INVALID };
     worker.yield_now();
-    if worker.shared.is_stopping() {
+    // SAFETY: null, or the record of the task that runs on this fiber.
+    let record = unsafe { worker.context().record.get().as_ref() };
+    if worker.shared.is_stopping() || record.is_some_and(Record::is_orphan) {
         CHI_CANCELLED
     } else {
         CHI_OK

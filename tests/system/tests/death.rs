@@ -70,6 +70,14 @@ fn clients_killed_with_a_thousand_tasks_in_flight_leave_nothing_behind() {
     killed_clients(&["flight", "1000"], rounds(100, 1000));
 }
 
+#[test]
+fn tasks_that_yield_for_ever_end_with_their_client() {
+    let daemon = Daemon::start(&options());
+    let mut client = start(&daemon, &["patient"]);
+    kill(&mut client);
+    assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
+}
+
 #[track_caller]
 fn json(client: &mut Running) -> Value {
     let line = client.line().expect("it says something");
