@@ -1,0 +1,91 @@
+//! Clients that write what they like into their segment, and say what they like on the socket.
+
+use chimaera_tests::raw::{seed, Random};
+use chimaera_tests::{artefacts, rounds, Daemon, Options, Running, Vitals};
+use serde_json::Value;
+
+/// What the allocator may keep of what was once needed.
+const SLACK: u64 = 16 << 20;
+
+fn options() -> Options {
+    Options::new().kv().mod_name().throws().file(artefacts::test_module("nested"))
+}
+
+#[track_caller]
+fn start(daemon: &Daemon, args: &[&str]) -> Running {
+    let program = match args[0] {
+        "neighbour" => env!("CARGO_BIN_EXE_chi-test-mortal"),
+        _ => env!("CARGO_BIN_EXE_chi-test-attacker"),
+    };
+    Running::start(daemon.site().command(program).args(args))
+}
+
+/// A neighbour that is under way.
+#[track_caller]
+fn neighbour(daemon: &Daemon) -> Running {
+    let mut neighbour = start(daemon, &["neighbour"]);
+    assert_eq!(neighbour.line().as_deref(), Some("ready"));
+    neighbour
+}
+
+/// The neighbour has been served, and has found nothing wrong.
+#[track_caller]
+fn ask(neighbour: &mut Running) -> u64 {
+    neighbour.close();
+    let rounds = neighbour.line().and_then(|line| line.parse().ok());
+    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+    rounds.expect("it says how often it was served")
+}
+
+/// What the attacker did.
+#[track_caller]
+fn report(attacker: &mut Running) -> Value {
+    let line = attacker.line().expect("it tells what it did");
+    println!("{line}");
+    assert_eq!(attacker.end(), 0);
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// Makes the pools that are attacked. The store is small, so that what is put stays in bounds.
+fn make_pools(daemon: &Daemon) {
+    for (module, name, params) in [
+        ("chimaera:kv", "attacked_kv", "max_bytes=1000000"),
+        ("example:mod_name", "attacked_mod_name", ""),
+        ("test:nested", "attacked_nested", ""),
+        ("test:throws_method", "attacked_throws", ""),
+    ] {
+        let create = ["pool", "create", "--module", module, "--params", params, name];
+        daemon.cli(&create).ok();
+    }
+}
+
+/// Two attackers at a time rewrite their segments under their tasks; a neighbour must not notice, and
+/// afterwards nothing of theirs is left.
+#[test]
+fn a_client_that_rewrites_its_segment_damages_nobody_else() {
+    let mut daemon = Daemon::start(&options());
+    make_pools(&daemon);
+    let mut random = Random::new(seed());
+    let mut neighbour = neighbour(&daemon);
+    let mut attack = |ms: usize| {
+        let mut attackers: Vec<Running> = ["4194304", "33554432"]
+            .iter()
+            .map(|size| {
+                let seed = random.next().to_string();
+                start(&daemon, &["segment", &seed, &ms.to_string(), size])
+            })
+            .collect();
+        attackers.iter_mut().map(report).collect::<Vec<_>>()
+    };
+    attack(3000);
+    let before = Vitals::settled(&daemon, 1);
+    for done in attack(rounds(12_000, 600_000)) {
+        // The attack was one: sound tasks reach all methods, and odd ones were taken.
+        assert!(done["succeeded"].as_u64().unwrap() >= 8, "{done}");
+        assert!(done["submitted"].as_u64().unwrap() > 1000, "{done}");
+        assert!(done["sessions"].as_u64().unwrap() > 2, "{done}");
+    }
+    before.assert_no_more(Vitals::settled(&daemon, 1), SLACK);
+    assert!(ask(&mut neighbour) > 10, "the neighbour was hardly served");
+    assert!(daemon.is_alive());
+}
