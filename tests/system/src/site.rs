@@ -16,7 +16,33 @@ use crate::{artefacts, process, Output};
 pub struct Site {
     name: String,
     directory: PathBuf,
-    _guard: Option<Arc<TempDir>>,
+    _guard: Option<Arc<Guard>>,
+}
+
+/// The directory, and what else is left of the instances in it when their daemons were killed.
+#[derive(Debug)]
+struct Guard {
+    name: String,
+    _directory: TempDir,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        for page in status_pages(&self.name) {
+            // It is gone when its daemon has just ended in order.
+            let _ = std::fs::remove_file(page);
+        }
+    }
+}
+
+/// The files of the status pages of an instance and its siblings.
+fn status_pages(name: &str) -> impl Iterator<Item = PathBuf> {
+    let files = std::fs::read_dir("/dev/shm").expect("there is shared memory").flatten();
+    let name = format!("-{name}");
+    files.map(|file| file.path()).filter(move |path| {
+        let path = path.to_string_lossy();
+        path.ends_with(&name) || path.contains(&format!("{name}-"))
+    })
 }
 
 impl Site {
@@ -30,11 +56,10 @@ impl Site {
         // The daemon refuses a directory that others can write to.
         let private = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(directory.path(), private).expect("the directory is new");
-        Site {
-            name: format!("test-{}-{count}", std::process::id()),
-            directory: directory.path().to_owned(),
-            _guard: Some(Arc::new(directory)),
-        }
+        let name = format!("test-{}-{count}", std::process::id());
+        let path = directory.path().to_owned();
+        let guard = Guard { name: name.clone(), _directory: directory };
+        Site { name, directory: path, _guard: Some(Arc::new(guard)) }
     }
 
     /// The site that this process was started in by [`in_client!`](crate::in_client).
@@ -44,9 +69,9 @@ impl Site {
         Site { name: variable("CHI_INSTANCE"), directory, _guard: None }
     }
 
-    /// Another instance in the same directory.
-    pub fn sibling(&self, name: &str) -> Site {
-        Site { name: name.to_owned(), ..self.clone() }
+    /// Another instance in the same directory: its name is this one's and `-suffix`.
+    pub fn sibling(&self, suffix: &str) -> Site {
+        Site { name: format!("{}-{suffix}", self.name), ..self.clone() }
     }
 
     /// The instance's name.
@@ -78,10 +103,8 @@ impl Site {
     /// The file of the instance's status page, if there is one. Its name ends with the instance's,
     /// which is unique.
     pub fn status_page(&self) -> Option<PathBuf> {
-        let files = std::fs::read_dir("/dev/shm").expect("there is shared memory").flatten();
         let ending = format!("-{}", self.name);
-        let mut own = files.filter(|file| file.file_name().to_string_lossy().ends_with(&ending));
-        own.next().map(|file| file.path())
+        status_pages(&self.name).find(|path| path.to_string_lossy().ends_with(&ending))
     }
 
     /// What `chimaera status --json` says.

@@ -2,10 +2,32 @@
 
 mod common;
 
-use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
-use common::{busy, line, not_running, Background};
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Running, Site};
+use common::{not_running, Background};
 use rustix::process::Signal;
 use serde_json::{json, Value};
+
+/// A client that has had a first answer, now has its worker sleep for so long, and will then ask once
+/// more.
+#[track_caller]
+fn busy(site: &Site, nanoseconds: u64) -> Running {
+    let mut command = site.command(artefacts::program("cpp_client"));
+    command.args(["echo", "10", "--", "sleep", &nanoseconds.to_string(), "--", "echo", "10"]);
+    let mut client = Running::start(&mut command);
+    assert_eq!(line(&mut client)["equal"], 1, "its first task works");
+    process::until("the sleep", || {
+        let pools = site.cli(&["pool", "list", "--json"]).ok().json();
+        let own = pools.as_array()?.iter().find(|pool| pool["name"] == "test_throws")?;
+        (own["tasks"] == 1).then_some(())
+    });
+    client
+}
+
+/// The next thing that a client says.
+#[track_caller]
+fn line(client: &mut Running) -> Value {
+    serde_json::from_str(&client.line().expect("it goes on")).unwrap()
+}
 
 /// What a client hears whose task came after the runtime was told to end.
 #[track_caller]
@@ -60,10 +82,9 @@ fn of_starts_at_the_same_time_one_wins() {
 #[test]
 fn instances_side_by_side() {
     let first = Daemon::start(&Options::new().kv());
-    let site = |name: &str| first.site().sibling(&format!("{}-{name}", first.site().name()));
     let empty = Options::new();
-    let mut second = Daemon::start_at(site("two"), &empty);
-    let third = Daemon::start_at(site("3.b_c"), &empty);
+    let mut second = Daemon::start_at(first.site().sibling("two"), &empty);
+    let third = Daemon::start_at(first.site().sibling("3.b_c"), &empty);
     first.cli(&["pool", "create", "mine", "--module", "chimaera:kv"]).ok();
     assert_eq!(second.cli(&["pool", "create", "mine", "--module", "chimaera:kv"]).code, 1);
     let pids: Vec<Value> =
@@ -125,8 +146,6 @@ fn sigint_and_sigterm_end_it_in_order() {
         let mut daemon = Daemon::start(&Options::new().throws());
         let site = daemon.site().clone();
         let mut client = busy(&site, 1_000_000_000);
-        let working = || site.status()["sessions"] == 1;
-        process::until("the session", || working().then_some(()));
         daemon.signal(signal);
         assert_eq!(daemon.end(), 0, "{}", daemon.log());
         // What ran was finished, what came after was not.

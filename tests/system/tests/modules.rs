@@ -282,7 +282,9 @@ fn an_unreadable_directory_and_an_unreadable_file_are_reported() {
     // Everything as a user for whom permission bits hold; the program goes where that user may go.
     let root = rustix::process::geteuid().is_root();
     let program = site.path().join("program");
-    fs::copy(artefacts::chimaera(), &program).unwrap();
+    // Not by this process: while it has the copy open for writing, children that other tests start
+    // just then have it open, too, and until they have started, nobody can run it.
+    process::run(std::process::Command::new("cp").arg(artefacts::chimaera()).arg(&program)).ok();
     let as_user = |command: &std::process::Command| {
         let mut own = std::process::Command::new(&program);
         own.args(command.get_args());

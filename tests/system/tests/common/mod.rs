@@ -1,7 +1,6 @@
 //! What the tests of the program share.
 
-use chimaera_tests::{artefacts, Output, Running, Site};
-use serde_json::Value;
+use chimaera_tests::{Output, Site};
 
 /// A daemon in the background, ended with the test.
 pub(crate) struct Background(pub(crate) Site);
@@ -19,22 +18,6 @@ impl Drop for Background {
 /// Whether a process runs; one that has ended has no program any more, even while nobody waits for it.
 pub(crate) fn runs(pid: u64) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
-}
-
-/// A client that has had a first answer, has its worker sleep for so long, and then asks once more.
-#[track_caller]
-pub(crate) fn busy(site: &Site, nanoseconds: u64) -> Running {
-    let mut command = site.command(artefacts::program("cpp_client"));
-    command.args(["echo", "10", "--", "sleep", &nanoseconds.to_string(), "--", "echo", "10"]);
-    let mut client = Running::start(&mut command);
-    assert_eq!(line(&mut client)["equal"], 1, "its first task works");
-    client
-}
-
-/// The next thing that a client says.
-#[track_caller]
-pub(crate) fn line(client: &mut Running) -> Value {
-    serde_json::from_str(&client.line().expect("it goes on")).unwrap()
 }
 
 /// The program said that the instance does not run.
