@@ -1,0 +1,255 @@
+//! What the runtime makes of tasks that are wrong in one way each, and of a socket on which anything is
+//! said. The clients here speak the wire themselves.
+
+use std::time::{Duration, Instant};
+
+use chimaera::abi::*;
+use chimaera_ipc::ring::{Entry, Producer};
+use chimaera_tests::raw::{seed, shapes, Link, Random};
+use chimaera_tests::{artefacts, in_client, Daemon, Options, Running, Site, Vitals};
+use shapes::{Field, Shape};
+
+const SEGMENT: u64 = 4 << 20;
+const ECHO: Shape = shapes::THROWS[1];
+const SWAP: Shape = shapes::NESTED[0];
+
+/// A session, a ring of it, and a pool.
+struct Client {
+    link: Link,
+    ring: Producer,
+    pool: chi_pool_id,
+    field: Field,
+}
+
+impl Client {
+    /// A session of its own with the pool of a module.
+    #[track_caller]
+    fn new(site: &Site, module: &str, segment: u64) -> Client {
+        let create = ["--json", "pool", "create", "--module", module, "the_pool"];
+        let id = site.cli(&create).ok().json()["id"].as_str().unwrap().to_owned();
+        let (major, minor) = id.split_once('.').unwrap();
+        let pool = chi_pool_id { major_: major.parse().unwrap(), minor_: minor.parse().unwrap() };
+        let link = Link::open(segment).expect("the runtime accepts sessions");
+        let (_, ring) = link.ring().expect("and gives rings");
+        let field = Field::of(&link);
+        Client { link, ring, pool, field }
+    }
+
+    /// A task of a shape whose first string or vector is `vector`; the others are empty.
+    fn write(&self, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) {
+        let mut task = shapes::header(self.pool, shape.method);
+        task.resize(shape.size.next_multiple_of(8), 0);
+        let at = shape.parts[part].at;
+        task[at..at + shapes::VECTOR].copy_from_slice(&vector);
+        self.link.write(self.field.slot(0), &task);
+    }
+
+    /// The status of such a task.
+    #[track_caller]
+    fn status(&mut self, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) -> i32 {
+        self.write(shape, part, vector);
+        self.call().expect("the session goes on").0
+    }
+
+    fn call(&mut self) -> Option<(i32, u32)> {
+        self.link.call(&mut self.ring, self.field.slot(0))
+    }
+}
+
+#[test]
+fn a_task_outside_the_client_s_arena_ends_the_session() {
+    in_client!(Options::new().throws(), |site| {
+        let layout = *Client::new(site, "test:throws_method", SEGMENT).link.layout();
+        let outside = [
+            0,
+            64,
+            layout.ring(0),
+            layout.client_arena - 64,
+            layout.runtime_arena,
+            layout.size - 64,
+            layout.size,
+            layout.size + 64,
+            1 << 40,
+            (1 << 46) - 64,
+        ];
+        for offset in outside {
+            let mut client = Client::new(site, "test:throws_method", SEGMENT);
+            client.link.submit(&mut client.ring, offset);
+            assert!(client.link.is_ended(), "a task at {offset:#x} is taken");
+        }
+        for offset in [layout.client_arena, layout.runtime_arena - 64] {
+            let mut client = Client::new(site, "test:throws_method", SEGMENT);
+            let nowhere = chi_pool_id { major_: 77, minor_: 0 };
+            client.link.write(offset, &shapes::header(nowhere, 10));
+            let done = client.link.call(&mut client.ring, offset);
+            assert_eq!(done.map(|(status, _)| status), Some(CHI_NO_POOL), "{offset:#x}");
+        }
+    });
+}
+
+#[test]
+fn entries_that_mean_nothing_end_the_session() {
+    in_client!(Options::new().throws(), |site| {
+        for kind in (0..16_u64).filter(|kind| !matches!(kind, 1 | 2)) {
+            let client = Client::new(site, "test:throws_method", SEGMENT);
+            let slots = client.link.layout().ring(0) + 128;
+            client.link.store(slots, 1 << 48 | kind << 44);
+            client.link.knock();
+            assert!(client.link.is_ended(), "an entry of kind {kind} is taken");
+        }
+    });
+}
+
+#[test]
+fn strings_and_vectors_outside_the_segment_are_refused() {
+    in_client!(Options::new().throws(), |site| {
+        let mut client = Client::new(site, "test:throws_method", SEGMENT);
+        let layout = *client.link.layout();
+        let (inside, end) = (client.field.farm, layout.size);
+        let vector = shapes::vector;
+        for wrong in [
+            vector(1, 1, 64),
+            vector(4096, 1, 64),
+            vector(layout.client_arena - 1, 1, 64),
+            vector(end - 63, 1, 64),
+            vector(end, 1, 64),
+            vector(end + 64, 0, 64),
+            vector(inside, 65, 64),
+            vector(inside, u64::MAX, 64),
+            vector(inside, 64, u64::MAX),
+            vector(inside, u64::MAX, u64::MAX),
+            vector(inside, 1, u64::MAX - inside),
+            vector(inside, 1, u64::MAX - inside + 1),
+            vector(u64::MAX, 1, 64),
+            vector(inside | 1 << CHI_SHM_OFFSET_BITS, 1, 64),
+            vector(inside | 0xffff << CHI_SHM_OFFSET_BITS, 1, 64),
+        ] {
+            let words = wrong.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+            let words: Vec<u64> = words.collect();
+            for part in [0, 1] {
+                let status = client.status(&ECHO, part, wrong);
+                assert_eq!(status, CHI_INVALID, "part {part}: {words:x?}");
+            }
+        }
+        // The last that is right, whatever the rest of the struct says.
+        for right in
+            [vector(end - 64, 64, 64), vector(layout.client_arena, 0, 0), vector(inside + 1, 7, 9)]
+        {
+            assert_eq!(client.status(&ECHO, 0, right), CHI_OK);
+        }
+    });
+}
+
+#[test]
+fn strings_inside_vectors_are_checked_like_those_outside() {
+    in_client!(Options::new().file(artefacts::test_module("nested")), |site| {
+        let mut client = Client::new(site, "test:nested", SEGMENT);
+        let (farm, size) = (client.field.farm, client.link.layout().size);
+        let rows = shapes::vector(farm, 88, 88);
+        let words = |client: &Client, at: u64, size: u64| {
+            client.link.write(farm, &[0; 88]);
+            client.link.write(farm + 48, &shapes::vector(at, size, size));
+        };
+        // A row whose words lie in another block, and one whose only word lies outside.
+        words(&client, farm + 1024, 40);
+        client.link.write(farm + 1024, &shapes::vector(farm + 2048, 5, 64));
+        assert_eq!(client.status(&SWAP, 1, rows), CHI_OK);
+        client.link.write(farm + 1024, &shapes::vector(size - 4, 5, 64));
+        assert_eq!(client.status(&SWAP, 1, rows), CHI_INVALID);
+        // Blocks of structs that are not aligned, that overlap with themselves, and that are cut off.
+        words(&client, farm + 1028, 40);
+        assert_eq!(client.status(&SWAP, 1, rows), CHI_INVALID);
+        assert_eq!(client.status(&SWAP, 1, shapes::vector(farm + 4, 88, 88)), CHI_INVALID);
+        words(&client, farm + 48, 40);
+        assert_eq!(client.status(&SWAP, 1, rows), CHI_OK);
+        assert_eq!(client.status(&SWAP, 1, shapes::vector(farm, 87, 87)), CHI_OK);
+    });
+}
+
+/// Rows without end in one block, each with words of which there are none.
+#[test]
+fn vectors_in_vectors_take_no_longer_than_their_bytes() {
+    in_client!(Options::new().file(artefacts::test_module("nested")), |site| {
+        let mut client = Client::new(site, "test:nested", 128 << 20);
+        let rows = (60 << 20) / 88;
+        for row in 0..rows {
+            let at = client.field.farm + row * 88 + 48;
+            client.link.write(at, &shapes::vector(client.field.farm, 8, 8));
+        }
+        let all = shapes::vector(client.field.farm, rows * 88, rows * 88);
+        client.write(&SWAP, 1, all);
+        let start = Instant::now();
+        assert!(client.call().is_some());
+        assert!(start.elapsed() < Duration::from_secs(20), "it took {:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn releases_of_what_is_not_held_change_nothing() {
+    in_client!(Options::new().throws(), |site| {
+        let mut client = Client::new(site, "test:throws_method", SEGMENT);
+        let room = client.field.farm;
+        let used = |client: &Client| {
+            let document = site.cli(&["--json", "status"]).ok().json();
+            assert!(document["running"].as_bool().unwrap());
+            client.link.is_open()
+        };
+        // One task, submitted many times at once: the later completions hide the earlier ones' holds.
+        client.write(&ECHO, 0, shapes::vector(room, 1000, 1000));
+        for _ in 0..2000 {
+            let offset = client.field.slot(0);
+            client.link.submit(&mut client.ring, offset).expect("the session goes on");
+        }
+        // The arena of 1.7 MiB holds few answers of 256 KiB: they fit only if holds come back.
+        for round in 0..200_u64 {
+            for hold in (0..2100).chain([u32::MAX, 1 << 24, 1 << 31]) {
+                while client.ring.push(Entry::Release { hold }).is_err() {
+                    client.link.knock();
+                    std::thread::yield_now();
+                }
+            }
+            client.write(&ECHO, 0, shapes::vector(room, 256 << 10, 256 << 10));
+            let (status, word) = client.call().expect("the session goes on");
+            assert_eq!(status, CHI_OK, "round {round}");
+            assert!(word & CHI_TASK_HAS_BLOCKS != 0, "round {round}: {word:#x}");
+        }
+        assert!(used(&client));
+    });
+}
+
+#[test]
+fn anything_on_the_socket_is_answered_or_hung_up_on() {
+    let daemon = Daemon::start(&Options::new().kv().mod_name());
+    let program = env!("CARGO_BIN_EXE_chi-test-attacker");
+    let mut neighbour = Running::start(
+        daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal")).arg("neighbour"),
+    );
+    assert_eq!(neighbour.line().as_deref(), Some("ready"));
+    let mut random = Random::new(seed());
+    let mut attack = |rounds: &str| {
+        let args = ["socket", &random.next().to_string(), rounds];
+        let output = daemon.site().run(program, &args).ok();
+        print!("{}", output.stdout);
+    };
+    attack("300");
+    let before = Vitals::settled(&daemon, 1);
+    attack("2000");
+    before.assert_no_more(Vitals::settled(&daemon, 1), 4 << 20);
+    // Those that connect and say nothing are hung up on though they stay.
+    let mut silent = Running::start(daemon.site().command(program).args(["silent", "200"]));
+    assert_eq!(silent.line().as_deref(), Some("{\"connected\":200}"));
+    assert!(daemon.fds() > before.fds + 200);
+    daemon.cli(&["--json", "pool", "list"]).ok();
+    before.assert_no_more(
+        chimaera_tests::process::until("silent clients are hung up on", || {
+            let now = Vitals::now(&daemon);
+            (now.fds <= before.fds).then_some(now)
+        }),
+        4 << 20,
+    );
+    silent.close();
+    assert_eq!(silent.end(), 0);
+    neighbour.close();
+    assert!(neighbour.line().is_some());
+    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+}
