@@ -51,7 +51,7 @@ loom: ## Check the lock-free parts under every order of events (loom)
 		-p chimaera-ipc -p chimaera-runtime --lib loom_
 
 soak: build ## Run the long tests, which `make test` leaves out
-	$(TEST_ENVIRONMENT) cargo test --release --workspace -- --ignored --nocapture
+	$(TEST_ENVIRONMENT) cargo test --release -p chimaera-tests -- --ignored --nocapture
 
 demo: build ## See it work, on every file under DIR=path (default: this project's sources)
 	@demo/run "$${DIR:-}"
