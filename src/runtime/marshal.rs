@@ -17,6 +17,8 @@ use crate::Failure;
 
 /// What private copies of one task's inner descriptors may take, in bytes.
 const MAX_COPIES: u64 = 64 << 20;
+/// What a copy takes besides its bytes, at most.
+const BLOCK_COST: u64 = 192;
 
 const HEADER: usize = std::mem::size_of::<chi_task>();
 
@@ -48,8 +50,7 @@ pub(crate) fn take_body(
     // SAFETY: both ranges were checked above; a task is aligned to 64.
     unsafe {
         copy::from_shared(session.mapping.at(offset).add(HEADER), body.add(HEADER), size - HEADER);
-        let mut budget = MAX_COPIES;
-        take_fields(record, session, body, fields, true, &mut budget)
+        take_fields(record, session, body, fields, true)
     }
 }
 
@@ -61,7 +62,6 @@ unsafe fn take_fields(
     base: *mut u8,
     fields: &[Field],
     in_body: bool,
-    budget: &mut u64,
 ) -> Result<(), Failure> {
     for field in fields {
         // SAFETY: the field lies inside what `base` holds, aligned to 8: `Method::read` checked it.
@@ -93,19 +93,27 @@ unsafe fn take_fields(
         if field.inner.is_empty() {
             continue;
         }
-        if vector.size_ == 0 {
+        let count = vector.size_ / field.elem_size;
+        if count == 0 {
             // The client could change descriptors that a method put there.
-            (vector.shm_, vector.data_, vector.capacity_) = (CHI_SHM_NULL, std::ptr::null_mut(), 0);
+            vector.shm_ = CHI_SHM_NULL;
+            (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
             continue;
         }
-        let count = vector.size_ / field.elem_size;
         let bytes = count * field.elem_size;
-        if bytes > *budget {
+        let cost = bytes + BLOCK_COST;
+        if record.copied + cost > MAX_COPIES {
             return Err(Failure::new(CHI_TOO_LARGE, "the task has too many strings in vectors"));
         }
-        *budget -= bytes;
+        if !session.count_copies(cost) {
+            return Err(Failure::new(
+                CHI_NO_SPACE,
+                "the client's tasks have too many strings in vectors; wait for some of them first",
+            ));
+        }
+        record.copied += cost;
         let original = *vector;
-        let Some(block) = PrivateBlock::new(bytes.max(1) as usize) else {
+        let Some(block) = PrivateBlock::new(bytes as usize) else {
             return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
         };
         let data = block.data();
@@ -119,7 +127,7 @@ unsafe fn take_fields(
             // SAFETY: the element lies inside the block.
             unsafe {
                 let element = data.add((index * field.elem_size) as usize);
-                take_fields(record, session, element, &field.inner, false, budget)?;
+                take_fields(record, session, element, &field.inner, false)?;
             }
         }
     }

@@ -105,6 +105,8 @@ pub(crate) struct Record {
     pub(crate) private: Vec<PrivateBlock>,
     /// Vectors of strings or vectors, whose blocks were copied: the copy, and what the client wrote.
     pub(crate) copies: Vec<(*mut u8, chi_shm_vector)>,
+    /// Bytes of copies that are counted in the task's session.
+    pub(crate) copied: u64,
     /// Why an internal task failed.
     pub(crate) message: String,
     /// Who waits for the internal task, a packed `Waiter`; valid while the task's word says parked.
@@ -129,6 +131,7 @@ impl Record {
             blocks: Vec::new(),
             private: Vec::new(),
             copies: Vec::new(),
+            copied: 0,
             message: String::new(),
             waiter: AtomicU64::new(0),
             suspended: Cell::new(false),
@@ -150,11 +153,14 @@ impl Record {
 
     /// Lets go of everything that the task held.
     pub(crate) fn clear(&mut self) {
-        self.origin = Origin::Internal;
         self.large = None;
-        self.blocks.clear();
-        self.private.clear();
-        self.copies.clear();
+        empty(&mut self.blocks);
+        empty(&mut self.private);
+        empty(&mut self.copies);
+        if let Origin::Client { session, .. } = &self.origin {
+            session.uncount_copies(std::mem::take(&mut self.copied));
+        }
+        self.origin = Origin::Internal;
     }
 
     /// Makes sure that the body holds `size` bytes; what it held before is kept up to 64 bytes. False
@@ -200,6 +206,12 @@ impl Record {
     pub(crate) fn is_orphan(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, .. } if session.is_dead())
     }
+}
+
+/// Empties a list, and keeps room for as many entries as most tasks have.
+fn empty<T>(list: &mut Vec<T>) {
+    list.clear();
+    list.shrink_to(16);
 }
 
 #[cfg(test)]

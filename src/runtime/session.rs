@@ -1,7 +1,7 @@
 //! A session as the runtime sees it.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 
 use chimaera_ipc::arena::{Arena, Failed};
@@ -20,6 +20,9 @@ struct Holds {
 /// The number of a hold has 24 bits in the completion word.
 const MAX_HOLDS: usize = 1 << 24;
 
+/// What private copies of descriptors a session's tasks may take at a time, in bytes.
+const MAX_COPIES: u64 = 256 << 20;
+
 /// A client's session. Kept alive by its rings and by its tasks; unmapped when the last has let go.
 pub(crate) struct Session {
     pub(crate) number: u64,
@@ -29,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) doorbell: OwnedFd,
     arena: Mutex<Arena>,
     holds: Mutex<Holds>,
+    /// Bytes of private copies.
+    copies: AtomicU64,
     dead: AtomicBool,
     guard: fault::Guard,
 }
@@ -50,6 +55,7 @@ impl Session {
             doorbell,
             arena: Mutex::new(arena),
             holds: Mutex::default(),
+            copies: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             guard,
         }
@@ -116,6 +122,22 @@ impl Session {
             blocks
         };
         self.free(&blocks);
+    }
+
+    /// Counts bytes that are to be copied for a task. False when there are too many already.
+    pub(crate) fn count_copies(&self, bytes: u64) -> bool {
+        if self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_COPIES {
+            return true;
+        }
+        self.copies.fetch_sub(bytes, Ordering::Relaxed);
+        false
+    }
+
+    /// The copies are gone.
+    pub(crate) fn uncount_copies(&self, bytes: u64) {
+        if bytes > 0 {
+            self.copies.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Bytes of the runtime's arena in use.

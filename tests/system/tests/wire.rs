@@ -184,6 +184,44 @@ fn vectors_in_vectors_take_no_longer_than_their_bytes() {
     });
 }
 
+/// The runtime copies structs before their task runs. A client whose tasks queue up must not make it
+/// copy the same ones over and over.
+#[test]
+fn what_a_client_can_have_copied_is_bounded() {
+    in_client!(Options::new().file(artefacts::test_module("nested")).workers(3), |site| {
+        let client = Client::new(site, "test:nested", 128 << 20);
+        let resident = || {
+            let status = site.cli(&["--json", "status"]).ok().json();
+            status["resident_bytes"].as_u64().expect("it runs")
+        };
+        // One row whose words are all the empty words that there is room for.
+        let words = (60 << 20) / 40;
+        client.link.write(client.field.farm, &[0; 88]);
+        let all = shapes::vector(client.field.farm + 1024, words * 40, words * 40);
+        client.link.write(client.field.farm + 48, &all);
+        client.write(&SWAP, 1, shapes::vector(client.field.farm, 88, 88));
+        let before = resident();
+        let mut rings = vec![client.ring];
+        rings.extend((0..5).map(|_| client.link.ring().expect("there are more").1));
+        for ring in &mut rings {
+            for _ in 0..100 {
+                let offset = client.field.slot(0);
+                ring.push(Entry::Submit { offset }).expect("it has room");
+            }
+        }
+        client.link.knock();
+        let mut most = 0;
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            most = most.max(resident() - before);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(most > 30 << 20, "nothing was copied: {most}");
+        // The segment's own pages count, too.
+        assert!(most < 800 << 20, "the daemon grew by {most} bytes");
+    });
+}
+
 #[test]
 fn releases_of_what_is_not_held_change_nothing() {
     in_client!(Options::new().throws(), |site| {
