@@ -318,6 +318,10 @@ fn open(instance: &Instance) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+fn has_hung_up(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
+}
+
 /// Sends a message and receives the answer, which must be of kind `wanted`.
 fn ask(
     instance: &Instance,
@@ -325,10 +329,18 @@ fn ask(
     question: &Message,
     wanted: Kind,
 ) -> Result<(Message, Vec<OwnedFd>)> {
-    let answer = wire::send(socket.as_fd(), question, &[])
-        .and_then(|()| wire::receive(socket.as_fd()))
-        .map_err(|error| gone(instance, &format!("it does not answer ({error})")))?;
-    match answer {
+    let answer = match wire::send(socket.as_fd(), question, &[]) {
+        Ok(()) => wire::receive(socket.as_fd()),
+        Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
+        Err(error) => Err(error),
+    };
+    // A runtime that refuses somebody says so and hangs up, without listening. The loss of the question
+    // is then reported first, and once; the refusal is there behind it.
+    let answer = match answer {
+        Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
+        other => other,
+    };
+    match answer.map_err(|error| gone(instance, &format!("it does not answer ({error})")))? {
         Received::Message(message, fds) if message.kind == wanted => Ok((message, fds)),
         Received::Message(message, _) if message.kind == Kind::Refused => {
             Err(Failure::new(message.status(), message.text))
