@@ -1,0 +1,131 @@
+//! Clients of another user. These tests need root, to become somebody else.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
+
+/// The user "nobody".
+const NOBODY: u32 = 65534;
+
+/// One test at a time: a program that is just being copied cannot be run, and a child that another
+/// test forks meanwhile has the copy open, too.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this process may act as others. If not, it says so where nobody can miss it.
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("\n*** SKIPPED: tests with a second user need root ***\n");
+    }
+    root
+}
+
+fn allow(path: impl AsRef<Path>, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("the file is ours");
+}
+
+/// A copy of a program in a place that everybody reaches.
+fn reachable(program: PathBuf, place: &Path) -> PathBuf {
+    let copy = place.join(program.file_name().expect("it is a file"));
+    std::fs::copy(program, &copy).expect("there is room");
+    allow(&copy, 0o755);
+    copy
+}
+
+fn as_nobody(mut command: Command) -> Command {
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command
+}
+
+/// What a client gets who is somebody else.
+#[track_caller]
+fn strangers_call(site: &Site, client: &Path) -> Output {
+    let mut command = as_nobody(site.command(client));
+    process::run(command.args(["count"]))
+}
+
+#[test]
+fn a_client_of_another_user_is_refused() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start(&Options::new().kv());
+    let site = daemon.site().clone();
+    let programs = tempfile::tempdir().expect("a place for files");
+    allow(programs.path(), 0o755);
+    let client = reachable(artefacts::rust_client(), programs.path());
+    let own = process::run(site.command(&client).arg("count"));
+    assert!(own.stdout.contains("CHI_OK"), "the same client as the right user: {own:?}");
+
+    // As installed: the directory lets nobody in.
+    let refused = strangers_call(&site, &client);
+    assert!(refused.code != 0 || !refused.stdout.contains("CHI_OK"), "{refused:?}");
+    let said = refused.stdout + &refused.stderr;
+    assert!(said.contains("another user's"), "{said}");
+    assert!(said.contains("CHI_DENIED") || said.contains("denied"), "{said}");
+
+    // Opened up, the runtime asks who it is, each time.
+    allow(site.path(), 0o755);
+    allow(site.path().join("chimaera"), 0o755);
+    allow(site.socket(), 0o777);
+    for _ in 0..50 {
+        let refused = strangers_call(&site, &client);
+        let said = refused.stdout + &refused.stderr;
+        let why = format!("this runtime belongs to user 0; user {NOBODY} may not use it");
+        assert!(said.contains(&why), "{said}");
+    }
+    let own = process::run(site.command(&client).arg("count"));
+    assert!(own.stdout.contains("CHI_OK"), "the right user still: {own:?}");
+    assert!(daemon.is_alive());
+}
+
+#[test]
+fn root_does_not_use_another_user_s_runtime() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let programs = tempfile::tempdir().expect("a place for files");
+    allow(programs.path(), 0o755);
+    let site = Site::new();
+    std::os::unix::fs::chown(site.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
+    let mut command = site.command(reachable(artefacts::chimaera(), programs.path()));
+    command.args(["--json", "--name", site.name(), "start", "--workers", "1"]);
+    let _daemon = Daemon::run(site.clone(), as_nobody(command));
+    let refused = site.cli(&["pool", "list"]);
+    let why = format!("this runtime belongs to user {NOBODY}; user 0 may not use it");
+    assert!(refused.code != 0 && refused.stderr.contains(&why), "{refused:?}");
+}
+
+#[test]
+fn a_directory_that_others_control_is_not_used() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let site = Site::new();
+    let directory = site.path().join("chimaera");
+    std::fs::create_dir(&directory).expect("the site is new");
+    let start = || site.cli(&["start"]);
+    std::os::unix::fs::chown(&directory, Some(NOBODY), Some(NOBODY)).expect("root may");
+    allow(&directory, 0o777);
+    let refused = start();
+    assert!(refused.code == 1 && refused.stderr.contains("belongs to another user"), "{refused:?}");
+    std::os::unix::fs::chown(&directory, Some(0), Some(0)).expect("root may");
+    let refused = start();
+    assert!(refused.code == 1 && refused.stderr.contains("others can write"), "{refused:?}");
+    std::fs::remove_dir(&directory).expect("it is empty");
+    std::os::unix::fs::symlink("/tmp", &directory).expect("the name is free");
+    let refused = start();
+    assert!(refused.code == 1 && refused.stderr.contains("not a directory"), "{refused:?}");
+}
