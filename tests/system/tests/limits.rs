@@ -6,8 +6,11 @@ use chimaera::abi::{
     CHI_BUSY, CHI_INVALID, CHI_NO_SPACE, CHI_RING_FULL, CHI_TIMEOUT, CHI_TOO_LARGE,
 };
 use chimaera::{Buffer, Done, Ipc, NewTask, Pending, PoolId, Status, WaitError};
+use chimaera_kv_client as kv;
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
-use chimaera_tests::{bytes, connect, connect_with, in_client, process, text_of, Call, Options};
+use chimaera_tests::{
+    artefacts, bytes, connect, connect_with, in_client, process, text_of, Call, Options,
+};
 
 /// The smallest segment there is.
 const SMALL: u64 = 4 << 20;
@@ -154,6 +157,24 @@ fn a_segment_full_of_results() {
         }
         // A result that was deleted is room for a new one, at once.
         assert!(counts[0] > 10 && counts.iter().all(|n| *n == counts[0]), "{counts:?}");
+    });
+}
+
+/// What one client could put may be too much for another one to get.
+#[test]
+fn a_result_larger_than_the_segment() {
+    in_client!(Options::new().kv(), |site| {
+        let large = ["fill", "key", "16777216"];
+        site.run(artefacts::rust_client(), &large).ok();
+        connect_with(SMALL);
+        let kv = kv::Client::find("test_kv").unwrap();
+        for _ in 0..10 {
+            let (code, message) = text_of(kv.get("key"));
+            assert!([CHI_NO_SPACE, CHI_TOO_LARGE].contains(&code), "{code}: {message}");
+            assert!(message.contains("segment"), "{message}");
+        }
+        kv.put("small", "value").unwrap();
+        assert_eq!(kv.get("small").unwrap(), b"value");
     });
 }
 

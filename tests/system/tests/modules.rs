@@ -133,6 +133,30 @@ fn truncated_elf_files_are_refused() {
     }
 }
 
+/// All tables are there, but a segment is to be mapped from beyond the end: who loads that, dies.
+#[test]
+fn a_library_whose_segments_reach_beyond_its_end_is_refused() {
+    let mut file = fs::read(artefacts::cpp_module("example_mod_name")).unwrap();
+    let number = |at: usize, len: usize, file: &[u8]| {
+        let mut bytes = [0; 8];
+        bytes[..len].copy_from_slice(&file[at..at + len]);
+        u64::from_le_bytes(bytes) as usize
+    };
+    // e_phoff, e_phentsize, e_phnum; p_type, p_filesz, p_memsz of the ELF header's description.
+    let (table, size) = (number(0x20, 8, &file), number(0x36, 2, &file));
+    let count = number(0x38, 2, &file);
+    let last_load = (0..count).map(|n| table + n * size).rfind(|at| number(*at, 4, &file) == 1);
+    let last_load = last_load.expect("a library has something to load");
+    for field in [32, 40] {
+        let longer = number(last_load + field, 8, &file) as u64 + (1 << 24);
+        file[last_load + field..][..8].copy_from_slice(&longer.to_le_bytes());
+    }
+    let site = Site::new();
+    let path = site.path().join("reaching.so");
+    fs::write(&path, file).unwrap();
+    assert_eq!(only_refused(path), ("is a truncated shared library".to_owned(), true));
+}
+
 /// A file is judged by tables that may say anything: no lie in them may hurt who reads them.
 #[test]
 fn libraries_with_damaged_headers_are_refused() {
