@@ -20,10 +20,10 @@ function(_chimaera_cargo_library name)
   foreach(link IN ITEMS libchimaera_${name}.so ${soname})
     file(CREATE_LINK "${built}" "${directory}/${link}" SYMBOLIC)
   endforeach()
-  add_library(chimaera_${name} SHARED IMPORTED GLOBAL)
-  add_library(chimaera::${name} ALIAS chimaera_${name})
+  # No alias: what a repo exports must name the target that find_package gives.
+  add_library(chimaera::${name} SHARED IMPORTED GLOBAL)
   set_target_properties(
-    chimaera_${name}
+    chimaera::${name}
     PROPERTIES IMPORTED_LOCATION "${directory}/libchimaera_${name}.so"
                IMPORTED_SONAME "${soname}"
                INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
@@ -38,10 +38,9 @@ foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
   file(CREATE_LINK "${_chimaera_release}/${module}" "${CHIMAERA_MODULE_DIR}/${module}" SYMBOLIC)
 endforeach()
 
-add_library(chimaera_client_static STATIC IMPORTED GLOBAL)
-add_library(chimaera::client_static ALIAS chimaera_client_static)
+add_library(chimaera::client_static STATIC IMPORTED GLOBAL)
 set_target_properties(
-  chimaera_client_static
+  chimaera::client_static
   PROPERTIES IMPORTED_LOCATION "${_chimaera_release}/libchimaera_client.a"
              INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
              INTERFACE_COMPILE_FEATURES cxx_std_17
@@ -68,7 +67,7 @@ if(CHIMAERA_BUILD_CARGO)
                "${_chimaera_release}/libchimaera_embedded.so"
     COMMENT "Building the Rust part with cargo"
     USES_TERMINAL VERBATIM)
-  add_dependencies(chimaera_client chimaera_cargo)
-  add_dependencies(chimaera_client_static chimaera_cargo)
-  add_dependencies(chimaera_embedded chimaera_cargo)
+  add_dependencies(chimaera::client chimaera_cargo)
+  add_dependencies(chimaera::client_static chimaera_cargo)
+  add_dependencies(chimaera::embedded chimaera_cargo)
 endif()

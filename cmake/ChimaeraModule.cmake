@@ -1,8 +1,10 @@
 # How repos of ChiMods in C++ are built.
 #
-#   chimaera_add_repo([NAMESPACE name])
+#   chimaera_add_repo([NAMESPACE name] [DEPENDS package...])
 #       In the CMakeLists.txt of a repo, before its modules. Reads namespace and version from the
-#       chimaera_repo.yaml beside it; a NAMESPACE that disagrees with it is an error.
+#       chimaera_repo.yaml beside it; a NAMESPACE that disagrees with it is an error. Installing the
+#       project then installs the repo, and find_package(<namespace>) finds it; DEPENDS names the
+#       packages of other repos whose clients its modules use.
 #
 #   chimaera_add_module(name
 #       [CLIENT_SOURCES source...] [CLIENT_LIBRARIES target...]
@@ -16,15 +18,26 @@
 
 include_guard(GLOBAL)
 include(CheckCXXCompilerFlag)
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
 
 set(CHIMAERA_MODULE_DIR "${CMAKE_BINARY_DIR}/modules"
     CACHE PATH "The directory that ChiMods are built into")
+option(CHIMAERA_INSTALL_REPOS "Install the repos of ChiMods with the project" ON)
+# Where the installed program looks by itself, from its own place.
+set(CHIMAERA_INSTALL_MODULE_DIR "lib/chimaera/modules"
+    CACHE STRING "The directory under the prefix that ChiMods are installed into")
+
+set(_chimaera_headers "${CMAKE_CURRENT_LIST_DIR}/../include")
+if(CHIMAERA_INCLUDE_DIR)
+  set(_chimaera_headers "${CHIMAERA_INCLUDE_DIR}")
+endif()
 
 if(NOT TARGET chimaera::module)
   add_library(chimaera_module INTERFACE)
   add_library(chimaera::module ALIAS chimaera_module)
   target_include_directories(chimaera_module
-                             INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>")
+                             INTERFACE "$<BUILD_INTERFACE:${_chimaera_headers}>")
   target_compile_features(chimaera_module INTERFACE cxx_std_17)
   target_compile_definitions(chimaera_module INTERFACE CHIMAERA_RUNTIME)
   # GCC makes inline variables unique in the process, even across RTLD_LOCAL; a method runs on a
@@ -51,7 +64,7 @@ function(_chimaera_yaml_value file key out)
 endfunction()
 
 function(chimaera_add_repo)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAMESPACE" "")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAMESPACE" "DEPENDS")
   set(file "${CMAKE_CURRENT_SOURCE_DIR}/chimaera_repo.yaml")
   if(NOT EXISTS "${file}")
     message(FATAL_ERROR "chimaera_add_repo: there is no ${file}")
@@ -71,6 +84,34 @@ function(chimaera_add_repo)
   endif()
   set(CHIMAERA_REPO_NAMESPACE "${namespace}" PARENT_SCOPE)
   set(CHIMAERA_REPO_VERSION "${version}" PARENT_SCOPE)
+  # When the directory has been read to its end, all modules are known.
+  if(CHIMAERA_INSTALL_REPOS)
+    cmake_language(EVAL CODE "cmake_language(DEFER CALL _chimaera_install_repo \
+                              [[${namespace}]] [[${version}]] [[${arg_DEPENDS}]])")
+  endif()
+endfunction()
+
+# Installs the package of a repo, when it has modules.
+function(_chimaera_install_repo namespace version depends)
+  get_property(has_modules GLOBAL PROPERTY _chimaera_modules_of_${namespace})
+  if(NOT has_modules)
+    return()
+  endif()
+  set(dependencies "")
+  foreach(package IN LISTS depends)
+    string(APPEND dependencies "find_dependency(${package})\n")
+  endforeach()
+  set(destination "${CMAKE_INSTALL_LIBDIR}/cmake/${namespace}")
+  set(built "${CMAKE_CURRENT_BINARY_DIR}/${namespace}-package")
+  configure_package_config_file("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/chimaeraRepoConfig.cmake.in"
+                                "${built}/${namespace}Config.cmake"
+                                INSTALL_DESTINATION "${destination}")
+  write_basic_package_version_file("${built}/${namespace}ConfigVersion.cmake" VERSION "${version}"
+                                   COMPATIBILITY SameMinorVersion)
+  install(FILES "${built}/${namespace}Config.cmake" "${built}/${namespace}ConfigVersion.cmake"
+          DESTINATION "${destination}" COMPONENT development)
+  install(EXPORT ${namespace}Targets NAMESPACE ${namespace}:: DESTINATION "${destination}"
+          COMPONENT development)
 endfunction()
 
 # Makes `target` a ChiMod.
@@ -123,8 +164,20 @@ function(chimaera_add_module name)
   add_library(${namespace}::${name}_client ALIAS ${client})
   foreach(include IN LISTS includes)
     target_include_directories(${client} ${scope} "$<BUILD_INTERFACE:${include}>")
+    if(CHIMAERA_INSTALL_REPOS AND EXISTS "${include}")
+      install(DIRECTORY "${include}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods"
+              COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*_lib_exec.h" EXCLUDE)
+    endif()
   endforeach()
+  target_include_directories(
+    ${client} ${scope} "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods>")
   target_link_libraries(${client} ${scope} chimaera::client ${arg_CLIENT_LIBRARIES})
+  set_target_properties(${client} PROPERTIES EXPORT_NAME ${name}_client INSTALL_RPATH "$ORIGIN")
+  set_property(GLOBAL PROPERTY _chimaera_modules_of_${namespace} TRUE)
+  if(CHIMAERA_INSTALL_REPOS)
+    install(TARGETS ${client} EXPORT ${namespace}Targets
+            LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
+  endif()
 
   if(arg_RUNTIME_SOURCES)
     set(runtime ${namespace}_${name}_runtime)
@@ -136,5 +189,13 @@ function(chimaera_add_module name)
                          CHI_MODULE_VERSION="${CHIMAERA_REPO_VERSION}")
     target_link_libraries(${runtime} PRIVATE ${arg_RUNTIME_LIBRARIES})
     _chimaera_finish_runtime(${runtime} "${CHIMAERA_MODULE_DIR}")
+    # From the modules' directory, what their clients link lies in the libraries' directory.
+    file(RELATIVE_PATH up "/${CHIMAERA_INSTALL_MODULE_DIR}" "/${CMAKE_INSTALL_LIBDIR}")
+    set_target_properties(${runtime} PROPERTIES EXPORT_NAME ${name}_runtime
+                                                INSTALL_RPATH "$ORIGIN/${up}")
+    if(CHIMAERA_INSTALL_REPOS)
+      install(TARGETS ${runtime} EXPORT ${namespace}Targets
+              LIBRARY DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}" COMPONENT runtime)
+    endif()
   endif()
 endfunction()

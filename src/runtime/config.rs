@@ -1,6 +1,6 @@
 //! What a runtime is started with, and why it may not start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Config {
     /// least one.
     pub workers: usize,
     /// Directories to scan for modules, in order. The default is `$CHI_REPO_PATH`, then
-    /// `$LD_LIBRARY_PATH`.
+    /// `$LD_LIBRARY_PATH`, then the directory of the modules that were installed with the program.
     pub module_paths: Vec<PathBuf>,
     /// How long an idle worker looks for work before it sleeps.
     pub spin: Duration,
@@ -55,7 +55,7 @@ impl Default for Config {
         Config {
             instance: None,
             workers: cores.saturating_sub(1).clamp(1, MAX_WORKERS),
-            module_paths: [paths("CHI_REPO_PATH"), paths("LD_LIBRARY_PATH")].concat(),
+            module_paths: [paths("CHI_REPO_PATH"), paths("LD_LIBRARY_PATH"), installed()].concat(),
             spin: Duration::from_micros(50),
             max_segment: 64 << 30,
             max_sessions: 1024,
@@ -64,6 +64,14 @@ impl Default for Config {
             private: false,
         }
     }
+}
+
+/// The directory of the modules that were installed with the program, when there is one.
+fn installed() -> Vec<PathBuf> {
+    let program = std::env::current_exe().ok();
+    let prefix = program.as_deref().and_then(Path::parent).and_then(Path::parent);
+    let modules = prefix.map(|prefix| prefix.join("lib/chimaera/modules"));
+    modules.into_iter().filter(|directory| directory.is_dir()).collect()
 }
 
 /// Why a runtime did not start.

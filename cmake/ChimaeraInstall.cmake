@@ -1,0 +1,61 @@
+# What `cmake --install` puts under the prefix: the program, libraries, headers, the modules of the
+# project, and the package that find_package(chimaera) finds. Nothing of it knows where the prefix is,
+# so it can be moved.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(_chimaera_package "${CMAKE_INSTALL_LIBDIR}/cmake/chimaera")
+
+install(PROGRAMS "${_chimaera_release}/chimaera" DESTINATION "${CMAKE_INSTALL_BINDIR}"
+        COMPONENT runtime)
+
+# cargo names a library without its version; here it gets its full name and the usual two links.
+foreach(name IN ITEMS client embedded)
+  set(file "libchimaera_${name}.so")
+  set(full "${file}.${PROJECT_VERSION}")
+  set(links "${PROJECT_BINARY_DIR}/install-links")
+  file(MAKE_DIRECTORY "${links}")
+  file(CREATE_LINK "${full}" "${links}/${file}.${PROJECT_VERSION_MAJOR}" SYMBOLIC)
+  file(CREATE_LINK "${file}.${PROJECT_VERSION_MAJOR}" "${links}/${file}" SYMBOLIC)
+  install(PROGRAMS "${_chimaera_release}/${file}" DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+          RENAME "${full}" COMPONENT runtime)
+  install(FILES "${links}/${file}.${PROJECT_VERSION_MAJOR}"
+          DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
+  install(FILES "${links}/${file}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
+endforeach()
+install(FILES "${_chimaera_release}/libchimaera_client.a" DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+        COMPONENT development)
+foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
+  install(PROGRAMS "${_chimaera_release}/${module}" DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}"
+          COMPONENT runtime)
+endforeach()
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+        COMPONENT development)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/rust_chimods/kv/include/"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/chimaera_chimods" COMPONENT development)
+
+configure_package_config_file(
+  "${PROJECT_SOURCE_DIR}/cmake/chimaeraConfig.cmake.in"
+  "${PROJECT_BINARY_DIR}/package/chimaeraConfig.cmake"
+  INSTALL_DESTINATION "${_chimaera_package}"
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_BINDIR
+            CHIMAERA_INSTALL_MODULE_DIR)
+# Before 1.0, a minor version may break what the one before promised.
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/chimaeraConfigVersion.cmake"
+                                 COMPATIBILITY SameMinorVersion)
+install(
+  FILES "${PROJECT_BINARY_DIR}/package/chimaeraConfig.cmake"
+        "${PROJECT_BINARY_DIR}/package/chimaeraConfigVersion.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/ChimaeraModule.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/chimaeraRepoConfig.cmake.in"
+        "${PROJECT_SOURCE_DIR}/cmake/chimaera_module.map"
+  DESTINATION "${_chimaera_package}" COMPONENT development)
+
+# pkg-config knows where its file lies, and finds the rest from there.
+file(RELATIVE_PATH _chimaera_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/chimaera.pc.in"
+               "${PROJECT_BINARY_DIR}/package/chimaera.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/package/chimaera.pc"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
