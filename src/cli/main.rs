@@ -6,6 +6,7 @@
 mod bench;
 mod modules;
 mod pool;
+mod repo;
 mod start;
 mod status;
 mod stop;
@@ -52,6 +53,9 @@ enum Command {
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Work on a module repo
+    #[command(subcommand)]
+    Repo(repo::Command),
     /// Measure what a task costs, with a runtime of its own
     #[command(subcommand)]
     Bench(bench::Command),
@@ -76,6 +80,8 @@ enum Failed {
     Message(String),
     /// The instance does not run.
     NotRunning(String),
+    /// The user knows already.
+    Told,
 }
 
 type Outcome = Result<(), Failed>;
@@ -136,6 +142,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Status => status::run(&context),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
+        Command::Repo(command) => repo::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut std::io::stdout());
@@ -155,6 +162,7 @@ fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failed::Message(message)) => (1, message),
         Err(Failed::NotRunning(message)) => (3, message),
+        Err(Failed::Told) => return ExitCode::FAILURE,
     };
     if json {
         print(&format!("{:#}\n", serde_json::json!({ "error": message })));

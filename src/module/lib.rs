@@ -65,6 +65,7 @@ compile_error!(
 
 mod container;
 mod context;
+mod declared;
 mod dispatch;
 mod export;
 mod host;
@@ -79,6 +80,7 @@ pub mod __private;
 pub use chimaera_macros::container;
 pub use container::Container;
 pub use context::{Init, MonitorContext, MonitorMode, RunContext};
+pub use declared::Declared;
 pub use host::{extension, log, LogLevel};
 pub use lane::{Lane, Queue};
 pub use method::{MethodEntry, Outcome};

@@ -1,17 +1,15 @@
 //! The client of `chimaera:empty`, a module whose one method does nothing: what it costs to call it is
 //! what Chimaera itself costs.
 
+#[path = "../../autogen/empty_methods.rs"]
+mod methods;
+
+pub use methods::Method;
+
 use chimaera::{DomainQuery, NewTask, Pending, PoolId, Result};
 
 /// The module's name.
 pub const MODULE: &str = "chimaera:empty";
-
-/// The numbers of the module's methods.
-#[allow(non_snake_case)]
-pub mod Method {
-    /// Does nothing.
-    pub const EMPTY: u32 = 10;
-}
 
 /// `kEmpty`: nothing in, nothing out.
 #[chimaera::task]

@@ -1,5 +1,8 @@
 //! The container of `chimaera:empty`.
 
+#[path = "../../autogen/empty_lib_exec.rs"]
+mod lib_exec;
+
 use chimaera::module::Init;
 use chimaera::Result;
 use chimaera_empty_client::{EmptyTask, Method};

@@ -12,9 +12,12 @@
 //! # }
 //! ```
 
+#[path = "../../autogen/kv_methods.rs"]
+mod methods;
 mod params;
 mod tasks;
 
+pub use methods::Method;
 pub use params::Params;
 pub use tasks::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
 
@@ -29,21 +32,6 @@ pub const MAX_KEY_BYTES: usize = 4096;
 
 /// A status of the module's own: the value does not fit under the store's `max_bytes`.
 pub const STORE_FULL: i32 = CHI_MODULE_STATUS;
-
-/// The numbers of the module's methods.
-#[allow(non_snake_case)]
-pub mod Method {
-    /// Puts a value under a key.
-    pub const PUT: u32 = 10;
-    /// Gets the value of a key.
-    pub const GET: u32 = 11;
-    /// Deletes a key.
-    pub const DELETE: u32 = 12;
-    /// Lists keys in order.
-    pub const SCAN: u32 = 13;
-    /// Counts keys.
-    pub const COUNT: u32 = 14;
-}
 
 /// A pool of the module. It is a pool's id and nothing else: it may be copied, sent to other threads,
 /// and used in an application and in another module's methods alike.

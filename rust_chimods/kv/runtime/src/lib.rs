@@ -1,5 +1,7 @@
 //! The container of `chimaera:kv`.
 
+#[path = "../../autogen/kv_lib_exec.rs"]
+mod lib_exec;
 mod store;
 #[cfg(test)]
 mod tests;

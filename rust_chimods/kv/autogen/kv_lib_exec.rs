@@ -1,0 +1,21 @@
+//! What the container of `chimaera:kv` runs: anything else does not compile.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+use chimaera::module::Declared;
+
+const _: () = {
+    let mut declared = Declared::<crate::Runtime>::new();
+    declared.name("chimaera:kv");
+    declared.method(0, "kCreate");
+    declared.method(1, "kDestroy");
+    declared.unsupported(2, "kNodeFailure");
+    declared.unsupported(3, "kRecover");
+    declared.unsupported(4, "kMigrate");
+    declared.unsupported(5, "kUpgrade");
+    declared.method(10, "kPut");
+    declared.method(11, "kGet");
+    declared.method(12, "kDelete");
+    declared.method(13, "kScan");
+    declared.method(14, "kCount");
+    declared.end();
+};

@@ -1,0 +1,86 @@
+//! `chimaera repo`.
+
+use std::path::PathBuf;
+
+use chimaera_repo::{Change, Changed, Mode, Problems};
+use serde_json::json;
+
+use crate::{Context, Failed, Outcome};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Write the code that is generated from the YAML files: the directories autogen of the modules
+    Refresh {
+        /// A repo, or one of its modules
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Write nothing, and fail when a file is not up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print the JSON Schema of a file, for editors
+    Schema {
+        /// Of chimaera_repo.yaml or of chimaera_mod.yaml
+        file: File,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum File {
+    /// chimaera_repo.yaml
+    Repo,
+    /// chimaera_mod.yaml
+    Module,
+}
+
+pub(crate) fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Refresh { dir, check } => refresh(context, dir, check),
+        Command::Schema { file } => {
+            crate::print(match file {
+                File::Repo => chimaera_repo::REPO_SCHEMA,
+                File::Module => chimaera_repo::MODULE_SCHEMA,
+            });
+            Ok(())
+        }
+    }
+}
+
+fn refresh(context: &Context, dir: PathBuf, check: bool) -> Outcome {
+    let mode = if check { Mode::Check } else { Mode::Write };
+    let changed = chimaera_repo::refresh(&dir, mode).map_err(|found| problems(context, &found))?;
+    let stale = check && !changed.is_empty();
+    if context.print_json(&json!({ "written": !check, "changed": changed })) {
+        return if stale { Err(Failed::Told) } else { Ok(()) };
+    }
+    let lines: String = changed.iter().map(|changed| line(changed, check)).collect();
+    crate::print(&lines);
+    if stale {
+        return Err(Failed::Message(format!(
+            "{} not up to date: run `chimaera repo refresh {}`",
+            if changed.len() == 1 { "a generated file is" } else { "generated files are" },
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+fn line(changed: &Changed, check: bool) -> String {
+    let what = match (changed.change, check) {
+        (Change::Created, false) => "created",
+        (Change::Updated, false) => "updated",
+        (Change::Removed, false) => "removed",
+        (Change::Created, true) => "missing",
+        (Change::Updated, true) => "stale",
+        (Change::Removed, true) => "no longer generated",
+    };
+    format!("{what}  {}\n", changed.file.display())
+}
+
+/// Tells of what is wrong with a repo's files.
+pub(crate) fn problems(context: &Context, found: &Problems) -> Failed {
+    if !context.print_json(&json!({ "problems": found })) {
+        eprintln!("{found}");
+    }
+    Failed::Told
+}

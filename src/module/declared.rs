@@ -1,0 +1,149 @@
+//! What `chimaera_mod.yaml` says, held against the container while it is compiled.
+
+use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_DESTROY};
+
+use crate::{Container, MethodEntry};
+
+/// The methods that `chimaera_mod.yaml` declares, one by one, and how many of them the container has.
+/// Generated code calls it in a constant; what is not as declared does not compile.
+///
+/// ```
+/// # use chimaera::module::{Declared, Init};
+/// # #[chimaera::task]
+/// # pub struct EmptyTask;
+/// # pub struct Runtime;
+/// # #[chimaera::container(name = "example:empty")]
+/// # impl Runtime {
+/// #     #[create]
+/// #     fn create(_init: &Init<'_>) -> chimaera::Result<Self> {
+/// #         Ok(Runtime)
+/// #     }
+/// #     #[method(10, name = "kEmpty")]
+/// #     fn empty(&self, _task: &EmptyTask) {}
+/// # }
+/// const _: () = {
+///     let mut declared = Declared::<Runtime>::new();
+///     declared.name("example:empty");
+///     declared.method(0, "kCreate");
+///     declared.method(1, "kDestroy");
+///     declared.unsupported(2, "kNodeFailure");
+///     declared.method(10, "kEmpty");
+///     declared.end();
+/// };
+/// # fn main() {}
+/// ```
+///
+/// A method that the container does not have:
+///
+/// ```compile_fail
+/// # use chimaera::module::{Declared, Init};
+/// # pub struct Runtime;
+/// # #[chimaera::container(name = "example:empty")]
+/// # impl Runtime {
+/// #     #[create]
+/// #     fn create(_init: &Init<'_>) -> chimaera::Result<Self> {
+/// #         Ok(Runtime)
+/// #     }
+/// # }
+/// const _: () = {
+///     let mut declared = Declared::<Runtime>::new();
+///     declared.method(10, "kEmpty");
+///     declared.end();
+/// };
+/// # fn main() {}
+/// ```
+pub struct Declared<C: Container> {
+    found: usize,
+    methods: &'static [MethodEntry<C>],
+}
+
+impl<C: Container> Declared<C> {
+    /// Nothing declared yet.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Declared { found: 0, methods: C::METHODS }
+    }
+
+    /// The module's name.
+    #[track_caller]
+    pub const fn name(&mut self, name: &str) {
+        assert!(
+            same(C::NAME.to_bytes(), name.as_bytes()),
+            "the container has another name than its repo and chimaera_mod.yaml give it"
+        );
+    }
+
+    /// A method with a number.
+    #[track_caller]
+    pub const fn method(&mut self, number: u32, name: &str) {
+        if number <= CHI_METHOD_DESTROY {
+            // The container's create and destroy, which it always has.
+            return;
+        }
+        let Some(entry) = self.take(number) else {
+            panic!(
+                "chimaera_mod.yaml has this method, and the container has no function for it: \
+                 write one with #[method(..)] and the method's constant"
+            );
+        };
+        assert!(
+            entry.run.is_some(),
+            "chimaera_mod.yaml has a number for this method, and the container calls it unsupported"
+        );
+        assert!(
+            same(entry.name.to_bytes(), name.as_bytes()),
+            "the container has another method under this number: in #[method(..)], say `name = ` \
+             the name that chimaera_mod.yaml has"
+        );
+    }
+
+    /// A method that is -1, and the number by which callers know it.
+    #[track_caller]
+    pub const fn unsupported(&mut self, number: u32, name: &str) {
+        let Some(entry) = self.take(number) else {
+            assert!(
+                number < CHI_METHOD_CUSTOM,
+                "chimaera_mod.yaml has this method under `unsupported`: say so in \
+                 #[container(.., unsupported(kName = number))]"
+            );
+            return;
+        };
+        assert!(
+            entry.run.is_none(),
+            "chimaera_mod.yaml has -1 for this method, and the container runs it"
+        );
+        assert!(
+            same(entry.name.to_bytes(), name.as_bytes()),
+            "the container calls another method unsupported under this number"
+        );
+    }
+
+    /// No more.
+    #[track_caller]
+    pub const fn end(&self) {
+        assert!(
+            self.found == self.methods.len(),
+            "the container has a method that chimaera_mod.yaml has not"
+        );
+    }
+
+    const fn take(&mut self, number: u32) -> Option<&'static MethodEntry<C>> {
+        let mut i = 0;
+        while i < self.methods.len() {
+            if self.methods[i].number == number {
+                self.found += 1;
+                return Some(&self.methods[i]);
+            }
+            i += 1;
+        }
+        None
+    }
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}

@@ -1,0 +1,142 @@
+//! The dispatch of a module in C++.
+
+use std::fmt::Write;
+
+use super::layout::{call, WIDTH};
+use super::{guard, Generated, MARKER};
+use crate::module::{Method, Module, INHERITED};
+
+/// `autogen/<mod>_methods.h`.
+pub(crate) fn methods(module: &Module) -> Generated {
+    let mut text = head(module, "The methods of", "METHODS", &["chimaera/macros.h".into()]);
+    text += "\n/** The numbers of the methods that the module implements. */\nclass Method {\n public:\n";
+    for (number, method) in module.supported() {
+        let _ = writeln!(text, "  CLS_CONST int {} = {number};", method.name);
+    }
+    text += "};\n";
+    text += &foot(module, "METHODS");
+    Generated { name: format!("{}_methods.h", module.name), text }
+}
+
+/// `autogen/<mod>_lib_exec.h`.
+pub(crate) fn lib_exec(module: &Module) -> Generated {
+    let name = &module.name;
+    let includes = [
+        "chimaera/chimaera.h".into(),
+        format!("{name}/{name}_tasks.h"),
+        format!("{name}_methods.h"),
+    ];
+    let mut text = head(module, "The dispatch of", "LIB_EXEC", &includes);
+    let methods: Vec<Parts<'_>> = module.supported().map(|(_, method)| Parts::of(method)).collect();
+    text.push('\n');
+    for Parts { stem, task, .. } in &methods {
+        text += &call(0, "CHI_METHOD_HOOKS(", &[stem, task], ");");
+    }
+    text += "
+/** Runs a method of the container. */
+template <typename RuntimeT>
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+";
+    switch(&mut text, &methods, |Parts { stem, pointer, .. }| {
+        call(6, &format!("return runtime.{stem}("), &[pointer, "rctx"], ");")
+    });
+    text += "
+/** Asks the monitor of a method, if it has one. */
+template <typename RuntimeT>
+void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
+             hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+";
+    switch(&mut text, &methods, |Parts { hooks, pointer, .. }| {
+        call(6, &format!("return {hooks}::Monitor("), &["runtime", "mode", pointer, "rctx"], ");")
+    });
+    text += "
+/** Lets go of what a method attached to a task. */
+template <typename RuntimeT>
+void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
+         hipc::FullPtr<chi::Task> task) {
+";
+    switch(&mut text, &methods, |Parts { hooks, pointer, .. }| {
+        call(6, &format!("return {hooks}::Del("), &["runtime", pointer], ");")
+    });
+    text += "
+/** Tells the runtime of the methods. */
+template <typename RuntimeT>
+void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
+";
+    for method in &module.methods {
+        let quoted = format!("\"{}\"", method.name);
+        match (method.supported, method.number) {
+            (true, _) => {
+                let Parts { constant, task, hooks, .. } = Parts::of(method);
+                text += &call(
+                    2,
+                    &format!("table.Add<{task}>("),
+                    &[&constant, &quoted, &format!("{hooks}::kMonitor"), &format!("{hooks}::kDel")],
+                    ");",
+                );
+            }
+            (false, Some(number)) => {
+                text += &call(2, "table.AddUnsupported(", &[&number.to_string(), &quoted], ");");
+            }
+            (false, None) => {
+                let _ = writeln!(text, "  // {} is not supported, and has no number.", method.name);
+            }
+        }
+    }
+    text += "}\n";
+    text += &foot(module, "LIB_EXEC");
+    Generated { name: format!("{name}_lib_exec.h"), text }
+}
+
+/// A method's name in the places where the dispatch needs it.
+struct Parts<'m> {
+    stem: &'m str,
+    constant: String,
+    task: String,
+    pointer: String,
+    hooks: String,
+}
+
+impl Parts<'_> {
+    fn of(method: &Method) -> Parts<'_> {
+        let stem = &method.name[1..];
+        let inherited = INHERITED.contains(&&method.name[..]);
+        let task = format!("{}{stem}Task", if inherited { "chi::" } else { "" });
+        Parts {
+            stem,
+            constant: format!("Method::{}", method.name),
+            pointer: format!("hipc::FullPtr<{task}>(task)"),
+            hooks: format!("{stem}Hooks<RuntimeT>"),
+            task,
+        }
+    }
+}
+
+fn switch(text: &mut String, methods: &[Parts<'_>], case: impl Fn(&Parts<'_>) -> String) {
+    text.push_str("  switch (method) {\n");
+    for method in methods {
+        let _ = writeln!(text, "    case {}:", method.constant);
+        text.push_str(&case(method));
+    }
+    text.push_str("    default:\n      chi::ThrowNoMethod(method);\n  }\n}\n");
+}
+
+fn head(module: &Module, what: &str, guarded: &str, includes: &[String]) -> String {
+    let what = format!("{what} {}.", module.full_name());
+    let comment = match format!("/* {what} {MARKER} */") {
+        line if line.len() <= WIDTH => line,
+        _ => format!("/* {what}\n * {MARKER} */"),
+    };
+    let guard = guard(module, guarded);
+    let mut includes = includes.to_vec();
+    includes.sort();
+    let includes: String =
+        includes.iter().map(|include| format!("#include \"{include}\"\n")).collect();
+    let namespace = format!("{}::{}", module.namespace, module.name);
+    format!("{comment}\n#ifndef {guard}\n#define {guard}\n\n{includes}\nnamespace {namespace} {{\n")
+}
+
+fn foot(module: &Module, guarded: &str) -> String {
+    let namespace = format!("{}::{}", module.namespace, module.name);
+    format!("\n}}  // namespace {namespace}\n\n#endif  // {}\n", guard(module, guarded))
+}

@@ -1,0 +1,29 @@
+//! Module repos: reads the two YAML files of a repo, generates code from them, makes new modules.
+//!
+//! ```text
+//! chimaera_repo.yaml ─┐
+//!                     ├─ read ─► Repo, Module ─ generate ─► files ─ refresh ─► autogen/
+//! chimaera_mod.yaml ──┘   │
+//!                         └────► Problems, each with its file, line and column
+//! ```
+//!
+//! The readers are strict: what they do not know is a problem, and they go on to find all problems of
+//! a repo in one go. The generators are pure functions of what was read, so their output is the same
+//! everywhere; [`refresh`] is the only part that writes to the `autogen` directories.
+
+mod generate;
+mod module;
+mod names;
+mod numbers;
+mod problem;
+mod refresh;
+mod repo;
+mod schema;
+mod section;
+mod yaml;
+
+pub use module::{Language, Method, Module};
+pub use problem::{Position, Problem, Problems};
+pub use refresh::{refresh, Change, Changed, Mode};
+pub use repo::{Repo, MODULE_FILE, REPO_FILE};
+pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};

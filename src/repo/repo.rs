@@ -1,0 +1,219 @@
+//! A repo: a directory of modules with `chimaera_repo.yaml`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::module::Module;
+use crate::names;
+use crate::problem::{Position, Problem, Problems, Report};
+use crate::section::{Section, Text};
+use crate::yaml;
+
+/// The file that makes a directory a repo.
+pub const REPO_FILE: &str = "chimaera_repo.yaml";
+/// The file that makes a directory in a repo a module.
+pub const MODULE_FILE: &str = "chimaera_mod.yaml";
+
+/// Larger files are not read: they are something else.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A repo, as its file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repo {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The first half of its modules' names, and the namespace of their code and targets.
+    pub namespace: String,
+    /// `MAJOR.MINOR.PATCH`; `0.0.0` when the file says nothing.
+    pub version: String,
+    /// What it is, in a line.
+    pub description: Option<String>,
+}
+
+impl Repo {
+    /// Reads the file of the repo in `dir`.
+    pub fn read(dir: &Path) -> Result<Repo, Problems> {
+        let file = dir.join(REPO_FILE);
+        let bytes = read_file(&file, "a repo has one, with the line `namespace: NAME`")?;
+        Self::parse(dir, &bytes)
+    }
+
+    /// Reads the text of the file of the repo in `dir`.
+    pub fn parse(dir: &Path, bytes: &[u8]) -> Result<Repo, Problems> {
+        let mut report = Report::new(&dir.join(REPO_FILE));
+        let report = &mut report;
+        let root = yaml::parse(bytes, report);
+        let mut repo = Repo {
+            dir: dir.to_owned(),
+            namespace: String::new(),
+            version: "0.0.0".into(),
+            description: None,
+        };
+        let section = match root {
+            Some(root) => Section::open(root, "a repo", report),
+            None if report.is_empty() => {
+                missing_namespace(Position::START, report);
+                None
+            }
+            None => None,
+        };
+        if let Some(mut section) = section {
+            match section.take("namespace") {
+                None => missing_namespace(Position::START, report),
+                Some(entry) => {
+                    if let Some(Text { text, at }) = crate::section::text(entry, report) {
+                        if let Some(why) = names::refuse_name(&text) {
+                            report.add(
+                                at,
+                                format!("the namespace \"{}\" {why}", yaml::shown(&text)),
+                                "choose a word like `example` or `my_repo`",
+                            );
+                        }
+                        repo.namespace = text;
+                    }
+                }
+            }
+            if let Some(Text { text, at }) = section.text("version", report) {
+                let good = text.split('.').count() == 3
+                    && text.split('.').all(|part| {
+                        (1..=6).contains(&part.len())
+                            && part.bytes().all(|b| b.is_ascii_digit())
+                            && (part == "0" || !part.starts_with('0'))
+                    });
+                if !good {
+                    report.add(
+                        at,
+                        format!("\"{}\" is no version", yaml::shown(&text)),
+                        "write three numbers: `version: 1.0.0`",
+                    );
+                }
+                repo.version = text;
+            }
+            repo.description = section.text("description", report).map(|text| text.text);
+            section.close("", report);
+        }
+        std::mem::replace(report, Report::new(Path::new(""))).finish(repo)
+    }
+
+    /// Reads the repo that `dir` is, or whose module it is, and the modules in `dir`. All problems of
+    /// all files come in one go.
+    pub fn open(dir: &Path) -> Result<(Repo, Vec<Module>), Problems> {
+        let is_module = dir.join(MODULE_FILE).exists() && !dir.join(REPO_FILE).exists();
+        let repo_dir = if is_module { parent(dir) } else { dir.to_owned() };
+        let (repo, mut problems) = match Repo::read(&repo_dir) {
+            Ok(repo) => (Some(repo), Vec::new()),
+            Err(problems) => (None, problems.0),
+        };
+        let dirs = if is_module { vec![dir.to_owned()] } else { module_dirs(dir, &mut problems)? };
+        let namespace = repo.as_ref().map_or("", |repo| &repo.namespace);
+        let mut modules: Vec<Module> = Vec::new();
+        for dir in dirs {
+            match Module::read(&dir, namespace) {
+                Ok(module) => {
+                    if let Some(other) = modules.iter().find(|other| other.name == module.name) {
+                        problems.push(Problem {
+                            file: module.dir.join(MODULE_FILE),
+                            position: Some(module.name_at),
+                            message: format!("a second module with the name {}", module.name),
+                            help: format!(
+                                "{} has it already; give this one another with `name:`",
+                                other.dir.display()
+                            ),
+                        });
+                    }
+                    modules.push(module);
+                }
+                Err(found) => problems.extend(found.0),
+            }
+        }
+        match repo {
+            Some(repo) if problems.is_empty() => Ok((repo, modules)),
+            _ => {
+                problems.sort();
+                Err(Problems(problems))
+            }
+        }
+    }
+}
+
+fn missing_namespace(at: Position, report: &mut Report) {
+    report.add(at, "there is no `namespace`", "add the line `namespace: NAME`");
+}
+
+/// The directory above; also that of `.`.
+fn parent(dir: &Path) -> PathBuf {
+    match dir.parent() {
+        Some(above) if dir.file_name().is_some() && !above.as_os_str().is_empty() => {
+            above.to_owned()
+        }
+        Some(_) if dir.file_name().is_some() => PathBuf::from("."),
+        _ => dir.join(".."),
+    }
+}
+
+/// The directories of the modules in a repo, by name.
+fn module_dirs(repo: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>, Problems> {
+    let entries = match std::fs::read_dir(repo) {
+        Ok(entries) => entries,
+        // The repo's file was missed already.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Problems::io(repo, "the directory cannot be read", &error)),
+    };
+    let mut dirs = Vec::new();
+    for entry in entries {
+        let entry =
+            entry.map_err(|error| Problems::io(repo, "the directory cannot be read", &error))?;
+        let dir = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") || !dir.is_dir() {
+            continue;
+        }
+        if dir.join(MODULE_FILE).exists() {
+            dirs.push(dir);
+        } else if let Some(misspelt) = misspelt(&dir) {
+            problems.push(Problem {
+                file: misspelt,
+                position: None,
+                message: "nobody reads a file of this name".into(),
+                help: format!("call it {MODULE_FILE}"),
+            });
+        }
+    }
+    dirs.sort();
+    Ok(dirs)
+}
+
+/// A file in `dir` that is probably meant to be the module's.
+fn misspelt(dir: &Path) -> Option<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            names::nearest(name, &[MODULE_FILE, "chimaera_mod.yml"]).is_some()
+        })
+        .collect();
+    files.sort();
+    files.into_iter().next()
+}
+
+/// The bytes of a file that must be there.
+pub(crate) fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
+    let whole = |message: String, help: &str| Problem {
+        file: file.to_owned(),
+        position: None,
+        message,
+        help: help.into(),
+    };
+    match std::fs::metadata(file) {
+        Ok(found) if found.len() > MAX_FILE_BYTES => Err(whole(
+            format!("has {} bytes", found.len()),
+            "a file of this kind has a few kilobytes; is this the right one?",
+        )
+        .into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(whole("there is no such file".into(), if_missing).into())
+        }
+        _ => std::fs::read(file)
+            .map_err(|error| Problems::io(file, "the file cannot be read", &error)),
+    }
+}

@@ -1,0 +1,99 @@
+//! Reading maps strictly: every key is taken by someone, or is a problem.
+
+use crate::names;
+use crate::problem::{Position, Report};
+use crate::yaml::{shown, Entry, Kind, Node};
+
+/// The keys of a map that nobody has taken yet.
+pub(crate) struct Section {
+    /// What it is, for messages: "a repo", "the field `size`".
+    what: String,
+    entries: Vec<Entry>,
+    /// The keys that were asked for, for suggestions.
+    known: Vec<&'static str>,
+}
+
+impl Section {
+    /// The map in `node`. Anything else is reported.
+    pub(crate) fn open(
+        node: Node,
+        what: impl Into<String>,
+        report: &mut Report,
+    ) -> Option<Section> {
+        let what = what.into();
+        match node.kind {
+            Kind::Mapping(entries) => Some(Section { what, entries, known: Vec::new() }),
+            Kind::Refused => None,
+            _ => {
+                report.add(
+                    node.at,
+                    format!("{what} is {}", node.describe()),
+                    "write a map here: lines of `key: value`",
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes an entry.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Entry> {
+        self.known.push(key);
+        let index = self.entries.iter().position(|entry| entry.key == key)?;
+        Some(self.entries.remove(index))
+    }
+
+    /// Takes an entry that is text.
+    pub(crate) fn text(&mut self, key: &'static str, report: &mut Report) -> Option<Text> {
+        text(self.take(key)?, report)
+    }
+
+    /// Takes all entries that `f` accepts, in the order of the file.
+    pub(crate) fn take_all(&mut self, f: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let (taken, left) = std::mem::take(&mut self.entries).into_iter().partition(f);
+        self.entries = left;
+        taken
+    }
+
+    /// Reports what nobody has taken. `else_help` says what other keys there may be.
+    pub(crate) fn close(self, else_help: &str, report: &mut Report) {
+        for entry in &self.entries {
+            let help = match names::nearest(&entry.key, &self.known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    let known: Vec<String> =
+                        self.known.iter().map(|key| format!("`{key}`")).collect();
+                    format!("{} has the keys {}{else_help}", self.what, known.join(", "))
+                }
+            };
+            report.add(entry.at, format!("unknown key `{}`", shown(&entry.key)), help);
+        }
+    }
+}
+
+/// A text and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) at: Position,
+}
+
+/// The value of an entry as a text that is not empty. Anything else is reported.
+pub(crate) fn text(entry: Entry, report: &mut Report) -> Option<Text> {
+    let at = entry.value.at;
+    match &entry.value.kind {
+        Kind::Refused => None,
+        Kind::Scalar { text, plain }
+            if !(text.trim().is_empty() || *plain && matches!(&text[..], "~" | "null")) =>
+        {
+            Some(Text { text: text.clone(), at })
+        }
+        _ => {
+            report.add(
+                at,
+                format!("`{}` is {}", entry.key, entry.value.describe()),
+                "write a text here",
+            );
+            None
+        }
+    }
+}

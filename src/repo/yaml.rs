@@ -1,0 +1,225 @@
+//! YAML as a tree whose every node knows its place, so that a reader can go on after a problem.
+//!
+//! Only what the two files need: one document, plain nesting. Anchors, aliases and tags are refused,
+//! which also makes the size of the tree that of the text.
+
+use std::borrow::Cow;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+
+use crate::problem::{Position, Report};
+
+/// Far deeper than anything that the files mean.
+const MAX_DEPTH: usize = 32;
+
+/// A node.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// Text; `plain` when it is without quotes, and may so mean a number.
+    Scalar { text: String, plain: bool },
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys, each once, in the order of the file.
+    Mapping(Vec<Entry>),
+    /// Something that was reported as a problem already.
+    Refused,
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: Position,
+    pub(crate) value: Node,
+}
+
+impl Node {
+    /// What it is, for messages.
+    pub(crate) fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Scalar { text, plain: true } if text.is_empty() || text == "~" => {
+                "nothing".into()
+            }
+            Kind::Scalar { text, .. } => format!("\"{}\"", shown(text)),
+            Kind::Sequence(items) => format!("a list of {}", items.len()),
+            Kind::Mapping(_) => "a map of keys and values".into(),
+            Kind::Refused => "something refused".into(),
+        }
+    }
+}
+
+/// A text for messages: in one line, and not too long.
+pub(crate) fn shown(text: &str) -> String {
+    const MAX: usize = 60;
+    let mut short: String = text.escape_debug().take(MAX).collect();
+    if text.escape_debug().count() > MAX {
+        short.push_str("...");
+    }
+    short
+}
+
+/// The document in `bytes`: `None` when it is empty, or when nothing can be made of it, which is then
+/// reported.
+pub(crate) fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            report.add(
+                Position { line, column },
+                "the file is not UTF-8 here",
+                "save the file in the encoding UTF-8",
+            );
+            return None;
+        }
+    };
+    let mut builder = Builder { report, open: Vec::new(), root: None, too_deep: false };
+    for event in Parser::new_from_str(text) {
+        match event {
+            Ok((event, span)) => {
+                if !builder.event(event, span) {
+                    return None;
+                }
+            }
+            Err(error) => {
+                builder.report.add(
+                    position(error.marker()),
+                    format!("this is no YAML: {}", error.info()),
+                    "see that the lines above end and are indented as they should",
+                );
+                return None;
+            }
+        }
+    }
+    builder.root
+}
+
+fn position(marker: &Marker) -> Position {
+    Position { line: marker.line().max(1), column: marker.col() + 1 }
+}
+
+/// A list or a map whose end has not come yet.
+enum Open {
+    Sequence(Position, Vec<Node>),
+    /// With the key whose value comes next.
+    Mapping(Position, Vec<Entry>, Option<Node>),
+}
+
+struct Builder<'r> {
+    report: &'r mut Report,
+    open: Vec<Open>,
+    root: Option<Node>,
+    too_deep: bool,
+}
+
+impl Builder<'_> {
+    /// False when there is no going on.
+    fn event(&mut self, event: Event<'_>, span: Span) -> bool {
+        let at = position(&span.start);
+        match event {
+            Event::DocumentStart(_) if self.root.is_some() => {
+                self.report.add(
+                    at,
+                    "a second document begins here",
+                    "one file is one document: remove the line `---`",
+                );
+                return false;
+            }
+            Event::Alias(_) => {
+                self.report.add(at, "an alias (`*name`)", "write the value itself");
+                self.close(Node { at, kind: Kind::Refused });
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = matches!(style, ScalarStyle::Plain);
+                let kind = match self.bare(at, anchor, tag.as_ref()) {
+                    true => Kind::Scalar { text: text.into_owned(), plain },
+                    false => Kind::Refused,
+                };
+                self.close(Node { at, kind });
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.bare(at, anchor, tag.as_ref());
+                self.open.push(Open::Sequence(at, Vec::new()));
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.bare(at, anchor, tag.as_ref());
+                self.open.push(Open::Mapping(at, Vec::new(), None));
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open::Sequence(at, items)) => {
+                    self.close(Node { at, kind: Kind::Sequence(items) });
+                }
+                Some(Open::Mapping(at, entries, _)) => {
+                    self.close(Node { at, kind: Kind::Mapping(entries) });
+                }
+                None => {}
+            },
+            _ => {}
+        }
+        if self.open.len() > MAX_DEPTH && !self.too_deep {
+            self.too_deep = true;
+            self.report.add(
+                at,
+                format!("nested more than {MAX_DEPTH} deep"),
+                "nothing in this file is nested so deeply",
+            );
+        }
+        !self.too_deep
+    }
+
+    /// Reports an anchor or a tag; true when there is none.
+    fn bare(&mut self, at: Position, anchor: usize, tag: Option<&Cow<'_, Tag>>) -> bool {
+        if anchor != 0 {
+            self.report.add(at, "an anchor (`&name`)", "write the value out wherever it is needed");
+        }
+        if let Some(tag) = tag {
+            let tag = shown(&format!("{}{}", tag.handle, tag.suffix));
+            self.report.add(at, format!("a tag (`{tag}`)"), "write the value without it");
+        }
+        anchor == 0 && tag.is_none()
+    }
+
+    /// Puts a node that is whole where it belongs.
+    fn close(&mut self, node: Node) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::Sequence(_, items)) => items.push(node),
+            Some(Open::Mapping(_, entries, key)) => match key.take() {
+                None => *key = Some(node),
+                Some(found) => {
+                    let Kind::Scalar { text, .. } = found.kind else {
+                        if !matches!(found.kind, Kind::Refused) {
+                            self.report.add(
+                                found.at,
+                                format!("a key that is {}", found.describe()),
+                                "a key is a word",
+                            );
+                        }
+                        return;
+                    };
+                    match entries.iter().find(|entry| entry.key == text) {
+                        None => entries.push(Entry { key: text, at: found.at, value: node }),
+                        Some(first) => self.report.add(
+                            found.at,
+                            format!(
+                                "`{}` is there twice: first on line {}",
+                                shown(&text),
+                                first.at.line
+                            ),
+                            "remove one of the two",
+                        ),
+                    }
+                }
+            },
+        }
+    }
+}
