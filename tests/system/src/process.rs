@@ -150,6 +150,11 @@ impl Running {
         }
     }
 
+    /// Its next line, if it is there already.
+    pub fn try_line(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     /// Writes a line to it.
     #[track_caller]
     pub fn say(&mut self, line: &str) {

@@ -5,6 +5,8 @@
 //! chi-test-mortal waiting          waits for a task that takes long
 //! chi-test-mortal submitting       submits from four threads without end
 //! chi-test-mortal flight N         leaves N tasks in flight
+//! chi-test-mortal sleeping N       has workers sleep N times, in turn, and says how often they did
+//! chi-test-mortal counting         counts the keys of a store for each line of standard input
 //! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
 //! ```
 //!
@@ -98,6 +100,27 @@ fn flight(n: usize) {
     ready();
     std::mem::forget(tasks);
     stay();
+}
+
+fn sleeping(times: usize) -> usize {
+    let ipc = connect();
+    let pool = pool(ipc);
+    for _ in 0..times {
+        let task: NewTask<NumberTask> = ipc.task(pool, throws::SLEEP);
+        task.value.set(2_000_000);
+        task.call().expect("sleeping succeeds");
+    }
+    times
+}
+
+fn counting() {
+    connect();
+    let store = kv::Client::create("counting", kv::Params::default()).expect("the module is there");
+    store.count().expect("there is a store");
+    ready();
+    for _ in std::io::stdin().lock().lines() {
+        println!("{}", store.count().expect("there is a store"));
+    }
 }
 
 /// Uses a store and the compressor as long as its standard input is open, and checks every result.
@@ -207,6 +230,8 @@ fn main() -> ExitCode {
         ["waiting"] => waiting(),
         ["submitting"] => submitting(),
         ["flight", n] => flight(n.parse().expect("a number")),
+        ["sleeping", n] => println!("{}", sleeping(n.parse().expect("a number"))),
+        ["counting"] => counting(),
         ["patient"] => patient(),
         _ => return ExitCode::from(2),
     }
