@@ -1,0 +1,139 @@
+//! Clients with many threads, and methods that block their worker.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
+
+use chimaera::abi::CHI_NO_SPACE;
+use chimaera::{Ipc, NewTask, Pending, PoolId};
+use chimaera_kv_client as kv;
+use chimaera_tests::tasks::throws::{self, NumberTask};
+use chimaera_tests::{connect, in_client, rounds, Call, Daemon, Options, Running, Vitals};
+
+/// Threads that submit at the same time; see `chimaera_ipc::layout::RINGS`.
+const RINGS: usize = chimaera_ipc::layout::RINGS as usize;
+
+#[test]
+fn threads_come_and_go() {
+    in_client!(Options::new().kv(), |site| {
+        connect();
+        let store = kv::Client::create("threads", kv::Params::default()).unwrap();
+        let threads = rounds(1000, 50_000);
+        let fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        store.put("first", "thread").unwrap();
+        let before = fds();
+        for group in 0..threads / 20 {
+            std::thread::scope(|scope| {
+                for thread in 0..20 {
+                    scope.spawn(move || {
+                        let key = format!("{group}/{thread}");
+                        store.put(&key, &key).unwrap();
+                        assert_eq!(store.get(&key).unwrap(), key.as_bytes());
+                    });
+                }
+            });
+        }
+        let count = store.scan("", 0).unwrap().len();
+        assert_eq!(count, threads / 20 * 20 + 1);
+        assert_eq!(fds(), before, "a thread takes its descriptors along");
+        assert_eq!(site.cli(&["--json", "status"]).ok().json()["sessions"], 1);
+    });
+}
+
+#[test]
+fn more_threads_than_rings_are_told_so() {
+    in_client!(Options::new().kv(), |_| {
+        connect();
+        let store = kv::Client::create("threads", kv::Params::default()).unwrap();
+        let threads = RINGS + 36;
+        let (served, refused) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        // All have asked for a ring before the first gives its own back.
+        let barrier = Barrier::new(threads);
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (served, refused, barrier) = (&served, &refused, &barrier);
+                scope.spawn(move || {
+                    match store.put(format!("{thread}"), "value") {
+                        Ok(_) => {
+                            served.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(status) => refused.lock().unwrap().push(status),
+                    }
+                    barrier.wait();
+                });
+            }
+        });
+        // This thread has one, too.
+        assert_eq!(served.into_inner(), RINGS as u64 - 1);
+        for status in refused.into_inner().unwrap() {
+            assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
+            let why = format!("{RINGS} threads submit already; let one of them end");
+            assert!(status.message().contains(&why), "{status}");
+        }
+        // Those have ended now, and others are served.
+        std::thread::spawn(move || store.put("after", "all").unwrap()).join().unwrap();
+    });
+}
+
+fn sleep(ipc: Ipc, pool: PoolId, time: Duration) -> Pending<NumberTask> {
+    let task: NewTask<NumberTask> = ipc.task(pool, throws::SLEEP);
+    task.value.set(time.as_nanos() as u64);
+    task.submit().expect("the ring has room")
+}
+
+/// While one worker is blocked, clients whose rings are another's are served; those of the blocked one
+/// are served afterwards.
+#[test]
+fn a_method_that_blocks_its_worker_blocks_no_other() {
+    in_client!(Options::new().kv().throws().workers(3), |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(throws::MODULE, "blocks", b"").unwrap();
+        let mut neighbours: Vec<Running> = (0..6)
+            .map(|_| {
+                let mortal = env!("CARGO_BIN_EXE_chi-test-mortal");
+                let mut neighbour = Running::start(site.command(mortal).arg("counting"));
+                assert_eq!(neighbour.line().as_deref(), Some("ready"));
+                neighbour
+            })
+            .collect();
+        let blocked = Duration::from_secs(2);
+        let begin = Instant::now();
+        let task = sleep(ipc, pool, blocked);
+        let mut served = 0;
+        for neighbour in &mut neighbours {
+            neighbour.say("count");
+        }
+        std::thread::sleep(blocked / 2);
+        assert!(!task.is_complete());
+        for neighbour in &mut neighbours {
+            served += usize::from(neighbour.try_line().is_some());
+        }
+        assert!(!task.is_complete(), "it was over after {:?}", begin.elapsed());
+        assert!(served >= 4, "one of three workers blocks, but only {served} of 6 are served");
+        task.wait().unwrap();
+        for neighbour in &mut neighbours {
+            neighbour.close();
+            assert_eq!(neighbour.end(), 0);
+        }
+    });
+}
+
+/// Many clients block every worker at once; all come to their turn.
+#[test]
+fn blocked_workers_lose_nothing() {
+    let daemon = Daemon::start(&Options::new().kv().mod_name().throws());
+    let mortal = env!("CARGO_BIN_EXE_chi-test-mortal");
+    let mut neighbour = Running::start(daemon.site().command(mortal).arg("neighbour"));
+    assert_eq!(neighbour.line().as_deref(), Some("ready"));
+    let mut clients: Vec<Running> = (0..6)
+        .map(|_| Running::start(daemon.site().command(mortal).args(["sleeping", "40"])))
+        .collect();
+    for client in &mut clients {
+        assert_eq!(client.line().as_deref(), Some("40"));
+        assert_eq!(client.end(), 0);
+    }
+    assert!(Vitals::settled(&daemon, 1).threads > 0);
+    neighbour.close();
+    assert!(neighbour.line().is_some());
+    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+}
