@@ -16,7 +16,7 @@ TEST_ENVIRONMENT := \
 .NOTPARALLEL:
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
-.PHONY: help setup build headers check-headers check-format lint test loom soak demo bench clean
+.PHONY: help setup build headers check-headers check-format lint test loom fuzz soak demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,6 +50,13 @@ loom: ## Check the lock-free parts under every order of events (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
 		-p chimaera-ipc -p chimaera-runtime --lib loom_
 
+FUZZERS := wire elf task
+
+fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed)
+	for fuzzer in $(FUZZERS); do \
+		(cd fuzz && cargo +nightly fuzz run --target-dir target $$fuzzer -- -max_total_time=60) || exit 1; \
+	done
+
 soak: build ## Run the long tests, which `make test` leaves out
 	$(TEST_ENVIRONMENT) cargo test --release -p chimaera-tests -- --ignored --nocapture
 
@@ -59,9 +66,15 @@ demo: build ## See it work, on every file under DIR=path (default: this project'
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules
 
-bench: build ## Measure latency and throughput beside the machine's floor
+bench: build ## Measure latency, throughput, start and idling beside the machine's floor
 	$(BENCH) latency $(BENCH_MODULES)
 	$(BENCH) throughput $(BENCH_MODULES)
+	benches/footprint.py target/release/chimaera $(BUILD)/modules
+
+PREFIX ?= /usr/local
+
+install: build ## Install under PREFIX (default: /usr/local); DESTDIR works
+	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean: ## Remove everything that was built
 	rm -rf $(BUILD) target
