@@ -86,6 +86,8 @@ extern "C" fn on_fault(
 ) {
     // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler.
     unsafe {
+        // What runs on this thread may be about to ask for the reason of a call of its own.
+        let reason = *libc::__errno_location();
         let address = (*info).si_addr() as usize;
         for range in &RANGES {
             let len = range.len.load(Ordering::Acquire);
@@ -105,6 +107,7 @@ extern "C" fn on_fault(
                     let one = 1_u64;
                     let tell = range.tell.load(Ordering::Relaxed);
                     libc::write(tell, (&raw const one).cast(), 8);
+                    *libc::__errno_location() = reason;
                     return;
                 }
             }
@@ -127,5 +130,96 @@ extern "C" fn on_fault(
                 handler(signal);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chimaera_ipc::layout::Layout;
+    use chimaera_ipc::segment;
+    use rustix::event::EventfdFlags;
+    use rustix::fs::MemfdFlags;
+    use rustix::mm::{MapFlags, ProtFlags};
+    use std::os::fd::{AsFd, OwnedFd};
+
+    const PAGE: u64 = 4096;
+
+    /// A segment, its guard, and what the guard tells.
+    fn guarded() -> (Mapping, Guard, OwnedFd) {
+        install();
+        let layout = Layout::of(0);
+        let fd = segment::create(&layout).unwrap();
+        let mapping = Mapping::new(fd.as_fd(), layout).unwrap();
+        let tell = rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        let guard = Guard::new(&mapping, tell.as_fd()).unwrap();
+        (mapping, guard, tell)
+    }
+
+    /// Puts pages behind which there is no memory at an address, or anywhere for null.
+    fn map_nothing(at: *mut u8, len: u64) -> *mut u8 {
+        let fd = rustix::fs::memfd_create("nothing", MemfdFlags::CLOEXEC).unwrap();
+        let fixed = if at.is_null() { MapFlags::empty() } else { MapFlags::FIXED };
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: anywhere, or over a part of a segment that the caller owns.
+        unsafe {
+            let flags = MapFlags::SHARED | fixed;
+            rustix::mm::mmap(at.cast(), len as usize, prot, flags, &fd, 0).unwrap().cast()
+        }
+    }
+
+    fn told(tell: &OwnedFd) -> bool {
+        rustix::io::read(tell, &mut [0_u8; 8]).is_ok()
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_had_is_zeroes_and_marks_its_segment_alone() {
+        let (mapping, guard, tell) = guarded();
+        let (_other_mapping, other, other_tell) = guarded();
+        let at = mapping.layout().client_arena;
+        map_nothing(mapping.at(at), 3 * PAGE);
+        assert!(!guard.has_faulted() && !told(&tell));
+        // SAFETY: mapped; the last bytes of the first page and the first ones of the next.
+        unsafe {
+            *libc::__errno_location() = 77;
+            let word = mapping.at(at + PAGE - 8).cast::<u64>();
+            assert_eq!(word.read_volatile(), 0);
+            assert_eq!(*libc::__errno_location(), 77, "the handler leaves errno alone");
+            word.add(1).write_volatile(5);
+            assert_eq!(word.add(1).read_volatile(), 5);
+        }
+        assert!(guard.has_faulted() && told(&tell));
+        assert!(!other.has_faulted() && !told(&other_tell));
+    }
+
+    #[test]
+    fn a_fault_in_a_library_s_copy_is_survived() {
+        let (mapping, guard, _tell) = guarded();
+        let at = mapping.layout().runtime_arena;
+        map_nothing(mapping.at(at), 64 * PAGE);
+        let mut copy = vec![1_u8; 32 * PAGE as usize];
+        // SAFETY: so many bytes are mapped there.
+        unsafe { std::ptr::copy_nonoverlapping(mapping.at(at), copy.as_mut_ptr(), copy.len()) };
+        assert!(copy.iter().all(|byte| *byte == 0) && guard.has_faulted());
+    }
+
+    /// In a child, because it dies.
+    #[test]
+    fn a_fault_anywhere_else_still_kills() {
+        let (_mapping, _guard, _tell) = guarded();
+        let nothing = map_nothing(std::ptr::null_mut(), PAGE);
+        // SAFETY: the child does nothing but fault.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: mapped.
+            unsafe {
+                nothing.write_volatile(1);
+                libc::_exit(0);
+            }
+        }
+        let mut status = 0;
+        // SAFETY: the child is this process's own, and the place for its status is, too.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGBUS, "{status:#x}");
     }
 }
