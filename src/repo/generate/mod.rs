@@ -30,6 +30,3 @@ pub(crate) fn files(module: &Module) -> Vec<Generated> {
 fn guard(module: &Module, what: &str) -> String {
     format!("{}_{}_{what}_H_", module.namespace, module.name).to_uppercase()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,41 @@
+//! Repos to try things on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A repo in a directory of its own, gone with it.
+pub(crate) struct Repo(TempDir);
+
+impl Repo {
+    pub(crate) fn new() -> Repo {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("chimaera_repo.yaml"), "namespace: example\n").unwrap();
+        Repo(home)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Makes a module, or gives it another file.
+    pub(crate) fn module(&self, name: &str, yaml: &str) -> PathBuf {
+        let dir = self.path().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("chimaera_mod.yaml"), yaml).unwrap();
+        dir
+    }
+}
+
+/// The files of a directory and what is in them.
+pub(crate) fn contents(dir: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return BTreeMap::new() };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}

@@ -1,0 +1,129 @@
+/* The dispatch of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef EXAMPLE_MOD_NAME_LIB_EXEC_H_
+#define EXAMPLE_MOD_NAME_LIB_EXEC_H_
+
+#include "chimaera/chimaera.h"
+#include "mod_name/mod_name_tasks.h"
+#include "mod_name_methods.h"
+
+namespace example::mod_name {
+
+CHI_METHOD_HOOKS(Create, chi::CreateTask);
+CHI_METHOD_HOOKS(Destroy, chi::DestroyTask);
+CHI_METHOD_HOOKS(NodeFailure, chi::NodeFailureTask);
+CHI_METHOD_HOOKS(Recover, chi::RecoverTask);
+CHI_METHOD_HOOKS(Migrate, chi::MigrateTask);
+CHI_METHOD_HOOKS(Upgrade, chi::UpgradeTask);
+CHI_METHOD_HOOKS(First, FirstTask);
+CHI_METHOD_HOOKS(Last, LastTask);
+
+/** Runs a method of the container. */
+template <typename RuntimeT>
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return runtime.Create(hipc::FullPtr<chi::CreateTask>(task), rctx);
+    case Method::kDestroy:
+      return runtime.Destroy(hipc::FullPtr<chi::DestroyTask>(task), rctx);
+    case Method::kNodeFailure:
+      return runtime.NodeFailure(hipc::FullPtr<chi::NodeFailureTask>(task), rctx);
+    case Method::kRecover:
+      return runtime.Recover(hipc::FullPtr<chi::RecoverTask>(task), rctx);
+    case Method::kMigrate:
+      return runtime.Migrate(hipc::FullPtr<chi::MigrateTask>(task), rctx);
+    case Method::kUpgrade:
+      return runtime.Upgrade(hipc::FullPtr<chi::UpgradeTask>(task), rctx);
+    case Method::kFirst:
+      return runtime.First(hipc::FullPtr<FirstTask>(task), rctx);
+    case Method::kLast:
+      return runtime.Last(hipc::FullPtr<LastTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Asks the monitor of a method, if it has one. */
+template <typename RuntimeT>
+void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
+             hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
+                                            rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
+                                             rctx);
+    case Method::kNodeFailure:
+      return NodeFailureHooks<RuntimeT>::Monitor(runtime, mode,
+                                                 hipc::FullPtr<chi::NodeFailureTask>(task), rctx);
+    case Method::kRecover:
+      return RecoverHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::RecoverTask>(task),
+                                             rctx);
+    case Method::kMigrate:
+      return MigrateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::MigrateTask>(task),
+                                             rctx);
+    case Method::kUpgrade:
+      return UpgradeHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::UpgradeTask>(task),
+                                             rctx);
+    case Method::kFirst:
+      return FirstHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<FirstTask>(task), rctx);
+    case Method::kLast:
+      return LastHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<LastTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Lets go of what a method attached to a task. */
+template <typename RuntimeT>
+void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
+         hipc::FullPtr<chi::Task> task) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+    case Method::kNodeFailure:
+      return NodeFailureHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::NodeFailureTask>(task));
+    case Method::kRecover:
+      return RecoverHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::RecoverTask>(task));
+    case Method::kMigrate:
+      return MigrateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::MigrateTask>(task));
+    case Method::kUpgrade:
+      return UpgradeHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::UpgradeTask>(task));
+    case Method::kFirst:
+      return FirstHooks<RuntimeT>::Del(runtime, hipc::FullPtr<FirstTask>(task));
+    case Method::kLast:
+      return LastHooks<RuntimeT>::Del(runtime, hipc::FullPtr<LastTask>(task));
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Tells the runtime of the methods. */
+template <typename RuntimeT>
+void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
+  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+                             CreateHooks<RuntimeT>::kDel);
+  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+                              DestroyHooks<RuntimeT>::kDel);
+  table.Add<chi::NodeFailureTask>(Method::kNodeFailure, "kNodeFailure",
+                                  NodeFailureHooks<RuntimeT>::kMonitor,
+                                  NodeFailureHooks<RuntimeT>::kDel);
+  table.Add<chi::RecoverTask>(Method::kRecover, "kRecover", RecoverHooks<RuntimeT>::kMonitor,
+                              RecoverHooks<RuntimeT>::kDel);
+  table.Add<chi::MigrateTask>(Method::kMigrate, "kMigrate", MigrateHooks<RuntimeT>::kMonitor,
+                              MigrateHooks<RuntimeT>::kDel);
+  table.Add<chi::UpgradeTask>(Method::kUpgrade, "kUpgrade", UpgradeHooks<RuntimeT>::kMonitor,
+                              UpgradeHooks<RuntimeT>::kDel);
+  table.Add<FirstTask>(Method::kFirst, "kFirst", FirstHooks<RuntimeT>::kMonitor,
+                       FirstHooks<RuntimeT>::kDel);
+  table.AddUnsupported(11, "kOld");
+  table.Add<LastTask>(Method::kLast, "kLast", LastHooks<RuntimeT>::kMonitor,
+                      LastHooks<RuntimeT>::kDel);
+  // kOlder is not supported, and has no number.
+}
+
+}  // namespace example::mod_name
+
+#endif  // EXAMPLE_MOD_NAME_LIB_EXEC_H_

@@ -1,0 +1,20 @@
+//! What the container of `example:mod_name` runs: anything else does not compile.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+use chimaera::module::Declared;
+
+const _: () = {
+    let mut declared = Declared::<crate::Runtime>::new();
+    declared.name("example:mod_name");
+    declared.method(0, "kCreate");
+    declared.method(1, "kDestroy");
+    declared.method(2, "kNodeFailure");
+    declared.method(3, "kRecover");
+    declared.method(4, "kMigrate");
+    declared.method(5, "kUpgrade");
+    declared.method(10, "kFirst");
+    declared.unsupported(11, "kOld");
+    declared.method(4095, "kLast");
+    // kOlder is not supported, and has no number.
+    declared.end();
+};

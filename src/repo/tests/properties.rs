@@ -1,0 +1,118 @@
+//! What holds for the generated code of any module: it is the same twice, and formatted.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chimaera_repo::{refresh, Mode};
+use common::{contents, Repo};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+/// Methods by name, each with its number or -1.
+fn methods() -> impl Strategy<Value = BTreeMap<String, i64>> {
+    let name = "k[A-Z][a-z]{0,12}([A-Z][a-z0-9]{1,8}){0,2}"
+        .prop_filter("taken", |name| !name.starts_with("kDel") && name.len() <= 40);
+    let number = prop_oneof![4 => 10_i64..4096, 1 => Just(-1)];
+    prop::collection::btree_map(name, number, 0..12).prop_map(|methods| {
+        let mut seen = std::collections::HashSet::new();
+        methods.into_iter().filter(|(_, n)| *n == -1 || seen.insert(*n)).collect()
+    })
+}
+
+fn yaml(language: &str, methods: &BTreeMap<String, i64>) -> String {
+    let mut yaml = format!("language: {language}\n");
+    for (name, number) in methods {
+        yaml += &format!("{name}: {number}\n");
+    }
+    yaml
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_second_refresh_changes_nothing(methods in methods(), language in "cpp|rust") {
+        let repo = Repo::new();
+        let module = repo.module("kv", &yaml(&language, &methods));
+        // Names that happen to be taken are another test's matter.
+        if refresh(repo.path(), Mode::Write).is_ok() {
+            let first = contents(&module.join("autogen"));
+            prop_assert_eq!(refresh(repo.path(), Mode::Write).unwrap(), []);
+            std::fs::remove_dir_all(module.join("autogen")).unwrap();
+            refresh(repo.path(), Mode::Write).unwrap();
+            prop_assert_eq!(contents(&module.join("autogen")), first);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = chimaera_repo::Repo::parse(Path::new("r"), &bytes);
+        let _ = chimaera_repo::Module::parse(Path::new("r/m"), "example", &bytes);
+    }
+
+    #[test]
+    fn no_yaml_makes_a_reader_panic(text in "([ \\-:\\[\\]{}#&*!|>'\"%,?\n]|k[A-Z]|name|[0-9]|: |\n  )*") {
+        let _ = chimaera_repo::Repo::parse(Path::new("r"), text.as_bytes());
+        let _ = chimaera_repo::Module::parse(Path::new("r/m"), "example", text.as_bytes());
+    }
+}
+
+/// The generated files of many modules, in one directory that lives as long as the repos.
+fn generated(language: &str) -> (Vec<Repo>, Vec<PathBuf>) {
+    let mut runner = TestRunner::deterministic();
+    let mut repos = Vec::new();
+    let mut files = Vec::new();
+    for _ in 0..100 {
+        let methods = methods().new_tree(&mut runner).unwrap().current();
+        let repo = Repo::new();
+        let module = repo.module("a_name_of_a_module", &yaml(language, &methods));
+        if let Ok(changed) = refresh(&module, Mode::Write) {
+            files.extend(changed.into_iter().map(|changed| changed.file));
+            repos.push(repo);
+        }
+    }
+    assert!(repos.len() > 50);
+    (repos, files)
+}
+
+/// Whether the tool is there; a machine without it cannot judge.
+fn has(tool: &str) -> bool {
+    let found = Command::new(tool).arg("--version").output().is_ok();
+    if !found {
+        eprintln!("{tool} is not installed: nothing is checked");
+    }
+    found
+}
+
+#[test]
+fn cpp_is_formatted() {
+    if !has("clang-format") {
+        return;
+    }
+    let (_repos, files) = generated("cpp");
+    let style = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.clang-format");
+    let output = Command::new("clang-format")
+        .args(["--dry-run", "-Werror", &format!("--style=file:{}", style.display())])
+        .args(files)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn rust_is_formatted() {
+    if !has("rustfmt") {
+        return;
+    }
+    let (_repos, files) = generated("rust");
+    let output = Command::new("rustfmt")
+        .args(["--check", "--edition", "2021"])
+        .args(files)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

@@ -1,0 +1,193 @@
+//! `refresh`: what it writes, what it leaves alone, and what remains of it when it is killed.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chimaera_repo::{refresh, Change, Mode};
+use common::{contents, Repo};
+
+const ONE: &str = "language: cpp\nkPut: 10\n";
+const TWO: &str = "language: cpp\nkPut: 11\nkGet: 10\n";
+
+#[test]
+fn the_modules_of_this_project_are_up_to_date() {
+    for repo in ["cpp_chimods", "rust_chimods"] {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(repo);
+        assert_eq!(refresh(&dir, Mode::Check).unwrap(), [], "{repo}");
+    }
+}
+
+#[test]
+fn everything_a_module_can_say_is_generated_as_it_should() {
+    let yaml = include_str!("corpus/good/full.mod.yaml");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (language, name) in [("cpp", "full_cpp"), ("rust", "full_rust")] {
+        let repo = Repo::new();
+        let yaml = yaml.replace("language: cpp", &format!("language: {language}"));
+        let module = repo.module("mod_name", &yaml);
+        refresh(repo.path(), Mode::Write).unwrap();
+        let made = contents(&module.join("autogen"));
+        let golden = golden.join(name);
+        if std::env::var_os("CHI_REFRESH_GOLDEN").is_some() {
+            std::fs::create_dir_all(&golden).unwrap();
+            for (file, text) in &made {
+                std::fs::write(golden.join(file), text).unwrap();
+            }
+        }
+        assert_eq!(made, contents(&golden), "{name}");
+    }
+}
+
+#[test]
+fn changes_are_told_and_a_second_time_there_are_none() {
+    let repo = Repo::new();
+    let module = repo.module("kv", ONE);
+    let told = |mode| -> Vec<(String, Change)> {
+        let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
+        let changed = refresh(repo.path(), mode).unwrap();
+        changed.iter().map(|changed| (name(&changed.file), changed.change)).collect()
+    };
+    let created = [
+        ("kv_lib_exec.h".to_owned(), Change::Created),
+        ("kv_methods.h".to_owned(), Change::Created),
+    ];
+    assert_eq!(told(Mode::Check), created);
+    assert!(!module.join("autogen").exists(), "a check writes nothing");
+    assert_eq!(told(Mode::Write), created);
+    assert_eq!(told(Mode::Write), []);
+    assert_eq!(told(Mode::Check), []);
+
+    // Only the constant changes: the dispatch goes by name.
+    repo.module("kv", "language: cpp\nkPut: 11\n");
+    assert_eq!(told(Mode::Write), [("kv_methods.h".to_owned(), Change::Updated)]);
+
+    repo.module("kv", "language: cpp\nname: other\nkPut: 11\n");
+    assert_eq!(told(Mode::Write).len(), 4);
+    assert!(!module.join("autogen/kv_methods.h").exists());
+    assert_eq!(told(Mode::Check), []);
+}
+
+#[test]
+fn files_that_a_person_wrote_stay() {
+    let repo = Repo::new();
+    let module = repo.module("kv", ONE);
+    let autogen = module.join("autogen");
+    std::fs::create_dir(&autogen).unwrap();
+    std::fs::write(autogen.join("notes.txt"), "mine").unwrap();
+    refresh(&module, Mode::Write).unwrap();
+    assert_eq!(contents(&autogen)["notes.txt"], "mine");
+    assert_eq!(contents(&autogen).len(), 3);
+
+    // One of the same name as a generated one is not overwritten, and nothing else is done either.
+    std::fs::write(autogen.join("kv_methods.h"), "mine").unwrap();
+    let before = contents(&autogen);
+    repo.module("kv", TWO);
+    let problems = refresh(&module, Mode::Write).unwrap_err().to_string();
+    assert!(problems.contains("kv_methods.h: a person wrote this file"), "{problems}");
+    assert_eq!(contents(&autogen), before);
+}
+
+#[test]
+fn a_directory_among_the_files_is_no_hindrance() {
+    let repo = Repo::new();
+    let module = repo.module("kv", ONE);
+    std::fs::create_dir_all(module.join("autogen/old")).unwrap();
+    refresh(&module, Mode::Write).unwrap();
+    repo.module("kv", TWO);
+    refresh(&module, Mode::Write).unwrap();
+    assert_eq!(refresh(&module, Mode::Check).unwrap(), []);
+    assert!(module.join("autogen/old").is_dir());
+}
+
+#[test]
+fn one_bad_module_stops_all() {
+    let repo = Repo::new();
+    let good = repo.module("good", ONE);
+    repo.module("bad", "language: cpp\nkPut: 1\n");
+    assert!(refresh(repo.path(), Mode::Write).is_err());
+    assert!(!good.join("autogen").exists());
+    refresh(&good, Mode::Write).unwrap();
+}
+
+#[test]
+fn two_modules_cannot_have_one_name() {
+    let repo = Repo::new();
+    repo.module("a", ONE);
+    repo.module("b", "language: cpp\nname: a\nkPut: 10\n");
+    let problems = refresh(repo.path(), Mode::Check).unwrap_err().to_string();
+    assert!(problems.contains("b/chimaera_mod.yaml:2:7: a second module with the name a"));
+}
+
+/// Not a test by itself: refreshes again and again, for the next one to kill.
+#[test]
+fn helper_that_refreshes() {
+    let Some(dir) = std::env::var_os("CHI_TEST_REFRESH_DIR") else { return };
+    let module = Path::new(&dir).join("kv");
+    let yaml = |text| {
+        // As an editor saves: whole.
+        std::fs::write(module.join("new"), text).unwrap();
+        std::fs::rename(module.join("new"), module.join("chimaera_mod.yaml")).unwrap();
+        refresh(Path::new(&dir), Mode::Write).unwrap();
+    };
+    loop {
+        yaml(ONE);
+        yaml(TWO);
+    }
+}
+
+#[test]
+fn a_killed_refresh_leaves_the_old_files_or_the_new() {
+    let repo = Repo::new();
+    let autogen = repo.module("kv", TWO).join("autogen");
+    refresh(repo.path(), Mode::Write).unwrap();
+    let two = contents(&autogen);
+    repo.module("kv", ONE);
+    refresh(repo.path(), Mode::Write).unwrap();
+    let one = contents(&autogen);
+    assert!(one.iter().all(|(file, text)| two[file] != *text));
+
+    let mut seen = [0; 2];
+    for round in 0..60 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "helper_that_refreshes"])
+            .env("CHI_TEST_REFRESH_DIR", repo.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(5_000 + 173 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = contents(&autogen);
+        match [&one, &two].iter().position(|whole| **whole == found) {
+            Some(which) => seen[which] += 1,
+            None => panic!("round {round}: neither the old nor the new files: {:?}", found.keys()),
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 0), "killed in one state only: {seen:?}");
+
+    refresh(repo.path(), Mode::Write).unwrap();
+    let left: Vec<String> = std::fs::read_dir(repo.path().join("kv"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert_eq!(left, [""; 0], "what the killed ones left is gone");
+}
+
+#[test]
+fn two_hundred_modules_take_less_than_a_second() {
+    let repo = Repo::new();
+    for module in 0..200 {
+        let methods: String = (0..50).map(|n| format!("kMethod{n}: {}\n", n + 10)).collect();
+        repo.module(&format!("module{module}"), &format!("language: cpp\n{methods}"));
+    }
+    let start = Instant::now();
+    assert_eq!(refresh(repo.path(), Mode::Write).unwrap().len(), 400);
+    let took = start.elapsed();
+    // Without optimisation it is not the program that people use.
+    assert!(cfg!(debug_assertions) || took < Duration::from_secs(1), "{took:?}");
+    println!("{took:?}");
+}
