@@ -1,0 +1,82 @@
+//! Pages of a segment that cannot be had. A client cannot bring that about (the seals forbid to cut the
+//! segment short) and a test cannot use all memory, so a runtime inside the test's own process has
+//! pages of its mapping replaced by some behind which there is nothing: the access then raises SIGBUS
+//! as it does when memory is gone.
+
+use std::os::fd::AsRawFd;
+
+use chimaera::abi::{chi_pool_id, CHI_NO_POOL};
+use chimaera_ipc::ring::Producer;
+use chimaera_runtime::{Config, Runtime};
+use chimaera_tests::raw::{shapes, Link};
+use chimaera_tests::{in_client, Options};
+use rustix::fs::MemfdFlags;
+
+/// The runtime's mapping of a session's segment: the one that is not the client's.
+fn runtime_s_mapping(link: &Link) -> *mut u8 {
+    let inode = rustix::fs::fstat(&link.memfd).expect("it is open").st_ino.to_string();
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("it is there");
+    let mut starts = maps.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words.get(4) == Some(&inode.as_str())).then(|| {
+            let start = words[0].split('-').next().expect("a range");
+            usize::from_str_radix(start, 16).expect("an address")
+        })
+    });
+    let found = starts.find(|start| *start != link.mapping.base() as usize);
+    found.expect("the runtime has mapped it, too") as *mut u8
+}
+
+/// Takes the memory from behind a range of the runtime's mapping.
+fn take_memory(link: &Link, offset: u64, len: usize) {
+    let nothing = rustix::fs::memfd_create("nothing", MemfdFlags::CLOEXEC).expect("there are more");
+    let at = runtime_s_mapping(link).wrapping_add(offset as usize).cast();
+    let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
+    // SAFETY: the range is a part of the runtime's mapping, which it accesses with atomics and raw
+    // copies only, and expects to change at any time.
+    let mapped = unsafe { libc::mmap(at, len, prot, flags, nothing.as_raw_fd(), 0) };
+    assert_eq!(mapped, at);
+}
+
+fn session() -> (Link, Producer) {
+    let link = Link::open(0).expect("the runtime accepts sessions");
+    let (_, ring) = link.ring().expect("and gives rings");
+    (link, ring)
+}
+
+/// What becomes of a task to a pool that does not exist.
+fn call(link: &Link, ring: &mut Producer) -> Option<i32> {
+    let at = link.layout().client_arena;
+    link.write(at, &shapes::header(chi_pool_id { major_: 77, minor_: 0 }, 10));
+    link.call(ring, at).map(|(status, _)| status)
+}
+
+#[test]
+fn a_fault_on_a_segment_s_page_ends_that_session_only() {
+    in_client!(Options::new(), |_| {
+        std::env::set_var("CHI_INSTANCE", "embedded");
+        let config = Config { instance: Some("embedded".into()), workers: 2, ..Config::default() };
+        let runtime = Runtime::start(config).expect("the name is free");
+        let (neighbour, mut neighbour_s_ring) = session();
+        for round in 0..20 {
+            let (link, mut ring) = session();
+            assert_eq!(call(&link, &mut ring), Some(CHI_NO_POOL));
+            let arena = link.layout().client_arena;
+            if round % 2 == 0 {
+                // The task itself: the runtime reads zeroes, and the client no answer.
+                take_memory(&link, arena, 4096);
+                link.submit(&mut ring, arena);
+            } else {
+                // The page into which the runtime writes the message.
+                take_memory(&link, link.layout().runtime_arena, 1 << 20);
+                call(&link, &mut ring);
+            }
+            assert!(link.is_ended(), "round {round}: the session goes on without its memory");
+            let answer = call(&neighbour, &mut neighbour_s_ring);
+            assert_eq!(answer, Some(CHI_NO_POOL), "round {round}: the neighbour");
+        }
+        assert!(neighbour.is_open());
+        runtime.stop();
+        runtime.wait();
+    });
+}
