@@ -1,0 +1,25 @@
+/* Chimaera for C++: the one include.
+ *
+ * Applications and clients get tasks, hipc types and the IPC manager. Modules are compiled with
+ * CHIMAERA_RUNTIME defined (link chimaera::module) and get the container and CHI_TASK_CC besides.
+ * C includes chimaera/abi.h instead. */
+#ifndef CHIMAERA_CHIMAERA_H_
+#define CHIMAERA_CHIMAERA_H_
+
+#include "chimaera/client.h"
+#include "chimaera/error.h"
+#include "chimaera/hipc_string.h"
+#include "chimaera/hipc_vector.h"
+#include "chimaera/ipc_manager.h"
+#include "chimaera/task.h"
+#include "chimaera/types.h"
+
+#ifdef CHIMAERA_RUNTIME
+#include "chimaera/container.h"
+#include "chimaera/log.h"
+#include "chimaera/module.h"
+#else
+#include "chimaera/session.h"
+#endif
+
+#endif  // CHIMAERA_CHIMAERA_H_

@@ -1,0 +1,46 @@
+/* Which table of functions the code that runs now shall use. */
+#ifndef CHIMAERA_CURRENT_H_
+#define CHIMAERA_CURRENT_H_
+
+#include "chimaera/abi.h"
+#include "chimaera/error.h"
+#include "chimaera/macros.h"
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+namespace detail {
+
+/* The runtime that loaded this library as a module; null in an application. Set once, by
+ * chi_module, before any other code of the module runs. */
+CHI_HIDDEN inline const chi_host *g_host = nullptr;
+
+/* The table for this thread, or null when it has none. */
+inline const chi_ipc *FindIpc() noexcept {
+  if (g_host != nullptr) return g_host->ipc(g_host);
+#ifdef CHIMAERA_RUNTIME
+  return nullptr;
+#else
+  return chi_ipc_manager();
+#endif
+}
+
+/* The table for this thread. */
+inline const chi_ipc *CurrentIpc() {
+  const chi_ipc *ipc = FindIpc();
+  if (ipc == nullptr) {
+    throw Error(CHI_UNAVAILABLE,
+                "this thread has no IPC manager: it does not run a method of a module");
+  }
+  return ipc;
+}
+
+/* Throws what a function of `ipc` reported. */
+inline void Check(const chi_ipc *ipc, chi_status status) {
+  if (status != CHI_OK) throw Error(status, ipc->last_error(ipc));
+}
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_CURRENT_H_

@@ -1,0 +1,142 @@
+/* What autogen/<module>_lib_exec.h is made of, and how its free functions become the Run, Monitor
+ * and Del of a container. Only in modules. */
+#ifndef CHIMAERA_DISPATCH_H_
+#define CHIMAERA_DISPATCH_H_
+
+#include <string>
+#include <type_traits>
+
+#include "chimaera/container.h"
+#include "chimaera/method_table.h"
+
+/** Declares what generated code needs to know of one method: `CHI_METHOD_HOOKS(Compress,
+ * CompressTask)` makes the template `CompressHooks<RuntimeT>`, which says whether the module wrote
+ * `MonitorCompress(chi::MonitorModeId, hipc::FullPtr<CompressTask>, chi::RunContext &)` and
+ * `DelCompress(hipc::FullPtr<CompressTask>)`, and calls them if so. One with other parameters is an
+ * error at compile time, not a function that nobody calls. */
+#define CHI_METHOD_HOOKS(METHOD, TASK)                                                    \
+  template <typename RuntimeT>                                                            \
+  struct METHOD##Hooks {                                                                  \
+    using Task_ = hipc::FullPtr<TASK>;                                                    \
+    template <typename R>                                                                 \
+    using NamedMonitor_ = decltype(&R::Monitor##METHOD);                                  \
+    template <typename R>                                                                 \
+    using CalledMonitor_ = decltype(std::declval<R &>().Monitor##METHOD(                  \
+        chi::MonitorModeId{}, std::declval<Task_>(), std::declval<chi::RunContext &>())); \
+    template <typename R>                                                                 \
+    using NamedDel_ = decltype(&R::Del##METHOD);                                          \
+    template <typename R>                                                                 \
+    using CalledDel_ = decltype(std::declval<R &>().Del##METHOD(std::declval<Task_>()));  \
+    static constexpr bool kMonitor = chi::detail::IsValid<CalledMonitor_, RuntimeT>;      \
+    static constexpr bool kDel = chi::detail::IsValid<CalledDel_, RuntimeT>;              \
+    static_assert(kMonitor || !chi::detail::IsValid<NamedMonitor_, RuntimeT>,             \
+                  "Monitor" #METHOD " takes (chi::MonitorModeId, hipc::FullPtr<" #TASK    \
+                  ">, chi::RunContext &) and is public");                                 \
+    static_assert(kDel || !chi::detail::IsValid<NamedDel_, RuntimeT>,                     \
+                  "Del" #METHOD " takes (hipc::FullPtr<" #TASK ">) and is public");       \
+    static void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, Task_ task,           \
+                        chi::RunContext &rctx) {                                          \
+      if constexpr (kMonitor) {                                                           \
+        runtime.Monitor##METHOD(mode, task, rctx);                                        \
+      } else {                                                                            \
+        static_cast<void>(runtime), static_cast<void>(mode);                              \
+        static_cast<void>(task), static_cast<void>(rctx);                                 \
+      }                                                                                   \
+    }                                                                                     \
+    static void Del(RuntimeT &runtime, Task_ task) {                                      \
+      if constexpr (kDel) {                                                               \
+        runtime.Del##METHOD(task);                                                        \
+      } else {                                                                            \
+        static_cast<void>(runtime), static_cast<void>(task);                              \
+      }                                                                                   \
+    }                                                                                     \
+  }
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+
+/** Throws `CHI_NO_METHOD`: the end of a switch over methods. */
+[[noreturn]] inline void ThrowNoMethod(u32 method) {
+  throw Error(CHI_NO_METHOD, "the container has no method " + std::to_string(method));
+}
+
+namespace detail {
+
+template <template <typename> class Expr, typename R, typename = void>
+struct IsValidT : std::false_type {};
+template <template <typename> class Expr, typename R>
+struct IsValidT<Expr, R, std::void_t<Expr<R>>> : std::true_type {};
+/* True when the expression compiles for `R`. */
+template <template <typename> class Expr, typename R>
+inline constexpr bool IsValid = IsValidT<Expr, R>::value;
+
+/* The functions below are free so that the generated ones are found by their arguments' namespaces;
+ * inside a class that has members of these names they would not be. */
+template <typename R>
+void DispatchRun(R &runtime, u32 method, hipc::FullPtr<Task> task, RunContext &rctx) {
+  Run(runtime, method, task, rctx);
+}
+template <typename R>
+void DispatchMonitor(R &runtime, MonitorModeId mode, u32 method, hipc::FullPtr<Task> task,
+                     RunContext &rctx) {
+  Monitor(runtime, mode, method, task, rctx);
+}
+template <typename R>
+void DispatchDel(R &runtime, const hipc::MemContext &ctx, u32 method, hipc::FullPtr<Task> task) {
+  Del(runtime, ctx, method, task);
+}
+
+template <typename R>
+using GeneratedMonitor = decltype(Monitor(std::declval<R &>(), MonitorModeId{}, u32{},
+                                          hipc::FullPtr<Task>(), std::declval<RunContext &>()));
+template <typename R>
+using GeneratedDel = decltype(Del(std::declval<R &>(), std::declval<const hipc::MemContext &>(),
+                                  u32{}, hipc::FullPtr<Task>()));
+
+/* True when `R`, or a base of it below ContainerRuntime, has the function itself. */
+template <typename R>
+inline constexpr bool kHasRun =
+    !std::is_same_v<decltype(&R::Run), decltype(&ContainerRuntime::Run)>;
+template <typename R>
+inline constexpr bool kHasMonitor =
+    !std::is_same_v<decltype(&R::Monitor), decltype(&ContainerRuntime::Monitor)>;
+template <typename R>
+inline constexpr bool kHasDel =
+    !std::is_same_v<decltype(&R::Del), decltype(&ContainerRuntime::Del)>;
+
+/* The author's Runtime with the generated functions for what it does not override. One without
+ * generated code overrides Run; Monitor and Del it may leave out. */
+template <typename R>
+class Bound final : public R {
+ public:
+  void Run(u32 method, hipc::FullPtr<Task> task, RunContext &rctx) override {
+    if constexpr (kHasRun<R>) {
+      R::Run(method, task, rctx);
+    } else {
+      DispatchRun<R>(*this, method, task, rctx);
+    }
+  }
+  void Monitor([[maybe_unused]] MonitorModeId mode, [[maybe_unused]] u32 method,
+               [[maybe_unused]] hipc::FullPtr<Task> task,
+               [[maybe_unused]] RunContext &rctx) override {
+    if constexpr (kHasMonitor<R>) {
+      R::Monitor(mode, method, task, rctx);
+    } else if constexpr (IsValid<GeneratedMonitor, R>) {
+      DispatchMonitor<R>(*this, mode, method, task, rctx);
+    }
+  }
+  void Del([[maybe_unused]] const hipc::MemContext &ctx, [[maybe_unused]] u32 method,
+           [[maybe_unused]] hipc::FullPtr<Task> task) override {
+    if constexpr (kHasDel<R>) {
+      R::Del(ctx, method, task);
+    } else if constexpr (IsValid<GeneratedDel, R>) {
+      DispatchDel<R>(*this, ctx, method, task);
+    }
+  }
+};
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_DISPATCH_H_

@@ -1,0 +1,200 @@
+/* chi::IpcManager: how any code, in an application or in a module, makes and sends tasks. */
+#ifndef CHIMAERA_IPC_MANAGER_H_
+#define CHIMAERA_IPC_MANAGER_H_
+
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "chimaera/current.h"
+#include "chimaera/hipc.h"
+#include "chimaera/task.h"
+#include "chimaera/types.h"
+
+/** The IPC manager of this thread: `auto *ipc_manager = CHI_IPC_MANAGER;`. In an application it is
+ * the same for all threads; in a module, do not hand it to another thread. Throws chi::Error on a
+ * thread of the runtime that runs no method. */
+#define CHI_IPC_MANAGER (::chi::IpcManager::Get())
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+
+/** The functions of chi_ipc, for C++: those that fail throw chi::Error. Any thread.
+ *
+ *     auto *ipc_manager = CHI_IPC_MANAGER;
+ *     auto task = ipc_manager->NewTask<CompressTask>(HSHM_MCTX, pool_id_, dom_query, bytes);
+ *     ipc_manager->Enqueue(task);
+ *     task->Wait();
+ *     ipc_manager->DelTask(task);
+ */
+class IpcManager : private chi_ipc {
+ public:
+  /** See CHI_IPC_MANAGER. */
+  static const IpcManager *Get() { return static_cast<const IpcManager *>(detail::CurrentIpc()); }
+
+  /** The C table. */
+  const chi_ipc *table() const { return this; }
+
+  /** Makes a task. `args` are those of a constructor of `T` after the allocator; the task node may
+   * be left out, and is then a fresh one. The caller owns it until DelTask.
+   * Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+   * `CHI_NOT_INITIALIZED`. */
+  template <typename T, typename... Args>
+  hipc::FullPtr<T> NewTask(const hipc::MemContext &, Args &&...args) const {
+    static_assert(std::is_base_of_v<Task, T>, "a task derives from chi::Task");
+    static_assert(std::is_trivially_destructible_v<T>,
+                  "a task lies in shared memory, which nobody destroys: use hipc::string, "
+                  "hipc::vector and plain values in it, not std::string and the like");
+    static_assert(alignof(T) <= CHI_TASK_ALIGN, "a task is aligned to 64 bytes, not to more");
+    static_assert(sizeof(T) <= CHI_MAX_TASK_SIZE,
+                  "a task's body is at most CHI_MAX_TASK_SIZE bytes: put bulk into hipc::vectors");
+    using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
+    chi_task *raw = nullptr;
+    detail::Check(this, new_task(this, sizeof(T), &raw));
+    /* The compiler may forget what lay where an object is constructed, so keep it apart. */
+    const chi_task header = *raw;
+    const Alloc alloc(raw, sizeof(T), header);
+    try {
+      if constexpr (std::is_constructible_v<T, const Alloc &, Args...>) {
+        return hipc::FullPtr<T>(::new (raw) T(alloc, std::forward<Args>(args)...));
+      } else {
+        static_assert(std::is_constructible_v<T, const Alloc &, const TaskNode &, Args...>,
+                      "no constructor of this task takes (allocator, arguments...) or (allocator, "
+                      "task node, arguments...)");
+        const TaskNode node = header.task_node_;
+        return hipc::FullPtr<T>(::new (raw) T(alloc, node, std::forward<Args>(args)...));
+      }
+    } catch (...) {
+      del_task(this, raw);
+      throw;
+    }
+  }
+
+  /** Deletes a task and all that was allocated for it. One in flight goes at its completion. */
+  template <typename T>
+  void DelTask(const hipc::FullPtr<T> &task) const {
+    del_task(this, task.ptr_);
+  }
+  template <typename T>
+  void DelTask(const hipc::MemContext &, const hipc::FullPtr<T> &task) const {
+    del_task(this, task.ptr_);
+  }
+
+  /** Submits a task; waits for room while the ring is full. On an error the task was not submitted.
+   * Errors: `CHI_RING_FULL` (after 10 s), `CHI_BUSY`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
+  template <typename T>
+  void Enqueue(const hipc::FullPtr<T> &task) const {
+    detail::Check(this, enqueue(this, task.ptr_));
+  }
+
+  /** Submits a task unless the ring is full; false when it is. Other errors as Enqueue. */
+  template <typename T>
+  bool TryEnqueue(const hipc::FullPtr<T> &task) const {
+    const chi_status status = try_enqueue(this, task.ptr_);
+    if (status == CHI_RING_FULL) return false;
+    detail::Check(this, status);
+    return true;
+  }
+
+  /** Makes a task and submits it; deletes it again when that fails. */
+  template <typename T, typename... Args>
+  hipc::FullPtr<T> SubmitTask(const hipc::MemContext &mctx, Args &&...args) const {
+    hipc::FullPtr<T> task = NewTask<T>(mctx, std::forward<Args>(args)...);
+    const chi_status status = enqueue(this, task.ptr_);
+    if (status != CHI_OK) {
+      const Error error(status, last_error(this));
+      del_task(this, task.ptr_);
+      throw error;
+    }
+    return task;
+  }
+
+  /** Waits until the task is complete. See Task::Wait. */
+  template <typename T>
+  void Wait(const hipc::FullPtr<T> &task) const {
+    detail::Check(this, wait(this, task.ptr_, CHI_WAIT_FOREVER));
+  }
+
+  /** A fresh task node: a root in an application, a child of the running task in a method. */
+  TaskNode MakeTaskNode() const {
+    TaskNode node{};
+    make_task_node(this, &node);
+    return node;
+  }
+
+  /** Allocates `size` bytes for the caller, to be attached to tasks without a copy and given back
+   * with FreeBuffer. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
+  chi_buffer AllocBuffer(u64 size) const {
+    chi_buffer buffer{};
+    detail::Check(this, alloc(this, nullptr, size, &buffer));
+    return buffer;
+  }
+
+  /** Gives back a buffer of AllocBuffer. No task in flight may refer to it. */
+  void FreeBuffer(const chi_buffer &buffer) const { free(this, &buffer); }
+
+  /** Creates the pool `name` of `module` (`"repo:module"`), or finds it when it exists with the
+   * same module and `params`. Waits until it is ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
+   * `CHI_INVALID`, and whatever the container's construction returned. */
+  PoolId CreatePool(const std::string &module, const std::string &name,
+                    std::string_view params = {}) const {
+    PoolId id;
+    detail::Check(
+        this, create_pool(this, module.c_str(), name.c_str(), params.data(), params.size(), &id));
+    return id;
+  }
+
+  /** Finds a pool by its name. Error: `CHI_NO_POOL`. */
+  PoolId FindPool(const std::string &name) const {
+    PoolId id;
+    detail::Check(this, find_pool(this, name.c_str(), &id));
+    return id;
+  }
+
+  /** Destroys a pool. Errors: `CHI_NO_POOL`, `CHI_DENIED`. */
+  void DestroyPool(const PoolId &id) const { detail::Check(this, destroy_pool(this, &id)); }
+};
+
+/** A fresh task node. See IpcManager::MakeTaskNode. */
+inline TaskNode MakeTaskNode() { return CHI_IPC_MANAGER->MakeTaskNode(); }
+
+/** Deletes a task at the end of its scope. Moves, does not copy.
+ *
+ *     chi::OwnedTask<GetTask> task(AsyncGet(mctx, dom_query, key));
+ *     task->Wait();
+ *     task->ThrowIfFailed();
+ *     return task->value_.CopyOut();
+ */
+template <typename T>
+class OwnedTask {
+ public:
+  /** Takes over the deletion of `task`. */
+  explicit OwnedTask(const hipc::FullPtr<T> &task) : task_(task) {}
+  OwnedTask(OwnedTask &&other) noexcept : task_(other.release()) {}
+  OwnedTask &operator=(OwnedTask &&other) noexcept {
+    std::swap(task_, other.task_);
+    return *this;
+  }
+  ~OwnedTask() {
+    if (task_.IsNull()) return;
+    const chi_ipc *ipc = detail::FindIpc();
+    if (ipc != nullptr) ipc->del_task(ipc, task_.ptr_);
+  }
+
+  T *operator->() const { return task_.ptr_; }
+  T &operator*() const { return *task_.ptr_; }
+  /** The task, still owned here. */
+  const hipc::FullPtr<T> &get() const { return task_; }
+  /** The task, which the caller must delete from now on. */
+  hipc::FullPtr<T> release() noexcept { return std::exchange(task_, hipc::FullPtr<T>()); }
+
+ private:
+  hipc::FullPtr<T> task_;
+};
+
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_IPC_MANAGER_H_

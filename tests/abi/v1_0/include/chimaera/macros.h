@@ -1,0 +1,48 @@
+/* The macros of the C++ layer: visibility, and the markers that the listings of ChiMods use. */
+#ifndef CHIMAERA_MACROS_H_
+#define CHIMAERA_MACROS_H_
+
+/** Version of this C++ layer, which a module reports to the runtime. */
+#define CHI_SDK_VERSION "0.1.0"
+
+/** Exported from the shared library that it is compiled into. */
+#define HSHM_DLL __attribute__((visibility("default")))
+
+/** Never seen by another shared library, also where the rest of the file is. */
+#define CHI_HIDDEN __attribute__((visibility("hidden")))
+
+/* Visibility of the namespaces of this layer. Two modules in one runtime may be built against
+ * different versions of it, so in a module nothing of it may bind across libraries. */
+#ifdef CHIMAERA_RUNTIME
+#define CHI_LAYER CHI_HIDDEN
+#else
+#define CHI_LAYER
+#endif
+
+/** A parameter that the method reads. Only a marker. */
+#define IN
+/** A parameter that the method writes. Only a marker. */
+#define OUT
+/** A parameter that the method reads and writes. Only a marker. */
+#define INOUT
+
+/** A constant of a class: `CLS_CONST int kCompress = 10;`. */
+#define CLS_CONST static constexpr
+
+/** The allocator with which tasks are made: `const hipc::CtxAllocator<CHI_ALLOC_T> &alloc`. */
+#define CHI_ALLOC_T ::hipc::Allocator
+
+/** The memory context of a caller that has no wishes: `client.Compress(HSHM_MCTX, ...)`. */
+#define HSHM_MCTX (::hipc::MemContext{})
+
+/* A type as a macro's argument: `X` itself, or `(a<b, c>)` without the parentheses. */
+#define TYPE_UNWRAP(X) CHI_UNWRAP_ESCAPE(CHI_UNWRAP_STEP X)
+#define CHI_UNWRAP_STEP(...) CHI_UNWRAP_STEP __VA_ARGS__
+#define CHI_UNWRAP_ESCAPE(...) CHI_UNWRAP_PASTE(__VA_ARGS__)
+#define CHI_UNWRAP_PASTE(...) CHI_NOTHING##__VA_ARGS__
+#define CHI_NOTHINGCHI_UNWRAP_STEP
+
+#define CHI_STRINGIZE(X) CHI_STRINGIZE_TEXT(X)
+#define CHI_STRINGIZE_TEXT(X) #X
+
+#endif  // CHIMAERA_MACROS_H_

@@ -1,0 +1,139 @@
+/* chi::MethodTable: what a module tells the runtime of its methods. Only in modules. */
+#ifndef CHIMAERA_METHOD_TABLE_H_
+#define CHIMAERA_METHOD_TABLE_H_
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "chimaera/task.h"
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+namespace detail {
+
+using FieldLayouts = std::vector<chi_field_layout>;
+
+/* Constructs one object with a recorder and turns what it saw into layouts, at every depth. The
+ * tables go to `store`, whose elements never move. */
+inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t size,
+                                 hipc::detail::ConstructElement construct, u32 depth) {
+  if (depth > CHI_MAX_FIELD_DEPTH) {
+    throw Error(CHI_UNSUPPORTED, "vectors lie in vectors more than " +
+                                     std::to_string(CHI_MAX_FIELD_DEPTH) + " deep");
+  }
+  hipc::detail::LayoutRecorder recorder;
+  struct Free {
+    void operator()(char *p) const { ::operator delete (p, std::align_val_t{CHI_TASK_ALIGN}); }
+  };
+  std::unique_ptr<char, Free> object(
+      static_cast<char *>(::operator new (size, std::align_val_t{CHI_TASK_ALIGN})));
+  std::memset(object.get(), 0, size);
+  {
+    struct Active {
+      explicit Active(hipc::detail::LayoutRecorder *r) { hipc::detail::g_recorder = r; }
+      ~Active() { hipc::detail::g_recorder = nullptr; }
+    } active(&recorder);
+    construct(object.get(), &recorder);
+  }
+  FieldLayouts fields;
+  for (const hipc::detail::SeenField &seen : recorder.seen()) {
+    const std::size_t offset = reinterpret_cast<std::uintptr_t>(seen.address) -
+                               reinterpret_cast<std::uintptr_t>(object.get());
+    if (offset >= size) continue; /* A temporary of the constructor's. */
+    chi_field_layout field{};
+    field.offset_ = static_cast<u32>(offset);
+    field.kind_ = seen.kind;
+    field.elem_size_ = seen.elem_size;
+    field.elem_align_ = seen.elem_align;
+    if (seen.construct_elem != nullptr) {
+      FieldLayouts inner = RecordLayout(store, seen.elem_size, seen.construct_elem, depth + 1);
+      if (inner.empty()) {
+        throw Error(CHI_UNSUPPORTED,
+                    "the elements of a hipc vector have a copy constructor of their own, but no "
+                    "hipc strings or vectors in them: only plain values can be shared");
+      }
+      store.push_back(std::move(inner));
+      field.elem_fields_ = store.back().data();
+      field.n_elem_fields_ = static_cast<u32>(store.back().size());
+    }
+    fields.push_back(field);
+  }
+  std::sort(fields.begin(), fields.end(), [](const chi_field_layout &a, const chi_field_layout &b) {
+    return a.offset_ < b.offset_;
+  });
+  return fields;
+}
+
+}  // namespace detail
+
+/** What a module tells the runtime of its methods: number, name, and the layout of each task, found
+ * by constructing one. Filled by `DescribeMethods`, which autogen/<module>_lib_exec.h defines.
+ * Used by one thread, while the module loads. */
+class MethodTable {
+ public:
+  /** Adds a method that runs tasks of type `TaskT`. `monitored` and `has_del` say whether the
+   * module has a monitor and a Del of its own for it. */
+  template <typename TaskT>
+  void Add(u32 number, const char *name, bool monitored, bool has_del) {
+    using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
+    static_assert(std::is_base_of_v<Task, TaskT>, "a task derives from chi::Task");
+    static_assert(std::is_trivially_destructible_v<TaskT>,
+                  "a task lies in shared memory, which nobody destroys: use hipc::string, "
+                  "hipc::vector and plain values in it, not std::string and the like");
+    static_assert(alignof(TaskT) <= CHI_TASK_ALIGN, "a task is aligned to 64 bytes, not to more");
+    static_assert(sizeof(TaskT) <= CHI_MAX_TASK_SIZE,
+                  "a task's body is at most CHI_MAX_TASK_SIZE bytes: put bulk into hipc::vectors");
+    static_assert(std::is_constructible_v<TaskT, const Alloc &>,
+                  "a task has the constructor TaskT(const hipc::CtxAllocator<CHI_ALLOC_T> &)");
+    const auto construct = [](void *where, hipc::detail::LayoutRecorder *recorder) {
+      const chi_task header{};
+      ::new (where) TaskT(Alloc(static_cast<chi_task *>(where), sizeof(TaskT), header, recorder));
+    };
+    fields_.push_back(detail::RecordLayout(fields_, sizeof(TaskT), construct, 1));
+    chi_method method{};
+    method.number_ = number;
+    method.flags_ = CHI_METHOD_SUPPORTED | (monitored ? CHI_METHOD_MONITORED : 0);
+    method.name_ = name;
+    method.task_size_ = sizeof(TaskT);
+    method.n_fields_ = static_cast<u32>(fields_.back().size());
+    method.fields_ = fields_.back().empty() ? nullptr : fields_.back().data();
+    methods_.push_back(method);
+    has_del_ = has_del_ || has_del;
+  }
+
+  /** Adds a method that chimaera_mod.yaml declares as unsupported. */
+  void AddUnsupported(u32 number, const char *name) {
+    chi_method method{};
+    method.number_ = number;
+    method.name_ = name;
+    methods_.push_back(method);
+  }
+
+  /** Has the monitor called for every method: the container overrides Monitor itself. */
+  void MonitorAll() {
+    for (chi_method &method : methods_) {
+      if ((method.flags_ & CHI_METHOD_SUPPORTED) != 0) method.flags_ |= CHI_METHOD_MONITORED;
+    }
+  }
+
+  /** The methods. */
+  const std::vector<chi_method> &methods() const { return methods_; }
+  /** True when a method has a Del of its own. */
+  bool has_del() const { return has_del_; }
+
+ private:
+  std::vector<chi_method> methods_;
+  std::deque<detail::FieldLayouts> fields_;
+  bool has_del_ = false;
+};
+
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_METHOD_TABLE_H_

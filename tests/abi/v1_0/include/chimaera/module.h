@@ -1,0 +1,226 @@
+/* CHI_TASK_CC: the contract of a ChiMod, for a module in C++. Only in modules. */
+#ifndef CHIMAERA_MODULE_H_
+#define CHIMAERA_MODULE_H_
+
+#include <cxxabi.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "chimaera/dispatch.h"
+
+/* The module's own version, from chimaera_mod.yaml when CMake builds it. */
+#ifndef CHI_MODULE_VERSION
+#define CHI_MODULE_VERSION "0.0.0"
+#endif
+
+/** Makes the shared library that it is compiled into a ChiMod. Once, after the Runtime, outside all
+ * namespaces. `CHI_TASK_CC(mod_name)` takes `<namespace>::mod_name::Runtime` and the name
+ * `<namespace>:mod_name`, where the namespace is chimaera_repo.yaml's and comes from CMake;
+ * `CHI_TASK_CC(example::mod_name::Runtime, "example:mod_name")` says both. */
+#define CHI_TASK_CC(...) CHI_TASK_CC_PICK(__VA_ARGS__, CHI_TASK_CC_2, CHI_TASK_CC_1, )(__VA_ARGS__)
+#define CHI_TASK_CC_PICK(FIRST, SECOND, PICKED, ...) PICKED
+#define CHI_TASK_CC_1(MOD_NAME) CHI_TASK_CC_IN(CHI_MODULE_NAMESPACE, MOD_NAME)
+#define CHI_TASK_CC_IN(NAMESPACE, MOD_NAME) \
+  CHI_TASK_CC_2(NAMESPACE::MOD_NAME::Runtime, CHI_STRINGIZE(NAMESPACE) ":" CHI_STRINGIZE(MOD_NAME))
+#define CHI_TASK_CC_2(TRAIT_CLASS, MOD_NAME)                                                   \
+  extern "C" {                                                                                 \
+  HSHM_DLL bool is_chimaera_task_ = true;                                                      \
+  HSHM_DLL const char *get_module_name(void) { return MOD_NAME; }                              \
+  HSHM_DLL void *alloc_state(const chi_pool_id *, const char *) {                              \
+    return ::chi::detail::Module<TYPE_UNWRAP(TRAIT_CLASS)>::AllocState();                      \
+  }                                                                                            \
+  HSHM_DLL void *new_state(const chi_pool_id *pool_id, const char *pool_name) {                \
+    return ::chi::detail::Module<TYPE_UNWRAP(TRAIT_CLASS)>::NewState(pool_id, pool_name);      \
+  }                                                                                            \
+  HSHM_DLL const chi_module_descriptor *chi_module(const chi_host *host) {                     \
+    return ::chi::detail::Module<TYPE_UNWRAP(TRAIT_CLASS)>::Describe(host, get_module_name()); \
+  }                                                                                            \
+  }
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+namespace detail {
+
+inline void SetError(const chi_host *host, const std::string &text) noexcept {
+  host->set_error(host, text.data(), text.size());
+}
+
+inline std::string Version(u32 major, u32 minor) {
+  return std::to_string(major) + "." + std::to_string(minor);
+}
+
+/* What was thrown that is no std::exception. Within a catch block. */
+inline std::string DescribeThrown() {
+  const std::type_info *type = abi::__cxa_current_exception_type();
+  if (type == nullptr) return "a foreign exception was thrown";
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void *)> name(
+      abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
+  return std::string("an object of the type ") + (status == 0 ? name.get() : type->name()) +
+         " was thrown";
+}
+
+/* Calls `f`, which returns a status; what it throws becomes a status and the host's message. */
+template <typename F>
+chi_status Guard(F &&f) noexcept {
+  try {
+    return f();
+  } catch (const Error &error) {
+    SetError(g_host, error.what());
+    return error.status() == CHI_OK ? CHI_FAILED : error.status();
+  } catch (const std::bad_alloc &) {
+    SetError(g_host, "the runtime has no memory left for this");
+  } catch (const std::exception &error) {
+    SetError(g_host, error.what());
+  } catch (...) {
+    SetError(g_host, DescribeThrown());
+  }
+  return CHI_FAILED;
+}
+
+/* The C functions of a module whose container is `R`. */
+template <typename R>
+class Module {
+  static_assert(std::is_base_of_v<ContainerRuntime, R>,
+                "a module's Runtime derives from chi::ContainerRuntime");
+  static_assert(std::is_default_constructible_v<Bound<R>>,
+                "a module's Runtime has a constructor without parameters: what it needs comes with "
+                "Create");
+  static_assert(!std::is_final_v<R>, "a module's Runtime is not final");
+
+ public:
+  static void *AllocState() noexcept { return Construct(nullptr, nullptr); }
+
+  static void *NewState(const chi_pool_id *pool_id, const char *pool_name) noexcept {
+    return Construct(pool_id, pool_name);
+  }
+
+  static const chi_module_descriptor *Describe(const chi_host *host, const char *name) noexcept {
+    /* The functions up to `extension` are those of version 1.0. */
+    constexpr std::size_t kHostSize = offsetof(chi_host, extension) + sizeof(host->extension);
+    if (host->abi_major != CHI_ABI_MAJOR) {
+      SetError(host, std::string(name) + " was built for ABI " +
+                         Version(CHI_ABI_MAJOR, CHI_ABI_MINOR) + ", this runtime speaks " +
+                         Version(host->abi_major, host->abi_minor));
+      return nullptr;
+    }
+    if (host->size < kHostSize) {
+      SetError(host, std::string(name) + ": the runtime's chi_host has " +
+                         std::to_string(host->size) + " bytes, ABI " + Version(CHI_ABI_MAJOR, 0) +
+                         " has " + std::to_string(kHostSize));
+      return nullptr;
+    }
+    g_host = host;
+    const chi_module_descriptor *descriptor = nullptr;
+    Guard([&] {
+      /* Kept for ever: the runtime may read it until the process ends. */
+      static const Description *const description = new Description(name);
+      descriptor = &description->descriptor;
+      return CHI_OK;
+    });
+    return descriptor;
+  }
+
+ private:
+  /* A container: the C struct, then the C++ object, which nothing outside looks at. */
+  struct Box : public chi_container {
+    Bound<R> runtime;
+  };
+
+  struct Description {
+    MethodTable table;
+    chi_module_descriptor descriptor{};
+
+    explicit Description(const char *name) {
+      DescribeMethods(table, static_cast<const R *>(nullptr));
+      if (kHasMonitor<R>) table.MonitorAll();
+      descriptor.magic = CHI_MODULE_MAGIC;
+      descriptor.size = sizeof(descriptor);
+      descriptor.abi_major = CHI_ABI_MAJOR;
+      descriptor.abi_minor = CHI_ABI_MINOR;
+      descriptor.language = CHI_LANG_CPP;
+      descriptor.sdk_version = CHI_SDK_VERSION;
+      descriptor.name = name;
+      descriptor.version = CHI_MODULE_VERSION;
+      descriptor.n_methods = static_cast<u32>(table.methods().size());
+      descriptor.method_stride = sizeof(chi_method);
+      descriptor.methods = table.methods().data();
+      descriptor.field_stride = sizeof(chi_field_layout);
+      s_ops.size = sizeof(s_ops);
+      s_ops.init = &Init;
+      s_ops.run = &Run;
+      s_ops.monitor = &Monitor;
+      s_ops.del = kHasDel<R> || table.has_del() ? &Del : nullptr;
+      s_ops.destroy = &Destroy;
+    }
+  };
+
+  static void *Construct(const chi_pool_id *pool_id, const char *pool_name) noexcept {
+    if (g_host == nullptr) return nullptr; /* chi_module comes first, and has not succeeded. */
+    chi_container *container = nullptr;
+    Guard([&] {
+      auto box = std::make_unique<Box>();
+      box->ops = &s_ops;
+      if (pool_id != nullptr) box->runtime.Init(PoolId(*pool_id), pool_name);
+      container = box.release();
+      return CHI_OK;
+    });
+    return container;
+  }
+
+  static Bound<R> &RuntimeOf(chi_container *container) {
+    return static_cast<Box *>(container)->runtime;
+  }
+  static hipc::FullPtr<Task> TaskOf(chi_task *task) {
+    return hipc::FullPtr<Task>(static_cast<Task *>(task));
+  }
+
+  static chi_status Init(chi_container *container, const chi_pool_id *pool_id,
+                         const char *pool_name) {
+    return Guard([&] {
+      RuntimeOf(container).Init(PoolId(*pool_id), pool_name);
+      return CHI_OK;
+    });
+  }
+
+  static chi_status Run(chi_container *container, u32 method, chi_task *task,
+                        chi_run_context *rctx) {
+    return Guard([&] {
+      /* A client may have left anything there; Task::Fail sets it. */
+      task->status_ = CHI_OK;
+      RuntimeOf(container).Run(method, TaskOf(task), *static_cast<RunContext *>(rctx));
+      return task->status_;
+    });
+  }
+
+  static chi_status Monitor(chi_container *container, u32 mode, u32 method, chi_task *task,
+                            chi_run_context *rctx) {
+    return Guard([&] {
+      RuntimeOf(container).Monitor(static_cast<MonitorModeId>(mode), method, TaskOf(task),
+                                   *static_cast<RunContext *>(rctx));
+      return CHI_OK;
+    });
+  }
+
+  static void Del(chi_container *container, u32 method, chi_task *task) {
+    Guard([&] {
+      RuntimeOf(container).Del(hipc::MemContext{}, method, TaskOf(task));
+      return CHI_OK;
+    });
+  }
+
+  static void Destroy(chi_container *container) { delete static_cast<Box *>(container); }
+
+  CHI_HIDDEN static inline chi_container_ops s_ops{};
+};
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_MODULE_H_

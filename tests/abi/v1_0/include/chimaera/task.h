@@ -1,0 +1,143 @@
+/* chi::Task, what every task begins with, and the task that every module's container is made with.
+ */
+#ifndef CHIMAERA_TASK_H_
+#define CHIMAERA_TASK_H_
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "chimaera/current.h"
+#include "chimaera/hipc_string.h"
+#include "chimaera/types.h"
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+
+/** What every task begins with: the C struct, and nothing more.
+ *
+ * Derive a task from it, with plain values, hipc::strings and hipc::vectors as members, and make it
+ * with IpcManager::NewTask. From Enqueue to its completion it belongs to the runtime; until then
+ * only Wait, WaitFor and IsComplete may be called, on any thread. */
+struct Task : public chi_task {
+  /** Keeps what `new_task` prepared. */
+  template <typename AllocT>
+  explicit Task(const hipc::CtxAllocator<AllocT> &alloc)
+      : chi_task(alloc.header() != nullptr ? *alloc.header() : chi_task{}) {}
+  Task(const Task &) = delete;
+  Task &operator=(const Task &) = delete;
+
+  /** Waits until the task is complete, whether it succeeded or not. In a method, it suspends the
+   * task that waits and not the worker. Throws `CHI_UNAVAILABLE` when the runtime has ended, and
+   * `CHI_INVALID` when the task was never submitted. */
+  void Wait() {
+    const chi_ipc *ipc = detail::CurrentIpc();
+    detail::Check(ipc, ipc->wait(ipc, this, CHI_WAIT_FOREVER));
+  }
+
+  /** Like Wait, but at most `timeout_ns` nanoseconds. False when the task goes on. */
+  bool WaitFor(u64 timeout_ns) {
+    const chi_ipc *ipc = detail::CurrentIpc();
+    const chi_status status = ipc->wait(ipc, this, timeout_ns);
+    if (status == CHI_TIMEOUT) return false;
+    detail::Check(ipc, status);
+    return true;
+  }
+
+  /** True when the task is complete: then its results may be read. */
+  bool IsComplete() const {
+    return (__atomic_load_n(&state_, __ATOMIC_ACQUIRE) & CHI_TASK_COMPLETE) != 0;
+  }
+
+  /** The outcome of a complete task. */
+  chi_status GetStatus() const { return status_; }
+
+  /** Why a complete task failed; empty when it has nothing to say. */
+  std::string GetMessage() const {
+    const chi_ipc *ipc = detail::CurrentIpc();
+    u64 len = 0;
+    const char *text = ipc->task_message(ipc, this, &len);
+    return text == nullptr ? std::string() : std::string(text, static_cast<std::size_t>(len));
+  }
+
+  /** Throws the outcome of a complete task unless it is `CHI_OK`. */
+  void ThrowIfFailed() const {
+    if (status_ != CHI_OK) throw Error(status_, GetMessage());
+  }
+
+#ifdef CHIMAERA_RUNTIME
+  /** In a method, just before it returns: ends the task with `status` and `message`, as throwing
+   * chi::Error does, at a fraction of the cost. For outcomes that are no surprise. */
+  void Fail(chi_status status, std::string_view message) {
+    status_ = status;
+    detail::g_host->set_error(detail::g_host, message.data(), message.size());
+  }
+#endif
+};
+static_assert(sizeof(Task) == sizeof(chi_task) && alignof(Task) == alignof(chi_task),
+              "a task's own fields begin where C places them");
+
+/** The task that creates a pool, which the container's `Create` gets too. */
+struct CreateTask : public Task {
+  /** The module's name, `"repo:module"`. */
+  IN hipc::string module_name_;
+  /** The pool's name. */
+  IN hipc::string pool_name_;
+  /** The module's parameters, bytes that only the module understands. */
+  IN hipc::vector<char> params_;
+  /** The pool. */
+  OUT PoolId pool_id_;
+  /** 1 when the pool existed before. */
+  OUT u32 existed_ = 0;
+  /** Zero. */
+  u32 reserved_ = 0;
+
+  /** SHM default constructor */
+  explicit CreateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : Task(alloc), module_name_(alloc), pool_name_(alloc), params_(alloc) {}
+
+  /** Emplace constructor */
+  CreateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const TaskNode &task_node,
+             std::string_view module_name, std::string_view pool_name, std::string_view params)
+      : Task(alloc),
+        module_name_(alloc, module_name),
+        pool_name_(alloc, pool_name),
+        params_(alloc, params.data(), params.size()) {
+    task_node_ = task_node;
+    pool_ = PoolId::Admin();
+    method_ = CHI_ADMIN_CREATE_POOL;
+    dom_query_ = DomainQuery::LocalId(0);
+  }
+};
+static_assert(sizeof(CreateTask) == sizeof(chi_create_task), "CreateTask is chi_create_task");
+
+/** The task that destroys a pool, which the container's `Destroy` gets too. */
+struct DestroyTask : public Task {
+  /** The pool. */
+  IN PoolId pool_id_;
+
+  /** SHM default constructor */
+  explicit DestroyTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : Task(alloc) {}
+
+  /** Emplace constructor */
+  DestroyTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const TaskNode &task_node,
+              const PoolId &pool_id)
+      : Task(alloc), pool_id_(pool_id) {
+    task_node_ = task_node;
+    pool_ = PoolId::Admin();
+    method_ = CHI_ADMIN_DESTROY_POOL;
+    dom_query_ = DomainQuery::LocalId(0);
+  }
+};
+/** The tasks of the other inherited methods have no fields of their own. */
+using NodeFailureTask = Task;
+using RecoverTask = Task;
+using MigrateTask = Task;
+using UpgradeTask = Task;
+
+static_assert(sizeof(DestroyTask) == sizeof(chi_destroy_task), "DestroyTask is chi_destroy_task");
+
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_TASK_H_
