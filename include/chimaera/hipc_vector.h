@@ -38,6 +38,10 @@ inline void *DataOf(const chi_shm_vector &vector) {
 template <typename T>
 inline constexpr bool kPlain = std::is_trivially_copy_constructible_v<T>;
 
+/* Copies bytes to or from a block. A client decides where its blocks lie, so that in a method any
+ * two of them may overlap. */
+inline void CopyBytes(void *to, const void *from, uint64_t size) { std::memmove(to, from, size); }
+
 /* Moves the vector into a block of at least `bytes` bytes, unless it has one. Elements move as
  * bytes: what lies in an element does not know its address. The old block stays with the task. */
 inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes, bool plain) {
@@ -46,7 +50,7 @@ inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes, bool pl
   chi_buffer block{};
   chi::detail::Check(ipc, plain ? ipc->alloc(ipc, owner.task_, bytes, &block)
                                 : ipc->alloc_elements(ipc, owner.task_, bytes, &block));
-  if (vector.size_ != 0) std::memcpy(block.data_, DataOf(vector), vector.size_);
+  if (vector.size_ != 0) CopyBytes(block.data_, DataOf(vector), vector.size_);
   vector.shm_ = block.shm_;
   vector.data_ = block.data_;
   vector.capacity_ = block.size_;
@@ -64,7 +68,7 @@ inline void Grow(chi_shm_vector &vector, Owner owner, uint64_t extra, bool plain
 inline void Assign(chi_shm_vector &vector, Owner owner, const void *bytes, uint64_t size) {
   vector.size_ = 0;
   Reserve(vector, owner, size, true);
-  if (size != 0) std::memcpy(DataOf(vector), bytes, size);
+  if (size != 0) CopyBytes(DataOf(vector), bytes, size);
   vector.size_ = size;
 }
 
@@ -206,7 +210,7 @@ class vector : public chi_shm_vector {
     static_assert(kPlain, "elements with strings or vectors in them are made with emplace_back");
     if (n == 0) return;
     detail::Grow(*this, owner, Bytes(n), kPlain);
-    std::memcpy(static_cast<void *>(end()), data, n * sizeof(T));
+    detail::CopyBytes(static_cast<void *>(end()), data, n * sizeof(T));
     size_ += n * sizeof(T);
   }
 

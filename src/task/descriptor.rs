@@ -137,10 +137,11 @@ impl Descriptor {
         let new = self.get();
         let kept = len.min(old.size_ as usize);
         // SAFETY: the new block has `len` bytes, of which `kept` are at most as many as the old one
-        // has; both live as long as the task (type invariant); when they differ they do not overlap.
+        // has; both live as long as the task (type invariant). In a method, a client's block may well
+        // overlap with a new one of the runtime's.
         unsafe {
             if kept > 0 && new.data_ != old.data_ {
-                ptr::copy_nonoverlapping(old.data_.cast::<u8>(), new.data_.cast(), kept);
+                ptr::copy(old.data_.cast::<u8>(), new.data_.cast(), kept);
             }
             if len > kept {
                 new.data_.cast::<u8>().add(kept).write_bytes(0, len - kept);
