@@ -3,6 +3,7 @@
 #   chimaera::client         libchimaera_client.so
 #   chimaera::client_static  libchimaera_client.a, for applications only, never for modules
 #   chimaera::embedded       libchimaera_embedded.so, a runtime inside the program
+#   chimaera::program        the program chimaera
 #
 # and a link to each module in Rust beside the modules in C++, in CHIMAERA_MODULE_DIR.
 
@@ -46,6 +47,10 @@ set_target_properties(
              INTERFACE_COMPILE_FEATURES cxx_std_17
              INTERFACE_LINK_LIBRARIES "pthread;dl;m")
 
+add_executable(chimaera::program IMPORTED GLOBAL)
+set_target_properties(chimaera::program PROPERTIES IMPORTED_LOCATION
+                                                   "${_chimaera_release}/chimaera")
+
 if(CHIMAERA_BUILD_CARGO)
   find_program(CHIMAERA_CARGO cargo REQUIRED)
   # The tests are members of the workspace; one set of packages means one set of features, and so one
@@ -70,4 +75,5 @@ if(CHIMAERA_BUILD_CARGO)
   add_dependencies(chimaera::client chimaera_cargo)
   add_dependencies(chimaera::client_static chimaera_cargo)
   add_dependencies(chimaera::embedded chimaera_cargo)
+  add_dependencies(chimaera::program chimaera_cargo)
 endif()

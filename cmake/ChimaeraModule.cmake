@@ -11,7 +11,12 @@
 #       [RUNTIME_SOURCES source...] [RUNTIME_LIBRARIES target...])
 #       In the directory of a module or in its src. Makes <namespace>::<name>_client, and with
 #       RUNTIME_SOURCES <namespace>::<name>_runtime, the ChiMod lib<namespace>_<name>_runtime.so in
-#       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH.
+#       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH. When the module has a directory autogen,
+#       the build brings it up to date with chimaera_mod.yaml before anything is compiled.
+#
+#   chimaera_add_test(name target)
+#       A test that runs the program `target` against a daemon of its own, with the modules of this
+#       build.
 #
 #   chimaera::module
 #       What every source of a ChiMod is compiled with.
@@ -130,6 +135,40 @@ function(_chimaera_finish_runtime target directory)
                POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
+# Brings the generated files of a module up to date before its targets are built. The files are not
+# outputs of the command, or `clean` would remove them.
+function(_chimaera_refresh namespace name directory)
+  set(stamp "${CMAKE_CURRENT_BINARY_DIR}/${namespace}_${name}_refreshed")
+  get_filename_component(repo "${directory}" DIRECTORY)
+  file(GLOB generated CONFIGURE_DEPENDS "${directory}/autogen/*")
+  add_custom_command(
+    OUTPUT "${stamp}"
+    COMMAND "$<TARGET_FILE:chimaera::program>" repo refresh "${directory}"
+    COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
+    DEPENDS "${directory}/chimaera_mod.yaml" "${repo}/chimaera_repo.yaml" ${generated}
+    COMMENT "Refreshing the generated code of ${namespace}:${name}"
+    VERBATIM)
+  add_custom_target(${namespace}_${name}_refresh DEPENDS "${stamp}")
+  foreach(target IN ITEMS ${ARGN})
+    add_dependencies(${target} ${namespace}_${name}_refresh)
+  endforeach()
+endfunction()
+
+function(chimaera_add_test name target)
+  string(SHA1 hash "${CMAKE_CURRENT_BINARY_DIR}")
+  string(SUBSTRING "${hash}" 0 8 hash)
+  set(instance "test-${name}-${hash}")
+  set(program "$<TARGET_FILE:chimaera::program>" --name "${instance}")
+  add_test(NAME ${name}_daemon_starts COMMAND ${program} start --daemon --modules
+                                              "${CHIMAERA_MODULE_DIR}")
+  add_test(NAME ${name} COMMAND ${target})
+  add_test(NAME ${name}_daemon_stops COMMAND ${program} stop)
+  set_tests_properties(${name}_daemon_starts PROPERTIES FIXTURES_SETUP ${instance})
+  set_tests_properties(${name}_daemon_stops PROPERTIES FIXTURES_CLEANUP ${instance})
+  set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED ${instance}
+                                          ENVIRONMENT "CHI_INSTANCE=${instance}" TIMEOUT 60)
+endfunction()
+
 function(chimaera_add_module name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
                         "CLIENT_SOURCES;CLIENT_LIBRARIES;RUNTIME_SOURCES;RUNTIME_LIBRARIES")
@@ -179,6 +218,7 @@ function(chimaera_add_module name)
             LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
   endif()
 
+  set(runtime "")
   if(arg_RUNTIME_SOURCES)
     set(runtime ${namespace}_${name}_runtime)
     add_library(${runtime} SHARED ${arg_RUNTIME_SOURCES})
@@ -197,5 +237,8 @@ function(chimaera_add_module name)
       install(TARGETS ${runtime} EXPORT ${namespace}Targets
               LIBRARY DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}" COMPONENT runtime)
     endif()
+  endif()
+  if(EXISTS "${directory}/autogen")
+    _chimaera_refresh(${namespace} ${name} "${directory}" ${client} ${runtime})
   endif()
 endfunction()

@@ -160,7 +160,12 @@ impl Plan {
         let scratch = self.module.join(format!("{SCRATCH}{}", std::process::id()));
         fs::create_dir(&scratch)?;
         for file in &self.files {
-            fs::write(scratch.join(&file.name), &file.text)?;
+            let (old, new) = (self.autogen.join(&file.name), scratch.join(&file.name));
+            // What stays the same keeps its time, so that nothing is built anew for it.
+            let stays = !self.changes.iter().any(|changed| changed.file == old);
+            if !stays || fs::hard_link(&old, &new).is_err() {
+                fs::write(new, &file.text)?;
+            }
         }
         let done = self.exchange(&scratch);
         let _ = fs::remove_dir_all(&scratch);
