@@ -11,6 +11,7 @@
 //! a repo in one go. The generators are pure functions of what was read, so their output is the same
 //! everywhere; [`refresh`] is the only part that writes to the `autogen` directories.
 
+pub mod build_script;
 mod generate;
 mod module;
 mod names;

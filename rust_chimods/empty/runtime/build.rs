@@ -1,6 +1,5 @@
-//! Gives the library its name as other programs see it.
+//! Brings the generated code up to date, and gives the library its name as other programs see it.
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libchimaera_empty_runtime.so");
+    chimaera_repo::build_script::runtime();
 }

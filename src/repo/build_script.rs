@@ -1,0 +1,49 @@
+//! What the build scripts of modules in Rust call, so that none is built from stale code.
+//!
+//! ```no_run
+//! // build.rs of a container's crate; that of a client's crate calls `client`.
+//! chimaera_repo::build_script::runtime();
+//! ```
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::problem::Problems;
+use crate::refresh::{refresh, Mode};
+use crate::repo::{MODULE_FILE, REPO_FILE};
+
+/// Brings the generated code of the module that the crate belongs to up to date: that of the
+/// `chimaera_mod.yaml` beside its `Cargo.toml` or in the directory above. Without one, as in a crate
+/// that came from a registry, there is nothing to do. Problems end the build script.
+pub fn client() {
+    let Some(module) = module_dir() else { return };
+    watch(&module.join(MODULE_FILE));
+    watch(&module.join("..").join(REPO_FILE));
+    watch(&module.join("autogen"));
+    if let Err(Problems(problems)) = refresh(&module, Mode::Write) {
+        for problem in problems {
+            eprintln!("{problem}");
+        }
+        std::process::exit(1);
+    }
+}
+
+/// What [`client`] does, and gives the library its name as the loader sees it.
+pub fn runtime() {
+    client();
+    println!("cargo:rerun-if-changed=build.rs");
+    let library = env::var("CARGO_PKG_NAME").unwrap_or_default().replace('-', "_");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,lib{library}.so");
+}
+
+fn module_dir() -> Option<PathBuf> {
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    [package.clone(), package.parent()?.to_owned()]
+        .into_iter()
+        .find(|dir| dir.join(MODULE_FILE).exists())
+}
+
+/// Has the script run again when the file changes.
+fn watch(path: &Path) {
+    println!("cargo:rerun-if-changed={}", path.display());
+}
