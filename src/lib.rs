@@ -16,6 +16,10 @@
 //! Rust; `runtime` starts a runtime inside the calling process, for tests and first steps.
 
 pub use chimaera_abi as abi;
+
+/// The directory of the C and C++ headers, for build scripts that compile C++ against them.
+pub const INCLUDE_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
+
 #[cfg(feature = "module")]
 pub use chimaera_module as module;
 #[cfg(feature = "module")]

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use chimaera::abi::CHI_INVALID;
 use chimaera_kv_client as kv;
 use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::{
     artefacts, bytes, connect, in_client, process, Call, Daemon, Options, Output,
 };
+use example_mod_name_client::Client as Compressor;
 use serde_json::{json, Value};
 
 /// One process's worth of commands; each of their lines must report success.
@@ -60,6 +62,24 @@ fn cpp_calls_cpp() {
 #[test]
 fn rust_calls_cpp() {
     round_trips(rust());
+}
+
+/// The bridge to the client in C++ shares the session of the program, and passes errors on.
+#[test]
+fn rust_calls_cpp_through_the_client_in_cpp() {
+    in_client!(Options::new().mod_name(), |_| {
+        connect();
+        let compressor = Compressor::create("bridged").unwrap();
+        for size in [0, 1, 100_000, 16 << 20] {
+            let data = bytes(size);
+            let frame = compressor.compress(&data, 1).unwrap();
+            assert!(compressor.decompress(&frame, size as u64).unwrap() == data, "{size} bytes");
+        }
+        let corrupt = compressor.decompress(b"no frame", 100).unwrap_err();
+        assert_eq!(corrupt.code(), CHI_INVALID, "{corrupt}");
+        assert!(corrupt.message().contains("zstd"), "{corrupt}");
+        assert_eq!(compressor.compress(b"x", 1000).unwrap_err().code(), CHI_INVALID);
+    });
 }
 
 /// Every method of the store in Rust, in one session.

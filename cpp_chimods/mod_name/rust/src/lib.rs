@@ -1,0 +1,103 @@
+//! The client of `example:mod_name`, a ChiMod in C++, for Rust: a `cxx` bridge to its client in C++.
+//!
+//! It takes its IPC manager from the crate `chimaera`, so it shares the session of the program, and
+//! works inside methods of other modules too.
+//!
+//! ```no_run
+//! # fn main() -> chimaera::Result<()> {
+//! let compressor = example_mod_name_client::Client::create("my_compressor")?;
+//! let frame = compressor.compress(b"a text, a text, a text", 0)?;
+//! assert_eq!(compressor.decompress(&frame, 1 << 20)?, b"a text, a text, a text");
+//! # Ok(())
+//! # }
+//! ```
+
+use chimaera::{PoolId, Result, Status};
+
+// The bridge's own items; what users see is below.
+#[allow(missing_docs, unreachable_pub)]
+#[cxx::bridge(namespace = "example::mod_name::bridge")]
+mod ffi {
+    #[derive(Clone, Copy)]
+    struct Pool {
+        major: u32,
+        minor: u32,
+    }
+
+    struct Reply {
+        status: i32,
+        message: String,
+        pool: Pool,
+        bytes: UniquePtr<CxxString>,
+    }
+
+    extern "Rust" {
+        fn current_ipc() -> usize;
+    }
+
+    unsafe extern "C++" {
+        include!("bridge.h");
+
+        fn create(pool_name: &str) -> Reply;
+        fn compress(pool: Pool, data: &[u8], level: i32) -> Reply;
+        fn decompress(pool: Pool, data: &[u8], max_size: u64) -> Reply;
+    }
+}
+
+/// The address of this thread's table, 0 when it has none.
+fn current_ipc() -> usize {
+    chimaera::ipc().map_or(0, |ipc| std::ptr::from_ref(ipc.as_raw()) as usize)
+}
+
+fn checked(reply: ffi::Reply) -> Result<ffi::Reply> {
+    match reply.status {
+        0 => Ok(reply),
+        status => Err(Status::new(status, reply.message)),
+    }
+}
+
+fn bytes(reply: &ffi::Reply) -> Vec<u8> {
+    reply.bytes.as_ref().map_or_else(Vec::new, |bytes| bytes.as_bytes().to_vec())
+}
+
+/// A pool of the module. It is a pool's id and nothing else: it may be copied and sent to other
+/// threads. Every function sends one task and waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pool_id: PoolId,
+}
+
+impl Client {
+    /// Creates the pool, or finds the one of this name. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, and the
+    /// IPC manager's.
+    pub fn create(pool_name: &str) -> Result<Client> {
+        let pool = checked(ffi::create(pool_name))?.pool;
+        Ok(Client { pool_id: PoolId::new(pool.major, pool.minor) })
+    }
+
+    /// The client of a pool whose id is known.
+    pub fn from_pool(pool_id: PoolId) -> Client {
+        Client { pool_id }
+    }
+
+    /// The pool.
+    pub fn pool_id(&self) -> PoolId {
+        self.pool_id
+    }
+
+    /// Makes one zstd frame of `data`, at `level` (0 takes 3). Error: `CHI_INVALID` for a level that
+    /// zstd does not have.
+    pub fn compress(&self, data: &[u8], level: i32) -> Result<Vec<u8>> {
+        Ok(bytes(&checked(ffi::compress(self.pool(), data, level))?))
+    }
+
+    /// The bytes of the zstd frames `data`. Errors: `CHI_INVALID` for what is no sound zstd,
+    /// `CHI_TOO_LARGE` for more than `max_size` bytes.
+    pub fn decompress(&self, data: &[u8], max_size: u64) -> Result<Vec<u8>> {
+        Ok(bytes(&checked(ffi::decompress(self.pool(), data, max_size))?))
+    }
+
+    fn pool(&self) -> ffi::Pool {
+        ffi::Pool { major: self.pool_id.major(), minor: self.pool_id.minor() }
+    }
+}
