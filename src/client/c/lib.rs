@@ -98,7 +98,7 @@ pub extern "C" fn chi_ipc_manager() -> *const chi_ipc {
 
 /// For the runtime, which calls it when a module that it loads has brought this library along:
 /// `worker_ipc` gives a worker's table, and with `refuse_init` the process is a runtime, in which
-/// `chi_init` is refused. `[loader]`
+/// `chi_init` is refused. A null `worker_ipc` takes an earlier one away. `[loader]`
 #[no_mangle]
 pub extern "C" fn chi_client_adopt(worker_ipc: chi_worker_ipc_fn, refuse_init: bool) {
     let hook = worker_ipc.map_or(ptr::null_mut(), |hook| hook as *mut c_void);
@@ -157,8 +157,11 @@ pub extern "C" fn chi_status_name(status: chi_status) -> *const c_char {
     .cast()
 }
 
-/// Creates the pool `name` of the module `module`, or finds it. See `chi_ipc.create_pool`.
-/// `[any thread]`
+/// Creates the pool `name` of the module `module`, or finds it when it exists with the same module and
+/// parameters, and stores its id. Names are C strings, not null; `params` may be null when `params_len`
+/// is 0; `id` is not null. Nothing is kept of the arguments. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
+/// `CHI_INVALID` (a name), what the module's construction returned, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+/// `CHI_NOT_INITIALIZED`. `[any thread]`
 ///
 /// # Safety
 /// As `chi_ipc.create_pool`.
@@ -175,7 +178,9 @@ pub unsafe extern "C" fn chi_pool_create(
     unsafe { ((*ipc).create_pool)(ipc, module, name, params, params_len, id) }
 }
 
-/// Finds a pool by its name. See `chi_ipc.find_pool`. `[any thread]`
+/// Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
+/// either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// `[any thread]`
 ///
 /// # Safety
 /// As `chi_ipc.find_pool`.
@@ -186,7 +191,10 @@ pub unsafe extern "C" fn chi_pool_find(name: *const c_char, id: *mut chi_pool_id
     unsafe { ((*ipc).find_pool)(ipc, name, id) }
 }
 
-/// Destroys a pool. See `chi_ipc.destroy_pool`. `[any thread]`
+/// Destroys a pool: its tasks that have not started end with `CHI_CANCELLED`, running ones end by
+/// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (still running
+/// tasks after 30 s; the pool stays), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// `[any thread]`
 #[no_mangle]
 pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
     let ipc = chi_ipc_manager();
@@ -194,8 +202,10 @@ pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
     unsafe { ((*ipc).destroy_pool)(ipc, &id) }
 }
 
-/// Makes a task of `size` bytes for the method `method` of the pool `pool`. The fields behind its
-/// `chi_task` are zero. See `chi_ipc.new_task`. Delete it with `chi_task_delete`. `[any thread]`
+/// Makes a task of `size` bytes, `sizeof` of a struct that begins with a `chi_task`, for the method
+/// `method` of the pool `pool`, and stores it in `task`, which is not null. The fields behind its
+/// `chi_task` are zero. The caller owns the task until `chi_task_delete`. Errors: `CHI_NO_SPACE`,
+/// `CHI_INVALID` (the size), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 ///
 /// # Safety
 /// `task` must point to a place for a pointer.
@@ -221,8 +231,8 @@ pub unsafe extern "C" fn chi_task_new(
     }
 }
 
-/// Deletes a task, and with it every block that was allocated for it. See `chi_ipc.del_task`.
-/// `[any thread]`
+/// Deletes a task, and with it every block that was allocated for it, by either side; on a task in flight
+/// that takes effect at its completion. Null is ignored. `[any thread]`
 ///
 /// # Safety
 /// `task` must be null or a task that has not been deleted.
@@ -233,7 +243,10 @@ pub unsafe extern "C" fn chi_task_delete(task: *mut chi_task) {
     unsafe { ((*ipc).del_task)(ipc, task) }
 }
 
-/// Submits a task. See `chi_ipc.enqueue`. `[any thread]`
+/// Submits a task, which is not null; from now until its completion only `chi_wait`, `chi_is_complete` and
+/// `chi_task_delete` may be called with it. When the ring is full, waits for room up to 10 s, then
+/// returns `CHI_RING_FULL`, and the task is still the caller's. Other errors: `CHI_BUSY` (in flight
+/// already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 ///
 /// # Safety
 /// `task` must be a task that has not been deleted.
@@ -244,7 +257,7 @@ pub unsafe extern "C" fn chi_submit(task: *mut chi_task) -> chi_status {
     unsafe { ((*ipc).enqueue)(ipc, task) }
 }
 
-/// Submits a task unless the ring is full. See `chi_ipc.try_enqueue`. `[any thread]`
+/// Like `chi_submit`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`
 ///
 /// # Safety
 /// `task` must be a task that has not been deleted.
@@ -255,9 +268,11 @@ pub unsafe extern "C" fn chi_try_submit(task: *mut chi_task) -> chi_status {
     unsafe { ((*ipc).try_enqueue)(ipc, task) }
 }
 
-/// Waits for a task, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns the task's own
-/// status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` and the other errors
-/// of `chi_ipc.wait` mean that it is not. `[any thread]`
+/// Waits for a task, which is not null, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns
+/// the task's own status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` means
+/// that it is not complete and goes on; `CHI_UNAVAILABLE` that the runtime has ended, and the task with
+/// it; `CHI_INVALID` that it was never submitted; `CHI_FORKED`. A module's own status may have the same
+/// number as one of these: `chi_is_complete` tells. `[any thread]`
 ///
 /// # Safety
 /// `task` must be a task that has been submitted and not deleted.
@@ -277,7 +292,7 @@ pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_s
     }
 }
 
-/// True when a task is complete. `[any thread]`
+/// True when a task, which is not null, is complete. `[any thread]`
 ///
 /// # Safety
 /// `task` must be a task that has not been deleted.
@@ -289,8 +304,9 @@ pub unsafe extern "C" fn chi_is_complete(task: *const chi_task) -> bool {
     word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0
 }
 
-/// Allocates a buffer of `size` bytes in the session's segment. See `chi_ipc.alloc`. Give it back with
-/// `chi_free`. `[any thread]`
+/// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and stores it in
+/// `buffer`, which is not null. The caller owns it until `chi_free`. Errors: `CHI_NO_SPACE`,
+/// `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 ///
 /// # Safety
 /// `buffer` must point to a place for a buffer.
@@ -301,7 +317,8 @@ pub unsafe extern "C" fn chi_alloc(size: u64, buffer: *mut chi_buffer) -> chi_st
     unsafe { ((*ipc).alloc)(ipc, ptr::null_mut(), size, buffer) }
 }
 
-/// Gives a buffer back. No task in flight may refer to it. `[any thread]`
+/// Gives a buffer of `chi_alloc` back. No task in flight may refer to it. Null, and a buffer of no bytes,
+/// are ignored. `[any thread]`
 ///
 /// # Safety
 /// `buffer` must be null or come from `chi_alloc`.
@@ -313,8 +330,8 @@ pub unsafe extern "C" fn chi_free(buffer: *const chi_buffer) {
 }
 
 /// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-/// held before is forgotten. `vector` lies in the body of `task`. The block goes with the task. Errors:
-/// those of `chi_ipc.alloc`. `[any thread]`
+/// held before is forgotten. `vector` lies in the body of `task`, and neither is null. The block goes with
+/// the task. Errors: those of `chi_alloc`. `[any thread]`
 ///
 /// # Safety
 /// `task` must be idle and not deleted, and `vector` one of its fields.
@@ -343,7 +360,8 @@ pub unsafe extern "C" fn chi_vector_resize(
     }
 }
 
-/// Sets a vector of a task to a copy of `size` bytes. See `chi_vector_resize`. `[any thread]`
+/// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
+/// `chi_vector_resize` otherwise. `[any thread]`
 ///
 /// # Safety
 /// As `chi_vector_resize`; `data` must hold `size` bytes.
@@ -364,7 +382,8 @@ pub unsafe extern "C" fn chi_vector_set(
     }
 }
 
-/// Sets a string of a task to a copy of the C string `text`. See `chi_vector_resize`. `[any thread]`
+/// Sets a string of a task to a copy of the C string `text`, which is not null, without its final zero. As
+/// `chi_vector_resize` otherwise. `[any thread]`
 ///
 /// # Safety
 /// As `chi_vector_resize`; `text` must be a C string.
