@@ -110,7 +110,7 @@ impl Modules {
         // SAFETY: the file exports the whole contract, so it means to be loaded here, and its
         // constructors are its author's responsibility, like the rest of its code.
         let library = unsafe { Library::open(Some(path), flags) }
-            .map_err(|error| format!("cannot be loaded: {error}"))?;
+            .map_err(|error| format!("cannot be loaded: {}", told_by_linker(&error)))?;
         // SAFETY: the contract gives these symbols their types.
         unsafe {
             let marker = symbol::<*const bool>(&library, "is_chimaera_task_")?;
@@ -195,12 +195,19 @@ impl Modules {
     }
 }
 
+/// What the dynamic linker says: the error itself only tells which function failed.
+fn told_by_linker(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 /// # Safety
 /// `T` must be the symbol's type, a pointer or a function.
 unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
     // SAFETY: by the caller's promise.
     let found = unsafe { library.get::<T>(name.as_bytes()) };
-    found.map(|symbol| *symbol).map_err(|error| format!("its {name} cannot be found: {error}"))
+    found
+        .map(|symbol| *symbol)
+        .map_err(|error| format!("its {name} cannot be found: {}", told_by_linker(&error)))
 }
 
 /// # Safety
