@@ -118,7 +118,7 @@ impl Field {
     /// The places in a session's segment.
     pub fn of(link: &Link) -> Field {
         let slots = link.layout().client_arena;
-        Field { slots, n_slots: 64, farm: slots + 64 * SLOT, farm_len: 128 << 10 }
+        Field { slots, n_slots: 64, farm: slots + 64 * SLOT, farm_len: 32 << 10 }
     }
 
     /// A slot.
