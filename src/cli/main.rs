@@ -4,6 +4,7 @@
 //! does not run.
 
 mod bench;
+mod module;
 mod modules;
 mod pool;
 mod repo;
@@ -53,7 +54,10 @@ enum Command {
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
-    /// Work on a module repo
+    /// Make, extend and examine a module
+    #[command(subcommand)]
+    Module(module::Command),
+    /// Make a module repo, and bring its generated code up to date
     #[command(subcommand)]
     Repo(repo::Command),
     /// Measure what a task costs, with a runtime of its own
@@ -142,6 +146,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Status => status::run(&context),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
+        Command::Module(command) => module::run(&context, command),
         Command::Repo(command) => repo::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
         Command::Completion { shell } => {

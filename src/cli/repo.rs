@@ -9,6 +9,14 @@ use crate::{Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// Make a repo
+    New {
+        /// Its directory
+        dir: PathBuf,
+        /// The namespace of its modules, their code and their CMake targets
+        #[arg(long, value_name = "NAME")]
+        namespace: String,
+    },
     /// Write the code that is generated from the YAML files: the directories autogen of the modules
     Refresh {
         /// A repo, or one of its modules
@@ -35,6 +43,12 @@ pub(crate) enum File {
 
 pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
+        Command::New { dir, namespace } => {
+            let made = chimaera_repo::new_repo(&dir, &namespace)
+                .map_err(|found| problems(context, &found))?;
+            tell_written(context, &made);
+            Ok(())
+        }
         Command::Refresh { dir, check } => refresh(context, dir, check),
         Command::Schema { file } => {
             crate::print(match file {
@@ -75,6 +89,15 @@ fn line(changed: &Changed, check: bool) -> String {
         (Change::Removed, true) => "no longer generated",
     };
     format!("{what}  {}\n", changed.file.display())
+}
+
+/// Tells which files were made or changed.
+pub(crate) fn tell_written(context: &Context, files: &[PathBuf]) {
+    if !context.print_json(&json!({ "written": files })) {
+        let lines: String =
+            files.iter().map(|file| format!("wrote  {}\n", file.display())).collect();
+        crate::print(&lines);
+    }
 }
 
 /// Tells of what is wrong with a repo's files.

@@ -11,6 +11,7 @@
 //! a repo in one go. The generators are pure functions of what was read, so their output is the same
 //! everywhere; [`refresh`] is the only part that writes to the `autogen` directories.
 
+mod add_method;
 pub mod build_script;
 mod generate;
 mod module;
@@ -19,12 +20,15 @@ mod numbers;
 mod problem;
 mod refresh;
 mod repo;
+mod scaffold;
 mod schema;
 mod section;
 mod yaml;
 
+pub use add_method::{add_method, Added};
 pub use module::{Language, Method, Module};
 pub use problem::{Position, Problem, Problems};
 pub use refresh::{refresh, Change, Changed, Mode};
 pub use repo::{Repo, MODULE_FILE, REPO_FILE};
+pub use scaffold::{new_module, new_repo, Source};
 pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};

@@ -4,6 +4,8 @@ mod cpp;
 mod layout;
 mod rust;
 
+pub(crate) use layout::call;
+
 use crate::module::{Language, Module};
 
 /// What the first lines of every generated file say. A file without it was written by a person.

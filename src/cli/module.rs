@@ -1,0 +1,87 @@
+//! `chimaera module`.
+
+use std::path::PathBuf;
+
+use chimaera_repo::{Added, Language, Source};
+use serde_json::json;
+
+use crate::repo::problems;
+use crate::{Context, Outcome};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Make a module, with one method that works, in a repo
+    New {
+        /// Its name, and that of its directory
+        name: String,
+        /// What to write it in
+        #[arg(long)]
+        lang: Lang,
+        /// The repo
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        repo: PathBuf,
+        /// A checkout of Chimaera, from which a module in Rust takes its crates
+        #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
+        source: Option<PathBuf>,
+    },
+    /// Add a method to a module: its number, and where its author writes
+    AddMethod {
+        /// Its name, kCompress for example
+        name: String,
+        /// The module
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        module: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Lang {
+    /// C++
+    Cpp,
+    /// Rust
+    Rust,
+}
+
+pub(crate) fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::New { name, lang, repo, source } => {
+            let language = match lang {
+                Lang::Cpp => Language::Cpp,
+                Lang::Rust => Language::Rust,
+            };
+            let source = match source {
+                Some(dir) => Source::Checkout(std::path::absolute(dir)?),
+                None => Source::Registry,
+            };
+            let made = chimaera_repo::new_module(&repo, &name, language, &source)
+                .map_err(|found| problems(context, &found))?;
+            crate::repo::tell_written(context, &made);
+            Ok(())
+        }
+        Command::AddMethod { name, module } => {
+            let added = chimaera_repo::add_method(&module, &name)
+                .map_err(|found| problems(context, &found))?;
+            tell_added(context, &added);
+            Ok(())
+        }
+    }
+}
+
+fn tell_added(context: &Context, added: &Added) {
+    let left: Vec<_> =
+        added.left.iter().map(|(file, code)| json!({ "file": file, "code": code })).collect();
+    let document = json!({
+        "name": added.name, "number": added.number, "written": added.files, "left": left,
+    });
+    if context.print_json(&document) {
+        return;
+    }
+    let mut text = format!("{} is method {}\n", added.name, added.number);
+    for file in &added.files {
+        text += &format!("wrote  {}\n", file.display());
+    }
+    for (file, code) in &added.left {
+        text += &format!("left   {}, which needs this:\n{code}", file.display());
+    }
+    crate::print(&text);
+}

@@ -1,0 +1,203 @@
+//! Making repos and modules: the trees of the specification, with one method that works.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::module::Language;
+use crate::names;
+use crate::problem::{Problem, Problems};
+use crate::refresh::{refresh, Mode};
+use crate::repo::{Repo, MODULE_FILE, REPO_FILE};
+
+macro_rules! template {
+    ($name:literal) => {
+        include_str!(concat!("templates/", $name, ".in"))
+    };
+}
+
+/// Where new modules in Rust take the crate `chimaera` from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A checkout of Chimaera.
+    Checkout(PathBuf),
+    /// The registry, in the version of this program.
+    Registry,
+}
+
+/// Makes the repo `dir` with this namespace. Returns the files that it made.
+pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
+    if let Some(why) = names::refuse_name(namespace) {
+        return Err(refused(dir, format!("the namespace \"{namespace}\" {why}")));
+    }
+    let files = [
+        (REPO_FILE, template!("chimaera_repo.yaml")),
+        ("CMakeLists.txt", template!("CMakeLists.txt")),
+    ];
+    let files = files.map(|(path, text)| (dir.join(path), text.replace("@ns@", namespace)));
+    create(dir, &files)
+}
+
+/// Makes the module `name` in the repo `dir`, and has the repo build it. Returns the files that it
+/// made or changed.
+pub fn new_module(
+    dir: &Path,
+    name: &str,
+    language: Language,
+    source: &Source,
+) -> Result<Vec<PathBuf>, Problems> {
+    let repo = Repo::read(dir)?;
+    let module = dir.join(name);
+    if let Some(why) = names::refuse_name(name) {
+        return Err(refused(&module, format!("the module's name \"{name}\" {why}")));
+    }
+    if language == Language::Rust && name != name.to_lowercase() {
+        return Err(refused(
+            &module,
+            format!(
+                "the module's name \"{name}\" has capitals, which the names of crates have not"
+            ),
+        ));
+    }
+    let files: &[(&str, &str)] = match language {
+        Language::Cpp => &[
+            ("CMakeLists.txt", template!("cpp/CMakeLists.txt")),
+            ("include/@mod@/@mod@_client.h", template!("cpp/client.h")),
+            ("include/@mod@/@mod@_tasks.h", template!("cpp/tasks.h")),
+            ("src/CMakeLists.txt", template!("cpp/src_CMakeLists.txt")),
+            ("src/@mod@_client.cc", template!("cpp/client.cc")),
+            ("src/@mod@_runtime.cc", template!("cpp/runtime.cc")),
+            ("test/CMakeLists.txt", template!("cpp/test_CMakeLists.txt")),
+            ("test/@mod@_test.cc", template!("cpp/test.cc")),
+        ],
+        Language::Rust => &[
+            ("client/Cargo.toml", template!("rust/client.toml")),
+            ("client/build.rs", template!("rust/client_build.rs")),
+            ("client/src/lib.rs", template!("rust/client.rs")),
+            ("runtime/Cargo.toml", template!("rust/runtime.toml")),
+            ("runtime/build.rs", template!("rust/runtime_build.rs")),
+            ("runtime/src/lib.rs", template!("rust/runtime.rs")),
+            ("runtime/tests/@mod@.rs", template!("rust/test.rs")),
+        ],
+    };
+    let fill = |text: &str| fill(text, &repo.namespace, name);
+    let mut whole = vec![(module.join(MODULE_FILE), fill(template!("chimaera_mod.yaml")))];
+    whole.extend(files.iter().map(|(path, text)| (module.join(fill(path)), fill(text))));
+    let mut made = create(&module, &whole)?;
+    made.extend(refresh(&module, Mode::Write)?.into_iter().map(|changed| changed.file));
+    made.push(match language {
+        Language::Cpp => add_to_cmake(dir, &repo.namespace, name)?,
+        Language::Rust => match add_to_cargo(dir, source)? {
+            Some(file) => file,
+            None => return Ok(made),
+        },
+    });
+    Ok(made)
+}
+
+fn fill(text: &str, namespace: &str, module: &str) -> String {
+    let name = format!("{namespace}_{module}").to_lowercase();
+    // As clang-format orders them.
+    let mut includes = [
+        "#include \"chimaera/chimaera.h\"\n".to_owned(),
+        if text.contains("class Client") {
+            format!("#include \"{module}/{module}_tasks.h\"\n")
+        } else {
+            format!("#include \"{module}_methods.h\"\n")
+        },
+    ];
+    includes.sort();
+    text.replace("@includes@\n", &(includes.concat() + "\n"))
+        .replace("@ns@", namespace)
+        .replace("@mod@", module)
+        .replace("@NS@", &namespace.to_uppercase())
+        .replace("@MOD@", &module.to_uppercase())
+        .replace("@crate@", &name.replace('_', "-"))
+        .replace("@crate_@", &name)
+}
+
+/// Writes new files, or none when the directory has something in it already.
+fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Problems> {
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Problem {
+            file: dir.to_owned(),
+            position: None,
+            message: "something lies here already".into(),
+            help: "choose another name, or an empty directory".into(),
+        }
+        .into());
+    }
+    for (path, text) in files {
+        let write = || -> io::Result<()> {
+            if let Some(above) = path.parent() {
+                fs::create_dir_all(above)?;
+            }
+            fs::write(path, text)
+        };
+        write().map_err(|error| Problems::io(path, "cannot be written", &error))?;
+    }
+    Ok(files.iter().map(|(path, _)| path.clone()).collect())
+}
+
+/// Has the CMakeLists.txt of a repo build a module.
+fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, Problems> {
+    let file = repo.join("CMakeLists.txt");
+    let mut text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            template!("CMakeLists.txt").replace("@ns@", namespace)
+        }
+        Err(error) => return Err(Problems::io(&file, "cannot be read", &error)),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text += &format!("add_subdirectory({module})\n");
+    replace(&file, &text)?;
+    Ok(file)
+}
+
+/// Makes the Cargo.toml of a repo, unless it has one: that names all modules.
+fn add_to_cargo(repo: &Path, source: &Source) -> Result<Option<PathBuf>, Problems> {
+    let file = repo.join("Cargo.toml");
+    if file.exists() {
+        return Ok(None);
+    }
+    let crates =
+        [("chimaera", "", ", default-features = false"), ("chimaera-repo", "src/repo", "")];
+    let lines: Vec<String> = crates
+        .iter()
+        .map(|(name, path, rest)| match source {
+            Source::Checkout(dir) => {
+                // Without a slash at the end when the path is that of the checkout itself.
+                let dir: PathBuf = dir.join(path).components().collect();
+                format!("{name} = {{ path = {:?}{rest} }}", dir.display().to_string())
+            }
+            Source::Registry => {
+                format!("{name} = {{ version = \"{}\"{rest} }}", env!("CARGO_PKG_VERSION"))
+            }
+        })
+        .collect();
+    let text = template!("rust/workspace.toml").replace("@chimaera@", &lines.join("\n"));
+    replace(&file, &text)?;
+    Ok(Some(file))
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Problems> {
+    let mut scratch = file.as_os_str().to_owned();
+    scratch.push(format!(".{}", std::process::id()));
+    fs::write(&scratch, text)
+        .and_then(|()| fs::rename(&scratch, file))
+        .map_err(|error| Problems::io(file, "cannot be written", &error))
+}
+
+fn refused(file: &Path, message: String) -> Problems {
+    Problem {
+        file: file.to_owned(),
+        position: None,
+        message,
+        help: "choose a word like `my_repo` or `mod_name`".into(),
+    }
+    .into()
+}
