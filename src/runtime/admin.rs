@@ -281,28 +281,31 @@ fn pools(worker: &Worker) -> serde_json::Value {
     json!(all.collect::<Vec<_>>())
 }
 
-fn modules(worker: &Worker) -> serde_json::Value {
-    let modules = &worker.shared.modules;
-    let loaded = modules.loaded.iter().map(|module| {
-        let methods = module.methods.iter().map(|method| {
-            json!({
-                "name": method.name,
-                "number": method.number,
-                "supported": method.supported,
-                "monitored": method.monitored,
-                "task_bytes": method.task_size,
-            })
-        });
+/// A loaded module.
+pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
+    let methods = module.methods.iter().map(|method| {
         json!({
-            "name": module.name,
-            "version": module.version,
-            "language": module.language(),
-            "sdk_version": module.sdk_version,
-            "abi": format!("{}.{}", module.abi.0, module.abi.1),
-            "path": module.path,
-            "methods": methods.collect::<Vec<_>>(),
+            "name": method.name,
+            "number": method.number,
+            "supported": method.supported,
+            "monitored": method.monitored,
+            "task_bytes": method.task_size,
         })
     });
+    json!({
+        "name": module.name,
+        "version": module.version,
+        "language": module.language(),
+        "sdk_version": module.sdk_version,
+        "abi": format!("{}.{}", module.abi.0, module.abi.1),
+        "path": module.path,
+        "methods": methods.collect::<Vec<_>>(),
+    })
+}
+
+fn modules(worker: &Worker) -> serde_json::Value {
+    let modules = &worker.shared.modules;
+    let loaded = modules.loaded.iter().map(|module| describe_module(module));
     let refused = modules.refused.iter().map(|refusal| {
         json!({
             "path": refusal.path,

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 use object::read::{ReadCache, ReadRef};
 use object::Endianness;
 
@@ -64,22 +64,11 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
         }
     }
     let sections = header.sections(endian, data)?;
-    let table = sections.symbols(endian, data, elf::SHT_DYNSYM)?;
     // Without section headers there is no telling what it exports, short of loading it.
     if sections.iter().all(|section| section.sh_type(endian) != elf::SHT_DYNSYM) {
         return Ok(Verdict::Other("not a module: it has no dynamic symbol table".into()));
     }
-    let mut found = HashSet::new();
-    for symbol in table.iter() {
-        if symbol.is_undefined(endian) {
-            continue;
-        }
-        if let Ok(name) = symbol.name(endian, table.strings()) {
-            if let Some(known) = SYMBOLS.iter().find(|known| known.as_bytes() == name) {
-                found.insert(*known);
-            }
-        }
-    }
+    let found = exported(&sections, endian, data)?;
     if found.len() == SYMBOLS.len() {
         return Ok(Verdict::Module);
     }
@@ -92,4 +81,25 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
         names.join(", ")
     };
     Ok(Verdict::Broken(format!("exports {} but not {}", list(true), list(false))))
+}
+
+/// The symbols of the contract that a file exports.
+pub(crate) fn exported<'data, R: ReadRef<'data>>(
+    sections: &SectionTable<'data, elf::FileHeader64<Endianness>, R>,
+    endian: Endianness,
+    data: R,
+) -> object::Result<HashSet<&'static str>> {
+    let table = sections.symbols(endian, data, elf::SHT_DYNSYM)?;
+    let mut found = HashSet::new();
+    for symbol in table.iter() {
+        if symbol.is_undefined(endian) {
+            continue;
+        }
+        if let Ok(name) = symbol.name(endian, table.strings()) {
+            if let Some(known) = SYMBOLS.iter().find(|known| known.as_bytes() == name) {
+                found.insert(*known);
+            }
+        }
+    }
+    Ok(found)
 }

@@ -14,6 +14,7 @@ mod fiber;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod host;
+pub mod inspect;
 mod ipc_table;
 mod lane;
 mod marshal;

@@ -105,7 +105,8 @@ impl Modules {
         self.refused.push(Refusal { path: path.to_owned(), reason, is_module });
     }
 
-    fn load(&self, path: &Path, daemon: bool) -> Result<Module, String> {
+    /// Loads the file, which exports the whole contract. The error says why it is refused.
+    pub(crate) fn load(&self, path: &Path, daemon: bool) -> Result<Module, String> {
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
         // SAFETY: the file exports the whole contract, so it means to be loaded here, and its
         // constructors are its author's responsibility, like the rest of its code.

@@ -1,0 +1,86 @@
+//! A module's contract as a runtime sees it, without a runtime.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use object::elf;
+use object::read::elf::{Dyn, FileHeader};
+use object::read::{ReadCache, ReadRef};
+use object::Endianness;
+use serde_json::{json, Value};
+
+use crate::admin;
+use crate::elf::{exported, judge, Verdict, SYMBOLS};
+use crate::module::Modules;
+
+/// What the file says without being loaded: which symbols of the contract it exports, what it links,
+/// and, when a runtime would not even try to load it, why.
+///
+/// ```json
+/// {
+///   "path": "libexample_kv_runtime.so",
+///   "symbols": { "chi_module": true, ... },
+///   "soname": "libexample_kv_runtime.so",
+///   "links": ["libc.so.6"],
+///   "refused": null
+/// }
+/// ```
+pub fn read(path: &Path) -> Value {
+    let contents = File::open(path)
+        .ok()
+        .and_then(|file| contents(&ReadCache::new(BufReader::new(file))).ok())
+        .unwrap_or_default();
+    let refused = match judge(path) {
+        Verdict::Module => None,
+        Verdict::Other(reason) | Verdict::Broken(reason) => Some(reason),
+    };
+    let symbols: serde_json::Map<_, _> = SYMBOLS
+        .iter()
+        .map(|symbol| ((*symbol).to_owned(), contents.symbols.contains(symbol).into()))
+        .collect();
+    json!({
+        "path": path,
+        "symbols": symbols,
+        "soname": contents.soname,
+        "links": contents.needed,
+        "refused": refused,
+    })
+}
+
+/// What the module says once it is loaded, or `{"refused": why}`. Its code runs: a module that ends the
+/// process ends this one.
+pub fn load(path: &Path) -> Value {
+    match Modules::default().load(path, true) {
+        Ok(module) => admin::describe_module(&module),
+        Err(reason) => json!({ "refused": reason }),
+    }
+}
+
+#[derive(Default)]
+struct Contents {
+    symbols: Vec<&'static str>,
+    soname: Option<String>,
+    needed: Vec<String>,
+}
+
+fn contents<'data, R: ReadRef<'data>>(data: R) -> object::Result<Contents> {
+    let header = elf::FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, data)?;
+    let mut contents = Contents::default();
+    let found = exported(&sections, endian, data)?;
+    contents.symbols = SYMBOLS.into_iter().filter(|symbol| found.contains(symbol)).collect();
+    let Some((entries, strings)) = sections.dynamic(endian, data)? else { return Ok(contents) };
+    let strings = sections.strings(endian, data, strings)?;
+    for entry in entries {
+        let text =
+            || entry.string(endian, strings).map(|b| String::from_utf8_lossy(b).into_owned());
+        match entry.d_tag(endian) {
+            elf::DT_NEEDED => contents.needed.push(text()?),
+            elf::DT_SONAME => contents.soname = Some(text()?),
+            _ => {}
+        }
+    }
+    Ok(contents)
+}
