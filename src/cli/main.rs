@@ -8,6 +8,7 @@ mod module;
 mod modules;
 mod pool;
 mod repo;
+mod repo_build;
 mod start;
 mod status;
 mod stop;

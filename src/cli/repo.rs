@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chimaera_repo::{Change, Changed, Mode, Problems};
 use serde_json::json;
 
-use crate::{Context, Failed, Outcome};
+use crate::{repo_build, Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -26,6 +26,10 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the modules of a repo, in C++ with CMake and in Rust with cargo
+    Build(repo_build::BuildArgs),
+    /// Build the modules of a repo, and install them where the program of the same prefix finds them
+    Install(repo_build::InstallArgs),
     /// Print the JSON Schema of a file, for editors
     Schema {
         /// Of chimaera_repo.yaml or of chimaera_mod.yaml
@@ -50,6 +54,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             Ok(())
         }
         Command::Refresh { dir, check } => refresh(context, dir, check),
+        Command::Build(args) => repo_build::build(context, &args),
+        Command::Install(args) => repo_build::install(context, &args),
         Command::Schema { file } => {
             crate::print(match file {
                 File::Repo => chimaera_repo::REPO_SCHEMA,

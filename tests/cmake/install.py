@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the build, moves the prefix, and uses it as its users would: a repo of modules that finds the
-package, its installation, a project that finds both, and the installed program, which finds all modules
-by itself."""
+package, its installation, a project that finds both, a repo that the installed program makes, builds and
+installs, with a module in each language, and the installed program, which finds all modules by itself."""
 
 import argparse
 import json
@@ -53,6 +53,13 @@ def main():
         run(places.cmake, "--install", directory / "b1")
         build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b2", "Ninja", [moved, hello])
 
+        program = moved / "bin/chimaera"
+        fresh = directory / "fresh"
+        run(program, "repo", "new", fresh, "--namespace", "fresh")
+        run(program, "module", "new", "in_cpp", "--lang", "cpp", "--repo", fresh)
+        run(program, "module", "new", "in_rust", "--lang", "rust", "--repo", fresh, "--source", ROOT)
+        run(program, "repo", "install", moved, fresh)
+
         runtime = directory / "run"
         runtime.mkdir(mode=0o700)
         environment = {
@@ -62,12 +69,14 @@ def main():
             "CHI_REPO_PATH": str(hello / "lib/chimaera/modules"),
         }
         environment.pop("LD_LIBRARY_PATH", None)
-        program = moved / "bin/chimaera"
         run(program, "start", "--daemon", env=environment)
         try:
             modules = json.loads(run(program, "modules", "--json", env=environment))
             loaded = {module["name"] for module in modules["loaded"]}
-            wanted = {"chimaera:kv", "chimaera:empty", "example:mod_name", "example:empty", "hello:greet"}
+            wanted = {
+                *("chimaera:kv", "chimaera:empty", "example:mod_name", "example:empty"),
+                *("hello:greet", "fresh:in_cpp", "fresh:in_rust"),
+            }
             if loaded != wanted:
                 sys.exit(f"the installed program loads {loaded}, not {wanted}")
             print(run(directory / "b2/consumer", env=environment), end="")

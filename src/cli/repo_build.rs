@@ -1,0 +1,198 @@
+//! `chimaera repo build` and `chimaera repo install`: builds the modules of a repo, in whichever
+//! language, and puts them where a runtime looks.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use chimaera_repo::{Language, Mode, Module, Repo, MODULE_FILE};
+use serde_json::json;
+
+use crate::repo::problems;
+use crate::{Context, Failed, Outcome};
+
+#[derive(clap::Args)]
+pub(crate) struct BuildArgs {
+    /// The repo
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Where to build [default: build in the repo]; the modules come into its directory modules
+    #[arg(long, value_name = "DIR")]
+    build_dir: Option<PathBuf>,
+    /// A checkout of Chimaera to build modules in C++ against, in place of an installed one
+    #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
+    source: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct InstallArgs {
+    /// Where to: the modules come into lib/chimaera/modules under it
+    prefix: PathBuf,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+/// Where a runtime finds installed modules, under the prefix.
+const INSTALLED: &str = "lib/chimaera/modules";
+
+pub(crate) fn build(context: &Context, args: &BuildArgs) -> Outcome {
+    let modules = build_all(context, args)?;
+    let directory = build_dir(args)?.join("modules");
+    let document = json!({ "modules": modules, "directory": directory });
+    if !context.print_json(&document) {
+        let lines: String = modules.iter().map(|file| format!("{}\n", file.display())).collect();
+        crate::print(&format!("{lines}for a runtime: CHI_REPO_PATH={}\n", directory.display()));
+    }
+    Ok(())
+}
+
+pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
+    let modules = build_all(context, &args.build)?;
+    let to = args.prefix.join(INSTALLED);
+    if modules.iter().any(|module| !is_rust(module, &args.build)) {
+        // CMake also installs the clients and the package of the repo, and sets the paths of libraries.
+        let build_dir = build_dir(&args.build)?;
+        let mut cmake = Command::new("cmake");
+        cmake
+            .arg("--install")
+            .arg(build_dir)
+            .arg("--prefix")
+            .arg(std::path::absolute(&args.prefix)?);
+        run(&mut cmake)?;
+    }
+    std::fs::create_dir_all(&to).map_err(|error| at(&to, &error))?;
+    let mut installed = Vec::new();
+    for module in &modules {
+        let name = module.file_name().expect("a module has a file name");
+        let target = to.join(name);
+        if is_rust(module, &args.build) {
+            replace(module, &target)?;
+        }
+        installed.push(target);
+    }
+    if !context.print_json(&json!({ "installed": installed })) {
+        let lines: String =
+            installed.iter().map(|file| format!("installed  {}\n", file.display())).collect();
+        crate::print(&lines);
+    }
+    Ok(())
+}
+
+/// Modules in Rust are links to what cargo built.
+fn is_rust(module: &Path, args: &BuildArgs) -> bool {
+    std::fs::read_link(module).is_ok_and(|target| target.starts_with(cargo_dir(args)))
+}
+
+fn build_dir(args: &BuildArgs) -> Result<PathBuf, Failed> {
+    let default = args.dir.join("build");
+    Ok(std::path::absolute(args.build_dir.as_ref().unwrap_or(&default))?)
+}
+
+fn cargo_dir(args: &BuildArgs) -> PathBuf {
+    build_dir(args).unwrap_or_default().join("cargo")
+}
+
+/// Builds every module of the repo, and returns their files.
+fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed> {
+    if args.dir.join(MODULE_FILE).exists() {
+        return Err(Failed::Message(format!(
+            "{} is a module; give the directory of its repo",
+            args.dir.display()
+        )));
+    }
+    chimaera_repo::refresh(&args.dir, Mode::Write).map_err(|found| problems(context, &found))?;
+    let (_, modules) = Repo::open(&args.dir).map_err(|found| problems(context, &found))?;
+    let directory = build_dir(args)?.join("modules");
+    std::fs::create_dir_all(&directory).map_err(|error| at(&directory, &error))?;
+    let of = |language: Language| modules.iter().filter(move |module| module.language == language);
+    if of(Language::Cpp).next().is_some() {
+        build_cpp(args, &directory)?;
+    }
+    let mut files: Vec<PathBuf> =
+        of(Language::Cpp).map(|module| directory.join(library(module))).collect();
+    for module in of(Language::Rust) {
+        files.push(build_rust(args, module, &directory)?);
+    }
+    if let Some(absent) = files.iter().find(|file| !file.exists()) {
+        return Err(Failed::Message(format!("the build did not make {}", absent.display())));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The file of a module, as the CMake functions and cargo call it.
+fn library(module: &Module) -> String {
+    format!("lib{}_{}_runtime.so", module.namespace, module.name)
+}
+
+fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
+    let build = build_dir(args)?;
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(&args.dir).arg("-B").arg(&build);
+    configure.arg(format!("-DCHIMAERA_MODULE_DIR={}", directory.display()));
+    if !build.join("CMakeCache.txt").exists() {
+        configure.arg("-DCMAKE_BUILD_TYPE=Release");
+    }
+    if let Some(source) = &args.source {
+        let source = std::path::absolute(source)?;
+        configure.arg(format!("-DCHIMAERA_SOURCE_DIR={}", source.display()));
+    } else if let Some(prefix) = own_prefix() {
+        configure.arg(format!("-Dchimaera_ROOT={}", prefix.display()));
+    }
+    run(&mut configure)?;
+    run(Command::new("cmake").arg("--build").arg(&build))
+}
+
+/// The prefix under which this program is installed, with its CMake package.
+fn own_prefix() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let prefix = program.parent()?.parent()?;
+    prefix.join("include/chimaera/abi.h").exists().then(|| prefix.to_owned())
+}
+
+/// Builds one module with cargo, and links it into the directory.
+fn build_rust(args: &BuildArgs, module: &Module, directory: &Path) -> Result<PathBuf, Failed> {
+    let manifest = module.dir.join("runtime/Cargo.toml");
+    let target = cargo_dir(args);
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--manifest-path"]).arg(&manifest);
+    cargo.arg("--target-dir").arg(&target);
+    run(&mut cargo)?;
+    let file = directory.join(library(module));
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(at(&file, &error))
+        }
+        _ => {}
+    }
+    let built = target.join("release").join(library(module));
+    std::os::unix::fs::symlink(&built, &file).map_err(|error| at(&file, &error))?;
+    Ok(file)
+}
+
+/// Runs a tool, whose output goes to standard error: standard output is this program's own.
+fn run(command: &mut Command) -> Outcome {
+    let tool = command.get_program().to_string_lossy().into_owned();
+    let stderr = std::io::stderr();
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(std::os::fd::AsFd::as_fd(&stderr).try_clone_to_owned()?));
+    let ended = command.status().map_err(|error| {
+        Failed::Message(format!("{tool} cannot be run: {error}; is it installed?"))
+    })?;
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(Failed::Message(format!("{tool} failed ({ended}); its messages are above")))
+    }
+}
+
+/// Replaces a file as a whole: a runtime that has the old one loaded keeps it.
+fn replace(from: &Path, to: &Path) -> Outcome {
+    let beside = to.with_extension("so.new");
+    std::fs::copy(from, &beside).map_err(|error| at(&beside, &error))?;
+    std::fs::rename(&beside, to).map_err(|error| at(to, &error))
+}
+
+fn at(path: &Path, error: &std::io::Error) -> Failed {
+    Failed::Message(format!("{}: {error}", path.display()))
+}
