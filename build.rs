@@ -34,6 +34,27 @@ mod headers {
         }
         let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
         let bindings = builder.generate().expect("cbindgen reads src/abi and src/client/c");
-        bindings.write_to_file(out.join("abi.h"));
+        let mut header = Vec::new();
+        bindings.write(&mut header);
+        let header = String::from_utf8(header).expect("the sources are UTF-8");
+        std::fs::write(out.join("abi.h"), without_safety(&header)).expect("OUT_DIR is writable");
+    }
+
+    /// Leaves out the sections `# Safety` of the comments, the last in theirs: they speak to Rust, and a
+    /// C header says the same in its words.
+    fn without_safety(header: &str) -> String {
+        let mut kept: Vec<&str> = Vec::new();
+        let mut leaving_out = false;
+        for line in header.lines() {
+            if line == "// # Safety" {
+                leaving_out = true;
+                kept.pop_if(|before| before.trim_end() == "//");
+            }
+            leaving_out &= line.starts_with("//");
+            if !leaving_out {
+                kept.push(line);
+            }
+        }
+        kept.join("\n") + "\n"
     }
 }

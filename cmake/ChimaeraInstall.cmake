@@ -10,6 +10,27 @@ set(_chimaera_package "${CMAKE_INSTALL_LIBDIR}/cmake/chimaera")
 install(PROGRAMS "${_chimaera_release}/chimaera" DESTINATION "${CMAKE_INSTALL_BINDIR}"
         COMPONENT runtime)
 
+# The program writes its own manual pages and completion scripts. Code runs when the project is
+# installed, with the prefix of that moment.
+set(_chimaera_program "${_chimaera_release}/chimaera")
+install(
+  CODE "
+  set(share \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}\")
+  execute_process(COMMAND \"${_chimaera_program}\" man --out \"\${share}/man/man1\"
+                  RESULT_VARIABLE failed)
+  foreach(script IN ITEMS bash:bash-completion/completions/chimaera zsh:zsh/site-functions/_chimaera
+                          fish:fish/vendor_completions.d/chimaera.fish)
+    string(REPLACE \":\" \";\" script \"\${script}\")
+    list(GET script 0 shell)
+    list(GET script 1 file)
+    execute_process(COMMAND \"${_chimaera_program}\" completion \${shell} OUTPUT_VARIABLE text)
+    file(WRITE \"\${share}/\${file}\" \"\${text}\")
+  endforeach()
+  if(failed)
+    message(WARNING \"the manual pages were not written\")
+  endif()"
+  COMPONENT runtime)
+
 # cargo names a library without its version; here it gets its full name and the usual two links.
 foreach(name IN ITEMS client embedded)
   set(file "libchimaera_${name}.so")

@@ -240,7 +240,7 @@ typedef struct chi_lane chi_lane;
 // The largest task in bytes, its strings and vectors not counted.
 #define CHI_MAX_TASK_SIZE 16384
 
-// The outcome of a call or of a task: `CHI_OK` or one of the `CHI_*` codes below.
+// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's own.
 //
 // Numbers from `CHI_MODULE_STATUS` up belong to modules, which may return them from their methods
 // as they like; Chimaera passes them on unchanged.
@@ -679,9 +679,6 @@ extern "C" {
 // connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE` (no
 // runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
 // `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`. `[any thread]`
-//
-// # Safety
-// `options` must be null or point to options whose `instance` is null or a C string.
 chi_status chi_init(const struct chi_client_options *options);
 
 // Ends the process's session. Tasks in flight are lost; no task and no buffer may be used any more.
@@ -711,9 +708,6 @@ const char *chi_status_name(chi_status status);
 // is 0; `id` is not null. Nothing is kept of the arguments. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
 // `CHI_INVALID` (a name), what the module's construction returned, `CHI_UNAVAILABLE`, `CHI_FORKED`,
 // `CHI_NOT_INITIALIZED`. `[any thread]`
-//
-// # Safety
-// As `chi_ipc.create_pool`.
 chi_status chi_pool_create(const char *module,
                            const char *name,
                            const void *params,
@@ -723,9 +717,6 @@ chi_status chi_pool_create(const char *module,
 // Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
 // either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
 // `[any thread]`
-//
-// # Safety
-// As `chi_ipc.find_pool`.
 chi_status chi_pool_find(const char *name,
                          struct chi_pool_id *id);
 
@@ -739,9 +730,6 @@ chi_status chi_pool_destroy(struct chi_pool_id id);
 // `method` of the pool `pool`, and stores it in `task`, which is not null. The fields behind its
 // `chi_task` are zero. The caller owns the task until `chi_task_delete`. Errors: `CHI_NO_SPACE`,
 // `CHI_INVALID` (the size), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
-//
-// # Safety
-// `task` must point to a place for a pointer.
 chi_status chi_task_new(uint64_t size,
                         struct chi_pool_id pool,
                         struct chi_domain_query query,
@@ -750,24 +738,15 @@ chi_status chi_task_new(uint64_t size,
 
 // Deletes a task, and with it every block that was allocated for it, by either side; on a task in flight
 // that takes effect at its completion. Null is ignored. `[any thread]`
-//
-// # Safety
-// `task` must be null or a task that has not been deleted.
 void chi_task_delete(struct chi_task *task);
 
 // Submits a task, which is not null; from now until its completion only `chi_wait`, `chi_is_complete` and
 // `chi_task_delete` may be called with it. When the ring is full, waits for room up to 10 s, then
 // returns `CHI_RING_FULL`, and the task is still the caller's. Other errors: `CHI_BUSY` (in flight
 // already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has not been deleted.
 chi_status chi_submit(struct chi_task *task);
 
 // Like `chi_submit`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has not been deleted.
 chi_status chi_try_submit(struct chi_task *task);
 
 // Waits for a task, which is not null, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns
@@ -775,49 +754,31 @@ chi_status chi_try_submit(struct chi_task *task);
 // that it is not complete and goes on; `CHI_UNAVAILABLE` that the runtime has ended, and the task with
 // it; `CHI_INVALID` that it was never submitted; `CHI_FORKED`. A module's own status may have the same
 // number as one of these: `chi_is_complete` tells. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has been submitted and not deleted.
 chi_status chi_wait(struct chi_task *task,
                     uint64_t timeout_ns);
 
 // True when a task, which is not null, is complete. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has not been deleted.
 bool chi_is_complete(const struct chi_task *task);
 
 // Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and stores it in
 // `buffer`, which is not null. The caller owns it until `chi_free`. Errors: `CHI_NO_SPACE`,
 // `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
-//
-// # Safety
-// `buffer` must point to a place for a buffer.
 chi_status chi_alloc(uint64_t size,
                      struct chi_buffer *buffer);
 
 // Gives a buffer of `chi_alloc` back. No task in flight may refer to it. Null, and a buffer of no bytes,
 // are ignored. `[any thread]`
-//
-// # Safety
-// `buffer` must be null or come from `chi_alloc`.
 void chi_free(const struct chi_buffer *buffer);
 
 // Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
 // held before is forgotten. `vector` lies in the body of `task`, and neither is null. The block goes with
 // the task. Errors: those of `chi_alloc`. `[any thread]`
-//
-// # Safety
-// `task` must be idle and not deleted, and `vector` one of its fields.
 chi_status chi_vector_resize(struct chi_task *task,
                              struct chi_shm_vector *vector,
                              uint64_t size);
 
 // Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
 // `chi_vector_resize` otherwise. `[any thread]`
-//
-// # Safety
-// As `chi_vector_resize`; `data` must hold `size` bytes.
 chi_status chi_vector_set(struct chi_task *task,
                           struct chi_shm_vector *vector,
                           const void *data,
@@ -825,9 +786,6 @@ chi_status chi_vector_set(struct chi_task *task,
 
 // Sets a string of a task to a copy of the C string `text`, which is not null, without its final zero. As
 // `chi_vector_resize` otherwise. `[any thread]`
-//
-// # Safety
-// As `chi_vector_resize`; `text` must be a C string.
 chi_status chi_string_set(struct chi_task *task,
                           struct chi_shm_string *string,
                           const char *text);

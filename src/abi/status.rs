@@ -1,6 +1,6 @@
 //! Status codes.
 
-/// The outcome of a call or of a task: `CHI_OK` or one of the `CHI_*` codes below.
+/// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's own.
 ///
 /// Numbers from `CHI_MODULE_STATUS` up belong to modules, which may return them from their methods
 /// as they like; Chimaera passes them on unchanged.

@@ -70,7 +70,11 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    Man,
+    Man {
+        /// Write the page of every command into this directory instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<std::path::PathBuf>,
+    },
 }
 
 /// What every command knows.
@@ -83,6 +87,8 @@ struct Context {
 enum Failed {
     /// With a message for standard error.
     Message(String),
+    /// An argument is wrong in a way that only this program can tell.
+    Usage(String),
     /// The instance does not run.
     NotRunning(String),
     /// The user knows already.
@@ -99,7 +105,7 @@ impl<E: std::error::Error> From<E> for Failed {
 
 impl Context {
     fn instance(&self) -> Result<Instance, Failed> {
-        Ok(Instance::new(Some(&self.name))?)
+        Instance::new(Some(&self.name)).map_err(|error| Failed::Usage(error.to_string()))
     }
 
     /// Connects to the instance.
@@ -111,6 +117,7 @@ impl Context {
         };
         chimaera_client_rs::init(options).map_err(|failure| match failure.status {
             chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message),
+            chimaera_abi::CHI_INVALID => Failed::Usage(failure.message),
             _ => Failed::Message(failure.to_string()),
         })
     }
@@ -134,8 +141,12 @@ impl Context {
 fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("chimaera: standard output cannot be written: {error}");
+        std::process::exit(1);
     }
 }
 
@@ -151,11 +162,18 @@ fn run(cli: Cli) -> Outcome {
         Command::Repo(command) => repo::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut script);
+            print(&String::from_utf8_lossy(&script));
             Ok(())
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+        Command::Man { out: Some(out) } => std::fs::create_dir_all(&out)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &out))
+            .map_err(|error| Failed::Message(format!("{}: {error}", out.display()))),
+        Command::Man { out: None } => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print(&String::from_utf8_lossy(&page));
             Ok(())
         }
     }
@@ -167,6 +185,7 @@ fn main() -> ExitCode {
     let (code, message) = match run(cli) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failed::Message(message)) => (1, message),
+        Err(Failed::Usage(message)) => (2, message),
         Err(Failed::NotRunning(message)) => (3, message),
         Err(Failed::Told) => return ExitCode::FAILURE,
     };

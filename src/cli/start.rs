@@ -32,12 +32,37 @@ pub(crate) struct Args {
     /// How long an idle worker looks for work before it sleeps, in microseconds
     #[arg(long, value_name = "US", default_value_t = 50)]
     spin_us: u64,
-    /// What to log: error, warn, info, debug or trace
+    /// What to log
     #[arg(long, value_name = "LEVEL", env = "CHI_LOG", default_value = "info")]
-    log_level: String,
+    log_level: Level,
+    /// For an instance whose name is not used again: leave no file behind
+    #[arg(long, hide = true)]
+    private: bool,
     /// Used by --daemon: report on standard output, log to standard error
     #[arg(long, hide = true)]
     as_daemon: bool,
+}
+
+/// How much is logged. Each level has those before it.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
@@ -56,20 +81,21 @@ fn config(context: &Context, args: &Args) -> Config {
         module_paths: [args.module_paths.clone(), default.module_paths.clone()].concat(),
         spin: Duration::from_micros(args.spin_us),
         daemon: true,
-        log_is_file: args.as_daemon,
+        log_is_file: args.as_daemon && !args.private,
+        private: args.private,
         ..default
     }
 }
 
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args) -> Outcome {
-    let filter = EnvFilter::try_new(&args.log_level)
-        .map_err(|error| Failed::Message(format!("--log-level {}: {error}", args.log_level)))?;
+    let filter = EnvFilter::new(args.log_level.name());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    context.instance()?;
     let started = Runtime::start(config(context, args));
     let runtime = match started {
         Ok(runtime) => runtime,
@@ -121,7 +147,7 @@ fn start_daemon(context: &Context, args: &Args) -> Outcome {
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .args(["--name", &context.name, "start", "--as-daemon"])
-        .args(["--log-level", &args.log_level])
+        .args(["--log-level", args.log_level.name()])
         .args(["--spin-us", &args.spin_us.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,7 +1,7 @@
 //! What goes wrong, and the message of the last failure on a thread.
 
-use std::cell::RefCell;
-use std::ffi::{c_char, CString};
+use std::cell::UnsafeCell;
+use std::ffi::c_char;
 
 use chimaera_abi::{chi_status, status_name};
 
@@ -35,19 +35,30 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// The longest message that is kept, in bytes.
+const KEPT: usize = 2047;
+
 thread_local! {
-    static LAST: RefCell<CString> = RefCell::new(CString::default());
+    /// The last message and its final zero. It keeps its place as long as the thread lives, so an address
+    /// that was taken before the call that fails shows that call's message.
+    static LAST: UnsafeCell<[u8; KEPT + 1]> = const { UnsafeCell::new([0; KEPT + 1]) };
 }
 
 /// Keeps the message for `last_error` and returns the status.
 pub(crate) fn keep(failure: Failure) -> chi_status {
-    let text = CString::new(failure.message.replace('\0', " ")).unwrap_or_default();
+    let text = failure.message.replace('\0', " ");
+    let end = (0..=text.len().min(KEPT)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     // A thread that is ending has nobody left to ask for the message.
-    let _ = LAST.try_with(|last| *last.borrow_mut() = text);
+    let _ = LAST.try_with(|last| {
+        // SAFETY: the array is this thread's own, and no reference to it is live here.
+        let kept = unsafe { &mut *last.get() };
+        kept[..end].copy_from_slice(&text.as_bytes()[..end]);
+        kept[end] = 0;
+    });
     failure.status
 }
 
 /// The message that was kept last on this thread.
 pub(crate) fn last() -> *const c_char {
-    LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+    LAST.try_with(|last| last.get().cast_const().cast()).unwrap_or(c"".as_ptr())
 }

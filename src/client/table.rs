@@ -58,6 +58,7 @@ fn answer(result: Result<()>) -> chi_status {
 
 unsafe extern "C" fn new_task(_: *const chi_ipc, size: u32, out: *mut *mut chi_task) -> chi_status {
     answer(thread::with(|thread, session| {
+        place(out, "the place for the task")?;
         if size < std::mem::size_of::<chi_task>() as u32 || size > CHI_MAX_TASK_SIZE {
             return Err(Failure::new(
                 CHI_INVALID,
@@ -335,6 +336,7 @@ unsafe extern "C" fn alloc(
     buffer: *mut chi_buffer,
 ) -> chi_status {
     let alloc = |session: &Session, owner: Option<u64>| {
+        place(buffer, "the place for the buffer")?;
         let (shm_, capacity) =
             if size == 0 { (CHI_SHM_NULL, 0) } else { session.alloc(size, owner)? };
         let data_: *mut c_void =
@@ -395,6 +397,14 @@ unsafe fn bytes<'a>(text: *const c_char, what: &str) -> Result<&'a [u8]> {
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
+/// A failure that names the place for a result when it is null.
+fn place<T>(pointer: *const T, what: &str) -> Result<()> {
+    if pointer.is_null() {
+        return Err(Failure::new(CHI_INVALID, format!("{what} is null")));
+    }
+    Ok(())
+}
+
 fn failed((status, message): admin::Failure) -> Failure {
     Failure::new(status, message)
 }
@@ -409,10 +419,12 @@ unsafe extern "C" fn create_pool(
 ) -> chi_status {
     // SAFETY: strings, parameters and the place for the id are the caller's.
     answer((|| unsafe {
+        place(id, "the place for the pool's id")?;
         let (module, name) = (bytes(module, "the module's name")?, bytes(name, "the pool's name")?);
         let params = if params_len == 0 {
             &[]
         } else {
+            place(params, "the address of the parameters")?;
             std::slice::from_raw_parts(params.cast::<u8>(), params_len as usize)
         };
         *id = admin::create_pool(ipc, module, name, params).map_err(failed)?.0;
@@ -427,6 +439,7 @@ unsafe extern "C" fn find_pool(
 ) -> chi_status {
     // SAFETY: the string and the place for the id are the caller's.
     answer((|| unsafe {
+        place(id, "the place for the pool's id")?;
         *id = admin::find_pool(ipc, bytes(name, "the pool's name")?).map_err(failed)?;
         Ok(())
     })())
@@ -434,7 +447,10 @@ unsafe extern "C" fn find_pool(
 
 unsafe extern "C" fn destroy_pool(ipc: *const chi_ipc, id: *const chi_pool_id) -> chi_status {
     // SAFETY: the id is the caller's.
-    answer(unsafe { admin::destroy_pool(ipc, *id) }.map_err(failed))
+    answer(
+        place(id, "the pool's id")
+            .and_then(|()| unsafe { admin::destroy_pool(ipc, *id) }.map_err(failed)),
+    )
 }
 
 unsafe extern "C" fn last_error(_: *const chi_ipc) -> *const c_char {

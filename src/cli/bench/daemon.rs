@@ -24,7 +24,7 @@ impl Daemon {
         let name = format!("bench-{}", std::process::id());
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args(["--name", &name, "start", "--as-daemon", "--log-level", "error"])
+            .args(["--name", &name, "start", "--as-daemon", "--private", "--log-level", "error"])
             .args(["--workers", &workers.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());

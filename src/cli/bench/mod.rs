@@ -39,10 +39,12 @@ pub(crate) struct Latency {
 #[derive(clap::Args)]
 pub(crate) struct Throughput {
     /// Tasks in flight at a time; may be given several times
-    #[arg(long = "depth", value_name = "N", default_values_t = [1, 16, 64])]
+    #[arg(long = "depth", value_name = "N", default_values_t = [1, 16, 64],
+          value_parser = clap::value_parser!(u32).range(1..=512))]
     depths: Vec<u32>,
     /// Client processes at a time; may be given several times
-    #[arg(long = "clients", value_name = "N", default_values_t = [1, 2, 4])]
+    #[arg(long = "clients", value_name = "N", default_values_t = [1, 2, 4],
+          value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: Vec<u32>,
     /// How long each measurement takes, in seconds
     #[arg(long, default_value_t = 1.0)]
@@ -77,12 +79,17 @@ struct Cores {
 
 impl Place {
     fn cores(&self) -> Result<Cores, Failed> {
-        if let Some(given) = &self.cores {
-            return Ok(Cores { client: given[0], worker: given[1] });
-        }
         let allowed = rustix::thread::sched_getaffinity(None)?;
         let cores: Vec<usize> =
             (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
+        if let Some(given) = &self.cores {
+            if let Some(absent) = given.iter().find(|core| !cores.contains(core)) {
+                return Err(Failed::Message(format!(
+                    "this process may not use core {absent}; it may use {cores:?}"
+                )));
+            }
+            return Ok(Cores { client: given[0], worker: given[1] });
+        }
         match cores[..] {
             [client, worker, ..] => Ok(Cores { client, worker }),
             _ => Err(Failed::Message("the measurement needs two cores".into())),
