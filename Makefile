@@ -43,14 +43,16 @@ lint: check-headers ## Check format, lints and generated headers
 	@tools/lint
 
 test: build lint ## Run everything that CI runs
-	$(TEST_ENVIRONMENT) cargo test --release --workspace --no-fail-fast
-	ctest --test-dir $(BUILD) --output-on-failure
+	@failed=0; \
+	$(TEST_ENVIRONMENT) cargo test --release --workspace --no-fail-fast || failed=1; \
+	ctest --test-dir $(BUILD) --output-on-failure || failed=1; \
+	exit $$failed
 
 loom: ## Check the lock-free parts under every order of events (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
 		-p chimaera-ipc -p chimaera-runtime --lib loom_
 
-FUZZERS := wire elf task
+FUZZERS := wire elf task repo
 
 fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed)
 	for fuzzer in $(FUZZERS); do \
