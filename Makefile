@@ -59,8 +59,8 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 		(cd fuzz && cargo +nightly fuzz run --target-dir target $$fuzzer -- -max_total_time=60) || exit 1; \
 	done
 
-soak: build ## Run the long tests, which `make test` leaves out
-	$(TEST_ENVIRONMENT) cargo test --release -p chimaera-tests -- --ignored --nocapture
+soak: build ## Run the whole-system tests with many more repetitions than `make test` (CHI_SOAK)
+	CHI_SOAK=1 $(TEST_ENVIRONMENT) cargo test --release -p chimaera-tests -- --include-ignored
 
 demo: build ## See it work, on every file under DIR=path (default: this project's sources)
 	@demo/run "$${DIR:-}"

@@ -1,6 +1,9 @@
 //! What a daemon holds on to, to see that it holds on to nothing.
 
-use crate::{process, Daemon};
+use std::time::{Duration, Instant};
+
+use crate::process::{self, BOUND};
+use crate::Daemon;
 
 /// What a daemon has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +23,12 @@ impl Vitals {
     #[track_caller]
     pub fn settled(daemon: &Daemon, sessions: usize) -> Vitals {
         process::until("the sessions of those that are gone end", || {
-            let vitals = Vitals::now(daemon);
+            let before = Vitals::now(daemon);
             let status = daemon.cli(&["status", "--json"]).ok().json();
-            (status["sessions"] == sessions && vitals.segments == sessions).then_some(())
-        });
-        Vitals::now(daemon)
+            let now = Vitals::now(daemon);
+            let still = before.fds == now.fds && before.segments == now.segments;
+            (still && status["sessions"] == sessions && now.segments == sessions).then_some(now)
+        })
     }
 
     /// What a daemon has now.
@@ -35,17 +39,24 @@ impl Vitals {
         Vitals { rss: daemon.rss(), fds: daemon.fds(), threads: daemon.threads(), segments }
     }
 
-    /// Fails when the daemon has more now: descriptors, threads, segments, or more than `slack` bytes
-    /// of memory.
+    /// Fails when the daemon keeps more than it had: descriptors, threads, segments, or more than
+    /// `slack` bytes of memory.
     #[track_caller]
-    pub fn assert_no_more(self, now: Vitals, slack: u64) {
-        assert!(
-            now.fds <= self.fds
+    pub fn assert_no_more(self, daemon: &Daemon, slack: u64) {
+        let until = Instant::now() + BOUND;
+        loop {
+            let now = Vitals::now(daemon);
+            if now.fds <= self.fds
                 && now.threads <= self.threads
                 && now.segments <= self.segments
-                && now.rss <= self.rss + slack,
-            "the daemon holds on to something: {self:?} before, {now:?} after"
-        );
+                && now.rss <= self.rss + slack
+            {
+                return;
+            }
+            let over = Instant::now() >= until;
+            assert!(!over, "the daemon holds on to something: {self:?} before, {now:?} after");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -51,7 +51,7 @@ fn killed_clients(args: &[&str], times: usize) {
     (0..times / 4 + 5).for_each(|_| one());
     let before = Vitals::settled(&daemon, 1);
     (0..times).for_each(|_| one());
-    before.assert_no_more(Vitals::settled(&daemon, 1), SLACK);
+    before.assert_no_more(&daemon, SLACK);
     assert!(ask(&mut neighbour) > 10, "the neighbour was hardly served");
 }
 

@@ -67,7 +67,7 @@ fn a_client_that_rewrites_its_segment_damages_nobody_else() {
     make_pools(&daemon);
     let mut random = Random::new(seed());
     let mut neighbour = neighbour(&daemon);
-    let mut attack = |ms: usize| {
+    let mut attack = |ms: u32| {
         let mut attackers: Vec<Running> = ["4194304", "33554432"]
             .iter()
             .map(|size| {
@@ -79,13 +79,13 @@ fn a_client_that_rewrites_its_segment_damages_nobody_else() {
     };
     attack(3000);
     let before = Vitals::settled(&daemon, 1);
-    for done in attack(rounds(12_000, 600_000)) {
+    for done in (0..rounds(1, 40)).flat_map(|_| attack(12_000)) {
         // The attack was one: sound tasks reach all methods, and odd ones were taken.
         assert!(done["succeeded"].as_u64().unwrap() >= 8, "{done}");
         assert!(done["submitted"].as_u64().unwrap() > 1000, "{done}");
         assert!(done["sessions"].as_u64().unwrap() > 2, "{done}");
     }
-    before.assert_no_more(Vitals::settled(&daemon, 1), SLACK);
+    before.assert_no_more(&daemon, SLACK);
     assert!(ask(&mut neighbour) > 10, "the neighbour was hardly served");
     assert!(daemon.is_alive());
 }

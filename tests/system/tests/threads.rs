@@ -18,7 +18,7 @@ fn threads_come_and_go() {
     in_client!(Options::new().kv(), |site| {
         connect();
         let store = kv::Client::create("threads", kv::Params::default()).unwrap();
-        let threads = rounds(1000, 50_000);
+        let threads = rounds(1000, 10_000);
         let fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         store.put("first", "thread").unwrap();
         let before = fds();
