@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::generate::call;
+use crate::generate::{call, declaration};
 use crate::module::{Language, Module};
 use crate::names;
 use crate::problem::{Position, Problem, Problems};
@@ -158,13 +158,13 @@ fn end_of_class(text: &str, class: &str) -> Option<usize> {
 
 fn cpp_task(method: &str) -> String {
     let stem = &method[1..];
-    let constructor = call(
+    let constructor = declaration(
         2,
         &format!("explicit {stem}Task("),
         &["const hipc::CtxAllocator<CHI_ALLOC_T> &alloc"],
         ") : chi::Task(alloc) {}",
     );
-    let emplace = call(
+    let emplace = declaration(
         2,
         &format!("explicit {stem}Task("),
         &[
@@ -198,9 +198,9 @@ struct {stem}Task : public chi::Task {{
 fn cpp_client(method: &str) -> String {
     let stem = &method[1..];
     let args = ["const hipc::MemContext &mctx", "const chi::DomainQuery &dom_query"];
-    let sync = call(2, &format!("void {stem}("), &args, ") const {");
+    let sync = declaration(2, &format!("void {stem}("), &args, ") const {");
     let asynchronous =
-        call(2, &format!("hipc::FullPtr<{stem}Task> Async{stem}("), &args, ") const {");
+        declaration(2, &format!("hipc::FullPtr<{stem}Task> Async{stem}("), &args, ") const {");
     let made = call(
         4,
         &format!("chi::OwnedTask<{stem}Task> task("),

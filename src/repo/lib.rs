@@ -13,6 +13,8 @@
 
 mod add_method;
 pub mod build_script;
+mod describe;
+mod fields;
 mod generate;
 mod module;
 mod names;
@@ -32,3 +34,16 @@ pub use refresh::{refresh, Change, Changed, Mode};
 pub use repo::{Repo, MODULE_FILE, REPO_FILE};
 pub use scaffold::{new_module, new_repo, Source};
 pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};
+
+/// Reads `bytes` as either file, and generates the code of a module that is taken, in both languages.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(bytes: &[u8]) {
+    let dir = std::path::Path::new("repo/mod_name");
+    let _ = Repo::parse(dir, bytes);
+    if let Ok(mut module) = Module::parse(dir, "example", bytes) {
+        for language in [Language::Cpp, Language::Rust] {
+            module.language = language;
+            generate::files(&module);
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! A module: a directory in a repo with `chimaera_mod.yaml`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_LIMIT};
 use serde::Serialize;
 
+use crate::describe;
+use crate::fields::{Described, Struct};
 use crate::names;
 use crate::numbers::integer;
 use crate::problem::{Position, Problems, Report};
@@ -56,6 +59,10 @@ pub struct Module {
     pub language: Language,
     /// Its methods: the six inherited ones, custom ones by number, then those without a number.
     pub methods: Vec<Method>,
+    /// The structs that lie in tasks.
+    pub(crate) structs: Vec<Struct>,
+    /// The tasks that the file describes, by the names of their methods.
+    pub(crate) tasks: BTreeMap<String, Described>,
 }
 
 impl Module {
@@ -102,6 +109,8 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
         description: None,
         language: Language::Cpp,
         methods: Vec::new(),
+        structs: Vec::new(),
+        tasks: BTreeMap::new(),
     };
     let section = match yaml::parse(bytes, report) {
         Some(root) => Section::open(root, "a module", report),
@@ -120,6 +129,8 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
     module.description = section.text("description", report).map(|text| text.text);
     let language = section.take("language");
     let unsupported = section.take("unsupported");
+    let structs = section.take("structs");
+    let tasks = section.take("tasks");
     let entries = section.take_all(|entry| names::refuse_method(&entry.key).is_none());
     let retired = match unsupported.as_ref().map(|entry| &entry.value.kind) {
         Some(Kind::Mapping(entries)) => &entries[..],
@@ -134,6 +145,8 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
         methods.read_unsupported(entry);
     }
     module.methods = methods.finish();
+    module.structs = describe::read_structs(structs, report);
+    module.tasks = describe::read_tasks(tasks, &module.methods, &module.structs, report);
     refuse_method_names(&mut section, &module, report);
     section.close(" and methods: `kName: 10`", report);
     read_language(&mut module, language, report);

@@ -54,6 +54,11 @@ impl Section {
         taken
     }
 
+    /// All entries, for a map whose keys are names.
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
     /// Reports what nobody has taken. `else_help` says what other keys there may be.
     pub(crate) fn close(self, else_help: &str, report: &mut Report) {
         for entry in &self.entries {

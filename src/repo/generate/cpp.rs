@@ -2,15 +2,18 @@
 
 use std::fmt::Write;
 
-use super::layout::{call, WIDTH};
+use super::layout::{call, comment, WIDTH};
 use super::{guard, Generated, MARKER};
 use crate::module::{Method, Module, INHERITED};
 
 /// `autogen/<mod>_methods.h`.
 pub(crate) fn methods(module: &Module) -> Generated {
-    let mut text = head(module, "The methods of", "METHODS", &["chimaera/macros.h".into()]);
+    let mut text = head(module, "The methods of", "METHODS", &[], &["chimaera/macros.h".into()]);
     text += "\n/** The numbers of the methods that the module implements. */\nclass Method {\n public:\n";
     for (number, method) in module.supported() {
+        if let Some(doc) = module.tasks.get(&method.name).and_then(|task| task.doc.as_ref()) {
+            text += &comment(2, doc, "/**");
+        }
         let _ = writeln!(text, "  CLS_CONST int {} = {number};", method.name);
     }
     text += "};\n";
@@ -21,12 +24,18 @@ pub(crate) fn methods(module: &Module) -> Generated {
 /// `autogen/<mod>_lib_exec.h`.
 pub(crate) fn lib_exec(module: &Module) -> Generated {
     let name = &module.name;
-    let includes = [
-        "chimaera/chimaera.h".into(),
-        format!("{name}/{name}_tasks.h"),
-        format!("{name}_methods.h"),
-    ];
-    let mut text = head(module, "The dispatch of", "LIB_EXEC", &includes);
+    let mut includes = vec!["chimaera/chimaera.h".into(), format!("{name}_methods.h")];
+    // Custom tasks are described, or their author writes them.
+    let custom = || module.supported().filter(|(_, m)| !INHERITED.contains(&&m.name[..]));
+    let is_described =
+        |method: &Method| module.tasks.get(&method.name).is_some_and(|task| task.body.is_some());
+    if custom().any(|(_, method)| is_described(method)) {
+        includes.push(format!("{name}_described_tasks.h"));
+    }
+    if !custom().all(|(_, method)| is_described(method)) || custom().next().is_none() {
+        includes.push(format!("{name}/{name}_tasks.h"));
+    }
+    let mut text = head(module, "The dispatch of", "LIB_EXEC", &[], &includes);
     let methods: Vec<Parts<'_>> = module.supported().map(|(_, method)| Parts::of(method)).collect();
     text.push('\n');
     for Parts { stem, task, .. } in &methods {
@@ -121,22 +130,33 @@ fn switch(text: &mut String, methods: &[Parts<'_>], case: impl Fn(&Parts<'_>) ->
     text.push_str("    default:\n      chi::ThrowNoMethod(method);\n  }\n}\n");
 }
 
-fn head(module: &Module, what: &str, guarded: &str, includes: &[String]) -> String {
+pub(crate) fn head(
+    module: &Module,
+    what: &str,
+    guarded: &str,
+    standard: &[&str],
+    includes: &[String],
+) -> String {
     let what = format!("{what} {}.", module.full_name());
-    let comment = match format!("/* {what} {MARKER} */") {
+    // The marker stays in one piece.
+    let title = match format!("/* {what} {MARKER} */") {
         line if line.len() <= WIDTH => line,
         _ => format!("/* {what}\n * {MARKER} */"),
     };
+    let mut angled: String = standard.iter().map(|name| format!("#include <{name}>\n")).collect();
+    if !angled.is_empty() {
+        angled.push('\n');
+    }
     let guard = guard(module, guarded);
     let mut includes = includes.to_vec();
     includes.sort();
     let includes: String =
         includes.iter().map(|include| format!("#include \"{include}\"\n")).collect();
     let namespace = format!("{}::{}", module.namespace, module.name);
-    format!("{comment}\n#ifndef {guard}\n#define {guard}\n\n{includes}\nnamespace {namespace} {{\n")
+    format!("{title}\n#ifndef {guard}\n#define {guard}\n\n{angled}{includes}\nnamespace {namespace} {{\n")
 }
 
-fn foot(module: &Module, guarded: &str) -> String {
+pub(crate) fn foot(module: &Module, guarded: &str) -> String {
     let namespace = format!("{}::{}", module.namespace, module.name);
     format!("\n}}  // namespace {namespace}\n\n#endif  // {}\n", guard(module, guarded))
 }

@@ -7,11 +7,20 @@ pub(crate) const WIDTH: usize = 100;
 /// In one line if it fits, else with its arguments below each other's first, or in lines of their own
 /// when that takes fewer.
 pub(crate) fn call(indent: usize, head: &str, args: &[&str], tail: &str) -> String {
+    broken(indent, head, args, tail, 1)
+}
+
+/// The first line, or lines, of a function: as a call, but lines of their own must save more.
+pub(crate) fn declaration(indent: usize, head: &str, args: &[&str], tail: &str) -> String {
+    broken(indent, head, args, tail, 3)
+}
+
+fn broken(indent: usize, head: &str, args: &[&str], tail: &str, saved: usize) -> String {
     let aligned = fill(indent, head, args, tail, indent + head.len(), false);
     let below = fill(indent, head, args, tail, indent + 4, true);
     let lines = |text: &str| text.matches('\n').count();
     match (fits(&aligned), fits(&below)) {
-        (true, true) if lines(&below) < lines(&aligned) => below,
+        (true, true) if lines(&below) + saved <= lines(&aligned) => below,
         (false, true) => below,
         _ => aligned,
     }
@@ -53,4 +62,57 @@ fn fill(
     }
     text.push('\n');
     text
+}
+
+/// A statement behind a condition: in its line if all fits, else below it.
+pub(crate) fn condition(
+    indent: usize,
+    condition: &str,
+    head: &str,
+    args: &[&str],
+    tail: &str,
+) -> String {
+    let line = format!("{}{condition}{head}{}{tail}\n", " ".repeat(indent), args.join(", "));
+    if line.len() <= WIDTH + 1 {
+        return line;
+    }
+    let condition = condition.trim_end();
+    format!("{}{condition}\n{}", " ".repeat(indent), call(indent + 2, head, args, tail))
+}
+
+/// A comment of C, which `open` (`/*` or `/**`) begins, in as many lines as it takes.
+pub(crate) fn comment(indent: usize, text: &str, open: &str) -> String {
+    let space = " ".repeat(indent);
+    let text = text.replace("*/", "* /");
+    let line =
+        format!("{space}{open} {} */\n", text.split_whitespace().collect::<Vec<_>>().join(" "));
+    if line.len() <= WIDTH + 1 {
+        return line;
+    }
+    let mut lines = vec![format!("{space}{open}")];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        // Room for the end of the comment, in whichever line that will be.
+        if lines[last].len() + 1 + word.len() + 3 > WIDTH && lines[last].trim() != "*" {
+            lines.push(format!("{space} *"));
+        }
+        let last = lines.len() - 1;
+        lines[last] += &format!(" {word}");
+    }
+    lines.join("\n") + " */\n"
+}
+
+/// A comment in front of something in Rust.
+pub(crate) fn rust_comment(indent: usize, text: &str) -> String {
+    let space = " ".repeat(indent);
+    let mut lines = vec![format!("{space}///")];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].len() + 1 + word.len() > WIDTH && lines[last].trim() != "///" {
+            lines.push(format!("{space}///"));
+        }
+        let last = lines.len() - 1;
+        lines[last] += &format!(" {word}");
+    }
+    lines.join("\n") + "\n"
 }

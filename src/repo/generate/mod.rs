@@ -1,12 +1,16 @@
 //! From what was read to the text of files. Nothing here touches the disk.
 
 mod cpp;
+mod described_c;
+mod described_cpp;
+mod described_rust;
 mod layout;
 mod rust;
 
-pub(crate) use layout::call;
+pub(crate) use layout::{call, declaration};
 
-use crate::module::{Language, Module};
+use crate::fields::{Body, Field};
+use crate::module::{Language, Method, Module};
 
 /// What the first lines of every generated file say. A file without it was written by a person.
 pub(crate) const MARKER: &str = "Generated from chimaera_mod.yaml; do not edit.";
@@ -24,6 +28,16 @@ pub(crate) fn files(module: &Module) -> Vec<Generated> {
         Language::Cpp => vec![cpp::methods(module), cpp::lib_exec(module)],
         Language::Rust => vec![rust::methods(module), rust::lib_exec(module)],
     };
+    // Described tasks are for callers in every language.
+    if described(module).next().is_some() {
+        if module.language == Language::Rust {
+            files.push(cpp::methods(module));
+        }
+        files.push(described_c::header(module));
+        files.push(described_cpp::tasks(module));
+        files.push(described_cpp::client(module));
+        files.push(described_rust::file(module));
+    }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files
 }
@@ -31,4 +45,25 @@ pub(crate) fn files(module: &Module) -> Vec<Generated> {
 /// `EXAMPLE_MOD_NAME_<what>_H_`.
 fn guard(module: &Module, what: &str) -> String {
     format!("{}_{}_{what}_H_", module.namespace, module.name).to_uppercase()
+}
+
+/// The methods whose tasks the file describes, by number, each with what it does.
+fn described(module: &Module) -> impl Iterator<Item = (u32, &Method, &str, &Body)> {
+    module.supported().filter_map(|(number, method)| {
+        let task = module.tasks.get(&method.name)?;
+        let doc = task.doc.as_deref().unwrap_or(&method.name);
+        Some((number, method, doc, task.body.as_ref()?))
+    })
+}
+
+/// What the comment of a field says.
+fn explain(field: &Field, directed: bool, more: &str) -> String {
+    let doc = match &field.doc {
+        Some(doc) => doc.trim_end_matches('.').to_owned(),
+        None => format!("`{}`", field.name),
+    };
+    match directed {
+        true => format!("{}: {doc}.{more}", described_c::direction(field.direction)),
+        false => format!("{doc}.{more}"),
+    }
 }

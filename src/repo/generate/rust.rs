@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::layout::rust_comment;
 use super::{Generated, MARKER};
 use crate::module::Module;
 use crate::names::shouted;
@@ -15,7 +16,11 @@ pub(crate) fn methods(module: &Module) -> Generated {
         module.full_name()
     );
     for (number, method) in module.supported() {
-        let _ = writeln!(text, "    /// `{}`.", method.name);
+        let doc = module.tasks.get(&method.name).and_then(|task| task.doc.as_deref());
+        text += &match doc {
+            Some(doc) => rust_comment(4, &format!("`{}`: {doc}", method.name)),
+            None => rust_comment(4, &format!("`{}`.", method.name)),
+        };
         let _ = writeln!(text, "    pub const {}: u32 = {number};", shouted(&method.name));
     }
     text += "}\n";

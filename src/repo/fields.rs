@@ -1,0 +1,266 @@
+//! What lies in a task: types, and where C places each field.
+
+use chimaera_abi::{chi_shm_vector, chi_task};
+
+/// The size of `chi_task`, after which a task's own fields begin.
+pub(crate) const TASK_HEADER: u32 = size_of::<chi_task>() as u32;
+/// The alignment of `chi_task`.
+const TASK_ALIGN: u32 = align_of::<chi_task>() as u32;
+/// The size of the C structs of strings and vectors.
+const DESCRIPTOR: u32 = size_of::<chi_shm_vector>() as u32;
+/// The longest array: a task's body is small, and bulk goes into vectors.
+pub(crate) const MAX_ARRAY: u32 = 4096;
+
+/// A number type of C, with its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    Unsigned(u32),
+    Signed(u32),
+    Float(u32),
+}
+
+impl Scalar {
+    const ALL: [Scalar; 10] = [
+        Scalar::Unsigned(8),
+        Scalar::Unsigned(16),
+        Scalar::Unsigned(32),
+        Scalar::Unsigned(64),
+        Scalar::Signed(8),
+        Scalar::Signed(16),
+        Scalar::Signed(32),
+        Scalar::Signed(64),
+        Scalar::Float(32),
+        Scalar::Float(64),
+    ];
+
+    /// Its name in the files and in Rust; in C++ it is in the namespace `chi`.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Scalar::Unsigned(bits) => format!("u{bits}"),
+            Scalar::Signed(bits) => format!("i{bits}"),
+            Scalar::Float(bits) => format!("f{bits}"),
+        }
+    }
+
+    /// Its name in C.
+    pub(crate) fn c_name(self) -> String {
+        match self {
+            Scalar::Unsigned(bits) => format!("uint{bits}_t"),
+            Scalar::Signed(bits) => format!("int{bits}_t"),
+            Scalar::Float(32) => "float".into(),
+            Scalar::Float(_) => "double".into(),
+        }
+    }
+
+    fn size(self) -> u32 {
+        let (Scalar::Unsigned(bits) | Scalar::Signed(bits) | Scalar::Float(bits)) = self;
+        bits / 8
+    }
+}
+
+/// The type of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Scalar(Scalar),
+    /// A byte that is 0 or 1.
+    Bool,
+    /// So many numbers or plain structs.
+    Array(Box<Type>, u32),
+    String,
+    Bytes,
+    Vector(Box<Type>),
+    /// One of the file's structs, by its place among them.
+    Struct(usize),
+}
+
+/// Who writes a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    In,
+    Out,
+    InOut,
+}
+
+/// A field, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) doc: Option<String>,
+    pub(crate) ty: Type,
+    /// Of no meaning in a struct: there it is that of the whole.
+    pub(crate) direction: Direction,
+    pub(crate) offset: u32,
+    size: u32,
+}
+
+/// The fields of a struct or of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body {
+    pub(crate) fields: Vec<Field>,
+    /// Where they begin.
+    start: u32,
+    pub(crate) size: u32,
+    pub(crate) align: u32,
+}
+
+/// A struct that fields may have as their type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Struct {
+    pub(crate) name: String,
+    pub(crate) doc: Option<String>,
+    pub(crate) body: Body,
+    /// Without strings and vectors.
+    pub(crate) plain: bool,
+}
+
+/// What the file says of a method's task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) doc: Option<String>,
+    /// `None` when the method is only explained.
+    pub(crate) body: Option<Body>,
+}
+
+/// A field, or a gap that the generated structs fill.
+pub(crate) enum Member<'f> {
+    Field(&'f Field),
+    Gap { index: usize, bytes: u32 },
+}
+
+impl Body {
+    /// Nothing yet, after `start` bytes of something else.
+    pub(crate) fn new(start: u32) -> Body {
+        Body {
+            fields: Vec::new(),
+            start,
+            size: start,
+            align: if start == 0 { 1 } else { TASK_ALIGN },
+        }
+    }
+
+    /// Puts a field where C places it. The size grows beyond all bounds rather than wrapping.
+    pub(crate) fn push(
+        &mut self,
+        (name, doc): (String, Option<String>),
+        ty: Type,
+        direction: Direction,
+        structs: &[Struct],
+    ) {
+        let (size, align) = size_and_align(&ty, structs);
+        let end =
+            self.fields.last().map_or(self.start, |last| last.offset.saturating_add(last.size));
+        let offset = end.saturating_add(align - 1) / align * align;
+        self.align = self.align.max(align);
+        let end = offset.saturating_add(size).saturating_add(self.align - 1);
+        self.size = end / self.align * self.align;
+        self.fields.push(Field { name, doc, ty, direction, offset, size });
+    }
+
+    /// Fields and gaps in order: together they fill the struct.
+    pub(crate) fn members(&self) -> Vec<Member<'_>> {
+        let mut members = Vec::new();
+        let (mut end, mut gaps) = (self.start, 0);
+        let mut gap = |members: &mut Vec<Member<'_>>, from: u32, to: u32| {
+            if from < to {
+                members.push(Member::Gap { index: gaps, bytes: to - from });
+                gaps += 1;
+            }
+        };
+        for field in &self.fields {
+            gap(&mut members, end, field.offset);
+            members.push(Member::Field(field));
+            end = field.offset + field.size;
+        }
+        gap(&mut members, end, self.size);
+        members
+    }
+
+    /// The fields that a caller gives.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.direction != Direction::Out)
+    }
+
+    /// The fields that a caller gets.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.direction != Direction::In)
+    }
+}
+
+fn size_and_align(ty: &Type, structs: &[Struct]) -> (u32, u32) {
+    match ty {
+        Type::Scalar(scalar) => (scalar.size(), scalar.size()),
+        Type::Bool => (1, 1),
+        Type::Array(of, n) => {
+            let (size, align) = size_and_align(of, structs);
+            (size.saturating_mul(*n), align)
+        }
+        Type::String | Type::Bytes | Type::Vector(_) => (DESCRIPTOR, 8),
+        Type::Struct(index) => (structs[*index].body.size, structs[*index].body.align),
+    }
+}
+
+/// Without strings and vectors: plain data.
+pub(crate) fn is_plain(ty: &Type, structs: &[Struct]) -> bool {
+    match ty {
+        Type::Scalar(_) | Type::Bool => true,
+        Type::Array(of, _) => is_plain(of, structs),
+        Type::String | Type::Bytes | Type::Vector(_) => false,
+        Type::Struct(index) => structs[*index].plain,
+    }
+}
+
+/// The type that `text` names, or what is wrong with it and what would be right.
+pub(crate) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
+    let text = text.trim();
+    if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
+        let n = n.trim().parse().ok().filter(|n| (1..=MAX_ARRAY).contains(n)).ok_or_else(|| {
+            (
+                format!("an array of \"{n}\" elements", n = crate::yaml::shown(n)),
+                format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
+            )
+        })?;
+        let of = parse(of, structs)?;
+        return match (&of, is_plain(&of, structs)) {
+            (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
+            _ => Err((
+                "an array of something else than numbers or plain structs".into(),
+                "use a vector: `vector<string>`, for example".into(),
+            )),
+        };
+    }
+    if let Some(of) = text.strip_prefix("vector<").and_then(|text| text.strip_suffix('>')) {
+        let of = parse(of, structs)?;
+        let allowed = match &of {
+            Type::Vector(inner) => is_plain(inner, structs) && **inner != Type::Bool,
+            Type::Bool | Type::Array(..) => false,
+            _ => true,
+        };
+        return match allowed {
+            true => Ok(Type::Vector(Box::new(of))),
+            false => Err((
+                format!("a vector of `{}`", crate::yaml::shown(text)),
+                "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
+                 structs"
+                    .into(),
+            )),
+        };
+    }
+    match text {
+        "bool" => return Ok(Type::Bool),
+        "string" => return Ok(Type::String),
+        "bytes" => return Ok(Type::Bytes),
+        _ => {}
+    }
+    if let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.name() == text) {
+        return Ok(Type::Scalar(scalar));
+    }
+    if let Some(index) = structs.iter().position(|found| found.name == text) {
+        return Ok(Type::Struct(index));
+    }
+    Err((
+        format!("no type `{}`", crate::yaml::shown(text)),
+        "types are u8 to u64, i8 to i64, f32, f64, bool, string, bytes, vector<T>, T[N], and structs \
+         that stand above"
+            .into(),
+    ))
+}

@@ -1,0 +1,221 @@
+//! The described tasks of a module, for C.
+
+use std::fmt::Write;
+
+use super::layout::{call, comment, condition, declaration, WIDTH};
+use super::{explain, guard, Generated, MARKER};
+use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
+use crate::module::Module;
+use crate::names::{shouted, snake};
+
+/// `autogen/<mod>_c.h`.
+pub(crate) fn header(module: &Module) -> Generated {
+    let guard = guard(module, "C");
+    let prefix = format!("{}_{}", module.namespace, module.name).to_lowercase();
+    let shout = prefix.to_uppercase();
+    let name = module.full_name();
+    let mut text = match format!("/* {name} for C: its described tasks. {MARKER} */\n") {
+        line if line.len() <= WIDTH + 1 => line,
+        _ => format!("/* {name} for C: its described tasks.\n * {MARKER} */\n"),
+    };
+    let _ = write!(
+        text,
+        "#ifndef {guard}\n#define {guard}\n\n#include <string.h>\n\n#include \"chimaera/abi.h\"\n\n\
+         #ifdef __cplusplus\nextern \"C\" {{\n#define {shout}_ASSERT static_assert\n#else\n\
+         #define {shout}_ASSERT _Static_assert\n#endif\n\n\
+         /** The module's name. */\n#define {shout}_MODULE \"{name}\"\n"
+    );
+    let described: Vec<_> = super::described(module).collect();
+    for (number, method, _, _) in &described {
+        let constant = shouted(&method.name);
+        let what = format!("Method {} ({prefix}_{}_task).", method.name, snake(&method.name));
+        text += &comment(0, &what, "/**");
+        let _ = writeln!(text, "#define {shout}_{constant} {number}");
+    }
+    let c = C { prefix, shout, structs: &module.structs };
+    for found in &module.structs {
+        let doc = found.doc.clone().unwrap_or_else(|| format!("A struct {}.", found.name));
+        text += &c.structure(&c.struct_name(found), &doc, &found.body, false);
+    }
+    for (_, method, doc, body) in &described {
+        let stem = snake(&method.name);
+        text += &c.structure(&format!("{}_{stem}_task", c.prefix), doc, body, true);
+        text += &c.constructor(&stem, &shouted(&method.name), body);
+    }
+    let _ = write!(
+        text,
+        "\n#undef {}_ASSERT\n#ifdef __cplusplus\n}}  // extern \"C\"\n#endif\n\n#endif  // {guard}\n",
+        c.shout
+    );
+    Generated { name: format!("{}_c.h", module.name), text }
+}
+
+struct C<'m> {
+    prefix: String,
+    shout: String,
+    structs: &'m [Struct],
+}
+
+impl C<'_> {
+    fn struct_name(&self, found: &Struct) -> String {
+        format!("{}_{}", self.prefix, snake(&found.name))
+    }
+
+    /// A type without the length of an array.
+    fn name(&self, ty: &Type) -> String {
+        match ty {
+            Type::Scalar(scalar) => scalar.c_name(),
+            Type::Bool => "uint8_t".into(),
+            Type::Array(of, _) => self.name(of),
+            Type::String => "chi_shm_string".into(),
+            Type::Bytes | Type::Vector(_) => "chi_shm_vector".into(),
+            Type::Struct(index) => self.struct_name(&self.structs[*index]),
+        }
+    }
+
+    /// A struct, and what says that a compiler places its fields as the others do.
+    fn structure(&self, name: &str, doc: &str, body: &Body, is_task: bool) -> String {
+        let mut text = format!("\n{}typedef struct {name} {{\n", comment(0, doc, "/**"));
+        if is_task {
+            text += "  /** The task. */\n  chi_task task;\n";
+        }
+        for member in body.members() {
+            match member {
+                Member::Gap { index, bytes } => {
+                    let _ = write!(text, "  /** Zero. */\n  uint8_t reserved{index}_[{bytes}];\n");
+                }
+                Member::Field(field) => {
+                    text += &comment(2, &explain(field, is_task, &self.element(&field.ty)), "/**");
+                    let length = match field.ty {
+                        Type::Array(_, n) => format!("[{n}]"),
+                        _ => String::new(),
+                    };
+                    let _ = writeln!(text, "  {} {}_{length};", self.name(&field.ty), field.name);
+                }
+            }
+        }
+        let _ = writeln!(text, "}} {name};");
+        let assert = format!("{}_ASSERT(", self.shout);
+        let size = format!("sizeof({name}) == {}", body.size);
+        text += &call(0, &assert, &[&size, "\"another size than in the other languages\""], ");");
+        for field in &body.fields {
+            let offset = format!("offsetof({name}, {}_) == {}", field.name, field.offset);
+            text +=
+                &call(0, &assert, &[&offset, "\"lies elsewhere in the other languages\""], ");");
+        }
+        text
+    }
+
+    /// What a vector holds, for its comment.
+    fn element(&self, ty: &Type) -> String {
+        match ty {
+            Type::Vector(of) => format!(" Elements: {}.", self.name(of)),
+            Type::Bool => " 0 or 1.".into(),
+            _ => String::new(),
+        }
+    }
+
+    /// The function that makes a task.
+    fn constructor(&self, stem: &str, constant: &str, body: &Body) -> String {
+        let name = format!("{}_{stem}", self.prefix);
+        let mut args = vec!["chi_pool_id pool".to_owned(), "chi_domain_query query".to_owned()];
+        let (mut plain, mut copied, mut left) = (String::new(), Vec::new(), Vec::new());
+        for field in body.inputs() {
+            let Field { name, ty, .. } = field;
+            let to = format!("(*task)->{name}_");
+            match ty {
+                Type::Scalar(_) => {
+                    args.push(format!("{} {name}", self.name(ty)));
+                    let _ = writeln!(plain, "  {to} = {name};");
+                }
+                Type::Bool => {
+                    args.push(format!("bool {name}"));
+                    let _ = writeln!(plain, "  {to} = {name} ? 1 : 0;");
+                }
+                Type::Array(of, n) => {
+                    args.push(format!("const {} {name}[{n}]", self.name(of)));
+                    plain += &call(2, "memcpy(", &[&to, name, &format!("sizeof({to})")], ");");
+                }
+                Type::String => {
+                    args.push(format!("const char *{name}"));
+                    copied.push((
+                        "chi_string_set(",
+                        vec!["made".into(), format!("&{to}"), name.clone()],
+                    ));
+                }
+                Type::Bytes => {
+                    args.push(format!("const void *{name}"));
+                    args.push(format!("uint64_t {name}_size"));
+                    let parts =
+                        vec!["made".into(), format!("&{to}"), name.clone(), format!("{name}_size")];
+                    copied.push(("chi_vector_set(", parts));
+                }
+                Type::Vector(of) if is_plain(of, self.structs) => {
+                    args.push(format!("const {} *{name}", self.name(of)));
+                    args.push(format!("uint64_t {name}_count"));
+                    let bytes = format!("{name}_count * sizeof(*{name})");
+                    copied.push((
+                        "chi_vector_set(",
+                        vec!["made".into(), format!("&{to}"), name.clone(), bytes],
+                    ));
+                }
+                Type::Struct(index) if self.structs[*index].plain => {
+                    args.push(format!("const {} *{name}", self.name(ty)));
+                    let _ = writeln!(plain, "  {to} = *{name};");
+                }
+                // Strings in vectors and structs are for the languages that can write them in a line.
+                Type::Vector(_) | Type::Struct(_) => left.push(format!("`{name}_`")),
+            }
+        }
+        args.push(format!("{name}_task **task"));
+        let mut doc =
+            "Makes a task of copies of the arguments. The caller submits it, and deletes it \
+                       with `chi_task_delete`."
+                .to_owned();
+        if !left.is_empty() {
+            let _ = write!(
+                doc,
+                " {} stay empty: strings in vectors and structs are for C++ and Rust.",
+                left.join(", ")
+            );
+        }
+        doc += " On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no task. Any thread.";
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut text = format!("\n{}", comment(0, &doc, "/**"));
+        text += &declaration(0, &format!("static inline chi_status {name}_new("), &args, ") {");
+        text += "  chi_task *made = NULL;\n  *task = NULL;\n";
+        let constant = format!("{}_{constant}", self.shout);
+        text += &call(
+            2,
+            "chi_status status = chi_task_new(",
+            &["sizeof(**task)", "pool", "query", &constant, "&made"],
+            ");",
+        );
+        text += "  if (status != CHI_OK) return status;\n";
+        let _ = writeln!(text, "  *task = ({name}_task *)(void *)made;");
+        text += &plain;
+        for (index, (function, parts)) in copied.iter().enumerate() {
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let head = format!("status = {function}");
+            text += &match index {
+                0 => call(2, &head, &parts, ");"),
+                _ => condition(2, "if (status == CHI_OK) ", &head, &parts, ");"),
+            };
+        }
+        if !copied.is_empty() {
+            text +=
+                "  if (status != CHI_OK) {\n    chi_task_delete(made);\n    *task = NULL;\n  }\n";
+        }
+        text += "  return status;\n}\n";
+        text
+    }
+}
+
+/// Whether a field comes back.
+pub(crate) fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "In",
+        Direction::Out => "Out",
+        Direction::InOut => "In and out",
+    }
+}

@@ -1,0 +1,456 @@
+//! The described tasks of a module, and a client for them, in C++.
+
+use std::fmt::Write;
+
+use super::layout::{call, comment, declaration};
+use super::{cpp, described, explain, Generated};
+use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
+use crate::module::Module;
+
+/// `autogen/<mod>_described_tasks.h`.
+pub(crate) fn tasks(module: &Module) -> Generated {
+    let methods = format!("{}_methods.h", module.name);
+    let standard = ["array", "cstddef", "string", "string_view", "vector"];
+    let includes = ["chimaera/chimaera.h".to_owned(), methods];
+    let mut text =
+        cpp::head(module, "The described tasks of", "DESCRIBED_TASKS", &standard, &includes);
+    let cpp = Cpp { structs: &module.structs };
+    for found in &module.structs {
+        text += &cpp.structure(found);
+    }
+    for (_, method, doc, body) in described(module) {
+        text += &cpp.task(&method.name, doc, body);
+    }
+    text += &cpp.asserts(module);
+    text += &cpp::foot(module, "DESCRIBED_TASKS");
+    Generated { name: format!("{}_described_tasks.h", module.name), text }
+}
+
+/// `autogen/<mod>_described_client.h`.
+pub(crate) fn client(module: &Module) -> Generated {
+    let includes = ["chimaera/chimaera.h".to_owned(), format!("{}_described_tasks.h", module.name)];
+    let standard = ["array", "string", "string_view", "vector"];
+    let mut text = cpp::head(module, "A client of", "DESCRIBED_CLIENT", &standard, &includes);
+    let cpp = Cpp { structs: &module.structs };
+    for (_, method, _, body) in described(module) {
+        text += &cpp.result(&method.name, body);
+    }
+    let _ = write!(
+        text,
+        "
+/** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
+class DescribedClient : public chi::ContainerClient {{
+ public:
+  /** Create a pool of the module, or find the one of this name; stores its id. */
+  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
+              std::string_view params = {{}}) {{
+    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params));
+    task->Wait();
+    task->ThrowIfFailed();
+    pool_id_ = task->pool_id_;
+  }}
+  /** The caller owns the task. */
+  hipc::FullPtr<chi::CreateTask> AsyncCreate(const hipc::MemContext &mctx,
+                                             const std::string &pool_name,
+                                             std::string_view params = {{}}) const {{
+    return AsyncCreatePool(mctx, \"{}\", pool_name, params);
+  }}
+
+  /** Destroy the pool. */
+  void Destroy(const hipc::MemContext &mctx) {{
+    chi::OwnedTask<chi::DestroyTask> task(AsyncDestroy(mctx));
+    task->Wait();
+    task->ThrowIfFailed();
+    pool_id_ = chi::PoolId();
+  }}
+  /** The caller owns the task. */
+  hipc::FullPtr<chi::DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {{
+    return AsyncDestroyPool(mctx, pool_id_);
+  }}
+",
+        module.full_name()
+    );
+    for (_, method, doc, body) in described(module) {
+        text += &cpp.calls(&method.name, doc, body);
+    }
+    text += "};\n";
+    text += &cpp::foot(module, "DESCRIBED_CLIENT");
+    Generated { name: format!("{}_described_client.h", module.name), text }
+}
+
+struct Cpp<'m> {
+    structs: &'m [Struct],
+}
+
+impl Cpp<'_> {
+    /// The type of a member.
+    fn name(&self, ty: &Type) -> String {
+        match ty {
+            Type::Scalar(scalar) => format!("chi::{}", scalar.name()),
+            Type::Bool => "chi::u8".into(),
+            Type::Array(of, n) => format!("std::array<{}, {n}>", self.name(of)),
+            Type::String => "hipc::string".into(),
+            Type::Bytes => "hipc::vector<char>".into(),
+            Type::Vector(of) => format!("hipc::vector<{}>", self.name(of)),
+            Type::Struct(index) => self.structs[*index].name.clone(),
+        }
+    }
+
+    /// The type of a private copy.
+    fn value(&self, ty: &Type) -> String {
+        match ty {
+            Type::Bool => "bool".into(),
+            Type::String | Type::Bytes => "std::string".into(),
+            Type::Vector(of) => format!("std::vector<{}>", self.value(of)),
+            Type::Struct(index) if !self.structs[*index].plain => {
+                format!("{}Value", self.structs[*index].name)
+            }
+            _ => self.name(ty),
+        }
+    }
+
+    /// The type of a parameter, up to its name.
+    fn parameter(&self, ty: &Type) -> String {
+        match ty {
+            Type::Scalar(_) | Type::Bool => format!("{} ", self.value(ty)),
+            Type::String | Type::Bytes => "std::string_view ".into(),
+            _ => format!("const {} &", self.value(ty)),
+        }
+    }
+
+    fn members(&self, body: &Body, is_task: bool) -> String {
+        let mut text = String::new();
+        for member in body.members() {
+            match member {
+                Member::Gap { index, bytes } => {
+                    let _ = write!(
+                        text,
+                        "  /** Zero. */\n  std::array<chi::u8, {bytes}> reserved{index}_{{}};\n"
+                    );
+                }
+                Member::Field(field) => {
+                    let flag = if field.ty == Type::Bool { " 0 or 1." } else { "" };
+                    text += &comment(2, &(explain(field, false, flag)), "/**");
+                    let mark = match (is_task, field.direction) {
+                        (false, _) => "",
+                        (true, Direction::In) => "IN ",
+                        (true, Direction::Out) => "OUT ",
+                        (true, Direction::InOut) => "INOUT ",
+                    };
+                    let start = match &field.ty {
+                        Type::Scalar(_) | Type::Bool => " = 0",
+                        Type::Array(..) => "{}",
+                        Type::Struct(index) if self.structs[*index].plain => "{}",
+                        _ => "",
+                    };
+                    let _ =
+                        writeln!(text, "  {mark}{} {}_{start};", self.name(&field.ty), field.name);
+                }
+            }
+        }
+        text
+    }
+
+    /// `, a_(alloc), b_(alloc)`, as parts.
+    fn made_with_alloc(&self, body: &Body) -> Vec<String> {
+        body.fields
+            .iter()
+            .filter(|field| !is_plain(&field.ty, self.structs))
+            .map(|field| format!("{}_(alloc)", field.name))
+            .collect()
+    }
+
+    fn structure(&self, found: &Struct) -> String {
+        let Struct { name, doc, body, plain } = found;
+        let doc = doc.clone().unwrap_or_else(|| format!("A struct {name}."));
+        let mut text = format!("\n{}struct {name} {{\n", comment(0, &doc, "/**"));
+        if *plain {
+            text += &self.members(body, false);
+            text += "};\n";
+            return text;
+        }
+        let mut before = format!(
+            "\n{}struct {name}Value {{\n",
+            comment(0, &format!("A private copy of {name}."), "/**")
+        );
+        for field in &body.fields {
+            before += &comment(2, &explain(field, false, ""), "/**");
+            let start = match &field.ty {
+                Type::Scalar(_) => " = 0",
+                Type::Bool => " = false",
+                Type::Array(..) | Type::Struct(_) => "{}",
+                _ => "",
+            };
+            let _ = writeln!(before, "  {} {}{start};", self.value(&field.ty), field.name);
+        }
+        before += "};\n";
+        text += &self.members(body, false);
+        text += &format!("\n  {name}() = default;\n");
+        text +=
+            &constructor(&format!("explicit {name}("), &[ALLOC], &self.made_with_alloc(body), "{}");
+        text +=
+            "\n  /** Copies a value into shared memory, for the task that the struct lies in. */\n";
+        text += &call(
+            2,
+            "void Assign(",
+            &["hipc::Owner owner", &format!("const {name}Value &value")],
+            ") {",
+        );
+        for field in &body.fields {
+            text += &self.write(field, &format!("value.{}", field.name), "owner", true);
+        }
+        let _ = write!(text, "  }}\n\n  /** A private copy. */\n  {name}Value Value() const {{\n    {name}Value value;\n");
+        for field in &body.fields {
+            text +=
+                &self.read(field, &format!("{}_", field.name), &format!("value.{}", field.name));
+        }
+        text += "    return value;\n  }\n};\n";
+        before + &text
+    }
+
+    fn task(&self, method: &str, doc: &str, body: &Body) -> String {
+        let name = format!("{}Task", &method[1..]);
+        let mut text = format!("\n{}struct {name} : public chi::Task {{\n", comment(0, doc, "/**"));
+        let members = self.members(body, true);
+        if !members.is_empty() {
+            text += &members;
+            text.push('\n');
+        }
+        text += "  /** SHM default constructor */\n";
+        let mut base = vec!["chi::Task(alloc)".to_owned()];
+        base.extend(self.made_with_alloc(body));
+        text += &constructor(&format!("explicit {name}("), &[ALLOC], &base, "{}");
+        let mut args: Vec<String> = [
+            ALLOC,
+            "const chi::TaskNode &task_node",
+            "const chi::PoolId &pool_id",
+            "const chi::DomainQuery &dom_query",
+        ]
+        .map(str::to_owned)
+        .into();
+        args.extend(
+            body.inputs().map(|field| format!("{}{}", self.parameter(&field.ty), field.name)),
+        );
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        text += "\n  /** Emplace constructor */\n";
+        text += &constructor(&format!("explicit {name}("), &args, &[format!("{name}(alloc)")], "{");
+        let _ = write!(
+            text,
+            "    task_node_ = task_node;\n    pool_ = pool_id;\n    method_ = Method::{method};\n    \
+             dom_query_ = dom_query;\n"
+        );
+        for field in body.inputs() {
+            text += &self.write(field, &field.name, "alloc.owner()", false);
+        }
+        text += "  }\n};\n";
+        text
+    }
+
+    /// Statements that put `from` into a member. `owned` says that only the owner knows the task.
+    fn write(&self, field: &Field, from: &str, owner: &str, owned: bool) -> String {
+        let to = format!("{}_", field.name);
+        let owner_first = if owned { vec![owner.to_owned()] } else { Vec::new() };
+        let assign = || {
+            let mut args = owner_first.clone();
+            args.extend([format!("{from}.data()"), format!("{from}.size()")]);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            call(4, &format!("{to}.assign("), &args, ");")
+        };
+        let each = |item: &str, statement: &str| {
+            let mut text = call(4, &format!("{to}.reserve("), &[&format!("{from}.size()")], ");");
+            let _ = write!(
+                text,
+                "    for (const {item} &item : {from}) {{\n      {statement}\n    }}\n"
+            );
+            text
+        };
+        match &field.ty {
+            Type::Bool => format!("    {to} = {from} ? 1 : 0;\n"),
+            Type::String if owned => call(4, &format!("{to}.assign("), &[owner, from], ");"),
+            Type::Bytes => assign(),
+            Type::Vector(of) => match &**of {
+                of if is_plain(of, self.structs) => assign(),
+                Type::String => each("std::string", &format!("{to}.emplace_back(item);")),
+                Type::Struct(_) => {
+                    each(&self.value(of), &format!("{to}.emplace_back().Assign({owner}, item);"))
+                }
+                _ => each(
+                    &self.value(of),
+                    &format!("{to}.emplace_back().assign({owner}, item.data(), item.size());"),
+                ),
+            },
+            Type::Struct(index) if !self.structs[*index].plain => {
+                call(4, &format!("{to}.Assign("), &[owner, from], ");")
+            }
+            _ => format!("    {to} = {from};\n"),
+        }
+    }
+
+    /// Statements that put a private copy of the member `from` into `to`.
+    fn read(&self, field: &Field, from: &str, to: &str) -> String {
+        let each = |item: &str, copy: &str| {
+            let mut text = call(4, &format!("{to}.reserve("), &[&format!("{from}.size()")], ");");
+            let _ = write!(
+                text,
+                "    for (const {item} &item : {from}) {{\n      {to}.push_back({copy});\n    }}\n"
+            );
+            text
+        };
+        match &field.ty {
+            Type::Vector(of) => match &**of {
+                of if is_plain(of, self.structs) => format!("    {to} = {from}.CopyOut();\n"),
+                Type::String => each("hipc::string", "item.str()"),
+                Type::Bytes => each("hipc::vector<char>", "std::string(item.view())"),
+                Type::Struct(_) => each(&self.name(of), "item.Value()"),
+                _ => each(&self.name(of), "item.CopyOut()"),
+            },
+            ty => format!("    {to} = {};\n", self.copy(ty, from)),
+        }
+    }
+
+    /// The private copy of a member that is no vector.
+    fn copy(&self, ty: &Type, from: &str) -> String {
+        match ty {
+            Type::Bool => format!("{from} != 0"),
+            Type::String => format!("{from}.str()"),
+            Type::Bytes => format!("{from}.view()"),
+            Type::Struct(index) if !self.structs[*index].plain => format!("{from}.Value()"),
+            _ => from.to_owned(),
+        }
+    }
+
+    /// The struct of a method's results, when there are several.
+    fn result(&self, method: &str, body: &Body) -> String {
+        if body.outputs().count() < 2 {
+            return String::new();
+        }
+        let mut text = format!(
+            "\n{}struct {}Result {{\n",
+            comment(0, &format!("What {method} returns."), "/**"),
+            &method[1..]
+        );
+        for field in body.outputs() {
+            text += &comment(2, &explain(field, false, ""), "/**");
+            let start = match &field.ty {
+                Type::Scalar(_) => " = 0",
+                Type::Bool => " = false",
+                Type::Array(..) | Type::Struct(_) => "{}",
+                _ => "",
+            };
+            let _ = writeln!(text, "  {} {}{start};", self.value(&field.ty), field.name);
+        }
+        text + "};\n"
+    }
+
+    fn calls(&self, method: &str, doc: &str, body: &Body) -> String {
+        let stem = &method[1..];
+        let mut args = vec![
+            "const hipc::MemContext &mctx".to_owned(),
+            "const chi::DomainQuery &dom_query".to_owned(),
+        ];
+        args.extend(
+            body.inputs().map(|field| format!("{}{}", self.parameter(&field.ty), field.name)),
+        );
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let inputs: Vec<&str> = body.inputs().map(|field| &field.name[..]).collect();
+        let outputs: Vec<&Field> = body.outputs().collect();
+        let returned = match &outputs[..] {
+            [] => "void".to_owned(),
+            [one] => self.value(&one.ty),
+            _ => format!("{stem}Result"),
+        };
+        let mut text = format!("\n{}", comment(2, doc, "/**"));
+        text += &declaration(2, &format!("{returned} {stem}("), &args, ") const {");
+        let passed = [vec!["mctx", "dom_query"], inputs.clone()].concat();
+        text += &call(4, &format!("auto pending = Async{stem}("), &passed, ");");
+        let _ = write!(
+            text,
+            "    chi::OwnedTask<{stem}Task> task(pending);\n    task->Wait();\n    \
+             task->ThrowIfFailed();\n"
+        );
+        match &outputs[..] {
+            [] => {}
+            [one] if !matches!(one.ty, Type::Vector(_)) => {
+                let from = format!("task->{}_", one.name);
+                let copy = match one.ty {
+                    Type::Bytes => format!("std::string({from}.view())"),
+                    _ => self.copy(&one.ty, &from),
+                };
+                let _ = writeln!(text, "    return {copy};");
+            }
+            [one] => {
+                let _ = writeln!(text, "    {} result;", self.value(&one.ty));
+                text += &self.read(one, &format!("task->{}_", one.name), "result");
+                text += "    return result;\n";
+            }
+            _ => {
+                let _ = writeln!(text, "    {stem}Result result;");
+                for field in outputs {
+                    text += &self.read(
+                        field,
+                        &format!("task->{}_", field.name),
+                        &format!("result.{}", field.name),
+                    );
+                }
+                text += "    return result;\n";
+            }
+        }
+        text += "  }\n  /** The caller owns the task. */\n";
+        text +=
+            &declaration(2, &format!("hipc::FullPtr<{stem}Task> Async{stem}("), &args, ") const {");
+        let passed = [vec!["mctx", "pool_id_", "dom_query"], inputs].concat();
+        text +=
+            &call(4, &format!("return CHI_IPC_MANAGER->SubmitTask<{stem}Task>("), &passed, ");");
+        text + "  }\n"
+    }
+
+    /// That this compiler places all fields as the others do.
+    fn asserts(&self, module: &Module) -> String {
+        // What derives is no standard-layout type, for which alone offsetof is defined by the
+        // standard; GCC and Clang define it for these too.
+        let mut text = "\n#pragma GCC diagnostic push\n#pragma GCC diagnostic ignored \"-Winvalid-offsetof\"\n"
+            .to_owned();
+        let mut assert = |name: &str, body: &Body| {
+            let size = format!("sizeof({name}) == {}", body.size);
+            text += &call(
+                0,
+                "static_assert(",
+                &[&size, "\"another size than in the other languages\""],
+                ");",
+            );
+            for field in &body.fields {
+                let offset = format!("offsetof({name}, {}_) == {}", field.name, field.offset);
+                text += &call(
+                    0,
+                    "static_assert(",
+                    &[&offset, "\"lies elsewhere in the other languages\""],
+                    ");",
+                );
+            }
+        };
+        for found in &module.structs {
+            assert(&found.name, &found.body);
+        }
+        for (_, method, _, body) in described(module) {
+            assert(&format!("{}Task", &method.name[1..]), body);
+        }
+        text + "#pragma GCC diagnostic pop\n"
+    }
+}
+
+const ALLOC: &str = "const hipc::CtxAllocator<CHI_ALLOC_T> &alloc";
+
+/// A constructor with its initialisers: in one line if all fits, else below.
+fn constructor(head: &str, args: &[&str], initialisers: &[String], end: &str) -> String {
+    let line = format!("  {head}{}) : {} {end}\n", args.join(", "), initialisers.join(", "));
+    if line.len() <= super::layout::WIDTH + 1 {
+        return line;
+    }
+    let mut text = declaration(2, head, args, ")");
+    let below = format!("      : {} {end}\n", initialisers.join(", "));
+    if below.len() <= super::layout::WIDTH + 1 {
+        return text + &below;
+    }
+    let _ = writeln!(text, "      : {} {end}", initialisers.join(",\n        "));
+    text
+}
