@@ -1,0 +1,395 @@
+//! The described tasks of `described:parts`, and a client for them.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+use std::cell::Cell;
+
+use chimaera::{
+    DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, Result, ShmBytes, ShmElement,
+    ShmString, ShmVec, Task,
+};
+
+const SUM: u32 = 10;
+const TURN: u32 = 11;
+const NOTHING: u32 = 12;
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod)]
+#[repr(C)]
+pub struct Extent {
+    /// Where it begins.
+    pub start: u64,
+    /// `blocks`.
+    pub blocks: u32,
+    /// `sparse`. 0 or 1.
+    pub sparse: u8,
+    /// Zero.
+    pub reserved0: [u8; 3],
+}
+
+/// A named part.
+#[derive(ShmElement)]
+#[repr(C)]
+pub struct Entry {
+    /// Its name.
+    pub name: ShmString,
+    /// `extent`.
+    pub extent: Cell<Extent>,
+    /// `data`.
+    pub data: ShmBytes,
+    /// `weights`.
+    pub weights: ShmVec<f32>,
+    /// `kind`.
+    pub kind: Cell<u8>,
+    /// Zero.
+    pub reserved0: Cell<[u8; 7]>,
+}
+
+/// A private copy of [`Entry`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EntryValue {
+    /// Its name.
+    pub name: String,
+    /// `extent`.
+    pub extent: Extent,
+    /// `data`.
+    pub data: Vec<u8>,
+    /// `weights`.
+    pub weights: Vec<f32>,
+    /// `kind`.
+    pub kind: u8,
+}
+
+impl EntryValue {
+    /// Copies shared memory.
+    pub fn read(from: &Entry) -> Result<Self> {
+        let name = from.name.to_string()?;
+        let extent = from.extent.get();
+        let data = from.data.copy_to_vec()?;
+        let weights = from.weights.copy_to_vec()?;
+        let kind = from.kind.get();
+        Ok(Self {
+            name,
+            extent,
+            data,
+            weights,
+            kind,
+        })
+    }
+
+    /// Copies into an element of a vector.
+    pub fn write(&self, to: &ElementMut<'_, Entry>) -> Result<()> {
+        to.set_string(|to| &to.name, &self.name)?;
+        to.extent.set(self.extent);
+        to.set_bytes(|to| &to.data, &self.data)?;
+        to.set_vec(|to| &to.weights, &self.weights)?;
+        to.kind.set(self.kind);
+        Ok(())
+    }
+
+    /// Copies into a struct that lies in a task itself.
+    pub fn write_in_task(&self, to: &Entry) -> Result<()> {
+        to.name.set(&self.name)?;
+        to.extent.set(self.extent);
+        to.data.set(&self.data)?;
+        to.weights.set(&self.weights)?;
+        to.kind.set(self.kind);
+        Ok(())
+    }
+}
+
+/// Sums up the bytes of every block.
+#[chimaera::task]
+pub struct SumTask {
+    /// In: What to sum up.
+    pub data: ShmBytes,
+    /// In: Bytes of a block, not 0.
+    pub block_size: Cell<u32>,
+    /// In: Whether the last block must be whole. 0 or 1.
+    pub exact: Cell<u8>,
+    /// Zero.
+    pub reserved0: Cell<[u8; 3]>,
+    /// Out: A sum for every block.
+    pub sums: ShmVec<u64>,
+}
+
+/// Gives everything back, some of it turned round.
+#[chimaera::task]
+pub struct TurnTask {
+    /// In and out: `tiny`.
+    pub tiny: Cell<i8>,
+    /// Zero.
+    pub reserved0: Cell<[u8; 7]>,
+    /// In and out: `wide`.
+    pub wide: Cell<f64>,
+    /// In and out: `flag`. 0 or 1.
+    pub flag: Cell<u8>,
+    /// In and out: `digest`.
+    pub digest: Cell<[u8; 20]>,
+    /// Zero.
+    pub reserved1: Cell<[u8; 3]>,
+    /// In and out: `text`.
+    pub text: ShmString,
+    /// In and out: `data`.
+    pub data: ShmBytes,
+    /// In and out: `extent`.
+    pub extent: Cell<Extent>,
+    /// In and out: `entry`.
+    pub entry: Entry,
+    /// In and out: `extents`.
+    pub extents: ShmVec<Extent>,
+    /// In and out: `words`.
+    pub words: ShmVec<ShmString>,
+    /// In and out: `blobs`.
+    pub blobs: ShmVec<ShmBytes>,
+    /// In and out: `rows`.
+    pub rows: ShmVec<ShmVec<i16>>,
+    /// In and out: `entries`.
+    pub entries: ShmVec<Entry>,
+    /// In and out: `pairs`.
+    pub pairs: Cell<[Extent; 2]>,
+}
+
+/// Does nothing.
+#[chimaera::task]
+pub struct NothingTask {}
+
+/// What `kTurn` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TurnResult {
+    /// `tiny`.
+    pub tiny: i8,
+    /// `wide`.
+    pub wide: f64,
+    /// `flag`.
+    pub flag: bool,
+    /// `digest`.
+    pub digest: [u8; 20],
+    /// `text`.
+    pub text: String,
+    /// `data`.
+    pub data: Vec<u8>,
+    /// `extent`.
+    pub extent: Extent,
+    /// `entry`.
+    pub entry: EntryValue,
+    /// `extents`.
+    pub extents: Vec<Extent>,
+    /// `words`.
+    pub words: Vec<String>,
+    /// `blobs`.
+    pub blobs: Vec<Vec<u8>>,
+    /// `rows`.
+    pub rows: Vec<Vec<i16>>,
+    /// `entries`.
+    pub entries: Vec<EntryValue>,
+    /// `pairs`.
+    pub pairs: [Extent; 2],
+}
+
+/// A pool of `described:parts`. It is a pool's id and nothing else, so it may be copied, and be used in an
+/// application and in another module's methods alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pool_id: PoolId,
+}
+
+impl Client {
+    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+    pub fn create(name: &str, params: &[u8]) -> Result<Self> {
+        let pool_id = chimaera::ipc()?.create_pool("described:parts", name, params)?;
+        Ok(Client { pool_id })
+    }
+
+    /// The client of a pool whose id is known.
+    pub fn from_pool(pool_id: PoolId) -> Self {
+        Client { pool_id }
+    }
+
+    /// The pool.
+    pub fn pool_id(&self) -> PoolId {
+        self.pool_id
+    }
+
+    /// Sums up the bytes of every block.
+    pub fn sum(&self, data: &[u8], block_size: u32, exact: bool) -> Result<Vec<u64>> {
+        let pending = self.sum_async(data, block_size, exact)?;
+        let done = pending.wait()?;
+        let sums = done.sums.copy_to_vec()?;
+        Ok(sums)
+    }
+
+    /// Submits `kSum`; its results are the fields of the task.
+    pub fn sum_async(&self, data: &[u8], block_size: u32, exact: bool) -> Result<Pending<SumTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<SumTask> = self.task(query, SUM)?;
+        task.data.set(data)?;
+        task.block_size.set(block_size);
+        task.exact.set(exact.into());
+        task.submit()
+    }
+
+    /// Gives everything back, some of it turned round.
+    #[allow(clippy::too_many_arguments)]
+    pub fn turn(
+        &self,
+        tiny: i8,
+        wide: f64,
+        flag: bool,
+        digest: [u8; 20],
+        text: &str,
+        data: &[u8],
+        extent: Extent,
+        entry: &EntryValue,
+        extents: &[Extent],
+        words: &[&str],
+        blobs: &[&[u8]],
+        rows: &[Vec<i16>],
+        entries: &[EntryValue],
+        pairs: [Extent; 2],
+    ) -> Result<TurnResult> {
+        let pending = self.turn_async(
+            tiny, wide, flag, digest, text, data, extent, entry, extents, words, blobs, rows,
+            entries, pairs,
+        )?;
+        let done = pending.wait()?;
+        let tiny = done.tiny.get();
+        let wide = done.wide.get();
+        let flag = done.flag.get() != 0;
+        let digest = done.digest.get();
+        let text = done.text.to_string()?;
+        let data = done.data.copy_to_vec()?;
+        let extent = done.extent.get();
+        let entry = EntryValue::read(&done.entry)?;
+        let extents = done.extents.copy_to_vec()?;
+        let mut words = Vec::new();
+        for item in done.words.iter() {
+            words.push(item.to_string()?);
+        }
+        let mut blobs = Vec::new();
+        for item in done.blobs.iter() {
+            blobs.push(item.copy_to_vec()?);
+        }
+        let mut rows = Vec::new();
+        for item in done.rows.iter() {
+            rows.push(item.copy_to_vec()?);
+        }
+        let mut entries = Vec::new();
+        for item in done.entries.iter() {
+            entries.push(EntryValue::read(&item)?);
+        }
+        let pairs = done.pairs.get();
+        Ok(TurnResult {
+            tiny,
+            wide,
+            flag,
+            digest,
+            text,
+            data,
+            extent,
+            entry,
+            extents,
+            words,
+            blobs,
+            rows,
+            entries,
+            pairs,
+        })
+    }
+
+    /// Submits `kTurn`; its results are the fields of the task.
+    #[allow(clippy::too_many_arguments)]
+    pub fn turn_async(
+        &self,
+        tiny: i8,
+        wide: f64,
+        flag: bool,
+        digest: [u8; 20],
+        text: &str,
+        data: &[u8],
+        extent: Extent,
+        entry: &EntryValue,
+        extents: &[Extent],
+        words: &[&str],
+        blobs: &[&[u8]],
+        rows: &[Vec<i16>],
+        entries: &[EntryValue],
+        pairs: [Extent; 2],
+    ) -> Result<Pending<TurnTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<TurnTask> = self.task(query, TURN)?;
+        task.tiny.set(tiny);
+        task.wide.set(wide);
+        task.flag.set(flag.into());
+        task.digest.set(digest);
+        task.text.set(text)?;
+        task.data.set(data)?;
+        task.extent.set(extent);
+        entry.write_in_task(&task.entry)?;
+        task.extents.set(extents)?;
+        task.words.set_all(words)?;
+        task.blobs.set_all(blobs)?;
+        task.rows.resize(rows.len())?;
+        for (index, item) in rows.iter().enumerate() {
+            task.rows.update(index, |to| to.set_vec(|to| to, item))?;
+        }
+        task.entries.resize(entries.len())?;
+        for (index, item) in entries.iter().enumerate() {
+            task.entries.update(index, |to| item.write(to))?;
+        }
+        task.pairs.set(pairs);
+        task.submit()
+    }
+
+    /// Does nothing.
+    pub fn nothing(&self) -> Result<()> {
+        let pending = self.nothing_async()?;
+        pending.wait()?;
+        Ok(())
+    }
+
+    /// Submits `kNothing`; its results are the fields of the task.
+    pub fn nothing_async(&self) -> Result<Pending<NothingTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<NothingTask> = self.task(query, NOTHING)?;
+        task.submit()
+    }
+
+    fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
+        chimaera::ipc()?.new_task(self.pool_id, query, method)
+    }
+}
+
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    assert!(size_of::<Extent>() == 16);
+    assert!(offset_of!(Extent, start) == 0);
+    assert!(offset_of!(Extent, blocks) == 8);
+    assert!(offset_of!(Extent, sparse) == 12);
+    assert!(size_of::<Entry>() == 144);
+    assert!(offset_of!(Entry, name) == 0);
+    assert!(offset_of!(Entry, extent) == 40);
+    assert!(offset_of!(Entry, data) == 56);
+    assert!(offset_of!(Entry, weights) == 96);
+    assert!(offset_of!(Entry, kind) == 136);
+    assert!(size_of::<SumTask>() == 152);
+    assert!(offset_of!(SumTask, data) == 64);
+    assert!(offset_of!(SumTask, block_size) == 104);
+    assert!(offset_of!(SumTask, exact) == 108);
+    assert!(offset_of!(SumTask, sums) == 112);
+    assert!(size_of::<TurnTask>() == 576);
+    assert!(offset_of!(TurnTask, tiny) == 64);
+    assert!(offset_of!(TurnTask, wide) == 72);
+    assert!(offset_of!(TurnTask, flag) == 80);
+    assert!(offset_of!(TurnTask, digest) == 81);
+    assert!(offset_of!(TurnTask, text) == 104);
+    assert!(offset_of!(TurnTask, data) == 144);
+    assert!(offset_of!(TurnTask, extent) == 184);
+    assert!(offset_of!(TurnTask, entry) == 200);
+    assert!(offset_of!(TurnTask, extents) == 344);
+    assert!(offset_of!(TurnTask, words) == 384);
+    assert!(offset_of!(TurnTask, blobs) == 424);
+    assert!(offset_of!(TurnTask, rows) == 464);
+    assert!(offset_of!(TurnTask, entries) == 504);
+    assert!(offset_of!(TurnTask, pairs) == 544);
+    assert!(size_of::<NothingTask>() == 64);
+};

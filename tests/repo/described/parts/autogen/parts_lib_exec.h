@@ -1,0 +1,98 @@
+/* The dispatch of described:parts. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef DESCRIBED_PARTS_LIB_EXEC_H_
+#define DESCRIBED_PARTS_LIB_EXEC_H_
+
+#include "chimaera/chimaera.h"
+#include "parts_described_tasks.h"
+#include "parts_methods.h"
+
+namespace described::parts {
+
+CHI_METHOD_HOOKS(Create, chi::CreateTask);
+CHI_METHOD_HOOKS(Destroy, chi::DestroyTask);
+CHI_METHOD_HOOKS(Sum, SumTask);
+CHI_METHOD_HOOKS(Turn, TurnTask);
+CHI_METHOD_HOOKS(Nothing, NothingTask);
+
+/** Runs a method of the container. */
+template <typename RuntimeT>
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return runtime.Create(hipc::FullPtr<chi::CreateTask>(task), rctx);
+    case Method::kDestroy:
+      return runtime.Destroy(hipc::FullPtr<chi::DestroyTask>(task), rctx);
+    case Method::kSum:
+      return runtime.Sum(hipc::FullPtr<SumTask>(task), rctx);
+    case Method::kTurn:
+      return runtime.Turn(hipc::FullPtr<TurnTask>(task), rctx);
+    case Method::kNothing:
+      return runtime.Nothing(hipc::FullPtr<NothingTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Asks the monitor of a method, if it has one. */
+template <typename RuntimeT>
+void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
+             hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
+                                            rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
+                                             rctx);
+    case Method::kSum:
+      return SumHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<SumTask>(task), rctx);
+    case Method::kTurn:
+      return TurnHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<TurnTask>(task), rctx);
+    case Method::kNothing:
+      return NothingHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<NothingTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Lets go of what a method attached to a task. */
+template <typename RuntimeT>
+void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
+         hipc::FullPtr<chi::Task> task) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+    case Method::kSum:
+      return SumHooks<RuntimeT>::Del(runtime, hipc::FullPtr<SumTask>(task));
+    case Method::kTurn:
+      return TurnHooks<RuntimeT>::Del(runtime, hipc::FullPtr<TurnTask>(task));
+    case Method::kNothing:
+      return NothingHooks<RuntimeT>::Del(runtime, hipc::FullPtr<NothingTask>(task));
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Tells the runtime of the methods. */
+template <typename RuntimeT>
+void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
+  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+                             CreateHooks<RuntimeT>::kDel);
+  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+                              DestroyHooks<RuntimeT>::kDel);
+  table.AddUnsupported(2, "kNodeFailure");
+  table.AddUnsupported(3, "kRecover");
+  table.AddUnsupported(4, "kMigrate");
+  table.AddUnsupported(5, "kUpgrade");
+  table.Add<SumTask>(Method::kSum, "kSum", SumHooks<RuntimeT>::kMonitor, SumHooks<RuntimeT>::kDel);
+  table.Add<TurnTask>(Method::kTurn, "kTurn", TurnHooks<RuntimeT>::kMonitor,
+                      TurnHooks<RuntimeT>::kDel);
+  table.Add<NothingTask>(Method::kNothing, "kNothing", NothingHooks<RuntimeT>::kMonitor,
+                         NothingHooks<RuntimeT>::kDel);
+}
+
+}  // namespace described::parts
+
+#endif  // DESCRIBED_PARTS_LIB_EXEC_H_

@@ -1,0 +1,68 @@
+/* The container of described:parts. */
+#include <algorithm>
+
+#include "parts_lib_exec.h"
+
+namespace described::parts {
+
+class Runtime : public chi::ContainerRuntime {
+ public:
+  void Sum(hipc::FullPtr<SumTask> task, chi::RunContext &) {
+    const std::string_view data = task->data_.view();
+    const std::size_t block = task->block_size_;
+    if (block == 0) return task->Fail(CHI_INVALID, "blocks of no bytes");
+    if (task->exact_ != 0 && data.size() % block != 0) {
+      return task->Fail(CHI_INVALID, "the last block is not whole");
+    }
+    for (std::size_t start = 0; start < data.size(); start += block) {
+      chi::u64 sum = 0;
+      for (const char byte : data.substr(start, block)) sum += static_cast<unsigned char>(byte);
+      task->sums_.push_back(sum);
+    }
+  }
+
+  void Turn(hipc::FullPtr<TurnTask> task, chi::RunContext &) {
+    const hipc::Owner owner(task);
+    task->tiny_ = static_cast<chi::i8>(-task->tiny_);
+    task->wide_ *= 2;
+    task->flag_ = task->flag_ == 0;
+    std::reverse(task->digest_.begin(), task->digest_.end());
+    task->text_ = Turned(task->text_.str());
+    const std::string data = Turned(std::string(task->data_.view()));
+    task->data_.assign(data.data(), data.size());
+    ++task->extent_.start_;
+    EntryValue entry = task->entry_.Value();
+    Change(entry);
+    task->entry_.Assign(owner, entry);
+    std::reverse(task->extents_.begin(), task->extents_.end());
+    for (hipc::string &word : task->words_) word.assign(owner, Turned(word.str()));
+    for (hipc::vector<char> &blob : task->blobs_) std::reverse(blob.begin(), blob.end());
+    for (hipc::vector<chi::i16> &row : task->rows_) std::reverse(row.begin(), row.end());
+    for (Entry &element : task->entries_) {
+      EntryValue value = element.Value();
+      Change(value);
+      element.Assign(owner, value);
+    }
+    std::swap(task->pairs_[0], task->pairs_[1]);
+  }
+
+  void Nothing(hipc::FullPtr<NothingTask>, chi::RunContext &) {}
+
+ private:
+  static std::string Turned(std::string text) {
+    std::reverse(text.begin(), text.end());
+    return text;
+  }
+
+  static void Change(EntryValue &entry) {
+    entry.name += "!";
+    ++entry.extent.blocks_;
+    std::reverse(entry.data.begin(), entry.data.end());
+    entry.weights.push_back(1);
+    ++entry.kind;
+  }
+};
+
+}  // namespace described::parts
+
+CHI_TASK_CC(parts);

@@ -1,0 +1,247 @@
+/* described:shelf for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef DESCRIBED_SHELF_C_H_
+#define DESCRIBED_SHELF_C_H_
+
+#include <string.h>
+
+#include "chimaera/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define DESCRIBED_SHELF_ASSERT static_assert
+#else
+#define DESCRIBED_SHELF_ASSERT _Static_assert
+#endif
+
+/** The module's name. */
+#define DESCRIBED_SHELF_MODULE "described:shelf"
+/** Method kSum (described_shelf_sum_task). */
+#define DESCRIBED_SHELF_SUM 10
+/** Method kTurn (described_shelf_turn_task). */
+#define DESCRIBED_SHELF_TURN 11
+/** Method kNothing (described_shelf_nothing_task). */
+#define DESCRIBED_SHELF_NOTHING 12
+
+/** A part of a file. */
+typedef struct described_shelf_extent {
+  /** Where it begins. */
+  uint64_t start_;
+  /** `blocks`. */
+  uint32_t blocks_;
+  /** `sparse`. 0 or 1. */
+  uint8_t sparse_;
+  /** Zero. */
+  uint8_t reserved0_[3];
+} described_shelf_extent;
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_extent) == 16,
+                       "another size than in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, start_) == 0,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, blocks_) == 8,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, sparse_) == 12,
+                       "lies elsewhere in the other languages");
+
+/** A named part. */
+typedef struct described_shelf_entry {
+  /** Its name. */
+  chi_shm_string name_;
+  /** `extent`. */
+  described_shelf_extent extent_;
+  /** `data`. */
+  chi_shm_vector data_;
+  /** `weights`. Elements: float. */
+  chi_shm_vector weights_;
+  /** `kind`. */
+  uint8_t kind_;
+  /** Zero. */
+  uint8_t reserved0_[7];
+} described_shelf_entry;
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_entry) == 144,
+                       "another size than in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, name_) == 0,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, extent_) == 40,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, data_) == 56,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, weights_) == 96,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, kind_) == 136,
+                       "lies elsewhere in the other languages");
+
+/** Sums up the bytes of every block. */
+typedef struct described_shelf_sum_task {
+  /** The task. */
+  chi_task task;
+  /** In: What to sum up. */
+  chi_shm_vector data_;
+  /** In: Bytes of a block, not 0. */
+  uint32_t block_size_;
+  /** In: Whether the last block must be whole. 0 or 1. */
+  uint8_t exact_;
+  /** Zero. */
+  uint8_t reserved0_[3];
+  /** Out: A sum for every block. Elements: uint64_t. */
+  chi_shm_vector sums_;
+} described_shelf_sum_task;
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_sum_task) == 152,
+                       "another size than in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, data_) == 64,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, block_size_) == 104,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, exact_) == 108,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, sums_) == 112,
+                       "lies elsewhere in the other languages");
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status described_shelf_sum_new(chi_pool_id pool, chi_domain_query query,
+                                                 const void *data, uint64_t data_size,
+                                                 uint32_t block_size, bool exact,
+                                                 described_shelf_sum_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_SUM, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_shelf_sum_task *)(void *)made;
+  (*task)->block_size_ = block_size;
+  (*task)->exact_ = exact ? 1 : 0;
+  status = chi_vector_set(made, &(*task)->data_, data, data_size);
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    *task = NULL;
+  }
+  return status;
+}
+
+/** Gives everything back, some of it turned round. */
+typedef struct described_shelf_turn_task {
+  /** The task. */
+  chi_task task;
+  /** In and out: `tiny`. */
+  int8_t tiny_;
+  /** Zero. */
+  uint8_t reserved0_[7];
+  /** In and out: `wide`. */
+  double wide_;
+  /** In and out: `flag`. 0 or 1. */
+  uint8_t flag_;
+  /** In and out: `digest`. */
+  uint8_t digest_[20];
+  /** Zero. */
+  uint8_t reserved1_[3];
+  /** In and out: `text`. */
+  chi_shm_string text_;
+  /** In and out: `data`. */
+  chi_shm_vector data_;
+  /** In and out: `extent`. */
+  described_shelf_extent extent_;
+  /** In and out: `entry`. */
+  described_shelf_entry entry_;
+  /** In and out: `extents`. Elements: described_shelf_extent. */
+  chi_shm_vector extents_;
+  /** In and out: `words`. Elements: chi_shm_string. */
+  chi_shm_vector words_;
+  /** In and out: `blobs`. Elements: chi_shm_vector. */
+  chi_shm_vector blobs_;
+  /** In and out: `rows`. Elements: chi_shm_vector. */
+  chi_shm_vector rows_;
+  /** In and out: `entries`. Elements: described_shelf_entry. */
+  chi_shm_vector entries_;
+  /** In and out: `pairs`. */
+  described_shelf_extent pairs_[2];
+} described_shelf_turn_task;
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_turn_task) == 576,
+                       "another size than in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, tiny_) == 64,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, wide_) == 72,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, flag_) == 80,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, digest_) == 81,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, text_) == 104,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, data_) == 144,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, extent_) == 184,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, entry_) == 200,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, extents_) == 344,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, words_) == 384,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, blobs_) == 424,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, rows_) == 464,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, entries_) == 504,
+                       "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, pairs_) == 544,
+                       "lies elsewhere in the other languages");
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. `entry_`, `words_`, `blobs_`, `rows_`, `entries_` stay empty: strings in
+ * vectors and structs are for C++ and Rust. On an error, which is one of `chi_task_new` and
+ * `chi_vector_set`, there is no task. Any thread. */
+static inline chi_status described_shelf_turn_new(
+    chi_pool_id pool, chi_domain_query query, int8_t tiny, double wide, bool flag,
+    const uint8_t digest[20], const char *text, const void *data, uint64_t data_size,
+    const described_shelf_extent *extent, const described_shelf_extent *extents,
+    uint64_t extents_count, const described_shelf_extent pairs[2],
+    described_shelf_turn_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_TURN, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_shelf_turn_task *)(void *)made;
+  (*task)->tiny_ = tiny;
+  (*task)->wide_ = wide;
+  (*task)->flag_ = flag ? 1 : 0;
+  memcpy((*task)->digest_, digest, sizeof((*task)->digest_));
+  (*task)->extent_ = *extent;
+  memcpy((*task)->pairs_, pairs, sizeof((*task)->pairs_));
+  status = chi_string_set(made, &(*task)->text_, text);
+  if (status == CHI_OK) status = chi_vector_set(made, &(*task)->data_, data, data_size);
+  if (status == CHI_OK)
+    status = chi_vector_set(made, &(*task)->extents_, extents, extents_count * sizeof(*extents));
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    *task = NULL;
+  }
+  return status;
+}
+
+/** Does nothing. */
+typedef struct described_shelf_nothing_task {
+  /** The task. */
+  chi_task task;
+} described_shelf_nothing_task;
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_nothing_task) == 64,
+                       "another size than in the other languages");
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status described_shelf_nothing_new(chi_pool_id pool, chi_domain_query query,
+                                                     described_shelf_nothing_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_NOTHING, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_shelf_nothing_task *)(void *)made;
+  return status;
+}
+
+#undef DESCRIBED_SHELF_ASSERT
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // DESCRIBED_SHELF_C_H_

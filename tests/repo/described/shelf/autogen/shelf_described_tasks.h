@@ -1,0 +1,257 @@
+/* The described tasks of described:shelf. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef DESCRIBED_SHELF_DESCRIBED_TASKS_H_
+#define DESCRIBED_SHELF_DESCRIBED_TASKS_H_
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chimaera/chimaera.h"
+#include "shelf_methods.h"
+
+namespace described::shelf {
+
+/** A part of a file. */
+struct Extent {
+  /** Where it begins. */
+  chi::u64 start_ = 0;
+  /** `blocks`. */
+  chi::u32 blocks_ = 0;
+  /** `sparse`. 0 or 1. */
+  chi::u8 sparse_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 3> reserved0_{};
+};
+
+/** A private copy of Entry. */
+struct EntryValue {
+  /** Its name. */
+  std::string name;
+  /** `extent`. */
+  Extent extent{};
+  /** `data`. */
+  std::string data;
+  /** `weights`. */
+  std::vector<chi::f32> weights;
+  /** `kind`. */
+  chi::u8 kind = 0;
+};
+
+/** A named part. */
+struct Entry {
+  /** Its name. */
+  hipc::string name_;
+  /** `extent`. */
+  Extent extent_{};
+  /** `data`. */
+  hipc::vector<char> data_;
+  /** `weights`. */
+  hipc::vector<chi::f32> weights_;
+  /** `kind`. */
+  chi::u8 kind_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 7> reserved0_{};
+
+  Entry() = default;
+  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : name_(alloc), data_(alloc), weights_(alloc) {}
+
+  /** Copies a value into shared memory, for the task that the struct lies in. */
+  void Assign(hipc::Owner owner, const EntryValue &value) {
+    name_.assign(owner, value.name);
+    extent_ = value.extent;
+    data_.assign(owner, value.data.data(), value.data.size());
+    weights_.assign(owner, value.weights.data(), value.weights.size());
+    kind_ = value.kind;
+  }
+
+  /** A private copy. */
+  EntryValue Value() const {
+    EntryValue value;
+    value.name = name_.str();
+    value.extent = extent_;
+    value.data = data_.view();
+    value.weights = weights_.CopyOut();
+    value.kind = kind_;
+    return value;
+  }
+};
+
+/** Sums up the bytes of every block. */
+struct SumTask : public chi::Task {
+  /** What to sum up. */
+  IN hipc::vector<char> data_;
+  /** Bytes of a block, not 0. */
+  IN chi::u32 block_size_ = 0;
+  /** Whether the last block must be whole. 0 or 1. */
+  IN chi::u8 exact_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 3> reserved0_{};
+  /** A sum for every block. */
+  OUT hipc::vector<chi::u64> sums_;
+
+  /** SHM default constructor */
+  explicit SumTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), data_(alloc), sums_(alloc) {}
+
+  /** Emplace constructor */
+  explicit SumTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+                   const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+                   std::string_view data, chi::u32 block_size, bool exact)
+      : SumTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kSum;
+    dom_query_ = dom_query;
+    data_.assign(data.data(), data.size());
+    block_size_ = block_size;
+    exact_ = exact ? 1 : 0;
+  }
+};
+
+/** Gives everything back, some of it turned round. */
+struct TurnTask : public chi::Task {
+  /** `tiny`. */
+  INOUT chi::i8 tiny_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 7> reserved0_{};
+  /** `wide`. */
+  INOUT chi::f64 wide_ = 0;
+  /** `flag`. 0 or 1. */
+  INOUT chi::u8 flag_ = 0;
+  /** `digest`. */
+  INOUT std::array<chi::u8, 20> digest_{};
+  /** Zero. */
+  std::array<chi::u8, 3> reserved1_{};
+  /** `text`. */
+  INOUT hipc::string text_;
+  /** `data`. */
+  INOUT hipc::vector<char> data_;
+  /** `extent`. */
+  INOUT Extent extent_{};
+  /** `entry`. */
+  INOUT Entry entry_;
+  /** `extents`. */
+  INOUT hipc::vector<Extent> extents_;
+  /** `words`. */
+  INOUT hipc::vector<hipc::string> words_;
+  /** `blobs`. */
+  INOUT hipc::vector<hipc::vector<char>> blobs_;
+  /** `rows`. */
+  INOUT hipc::vector<hipc::vector<chi::i16>> rows_;
+  /** `entries`. */
+  INOUT hipc::vector<Entry> entries_;
+  /** `pairs`. */
+  INOUT std::array<Extent, 2> pairs_{};
+
+  /** SHM default constructor */
+  explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc),
+        text_(alloc),
+        data_(alloc),
+        entry_(alloc),
+        extents_(alloc),
+        words_(alloc),
+        blobs_(alloc),
+        rows_(alloc),
+        entries_(alloc) {}
+
+  /** Emplace constructor */
+  explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+                    const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, chi::i8 tiny,
+                    chi::f64 wide, bool flag, const std::array<chi::u8, 20> &digest,
+                    std::string_view text, std::string_view data, const Extent &extent,
+                    const EntryValue &entry, const std::vector<Extent> &extents,
+                    const std::vector<std::string> &words, const std::vector<std::string> &blobs,
+                    const std::vector<std::vector<chi::i16>> &rows,
+                    const std::vector<EntryValue> &entries, const std::array<Extent, 2> &pairs)
+      : TurnTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kTurn;
+    dom_query_ = dom_query;
+    tiny_ = tiny;
+    wide_ = wide;
+    flag_ = flag ? 1 : 0;
+    digest_ = digest;
+    text_ = text;
+    data_.assign(data.data(), data.size());
+    extent_ = extent;
+    entry_.Assign(alloc.owner(), entry);
+    extents_.assign(extents.data(), extents.size());
+    words_.reserve(words.size());
+    for (const std::string &item : words) {
+      words_.emplace_back(item);
+    }
+    blobs_.reserve(blobs.size());
+    for (const std::string &item : blobs) {
+      blobs_.emplace_back().assign(alloc.owner(), item.data(), item.size());
+    }
+    rows_.reserve(rows.size());
+    for (const std::vector<chi::i16> &item : rows) {
+      rows_.emplace_back().assign(alloc.owner(), item.data(), item.size());
+    }
+    entries_.reserve(entries.size());
+    for (const EntryValue &item : entries) {
+      entries_.emplace_back().Assign(alloc.owner(), item);
+    }
+    pairs_ = pairs;
+  }
+};
+
+/** Does nothing. */
+struct NothingTask : public chi::Task {
+  /** SHM default constructor */
+  explicit NothingTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc) {}
+
+  /** Emplace constructor */
+  explicit NothingTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+                       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : NothingTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kNothing;
+    dom_query_ = dom_query;
+  }
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(Extent) == 16, "another size than in the other languages");
+static_assert(offsetof(Extent, start_) == 0, "lies elsewhere in the other languages");
+static_assert(offsetof(Extent, blocks_) == 8, "lies elsewhere in the other languages");
+static_assert(offsetof(Extent, sparse_) == 12, "lies elsewhere in the other languages");
+static_assert(sizeof(Entry) == 144, "another size than in the other languages");
+static_assert(offsetof(Entry, name_) == 0, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, extent_) == 40, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, data_) == 56, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, weights_) == 96, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, kind_) == 136, "lies elsewhere in the other languages");
+static_assert(sizeof(SumTask) == 152, "another size than in the other languages");
+static_assert(offsetof(SumTask, data_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(SumTask, block_size_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(SumTask, exact_) == 108, "lies elsewhere in the other languages");
+static_assert(offsetof(SumTask, sums_) == 112, "lies elsewhere in the other languages");
+static_assert(sizeof(TurnTask) == 576, "another size than in the other languages");
+static_assert(offsetof(TurnTask, tiny_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, wide_) == 72, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, flag_) == 80, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, digest_) == 81, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, text_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, data_) == 144, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, extent_) == 184, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, entry_) == 200, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, extents_) == 344, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, words_) == 384, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, blobs_) == 424, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, rows_) == 464, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, entries_) == 504, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, pairs_) == 544, "lies elsewhere in the other languages");
+static_assert(sizeof(NothingTask) == 64, "another size than in the other languages");
+#pragma GCC diagnostic pop
+
+}  // namespace described::shelf
+
+#endif  // DESCRIBED_SHELF_DESCRIBED_TASKS_H_

@@ -1,0 +1,24 @@
+/* The methods of described:shelf. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef DESCRIBED_SHELF_METHODS_H_
+#define DESCRIBED_SHELF_METHODS_H_
+
+#include "chimaera/macros.h"
+
+namespace described::shelf {
+
+/** The numbers of the methods that the module implements. */
+class Method {
+ public:
+  CLS_CONST int kCreate = 0;
+  CLS_CONST int kDestroy = 1;
+  /** Sums up the bytes of every block. */
+  CLS_CONST int kSum = 10;
+  /** Gives everything back, some of it turned round. */
+  CLS_CONST int kTurn = 11;
+  /** Does nothing. */
+  CLS_CONST int kNothing = 12;
+};
+
+}  // namespace described::shelf
+
+#endif  // DESCRIBED_SHELF_METHODS_H_

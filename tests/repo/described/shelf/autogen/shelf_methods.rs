@@ -1,0 +1,18 @@
+//! The methods of `described:shelf`.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+/// The numbers of the methods that the module implements.
+pub enum Method {}
+
+impl Method {
+    /// `kCreate`.
+    pub const CREATE: u32 = 0;
+    /// `kDestroy`.
+    pub const DESTROY: u32 = 1;
+    /// `kSum`: Sums up the bytes of every block.
+    pub const SUM: u32 = 10;
+    /// `kTurn`: Gives everything back, some of it turned round.
+    pub const TURN: u32 = 11;
+    /// `kNothing`: Does nothing.
+    pub const NOTHING: u32 = 12;
+}

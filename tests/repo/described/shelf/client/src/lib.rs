@@ -1,0 +1,10 @@
+//! The client of `described:shelf`.
+
+#[rustfmt::skip]
+#[path = "../../autogen/shelf_described.rs"]
+mod described;
+#[path = "../../autogen/shelf_methods.rs"]
+mod methods;
+
+pub use described::*;
+pub use methods::Method;
