@@ -240,7 +240,7 @@ typedef struct chi_lane chi_lane;
 // The largest task in bytes, its strings and vectors not counted.
 #define CHI_MAX_TASK_SIZE 16384
 
-// The outcome of a call or of a task: `CHI_OK` or one of the `CHI_*` codes below.
+// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's own.
 //
 // Numbers from `CHI_MODULE_STATUS` up belong to modules, which may return them from their methods
 // as they like; Chimaera passes them on unchanged.
@@ -679,9 +679,6 @@ extern "C" {
 // connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE` (no
 // runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
 // `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`. `[any thread]`
-//
-// # Safety
-// `options` must be null or point to options whose `instance` is null or a C string.
 chi_status chi_init(const struct chi_client_options *options);
 
 // Ends the process's session. Tasks in flight are lost; no task and no buffer may be used any more.
@@ -695,7 +692,7 @@ const struct chi_ipc *chi_ipc_manager(void);
 
 // For the runtime, which calls it when a module that it loads has brought this library along:
 // `worker_ipc` gives a worker's table, and with `refuse_init` the process is a runtime, in which
-// `chi_init` is refused. `[loader]`
+// `chi_init` is refused. A null `worker_ipc` takes an earlier one away. `[loader]`
 void chi_client_adopt(chi_worker_ipc_fn worker_ipc, bool refuse_init);
 
 // The message of the last call that failed on this thread, never null. Valid until the next call on
@@ -706,109 +703,92 @@ const char *chi_last_error(void);
 // process's life. `[any thread]`
 const char *chi_status_name(chi_status status);
 
-// Creates the pool `name` of the module `module`, or finds it. See `chi_ipc.create_pool`.
-// `[any thread]`
-//
-// # Safety
-// As `chi_ipc.create_pool`.
+// Creates the pool `name` of the module `module`, or finds it when it exists with the same module and
+// parameters, and stores its id. Names are C strings, not null; `params` may be null when `params_len`
+// is 0; `id` is not null. Nothing is kept of the arguments. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
+// `CHI_INVALID` (a name), what the module's construction returned, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+// `CHI_NOT_INITIALIZED`. `[any thread]`
 chi_status chi_pool_create(const char *module,
                            const char *name,
                            const void *params,
                            uint64_t params_len,
                            struct chi_pool_id *id);
 
-// Finds a pool by its name. See `chi_ipc.find_pool`. `[any thread]`
-//
-// # Safety
-// As `chi_ipc.find_pool`.
-chi_status chi_pool_find(const char *name, struct chi_pool_id *id);
+// Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
+// either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+// `[any thread]`
+chi_status chi_pool_find(const char *name,
+                         struct chi_pool_id *id);
 
-// Destroys a pool. See `chi_ipc.destroy_pool`. `[any thread]`
+// Destroys a pool: its tasks that have not started end with `CHI_CANCELLED`, running ones end by
+// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (still running
+// tasks after 30 s; the pool stays), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+// `[any thread]`
 chi_status chi_pool_destroy(struct chi_pool_id id);
 
-// Makes a task of `size` bytes for the method `method` of the pool `pool`. The fields behind its
-// `chi_task` are zero. See `chi_ipc.new_task`. Delete it with `chi_task_delete`. `[any thread]`
-//
-// # Safety
-// `task` must point to a place for a pointer.
+// Makes a task of `size` bytes, `sizeof` of a struct that begins with a `chi_task`, for the method
+// `method` of the pool `pool`, and stores it in `task`, which is not null. The fields behind its
+// `chi_task` are zero. The caller owns the task until `chi_task_delete`. Errors: `CHI_NO_SPACE`,
+// `CHI_INVALID` (the size), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 chi_status chi_task_new(uint64_t size,
                         struct chi_pool_id pool,
                         struct chi_domain_query query,
                         uint32_t method,
                         struct chi_task **task);
 
-// Deletes a task, and with it every block that was allocated for it. See `chi_ipc.del_task`.
-// `[any thread]`
-//
-// # Safety
-// `task` must be null or a task that has not been deleted.
+// Deletes a task, and with it every block that was allocated for it, by either side; on a task in flight
+// that takes effect at its completion. Null is ignored. `[any thread]`
 void chi_task_delete(struct chi_task *task);
 
-// Submits a task. See `chi_ipc.enqueue`. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has not been deleted.
+// Submits a task, which is not null; from now until its completion only `chi_wait`, `chi_is_complete` and
+// `chi_task_delete` may be called with it. When the ring is full, waits for room up to 10 s, then
+// returns `CHI_RING_FULL`, and the task is still the caller's. Other errors: `CHI_BUSY` (in flight
+// already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 chi_status chi_submit(struct chi_task *task);
 
-// Submits a task unless the ring is full. See `chi_ipc.try_enqueue`. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has not been deleted.
+// Like `chi_submit`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`
 chi_status chi_try_submit(struct chi_task *task);
 
-// Waits for a task, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns the task's own
-// status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` and the other errors
-// of `chi_ipc.wait` mean that it is not. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has been submitted and not deleted.
+// Waits for a task, which is not null, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns
+// the task's own status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` means
+// that it is not complete and goes on; `CHI_UNAVAILABLE` that the runtime has ended, and the task with
+// it; `CHI_INVALID` that it was never submitted; `CHI_FORKED`. A module's own status may have the same
+// number as one of these: `chi_is_complete` tells. `[any thread]`
 chi_status chi_wait(struct chi_task *task,
                     uint64_t timeout_ns);
 
-// True when a task is complete. `[any thread]`
-//
-// # Safety
-// `task` must be a task that has not been deleted.
+// True when a task, which is not null, is complete. `[any thread]`
 bool chi_is_complete(const struct chi_task *task);
 
-// Allocates a buffer of `size` bytes in the session's segment. See `chi_ipc.alloc`. Give it back with
-// `chi_free`. `[any thread]`
-//
-// # Safety
-// `buffer` must point to a place for a buffer.
+// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and stores it in
+// `buffer`, which is not null. The caller owns it until `chi_free`. Errors: `CHI_NO_SPACE`,
+// `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 chi_status chi_alloc(uint64_t size,
                      struct chi_buffer *buffer);
 
-// Gives a buffer back. No task in flight may refer to it. `[any thread]`
-//
-// # Safety
-// `buffer` must be null or come from `chi_alloc`.
+// Gives a buffer of `chi_alloc` back. No task in flight may refer to it. Null, and a buffer of no bytes,
+// are ignored. `[any thread]`
 void chi_free(const struct chi_buffer *buffer);
 
 // Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-// held before is forgotten. `vector` lies in the body of `task`. The block goes with the task. Errors:
-// those of `chi_ipc.alloc`. `[any thread]`
-//
-// # Safety
-// `task` must be idle and not deleted, and `vector` one of its fields.
+// held before is forgotten. `vector` lies in the body of `task`, and neither is null. The block goes with
+// the task. Errors: those of `chi_alloc`. `[any thread]`
 chi_status chi_vector_resize(struct chi_task *task,
                              struct chi_shm_vector *vector,
                              uint64_t size);
 
-// Sets a vector of a task to a copy of `size` bytes. See `chi_vector_resize`. `[any thread]`
-//
-// # Safety
-// As `chi_vector_resize`; `data` must hold `size` bytes.
+// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
+// `chi_vector_resize` otherwise. `[any thread]`
 chi_status chi_vector_set(struct chi_task *task,
                           struct chi_shm_vector *vector,
                           const void *data,
                           uint64_t size);
 
-// Sets a string of a task to a copy of the C string `text`. See `chi_vector_resize`. `[any thread]`
-//
-// # Safety
-// As `chi_vector_resize`; `text` must be a C string.
-chi_status chi_string_set(struct chi_task *task, struct chi_shm_string *string, const char *text);
+// Sets a string of a task to a copy of the C string `text`, which is not null, without its final zero. As
+// `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_string_set(struct chi_task *task,
+                          struct chi_shm_string *string,
+                          const char *text);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -6,6 +6,15 @@
 #include "chimaera/error.h"
 #include "chimaera/macros.h"
 
+/* A program that takes the table from elsewhere than libchimaera_client, a bridge to another
+ * language say, defines this as the name of a function of its own, in the global namespace, that
+ * gives the table of the thread that calls it, or null. */
+#ifdef CHIMAERA_IPC_FUNCTION
+const chi_ipc *CHIMAERA_IPC_FUNCTION();
+#else
+#define CHIMAERA_IPC_FUNCTION chi_ipc_manager
+#endif
+
 namespace chi {
 inline namespace v1 CHI_LAYER {
 namespace detail {
@@ -20,7 +29,7 @@ inline const chi_ipc *FindIpc() noexcept {
 #ifdef CHIMAERA_RUNTIME
   return nullptr;
 #else
-  return chi_ipc_manager();
+  return CHIMAERA_IPC_FUNCTION();
 #endif
 }
 

@@ -38,8 +38,8 @@ inline void *DataOf(const chi_shm_vector &vector) {
 template <typename T>
 inline constexpr bool kPlain = std::is_trivially_copy_constructible_v<T>;
 
-/* Copies bytes to or from a block. A client decides where its blocks lie, so that in a method any two
- * of them may overlap. */
+/* Copies bytes to or from a block. A client decides where its blocks lie, so that in a method any
+ * two of them may overlap. */
 inline void CopyBytes(void *to, const void *from, uint64_t size) { std::memmove(to, from, size); }
 
 /* Moves the vector into a block of at least `bytes` bytes, unless it has one. Elements move as
