@@ -9,6 +9,6 @@ impl Method {
     pub const CREATE: u32 = 0;
     /// `kDestroy`.
     pub const DESTROY: u32 = 1;
-    /// `kEmpty`.
+    /// `kEmpty`: Does nothing.
     pub const EMPTY: u32 = 10;
 }

@@ -9,14 +9,14 @@ impl Method {
     pub const CREATE: u32 = 0;
     /// `kDestroy`.
     pub const DESTROY: u32 = 1;
-    /// `kPut`.
+    /// `kPut`: Puts a value under a key.
     pub const PUT: u32 = 10;
-    /// `kGet`.
+    /// `kGet`: Gets the value of a key.
     pub const GET: u32 = 11;
-    /// `kDelete`.
+    /// `kDelete`: Deletes a key.
     pub const DELETE: u32 = 12;
-    /// `kScan`.
+    /// `kScan`: Lists keys in order.
     pub const SCAN: u32 = 13;
-    /// `kCount`.
+    /// `kCount`: Counts keys.
     pub const COUNT: u32 = 14;
 }

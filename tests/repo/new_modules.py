@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""What `chimaera repo new`, `module new` and `module add-method` make builds without warnings, and its
+own tests pass against a daemon."""
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cmake", required=True)
+    parser.add_argument("--cargo", required=True)
+    parser.add_argument("--target", required=True, help="the directory that cargo has built Chimaera in")
+    parser.add_argument("--source", required=True, help="the checkout of Chimaera")
+    args = parser.parse_args()
+    chimaera = pathlib.Path(args.target) / "release/chimaera"
+
+    with tempfile.TemporaryDirectory() as home:
+        repo = pathlib.Path(home) / "my_mod_repo"
+        environment = dict(os.environ, CHIMAERA=str(chimaera), CARGO_TARGET_DIR=str(repo / "target"))
+        environment["RUSTFLAGS"] = "-D warnings"
+
+        def run(*command, directory=repo):
+            command = [str(word) for word in command]
+            done = subprocess.run(command, cwd=directory, env=environment, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode != 0:
+                sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
+            return done.stdout
+
+        run(chimaera, "repo", "new", repo, "--namespace", "acme", directory=home)
+        run(chimaera, "module", "new", "mod_name", "--lang", "cpp")
+        run(chimaera, "module", "new", "other_mod", "--lang", "rust", "--source", args.source)
+        for module in ["mod_name", "other_mod"]:
+            run(chimaera, "module", "add-method", "Compress", directory=repo / module)
+            run(chimaera, "module", "add-method", "kMove", directory=repo / module)
+        run(chimaera, "repo", "refresh", "--check")
+
+        tree = sorted(str(path.relative_to(repo / "mod_name"))
+                      for path in (repo / "mod_name").rglob("*") if path.is_file())
+        expect_tree = [
+            "CMakeLists.txt", "autogen/mod_name_lib_exec.h", "autogen/mod_name_methods.h",
+            "chimaera_mod.yaml", "include/mod_name/mod_name_client.h",
+            "include/mod_name/mod_name_tasks.h", "src/CMakeLists.txt", "src/mod_name_client.cc",
+            "src/mod_name_runtime.cc", "test/CMakeLists.txt", "test/mod_name_test.cc",
+        ]
+        if tree != expect_tree:
+            sys.exit(f"the module's tree is {tree}")
+
+        if shutil.which("clang-format"):
+            sources = [path for path in (repo / "mod_name").rglob("*") if path.suffix in (".h", ".cc")]
+            run("clang-format", f"--style=file:{args.source}/.clang-format", "--dry-run", "-Werror",
+                *sources)
+        run(args.cargo, "fmt", "--check")
+
+        run(args.cmake, "-S", ".", "-B", "build", f"-DCHIMAERA_SOURCE_DIR={args.source}",
+            f"-DCHIMAERA_CARGO_TARGET_DIR={args.target}", "-DCHIMAERA_BUILD_CARGO=OFF",
+            "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror")
+        run(args.cmake, "--build", "build", "--target", "all")
+        ctest = pathlib.Path(args.cmake).with_name("ctest")
+        run(ctest, "--test-dir", "build", "--output-on-failure", "--no-tests=error")
+        run(args.cargo, "test")
+
+        # A method in the YAML and none in the class does not build, and the compiler names it.
+        for module in ["mod_name", "other_mod"]:
+            with open(repo / module / "chimaera_mod.yaml", "a", encoding="utf-8") as file:
+                file.write("kMissing: 99\n")
+        for command, names in [
+            ([args.cmake, "--build", "build"], "Missing"),
+            ([args.cargo, "build"], "kMissing"),
+        ]:
+            done = subprocess.run(command, cwd=repo, env=environment, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode == 0 or names not in done.stdout:
+                sys.exit(f"{command}: built without kMissing, or did not name it:\n{done.stdout}")
+
+
+if __name__ == "__main__":
+    main()
