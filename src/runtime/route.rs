@@ -249,6 +249,11 @@ impl Worker {
         if record.is_orphan() {
             return self.finish(record, CHI_CANCELLED, "");
         }
+        if self.has_too_many(&record) {
+            let message =
+                "too many of the client's tasks wait in the runtime; let some of them end";
+            return self.finish(record, CHI_NO_SPACE, message);
+        }
         let lane = record.lane.cast_mut().cast::<chi_lane>();
         let mut rctx = self.run_context(lane);
         let context = self.context();

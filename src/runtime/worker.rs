@@ -31,7 +31,12 @@ const SPARE_RECORDS: usize = 4096;
 const SPARE_FIBERS: usize = 256;
 /// Fibers of all workers together, beyond which tasks from clients wait in their rings. Each stack takes
 /// two of the 65530 mappings that Linux gives a process by default (vm.max_map_count).
-const MAX_FIBERS: usize = 24_000;
+const MAX_FIBERS: usize = 28_000;
+/// Fibers of all workers together, beyond which only sessions with few tasks under way are served, so
+/// that one session's waiting tasks do not keep the others out.
+const MANY_FIBERS: usize = 20_000;
+/// How many are few.
+const FEW_IN_FLIGHT: usize = 256;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 
@@ -221,10 +226,32 @@ impl Worker {
         }
     }
 
-    /// True when so many tasks wait that those of clients have to stay in their rings.
-    fn is_crowded(&self) -> bool {
-        self.fiber_count.get() - self.spare.borrow().len()
-            > (MAX_FIBERS / self.shared.config.workers).max(64)
+    /// How many tasks of a session may be under way for more of them to be taken: the more tasks wait
+    /// on this worker, the fewer.
+    fn most_in_flight(&self) -> usize {
+        let waiting = self.fiber_count.get() - self.spare.borrow().len();
+        let share = |of: usize| (of / self.shared.config.workers).max(64);
+        if waiting <= share(MANY_FIBERS) {
+            MAX_IN_FLIGHT
+        } else if waiting <= share(MAX_FIBERS) {
+            FEW_IN_FLIGHT
+        } else {
+            0
+        }
+    }
+
+    /// True when another task of this session may not wait here, too: others' would have no room.
+    #[inline]
+    pub(crate) fn has_too_many(&self, record: &Record) -> bool {
+        if self.fiber_count.get() <= SPARE_FIBERS {
+            return false;
+        }
+        match &record.origin {
+            Origin::Client { session, .. } => {
+                Arc::strong_count(session) > self.most_in_flight().max(FEW_IN_FLIGHT)
+            }
+            Origin::Internal => false,
+        }
     }
 
     /// Looks everywhere once. True when there was something to do.
@@ -249,11 +276,9 @@ impl Worker {
                 return true;
             }
         }
-        if self.is_crowded() {
-            return busy;
-        }
+        let most = self.most_in_flight();
         let mut index = 0;
-        while self.poll_ring(index, &mut busy) {
+        while most > 0 && self.poll_ring(index, most, &mut busy) {
             if self.pauses.get() != pauses {
                 return true;
             }
@@ -264,13 +289,13 @@ impl Worker {
 
     /// Takes a batch from a ring. False when there is no ring of this index.
     #[inline]
-    fn poll_ring(&self, index: usize, busy: &mut bool) -> bool {
+    fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
         let pauses = self.pauses.get();
         for _ in 0..RING_BATCH {
             let (entry, session) = {
                 let mut rings = self.rings.borrow_mut();
                 let Some(ring) = rings.get_mut(index) else { return false };
-                if Arc::strong_count(&ring.session) > MAX_IN_FLIGHT {
+                if Arc::strong_count(&ring.session) > most {
                     return true;
                 }
                 let entry = ring.consumer.pop();

@@ -118,6 +118,30 @@ fn a_method_that_blocks_its_worker_blocks_no_other() {
     });
 }
 
+/// A client whose tasks wait without end takes the stacks of its workers; the others go on.
+#[test]
+fn a_crowd_of_waiting_tasks_keeps_nobody_out() {
+    let mut daemon = Daemon::start(&Options::new().kv().mod_name().throws());
+    let mortal = env!("CARGO_BIN_EXE_chi-test-mortal");
+    let start = |args: &[&str]| {
+        let mut client = Running::start(daemon.site().command(mortal).args(args));
+        assert_eq!(client.line().as_deref(), Some("ready"), "{args:?}");
+        client
+    };
+    let mut early = start(&["counting"]);
+    let crowd = start(&["crowd", "60000"]);
+    let mut late: Vec<Running> = (0..4).map(|_| start(&["counting"])).collect();
+    for client in late.iter_mut().chain([&mut early]) {
+        client.say("count");
+        assert_eq!(client.line().as_deref(), Some("0"));
+    }
+    drop(crowd);
+    drop(late);
+    drop(early);
+    assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
+    assert!(daemon.is_alive());
+}
+
 /// Many clients block every worker at once; all come to their turn.
 #[test]
 fn blocked_workers_lose_nothing() {

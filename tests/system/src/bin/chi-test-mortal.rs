@@ -5,6 +5,7 @@
 //! chi-test-mortal waiting          waits for a task that takes long
 //! chi-test-mortal submitting       submits from four threads without end
 //! chi-test-mortal flight N         leaves N tasks in flight
+//! chi-test-mortal crowd N          tries to leave N tasks in flight that never end, from many threads
 //! chi-test-mortal sleeping N       has workers sleep N times, in turn, and says how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
 //! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
@@ -15,8 +16,8 @@
 use std::io::{BufRead, Read};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
 use chimaera::abi::{status_name, CHI_OK};
 use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Result};
@@ -121,6 +122,31 @@ fn counting() {
     for _ in std::io::stdin().lock().lines() {
         println!("{}", store.count().expect("there is a store"));
     }
+}
+
+fn crowd(n: usize) {
+    let ipc = connect();
+    let pool = pool(ipc);
+    let all = Arc::new(Barrier::new(9));
+    for _ in 0..8 {
+        let all = all.clone();
+        std::thread::spawn(move || {
+            for at in 0..n / 8 {
+                let task: NewTask<NumberTask> = ipc.task(pool, throws::YIELD);
+                task.value.set(u64::MAX);
+                match task.try_submit() {
+                    Ok(task) => std::mem::forget(task),
+                    // Full: the runtime takes no more, now or ever.
+                    Err(_) if at % 64 == 0 => std::thread::sleep(Duration::from_millis(20)),
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+            all.wait();
+        });
+    }
+    all.wait();
+    ready();
+    stay();
 }
 
 /// Uses a store and the compressor as long as its standard input is open, and checks every result.
@@ -230,6 +256,7 @@ fn main() -> ExitCode {
         ["waiting"] => waiting(),
         ["submitting"] => submitting(),
         ["flight", n] => flight(n.parse().expect("a number")),
+        ["crowd", n] => crowd(n.parse().expect("a number")),
         ["sleeping", n] => println!("{}", sleeping(n.parse().expect("a number"))),
         ["counting"] => counting(),
         ["patient"] => patient(),
