@@ -16,7 +16,7 @@ mod stop;
 use std::process::ExitCode;
 
 use chimaera_client_rs::Options;
-use chimaera_ipc::instance::Instance;
+use chimaera_ipc::instance::{self, Instance};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// A task runtime over shared memory.
@@ -105,11 +105,15 @@ impl<E: std::error::Error> From<E> for Failed {
 
 impl Context {
     fn instance(&self) -> Result<Instance, Failed> {
-        Instance::new(Some(&self.name)).map_err(|error| Failed::Usage(error.to_string()))
+        Instance::new(Some(&self.name)).map_err(|error| match error {
+            instance::Error::Name(_) => Failed::Usage(error.to_string()),
+            instance::Error::Directory { .. } => Failed::Message(error.to_string()),
+        })
     }
 
     /// Connects to the instance.
     fn connect(&self) -> Outcome {
+        self.instance()?;
         let options = Options {
             instance: Some(self.name.clone()),
             segment_size: 16 << 20,
@@ -117,7 +121,6 @@ impl Context {
         };
         chimaera_client_rs::init(options).map_err(|failure| match failure.status {
             chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message),
-            chimaera_abi::CHI_INVALID => Failed::Usage(failure.message),
             _ => Failed::Message(failure.to_string()),
         })
     }

@@ -52,7 +52,7 @@ fn killed_clients(args: &[&str], times: usize) {
     let before = Vitals::settled(&daemon, 1);
     (0..times).for_each(|_| one());
     before.assert_no_more(&daemon, SLACK);
-    assert!(ask(&mut neighbour) > 10, "the neighbour was hardly served");
+    assert!(ask(&mut neighbour) > 0, "the neighbour was not served");
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn names_and_places_that_cannot_be() {
     let chimaera = |args: &[&str]| process::run(site.command(artefacts::chimaera()).args(args));
     for name in ["", "a/b", "..", ".hidden", "-x", "a b", "ü", &"x".repeat(49)] {
         let output = chimaera(&[&format!("--name={name}"), "start"]);
-        assert_eq!(output.code, 1, "{output:#?}");
+        assert_eq!(output.code, 2, "{output:#?}");
         assert!(output.stderr.contains("cannot name an instance"), "{output:#?}");
     }
     for wrong in
