@@ -11,6 +11,9 @@ use crate::problem::{Position, Report};
 use crate::section::{text, Section, Text};
 use crate::yaml::{shown, Entry, Kind};
 
+/// The longest name of a field: what is made of it still fits into a line.
+const MAX_FIELD_NAME: usize = 20;
+
 /// Names that a field of a task cannot have: the generated code has others of them.
 const TAKEN: &[&str] = &[
     "alloc",
@@ -29,6 +32,7 @@ const TAKEN: &[&str] = &[
     "pool_id",
     "query",
     "result",
+    "shared",
     "state",
     "status",
     "task",
@@ -183,6 +187,8 @@ fn read_name(
     };
     let why = if let Some(why) = names::refuse_name(&text) {
         why
+    } else if text.len() > MAX_FIELD_NAME {
+        format!("has {} characters, more than {MAX_FIELD_NAME}", text.len())
     } else if text.bytes().any(|b| b.is_ascii_uppercase()) {
         "has capitals".into()
     } else if TAKEN.contains(&&text[..]) || text.starts_with("reserved") {

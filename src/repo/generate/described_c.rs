@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::layout::{call, comment, condition, declaration, WIDTH};
+use super::layout::{assignment, call, comment, condition, declaration, WIDTH};
 use super::{explain, guard, Generated, MARKER};
 use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
 use crate::module::Module;
@@ -33,18 +33,23 @@ pub(crate) fn header(module: &Module) -> Generated {
         let _ = writeln!(text, "#define {shout}_{constant} {number}");
     }
     let c = C { prefix, shout, structs: &module.structs };
+    let mut asserts = String::new();
     for found in &module.structs {
         let doc = found.doc.clone().unwrap_or_else(|| format!("A struct {}.", found.name));
-        text += &c.structure(&c.struct_name(found), &doc, &found.body, false);
+        let name = c.struct_name(found);
+        text += &c.structure(&name, &doc, &found.body, false);
+        asserts += &c.asserts(&name, &found.body);
     }
     for (_, method, doc, body) in &described {
         let stem = snake(&method.name);
-        text += &c.structure(&format!("{}_{stem}_task", c.prefix), doc, body, true);
+        let name = format!("{}_{stem}_task", c.prefix);
+        text += &c.structure(&name, doc, body, true);
+        asserts += &c.asserts(&name, body);
         text += &c.constructor(&stem, &shouted(&method.name), body);
     }
     let _ = write!(
         text,
-        "\n#undef {}_ASSERT\n#ifdef __cplusplus\n}}  // extern \"C\"\n#endif\n\n#endif  // {guard}\n",
+        "\n// clang-format off\n{asserts}// clang-format on\n\n#undef {}_ASSERT\n#ifdef __cplusplus\n}}  // extern \"C\"\n#endif\n\n#endif  // {guard}\n",
         c.shout
     );
     Generated { name: format!("{}_c.h", module.name), text }
@@ -73,7 +78,7 @@ impl C<'_> {
         }
     }
 
-    /// A struct, and what says that a compiler places its fields as the others do.
+    /// A struct.
     fn structure(&self, name: &str, doc: &str, body: &Body, is_task: bool) -> String {
         let mut text = format!("\n{}typedef struct {name} {{\n", comment(0, doc, "/**"));
         if is_task {
@@ -95,13 +100,22 @@ impl C<'_> {
             }
         }
         let _ = writeln!(text, "}} {name};");
-        let assert = format!("{}_ASSERT(", self.shout);
-        let size = format!("sizeof({name}) == {}", body.size);
-        text += &call(0, &assert, &[&size, "\"another size than in the other languages\""], ");");
+        text
+    }
+
+    /// What says that a compiler places the fields of a struct as the others do, one line for each.
+    fn asserts(&self, name: &str, body: &Body) -> String {
+        let assert = format!("{}_ASSERT", self.shout);
+        let mut text =
+            format!("{assert}(sizeof({name}) == {}, \"{}\");\n", body.size, super::OTHER_SIZE);
         for field in &body.fields {
-            let offset = format!("offsetof({name}, {}_) == {}", field.name, field.offset);
-            text +=
-                &call(0, &assert, &[&offset, "\"lies elsewhere in the other languages\""], ");");
+            let _ = writeln!(
+                text,
+                "{assert}(offsetof({name}, {}_) == {}, \"{}\");",
+                field.name,
+                field.offset,
+                super::OTHER_PLACE
+            );
         }
         text
     }
@@ -185,21 +199,20 @@ impl C<'_> {
         text += &declaration(0, &format!("static inline chi_status {name}_new("), &args, ") {");
         text += "  chi_task *made = NULL;\n  *task = NULL;\n";
         let constant = format!("{}_{constant}", self.shout);
-        text += &call(
+        text += &assignment(
             2,
-            "chi_status status = chi_task_new(",
+            "chi_status status",
+            "chi_task_new(",
             &["sizeof(**task)", "pool", "query", &constant, "&made"],
-            ");",
         );
         text += "  if (status != CHI_OK) return status;\n";
         let _ = writeln!(text, "  *task = ({name}_task *)(void *)made;");
         text += &plain;
         for (index, (function, parts)) in copied.iter().enumerate() {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-            let head = format!("status = {function}");
             text += &match index {
-                0 => call(2, &head, &parts, ");"),
-                _ => condition(2, "if (status == CHI_OK) ", &head, &parts, ");"),
+                0 => assignment(2, "status", function, &parts),
+                _ => condition(2, "if (status == CHI_OK)", "status", function, &parts),
             };
         }
         if !copied.is_empty() {

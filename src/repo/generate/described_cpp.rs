@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::layout::{call, comment, declaration};
+use super::layout::{assignment, call, comment, declaration};
 use super::{cpp, described, explain, Generated};
 use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
 use crate::module::Module;
@@ -362,7 +362,7 @@ impl Cpp<'_> {
         let mut text = format!("\n{}", comment(2, doc, "/**"));
         text += &declaration(2, &format!("{returned} {stem}("), &args, ") const {");
         let passed = [vec!["mctx", "dom_query"], inputs.clone()].concat();
-        text += &call(4, &format!("auto pending = Async{stem}("), &passed, ");");
+        text += &assignment(4, "auto pending", &format!("Async{stem}("), &passed);
         let _ = write!(
             text,
             "    chi::OwnedTask<{stem}Task> task(pending);\n    task->Wait();\n    \
@@ -404,27 +404,20 @@ impl Cpp<'_> {
         text + "  }\n"
     }
 
-    /// That this compiler places all fields as the others do.
+    /// That this compiler places all fields as the others do, one line for each.
     fn asserts(&self, module: &Module) -> String {
         // What derives is no standard-layout type, for which alone offsetof is defined by the
         // standard; GCC and Clang define it for these too.
-        let mut text = "\n#pragma GCC diagnostic push\n#pragma GCC diagnostic ignored \"-Winvalid-offsetof\"\n"
+        let mut text = "\n// clang-format off\n#pragma GCC diagnostic push\n\
+                        #pragma GCC diagnostic ignored \"-Winvalid-offsetof\"\n"
             .to_owned();
         let mut assert = |name: &str, body: &Body| {
-            let size = format!("sizeof({name}) == {}", body.size);
-            text += &call(
-                0,
-                "static_assert(",
-                &[&size, "\"another size than in the other languages\""],
-                ");",
-            );
-            for field in &body.fields {
-                let offset = format!("offsetof({name}, {}_) == {}", field.name, field.offset);
-                text += &call(
-                    0,
-                    "static_assert(",
-                    &[&offset, "\"lies elsewhere in the other languages\""],
-                    ");",
+            let (size, place) = (super::OTHER_SIZE, super::OTHER_PLACE);
+            let _ = writeln!(text, "static_assert(sizeof({name}) == {}, \"{size}\");", body.size);
+            for Field { name: field, offset, .. } in &body.fields {
+                let _ = writeln!(
+                    text,
+                    "static_assert(offsetof({name}, {field}_) == {offset}, \"{place}\");"
                 );
             }
         };
@@ -434,7 +427,7 @@ impl Cpp<'_> {
         for (_, method, _, body) in described(module) {
             assert(&format!("{}Task", &method.name[1..]), body);
         }
-        text + "#pragma GCC diagnostic pop\n"
+        text + "#pragma GCC diagnostic pop\n// clang-format on\n"
     }
 }
 

@@ -12,6 +12,8 @@ use crate::names::{is_rust_keyword, shouted, snake};
 const ARGUMENTS: usize = 60;
 /// The longest argument that shares a line then.
 const SHORT: usize = 10;
+/// The longest list of fields that shares a line with its struct.
+const LITERAL: usize = 18;
 /// The longest array with a default.
 const DEFAULT_ARRAY: u32 = 32;
 
@@ -255,13 +257,10 @@ impl Rust<'_> {
         for field in &body.fields {
             text += &self.read(field, &format!("from.{}", field.name));
         }
-        text += "        Ok(Self {\n";
-        for field in &body.fields {
-            let _ = writeln!(text, "            {},", field.name);
-        }
+        text += &returned_struct("Self", body.fields.iter());
         let _ = write!(
             text,
-            "        }})\n    }}\n\n    /// Copies into an element of a vector.\n    \
+            "    }}\n\n    /// Copies into an element of a vector.\n    \
              pub fn write(&self, to: &ElementMut<'_, {name}>) -> Result<()> {{\n"
         );
         for Field { name: field, ty, .. } in &body.fields {
@@ -311,9 +310,9 @@ impl Rust<'_> {
         let to = format!("task.{name}");
         let each = |write: &str| {
             format!(
-                "        {to}.resize({name}.len())?;\n        \
+                "        let shared = &{to};\n        shared.resize({name}.len())?;\n        \
                  for (index, item) in {name}.iter().enumerate() {{\n            \
-                 {to}.update(index, |to| {write})?;\n        }}\n"
+                 shared.update(index, |to| {write})?;\n        }}\n"
             )
         };
         match ty {
@@ -325,7 +324,7 @@ impl Rust<'_> {
                 _ => each("to.set_vec(|to| to, item)"),
             },
             Type::Struct(index) if !self.structs[*index].plain => {
-                format!("        {name}.write_in_task(&{to})?;\n")
+                format!("        let shared = &{to};\n        {name}.write_in_task(shared)?;\n")
             }
             ty => self.set(ty, &to, name),
         }
@@ -389,7 +388,7 @@ impl Rust<'_> {
         let function = if is_rust_keyword(&name) { format!("r#{name}") } else { name.clone() };
         let mut text = format!("\n{}", rust_comment(4, doc));
         text += &signature(&function, &inputs, &returned);
-        text += &statement(&format!("let pending = self.{name}_async("), &passed);
+        text += &statement("let pending", &format!("self.{name}_async"), &passed);
         text += match outputs.is_empty() {
             true => "        pending.wait()?;\n",
             false => "        let done = pending.wait()?;\n",
@@ -403,11 +402,7 @@ impl Rust<'_> {
                 let _ = writeln!(text, "        Ok({})", one.name);
             }
             many => {
-                let _ = writeln!(text, "        Ok({stem}Result {{");
-                for field in many {
-                    let _ = writeln!(text, "            {},", field.name);
-                }
-                text += "        })\n";
+                text += &returned_struct(&format!("{stem}Result"), many.iter().copied());
             }
         }
         let _ = write!(
@@ -415,12 +410,9 @@ impl Rust<'_> {
             "    }}\n\n    /// Submits `{method}`; its results are the fields of the task.\n"
         );
         text += &signature(&format!("{name}_async"), &inputs, &format!("Pending<{stem}Task>"));
-        let _ = writeln!(
-            text,
-            "        let query = DomainQuery::dynamic();\n        \
-             let task: NewTask<{stem}Task> = self.task(query, {})?;",
-            shouted(method)
-        );
+        text += "        let query = DomainQuery::dynamic();\n";
+        let made = format!("let task: NewTask<{stem}Task>");
+        text += &statement(&made, "self.task", &["query", &shouted(method)]);
         for field in body.inputs() {
             text += &self.write(field);
         }
@@ -470,17 +462,40 @@ fn signature(name: &str, inputs: &[String], returned: &str) -> String {
     text + &format!("    ) -> Result<{returned}> {{\n")
 }
 
-/// A call whose error is passed on.
-fn statement(head: &str, args: &[&str]) -> String {
+/// `Ok(Name { fields })`, for a function to end with.
+fn returned_struct<'f>(name: &str, fields: impl Iterator<Item = &'f Field>) -> String {
+    let names: Vec<&str> = fields.map(|field| &field.name[..]).collect();
+    let line = names.join(", ");
+    if line.len() <= LITERAL {
+        return format!("        Ok({name} {{ {line} }})\n");
+    }
+    let lines: String = names.iter().map(|name| format!("            {name},\n")).collect();
+    format!("        Ok({name} {{\n{lines}        }})\n")
+}
+
+/// `left = call(args)?;`, as rustfmt breaks it.
+fn statement(left: &str, call: &str, args: &[&str]) -> String {
     let list = args.join(", ");
-    let line = format!("        {head}{list})?;\n");
-    if list.len() <= ARGUMENTS && line.len() <= WIDTH + 1 {
-        return line;
+    let right = format!("{call}({list})?;");
+    if list.len() <= ARGUMENTS {
+        let line = format!("        {left} = {right}");
+        // The first line must not be quite full, those below may.
+        if line.len() < WIDTH - 1 {
+            return line + "\n";
+        }
+        let mut below = vec![format!("{left} =\n            {right}")];
+        if args.iter().all(|arg| arg.len() <= SHORT) {
+            below.push(format!("{left} = {}", right.replacen("self.", "self\n            .", 1)));
+        }
+        let fits = |text: &&String| text.lines().all(|line| line.len() <= WIDTH);
+        if let Some(text) = below.iter().find(fits) {
+            return format!("        {text}\n");
+        }
     }
     // Short ones share lines.
     let lines = match args.iter().all(|arg| arg.len() <= SHORT) {
         true => filled(12, args),
         false => args.iter().map(|arg| format!("            {arg},\n")).collect(),
     };
-    format!("        {head}\n{lines}        )?;\n")
+    format!("        {left} = {call}(\n{lines}        )?;\n")
 }

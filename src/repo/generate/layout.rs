@@ -64,20 +64,33 @@ fn fill(
     text
 }
 
-/// A statement behind a condition: in its line if all fits, else below it.
+/// `left = call(args);`: when it does not fit, what is right of the sign goes below, unless that takes
+/// more lines.
+pub(crate) fn assignment(indent: usize, left: &str, head: &str, args: &[&str]) -> String {
+    let beside = call(indent, &format!("{left} = {head}"), args, ");");
+    let right = call(indent + 4, head, args, ");");
+    let below = format!("{}{left} =\n{right}", " ".repeat(indent));
+    let lines = |text: &str| text.matches('\n').count();
+    if lines(&beside) == 1 || fits(&beside) && lines(&beside) < lines(&below) {
+        beside
+    } else {
+        below
+    }
+}
+
+/// An assignment behind a condition: in its line if all fits, else below it.
 pub(crate) fn condition(
     indent: usize,
     condition: &str,
+    left: &str,
     head: &str,
     args: &[&str],
-    tail: &str,
 ) -> String {
-    let line = format!("{}{condition}{head}{}{tail}\n", " ".repeat(indent), args.join(", "));
+    let line = format!("{}{condition} {left} = {head}{});\n", " ".repeat(indent), args.join(", "));
     if line.len() <= WIDTH + 1 {
         return line;
     }
-    let condition = condition.trim_end();
-    format!("{}{condition}\n{}", " ".repeat(indent), call(indent + 2, head, args, tail))
+    format!("{}{condition}\n{}", " ".repeat(indent), assignment(indent + 2, left, head, args))
 }
 
 /// A comment of C, which `open` (`/*` or `/**`) begins, in as many lines as it takes.

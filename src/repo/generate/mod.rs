@@ -15,6 +15,10 @@ use crate::module::{Language, Method, Module};
 /// What the first lines of every generated file say. A file without it was written by a person.
 pub(crate) const MARKER: &str = "Generated from chimaera_mod.yaml; do not edit.";
 
+/// What a compiler says of a struct that it lays out in another way.
+const OTHER_SIZE: &str = "another size than in the other languages";
+const OTHER_PLACE: &str = "lies elsewhere in the other languages";
+
 /// A file in the directory `autogen` of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Generated {

@@ -23,6 +23,61 @@ fn methods() -> impl Strategy<Value = BTreeMap<String, i64>> {
     })
 }
 
+/// A section `tasks` for some of the methods.
+fn tasks(methods: &BTreeMap<String, i64>) -> impl Strategy<Value = String> {
+    let ty = prop::sample::select(vec![
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "i8",
+        "i64",
+        "f32",
+        "f64",
+        "bool",
+        "string",
+        "bytes",
+        "u8[3]",
+        "u32[16]",
+        "vector<u64>",
+        "vector<string>",
+        "vector<bytes>",
+        "vector<vector<u8>>",
+        "Plain",
+        "Rich",
+        "Plain[2]",
+        "vector<Plain>",
+        "vector<Rich>",
+    ]);
+    let dir = prop::sample::select(vec!["in", "out", "inout"]);
+    let doc = "([A-Za-z]{1,12} ){0,20}[a-z]{1,9}";
+    let field = ("[a-z]{2,8}(_[a-z]{2,5}){0,2}", ty, dir, doc);
+    let fields = prop::collection::vec(field, 0..7);
+    let names: Vec<String> =
+        methods.iter().filter(|(_, n)| **n >= 10).map(|(name, _)| name.clone()).collect();
+    prop::collection::vec((fields, doc), names.len()).prop_map(move |all| {
+        let mut yaml = "structs:\n  Plain:\n    fields: [{name: one, type: u64}, {name: flag, type: \
+                        bool}]\n  Rich:\n    fields: [{name: text, type: string}, {name: one, type: \
+                        Plain}, {name: many, type: vector<Plain>}]\n"
+            .to_owned();
+        yaml += if names.is_empty() { "" } else { "tasks:\n" };
+        for (name, (fields, doc)) in names.iter().zip(all) {
+            yaml += &format!("  {name}:\n    doc: \"{doc}\"\n    fields:\n");
+            let mut seen = std::collections::HashSet::new();
+            let mut list = String::new();
+            for (field, ty, dir, doc) in fields {
+                if seen.insert(field.clone()) {
+                    list += &format!(
+                        "      - {{name: {field}, type: \"{ty}\", dir: {dir}, doc: \"{doc}\"}}\n"
+                    );
+                }
+            }
+            yaml += if list.is_empty() { "      []\n" } else { &list };
+        }
+        yaml
+    })
+}
+
 fn yaml(language: &str, methods: &BTreeMap<String, i64>) -> String {
     let mut yaml = format!("language: {language}\n");
     for (name, number) in methods {
@@ -68,8 +123,9 @@ fn generated(language: &str) -> (Vec<Repo>, Vec<PathBuf>) {
     let mut files = Vec::new();
     for _ in 0..100 {
         let methods = methods().new_tree(&mut runner).unwrap().current();
+        let tasks = tasks(&methods).new_tree(&mut runner).unwrap().current();
         let repo = Repo::new();
-        let module = repo.module("a_name_of_a_module", &yaml(language, &methods));
+        let module = repo.module("a_name_of_a_module", &(yaml(language, &methods) + &tasks));
         if let Ok(changed) = refresh(&module, Mode::Write) {
             files.extend(changed.into_iter().map(|changed| changed.file));
             repos.push(repo);
@@ -97,7 +153,7 @@ fn cpp_is_formatted() {
     let style = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.clang-format");
     let output = Command::new("clang-format")
         .args(["--dry-run", "-Werror", &format!("--style=file:{}", style.display())])
-        .args(files)
+        .args(files.iter().filter(|file| file.extension().is_some_and(|end| end == "h")))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -111,7 +167,7 @@ fn rust_is_formatted() {
     let (_repos, files) = generated("rust");
     let output = Command::new("rustfmt")
         .args(["--check", "--edition", "2021"])
-        .args(files)
+        .args(files.iter().filter(|file| file.extension().is_some_and(|end| end == "rs")))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -33,14 +33,6 @@ typedef struct described_parts_extent {
   /** Zero. */
   uint8_t reserved0_[3];
 } described_parts_extent;
-DESCRIBED_PARTS_ASSERT(sizeof(described_parts_extent) == 16,
-                       "another size than in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, start_) == 0,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, blocks_) == 8,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, sparse_) == 12,
-                       "lies elsewhere in the other languages");
 
 /** A named part. */
 typedef struct described_parts_entry {
@@ -57,18 +49,6 @@ typedef struct described_parts_entry {
   /** Zero. */
   uint8_t reserved0_[7];
 } described_parts_entry;
-DESCRIBED_PARTS_ASSERT(sizeof(described_parts_entry) == 144,
-                       "another size than in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, name_) == 0,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, extent_) == 40,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, data_) == 56,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, weights_) == 96,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, kind_) == 136,
-                       "lies elsewhere in the other languages");
 
 /** Sums up the bytes of every block. */
 typedef struct described_parts_sum_task {
@@ -85,16 +65,6 @@ typedef struct described_parts_sum_task {
   /** Out: A sum for every block. Elements: uint64_t. */
   chi_shm_vector sums_;
 } described_parts_sum_task;
-DESCRIBED_PARTS_ASSERT(sizeof(described_parts_sum_task) == 152,
-                       "another size than in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, data_) == 64,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, block_size_) == 104,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, exact_) == 108,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, sums_) == 112,
-                       "lies elsewhere in the other languages");
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
  * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
@@ -155,36 +125,6 @@ typedef struct described_parts_turn_task {
   /** In and out: `pairs`. */
   described_parts_extent pairs_[2];
 } described_parts_turn_task;
-DESCRIBED_PARTS_ASSERT(sizeof(described_parts_turn_task) == 576,
-                       "another size than in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, tiny_) == 64,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, wide_) == 72,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, flag_) == 80,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, digest_) == 81,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, text_) == 104,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, data_) == 144,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, extent_) == 184,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, entry_) == 200,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, extents_) == 344,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, words_) == 384,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, blobs_) == 424,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, rows_) == 464,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, entries_) == 504,
-                       "lies elsewhere in the other languages");
-DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, pairs_) == 544,
-                       "lies elsewhere in the other languages");
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
  * `chi_task_delete`. `entry_`, `words_`, `blobs_`, `rows_`, `entries_` stay empty: strings in
@@ -223,8 +163,6 @@ typedef struct described_parts_nothing_task {
   /** The task. */
   chi_task task;
 } described_parts_nothing_task;
-DESCRIBED_PARTS_ASSERT(sizeof(described_parts_nothing_task) == 64,
-                       "another size than in the other languages");
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
  * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
@@ -238,6 +176,40 @@ static inline chi_status described_parts_nothing_new(chi_pool_id pool, chi_domai
   *task = (described_parts_nothing_task *)(void *)made;
   return status;
 }
+
+// clang-format off
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_extent) == 16, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, start_) == 0, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, blocks_) == 8, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, sparse_) == 12, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_entry) == 144, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, name_) == 0, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, extent_) == 40, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, data_) == 56, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, weights_) == 96, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_entry, kind_) == 136, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_sum_task) == 152, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, data_) == 64, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, block_size_) == 104, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, exact_) == 108, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_sum_task, sums_) == 112, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_turn_task) == 576, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, tiny_) == 64, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, wide_) == 72, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, flag_) == 80, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, digest_) == 81, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, text_) == 104, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, data_) == 144, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, extent_) == 184, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, entry_) == 200, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, extents_) == 344, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, words_) == 384, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, blobs_) == 424, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, rows_) == 464, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, entries_) == 504, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, pairs_) == 544, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_nothing_task) == 64, "another size than in the other languages");
+// clang-format on
 
 #undef DESCRIBED_PARTS_ASSERT
 #ifdef __cplusplus

@@ -324,17 +324,20 @@ impl Client {
         task.text.set(text)?;
         task.data.set(data)?;
         task.extent.set(extent);
-        entry.write_in_task(&task.entry)?;
+        let shared = &task.entry;
+        entry.write_in_task(shared)?;
         task.extents.set(extents)?;
         task.words.set_all(words)?;
         task.blobs.set_all(blobs)?;
-        task.rows.resize(rows.len())?;
+        let shared = &task.rows;
+        shared.resize(rows.len())?;
         for (index, item) in rows.iter().enumerate() {
-            task.rows.update(index, |to| to.set_vec(|to| to, item))?;
+            shared.update(index, |to| to.set_vec(|to| to, item))?;
         }
-        task.entries.resize(entries.len())?;
+        let shared = &task.entries;
+        shared.resize(entries.len())?;
         for (index, item) in entries.iter().enumerate() {
-            task.entries.update(index, |to| item.write(to))?;
+            shared.update(index, |to| item.write(to))?;
         }
         task.pairs.set(pairs);
         task.submit()

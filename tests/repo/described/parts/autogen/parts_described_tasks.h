@@ -217,6 +217,7 @@ struct NothingTask : public chi::Task {
   }
 };
 
+// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "another size than in the other languages");
@@ -251,6 +252,7 @@ static_assert(offsetof(TurnTask, entries_) == 504, "lies elsewhere in the other 
 static_assert(offsetof(TurnTask, pairs_) == 544, "lies elsewhere in the other languages");
 static_assert(sizeof(NothingTask) == 64, "another size than in the other languages");
 #pragma GCC diagnostic pop
+// clang-format on
 
 }  // namespace described::parts
 
