@@ -228,7 +228,11 @@ impl Worker {
 
     /// How many tasks of a session may be under way for more of them to be taken: the more tasks wait
     /// on this worker, the fewer.
+    #[inline]
     fn most_in_flight(&self) -> usize {
+        if self.fiber_count.get() <= SPARE_FIBERS {
+            return MAX_IN_FLIGHT;
+        }
         let waiting = self.fiber_count.get() - self.spare.borrow().len();
         let share = |of: usize| (of / self.shared.config.workers).max(64);
         if waiting <= share(MANY_FIBERS) {
