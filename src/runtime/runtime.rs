@@ -1,6 +1,6 @@
 //! A runtime: started, running, ended.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -202,6 +202,25 @@ fn end(workers: Vec<JoinHandle<()>>) {
     }
 }
 
+/// Has the kernel refuse descriptors that clients send. The runtime wants none, and to close one can
+/// take as long as its sender likes (`SO_LINGER`). The connections inherit it.
+fn refuse_descriptors(socket: &OwnedFd) {
+    /// From the kernel's include/uapi/asm-generic/socket.h; libc does not have it yet.
+    const SO_PASSRIGHTS: libc::c_int = 83;
+    let off: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and the value lives through the call. It fails on kernels before
+    // 6.16, which do not know the option; there, descriptors are received and closed.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const off).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
 fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
     let path = instance.socket();
     let failed = |error: rustix::io::Errno| Error::io(path.display().to_string(), error);
@@ -222,6 +241,7 @@ fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
     let address = SocketAddrUnix::new(&path).map_err(failed)?;
     rustix::net::bind(&socket, &address).map_err(failed)?;
     rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    refuse_descriptors(&socket);
     rustix::net::listen(&socket, 128).map_err(failed)?;
     Ok(socket)
 }

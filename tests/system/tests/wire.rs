@@ -1,11 +1,13 @@
 //! What the runtime makes of tasks that are wrong in one way each, and of a socket on which anything is
 //! said. The clients here speak the wire themselves.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use chimaera::abi::*;
 use chimaera_ipc::ring::{Entry, Producer};
-use chimaera_tests::raw::{seed, shapes, Link, Random};
+use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
+use chimaera_tests::raw::{dial, seed, shapes, Link, Random};
 use chimaera_tests::{artefacts, in_client, Daemon, Options, Running, Site, Vitals};
 use shapes::{Field, Shape};
 
@@ -267,6 +269,30 @@ fn releases_of_what_is_not_held_change_nothing() {
                 }
             }
         }
+    });
+}
+
+/// Closing a descriptor can take as long as its sender likes, so the runtime takes none.
+#[test]
+fn descriptors_are_not_taken() {
+    in_client!(Options::new(), |site| {
+        let socket = dial().expect("the runtime accepts connections");
+        let hello = Message::new(Kind::Hello, &[WIRE_VERSION, CHI_ABI_MAJOR.into(), 0, 0]);
+        let own = [socket.as_fd()];
+        let sent = wire::send(socket.as_fd(), &hello, &own);
+        let known = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux tells");
+        let mut version = known.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+        if (version.next(), version.next()) < (Some(6), Some(16)) {
+            eprintln!("\n*** SKIPPED: Linux {} cannot refuse descriptors ***\n", known.trim());
+            return;
+        }
+        let refused = sent.expect_err("the kernel refuses them");
+        assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied, "{refused}");
+        wire::send(socket.as_fd(), &hello, &[]).expect("without them, it may speak");
+        let answer = wire::receive(socket.as_fd()).expect("there is an answer");
+        assert!(matches!(answer, Received::Message(welcome, fds)
+            if welcome.kind == Kind::Welcome && fds.len() == 2));
+        assert_eq!(site.cli(&["status"]).code, 0);
     });
 }
 

@@ -66,11 +66,12 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
             // A version, a size.
             8 => try_send(&socket, Kind::Hello, &[random.below(3), random.below(3), 0, 0], &[]),
             9 => try_send(&socket, Kind::Hello, &hello(random.next()), &[]),
-            // With descriptors, right and wrong.
+            // With descriptors, which newer kernels do not let through.
             10 => {
                 let own = [socket.as_fd(), socket.as_fd()];
                 try_send(&socket, Kind::Hello, &hello(0), &own);
                 try_send(&socket, Kind::Hello, &hello(0), &own);
+                try_send(&socket, Kind::Hello, &hello(0), &[]);
             }
             // A session, and then more of the same.
             _ => {
