@@ -757,7 +757,8 @@ chi_status chi_try_submit(struct chi_task *task);
 chi_status chi_wait(struct chi_task *task,
                     uint64_t timeout_ns);
 
-// True when a task, which is not null, is complete. `[any thread]`
+// True when a task, which is not null, is complete. In a child that was forked after `chi_init`, false.
+// `[any thread]`
 bool chi_is_complete(const struct chi_task *task);
 
 // Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and stores it in

@@ -52,6 +52,11 @@ pub fn keep_error(failure: Failure) -> chi_status {
     error::keep(failure)
 }
 
+/// True in a child that was forked after [`init`], where the segment is not mapped.
+pub fn is_forked() -> bool {
+    process::check_fork().is_err()
+}
+
 /// Makes every later [`init`] of this process fail: it is a runtime, in which modules use the table
 /// of their worker.
 pub fn refuse_init() {

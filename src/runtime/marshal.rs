@@ -20,6 +20,9 @@ const MAX_COPIES: u64 = 64 << 20;
 /// What a copy takes besides its bytes, at most.
 const BLOCK_COST: u64 = 192;
 
+/// Bytes of a message that go back to a client.
+const MAX_MESSAGE: usize = 4096;
+
 const HEADER: usize = std::mem::size_of::<chi_task>();
 
 /// Reads the first 64 bytes of the task at `offset`, which lies in the segment, into the record.
@@ -157,7 +160,9 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
     }
     let mut shm = CHI_SHM_NULL;
     if status != CHI_OK && !message.is_empty() {
-        let text = &message.as_bytes()[..message.len().min(4096)];
+        let end =
+            (0..=message.len().min(MAX_MESSAGE)).rev().find(|&at| message.is_char_boundary(at));
+        let text = &message.as_bytes()[..end.unwrap_or(0)];
         if let Ok((block, _)) = session.alloc(text.len() as u64 + 4) {
             let at = session.mapping.at(block);
             // SAFETY: the block is the runtime's own and holds a length and the text.

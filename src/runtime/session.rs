@@ -25,6 +25,8 @@ const MAX_COPIES: u64 = 256 << 20;
 
 /// A client's session. Kept alive by its rings and by its tasks; unmapped when the last has let go.
 pub(crate) struct Session {
+    /// Before the mapping, so that it is dropped first: another mapping may get the same address.
+    guard: fault::Guard,
     pub(crate) number: u64,
     pub(crate) mapping: Mapping,
     /// Where the client has mapped the segment: only ever handed back to it.
@@ -35,7 +37,6 @@ pub(crate) struct Session {
     /// Bytes of private copies.
     copies: AtomicU64,
     dead: AtomicBool,
-    guard: fault::Guard,
 }
 
 impl Session {

@@ -173,8 +173,10 @@ impl<T: Task> Pending<T> {
 
     /// Whether the task is over, so that [`wait`](Self::wait) returns at once.
     pub fn is_complete(&self) -> bool {
-        // SAFETY: the task is deleted only when this handle is dropped.
-        !in_flight(unsafe { state(self.0.raw()) })
+        // Asked of the table, not of the task: in a forked child the segment is not there.
+        let ipc = self.0.ipc.as_raw();
+        // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
+        unsafe { (ipc.wait)(ipc, self.0.raw(), 0) == CHI_OK }
     }
 
     fn wait_ns(self, timeout: u64) -> Result<Done<T>, WaitError<T>> {

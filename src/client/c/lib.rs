@@ -292,12 +292,16 @@ pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_s
     }
 }
 
-/// True when a task, which is not null, is complete. `[any thread]`
+/// True when a task, which is not null, is complete. In a child that was forked after `chi_init`, false.
+/// `[any thread]`
 ///
 /// # Safety
 /// `task` must be a task that has not been deleted.
 #[no_mangle]
 pub unsafe extern "C" fn chi_is_complete(task: *const chi_task) -> bool {
+    if client::is_forked() {
+        return false;
+    }
     // SAFETY: the completion word is only ever accessed atomically.
     let word =
         unsafe { std::sync::atomic::AtomicU32::from_ptr((&raw const (*task).state_).cast_mut()) };
