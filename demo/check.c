@@ -113,7 +113,42 @@ static int CheckFrame(const demo *demo, const piece *piece, const void *frame,
   return result;
 }
 
-/* Gets a piece from the store, checks it, and deletes it there. */
+/* Gets a value and compares it with the piece's frame. The caller deletes the task, if there is
+ * one. */
+static int GetFrame(const demo *demo, const piece *piece, const char *key,
+                    chimaera_kv_get_task **get) {
+  const uint64_t begin = Now();
+  chi_status status = chimaera_kv_get_new(demo->kv, kQuery, key, get);
+  if (status == CHI_OK) status = Run(&(*get)->task);
+  if (status != CHI_OK) return Failed("get", key);
+  printf("task get %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", (uint64_t)strlen(key),
+         (*get)->value_.size_, Now() - begin);
+  if ((*get)->value_.size_ != piece->record.frame_size ||
+      memcmp((*get)->value_.data_, piece->frame, piece->record.frame_size) != 0) {
+    printf("mismatch %" PRIu64 "\n", piece->record.file);
+    return 1;
+  }
+  return 0;
+}
+
+/* Puts the piece's frame in place of what is there, and gets it back. */
+static int PutFrame(const demo *demo, const piece *piece, const char *key) {
+  chimaera_kv_put_task *put = NULL;
+  const uint64_t begin = Now();
+  chi_status status =
+      chimaera_kv_put_new(demo->kv, kQuery, key, piece->frame, piece->record.frame_size, &put);
+  if (status == CHI_OK) status = Run(&put->task);
+  if (put != NULL) chi_task_delete(&put->task);
+  if (status != CHI_OK) return Failed("put", key);
+  printf("task put %" PRIu64 " 0 %" PRIu64 "\n", (uint64_t)strlen(key) + piece->record.frame_size,
+         Now() - begin);
+  chimaera_kv_get_task *get = NULL;
+  const int result = GetFrame(demo, piece, key, &get);
+  if (get != NULL) chi_task_delete(&get->task);
+  return result;
+}
+
+/* Gets a piece from the store, checks it, puts it again, and deletes it there. */
 static int Check(const demo *demo, const piece *piece) {
   char *key = NULL;
   if (asprintf(&key, "%" PRIu64 "/%.*s", piece->record.offset, (int)piece->record.path_size,
@@ -122,27 +157,13 @@ static int Check(const demo *demo, const piece *piece) {
     return 1;
   }
   chimaera_kv_get_task *get = NULL;
-  const uint64_t begin = Now();
-  chi_status status = chimaera_kv_get_new(demo->kv, kQuery, key, &get);
-  if (status == CHI_OK) status = Run(&get->task);
-  int result = 0;
-  if (status != CHI_OK) {
-    result = Failed("get", key);
-  } else {
-    printf("task get %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", (uint64_t)strlen(key),
-           get->value_.size_, Now() - begin);
-    if (get->value_.size_ != piece->record.frame_size ||
-        memcmp(get->value_.data_, piece->frame, piece->record.frame_size) != 0) {
-      printf("mismatch %" PRIu64 "\n", piece->record.file);
-      result = 1;
-    } else {
-      result = CheckFrame(demo, piece, get->value_.data_, get->value_.size_);
-    }
-  }
+  int result = GetFrame(demo, piece, key, &get);
+  if (result == 0) result = CheckFrame(demo, piece, get->value_.data_, get->value_.size_);
   if (get != NULL) chi_task_delete(&get->task);
+  if (PutFrame(demo, piece, key) != 0) result = 1;
 
   chimaera_kv_delete_task *del = NULL;
-  status = chimaera_kv_delete_new(demo->kv, kQuery, key, &del);
+  chi_status status = chimaera_kv_delete_new(demo->kv, kQuery, key, &del);
   if (status == CHI_OK) status = Run(&del->task);
   if (status != CHI_OK) result = Failed("delete", key);
   if (del != NULL) chi_task_delete(&del->task);
