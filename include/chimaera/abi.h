@@ -19,7 +19,7 @@ typedef struct chi_lane chi_lane;
 
 // Minor version of the contract. It rises when a table or a struct that begins with its size grows;
 // a module and a runtime of different minors use what both know.
-#define CHI_ABI_MINOR 0
+#define CHI_ABI_MINOR 1
 
 // Admin method: create a pool or find the one that exists (`chi_create_task`).
 #define CHI_ADMIN_CREATE_POOL 10

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use chimaera_abi::{
-    chi_run_context, CHI_CANCELLED, CHI_MONITOR_GLOBAL_SCHEDULE, CHI_MONITOR_LOCAL_SCHEDULE,
-    CHI_OK, CHI_VERSION,
+    chi_run_context, since_1_0, CHI_CANCELLED, CHI_MONITOR_GLOBAL_SCHEDULE,
+    CHI_MONITOR_LOCAL_SCHEDULE, CHI_OK, CHI_VERSION,
 };
 use chimaera_task::{PoolId, Result, Status};
 
@@ -175,7 +175,7 @@ impl<'a> MonitorContext<'a> {
 }
 
 fn check(size: u32) -> Result<()> {
-    match size as usize >= size_of::<chi_run_context>() {
+    match size as usize >= since_1_0::RUN_CONTEXT {
         true => Ok(()),
         false => Err(Status::new(CHI_VERSION, format!("a run context of only {size} bytes"))),
     }

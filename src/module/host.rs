@@ -6,7 +6,8 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use chimaera_abi::{
-    chi_host, chi_ipc, CHI_ABI_MAJOR, CHI_LOG_DEBUG, CHI_LOG_ERROR, CHI_LOG_INFO, CHI_LOG_WARN,
+    chi_host, chi_ipc, since_1_0, CHI_ABI_MAJOR, CHI_LOG_DEBUG, CHI_LOG_ERROR, CHI_LOG_INFO,
+    CHI_LOG_WARN,
 };
 
 /// The table that `chi_module` was given, or null before.
@@ -45,7 +46,7 @@ pub(crate) unsafe fn accept(table: *const chi_host) -> Acceptance {
     if major != CHI_ABI_MAJOR {
         return Acceptance::OtherMajor;
     }
-    if size < size_of::<chi_host>() {
+    if size < since_1_0::HOST {
         return Acceptance::Malformed;
     }
     HOST.store(table.cast_mut(), Ordering::Release);

@@ -50,8 +50,8 @@ impl Methods {
         let stride = descriptor.method_stride as usize;
         let field_stride = descriptor.field_stride as usize;
         if descriptor.n_methods > CHI_METHOD_LIMIT
-            || stride < std::mem::size_of::<chi_method>()
-            || field_stride < std::mem::size_of::<chi_field_layout>()
+            || stride < since_1_0::METHOD
+            || field_stride < since_1_0::FIELD_LAYOUT
             || (descriptor.methods.is_null() && descriptor.n_methods > 0)
         {
             return Err("its method table is malformed".into());

@@ -158,7 +158,7 @@ impl Modules {
                 descriptor.abi_major, descriptor.abi_minor
             ));
         }
-        if (descriptor.size as usize) < std::mem::size_of::<chi_module_descriptor>() {
+        if (descriptor.size as usize) < since_1_0::MODULE_DESCRIPTOR {
             return Err(format!("its descriptor has only {} bytes", descriptor.size));
         }
         // SAFETY: null or C strings of the module.

@@ -314,7 +314,7 @@ unsafe fn construct(
     // SAFETY: a container begins with a pointer to its table, which begins with its size.
     let known = unsafe {
         let ops = (*object).ops;
-        !ops.is_null() && (*ops).size as usize >= std::mem::size_of::<chi_container_ops>()
+        !ops.is_null() && (*ops).size as usize >= since_1_0::CONTAINER_OPS
     };
     if !known {
         return Err(Failure::new(CHI_FAILED, "the module's container has no proper table"));

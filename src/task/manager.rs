@@ -7,7 +7,8 @@ use std::ptr;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_buffer, chi_ipc, chi_pool_id, chi_status, chi_task, CHI_OK, CHI_VERSION, CHI_WAIT_FOREVER,
+    chi_buffer, chi_ipc, chi_pool_id, chi_status, chi_task, since_1_0, CHI_OK, CHI_VERSION,
+    CHI_WAIT_FOREVER,
 };
 
 use crate::buffer::sweep;
@@ -29,13 +30,14 @@ impl Ipc {
     pub unsafe fn from_raw(table: *const chi_ipc) -> Result<Self> {
         // SAFETY: every table begins with its size.
         let size = unsafe { (*table).size } as usize;
-        if size < size_of::<chi_ipc>() {
+        if size < since_1_0::IPC {
             return Err(Status::new(
                 CHI_VERSION,
-                format!("an IPC manager of {size} bytes, need {}", size_of::<chi_ipc>()),
+                format!("an IPC manager of {size} bytes, need {}", since_1_0::IPC),
             ));
         }
-        // SAFETY: the table covers all that the type names, and it is immutable.
+        // SAFETY: the table is immutable, and covers all that ABI 1.0 names; what came later is read
+        // only where its size covers it.
         Ok(Ipc(unsafe { &*table }))
     }
 
