@@ -5,25 +5,51 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chimaera_ipc::instance;
+use chimaera_ipc::layout::{DEFAULT_SEGMENT, MAX_SEGMENT, MIN_SEGMENT};
 use chimaera_ipc::status_page::MAX_WORKERS;
+use rustix::thread::{sched_setaffinity, CpuSet};
 
 /// What a runtime is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The instance; `None` takes `$CHI_INSTANCE`, or else `default`.
     pub instance: Option<String>,
-    /// Worker threads, 1 to 256. The default is one less than the cores that the process may use, at
-    /// least one.
+    /// Worker threads of both groups together, 1 to 256. The default is one less than the cores that
+    /// the process may use, at least one.
     pub workers: usize,
+    /// How many of the workers, the last ones, are the group for tasks of high latency; the others are
+    /// the group for tasks of low latency, which has at least one. 0 makes one group that runs all.
+    pub high_latency_workers: usize,
+    /// The cores to which the workers for low latency are pinned, one each in turn; none: the operating
+    /// system chooses, and may move them.
+    pub cores: Vec<usize>,
+    /// The same for the group for tasks of high latency.
+    pub high_latency_cores: Vec<usize>,
     /// Directories to scan for modules, in order. The default is `$CHI_REPO_PATH`, then
     /// `$LD_LIBRARY_PATH`, then the directory of the modules that were installed with the program.
     pub module_paths: Vec<PathBuf>,
     /// How long an idle worker looks for work before it sleeps.
     pub spin: Duration,
+    /// Bytes of a task's stack, 64 KiB to 64 MiB, rounded up to whole pages. Only touched pages take
+    /// memory.
+    pub stack_size: usize,
+    /// Tasks of all workers together that are suspended, 64 to a million, beyond which new ones wait in
+    /// their rings. Each takes a stack, and so two of the mappings that Linux gives a process
+    /// (`vm.max_map_count`, 65530 unless it is raised).
+    pub max_suspended: usize,
+    /// Tasks of one session under way, 256 to a million, beyond which its rings wait.
+    pub max_in_flight: usize,
+    /// The segment of a client that asks for no size, in bytes.
+    pub default_segment: u64,
     /// The largest segment that a client may ask for, in bytes.
     pub max_segment: u64,
     /// Sessions at a time.
     pub max_sessions: usize,
+    /// Pools at a time, 2 to 65536; the admin's is one.
+    pub max_pools: u32,
+    /// A task that runs for longer without giving up its worker is warned of in the log; `None` warns
+    /// of none.
+    pub long_task_warning: Option<Duration>,
     /// The process is only a runtime: modules that bring libchimaera_client along cannot connect.
     pub daemon: bool,
     /// The log goes to the instance's log file (shown by `chimaera status`).
@@ -41,6 +67,59 @@ impl Config {
         let name = format!("embedded-{}-{count}", std::process::id());
         Config { instance: Some(name), private: true, ..Config::default() }
     }
+
+    /// Whether the worker of this index is one for tasks of high latency.
+    pub fn is_high_latency(&self, worker: usize) -> bool {
+        worker >= self.workers - self.high_latency_workers
+    }
+
+    /// The core to which the worker of this index is to be pinned.
+    pub fn core_of(&self, worker: usize) -> Option<usize> {
+        let low = self.workers - self.high_latency_workers;
+        let (cores, index) = match worker.checked_sub(low) {
+            Some(index) => (&self.high_latency_cores, index),
+            None => (&self.cores, worker),
+        };
+        (!cores.is_empty()).then(|| cores[index % cores.len()])
+    }
+
+    /// Refuses numbers that are out of their ranges.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let size = |what, found: u64, least: u64, most: u64| match found {
+            found if (least..=most).contains(&found) => Ok(()),
+            _ => Err(Error::Config(format!("{what}: {least} to {most}, not {found}"))),
+        };
+        size("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
+        let high = self.high_latency_workers as u64;
+        size("workers for high latency", high, 0, self.workers as u64 - 1)?;
+        size("bytes of a stack", self.stack_size as u64, 64 << 10, 64 << 20)?;
+        size("suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
+        size("tasks of a session under way", self.max_in_flight as u64, 256, 1_000_000)?;
+        size("bytes of the largest segment", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
+        size("bytes of a segment", self.default_segment, MIN_SEGMENT, self.max_segment)?;
+        size("pools", self.max_pools.into(), 2, 65536)?;
+        check_cores(self.cores.iter().chain(&self.high_latency_cores))
+    }
+}
+
+/// Tries to run on each of these cores, in a thread that is for nothing else.
+fn check_cores<'c>(mut cores: impl Iterator<Item = &'c usize> + Send) -> Result<(), Error> {
+    let tried = std::thread::scope(|scope| {
+        scope.spawn(move || cores.try_for_each(|&core| pin(core))).join()
+    });
+    tried.unwrap_or_else(|_| Err(Error::Config("pinning to a core panicked".into())))
+}
+
+/// Binds the calling thread to one core.
+pub(crate) fn pin(core: usize) -> Result<(), Error> {
+    if core >= CpuSet::MAX_CPU {
+        return Err(Error::Config(format!("there is no core {core}")));
+    }
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only).map_err(|error| {
+        Error::io(format!("core {core}, to which a worker is to be pinned"), error)
+    })
 }
 
 impl Default for Config {
@@ -57,8 +136,17 @@ impl Default for Config {
             workers: cores.saturating_sub(1).clamp(1, MAX_WORKERS),
             module_paths: [paths("CHI_REPO_PATH"), paths("LD_LIBRARY_PATH"), installed()].concat(),
             spin: Duration::from_micros(50),
+            high_latency_workers: 0,
+            cores: Vec::new(),
+            high_latency_cores: Vec::new(),
+            stack_size: 256 << 10,
+            max_suspended: 28_000,
+            max_in_flight: 1 << 16,
+            default_segment: DEFAULT_SEGMENT,
             max_segment: 64 << 30,
             max_sessions: 1024,
+            max_pools: 65536,
+            long_task_warning: Some(Duration::from_millis(100)),
             daemon: false,
             log_is_file: false,
             private: false,
@@ -104,5 +192,41 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(what: impl Into<String>, error: impl Into<std::io::Error>) -> Error {
         Error::Io { what: what.into(), error: error.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_has_its_cores_in_turn() {
+        let config = Config {
+            workers: 5,
+            high_latency_workers: 2,
+            cores: vec![0, 2],
+            high_latency_cores: vec![7],
+            ..Config::default()
+        };
+        let cores: Vec<_> = (0..5).map(|worker| config.core_of(worker)).collect();
+        assert_eq!(cores, [0, 2, 0, 7, 7].map(Some));
+        assert_eq!((0..5).filter(|&worker| config.is_high_latency(worker)).count(), 2);
+        assert_eq!(Config { high_latency_cores: Vec::new(), ..config }.core_of(4), None);
+    }
+
+    #[test]
+    fn what_is_out_of_its_range_is_named() {
+        let refused = |config: Config| config.check().unwrap_err().to_string();
+        let config = Config { workers: 2, ..Config::default() };
+        assert!(config.check().is_ok());
+        let all_high = Config { high_latency_workers: 2, ..config.clone() };
+        assert_eq!(refused(all_high), "workers for high latency: 0 to 1, not 2");
+        let small = Config { default_segment: 1, ..config.clone() };
+        assert!(refused(small).contains("a segment: 4194304 to 68719476736, not 1"));
+        assert_eq!(
+            refused(Config { cores: vec![99_999], ..config.clone() }),
+            "there is no core 99999"
+        );
+        assert!(refused(Config { cores: vec![1023], ..config }).contains("core 1023, to which"));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_ipc::instance;
-use chimaera_ipc::layout::{Layout, DEFAULT_SEGMENT, RINGS};
+use chimaera_ipc::layout::{Layout, RINGS};
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
 use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
@@ -306,7 +306,8 @@ impl Control {
                 format!("a segment of {wanted} bytes is more than this runtime allows ({most})"),
             ));
         }
-        let layout = Layout::of(if wanted == 0 { DEFAULT_SEGMENT } else { wanted });
+        let default = self.shared.config.default_segment;
+        let layout = Layout::of(if wanted == 0 { default } else { wanted });
         let io = |error: std::io::Error| Failure::new(CHI_IO, format!("making a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;
         let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;

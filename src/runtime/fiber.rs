@@ -14,9 +14,6 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::record::Record;
 
-/// Bytes of a fiber's stack. Pages count only once they are touched; below lies a guard page.
-const STACK: usize = 256 * 1024;
-
 /// Why a fiber gave up its worker.
 pub(crate) enum Pause {
     /// It has nothing to do; any time will do to go on.
@@ -54,8 +51,9 @@ pub(crate) struct Fiber {
 }
 
 impl Fiber {
-    /// A fiber that will run `body`.
-    pub(crate) fn new(body: impl FnOnce() + 'static) -> std::io::Result<Fiber> {
+    /// A fiber that will run `body` on a stack of this many bytes. Its pages count only once they are
+    /// touched; below lies a guard page.
+    pub(crate) fn new(stack: usize, body: impl FnOnce() + 'static) -> std::io::Result<Fiber> {
         let context = Box::new(Context {
             yielder: Cell::new(ptr::null()),
             record: Cell::new(ptr::null_mut()),
@@ -65,7 +63,7 @@ impl Fiber {
         });
         let own: *const Context = &*context;
         let coroutine =
-            Coroutine::with_stack(DefaultStack::new(STACK)?, move |yielder: &Yielder<_, _>, ()| {
+            Coroutine::with_stack(DefaultStack::new(stack)?, move |yielder: &Yielder<_, _>, ()| {
                 // SAFETY: the context is boxed and lives longer than the coroutine.
                 unsafe { (*own).yielder.set(yielder) };
                 body();

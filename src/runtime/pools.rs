@@ -20,8 +20,6 @@ const DESTROY_BOUND: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_micros(100);
 /// Rounds after which a worker has done with what it was doing, and has read its notes.
 const GRACE_ROUNDS: u64 = 2;
-/// Pools at a time.
-const MAX_POOLS: u32 = 65536;
 
 enum Named {
     /// It is being created or destroyed.
@@ -148,13 +146,14 @@ impl Pools {
             let Some(module) = worker.shared.modules.find(module_name) else {
                 return Err(no_module(worker, module_name));
             };
+            let most = worker.shared.config.max_pools;
             let slot = state.free_slots.pop().or_else(|| {
-                let fresh = (state.slots < MAX_POOLS).then_some(state.slots)?;
+                let fresh = (state.slots < most).then_some(state.slots)?;
                 state.slots += 1;
                 Some(fresh)
             });
             let Some(major_) = slot else {
-                return Err(Failure::new(CHI_NO_SPACE, format!("there are {MAX_POOLS} pools")));
+                return Err(Failure::new(CHI_NO_SPACE, format!("there are {most} pools")));
             };
             let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
             let container = Arc::new(Container::new(

@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use chimaera_ipc::instance::Instance;
-use chimaera_ipc::status_page::{self, Reader, Writer, MAX_WORKERS};
+use chimaera_ipc::status_page::{self, Reader, Writer};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::config::{Config, Error};
+use crate::config::{pin, Config, Error};
 use crate::control::Control;
 use crate::module::Modules;
 use crate::shared::{Order, Shared};
@@ -43,12 +43,7 @@ impl Runtime {
     /// Starts a runtime and returns when it accepts clients.
     pub fn start(config: Config) -> Result<Runtime, Error> {
         let begin = Instant::now();
-        if config.workers == 0 || config.workers > MAX_WORKERS {
-            return Err(Error::Config(format!(
-                "a runtime has 1 to {MAX_WORKERS} workers, not {}",
-                config.workers
-            )));
-        }
+        config.check()?;
         let instance = Instance::new(config.instance.as_deref())?;
         instance.prepare_directory()?;
         let path = instance.lock();
@@ -166,7 +161,11 @@ fn start_workers(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Error> {
         let own = shared.clone();
         std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
             or_abort(|| {
-                if let Err(error) = worker::run(index, own) {
+                let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
+                let ended = pinned.and_then(|()| {
+                    worker::run(index, own).map_err(|error| Error::io("its epoll", error))
+                });
+                if let Err(error) = ended {
                     tracing::error!(worker = index, %error, "a worker cannot go on");
                     std::process::abort();
                 }

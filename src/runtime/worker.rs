@@ -23,19 +23,11 @@ use crate::shared::{Note, Order, PoolTable, Shared};
 const RING_BATCH: usize = 32;
 /// Tasks taken from one lane before the next has its turn.
 pub(crate) const LANE_BATCH: usize = 32;
-/// Tasks of one session under way; beyond, its rings wait.
-const MAX_IN_FLIGHT: usize = 1 << 16;
 /// Records kept for reuse.
 const SPARE_RECORDS: usize = 4096;
 /// Fibers without a task that are kept; each has a stack.
 const SPARE_FIBERS: usize = 256;
-/// Fibers of all workers together, beyond which tasks from clients wait in their rings. Each stack takes
-/// two of the 65530 mappings that Linux gives a process by default (vm.max_map_count).
-const MAX_FIBERS: usize = 28_000;
-/// Fibers of all workers together, beyond which only sessions with few tasks under way are served, so
-/// that one session's waiting tasks do not keep the others out.
-const MANY_FIBERS: usize = 20_000;
-/// How many are few.
+/// Tasks of one session under way that are few.
 const FEW_IN_FLIGHT: usize = 256;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
@@ -124,7 +116,7 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
             Some(number) => number,
             None => {
                 let own = worker.clone();
-                let fiber = match Fiber::new(move || own.work()) {
+                let fiber = match Fiber::new(worker.shared.config.stack_size, move || own.work()) {
                     Ok(fiber) => fiber,
                     Err(error) => {
                         worker.starve(&error);
@@ -230,14 +222,18 @@ impl Worker {
     /// on this worker, the fewer.
     #[inline]
     fn most_in_flight(&self) -> usize {
+        let config = &self.shared.config;
         if self.fiber_count.get() <= SPARE_FIBERS {
-            return MAX_IN_FLIGHT;
+            return config.max_in_flight;
         }
         let waiting = self.fiber_count.get() - self.spare.borrow().len();
-        let share = |of: usize| (of / self.shared.config.workers).max(64);
-        if waiting <= share(MANY_FIBERS) {
-            MAX_IN_FLIGHT
-        } else if waiting <= share(MAX_FIBERS) {
+        let share = |of: usize| (of / config.workers).max(64);
+        // Above this, only sessions with few tasks under way are served, so that one session's waiting
+        // tasks do not keep the others out.
+        let many = config.max_suspended / 7 * 5;
+        if waiting <= share(many) {
+            config.max_in_flight
+        } else if waiting <= share(config.max_suspended) {
             FEW_IN_FLIGHT
         } else {
             0
