@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chimaera_yaml::{read_file, Position, Problem, Problems};
+
 use crate::generate::{call, declaration};
 use crate::module::{Language, Module};
 use crate::names;
-use crate::problem::{Position, Problem, Problems};
 use crate::refresh::{refresh, Mode};
-use crate::repo::{read_file, Repo, MODULE_FILE};
+use crate::repo::{Repo, MODULE_FILE};
 use crate::scaffold::replace;
 
 /// What was added.

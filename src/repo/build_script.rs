@@ -8,7 +8,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::problem::Problems;
+use chimaera_yaml::Problems;
+
 use crate::refresh::{refresh, Mode};
 use crate::repo::{MODULE_FILE, REPO_FILE};
 

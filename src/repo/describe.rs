@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use chimaera_abi::{CHI_MAX_TASK_SIZE, CHI_METHOD_CUSTOM};
+use chimaera_yaml::{nearest, shown, text, Entry, Kind, Position, Report, Section, Text};
 
 use crate::fields::{is_plain, parse, Body, Described, Direction, Struct, Type, TASK_HEADER};
 use crate::module::Method;
 use crate::names;
-use crate::problem::{Position, Report};
-use crate::section::{text, Section, Text};
-use crate::yaml::{shown, Entry, Kind};
 
 /// The longest name of a field: what is made of it still fits into a line.
 const MAX_FIELD_NAME: usize = 20;
@@ -98,7 +96,7 @@ pub(crate) fn read_tasks(
         });
         if !custom {
             let known: Vec<&str> = methods.iter().map(|method| &method.name[..]).collect();
-            let help = match names::nearest(&name, &known) {
+            let help = match nearest(&name, &known) {
                 Some(near) if near != name => format!("did you mean `{near}`?"),
                 _ => "describe custom methods that have a number above".into(),
             };

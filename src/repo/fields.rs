@@ -215,7 +215,7 @@ pub(crate) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
     if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
         let n = n.trim().parse().ok().filter(|n| (1..=MAX_ARRAY).contains(n)).ok_or_else(|| {
             (
-                format!("an array of \"{n}\" elements", n = crate::yaml::shown(n)),
+                format!("an array of \"{n}\" elements", n = chimaera_yaml::shown(n)),
                 format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
             )
         })?;
@@ -238,7 +238,7 @@ pub(crate) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
         return match allowed {
             true => Ok(Type::Vector(Box::new(of))),
             false => Err((
-                format!("a vector of `{}`", crate::yaml::shown(text)),
+                format!("a vector of `{}`", chimaera_yaml::shown(text)),
                 "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
                  structs"
                     .into(),
@@ -258,7 +258,7 @@ pub(crate) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
         return Ok(Type::Struct(index));
     }
     Err((
-        format!("no type `{}`", crate::yaml::shown(text)),
+        format!("no type `{}`", chimaera_yaml::shown(text)),
         "types are u8 to u64, i8 to i64, f32, f64, bool, string, bytes, vector<T>, T[N], and structs \
          that stand above"
             .into(),

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_LIMIT};
+use chimaera_yaml::{
+    integer, nearest, read_file, shown, text, Entry, Kind, Position, Problems, Report, Section,
+    Text,
+};
 use serde::Serialize;
 
 use crate::describe;
 use crate::fields::{Described, Struct};
 use crate::names;
-use crate::numbers::integer;
-use crate::problem::{Position, Problems, Report};
-use crate::repo::{read_file, MODULE_FILE};
-use crate::section::{text, Section, Text};
-use crate::yaml::{self, shown, Entry, Kind};
+use crate::repo::MODULE_FILE;
 
 /// The inherited methods: the number of each is its place here.
 pub(crate) const INHERITED: [&str; 6] =
@@ -112,7 +112,7 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
         structs: Vec::new(),
         tasks: BTreeMap::new(),
     };
-    let section = match yaml::parse(bytes, report) {
+    let section = match chimaera_yaml::parse(bytes, report) {
         Some(root) => Section::open(root, "a module", report),
         None if report.is_empty() => {
             report.add(
@@ -309,7 +309,7 @@ impl Methods<'_> {
             return None;
         }
         if number < i64::from(CHI_METHOD_CUSTOM) {
-            let help = match names::nearest(name, &INHERITED) {
+            let help = match nearest(name, &INHERITED) {
                 Some(near) => format!("did you mean `{near}`? custom methods start from 10"),
                 None => format!("write {free}, which is free, or -1 when it is not supported"),
             };

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chimaera_yaml::{Problem, Problems};
 use rustix::fs::{flock, renameat_with, FlockOperation, RenameFlags, CWD};
 use serde::Serialize;
 
 use crate::generate::{self, Generated, MARKER};
-use crate::problem::{Problem, Problems};
 use crate::repo::Repo;
 
 /// What the directories of files that are being made begin with.

@@ -3,19 +3,17 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use chimaera_yaml::{
+    nearest, read_file, shown, Position, Problem, Problems, Report, Section, Text,
+};
+
 use crate::module::Module;
 use crate::names;
-use crate::problem::{Position, Problem, Problems, Report};
-use crate::section::{Section, Text};
-use crate::yaml;
 
 /// The file that makes a directory a repo.
 pub const REPO_FILE: &str = "chimaera_repo.yaml";
 /// The file that makes a directory in a repo a module.
 pub const MODULE_FILE: &str = "chimaera_mod.yaml";
-
-/// Larger files are not read: they are something else.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A repo, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +40,7 @@ impl Repo {
     pub fn parse(dir: &Path, bytes: &[u8]) -> Result<Repo, Problems> {
         let mut report = Report::new(&dir.join(REPO_FILE));
         let report = &mut report;
-        let root = yaml::parse(bytes, report);
+        let root = chimaera_yaml::parse(bytes, report);
         let mut repo = Repo {
             dir: dir.to_owned(),
             namespace: String::new(),
@@ -61,11 +59,11 @@ impl Repo {
             match section.take("namespace") {
                 None => missing_namespace(Position::START, report),
                 Some(entry) => {
-                    if let Some(Text { text, at }) = crate::section::text(entry, report) {
+                    if let Some(Text { text, at }) = chimaera_yaml::text(entry, report) {
                         if let Some(why) = names::refuse_name(&text) {
                             report.add(
                                 at,
-                                format!("the namespace \"{}\" {why}", yaml::shown(&text)),
+                                format!("the namespace \"{}\" {why}", shown(&text)),
                                 "choose a word like `example` or `my_repo`",
                             );
                         }
@@ -83,7 +81,7 @@ impl Repo {
                 if !good {
                     report.add(
                         at,
-                        format!("\"{}\" is no version", yaml::shown(&text)),
+                        format!("\"{}\" is no version", shown(&text)),
                         "write three numbers: `version: 1.0.0`",
                     );
                 }
@@ -189,31 +187,9 @@ fn misspelt(dir: &Path) -> Option<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            names::nearest(name, &[MODULE_FILE, "chimaera_mod.yml"]).is_some()
+            nearest(name, &[MODULE_FILE, "chimaera_mod.yml"]).is_some()
         })
         .collect();
     files.sort();
     files.into_iter().next()
-}
-
-/// The bytes of a file that must be there.
-pub(crate) fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
-    let whole = |message: String, help: &str| Problem {
-        file: file.to_owned(),
-        position: None,
-        message,
-        help: help.into(),
-    };
-    match std::fs::metadata(file) {
-        Ok(found) if found.len() > MAX_FILE_BYTES => Err(whole(
-            format!("has {} bytes", found.len()),
-            "a file of this kind has a few kilobytes; is this the right one?",
-        )
-        .into()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(whole("there is no such file".into(), if_missing).into())
-        }
-        _ => std::fs::read(file)
-            .map_err(|error| Problems::io(file, "the file cannot be read", &error)),
-    }
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chimaera_yaml::{Problem, Problems};
+
 use crate::module::Language;
 use crate::names;
-use crate::problem::{Problem, Problems};
 use crate::refresh::{refresh, Mode};
 use crate::repo::{Repo, MODULE_FILE, REPO_FILE};
 

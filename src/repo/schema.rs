@@ -12,18 +12,17 @@ pub const MODULE_SCHEMA: &str = include_str!("schema/chimaera_mod.schema.json");
 mod tests {
     use std::path::Path;
 
+    use chimaera_yaml::{Kind, Node, Report};
     use serde_json::Value;
 
     use super::*;
-    use crate::problem::Report;
-    use crate::yaml::{self, Kind, Node};
 
     /// What only the readers find.
     const TOO_FINE: [&str; 3] = ["latin.repo", "syntax.repo", "two.repo"];
 
     fn json(node: &Node) -> Value {
         match &node.kind {
-            Kind::Scalar { text, plain } => match crate::numbers::integer(node) {
+            Kind::Scalar { text, plain } => match chimaera_yaml::integer(node) {
                 Ok(number) => number.into(),
                 Err(_) if *plain && (text.is_empty() || text == "~" || text == "null") => {
                     Value::Null
@@ -54,7 +53,7 @@ mod tests {
             let name = path.file_name().unwrap().to_str().unwrap();
             let Some(name) = name.strip_suffix(".yaml") else { continue };
             let mut report = Report::new(&path);
-            let root = yaml::parse(&std::fs::read(&path).unwrap(), &mut report);
+            let root = chimaera_yaml::parse(&std::fs::read(&path).unwrap(), &mut report);
             let (_, schema) = schemas.iter().find(|(kind, _)| name.ends_with(kind)).unwrap();
             let document = root.as_ref().map_or(Value::Null, json);
             verdict(name, schema.is_valid(&document));

@@ -1,6 +1,6 @@
 //! YAML as a tree whose every node knows its place, so that a reader can go on after a problem.
 //!
-//! Only what the two files need: one document, plain nesting. Anchors, aliases and tags are refused,
+//! Only what our files need: one document, plain nesting. Anchors, aliases and tags are refused,
 //! which also makes the size of the tree that of the text.
 
 use std::borrow::Cow;
@@ -14,16 +14,23 @@ const MAX_DEPTH: usize = 32;
 
 /// A node.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) at: Position,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    /// Text; `plain` when it is without quotes, and may so mean a number.
-    Scalar { text: String, plain: bool },
+pub enum Kind {
+    /// Text.
+    Scalar {
+        /// Without quotes and escapes.
+        text: String,
+        /// It is without quotes, and may so mean a number.
+        plain: bool,
+    },
     /// A list.
     Sequence(Vec<Node>),
     /// Keys, each once, in the order of the file.
@@ -34,15 +41,18 @@ pub(crate) enum Kind {
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) at: Position,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key begins.
+    pub at: Position,
+    /// What belongs to it.
+    pub value: Node,
 }
 
 impl Node {
     /// What it is, for messages.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar { text, plain: true } if text.is_empty() || text == "~" => {
                 "nothing".into()
@@ -56,7 +66,7 @@ impl Node {
 }
 
 /// A text for messages: in one line, and not too long.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const MAX: usize = 60;
     let mut short: String = text.escape_debug().take(MAX).collect();
     if text.escape_debug().count() > MAX {
@@ -67,7 +77,7 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// The document in `bytes`: `None` when it is empty, or when nothing can be made of it, which is then
 /// reported.
-pub(crate) fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
+pub fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {

@@ -1,4 +1,4 @@
-//! What is wrong with a repo's files.
+//! What is wrong with a file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ impl From<Problem> for Problems {
 
 impl Problems {
     /// A failure of the operating system on a file.
-    pub(crate) fn io(file: &Path, what: &str, error: &std::io::Error) -> Problems {
+    pub fn io(file: &Path, what: &str, error: &std::io::Error) -> Problems {
         Problem {
             file: file.to_owned(),
             position: None,
@@ -80,22 +80,19 @@ impl Problems {
 }
 
 /// Collects the problems of one file.
-pub(crate) struct Report {
+pub struct Report {
     file: PathBuf,
     problems: Vec<Problem>,
 }
 
 impl Report {
-    pub(crate) fn new(file: &Path) -> Report {
+    /// For the file of this path.
+    pub fn new(file: &Path) -> Report {
         Report { file: file.to_owned(), problems: Vec::new() }
     }
 
-    pub(crate) fn add(
-        &mut self,
-        position: Position,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    /// Adds a problem: where, what, and what would be right.
+    pub fn add(&mut self, position: Position, message: impl Into<String>, help: impl Into<String>) {
         self.problems.push(Problem {
             file: self.file.clone(),
             position: Some(position),
@@ -104,12 +101,13 @@ impl Report {
         });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
     /// `value`, unless there were problems.
-    pub(crate) fn finish<T>(mut self, value: T) -> Result<T, Problems> {
+    pub fn finish<T>(mut self, value: T) -> Result<T, Problems> {
         if self.problems.is_empty() {
             return Ok(value);
         }

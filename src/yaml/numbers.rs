@@ -1,9 +1,9 @@
 //! Whole numbers as YAML writes them.
 
-use crate::yaml::{Kind, Node};
+use crate::tree::{Kind, Node};
 
 /// The number in `node`, or what is wrong with it and what would be right.
-pub(crate) fn integer(node: &Node) -> Result<i64, (String, String)> {
+pub fn integer(node: &Node) -> Result<i64, (String, String)> {
     let no_number = || format!("{} is no whole number", node.describe());
     let Kind::Scalar { text, plain } = &node.kind else {
         return Err((no_number(), "write a number".into()));

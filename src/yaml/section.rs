@@ -1,11 +1,11 @@
 //! Reading maps strictly: every key is taken by someone, or is a problem.
 
-use crate::names;
 use crate::problem::{Position, Report};
-use crate::yaml::{shown, Entry, Kind, Node};
+use crate::tree::{shown, Entry, Kind, Node};
+use crate::words::nearest;
 
 /// The keys of a map that nobody has taken yet.
-pub(crate) struct Section {
+pub struct Section {
     /// What it is, for messages: "a repo", "the field `size`".
     what: String,
     entries: Vec<Entry>,
@@ -15,11 +15,7 @@ pub(crate) struct Section {
 
 impl Section {
     /// The map in `node`. Anything else is reported.
-    pub(crate) fn open(
-        node: Node,
-        what: impl Into<String>,
-        report: &mut Report,
-    ) -> Option<Section> {
+    pub fn open(node: Node, what: impl Into<String>, report: &mut Report) -> Option<Section> {
         let what = what.into();
         match node.kind {
             Kind::Mapping(entries) => Some(Section { what, entries, known: Vec::new() }),
@@ -36,33 +32,33 @@ impl Section {
     }
 
     /// Takes an entry.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Entry> {
+    pub fn take(&mut self, key: &'static str) -> Option<Entry> {
         self.known.push(key);
         let index = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(index))
     }
 
     /// Takes an entry that is text.
-    pub(crate) fn text(&mut self, key: &'static str, report: &mut Report) -> Option<Text> {
+    pub fn text(&mut self, key: &'static str, report: &mut Report) -> Option<Text> {
         text(self.take(key)?, report)
     }
 
     /// Takes all entries that `f` accepts, in the order of the file.
-    pub(crate) fn take_all(&mut self, f: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+    pub fn take_all(&mut self, f: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let (taken, left) = std::mem::take(&mut self.entries).into_iter().partition(f);
         self.entries = left;
         taken
     }
 
     /// All entries, for a map whose keys are names.
-    pub(crate) fn into_entries(self) -> Vec<Entry> {
+    pub fn into_entries(self) -> Vec<Entry> {
         self.entries
     }
 
     /// Reports what nobody has taken. `else_help` says what other keys there may be.
-    pub(crate) fn close(self, else_help: &str, report: &mut Report) {
+    pub fn close(self, else_help: &str, report: &mut Report) {
         for entry in &self.entries {
-            let help = match names::nearest(&entry.key, &self.known) {
+            let help = match nearest(&entry.key, &self.known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
                     let known: Vec<String> =
@@ -77,13 +73,15 @@ impl Section {
 
 /// A text and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Text {
-    pub(crate) text: String,
-    pub(crate) at: Position,
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// Where it begins.
+    pub at: Position,
 }
 
 /// The value of an entry as a text that is not empty. Anything else is reported.
-pub(crate) fn text(entry: Entry, report: &mut Report) -> Option<Text> {
+pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
     let at = entry.value.at;
     match &entry.value.kind {
         Kind::Refused => None,
