@@ -55,7 +55,9 @@ endforeach()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         COMPONENT development)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/rust_chimods/kv/include/"
-        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/chimaera_chimods" COMPONENT development)
+                  "${PROJECT_SOURCE_DIR}/rust_chimods/kv/autogen/"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/chimaera_chimods" COMPONENT development
+        FILES_MATCHING PATTERN "*.h")
 
 configure_package_config_file(
   "${PROJECT_SOURCE_DIR}/cmake/chimaeraConfig.cmake.in"

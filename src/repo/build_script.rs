@@ -10,18 +10,23 @@ use std::path::{Path, PathBuf};
 
 use chimaera_yaml::Problems;
 
+use crate::module::Module;
 use crate::refresh::{refresh, Mode};
-use crate::repo::{MODULE_FILE, REPO_FILE};
+use crate::repo::{Repo, MODULE_FILE, REPO_FILE};
 
 /// Brings the generated code of the module that the crate belongs to up to date: that of the
 /// `chimaera_mod.yaml` beside its `Cargo.toml` or in the directory above. Without one, as in a crate
 /// that came from a registry, there is nothing to do. Problems end the build script.
 pub fn client() {
-    let Some(module) = module_dir() else { return };
-    watch(&module.join(MODULE_FILE));
-    watch(&module.join("..").join(REPO_FILE));
-    watch(&module.join("autogen"));
-    if let Err(Problems(problems)) = refresh(&module, Mode::Write) {
+    let Some(dir) = module_dir() else { return };
+    watch(&dir.join(MODULE_FILE));
+    watch(&dir.join("..").join(REPO_FILE));
+    watch(&dir.join("autogen"));
+    let refreshed = Repo::open(&dir).and_then(|(_, modules)| {
+        modules.iter().filter_map(Module::source).for_each(|source| watch(&source));
+        refresh(&dir, Mode::Write)
+    });
+    if let Err(Problems(problems)) = refreshed {
         for problem in problems {
             eprintln!("{problem}");
         }

@@ -33,6 +33,11 @@ impl Scalar {
         Scalar::Float(64),
     ];
 
+    /// The one of this name.
+    pub(crate) fn by_name(name: &str) -> Option<Scalar> {
+        Scalar::ALL.into_iter().find(|scalar| scalar.name() == name)
+    }
+
     /// Its name in the files and in Rust; in C++ it is in the namespace `chi`.
     pub(crate) fn name(self) -> String {
         match self {
@@ -136,6 +141,11 @@ impl Body {
             size: start,
             align: if start == 0 { 1 } else { TASK_ALIGN },
         }
+    }
+
+    /// Of a struct whose fields nobody needs to know.
+    pub(crate) fn opaque(size: u32, align: u32) -> Body {
+        Body { fields: Vec::new(), start: 0, size, align }
     }
 
     /// Puts a field where C places it. The size grows beyond all bounds rather than wrapping.
@@ -251,7 +261,7 @@ pub(crate) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
         "bytes" => return Ok(Type::Bytes),
         _ => {}
     }
-    if let Some(scalar) = Scalar::ALL.into_iter().find(|scalar| scalar.name() == text) {
+    if let Some(scalar) = Scalar::by_name(text) {
         return Ok(Type::Scalar(scalar));
     }
     if let Some(index) = structs.iter().position(|found| found.name == text) {

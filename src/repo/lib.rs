@@ -22,6 +22,7 @@ mod refresh;
 mod repo;
 mod scaffold;
 mod schema;
+mod written;
 
 pub use add_method::{add_method, Added};
 pub use chimaera_yaml::{Position, Problem, Problems};
@@ -39,7 +40,7 @@ pub fn fuzz(bytes: &[u8]) {
     if let Ok(mut module) = Module::parse(dir, "example", bytes) {
         for language in [Language::Cpp, Language::Rust] {
             module.language = language;
-            generate::files(&module);
+            let _ = generate::files(&module);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A module: a directory in a repo with `chimaera_mod.yaml`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_LIMIT};
 use chimaera_yaml::{
@@ -14,6 +14,7 @@ use crate::describe;
 use crate::fields::{Described, Struct};
 use crate::names;
 use crate::repo::MODULE_FILE;
+use crate::written::Written;
 
 /// The inherited methods: the number of each is its place here.
 pub(crate) const INHERITED: [&str; 6] =
@@ -63,6 +64,10 @@ pub struct Module {
     pub(crate) structs: Vec<Struct>,
     /// The tasks that the file describes, by the names of their methods.
     pub(crate) tasks: BTreeMap<String, Described>,
+    /// The source of a module in Rust whose tasks other languages get, as the file names it.
+    rust_tasks: Option<Text>,
+    /// What is in that source.
+    pub(crate) written: Option<Written>,
 }
 
 impl Module {
@@ -70,10 +75,42 @@ impl Module {
     pub fn read(dir: &Path, namespace: &str) -> Result<Module, Problems> {
         let file = dir.join(MODULE_FILE);
         let bytes = read_file(&file, "a module has one, with its methods: `kName: 10`")?;
-        Self::parse(dir, namespace, &bytes)
+        let mut module = Self::parse(dir, namespace, &bytes)?;
+        if let Some(Text { text, .. }) = &module.rust_tasks {
+            let source = dir.join(text);
+            let bytes = read_file(&source, "`rust_tasks` in chimaera_mod.yaml says there is")?;
+            let layouts = format!("{}_layouts.rs", module.name);
+            let written = Written::parse(&source, text, &layouts, &bytes)?;
+            module.refuse_twice(&source, &written)?;
+            module.written = Some(written);
+        }
+        Ok(module)
     }
 
-    /// Reads the text of the file of the module in `dir`.
+    /// The file beside this module's that its generated code comes from, too.
+    pub(crate) fn source(&self) -> Option<PathBuf> {
+        self.rust_tasks.as_ref().map(|file| self.dir.join(&file.text))
+    }
+
+    /// Refuses structs that both files have: other languages would have two of a name.
+    fn refuse_twice(&self, source: &Path, written: &Written) -> Result<(), Problems> {
+        let described = |name: &str| {
+            let of_method = |method: &str| name.strip_suffix("Task") == Some(&method[1..]);
+            self.structs.iter().any(|found| found.name == name)
+                || self.tasks.iter().any(|(method, task)| task.body.is_some() && of_method(method))
+        };
+        let mut report = Report::new(source);
+        for found in &written.structs {
+            let name = found.name();
+            if described(&name) {
+                let message = format!("chimaera_mod.yaml describes a `{name}`, too");
+                report.add(found.at, message, "keep one of the two");
+            }
+        }
+        report.finish(())
+    }
+
+    /// Reads the text of the file of the module in `dir`, and no other file.
     pub fn parse(dir: &Path, namespace: &str, bytes: &[u8]) -> Result<Module, Problems> {
         let mut report = Report::new(&dir.join(MODULE_FILE));
         let module = read(dir, namespace, bytes, &mut report);
@@ -111,6 +148,8 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
         methods: Vec::new(),
         structs: Vec::new(),
         tasks: BTreeMap::new(),
+        rust_tasks: None,
+        written: None,
     };
     let section = match chimaera_yaml::parse(bytes, report) {
         Some(root) => Section::open(root, "a module", report),
@@ -131,6 +170,7 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
     let unsupported = section.take("unsupported");
     let structs = section.take("structs");
     let tasks = section.take("tasks");
+    let rust_tasks = section.text("rust_tasks", report);
     let entries = section.take_all(|entry| names::refuse_method(&entry.key).is_none());
     let retired = match unsupported.as_ref().map(|entry| &entry.value.kind) {
         Some(Kind::Mapping(entries)) => &entries[..],
@@ -150,7 +190,26 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
     refuse_method_names(&mut section, &module, report);
     section.close(" and methods: `kName: 10`", report);
     read_language(&mut module, language, report);
+    if let Some(file) = &rust_tasks {
+        check_rust_tasks(file, module.language, report);
+    }
+    module.rust_tasks = rust_tasks;
     module
+}
+
+/// Reports what cannot be the source of hand-written tasks.
+fn check_rust_tasks(Text { text, at }: &Text, language: Language, report: &mut Report) {
+    if language != Language::Rust {
+        report.add(*at, "a module in C++ has no tasks in Rust", "leave `rust_tasks` out");
+    }
+    let inside = Path::new(text).components().all(|part| matches!(part, Component::Normal(_)));
+    if !inside || !text.ends_with(".rs") {
+        report.add(
+            *at,
+            format!("\"{}\" is no source of the module's", shown(text)),
+            "write its path from here, `client/src/tasks.rs` for example",
+        );
+    }
 }
 
 fn read_name(module: &mut Module, section: &mut Section, report: &mut Report) {

@@ -61,7 +61,7 @@ pub fn refresh(dir: &Path, mode: Mode) -> Result<Vec<Changed>, Problems> {
             Mode::Write => Some(lock(&module.dir)?),
             Mode::Check => None,
         };
-        match Plan::make(&module.dir, generate::files(module)) {
+        match generate::files(module).and_then(|files| Plan::make(&module.dir, files)) {
             Ok(plan) => plans.push((plan, lock)),
             Err(found) => problems.extend(found.0),
         }

@@ -72,7 +72,7 @@ impl Section {
 }
 
 /// A text and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// The text.
     pub text: String,

@@ -10,49 +10,95 @@ use crate::names::{shouted, snake};
 
 /// `autogen/<mod>_c.h`.
 pub(crate) fn header(module: &Module) -> Generated {
-    let guard = guard(module, "C");
-    let prefix = format!("{}_{}", module.namespace, module.name).to_lowercase();
-    let shout = prefix.to_uppercase();
-    let name = module.full_name();
-    let mut text = match format!("/* {name} for C: its described tasks. {MARKER} */\n") {
-        line if line.len() <= WIDTH + 1 => line,
-        _ => format!("/* {name} for C: its described tasks.\n * {MARKER} */\n"),
-    };
-    let _ = write!(
-        text,
-        "#ifndef {guard}\n#define {guard}\n\n#include <string.h>\n\n#include \"chimaera/abi.h\"\n\n\
-         #ifdef __cplusplus\nextern \"C\" {{\n#define {shout}_ASSERT static_assert\n#else\n\
-         #define {shout}_ASSERT _Static_assert\n#endif\n\n\
-         /** The module's name. */\n#define {shout}_MODULE \"{name}\"\n"
-    );
+    let prefix = prefix(module);
     let described: Vec<_> = super::described(module).collect();
-    for (number, method, _, _) in &described {
-        let constant = shouted(&method.name);
-        let what = format!("Method {} ({prefix}_{}_task).", method.name, snake(&method.name));
-        text += &comment(0, &what, "/**");
-        let _ = writeln!(text, "#define {shout}_{constant} {number}");
-    }
+    let methods = described.iter().map(|(number, method, _, _)| (*number, &method.name[..]));
+    let mut text = head(module, "C", "its described tasks", &["string.h"], methods);
+    let shout = prefix.to_uppercase();
     let c = C { prefix, shout, structs: &module.structs };
     let mut asserts = String::new();
     for found in &module.structs {
         let doc = found.doc.clone().unwrap_or_else(|| format!("A struct {}.", found.name));
         let name = c.struct_name(found);
         text += &c.structure(&name, &doc, &found.body, false);
-        asserts += &c.asserts(&name, &found.body);
+        asserts += &self::asserts(module, &name, &found.body);
     }
     for (_, method, doc, body) in &described {
         let stem = snake(&method.name);
         let name = format!("{}_{stem}_task", c.prefix);
         text += &c.structure(&name, doc, body, true);
-        asserts += &c.asserts(&name, body);
+        asserts += &self::asserts(module, &name, body);
         text += &c.constructor(&stem, &shouted(&method.name), body);
+    }
+    text += &foot(module, "C", &asserts);
+    Generated { name: format!("{}_c.h", module.name), text }
+}
+
+/// What the names of a module begin with.
+pub(crate) fn prefix(module: &Module) -> String {
+    format!("{}_{}", module.namespace, module.name).to_lowercase()
+}
+
+/// The beginning of a header, up to the numbers of methods.
+pub(crate) fn head<'m>(
+    module: &Module,
+    guarded: &str,
+    what: &str,
+    standard: &[&str],
+    methods: impl Iterator<Item = (u32, &'m str)>,
+) -> String {
+    let guard = guard(module, guarded);
+    let prefix = prefix(module);
+    let shout = prefix.to_uppercase();
+    let name = module.full_name();
+    let mut text = match format!("/* {name} for C: {what}. {MARKER} */\n") {
+        line if line.len() <= WIDTH + 1 => line,
+        _ => format!("/* {name} for C: {what}.\n * {MARKER} */\n"),
+    };
+    let mut angled: String = standard.iter().map(|name| format!("#include <{name}>\n")).collect();
+    if !angled.is_empty() {
+        angled.push('\n');
     }
     let _ = write!(
         text,
-        "\n// clang-format off\n{asserts}// clang-format on\n\n#undef {}_ASSERT\n#ifdef __cplusplus\n}}  // extern \"C\"\n#endif\n\n#endif  // {guard}\n",
-        c.shout
+        "#ifndef {guard}\n#define {guard}\n\n{angled}#include \"chimaera/abi.h\"\n\n\
+         #ifdef __cplusplus\nextern \"C\" {{\n#define {shout}_ASSERT static_assert\n#else\n\
+         #define {shout}_ASSERT _Static_assert\n#endif\n\n\
+         /** The module's name. */\n#define {shout}_MODULE \"{name}\"\n"
     );
-    Generated { name: format!("{}_c.h", module.name), text }
+    for (number, method) in methods {
+        let what = format!("Method {method} ({prefix}_{}_task).", snake(method));
+        text += &comment(0, &what, "/**");
+        let _ = writeln!(text, "#define {shout}_{} {number}", shouted(method));
+    }
+    text
+}
+
+/// The end of a header, with what `asserts` made.
+pub(crate) fn foot(module: &Module, guarded: &str, asserts: &str) -> String {
+    format!(
+        "\n// clang-format off\n{asserts}// clang-format on\n\n#undef {}_ASSERT\n\
+         #ifdef __cplusplus\n}}  // extern \"C\"\n#endif\n\n#endif  // {}\n",
+        prefix(module).to_uppercase(),
+        guard(module, guarded)
+    )
+}
+
+/// What says that a compiler places the fields of a struct as the others do, one line for each.
+pub(crate) fn asserts(module: &Module, name: &str, body: &Body) -> String {
+    let assert = format!("{}_ASSERT", prefix(module).to_uppercase());
+    let mut text =
+        format!("{assert}(sizeof({name}) == {}, \"{}\");\n", body.size, super::OTHER_SIZE);
+    for field in &body.fields {
+        let _ = writeln!(
+            text,
+            "{assert}(offsetof({name}, {}_) == {}, \"{}\");",
+            field.name,
+            field.offset,
+            super::OTHER_PLACE
+        );
+    }
+    text
 }
 
 struct C<'m> {
@@ -100,23 +146,6 @@ impl C<'_> {
             }
         }
         let _ = writeln!(text, "}} {name};");
-        text
-    }
-
-    /// What says that a compiler places the fields of a struct as the others do, one line for each.
-    fn asserts(&self, name: &str, body: &Body) -> String {
-        let assert = format!("{}_ASSERT", self.shout);
-        let mut text =
-            format!("{assert}(sizeof({name}) == {}, \"{}\");\n", body.size, super::OTHER_SIZE);
-        for field in &body.fields {
-            let _ = writeln!(
-                text,
-                "{assert}(offsetof({name}, {}_) == {}, \"{}\");",
-                field.name,
-                field.offset,
-                super::OTHER_PLACE
-            );
-        }
         text
     }
 

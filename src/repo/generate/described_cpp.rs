@@ -21,7 +21,10 @@ pub(crate) fn tasks(module: &Module) -> Generated {
     for (_, method, doc, body) in described(module) {
         text += &cpp.task(&method.name, doc, body);
     }
-    text += &cpp.asserts(module);
+    let structs = module.structs.iter().map(|found| (found.name.clone(), &found.body));
+    let tasks =
+        described(module).map(|(_, method, _, body)| (format!("{}Task", &method.name[1..]), body));
+    text += &asserts(structs.chain(tasks));
     text += &cpp::foot(module, "DESCRIBED_TASKS");
     Generated { name: format!("{}_described_tasks.h", module.name), text }
 }
@@ -403,38 +406,32 @@ impl Cpp<'_> {
             &call(4, &format!("return CHI_IPC_MANAGER->SubmitTask<{stem}Task>("), &passed, ");");
         text + "  }\n"
     }
-
-    /// That this compiler places all fields as the others do, one line for each.
-    fn asserts(&self, module: &Module) -> String {
-        // What derives is no standard-layout type, for which alone offsetof is defined by the
-        // standard; GCC and Clang define it for these too.
-        let mut text = "\n// clang-format off\n#pragma GCC diagnostic push\n\
-                        #pragma GCC diagnostic ignored \"-Winvalid-offsetof\"\n"
-            .to_owned();
-        let mut assert = |name: &str, body: &Body| {
-            let (size, place) = (super::OTHER_SIZE, super::OTHER_PLACE);
-            let _ = writeln!(text, "static_assert(sizeof({name}) == {}, \"{size}\");", body.size);
-            for Field { name: field, offset, .. } in &body.fields {
-                let _ = writeln!(
-                    text,
-                    "static_assert(offsetof({name}, {field}_) == {offset}, \"{place}\");"
-                );
-            }
-        };
-        for found in &module.structs {
-            assert(&found.name, &found.body);
-        }
-        for (_, method, _, body) in described(module) {
-            assert(&format!("{}Task", &method.name[1..]), body);
-        }
-        text + "#pragma GCC diagnostic pop\n// clang-format on\n"
-    }
 }
 
-const ALLOC: &str = "const hipc::CtxAllocator<CHI_ALLOC_T> &alloc";
+/// That this compiler places all fields as the others do, one line for each.
+pub(crate) fn asserts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> String {
+    // What derives is no standard-layout type, for which alone offsetof is defined by the standard;
+    // GCC and Clang define it for these too.
+    let mut text = "\n// clang-format off\n#pragma GCC diagnostic push\n\
+                    #pragma GCC diagnostic ignored \"-Winvalid-offsetof\"\n"
+        .to_owned();
+    for (name, body) in structs {
+        let (size, place) = (super::OTHER_SIZE, super::OTHER_PLACE);
+        let _ = writeln!(text, "static_assert(sizeof({name}) == {}, \"{size}\");", body.size);
+        for Field { name: field, offset, .. } in &body.fields {
+            let _ = writeln!(
+                text,
+                "static_assert(offsetof({name}, {field}_) == {offset}, \"{place}\");"
+            );
+        }
+    }
+    text + "#pragma GCC diagnostic pop\n// clang-format on\n"
+}
+
+pub(crate) const ALLOC: &str = "const hipc::CtxAllocator<CHI_ALLOC_T> &alloc";
 
 /// A constructor with its initialisers: in one line if all fits, else below.
-fn constructor(head: &str, args: &[&str], initialisers: &[String], end: &str) -> String {
+pub(crate) fn constructor(head: &str, args: &[&str], initialisers: &[String], end: &str) -> String {
     let line = format!("  {head}{}) : {} {end}\n", args.join(", "), initialisers.join(", "));
     if line.len() <= super::layout::WIDTH + 1 {
         return line;

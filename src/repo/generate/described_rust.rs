@@ -44,7 +44,10 @@ pub(crate) fn file(module: &Module) -> Generated {
     }
 }
 ";
-    code += &rust.asserts(module);
+    let structs = module.structs.iter().map(|found| (found.name.clone(), &found.body));
+    let tasks =
+        described(module).map(|(_, method, _, body)| (format!("{}Task", &method.name[1..]), body));
+    code += &asserts(structs.chain(tasks));
     if code.contains("Cell<") {
         text += "use std::cell::Cell;\n\n";
     }
@@ -70,7 +73,7 @@ pub(crate) fn file(module: &Module) -> Generated {
         })
     })
     .collect();
-    text += &imports(&used);
+    text += &imports("chimaera", &used);
     for (number, method, _, _) in described(module) {
         let _ = write!(text, "\nconst {}: u32 = {number};", shouted(&method.name));
     }
@@ -79,13 +82,16 @@ pub(crate) fn file(module: &Module) -> Generated {
     Generated { name: format!("{}_described.rs", module.name), text }
 }
 
-/// `use chimaera::{...};`
-fn imports(names: &[&str]) -> String {
-    let line = format!("use chimaera::{{{}}};\n", names.join(", "));
+/// `use from::{...};`
+pub(crate) fn imports(from: &str, names: &[&str]) -> String {
+    let line = match names {
+        [one] => format!("use {from}::{one};\n"),
+        _ => format!("use {from}::{{{}}};\n", names.join(", ")),
+    };
     if line.len() <= WIDTH + 1 {
         return line;
     }
-    format!("use chimaera::{{\n{}}};\n", filled(4, names))
+    format!("use {from}::{{\n{}}};\n", filled(4, names))
 }
 
 /// A list in lines as full as rustfmt makes them.
@@ -418,28 +424,18 @@ impl Rust<'_> {
         }
         text + "        task.submit()\n    }\n"
     }
+}
 
-    /// That this compiler places all fields as the others do.
-    fn asserts(&self, module: &Module) -> String {
-        let mut text = "\nconst _: () = {\n    use std::mem::{offset_of, size_of};\n".to_owned();
-        let mut assert = |name: &str, body: &Body| {
-            let _ = writeln!(text, "    assert!(size_of::<{name}>() == {});", body.size);
-            for field in &body.fields {
-                let _ = writeln!(
-                    text,
-                    "    assert!(offset_of!({name}, {}) == {});",
-                    field.name, field.offset
-                );
-            }
-        };
-        for found in &module.structs {
-            assert(&found.name, &found.body);
+/// That this compiler places all fields as the others do.
+pub(crate) fn asserts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> String {
+    let mut text = "\nconst _: () = {\n    use std::mem::{offset_of, size_of};\n".to_owned();
+    for (name, body) in structs {
+        let _ = writeln!(text, "    assert!(size_of::<{name}>() == {});", body.size);
+        for Field { name: field, offset, .. } in &body.fields {
+            let _ = writeln!(text, "    assert!(offset_of!({name}, {field}) == {offset});");
         }
-        for (_, method, _, body) in described(module) {
-            assert(&format!("{}Task", &method.name[1..]), body);
-        }
-        text + "};\n"
     }
+    text + "};\n"
 }
 
 /// The first line, or lines, of a method.

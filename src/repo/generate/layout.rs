@@ -115,6 +115,18 @@ pub(crate) fn comment(indent: usize, text: &str, open: &str) -> String {
     lines.join("\n") + " */\n"
 }
 
+/// The words of a comment in lines of at most `width`, unless a word is longer.
+pub(crate) fn comment_lines(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.replace("*/", "* /").split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.len() + 1 + word.len() <= width => *last += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A comment in front of something in Rust.
 pub(crate) fn rust_comment(indent: usize, text: &str) -> String {
     let space = " ".repeat(indent);

@@ -6,8 +6,11 @@ mod described_cpp;
 mod described_rust;
 mod layout;
 mod rust;
+mod written;
 
 pub(crate) use layout::{call, declaration};
+
+use chimaera_yaml::Problems;
 
 use crate::fields::{Body, Field};
 use crate::module::{Language, Method, Module};
@@ -27,23 +30,29 @@ pub(crate) struct Generated {
 }
 
 /// The files that a module's `autogen` holds, by name.
-pub(crate) fn files(module: &Module) -> Vec<Generated> {
+///
+/// Problems: those of the source of hand-written tasks.
+pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
     let mut files = match module.language {
         Language::Cpp => vec![cpp::methods(module), cpp::lib_exec(module)],
         Language::Rust => vec![rust::methods(module), rust::lib_exec(module)],
     };
     // Described tasks are for callers in every language.
-    if described(module).next().is_some() {
-        if module.language == Language::Rust {
-            files.push(cpp::methods(module));
-        }
+    let is_described = described(module).next().is_some();
+    if module.language == Language::Rust && (is_described || module.written.is_some()) {
+        files.push(cpp::methods(module));
+    }
+    if is_described {
         files.push(described_c::header(module));
         files.push(described_cpp::tasks(module));
         files.push(described_cpp::client(module));
         files.push(described_rust::file(module));
     }
+    if let Some(written) = &module.written {
+        files.extend(written::files(module, written)?);
+    }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    files
+    Ok(files)
 }
 
 /// `EXAMPLE_MOD_NAME_<what>_H_`.

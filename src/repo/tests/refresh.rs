@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chimaera_repo::{refresh, Change, Mode};
-use common::{contents, Repo};
+use common::{contents, golden, Repo};
 
 const ONE: &str = "language: cpp\nkPut: 10\n";
 const TWO: &str = "language: cpp\nkPut: 11\nkGet: 10\n";
@@ -23,21 +23,12 @@ fn the_modules_of_this_project_are_up_to_date() {
 #[test]
 fn everything_a_module_can_say_is_generated_as_it_should() {
     let yaml = include_str!("corpus/good/full.mod.yaml");
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for (language, name) in [("cpp", "full_cpp"), ("rust", "full_rust")] {
         let repo = Repo::new();
         let yaml = yaml.replace("language: cpp", &format!("language: {language}"));
         let module = repo.module("mod_name", &yaml);
         refresh(repo.path(), Mode::Write).unwrap();
-        let made = contents(&module.join("autogen"));
-        let golden = golden.join(name);
-        if std::env::var_os("CHI_REFRESH_GOLDEN").is_some() {
-            std::fs::create_dir_all(&golden).unwrap();
-            for (file, text) in &made {
-                std::fs::write(golden.join(file), text).unwrap();
-            }
-        }
-        assert_eq!(made, contents(&golden), "{name}");
+        golden(name, &contents(&module.join("autogen")));
     }
 }
 

@@ -2,13 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Field, Fields, Ident, Path, Result, Type};
+use syn::{DeriveInput, Field, Ident, Path, Result, Type};
 
-use crate::task::{krate, plain_generics};
+use chimaera_task_shape::element;
 
 pub(crate) fn pod(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
-    let (krate, fields) = checked(&input)?;
+    let (krate, fields) = element(&input)?;
     let name = &input.ident;
     let types: Vec<&Type> = fields.iter().map(|field| &field.ty).collect();
     Ok(quote! {
@@ -35,7 +35,7 @@ pub(crate) fn pod(item: TokenStream) -> Result<TokenStream> {
 
 pub(crate) fn shm_element(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
-    let (krate, fields) = checked(&input)?;
+    let (krate, fields) = element(&input)?;
     let name = &input.ident;
     let types: Vec<&Type> = fields.iter().map(|field| &field.ty).collect();
     let parts = parts(&krate, name, &fields);
@@ -69,28 +69,4 @@ pub(crate) fn parts(krate: &Path, name: &Ident, fields: &[Field]) -> TokenStream
         ::core::mem::offset_of!(#name, #names),
         <#types as #krate::ShmElement>::FIELDS
     )),*)
-}
-
-/// What both derives ask of a struct.
-fn checked(input: &DeriveInput) -> Result<(Path, Vec<Field>)> {
-    plain_generics(&input.generics, "an element")?;
-    let mut path = krate(TokenStream::new())?;
-    let mut repr_c = false;
-    for attr in &input.attrs {
-        if attr.path().is_ident("repr") {
-            repr_c |= attr.parse_args::<Ident>().is_ok_and(|repr| repr == "C");
-        } else if attr.path().is_ident("chimaera") {
-            path = krate(attr.meta.require_list()?.tokens.clone())?;
-        }
-    }
-    if !repr_c {
-        return Err(Error::new_spanned(&input.ident, "an element of a task is `#[repr(C)]`"));
-    }
-    match &input.data {
-        Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) => Ok((path, fields.named.iter().cloned().collect())),
-            other => Err(Error::new_spanned(other, "an element's fields have names")),
-        },
-        _ => Err(Error::new_spanned(&input.ident, "an element of a task is a struct")),
-    }
 }

@@ -1,49 +1,21 @@
 //! `#[task]`.
 
+use chimaera_task_shape::{self as shape, TaskStruct};
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{parse_quote, Error, Field, Fields, ItemStruct, Path, Result, Type};
+use syn::{Result, Type};
 
 use crate::element::parts;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let krate = krate(args)?;
-    let mut item: ItemStruct = syn::parse2(item)?;
-    plain_generics(&item.generics, "a task")?;
-    if let Some(repr) = item.attrs.iter().find(|attr| attr.path().is_ident("repr")) {
-        return Err(Error::new_spanned(repr, "a task is `#[repr(C)]` already"));
-    }
-    if let Some(derive) = item.attrs.iter().find(|attr| attr.path().is_ident("derive")) {
-        return Err(Error::new_spanned(
-            derive,
-            "a task derives nothing: it lives in one place and is never copied or compared whole",
-        ));
-    }
-    if let Fields::Unit = item.fields {
-        item.fields = Fields::Named(parse_quote!({}));
-        item.semi_token = None;
-    }
-    let Fields::Named(fields) = &mut item.fields else {
-        return Err(Error::new_spanned(&item.fields, "a task's fields have names"));
-    };
-    let own: Vec<Field> = fields.named.iter().cloned().collect();
-    if let Some(base) = own.iter().find(|field| field.ident.as_ref().is_some_and(|i| i == "base")) {
-        return Err(Error::new_spanned(base, "`base` is the name of what every task begins with"));
-    }
-    fields.named.insert(
-        0,
-        parse_quote! {
-            #[doc = "What every task begins with."]
-            base: #krate::TaskBase
-        },
-    );
+    let krate = shape::krate(args)?;
+    let TaskStruct { item, own } = shape::task(syn::parse2(item)?, &krate)?;
     let name = &item.ident;
     let types: Vec<&Type> = own.iter().map(|field| &field.ty).collect();
     let parts = parts(&krate, name, &own);
-    // Fields that are only there for the layout are never read.
-    let attrs: TokenStream = quote!(#[repr(C)] #[allow(dead_code)]);
     Ok(quote! {
-        #attrs
+        // Fields that are only there for the layout are never read.
+        #[allow(dead_code)]
         #item
 
         const _: () = {
@@ -72,28 +44,4 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             }
         };
     })
-}
-
-/// The path to the crate `chimaera`: `crate = path` in `args`, or `::chimaera`.
-pub(crate) fn krate(args: TokenStream) -> Result<Path> {
-    let mut krate: Path = parse_quote!(::chimaera);
-    let parser = syn::meta::parser(|meta| {
-        if meta.path.is_ident("crate") {
-            krate = meta.value()?.call(Path::parse_mod_style)?;
-            Ok(())
-        } else {
-            Err(meta.error("expected `crate = path` or nothing"))
-        }
-    });
-    syn::parse::Parser::parse2(parser, args)?;
-    Ok(krate)
-}
-
-pub(crate) fn plain_generics(generics: &syn::Generics, what: &str) -> Result<()> {
-    match generics.params.is_empty() {
-        true => Ok(()),
-        false => {
-            Err(Error::new_spanned(generics, format!("{what} is a C struct, without parameters")))
-        }
-    }
 }

@@ -1,4 +1,4 @@
-/* chimaera:kv, a key-value store, for C: its tasks as C structs, and how to make them.
+/* chimaera:kv, a key-value store, for C: how to make its tasks, whose structs kv_tasks_c.h has.
  *
  *     chimaera_kv_put_task *put;
  *     chi_status status = chimaera_kv_put_new(pool, query, "colour", "green", 5, &put);
@@ -9,80 +9,11 @@
 #ifndef CHIMAERA_KV_C_H_
 #define CHIMAERA_KV_C_H_
 
-#include "chimaera/abi.h"
+#include "kv_tasks_c.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** The module's name. */
-#define CHIMAERA_KV_MODULE "chimaera:kv"
-/** Method: store a value (chimaera_kv_put_task). */
-#define CHIMAERA_KV_PUT 10
-/** Method: read a value (chimaera_kv_get_task). */
-#define CHIMAERA_KV_GET 11
-/** Method: remove a key (chimaera_kv_delete_task). */
-#define CHIMAERA_KV_DELETE 12
-/** Method: list keys (chimaera_kv_scan_task). */
-#define CHIMAERA_KV_SCAN 13
-/** Method: count the keys (chimaera_kv_count_task). */
-#define CHIMAERA_KV_COUNT 14
-
-/** Stores a value under a key. */
-typedef struct chimaera_kv_put_task {
-  /** The task. */
-  chi_task task;
-  /** In: the key. */
-  chi_shm_string key_;
-  /** In: the value. */
-  chi_shm_vector value_;
-  /** Out: 1 when there was a value before. */
-  uint32_t replaced_;
-  /** Zero. */
-  uint32_t reserved_;
-} chimaera_kv_put_task;
-
-/** Reads the value of a key. Status: `CHI_NOT_FOUND` when there is none. */
-typedef struct chimaera_kv_get_task {
-  /** The task. */
-  chi_task task;
-  /** In: the key. */
-  chi_shm_string key_;
-  /** Out: the value. */
-  chi_shm_vector value_;
-} chimaera_kv_get_task;
-
-/** Removes a key. */
-typedef struct chimaera_kv_delete_task {
-  /** The task. */
-  chi_task task;
-  /** In: the key. */
-  chi_shm_string key_;
-  /** Out: 1 when it was there. */
-  uint32_t existed_;
-  /** Zero. */
-  uint32_t reserved_;
-} chimaera_kv_delete_task;
-
-/** Lists the keys that begin with a prefix, in order. */
-typedef struct chimaera_kv_scan_task {
-  /** The task. */
-  chi_task task;
-  /** In: the prefix; empty for all keys. */
-  chi_shm_string prefix_;
-  /** In: the most keys to list; 0 for all. */
-  uint64_t limit_;
-  /** Out: the keys, each a chi_shm_string. */
-  chi_shm_vector keys_;
-} chimaera_kv_scan_task;
-
-/** Counts the keys. */
-typedef struct chimaera_kv_count_task {
-  /** The task. */
-  chi_task task;
-  /** Out: how many there are. */
-  uint64_t count_;
-} chimaera_kv_count_task;
 
 /** Makes a task that stores a copy of `size` bytes under a C string. The caller submits it, and
  * deletes it with `chi_task_delete`. Errors: those of `chi_task_new` and `chi_vector_set`; then

@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "chimaera/chimaera.h"
-#include "kv/kv_tasks.h"
+#include "kv_tasks.h"
 
 namespace chimaera::kv {
+
+using CreateTask = chi::CreateTask;
+using DestroyTask = chi::DestroyTask;
 
 /** A key-value store in the runtime. All calls throw chi::Error; any thread. The tasks of the async
  * forms are the caller's.
@@ -52,7 +55,10 @@ class Client : public chi::ContainerClient {
   }
   hipc::FullPtr<PutTask> AsyncPut(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                   std::string_view key, std::string_view value) {
-    return CHI_IPC_MANAGER->SubmitTask<PutTask>(mctx, pool_id_, dom_query, key, value);
+    return CHI_IPC_MANAGER->SubmitTask<PutTask>(mctx, pool_id_, dom_query, [&](PutTask &task) {
+      task.key_ = key;
+      task.value_.assign(value.data(), value.size());
+    });
   }
 
   /** The value of `key`. Error: `CHI_NOT_FOUND`. */
@@ -64,7 +70,8 @@ class Client : public chi::ContainerClient {
   }
   hipc::FullPtr<GetTask> AsyncGet(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                   std::string_view key) {
-    return CHI_IPC_MANAGER->SubmitTask<GetTask>(mctx, pool_id_, dom_query, key);
+    return CHI_IPC_MANAGER->SubmitTask<GetTask>(mctx, pool_id_, dom_query,
+                                                [&](GetTask &task) { task.key_ = key; });
   }
 
   /** Removes `key`. True when it was there. */
@@ -76,7 +83,8 @@ class Client : public chi::ContainerClient {
   }
   hipc::FullPtr<DeleteTask> AsyncDelete(const hipc::MemContext &mctx,
                                         const chi::DomainQuery &dom_query, std::string_view key) {
-    return CHI_IPC_MANAGER->SubmitTask<DeleteTask>(mctx, pool_id_, dom_query, key);
+    return CHI_IPC_MANAGER->SubmitTask<DeleteTask>(mctx, pool_id_, dom_query,
+                                                   [&](DeleteTask &task) { task.key_ = key; });
   }
 
   /** The keys that begin with `prefix`, in order, at most `limit` (0: all). */
@@ -91,7 +99,10 @@ class Client : public chi::ContainerClient {
   }
   hipc::FullPtr<ScanTask> AsyncScan(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                     std::string_view prefix, chi::u64 limit = 0) {
-    return CHI_IPC_MANAGER->SubmitTask<ScanTask>(mctx, pool_id_, dom_query, prefix, limit);
+    return CHI_IPC_MANAGER->SubmitTask<ScanTask>(mctx, pool_id_, dom_query, [&](ScanTask &task) {
+      task.prefix_ = prefix;
+      task.limit_ = limit;
+    });
   }
 
   /** The number of keys. */

@@ -39,3 +39,16 @@ pub(crate) fn contents(dir: &Path) -> BTreeMap<String, String> {
         })
         .collect()
 }
+
+/// Compares with the files of `tests/golden/<name>`; `CHI_REFRESH_GOLDEN=1` writes those anew.
+#[allow(dead_code)]
+pub(crate) fn golden(name: &str, made: &BTreeMap<String, String>) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("CHI_REFRESH_GOLDEN").is_some() {
+        std::fs::create_dir_all(&golden).unwrap();
+        for (file, text) in made {
+            std::fs::write(golden.join(file), text).unwrap();
+        }
+    }
+    assert_eq!(*made, contents(&golden), "{name}");
+}

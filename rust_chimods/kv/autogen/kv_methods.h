@@ -1,0 +1,28 @@
+/* The methods of chimaera:kv. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef CHIMAERA_KV_METHODS_H_
+#define CHIMAERA_KV_METHODS_H_
+
+#include "chimaera/macros.h"
+
+namespace chimaera::kv {
+
+/** The numbers of the methods that the module implements. */
+class Method {
+ public:
+  CLS_CONST int kCreate = 0;
+  CLS_CONST int kDestroy = 1;
+  /** Puts a value under a key. */
+  CLS_CONST int kPut = 10;
+  /** Gets the value of a key. */
+  CLS_CONST int kGet = 11;
+  /** Deletes a key. */
+  CLS_CONST int kDelete = 12;
+  /** Lists keys in order. */
+  CLS_CONST int kScan = 13;
+  /** Counts keys. */
+  CLS_CONST int kCount = 14;
+};
+
+}  // namespace chimaera::kv
+
+#endif  // CHIMAERA_KV_METHODS_H_

@@ -1,0 +1,192 @@
+/* The tasks of client/src/tasks.rs of chimaera:kv.
+ * Generated from chimaera_mod.yaml; do not edit. */
+#ifndef CHIMAERA_KV_TASKS_H_
+#define CHIMAERA_KV_TASKS_H_
+
+#include <cstddef>
+
+#include "chimaera/chimaera.h"
+#include "kv_methods.h"
+
+namespace chimaera::kv {
+
+// `kPut`: puts a value under a key.
+struct PutTask : public chi::Task {
+  // In.
+  hipc::string key_;
+  // In.
+  hipc::vector<char> value_;
+  // Out: 1 when it replaced a value.
+  uint32_t replaced_;
+  uint32_t reserved_;
+
+  /** SHM default constructor */
+  explicit PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), key_(alloc), value_(alloc), replaced_(), reserved_() {}
+
+  /** Emplace constructor */
+  PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : PutTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kPut;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : PutTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// `kGet`: gets the value of a key.
+struct GetTask : public chi::Task {
+  // In.
+  hipc::string key_;
+  // Out.
+  hipc::vector<char> value_;
+
+  /** SHM default constructor */
+  explicit GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), key_(alloc), value_(alloc) {}
+
+  /** Emplace constructor */
+  GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : GetTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kGet;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : GetTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// `kDelete`: deletes a key.
+struct DeleteTask : public chi::Task {
+  // In.
+  hipc::string key_;
+  // Out: 1 when the key was there.
+  uint32_t existed_;
+  uint32_t reserved_;
+
+  /** SHM default constructor */
+  explicit DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), key_(alloc), existed_(), reserved_() {}
+
+  /** Emplace constructor */
+  DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : DeleteTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kDelete;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : DeleteTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// `kScan`: lists keys in order.
+struct ScanTask : public chi::Task {
+  // In: what the keys begin with; empty for all.
+  hipc::string prefix_;
+  // In: how many keys at most; 0 for all.
+  uint64_t limit_;
+  // Out: the keys, sorted by their bytes.
+  hipc::vector<hipc::string> keys_;
+
+  /** SHM default constructor */
+  explicit ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), prefix_(alloc), limit_(), keys_(alloc) {}
+
+  /** Emplace constructor */
+  ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : ScanTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kScan;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : ScanTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// `kCount`: counts keys.
+struct CountTask : public chi::Task {
+  // Out.
+  uint64_t count_;
+
+  /** SHM default constructor */
+  explicit CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc), count_() {}
+
+  /** Emplace constructor */
+  CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : CountTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kCount;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : CountTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// clang-format off
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(PutTask) == 152, "another size than in the other languages");
+static_assert(offsetof(PutTask, key_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(PutTask, value_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(PutTask, replaced_) == 144, "lies elsewhere in the other languages");
+static_assert(offsetof(PutTask, reserved_) == 148, "lies elsewhere in the other languages");
+static_assert(sizeof(GetTask) == 144, "another size than in the other languages");
+static_assert(offsetof(GetTask, key_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(GetTask, value_) == 104, "lies elsewhere in the other languages");
+static_assert(sizeof(DeleteTask) == 112, "another size than in the other languages");
+static_assert(offsetof(DeleteTask, key_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(DeleteTask, existed_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(DeleteTask, reserved_) == 108, "lies elsewhere in the other languages");
+static_assert(sizeof(ScanTask) == 152, "another size than in the other languages");
+static_assert(offsetof(ScanTask, prefix_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(ScanTask, limit_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(ScanTask, keys_) == 112, "lies elsewhere in the other languages");
+static_assert(sizeof(CountTask) == 72, "another size than in the other languages");
+static_assert(offsetof(CountTask, count_) == 64, "lies elsewhere in the other languages");
+#pragma GCC diagnostic pop
+// clang-format on
+
+}  // namespace chimaera::kv
+
+#endif  // CHIMAERA_KV_TASKS_H_

@@ -1,0 +1,17 @@
+//! What the container of `example:mod_name` runs: anything else does not compile.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+use chimaera::module::Declared;
+
+const _: () = {
+    let mut declared = Declared::<crate::Runtime>::new();
+    declared.name("example:mod_name");
+    declared.method(0, "kCreate");
+    declared.method(1, "kDestroy");
+    declared.unsupported(2, "kNodeFailure");
+    declared.unsupported(3, "kRecover");
+    declared.unsupported(4, "kMigrate");
+    declared.unsupported(5, "kUpgrade");
+    declared.method(10, "kFirst");
+    declared.end();
+};

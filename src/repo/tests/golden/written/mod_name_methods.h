@@ -1,0 +1,19 @@
+/* The methods of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef EXAMPLE_MOD_NAME_METHODS_H_
+#define EXAMPLE_MOD_NAME_METHODS_H_
+
+#include "chimaera/macros.h"
+
+namespace example::mod_name {
+
+/** The numbers of the methods that the module implements. */
+class Method {
+ public:
+  CLS_CONST int kCreate = 0;
+  CLS_CONST int kDestroy = 1;
+  CLS_CONST int kFirst = 10;
+};
+
+}  // namespace example::mod_name
+
+#endif  // EXAMPLE_MOD_NAME_METHODS_H_

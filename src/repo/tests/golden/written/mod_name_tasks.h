@@ -1,0 +1,111 @@
+/* The tasks of src/tasks.rs of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef EXAMPLE_MOD_NAME_TASKS_H_
+#define EXAMPLE_MOD_NAME_TASKS_H_
+
+#include <cstddef>
+
+#include "chimaera/chimaera.h"
+#include "mod_name_methods.h"
+
+namespace example::mod_name {
+
+// Where a part lies.
+struct Extent {
+  uint64_t start_;
+  uint8_t digest_[20];
+  uint32_t reserved_;
+};
+
+struct Entry {
+  hipc::string name_;
+  Extent extent_;
+  hipc::vector<float> weights_;
+  uint8_t flag_;
+
+  /** SHM default constructor */
+  Entry() : name_(), extent_(), weights_(), flag_() {}
+  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : name_(alloc), extent_(), weights_(alloc), flag_() {}
+};
+
+// What this struct is takes so many words that its comment does not fit into a line of a header,
+// which has at most a hundred columns.
+struct FirstTask : public chi::Task {
+  // In.
+  Entry entry_;
+  hipc::vector<Entry> entries_;
+  hipc::vector<hipc::vector<int16_t>> rows_;
+  hipc::vector<hipc::vector<char>> blobs_;
+  uint8_t type_;
+  chi::PoolId cache_;
+  chi::DomainQuery asked_;
+  chi::TaskNode node_;
+  Extent extents_[2];
+
+  /** SHM default constructor */
+  explicit FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc),
+        entry_(alloc),
+        entries_(alloc),
+        rows_(alloc),
+        blobs_(alloc),
+        type_(),
+        cache_(),
+        asked_(),
+        node_(),
+        extents_() {}
+
+  /** Emplace constructor */
+  FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : FirstTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kFirst;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : FirstTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// Has no method.
+struct OtherTask : public chi::Task {
+  /** SHM default constructor */
+  explicit OtherTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc) {}
+};
+
+// clang-format off
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(Extent) == 32, "another size than in the other languages");
+static_assert(offsetof(Extent, start_) == 0, "lies elsewhere in the other languages");
+static_assert(offsetof(Extent, digest_) == 8, "lies elsewhere in the other languages");
+static_assert(offsetof(Extent, reserved_) == 28, "lies elsewhere in the other languages");
+static_assert(sizeof(Entry) == 120, "another size than in the other languages");
+static_assert(offsetof(Entry, name_) == 0, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, extent_) == 40, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, weights_) == 72, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, flag_) == 112, "lies elsewhere in the other languages");
+static_assert(sizeof(FirstTask) == 408, "another size than in the other languages");
+static_assert(offsetof(FirstTask, entry_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, entries_) == 184, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, rows_) == 224, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, blobs_) == 264, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, type_) == 304, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, cache_) == 308, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, asked_) == 316, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, node_) == 328, "lies elsewhere in the other languages");
+static_assert(offsetof(FirstTask, extents_) == 344, "lies elsewhere in the other languages");
+static_assert(sizeof(OtherTask) == 64, "another size than in the other languages");
+#pragma GCC diagnostic pop
+// clang-format on
+
+}  // namespace example::mod_name
+
+#endif  // EXAMPLE_MOD_NAME_TASKS_H_

@@ -1,0 +1,85 @@
+/* example:mod_name for C: the tasks of src/tasks.rs.
+ * Generated from chimaera_mod.yaml; do not edit. */
+#ifndef EXAMPLE_MOD_NAME_TASKS_C_H_
+#define EXAMPLE_MOD_NAME_TASKS_C_H_
+
+#include "chimaera/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define EXAMPLE_MOD_NAME_ASSERT static_assert
+#else
+#define EXAMPLE_MOD_NAME_ASSERT _Static_assert
+#endif
+
+/** The module's name. */
+#define EXAMPLE_MOD_NAME_MODULE "example:mod_name"
+/** Method kFirst (example_mod_name_first_task). */
+#define EXAMPLE_MOD_NAME_FIRST 10
+
+// Where a part lies.
+typedef struct example_mod_name_extent {
+  uint64_t start_;
+  uint8_t digest_[20];
+  uint32_t reserved_;
+} example_mod_name_extent;
+
+typedef struct example_mod_name_entry {
+  chi_shm_string name_;
+  struct example_mod_name_extent extent_;
+  chi_shm_vector weights_;
+  uint8_t flag_;
+} example_mod_name_entry;
+
+// What this struct is takes so many words that its comment does not fit into a line of a header,
+// which has at most a hundred columns.
+typedef struct example_mod_name_first_task {
+  // What every task begins with.
+  chi_task task;
+  // In.
+  struct example_mod_name_entry entry_;
+  chi_shm_vector entries_;
+  chi_shm_vector rows_;
+  chi_shm_vector blobs_;
+  uint8_t type_;
+  chi_pool_id cache_;
+  chi_domain_query asked_;
+  chi_task_node node_;
+  struct example_mod_name_extent extents_[2];
+} example_mod_name_first_task;
+
+// Has no method.
+typedef struct example_mod_name_other_task {
+  // What every task begins with.
+  chi_task task;
+} example_mod_name_other_task;
+
+// clang-format off
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_extent) == 32, "another size than in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, start_) == 0, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, digest_) == 8, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, reserved_) == 28, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_entry) == 120, "another size than in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, name_) == 0, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, extent_) == 40, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, weights_) == 72, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, flag_) == 112, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_first_task) == 408, "another size than in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, entry_) == 64, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, entries_) == 184, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, rows_) == 224, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, blobs_) == 264, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, type_) == 304, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, cache_) == 308, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, asked_) == 316, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, node_) == 328, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, extents_) == 344, "lies elsewhere in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_other_task) == 64, "another size than in the other languages");
+// clang-format on
+
+#undef EXAMPLE_MOD_NAME_ASSERT
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // EXAMPLE_MOD_NAME_TASKS_C_H_

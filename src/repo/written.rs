@@ -1,0 +1,380 @@
+//! Reading the tasks that the author of a module in Rust writes, so that other languages get them.
+//!
+//! What the attributes make of a struct is what `chimaera_task_shape` says, here as in the compiler.
+//! Where its fields lie follows from that by the rules of C, and every compiler checks it.
+
+use std::path::Path;
+
+use chimaera_abi::{chi_domain_query, chi_pool_id, chi_task_node};
+use chimaera_task_shape::{self as shape, TaskStruct};
+use chimaera_yaml::{Position, Problems, Report};
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::{Attribute, DeriveInput, Expr, Field, Fields, Item, ItemStruct, Lit};
+
+use crate::fields::{
+    self, is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER,
+};
+
+/// The hand-written tasks of a module, and the structs in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The file, as the YAML names it.
+    pub(crate) file: String,
+    /// By dependency: each after those that lie in it.
+    pub(crate) structs: Vec<WrittenStruct>,
+}
+
+/// A hand-written struct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenStruct {
+    /// As Rust compiles it, its attributes left out.
+    pub(crate) item: ItemStruct,
+    /// Where it stands.
+    pub(crate) at: Position,
+    /// What it is, from its comment.
+    pub(crate) doc: String,
+    /// Whether it is a task, rather than something that lies in one.
+    pub(crate) is_task: bool,
+    /// Its own fields: in a task without the base.
+    pub(crate) body: Body,
+    /// Without strings and vectors.
+    pub(crate) plain: bool,
+    /// The fields with strings or vectors in them.
+    shared: Vec<String>,
+}
+
+impl WrittenStruct {
+    /// Whether a field of it is, or holds, strings or vectors.
+    pub(crate) fn holds_shared(&self, field: &fields::Field) -> bool {
+        self.shared.contains(&field.name)
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> String {
+        self.item.ident.to_string()
+    }
+}
+
+impl Written {
+    /// Reads the Rust source `bytes` of `path`, which the YAML calls `file`. `layouts` is the name of the
+    /// generated module that has the Rust compiler check what is found.
+    pub(crate) fn parse(
+        path: &Path,
+        file: &str,
+        layouts: &str,
+        bytes: &[u8],
+    ) -> Result<Written, Problems> {
+        let mut reader = Reader {
+            report: Report::new(path),
+            sources: Vec::new(),
+            known: foreign(),
+            open: Vec::new(),
+            structs: Vec::new(),
+        };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => match syn::parse_file(text) {
+                Ok(source) => {
+                    reader.require_layouts(&source.items, file, layouts);
+                    reader.read(source.items);
+                }
+                Err(error) => {
+                    let message = format!("rustc will not take this: {error}");
+                    reader.report.add(position(error.span()), message, MEND);
+                }
+            },
+            Err(error) => {
+                reader.report.add(Position::START, error.to_string(), "write the file in UTF-8");
+            }
+        }
+        let Reader { report, structs, .. } = reader;
+        report.finish(Written { file: file.to_owned(), structs })
+    }
+}
+
+/// The structs of the contract that may lie in a task.
+fn foreign() -> Vec<Struct> {
+    let of = |name: &str, size: usize, align: usize| Struct {
+        name: name.to_owned(),
+        doc: None,
+        body: Body::opaque(size as u32, align as u32),
+        plain: true,
+    };
+    vec![
+        of("PoolId", size_of::<chi_pool_id>(), align_of::<chi_pool_id>()),
+        of("DomainQuery", size_of::<chi_domain_query>(), align_of::<chi_domain_query>()),
+        of("TaskNode", size_of::<chi_task_node>(), align_of::<chi_task_node>()),
+    ]
+}
+
+/// A struct of the source that has not been read yet.
+enum Source {
+    Task(ItemStruct),
+    Element(ItemStruct),
+}
+
+impl Source {
+    fn item(&self) -> &ItemStruct {
+        let (Source::Task(item) | Source::Element(item)) = self;
+        item
+    }
+}
+
+struct Reader {
+    report: Report,
+    sources: Vec<Source>,
+    /// All structs that were read, and those of the contract: what `Type::Struct` counts in.
+    known: Vec<Struct>,
+    /// The structs that are being read, each lying in the one before.
+    open: Vec<String>,
+    structs: Vec<WrittenStruct>,
+}
+
+/// The fields of `chi_task`, from which a task in C++ is derived.
+const TAKEN: &[&str] = &[
+    "dom_query",
+    "message",
+    "method",
+    "period_ns",
+    "pool",
+    "state",
+    "status",
+    "task_flags",
+    "task_node",
+];
+
+/// What helps against all that Rust refuses as well.
+const MEND: &str = "mend the source";
+
+/// Something in the source that other languages cannot have, and what would be right.
+type Refusal = (Span, String, String);
+
+impl Reader {
+    /// The compiler must be asked whether the fields lie where they are said to.
+    fn require_layouts(&mut self, items: &[Item], file: &str, layouts: &str) {
+        let there = items.iter().any(|item| match item {
+            Item::Mod(module) => module.ident == "layouts" && module.content.is_none(),
+            _ => false,
+        });
+        if !there {
+            // From the directory of the file to that of the module.
+            let up = "../".repeat(Path::new(file).components().count() - 1);
+            self.report.add(
+                Position::START,
+                "nothing checks where the fields of the tasks lie",
+                format!("add `#[path = \"{up}autogen/{layouts}\"]` and `mod layouts;`"),
+            );
+        }
+    }
+
+    fn read(&mut self, items: Vec<Item>) {
+        for item in items {
+            let Item::Struct(item) = item else { continue };
+            if item.attrs.iter().any(shape::is_task_attribute) {
+                self.sources.push(Source::Task(item));
+            } else if shape::derives_element(&item.attrs) {
+                self.sources.push(Source::Element(item));
+            }
+        }
+        let names: Vec<String> =
+            self.sources.iter().map(|source| source.item().ident.to_string()).collect();
+        for name in &names {
+            self.find(name);
+        }
+        if names.is_empty() {
+            self.report.add(
+                Position::START,
+                "there are no tasks in this file",
+                "put `#[chimaera::task]` on a struct here, or take `rust_tasks` out of \
+                 chimaera_mod.yaml",
+            );
+        }
+    }
+
+    /// The place of a struct among the known ones, which is read if it was not.
+    fn find(&mut self, name: &str) -> Option<usize> {
+        if let Some(index) = self.known.iter().position(|known| known.name == name) {
+            return Some(index);
+        }
+        let index = self.sources.iter().position(|source| source.item().ident == name)?;
+        if self.open.iter().any(|open| open == name) {
+            return None;
+        }
+        self.open.push(name.to_owned());
+        // What was refused is known as nothing at all, so that it is not refused again.
+        let (doc, body, plain) = match self.read_struct(index) {
+            Ok(read) => {
+                let summary = (Some(read.doc.clone()), read.body.clone(), read.plain);
+                self.structs.push(read);
+                summary
+            }
+            Err(refusals) => {
+                for (span, message, help) in refusals {
+                    self.report.add(position(span), message, help);
+                }
+                (None, Body::opaque(0, 1), true)
+            }
+        };
+        self.open.pop();
+        self.known.push(Struct { name: name.to_owned(), doc, body, plain });
+        Some(self.known.len() - 1)
+    }
+
+    fn read_struct(&mut self, index: usize) -> Result<WrittenStruct, Vec<Refusal>> {
+        let refused = |error: syn::Error| {
+            let of = |error: syn::Error| (error.span(), error.to_string(), MEND.to_owned());
+            error.into_iter().map(of).collect::<Vec<Refusal>>()
+        };
+        let (mut item, own, is_task) = match &self.sources[index] {
+            Source::Task(item) => {
+                let attr = item.attrs.iter().find(|attr| shape::is_task_attribute(attr));
+                let krate = match attr.and_then(|attr| attr.meta.require_list().ok()) {
+                    Some(list) => shape::krate(list.tokens.clone()),
+                    None => shape::krate(Default::default()),
+                };
+                let mut item = item.clone();
+                item.attrs.retain(|attr| !shape::is_task_attribute(attr));
+                let TaskStruct { item, own } =
+                    krate.and_then(|krate| shape::task(item, &krate)).map_err(refused)?;
+                (item, own, true)
+            }
+            Source::Element(item) => {
+                let (_, own) = shape::element(&DeriveInput::from(item.clone())).map_err(refused)?;
+                (item.clone(), own, false)
+            }
+        };
+        let mut refusals: Vec<Refusal> = conditional(&item.attrs).collect();
+        let mut body = Body::new(if is_task { TASK_HEADER } else { 0 });
+        for field in &own {
+            refusals.extend(conditional(&field.attrs));
+            if is_task && TAKEN.contains(&&name(field)[..]) {
+                let message = format!("every task has a `{}` already", name(field));
+                refusals.push((field.span(), message, "choose another name".to_owned()));
+            }
+            match self.read_type(&field.ty) {
+                Ok(ty) => {
+                    // Who writes a field, its author says in words.
+                    body.push((name(field), None), ty, Direction::InOut, &self.known);
+                }
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let doc = doc(&item.attrs);
+        item.attrs.clear();
+        let at = position(item.ident.span());
+        let shared: Vec<String> = body
+            .fields
+            .iter()
+            .filter(|field| !is_plain(&field.ty, &self.known))
+            .map(|field| field.name.clone())
+            .collect();
+        Ok(WrittenStruct { item, at, doc, is_task, body, plain: shared.is_empty(), shared })
+    }
+
+    fn read_type(&mut self, ty: &syn::Type) -> Result<Type, Refusal> {
+        let refuse = |message: String| {
+            let help =
+                "fields of tasks that other languages see are numbers of fixed size, arrays \
+                        `[T; 20]` of them, `Cell`s of those, `ShmString`, `ShmBytes`, `ShmVec<T>`, \
+                        `PoolId`, `DomainQuery`, `TaskNode`, and structs of this file";
+            (ty.span(), message, help.to_owned())
+        };
+        match ty {
+            syn::Type::Array(array) => {
+                let of = self.read_type(&array.elem)?;
+                let n = literal(&array.len).filter(|n| (1..=MAX_ARRAY).contains(n));
+                match n {
+                    Some(n) => Ok(Type::Array(Box::new(of), n)),
+                    None => {
+                        Err(refuse(format!("an array of other than 1 to {MAX_ARRAY}, in digits")))
+                    }
+                }
+            }
+            syn::Type::Path(path) => {
+                let Some(last) = path.path.segments.last() else {
+                    return Err(refuse("no type".into()));
+                };
+                let word = last.ident.to_string();
+                let argument = match &last.arguments {
+                    syn::PathArguments::AngleBracketed(list) => match list.args.first() {
+                        Some(syn::GenericArgument::Type(of)) => Some(self.read_type(of)?),
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                match (&word[..], argument) {
+                    ("Cell", Some(of)) => Ok(of),
+                    ("ShmVec", Some(of)) => Ok(Type::Vector(Box::new(of))),
+                    ("ShmString", None) => Ok(Type::String),
+                    ("ShmBytes", None) => Ok(Type::Bytes),
+                    (_, None) => match Scalar::by_name(&word) {
+                        Some(scalar) => Ok(Type::Scalar(scalar)),
+                        None => match self.find(&word) {
+                            Some(index) => Ok(Type::Struct(index)),
+                            None => Err(refuse(format!("nobody outside Rust knows `{word}`"))),
+                        },
+                    },
+                    _ => Err(refuse(format!("nobody outside Rust knows `{word}`"))),
+                }
+            }
+            _ => Err(refuse("no type that lies in a task".into())),
+        }
+    }
+}
+
+/// What `#[cfg]` decides is another struct for every build.
+fn conditional(attrs: &[Attribute]) -> impl Iterator<Item = Refusal> + '_ {
+    let cfg = |attr: &&Attribute| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr");
+    attrs.iter().filter(cfg).map(|attr| {
+        let message = "other languages cannot know whether this is there".to_owned();
+        (attr.span(), message, "write the struct without `cfg`".to_owned())
+    })
+}
+
+fn literal(n: &Expr) -> Option<u32> {
+    match n {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(number) => number.base10_parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The text of a comment.
+pub(crate) fn doc(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter(|attr| attr.path().is_ident("doc")).filter_map(|attr| {
+        match &attr.meta.require_name_value().ok()?.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value().trim().to_owned()),
+                _ => None,
+            },
+            _ => None,
+        }
+    });
+    lines.collect::<Vec<String>>().join("\n").trim().to_owned()
+}
+
+/// A field's name, without `r#`.
+pub(crate) fn name(field: &Field) -> String {
+    let name = field.ident.as_ref().map(|ident| ident.to_string()).unwrap_or_default();
+    name.strip_prefix("r#").unwrap_or(&name).to_owned()
+}
+
+/// The fields of a struct with names.
+pub(crate) fn named(item: &mut ItemStruct) -> impl Iterator<Item = &mut Field> {
+    match &mut item.fields {
+        Fields::Named(fields) => Some(fields.named.iter_mut()),
+        _ => None,
+    }
+    .into_iter()
+    .flatten()
+}
+
+fn position(span: Span) -> Position {
+    let start = span.start();
+    Position { line: start.line.max(1), column: start.column + 1 }
+}

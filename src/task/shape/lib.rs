@@ -1,0 +1,129 @@
+//! What `#[chimaera::task]`, `#[derive(Pod)]` and `#[derive(ShmElement)]` make of a struct, and which
+//! structs they refuse.
+//!
+//! The attributes expand by it, and the generator of headers reads sources by it, so that both know the
+//! same struct.
+
+use proc_macro2::TokenStream;
+use syn::{
+    parse_quote, Attribute, Data, DeriveInput, Error, Field, Fields, Generics, Ident, ItemStruct,
+    Path, Result, Token,
+};
+
+/// The name of a task's first field, what every task begins with.
+pub const BASE: &str = "base";
+
+/// A task's struct.
+#[derive(Clone, Debug)]
+pub struct TaskStruct {
+    /// As it is compiled: `#[repr(C)]`, with [`BASE`] before its own fields.
+    pub item: ItemStruct,
+    /// Its own fields, in order.
+    pub own: Vec<Field>,
+}
+
+/// The struct of a task, from what its author wrote under `#[chimaera::task]`. `krate` is the path to
+/// the crate `chimaera`.
+///
+/// Errors: what no task can be, at its place in the source.
+pub fn task(mut item: ItemStruct, krate: &Path) -> Result<TaskStruct> {
+    plain_generics(&item.generics, "a task")?;
+    if let Some(repr) = item.attrs.iter().find(|attr| attr.path().is_ident("repr")) {
+        return Err(Error::new_spanned(repr, "a task is `#[repr(C)]` already"));
+    }
+    if let Some(derive) = item.attrs.iter().find(|attr| attr.path().is_ident("derive")) {
+        return Err(Error::new_spanned(
+            derive,
+            "a task derives nothing: it lives in one place and is never copied or compared whole",
+        ));
+    }
+    if let Fields::Unit = item.fields {
+        item.fields = Fields::Named(parse_quote!({}));
+        item.semi_token = None;
+    }
+    let Fields::Named(fields) = &mut item.fields else {
+        return Err(Error::new_spanned(&item.fields, "a task's fields have names"));
+    };
+    let own: Vec<Field> = fields.named.iter().cloned().collect();
+    if let Some(base) = own.iter().find(|field| field.ident.as_ref().is_some_and(|i| i == BASE)) {
+        return Err(Error::new_spanned(base, "`base` is the name of what every task begins with"));
+    }
+    fields.named.insert(
+        0,
+        parse_quote! {
+            #[doc = "What every task begins with."]
+            base: #krate::TaskBase
+        },
+    );
+    item.attrs.push(parse_quote!(#[repr(C)]));
+    Ok(TaskStruct { item, own })
+}
+
+/// The fields of a struct under `#[derive(Pod)]` or `#[derive(ShmElement)]`, and the path to the crate
+/// `chimaera`.
+///
+/// Errors: what no element of a task can be, at its place in the source.
+pub fn element(input: &DeriveInput) -> Result<(Path, Vec<Field>)> {
+    plain_generics(&input.generics, "an element")?;
+    let mut path = krate(TokenStream::new())?;
+    let mut repr_c = false;
+    for attr in &input.attrs {
+        if attr.path().is_ident("repr") {
+            repr_c |= attr.parse_args::<Ident>().is_ok_and(|repr| repr == "C");
+        } else if attr.path().is_ident("chimaera") {
+            path = krate(attr.meta.require_list()?.tokens.clone())?;
+        }
+    }
+    if !repr_c {
+        return Err(Error::new_spanned(&input.ident, "an element of a task is `#[repr(C)]`"));
+    }
+    match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => Ok((path, fields.named.iter().cloned().collect())),
+            other => Err(Error::new_spanned(other, "an element's fields have names")),
+        },
+        _ => Err(Error::new_spanned(&input.ident, "an element of a task is a struct")),
+    }
+}
+
+/// The path to the crate `chimaera`: `crate = path` in `args`, or `::chimaera`.
+pub fn krate(args: TokenStream) -> Result<Path> {
+    let mut krate: Path = parse_quote!(::chimaera);
+    let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("crate") {
+            krate = meta.value()?.call(Path::parse_mod_style)?;
+            Ok(())
+        } else {
+            Err(meta.error("expected `crate = path` or nothing"))
+        }
+    });
+    syn::parse::Parser::parse2(parser, args)?;
+    Ok(krate)
+}
+
+/// Whether `attr` is the attribute that makes a struct a task: `chimaera::task`, or `task` alone.
+pub fn is_task_attribute(attr: &Attribute) -> bool {
+    let path = attr.path();
+    let last = path.segments.last().is_some_and(|last| last.ident == "task");
+    last && path.segments.len() <= 2
+}
+
+/// Whether one of `attrs` derives `Pod` or `ShmElement`.
+pub fn derives_element(attrs: &[Attribute]) -> bool {
+    let derived = attrs.iter().filter(|attr| attr.path().is_ident("derive")).flat_map(|attr| {
+        attr.parse_args_with(syn::punctuated::Punctuated::<Path, Token![,]>::parse_terminated)
+            .unwrap_or_default()
+    });
+    derived
+        .filter_map(|path| Some(path.segments.last()?.ident.clone()))
+        .any(|name| name == "Pod" || name == "ShmElement")
+}
+
+fn plain_generics(generics: &Generics, what: &str) -> Result<()> {
+    match generics.params.is_empty() {
+        true => Ok(()),
+        false => {
+            Err(Error::new_spanned(generics, format!("{what} is a C struct, without parameters")))
+        }
+    }
+}
