@@ -36,6 +36,9 @@ typedef struct chi_lane chi_lane;
 // Admin method: describe the runtime as JSON (`chi_describe_task`).
 #define CHI_ADMIN_DESCRIBE 14
 
+// The most containers of a pool on a node.
+#define CHI_MAX_CONTAINERS 4096
+
 // `chi_describe_task.subject_`: the pools.
 #define CHI_DESCRIBE_POOLS 1
 
@@ -72,10 +75,10 @@ typedef struct chi_lane chi_lane;
 // `chi_module_descriptor.language`: C, or anything else that speaks the contract.
 #define CHI_LANG_C 3
 
-// The method that the runtime runs once, with the creating task, when a pool is created.
+// The method that the runtime runs once per container, with the creating task, when a pool is created.
 #define CHI_METHOD_CREATE 0
 
-// The method that the runtime runs once before a pool is destroyed.
+// The method that the runtime runs once per container before a pool is destroyed.
 #define CHI_METHOD_DESTROY 1
 
 // Called after a node failed.
@@ -102,6 +105,11 @@ typedef struct chi_lane chi_lane;
 
 // `chi_method.flags_`: the module has a monitor for it; without one the runtime picks a lane itself.
 #define CHI_METHOD_MONITORED 2
+
+// `chi_method.flags_`: the module puts the results of a broadcast together itself, with
+// `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since ABI
+// 1.1.
+#define CHI_METHOD_AGGREGATED 4
 
 // Mode of a monitor: choose a lane for the task on this node.
 #define CHI_MONITOR_LOCAL_SCHEDULE 0
@@ -349,6 +357,14 @@ typedef struct chi_buffer {
   uint64_t size_;
 } chi_buffer;
 
+// How a pool is created. Zero it, then set what matters.
+typedef struct chi_pool_options {
+  // `sizeof(chi_pool_options)`.
+  uint32_t size;
+  // How many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0 is 1.
+  uint32_t containers;
+} chi_pool_options;
+
 // The functions by which any code, in an application or inside a module, makes and sends tasks.
 //
 // libchimaera_client implements it for applications, the runtime for modules, so a module's client
@@ -428,6 +444,16 @@ typedef struct chi_ipc {
                                struct chi_task *owner,
                                uint64_t size,
                                struct chi_buffer *buffer);
+  // Like `create_pool`, as `options` say, which are not null. A pool that exists with another number
+  // of containers is `CHI_EXISTS`; more than `CHI_MAX_CONTAINERS` are `CHI_INVALID`. Since ABI 1.1.
+  // `[any thread]`
+  chi_status (*create_pool_with)(const struct chi_ipc *ipc,
+                                 const char *module,
+                                 const char *name,
+                                 const void *params,
+                                 uint64_t params_len,
+                                 const struct chi_pool_options *options,
+                                 struct chi_pool_id *id);
 } chi_ipc;
 
 // Gives, for the thread that calls, the table of the worker that it is, or null.
@@ -498,6 +524,11 @@ typedef struct chi_host {
   chi_status (*yield_now)(const struct chi_host *host);
   // An optional feature by its id, or null when the runtime does not have it. `[any thread]`
   const void *(*extension)(const struct chi_host *host, const char *id);
+  // Which container of its pool the code that calls belongs to, from 0, and how many containers the
+  // pool has. While a container is built (construction, `init`, `kCreate`) it is that one, in a
+  // method the running task's; a monitor asked by another container's method does not learn its own.
+  // Neither pointer is null. Error: `CHI_INVALID`, elsewhere. Since ABI 1.1. `[loader]` `[worker]`
+  chi_status (*container_id)(const struct chi_host *host, uint32_t *id, uint32_t *count);
 } chi_host;
 
 // Where a string or a vector lies in a task, or in an element of a vector.
@@ -525,7 +556,7 @@ typedef struct chi_field_layout {
 typedef struct chi_method {
   // Its number, below `CHI_METHOD_LIMIT`.
   uint32_t number_;
-  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`.
+  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`.
   uint32_t flags_;
   // Its name, `"kCompress"` for example.
   const char *name_;
@@ -620,9 +651,21 @@ typedef struct chi_container_ops {
   void (*del)(struct chi_container *container, uint32_t method, struct chi_task *task);
   // Destroys the container and frees it. Called once, last, when no task is in it. `[worker]`
   void (*destroy)(struct chi_container *container);
+  // Adds to `task`, a broadcast, what one container made of it: `replica`, a task of the same type
+  // that is complete. Called on one container (the first of the node) for each replica in the order
+  // of the containers, failed ones too, once all are complete; the replicas are freed afterwards, so
+  // what is to stay is copied. Afterwards the first replica whose `status_` is not `CHI_OK` makes the
+  // broadcast fail: to let a failure pass, set it to `CHI_OK`. May suspend. Called only for methods
+  // with `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1. `[worker]`
+  chi_status (*aggregate)(struct chi_container *container,
+                          uint32_t method,
+                          struct chi_task *task,
+                          struct chi_task *replica,
+                          struct chi_run_context *rctx);
 } chi_container_ops;
 
-// The task that creates a pool. The container's own `kCreate` gets the same task.
+// The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
+// other.
 typedef struct chi_create_task {
   // The task.
   struct chi_task task;
@@ -636,11 +679,12 @@ typedef struct chi_create_task {
   struct chi_pool_id pool_id_;
   // Out: 1 when the pool existed before.
   uint32_t existed_;
-  // Zero.
-  uint32_t reserved_;
+  // In: how many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0, which is all that ABI
+  // 1.0 knew, is 1.
+  uint32_t containers_;
 } chi_create_task;
 
-// The task that destroys a pool. The container's own `kDestroy` gets the same task.
+// The task that destroys a pool. Each container's own `kDestroy` gets the same task.
 typedef struct chi_destroy_task {
   // The task.
   struct chi_task task;
@@ -713,6 +757,16 @@ chi_status chi_pool_create(const char *module,
                            const void *params,
                            uint64_t params_len,
                            struct chi_pool_id *id);
+
+// Like `chi_pool_create`, as `options` say, which are not null: zero them, set `size`, then what matters.
+// A pool that exists with another number of containers is `CHI_EXISTS`, more than `CHI_MAX_CONTAINERS` are
+// `CHI_INVALID`; `CHI_VERSION` inside a runtime of ABI 1.0. `[any thread]`
+chi_status chi_pool_create_with(const char *module,
+                                const char *name,
+                                const void *params,
+                                uint64_t params_len,
+                                const struct chi_pool_options *options,
+                                struct chi_pool_id *id);
 
 // Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
 // either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.

@@ -27,12 +27,14 @@ class ContainerClient {
   }
 
  protected:
-  /** Submits the creation of a pool. The caller owns the task. */
+  /** Submits the creation of a pool of so many containers on this node (1 to CHI_MAX_CONTAINERS).
+   * The caller owns the task. */
   static hipc::FullPtr<CreateTask> AsyncCreatePool(const hipc::MemContext &mctx,
                                                    std::string_view module,
                                                    std::string_view pool_name,
-                                                   std::string_view params = {}) {
-    return CHI_IPC_MANAGER->SubmitTask<CreateTask>(mctx, module, pool_name, params);
+                                                   std::string_view params = {},
+                                                   u32 containers = 1) {
+    return CHI_IPC_MANAGER->SubmitTask<CreateTask>(mctx, module, pool_name, params, containers);
   }
 
   /** Submits the destruction of a pool. The caller owns the task. */

@@ -23,9 +23,20 @@ class ContainerRuntime {
  public:
   PoolId pool_id_;               /**< The unique name of a pool */
   std::string pool_name_;        /**< The unique semantic name of a pool */
-  ContainerId container_id_ = 0; /**< The logical id of a container */
+  ContainerId container_id_ = 0; /**< The logical id of a container: from 0, known from the start */
+  u32 container_count_ = 1;      /**< How many containers the pool has */
 
-  ContainerRuntime() = default;
+  ContainerRuntime() {
+    const chi_host *host = detail::g_host;
+    if (host == nullptr || !CHI_COVERS(host, chi_host, container_id)) return;
+    u32 id = 0;
+    u32 count = 1;
+    /* Fails where nobody builds a container, in a test of the module's own say. */
+    if (host->container_id(host, &id, &count) == CHI_OK) {
+      container_id_ = id;
+      container_count_ = count;
+    }
+  }
   ContainerRuntime(const ContainerRuntime &) = delete;
   ContainerRuntime &operator=(const ContainerRuntime &) = delete;
 

@@ -135,14 +135,25 @@ class IpcManager : private chi_ipc {
   /** Gives back a buffer of AllocBuffer. No task in flight may refer to it. */
   void FreeBuffer(const chi_buffer &buffer) const { free(this, &buffer); }
 
-  /** Creates the pool `name` of `module` (`"repo:module"`), or finds it when it exists with the
-   * same module and `params`. Waits until it is ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
-   * `CHI_INVALID`, and whatever the container's construction returned. */
+  /** Creates the pool `name` of `module` (`"repo:module"`) with so many containers on this node (1
+   * to CHI_MAX_CONTAINERS), or finds it when it exists with the same module, `params` and number of
+   * containers. Waits until it is ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID`,
+   * whatever the container's construction returned, and `CHI_VERSION` when a runtime of ABI 1.0 is
+   * asked for several containers. */
   PoolId CreatePool(const std::string &module, const std::string &name,
-                    std::string_view params = {}) const {
+                    std::string_view params = {}, u32 containers = 1) const {
     PoolId id;
-    detail::Check(
-        this, create_pool(this, module.c_str(), name.c_str(), params.data(), params.size(), &id));
+    if (containers == 1) {
+      detail::Check(
+          this, create_pool(this, module.c_str(), name.c_str(), params.data(), params.size(), &id));
+      return id;
+    }
+    if (!CHI_COVERS(this, chi_ipc, create_pool_with)) {
+      throw Error(CHI_VERSION, "the runtime is older than pools of several containers");
+    }
+    const chi_pool_options options{sizeof(chi_pool_options), containers};
+    detail::Check(this, create_pool_with(this, module.c_str(), name.c_str(), params.data(),
+                                         params.size(), &options, &id));
     return id;
   }
 

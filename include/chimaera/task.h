@@ -89,8 +89,8 @@ struct CreateTask : public Task {
   OUT PoolId pool_id_;
   /** 1 when the pool existed before. */
   OUT u32 existed_ = 0;
-  /** Zero. */
-  u32 reserved_ = 0;
+  /** How many containers the pool has on this node; 0 is 1. */
+  IN u32 containers_ = 0;
 
   /** SHM default constructor */
   explicit CreateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
@@ -98,11 +98,13 @@ struct CreateTask : public Task {
 
   /** Emplace constructor */
   CreateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const TaskNode &task_node,
-             std::string_view module_name, std::string_view pool_name, std::string_view params)
+             std::string_view module_name, std::string_view pool_name, std::string_view params,
+             u32 containers = 1)
       : Task(alloc),
         module_name_(alloc, module_name),
         pool_name_(alloc, pool_name),
-        params_(alloc, params.data(), params.size()) {
+        params_(alloc, params.data(), params.size()),
+        containers_(containers) {
     task_node_ = task_node;
     pool_ = PoolId::Admin();
     method_ = CHI_ADMIN_CREATE_POOL;

@@ -13,7 +13,21 @@ pub const CHI_ADMIN_STOP: u32 = 13;
 /// Admin method: describe the runtime as JSON (`chi_describe_task`).
 pub const CHI_ADMIN_DESCRIBE: u32 = 14;
 
-/// The task that creates a pool. The container's own `kCreate` gets the same task.
+/// The most containers of a pool on a node.
+pub const CHI_MAX_CONTAINERS: u32 = 4096;
+
+/// How a pool is created. Zero it, then set what matters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct chi_pool_options {
+    /// `sizeof(chi_pool_options)`.
+    pub size: u32,
+    /// How many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0 is 1.
+    pub containers: u32,
+}
+
+/// The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
+/// other.
 #[repr(C)]
 #[derive(Debug)]
 pub struct chi_create_task {
@@ -29,11 +43,12 @@ pub struct chi_create_task {
     pub pool_id_: chi_pool_id,
     /// Out: 1 when the pool existed before.
     pub existed_: u32,
-    /// Zero.
-    pub reserved_: u32,
+    /// In: how many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0, which is all that ABI
+    /// 1.0 knew, is 1.
+    pub containers_: u32,
 }
 
-/// The task that destroys a pool. The container's own `kDestroy` gets the same task.
+/// The task that destroys a pool. Each container's own `kDestroy` gets the same task.
 #[repr(C)]
 #[derive(Debug)]
 pub struct chi_destroy_task {

@@ -64,6 +64,13 @@ pub struct chi_host {
 
     /// An optional feature by its id, or null when the runtime does not have it. `[any thread]`
     pub extension: unsafe extern "C" fn(host: *const chi_host, id: *const c_char) -> *const c_void,
+
+    /// Which container of its pool the code that calls belongs to, from 0, and how many containers the
+    /// pool has. While a container is built (construction, `init`, `kCreate`) it is that one, in a
+    /// method the running task's; a monitor asked by another container's method does not learn its own.
+    /// Neither pointer is null. Error: `CHI_INVALID`, elsewhere. Since ABI 1.1. `[loader]` `[worker]`
+    pub container_id:
+        unsafe extern "C" fn(host: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status,
 }
 
 // SAFETY: the table is immutable once made, and its functions check the thread that calls them.

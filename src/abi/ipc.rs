@@ -2,7 +2,9 @@
 
 use core::ffi::{c_char, c_void};
 
-use crate::{chi_buffer, chi_pool_id, chi_shm_ptr, chi_status, chi_task, chi_task_node};
+use crate::{
+    chi_buffer, chi_pool_id, chi_pool_options, chi_shm_ptr, chi_status, chi_task, chi_task_node,
+};
 
 /// `chi_ipc.wait`: no bound. The wait still ends, with `CHI_UNAVAILABLE`, when the runtime does.
 pub const CHI_WAIT_FOREVER: u64 = u64::MAX;
@@ -124,6 +126,19 @@ pub struct chi_ipc {
         owner: *mut chi_task,
         size: u64,
         buffer: *mut chi_buffer,
+    ) -> chi_status,
+
+    /// Like `create_pool`, as `options` say, which are not null. A pool that exists with another number
+    /// of containers is `CHI_EXISTS`; more than `CHI_MAX_CONTAINERS` are `CHI_INVALID`. Since ABI 1.1.
+    /// `[any thread]`
+    pub create_pool_with: unsafe extern "C" fn(
+        ipc: *const chi_ipc,
+        module: *const c_char,
+        name: *const c_char,
+        params: *const c_void,
+        params_len: u64,
+        options: *const chi_pool_options,
+        id: *mut chi_pool_id,
     ) -> chi_status,
 }
 

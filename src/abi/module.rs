@@ -14,9 +14,9 @@ pub const CHI_LANG_RUST: u32 = 2;
 /// `chi_module_descriptor.language`: C, or anything else that speaks the contract.
 pub const CHI_LANG_C: u32 = 3;
 
-/// The method that the runtime runs once, with the creating task, when a pool is created.
+/// The method that the runtime runs once per container, with the creating task, when a pool is created.
 pub const CHI_METHOD_CREATE: u32 = 0;
-/// The method that the runtime runs once before a pool is destroyed.
+/// The method that the runtime runs once per container before a pool is destroyed.
 pub const CHI_METHOD_DESTROY: u32 = 1;
 /// Called after a node failed.
 pub const CHI_METHOD_NODE_FAILURE: u32 = 2;
@@ -36,13 +36,17 @@ pub const CHI_METHOD_LIMIT: u32 = 4096;
 pub const CHI_METHOD_SUPPORTED: u32 = 1;
 /// `chi_method.flags_`: the module has a monitor for it; without one the runtime picks a lane itself.
 pub const CHI_METHOD_MONITORED: u32 = 2;
+/// `chi_method.flags_`: the module puts the results of a broadcast together itself, with
+/// `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since ABI
+/// 1.1.
+pub const CHI_METHOD_AGGREGATED: u32 = 4;
 
 /// One method of a module.
 #[repr(C)]
 pub struct chi_method {
     /// Its number, below `CHI_METHOD_LIMIT`.
     pub number_: u32,
-    /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`.
+    /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`.
     pub flags_: u32,
     /// Its name, `"kCompress"` for example.
     pub name_: *const c_char,
@@ -161,6 +165,22 @@ pub struct chi_container_ops {
 
     /// Destroys the container and frees it. Called once, last, when no task is in it. `[worker]`
     pub destroy: unsafe extern "C" fn(container: *mut chi_container),
+
+    /// Adds to `task`, a broadcast, what one container made of it: `replica`, a task of the same type
+    /// that is complete. Called on one container (the first of the node) for each replica in the order
+    /// of the containers, failed ones too, once all are complete; the replicas are freed afterwards, so
+    /// what is to stay is copied. Afterwards the first replica whose `status_` is not `CHI_OK` makes the
+    /// broadcast fail: to let a failure pass, set it to `CHI_OK`. May suspend. Called only for methods
+    /// with `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1. `[worker]`
+    pub aggregate: Option<
+        unsafe extern "C" fn(
+            container: *mut chi_container,
+            method: u32,
+            task: *mut chi_task,
+            replica: *mut chi_task,
+            rctx: *mut chi_run_context,
+        ) -> chi_status,
+    >,
 }
 
 /// A container as the runtime sees it: a pointer to its functions, then whatever the module puts

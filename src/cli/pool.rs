@@ -13,7 +13,7 @@ use crate::{Context, Failed, Outcome};
 pub(crate) enum Command {
     /// List the pools
     List,
-    /// Create a pool, or find it when it exists with the same module and parameters
+    /// Create a pool, or find it when it exists with the same module, parameters and containers
     Create {
         /// Its name
         pool: String,
@@ -26,6 +26,14 @@ pub(crate) enum Command {
         /// A file with parameters for the module
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
+        /// How many containers it has on this node
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        containers: u32,
+    },
+    /// Show one pool
+    Show {
+        /// Its name
+        pool: String,
     },
     /// Destroy a pool: what has not started is cancelled, what runs finishes
     Destroy {
@@ -37,14 +45,15 @@ pub(crate) enum Command {
 pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List => list(context),
-        Command::Create { pool, module, params, params_file } => {
+        Command::Show { pool } => show(context, &pool),
+        Command::Create { pool, module, params, params_file, containers } => {
             let params = match params_file {
                 Some(path) => std::fs::read(&path)
                     .map_err(|error| Failed::Message(format!("{}: {error}", path.display())))?,
                 None => params.unwrap_or_default().into_bytes(),
             };
             context.connect()?;
-            let (id, existed) = client::create_pool(&module, &pool, &params)?;
+            let (id, existed) = client::create_pool(&module, &pool, &params, containers)?;
             let id = format!("{}.{}", id.major_, id.minor_);
             let document = json!({ "name": pool, "id": id, "existed": existed });
             if !context.print_json(&document) {
@@ -85,32 +94,43 @@ fn destroy(pool: &str) -> Outcome {
 
 fn list(context: &Context) -> Outcome {
     let document = context.describe(CHI_DESCRIBE_POOLS)?;
-    if context.print_json(&document) {
-        return Ok(());
+    if !context.print_json(&document) {
+        table(document.as_array().into_iter().flatten());
     }
-    let rows: Vec<[String; 5]> = document
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|pool| {
-            let text = |key: &str| match &pool[key] {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            ["name", "id", "module", "lanes", "tasks"].map(text)
+    Ok(())
+}
+
+fn show(context: &Context, name: &str) -> Outcome {
+    let document = context.describe(CHI_DESCRIBE_POOLS)?;
+    let pool = document.as_array().into_iter().flatten().find(|pool| pool["name"] == name);
+    let Some(pool) = pool else {
+        return Err(Failed::Message(format!("there is no pool '{name}'")));
+    };
+    if !context.print_json(pool) {
+        table(std::iter::once(pool));
+    }
+    Ok(())
+}
+
+/// Prints pools, one to a line.
+fn table<'a>(pools: impl Iterator<Item = &'a Value>) {
+    const KEYS: [&str; 6] = ["name", "id", "module", "containers", "lanes", "tasks"];
+    let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS"].map(str::to_owned);
+    let rows = pools.map(|pool| {
+        KEYS.map(|key| match &pool[key] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
         })
-        .collect();
-    let head = ["POOL", "ID", "MODULE", "LANES", "TASKS"].map(str::to_owned);
-    let rows: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    });
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..5).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..KEYS.len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text += cells.join("  ").trim_end();
         text.push('\n');
     }
     crate::print(&text);
-    Ok(())
 }

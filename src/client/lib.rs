@@ -28,15 +28,16 @@ pub fn stop_runtime() -> Result<()> {
 }
 
 /// Creates a pool or finds the one that exists; the flag says that it existed. See
-/// `chi_ipc.create_pool`.
+/// `chi_ipc.create_pool_with`.
 pub fn create_pool(
     module: &str,
     name: &str,
     params: &[u8],
+    containers: u32,
 ) -> Result<(chimaera_abi::chi_pool_id, bool)> {
     let (module, name) = (module.as_bytes(), name.as_bytes());
     // SAFETY: the table is valid for the process's life.
-    unsafe { chimaera_ipc::admin::create_pool(ipc_manager(), module, name, params) }
+    unsafe { chimaera_ipc::admin::create_pool(ipc_manager(), module, name, params, containers) }
         .map_err(failure)
 }
 

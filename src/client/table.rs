@@ -42,6 +42,7 @@ pub static TABLE: chi_ipc = chi_ipc {
     destroy_pool,
     last_error,
     alloc_elements: alloc,
+    create_pool_with,
 };
 
 /// The table of this process.
@@ -417,9 +418,25 @@ unsafe extern "C" fn create_pool(
     params_len: u64,
     id: *mut chi_pool_id,
 ) -> chi_status {
-    // SAFETY: strings, parameters and the place for the id are the caller's.
+    let one =
+        chi_pool_options { size: std::mem::size_of::<chi_pool_options>() as u32, containers: 1 };
+    // SAFETY: the caller's promise.
+    unsafe { create_pool_with(ipc, module, name, params, params_len, &one, id) }
+}
+
+unsafe extern "C" fn create_pool_with(
+    ipc: *const chi_ipc,
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    options: *const chi_pool_options,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    // SAFETY: strings, parameters, options and the place for the id are the caller's.
     answer((|| unsafe {
         place(id, "the place for the pool's id")?;
+        let containers = admin::containers(options).map_err(failed)?;
         let (module, name) = (bytes(module, "the module's name")?, bytes(name, "the pool's name")?);
         let params = if params_len == 0 {
             &[]
@@ -427,7 +444,7 @@ unsafe extern "C" fn create_pool(
             place(params, "the address of the parameters")?;
             std::slice::from_raw_parts(params.cast::<u8>(), params_len as usize)
         };
-        *id = admin::create_pool(ipc, module, name, params).map_err(failed)?.0;
+        *id = admin::create_pool(ipc, module, name, params, containers).map_err(failed)?.0;
         Ok(())
     })())
 }

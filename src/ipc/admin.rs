@@ -92,7 +92,7 @@ fn check(ipc: *const chi_ipc, status: chi_status) -> Result<(), Failure> {
     Err((status, message.to_string_lossy().into_owned()))
 }
 
-/// See `chi_ipc.create_pool`.
+/// See `chi_ipc.create_pool`, and for `containers` `chi_ipc.create_pool_with`.
 ///
 /// # Safety
 /// `ipc` must be a valid table.
@@ -101,8 +101,11 @@ pub unsafe fn create_pool(
     module: &[u8],
     name: &[u8],
     params: &[u8],
+    containers: u32,
 ) -> Result<(chi_pool_id, bool), Failure> {
     let mut task = Owned::<chi_create_task>::new(ipc, CHI_ADMIN_CREATE_POOL)?;
+    // SAFETY: the task is live and this one's own.
+    unsafe { (*task.task).containers_ = containers };
     // SAFETY: the fields are those of the live task.
     let (module_field, name_field, params_field) = unsafe {
         let fields = task.task;
@@ -165,4 +168,22 @@ pub unsafe fn describe(ipc: *const chi_ipc, subject: u32) -> Result<String, Fail
     // SAFETY: the task is complete, and its output lies at `data_` until it is deleted.
     let bytes = unsafe { std::slice::from_raw_parts(json.data_.cast::<u8>(), json.size_ as usize) };
     Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// What `options` say of the number of containers.
+///
+/// # Safety
+/// `options` must be null or as long as its size says.
+pub unsafe fn containers(options: *const chi_pool_options) -> Result<u32, Failure> {
+    // SAFETY: by the caller's promise; the size comes first in every version.
+    let size = unsafe { options.cast::<u32>().as_ref() };
+    let Some(&size) = size else {
+        return Err((CHI_INVALID, "the pool's options are null".to_owned()));
+    };
+    if (size as usize) < std::mem::size_of::<chi_pool_options>() {
+        let why = "chi_pool_options.size must be sizeof(chi_pool_options)";
+        return Err((CHI_INVALID, why.to_owned()));
+    }
+    // SAFETY: the struct covers the field.
+    Ok(unsafe { (*options).containers })
 }

@@ -11,11 +11,13 @@ use chimaera_task::{PoolId, Result, Status};
 use crate::host::host;
 use crate::{Lane, Queue};
 
-/// Which pool a container belongs to.
+/// Which container it is, of which pool.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) pool_id: PoolId,
     pub(crate) pool_name: String,
+    pub(crate) container_id: u32,
+    pub(crate) container_count: u32,
 }
 
 /// What [`Container::create`](crate::Container::create) is told of the new pool.
@@ -34,6 +36,16 @@ impl Init<'_> {
     /// The pool's name.
     pub fn pool_name(&self) -> &str {
         &self.identity.pool_name
+    }
+
+    /// Which container of the pool this is, from 0.
+    pub fn container_id(&self) -> u32 {
+        self.identity.container_id
+    }
+
+    /// How many containers the pool has.
+    pub fn container_count(&self) -> u32 {
+        self.identity.container_count
     }
 
     /// The parameters that the pool was created with, bytes that only the module understands. A
@@ -101,6 +113,16 @@ impl<'a> RunContext<'a> {
         &self.identity.pool_name
     }
 
+    /// Which container of the pool this is, from 0.
+    pub fn container_id(&self) -> u32 {
+        self.identity.container_id
+    }
+
+    /// How many containers the pool has.
+    pub fn container_count(&self) -> u32 {
+        self.identity.container_count
+    }
+
     /// Lets other tasks of this worker run, then goes on. Errors: `CHI_CANCELLED` when the runtime is
     /// stopping or the task's client has gone.
     pub fn yield_now(&self) -> Result<()> {
@@ -160,6 +182,16 @@ impl<'a> MonitorContext<'a> {
     pub fn worker_id(&self) -> u32 {
         // SAFETY: valid until the monitor returns, and long enough, as `new` has checked.
         unsafe { (*self.raw).worker_id_ }
+    }
+
+    /// Which container of the pool this is, from 0.
+    pub fn container_id(&self) -> u32 {
+        self.identity.container_id
+    }
+
+    /// How many containers the pool has.
+    pub fn container_count(&self) -> u32 {
+        self.identity.container_count
     }
 
     /// Sends the task to a lane of this container.

@@ -4,14 +4,15 @@ use std::ffi::{c_char, CStr};
 use std::sync::OnceLock;
 
 use chimaera_abi::{
-    chi_container, chi_container_ops, chi_pool_id, chi_run_context, chi_status, chi_task,
-    CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE, CHI_METHOD_DESTROY, CHI_NO_METHOD,
+    chi_container, chi_container_ops, chi_host, chi_pool_id, chi_run_context, chi_status, chi_task,
+    covers, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE, CHI_METHOD_DESTROY, CHI_NO_METHOD, CHI_OK,
     CHI_UNSUPPORTED,
 };
 use chimaera_task::{__private::lend, CreateTask, Result, Status};
 
 use crate::context::Identity;
 use crate::dispatch::Dispatch;
+use crate::host::host;
 use crate::panics::{catch, to_status};
 use crate::{Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext};
 
@@ -33,6 +34,7 @@ impl<C: Container> Shell<C> {
         monitor: monitor::<C>,
         del: None,
         destroy: destroy::<C>,
+        aggregate: None,
     };
 
     /// A shell without a container, for the runtime to own.
@@ -182,7 +184,23 @@ pub(crate) unsafe fn identity(
     }
     // SAFETY: not null, hence valid.
     let (id, name) = unsafe { (*pool_id, CStr::from_ptr(pool_name)) };
-    Ok(Identity { pool_id: id.into(), pool_name: name.to_str()?.to_owned() })
+    let (container_id, container_count) = place();
+    let pool_name = name.to_str()?.to_owned();
+    Ok(Identity { pool_id: id.into(), pool_name, container_id, container_count })
+}
+
+/// Which container is being built, and of how many: the only one in a runtime of ABI 1.0.
+fn place() -> (u32, u32) {
+    let (mut id, mut count) = (0, 1);
+    let host = host().filter(|host| covers!(host, chi_host, container_id));
+    // SAFETY: the table covers the function; both places are this function's.
+    let known = host
+        .is_some_and(|host| unsafe { (host.container_id)(host, &mut id, &mut count) == CHI_OK });
+    if known {
+        (id, count)
+    } else {
+        (0, 1)
+    }
 }
 
 fn no_method(method: u32) -> Status {

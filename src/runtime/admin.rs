@@ -1,7 +1,7 @@
 //! The admin pool: creating, destroying and finding pools, describing and stopping the runtime, all
 //! as tasks.
 
-use std::ffi::{c_char, c_void, CString};
+use std::ffi::{c_char, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -14,6 +14,8 @@ use crate::container::Container;
 use crate::host;
 use crate::method::Methods;
 use crate::module::Module;
+use crate::pool::Pool;
+use crate::pools::Wanted;
 use crate::shared::{Order, Shared};
 use crate::worker::{self, Worker};
 use crate::Failure;
@@ -74,6 +76,7 @@ static OPS: chi_container_ops = chi_container_ops {
     monitor,
     del: None,
     destroy,
+    aggregate: None,
 };
 
 static CONTAINER: AdminContainer = AdminContainer(chi_container { ops: &OPS });
@@ -114,12 +117,12 @@ pub(crate) fn open(shared: &Shared) {
         new_state: no_state,
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
-    let name = CString::new("admin").expect("there is no zero in it");
-    let container = Arc::new(Container::new(id, name, Vec::new(), Arc::new(module)));
-    container.set_object((&raw const CONTAINER.0).cast_mut());
-    container.publish();
-    shared.pools.adopt(container.clone());
-    shared.set_pool(id.major_, Some(container));
+    let pool = Pool::new(id, c"admin".into(), Vec::new(), &Arc::new(module), 1);
+    pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut());
+    pool.publish();
+    let pool = Arc::new(pool);
+    shared.pools.adopt(pool.clone());
+    shared.set_pool(id.major_, Some(pool));
 }
 
 unsafe extern "C" fn no_state(_: *const chi_pool_id, _: *const c_char) -> *mut c_void {
@@ -209,8 +212,9 @@ unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(),
         let module = name(&(*task).module_name_, "the module's name")?;
         let pool = name(&(*task).pool_name_, "the pool's name")?;
         let params = bytes(&(*task).params_, 1 << 20, "the pool's parameters")?;
-        let pools = &worker.shared.pools;
-        let (id, existed) = pools.create(worker, &module, &pool, &params, task.cast())?;
+        let containers = (*task).containers_.max(1);
+        let wanted = Wanted { module: &module, name: &pool, params: &params, containers };
+        let (id, existed) = worker.shared.pools.create(worker, &wanted, task.cast())?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());
     }
     Ok(())
@@ -267,15 +271,17 @@ unsafe fn describe(worker: &Worker, task: *mut chi_describe_task) -> Result<(), 
 
 fn pools(worker: &Worker) -> serde_json::Value {
     let table = worker.shared.table();
-    let all = table.iter().map(|container| {
-        let (queues, lanes) = container.shape();
+    let all = table.iter().map(|pool| {
+        let shapes = pool.containers().iter().map(Container::shape);
+        let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         json!({
-            "name": container.name(),
-            "id": format!("{}.{}", container.id.major_, container.id.minor_),
-            "module": container.module.name,
+            "name": pool.name(),
+            "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
+            "module": pool.module().name,
+            "containers": pool.count(),
             "queues": queues,
             "lanes": lanes,
-            "tasks": container.in_flight(),
+            "tasks": pool.in_flight(),
         })
     });
     json!(all.collect::<Vec<_>>())

@@ -1,6 +1,6 @@
-//! A container: a pool's part on this node.
+//! A container: one of the objects that run a pool's methods.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -32,9 +32,14 @@ struct Queue {
 
 /// A container and what the runtime keeps about it.
 pub(crate) struct Container {
+    /// The pool's id.
     pub(crate) id: chi_pool_id,
-    pub(crate) name: CString,
-    pub(crate) params: Vec<u8>,
+    /// Which container of the pool.
+    pub(crate) number: u32,
+    /// How many containers the pool has.
+    pub(crate) count: u32,
+    /// The pool's name.
+    pub(crate) name: Arc<CStr>,
     pub(crate) module: Arc<Module>,
     /// The module's object; null until it is constructed.
     object: AtomicPtr<chi_container>,
@@ -54,14 +59,16 @@ unsafe impl Sync for Container {}
 impl Container {
     pub(crate) fn new(
         id: chi_pool_id,
-        name: CString,
-        params: Vec<u8>,
+        number: u32,
+        count: u32,
+        name: Arc<CStr>,
         module: Arc<Module>,
     ) -> Container {
         Container {
             id,
+            number,
+            count,
             name,
-            params,
             module,
             object: AtomicPtr::new(std::ptr::null_mut()),
             state: AtomicU32::new(CREATING),
@@ -71,6 +78,7 @@ impl Container {
         }
     }
 
+    /// The pool's name.
     pub(crate) fn name(&self) -> &str {
         self.name.to_str().expect("pool names are UTF-8")
     }

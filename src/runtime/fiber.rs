@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
+use crate::container::Container;
 use crate::record::Record;
 
 /// Why a fiber gave up its worker.
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     yielder: Cell<*const Yielder<(), Pause>>,
     /// The task that runs on the fiber.
     pub(crate) record: Cell<*mut Record>,
+    /// The container that the fiber builds; else null.
+    pub(crate) building: Cell<*const Container>,
     /// Counts the fiber's waits, so that a late wake-up does not end a later wait.
     pub(crate) turn: Cell<u32>,
     pub(crate) waiting: Cell<bool>,
@@ -57,6 +60,7 @@ impl Fiber {
         let context = Box::new(Context {
             yielder: Cell::new(ptr::null()),
             record: Cell::new(ptr::null_mut()),
+            building: Cell::new(ptr::null()),
             turn: Cell::new(0),
             waiting: Cell::new(false),
             retired: Cell::new(false),

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 
 use chimaera_abi::*;
 
 use crate::container::Container;
 use crate::record::Record;
+use crate::worker::Worker;
 use crate::{worker, Failure};
 
 static HOST: chi_host = chi_host {
@@ -21,6 +21,7 @@ static HOST: chi_host = chi_host {
     create_queue,
     yield_now,
     extension,
+    container_id,
 };
 
 thread_local! {
@@ -73,6 +74,12 @@ unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
     crate::ipc_table::worker_ipc()
 }
 
+/// The container that the running fiber builds.
+fn building(worker: &Worker) -> Option<&Container> {
+    // SAFETY: null, or a container whose pool the builder, which runs on this fiber, holds.
+    unsafe { worker.context().building.get().as_ref() }
+}
+
 unsafe extern "C" fn create_queue(
     _: *const chi_host,
     pool_id: *const chi_pool_id,
@@ -84,11 +91,12 @@ unsafe extern "C" fn create_queue(
     // SAFETY: the module's pointer.
     let id = unsafe { *pool_id };
     let made = worker::current()
-        .and_then(|worker| worker.shared.pools.in_creation(id))
+        .and_then(building)
+        .filter(|container| container.id == id)
         .ok_or_else(|| {
             Failure::new(CHI_INVALID, "queues are made while the container is created, not later")
         })
-        .and_then(|container: Arc<Container>| container.add_queue(queue_id, n_lanes));
+        .and_then(|container| container.add_queue(queue_id, n_lanes));
     match made {
         Ok(addresses) => {
             // SAFETY: the module's array has room for `n_lanes`.
@@ -116,4 +124,17 @@ unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
 
 unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
     std::ptr::null()
+}
+
+unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {
+    let Some(worker) = worker::current() else { return CHI_INVALID };
+    let running = || {
+        // SAFETY: null, or the record of the task that runs on this fiber, which is counted in its
+        // container.
+        unsafe { worker.context().record.get().as_ref()?.container.as_ref() }
+    };
+    let Some(container) = building(worker).or_else(running) else { return CHI_INVALID };
+    // SAFETY: the module's pointers.
+    unsafe { (*id, *count) = (container.number, container.count) };
+    CHI_OK
 }

@@ -37,6 +37,7 @@ static TABLE: chi_ipc = chi_ipc {
     destroy_pool,
     last_error,
     alloc_elements,
+    create_pool_with,
 };
 
 thread_local! {
@@ -337,16 +338,33 @@ unsafe extern "C" fn create_pool(
     params_len: u64,
     id: *mut chi_pool_id,
 ) -> chi_status {
-    // SAFETY: strings, parameters and the place for the id are the caller's.
-    answer(unsafe {
+    let one =
+        chi_pool_options { size: std::mem::size_of::<chi_pool_options>() as u32, containers: 1 };
+    // SAFETY: the caller's promise.
+    unsafe { create_pool_with(ipc, module, name, params, params_len, &one, id) }
+}
+
+unsafe extern "C" fn create_pool_with(
+    ipc: *const chi_ipc,
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    options: *const chi_pool_options,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    // SAFETY: strings, parameters, options and the place for the id are the caller's.
+    answer((|| unsafe {
+        let containers = admin::containers(options).map_err(failed)?;
         let params = if params_len == 0 {
             &[]
         } else {
             std::slice::from_raw_parts(params.cast::<u8>(), params_len as usize)
         };
         let (module, name) = (CStr::from_ptr(module).to_bytes(), CStr::from_ptr(name).to_bytes());
-        admin::create_pool(ipc, module, name, params).map(|(found, _)| *id = found).map_err(failed)
-    })
+        *id = admin::create_pool(ipc, module, name, params, containers).map_err(failed)?.0;
+        Ok(())
+    })())
 }
 
 unsafe extern "C" fn find_pool(

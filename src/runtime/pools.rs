@@ -2,7 +2,7 @@
 //! and wait as such.
 
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use crate::container::Container;
+use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::worker::Worker;
 use crate::{host, lock, Failure};
@@ -24,26 +25,26 @@ const GRACE_ROUNDS: u64 = 2;
 enum Named {
     /// It is being created or destroyed.
     Changing,
-    Ready(Arc<Container>),
+    Ready(Arc<Pool>),
 }
 
-/// A container without tasks, kept until no worker can come to one of its lanes any more: each must
-/// have done with what it was doing, and after that each must have read the notes that this left.
+/// A pool without tasks, kept until no worker can come to one of its lanes any more: each must have
+/// done with what it was doing, and after that each must have read the notes that this left.
 struct Retired {
-    container: Arc<Container>,
+    pool: Arc<Pool>,
     rounds: Vec<u64>,
     /// All have done with what they were doing.
     settled: bool,
 }
 
 impl Retired {
-    fn new(container: Arc<Container>, shared: &Shared) -> Retired {
-        Retired { container, rounds: rounds(shared), settled: false }
+    fn new(pool: Arc<Pool>, shared: &Shared) -> Retired {
+        Retired { pool, rounds: rounds(shared), settled: false }
     }
 
-    /// True when the container can be freed.
+    /// True when the pool can be freed.
     fn is_over(&mut self, shared: &Shared) -> bool {
-        debug_assert_eq!(self.container.in_flight(), 0);
+        debug_assert_eq!(self.pool.in_flight(), 0);
         let now = rounds(shared);
         if !self.rounds.iter().zip(&now).all(|(then, now)| *now >= then + GRACE_ROUNDS) {
             return false;
@@ -60,7 +61,6 @@ fn rounds(shared: &Shared) -> Vec<u64> {
 #[derive(Default)]
 struct State {
     named: HashMap<String, Named>,
-    creating: Vec<Arc<Container>>,
     retired: Vec<Retired>,
     free_slots: Vec<u32>,
     slots: u32,
@@ -82,18 +82,13 @@ impl Pools {
     }
 
     /// Gives the admin pool its name, as any pool has one.
-    pub(crate) fn adopt(&self, admin: Arc<Container>) {
+    pub(crate) fn adopt(&self, admin: Arc<Pool>) {
         lock(&self.state).named.insert(admin.name().to_owned(), Named::Ready(admin));
-    }
-
-    /// The container of this id that is being created.
-    pub(crate) fn in_creation(&self, id: chi_pool_id) -> Option<Arc<Container>> {
-        lock(&self.state).creating.iter().find(|container| container.id == id).cloned()
     }
 
     pub(crate) fn find(&self, worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> {
         self.settled(worker, name, |found, _| match found {
-            Some(container) => Ok(container.id),
+            Some(pool) => Ok(pool.id),
             None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'"))),
         })
     }
@@ -103,15 +98,15 @@ impl Pools {
         &self,
         worker: &Worker,
         name: &str,
-        f: impl FnOnce(Option<Arc<Container>>, &mut State) -> R,
+        f: impl FnOnce(Option<Arc<Pool>>, &mut State) -> R,
     ) -> R {
         loop {
             let mut state = lock(&self.state);
             match state.named.get(name) {
                 Some(Named::Changing) => {}
-                Some(Named::Ready(container)) => {
-                    let container = container.clone();
-                    return f(Some(container), &mut state);
+                Some(Named::Ready(pool)) => {
+                    let pool = pool.clone();
+                    return f(Some(pool), &mut state);
                 }
                 None => return f(None, &mut state),
             }
@@ -121,30 +116,24 @@ impl Pools {
     }
 
     /// Creates a pool or finds it; the flag says that it existed. `task` is the creating task, which
-    /// the container's `kCreate` gets.
+    /// the `kCreate` of each container gets.
     ///
     /// # Safety
     /// `task` must be the running task of the admin pool.
     pub(crate) unsafe fn create(
         &self,
         worker: &Worker,
-        module_name: &str,
-        name: &str,
-        params: &[u8],
+        wanted: &Wanted<'_>,
         task: *mut chi_task,
     ) -> Result<(chi_pool_id, bool), Failure> {
-        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
-            return Err(Failure::new(
-                CHI_INVALID,
-                "a pool's name has 1 to 255 bytes of UTF-8 without control characters",
-            ));
-        }
+        let name = wanted.name;
+        wanted.check()?;
         let fresh = self.settled(worker, name, |found, state| {
-            if let Some(container) = found {
-                return existing(&container, module_name, params).map(Err);
+            if let Some(pool) = found {
+                return wanted.existing(&pool).map(Err);
             }
-            let Some(module) = worker.shared.modules.find(module_name) else {
-                return Err(no_module(worker, module_name));
+            let Some(module) = worker.shared.modules.find(wanted.module) else {
+                return Err(no_module(worker, wanted.module));
             };
             let most = worker.shared.config.max_pools;
             let slot = state.free_slots.pop().or_else(|| {
@@ -156,37 +145,32 @@ impl Pools {
                 return Err(Failure::new(CHI_NO_SPACE, format!("there are {most} pools")));
             };
             let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
-            let container = Arc::new(Container::new(
-                chi_pool_id { major_, minor_ },
-                CString::new(name).expect("a checked name has no zero"),
-                params.to_vec(),
-                module.clone(),
-            ));
+            let id = chi_pool_id { major_, minor_ };
+            let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
             state.named.insert(name.to_owned(), Named::Changing);
-            state.creating.push(container.clone());
-            Ok(Ok(container))
+            Ok(Ok(Pool::new(id, c_name, wanted.params.to_vec(), module, wanted.containers)))
         });
-        let container = match fresh? {
-            Ok(container) => container,
+        let pool = match fresh? {
+            Ok(pool) => Arc::new(pool),
             Err(id) => return Ok((id, true)),
         };
         // SAFETY: by the caller's promise.
-        let built = unsafe { construct(worker, &container, task) };
+        let built = unsafe { construct_all(worker, &pool, task) };
         let mut state = lock(&self.state);
-        state.creating.retain(|other| other.id != container.id);
         match built {
             Ok(()) => {
-                container.publish();
-                worker.shared.set_pool(container.id.major_, Some(container.clone()));
-                let id = container.id;
-                tracing::info!(pool = name, module = module_name, "pool created");
-                state.named.insert(name.to_owned(), Named::Ready(container));
+                pool.publish();
+                worker.shared.set_pool(pool.id.major_, Some(pool.clone()));
+                let id = pool.id;
+                let containers = pool.count();
+                tracing::info!(pool = name, module = wanted.module, containers, "pool created");
+                state.named.insert(name.to_owned(), Named::Ready(pool));
                 Ok((id, false))
             }
             Err(failure) => {
                 state.named.remove(name);
-                state.free_slots.push(container.id.major_);
-                tracing::warn!(pool = name, module = module_name, failure.message, "no pool");
+                state.free_slots.push(pool.id.major_);
+                tracing::warn!(pool = name, module = wanted.module, failure.message, "no pool");
                 Err(failure)
             }
         }
@@ -198,42 +182,42 @@ impl Pools {
         id: chi_pool_id,
         task: *mut chi_task,
     ) -> Result<(), Failure> {
-        let container = {
+        let pool = {
             let mut state = lock(&self.state);
             let found = state.named.values().find_map(|named| match named {
-                Named::Ready(container) if container.id == id => Some(container.clone()),
+                Named::Ready(pool) if pool.id == id => Some(pool.clone()),
                 _ => None,
             });
-            let Some(container) = found else {
+            let Some(pool) = found else {
                 let what = format!("there is no pool {}.{}", id.major_, id.minor_);
                 return Err(Failure::new(CHI_NO_POOL, what));
             };
-            state.named.insert(container.name().to_owned(), Named::Changing);
-            container
+            state.named.insert(pool.name().to_owned(), Named::Changing);
+            pool
         };
         worker.shared.set_pool(id.major_, None);
-        container.close();
+        pool.close();
         let until = Instant::now() + DESTROY_BOUND;
-        while container.in_flight() > 0 {
+        while pool.in_flight() > 0 {
             if Instant::now() >= until {
-                container.reopen();
-                worker.shared.set_pool(id.major_, Some(container.clone()));
-                let name = container.name().to_owned();
+                pool.reopen();
+                worker.shared.set_pool(id.major_, Some(pool.clone()));
+                let name = pool.name().to_owned();
                 let message = format!(
                     "pool '{name}' still runs {} tasks after {DESTROY_BOUND:?}; it stays",
-                    container.in_flight()
+                    pool.in_flight()
                 );
-                lock(&self.state).named.insert(name, Named::Ready(container));
+                lock(&self.state).named.insert(name, Named::Ready(pool));
                 return Err(Failure::new(CHI_BUSY, message));
             }
             worker.sleep(LOOK);
         }
-        let result = destruct(worker, &container, task);
-        tracing::info!(pool = container.name(), "pool destroyed");
+        let result = destruct_all(worker, pool.containers(), task);
+        tracing::info!(pool = pool.name(), "pool destroyed");
         let mut state = lock(&self.state);
-        state.named.remove(container.name());
+        state.named.remove(pool.name());
         state.free_slots.push(id.major_);
-        state.retired.push(Retired::new(container, &worker.shared));
+        state.retired.push(Retired::new(pool, &worker.shared));
         state.retired.retain_mut(|old| !old.is_over(&worker.shared));
         drop(state);
         worker.shared.mailboxes.iter().for_each(|mailbox| mailbox.wake());
@@ -245,13 +229,13 @@ impl Pools {
         let ready: Vec<chi_pool_id> = {
             let state = lock(&self.state);
             let ready = state.named.values().filter_map(|named| match named {
-                Named::Ready(container) => Some(container.id),
+                Named::Ready(pool) => Some(pool.id),
                 Named::Changing => None,
             });
             ready.filter(|id| id.major_ != CHI_ADMIN_POOL_MAJOR).collect()
         };
         for id in ready {
-            let mut task = chi_destroy_task { task: chi_task::new(), pool_id_: id };
+            let mut task = destroy_task(id);
             if let Err(failure) = self.destroy(worker, id, (&raw mut task).cast()) {
                 tracing::warn!(failure.message, "while the runtime ends");
             }
@@ -259,28 +243,51 @@ impl Pools {
     }
 }
 
-fn existing(
-    container: &Container,
-    module_name: &str,
-    params: &[u8],
-) -> Result<chi_pool_id, Failure> {
-    if container.module.name != module_name {
-        return Err(Failure::new(
-            CHI_EXISTS,
-            format!(
-                "pool '{}' exists and is of module {}, not {module_name}",
-                container.name(),
-                container.module.name
-            ),
-        ));
+fn destroy_task(id: chi_pool_id) -> chi_destroy_task {
+    chi_destroy_task { task: chi_task::new(), pool_id_: id }
+}
+
+/// The pool that a creation asks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) module: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) params: &'a [u8],
+    pub(crate) containers: u32,
+}
+
+impl Wanted<'_> {
+    fn check(&self) -> Result<(), Failure> {
+        let Wanted { name, containers, .. } = *self;
+        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+            return Err(Failure::new(
+                CHI_INVALID,
+                "a pool's name has 1 to 255 bytes of UTF-8 without control characters",
+            ));
+        }
+        if !(1..=CHI_MAX_CONTAINERS).contains(&containers) {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!("a pool has 1 to {CHI_MAX_CONTAINERS} containers, not {containers}"),
+            ));
+        }
+        Ok(())
     }
-    if container.params != params {
-        return Err(Failure::new(
-            CHI_EXISTS,
-            format!("pool '{}' exists with other parameters", container.name()),
-        ));
+
+    /// The pool of the wanted name, when it is as wanted.
+    fn existing(&self, pool: &Pool) -> Result<chi_pool_id, Failure> {
+        let (name, module, count) = (pool.name(), &pool.module().name, pool.count());
+        let difference = if *module != self.module {
+            format!("pool '{name}' exists and is of module {module}, not {}", self.module)
+        } else if pool.params != self.params {
+            format!("pool '{name}' exists with other parameters")
+        } else if count != self.containers {
+            let s = if count == 1 { "" } else { "s" };
+            format!("pool '{name}' exists with {count} container{s}, not {}", self.containers)
+        } else {
+            return Ok(pool.id);
+        };
+        Err(Failure::new(CHI_EXISTS, difference))
     }
-    Ok(container.id)
 }
 
 fn no_module(worker: &Worker, name: &str) -> Failure {
@@ -293,13 +300,39 @@ fn no_module(worker: &Worker, name: &str) -> Failure {
     )
 }
 
+/// Builds the containers of a pool. When one fails, those before it are destroyed again.
+///
+/// # Safety
+/// `task` must be the running task of the admin pool.
+unsafe fn construct_all(worker: &Worker, pool: &Pool, task: *mut chi_task) -> Result<(), Failure> {
+    let containers = pool.containers();
+    for (number, container) in containers.iter().enumerate() {
+        let building = &worker.context().building;
+        building.set(container);
+        // SAFETY: by the caller's promise.
+        let built = unsafe { construct(worker, container, task) };
+        building.set(std::ptr::null());
+        let Err(mut failure) = built else { continue };
+        if pool.count() > 1 {
+            failure.message = format!("container {number}: {}", failure.message);
+        }
+        let mut farewell = destroy_task(pool.id);
+        let undone = destruct_all(worker, &containers[..number], (&raw mut farewell).cast());
+        if let Err(also) = undone {
+            tracing::warn!(pool = pool.name(), also.message, "after a creation that failed");
+        }
+        return Err(failure);
+    }
+    Ok(())
+}
+
 /// Constructs the module's object and runs its `kCreate`.
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool.
 unsafe fn construct(
     worker: &Worker,
-    container: &Arc<Container>,
+    container: &Container,
     task: *mut chi_task,
 ) -> Result<(), Failure> {
     host::take_error();
@@ -323,6 +356,21 @@ unsafe fn construct(
     if result.is_err() {
         // SAFETY: constructed above, and never published.
         unsafe { (container.ops().destroy)(object) };
+        container.set_object(std::ptr::null_mut());
+    }
+    result
+}
+
+/// Takes leave of containers and frees their objects. The first failure is the result; it stops nothing.
+fn destruct_all(
+    worker: &Worker,
+    containers: &[Container],
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let mut result = Ok(());
+    for container in containers {
+        let ended = destruct(worker, container, task);
+        result = result.and(ended);
     }
     result
 }

@@ -76,7 +76,8 @@ impl Worker {
         // The table is not borrowed any more when the module's code runs: it may come back here.
         let container: *const Container = {
             let table = self.table();
-            let Some(container) = table.get(pool) else { return Err(no_pool(pool)) };
+            let Some(pool) = table.get(pool) else { return Err(no_pool(pool)) };
+            let container = self.destination(pool, query)?;
             if !container.admit() {
                 return Err(destroyed(container));
             }
@@ -84,7 +85,7 @@ impl Worker {
         };
         // SAFETY: the container stays as long as a task is counted in it.
         let container = unsafe { &*container };
-        match self.route_in(record, container, number, query, take_body) {
+        match self.route_in(record, container, number, take_body) {
             Ok(lane) => {
                 record.container = container;
                 record.lane = lane;
@@ -105,7 +106,6 @@ impl Worker {
         record: &mut Record,
         container: &Container,
         number: u32,
-        query: chi_domain_query,
         take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
     ) -> Result<*const ContainerLane, Failure> {
         let Some(method) = container.module.methods.get(number) else {
@@ -114,7 +114,6 @@ impl Worker {
         if !method.supported || number < CHI_METHOD_CUSTOM {
             return Err(unsupported(container, method));
         }
-        check_query(container, query)?;
         record.method = method;
         take_body(record, method)?;
         self.choose_lane(record, container, method)
@@ -412,20 +411,4 @@ fn destroyed(container: &Container) -> Failure {
         CHI_CANCELLED,
         format!("pool '{}' was destroyed before the task ran", container.name()),
     )
-}
-
-fn check_query(container: &Container, query: chi_domain_query) -> Result<(), Failure> {
-    let fits = match query.kind_ {
-        CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID => query.value_ == 0,
-        kind => kind <= CHI_DOMAIN_GLOBAL_BCAST,
-    };
-    if fits {
-        return Ok(());
-    }
-    let what = if query.kind_ > CHI_DOMAIN_GLOBAL_BCAST {
-        format!("no domain query has the kind {}", query.kind_)
-    } else {
-        format!("pool '{}' has no container {}", container.name(), query.value_)
-    };
-    Err(Failure::new(CHI_INVALID, what))
 }

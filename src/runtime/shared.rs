@@ -12,9 +12,10 @@ use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
 use crate::config::Config;
-use crate::container::{Container, ContainerLane};
+use crate::container::ContainerLane;
 use crate::lock;
 use crate::module::Modules;
+use crate::pool::Pool;
 use crate::pools::Pools;
 use crate::session::Session;
 
@@ -22,28 +23,28 @@ use crate::session::Session;
 /// until they see a newer version.
 #[derive(Default)]
 pub(crate) struct PoolTable {
-    slots: Vec<Option<Arc<Container>>>,
+    slots: Vec<Option<Arc<Pool>>>,
 }
 
 impl PoolTable {
     #[inline]
-    pub(crate) fn get(&self, id: chi_pool_id) -> Option<&Container> {
-        let container = self.slots.get(id.major_ as usize)?.as_ref()?;
-        (container.id.minor_ == id.minor_).then_some(container)
+    pub(crate) fn get(&self, id: chi_pool_id) -> Option<&Pool> {
+        let pool = self.slots.get(id.major_ as usize)?.as_ref()?;
+        (pool.id.minor_ == id.minor_).then_some(pool)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Container>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Pool>> {
         self.slots.iter().flatten()
     }
 
     /// The same table with one slot changed.
-    pub(crate) fn with(&self, slot: u32, container: Option<Arc<Container>>) -> PoolTable {
+    pub(crate) fn with(&self, slot: u32, pool: Option<Arc<Pool>>) -> PoolTable {
         let mut slots = self.slots.clone();
         let slot = slot as usize;
         if slots.len() <= slot {
             slots.resize(slot + 1, None);
         }
-        slots[slot] = container;
+        slots[slot] = pool;
         PoolTable { slots }
     }
 }
@@ -194,10 +195,10 @@ impl Shared {
         lock(&self.table).clone()
     }
 
-    /// Puts a container into its slot, or takes it out.
-    pub(crate) fn set_pool(&self, slot: u32, container: Option<Arc<Container>>) {
+    /// Puts a pool into its slot, or takes it out.
+    pub(crate) fn set_pool(&self, slot: u32, pool: Option<Arc<Pool>>) {
         let mut table = lock(&self.table);
-        *table = Arc::new(table.with(slot, container));
+        *table = Arc::new(table.with(slot, pool));
         let count = table.iter().count() as u32;
         self.page().pools.store(count, Ordering::Relaxed);
         self.table_version.fetch_add(1, Ordering::Release);

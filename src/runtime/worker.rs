@@ -61,6 +61,8 @@ pub(crate) struct Worker {
     pauses: Cell<u64>,
     /// For lanes without a monitor.
     pub(crate) lane_turn: Cell<usize>,
+    /// For tasks that any container of their pool may run.
+    pub(crate) container_turn: Cell<usize>,
     epoll: OwnedFd,
 }
 
@@ -99,6 +101,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         current: Cell::new(ptr::null()),
         pauses: Cell::new(0),
         lane_turn: Cell::new(index as usize),
+        container_turn: Cell::new(index as usize),
         epoll,
     });
     WORKER.set(Rc::as_ptr(&worker));

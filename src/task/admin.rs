@@ -20,7 +20,8 @@ pub struct CreateTask {
     pub pool_id: Cell<PoolId>,
     /// Out: 1 when the pool existed before.
     pub existed: Cell<u32>,
-    reserved: u32,
+    /// In: how many containers the pool has; 0 is 1.
+    pub containers: Cell<u32>,
 }
 
 /// The task that destroys a pool: the C struct `chi_destroy_task`. The container's own `kDestroy` gets
@@ -39,7 +40,7 @@ const _: () = {
     assert!(offset_of!(CreateTask, params) == offset_of!(chi_create_task, params_));
     assert!(offset_of!(CreateTask, pool_id) == offset_of!(chi_create_task, pool_id_));
     assert!(offset_of!(CreateTask, existed) == offset_of!(chi_create_task, existed_));
-    assert!(offset_of!(CreateTask, reserved) == offset_of!(chi_create_task, reserved_));
+    assert!(offset_of!(CreateTask, containers) == offset_of!(chi_create_task, containers_));
     assert!(size_of::<DestroyTask>() == size_of::<chi_destroy_task>());
     assert!(offset_of!(DestroyTask, pool_id) == offset_of!(chi_destroy_task, pool_id_));
 };

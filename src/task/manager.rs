@@ -7,8 +7,8 @@ use std::ptr;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_buffer, chi_ipc, chi_pool_id, chi_status, chi_task, since_1_0, CHI_OK, CHI_VERSION,
-    CHI_WAIT_FOREVER,
+    chi_buffer, chi_ipc, chi_pool_id, chi_pool_options, chi_status, chi_task, covers, since_1_0,
+    CHI_OK, CHI_VERSION, CHI_WAIT_FOREVER,
 };
 
 use crate::buffer::sweep;
@@ -84,6 +84,35 @@ impl Ipc {
         let status = unsafe {
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
             (self.0.create_pool)(self.0, module.as_ptr(), name.as_ptr(), params, len, &mut id)
+        };
+        self.check(status)?;
+        Ok(id.into())
+    }
+
+    /// Like [`create_pool`](Self::create_pool), with `containers` containers on this node, 1 to
+    /// `CHI_MAX_CONTAINERS`. A pool that exists with another number of them is `CHI_EXISTS`.
+    ///
+    /// Other errors: `CHI_INVALID` (the number), `CHI_VERSION` (a runtime of ABI 1.0).
+    pub fn create_pool_of(
+        self,
+        containers: u32,
+        module: &str,
+        name: &str,
+        params: &[u8],
+    ) -> Result<PoolId> {
+        if !covers!(self.0, chi_ipc, create_pool_with) {
+            let why = "the runtime is older than pools of several containers";
+            return Err(Status::new(CHI_VERSION, why));
+        }
+        let (module, name) = (CString::new(module)?, CString::new(name)?);
+        let options = chi_pool_options { size: size_of::<chi_pool_options>() as u32, containers };
+        let mut id = chi_pool_id::default();
+        // SAFETY: the table covers the function; the strings end with a zero, the bytes are `len` many,
+        // the options are whole, `id` may be written.
+        let status = unsafe {
+            let (module, name) = (module.as_ptr(), name.as_ptr());
+            let (params, len) = (params.as_ptr().cast(), params.len() as u64);
+            (self.0.create_pool_with)(self.0, module, name, params, len, &options, &mut id)
         };
         self.check(status)?;
         Ok(id.into())

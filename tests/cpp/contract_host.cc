@@ -156,6 +156,11 @@ chi_status CreateQueue(const chi_host *, const chi_pool_id *, uint32_t, uint32_t
   return CHI_OK;
 }
 chi_status YieldNow(const chi_host *) { return CHI_OK; }
+chi_status ContainerId(const chi_host *, uint32_t *id, uint32_t *count) {
+  *id = 2;
+  *count = 7;
+  return CHI_OK;
+}
 const void *Extension(const chi_host *, const char *) { return nullptr; }
 
 }  // namespace
@@ -163,7 +168,7 @@ const void *Extension(const chi_host *, const char *) { return nullptr; }
 const chi_host *Host() {
   static const chi_host host = {sizeof(chi_host), CHI_ABI_MAJOR, CHI_ABI_MINOR, 0,
                                 &SetError,        &Log,          &HostIpc,      &CreateQueue,
-                                &YieldNow,        &Extension};
+                                &YieldNow,        &Extension,    &ContainerId};
   return &host;
 }
 

@@ -98,7 +98,10 @@ static void PrintTasks() {
   FIELD(chi_create_task, params_);
   FIELD(chi_create_task, pool_id_);
   FIELD(chi_create_task, existed_);
-  FIELD(chi_create_task, reserved_);
+  FIELD(chi_create_task, containers_);
+  STRUCT(chi_pool_options);
+  FIELD(chi_pool_options, size);
+  FIELD(chi_pool_options, containers);
   STRUCT(chi_destroy_task);
   FIELD(chi_destroy_task, task);
   FIELD(chi_destroy_task, pool_id_);
@@ -138,6 +141,7 @@ static void PrintTables() {
   FIELD(chi_ipc, destroy_pool);
   FIELD(chi_ipc, last_error);
   FIELD(chi_ipc, alloc_elements);
+  FIELD(chi_ipc, create_pool_with);
   STRUCT(chi_host);
   FIELD(chi_host, size);
   FIELD(chi_host, abi_major);
@@ -149,6 +153,7 @@ static void PrintTables() {
   FIELD(chi_host, create_queue);
   FIELD(chi_host, yield_now);
   FIELD(chi_host, extension);
+  FIELD(chi_host, container_id);
 }
 
 static void PrintModuleContract() {
@@ -196,6 +201,7 @@ static void PrintModuleContract() {
   FIELD(chi_container_ops, monitor);
   FIELD(chi_container_ops, del);
   FIELD(chi_container_ops, destroy);
+  FIELD(chi_container_ops, aggregate);
 }
 
 static void PrintModules() {
@@ -232,6 +238,7 @@ static void CompareTasks() {
   SAME(chi::CreateTask, chi_create_task, params_);
   SAME(chi::CreateTask, chi_create_task, pool_id_);
   SAME(chi::CreateTask, chi_create_task, existed_);
+  SAME(chi::CreateTask, chi_create_task, containers_);
   SAME_SIZE(chi::DestroyTask, chi_destroy_task);
   SAME(chi::DestroyTask, chi_destroy_task, pool_id_);
   SAME_SIZE(example::mod_name::CompressTask, example_mod_name_compress_task);

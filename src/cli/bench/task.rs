@@ -24,7 +24,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Creates or finds the pool `name` of `module`.
     pub(super) fn open(module: &str, name: &str) -> Result<Pool, Failed> {
-        let (id, _) = client::create_pool(module, name, &[]).map_err(|failure| {
+        let (id, _) = client::create_pool(module, name, &[], 1).map_err(|failure| {
             Failed::Message(format!(
                 "{failure}; the modules {CPP} and {RUST} must lie in a directory given with \
                  --modules or in CHI_REPO_PATH"

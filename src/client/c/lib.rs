@@ -178,6 +178,33 @@ pub unsafe extern "C" fn chi_pool_create(
     unsafe { ((*ipc).create_pool)(ipc, module, name, params, params_len, id) }
 }
 
+/// Like `chi_pool_create`, as `options` say, which are not null: zero them, set `size`, then what matters.
+/// A pool that exists with another number of containers is `CHI_EXISTS`, more than `CHI_MAX_CONTAINERS` are
+/// `CHI_INVALID`; `CHI_VERSION` inside a runtime of ABI 1.0. `[any thread]`
+///
+/// # Safety
+/// As `chi_ipc.create_pool_with`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_pool_create_with(
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    options: *const chi_pool_options,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid, and the function read only where it covers it; the rest is the caller's
+    // promise.
+    unsafe {
+        if !covers!(*ipc, chi_ipc, create_pool_with) {
+            let why = "the runtime is older than pools of several containers";
+            return answer(Err(Failure::new(CHI_VERSION, why)));
+        }
+        ((*ipc).create_pool_with)(ipc, module, name, params, params_len, options, id)
+    }
+}
+
 /// Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
 /// either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
 /// `[any thread]`

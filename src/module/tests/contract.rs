@@ -54,6 +54,7 @@ impl Runtime {
             _ => {}
         }
         chimaera::log_info!("pool {} starts", init.pool_name());
+        assert_eq!((init.container_id(), init.container_count()), (CONTAINER_ID, CONTAINER_COUNT));
         let queue = init.create_queue(3, 4)?;
         assert_eq!(init.create_queue(3, 0).unwrap_err().code(), CHI_INVALID);
         Ok(Runtime { pool_name: init.pool_name().to_owned(), queue })
@@ -62,6 +63,7 @@ impl Runtime {
     #[destroy]
     fn destroy(&self, ctx: &RunContext<'_>) {
         chimaera::log_warn!("pool {} ends on {}", self.pool_name, ctx.worker_id());
+        assert_eq!((ctx.container_id(), ctx.container_count()), (CONTAINER_ID, CONTAINER_COUNT));
     }
 
     #[method(REPEAT)]

@@ -280,6 +280,9 @@ fn refusals_carry_the_managers_message() {
     let ipc = chimaera::ipc().unwrap();
     assert_eq!(ipc.create_pool("test:module", "abc", b"xy").unwrap(), PoolId::new(3, 2));
     assert_eq!(ipc.create_pool("no:module", "a", b"").unwrap_err().code(), CHI_NO_MODULE);
+    assert_eq!(ipc.create_pool_of(5, "test:module", "abc", b"").unwrap(), PoolId::new(3, 5));
+    let too_many = ipc.create_pool_of(CHI_MAX_CONTAINERS + 1, "test:module", "abc", b"");
+    assert_eq!(too_many.unwrap_err().code(), CHI_INVALID);
     assert_eq!(ipc.find_pool("a").unwrap_err().to_string(), "no pool \"a\" (CHI_NO_POOL)");
     assert_eq!(ipc.find_pool("a\0b").unwrap_err().code(), CHI_INVALID);
     assert_eq!(ipc.destroy_pool(PoolId::new(1, 0)).unwrap_err().code(), CHI_DENIED);

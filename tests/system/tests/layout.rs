@@ -56,7 +56,16 @@ fn rust() -> Layouts {
         chi_buffer { shm_, data_, size_ },
         chi_shm_vector { shm_, data_, size_, capacity_, offset_in_task_, reserved_ },
         chi_shm_string { bytes_ },
-        chi_create_task { task, module_name_, pool_name_, params_, pool_id_, existed_, reserved_ },
+        chi_create_task {
+            task,
+            module_name_,
+            pool_name_,
+            params_,
+            pool_id_,
+            existed_,
+            containers_
+        },
+        chi_pool_options { size, containers },
         chi_destroy_task { task, pool_id_ },
         chi_find_task { task, pool_name_, pool_id_ },
         chi_describe_task { task, subject_, reserved_, json_ },
@@ -77,7 +86,8 @@ fn rust() -> Layouts {
             find_pool,
             destroy_pool,
             last_error,
-            alloc_elements
+            alloc_elements,
+            create_pool_with
         },
         chi_host {
             size,
@@ -89,7 +99,8 @@ fn rust() -> Layouts {
             ipc,
             create_queue,
             yield_now,
-            extension
+            extension,
+            container_id
         },
         chi_field_layout {
             offset_,
@@ -118,7 +129,7 @@ fn rust() -> Layouts {
         },
         chi_run_context { size, worker_id_, lane_, runtime_ },
         chi_container { ops },
-        chi_container_ops { size, reserved, init, run, monitor, del, destroy },
+        chi_container_ops { size, reserved, init, run, monitor, del, destroy, aggregate },
     );
     add!(
         all, "_",

@@ -39,6 +39,7 @@ pub(crate) const TABLE: chi_host = chi_host {
     create_queue,
     yield_now,
     extension,
+    container_id,
 };
 
 unsafe fn text(text: *const c_char, len: u64) -> String {
@@ -94,6 +95,16 @@ unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
 unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
     std::ptr::null()
 }
+
+unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {
+    // SAFETY: by the contract.
+    unsafe { (*id, *count) = (CONTAINER_ID, CONTAINER_COUNT) };
+    CHI_OK
+}
+
+/// Which container the module's is, and of how many.
+pub(crate) const CONTAINER_ID: u32 = 2;
+pub(crate) const CONTAINER_COUNT: u32 = 7;
 
 pub(crate) const POOL: chi_pool_id = chi_pool_id { major_: 5, minor_: 2 };
 

@@ -120,6 +120,7 @@ pub(crate) static IPC: chi_ipc = chi_ipc {
     destroy_pool,
     last_error,
     alloc_elements,
+    create_pool_with,
 };
 
 fn fail(status: chi_status, message: &str) -> chi_status {
@@ -314,6 +315,26 @@ unsafe extern "C" fn create_pool(
         *id = chi_pool_id { major_: name.to_bytes().len() as u32, minor_: params_len as u32 };
     }
     CHI_OK
+}
+
+unsafe extern "C" fn create_pool_with(
+    ipc: *const chi_ipc,
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    options: *const chi_pool_options,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    // SAFETY: the caller gave options, and the rest.
+    unsafe {
+        if (*options).containers > CHI_MAX_CONTAINERS {
+            return fail(CHI_INVALID, "too many containers");
+        }
+        let status = create_pool(ipc, module, name, params, params_len, id);
+        (*id).minor_ = (*options).containers;
+        status
+    }
 }
 
 unsafe extern "C" fn find_pool(
