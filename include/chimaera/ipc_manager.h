@@ -55,16 +55,16 @@ class IpcManager : private chi_ipc {
     detail::Check(this, new_task(this, sizeof(T), &raw));
     /* The compiler may forget what lay where an object is constructed, so keep it apart. */
     const chi_task header = *raw;
-    const Alloc alloc(raw, sizeof(T), header);
+    const Alloc allocator(raw, sizeof(T), header);
     try {
       if constexpr (std::is_constructible_v<T, const Alloc &, Args...>) {
-        return hipc::FullPtr<T>(::new (raw) T(alloc, std::forward<Args>(args)...));
+        return hipc::FullPtr<T>(::new (raw) T(allocator, std::forward<Args>(args)...));
       } else {
         static_assert(std::is_constructible_v<T, const Alloc &, const TaskNode &, Args...>,
                       "no constructor of this task takes (allocator, arguments...) or (allocator, "
                       "task node, arguments...)");
         const TaskNode node = header.task_node_;
-        return hipc::FullPtr<T>(::new (raw) T(alloc, node, std::forward<Args>(args)...));
+        return hipc::FullPtr<T>(::new (raw) T(allocator, node, std::forward<Args>(args)...));
       }
     } catch (...) {
       del_task(this, raw);
@@ -124,11 +124,11 @@ class IpcManager : private chi_ipc {
     return node;
   }
 
-  /** Allocates `size` bytes for the caller, to be attached to tasks without a copy and given back
+  /** Allocates `bytes` bytes for the caller, to be attached to tasks without a copy and given back
    * with FreeBuffer. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
-  chi_buffer AllocBuffer(u64 size) const {
+  chi_buffer AllocBuffer(u64 bytes) const {
     chi_buffer buffer{};
-    detail::Check(this, alloc(this, nullptr, size, &buffer));
+    detail::Check(this, alloc(this, nullptr, bytes, &buffer));
     return buffer;
   }
 
