@@ -43,6 +43,7 @@ lint: check-headers ## Check format, lints and generated headers
 	@tools/lint
 
 test: build lint ## Run everything that CI runs
+	@tools/setup --tests
 	@failed=0; \
 	$(TEST_ENVIRONMENT) cargo test --release --workspace --no-fail-fast || failed=1; \
 	ctest --test-dir $(BUILD) --output-on-failure || failed=1; \

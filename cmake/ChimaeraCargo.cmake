@@ -1,55 +1,37 @@
-# Builds the Rust part and gives its libraries to CMake:
-#
-#   chimaera::client         libchimaera_client.so
-#   chimaera::client_static  libchimaera_client.a, for applications only, never for modules
-#   chimaera::embedded       libchimaera_embedded.so, a runtime inside the program
-#   chimaera::program        the program chimaera
-#
-# and a link to each module in Rust beside the modules in C++, in CHIMAERA_MODULE_DIR.
+# Builds the Rust part, and gives its libraries and its program to CMake as the targets of
+# ChimaeraTargets.cmake, and a link to each module in Rust beside the modules in C++, in
+# CHIMAERA_MODULE_DIR.
+
+include(ChimaeraTargets)
 
 set(CHIMAERA_CARGO_TARGET_DIR "${PROJECT_SOURCE_DIR}/target"
     CACHE PATH "The directory that cargo builds into")
 set(_chimaera_release "${CHIMAERA_CARGO_TARGET_DIR}/release")
 
-# A shared library that cargo builds, as the target chimaera::<name>. cargo names its file without the
-# version, the loader asks for it by its SONAME.
-function(_chimaera_cargo_library name)
-  set(directory "${PROJECT_BINARY_DIR}/lib")
-  set(soname "libchimaera_${name}.so.${PROJECT_VERSION_MAJOR}")
-  set(built "${_chimaera_release}/libchimaera_${name}.so")
-  file(MAKE_DIRECTORY "${directory}")
-  foreach(link IN ITEMS libchimaera_${name}.so ${soname})
-    file(CREATE_LINK "${built}" "${directory}/${link}" SYMBOLIC)
+# cargo names a library's file without the version, the loader asks for it by its SONAME.
+set(_chimaera_libraries "${PROJECT_BINARY_DIR}/lib")
+file(MAKE_DIRECTORY "${_chimaera_libraries}")
+foreach(name IN ITEMS client embedded)
+  foreach(link IN ITEMS libchimaera_${name}.so libchimaera_${name}.so.${PROJECT_VERSION_MAJOR})
+    file(CREATE_LINK "${_chimaera_release}/libchimaera_${name}.so" "${_chimaera_libraries}/${link}"
+         SYMBOLIC)
   endforeach()
-  # No alias: what a repo exports must name the target that find_package gives.
-  add_library(chimaera::${name} SHARED IMPORTED GLOBAL)
-  set_target_properties(
-    chimaera::${name}
-    PROPERTIES IMPORTED_LOCATION "${directory}/libchimaera_${name}.so"
-               IMPORTED_SONAME "${soname}"
-               INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
-               INTERFACE_COMPILE_FEATURES cxx_std_17)
-endfunction()
+endforeach()
 
-_chimaera_cargo_library(client)
-_chimaera_cargo_library(embedded)
+_chimaera_add_targets(
+  INCLUDE "${PROJECT_SOURCE_DIR}/include"
+  KV_INCLUDE "${PROJECT_SOURCE_DIR}/rust_chimods/kv/include"
+             "${PROJECT_SOURCE_DIR}/rust_chimods/kv/autogen"
+  CLIENT "${_chimaera_libraries}/libchimaera_client.so"
+  CLIENT_STATIC "${_chimaera_release}/libchimaera_client.a"
+  EMBEDDED "${_chimaera_libraries}/libchimaera_embedded.so"
+  PROGRAM "${_chimaera_release}/chimaera"
+  SOVERSION "${PROJECT_VERSION_MAJOR}")
 
 file(MAKE_DIRECTORY "${CHIMAERA_MODULE_DIR}")
 foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
   file(CREATE_LINK "${_chimaera_release}/${module}" "${CHIMAERA_MODULE_DIR}/${module}" SYMBOLIC)
 endforeach()
-
-add_library(chimaera::client_static STATIC IMPORTED GLOBAL)
-set_target_properties(
-  chimaera::client_static
-  PROPERTIES IMPORTED_LOCATION "${_chimaera_release}/libchimaera_client.a"
-             INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
-             INTERFACE_COMPILE_FEATURES cxx_std_17
-             INTERFACE_LINK_LIBRARIES "pthread;dl;m")
-
-add_executable(chimaera::program IMPORTED GLOBAL)
-set_target_properties(chimaera::program PROPERTIES IMPORTED_LOCATION
-                                                   "${_chimaera_release}/chimaera")
 
 if(CHIMAERA_BUILD_CARGO)
   find_program(CHIMAERA_CARGO cargo REQUIRED)
@@ -62,18 +44,17 @@ if(CHIMAERA_BUILD_CARGO)
   # Always run: cargo knows better than CMake what is out of date.
   add_custom_target(
     chimaera_cargo ALL
-    COMMAND "${CHIMAERA_CARGO}" build --release ${_chimaera_packages}
-            --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
+    COMMAND "${CHIMAERA_CARGO}" build --release --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
+            ${_chimaera_packages} ${CHIMAERA_CARGO_FLAGS}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    BYPRODUCTS "${PROJECT_BINARY_DIR}/lib/libchimaera_client.so"
-               "${PROJECT_BINARY_DIR}/lib/libchimaera_embedded.so"
+    BYPRODUCTS "${_chimaera_libraries}/libchimaera_client.so"
+               "${_chimaera_libraries}/libchimaera_embedded.so"
                "${_chimaera_release}/libchimaera_client.so"
                "${_chimaera_release}/libchimaera_client.a"
                "${_chimaera_release}/libchimaera_embedded.so"
     COMMENT "Building the Rust part with cargo"
     USES_TERMINAL VERBATIM)
-  add_dependencies(chimaera::client chimaera_cargo)
-  add_dependencies(chimaera::client_static chimaera_cargo)
-  add_dependencies(chimaera::embedded chimaera_cargo)
-  add_dependencies(chimaera::program chimaera_cargo)
+  foreach(target IN ITEMS client_shared client_static embedded program)
+    add_dependencies(chimaera::${target} chimaera_cargo)
+  endforeach()
 endif()

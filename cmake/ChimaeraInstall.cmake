@@ -5,6 +5,13 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
+foreach(kind IN ITEMS BIN LIB INCLUDE DATA)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}DIR}")
+    message(FATAL_ERROR "CMAKE_INSTALL_${kind}DIR is ${CMAKE_INSTALL_${kind}DIR}: give it relative to "
+                        "the prefix, or the installed tree could not be moved")
+  endif()
+endforeach()
+
 set(_chimaera_package "${CMAKE_INSTALL_LIBDIR}/cmake/chimaera")
 
 install(PROGRAMS "${_chimaera_release}/chimaera" DESTINATION "${CMAKE_INSTALL_BINDIR}"
@@ -17,19 +24,22 @@ install(
   CODE "
   set(share \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}\")
   execute_process(COMMAND \"${_chimaera_program}\" man --out \"\${share}/man/man1\"
-                  RESULT_VARIABLE failed)
+                  COMMAND_ERROR_IS_FATAL ANY)
   foreach(script IN ITEMS bash:bash-completion/completions/chimaera zsh:zsh/site-functions/_chimaera
                           fish:fish/vendor_completions.d/chimaera.fish)
     string(REPLACE \":\" \";\" script \"\${script}\")
     list(GET script 0 shell)
     list(GET script 1 file)
-    execute_process(COMMAND \"${_chimaera_program}\" completion \${shell} OUTPUT_VARIABLE text)
+    execute_process(COMMAND \"${_chimaera_program}\" completion \${shell} OUTPUT_VARIABLE text
+                    COMMAND_ERROR_IS_FATAL ANY)
     file(WRITE \"\${share}/\${file}\" \"\${text}\")
-  endforeach()
-  if(failed)
-    message(WARNING \"the manual pages were not written\")
-  endif()"
+  endforeach()"
   COMPONENT runtime)
+
+# The JSON Schemas of the two YAML files, for editors.
+install(FILES "${PROJECT_SOURCE_DIR}/src/repo/schema/chimaera_repo.schema.json"
+              "${PROJECT_SOURCE_DIR}/src/repo/schema/chimaera_mod.schema.json"
+        DESTINATION "${CMAKE_INSTALL_DATADIR}/chimaera/schema" COMPONENT development)
 
 # cargo names a library without its version; here it gets its full name and the usual two links.
 foreach(name IN ITEMS client embedded)
@@ -72,6 +82,7 @@ install(
   FILES "${PROJECT_BINARY_DIR}/package/chimaeraConfig.cmake"
         "${PROJECT_BINARY_DIR}/package/chimaeraConfigVersion.cmake"
         "${PROJECT_SOURCE_DIR}/cmake/ChimaeraModule.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/ChimaeraTargets.cmake"
         "${PROJECT_SOURCE_DIR}/cmake/chimaeraRepoConfig.cmake.in"
         "${PROJECT_SOURCE_DIR}/cmake/chimaera_module.map"
   DESTINATION "${_chimaera_package}" COMPONENT development)

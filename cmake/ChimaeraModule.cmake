@@ -33,6 +33,9 @@ option(CHIMAERA_INSTALL_REPOS "Install the repos of ChiMods with the project" ON
 set(CHIMAERA_INSTALL_MODULE_DIR "lib/chimaera/modules"
     CACHE STRING "The directory under the prefix that ChiMods are installed into")
 
+# Of find_package or of the project, whichever this is.
+set_property(GLOBAL PROPERTY _chimaera_version "${chimaera_VERSION}")
+
 set(_chimaera_headers "${CMAKE_CURRENT_LIST_DIR}/../include")
 if(CHIMAERA_INCLUDE_DIR)
   set(_chimaera_headers "${CHIMAERA_INCLUDE_DIR}")
@@ -87,6 +90,11 @@ function(chimaera_add_repo)
   if(NOT version)
     set(version "0.0.0")
   endif()
+  # For editors and other tools: compile_commands.json, when the project is the repo.
+  if(CMAKE_CURRENT_SOURCE_DIR STREQUAL CMAKE_SOURCE_DIR
+     AND "${CMAKE_EXPORT_COMPILE_COMMANDS}" STREQUAL "")
+    set(CMAKE_EXPORT_COMPILE_COMMANDS ON PARENT_SCOPE)
+  endif()
   set(CHIMAERA_REPO_NAMESPACE "${namespace}" PARENT_SCOPE)
   set(CHIMAERA_REPO_VERSION "${version}" PARENT_SCOPE)
   # When the directory has been read to its end, all modules are known.
@@ -102,9 +110,15 @@ function(_chimaera_install_repo namespace version depends)
   if(NOT has_modules)
     return()
   endif()
+  get_property(chimaera GLOBAL PROPERTY _chimaera_version)
+  string(REGEX MATCH "^[0-9]+\\.[0-9]+" chimaera "${chimaera}")
   set(dependencies "")
   foreach(package IN LISTS depends)
-    string(APPEND dependencies "find_dependency(${package})\n")
+    string(
+      APPEND
+      dependencies
+      "get_property(_chimaera_is_here GLOBAL PROPERTY _chimaera_modules_of_${package})\n"
+      "if(NOT _chimaera_is_here)\n  find_dependency(${package})\nendif()\n")
   endforeach()
   set(destination "${CMAKE_INSTALL_LIBDIR}/cmake/${namespace}")
   set(built "${CMAKE_CURRENT_BINARY_DIR}/${namespace}-package")
@@ -211,7 +225,9 @@ function(chimaera_add_module name)
   target_include_directories(
     ${client} ${scope} "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods>")
   target_link_libraries(${client} ${scope} chimaera::client ${arg_CLIENT_LIBRARIES})
-  set_target_properties(${client} PROPERTIES EXPORT_NAME ${name}_client INSTALL_RPATH "$ORIGIN")
+  set_target_properties(
+    ${client} PROPERTIES EXPORT_NAME ${name}_client INSTALL_RPATH "$ORIGIN"
+                         INSTALL_RPATH_USE_LINK_PATH ON)
   set_property(GLOBAL PROPERTY _chimaera_modules_of_${namespace} TRUE)
   if(CHIMAERA_INSTALL_REPOS)
     install(TARGETS ${client} EXPORT ${namespace}Targets
@@ -229,10 +245,12 @@ function(chimaera_add_module name)
                          CHI_MODULE_VERSION="${CHIMAERA_REPO_VERSION}")
     target_link_libraries(${runtime} PRIVATE ${arg_RUNTIME_LIBRARIES})
     _chimaera_finish_runtime(${runtime} "${CHIMAERA_MODULE_DIR}")
-    # From the modules' directory, what their clients link lies in the libraries' directory.
+    # From the modules' directory, what their clients link lies in the libraries' directory; or, for what
+    # has a prefix of its own, where it was found.
     file(RELATIVE_PATH up "/${CHIMAERA_INSTALL_MODULE_DIR}" "/${CMAKE_INSTALL_LIBDIR}")
-    set_target_properties(${runtime} PROPERTIES EXPORT_NAME ${name}_runtime
-                                                INSTALL_RPATH "$ORIGIN/${up}")
+    set_target_properties(
+      ${runtime} PROPERTIES EXPORT_NAME ${name}_runtime INSTALL_RPATH "$ORIGIN/${up}"
+                            INSTALL_RPATH_USE_LINK_PATH ON)
     if(CHIMAERA_INSTALL_REPOS)
       install(TARGETS ${runtime} EXPORT ${namespace}Targets
               LIBRARY DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}" COMPONENT runtime)

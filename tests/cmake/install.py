@@ -1,88 +1,173 @@
 #!/usr/bin/env python3
 """Installs the build, moves the prefix, and uses it as its users would: a repo of modules that finds the
-package, its installation, a project that finds both, a repo that the installed program makes, builds and
-installs, with a module in each language, and the installed program, which finds all modules by itself."""
+package, its installation, a project that finds both, programs that ask pkg-config, a repo that the
+installed program makes, builds and installs, with a module in each language, and the installed program,
+which finds all modules by itself."""
 
-import argparse
-import json
+import fnmatch
 import os
+import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools import MODULES, ROOT, ask, build, daemon, loaded, needed, parse_places, run
+
+# What lies under the prefix: each file is one of these, and each of these is some file.
+CONTENTS = """
+    bin/chimaera
+    include/chimaera/*.h
+    include/chimaera_chimods/*.h
+    include/example_chimods/*.h
+    lib/chimaera/modules/libchimaera_empty_runtime.so
+    lib/chimaera/modules/libchimaera_kv_runtime.so
+    lib/chimaera/modules/libexample_empty_runtime.so
+    lib/chimaera/modules/libexample_mod_name_runtime.so
+    lib*/cmake/chimaera/ChimaeraModule.cmake
+    lib*/cmake/chimaera/ChimaeraTargets.cmake
+    lib*/cmake/chimaera/chimaeraConfig.cmake
+    lib*/cmake/chimaera/chimaeraConfigVersion.cmake
+    lib*/cmake/chimaera/chimaeraRepoConfig.cmake.in
+    lib*/cmake/chimaera/chimaera_module.map
+    lib*/cmake/example/exampleConfig.cmake
+    lib*/cmake/example/exampleConfigVersion.cmake
+    lib*/cmake/example/exampleTargets*.cmake
+    lib*/libchimaera_client.a
+    lib*/libchimaera_client.so
+    lib*/libchimaera_client.so.0
+    lib*/libchimaera_client.so.0.*
+    lib*/libchimaera_embedded.so
+    lib*/libchimaera_embedded.so.0
+    lib*/libchimaera_embedded.so.0.*
+    lib*/libexample_empty_client.so
+    lib*/libexample_mod_name_client.so
+    lib*/pkgconfig/chimaera.pc
+    share/bash-completion/completions/chimaera
+    share/chimaera/schema/chimaera_mod.schema.json
+    share/chimaera/schema/chimaera_repo.schema.json
+    share/fish/vendor_completions.d/chimaera.fish
+    share/man/man1/chimaera*.1
+    share/zsh/site-functions/_chimaera
+""".split()
 
 
-def run(*command, **options):
-    done = subprocess.run(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        **options)
-    if done.returncode != 0:
-        print(f"{' '.join(map(str, command))}\n{done.stdout}", file=sys.stderr)
-        sys.exit(1)
-    return done.stdout
+def check_contents(stage, prefix):
+    """Everything lies under the prefix, and nothing of it says where that is."""
+    files = {path for path in stage.rglob("*") if not path.is_dir()}
+    names = {str(path.relative_to(prefix)) for path in files}
+    for pattern in CONTENTS:
+        if not fnmatch.filter(names, pattern):
+            sys.exit(f"the installation has no {pattern}")
+    for name in names:
+        if not any(fnmatch.fnmatch(name, pattern) for pattern in CONTENTS):
+            sys.exit(f"the installation has {name}, which no list names")
+    for path in files:
+        if path.suffix in (".cmake", ".pc"):
+            if "/opt/chimaera" in path.read_text() or str(ROOT) in path.read_text():
+                sys.exit(f"{path} knows the prefix or the sources, so it cannot be moved")
+        elif ".so" in path.name and not path.is_symlink():
+            lines = run("readelf", "--dynamic", "--wide", path).splitlines()
+            for line in lines:
+                if "PATH)" in line and not all(
+                        part.startswith("$ORIGIN") for part in line.split("[")[1][:-1].split(":")):
+                    sys.exit(f"{path} has a path that cannot be moved: {line}")
 
 
-def build(cmake, source, directory, generator, prefixes, *settings):
-    run(cmake, "-S", source, "-B", directory, "-G", generator,
-        f"-DCMAKE_PREFIX_PATH={';'.join(map(str, prefixes))}", "-DCMAKE_BUILD_TYPE=Release", *settings)
-    output = run(cmake, "--build", directory)
-    if "warning:" in output:
-        sys.exit(f"warnings while {source} was built:\n{output}")
+def check_schemas(prefix):
+    for kind, name in (("repo", "repo"), ("module", "mod")):
+        file = prefix / f"share/chimaera/schema/chimaera_{name}.schema.json"
+        if file.read_text() != run(prefix / "bin/chimaera", "repo", "schema", kind):
+            sys.exit(f"{file} is not what `chimaera repo schema {kind}` prints")
+
+
+def check_pkg_config(prefix, directory):
+    """Builds a program in C and one in C++ with what pkg-config says. Returns the programs."""
+    if shutil.which("pkg-config") is None:
+        print("SKIP pkg-config is not installed")
+        return []
+    (file,) = prefix.rglob("chimaera.pc")
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(file.parent)}
+    programs = []
+    for compiler, source in (("gcc", "store.c"), ("g++", "store.cc")):
+        for options, link in (
+            ([], [f"-Wl,-rpath,{file.parent.parent}"]),
+            (["--define-prefix"], [f"-Wl,-rpath,{file.parent.parent}"]),
+            (["--static"], ["-static"]),
+        ):
+            flags = run("pkg-config", "--cflags", "--libs", *options, "chimaera", env=environment)
+            program = directory / f"{compiler}{''.join(options)}"
+            run(compiler, "-Wall", ROOT / "tests/cmake/consumer" / source, "-o", program,
+                *shlex.split(flags), *link)
+            if ("libchimaera_client.so.0" in needed(program)) == ("--static" in options):
+                sys.exit(f"{program} does not have the client that it asked for")
+            programs.append(program)
+    return programs
+
+
+def check_repo(program, sources, target, directory, moved):
+    """Makes a repo with a module in each language, builds it both against the installed Chimaera and
+    against its sources, and installs it, at last beside Chimaera itself."""
+    fresh, apart = directory / "fresh", directory / "apart"
+    run(program, "repo", "new", fresh, "--namespace", "fresh")
+    run(program, "module", "new", "in_cpp", "--lang", "cpp", "--repo", fresh)
+    run(program, "module", "new", "in_rust", "--lang", "rust", "--repo", fresh, "--source", ROOT)
+
+    def expect_modules(*repos):
+        with daemon(program, directory, repos) as environment:
+            found = {name for name in loaded(program, environment) if name.startswith("fresh:")}
+        if found != {"fresh:in_cpp", "fresh:in_rust"}:
+            sys.exit(f"of the repo in {repos}, {found} is loaded")
+
+    run(program, "repo", "build", fresh)
+    expect_modules(fresh / "build/modules")
+    run(program, "repo", "install", apart, fresh)
+    expect_modules(apart / MODULES)
+
+    # What the build that runs this has made is taken as it is.
+    run("cmake", "-S", fresh, "-B", directory / "from-sources", f"-DCHIMAERA_SOURCE_DIR={ROOT}",
+        f"-DCHIMAERA_CARGO_TARGET_DIR={target}", "-DCHIMAERA_CARGO_FLAGS=--workspace")
+    run(sources, "repo", "build", fresh, "--build-dir", directory / "from-sources", "--source", ROOT)
+    expect_modules(directory / "from-sources/modules")
+
+    run(program, "repo", "install", moved, fresh)
+    expect_modules()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cmake", required=True, help="the program cmake")
-    parser.add_argument("--build", type=Path, required=True, help="the project's build directory")
-    places = parser.parse_args()
+    places = parse_places(__doc__)
+    if "mod_name_runtime.cc" not in (places.build / "compile_commands.json").read_text():
+        sys.exit("compile_commands.json does not have the project's sources")
     with tempfile.TemporaryDirectory(prefix="chimaera-install-") as name:
         directory = Path(name)
-        first, moved, hello = directory / "first", directory / "moved here", directory / "hello"
-        run(places.cmake, "--install", places.build, "--prefix", first)
-        for found in first.rglob("*"):
-            if found.suffix in (".cmake", ".pc") and str(first) in found.read_text():
-                sys.exit(f"{found} knows the prefix, so it cannot be moved")
-        shutil.move(first, moved)
+        stage, moved, hello = directory / "stage", directory / "moved here", directory / "hello"
+        run(places.cmake, "--install", places.build, "--prefix", "/opt/chimaera",
+            env={**os.environ, "DESTDIR": str(stage)})
+        check_contents(stage, stage / "opt/chimaera")
+        shutil.move(stage / "opt/chimaera", moved)
+        check_schemas(moved)
+        ask(places.cmake, moved, directory)
 
-        greet = ROOT / "docs/examples/greet_cpp"
-        build(places.cmake, greet, directory / "b1", "Unix Makefiles", [moved],
-              "-DCMAKE_CXX_STANDARD=20", f"-DCMAKE_INSTALL_PREFIX={hello}")
+        build(places.cmake, ROOT / "docs/examples/greet_cpp", directory / "b1", "Unix Makefiles",
+              f"CMAKE_PREFIX_PATH={moved}", f"CMAKE_INSTALL_PREFIX={hello}")
         run(places.cmake, "--install", directory / "b1")
-        build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b2", "Ninja", [moved, hello])
+        build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b2", "Ninja",
+              f"CMAKE_PREFIX_PATH={moved};{hello}")
+        build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b3", "Ninja",
+              f"CHIMAERA_SOURCE_DIR={ROOT}", "CHIMAERA_BUILD_CARGO=OFF",
+              f"CHIMAERA_CARGO_TARGET_DIR={places.target}")
+        programs = [directory / "b2/consumer", directory / "b3/consumer", *check_pkg_config(moved, directory)]
 
         program = moved / "bin/chimaera"
-        fresh = directory / "fresh"
-        run(program, "repo", "new", fresh, "--namespace", "fresh")
-        run(program, "module", "new", "in_cpp", "--lang", "cpp", "--repo", fresh)
-        run(program, "module", "new", "in_rust", "--lang", "rust", "--repo", fresh, "--source", ROOT)
-        run(program, "repo", "install", moved, fresh)
-
-        runtime = directory / "run"
-        runtime.mkdir(mode=0o700)
-        environment = {
-            **os.environ,
-            "XDG_RUNTIME_DIR": str(runtime),
-            "CHI_INSTANCE": f"install-{os.getpid()}",
-            "CHI_REPO_PATH": str(hello / "lib/chimaera/modules"),
-        }
-        environment.pop("LD_LIBRARY_PATH", None)
-        run(program, "start", "--daemon", env=environment)
-        try:
-            modules = json.loads(run(program, "modules", "--json", env=environment))
-            loaded = {module["name"] for module in modules["loaded"]}
-            wanted = {
-                *("chimaera:kv", "chimaera:empty", "example:mod_name", "example:empty"),
-                *("hello:greet", "fresh:in_cpp", "fresh:in_rust"),
-            }
-            if loaded != wanted:
-                sys.exit(f"the installed program loads {loaded}, not {wanted}")
-            print(run(directory / "b2/consumer", env=environment), end="")
-            print(run(directory / "b2/consumer_c", env=environment), end="")
-        finally:
-            run(program, "stop", env=environment)
+        with daemon(program, directory, [hello / MODULES]) as environment:
+            found = loaded(program, environment)
+            wanted = {"chimaera:kv", "chimaera:empty", "example:mod_name", "example:empty",
+                      "hello:greet"}
+            if found != wanted:
+                sys.exit(f"the installed program loads {found}, not {wanted}")
+            for each in programs:
+                print(run(each, env=environment), end="")
+        check_repo(program, places.target / "release/chimaera", places.target, directory, moved)
     print("the installed package works where it was moved to")
 
 

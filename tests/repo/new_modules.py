@@ -33,7 +33,7 @@ def main():
                 sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
             return done.stdout
 
-        run(chimaera, "repo", "new", repo, "--namespace", "acme", directory=home)
+        run(chimaera, "repo", "new", repo, "--namespace", "example", directory=home)
         run(chimaera, "module", "new", "mod_name", "--lang", "cpp")
         run(chimaera, "module", "new", "other_mod", "--lang", "rust", "--source", args.source)
         for module in ["mod_name", "other_mod"]:

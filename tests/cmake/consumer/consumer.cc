@@ -3,7 +3,6 @@
 #include <string>
 
 #include "greet/greet_client.h"
-#include "kv/kv_client.h"
 #include "mod_name/mod_name_client.h"
 
 int main() {

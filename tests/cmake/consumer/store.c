@@ -1,4 +1,4 @@
-/* The static client, from C. */
+/* The client of the built-in store, from C. */
 #include <stdio.h>
 
 #include "kv/kv_c.h"

@@ -1,0 +1,54 @@
+# The targets that link Chimaera, alike from its sources and from where it is installed:
+#
+#   chimaera::client         the client, for applications in C and C++ and for modules' clients. A program
+#                            whose property CHIMAERA_STATIC_CLIENT is ON gets the archive, all others
+#                            the shared library.
+#   chimaera::client_shared  libchimaera_client.so
+#   chimaera::client_static  libchimaera_client.a, for applications only, never for modules
+#   chimaera::embedded       libchimaera_embedded.so, a runtime inside the program
+#   chimaera::kv_client      the client of the built-in module chimaera:kv
+#   chimaera::program        the program chimaera
+#
+# All are imported, and none is an alias: what a repo exports must name the targets that find_package
+# gives.
+
+# One library. `ARGN` are further properties of it.
+function(_chimaera_add_library name type location)
+  add_library(chimaera::${name} ${type} IMPORTED GLOBAL)
+  set_target_properties(
+    chimaera::${name}
+    PROPERTIES IMPORTED_LOCATION "${location}"
+               INTERFACE_INCLUDE_DIRECTORIES "${arg_INCLUDE}"
+               INTERFACE_COMPILE_FEATURES cxx_std_17
+               ${ARGN})
+endfunction()
+
+# _chimaera_add_targets(INCLUDE dir KV_INCLUDE dir... CLIENT file CLIENT_STATIC file EMBEDDED file
+#                       PROGRAM file SOVERSION number)
+function(_chimaera_add_targets)
+  cmake_parse_arguments(
+    PARSE_ARGV 0 arg "" "INCLUDE;CLIENT;CLIENT_STATIC;EMBEDDED;PROGRAM;SOVERSION"
+    KV_INCLUDE)
+  _chimaera_add_library(client_shared SHARED "${arg_CLIENT}" IMPORTED_SONAME
+                        "libchimaera_client.so.${arg_SOVERSION}")
+  _chimaera_add_library(client_static STATIC "${arg_CLIENT_STATIC}" INTERFACE_LINK_LIBRARIES
+                        "pthread;dl;rt;util;m")
+  _chimaera_add_library(embedded SHARED "${arg_EMBEDDED}" IMPORTED_SONAME
+                        "libchimaera_embedded.so.${arg_SOVERSION}")
+
+  # The clients of modules link this one, and the program that links them has the say.
+  set(static "$<BOOL:$<TARGET_PROPERTY:CHIMAERA_STATIC_CLIENT>>")
+  add_library(chimaera::client INTERFACE IMPORTED GLOBAL)
+  set_property(
+    TARGET chimaera::client
+    PROPERTY INTERFACE_LINK_LIBRARIES
+             "$<IF:${static},chimaera::client_static,chimaera::client_shared>")
+
+  add_library(chimaera::kv_client INTERFACE IMPORTED GLOBAL)
+  set_target_properties(
+    chimaera::kv_client PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${arg_KV_INCLUDE}"
+                                   INTERFACE_LINK_LIBRARIES chimaera::client)
+
+  add_executable(chimaera::program IMPORTED GLOBAL)
+  set_property(TARGET chimaera::program PROPERTY IMPORTED_LOCATION "${arg_PROGRAM}")
+endfunction()
