@@ -826,11 +826,19 @@ chi_status chi_alloc(uint64_t size,
 void chi_free(const struct chi_buffer *buffer);
 
 // Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-// held before is forgotten. `vector` lies in the body of `task`, and neither is null. The block goes with
-// the task. Errors: those of `chi_alloc`. `[any thread]`
+// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors,
+// and neither is null. The block goes with the task. Errors: those of `chi_alloc`. `[any thread]`
 chi_status chi_vector_resize(struct chi_task *task,
                              struct chi_shm_vector *vector,
                              uint64_t size);
+
+// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain zeroes,
+// empty strings and empty vectors, which the other functions here then fill in. As `chi_vector_resize`
+// otherwise. `[any thread]`
+chi_status chi_vector_elements(struct chi_task *task,
+                               struct chi_shm_vector *vector,
+                               uint64_t count,
+                               uint64_t elem_size);
 
 // Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
 // `chi_vector_resize` otherwise. `[any thread]`
@@ -839,11 +847,28 @@ chi_status chi_vector_set(struct chi_task *task,
                           const void *data,
                           uint64_t size);
 
-// Sets a string of a task to a copy of the C string `text`, which is not null, without its final zero. As
-// `chi_vector_resize` otherwise. `[any thread]`
+// Sets a string of a task to a copy of the C string `text` without its final zero; null is the empty
+// string. As `chi_vector_resize` otherwise. `[any thread]`
 chi_status chi_string_set(struct chi_task *task,
                           struct chi_shm_string *string,
                           const char *text);
+
+// Sets a vector of strings to copies of the `count` C strings at `texts`, of which null is the empty one;
+// `texts` may be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_strings_set(struct chi_task *task,
+                           struct chi_shm_vector *vector,
+                           const char *const *texts,
+                           uint64_t count);
+
+// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]` has
+// `counts[i]` elements of `elem_size` bytes, and may be null when it has none. `arrays` and `counts` may
+// be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_vectors_set(struct chi_task *task,
+                           struct chi_shm_vector *vector,
+                           const void *const *arrays,
+                           const uint64_t *counts,
+                           uint64_t elem_size,
+                           uint64_t count);
 
 #ifdef __cplusplus
 }  // extern "C"

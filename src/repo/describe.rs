@@ -40,7 +40,7 @@ const TAKEN: &[&str] = &[
 
 /// The structs of the section `structs`.
 pub(crate) fn read_structs(entry: Option<Entry>, report: &mut Report) -> Vec<Struct> {
-    let mut structs = Vec::new();
+    let mut structs: Vec<Struct> = Vec::new();
     let Some(section) = entry.and_then(|entry| Section::open(entry.value, "`structs`", report))
     else {
         return structs;
@@ -59,6 +59,19 @@ pub(crate) fn read_structs(entry: Option<Entry>, report: &mut Report) -> Vec<Str
             report.add(
                 at,
                 format!("the generated code has another `{name}`"),
+                "choose another name",
+            );
+        }
+        // What is made for a struct has these names: the copies in C++ and Rust, the functions in C.
+        let made = |of: &str, other: &str| {
+            of.strip_prefix(other).is_some_and(|rest| ["Value", "Set", "SetAll"].contains(&rest))
+        };
+        if let Some(other) =
+            structs.iter().find(|other| made(&name, &other.name) || made(&other.name, &name))
+        {
+            report.add(
+                at,
+                format!("`{name}` would be the name of something made for `{}`", other.name),
                 "choose another name",
             );
         }
@@ -196,7 +209,8 @@ fn read_name(
     } else if let Some(other) = body.fields.iter().find(|other| {
         // In C, an array of any length comes with its length.
         let counts = |a: &str, b: &str| {
-            a.strip_prefix(b).is_some_and(|rest| rest == "_size" || rest == "_count")
+            let lengths = ["_size", "_sizes", "_count", "_counts"];
+            a.strip_prefix(b).is_some_and(|rest| lengths.contains(&rest))
         };
         counts(&text, &other.name) || counts(&other.name, &text)
     }) {

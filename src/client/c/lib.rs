@@ -5,6 +5,8 @@
 
 #![allow(non_camel_case_types)]
 
+pub mod fields;
+
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -358,76 +360,4 @@ pub unsafe extern "C" fn chi_free(buffer: *const chi_buffer) {
     let ipc = chi_ipc_manager();
     // SAFETY: the table is valid; the rest is the caller's promise.
     unsafe { ((*ipc).free)(ipc, buffer) }
-}
-
-/// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-/// held before is forgotten. `vector` lies in the body of `task`, and neither is null. The block goes with
-/// the task. Errors: those of `chi_alloc`. `[any thread]`
-///
-/// # Safety
-/// `task` must be idle and not deleted, and `vector` one of its fields.
-#[no_mangle]
-pub unsafe extern "C" fn chi_vector_resize(
-    task: *mut chi_task,
-    vector: *mut chi_shm_vector,
-    size: u64,
-) -> chi_status {
-    let ipc = chi_ipc_manager();
-    let mut buffer = chi_buffer { shm_: CHI_SHM_NULL, data_: ptr::null_mut(), size_: 0 };
-    // SAFETY: the table is valid; the rest is the caller's promise.
-    unsafe {
-        let status = ((*ipc).alloc)(ipc, task, size, &mut buffer);
-        if status == CHI_OK {
-            *vector = chi_shm_vector {
-                shm_: buffer.shm_,
-                data_: buffer.data_,
-                size_: size,
-                capacity_: buffer.size_,
-                offset_in_task_: (vector as usize - task as usize) as u32,
-                reserved_: 0,
-            };
-        }
-        status
-    }
-}
-
-/// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
-/// `chi_vector_resize` otherwise. `[any thread]`
-///
-/// # Safety
-/// As `chi_vector_resize`; `data` must hold `size` bytes.
-#[no_mangle]
-pub unsafe extern "C" fn chi_vector_set(
-    task: *mut chi_task,
-    vector: *mut chi_shm_vector,
-    data: *const c_void,
-    size: u64,
-) -> chi_status {
-    // SAFETY: by the caller's promise; after success the vector's block holds `size` bytes.
-    unsafe {
-        let status = chi_vector_resize(task, vector, size);
-        if status == CHI_OK && size > 0 {
-            ptr::copy_nonoverlapping(data.cast::<u8>(), (*vector).data_.cast(), size as usize);
-        }
-        status
-    }
-}
-
-/// Sets a string of a task to a copy of the C string `text`, which is not null, without its final zero. As
-/// `chi_vector_resize` otherwise. `[any thread]`
-///
-/// # Safety
-/// As `chi_vector_resize`; `text` must be a C string.
-#[no_mangle]
-pub unsafe extern "C" fn chi_string_set(
-    task: *mut chi_task,
-    string: *mut chi_shm_string,
-    text: *const c_char,
-) -> chi_status {
-    // SAFETY: by the caller's promise.
-    unsafe {
-        let bytes = CStr::from_ptr(text).to_bytes();
-        let vector = &raw mut (*string).bytes_;
-        chi_vector_set(task, vector, bytes.as_ptr().cast(), bytes.len() as u64)
-    }
 }

@@ -21,6 +21,10 @@ pub(crate) fn header(module: &Module) -> Generated {
         let doc = found.doc.clone().unwrap_or_else(|| format!("A struct {}.", found.name));
         let name = c.struct_name(found);
         text += &c.structure(&name, &doc, &found.body, false);
+        if !found.plain {
+            text += &c.value(&name, &found.body);
+            text += &c.setters(&name, &found.body);
+        }
         asserts += &self::asserts(module, &name, &found.body);
     }
     for (_, method, doc, body) in &described {
@@ -158,73 +162,156 @@ impl C<'_> {
         }
     }
 
+    /// The struct that a caller fills in, to be copied into one with strings and vectors.
+    fn value(&self, name: &str, body: &Body) -> String {
+        let doc = format!("What {name} is a copy of. Borrowed by the functions that take it.");
+        let mut text = format!("\n{}typedef struct {name}_value {{\n", comment(0, &doc, "/**"));
+        for field in &body.fields {
+            text += &comment(2, &explain(field, false, ""), "/**");
+            match &field.ty {
+                Type::Array(of, n) => {
+                    let _ = writeln!(text, "  {} {}[{n}];", self.name(of), field.name);
+                }
+                Type::Struct(_) => {
+                    let _ = writeln!(text, "  {} {};", self.name(&field.ty), field.name);
+                }
+                _ => {
+                    for member in self.parameters(field) {
+                        let _ = writeln!(text, "  {member};");
+                    }
+                }
+            }
+        }
+        text + &format!("}} {name}_value;\n")
+    }
+
+    /// The functions that copy values into such structs.
+    fn setters(&self, name: &str, body: &Body) -> String {
+        let doc =
+            "Copies a value into a struct that lies in a task or in a vector of one. Errors: \
+                   those of `chi_vector_set`. Any thread.";
+        let mut text = format!("\n{}", comment(0, doc, "/**"));
+        let value = format!("const {name}_value *from");
+        let args = ["chi_task *task", &format!("{name} *to"), &value];
+        text += &declaration(0, &format!("static inline chi_status {name}_set("), &args, ") {");
+        let mut copies = Vec::new();
+        for field in &body.fields {
+            match self.copied("task", "to->", "from->", field) {
+                Copied::Plainly(statement) => text += &statement,
+                Copied::Called(head, parts) => copies.push((head, parts)),
+            }
+        }
+        text += &sequence("chi_status status", &copies);
+        text += "  return status;\n}\n";
+        text += "\n/** Sets a vector of such structs to copies of values. Otherwise the same. */\n";
+        let args = ["chi_task *task", "chi_shm_vector *vector", &value, "uint64_t count"];
+        let head = format!("static inline chi_status {name}_set_all(");
+        text += &declaration(0, &head, &args, ") {");
+        let size = format!("sizeof({name})");
+        let parts = ["task", "vector", "count", &size];
+        text += &assignment(2, "chi_status status", "chi_vector_elements(", &parts);
+        let _ = write!(
+            text,
+            "  {name} *to = ({name} *)vector->data_;\n  \
+             for (uint64_t i = 0; status == CHI_OK && i < count; ++i) {{\n    \
+             status = {name}_set(task, &to[i], &from[i]);\n  }}\n  return status;\n}}\n"
+        );
+        text
+    }
+
+    /// What a caller gives for a field: parameters of a function, or members of a value.
+    fn parameters(&self, Field { name, ty, .. }: &Field) -> Vec<String> {
+        let count = format!("uint64_t {name}_count");
+        match ty {
+            Type::Scalar(_) => vec![format!("{} {name}", self.name(ty))],
+            Type::Bool => vec![format!("bool {name}")],
+            Type::Array(of, n) => vec![format!("const {} {name}[{n}]", self.name(of))],
+            Type::String => vec![format!("const char *{name}")],
+            Type::Bytes => vec![format!("const void *{name}"), format!("uint64_t {name}_size")],
+            Type::Struct(index) => {
+                let value = if self.structs[*index].plain { "" } else { "_value" };
+                vec![format!("const {}{value} *{name}", self.name(ty))]
+            }
+            Type::Vector(of) => match &**of {
+                Type::String => vec![format!("const char *const *{name}"), count],
+                Type::Bytes => vec![
+                    format!("const void *const *{name}"),
+                    format!("const uint64_t *{name}_sizes"),
+                    count,
+                ],
+                Type::Vector(inner) => vec![
+                    format!("const {} *const *{name}", self.name(inner)),
+                    format!("const uint64_t *{name}_counts"),
+                    count,
+                ],
+                of => {
+                    let value = if is_plain(of, self.structs) { "" } else { "_value" };
+                    vec![format!("const {}{value} *{name}", self.name(of)), count]
+                }
+            },
+        }
+    }
+
+    /// How a field is set to what `parameters` says. `to` and `from` come before the names.
+    fn copied(&self, task: &str, to: &str, from: &str, Field { name, ty, .. }: &Field) -> Copied {
+        let (to, from) = (format!("{to}{name}_"), format!("{from}{name}"));
+        let called = |function: &str, parts: &[&str]| {
+            let mut all = vec![task.to_owned(), format!("&{to}")];
+            all.extend(parts.iter().map(|part| part.to_string()));
+            Copied::Called(format!("{function}("), all)
+        };
+        let (size, count) = (format!("{from}_size"), format!("{from}_count"));
+        match ty {
+            Type::Scalar(_) => Copied::Plainly(format!("  {to} = {from};\n")),
+            Type::Bool => Copied::Plainly(format!("  {to} = {from} ? 1 : 0;\n")),
+            Type::Array(..) => {
+                Copied::Plainly(call(2, "memcpy(", &[&to, &from, &format!("sizeof({to})")], ");"))
+            }
+            Type::String => called("chi_string_set", &[&from]),
+            Type::Bytes => called("chi_vector_set", &[&from, &size]),
+            Type::Struct(index) if self.structs[*index].plain => {
+                // A value holds it, a function is given its address.
+                let at = if from.contains("->") { "" } else { "*" };
+                Copied::Plainly(format!("  {to} = {at}{from};\n"))
+            }
+            Type::Struct(_) => called(&format!("{}_set", self.name(ty)), &[&from]),
+            Type::Vector(of) => match &**of {
+                of if is_plain(of, self.structs) => {
+                    called("chi_vector_set", &[&from, &format!("{count} * sizeof(*{from})")])
+                }
+                Type::String => called("chi_strings_set", &[&from, &count]),
+                Type::Bytes => {
+                    called("chi_vectors_set", &[&from, &format!("{from}_sizes"), "1", &count])
+                }
+                Type::Struct(_) => called(&format!("{}_set_all", self.name(of)), &[&from, &count]),
+                _ => {
+                    let arrays = format!("(const void *const *){from}");
+                    let (counts, each) = (format!("{from}_counts"), format!("sizeof(**{from})"));
+                    called("chi_vectors_set", &[&arrays, &counts, &each, &count])
+                }
+            },
+        }
+    }
+
     /// The function that makes a task.
     fn constructor(&self, stem: &str, constant: &str, body: &Body) -> String {
         let name = format!("{}_{stem}", self.prefix);
         let mut args = vec!["chi_pool_id pool".to_owned(), "chi_domain_query query".to_owned()];
-        let (mut plain, mut copied, mut left) = (String::new(), Vec::new(), Vec::new());
+        let (mut plain, mut copies) = (String::new(), Vec::new());
         for field in body.inputs() {
-            let Field { name, ty, .. } = field;
-            let to = format!("(*task)->{name}_");
-            match ty {
-                Type::Scalar(_) => {
-                    args.push(format!("{} {name}", self.name(ty)));
-                    let _ = writeln!(plain, "  {to} = {name};");
-                }
-                Type::Bool => {
-                    args.push(format!("bool {name}"));
-                    let _ = writeln!(plain, "  {to} = {name} ? 1 : 0;");
-                }
-                Type::Array(of, n) => {
-                    args.push(format!("const {} {name}[{n}]", self.name(of)));
-                    plain += &call(2, "memcpy(", &[&to, name, &format!("sizeof({to})")], ");");
-                }
-                Type::String => {
-                    args.push(format!("const char *{name}"));
-                    copied.push((
-                        "chi_string_set(",
-                        vec!["made".into(), format!("&{to}"), name.clone()],
-                    ));
-                }
-                Type::Bytes => {
-                    args.push(format!("const void *{name}"));
-                    args.push(format!("uint64_t {name}_size"));
-                    let parts =
-                        vec!["made".into(), format!("&{to}"), name.clone(), format!("{name}_size")];
-                    copied.push(("chi_vector_set(", parts));
-                }
-                Type::Vector(of) if is_plain(of, self.structs) => {
-                    args.push(format!("const {} *{name}", self.name(of)));
-                    args.push(format!("uint64_t {name}_count"));
-                    let bytes = format!("{name}_count * sizeof(*{name})");
-                    copied.push((
-                        "chi_vector_set(",
-                        vec!["made".into(), format!("&{to}"), name.clone(), bytes],
-                    ));
-                }
-                Type::Struct(index) if self.structs[*index].plain => {
-                    args.push(format!("const {} *{name}", self.name(ty)));
-                    let _ = writeln!(plain, "  {to} = *{name};");
-                }
-                // Strings in vectors and structs are for the languages that can write them in a line.
-                Type::Vector(_) | Type::Struct(_) => left.push(format!("`{name}_`")),
+            args.extend(self.parameters(field));
+            match self.copied("made", "(*task)->", "", field) {
+                Copied::Plainly(statement) => plain += &statement,
+                Copied::Called(head, parts) => copies.push((head, parts)),
             }
         }
         args.push(format!("{name}_task **task"));
-        let mut doc =
-            "Makes a task of copies of the arguments. The caller submits it, and deletes it \
-                       with `chi_task_delete`."
-                .to_owned();
-        if !left.is_empty() {
-            let _ = write!(
-                doc,
-                " {} stay empty: strings in vectors and structs are for C++ and Rust.",
-                left.join(", ")
-            );
-        }
-        doc += " On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no task. Any thread.";
+        let doc =
+            "Makes a task of copies of the arguments. The caller submits it, and deletes it with \
+                   `chi_task_delete`. On an error, which is one of `chi_task_new` and \
+                   `chi_vector_set`, there is no task. Any thread.";
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut text = format!("\n{}", comment(0, &doc, "/**"));
+        let mut text = format!("\n{}", comment(0, doc, "/**"));
         text += &declaration(0, &format!("static inline chi_status {name}_new("), &args, ") {");
         text += "  chi_task *made = NULL;\n  *task = NULL;\n";
         let constant = format!("{}_{constant}", self.shout);
@@ -237,20 +324,35 @@ impl C<'_> {
         text += "  if (status != CHI_OK) return status;\n";
         let _ = writeln!(text, "  *task = ({name}_task *)(void *)made;");
         text += &plain;
-        for (index, (function, parts)) in copied.iter().enumerate() {
-            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-            text += &match index {
-                0 => assignment(2, "status", function, &parts),
-                _ => condition(2, "if (status == CHI_OK)", "status", function, &parts),
-            };
-        }
-        if !copied.is_empty() {
+        text += &sequence("status", &copies);
+        if !copies.is_empty() {
             text +=
                 "  if (status != CHI_OK) {\n    chi_task_delete(made);\n    *task = NULL;\n  }\n";
         }
         text += "  return status;\n}\n";
         text
     }
+}
+
+/// How a field is set.
+enum Copied {
+    /// By a statement.
+    Plainly(String),
+    /// By a function that may fail, with these arguments.
+    Called(String, Vec<String>),
+}
+
+/// One call after the other, until one fails. `status` is what the first one's status goes to.
+fn sequence(status: &str, calls: &[(String, Vec<String>)]) -> String {
+    let mut text = String::new();
+    for (index, (head, parts)) in calls.iter().enumerate() {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        text += &match index {
+            0 => assignment(2, status, head, &parts),
+            _ => condition(2, "if (status == CHI_OK)", "status", head, &parts),
+        };
+    }
+    text
 }
 
 /// Whether a field comes back.

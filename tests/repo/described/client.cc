@@ -1,20 +1,13 @@
 /* Calls both modules from C++. */
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
+#include "expect.h"
 #include "parts_described_client.h"
 #include "shelf_described_client.h"
 
-#define EXPECT(CONDITION)                                                    \
-  do {                                                                       \
-    if (!(CONDITION)) {                                                      \
-      std::fprintf(stderr, "line %d: %s is not so\n", __LINE__, #CONDITION); \
-      std::exit(1);                                                          \
-    }                                                                        \
-  } while (false)
-
 namespace {
+
+const chi::DomainQuery kQuery = chi::DomainQuery::Dynamic();
 
 template <typename Extent>
 Extent MakeExtent(chi::u64 start) {
@@ -24,42 +17,88 @@ Extent MakeExtent(chi::u64 start) {
   return extent;
 }
 
-template <typename Client, typename Extent, typename EntryValue>
-void Call(const char *pool) {
-  const auto query = chi::DomainQuery::Dynamic();
-  Client client;
-  client.Create(HSHM_MCTX, pool);
-  client.Nothing(HSHM_MCTX, query);
-  EXPECT((client.Sum(HSHM_MCTX, query, "abcde", 2, false) == std::vector<chi::u64>{195, 199, 101}));
+/* The call fails with a status, and a message that has `text` in it. */
+template <typename Call>
+void ExpectFailure(chi_status status, const std::string &text, Call call) {
   try {
-    client.Sum(HSHM_MCTX, query, "abcde", 2, true);
-    EXPECT(false);
+    call();
+    EXPECT(!"it failed");
   } catch (const chi::Error &error) {
-    EXPECT(error.status() == CHI_INVALID);
+    EXPECT(error.status() == status);
+    EXPECT(std::string(error.what()).find(text) != std::string::npos);
   }
+}
 
+/* Sends a task without fields. */
+void CallMethod(const chi::PoolId &pool, chi::u32 method) {
+  struct PlainTask : public chi::Task {
+    PlainTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &,
+              const chi::PoolId &pool, chi::u32 method)
+        : chi::Task(alloc) {
+      pool_ = pool;
+      dom_query_ = kQuery;
+      method_ = method;
+    }
+  };
+  chi::OwnedTask<PlainTask> task(CHI_IPC_MANAGER->SubmitTask<PlainTask>(HSHM_MCTX, pool, method));
+  task->Wait();
+  task->ThrowIfFailed();
+}
+
+template <typename Client>
+void CallForErrors(Client &client) {
+  ExpectFailure(CHI_INVALID, "the last block is not whole",
+                [&] { client.Sum(HSHM_MCTX, kQuery, "abcde", 2, true); });
+  ExpectFailure(CHI_MODULE_STATUS, TEXT, [&] { client.Fail(HSHM_MCTX, kQuery, false, TEXT); });
+  ExpectFailure(CHI_FAILED, TEXT, [&] { client.Fail(HSHM_MCTX, kQuery, true, TEXT); });
+  ExpectFailure(CHI_UNSUPPORTED, "kOld", [&] { CallMethod(client.pool_id_, 15); });
+  ExpectFailure(CHI_NO_METHOD, "99", [&] { CallMethod(client.pool_id_, 99); });
+}
+
+template <typename Extent, typename EntryValue, typename Client>
+void CallTurn(Client &client) {
   EntryValue entry;
-  entry.name = "name";
+  entry.name = TEXT;
   entry.extent = MakeExtent<Extent>(5);
   entry.data = "data";
   entry.weights = {0.5f};
   std::array<chi::u8, 20> digest{};
   for (chi::u8 i = 0; i < 20; ++i) digest[i] = i;
+  const std::string text = "a" + std::string(LONG_SIZE, 'b');
   const auto got = client.Turn(
-      HSHM_MCTX, query, -3, 1.25, true, digest, "text", "bytes", MakeExtent<Extent>(1), entry,
-      {MakeExtent<Extent>(1), MakeExtent<Extent>(2)}, {"one", "", "three"}, {"12", ""},
-      {{1, 2, 3}, {}}, {entry, EntryValue()}, {MakeExtent<Extent>(3), MakeExtent<Extent>(4)});
+      HSHM_MCTX, kQuery, -3, 1.25, true, digest, text, "bytes", MakeExtent<Extent>(1), entry,
+      {MakeExtent<Extent>(1), MakeExtent<Extent>(2)}, {"one", "", text, TEXT}, {"12", ""},
+      {{1, -2, 3}, {}}, {entry, EntryValue()}, {MakeExtent<Extent>(3), MakeExtent<Extent>(4)});
+  const std::string turned(text.rbegin(), text.rend());
   EXPECT(got.tiny == 3 && got.wide == 2.5 && !got.flag);
   EXPECT(std::equal(digest.rbegin(), digest.rend(), got.digest.begin()));
-  EXPECT(got.text == "txet" && got.data == "setyb" && got.extent.start_ == 2);
-  EXPECT(got.entry.name == "name!" && got.entry.extent.blocks_ == 8 && got.entry.data == "atad");
-  EXPECT((got.entry.weights == std::vector<chi::f32>{0.5f, 1}) && got.entry.kind == 1);
+  EXPECT(got.text == turned && got.data == "setyb" && got.extent.start_ == 2);
+  EXPECT(got.entry.name == TEXT "!" && got.entry.extent.blocks_ == 8);
+  EXPECT(got.entry.data == "atad" && got.entry.kind == 1);
+  EXPECT((got.entry.weights == std::vector<chi::f32>{0.5f, 1}));
   EXPECT(got.extents.size() == 2 && got.extents[0].start_ == 2);
-  EXPECT((got.words == std::vector<std::string>{"eno", "", "eerht"}));
+  EXPECT(got.words.size() == 4 && got.words[0] == "eno" && got.words[1].empty());
+  EXPECT(got.words[2] == turned && std::string(got.words[3].rbegin(), got.words[3].rend()) == TEXT);
   EXPECT((got.blobs == std::vector<std::string>{"21", ""}));
-  EXPECT((got.rows == std::vector<std::vector<chi::i16>>{{3, 2, 1}, {}}));
-  EXPECT(got.entries.size() == 2 && got.entries[0].name == "name!" && got.entries[1].name == "!");
+  EXPECT((got.rows == std::vector<std::vector<chi::i16>>{{3, -2, 1}, {}}));
+  EXPECT(got.entries.size() == 2 && got.entries[0].name == TEXT "!");
+  EXPECT(got.entries[1].name == "!");
   EXPECT(got.pairs[0].start_ == 4 && got.pairs[1].start_ == 3);
+}
+
+template <typename Client, typename Extent, typename EntryValue>
+void Call(const char *pool, const char *other) {
+  using Sums = std::vector<chi::u64>;
+  Client client;
+  client.Create(HSHM_MCTX, pool);
+  client.Nothing(HSHM_MCTX, kQuery);
+  EXPECT((client.Sum(HSHM_MCTX, kQuery, "abcde", 2, false) == Sums{195, 199, 101}));
+  EXPECT(client.Sum(HSHM_MCTX, kQuery, "", 2, true).empty());
+  CallForErrors(client);
+  CallTurn<Extent, EntryValue>(client);
+  EXPECT((client.Relay(HSHM_MCTX, kQuery, other, "abc", 3, "") == Sums{97, 195, 294}));
+  ExpectFailure(CHI_MODULE_STATUS, TEXT,
+                [&] { client.Relay(HSHM_MCTX, kQuery, other, "abc", 3, TEXT); });
 }
 
 }  // namespace
@@ -69,8 +108,8 @@ int main() {
     chi::Session session;
     namespace parts = described::parts;
     namespace shelf = described::shelf;
-    Call<parts::DescribedClient, parts::Extent, parts::EntryValue>("cpp_parts");
-    Call<shelf::DescribedClient, shelf::Extent, shelf::EntryValue>("cpp_shelf");
+    Call<parts::DescribedClient, parts::Extent, parts::EntryValue>("cpp_parts", "cpp_other_shelf");
+    Call<shelf::DescribedClient, shelf::Extent, shelf::EntryValue>("cpp_shelf", "cpp_other_parts");
   } catch (const chi::Error &error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

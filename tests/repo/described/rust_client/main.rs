@@ -1,5 +1,9 @@
 //! Calls both modules from Rust.
 
+use chimaera::abi::{
+    chi_status, CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED,
+};
+use chimaera::{DomainQuery, PoolId, Result};
 use described_shelf_client as shelf;
 
 /// The client of `described:parts`, a module in C++.
@@ -7,17 +11,40 @@ use described_shelf_client as shelf;
 #[path = "../parts/autogen/parts_described.rs"]
 pub mod parts;
 
+/// A text that is not ASCII.
+const TEXT: &str = "K\u{e4}se \u{20ac}";
+
+/// A task without fields.
+#[chimaera::task]
+struct PlainTask {}
+
+fn call_method(pool: PoolId, method: u32) -> Result<()> {
+    chimaera::ipc()?.new_task::<PlainTask>(pool, DomainQuery::dynamic(), method)?.call()?;
+    Ok(())
+}
+
+/// The call failed with a status, and a message that has `text` in it.
+fn expect_failure<T: std::fmt::Debug>(result: Result<T>, status: chi_status, text: &str) {
+    let failed = result.unwrap_err();
+    assert_eq!(failed.code(), status);
+    assert!(failed.message().contains(text), "{failed}");
+}
+
 macro_rules! call {
-    ($module:ident) => {{
+    ($module:ident, $other:literal) => {{
         let client = $module::Client::create(concat!("rust_", stringify!($module)), b"")?;
         client.nothing()?;
         assert_eq!(client.sum(b"abcde", 2, false)?, [195, 199, 101]);
-        let failed = client.sum(b"abcde", 2, true).unwrap_err();
-        assert_eq!(failed.message(), "the last block is not whole");
+        assert!(client.sum(b"", 2, true)?.is_empty());
+        expect_failure(client.sum(b"abcde", 2, true), CHI_INVALID, "the last block is not whole");
+        expect_failure(client.fail(false, TEXT), CHI_MODULE_STATUS, TEXT);
+        expect_failure(client.fail(true, TEXT), CHI_FAILED, TEXT);
+        expect_failure(call_method(client.pool_id(), 15), CHI_UNSUPPORTED, "kOld");
+        expect_failure(call_method(client.pool_id(), 99), CHI_NO_METHOD, "99");
 
         let extent = |start| $module::Extent { start, blocks: 7, sparse: 1, reserved0: [0; 3] };
         let entry = $module::EntryValue {
-            name: "n\u{e4}me".into(),
+            name: TEXT.into(),
             extent: extent(5),
             data: b"data".to_vec(),
             weights: vec![0.5],
@@ -30,41 +57,46 @@ macro_rules! call {
         changed.weights.push(1.0);
         changed.kind = 2;
         let digest: [u8; 20] = std::array::from_fn(|i| i as u8);
+        let long = format!("a{}", "b".repeat(100_000));
+        let turned: String = long.chars().rev().collect();
         let got = client.turn(
             -3,
             1.25,
             true,
             digest,
-            "text",
+            &long,
             b"bytes",
             extent(1),
             &entry,
             &[extent(1), extent(2)],
-            &["one", "", "three"],
+            &["one", "", &long],
             &[b"12", b""],
-            &[vec![1, 2, 3], vec![]],
+            &[vec![1, -2, 3], vec![]],
             &[entry.clone(), $module::EntryValue::default()],
             [extent(3), extent(4)],
         )?;
         assert_eq!((got.tiny, got.wide, got.flag), (3, 2.5, false));
         assert!(got.digest.iter().rev().eq(&digest));
-        assert_eq!((&got.text[..], &got.data[..]), ("txet", &b"setyb"[..]));
+        assert_eq!((&got.text, &got.data[..]), (&turned, &b"setyb"[..]));
         assert_eq!(got.extent, extent(2));
         assert_eq!(got.entry, changed);
         assert_eq!(got.extents, [extent(2), extent(1)]);
-        assert_eq!(got.words, ["eno", "", "eerht"]);
+        assert_eq!(got.words, ["eno", "", &turned]);
         assert_eq!(got.blobs, [&b"21"[..], b""]);
-        assert_eq!(got.rows, [vec![3, 2, 1], vec![]]);
+        assert_eq!(got.rows, [vec![3, -2, 1], vec![]]);
         assert_eq!(got.entries[0], changed);
         assert_eq!(got.entries[1].name, "!");
         assert_eq!(got.pairs, [extent(4), extent(3)]);
+
+        assert_eq!(client.relay($other, b"abc", 3, "")?, [97, 195, 294]);
+        expect_failure(client.relay($other, b"abc", 3, TEXT), CHI_MODULE_STATUS, TEXT);
     }};
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     chimaera::client::init(chimaera::client::Options::default())?;
-    call!(parts);
-    call!(shelf);
+    call!(parts, "rust_other_shelf");
+    call!(shelf, "rust_other_parts");
     chimaera::client::shutdown();
     Ok(())
 }

@@ -21,6 +21,10 @@ extern "C" {
 #define DESCRIBED_PARTS_TURN 11
 /** Method kNothing (described_parts_nothing_task). */
 #define DESCRIBED_PARTS_NOTHING 12
+/** Method kFail (described_parts_fail_task). */
+#define DESCRIBED_PARTS_FAIL 13
+/** Method kRelay (described_parts_relay_task). */
+#define DESCRIBED_PARTS_RELAY 14
 
 /** A part of a file. */
 typedef struct described_parts_extent {
@@ -49,6 +53,48 @@ typedef struct described_parts_entry {
   /** Zero. */
   uint8_t reserved0_[7];
 } described_parts_entry;
+
+/** What described_parts_entry is a copy of. Borrowed by the functions that take it. */
+typedef struct described_parts_entry_value {
+  /** Its name. */
+  const char *name;
+  /** `extent`. */
+  described_parts_extent extent;
+  /** `data`. */
+  const void *data;
+  uint64_t data_size;
+  /** `weights`. */
+  const float *weights;
+  uint64_t weights_count;
+  /** `kind`. */
+  uint8_t kind;
+} described_parts_entry_value;
+
+/** Copies a value into a struct that lies in a task or in a vector of one. Errors: those of
+ * `chi_vector_set`. Any thread. */
+static inline chi_status described_parts_entry_set(chi_task *task, described_parts_entry *to,
+                                                   const described_parts_entry_value *from) {
+  to->extent_ = from->extent;
+  to->kind_ = from->kind;
+  chi_status status = chi_string_set(task, &to->name_, from->name);
+  if (status == CHI_OK) status = chi_vector_set(task, &to->data_, from->data, from->data_size);
+  if (status == CHI_OK)
+    status = chi_vector_set(task, &to->weights_, from->weights,
+                            from->weights_count * sizeof(*from->weights));
+  return status;
+}
+
+/** Sets a vector of such structs to copies of values. Otherwise the same. */
+static inline chi_status described_parts_entry_set_all(chi_task *task, chi_shm_vector *vector,
+                                                       const described_parts_entry_value *from,
+                                                       uint64_t count) {
+  chi_status status = chi_vector_elements(task, vector, count, sizeof(described_parts_entry));
+  described_parts_entry *to = (described_parts_entry *)vector->data_;
+  for (uint64_t i = 0; status == CHI_OK && i < count; ++i) {
+    status = described_parts_entry_set(task, &to[i], &from[i]);
+  }
+  return status;
+}
 
 /** Sums up the bytes of every block. */
 typedef struct described_parts_sum_task {
@@ -127,15 +173,17 @@ typedef struct described_parts_turn_task {
 } described_parts_turn_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. `entry_`, `words_`, `blobs_`, `rows_`, `entries_` stay empty: strings in
- * vectors and structs are for C++ and Rust. On an error, which is one of `chi_task_new` and
- * `chi_vector_set`, there is no task. Any thread. */
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
 static inline chi_status described_parts_turn_new(
     chi_pool_id pool, chi_domain_query query, int8_t tiny, double wide, bool flag,
     const uint8_t digest[20], const char *text, const void *data, uint64_t data_size,
-    const described_parts_extent *extent, const described_parts_extent *extents,
-    uint64_t extents_count, const described_parts_extent pairs[2],
-    described_parts_turn_task **task) {
+    const described_parts_extent *extent, const described_parts_entry_value *entry,
+    const described_parts_extent *extents, uint64_t extents_count, const char *const *words,
+    uint64_t words_count, const void *const *blobs, const uint64_t *blobs_sizes,
+    uint64_t blobs_count, const int16_t *const *rows, const uint64_t *rows_counts,
+    uint64_t rows_count, const described_parts_entry_value *entries, uint64_t entries_count,
+    const described_parts_extent pairs[2], described_parts_turn_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_TURN, &made);
@@ -149,8 +197,17 @@ static inline chi_status described_parts_turn_new(
   memcpy((*task)->pairs_, pairs, sizeof((*task)->pairs_));
   status = chi_string_set(made, &(*task)->text_, text);
   if (status == CHI_OK) status = chi_vector_set(made, &(*task)->data_, data, data_size);
+  if (status == CHI_OK) status = described_parts_entry_set(made, &(*task)->entry_, entry);
   if (status == CHI_OK)
     status = chi_vector_set(made, &(*task)->extents_, extents, extents_count * sizeof(*extents));
+  if (status == CHI_OK) status = chi_strings_set(made, &(*task)->words_, words, words_count);
+  if (status == CHI_OK)
+    status = chi_vectors_set(made, &(*task)->blobs_, blobs, blobs_sizes, 1, blobs_count);
+  if (status == CHI_OK)
+    status = chi_vectors_set(made, &(*task)->rows_, (const void *const *)rows, rows_counts,
+                             sizeof(**rows), rows_count);
+  if (status == CHI_OK)
+    status = described_parts_entry_set_all(made, &(*task)->entries_, entries, entries_count);
   if (status != CHI_OK) {
     chi_task_delete(made);
     *task = NULL;
@@ -174,6 +231,80 @@ static inline chi_status described_parts_nothing_new(chi_pool_id pool, chi_domai
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_NOTHING, &made);
   if (status != CHI_OK) return status;
   *task = (described_parts_nothing_task *)(void *)made;
+  return status;
+}
+
+/** Fails. */
+typedef struct described_parts_fail_task {
+  /** The task. */
+  chi_task task;
+  /** In: Whether by what nobody expects. 0 or 1. */
+  uint8_t thrown_;
+  /** Zero. */
+  uint8_t reserved0_[7];
+  /** In: `why`. */
+  chi_shm_string why_;
+} described_parts_fail_task;
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status described_parts_fail_new(chi_pool_id pool, chi_domain_query query,
+                                                  bool thrown, const char *why,
+                                                  described_parts_fail_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_FAIL, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_parts_fail_task *)(void *)made;
+  (*task)->thrown_ = thrown ? 1 : 0;
+  status = chi_string_set(made, &(*task)->why_, why);
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    *task = NULL;
+  }
+  return status;
+}
+
+/** Has the module in the other language sum up bytes, several times at once. */
+typedef struct described_parts_relay_task {
+  /** The task. */
+  chi_task task;
+  /** In: The name of the other module's pool. */
+  chi_shm_string store_;
+  /** In: `data`. */
+  chi_shm_vector data_;
+  /** In: How many sums are under way at once. */
+  uint32_t width_;
+  /** Zero. */
+  uint8_t reserved0_[4];
+  /** In: What the other module is then to fail of, if anything. */
+  chi_shm_string why_;
+  /** Out: `sums`. Elements: uint64_t. */
+  chi_shm_vector sums_;
+} described_parts_relay_task;
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status described_parts_relay_new(chi_pool_id pool, chi_domain_query query,
+                                                   const char *store, const void *data,
+                                                   uint64_t data_size, uint32_t width,
+                                                   const char *why,
+                                                   described_parts_relay_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_RELAY, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_parts_relay_task *)(void *)made;
+  (*task)->width_ = width;
+  status = chi_string_set(made, &(*task)->store_, store);
+  if (status == CHI_OK) status = chi_vector_set(made, &(*task)->data_, data, data_size);
+  if (status == CHI_OK) status = chi_string_set(made, &(*task)->why_, why);
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    *task = NULL;
+  }
   return status;
 }
 
@@ -209,6 +340,15 @@ DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, rows_) == 464, "lies 
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, entries_) == 504, "lies elsewhere in the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_turn_task, pairs_) == 544, "lies elsewhere in the other languages");
 DESCRIBED_PARTS_ASSERT(sizeof(described_parts_nothing_task) == 64, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_fail_task) == 112, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_fail_task, thrown_) == 64, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_fail_task, why_) == 72, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_relay_task) == 232, "another size than in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_relay_task, store_) == 64, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_relay_task, data_) == 104, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_relay_task, width_) == 144, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_relay_task, why_) == 152, "lies elsewhere in the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_relay_task, sums_) == 192, "lies elsewhere in the other languages");
 // clang-format on
 
 #undef DESCRIBED_PARTS_ASSERT

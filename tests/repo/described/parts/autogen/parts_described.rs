@@ -11,6 +11,8 @@ use chimaera::{
 const SUM: u32 = 10;
 const TURN: u32 = 11;
 const NOTHING: u32 = 12;
+const FAIL: u32 = 13;
+const RELAY: u32 = 14;
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod)]
@@ -152,6 +154,34 @@ pub struct TurnTask {
 /// Does nothing.
 #[chimaera::task]
 pub struct NothingTask {}
+
+/// Fails.
+#[chimaera::task]
+pub struct FailTask {
+    /// In: Whether by what nobody expects. 0 or 1.
+    pub thrown: Cell<u8>,
+    /// Zero.
+    pub reserved0: Cell<[u8; 7]>,
+    /// In: `why`.
+    pub why: ShmString,
+}
+
+/// Has the module in the other language sum up bytes, several times at once.
+#[chimaera::task]
+pub struct RelayTask {
+    /// In: The name of the other module's pool.
+    pub store: ShmString,
+    /// In: `data`.
+    pub data: ShmBytes,
+    /// In: How many sums are under way at once.
+    pub width: Cell<u32>,
+    /// Zero.
+    pub reserved0: Cell<[u8; 4]>,
+    /// In: What the other module is then to fail of, if anything.
+    pub why: ShmString,
+    /// Out: `sums`.
+    pub sums: ShmVec<u64>,
+}
 
 /// What `kTurn` returns.
 #[derive(Clone, Debug, PartialEq)]
@@ -357,6 +387,47 @@ impl Client {
         task.submit()
     }
 
+    /// Fails.
+    pub fn fail(&self, thrown: bool, why: &str) -> Result<()> {
+        let pending = self.fail_async(thrown, why)?;
+        pending.wait()?;
+        Ok(())
+    }
+
+    /// Submits `kFail`; its results are the fields of the task.
+    pub fn fail_async(&self, thrown: bool, why: &str) -> Result<Pending<FailTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<FailTask> = self.task(query, FAIL)?;
+        task.thrown.set(thrown.into());
+        task.why.set(why)?;
+        task.submit()
+    }
+
+    /// Has the module in the other language sum up bytes, several times at once.
+    pub fn relay(&self, store: &str, data: &[u8], width: u32, why: &str) -> Result<Vec<u64>> {
+        let pending = self.relay_async(store, data, width, why)?;
+        let done = pending.wait()?;
+        let sums = done.sums.copy_to_vec()?;
+        Ok(sums)
+    }
+
+    /// Submits `kRelay`; its results are the fields of the task.
+    pub fn relay_async(
+        &self,
+        store: &str,
+        data: &[u8],
+        width: u32,
+        why: &str,
+    ) -> Result<Pending<RelayTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<RelayTask> = self.task(query, RELAY)?;
+        task.store.set(store)?;
+        task.data.set(data)?;
+        task.width.set(width);
+        task.why.set(why)?;
+        task.submit()
+    }
+
     fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
         chimaera::ipc()?.new_task(self.pool_id, query, method)
     }
@@ -395,4 +466,13 @@ const _: () = {
     assert!(offset_of!(TurnTask, entries) == 504);
     assert!(offset_of!(TurnTask, pairs) == 544);
     assert!(size_of::<NothingTask>() == 64);
+    assert!(size_of::<FailTask>() == 112);
+    assert!(offset_of!(FailTask, thrown) == 64);
+    assert!(offset_of!(FailTask, why) == 72);
+    assert!(size_of::<RelayTask>() == 232);
+    assert!(offset_of!(RelayTask, store) == 64);
+    assert!(offset_of!(RelayTask, data) == 104);
+    assert!(offset_of!(RelayTask, width) == 144);
+    assert!(offset_of!(RelayTask, why) == 152);
+    assert!(offset_of!(RelayTask, sums) == 192);
 };

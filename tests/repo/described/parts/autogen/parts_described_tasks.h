@@ -217,6 +217,68 @@ struct NothingTask : public chi::Task {
   }
 };
 
+/** Fails. */
+struct FailTask : public chi::Task {
+  /** Whether by what nobody expects. 0 or 1. */
+  IN chi::u8 thrown_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 7> reserved0_{};
+  /** `why`. */
+  IN hipc::string why_;
+
+  /** SHM default constructor */
+  explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc), why_(alloc) {}
+
+  /** Emplace constructor */
+  explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+                    const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, bool thrown,
+                    std::string_view why)
+      : FailTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kFail;
+    dom_query_ = dom_query;
+    thrown_ = thrown ? 1 : 0;
+    why_ = why;
+  }
+};
+
+/** Has the module in the other language sum up bytes, several times at once. */
+struct RelayTask : public chi::Task {
+  /** The name of the other module's pool. */
+  IN hipc::string store_;
+  /** `data`. */
+  IN hipc::vector<char> data_;
+  /** How many sums are under way at once. */
+  IN chi::u32 width_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 4> reserved0_{};
+  /** What the other module is then to fail of, if anything. */
+  IN hipc::string why_;
+  /** `sums`. */
+  OUT hipc::vector<chi::u64> sums_;
+
+  /** SHM default constructor */
+  explicit RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), store_(alloc), data_(alloc), why_(alloc), sums_(alloc) {}
+
+  /** Emplace constructor */
+  explicit RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+                     const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+                     std::string_view store, std::string_view data, chi::u32 width,
+                     std::string_view why)
+      : RelayTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kRelay;
+    dom_query_ = dom_query;
+    store_ = store;
+    data_.assign(data.data(), data.size());
+    width_ = width;
+    why_ = why;
+  }
+};
+
 // clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
@@ -251,6 +313,15 @@ static_assert(offsetof(TurnTask, rows_) == 464, "lies elsewhere in the other lan
 static_assert(offsetof(TurnTask, entries_) == 504, "lies elsewhere in the other languages");
 static_assert(offsetof(TurnTask, pairs_) == 544, "lies elsewhere in the other languages");
 static_assert(sizeof(NothingTask) == 64, "another size than in the other languages");
+static_assert(sizeof(FailTask) == 112, "another size than in the other languages");
+static_assert(offsetof(FailTask, thrown_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(FailTask, why_) == 72, "lies elsewhere in the other languages");
+static_assert(sizeof(RelayTask) == 232, "another size than in the other languages");
+static_assert(offsetof(RelayTask, store_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, data_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, width_) == 144, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, why_) == 152, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, sums_) == 192, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
 // clang-format on
 

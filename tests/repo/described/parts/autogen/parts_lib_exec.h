@@ -13,6 +13,8 @@ CHI_METHOD_HOOKS(Destroy, chi::DestroyTask);
 CHI_METHOD_HOOKS(Sum, SumTask);
 CHI_METHOD_HOOKS(Turn, TurnTask);
 CHI_METHOD_HOOKS(Nothing, NothingTask);
+CHI_METHOD_HOOKS(Fail, FailTask);
+CHI_METHOD_HOOKS(Relay, RelayTask);
 
 /** Runs a method of the container. */
 template <typename RuntimeT>
@@ -28,6 +30,10 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
       return runtime.Turn(hipc::FullPtr<TurnTask>(task), rctx);
     case Method::kNothing:
       return runtime.Nothing(hipc::FullPtr<NothingTask>(task), rctx);
+    case Method::kFail:
+      return runtime.Fail(hipc::FullPtr<FailTask>(task), rctx);
+    case Method::kRelay:
+      return runtime.Relay(hipc::FullPtr<RelayTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -50,6 +56,10 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
       return TurnHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<TurnTask>(task), rctx);
     case Method::kNothing:
       return NothingHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<NothingTask>(task), rctx);
+    case Method::kFail:
+      return FailHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<FailTask>(task), rctx);
+    case Method::kRelay:
+      return RelayHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<RelayTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -70,6 +80,10 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
       return TurnHooks<RuntimeT>::Del(runtime, hipc::FullPtr<TurnTask>(task));
     case Method::kNothing:
       return NothingHooks<RuntimeT>::Del(runtime, hipc::FullPtr<NothingTask>(task));
+    case Method::kFail:
+      return FailHooks<RuntimeT>::Del(runtime, hipc::FullPtr<FailTask>(task));
+    case Method::kRelay:
+      return RelayHooks<RuntimeT>::Del(runtime, hipc::FullPtr<RelayTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -91,6 +105,11 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
                       TurnHooks<RuntimeT>::kDel);
   table.Add<NothingTask>(Method::kNothing, "kNothing", NothingHooks<RuntimeT>::kMonitor,
                          NothingHooks<RuntimeT>::kDel);
+  table.Add<FailTask>(Method::kFail, "kFail", FailHooks<RuntimeT>::kMonitor,
+                      FailHooks<RuntimeT>::kDel);
+  table.Add<RelayTask>(Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
+                       RelayHooks<RuntimeT>::kDel);
+  table.AddUnsupported(15, "kOld");
 }
 
 }  // namespace described::parts

@@ -1,7 +1,10 @@
 /* The container of described:parts. */
 #include <algorithm>
+#include <stdexcept>
+#include <vector>
 
 #include "parts_lib_exec.h"
+#include "shelf_described_client.h"
 
 namespace described::parts {
 
@@ -47,6 +50,28 @@ class Runtime : public chi::ContainerRuntime {
   }
 
   void Nothing(hipc::FullPtr<NothingTask>, chi::RunContext &) {}
+
+  void Fail(hipc::FullPtr<FailTask> task, chi::RunContext &) {
+    if (task->thrown_ != 0) throw std::runtime_error(task->why_.str());
+    throw chi::Error(CHI_MODULE_STATUS, task->why_.str());
+  }
+
+  void Relay(hipc::FullPtr<RelayTask> task, chi::RunContext &) {
+    const chi::DomainQuery query = chi::DomainQuery::Dynamic();
+    const std::string data(task->data_.view());
+    shelf::DescribedClient other;
+    other.Create(HSHM_MCTX, task->store_.str());
+    std::vector<chi::OwnedTask<shelf::SumTask>> sums;
+    for (chi::u32 i = 0; i < task->width_; ++i) {
+      sums.emplace_back(other.AsyncSum(HSHM_MCTX, query, data, 1 + i, false));
+    }
+    for (const chi::OwnedTask<shelf::SumTask> &sum : sums) {
+      sum->Wait();
+      sum->ThrowIfFailed();
+      task->sums_.push_back(sum->sums_[0]);
+    }
+    if (!task->why_.empty()) other.Fail(HSHM_MCTX, query, false, task->why_.view());
+  }
 
  private:
   static std::string Turned(std::string text) {

@@ -159,6 +159,41 @@ class DescribedClient : public chi::ContainerClient {
                                           const chi::DomainQuery &dom_query) const {
     return CHI_IPC_MANAGER->SubmitTask<NothingTask>(mctx, pool_id_, dom_query);
   }
+
+  /** Fails. */
+  void Fail(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, bool thrown,
+            std::string_view why) const {
+    auto pending = AsyncFail(mctx, dom_query, thrown, why);
+    chi::OwnedTask<FailTask> task(pending);
+    task->Wait();
+    task->ThrowIfFailed();
+  }
+  /** The caller owns the task. */
+  hipc::FullPtr<FailTask> AsyncFail(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                    bool thrown, std::string_view why) const {
+    return CHI_IPC_MANAGER->SubmitTask<FailTask>(mctx, pool_id_, dom_query, thrown, why);
+  }
+
+  /** Has the module in the other language sum up bytes, several times at once. */
+  std::vector<chi::u64> Relay(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                              std::string_view store, std::string_view data, chi::u32 width,
+                              std::string_view why) const {
+    auto pending = AsyncRelay(mctx, dom_query, store, data, width, why);
+    chi::OwnedTask<RelayTask> task(pending);
+    task->Wait();
+    task->ThrowIfFailed();
+    std::vector<chi::u64> result;
+    result = task->sums_.CopyOut();
+    return result;
+  }
+  /** The caller owns the task. */
+  hipc::FullPtr<RelayTask> AsyncRelay(const hipc::MemContext &mctx,
+                                      const chi::DomainQuery &dom_query, std::string_view store,
+                                      std::string_view data, chi::u32 width,
+                                      std::string_view why) const {
+    return CHI_IPC_MANAGER->SubmitTask<RelayTask>(mctx, pool_id_, dom_query, store, data, width,
+                                                  why);
+  }
 };
 
 }  // namespace described::shelf

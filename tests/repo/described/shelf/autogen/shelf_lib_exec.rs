@@ -15,5 +15,8 @@ const _: () = {
     declared.method(10, "kSum");
     declared.method(11, "kTurn");
     declared.method(12, "kNothing");
+    declared.method(13, "kFail");
+    declared.method(14, "kRelay");
+    declared.unsupported(15, "kOld");
     declared.end();
 };

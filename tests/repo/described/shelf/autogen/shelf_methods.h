@@ -17,6 +17,10 @@ class Method {
   CLS_CONST int kTurn = 11;
   /** Does nothing. */
   CLS_CONST int kNothing = 12;
+  /** Fails. */
+  CLS_CONST int kFail = 13;
+  /** Has the module in the other language sum up bytes, several times at once. */
+  CLS_CONST int kRelay = 14;
 };
 
 }  // namespace described::shelf

@@ -15,4 +15,8 @@ impl Method {
     pub const TURN: u32 = 11;
     /// `kNothing`: Does nothing.
     pub const NOTHING: u32 = 12;
+    /// `kFail`: Fails.
+    pub const FAIL: u32 = 13;
+    /// `kRelay`: Has the module in the other language sum up bytes, several times at once.
+    pub const RELAY: u32 = 14;
 }

@@ -3,14 +3,23 @@
 #[path = "../../autogen/shelf_lib_exec.rs"]
 mod lib_exec;
 
+use chimaera::abi::CHI_MODULE_STATUS;
 use chimaera::module::Init;
-use chimaera::{Result, Status};
-use described_shelf_client::{EntryValue, Method, NothingTask, SumTask, TurnTask};
+use chimaera::{Pending, Result, Status};
+use described_shelf_client::{
+    EntryValue, FailTask, Method, NothingTask, RelayTask, SumTask, TurnTask,
+};
+
+/// The client of `described:parts`, a module in C++.
+#[allow(unreachable_pub)]
+#[rustfmt::skip]
+#[path = "../../../parts/autogen/parts_described.rs"]
+pub mod parts;
 
 /// The container.
 pub struct Runtime;
 
-#[chimaera::container(name = "described:shelf")]
+#[chimaera::container(name = "described:shelf", unsupported(kOld = 15))]
 impl Runtime {
     #[create]
     fn create(_init: &Init<'_>) -> Result<Self> {
@@ -65,6 +74,33 @@ impl Runtime {
 
     #[method(Method::NOTHING, name = "kNothing")]
     fn nothing(&self, _task: &NothingTask) {}
+
+    #[method(Method::FAIL, name = "kFail")]
+    fn fail(&self, task: &FailTask) -> Result<()> {
+        let why = task.why.to_string()?;
+        if task.thrown.get() != 0 {
+            panic!("{why}");
+        }
+        Err(Status::new(CHI_MODULE_STATUS, why))
+    }
+
+    #[method(Method::RELAY, name = "kRelay")]
+    fn relay(&self, task: &RelayTask) -> Result<()> {
+        let data = task.data.copy_to_vec()?;
+        let other = parts::Client::create(&task.store.to_string()?, b"")?;
+        let sums: Vec<Pending<parts::SumTask>> = (0..task.width.get())
+            .map(|i| other.sum_async(&data, 1 + i, false))
+            .collect::<Result<_>>()?;
+        let mut firsts = Vec::new();
+        for sum in sums {
+            firsts.extend(sum.wait()?.sums.get(0));
+        }
+        task.sums.set(&firsts)?;
+        match task.why.is_empty() {
+            true => Ok(()),
+            false => other.fail(false, &task.why.to_string()?),
+        }
+    }
 }
 
 fn turned<T: Copy>(items: &[T]) -> Vec<T> {

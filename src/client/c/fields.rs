@@ -1,0 +1,185 @@
+//! Filling in the strings and vectors of a task.
+
+use std::ffi::{c_char, c_void, CStr};
+use std::ptr;
+
+use chimaera_abi::*;
+
+use crate::chi_ipc_manager;
+
+/// How the table allocates a block for a task.
+type Alloc =
+    unsafe extern "C" fn(*const chi_ipc, *mut chi_task, u64, *mut chi_buffer) -> chi_status;
+
+/// Gives `vector` a new block with `size` bytes in use.
+///
+/// # Safety
+/// As `chi_vector_resize`; `alloc` is a function of the table `ipc`.
+unsafe fn renew(
+    ipc: *const chi_ipc,
+    alloc: Alloc,
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    size: u64,
+) -> chi_status {
+    let mut buffer = chi_buffer { shm_: CHI_SHM_NULL, data_: ptr::null_mut(), size_: 0 };
+    // What lies further away than any field is an element's, and does not know its task.
+    let distance = (vector as usize).wrapping_sub(task as usize);
+    let offset = u32::try_from(distance).ok().filter(|offset| *offset < CHI_MAX_TASK_SIZE);
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let status = alloc(ipc, task, size, &mut buffer);
+        if status == CHI_OK {
+            *vector = chi_shm_vector {
+                shm_: buffer.shm_,
+                data_: buffer.data_,
+                size_: size,
+                capacity_: buffer.size_,
+                offset_in_task_: offset.unwrap_or(0),
+                reserved_: 0,
+            };
+        }
+        status
+    }
+}
+
+/// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
+/// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors,
+/// and neither is null. The block goes with the task. Errors: those of `chi_alloc`. `[any thread]`
+///
+/// # Safety
+/// `task` must be idle and not deleted, and `vector` one of its fields or of their elements'.
+#[no_mangle]
+pub unsafe extern "C" fn chi_vector_resize(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    size: u64,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { renew(ipc, (*ipc).alloc, task, vector, size) }
+}
+
+/// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain zeroes,
+/// empty strings and empty vectors, which the other functions here then fill in. As `chi_vector_resize`
+/// otherwise. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_vector_elements(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    count: u64,
+    elem_size: u64,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // Too much is more than any segment has.
+    let size = count.saturating_mul(elem_size);
+    // SAFETY: the table is valid; the rest is the caller's promise. After success the block holds `size`
+    // bytes.
+    unsafe {
+        let status = renew(ipc, (*ipc).alloc_elements, task, vector, size);
+        if status == CHI_OK && size > 0 {
+            (*vector).data_.cast::<u8>().write_bytes(0, size as usize);
+        }
+        status
+    }
+}
+
+/// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
+/// `chi_vector_resize` otherwise. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`; `data` must hold `size` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn chi_vector_set(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    data: *const c_void,
+    size: u64,
+) -> chi_status {
+    // SAFETY: by the caller's promise; after success the vector's block holds `size` bytes.
+    unsafe {
+        let status = chi_vector_resize(task, vector, size);
+        if status == CHI_OK && size > 0 {
+            ptr::copy_nonoverlapping(data.cast::<u8>(), (*vector).data_.cast(), size as usize);
+        }
+        status
+    }
+}
+
+/// Sets a string of a task to a copy of the C string `text` without its final zero; null is the empty
+/// string. As `chi_vector_resize` otherwise. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`; `text` must be null or a C string.
+#[no_mangle]
+pub unsafe extern "C" fn chi_string_set(
+    task: *mut chi_task,
+    string: *mut chi_shm_string,
+    text: *const c_char,
+) -> chi_status {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let bytes = if text.is_null() { &[] } else { CStr::from_ptr(text).to_bytes() };
+        let vector = &raw mut (*string).bytes_;
+        chi_vector_set(task, vector, bytes.as_ptr().cast(), bytes.len() as u64)
+    }
+}
+
+/// Sets a vector of strings to copies of the `count` C strings at `texts`, of which null is the empty one;
+/// `texts` may be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`; `texts` must hold `count` C strings or nulls.
+#[no_mangle]
+pub unsafe extern "C" fn chi_strings_set(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    texts: *const *const c_char,
+    count: u64,
+) -> chi_status {
+    // SAFETY: by the caller's promise; after success the vector's block holds `count` strings.
+    unsafe {
+        let mut status =
+            chi_vector_elements(task, vector, count, size_of::<chi_shm_string>() as u64);
+        let mut index = 0;
+        while status == CHI_OK && index < count as usize {
+            let string = (*vector).data_.cast::<chi_shm_string>().add(index);
+            status = chi_string_set(task, string, *texts.add(index));
+            index += 1;
+        }
+        status
+    }
+}
+
+/// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]` has
+/// `counts[i]` elements of `elem_size` bytes, and may be null when it has none. `arrays` and `counts` may
+/// be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+///
+/// # Safety
+/// As `chi_vector_resize`; `arrays` and `counts` must hold what they are said to.
+#[no_mangle]
+pub unsafe extern "C" fn chi_vectors_set(
+    task: *mut chi_task,
+    vector: *mut chi_shm_vector,
+    arrays: *const *const c_void,
+    counts: *const u64,
+    elem_size: u64,
+    count: u64,
+) -> chi_status {
+    // SAFETY: by the caller's promise; after success the vector's block holds `count` vectors.
+    unsafe {
+        let mut status =
+            chi_vector_elements(task, vector, count, size_of::<chi_shm_vector>() as u64);
+        let mut index = 0;
+        while status == CHI_OK && index < count as usize {
+            let inner = (*vector).data_.cast::<chi_shm_vector>().add(index);
+            let size = (*counts.add(index)).saturating_mul(elem_size);
+            status = chi_vector_set(task, inner, *arrays.add(index), size);
+            index += 1;
+        }
+        status
+    }
+}
