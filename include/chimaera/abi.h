@@ -13,6 +13,8 @@
 #include <stdint.h>
 /* A lane: a private queue of a container. Opaque; lives as long as its container. */
 typedef struct chi_lane chi_lane;
+/* A lock that suspends the tasks that wait for it. Opaque. */
+typedef struct chi_lock chi_lock;
 
 // Major version of the contract. A module loads only into a runtime of the same major version.
 #define CHI_ABI_MAJOR 1
@@ -47,6 +49,12 @@ typedef struct chi_lane chi_lane;
 
 // `chi_describe_task.subject_`: sessions, memory, workers.
 #define CHI_DESCRIBE_RUNTIME 3
+
+// Mode of a lock: others that share it may hold it, too.
+#define CHI_LOCK_SHARED 1
+
+// Mode of a lock: nobody else may hold it.
+#define CHI_LOCK_EXCLUSIVE 2
 
 // `chi_host.log`: something failed.
 #define CHI_LOG_ERROR 1
@@ -529,6 +537,34 @@ typedef struct chi_host {
   // method the running task's; a monitor asked by another container's method does not learn its own.
   // Neither pointer is null. Error: `CHI_INVALID`, elsewhere. Since ABI 1.1. `[loader]` `[worker]`
   chi_status (*container_id)(const struct chi_host *host, uint32_t *id, uint32_t *count);
+  // Makes a lock that suspends the tasks that wait for it, and never their worker. The caller owns it
+  // until `lock_free`.
+  //
+  // A lock is held by roots: all tasks that one task of a client led to pass together, so that a task
+  // may hold a lock and wait for another that takes it, too. Roots are served in the order in which
+  // they asked; who asks for it shared does not overtake who waits for it exclusively. Only a root
+  // that holds it already has it again at once. One that has it shared and asks for it exclusively
+  // waits until it is the only holder; two that do so wait for each other.
+  //
+  // What a task still holds when its method ends, in whichever way, is given back. Since ABI 1.1.
+  // `[any thread]`
+  chi_lock *(*lock_new)(const struct chi_host *host);
+  // Frees a lock; null is ignored. Who waits for it gets `CHI_CANCELLED`, who holds it gives it back
+  // at its method's end. No call on the lock may come later. On a thread that is no worker, only while
+  // no task waits for it. Since ABI 1.1. `[any thread]`
+  void (*lock_free)(const struct chi_host *host, chi_lock *lock);
+  // Takes a lock for the running task; `mode` is `CHI_LOCK_*`. A task may take it many times, and in
+  // both modes; each time wants an `unlock`. While others hold it, the task is suspended, at most
+  // `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. Errors: `CHI_TIMEOUT`;
+  // `CHI_CANCELLED` when the task is cancelled while it waits, its client has gone, its pool is being
+  // destroyed or the runtime is stopping, or the lock is freed; `CHI_INVALID` when no task is
+  // running, or `mode` is none. Since ABI 1.1. `[worker]`
+  chi_status (*lock)(const struct chi_host *host, chi_lock *lock, uint32_t mode, uint64_t timeout_ns);
+  // Like `lock`, but returns `CHI_BUSY` at once where that would wait. Since ABI 1.1. `[worker]`
+  chi_status (*try_lock)(const struct chi_host *host, chi_lock *lock, uint32_t mode);
+  // Gives a lock back that the running task took in this mode. Error: `CHI_INVALID` when it has not,
+  // even if another task of its root has. Since ABI 1.1. `[worker]`
+  chi_status (*unlock)(const struct chi_host *host, chi_lock *lock, uint32_t mode);
 } chi_host;
 
 // Where a string or a vector lies in a task, or in an element of a vector.

@@ -16,6 +16,7 @@
 
 #ifdef CHIMAERA_RUNTIME
 #include "chimaera/container.h"
+#include "chimaera/lock.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"
 #else

@@ -10,6 +10,17 @@ pub struct chi_lane {
     _opaque: [u8; 0],
 }
 
+/// A lock that suspends the tasks that wait for it. Opaque.
+#[repr(C)]
+pub struct chi_lock {
+    _opaque: [u8; 0],
+}
+
+/// Mode of a lock: others that share it may hold it, too.
+pub const CHI_LOCK_SHARED: u32 = 1;
+/// Mode of a lock: nobody else may hold it.
+pub const CHI_LOCK_EXCLUSIVE: u32 = 2;
+
 /// `chi_host.log`: something failed.
 pub const CHI_LOG_ERROR: u32 = 1;
 /// `chi_host.log`: something is not as it should be.
@@ -71,6 +82,46 @@ pub struct chi_host {
     /// Neither pointer is null. Error: `CHI_INVALID`, elsewhere. Since ABI 1.1. `[loader]` `[worker]`
     pub container_id:
         unsafe extern "C" fn(host: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status,
+
+    /// Makes a lock that suspends the tasks that wait for it, and never their worker. The caller owns it
+    /// until `lock_free`.
+    ///
+    /// A lock is held by roots: all tasks that one task of a client led to pass together, so that a task
+    /// may hold a lock and wait for another that takes it, too. Roots are served in the order in which
+    /// they asked; who asks for it shared does not overtake who waits for it exclusively. Only a root
+    /// that holds it already has it again at once. One that has it shared and asks for it exclusively
+    /// waits until it is the only holder; two that do so wait for each other.
+    ///
+    /// What a task still holds when its method ends, in whichever way, is given back. Since ABI 1.1.
+    /// `[any thread]`
+    pub lock_new: unsafe extern "C" fn(host: *const chi_host) -> *mut chi_lock,
+
+    /// Frees a lock; null is ignored. Who waits for it gets `CHI_CANCELLED`, who holds it gives it back
+    /// at its method's end. No call on the lock may come later. On a thread that is no worker, only while
+    /// no task waits for it. Since ABI 1.1. `[any thread]`
+    pub lock_free: unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock),
+
+    /// Takes a lock for the running task; `mode` is `CHI_LOCK_*`. A task may take it many times, and in
+    /// both modes; each time wants an `unlock`. While others hold it, the task is suspended, at most
+    /// `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. Errors: `CHI_TIMEOUT`;
+    /// `CHI_CANCELLED` when the task is cancelled while it waits, its client has gone, its pool is being
+    /// destroyed or the runtime is stopping, or the lock is freed; `CHI_INVALID` when no task is
+    /// running, or `mode` is none. Since ABI 1.1. `[worker]`
+    pub lock: unsafe extern "C" fn(
+        host: *const chi_host,
+        lock: *mut chi_lock,
+        mode: u32,
+        timeout_ns: u64,
+    ) -> chi_status,
+
+    /// Like `lock`, but returns `CHI_BUSY` at once where that would wait. Since ABI 1.1. `[worker]`
+    pub try_lock:
+        unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock, mode: u32) -> chi_status,
+
+    /// Gives a lock back that the running task took in this mode. Error: `CHI_INVALID` when it has not,
+    /// even if another task of its root has. Since ABI 1.1. `[worker]`
+    pub unlock:
+        unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock, mode: u32) -> chi_status,
 }
 
 // SAFETY: the table is immutable once made, and its functions check the thread that calls them.

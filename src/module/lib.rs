@@ -45,7 +45,8 @@
 //!
 //! Methods run on the runtime's workers, several at once on different lanes: hence `&self` and `Sync`.
 //! They may block only by waiting for a task or with [`RunContext::yield_now`]; both suspend the task
-//! and not the worker. A lock that is held meanwhile blocks the other tasks of that worker for good.
+//! and not the worker. So do [`CoMutex`] and [`CoRwLock`], the locks that may be held meanwhile; any other
+//! would block the other tasks of that worker for good.
 //!
 //! A panic in a module ends the task with `CHI_FAILED` and the panic's message, and nothing else. The
 //! SDK needs unwinding for that and refuses to be compiled with `panic = "abort"`.
@@ -70,6 +71,7 @@ mod dispatch;
 mod export;
 mod host;
 mod lane;
+mod lock;
 mod method;
 mod panics;
 mod shell;
@@ -83,4 +85,5 @@ pub use context::{Init, MonitorContext, MonitorMode, RunContext};
 pub use declared::Declared;
 pub use host::{extension, log, LogLevel};
 pub use lane::{Lane, Queue};
+pub use lock::{CoMutex, CoMutexGuard, CoRwGuard, CoRwLock};
 pub use method::{MethodEntry, Outcome};

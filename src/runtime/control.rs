@@ -111,6 +111,7 @@ impl Control {
     fn close_pools(&mut self) {
         tracing::info!("stopping");
         self.shared.set_stopping();
+        self.shared.look_at_locks();
         self.shared.mailboxes[0].send(Note::CloseAll);
         let until = Instant::now() + CLOSE_BOUND;
         while Instant::now() < until {
@@ -335,6 +336,7 @@ impl Control {
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
         if let Phase::Open { session, mut workers } = client.phase {
             session.set_dead();
+            self.shared.look_at_locks();
             self.shared.remove_session(number);
             workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
             workers.sort_unstable();

@@ -13,6 +13,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::container::Container;
+use crate::locks::Lock;
 use crate::record::Record;
 
 /// Why a fiber gave up its worker.
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     /// Counts the fiber's waits, so that a late wake-up does not end a later wait.
     pub(crate) turn: Cell<u32>,
     pub(crate) waiting: Cell<bool>,
+    /// The lock that the task waits for, or null.
+    pub(crate) lock: Cell<*const Lock>,
     /// The fiber is one too many: its body returns when it is resumed.
     pub(crate) retired: Cell<bool>,
 }
@@ -63,6 +66,7 @@ impl Fiber {
             building: Cell::new(ptr::null()),
             turn: Cell::new(0),
             waiting: Cell::new(false),
+            lock: Cell::new(ptr::null()),
             retired: Cell::new(false),
         });
         let own: *const Context = &*context;

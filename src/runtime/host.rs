@@ -8,7 +8,7 @@ use chimaera_abi::*;
 use crate::container::Container;
 use crate::record::Record;
 use crate::worker::Worker;
-use crate::{worker, Failure};
+use crate::{locks, worker, Failure};
 
 static HOST: chi_host = chi_host {
     size: std::mem::size_of::<chi_host>() as u32,
@@ -22,6 +22,11 @@ static HOST: chi_host = chi_host {
     yield_now,
     extension,
     container_id,
+    lock_new: locks::lock_new,
+    lock_free: locks::lock_free,
+    lock: locks::lock,
+    try_lock: locks::try_lock,
+    unlock: locks::unlock,
 };
 
 thread_local! {

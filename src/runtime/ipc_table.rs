@@ -95,6 +95,10 @@ unsafe extern "C" fn new_task(_: *const chi_ipc, size: u32, out: *mut *mut chi_t
         if !record.make_room(size as usize) {
             return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
         }
+        // SAFETY: null, or the record of the task that runs on this fiber.
+        if let Some(parent) = unsafe { worker.context().record.get().as_ref() } {
+            record.holdings.renew(worker.root_of(parent));
+        }
         let body = record.body();
         let record = Box::into_raw(record);
         // SAFETY: the body holds `size` bytes and is the caller's from now on; `out` is the caller's.

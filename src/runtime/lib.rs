@@ -17,6 +17,8 @@ mod host;
 pub mod inspect;
 mod ipc_table;
 mod lane;
+mod lock_core;
+mod locks;
 mod marshal;
 mod method;
 mod module;

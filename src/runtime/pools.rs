@@ -197,6 +197,7 @@ impl Pools {
         };
         worker.shared.set_pool(id.major_, None);
         pool.close();
+        worker.shared.look_at_locks();
         let until = Instant::now() + DESTROY_BOUND;
         while pool.in_flight() > 0 {
             if Instant::now() >= until {

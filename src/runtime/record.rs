@@ -10,6 +10,7 @@ use std::sync::Arc;
 use chimaera_abi::*;
 
 use crate::container::{Container, ContainerLane};
+use crate::locks::Holdings;
 use crate::method::Method;
 use crate::session::Session;
 
@@ -113,6 +114,8 @@ pub(crate) struct Record {
     pub(crate) waiter: AtomicU64,
     /// The task has been suspended since it started; its lane went on without it.
     pub(crate) suspended: Cell<bool>,
+    /// The task's root, and the locks that it has.
+    pub(crate) holdings: Holdings,
     /// The record is also reached through its body, so no reference to it is ever the only one.
     _shared: PhantomPinned,
 }
@@ -135,6 +138,7 @@ impl Record {
             message: String::new(),
             waiter: AtomicU64::new(0),
             suspended: Cell::new(false),
+            holdings: Holdings::default(),
             _shared: PhantomPinned,
         });
         record.inline.back = &mut *record;
@@ -149,6 +153,7 @@ impl Record {
         self.lane = ptr::null();
         self.message.clear();
         self.suspended.set(false);
+        self.holdings.renew(0);
     }
 
     /// Lets go of everything that the task held.

@@ -287,6 +287,9 @@ impl Worker {
     fn finish(&self, mut record: Box<Record>, status: chi_status, message: &str) -> bool {
         let (container, lane) = (record.container, record.lane);
         let suspended = record.suspended.get();
+        if !record.holdings.is_empty() {
+            self.leave_locks(&record);
+        }
         self.count(status != CHI_OK);
         match &record.origin {
             Origin::Client { session, .. } => {

@@ -68,6 +68,8 @@ pub(crate) enum Note {
     CloseAll,
     /// The fiber's wait of this turn is over.
     Wake { fiber: u32, turn: u32 },
+    /// A session or a pool has come to its end: tasks that wait for locks may have to give up.
+    LookAtLocks,
 }
 
 /// A worker's side that other threads see.
@@ -231,6 +233,11 @@ impl Shared {
 
     pub(crate) fn take_order(&self) -> Option<Order> {
         self.orders.pop()
+    }
+
+    /// Has every task that waits for a lock look whether it still may.
+    pub(crate) fn look_at_locks(&self) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Note::LookAtLocks));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -59,6 +59,8 @@ pub(crate) struct Worker {
     current: Cell<*const Context>,
     /// Counts pauses, so that a loop notices that it was away.
     pauses: Cell<u64>,
+    /// Roots that have been given a number here.
+    roots: Cell<u64>,
     /// For lanes without a monitor.
     pub(crate) lane_turn: Cell<usize>,
     /// For tasks that any container of their pool may run.
@@ -100,6 +102,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         current_fiber: Cell::new(0),
         current: Cell::new(ptr::null()),
         pauses: Cell::new(0),
+        roots: Cell::new(0),
         lane_turn: Cell::new(index as usize),
         container_turn: Cell::new(index as usize),
         epoll,
@@ -363,10 +366,19 @@ impl Worker {
             }
             Note::Lane(lane) => self.told_of(lane.0),
             Note::CloseAll => {
+                // What modules do at their end, they do as a task: it may hold locks.
+                let record = self.record(Origin::Internal);
+                self.context().record.set(std::ptr::from_ref(&*record).cast_mut());
                 self.shared.pools.close_all(self);
+                self.context().record.set(ptr::null_mut());
+                if !record.holdings.is_empty() {
+                    self.leave_locks(&record);
+                }
+                self.recycle(record);
                 self.shared.order(Order::PoolsClosed);
             }
             Note::Wake { fiber, turn } => self.wake(fiber, turn),
+            Note::LookAtLocks => self.wake_waiters_of_locks(),
         }
     }
 
@@ -422,6 +434,12 @@ impl Worker {
         }
     }
 
+    /// A number for the root of a task, unique in the runtime and neither 0 nor the largest.
+    pub(crate) fn fresh_root(&self) -> u64 {
+        self.roots.set(self.roots.get() + 1);
+        u64::from(self.index) << 54 | self.roots.get()
+    }
+
     // Waiting ---------------------------------------------------------------------------------------
 
     /// Prepares a wait of the running fiber; `wait` then waits.
@@ -464,6 +482,16 @@ impl Worker {
         let Some(Some(found)) = fibers.get(fiber as usize) else { return };
         if found.context.turn.get() == turn && found.context.waiting.replace(false) {
             self.ready.borrow_mut().push_back(fiber as usize);
+        }
+    }
+
+    /// Has the fibers that wait for a lock look whether they still may.
+    fn wake_waiters_of_locks(&self) {
+        for (number, fiber) in self.fibers.borrow().iter().enumerate() {
+            let Some(fiber) = fiber else { continue };
+            if !fiber.context.lock.get().is_null() && fiber.context.waiting.replace(false) {
+                self.ready.borrow_mut().push_back(number);
+            }
         }
     }
 

@@ -154,6 +154,11 @@ static void PrintTables() {
   FIELD(chi_host, yield_now);
   FIELD(chi_host, extension);
   FIELD(chi_host, container_id);
+  FIELD(chi_host, lock_new);
+  FIELD(chi_host, lock_free);
+  FIELD(chi_host, lock);
+  FIELD(chi_host, try_lock);
+  FIELD(chi_host, unlock);
 }
 
 static void PrintModuleContract() {

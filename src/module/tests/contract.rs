@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_void, CStr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chimaera::abi::*;
-use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, RunContext};
+use chimaera::module::{CoMutex, CoRwLock, Init, MonitorContext, MonitorMode, Queue, RunContext};
 use chimaera::{DomainQuery, NewTask, Result, ShmString, ShmVec, Status, Task};
 use host::*;
 
@@ -312,4 +312,40 @@ fn hosts_of_another_version_are_not_touched() {
         assert!(chi_module(&header(16, CHI_ABI_MAJOR)).is_null());
         assert!(chi_module(std::ptr::null()).is_null());
     }
+}
+
+#[test]
+fn guards_give_locks_back_in_the_mode_they_were_taken_in() {
+    let _module = Module::new();
+    let calls = |f: &dyn Fn()| {
+        f();
+        LOCKS.take().join(", ")
+    };
+    let (shared, exclusive) = (CHI_LOCK_SHARED, CHI_LOCK_EXCLUSIVE);
+    let mutex = CoMutex::new(AtomicU32::new(7));
+    let taken = calls(&|| assert_eq!(mutex.lock().unwrap().load(Ordering::Relaxed), 7));
+    assert_eq!(taken, format!("new, take {exclusive} for ever, give {exclusive}"));
+    let lock = CoRwLock::default();
+    let one_and_a_half = std::time::Duration::from_nanos(1_000_500);
+    let taken = calls(&|| {
+        let reader = lock.read_for(one_and_a_half).unwrap();
+        let writer = lock.try_write().unwrap().unwrap();
+        drop((reader, writer));
+        *lock.write().unwrap()
+    });
+    assert_eq!(
+        taken,
+        format!(
+            "new, take {shared} for 1000500, try {exclusive}, give {shared}, give {exclusive}, \
+             take {exclusive} for ever, give {exclusive}"
+        )
+    );
+    LOCK_STATUS.set(CHI_CANCELLED);
+    let taken = calls(&|| assert_eq!(mutex.lock().err().unwrap().code(), CHI_CANCELLED));
+    assert_eq!(taken, format!("take {exclusive} for ever"), "nothing is given back");
+    LOCK_STATUS.set(CHI_BUSY);
+    assert!(mutex.try_lock().unwrap().is_none());
+    LOCKS.take();
+    drop((mutex, lock));
+    assert_eq!(LOCKS.take().join(", "), "free, free");
 }

@@ -47,6 +47,11 @@ pub fn rust_faults() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_faults.so"))
 }
 
+/// The module `test:rust_locks`.
+pub fn rust_locks() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_locks.so"))
+}
+
 /// The library of a directory of tests/modules, `"throws_method"` for example.
 pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))

@@ -57,6 +57,12 @@ impl Options {
         self.file(artefacts::rust_faults())
     }
 
+    /// `test:locks` in C++ and `test:rust_locks` in Rust.
+    #[must_use]
+    pub fn locks(self) -> Options {
+        self.file(artefacts::test_module("locks")).file(artefacts::rust_locks())
+    }
+
     /// A further directory of `CHI_REPO_PATH`.
     #[must_use]
     pub fn repo_path(mut self, directory: PathBuf) -> Options {

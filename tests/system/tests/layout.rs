@@ -100,7 +100,12 @@ fn rust() -> Layouts {
             create_queue,
             yield_now,
             extension,
-            container_id
+            container_id,
+            lock_new,
+            lock_free,
+            lock,
+            try_lock,
+            unlock
         },
         chi_field_layout {
             offset_,

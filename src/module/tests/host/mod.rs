@@ -40,6 +40,11 @@ pub(crate) const TABLE: chi_host = chi_host {
     yield_now,
     extension,
     container_id,
+    lock_new,
+    lock_free,
+    lock,
+    try_lock,
+    unlock,
 };
 
 unsafe fn text(text: *const c_char, len: u64) -> String {
@@ -105,6 +110,45 @@ unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut 
 /// Which container the module's is, and of how many.
 pub(crate) const CONTAINER_ID: u32 = 2;
 pub(crate) const CONTAINER_COUNT: u32 = 7;
+
+thread_local! {
+    /// What was asked of locks.
+    pub(crate) static LOCKS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// What taking a lock comes to.
+    pub(crate) static LOCK_STATUS: Cell<chi_status> = const { Cell::new(CHI_OK) };
+}
+
+fn note_lock(call: String) -> chi_status {
+    LOCKS.with_borrow_mut(|calls| calls.push(call));
+    LOCK_STATUS.get()
+}
+
+unsafe extern "C" fn lock_new(_: *const chi_host) -> *mut chi_lock {
+    note_lock("new".into());
+    std::ptr::without_provenance_mut(0x10)
+}
+
+unsafe extern "C" fn lock_free(_: *const chi_host, _: *mut chi_lock) {
+    note_lock("free".into());
+}
+
+unsafe extern "C" fn lock(
+    _: *const chi_host,
+    _: *mut chi_lock,
+    mode: u32,
+    timeout_ns: u64,
+) -> chi_status {
+    let time = if timeout_ns == CHI_WAIT_FOREVER { "ever".into() } else { timeout_ns.to_string() };
+    note_lock(format!("take {mode} for {time}"))
+}
+
+unsafe extern "C" fn try_lock(_: *const chi_host, _: *mut chi_lock, mode: u32) -> chi_status {
+    note_lock(format!("try {mode}"))
+}
+
+unsafe extern "C" fn unlock(_: *const chi_host, _: *mut chi_lock, mode: u32) -> chi_status {
+    note_lock(format!("give {mode}"))
+}
 
 pub(crate) const POOL: chi_pool_id = chi_pool_id { major_: 5, minor_: 2 };
 

@@ -8,10 +8,12 @@
 //! chi-test-mortal crowd N          tries to leave N tasks in flight that never end, from many threads
 //! chi-test-mortal sleeping N       has workers sleep N times, in turn, and says how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
+//! chi-test-mortal locking N        takes a lock in two pools and says "inside"; numbers differ
 //! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
 //! ```
 //!
-//! Each says "ready" when it is under way. The pools of test:throws_method must exist already.
+//! Each says "ready" when it is under way. The pools of test:throws_method and of the modules with
+//! locks are made when they are not there.
 
 use std::io::{BufRead, Read};
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 use chimaera::abi::{status_name, CHI_OK};
 use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Result};
 use chimaera_kv_client as kv;
+use chimaera_test_locks_client::{self as locks, Lock, LockTask};
 use chimaera_tests::raw::Random;
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
@@ -122,6 +125,36 @@ fn counting() {
     for _ in std::io::stdin().lock().lines() {
         println!("{}", store.count().expect("there is a store"));
     }
+}
+
+/// Takes, and keeps, a lock in a pool of each language, and says so when it has both.
+fn locking(number: u32) {
+    let ipc = connect();
+    let task = |pool, method| -> NewTask<LockTask> {
+        let task: NewTask<LockTask> = ipc.task(pool, method);
+        task.lock.set(Lock::MUTEX);
+        task.lane.set(number);
+        task.number.set(number.into());
+        task
+    };
+    let inside = |pool| {
+        let notes = task(pool, locks::Method::NOTES).call().expect("it always works");
+        let notes = notes.text.to_string().expect("numbers are UTF-8");
+        notes.split(',').any(|noted| noted == number.to_string())
+    };
+    let pools = [locks::CPP, locks::RUST].map(|module| {
+        let pool = ipc.create_pool(module, module, b"").expect("the module is there");
+        std::mem::forget(task(pool, locks::Method::HOLD).submit().expect("there is room"));
+        // What comes after it in the ring has been served, so it has started, in a lane of its own.
+        inside(pool);
+        pool
+    });
+    ready();
+    while !pools.iter().all(|&pool| inside(pool)) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("inside");
+    stay();
 }
 
 fn crowd(n: usize) {
@@ -259,6 +292,7 @@ fn main() -> ExitCode {
         ["crowd", n] => crowd(n.parse().expect("a number")),
         ["sleeping", n] => println!("{}", sleeping(n.parse().expect("a number"))),
         ["counting"] => counting(),
+        ["locking", n] => locking(n.parse().expect("a number")),
         ["patient"] => patient(),
         _ => return ExitCode::from(2),
     }
