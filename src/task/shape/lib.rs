@@ -14,7 +14,7 @@ use syn::{
 pub const BASE: &str = "base";
 
 /// A task's struct.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TaskStruct {
     /// As it is compiled: `#[repr(C)]`, with [`BASE`] before its own fields.
     pub item: ItemStruct,
