@@ -1,5 +1,6 @@
 /* A module for the tests of locks. */
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
@@ -25,7 +26,7 @@ class Runtime : public chi::ContainerRuntime {
       case CHI_METHOD_CREATE:
         return CreateLocalQueue(0, kLanes, chi::IntFlag());
       case CHI_METHOD_DESTROY:
-        return;
+        return With(kMutex, [] {});
       case Method::kCount:
         return Count(own);
       case Method::kNest:
@@ -44,6 +45,9 @@ class Runtime : public chi::ContainerRuntime {
         return Timed(own);
       case Method::kTry:
         return Try(own);
+      case Method::kFree:
+        own_.reset();
+        return;
       default:
         chi::ThrowNoMethod(method);
     }
@@ -87,6 +91,7 @@ class Runtime : public chi::ContainerRuntime {
     if (lock == kRead) lock_.ReadLock();
     if (lock == kWrite) lock_.WriteLock();
     if (lock == kCommon) Common().Lock();
+    if (lock == kOwn) own_->Lock();
     f();
   }
 
@@ -175,6 +180,7 @@ class Runtime : public chi::ContainerRuntime {
   int second_ = 0;
   chi::CoMutex mutex_;
   chi::CoRwLock lock_;
+  std::unique_ptr<chi::CoMutex> own_ = std::make_unique<chi::CoMutex>();
   std::atomic<chi::u64> let_go_{0};
   std::mutex notes_mutex_;
   std::string notes_;
@@ -190,6 +196,7 @@ inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
   table.Add<LockTask>(Method::kNotes, "kNotes", false, false);
   table.Add<LockTask>(Method::kTimed, "kTimed", false, false);
   table.Add<LockTask>(Method::kTry, "kTry", false, false);
+  table.Add<LockTask>(Method::kFree, "kFree", false, false);
 }
 
 }  // namespace test::locks

@@ -16,10 +16,11 @@ class Method {
   CLS_CONST int kNotes = 14;
   CLS_CONST int kTimed = 15;
   CLS_CONST int kTry = 16;
+  CLS_CONST int kFree = 17;
 };
 
 /** Which lock, and how. */
-enum LockKind : chi::u32 { kNone, kMutex, kRead, kWrite, kCommon };
+enum LockKind : chi::u32 { kNone, kMutex, kRead, kWrite, kCommon, kOwn };
 /** How a holder ends. */
 enum End : chi::u32 { kGuard, kThrow, kLeak, kTwice };
 

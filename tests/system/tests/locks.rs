@@ -274,6 +274,37 @@ fn tasks_of_a_pool_that_is_destroyed_wait_no_longer() {
 }
 
 #[test]
+fn a_lock_that_is_freed_ends_the_waits_for_it() {
+    in_client!(options(), |_| {
+        connect();
+        let pool = Pool::new(CPP, "cpp");
+        let hold = |number| {
+            let task = pool.task(Method::HOLD, Lock::OWN, number);
+            task.how.set(How::LEAK);
+            task.submit().unwrap()
+        };
+        let held = hold(1);
+        pool.wait_for_notes("1");
+        let waiting = [hold(2), hold(3)];
+        pool.task(Method::FREE, Lock::OWN, 0).call().unwrap();
+        for waiting in waiting {
+            assert_eq!(waiting.wait().map(drop).unwrap_err().code(), CHI_CANCELLED);
+        }
+        pool.let_go(1);
+        held.wait().unwrap();
+    });
+}
+
+#[test]
+fn containers_may_take_locks_when_the_runtime_ends() {
+    let mut daemon = Daemon::start(&options());
+    kill(start(&daemon, 1));
+    Vitals::settled(&daemon, 0);
+    daemon.stop();
+    assert!(!daemon.log().contains("while the runtime ends"), "{}", daemon.log());
+}
+
+#[test]
 fn a_runtime_that_stops_waits_for_no_lock() {
     // The daemon must end in order when the test does.
     in_client!(options(), |_| in_both(|pool| {

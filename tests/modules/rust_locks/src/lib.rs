@@ -75,6 +75,11 @@ impl Runtime {
         })
     }
 
+    #[destroy]
+    fn destroy(&self, _ctx: &RunContext<'_>) {
+        drop(self.mutex.lock().expect("nobody else is left"));
+    }
+
     #[method(Method::COUNT, name = "kCount")]
     fn count(&self, task: &LockTask, ctx: &RunContext<'_>) -> Result<()> {
         for _ in 0..task.number.get() {

@@ -31,6 +31,8 @@ pub mod Method {
     pub const TIMED: u32 = 15;
     /// `result`: 1 when the lock could be taken without waiting. It is given back.
     pub const TRY: u32 = 16;
+    /// Frees the lock `Lock::OWN`. Only in C++.
+    pub const FREE: u32 = 17;
 }
 
 /// Which lock, and how.
@@ -46,6 +48,8 @@ pub mod Lock {
     pub const WRITE: u32 = 3;
     /// A mutex that all pools of the module have in common.
     pub const COMMON: u32 = 4;
+    /// A mutex that can be freed. Only for holders that give it back at their end, and only in C++.
+    pub const OWN: u32 = 5;
 }
 
 /// How a holder ends.
