@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chimaera/abi.h"
 
@@ -16,6 +17,13 @@
       exit(1);                                                                      \
     }                                                                               \
   } while (0)
+
+/** Sends a task, which ends with a status, and with that in its message when it is not null. */
+static inline void expect_end(chi_task *task, chi_status expected, const char *message) {
+  EXPECT(chi_submit(task) == CHI_OK);
+  EXPECT(chi_wait(task, CHI_WAIT_FOREVER) == expected);
+  if (message != NULL) EXPECT(strstr(chi_last_error(), message) != NULL);
+}
 
 /** A text that is not ASCII, and one that is long. */
 #define TEXT "K\xc3\xa4se \xe2\x82\xac"

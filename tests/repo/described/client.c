@@ -7,13 +7,6 @@
 
 static const chi_domain_query kQuery = {CHI_DOMAIN_DYNAMIC, 0};
 
-/* A task ends with a status, and with that message when it is not null. */
-static void call(chi_task *task, chi_status expected, const char *message) {
-  EXPECT(chi_submit(task) == CHI_OK);
-  EXPECT(chi_wait(task, CHI_WAIT_FOREVER) == expected);
-  if (message != NULL) EXPECT(strstr(chi_last_error(), message) != NULL);
-}
-
 static void expect_bytes(const chi_shm_vector *got, const char *expected) {
   EXPECT(got->size_ == strlen(expected));
   EXPECT(got->size_ == 0 || memcmp(got->data_, expected, got->size_) == 0);
@@ -34,12 +27,12 @@ static char *long_text(void) {
   static void call_sum_##MODULE(chi_pool_id pool) {                                              \
     described_##MODULE##_sum_task *sum;                                                          \
     EXPECT(described_##MODULE##_sum_new(pool, kQuery, "abcde", 5, 2, false, &sum) == CHI_OK);    \
-    call(&sum->task, CHI_OK, NULL);                                                              \
+    expect_end(&sum->task, CHI_OK, NULL);                                                        \
     const uint64_t *sums = sum->sums_.data_;                                                     \
     EXPECT(sum->sums_.size_ == 24 && sums[0] == 195 && sums[1] == 199 && sums[2] == 101);        \
     chi_task_delete(&sum->task);                                                                 \
     EXPECT(described_##MODULE##_sum_new(pool, kQuery, NULL, 0, 2, true, &sum) == CHI_OK);        \
-    call(&sum->task, CHI_OK, NULL);                                                              \
+    expect_end(&sum->task, CHI_OK, NULL);                                                        \
     EXPECT(sum->sums_.size_ == 0);                                                               \
     chi_task_delete(&sum->task);                                                                 \
   }                                                                                              \
@@ -47,21 +40,21 @@ static char *long_text(void) {
   static void call_errors_##MODULE(chi_pool_id pool) {                                           \
     described_##MODULE##_sum_task *sum;                                                          \
     EXPECT(described_##MODULE##_sum_new(pool, kQuery, "abcde", 5, 2, true, &sum) == CHI_OK);     \
-    call(&sum->task, CHI_INVALID, "the last block is not whole");                                \
+    expect_end(&sum->task, CHI_INVALID, "the last block is not whole");                          \
     chi_task_delete(&sum->task);                                                                 \
     described_##MODULE##_fail_task *fail;                                                        \
     EXPECT(described_##MODULE##_fail_new(pool, kQuery, false, TEXT, &fail) == CHI_OK);           \
-    call(&fail->task, CHI_MODULE_STATUS, TEXT);                                                  \
+    expect_end(&fail->task, CHI_MODULE_STATUS, TEXT);                                            \
     chi_task_delete(&fail->task);                                                                \
     EXPECT(described_##MODULE##_fail_new(pool, kQuery, true, TEXT, &fail) == CHI_OK);            \
-    call(&fail->task, CHI_FAILED, TEXT);                                                         \
+    expect_end(&fail->task, CHI_FAILED, TEXT);                                                   \
     chi_task_delete(&fail->task);                                                                \
     chi_task *other;                                                                             \
     EXPECT(chi_task_new(sizeof(chi_task), pool, kQuery, 15, &other) == CHI_OK);                  \
-    call(other, CHI_UNSUPPORTED, "kOld");                                                        \
+    expect_end(other, CHI_UNSUPPORTED, "kOld");                                                  \
     chi_task_delete(other);                                                                      \
     EXPECT(chi_task_new(sizeof(chi_task), pool, kQuery, 99, &other) == CHI_OK);                  \
-    call(other, CHI_NO_METHOD, "99");                                                            \
+    expect_end(other, CHI_NO_METHOD, "99");                                                      \
     chi_task_delete(other);                                                                      \
   }                                                                                              \
                                                                                                  \
@@ -85,7 +78,7 @@ static char *long_text(void) {
                                          &extents[0], &entries[0], extents, 2, words, 4, blobs,  \
                                          blobs_sizes, 2, rows, rows_counts, 2, entries, 3,       \
                                          extents, &turn) == CHI_OK);                             \
-    call(&turn->task, CHI_OK, NULL);                                                             \
+    expect_end(&turn->task, CHI_OK, NULL);                                                       \
     EXPECT(turn->tiny_ == 3 && turn->wide_ == 2.5 && turn->flag_ == 0);                          \
     EXPECT(turn->digest_[18] == 2 && turn->digest_[19] == 1);                                    \
     const char *turned = turn->text_.bytes_.data_;                                               \
@@ -137,13 +130,13 @@ static char *long_text(void) {
     described_##MODULE##_relay_task *relay;                                                      \
     EXPECT(described_##MODULE##_relay_new(pool, kQuery, other, "abc", 3, 3, NULL, &relay) ==     \
            CHI_OK);                                                                              \
-    call(&relay->task, CHI_OK, NULL);                                                            \
+    expect_end(&relay->task, CHI_OK, NULL);                                                      \
     const uint64_t *sums = relay->sums_.data_;                                                   \
     EXPECT(relay->sums_.size_ == 24 && sums[0] == 97 && sums[1] == 195 && sums[2] == 294);       \
     chi_task_delete(&relay->task);                                                               \
     EXPECT(described_##MODULE##_relay_new(pool, kQuery, other, "abc", 3, 3, TEXT, &relay) ==     \
            CHI_OK);                                                                              \
-    call(&relay->task, CHI_MODULE_STATUS, TEXT);                                                 \
+    expect_end(&relay->task, CHI_MODULE_STATUS, TEXT);                                           \
     chi_task_delete(&relay->task);                                                               \
   }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "expect.h"
+#include "expect_failure.h"
 #include "parts_described_client.h"
 #include "shelf_described_client.h"
 
@@ -15,34 +16,6 @@ Extent MakeExtent(chi::u64 start) {
   extent.start_ = start;
   extent.blocks_ = 7;
   return extent;
-}
-
-/* The call fails with a status, and a message that has `text` in it. */
-template <typename Call>
-void ExpectFailure(chi_status status, const std::string &text, Call call) {
-  try {
-    call();
-    EXPECT(!"it failed");
-  } catch (const chi::Error &error) {
-    EXPECT(error.status() == status);
-    EXPECT(std::string(error.what()).find(text) != std::string::npos);
-  }
-}
-
-/* Sends a task without fields. */
-void CallMethod(const chi::PoolId &pool, chi::u32 method) {
-  struct PlainTask : public chi::Task {
-    PlainTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &,
-              const chi::PoolId &pool, chi::u32 method)
-        : chi::Task(alloc) {
-      pool_ = pool;
-      dom_query_ = kQuery;
-      method_ = method;
-    }
-  };
-  chi::OwnedTask<PlainTask> task(CHI_IPC_MANAGER->SubmitTask<PlainTask>(HSHM_MCTX, pool, method));
-  task->Wait();
-  task->ThrowIfFailed();
 }
 
 template <typename Client>

@@ -1,34 +1,16 @@
 //! Calls both modules from Rust.
 
-use chimaera::abi::{
-    chi_status, CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED,
-};
-use chimaera::{DomainQuery, PoolId, Result};
+#[path = "../../expect.rs"]
+mod expect;
+
+use chimaera::abi::{CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED};
 use described_shelf_client as shelf;
+use expect::{call_method, expect_failure, TEXT};
 
 /// The client of `described:parts`, a module in C++.
 #[rustfmt::skip]
 #[path = "../parts/autogen/parts_described.rs"]
 pub mod parts;
-
-/// A text that is not ASCII.
-const TEXT: &str = "K\u{e4}se \u{20ac}";
-
-/// A task without fields.
-#[chimaera::task]
-struct PlainTask {}
-
-fn call_method(pool: PoolId, method: u32) -> Result<()> {
-    chimaera::ipc()?.new_task::<PlainTask>(pool, DomainQuery::dynamic(), method)?.call()?;
-    Ok(())
-}
-
-/// The call failed with a status, and a message that has `text` in it.
-fn expect_failure<T: std::fmt::Debug>(result: Result<T>, status: chi_status, text: &str) {
-    let failed = result.unwrap_err();
-    assert_eq!(failed.code(), status);
-    assert!(failed.message().contains(text), "{failed}");
-}
 
 macro_rules! call {
     ($module:ident, $other:literal) => {{

@@ -1,0 +1,40 @@
+/* What the clients in C++ of the tests check failures with. */
+#ifndef CHIMAERA_TESTS_REPO_EXPECT_FAILURE_H_
+#define CHIMAERA_TESTS_REPO_EXPECT_FAILURE_H_
+
+#include <string>
+
+#include "chimaera/chimaera.h"
+#include "expect.h"
+
+/** The call fails with a status, and a message that has `text` in it. */
+template <typename Call>
+void ExpectFailure(chi_status status, const std::string &text, Call call) {
+  try {
+    call();
+    EXPECT(!"it failed");
+  } catch (const chi::Error &error) {
+    EXPECT(error.status() == status);
+    EXPECT(std::string(error.what()).find(text) != std::string::npos);
+  }
+}
+
+/** A task without fields. */
+struct PlainTask : public chi::Task {
+  PlainTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &,
+            const chi::PoolId &pool, chi::u32 method)
+      : chi::Task(alloc) {
+    pool_ = pool;
+    dom_query_ = chi::DomainQuery::Dynamic();
+    method_ = method;
+  }
+};
+
+/** Sends a task without fields. */
+inline void CallMethod(const chi::PoolId &pool, chi::u32 method) {
+  chi::OwnedTask<PlainTask> task(CHI_IPC_MANAGER->SubmitTask<PlainTask>(HSHM_MCTX, pool, method));
+  task->Wait();
+  task->ThrowIfFailed();
+}
+
+#endif  // CHIMAERA_TESTS_REPO_EXPECT_FAILURE_H_

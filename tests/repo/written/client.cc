@@ -1,0 +1,82 @@
+/* Calls both modules from C++. */
+#include "expect.h"
+#include "expect_failure.h"
+#include "loom/loom_client.h"
+#include "press/press_c.h"
+#include "press/press_client.h"
+
+/* The structs that C has of the module in C++ are those of C++. */
+#define SAME(CPP, C, FIELD)                                                                   \
+  static_assert(offsetof(written::press::CPP, FIELD) == offsetof(written_press_##C, FIELD) && \
+                    sizeof(written::press::CPP) == sizeof(written_press_##C),                 \
+                "the structs differ")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+SAME(Extent, extent, blocks_);
+SAME(Entry, entry, extent_);
+SAME(Entry, entry, weights_);
+SAME(TurnTask, turn_task, text_);
+SAME(TurnTask, turn_task, words_);
+SAME(TurnTask, turn_task, extents_);
+SAME(TurnTask, turn_task, entry_);
+SAME(TurnTask, turn_task, entries_);
+SAME(TurnTask, turn_task, total_);
+SAME(FailTask, fail_task, thrown_);
+SAME(FailTask, fail_task, why_);
+SAME(RelayTask, relay_task, store_);
+SAME(RelayTask, relay_task, text_);
+SAME(RelayTask, relay_task, width_);
+SAME(RelayTask, relay_task, why_);
+SAME(RelayTask, relay_task, answers_);
+#pragma GCC diagnostic pop
+
+namespace {
+
+const chi::DomainQuery kQuery = chi::DomainQuery::Dynamic();
+
+template <typename Client>
+void CallTurn(Client &client) {
+  const std::string text(LONG_SIZE, 'a');
+  typename Client::Turn turn;
+  turn.text = TEXT;
+  turn.words = {"one", "", text, TEXT};
+  turn.extents = {{1, 7, 0}, {2, 8, 0}};
+  turn.entry = {text, {3, 9, 0}, {0.5f}};
+  turn.entries = {turn.entry, {}};
+  turn.total = 40;
+  const auto got = client.CallTurn(kQuery, turn);
+  EXPECT(got.text == TEXT "!" && got.total == 44);
+  EXPECT((got.words == std::vector<std::string>{TEXT, text, "", "one"}));
+  EXPECT(got.extents.size() == 2 && got.extents[1].start_ == 2 && got.extents[1].blocks_ == 9);
+  EXPECT(got.entry.name == text + "?" && got.entry.extent.start_ == 4);
+  EXPECT((got.entry.weights == std::vector<chi::f32>{0.5f, 1}));
+  EXPECT(got.entries.size() == 2 && got.entries[0].name == text + "?");
+  EXPECT(got.entries[1].name == "?" && got.entries[1].weights.size() == 1);
+}
+
+template <typename Client>
+void Call(const char *module, const char *pool, const char *other) {
+  Client client;
+  client.Create(module, pool);
+  ExpectFailure(CHI_MODULE_STATUS, TEXT, [&] { client.Fail(kQuery, false, TEXT); });
+  ExpectFailure(CHI_FAILED, TEXT, [&] { client.Fail(kQuery, true, TEXT); });
+  ExpectFailure(CHI_UNSUPPORTED, "kOld", [&] { CallMethod(client.pool_id_, 13); });
+  ExpectFailure(CHI_NO_METHOD, "99", [&] { CallMethod(client.pool_id_, 99); });
+  CallTurn(client);
+  EXPECT(
+      (client.Relay(kQuery, other, TEXT, 2, "") == std::vector<std::string>{TEXT "0!", TEXT "1!"}));
+  ExpectFailure(CHI_MODULE_STATUS, TEXT, [&] { client.Relay(kQuery, other, TEXT, 2, TEXT); });
+}
+
+}  // namespace
+
+int main() {
+  try {
+    chi::Session session;
+    Call<written::press::Client>(written::press::kModule, "cpp_press", "cpp_other_loom");
+    Call<written::loom::Client>(written::loom::kModule, "cpp_loom", "cpp_other_press");
+  } catch (const chi::Error &error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,190 @@
+/* The tasks of client/src/tasks.rs of written:loom.
+ * Generated from chimaera_mod.yaml; do not edit. */
+#ifndef WRITTEN_LOOM_TASKS_H_
+#define WRITTEN_LOOM_TASKS_H_
+
+#include <cstddef>
+
+#include "chimaera/chimaera.h"
+#include "loom_methods.h"
+
+namespace written::loom {
+
+// A part of something.
+struct Extent {
+  // Where it begins.
+  uint64_t start_;
+  // How much it is.
+  uint32_t blocks_;
+  // Zero.
+  uint32_t reserved_;
+};
+
+// A named part.
+struct Entry {
+  // Its name.
+  hipc::string name_;
+  // Where it lies.
+  Extent extent_;
+  // What it weighs.
+  hipc::vector<float> weights_;
+
+  /** SHM default constructor */
+  Entry() : name_(), extent_(), weights_() {}
+  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : name_(alloc), extent_(), weights_(alloc) {}
+};
+
+// Changes a bit of everything.
+struct TurnTask : public chi::Task {
+  // In and out.
+  hipc::string text_;
+  // In and out.
+  hipc::vector<hipc::string> words_;
+  // In and out.
+  hipc::vector<Extent> extents_;
+  // In and out.
+  Entry entry_;
+  // In and out.
+  hipc::vector<Entry> entries_;
+  // In and out.
+  uint64_t total_;
+
+  /** SHM default constructor */
+  explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc),
+        text_(alloc),
+        words_(alloc),
+        extents_(alloc),
+        entry_(alloc),
+        entries_(alloc),
+        total_() {}
+
+  /** Emplace constructor */
+  TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : TurnTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kTurn;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : TurnTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// Fails.
+struct FailTask : public chi::Task {
+  // In: 1 when it shall be by a panic.
+  uint32_t thrown_;
+  uint32_t reserved_;
+  // In.
+  hipc::string why_;
+
+  /** SHM default constructor */
+  explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), thrown_(), reserved_(), why_(alloc) {}
+
+  /** Emplace constructor */
+  FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : FailTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kFail;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : FailTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// Has the module in C++ turn a text.
+struct RelayTask : public chi::Task {
+  // In: the name of that module's pool.
+  hipc::string store_;
+  // In.
+  hipc::string text_;
+  // In: how many calls are under way at once.
+  uint32_t width_;
+  uint32_t reserved_;
+  // In: what the other module is then to fail of, if anything.
+  hipc::string why_;
+  // Out.
+  hipc::vector<hipc::string> answers_;
+
+  /** SHM default constructor */
+  explicit RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc),
+        store_(alloc),
+        text_(alloc),
+        width_(),
+        reserved_(),
+        why_(alloc),
+        answers_(alloc) {}
+
+  /** Emplace constructor */
+  RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : RelayTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kRelay;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  template <typename Fill>
+  RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : RelayTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+};
+
+// clang-format off
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(Extent) == 16, "another size than in the other languages");
+static_assert(offsetof(Extent, start_) == 0, "lies elsewhere in the other languages");
+static_assert(offsetof(Extent, blocks_) == 8, "lies elsewhere in the other languages");
+static_assert(offsetof(Extent, reserved_) == 12, "lies elsewhere in the other languages");
+static_assert(sizeof(Entry) == 96, "another size than in the other languages");
+static_assert(offsetof(Entry, name_) == 0, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, extent_) == 40, "lies elsewhere in the other languages");
+static_assert(offsetof(Entry, weights_) == 56, "lies elsewhere in the other languages");
+static_assert(sizeof(TurnTask) == 328, "another size than in the other languages");
+static_assert(offsetof(TurnTask, text_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, words_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, extents_) == 144, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, entry_) == 184, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, entries_) == 280, "lies elsewhere in the other languages");
+static_assert(offsetof(TurnTask, total_) == 320, "lies elsewhere in the other languages");
+static_assert(sizeof(FailTask) == 112, "another size than in the other languages");
+static_assert(offsetof(FailTask, thrown_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(FailTask, reserved_) == 68, "lies elsewhere in the other languages");
+static_assert(offsetof(FailTask, why_) == 72, "lies elsewhere in the other languages");
+static_assert(sizeof(RelayTask) == 232, "another size than in the other languages");
+static_assert(offsetof(RelayTask, store_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, text_) == 104, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, width_) == 144, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, reserved_) == 148, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, why_) == 152, "lies elsewhere in the other languages");
+static_assert(offsetof(RelayTask, answers_) == 192, "lies elsewhere in the other languages");
+#pragma GCC diagnostic pop
+// clang-format on
+
+}  // namespace written::loom
+
+#endif  // WRITTEN_LOOM_TASKS_H_

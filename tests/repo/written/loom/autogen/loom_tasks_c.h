@@ -1,0 +1,124 @@
+/* written:loom for C: the tasks of client/src/tasks.rs.
+ * Generated from chimaera_mod.yaml; do not edit. */
+#ifndef WRITTEN_LOOM_TASKS_C_H_
+#define WRITTEN_LOOM_TASKS_C_H_
+
+#include "chimaera/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define WRITTEN_LOOM_ASSERT static_assert
+#else
+#define WRITTEN_LOOM_ASSERT _Static_assert
+#endif
+
+/** The module's name. */
+#define WRITTEN_LOOM_MODULE "written:loom"
+/** Method kTurn (written_loom_turn_task). */
+#define WRITTEN_LOOM_TURN 10
+/** Method kFail (written_loom_fail_task). */
+#define WRITTEN_LOOM_FAIL 11
+/** Method kRelay (written_loom_relay_task). */
+#define WRITTEN_LOOM_RELAY 12
+
+// A part of something.
+typedef struct written_loom_extent {
+  // Where it begins.
+  uint64_t start_;
+  // How much it is.
+  uint32_t blocks_;
+  // Zero.
+  uint32_t reserved_;
+} written_loom_extent;
+
+// A named part.
+typedef struct written_loom_entry {
+  // Its name.
+  chi_shm_string name_;
+  // Where it lies.
+  struct written_loom_extent extent_;
+  // What it weighs.
+  chi_shm_vector weights_;
+} written_loom_entry;
+
+// Changes a bit of everything.
+typedef struct written_loom_turn_task {
+  // What every task begins with.
+  chi_task task;
+  // In and out.
+  chi_shm_string text_;
+  // In and out.
+  chi_shm_vector words_;
+  // In and out.
+  chi_shm_vector extents_;
+  // In and out.
+  struct written_loom_entry entry_;
+  // In and out.
+  chi_shm_vector entries_;
+  // In and out.
+  uint64_t total_;
+} written_loom_turn_task;
+
+// Fails.
+typedef struct written_loom_fail_task {
+  // What every task begins with.
+  chi_task task;
+  // In: 1 when it shall be by a panic.
+  uint32_t thrown_;
+  uint32_t reserved_;
+  // In.
+  chi_shm_string why_;
+} written_loom_fail_task;
+
+// Has the module in C++ turn a text.
+typedef struct written_loom_relay_task {
+  // What every task begins with.
+  chi_task task;
+  // In: the name of that module's pool.
+  chi_shm_string store_;
+  // In.
+  chi_shm_string text_;
+  // In: how many calls are under way at once.
+  uint32_t width_;
+  uint32_t reserved_;
+  // In: what the other module is then to fail of, if anything.
+  chi_shm_string why_;
+  // Out.
+  chi_shm_vector answers_;
+} written_loom_relay_task;
+
+// clang-format off
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_extent) == 16, "another size than in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, start_) == 0, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, blocks_) == 8, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, reserved_) == 12, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_entry) == 96, "another size than in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, name_) == 0, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, extent_) == 40, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, weights_) == 56, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_turn_task) == 328, "another size than in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, text_) == 64, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, words_) == 104, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, extents_) == 144, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entry_) == 184, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entries_) == 280, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, total_) == 320, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_fail_task) == 112, "another size than in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, thrown_) == 64, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, reserved_) == 68, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, why_) == 72, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_relay_task) == 232, "another size than in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, store_) == 64, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, text_) == 104, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, width_) == 144, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, reserved_) == 148, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, why_) == 152, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, answers_) == 192, "lies elsewhere in the other languages");
+// clang-format on
+
+#undef WRITTEN_LOOM_ASSERT
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // WRITTEN_LOOM_TASKS_C_H_
