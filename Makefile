@@ -69,10 +69,12 @@ demo: build ## See it work, on every file under DIR=path (default: this project'
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules
 
-bench: build ## Measure latency, throughput, start and idling beside the machine's floor
+bench: build ## Measure tasks beside the machine's floor, start, idling, scanning, refreshing
 	$(BENCH) latency $(BENCH_MODULES)
 	$(BENCH) throughput $(BENCH_MODULES)
 	benches/footprint.py target/release/chimaera $(BUILD)/modules
+	benches/scan.py target/release/chimaera $(BUILD)/modules
+	benches/repo_refresh.py target/release/chimaera
 
 PREFIX ?= /usr/local
 

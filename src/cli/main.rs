@@ -4,6 +4,7 @@
 //! does not run.
 
 mod bench;
+mod inspect;
 mod module;
 mod modules;
 mod pool;

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
+use memchr::memmem;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
-use object::read::{ReadCache, ReadRef};
+use object::read::{ReadCache, ReadRef, StringTable};
 use object::Endianness;
 
 /// The symbols of the contract.
@@ -35,7 +35,8 @@ pub(crate) fn judge(path: &Path) -> Verdict {
         Ok(found) => found.len(),
         Err(error) => return Verdict::Broken(format!("cannot be read: {error}")),
     };
-    let cache = ReadCache::new(BufReader::new(file));
+    // Few and large pieces are read of a file: a buffer would only read what nobody asks for.
+    let cache = ReadCache::new(file);
     match examine(&cache, len) {
         Ok(verdict) => verdict,
         Err(error) => Verdict::Broken(format!("is a damaged shared library: {error}")),
@@ -89,13 +90,21 @@ pub(crate) fn exported<'data, R: ReadRef<'data>>(
     endian: Endianness,
     data: R,
 ) -> object::Result<HashSet<&'static str>> {
-    let table = sections.symbols(endian, data, elf::SHT_DYNSYM)?;
     let mut found = HashSet::new();
-    for symbol in table.iter() {
+    let is_dynamic =
+        |section: &&elf::SectionHeader64<_>| section.sh_type(endian) == elf::SHT_DYNSYM;
+    let Some(table) = sections.iter().find(is_dynamic) else { return Ok(found) };
+    let names = sections.section(table.link(endian))?.data(endian, data)?;
+    // Most files in a directory of libraries are no modules, and one look at all names at once tells.
+    if SYMBOLS.iter().all(|symbol| memmem::find(names, symbol.as_bytes()).is_none()) {
+        return Ok(found);
+    }
+    let strings = StringTable::new(names, 0, names.len() as u64);
+    for symbol in table.data_as_array::<elf::Sym64<Endianness>, _>(endian, data)? {
         if symbol.is_undefined(endian) {
             continue;
         }
-        if let Ok(name) = symbol.name(endian, table.strings()) {
+        if let Ok(name) = symbol.name(endian, strings) {
             if let Some(known) = SYMBOLS.iter().find(|known| known.as_bytes() == name) {
                 found.insert(*known);
             }

@@ -1,7 +1,6 @@
 //! A module's contract as a runtime sees it, without a runtime.
 
 use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use object::elf;
@@ -29,7 +28,7 @@ use crate::module::Modules;
 pub fn read(path: &Path) -> Value {
     let contents = File::open(path)
         .ok()
-        .and_then(|file| contents(&ReadCache::new(BufReader::new(file))).ok())
+        .and_then(|file| contents(&ReadCache::new(file)).ok())
         .unwrap_or_default();
     let refused = match judge(path) {
         Verdict::Module => None,

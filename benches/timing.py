@@ -1,0 +1,36 @@
+"""What the benches here share: taking times, and telling of them."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+
+def milliseconds(command, **options):
+    """Runs a command that must succeed; says how long that took, as its caller sees it."""
+    begin = time.monotonic()
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False, **options)
+    took = (time.monotonic() - begin) * 1e3
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
+    return took
+
+
+def summary(times):
+    """Median and worst of some times."""
+    return {"median": statistics.median(times), "worst": max(times), "runs": len(times)}
+
+
+def tell(document, as_json):
+    """Prints a document as JSON, or a line for each of its values."""
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for key, value in document.items():
+        if isinstance(value, dict):
+            value = f"median {value['median']:.1f}, worst {value['worst']:.1f} of {value['runs']} runs"
+        elif isinstance(value, float):
+            value = f"{value:.1f}"
+        print(f"{key:<32} {value}")
