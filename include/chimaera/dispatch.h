@@ -87,6 +87,12 @@ void DispatchDel(R &runtime, const hipc::MemContext &ctx, u32 method, hipc::Full
 }
 
 template <typename R>
+using GeneratedRun =
+    decltype(Run(std::declval<R &>(), u32{}, hipc::FullPtr<Task>(), std::declval<RunContext &>()));
+template <typename R>
+using GeneratedDescription =
+    decltype(DescribeMethods(std::declval<MethodTable &>(), std::declval<const R *>()));
+template <typename R>
 using GeneratedMonitor = decltype(Monitor(std::declval<R &>(), MonitorModeId{}, u32{},
                                           hipc::FullPtr<Task>(), std::declval<RunContext &>()));
 template <typename R>
@@ -109,10 +115,11 @@ inline constexpr bool kHasDel =
 template <typename R>
 class Bound final : public R {
  public:
-  void Run(u32 method, hipc::FullPtr<Task> task, RunContext &rctx) override {
+  void Run([[maybe_unused]] u32 method, [[maybe_unused]] hipc::FullPtr<Task> task,
+           [[maybe_unused]] RunContext &rctx) override {
     if constexpr (kHasRun<R>) {
       R::Run(method, task, rctx);
-    } else {
+    } else if constexpr (IsValid<GeneratedRun, R>) {
       DispatchRun<R>(*this, method, task, rctx);
     }
   }

@@ -43,13 +43,7 @@ class IpcManager : private chi_ipc {
    * `CHI_NOT_INITIALIZED`. */
   template <typename T, typename... Args>
   hipc::FullPtr<T> NewTask(const hipc::MemContext &, Args &&...args) const {
-    static_assert(std::is_base_of_v<Task, T>, "a task derives from chi::Task");
-    static_assert(std::is_trivially_destructible_v<T>,
-                  "a task lies in shared memory, which nobody destroys: use hipc::string, "
-                  "hipc::vector and plain values in it, not std::string and the like");
-    static_assert(alignof(T) <= CHI_TASK_ALIGN, "a task is aligned to 64 bytes, not to more");
-    static_assert(sizeof(T) <= CHI_MAX_TASK_SIZE,
-                  "a task's body is at most CHI_MAX_TASK_SIZE bytes: put bulk into hipc::vectors");
+    static_assert(detail::TaskRules<T>::kKept);
     using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
     chi_task *raw = nullptr;
     detail::Check(this, new_task(this, sizeof(T), &raw));

@@ -82,13 +82,7 @@ class MethodTable {
   template <typename TaskT>
   void Add(u32 number, const char *name, bool monitored, bool has_del) {
     using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
-    static_assert(std::is_base_of_v<Task, TaskT>, "a task derives from chi::Task");
-    static_assert(std::is_trivially_destructible_v<TaskT>,
-                  "a task lies in shared memory, which nobody destroys: use hipc::string, "
-                  "hipc::vector and plain values in it, not std::string and the like");
-    static_assert(alignof(TaskT) <= CHI_TASK_ALIGN, "a task is aligned to 64 bytes, not to more");
-    static_assert(sizeof(TaskT) <= CHI_MAX_TASK_SIZE,
-                  "a task's body is at most CHI_MAX_TASK_SIZE bytes: put bulk into hipc::vectors");
+    static_assert(detail::TaskRules<TaskT>::kKept);
     static_assert(std::is_constructible_v<TaskT, const Alloc &>,
                   "a task has the constructor TaskT(const hipc::CtxAllocator<CHI_ALLOC_T> &)");
     const auto construct = [](void *where, hipc::detail::LayoutRecorder *recorder) {

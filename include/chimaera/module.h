@@ -92,6 +92,13 @@ class Module {
                 "a module's Runtime has a constructor without parameters: what it needs comes with "
                 "Create");
   static_assert(!std::is_final_v<R>, "a module's Runtime is not final");
+  static_assert(
+      kHasRun<R> || IsValid<GeneratedRun, R>,
+      "the generated dispatch is missing: include <module>_lib_exec.h, which `chimaera repo "
+      "refresh` writes into autogen, or override Run");
+  static_assert(!kHasRun<R> || IsValid<GeneratedDescription, R>,
+                "a Runtime that overrides Run has a function DescribeMethods beside it: include "
+                "<module>_lib_exec.h, or write one");
 
  public:
   static void *AllocState() noexcept { return Construct(nullptr, nullptr); }
@@ -137,7 +144,9 @@ class Module {
     chi_module_descriptor descriptor{};
 
     explicit Description(const char *name) {
-      DescribeMethods(table, static_cast<const R *>(nullptr));
+      if constexpr (IsValid<GeneratedDescription, R>) {
+        DescribeMethods(table, static_cast<const R *>(nullptr));
+      }
       if (kHasMonitor<R>) table.MonitorAll();
       descriptor.magic = CHI_MODULE_MAGIC;
       descriptor.size = sizeof(descriptor);

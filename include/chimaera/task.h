@@ -77,6 +77,26 @@ struct Task : public chi_task {
 static_assert(sizeof(Task) == sizeof(chi_task) && alignof(Task) == alignof(chi_task),
               "a task's own fields begin where C places them");
 
+namespace detail {
+
+/* What holds for every task's struct. */
+template <typename T>
+struct TaskRules {
+  static_assert(std::is_base_of_v<Task, T>, "a task derives from chi::Task");
+  static_assert(!std::is_polymorphic_v<T>,
+                "a task is read by other processes and languages, which know no virtual functions: "
+                "write ordinary ones");
+  static_assert(std::is_trivially_destructible_v<T>,
+                "a task lies in shared memory, which nobody destroys: use hipc::string, "
+                "hipc::vector and plain values in it, not std::string and the like");
+  static_assert(alignof(T) <= CHI_TASK_ALIGN, "a task is aligned to 64 bytes, not to more");
+  static_assert(sizeof(T) <= CHI_MAX_TASK_SIZE,
+                "a task's body is at most CHI_MAX_TASK_SIZE bytes: put bulk into hipc::vectors");
+  static constexpr bool kKept = true;
+};
+
+}  // namespace detail
+
 /** The task that creates a pool, which the container's `Create` gets too. */
 struct CreateTask : public Task {
   /** The module's name, `"repo:module"`. */

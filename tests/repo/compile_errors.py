@@ -1,0 +1,125 @@
+"""What must not compile, and what the compilers say of it: the mistakes of a module's author.
+
+Each mistake is made in a copy of modules that `chimaera module new` has made, with a method kMove."""
+
+import shutil
+import subprocess
+import sys
+
+DISPATCH = '#include "{module}_lib_exec.h"\n'
+HEADER = "include/{module}/{module}_tasks.h"
+SOURCE = "src/{module}_runtime.cc"
+YAML = "chimaera_mod.yaml"
+MOVE = "struct MoveTask : public chi::Task {\n"
+RUN = "  void Move(hipc::FullPtr<MoveTask>, chi::RunContext &) {}\n"
+
+# A mistake: its name, the file, what is there and what is put in its place, and what each of the
+# compilers must say.
+CPP = [
+    ("the generated dispatch is not included", SOURCE, DISPATCH, "",
+     ["the generated dispatch is missing: include <module>_lib_exec.h"]),
+    ("a method in the YAML and none in the class", SOURCE, RUN, "", ["Move", "Runtime"]),
+    ("a method in the YAML without a task", YAML, "kMove:", "kGone: 77\nkMove:", ["GoneTask"]),
+    ("a method that takes another task", SOURCE, "hipc::FullPtr<MoveTask>",
+     "hipc::FullPtr<EchoTask>", ["FullPtr<{namespace}::{module}::EchoTask>"]),
+    ("a private method", SOURCE, " public:\n", " private:\n", ["private", "Echo"]),
+    ("a task whose method is not in the YAML", YAML, "kMove", "kCarry", ["kMove", "Method"]),
+    ("a std::string in a task", HEADER, MOVE, MOVE + "  std::string text_;\n",
+     ["a task lies in shared memory, which nobody destroys: use hipc::string"]),
+    ("a virtual function in a task", HEADER, MOVE, MOVE + "  virtual void F() {}\n",
+     ["a task is read by other processes and languages, which know no virtual functions"]),
+    ("a task that is too large", HEADER, MOVE, MOVE + "  char data_[20000];\n",
+     ["a task's body is at most CHI_MAX_TASK_SIZE bytes"]),
+    ("a Runtime of another class", SOURCE, " : public chi::ContainerRuntime", "",
+     ["a module's Runtime derives from chi::ContainerRuntime"]),
+    ("CHI_TASK_CC of another module", SOURCE, "CHI_TASK_CC({module})", "CHI_TASK_CC(other)",
+     ["other"]),
+]
+
+CLIENT = "client/src/lib.rs"
+RUNTIME = "runtime/src/lib.rs"
+STRUCT = "pub struct MoveTask {}"
+METHOD = '#[method(Method::MOVE, name = "kMove")]'
+NO_FIELD = ["cannot lie in a task", "for text `ShmString`"]
+
+
+def field(kind):
+    """A task with a field of a type."""
+    return f"pub struct MoveTask {{\n    pub field: {kind},\n}}"
+
+
+RUST = [
+    ("a method in the YAML and none in the container", YAML, "kMove:", "kGone: 77\nkMove:",
+     ['declared.method(77, "kGone")', "the container has no function for it"]),
+    ("a method whose function has no attribute", RUNTIME, METHOD, "#[allow(dead_code)]",
+     ['"kMove"', "the container has no function for it"]),
+    ("a method that is called otherwise", RUNTIME, METHOD,
+     '#[method(Method::MOVE, name = "kCarry")]',
+     ['"kMove"', "the container has another method under this number"]),
+    ("a method whose number is not in the YAML", RUNTIME, METHOD,
+     '#[method(78, name = "kMore")]\n    fn more(&self, _task: &MoveTask) {}\n    ' + METHOD,
+     ["the container has a method that chimaera_mod.yaml has not"]),
+    ("a task whose method is not in the YAML", YAML, "kMove", "kCarry", ["MOVE", "Method"]),
+    ("a String in a task", CLIENT, STRUCT, field("String"), NO_FIELD),
+    ("a Vec in a task", CLIENT, STRUCT, field("Vec<u8>"), NO_FIELD),
+    ("a Box in a task", CLIENT, STRUCT, field("Box<u32>"), NO_FIELD),
+    ("a reference in a task", CLIENT, STRUCT, field("&'static str"), NO_FIELD),
+    ("a raw pointer in a task", CLIENT, STRUCT, field("*const u8"), NO_FIELD),
+    ("a bool in a task", CLIENT, STRUCT, field("bool"), ["for a flag use `Cell<u32>`"]),
+    ("panic = abort", "../Cargo.toml", "[workspace]\n",
+     '[profile.dev]\npanic = "abort"\n\n[workspace]\n',
+     ['a ChiMod cannot be built with panic = "abort"']),
+]
+
+
+class Mistake:
+    """A mistake, made in the module while this is open."""
+
+    def __init__(self, module, names, mistake):
+        _, file, there, instead, _ = mistake
+        self.path = module / file.format(**names)
+        self.there, self.instead = there.format(**names) if "{module}" in there else there, instead
+        self.text = self.path.read_text(encoding="utf-8")
+
+    def __enter__(self):
+        if self.there not in self.text:
+            sys.exit(f"{self.path} has no {self.there!r}")
+        text = self.text.replace(self.there, self.instead, 1)
+        self.path.write_text(text, encoding="utf-8")
+
+    def __exit__(self, *_):
+        self.path.write_text(self.text, encoding="utf-8")
+
+
+def refused(command, names, mistake, **options):
+    """Runs a compiler, which must refuse the mistake with all that is expected of it."""
+    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False, **options)
+    name, *_, says = mistake
+    for words in says:
+        words = words.format(**names) if "{module}" in words else words
+        if done.returncode == 0 or words not in done.stdout:
+            sys.exit(f"{name}: compiles, or the compiler does not say {words!r}:\n{done.stdout}")
+
+
+def check_cpp(chimaera, source, module, namespace):
+    """Every mistake in the module in C++, with each compiler that is here."""
+    names = {"module": module.name, "namespace": namespace}
+    for mistake in CPP:
+        with Mistake(module, names, mistake):
+            subprocess.run([chimaera, "repo", "refresh", module], check=True, capture_output=True)
+            for compiler in filter(shutil.which, ["g++", "clang++"]):
+                command = [compiler, "-std=c++17", "-fsyntax-only", "-fvisibility=hidden",
+                           "-DCHIMAERA_RUNTIME", f"-DCHI_MODULE_NAMESPACE={namespace}",
+                           f"-I{source}/include", f"-I{module}/include", f"-I{module}/autogen",
+                           module / SOURCE.format(**names)]
+                refused(command, names, mistake)
+    subprocess.run([chimaera, "repo", "refresh", module], check=True, capture_output=True)
+
+
+def check_rust(cargo, environment, module):
+    """Every mistake in the module in Rust."""
+    for mistake in RUST:
+        with Mistake(module, {"module": module.name}, mistake):
+            refused([cargo, "build", "--quiet"], {"module": module.name}, mistake,
+                    cwd=module.parent, env=environment)
