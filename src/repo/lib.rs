@@ -16,12 +16,14 @@ pub mod build_script;
 mod describe;
 mod fields;
 mod generate;
+mod methods;
 mod module;
 mod names;
 mod refresh;
 mod repo;
 mod scaffold;
 mod schema;
+mod words;
 mod written;
 
 pub use add_method::{add_method, Added};

@@ -1,120 +1,9 @@
 //! Names: what may be one, and how a method is called in each language.
 
+use crate::words::{CPP_KEYWORDS, C_LIBRARY, MACROS, METHODS, RUST_KEYWORDS, TAKEN};
+
 /// The longest name that the readers take: what is made of it still fits into a line.
 pub(crate) const MAX_NAME: usize = 40;
-
-/// Words that cannot be names in C or C++ (up to C++20), sorted.
-const CPP_KEYWORDS: &[&str] = &[
-    "alignas",
-    "alignof",
-    "and",
-    "and_eq",
-    "asm",
-    "auto",
-    "bitand",
-    "bitor",
-    "bool",
-    "break",
-    "case",
-    "catch",
-    "char",
-    "char16_t",
-    "char32_t",
-    "char8_t",
-    "class",
-    "co_await",
-    "co_return",
-    "co_yield",
-    "compl",
-    "concept",
-    "const",
-    "const_cast",
-    "consteval",
-    "constexpr",
-    "constinit",
-    "continue",
-    "decltype",
-    "default",
-    "delete",
-    "do",
-    "double",
-    "dynamic_cast",
-    "else",
-    "enum",
-    "explicit",
-    "export",
-    "extern",
-    "false",
-    "float",
-    "for",
-    "friend",
-    "goto",
-    "if",
-    "inline",
-    "int",
-    "long",
-    "mutable",
-    "namespace",
-    "new",
-    "noexcept",
-    "not",
-    "not_eq",
-    "nullptr",
-    "operator",
-    "or",
-    "or_eq",
-    "private",
-    "protected",
-    "public",
-    "register",
-    "reinterpret_cast",
-    "requires",
-    "restrict",
-    "return",
-    "short",
-    "signed",
-    "sizeof",
-    "static",
-    "static_assert",
-    "static_cast",
-    "struct",
-    "switch",
-    "template",
-    "this",
-    "thread_local",
-    "throw",
-    "true",
-    "try",
-    "typedef",
-    "typeid",
-    "typename",
-    "typeof",
-    "union",
-    "unsigned",
-    "using",
-    "virtual",
-    "void",
-    "volatile",
-    "wchar_t",
-    "while",
-    "xor",
-    "xor_eq",
-];
-
-/// Words that cannot be names in Rust (edition 2024, reserved ones too), sorted.
-const RUST_KEYWORDS: &[&str] = &[
-    "Self", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
-    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
-    "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
-    "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
-    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
-];
-
-/// Words that the C++ layer, the C library or a compiler's own macros have taken, sorted.
-const TAKEN: &[&str] = &[
-    "EOF", "IN", "INOUT", "NULL", "OUT", "assert", "chi", "errno", "hipc", "linux", "std",
-    "stderr", "stdin", "stdout", "unix",
-];
 
 /// Whether a word cannot be a name in Rust.
 pub(crate) fn is_rust_keyword(word: &str) -> bool {
@@ -134,7 +23,7 @@ pub(crate) fn refuse_name(name: &str) -> Option<String> {
     if name.len() > MAX_NAME {
         return Some(format!("has {} characters, more than {MAX_NAME}", name.len()));
     }
-    if TAKEN.contains(&name) {
+    if TAKEN.contains(&name) || MACROS.contains(&name) {
         return Some("has another meaning in C++ already".into());
     }
     let languages = match (CPP_KEYWORDS.binary_search(&name).is_ok(), is_rust_keyword(name)) {
@@ -144,6 +33,16 @@ pub(crate) fn refuse_name(name: &str) -> Option<String> {
         (false, false) => return None,
     };
     Some(format!("is a keyword of {languages}"))
+}
+
+/// Why `name` cannot be the name of a namespace, which in C++ lies beside the C library's functions.
+pub(crate) fn refuse_namespace(name: &str) -> Option<String> {
+    refuse_name(name).or_else(|| {
+        C_LIBRARY
+            .binary_search(&name)
+            .is_ok()
+            .then(|| "has another meaning in the C library".into())
+    })
 }
 
 /// Why `name` cannot be the name of a method.
@@ -159,29 +58,11 @@ pub(crate) fn refuse_method(name: &str) -> Option<String> {
     if name.len() > MAX_NAME {
         return Some(format!("has {} characters, more than {MAX_NAME}", name.len()));
     }
-    // What the generated C++ calls `runtime.X(...)` and `client.X(...)` would be something else.
-    const TAKEN: &[&str] = &[
-        "kAlloc",
-        "kClient",
-        "kContainer",
-        "kCreateLocalQueue",
-        "kCreatePool",
-        "kDel",
-        "kDestroyPool",
-        "kGetLane",
-        "kGetLaneByHash",
-        "kInit",
-        "kMethod",
-        "kMonitor",
-        "kRun",
-        "kRuntime",
-        "kSelf",
-        "kSuper",
-        "kCrate",
-        "kTask",
-    ];
-    TAKEN
-        .contains(&name)
+    if MACROS.contains(&stem) {
+        return Some(format!("cannot be had: `{stem}` has another meaning in C++ already"));
+    }
+    METHODS
+        .contains(&stem)
         .then(|| format!("cannot be had: containers and clients have a `{stem}` of another kind"))
 }
 
@@ -233,6 +114,7 @@ mod tests {
     fn keywords_are_sorted_for_the_search() {
         assert!(CPP_KEYWORDS.is_sorted());
         assert!(RUST_KEYWORDS.is_sorted());
+        assert!(C_LIBRARY.is_sorted());
     }
 
     #[test]
@@ -256,11 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_is_no_function_of_c() {
+        assert_eq!(refuse_namespace("example"), None);
+        for name in ["time", "index", "free", "log", "abi", "main", "std", "2d"] {
+            assert!(refuse_namespace(name).is_some(), "{name}");
+        }
+        assert_eq!(refuse_name("time"), None, "a module lies in its repo's namespace");
+    }
+
+    #[test]
     fn methods_have_names_of_their_own_kind() {
         for name in ["kPut", "kPutAll2", "kURL", "kA"] {
             assert_eq!(refuse_method(name), None, "{name}");
         }
-        for name in ["Put", "kput", "k", "kPut_all", "k2d", "kRun", "kÄnder"] {
+        for name in ["Put", "kput", "k", "kPut_all", "k2d", "kRun", "kIN", "kÄnder"] {
             assert!(refuse_method(name).is_some(), "{name}");
         }
         assert_eq!(method_name_from("put_all").as_deref(), Some("kPutAll"));

@@ -60,7 +60,7 @@ impl Repo {
                 None => missing_namespace(Position::START, report),
                 Some(entry) => {
                     if let Some(Text { text, at }) = chimaera_yaml::text(entry, report) {
-                        if let Some(why) = names::refuse_name(&text) {
+                        if let Some(why) = names::refuse_namespace(&text) {
                             report.add(
                                 at,
                                 format!("the namespace \"{}\" {why}", shown(&text)),

@@ -28,7 +28,7 @@ pub enum Source {
 
 /// Makes the repo `dir` with this namespace. Returns the files that it made.
 pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
-    if let Some(why) = names::refuse_name(namespace) {
+    if let Some(why) = names::refuse_namespace(namespace) {
         return Err(refused(dir, format!("the namespace \"{namespace}\" {why}")));
     }
     let files = [

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::layout::{call, comment, WIDTH};
 use super::{guard, Generated, MARKER};
-use crate::module::{Method, Module, INHERITED};
+use crate::methods::INHERITED;
+use crate::module::{Method, Module};
 
 /// `autogen/<mod>_methods.h`.
 pub(crate) fn methods(module: &Module) -> Generated {
