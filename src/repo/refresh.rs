@@ -124,7 +124,8 @@ impl Plan {
             }
             let old = fs::read(&path)
                 .map_err(|error| Problems::io(&path, "the file cannot be read", &error))?;
-            if !is_generated(&old) {
+            // An empty one is what the loss of power may leave of a generated file.
+            if !is_generated(&old) && !old.is_empty() {
                 problems.push(Problem {
                     file: path,
                     position: None,
@@ -159,6 +160,14 @@ impl Plan {
         }
         let scratch = self.module.join(format!("{SCRATCH}{}", std::process::id()));
         fs::create_dir(&scratch)?;
+        let done = self.write(&scratch).and_then(|()| self.exchange(&scratch));
+        // What cannot be removed now is for the next refresh to sweep.
+        let _ = fs::remove_dir_all(&scratch);
+        done
+    }
+
+    /// Writes all files as they should be.
+    fn write(&self, scratch: &Path) -> io::Result<()> {
         for file in &self.files {
             let (old, new) = (self.autogen.join(&file.name), scratch.join(&file.name));
             // What stays the same keeps its time, so that nothing is built anew for it.
@@ -167,9 +176,7 @@ impl Plan {
                 fs::write(new, &file.text)?;
             }
         }
-        let done = self.exchange(&scratch);
-        let _ = fs::remove_dir_all(&scratch);
-        done
+        Ok(())
     }
 
     /// Puts the new files in the place of the old, all at once.

@@ -32,7 +32,13 @@ impl Repo {
     /// Reads the file of the repo in `dir`.
     pub fn read(dir: &Path) -> Result<Repo, Problems> {
         let file = dir.join(REPO_FILE);
-        let bytes = read_file(&file, "a repo has one, with the line `namespace: NAME`")?;
+        let help = match repo_above(dir) {
+            Some(repo) => {
+                format!("{} is a repo: name it or one of its modules, or go there", repo.display())
+            }
+            None => "a repo has one, with the line `namespace: NAME`".into(),
+        };
+        let bytes = read_file(&file, &help)?;
         Self::parse(dir, &bytes)
     }
 
@@ -136,6 +142,12 @@ impl Repo {
 
 fn missing_namespace(at: Position, report: &mut Report) {
     report.add(at, "there is no `namespace`", "add the line `namespace: NAME`");
+}
+
+/// The repo that `dir` lies in, at any depth.
+fn repo_above(dir: &Path) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    dir.ancestors().skip(1).find(|above| above.join(REPO_FILE).is_file()).map(Path::to_owned)
 }
 
 /// The directory above; also that of `.`.

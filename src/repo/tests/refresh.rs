@@ -68,6 +68,7 @@ fn files_that_a_person_wrote_stay() {
     let autogen = module.join("autogen");
     std::fs::create_dir(&autogen).unwrap();
     std::fs::write(autogen.join("notes.txt"), "mine").unwrap();
+    std::fs::write(autogen.join("kv_methods.h"), "").unwrap();
     refresh(&module, Mode::Write).unwrap();
     assert_eq!(contents(&autogen)["notes.txt"], "mine");
     assert_eq!(contents(&autogen).len(), 3);
@@ -110,6 +111,72 @@ fn two_modules_cannot_have_one_name() {
     repo.module("b", "language: cpp\nname: a\nkPut: 10\n");
     let problems = refresh(repo.path(), Mode::Check).unwrap_err().to_string();
     assert!(problems.contains("b/chimaera_mod.yaml:2:7: a second module with the name a"));
+}
+
+#[test]
+fn who_stands_in_a_repo_is_told_where_it_is() {
+    let repo = Repo::new();
+    let inside = repo.module("kv", ONE).join("src");
+    std::fs::create_dir(&inside).unwrap();
+    let problems = refresh(&inside, Mode::Check).unwrap_err().to_string();
+    let place = repo.path().canonicalize().unwrap();
+    assert!(problems.contains("chimaera_repo.yaml: there is no such file"), "{problems}");
+    assert!(problems.contains(&format!("{} is a repo", place.display())), "{problems}");
+}
+
+/// Not a test by itself: refreshes once, and says what came of it.
+#[test]
+fn helper_that_refreshes_once() {
+    let Some(dir) = std::env::var_os("CHI_TEST_REFRESH_ONCE") else { return };
+    if let Err(problems) = refresh(Path::new(&dir), Mode::Write) {
+        eprintln!("{problems}");
+        std::process::exit(3);
+    }
+}
+
+/// Refreshes in a shell that has set the scene; how it ended, and what it wrote to standard error.
+fn refresh_under(scene: &str, dir: &Path) -> (Option<i32>, String) {
+    let output = Command::new("sh")
+        .args(["-c", &format!("{scene}; exec \"$@\""), "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "helper_that_refreshes_once", "--nocapture"])
+        .env("CHI_TEST_REFRESH_ONCE", dir)
+        .stdout(Stdio::null())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_refresh_that_cannot_write_leaves_the_old_files() {
+    let repo = Repo::new();
+    let module = repo.module("kv", ONE);
+    refresh(repo.path(), Mode::Write).unwrap();
+    let old = contents(&module.join("autogen"));
+    repo.module("kv", TWO);
+    // With no room beyond so many blocks of 512 bytes in a file: the signal kills, or the call fails.
+    for blocks in 0..6 {
+        let (ended, _) = refresh_under(&format!("ulimit -f {blocks}"), repo.path());
+        assert_eq!(ended, None, "{blocks} blocks: it was killed");
+        assert_eq!(contents(&module.join("autogen")), old, "{blocks} blocks");
+        let (ended, said) =
+            refresh_under(&format!("trap '' XFSZ; ulimit -f {blocks}"), repo.path());
+        assert_eq!(ended, Some(3), "{blocks} blocks: {said}");
+        assert!(said.contains("kv/autogen: the generated files cannot be written"), "{said}");
+        assert_eq!(contents(&module.join("autogen")), old, "{blocks} blocks");
+        assert_eq!(scratch(&module), [""; 0], "{blocks} blocks");
+    }
+    assert_eq!(refresh_under("ulimit -f 1000", repo.path()).0, Some(0));
+    assert_eq!(refresh(repo.path(), Mode::Check).unwrap(), []);
+}
+
+/// What a refresh has left in a module.
+fn scratch(module: &Path) -> Vec<String> {
+    std::fs::read_dir(module)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect()
 }
 
 /// Not a test by itself: refreshes again and again, for the next one to kill.
@@ -160,10 +227,5 @@ fn a_killed_refresh_leaves_the_old_files_or_the_new() {
     assert!(seen.iter().all(|n| *n > 0), "killed in one state only: {seen:?}");
 
     refresh(repo.path(), Mode::Write).unwrap();
-    let left: Vec<String> = std::fs::read_dir(repo.path().join("kv"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with('.'))
-        .collect();
-    assert_eq!(left, [""; 0], "what the killed ones left is gone");
+    assert_eq!(scratch(&repo.path().join("kv")), [""; 0], "what the killed ones left is gone");
 }
