@@ -177,7 +177,10 @@ fn module_dirs(repo: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>,
         if entry.file_name().as_encoded_bytes().starts_with(b".") || !dir.is_dir() {
             continue;
         }
-        if dir.join(MODULE_FILE).exists() {
+        // One that nobody may look into might be a module.
+        let file = dir.join(MODULE_FILE);
+        let there = file.try_exists();
+        if there.map_err(|error| Problems::io(&file, "cannot be looked for", &error))? {
             dirs.push(dir);
         } else if let Some(misspelt) = misspelt(&dir) {
             problems.push(Problem {
