@@ -68,7 +68,7 @@ def main():
         run(ctest, "--test-dir", "build", "--output-on-failure", "--no-tests=error")
         run(args.cargo, "test")
 
-        compile_errors.check_cpp(chimaera, args.source, repo / "mod_name", "acme")
+        compile_errors.check_cpp(chimaera, args.source, repo / "mod_name", "example")
         compile_errors.check_rust(args.cargo, environment, repo / "other_mod")
 
 
