@@ -1,8 +1,10 @@
 //! Locks that suspend, in modules of both languages.
 
+use std::sync::Barrier;
+
 use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT};
 use chimaera::{Ipc, NewTask, Pending, PoolId};
-use chimaera_test_locks_client::{How, Lock, LockTask, Method, CPP, RUST};
+use chimaera_test_locks_client::{How, Lock, LockTask, Method, CPP, LANES, RUST};
 use chimaera_tests::process::until;
 use chimaera_tests::{connect, in_client, Call, Daemon, Options, Running, Vitals};
 
@@ -94,27 +96,31 @@ fn roots_on_all_workers_exclude_each_other() {
 #[test]
 fn a_task_that_holds_a_lock_may_wait_for_another_that_takes_it() {
     in_client!(options(), |_| in_both(|pool| {
+        // Threads have rings on different workers, and who stays in a lane keeps it on its worker.
+        let barrier = Barrier::new(LANES as usize);
+        let busy: Vec<_> = std::thread::scope(|scope| {
+            let barrier = &barrier;
+            let stay = move |lane| {
+                let task = pool.task(Method::HOLD, Lock::NONE, 1);
+                task.lane.set(lane);
+                let task = task.submit().unwrap();
+                barrier.wait();
+                task
+            };
+            let threads: Vec<_> = (0..LANES).map(|lane| scope.spawn(move || stay(lane))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        pool.wait_for_notes(&["1"; LANES as usize].join(","));
         for lock in [Lock::MUTEX, Lock::READ, Lock::WRITE, Lock::COMMON] {
-            // Threads have rings on different workers. What holds lane 1 keeps it on that worker.
-            let (worker, busy) = std::thread::spawn(move || {
-                let busy = pool.task(Method::HOLD, Lock::NONE, u64::from(lock));
-                busy.lane.set(1);
-                let busy = busy.submit().unwrap();
-                let nest = pool.task(Method::NEST, Lock::NONE, 0);
-                nest.lane.set(1);
-                (nest.call().unwrap().text.to_string().unwrap(), busy)
-            })
-            .join()
-            .unwrap();
-            let nest = pool.task(Method::NEST, lock, 3).call().unwrap();
+            let nest = pool.task(Method::NEST, lock, u64::from(LANES) - 1).call().unwrap();
             let workers = nest.text.to_string().unwrap();
-            let workers: Vec<&str> = workers.split(',').collect();
-            assert_eq!(workers.len(), 4);
-            assert_eq!(workers[1], worker);
-            assert_ne!(workers[0], worker, "the child has run on another worker");
-            pool.let_go(u64::from(lock));
-            busy.wait().unwrap();
+            let mut workers: Vec<&str> = workers.split(',').collect();
+            assert_eq!(workers.len(), LANES as usize);
+            workers.sort_unstable();
+            assert_ne!(workers.first(), workers.last(), "several workers have had a part in it");
         }
+        pool.let_go(1);
+        busy.into_iter().for_each(|task| drop(task.wait().unwrap()));
         std::thread::scope(|scope| {
             for lane in 0..6 {
                 scope.spawn(move || {
