@@ -148,6 +148,23 @@ fn roots_get_a_lock_in_the_order_in_which_they_asked() {
 }
 
 #[test]
+fn a_client_cannot_say_that_its_tasks_are_of_one_root() {
+    in_client!(options(), |_| in_both(|pool| {
+        let first = pool.task(Method::HOLD, Lock::MUTEX, 1);
+        let second = pool.task(Method::HOLD, Lock::MUTEX, 2);
+        // SAFETY: neither task is submitted, so both are this thread's.
+        unsafe { (*second.base().as_ptr()).task_node_ = first.base().task_node() };
+        let held = [first.submit().unwrap(), second.submit().unwrap()];
+        pool.wait_for_notes("1");
+        assert!(!pool.is_free(Lock::MUTEX));
+        assert_eq!(pool.notes(), "1");
+        pool.let_go(2);
+        held.into_iter().for_each(|task| drop(task.wait().unwrap()));
+        assert_eq!(pool.notes(), "1,2");
+    }));
+}
+
+#[test]
 fn readers_share_and_do_not_overtake_a_writer() {
     in_client!(options(), |_| in_both(|pool| {
         let (read, write) = (Lock::READ, Lock::WRITE);
