@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT};
-use chimaera::{Ipc, NewTask, Pending, PoolId};
+use chimaera::{Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_test_locks_client::{How, Lock, LockTask, Method, CPP, LANES, RUST};
 use chimaera_tests::process::until;
 use chimaera_tests::{connect, in_client, Call, Daemon, Options, Running, Vitals};
