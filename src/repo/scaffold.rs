@@ -17,6 +17,9 @@ macro_rules! template {
     };
 }
 
+/// What builds the modules in C++ of a repo.
+const CMAKE_FILE: &str = "CMakeLists.txt";
+
 /// Where new modules in Rust take the crate `chimaera` from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -32,11 +35,17 @@ pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
         return Err(refused(dir, format!("the namespace \"{namespace}\" {why}")));
     }
     let files = [
-        (REPO_FILE, template!("chimaera_repo.yaml")),
-        ("CMakeLists.txt", template!("CMakeLists.txt")),
+        (dir.join(REPO_FILE), template!("chimaera_repo.yaml").replace("@ns@", namespace)),
+        (dir.join(CMAKE_FILE), cmake(namespace)),
     ];
-    let files = files.map(|(path, text)| (dir.join(path), text.replace("@ns@", namespace)));
     create(dir, &files)
+}
+
+/// The CMakeLists.txt of a repo without modules, which wants this version of Chimaera.
+fn cmake(namespace: &str) -> String {
+    const VERSION: &str =
+        concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+    template!("CMakeLists.txt").replace("@ns@", namespace).replace("@version@", VERSION)
 }
 
 /// Makes the module `name` in the repo `dir`, and has the repo build it. Returns the files that it
@@ -142,12 +151,10 @@ fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Probl
 
 /// Has the CMakeLists.txt of a repo build a module.
 fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, Problems> {
-    let file = repo.join("CMakeLists.txt");
+    let file = repo.join(CMAKE_FILE);
     let mut text = match fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            template!("CMakeLists.txt").replace("@ns@", namespace)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => cmake(namespace),
         Err(error) => return Err(Problems::io(&file, "cannot be read", &error)),
     };
     if !text.ends_with('\n') {

@@ -124,11 +124,14 @@ def check_repo(program, sources, target, directory, moved):
     run(program, "repo", "install", apart, fresh)
     expect_modules(apart / MODULES)
 
-    # What the build that runs this has made is taken as it is.
-    run("cmake", "-S", fresh, "-B", directory / "from-sources", f"-DCHIMAERA_SOURCE_DIR={ROOT}",
+    # What the build that runs this has made is taken as it is, and so is the module in Rust.
+    from_sources = directory / "from-sources"
+    from_sources.mkdir()
+    (from_sources / "cargo").symlink_to(fresh / "build/cargo")
+    run("cmake", "-S", fresh, "-B", from_sources, f"-DCHIMAERA_SOURCE_DIR={ROOT}",
         f"-DCHIMAERA_CARGO_TARGET_DIR={target}", "-DCHIMAERA_CARGO_FLAGS=--workspace")
-    run(sources, "repo", "build", fresh, "--build-dir", directory / "from-sources", "--source", ROOT)
-    expect_modules(directory / "from-sources/modules")
+    run(sources, "repo", "build", fresh, "--build-dir", from_sources, "--source", ROOT)
+    expect_modules(from_sources / "modules")
 
     run(program, "repo", "install", moved, fresh)
     expect_modules()

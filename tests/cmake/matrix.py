@@ -169,6 +169,10 @@ class Matrix:
         run(cmake, "--install", made, "--prefix", home)
         home.rename(moved)
         self.call(moved / "bin/chimaera", place, moved / "bin")
+        prefixes = ";".join(map(str, (self.hello, *self.prefixes(row.libdir, moved))))
+        run(cmake, "-S", ROOT / "tests/cmake/asks", "-B", place / "asks", "-G", row.generator,
+            "-DPACKAGE=relay", "-DTARGET_OF_PACKAGE=relay::polite_client",
+            f"-DCMAKE_PREFIX_PATH={prefixes}")
 
     def call(self, program, place, programs, *repos):
         """Runs both programs with a daemon of this program and these modules."""
