@@ -49,7 +49,8 @@ pub struct Page {
     pub modules: AtomicU32,
     /// Files refused as modules.
     pub refused: AtomicU32,
-    /// 1 when the log is the instance's log file, 0 when it goes to standard error.
+    /// 1 when the log goes to a file that is the process's standard error, 0 when that is not known to
+    /// be a file.
     pub log_is_file: AtomicU32,
     /// One line a worker.
     pub lines: [WorkerLine; MAX_WORKERS],

@@ -1,6 +1,6 @@
 //! What a runtime is started with, and why it may not start.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -8,6 +8,19 @@ use chimaera_ipc::instance;
 use chimaera_ipc::layout::{DEFAULT_SEGMENT, MAX_SEGMENT, MIN_SEGMENT};
 use chimaera_ipc::status_page::MAX_WORKERS;
 use rustix::thread::{sched_setaffinity, CpuSet};
+
+/// A pool that a runtime creates when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Its name.
+    pub name: String,
+    /// Its module, `repo:module`.
+    pub module: String,
+    /// Parameters for the module.
+    pub params: Vec<u8>,
+    /// How many containers it has.
+    pub containers: u32,
+}
 
 /// What a runtime is started with.
 #[derive(Clone, Debug)]
@@ -50,9 +63,13 @@ pub struct Config {
     /// A task that runs for longer without giving up its worker is warned of in the log; `None` warns
     /// of none.
     pub long_task_warning: Option<Duration>,
+    /// Pools to create, in this order, before clients are let in. When one cannot be created, the
+    /// runtime does not start.
+    pub pools: Vec<PoolConfig>,
     /// The process is only a runtime: modules that bring libchimaera_client along cannot connect.
     pub daemon: bool,
-    /// The log goes to the instance's log file (shown by `chimaera status`).
+    /// The log goes to a file, which is or will be this process's standard error; `chimaera status`
+    /// shows it.
     pub log_is_file: bool,
     /// The instance's name will not be used again: no file of its stays behind.
     pub private: bool,
@@ -66,6 +83,13 @@ impl Config {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("embedded-{}-{count}", std::process::id());
         Config { instance: Some(name), private: true, ..Config::default() }
+    }
+
+    /// The directory of the modules that were installed with the program, when there is one.
+    pub fn installed_modules() -> Option<PathBuf> {
+        let program = std::env::current_exe().ok()?;
+        let modules = program.parent()?.parent()?.join("lib/chimaera/modules");
+        modules.is_dir().then_some(modules)
     }
 
     /// Whether the worker of this index is one for tasks of high latency.
@@ -134,7 +158,11 @@ impl Default for Config {
         Config {
             instance: None,
             workers: cores.saturating_sub(1).clamp(1, MAX_WORKERS),
-            module_paths: [paths("CHI_REPO_PATH"), paths("LD_LIBRARY_PATH"), installed()].concat(),
+            module_paths: ["CHI_REPO_PATH", "LD_LIBRARY_PATH"]
+                .into_iter()
+                .flat_map(paths)
+                .chain(Config::installed_modules())
+                .collect(),
             spin: Duration::from_micros(50),
             high_latency_workers: 0,
             cores: Vec::new(),
@@ -147,19 +175,12 @@ impl Default for Config {
             max_sessions: 1024,
             max_pools: 65536,
             long_task_warning: Some(Duration::from_millis(100)),
+            pools: Vec::new(),
             daemon: false,
             log_is_file: false,
             private: false,
         }
     }
-}
-
-/// The directory of the modules that were installed with the program, when there is one.
-fn installed() -> Vec<PathBuf> {
-    let program = std::env::current_exe().ok();
-    let prefix = program.as_deref().and_then(Path::parent).and_then(Path::parent);
-    let modules = prefix.map(|prefix| prefix.join("lib/chimaera/modules"));
-    modules.into_iter().filter(|directory| directory.is_dir()).collect()
 }
 
 /// Why a runtime did not start.
@@ -175,6 +196,14 @@ pub enum Error {
         name: String,
         /// Its process.
         pid: u32,
+    },
+    /// A pool of the configuration cannot be created.
+    #[error("creating pool '{pool}': {message}")]
+    Pool {
+        /// Its name.
+        pool: String,
+        /// Why.
+        message: String,
     },
     /// A number is out of its range.
     #[error("{0}")]

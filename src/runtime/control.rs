@@ -27,7 +27,7 @@ const SETUP_BOUND: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again when the process has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long pools may take to end when the runtime does.
-const CLOSE_BOUND: Duration = Duration::from_secs(10);
+pub(crate) const CLOSE_BOUND: Duration = Duration::from_secs(10);
 
 const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;

@@ -32,7 +32,7 @@ mod session;
 mod shared;
 mod worker;
 
-pub use config::{Config, Error};
+pub use config::{Config, Error, PoolConfig};
 pub use runtime::Runtime;
 
 /// A status other than `CHI_OK`, and why.

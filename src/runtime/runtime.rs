@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,9 +13,9 @@ use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::config::{pin, Config, Error};
-use crate::control::Control;
+use crate::control::{Control, CLOSE_BOUND};
 use crate::module::Modules;
-use crate::shared::{Order, Shared};
+use crate::shared::{Note, Order, Shared};
 use crate::{admin, fault, worker};
 
 /// How long workers may take to end once they are told to.
@@ -64,7 +65,8 @@ impl Runtime {
         fault::install();
         fill_page(&shared);
         admin::open(&shared);
-        let workers = start_workers(&shared)?;
+        let workers = Workers::start(&shared)?;
+        create_pools(&shared)?;
         let listener = listen(&instance)?;
         let control = Control::new(shared.clone(), listener)
             .map_err(|error| Error::io("making an epoll", error))?;
@@ -79,7 +81,7 @@ impl Runtime {
                     // A failure means that somebody has removed it already.
                     let _ = std::fs::remove_file(&socket);
                     own.end_workers();
-                    end(workers);
+                    workers.end();
                 });
                 tracing::info!("stopped");
             })
@@ -156,25 +158,69 @@ fn fill_page(shared: &Shared) {
     page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);
 }
 
-fn start_workers(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Error> {
-    let workers = (0..shared.config.workers as u32).map(|index| {
-        let own = shared.clone();
-        std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
-            or_abort(|| {
-                let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
-                let ended = pinned.and_then(|()| {
-                    worker::run(index, own).map_err(|error| Error::io("its epoll", error))
+/// The workers' threads. If this is dropped, the start has failed: it destroys the pools that there are
+/// already and ends the workers.
+struct Workers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    fn start(shared: &Arc<Shared>) -> Result<Workers, Error> {
+        let mut workers = Workers { shared: shared.clone(), threads: Vec::new() };
+        for index in 0..shared.config.workers as u32 {
+            let own = shared.clone();
+            let thread =
+                std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
+                    or_abort(|| {
+                        let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
+                        let ended = pinned.and_then(|()| {
+                            worker::run(index, own).map_err(|error| Error::io("its epoll", error))
+                        });
+                        if let Err(error) = ended {
+                            tracing::error!(worker = index, %error, "a worker cannot go on");
+                            std::process::abort();
+                        }
+                    });
                 });
-                if let Err(error) = ended {
-                    tracing::error!(worker = index, %error, "a worker cannot go on");
-                    std::process::abort();
-                }
-            });
-        })
-    });
-    workers
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::io("starting a worker's thread", error))
+            let thread = thread.map_err(|error| Error::io("starting a worker's thread", error))?;
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Waits for the workers, which have been told to end.
+    fn end(mut self) {
+        end(std::mem::take(&mut self.threads));
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if self.threads.is_empty() {
+            return;
+        }
+        self.shared.set_stopping();
+        self.shared.mailboxes[0].send(Note::CloseAll);
+        let until = Instant::now() + CLOSE_BOUND;
+        let closed = || matches!(self.shared.take_order(), Some(Order::PoolsClosed));
+        while !closed() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.shared.end_workers();
+        end(std::mem::take(&mut self.threads));
+    }
+}
+
+/// Creates the pools of the configuration.
+fn create_pools(shared: &Shared) -> Result<(), Error> {
+    for (index, wanted) in shared.config.pools.iter().enumerate() {
+        let (answer, told) = channel();
+        shared.mailboxes[0].send(Note::CreatePool { index, answer });
+        let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
+        made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
+    }
+    Ok(())
 }
 
 /// Runs a thread's work; a panic in it, a defect, ends the process. Without that thread, tasks would

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
 use chimaera_abi::chi_pool_id;
@@ -64,6 +65,8 @@ pub(crate) enum Note {
     Drop { session: u64 },
     /// Another worker has queued a task in this lane, which is yours.
     Lane(LanePtr),
+    /// Create the pool of this index in the configuration, and say how that went.
+    CreatePool { index: usize, answer: Sender<Result<(), String>> },
     /// Destroy all pools: the runtime ends.
     CloseAll,
     /// The fiber's wait of this turn is over.

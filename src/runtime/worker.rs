@@ -365,6 +365,21 @@ impl Worker {
                 }
             }
             Note::Lane(lane) => self.told_of(lane.0),
+            Note::CreatePool { index, answer } => {
+                let wanted = &self.shared.config.pools[index];
+                // SAFETY: the table is the worker's, and this is its thread.
+                let made = unsafe {
+                    chimaera_ipc::admin::create_pool(
+                        crate::ipc_table::worker_ipc(),
+                        wanted.module.as_bytes(),
+                        wanted.name.as_bytes(),
+                        &wanted.params,
+                        wanted.containers,
+                    )
+                };
+                // It fails only when the start has been given up.
+                let _ = answer.send(made.map(|_| ()).map_err(|(_, message)| message));
+            }
             Note::CloseAll => {
                 // What modules do at their end, they do as a task: it may hold locks.
                 let record = self.record(Origin::Internal);

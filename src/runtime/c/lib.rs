@@ -109,6 +109,7 @@ pub unsafe extern "C" fn chi_embedded_start(
                 Error::Instance(_) | Error::Config(_) => CHI_INVALID,
                 Error::Running { .. } => CHI_EXISTS,
                 Error::Io { .. } => CHI_IO,
+                Error::Pool { .. } => CHI_FAILED,
             };
             return fail(status, error);
         }
