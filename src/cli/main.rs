@@ -1,15 +1,18 @@
 //! The program `chimaera`.
 //!
-//! Exit codes: 0 success; 1 failure, with a message on standard error; 2 wrong usage; 3 the instance
-//! does not run.
+//! Exit codes: 0 success; 1 failure, with a message on standard error; 2 wrong usage, or a
+//! wrong configuration; 3 the instance does not run.
 
 mod bench;
+mod compose;
+mod config;
 mod inspect;
 mod module;
 mod modules;
 mod pool;
 mod repo;
 mod repo_build;
+mod settings;
 mod start;
 mod status;
 mod stop;
@@ -28,14 +31,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[command(name = "chimaera", version, max_term_width = 100)]
 struct Cli {
     /// The instance to use; several can run side by side
-    #[arg(
-        long,
-        global = true,
-        value_name = "NAME",
-        env = "CHI_INSTANCE",
-        default_value = "default"
-    )]
-    name: String,
+    ///
+    /// [env: CHI_INSTANCE=] [default: default]
+    #[arg(long, global = true, value_name = "NAME", verbatim_doc_comment)]
+    name: Option<String>,
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -56,6 +55,12 @@ enum Command {
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Create and destroy the pools that a file lists
+    #[command(subcommand)]
+    Compose(compose::Command),
+    /// Show, check and explain the configuration of a runtime
+    #[command(subcommand)]
+    Config(config::Command),
     /// Make, extend and examine a module
     #[command(subcommand)]
     Module(module::Command),
@@ -80,7 +85,10 @@ enum Command {
 
 /// What every command knows.
 struct Context {
+    /// The instance's name, by the command line or the environment or else the default.
     name: String,
+    /// The name on the command line.
+    named: Option<String>,
     json: bool,
 }
 
@@ -94,6 +102,8 @@ enum Failed {
     NotRunning(String),
     /// The user knows already.
     Told,
+    /// The user knows already what is wrong with the configuration.
+    Misconfigured,
 }
 
 type Outcome = Result<(), Failed>;
@@ -115,11 +125,7 @@ impl Context {
     /// Connects to the instance.
     fn connect(&self) -> Outcome {
         self.instance()?;
-        let options = Options {
-            instance: Some(self.name.clone()),
-            segment_size: 16 << 20,
-            ..Options::default()
-        };
+        let options = Options { instance: Some(self.name.clone()), ..Options::default() };
         chimaera_client_rs::init(options).map_err(|failure| match failure.status {
             chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message),
             _ => Failed::Message(failure.to_string()),
@@ -155,13 +161,21 @@ fn print(text: &str) {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let context = Context { name: cli.name, json: cli.json };
+    let variable = || std::env::var_os(instance::NAME_VARIABLE);
+    let name = match (&cli.name, variable()) {
+        (Some(name), _) => name.clone(),
+        (None, Some(name)) => name.to_string_lossy().into_owned(),
+        (None, None) => instance::DEFAULT_NAME.to_owned(),
+    };
+    let context = Context { name, named: cli.name, json: cli.json };
     match cli.command {
-        Command::Start(args) => start::run(&context, args),
+        Command::Start(args) => start::run(context, args),
         Command::Stop(args) => stop::run(&context, args),
         Command::Status => status::run(&context),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
+        Command::Compose(command) => compose::run(context, command),
+        Command::Config(command) => config::run(&context, command),
         Command::Module(command) => module::run(&context, command),
         Command::Repo(command) => repo::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
@@ -192,6 +206,7 @@ fn main() -> ExitCode {
         Err(Failed::Usage(message)) => (2, message),
         Err(Failed::NotRunning(message)) => (3, message),
         Err(Failed::Told) => return ExitCode::FAILURE,
+        Err(Failed::Misconfigured) => return ExitCode::from(2),
     };
     if json {
         print(&format!("{:#}\n", serde_json::json!({ "error": message })));

@@ -64,7 +64,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::Destroy { pool } => {
             context.connect()?;
-            destroy(&pool)?;
+            destroy(&pool).map_err(Failed::Message)?;
             if !context.print_json(&json!({ "name": pool, "destroyed": true })) {
                 crate::print(&format!("destroyed '{pool}'\n"));
             }
@@ -73,8 +73,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     }
 }
 
-fn destroy(pool: &str) -> Outcome {
-    let name = CString::new(pool)?;
+/// Destroys the pool of this name, or says why not.
+pub(crate) fn destroy(pool: &str) -> Result<(), String> {
+    let name = CString::new(pool).map_err(|error| error.to_string())?;
     let ipc = client::ipc_manager();
     let mut id = chi_pool_id::default();
     // SAFETY: the table is valid; name and id live through the calls.
@@ -89,7 +90,7 @@ fn destroy(pool: &str) -> Outcome {
     }
     // SAFETY: `last_error` gives a C string that is valid until the next call.
     let why = unsafe { std::ffi::CStr::from_ptr(client::last_error()) };
-    Err(Failed::Message(why.to_string_lossy().into_owned()))
+    Err(why.to_string_lossy().into_owned())
 }
 
 fn list(context: &Context) -> Outcome {

@@ -4,15 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::sync::Arc;
 
-use chimaera_runtime::{Config, Runtime};
+use chimaera_config::{Pool, Settings};
+use chimaera_runtime::{Config, Error, Runtime};
 use serde_json::json;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Context, Failed, Outcome};
+use crate::{settings, Context, Failed, Outcome};
 
 /// The line by which a daemon tells who started it that it is ready.
 const READY: &str = "ready";
@@ -22,19 +24,8 @@ pub(crate) struct Args {
     /// Go on in the background once it is ready, and write a log file (`chimaera status` tells where)
     #[arg(long)]
     daemon: bool,
-    /// Worker threads [default: cores less one, at least one]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: Option<u16>,
-    /// A directory to scan for modules, before those of CHI_REPO_PATH and LD_LIBRARY_PATH; may be
-    /// given several times
-    #[arg(long = "modules", value_name = "DIR")]
-    module_paths: Vec<PathBuf>,
-    /// How long an idle worker looks for work before it sleeps, in microseconds
-    #[arg(long, value_name = "US", default_value_t = 50)]
-    spin_us: u64,
-    /// What to log
-    #[arg(long, value_name = "LEVEL", env = "CHI_LOG", default_value = "info")]
-    log_level: Level,
+    #[command(flatten)]
+    settings: settings::Args,
     /// For an instance whose name is not used again: leave no file behind
     #[arg(long, hide = true)]
     private: bool,
@@ -43,68 +34,73 @@ pub(crate) struct Args {
     as_daemon: bool,
 }
 
-/// How much is logged. Each level has those before it.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-            Level::Trace => "trace",
-        }
-    }
-}
-
-pub(crate) fn run(context: &Context, args: Args) -> Outcome {
+pub(crate) fn run(context: Context, args: Args) -> Outcome {
+    let settings = args.settings.load(&context)?;
+    let context = Context { name: settings.instance().to_owned(), ..context };
     if args.daemon {
-        start_daemon(context, &args)
+        start_daemon(&context, &args, &settings)
     } else {
-        serve(context, &args)
+        serve(&context, &args, &settings)
     }
 }
 
-fn config(context: &Context, args: &Args) -> Config {
-    let default = Config::default();
-    Config {
-        instance: Some(context.name.clone()),
-        workers: args.workers.map_or(default.workers, usize::from),
-        module_paths: [args.module_paths.clone(), default.module_paths.clone()].concat(),
-        spin: Duration::from_micros(args.spin_us),
-        daemon: true,
-        log_is_file: args.as_daemon && !args.private,
-        private: args.private,
-        ..default
+/// Where the log goes.
+fn open_log(path: &Path) -> Result<File, Failed> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Failed::Message(format!("the log {}: {error}", path.display())))
+}
+
+/// Why a runtime does not start, with the place in the file when that is about a pool.
+fn explain(error: Error, settings: &Settings) -> String {
+    let Error::Pool { pool, .. } = &error else { return error.to_string() };
+    let wanted = settings.pools.iter().find(|wanted| wanted.name == *pool);
+    match (wanted, &settings.file) {
+        (Some(Pool { at, .. }), Some(file)) => {
+            format!("{}:{}:{}: {error}", file.display(), at.line, at.column)
+        }
+        _ => error.to_string(),
     }
 }
 
 /// Runs a runtime in this process until it ends.
-fn serve(context: &Context, args: &Args) -> Outcome {
-    let filter = EnvFilter::new(args.log_level.name());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     context.instance()?;
-    let started = Runtime::start(config(context, args));
+    // The standard error of a daemon is its log already.
+    let log_file = settings.log_file().filter(|_| !args.as_daemon);
+    let log = log_file.map(open_log).transpose()?.map(Arc::new);
+    let writer = match &log {
+        Some(file) => BoxMakeWriter::new(file.clone()),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(settings.log_level()))
+        .with_writer(writer)
+        .with_ansi(log.is_none() && std::io::stderr().is_terminal())
+        .init();
+    let started = Runtime::start(Config {
+        daemon: true,
+        log_is_file: log.is_some() || args.as_daemon && !args.private,
+        private: args.private,
+        ..settings.runtime()
+    });
     let runtime = match started {
         Ok(runtime) => runtime,
-        Err(error) if args.as_daemon => {
-            println!("{error}");
-            return Err(Failed::Message(error.to_string()));
+        Err(error) => {
+            let why = explain(error, settings);
+            if args.as_daemon {
+                println!("{why}");
+            }
+            return Err(Failed::Message(why));
         }
-        Err(error) => return Err(error.into()),
     };
+    if let Some(log) = &log {
+        // What modules write there, too; and `chimaera status` finds the log by it.
+        rustix::stdio::dup2_stderr(log)?;
+    }
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
@@ -134,30 +130,17 @@ fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed
 }
 
 /// Starts this program again in the background, and waits until it is ready.
-fn start_daemon(context: &Context, args: &Args) -> Outcome {
+fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     instance.prepare_directory()?;
-    let log_path = instance.log();
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&log_path)
-        .map_err(|error| Failed::Message(format!("{}: {error}", log_path.display())))?;
+    let log_path = settings.log_file().map_or_else(|| instance.log(), Path::to_owned);
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .args(["--name", &context.name, "start", "--as-daemon"])
-        .args(["--log-level", args.log_level.name()])
-        .args(["--spin-us", &args.spin_us.to_string()])
+        .args(args.settings.again(settings)?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(log);
-    if let Some(workers) = args.workers {
-        command.args(["--workers", &workers.to_string()]);
-    }
-    for path in &args.module_paths {
-        command.arg("--modules").arg(std::path::absolute(path)?);
-    }
+        .stderr(open_log(&log_path)?);
     // SAFETY: setsid may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {

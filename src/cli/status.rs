@@ -1,5 +1,6 @@
 //! `chimaera status`: reads the status page, and so disturbs no worker.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +30,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     };
     let (tasks, failed) =
         (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
-    let log_is_file = page.log_is_file.load(Relaxed) == 1;
+    let log = if page.log_is_file.load(Relaxed) == 1 { log(pid) } else { None };
     let ready_ms = page.ready_after_ns.load(Relaxed) as f64 / 1e6;
     let document = json!({
         "name": instance.name(),
@@ -48,7 +49,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "tasks_failed": failed,
         "resident_bytes": resident(pid),
         "socket": instance.socket(),
-        "log": log_is_file.then(|| instance.log()),
+        "log": log,
     });
     if context.print_json(&document) {
         return Ok(());
@@ -69,10 +70,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
         line("memory", format!("{:.1} MiB resident", bytes as f64 / f64::from(1 << 20)));
     }
     line("socket", instance.socket().display().to_string());
-    let log = instance.log().display().to_string();
-    line("log", if log_is_file { log } else { "its standard error".to_owned() });
+    let log = log.map_or("its standard error".to_owned(), |log| log.display().to_string());
+    line("log", log);
     crate::print(&text);
     Ok(())
+}
+
+/// The file that is a process's standard error.
+fn log(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/fd/2")).ok()
 }
 
 /// Resident memory of a process in bytes, where the system tells.

@@ -13,6 +13,13 @@ pub const DEFAULT_NAME: &str = "default";
 /// The environment variable that names the instance to use, where a program does not.
 pub const NAME_VARIABLE: &str = "CHI_INSTANCE";
 
+/// Whether this can name an instance: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with `.`
+/// or `-`.
+pub fn is_name(name: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=48).contains(&name.len()) && name.chars().all(good) && !name.starts_with(['.', '-'])
+}
+
 /// Why an instance cannot be named or placed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,12 +54,7 @@ impl Instance {
             Some(name) => name.to_owned(),
             None => std::env::var(NAME_VARIABLE).unwrap_or_else(|_| DEFAULT_NAME.to_owned()),
         };
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty()
-            || name.len() > 48
-            || !name.chars().all(good)
-            || name.starts_with(['.', '-'])
-        {
+        if !is_name(&name) {
             return Err(Error::Name(name));
         }
         let directory = match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {

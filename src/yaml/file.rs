@@ -1,6 +1,7 @@
 //! Reading a whole file.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::problem::{Problem, Problems};
@@ -8,7 +9,7 @@ use crate::problem::{Problem, Problems};
 /// Larger files are not read: they are something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The bytes of a file that must be there.
+/// The bytes of a file that must be there. `if_missing` says what to do when it is not.
 pub fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
     let whole = |message: String, help: &str| Problem {
         file: file.to_owned(),
@@ -16,16 +17,22 @@ pub fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
         message,
         help: help.into(),
     };
-    match std::fs::metadata(file) {
-        Ok(found) if found.len() > MAX_FILE_BYTES => Err(whole(
-            format!("has {} bytes", found.len()),
+    let mut bytes = Vec::new();
+    // What is no regular file has no size until it is read.
+    let read = File::open(file).and_then(|file| {
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(())
+    });
+    match read {
+        Ok(()) if bytes.len() as u64 > MAX_FILE_BYTES => Err(whole(
+            format!("has more than {MAX_FILE_BYTES} bytes"),
             "a file of this kind has a few kilobytes; is this the right one?",
         )
         .into()),
+        Ok(()) => Ok(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(whole("there is no such file".into(), if_missing).into())
         }
-        _ => std::fs::read(file)
-            .map_err(|error| Problems::io(file, "the file cannot be read", &error)),
+        Err(error) => Err(Problems::io(file, "the file cannot be read", &error)),
     }
 }

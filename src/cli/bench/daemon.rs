@@ -24,8 +24,8 @@ impl Daemon {
         let name = format!("bench-{}", std::process::id());
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args(["--name", &name, "start", "--as-daemon", "--private", "--log-level", "error"])
-            .args(["--workers", &workers.to_string()])
+            .args(["--name", &name, "start", "--as-daemon", "--private", "--no-config"])
+            .args(["--log-level", "error", "--workers", &workers.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         for directory in &place.modules {

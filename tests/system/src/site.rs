@@ -113,13 +113,15 @@ impl Site {
         self.cli(&["status", "--json"]).json()
     }
 
-    /// A command that knows of this instance, and of no other one.
+    /// A command that knows of this instance, and of no other one. Its configuration file, if any, is
+    /// `config/chimaera/chimaera.yaml` in the directory.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
-        for name in ["CHI_REPO_PATH", "CHI_LOG", "LD_LIBRARY_PATH"] {
+        for name in ["CHI_REPO_PATH", "CHI_LOG", "CHI_SERVER_CONF", "LD_LIBRARY_PATH"] {
             command.env_remove(name);
         }
         command.env("XDG_RUNTIME_DIR", &self.directory).env("CHI_INSTANCE", &self.name);
+        command.env("XDG_CONFIG_HOME", self.directory.join("config"));
         command
     }
 

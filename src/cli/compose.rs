@@ -1,0 +1,138 @@
+//! `chimaera compose`.
+
+use std::path::{Path, PathBuf};
+
+use chimaera_abi::CHI_DESCRIBE_POOLS;
+use chimaera_client_rs as client;
+use chimaera_config::{File, Pool};
+use chimaera_yaml::{Position, Problem, Problems};
+use serde_json::{json, Value};
+
+use crate::settings::misconfigured;
+use crate::{pool, Context, Failed, Outcome};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Create the pools of a file, in order; those that are there already stay as they are
+    Up {
+        /// A configuration file, or one with the list `pools` alone
+        file: PathBuf,
+    },
+    /// Destroy the pools of a file, the last one first; those that are absent do not matter
+    Down {
+        /// A configuration file, or one with the list `pools` alone
+        file: PathBuf,
+    },
+}
+
+pub(crate) fn run(context: Context, command: Command) -> Outcome {
+    let (Command::Up { file: path } | Command::Down { file: path }) = &command;
+    let file = read(path).map_err(|found| misconfigured(&context, &found))?;
+    let said = context.named.is_some() || std::env::var_os("CHI_INSTANCE").is_some();
+    let context = match file.instance() {
+        Some(name) if !said => Context { name: name.to_owned(), ..context },
+        _ => context,
+    };
+    let mut steps = Steps::default();
+    let outcome = match command {
+        Command::Up { .. } => {
+            context.connect()?;
+            steps.take(file.pools.iter(), create)
+        }
+        Command::Down { .. } => {
+            let found = context.describe(CHI_DESCRIBE_POOLS)?;
+            steps.take(file.pools.iter().rev(), |pool| remove(&found, pool))
+        }
+    };
+    let failed = outcome.err().map(|(Position { line, column }, why)| {
+        format!("{}:{line}:{column}: {why}", path.display())
+    });
+    steps.tell(&context, failed.as_deref());
+    match failed {
+        None => Ok(()),
+        Some(why) => {
+            eprintln!("chimaera: {why}");
+            Err(Failed::Told)
+        }
+    }
+}
+
+/// Reads a file that must say which pools it wants.
+fn read(path: &Path) -> Result<File, Problems> {
+    let file = File::read(path)?;
+    if file.has_pools {
+        return Ok(file);
+    }
+    Err(Problem {
+        file: path.to_owned(),
+        position: Some(Position::START),
+        message: "there is no `pools`".into(),
+        help: "list the pools: `pools:`, and lines of `- name: NAME` and `module: REPO:MODULE`"
+            .into(),
+    }
+    .into())
+}
+
+/// What became of each pool.
+#[derive(Default)]
+struct Steps(Vec<(String, &'static str)>);
+
+impl Steps {
+    /// Takes a step with each pool until one fails, and keeps what became of each. A failure is where
+    /// the file wants the pool, and why.
+    fn take<'p>(
+        &mut self,
+        pools: impl Iterator<Item = &'p Pool>,
+        step: impl Fn(&Pool) -> Result<&'static str, String>,
+    ) -> Result<(), (Position, String)> {
+        let mut outcome = Ok(());
+        for pool in pools {
+            let what = match outcome {
+                Err(_) => "not tried",
+                Ok(()) => step(pool).unwrap_or_else(|why| {
+                    outcome = Err((pool.at, why));
+                    "failed"
+                }),
+            };
+            self.0.push((pool.name.clone(), what));
+        }
+        outcome
+    }
+
+    fn tell(&self, context: &Context, failed: Option<&str>) {
+        let pools: Vec<Value> =
+            self.0.iter().map(|(name, what)| json!({ "name": name, "state": what })).collect();
+        let mut document = json!({ "pools": pools });
+        if let Some(why) = failed {
+            document["error"] = why.into();
+        }
+        if !context.print_json(&document) {
+            let lines = self.0.iter().map(|(name, what)| format!("{what:<10} {name}\n"));
+            crate::print(&lines.collect::<String>());
+        }
+    }
+}
+
+/// Creates a pool, unless it is there.
+fn create(pool: &Pool) -> Result<&'static str, String> {
+    match client::create_pool(&pool.module, &pool.name, &pool.params, pool.containers) {
+        Ok((_, true)) => Ok("unchanged"),
+        Ok((_, false)) => Ok("created"),
+        Err(failure) => Err(failure.message),
+    }
+}
+
+/// Destroys a pool if it is among those that were found, unless it is another module's.
+fn remove(found: &Value, pool: &Pool) -> Result<&'static str, String> {
+    let mut found = found.as_array().into_iter().flatten();
+    match found.find(|found| found["name"] == *pool.name) {
+        None => Ok("absent"),
+        Some(found) if found["module"] != *pool.module => Err(format!(
+            "pool '{}' is of module {}, not {}; it stays",
+            pool.name,
+            found["module"].as_str().unwrap_or_default(),
+            pool.module
+        )),
+        Some(_) => pool::destroy(&pool.name).map(|()| "destroyed"),
+    }
+}

@@ -1,0 +1,65 @@
+//! `chimaera config`.
+
+use std::path::PathBuf;
+
+use chimaera_config::{candidates, find, File, FILE_VARIABLE};
+use serde_json::json;
+
+use crate::settings::{self, misconfigured};
+use crate::{Context, Outcome};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show what a runtime would be started with, and where each value comes from
+    Show(settings::Args),
+    /// Check a configuration file
+    Check {
+        /// The file [default: the one that a runtime would be started with]
+        file: Option<PathBuf>,
+    },
+    /// Print a configuration file with every key, its meaning and its default
+    Default,
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+pub(crate) fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Show(args) => {
+            let settings = args.load(context)?;
+            if !context.print_json(&settings.json()) {
+                crate::print(&settings.yaml());
+            }
+            Ok(())
+        }
+        Command::Check { file } => check(context, file),
+        Command::Default => {
+            crate::print(&chimaera_config::default_file());
+            Ok(())
+        }
+        Command::Schema => {
+            crate::print(&format!("{:#}\n", chimaera_config::schema()));
+            Ok(())
+        }
+    }
+}
+
+fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
+    let environment = |name: &str| std::env::var_os(name);
+    let Some(file) = find(file.as_deref(), &environment) else {
+        let all = candidates(&environment);
+        let all: Vec<String> = all.iter().map(|file| file.display().to_string()).collect();
+        if !context.print_json(&json!({ "file": null, "problems": [] })) {
+            crate::print(&format!(
+                "there is no configuration file: ${FILE_VARIABLE} is not set, and there is no {}\n",
+                all.join(" and no ")
+            ));
+        }
+        return Ok(());
+    };
+    File::read(&file).map_err(|found| misconfigured(context, &found))?;
+    if !context.print_json(&json!({ "file": file, "problems": [] })) {
+        crate::print(&format!("{}: nothing is wrong\n", file.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The flags that say what a runtime is started with, and the configuration that comes of them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chimaera_config::{Flags, Settings};
+use chimaera_yaml::Problems;
+use serde_json::json;
+
+use crate::{Context, Failed};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The configuration file; without it $CHI_SERVER_CONF, else chimaera/chimaera.yaml in
+    /// $XDG_CONFIG_HOME (~/.config) or in /etc, where there is one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read no configuration file
+    #[arg(long, conflicts_with = "config")]
+    no_config: bool,
+    /// Worker threads [default: cores less one, at least one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// A directory to scan for modules, before those of CHI_REPO_PATH, LD_LIBRARY_PATH and the
+    /// configuration file; may be given several times
+    #[arg(long = "modules", value_name = "DIR")]
+    module_paths: Vec<PathBuf>,
+    /// How long an idle worker looks for work before it sleeps, in microseconds [default: 50]
+    #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    spin_us: Option<u64>,
+    /// What to log [env: CHI_LOG=] [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+}
+
+/// How much is logged. Each level has those before it.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+}
+
+impl Args {
+    /// The configuration. What is wrong with it is told.
+    pub(crate) fn load(&self, context: &Context) -> Result<Settings, Failed> {
+        let flags = Flags {
+            config: self.config.clone(),
+            no_config: self.no_config,
+            name: context.named.clone(),
+            workers: self.workers,
+            spin: self.spin_us.map(Duration::from_micros),
+            log_level: self.log_level.map(|level| level.name().to_owned()),
+            module_paths: self.module_paths.clone(),
+        };
+        Settings::load(&flags, &|name| std::env::var_os(name))
+            .map_err(|found| misconfigured(context, &found))
+    }
+
+    /// Arguments by which another process in the same environment has the same configuration.
+    pub(crate) fn again(&self, settings: &Settings) -> Result<Vec<OsString>, std::io::Error> {
+        let mut all: Vec<OsString> = match &settings.file {
+            Some(file) => vec!["--config".into(), file.into()],
+            None => vec!["--no-config".into()],
+        };
+        if let Some(workers) = self.workers {
+            all.extend(["--workers".into(), workers.to_string().into()]);
+        }
+        if let Some(spin) = self.spin_us {
+            all.extend(["--spin-us".into(), spin.to_string().into()]);
+        }
+        if let Some(level) = self.log_level {
+            all.extend(["--log-level".into(), level.name().into()]);
+        }
+        for path in &self.module_paths {
+            all.extend(["--modules".into(), std::path::absolute(path)?.into()]);
+        }
+        Ok(all)
+    }
+}
+
+/// Tells of what is wrong with a configuration.
+pub(crate) fn misconfigured(context: &Context, found: &Problems) -> Failed {
+    context.print_json(&json!({ "error": found.to_string(), "problems": found }));
+    eprintln!("{found}");
+    Failed::Misconfigured
+}

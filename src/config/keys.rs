@@ -1,0 +1,239 @@
+//! Every key of the file: what it is, what it may be, and what it is when nobody says.
+
+use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT};
+use chimaera_ipc::status_page::MAX_WORKERS;
+
+/// What the value of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Number {
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// Bytes: a whole number with a unit.
+    Size {
+        /// The smallest, in bytes.
+        least: u64,
+        /// The largest, in bytes.
+        most: u64,
+    },
+    /// A time: a whole number with a unit.
+    Time {
+        /// The shortest, in nanoseconds.
+        least: u64,
+        /// The longest, in nanoseconds.
+        most: u64,
+        /// Or the word `never`.
+        never: bool,
+    },
+    /// A whole number of hundredths.
+    Percent {
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// The name of an instance.
+    Name,
+    /// How much is logged.
+    Level,
+    /// A file.
+    File,
+    /// A list of directories.
+    Directories,
+    /// A list of cores, `[0, 2-3]`.
+    Cores,
+    /// A list of pools.
+    Pools,
+}
+
+/// What a key is when nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// This value, as the file would have it.
+    Value(&'static str),
+    /// Something that depends.
+    Depends {
+        /// On what, in words.
+        how: &'static str,
+        /// A value that it might have, as the file would have it.
+        example: &'static str,
+    },
+}
+
+/// A key of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The words that lead to it, with dots between them.
+    pub path: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// What it is when nobody says.
+    pub preset: Preset,
+    /// The environment variables that say.
+    pub variables: &'static [&'static str],
+    /// The flag of `chimaera start` that says.
+    pub flag: Option<&'static str>,
+    /// What it is for, in sentences.
+    pub doc: &'static str,
+}
+
+/// The levels of the log. Each has those before it.
+pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+const fn key(path: &'static str, kind: Kind, preset: Preset, doc: &'static str) -> Key {
+    Key { path, kind, preset, variables: &[], flag: None, doc }
+}
+
+/// Every key, in the order of the documentation.
+pub const KEYS: &[Key] = &[
+    Key {
+        variables: &["CHI_INSTANCE"],
+        flag: Some("--name"),
+        ..key(
+            "instance",
+            Kind::Name,
+            Preset::Value("default"),
+            "The name of the instance. Clients, and commands other than `start` and `compose`, \
+             do not read this file: they need the same name in CHI_INSTANCE or `--name`.",
+        )
+    },
+    Key {
+        flag: Some("--workers"),
+        ..key(
+            "workers.low_latency.count",
+            Kind::Number { least: 1, most: MAX_WORKERS as u64 },
+            Preset::Depends {
+                how: "as many as its `cores`; else the cores that the process may use, less one, \
+                      less the workers of the other group, at least 1",
+                example: "3",
+            },
+            "Workers of the group that runs tasks of low latency, and all tasks where there is no \
+             other group. `workers: 3` is short for this. There are 256 workers at most in both \
+             groups. The flag replaces all that the file says about workers.",
+        )
+    },
+    key(
+        "workers.low_latency.cores",
+        Kind::Cores,
+        Preset::Depends { how: "none: the operating system chooses", example: "[0, 2-3]" },
+        "The cores to which the workers of the group are pinned, one each in turn.",
+    ),
+    key(
+        "workers.high_latency.count",
+        Kind::Number { least: 0, most: MAX_WORKERS as u64 - 1 },
+        Preset::Depends {
+            how: "as many as its `cores`; else 0: there is one group",
+            example: "1",
+        },
+        "Workers of the group that runs tasks of high latency.",
+    ),
+    key(
+        "workers.high_latency.cores",
+        Kind::Cores,
+        Preset::Depends { how: "none: the operating system chooses", example: "[4-5]" },
+        "The cores to which the workers of the group are pinned, one each in turn.",
+    ),
+    Key {
+        flag: Some("--spin-us"),
+        ..key(
+            "spin",
+            Kind::Time { least: 0, most: 1_000_000_000, never: false },
+            Preset::Value("50us"),
+            "How long an idle worker looks for work before it sleeps. Longer saves the next task a \
+             wake-up and costs processor time.",
+        )
+    },
+    key(
+        "stack_size",
+        Kind::Size { least: 64 << 10, most: 64 << 20 },
+        Preset::Value("256KiB"),
+        "The stack of a task. Only touched pages take memory.",
+    ),
+    key(
+        "long_task_warning",
+        Kind::Time { least: 1_000_000, most: 3_600_000_000_000, never: true },
+        Preset::Value("100ms"),
+        "A task that runs for longer without giving up its worker is warned of in the log.",
+    ),
+    key(
+        "segment.default",
+        Kind::Size { least: MIN_SEGMENT, most: MAX_SEGMENT },
+        Preset::Value("128MiB"),
+        "The shared memory of a client that asks for no size. Not more than `segment.max`; where \
+         only that is set, and is less, this is as much.",
+    ),
+    key(
+        "segment.max",
+        Kind::Size { least: MIN_SEGMENT, most: MAX_SEGMENT },
+        Preset::Value("64GiB"),
+        "The most shared memory that a client may ask for.",
+    ),
+    key(
+        "limits.sessions",
+        Kind::Number { least: 1, most: 65536 },
+        Preset::Value("1024"),
+        "Clients at a time. Each takes a few descriptors of the process (`ulimit -n`).",
+    ),
+    key(
+        "limits.pools",
+        Kind::Number { least: 2, most: 65536 },
+        Preset::Value("65536"),
+        "Pools at a time. The admin's is one.",
+    ),
+    key(
+        "limits.tasks_in_flight",
+        Kind::Number { least: 256, most: 1_000_000 },
+        Preset::Value("65536"),
+        "Tasks of one client under way, beyond which its rings wait.",
+    ),
+    key(
+        "limits.suspended_tasks",
+        Kind::Number { least: 64, most: 1_000_000 },
+        Preset::Value("28000"),
+        "Tasks of all workers together that are suspended, beyond which new ones wait in their \
+         rings. Each takes a stack, and so two of the mappings that Linux gives a process: beyond \
+         30000, raise vm.max_map_count.",
+    ),
+    Key {
+        variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],
+        flag: Some("--modules"),
+        ..key(
+            "module_paths",
+            Kind::Directories,
+            Preset::Value("[]"),
+            "Directories to scan for modules. They do not replace those of the flag and of the \
+             variables, but come after them; last comes lib/chimaera/modules of the prefix in which \
+             the program is installed. The first file with a module's name is taken.",
+        )
+    },
+    Key {
+        variables: &["CHI_LOG"],
+        flag: Some("--log-level"),
+        ..key(
+            "log.level",
+            Kind::Level,
+            Preset::Value("info"),
+            "What to log: `error`, `warn`, `info`, `debug` or `trace`; each has those before it.",
+        )
+    },
+    key(
+        "log.file",
+        Kind::File,
+        Preset::Depends {
+            how: "standard error; with `--daemon`, NAME.log in the directory of the instances",
+            example: "/var/log/chimaera.log",
+        },
+        "The file to which the log is appended.",
+    ),
+    key(
+        "pools",
+        Kind::Pools,
+        Preset::Value("[]"),
+        "Pools to create at start, in this order, before clients are let in. When one cannot be \
+         created, the runtime does not start. `chimaera compose` takes the same list.",
+    ),
+];

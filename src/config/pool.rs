@@ -1,0 +1,230 @@
+//! Pools that a file wants.
+
+use std::path::{Path, PathBuf};
+
+use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::Engine;
+use chimaera_abi::CHI_MAX_CONTAINERS;
+use chimaera_runtime::PoolConfig;
+use chimaera_yaml::{read_file, shown, text, Entry, Kind, Position, Problem, Problems};
+use chimaera_yaml::{Report, Section, Text};
+
+use crate::keys;
+use crate::value::{self, path, plain, quoted, Value};
+
+/// The most bytes of parameters that the runtime takes.
+const MAX_PARAMS: usize = 1 << 20;
+
+/// How many containers a pool may have.
+const CONTAINERS: keys::Kind = keys::Kind::Number { least: 1, most: CHI_MAX_CONTAINERS as u64 };
+
+/// A pool that a file wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Its module, `repo:module`.
+    pub module: String,
+    /// Parameters for the module.
+    pub params: Vec<u8>,
+    /// How many containers it has.
+    pub containers: u32,
+    /// Where the file wants it.
+    pub at: Position,
+    /// The file that has the parameters, until they are loaded.
+    params_file: Option<(PathBuf, Position)>,
+}
+
+impl Pool {
+    /// Reads the file that has the parameters.
+    pub(crate) fn load(&mut self, file: &Path) -> Result<(), Problems> {
+        let Some((source, at)) = self.params_file.take() else { return Ok(()) };
+        self.params = read_file(&source, "").map_err(|problems| {
+            let why = &problems.0[0].message;
+            Problem {
+                file: file.to_owned(),
+                position: Some(at),
+                message: format!("the parameters in {}: {why}", source.display()),
+                help: "name a file that can be read; what is relative begins at the directory of \
+                       this file"
+                    .into(),
+            }
+        })?;
+        Ok(())
+    }
+
+    /// What a runtime is told to create.
+    pub(crate) fn runtime(&self) -> PoolConfig {
+        PoolConfig {
+            name: self.name.clone(),
+            module: self.module.clone(),
+            params: self.params.clone(),
+            containers: self.containers,
+        }
+    }
+
+    /// The pool as the file has it: keys and values.
+    pub(crate) fn yaml(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![("name", plain(&self.name)), ("module", plain(&self.module))];
+        match std::str::from_utf8(&self.params) {
+            _ if self.params.is_empty() => {}
+            Ok(text) => all.push(("params", quoted(text))),
+            Err(_) => all.push(("params_base64", BASE64.encode(&self.params))),
+        }
+        if self.containers != 1 {
+            all.push(("containers", self.containers.to_string()));
+        }
+        all
+    }
+
+    /// The pool in JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let mut map = serde_json::Map::new();
+        map.insert("name".into(), self.name.clone().into());
+        map.insert("module".into(), self.module.clone().into());
+        match std::str::from_utf8(&self.params) {
+            Ok(text) => map.insert("params".into(), text.into()),
+            Err(_) => map.insert("params_base64".into(), BASE64.encode(&self.params).into()),
+        };
+        map.insert("containers".into(), self.containers.into());
+        map.into()
+    }
+}
+
+/// Reads the list of pools.
+pub(crate) fn read(entry: Entry, base: &Path, report: &mut Report) -> Vec<Pool> {
+    let items = match entry.value.kind {
+        Kind::Sequence(items) => items,
+        Kind::Refused => return Vec::new(),
+        _ => {
+            let what = format!("`pools` is {}", entry.value.describe());
+            report.add(entry.value.at, what, "write a list: lines of `- name: NAME`");
+            return Vec::new();
+        }
+    };
+    let mut pools: Vec<Pool> = Vec::new();
+    for item in items {
+        let at = item.at;
+        let Some(section) = Section::open(item, "a pool", report) else { continue };
+        let Some(pool) = read_one(section, at, base, report) else { continue };
+        match pools.iter().find(|other| other.name == pool.name) {
+            Some(first) => report.add(
+                pool.at,
+                format!(
+                    "a second pool '{}': the first is on line {}",
+                    shown(&pool.name),
+                    first.at.line
+                ),
+                "remove one of the two, or rename it",
+            ),
+            None => pools.push(pool),
+        }
+    }
+    pools
+}
+
+fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report) -> Option<Pool> {
+    let name = required(&mut section, "name", "`name: cache`", at, report).filter(|name| {
+        let good = name.text.len() <= 255 && !name.text.chars().any(char::is_control);
+        if !good {
+            let help = "use 1 to 255 bytes of UTF-8 without control characters";
+            report.add(name.at, format!("\"{}\" cannot name a pool", shown(&name.text)), help);
+        } else if name.text == "admin" {
+            report.add(name.at, "the pool 'admin' is there always", "choose another name");
+        }
+        good
+    });
+    let module = required(&mut section, "module", "`module: chimaera:kv`", at, report);
+    let module = module.filter(|module| {
+        let good = module.text.split(':').count() == 2
+            && module.text.len() <= 255
+            && !module.text.starts_with(':')
+            && !module.text.ends_with(':');
+        if !good {
+            let what = format!("\"{}\" cannot name a module", shown(&module.text));
+            report.add(module.at, what, "write `repo:module`, as `chimaera modules` shows it");
+        }
+        good
+    });
+    let (params, params_file) = read_params(&mut section, base, report);
+    let containers = match section.take("containers") {
+        Some(entry) => match value::read(CONTAINERS, base, entry, report) {
+            Some(Value::Number(count)) => count as u32,
+            _ => 1,
+        },
+        None => 1,
+    };
+    section.close("", report);
+    let (name, module) = (name?, module?.text);
+    Some(Pool { name: name.text, module, params, containers, at: name.at, params_file })
+}
+
+fn required(
+    section: &mut Section,
+    key: &'static str,
+    example: &str,
+    at: Position,
+    report: &mut Report,
+) -> Option<Text> {
+    match section.take(key) {
+        Some(entry) => text(entry, report),
+        None => {
+            report.add(at, format!("a pool without `{key}`"), format!("add {example}, say"));
+            None
+        }
+    }
+}
+
+/// Reads the parameters, of which there is one form at most.
+fn read_params(
+    section: &mut Section,
+    base: &Path,
+    report: &mut Report,
+) -> (Vec<u8>, Option<(PathBuf, Position)>) {
+    let mut forms: Vec<Entry> = ["params", "params_base64", "params_file"]
+        .into_iter()
+        .filter_map(|key| section.take(key))
+        .collect();
+    for extra in forms.drain(1.min(forms.len())..) {
+        let what = format!("parameters in a second form, `{}`", extra.key);
+        report.add(extra.at, what, "write one of `params`, `params_base64`, `params_file`");
+    }
+    let Some(entry) = forms.pop() else { return (Vec::new(), None) };
+    let (key, at) = (entry.key.clone(), entry.value.at);
+    let mut wrong = |message: String, help: &str| {
+        report.add(at, message, help);
+        (Vec::new(), None)
+    };
+    let params = match (&key[..], &entry.value.kind) {
+        (_, Kind::Refused) => return (Vec::new(), None),
+        (_, Kind::Sequence(_) | Kind::Mapping(_)) => {
+            let help = "write a text here, in quotes if it holds `: ` or begins with a bracket";
+            return wrong(format!("`{key}` is {}", entry.value.describe()), help);
+        }
+        ("params_file", Kind::Scalar { text, .. }) => match path(text, base) {
+            Ok(_) if text.is_empty() => {
+                return wrong("`params_file` is nothing".into(), "write the path of a file")
+            }
+            Ok(path) => return (Vec::new(), Some((path, at))),
+            Err((message, help)) => return wrong(message, &help),
+        },
+        ("params_base64", Kind::Scalar { text, .. }) => {
+            let text: String = text.split_whitespace().collect();
+            match BASE64.decode(text) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let help = "write what `base64 FILE` prints";
+                    return wrong(format!("no base64: {error}"), help);
+                }
+            }
+        }
+        (_, Kind::Scalar { text, .. }) => text.clone().into_bytes(),
+    };
+    if params.len() > MAX_PARAMS {
+        return wrong(
+            format!("{} bytes of parameters", params.len()),
+            "a pool takes a mebibyte of them at most",
+        );
+    }
+    (params, None)
+}

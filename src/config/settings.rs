@@ -1,0 +1,335 @@
+//! The effective configuration: the file, the environment and the command line, merged.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chimaera_runtime::Config;
+use chimaera_yaml::{Position, Problem, Problems};
+
+use crate::file::File;
+use crate::find::find;
+use crate::keys::{Key, Kind, Preset, KEYS};
+use crate::pool::Pool;
+use crate::value::{self, Value};
+
+/// What an environment variable is; a variable that is empty is not set.
+type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`: the file, which must be there.
+    pub config: Option<PathBuf>,
+    /// `--no-config`: no file at all.
+    pub no_config: bool,
+    /// `--name`.
+    pub name: Option<String>,
+    /// `--workers`: 1 to 256.
+    pub workers: Option<u16>,
+    /// `--spin-us`.
+    pub spin: Option<Duration>,
+    /// `--log-level`.
+    pub log_level: Option<String>,
+    /// `--modules`, as often as it is given.
+    pub module_paths: Vec<PathBuf>,
+}
+
+/// Who says what a value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody.
+    Default,
+    /// The file.
+    File(PathBuf, Position),
+    /// An environment variable.
+    Variable(&'static str),
+    /// A flag.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => write!(f, "default"),
+            Origin::File(path, at) => write!(f, "{}:{}", path.display(), at.line),
+            Origin::Variable(name) | Origin::Flag(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// The value of a key, and who says so.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static Key,
+    /// Its value.
+    pub value: Value,
+    /// Who says so.
+    pub origin: Origin,
+}
+
+/// The effective configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file that was read, absolute.
+    pub file: Option<PathBuf>,
+    /// The keys with one value each, in the order of [`KEYS`].
+    pub values: Vec<Setting>,
+    /// The directories with modules, in the order in which they are scanned.
+    pub module_paths: Vec<(PathBuf, Origin)>,
+    /// The pools to create at start, in order. They come from the file alone.
+    pub pools: Vec<Pool>,
+}
+
+impl Settings {
+    /// Finds and reads the file and merges it with the rest. `environment` gives the value of a
+    /// variable, as [`std::env::var_os`] does.
+    pub fn load(
+        flags: &Flags,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Settings, Problems> {
+        let path = match flags.no_config {
+            true => None,
+            false => find(flags.config.as_deref(), environment),
+        };
+        let file = path.map(|path| File::read(&path)).transpose()?;
+        let mut merge = Merge { said: BTreeMap::new(), problems: Vec::new() };
+        if let Some(file) = &file {
+            merge.file(file, flags);
+        }
+        merge.environment(environment);
+        merge.flags(flags);
+        if !merge.problems.is_empty() {
+            return Err(Problems(merge.problems));
+        }
+        let values = merge.values();
+        let module_paths = module_paths(flags, environment, file.as_ref());
+        let (file, pools) = file.map_or((None, Vec::new()), |file| (Some(file.path), file.pools));
+        Ok(Settings { file, values, module_paths, pools })
+    }
+
+    fn get(&self, path: &str) -> &Value {
+        let setting = self.values.iter().find(|setting| setting.key.path == path);
+        &setting.expect("a path of the table").value
+    }
+
+    fn number(&self, path: &str) -> u64 {
+        match self.get(path) {
+            Value::Number(number) | Value::Size(number) | Value::Percent(number) => *number,
+            other => unreachable!("{path} is {other:?}"),
+        }
+    }
+
+    fn time(&self, path: &str) -> Option<Duration> {
+        match self.get(path) {
+            Value::Time(time) => *time,
+            other => unreachable!("{path} is {other:?}"),
+        }
+    }
+
+    fn text(&self, path: &str) -> &str {
+        match self.get(path) {
+            Value::Text(text) => text,
+            other => unreachable!("{path} is {other:?}"),
+        }
+    }
+
+    fn cores(&self, path: &str) -> Vec<usize> {
+        match self.get(path) {
+            Value::Cores(cores) => cores.clone(),
+            other => unreachable!("{path} is {other:?}"),
+        }
+    }
+
+    /// The instance's name.
+    pub fn instance(&self) -> &str {
+        self.text("instance")
+    }
+
+    /// What to log: `error`, `warn`, `info`, `debug` or `trace`.
+    pub fn log_level(&self) -> &str {
+        self.text("log.level")
+    }
+
+    /// The file to log to, absolute, when it is not the usual one.
+    pub fn log_file(&self) -> Option<&Path> {
+        match self.get("log.file") {
+            Value::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What a runtime is started with.
+    pub fn runtime(&self) -> Config {
+        let high = self.number("workers.high_latency.count") as usize;
+        Config {
+            instance: Some(self.instance().to_owned()),
+            workers: self.number("workers.low_latency.count") as usize + high,
+            high_latency_workers: high,
+            cores: self.cores("workers.low_latency.cores"),
+            high_latency_cores: self.cores("workers.high_latency.cores"),
+            module_paths: self.module_paths.iter().map(|(path, _)| path.clone()).collect(),
+            spin: self.time("spin").expect("it is never `never`"),
+            stack_size: self.number("stack_size") as usize,
+            max_suspended: self.number("limits.suspended_tasks") as usize,
+            max_in_flight: self.number("limits.tasks_in_flight") as usize,
+            default_segment: self.number("segment.default"),
+            max_segment: self.number("segment.max"),
+            max_sessions: self.number("limits.sessions") as usize,
+            max_pools: self.number("limits.pools") as u32,
+            long_task_warning: self.time("long_task_warning"),
+            pools: self.pools.iter().map(Pool::runtime).collect(),
+            ..Config::default()
+        }
+    }
+}
+
+/// What was said about the keys so far; what is said later holds.
+struct Merge {
+    said: BTreeMap<&'static str, (Value, Origin)>,
+    problems: Vec<Problem>,
+}
+
+impl Merge {
+    fn file(&mut self, file: &File, flags: &Flags) {
+        for (path, (value, at)) in &file.values {
+            if !(path.starts_with("workers.") && flags.workers.is_some()) {
+                let origin = Origin::File(file.path.clone(), *at);
+                self.said.insert(path, (value.clone(), origin));
+            }
+        }
+    }
+
+    fn environment(&mut self, environment: Environment<'_>) {
+        for key in KEYS.iter().filter(|key| key.kind != Kind::Directories) {
+            for name in key.variables {
+                let found = environment(name).map(|value| value.to_string_lossy().into_owned());
+                if let Some(text) = found {
+                    self.text(key, &text, name, Origin::Variable(name));
+                }
+            }
+        }
+    }
+
+    fn flags(&mut self, flags: &Flags) {
+        let workers = flags.workers.map(|workers| Value::Number(workers.into()));
+        let spin = flags.spin.map(|spin| Value::Time(Some(spin)));
+        for key in KEYS {
+            let Some(flag) = key.flag else { continue };
+            let text = match flag {
+                "--name" => &flags.name,
+                "--log-level" => &flags.log_level,
+                _ => &None,
+            };
+            if let Some(text) = text {
+                self.text(key, text, flag, Origin::Flag(flag));
+            }
+            let value = match flag {
+                "--workers" => &workers,
+                "--spin-us" => &spin,
+                _ => &None,
+            };
+            if let Some(value) = value {
+                self.said.insert(key.path, (value.clone(), Origin::Flag(flag)));
+            }
+        }
+    }
+
+    fn text(&mut self, key: &'static Key, text: &str, whose: &str, origin: Origin) {
+        match value::scalar(key.kind, text) {
+            Ok(value) => {
+                self.said.insert(key.path, (value, origin));
+            }
+            Err((message, help)) => {
+                self.problems.push(Problem { file: whose.into(), position: None, message, help })
+            }
+        }
+    }
+
+    /// The number of workers of a group whose count nobody says.
+    fn count(&self, group: &str, otherwise: usize) -> (Value, Origin) {
+        if let Some(said) = self.said.get(&*format!("{group}.count")) {
+            return said.clone();
+        }
+        match self.said.get(&*format!("{group}.cores")) {
+            Some((Value::Cores(cores), origin)) if !cores.is_empty() => {
+                (Value::Number(cores.len() as u64), origin.clone())
+            }
+            _ => (Value::Number(otherwise as u64), Origin::Default),
+        }
+    }
+
+    /// The default of segments, where it must follow the lower maximum that somebody says.
+    fn default_segment(&mut self) {
+        let key = KEYS.iter().find(|key| key.path == "segment.default").map(preset);
+        if let (Some(Value::Size(preset)), Some((Value::Size(most), origin))) =
+            (key, self.said.get("segment.max"))
+        {
+            if *most < preset && !self.said.contains_key("segment.default") {
+                let said = (Value::Size(*most), origin.clone());
+                self.said.insert("segment.default", said);
+            }
+        }
+    }
+
+    fn values(mut self) -> Vec<Setting> {
+        self.default_segment();
+        let high = self.count("workers.high_latency", 0);
+        let Value::Number(n) = high.0 else { unreachable!("a count is a number") };
+        let rest = Config::default().workers.saturating_sub(n as usize).max(1);
+        let low = self.count("workers.low_latency", rest);
+        let single = |kind| !matches!(kind, Kind::Directories | Kind::Pools);
+        let setting = |key: &'static Key| {
+            let said = match key.path {
+                "workers.low_latency.count" => Some(&low),
+                "workers.high_latency.count" => Some(&high),
+                path => self.said.get(path),
+            };
+            let (value, origin) = match said {
+                Some(said) => said.clone(),
+                None => (preset(key), Origin::Default),
+            };
+            Setting { key, value, origin }
+        };
+        KEYS.iter().filter(|key| single(key.kind)).map(setting).collect()
+    }
+}
+
+/// The value of a key when nobody says.
+pub(crate) fn preset(key: &Key) -> Value {
+    match (key.preset, key.kind) {
+        (Preset::Depends { .. }, Kind::Cores) => Value::Cores(Vec::new()),
+        (Preset::Depends { .. }, _) => Value::Unset,
+        (Preset::Value(text), Kind::Number { .. }) => {
+            Value::Number(text.parse().expect("the table is right"))
+        }
+        (Preset::Value(text), kind) => value::scalar(kind, text).expect("the table is right"),
+    }
+}
+
+/// The directories with modules: those of the flags, of the environment, of the file, and the one that
+/// belongs to the program.
+fn module_paths(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: Option<&File>,
+) -> Vec<(PathBuf, Origin)> {
+    let key = KEYS.iter().find(|key| key.kind == Kind::Directories).expect("it is in the table");
+    let flag = key.flag.expect("it has one");
+    let mut paths: Vec<(PathBuf, Origin)> =
+        flags.module_paths.iter().map(|path| (path.clone(), Origin::Flag(flag))).collect();
+    for name in key.variables {
+        let value = environment(name).unwrap_or_default();
+        let found = std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty());
+        paths.extend(found.map(|path| (path, Origin::Variable(name))));
+    }
+    if let Some(file) = file {
+        let origin = |at: Position| Origin::File(file.path.clone(), at);
+        paths.extend(file.module_paths.iter().map(|(path, at)| (path.clone(), origin(*at))));
+    }
+    paths.extend(Config::installed_modules().map(|path| (path, Origin::Default)));
+    paths
+}

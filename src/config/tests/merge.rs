@@ -1,0 +1,201 @@
+//! Who has the last word about a value.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chimaera_config::{candidates, Flags, Origin, Settings, Value, KEYS};
+use chimaera_runtime::Config;
+
+/// A directory with a file, and the environment that leads to it.
+struct Place {
+    home: tempfile::TempDir,
+    variables: Vec<(&'static str, OsString)>,
+}
+
+impl Place {
+    /// With this file where it is looked for first.
+    fn new(text: &str) -> Place {
+        let home = tempfile::tempdir().unwrap();
+        let variables = vec![("XDG_CONFIG_HOME", home.path().as_os_str().to_owned())];
+        let place = Place { home, variables };
+        place.write("chimaera/chimaera.yaml", text);
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Place {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    fn try_load(&self, flags: &Flags) -> Result<Settings, String> {
+        let environment = |name: &str| {
+            let found = self.variables.iter().find(|variable| variable.0 == name);
+            found.map(|variable| variable.1.clone())
+        };
+        Settings::load(flags, &environment).map_err(|problems| problems.to_string())
+    }
+
+    fn load(&self, flags: &Flags) -> Settings {
+        self.try_load(flags).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+}
+
+/// The value and the origin of a key.
+fn of(settings: &Settings, path: &str) -> (String, String) {
+    let found = settings.values.iter().find(|setting| setting.key.path == path).unwrap();
+    let origin = match &found.origin {
+        Origin::File(file, at) => {
+            format!("{}:{}:{}", file.file_name().unwrap().display(), at.line, at.column)
+        }
+        other => other.to_string(),
+    };
+    (found.value.yaml(), origin)
+}
+
+fn pair(value: &str, origin: &str) -> (String, String) {
+    (value.into(), origin.into())
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+    let text = "instance: filed\nlog:\n  level: warn\nspin: 1us\n";
+    let place = Place::new(text).with("CHI_INSTANCE", "environed").with("CHI_LOG", "debug");
+    let flags = Flags { name: Some("flagged".into()), ..Flags::default() };
+    let settings = place.load(&flags);
+    assert_eq!(of(&settings, "instance"), pair("flagged", "--name"));
+    assert_eq!(of(&settings, "log.level"), pair("debug", "CHI_LOG"));
+    assert_eq!(of(&settings, "spin"), pair("1us", "chimaera.yaml:4:7"));
+    assert_eq!(of(&settings, "stack_size"), pair("256KiB", "default"));
+    let flags = Flags { spin: Some(Duration::from_micros(7)), no_config: true, ..flags };
+    let settings = place.load(&flags);
+    assert_eq!(of(&settings, "spin"), pair("7us", "--spin-us"));
+    assert_eq!(settings.file, None);
+}
+
+#[test]
+fn the_file_that_is_named_must_be_there() {
+    let place = Place::new("spin: 1us\n");
+    let other = place.write("other.yaml", "spin: 2us\n");
+    let spin = |settings: Settings| of(&settings, "spin").0;
+    assert_eq!(spin(place.load(&Flags::default())), "1us");
+    let place = place.with("CHI_SERVER_CONF", &other);
+    assert_eq!(spin(place.load(&Flags::default())), "2us");
+    let none = place.home.path().join("none.yaml");
+    let flags = Flags { config: Some(none.clone()), ..Flags::default() };
+    let why = place.try_load(&flags).unwrap_err();
+    assert!(why.starts_with(&format!("{}: there is no such file", none.display())), "{why}");
+    let place = Place::new("spin: 1us\n").with("CHI_SERVER_CONF", "");
+    assert_eq!(spin(place.load(&Flags::default())), "1us");
+}
+
+#[test]
+fn files_are_looked_for_where_xdg_says() {
+    let look = |variables: &[(&str, &str)]| {
+        candidates(&|name| {
+            let found = variables.iter().find(|variable| variable.0 == name)?;
+            Some(found.1.into())
+        })
+    };
+    let etc = Path::new("/etc/chimaera/chimaera.yaml");
+    let own = Path::new("/h/.config/chimaera/chimaera.yaml");
+    assert_eq!(look(&[("HOME", "/h")]), [own, etc]);
+    assert_eq!(look(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "relative")]), [own, etc]);
+    let own = Path::new("/x/chimaera/chimaera.yaml");
+    assert_eq!(look(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), [own, etc]);
+    assert_eq!(look(&[]), [etc]);
+}
+
+#[test]
+fn what_the_environment_and_the_command_line_say_is_checked() {
+    let place = Place::new("").with("CHI_LOG", "loud");
+    let flags = Flags { name: Some("a b".into()), ..Flags::default() };
+    let why = place.try_load(&flags).unwrap_err();
+    assert!(why.contains("CHI_LOG: \"loud\" is no level"), "{why}");
+    assert!(why.contains("--name: \"a b\" cannot name an instance"), "{why}");
+}
+
+#[test]
+fn workers_and_their_cores() {
+    let counts = |text: &str, flags: &Flags| {
+        let runtime = Place::new(text).load(flags).runtime();
+        (runtime.workers, runtime.high_latency_workers, runtime.cores, runtime.high_latency_cores)
+    };
+    let none = Vec::<usize>::new;
+    let flags = Flags::default();
+    assert_eq!(counts("workers: 5\n", &flags), (5, 0, none(), none()));
+    let groups = "workers:\n  low_latency: {cores: 0-2}\n  high_latency: {cores: [3, 5]}\n";
+    assert_eq!(counts(groups, &flags), (5, 2, vec![0, 1, 2], vec![3, 5]));
+    let counted = "workers:\n  low_latency: {count: 1, cores: [0-2]}\n  high_latency: {count: 4}\n";
+    assert_eq!(counts(counted, &flags), (5, 4, vec![0, 1, 2], none()));
+    let high = "workers:\n  high_latency: {count: 200}\n";
+    assert_eq!(counts(high, &flags), (201, 200, none(), none()));
+    let flags = Flags { workers: Some(3), ..Flags::default() };
+    assert_eq!(counts(groups, &flags), (3, 0, none(), none()));
+}
+
+#[test]
+fn the_default_segment_follows_a_lower_maximum() {
+    let settings = Place::new("segment: {max: 32MiB}\n").load(&Flags::default());
+    assert_eq!(of(&settings, "segment.default"), pair("32MiB", "chimaera.yaml:1:16"));
+    let settings = Place::new("segment: {max: 1GiB}\n").load(&Flags::default());
+    assert_eq!(of(&settings, "segment.default"), pair("128MiB", "default"));
+}
+
+#[test]
+fn directories_with_modules_come_in_order() {
+    let place = Place::new("module_paths: [here, /c]\n")
+        .with("CHI_REPO_PATH", "/a:/b")
+        .with("LD_LIBRARY_PATH", ":/l");
+    let flags = Flags { module_paths: vec!["/flag".into()], ..Flags::default() };
+    let settings = place.load(&flags);
+    let here = place.home.path().join("chimaera/here");
+    let want: Vec<PathBuf> =
+        ["/flag", "/a", "/b", "/l", here.to_str().unwrap(), "/c"].map(PathBuf::from).into();
+    assert_eq!(settings.runtime().module_paths, want);
+    let yaml = settings.yaml();
+    assert!(yaml.contains("\"/b\"") && yaml.contains("# CHI_REPO_PATH"), "{yaml}");
+}
+
+#[test]
+fn parameters_may_stand_in_a_file() {
+    let text = "pools:\n  - {name: a, module: 'm:m', params_file: bytes}\n";
+    let place = Place::new(text);
+    let why = place.try_load(&Flags::default()).unwrap_err();
+    assert!(why.contains("chimaera.yaml:2:43: the parameters in "), "{why}");
+    assert!(why.contains("there is no such file"), "{why}");
+    std::fs::write(place.home.path().join("chimaera/bytes"), b"\xff\0x").unwrap();
+    let pools = place.load(&Flags::default()).pools;
+    assert_eq!(pools[0].params, b"\xff\0x");
+}
+
+/// The table's defaults are the runtime's.
+#[test]
+fn defaults_are_those_of_the_runtime() {
+    let flags = Flags { no_config: true, ..Flags::default() };
+    let settings = Settings::load(&flags, &|_| None).unwrap();
+    let (found, want) = (settings.runtime(), Config::default());
+    assert_eq!(found.workers, want.workers);
+    assert_eq!(found.high_latency_workers, want.high_latency_workers);
+    assert_eq!((found.cores, found.high_latency_cores), (want.cores, want.high_latency_cores));
+    assert_eq!(found.spin, want.spin);
+    assert_eq!(found.stack_size, want.stack_size);
+    assert_eq!(found.max_suspended, want.max_suspended);
+    assert_eq!(found.max_in_flight, want.max_in_flight);
+    assert_eq!(found.default_segment, want.default_segment);
+    assert_eq!(found.max_segment, want.max_segment);
+    assert_eq!(found.max_sessions, want.max_sessions);
+    assert_eq!(found.max_pools, want.max_pools);
+    assert_eq!(found.long_task_warning, want.long_task_warning);
+    assert_eq!(settings.log_level(), "info");
+    assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
+    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 1);
+    assert_eq!(settings.values.len() + 2, KEYS.len());
+}

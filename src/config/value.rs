@@ -1,0 +1,241 @@
+//! The value of a key: read from YAML, and written as YAML again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chimaera_ipc::instance;
+use chimaera_yaml::{integer, nearest, shown, Entry, Kind as Node, Position, Report};
+
+use crate::keys::{Kind, LEVELS};
+use crate::units::{self, Wrong, SIZES, TIMES};
+
+/// The largest number of a core, and one more.
+const MAX_CORES: u64 = 1024;
+
+/// The value of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    Number(u64),
+    /// Bytes.
+    Size(u64),
+    /// A time; `None` is never.
+    Time(Option<Duration>),
+    /// Hundredths.
+    Percent(u64),
+    /// A name or a level.
+    Text(String),
+    /// A file, absolute.
+    File(PathBuf),
+    /// Cores.
+    Cores(Vec<usize>),
+    /// Nothing: what the key's preset says in words holds.
+    Unset,
+}
+
+impl Value {
+    /// The value as the file has it; empty for none.
+    pub fn yaml(&self) -> String {
+        match self {
+            Value::Number(number) => number.to_string(),
+            Value::Size(bytes) => units::show(*bytes, SIZES),
+            Value::Time(Some(time)) => units::show(time.as_nanos() as u64, TIMES),
+            Value::Time(None) => "never".into(),
+            Value::Percent(number) => format!("{number}%"),
+            Value::Text(text) => plain(text),
+            Value::File(path) => quoted(&path.to_string_lossy()),
+            Value::Cores(cores) => {
+                let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+                format!("[{}]", cores.join(", "))
+            }
+            Value::Unset => String::new(),
+        }
+    }
+
+    /// The value in JSON: numbers as numbers, what has a unit as text.
+    pub fn json(&self) -> serde_json::Value {
+        match self {
+            Value::Number(number) => (*number).into(),
+            Value::Text(text) => text.clone().into(),
+            Value::File(path) => path.to_string_lossy().into(),
+            Value::Cores(cores) => cores.clone().into(),
+            Value::Unset => serde_json::Value::Null,
+            other => other.yaml().into(),
+        }
+    }
+}
+
+/// A text that no reader of YAML takes for something else, with quotes only where they are needed.
+pub(crate) fn plain(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
+    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let meant = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let other = meant.contains(&&*text.to_lowercase()) || text.ends_with(':');
+    if word && !other && text.chars().all(safe) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+/// A text in quotes: JSON's are YAML's, too.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Reads the value of an entry. What is wrong with it is reported.
+pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -> Option<Value> {
+    let at = entry.value.at;
+    let result = match kind {
+        Kind::Number { least, most } => {
+            integer(&entry.value).and_then(|number| match u64::try_from(number) {
+                Ok(number) if (least..=most).contains(&number) => Ok(Value::Number(number)),
+                _ => out_of_range(number, least, most),
+            })
+        }
+        Kind::Cores => return cores(entry, report).map(Value::Cores),
+        Kind::File => {
+            let text = chimaera_yaml::text(entry, report)?;
+            path(&text.text, base).map(Value::File)
+        }
+        _ => {
+            let text = chimaera_yaml::text(entry, report)?.text;
+            scalar(kind, &text)
+        }
+    };
+    match result {
+        Ok(value) => Some(value),
+        Err((message, help)) => {
+            report.add(at, message, help);
+            None
+        }
+    }
+}
+
+/// The value that a text means.
+pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
+    match kind {
+        Kind::Size { least, most } => {
+            let bytes = units::parse(text, SIZES)?;
+            if (least..=most).contains(&bytes) {
+                return Ok(Value::Size(bytes));
+            }
+            out_of_range(text, units::show(least, SIZES), units::show(most, SIZES))
+        }
+        Kind::Time { never: true, .. } if text == "never" => Ok(Value::Time(None)),
+        Kind::Time { least, most, .. } => {
+            let time = units::parse(text, TIMES)?;
+            if (least..=most).contains(&time) {
+                return Ok(Value::Time(Some(Duration::from_nanos(time))));
+            }
+            out_of_range(text, units::show(least, TIMES), units::show(most, TIMES))
+        }
+        Kind::Percent { least, most } => {
+            let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+            match number {
+                Some(number) if (least..=most).contains(&number) => Ok(Value::Percent(number)),
+                Some(_) => out_of_range(text, format!("{least}%"), format!("{most}%")),
+                None => Err((
+                    format!("\"{}\" is no percentage", shown(text)),
+                    "write a whole number and `%`".into(),
+                )),
+            }
+        }
+        Kind::Name if instance::is_name(text) => Ok(Value::Text(text.to_owned())),
+        Kind::Name => Err((
+            format!("\"{}\" cannot name an instance", shown(text)),
+            "use 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`".into(),
+        )),
+        Kind::Level if LEVELS.contains(&text) => Ok(Value::Text(text.to_owned())),
+        Kind::Level => Err((
+            format!("\"{}\" is no level", shown(text)),
+            match nearest(&text.to_lowercase(), &LEVELS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of {}", LEVELS.join(", ")),
+            },
+        )),
+        Kind::Number { .. } | Kind::Cores | Kind::File | Kind::Directories | Kind::Pools => {
+            unreachable!("these are no texts")
+        }
+    }
+}
+
+fn out_of_range<T>(
+    found: impl std::fmt::Display,
+    least: impl std::fmt::Display,
+    most: impl std::fmt::Display,
+) -> Result<T, Wrong> {
+    Err((format!("{found} is out of range"), format!("write {least} to {most}")))
+}
+
+/// A path as it is meant: `~/` is the home directory, and what is relative begins at the file's
+/// directory.
+pub(crate) fn path(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
+    if text.contains('\0') {
+        return Err(("a path with a zero byte".into(), "write a path without it".into()));
+    }
+    match text.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => match std::env::home_dir() {
+            Some(home) => Ok(home.join(rest.trim_start_matches('/'))),
+            None => Err(("`~` means nothing without $HOME".into(), "write the whole path".into())),
+        },
+        _ => Ok(base.join(text)),
+    }
+}
+
+/// The items of a list, or the one value that stands instead of it.
+pub(crate) fn items(entry: Entry, report: &mut Report) -> Vec<Entry> {
+    let Entry { key, at, value } = entry;
+    match value.kind {
+        Node::Sequence(items) => {
+            items.into_iter().map(|value| Entry { key: key.clone(), at, value }).collect()
+        }
+        Node::Refused => Vec::new(),
+        Node::Scalar { ref text, plain } if !(plain && matches!(&text[..], "" | "~" | "null")) => {
+            vec![Entry { key, at, value }]
+        }
+        Node::Scalar { .. } | Node::Mapping(_) => {
+            let what = format!("`{key}` is {}", value.describe());
+            report.add(value.at, what, "write a list: `[first, second]`, or `[]` for none");
+            Vec::new()
+        }
+    }
+}
+
+fn cores(entry: Entry, report: &mut Report) -> Option<Vec<usize>> {
+    let mut all: Vec<usize> = Vec::new();
+    let mut good = !matches!(entry.value.kind, Node::Refused);
+    for item in items(entry, report) {
+        let at: Position = item.value.at;
+        let mut wrong = |message: String, help: &str| {
+            report.add(at, message, help);
+            good = false;
+        };
+        let what = item.value.describe();
+        let Node::Scalar { text, .. } = item.value.kind else {
+            wrong(format!("{what} is no core"), "write numbers and ranges: `[0, 2-3]`");
+            continue;
+        };
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            text.parse::<u64>().ok().filter(|_| digits)
+        };
+        match (number(first.trim()), number(last.trim())) {
+            (Some(first), Some(last)) if last >= MAX_CORES || first >= MAX_CORES => {
+                wrong(format!("{what} is out of range"), "cores are 0 to 1023");
+            }
+            (Some(first), Some(last)) if first <= last => {
+                for core in first as usize..=last as usize {
+                    if all.contains(&core) {
+                        wrong(format!("core {core} is there twice"), "name each core once");
+                        break;
+                    }
+                    all.push(core);
+                }
+            }
+            _ => wrong(format!("{what} is no core"), "write numbers and ranges: `[0, 2-3]`"),
+        }
+    }
+    good.then_some(all)
+}
