@@ -1,8 +1,8 @@
-//! The described tasks of a module, and a client for them, in C++.
+//! The described tasks of a module in C++.
 
 use std::fmt::Write;
 
-use super::layout::{assignment, call, comment, declaration};
+use super::layout::{call, comment, declaration};
 use super::{cpp, described, explain, Generated};
 use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
 use crate::module::Module;
@@ -29,60 +29,9 @@ pub(crate) fn tasks(module: &Module) -> Generated {
     Generated { name: format!("{}_described_tasks.h", module.name), text }
 }
 
-/// `autogen/<mod>_described_client.h`.
-pub(crate) fn client(module: &Module) -> Generated {
-    let includes = ["chimaera/chimaera.h".to_owned(), format!("{}_described_tasks.h", module.name)];
-    let standard = ["array", "string", "string_view", "vector"];
-    let mut text = cpp::head(module, "A client of", "DESCRIBED_CLIENT", &standard, &includes);
-    let cpp = Cpp { structs: &module.structs };
-    for (_, method, _, body) in described(module) {
-        text += &cpp.result(&method.name, body);
-    }
-    let _ = write!(
-        text,
-        "
-/** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
-class DescribedClient : public chi::ContainerClient {{
- public:
-  /** Create a pool of the module, or find the one of this name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              std::string_view params = {{}}) {{
-    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = task->pool_id_;
-  }}
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::CreateTask> AsyncCreate(const hipc::MemContext &mctx,
-                                             const std::string &pool_name,
-                                             std::string_view params = {{}}) const {{
-    return AsyncCreatePool(mctx, \"{}\", pool_name, params);
-  }}
-
-  /** Destroy the pool. */
-  void Destroy(const hipc::MemContext &mctx) {{
-    chi::OwnedTask<chi::DestroyTask> task(AsyncDestroy(mctx));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = chi::PoolId();
-  }}
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {{
-    return AsyncDestroyPool(mctx, pool_id_);
-  }}
-",
-        module.full_name()
-    );
-    for (_, method, doc, body) in described(module) {
-        text += &cpp.calls(&method.name, doc, body);
-    }
-    text += "};\n";
-    text += &cpp::foot(module, "DESCRIBED_CLIENT");
-    Generated { name: format!("{}_described_client.h", module.name), text }
-}
-
-struct Cpp<'m> {
-    structs: &'m [Struct],
+/// The types of a module in C++.
+pub(crate) struct Cpp<'m> {
+    pub(crate) structs: &'m [Struct],
 }
 
 impl Cpp<'_> {
@@ -100,7 +49,7 @@ impl Cpp<'_> {
     }
 
     /// The type of a private copy.
-    fn value(&self, ty: &Type) -> String {
+    pub(crate) fn value(&self, ty: &Type) -> String {
         match ty {
             Type::Bool => "bool".into(),
             Type::String | Type::Bytes => "std::string".into(),
@@ -113,7 +62,7 @@ impl Cpp<'_> {
     }
 
     /// The type of a parameter, up to its name.
-    fn parameter(&self, ty: &Type) -> String {
+    pub(crate) fn parameter(&self, ty: &Type) -> String {
         match ty {
             Type::Scalar(_) | Type::Bool => format!("{} ", self.value(ty)),
             Type::String | Type::Bytes => "std::string_view ".into(),
@@ -290,7 +239,7 @@ impl Cpp<'_> {
     }
 
     /// Statements that put a private copy of the member `from` into `to`.
-    fn read(&self, field: &Field, from: &str, to: &str) -> String {
+    pub(crate) fn read(&self, field: &Field, from: &str, to: &str) -> String {
         let each = |item: &str, copy: &str| {
             let mut text = call(4, &format!("{to}.reserve("), &[&format!("{from}.size()")], ");");
             let _ = write!(
@@ -312,7 +261,7 @@ impl Cpp<'_> {
     }
 
     /// The private copy of a member that is no vector.
-    fn copy(&self, ty: &Type, from: &str) -> String {
+    pub(crate) fn copy(&self, ty: &Type, from: &str) -> String {
         match ty {
             Type::Bool => format!("{from} != 0"),
             Type::String => format!("{from}.str()"),
@@ -320,91 +269,6 @@ impl Cpp<'_> {
             Type::Struct(index) if !self.structs[*index].plain => format!("{from}.Value()"),
             _ => from.to_owned(),
         }
-    }
-
-    /// The struct of a method's results, when there are several.
-    fn result(&self, method: &str, body: &Body) -> String {
-        if body.outputs().count() < 2 {
-            return String::new();
-        }
-        let mut text = format!(
-            "\n{}struct {}Result {{\n",
-            comment(0, &format!("What {method} returns."), "/**"),
-            &method[1..]
-        );
-        for field in body.outputs() {
-            text += &comment(2, &explain(field, false, ""), "/**");
-            let start = match &field.ty {
-                Type::Scalar(_) => " = 0",
-                Type::Bool => " = false",
-                Type::Array(..) | Type::Struct(_) => "{}",
-                _ => "",
-            };
-            let _ = writeln!(text, "  {} {}{start};", self.value(&field.ty), field.name);
-        }
-        text + "};\n"
-    }
-
-    fn calls(&self, method: &str, doc: &str, body: &Body) -> String {
-        let stem = &method[1..];
-        let mut args = vec![
-            "const hipc::MemContext &mctx".to_owned(),
-            "const chi::DomainQuery &dom_query".to_owned(),
-        ];
-        args.extend(
-            body.inputs().map(|field| format!("{}{}", self.parameter(&field.ty), field.name)),
-        );
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let inputs: Vec<&str> = body.inputs().map(|field| &field.name[..]).collect();
-        let outputs: Vec<&Field> = body.outputs().collect();
-        let returned = match &outputs[..] {
-            [] => "void".to_owned(),
-            [one] => self.value(&one.ty),
-            _ => format!("{stem}Result"),
-        };
-        let mut text = format!("\n{}", comment(2, doc, "/**"));
-        text += &declaration(2, &format!("{returned} {stem}("), &args, ") const {");
-        let passed = [vec!["mctx", "dom_query"], inputs.clone()].concat();
-        text += &assignment(4, "auto pending", &format!("Async{stem}("), &passed);
-        let _ = write!(
-            text,
-            "    chi::OwnedTask<{stem}Task> task(pending);\n    task->Wait();\n    \
-             task->ThrowIfFailed();\n"
-        );
-        match &outputs[..] {
-            [] => {}
-            [one] if !matches!(one.ty, Type::Vector(_)) => {
-                let from = format!("task->{}_", one.name);
-                let copy = match one.ty {
-                    Type::Bytes => format!("std::string({from}.view())"),
-                    _ => self.copy(&one.ty, &from),
-                };
-                let _ = writeln!(text, "    return {copy};");
-            }
-            [one] => {
-                let _ = writeln!(text, "    {} result;", self.value(&one.ty));
-                text += &self.read(one, &format!("task->{}_", one.name), "result");
-                text += "    return result;\n";
-            }
-            _ => {
-                let _ = writeln!(text, "    {stem}Result result;");
-                for field in outputs {
-                    text += &self.read(
-                        field,
-                        &format!("task->{}_", field.name),
-                        &format!("result.{}", field.name),
-                    );
-                }
-                text += "    return result;\n";
-            }
-        }
-        text += "  }\n  /** The caller owns the task. */\n";
-        text +=
-            &declaration(2, &format!("hipc::FullPtr<{stem}Task> Async{stem}("), &args, ") const {");
-        let passed = [vec!["mctx", "pool_id_", "dom_query"], inputs].concat();
-        text +=
-            &call(4, &format!("return CHI_IPC_MANAGER->SubmitTask<{stem}Task>("), &passed, ");");
-        text + "  }\n"
     }
 }
 

@@ -2,18 +2,12 @@
 
 use std::fmt::Write;
 
-use super::layout::{rust_comment, WIDTH};
+use super::rust_layout::{imports, returned_struct, rust_comment, signature, statement};
 use super::{described, explain, Generated, MARKER};
 use crate::fields::{is_plain, Body, Field, Member, Struct, Type};
 use crate::module::Module;
 use crate::names::{is_rust_keyword, shouted, snake};
 
-/// Longer lists of arguments take a line each, as rustfmt has it.
-const ARGUMENTS: usize = 60;
-/// The longest argument that shares a line then.
-const SHORT: usize = 10;
-/// The longest list of fields that shares a line with its struct.
-const LITERAL: usize = 18;
 /// The longest array with a default.
 const DEFAULT_ARRAY: u32 = 32;
 
@@ -80,36 +74,6 @@ pub(crate) fn file(module: &Module) -> Generated {
     text.push('\n');
     text += &code;
     Generated { name: format!("{}_described.rs", module.name), text }
-}
-
-/// `use from::{...};`
-pub(crate) fn imports(from: &str, names: &[&str]) -> String {
-    let line = match names {
-        [one] => format!("use {from}::{one};\n"),
-        _ => format!("use {from}::{{{}}};\n", names.join(", ")),
-    };
-    if line.len() <= WIDTH + 1 {
-        return line;
-    }
-    format!("use {from}::{{\n{}}};\n", filled(4, names))
-}
-
-/// A list in lines as full as rustfmt makes them.
-fn filled(indent: usize, items: &[&str]) -> String {
-    // It keeps two columns free.
-    let room = WIDTH - 2;
-    let mut lines = vec![" ".repeat(indent)];
-    for item in items {
-        let last = lines.len() - 1;
-        let gap = usize::from(lines[last].len() > indent);
-        if gap + lines[last].len() + item.len() + 1 > room {
-            lines.push(" ".repeat(indent));
-        }
-        let last = lines.len() - 1;
-        let gap = if lines[last].len() > indent { " " } else { "" };
-        lines[last] += &format!("{gap}{item},");
-    }
-    lines.join("\n") + "\n"
 }
 
 fn client(module: &Module) -> String {
@@ -436,62 +400,4 @@ pub(crate) fn asserts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> 
         }
     }
     text + "};\n"
-}
-
-/// The first line, or lines, of a method.
-fn signature(name: &str, inputs: &[String], returned: &str) -> String {
-    let mut text = String::new();
-    // What clippy calls too many, and a task with so many fields is.
-    if inputs.len() > 6 {
-        text += "    #[allow(clippy::too_many_arguments)]\n";
-    }
-    let all: Vec<&str> =
-        std::iter::once("&self").chain(inputs.iter().map(String::as_str)).collect();
-    let line = format!("    pub fn {name}({}) -> Result<{returned}> {{\n", all.join(", "));
-    if line.len() <= WIDTH + 1 {
-        return text + &line;
-    }
-    let _ = writeln!(text, "    pub fn {name}(");
-    for input in all {
-        let _ = writeln!(text, "        {input},");
-    }
-    text + &format!("    ) -> Result<{returned}> {{\n")
-}
-
-/// `Ok(Name { fields })`, for a function to end with.
-fn returned_struct<'f>(name: &str, fields: impl Iterator<Item = &'f Field>) -> String {
-    let names: Vec<&str> = fields.map(|field| &field.name[..]).collect();
-    let line = names.join(", ");
-    if line.len() <= LITERAL {
-        return format!("        Ok({name} {{ {line} }})\n");
-    }
-    let lines: String = names.iter().map(|name| format!("            {name},\n")).collect();
-    format!("        Ok({name} {{\n{lines}        }})\n")
-}
-
-/// `left = call(args)?;`, as rustfmt breaks it.
-fn statement(left: &str, call: &str, args: &[&str]) -> String {
-    let list = args.join(", ");
-    let right = format!("{call}({list})?;");
-    if list.len() <= ARGUMENTS {
-        let line = format!("        {left} = {right}");
-        // The first line must not be quite full, those below may.
-        if line.len() < WIDTH - 1 {
-            return line + "\n";
-        }
-        let mut below = vec![format!("{left} =\n            {right}")];
-        if args.iter().all(|arg| arg.len() <= SHORT) {
-            below.push(format!("{left} = {}", right.replacen("self.", "self\n            .", 1)));
-        }
-        let fits = |text: &&String| text.lines().all(|line| line.len() <= WIDTH);
-        if let Some(text) = below.iter().find(fits) {
-            return format!("        {text}\n");
-        }
-    }
-    // Short ones share lines.
-    let lines = match args.iter().all(|arg| arg.len() <= SHORT) {
-        true => filled(12, args),
-        false => args.iter().map(|arg| format!("            {arg},\n")).collect(),
-    };
-    format!("        {left} = {call}(\n{lines}        )?;\n")
 }

@@ -126,18 +126,3 @@ pub(crate) fn comment_lines(text: &str, width: usize) -> Vec<String> {
     }
     lines
 }
-
-/// A comment in front of something in Rust.
-pub(crate) fn rust_comment(indent: usize, text: &str) -> String {
-    let space = " ".repeat(indent);
-    let mut lines = vec![format!("{space}///")];
-    for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        if lines[last].len() + 1 + word.len() > WIDTH && lines[last].trim() != "///" {
-            lines.push(format!("{space}///"));
-        }
-        let last = lines.len() - 1;
-        lines[last] += &format!(" {word}");
-    }
-    lines.join("\n") + "\n"
-}

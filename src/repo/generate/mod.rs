@@ -3,9 +3,11 @@
 mod cpp;
 mod described_c;
 mod described_cpp;
+mod described_cpp_client;
 mod described_rust;
 mod layout;
 mod rust;
+mod rust_layout;
 mod written;
 
 pub(crate) use layout::{call, declaration};
@@ -45,7 +47,7 @@ pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
     if is_described {
         files.push(described_c::header(module));
         files.push(described_cpp::tasks(module));
-        files.push(described_cpp::client(module));
+        files.push(described_cpp_client::header(module));
         files.push(described_rust::file(module));
     }
     if let Some(written) = &module.written {

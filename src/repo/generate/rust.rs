@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::layout::rust_comment;
+use super::rust_layout::rust_comment;
 use super::{Generated, MARKER};
 use crate::module::Module;
 use crate::names::shouted;

@@ -16,7 +16,7 @@ use syn::{parse_quote, Ident, Visibility};
 use super::described_c::{self, prefix};
 use super::described_cpp::{self, constructor, ALLOC};
 use super::layout::{comment_lines, WIDTH};
-use super::{cpp, described_rust, Generated, MARKER};
+use super::{cpp, described_rust, rust_layout, Generated, MARKER};
 use crate::fields::{Body, Field};
 use crate::module::{Method, Module};
 use crate::names::{is_rust_keyword, snake};
@@ -189,7 +189,7 @@ fn layouts(module: &Module, written: &Written) -> Generated {
         "//! That the fields of the tasks of `{}` lie where C and C++ have them.\n//! {MARKER}\n\n\
          {}{}",
         module.full_name(),
-        described_rust::imports("super", &names),
+        rust_layout::imports("super", &names),
         described_rust::asserts(bodies.iter().map(|(name, body)| (name.clone(), body)))
     );
     Generated { name: format!("{}_layouts.rs", module.name), text }
