@@ -53,7 +53,7 @@ loom: ## Check the lock-free parts under every order of events (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
 		-p chimaera-ipc -p chimaera-runtime --lib loom_
 
-FUZZERS := wire elf task repo config
+FUZZERS := wire elf task repo config archive
 
 fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed)
 	for fuzzer in $(FUZZERS); do \

@@ -13,7 +13,7 @@ mod headers {
 
     /// The files whose C items make the header, in its order.
     fn sources(root: &Path) -> Vec<PathBuf> {
-        let abi = ["lib", "status", "shm", "task", "ipc", "module", "host", "admin"]
+        let abi = ["lib", "status", "shm", "task", "archive", "ipc", "module", "host", "admin"]
             .map(|name| root.join(format!("src/abi/{name}.rs")));
         let client = ["lib"].map(|name| root.join(format!("src/client/c/{name}.rs")));
         abi.into_iter().chain(client).filter(|path| path.exists()).collect()

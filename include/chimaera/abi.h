@@ -50,6 +50,18 @@ typedef struct chi_lock chi_lock;
 // `chi_describe_task.subject_`: sessions, memory, workers.
 #define CHI_DESCRIBE_RUNTIME 3
 
+// `chi_container_ops.serialize`: write what the caller gives.
+#define CHI_SERIALIZE_SAVE_IN 0
+
+// `chi_container_ops.serialize`: read what the caller gave.
+#define CHI_SERIALIZE_LOAD_IN 1
+
+// `chi_container_ops.serialize`: write what the method found.
+#define CHI_SERIALIZE_SAVE_OUT 2
+
+// `chi_container_ops.serialize`: read what the method found.
+#define CHI_SERIALIZE_LOAD_OUT 3
+
 // Mode of a lock: others that share it may hold it, too.
 #define CHI_LOCK_SHARED 1
 
@@ -118,6 +130,9 @@ typedef struct chi_lock chi_lock;
 // `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since ABI
 // 1.1.
 #define CHI_METHOD_AGGREGATED 4
+
+// `chi_method.flags_`: `chi_container_ops.serialize` works on its tasks. Since ABI 1.1.
+#define CHI_METHOD_SERIALIZED 8
 
 // Mode of a monitor: choose a lane for the task on this node.
 #define CHI_MONITOR_LOCAL_SCHEDULE 0
@@ -496,6 +511,24 @@ typedef struct chi_shm_string {
   struct chi_shm_vector bytes_;
 } chi_shm_string;
 
+// Where the bytes of a task go to, or come from. Whoever calls `chi_container_ops.serialize` makes
+// it; a module only calls its functions, during that call and on its thread. The bytes are those of
+// docs/wire-format.md.
+typedef struct chi_archive {
+  // `sizeof(chi_archive)` in the runtime. Call a later function only when it is covered.
+  uint32_t size;
+  // Zero.
+  uint32_t reserved;
+  // Appends a copy of `len` bytes. `CHI_INVALID` when the archive is for reading, `CHI_NO_SPACE`,
+  // `CHI_TOO_LARGE`. `[worker]`
+  chi_status (*write)(struct chi_archive *archive, const void *data, uint64_t len);
+  // Copies the next `len` bytes to `data`; when fewer remain it is `CHI_INVALID`, and none are
+  // taken. `[worker]`
+  chi_status (*read)(struct chi_archive *archive, void *data, uint64_t len);
+  // How many bytes remain to be read; 0 when the archive is for writing. `[worker]`
+  uint64_t (*remaining)(const struct chi_archive *archive);
+} chi_archive;
+
 // What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
 // as the process. Every function takes the table itself first.
 typedef struct chi_host {
@@ -592,7 +625,7 @@ typedef struct chi_field_layout {
 typedef struct chi_method {
   // Its number, below `CHI_METHOD_LIMIT`.
   uint32_t number_;
-  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`.
+  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`, `CHI_METHOD_SERIALIZED`.
   uint32_t flags_;
   // Its name, `"kCompress"` for example.
   const char *name_;
@@ -698,6 +731,16 @@ typedef struct chi_container_ops {
                           struct chi_task *task,
                           struct chi_task *replica,
                           struct chi_run_context *rctx);
+  // Writes the inputs or the results of a task to an archive, or reads them (`mode` is
+  // `CHI_SERIALIZE_*`). A task to read into is zero but for its header and the `offset_in_task_` of
+  // its strings and vectors; their blocks are allocated for it through `chi_ipc`. Bytes that are
+  // none of such a task are `CHI_INVALID`, and leave it half read. Called only for methods with
+  // `CHI_METHOD_SERIALIZED`; may be null when there are none. Since ABI 1.1. `[worker]`
+  chi_status (*serialize)(struct chi_container *container,
+                          uint32_t method,
+                          struct chi_task *task,
+                          uint32_t mode,
+                          struct chi_archive *archive);
 } chi_container_ops;
 
 // The task that creates a pool. Each container's own `kCreate` gets the same task, one after the

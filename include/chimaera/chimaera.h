@@ -6,6 +6,7 @@
 #ifndef CHIMAERA_CHIMAERA_H_
 #define CHIMAERA_CHIMAERA_H_
 
+#include "chimaera/archive.h"
 #include "chimaera/client.h"
 #include "chimaera/error.h"
 #include "chimaera/hipc_string.h"
@@ -19,6 +20,7 @@
 #include "chimaera/lock.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"
+#include "chimaera/task_serializers.h"
 #else
 #include "chimaera/session.h"
 #endif

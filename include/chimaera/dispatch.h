@@ -1,5 +1,5 @@
-/* What autogen/<module>_lib_exec.h is made of, and how its free functions become the Run, Monitor
- * and Del of a container. Only in modules. */
+/* What autogen/<module>_lib_exec.h is made of, and how its free functions become the Run, Monitor,
+ * Del and Serialize of a container. Only in modules. */
 #ifndef CHIMAERA_DISPATCH_H_
 #define CHIMAERA_DISPATCH_H_
 
@@ -85,6 +85,11 @@ template <typename R>
 void DispatchDel(R &runtime, const hipc::MemContext &ctx, u32 method, hipc::FullPtr<Task> task) {
   Del(runtime, ctx, method, task);
 }
+template <typename R>
+void DispatchSerialize(R &runtime, SerializeMode mode, u32 method, hipc::FullPtr<Task> task,
+                       chi_archive &archive) {
+  Serialize(runtime, mode, method, task, archive);
+}
 
 template <typename R>
 using GeneratedRun =
@@ -98,6 +103,10 @@ using GeneratedMonitor = decltype(Monitor(std::declval<R &>(), MonitorModeId{}, 
 template <typename R>
 using GeneratedDel = decltype(Del(std::declval<R &>(), std::declval<const hipc::MemContext &>(),
                                   u32{}, hipc::FullPtr<Task>()));
+template <typename R>
+using GeneratedSerialize =
+    decltype(Serialize(std::declval<R &>(), SerializeMode{}, u32{}, hipc::FullPtr<Task>(),
+                       std::declval<chi_archive &>()));
 
 /* True when `R`, or a base of it below ContainerRuntime, has the function itself. */
 template <typename R>

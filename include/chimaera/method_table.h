@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "chimaera/task.h"
+#include "chimaera/task_serializers.h"
 
 namespace chi {
 inline namespace v1 CHI_LAYER {
@@ -92,7 +93,8 @@ class MethodTable {
     fields_.push_back(detail::RecordLayout(fields_, sizeof(TaskT), construct, 1));
     chi_method method{};
     method.number_ = number;
-    method.flags_ = CHI_METHOD_SUPPORTED | (monitored ? CHI_METHOD_MONITORED : 0);
+    method.flags_ = CHI_METHOD_SUPPORTED | (monitored ? CHI_METHOD_MONITORED : 0) |
+                    (kSerialized<TaskT> ? CHI_METHOD_SERIALIZED : 0);
     method.name_ = name;
     method.task_size_ = sizeof(TaskT);
     method.n_fields_ = static_cast<u32>(fields_.back().size());
@@ -114,6 +116,11 @@ class MethodTable {
     for (chi_method &method : methods_) {
       if ((method.flags_ & CHI_METHOD_SUPPORTED) != 0) method.flags_ |= CHI_METHOD_MONITORED;
     }
+  }
+
+  /** Has no serialiser called: there is no function that dispatches them. */
+  void SerializeNone() {
+    for (chi_method &method : methods_) method.flags_ &= ~chi::u32{CHI_METHOD_SERIALIZED};
   }
 
   /** The methods. */

@@ -148,6 +148,11 @@ class Module {
         DescribeMethods(table, static_cast<const R *>(nullptr));
       }
       if (kHasMonitor<R>) table.MonitorAll();
+      if constexpr (IsValid<GeneratedSerialize, R>) {
+        s_ops.serialize = &Serialize;
+      } else {
+        table.SerializeNone();
+      }
       descriptor.magic = CHI_MODULE_MAGIC;
       descriptor.size = sizeof(descriptor);
       descriptor.abi_major = CHI_ABI_MAJOR;
@@ -219,6 +224,16 @@ class Module {
   static void Del(chi_container *container, u32 method, chi_task *task) {
     Guard([&] {
       RuntimeOf(container).Del(hipc::MemContext{}, method, TaskOf(task));
+      return CHI_OK;
+    });
+  }
+
+  /* Used where lib_exec.h has a dispatch of the serialisers. */
+  static chi_status Serialize(chi_container *container, u32 method, chi_task *task, u32 mode,
+                              chi_archive *archive) {
+    return Guard([&] {
+      DispatchSerialize<R>(RuntimeOf(container), static_cast<SerializeMode>(mode), method,
+                           TaskOf(task), *CheckedArchive(archive));
       return CHI_OK;
     });
   }

@@ -130,6 +130,15 @@ struct CreateTask : public Task {
     method_ = CHI_ADMIN_CREATE_POOL;
     dom_query_ = DomainQuery::LocalId(0);
   }
+
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(module_name_, pool_name_, params_, containers_);
+  }
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(pool_id_, existed_);
+  }
 };
 static_assert(sizeof(CreateTask) == sizeof(chi_create_task), "CreateTask is chi_create_task");
 
@@ -150,6 +159,13 @@ struct DestroyTask : public Task {
     method_ = CHI_ADMIN_DESTROY_POOL;
     dom_query_ = DomainQuery::LocalId(0);
   }
+
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(pool_id_);
+  }
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 /** The tasks of the other inherited methods have no fields of their own. */
 using NodeFailureTask = Task;

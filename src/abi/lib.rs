@@ -15,6 +15,7 @@
 #![no_std]
 
 mod admin;
+mod archive;
 mod host;
 mod ipc;
 mod module;
@@ -23,6 +24,7 @@ mod status;
 mod task;
 
 pub use admin::*;
+pub use archive::*;
 pub use host::*;
 pub use ipc::*;
 pub use module::*;

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_void};
 
-use crate::{chi_field_layout, chi_host, chi_lane, chi_pool_id, chi_status, chi_task};
+use crate::{chi_archive, chi_field_layout, chi_host, chi_lane, chi_pool_id, chi_status, chi_task};
 
 /// The magic number of a `chi_module_descriptor`, `"ChiMod"` and a zero byte twice, little-endian.
 pub const CHI_MODULE_MAGIC: u64 = 0x0000_646f_4d69_6843;
@@ -40,13 +40,15 @@ pub const CHI_METHOD_MONITORED: u32 = 2;
 /// `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since ABI
 /// 1.1.
 pub const CHI_METHOD_AGGREGATED: u32 = 4;
+/// `chi_method.flags_`: `chi_container_ops.serialize` works on its tasks. Since ABI 1.1.
+pub const CHI_METHOD_SERIALIZED: u32 = 8;
 
 /// One method of a module.
 #[repr(C)]
 pub struct chi_method {
     /// Its number, below `CHI_METHOD_LIMIT`.
     pub number_: u32,
-    /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`.
+    /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`, `CHI_METHOD_SERIALIZED`.
     pub flags_: u32,
     /// Its name, `"kCompress"` for example.
     pub name_: *const c_char,
@@ -179,6 +181,21 @@ pub struct chi_container_ops {
             task: *mut chi_task,
             replica: *mut chi_task,
             rctx: *mut chi_run_context,
+        ) -> chi_status,
+    >,
+
+    /// Writes the inputs or the results of a task to an archive, or reads them (`mode` is
+    /// `CHI_SERIALIZE_*`). A task to read into is zero but for its header and the `offset_in_task_` of
+    /// its strings and vectors; their blocks are allocated for it through `chi_ipc`. Bytes that are
+    /// none of such a task are `CHI_INVALID`, and leave it half read. Called only for methods with
+    /// `CHI_METHOD_SERIALIZED`; may be null when there are none. Since ABI 1.1. `[worker]`
+    pub serialize: Option<
+        unsafe extern "C" fn(
+            container: *mut chi_container,
+            method: u32,
+            task: *mut chi_task,
+            mode: u32,
+            archive: *mut chi_archive,
         ) -> chi_status,
     >,
 }

@@ -6,7 +6,8 @@ use chimaera_abi::{
     chi_run_context, since_1_0, CHI_CANCELLED, CHI_MONITOR_GLOBAL_SCHEDULE,
     CHI_MONITOR_LOCAL_SCHEDULE, CHI_OK, CHI_VERSION,
 };
-use chimaera_task::{PoolId, Result, Status};
+use chimaera_task::archive::params_from_bytes;
+use chimaera_task::{PoolId, Result, Serialize, Status};
 
 use crate::host::host;
 use crate::{Lane, Queue};
@@ -52,6 +53,26 @@ impl Init<'_> {
     /// private copy.
     pub fn params(&self) -> &[u8] {
         &self.params
+    }
+
+    /// The parameters that the pool was created with, as the module's struct; without any, its
+    /// default. Errors: `CHI_INVALID` with what is wrong and where.
+    ///
+    /// ```
+    /// use chimaera::module::Init;
+    /// use chimaera::{Result, Serialize};
+    ///
+    /// #[derive(Default, Serialize)]
+    /// struct Params {
+    ///     lanes: u32,
+    /// }
+    ///
+    /// fn lanes(init: &Init<'_>) -> Result<u32> {
+    ///     Ok(init.params_as::<Params>()?.lanes.max(1))
+    /// }
+    /// ```
+    pub fn params_as<P: Serialize + Default>(&self) -> Result<P> {
+        params_from_bytes(&self.params)
     }
 
     /// The circumstances of the method `kCreate`.

@@ -14,6 +14,7 @@ use chimaera_task::{CreateTask, DestroyTask, Status};
 
 use crate::__private::cstr;
 use crate::host::{accept, host, set_error, Acceptance};
+use crate::method::SerializeFn;
 use crate::panics::{catch, install_hook};
 use crate::shell::{identity, Shell};
 use crate::{Container, MethodEntry};
@@ -32,6 +33,15 @@ impl<C: Container> Dispatch<C> {
             by_number[number] = Some(entry);
         }
         Dispatch(by_number)
+    }
+
+    /// How tasks of a method go to another process, if they do.
+    pub(crate) fn serializer(&self, method: u32) -> Option<SerializeFn> {
+        match method {
+            CHI_METHOD_CREATE => inherited_create::<C>().serialize,
+            CHI_METHOD_DESTROY => inherited_destroy::<C>().serialize,
+            _ => self.entry(method)?.serialize,
+        }
     }
 
     pub(crate) fn entry(&self, method: u32) -> Option<&'static MethodEntry<C>> {
@@ -138,6 +148,14 @@ impl<C: Container> ModuleState<C> {
     }
 }
 
+const fn inherited_create<C: Container>() -> MethodEntry<C> {
+    MethodEntry::inherited::<CreateTask>(CHI_METHOD_CREATE, c"kCreate")
+}
+
+const fn inherited_destroy<C: Container>() -> MethodEntry<C> {
+    MethodEntry::inherited::<DestroyTask>(CHI_METHOD_DESTROY, c"kDestroy")
+}
+
 /// The inherited methods that the module does not declare itself.
 fn inherited<C: Container>() -> Vec<MethodEntry<C>> {
     let names: [(u32, &'static CStr); 4] = [
@@ -146,10 +164,7 @@ fn inherited<C: Container>() -> Vec<MethodEntry<C>> {
         (CHI_METHOD_MIGRATE, c"kMigrate"),
         (CHI_METHOD_UPGRADE, c"kUpgrade"),
     ];
-    let mut all = vec![
-        MethodEntry::inherited::<CreateTask>(CHI_METHOD_CREATE, c"kCreate"),
-        MethodEntry::inherited::<DestroyTask>(CHI_METHOD_DESTROY, c"kDestroy"),
-    ];
+    let mut all = vec![inherited_create(), inherited_destroy()];
     for (number, name) in names {
         if !C::METHODS.iter().any(|entry| entry.number == number) {
             all.push(MethodEntry::unsupported(number, name));

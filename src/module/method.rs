@@ -4,8 +4,11 @@ use std::ffi::CStr;
 use std::ptr::NonNull;
 
 use chimaera_abi::{
-    chi_field_layout, chi_method, chi_task, CHI_METHOD_MONITORED, CHI_METHOD_SUPPORTED,
+    chi_archive, chi_field_layout, chi_method, chi_task, CHI_METHOD_MONITORED,
+    CHI_METHOD_SERIALIZED, CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN, CHI_SERIALIZE_LOAD_OUT,
+    CHI_SERIALIZE_SAVE_IN, CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
 };
+use chimaera_task::archive::{LoadArchive, SaveArchive};
 use chimaera_task::{__private::lend, Result, Status, Task};
 
 use crate::{MonitorContext, MonitorMode, RunContext};
@@ -44,6 +47,13 @@ pub(crate) type RunFn<C> = unsafe fn(&C, *mut chi_task, &RunContext<'_>) -> Resu
 pub(crate) type MonitorFn<C> =
     unsafe fn(&C, MonitorMode, *mut chi_task, &mut MonitorContext<'_>) -> Result<()>;
 
+/// Runs a serialiser of a task, whose mode is `CHI_SERIALIZE_*`.
+///
+/// # Safety
+///
+/// As for `RunFn`; and the archive is one that the caller may use meanwhile, or null.
+pub(crate) type SerializeFn = unsafe fn(*mut chi_task, u32, *mut chi_archive) -> Result<()>;
+
 /// One method of the container `C`: number, name, its task's layout, and its functions.
 pub struct MethodEntry<C> {
     pub(crate) number: u32,
@@ -52,6 +62,7 @@ pub struct MethodEntry<C> {
     fields: &'static [chi_field_layout],
     pub(crate) run: Option<RunFn<C>>,
     pub(crate) monitor: Option<MonitorFn<C>>,
+    pub(crate) serialize: Option<SerializeFn>,
 }
 
 impl<C> MethodEntry<C> {
@@ -72,6 +83,7 @@ impl<C> MethodEntry<C> {
             fields: T::FIELDS,
             run: Some(call_run::<C, T, F, R>),
             monitor: None,
+            serialize: serializer::<T>(),
         }
     }
 
@@ -100,7 +112,15 @@ impl<C> MethodEntry<C> {
     /// A method that the container does not support, `-1` in `chimaera_mod.yaml`: a task that names it
     /// ends with `CHI_UNSUPPORTED` and this name.
     pub const fn unsupported(number: u32, name: &'static CStr) -> Self {
-        MethodEntry { number, name, task_size: 0, fields: &[], run: None, monitor: None }
+        MethodEntry {
+            number,
+            name,
+            task_size: 0,
+            fields: &[],
+            run: None,
+            monitor: None,
+            serialize: None,
+        }
     }
 
     /// A method that the SDK itself runs.
@@ -108,6 +128,7 @@ impl<C> MethodEntry<C> {
         let mut entry = Self::unsupported(number, name);
         entry.task_size = size_of::<T>() as u32;
         entry.fields = T::FIELDS;
+        entry.serialize = serializer::<T>();
         entry
     }
 
@@ -116,15 +137,58 @@ impl<C> MethodEntry<C> {
     pub(crate) fn to_raw(&self) -> chi_method {
         let supported = if self.task_size > 0 { CHI_METHOD_SUPPORTED } else { 0 };
         let monitored = if self.monitor.is_some() { CHI_METHOD_MONITORED } else { 0 };
+        let serialized = if self.serialize.is_some() { CHI_METHOD_SERIALIZED } else { 0 };
         chi_method {
             number_: self.number,
-            flags_: supported | monitored,
+            flags_: supported | monitored | serialized,
             name_: self.name.as_ptr(),
             task_size_: self.task_size,
             n_fields_: self.fields.len() as u32,
             fields_: if self.fields.is_empty() { std::ptr::null() } else { self.fields.as_ptr() },
         }
     }
+}
+
+/// How tasks of a type go to another process, if they do.
+const fn serializer<T: Task>() -> Option<SerializeFn> {
+    match T::SERIALIZERS {
+        Some(_) => Some(call_serializer::<T>),
+        None => None,
+    }
+}
+
+/// # Safety
+///
+/// As for `SerializeFn`.
+unsafe fn call_serializer<T: Task>(
+    task: *mut chi_task,
+    mode: u32,
+    archive: *mut chi_archive,
+) -> Result<()> {
+    let Some(serializers) = T::SERIALIZERS else { return Err(not_serialized()) };
+    let save = |save: fn(&T, &mut SaveArchive<'_>) -> Result<()>| {
+        // SAFETY: says the caller.
+        let (task, mut archive) = unsafe { (lend::<T>(task), SaveArchive::over(archive)?) };
+        save(task, &mut archive)?;
+        archive.flush()
+    };
+    let load = |load: fn(&T, &mut LoadArchive<'_>) -> Result<()>| {
+        // SAFETY: says the caller.
+        let (lent, mut archive) = unsafe { (lend::<T>(task), LoadArchive::over(archive, task)?) };
+        load(lent, &mut archive)
+    };
+    match mode {
+        CHI_SERIALIZE_SAVE_IN => save(serializers.save_in),
+        CHI_SERIALIZE_LOAD_IN => load(serializers.load_in),
+        CHI_SERIALIZE_SAVE_OUT => save(serializers.save_out),
+        CHI_SERIALIZE_LOAD_OUT => load(serializers.load_out),
+        mode => Err(Status::new(CHI_UNSUPPORTED, format!("no serialiser has the mode {mode}"))),
+    }
+}
+
+/// The error for a task whose fields do not say which way they go.
+pub(crate) fn not_serialized() -> Status {
+    Status::new(CHI_UNSUPPORTED, "the task's fields do not say which way they go")
 }
 
 /// The function value of a type that has only one and no bytes.

@@ -4,15 +4,16 @@ use std::ffi::{c_char, CStr};
 use std::sync::OnceLock;
 
 use chimaera_abi::{
-    chi_container, chi_container_ops, chi_host, chi_pool_id, chi_run_context, chi_status, chi_task,
-    covers, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE, CHI_METHOD_DESTROY, CHI_NO_METHOD, CHI_OK,
-    CHI_UNSUPPORTED,
+    chi_archive, chi_container, chi_container_ops, chi_host, chi_pool_id, chi_run_context,
+    chi_status, chi_task, covers, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE, CHI_METHOD_DESTROY,
+    CHI_NO_METHOD, CHI_OK, CHI_UNSUPPORTED,
 };
 use chimaera_task::{__private::lend, CreateTask, Result, Status};
 
 use crate::context::Identity;
 use crate::dispatch::Dispatch;
 use crate::host::host;
+use crate::method::not_serialized;
 use crate::panics::{catch, to_status};
 use crate::{Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext};
 
@@ -35,6 +36,7 @@ impl<C: Container> Shell<C> {
         del: None,
         destroy: destroy::<C>,
         aggregate: None,
+        serialize: Some(serialize::<C>),
     };
 
     /// A shell without a container, for the runtime to own.
@@ -156,6 +158,25 @@ unsafe extern "C" fn monitor<C: Container>(
 ) -> chi_status {
     // SAFETY: as in `run`.
     to_status(|| unsafe { (*container.cast::<Shell<C>>()).monitor(mode, method, task, rctx) })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.serialize`; the container is one of `Shell::make`.
+unsafe extern "C" fn serialize<C: Container>(
+    container: *mut chi_container,
+    method: u32,
+    task: *mut chi_task,
+    mode: u32,
+    archive: *mut chi_archive,
+) -> chi_status {
+    to_status(|| {
+        // SAFETY: as in `run`.
+        let dispatch = unsafe { (*container.cast::<Shell<C>>()).dispatch };
+        let serialize = dispatch.serializer(method).ok_or_else(not_serialized)?;
+        // SAFETY: the runtime hands over a task of the entry's layout, and its archive.
+        unsafe { serialize(task, mode, archive) }
+    })
 }
 
 /// # Safety

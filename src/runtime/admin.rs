@@ -77,6 +77,7 @@ static OPS: chi_container_ops = chi_container_ops {
     del: None,
     destroy,
     aggregate: None,
+    serialize: None,
 };
 
 static CONTAINER: AdminContainer = AdminContainer(chi_container { ops: &OPS });

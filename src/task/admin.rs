@@ -11,16 +11,22 @@ use crate::{PoolId, ShmBytes, ShmString};
 #[chimaera_macros::task(crate = crate)]
 pub struct CreateTask {
     /// In: the module's name, `"repo:module"`.
+    #[chi(in)]
     pub module_name: ShmString,
     /// In: the pool's name.
+    #[chi(in)]
     pub pool_name: ShmString,
     /// In: the module's parameters, bytes that only the module understands.
+    #[chi(in)]
     pub params: ShmBytes,
     /// Out: the pool.
+    #[chi(out)]
     pub pool_id: Cell<PoolId>,
     /// Out: 1 when the pool existed before.
+    #[chi(out)]
     pub existed: Cell<u32>,
     /// In: how many containers the pool has; 0 is 1.
+    #[chi(in)]
     pub containers: Cell<u32>,
 }
 
@@ -29,6 +35,7 @@ pub struct CreateTask {
 #[chimaera_macros::task(crate = crate)]
 pub struct DestroyTask {
     /// In: the pool.
+    #[chi(in)]
     pub pool_id: Cell<PoolId>,
 }
 

@@ -40,6 +40,7 @@
 //! [`Cell`](core::cell::Cell)s, which have the layout of what they hold.
 
 mod admin;
+pub mod archive;
 mod buffer;
 mod bytes;
 mod descriptor;
@@ -57,9 +58,10 @@ mod vec;
 pub mod __private;
 
 pub use admin::{CreateTask, DestroyTask};
+pub use archive::Serialize;
 pub use buffer::Buffer;
 pub use bytes::ShmBytes;
-pub use chimaera_macros::{task, Pod, ShmElement};
+pub use chimaera_macros::{task, Pod, Serialize, SerializeInPlace, ShmElement};
 pub use element::{Pod, ShmElement};
 pub use handle::{Done, NewTask, Pending, Unsubmitted, WaitError};
 pub use ids::{DomainQuery, PoolId, TaskNode};

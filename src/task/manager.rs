@@ -73,7 +73,9 @@ impl Ipc {
     }
 
     /// Creates the pool `name` of the module `module` (`"repo:module"`), or finds it when it exists
-    /// with the same module and parameters. Waits until it is ready.
+    /// with the same module and parameters. Waits until it is ready. Parameters that are a struct which
+    /// the module knows too are `&params_to_bytes(&params)?`: see
+    /// [`params_to_bytes`](crate::archive::params_to_bytes).
     ///
     /// Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (name), whatever the container's `create`
     /// returned, and those of waiting.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chimaera_abi::{chi_field_layout, chi_status, chi_task, CHI_TASK_COMPLETE, CHI_TASK_IN_FLIGHT};
 
+use crate::archive::TaskSerializers;
 use crate::{DomainQuery, PoolId, TaskNode};
 
 /// A task struct: `#[repr(C)]`, beginning with [`TaskBase`]. Implemented by [`macro@crate::task`].
@@ -22,6 +23,9 @@ use crate::{DomainQuery, PoolId, TaskNode};
 pub unsafe trait Task: Sized + 'static {
     /// Where its strings and vectors lie, from the start of the task.
     const FIELDS: &'static [chi_field_layout];
+
+    /// How its fields go to another process; none when no field says which way it goes.
+    const SERIALIZERS: Option<TaskSerializers<Self>> = None;
 
     /// What every task begins with.
     fn base(&self) -> &TaskBase;

@@ -17,7 +17,7 @@ use crate::{ipc, Pod, Result, ShmBytes, ShmElement, ShmString, Status};
 /// ([`Element`]), and written through the vector ([`update`](Self::update), or
 /// [`set_all`](ShmVec::<ShmString>::set_all) for strings).
 #[repr(transparent)]
-pub struct ShmVec<T: ShmElement>(Descriptor, PhantomData<T>);
+pub struct ShmVec<T: ShmElement>(pub(crate) Descriptor, PhantomData<T>);
 
 // SAFETY: the C struct, all zeroes of which are an empty vector; it has no constructor, `Clone` or
 // destructor.
@@ -58,7 +58,12 @@ impl<T: ShmElement> ShmVec<T> {
     /// Changes the number of elements. The first ones stay, new ones are zero: plain zeroes, empty
     /// strings and vectors. Errors as [`ShmBytes`].
     pub fn resize(&self, len: usize) -> Result<()> {
-        self.0.resize(self.0.owner()?, Self::bytes(len)?, Self::KIND)
+        self.resize_for(self.0.owner()?, len)
+    }
+
+    /// Like [`resize`](Self::resize), for a vector of the task `owner` that may lie in a vector.
+    pub(crate) fn resize_for(&self, owner: *mut chi_task, len: usize) -> Result<()> {
+        self.0.resize(owner, Self::bytes(len)?, Self::KIND)
     }
 
     /// A private copy of element `index`'s struct, if there is one.
@@ -95,7 +100,16 @@ impl<T: ShmElement> ShmVec<T> {
         index: usize,
         f: impl FnOnce(&ElementMut<'_, T>) -> Result<()>,
     ) -> Result<()> {
-        let owner = self.0.owner()?;
+        self.update_for(self.0.owner()?, index, f)
+    }
+
+    /// Like [`update`](Self::update), for a vector of the task `owner` that may lie in a vector.
+    pub(crate) fn update_for(
+        &self,
+        owner: *mut chi_task,
+        index: usize,
+        f: impl FnOnce(&ElementMut<'_, T>) -> Result<()>,
+    ) -> Result<()> {
         let element = self.element(index).ok_or_else(|| {
             Status::invalid(format!("no element {index} in a vector of {}", self.len()))
         })?;
@@ -135,7 +149,12 @@ impl<T: Pod> ShmVec<T> {
 
     /// Makes these be the elements. Errors as [`ShmBytes`].
     pub fn set(&self, elements: &[T]) -> Result<()> {
-        self.0.set(self.0.owner()?, plain(elements))
+        self.set_for(self.0.owner()?, elements)
+    }
+
+    /// Like [`set`](Self::set), for a vector of the task `owner` that may lie in a vector.
+    pub(crate) fn set_for(&self, owner: *mut chi_task, elements: &[T]) -> Result<()> {
+        self.0.set(owner, plain(elements))
     }
 
     /// Writes elements from `index` on. Errors: `CHI_INVALID` when they do not fit into the length.

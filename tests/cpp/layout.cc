@@ -207,6 +207,13 @@ static void PrintModuleContract() {
   FIELD(chi_container_ops, del);
   FIELD(chi_container_ops, destroy);
   FIELD(chi_container_ops, aggregate);
+  FIELD(chi_container_ops, serialize);
+  STRUCT(chi_archive);
+  FIELD(chi_archive, size);
+  FIELD(chi_archive, reserved);
+  FIELD(chi_archive, write);
+  FIELD(chi_archive, read);
+  FIELD(chi_archive, remaining);
 }
 
 static void PrintModules() {

@@ -12,6 +12,7 @@
 #include "mod_name/mod_name_tasks.h"
 #include "nested_tasks.h"
 #include "throws_method_tasks.h"
+#include "values.h"
 
 namespace {
 
@@ -106,18 +107,50 @@ chi::OwnedTask<T> RunTask(Args &&...args) {
       CHI_IPC_MANAGER->SubmitTask<T>(HSHM_MCTX, kPoolId, kQuery, std::forward<Args>(args)...));
 }
 
+/* A task whose inputs went to another one and whose results came back. */
+void TestElsewhere(contract::LoadedModule &module) {
+  using example::mod_name::CompressTask;
+  const auto serialize = [&](chi::OwnedTask<CompressTask> &task, uint32_t mode,
+                             serial::MemoryArchive &archive) {
+    return module.container->ops->serialize(module.container, 10, task.get().ptr_, mode, &archive);
+  };
+  const auto make = [](std::string_view data) {
+    return chi::OwnedTask<CompressTask>(
+        CHI_IPC_MANAGER->NewTask<CompressTask>(HSHM_MCTX, kPoolId, kQuery, data));
+  };
+  auto here = make("a text, a text, a text");
+  auto there = make("");
+  serial::MemoryArchive ins;
+  CHECK(serialize(here, CHI_SERIALIZE_SAVE_IN, ins) == CHI_OK);
+  CHECK(serialize(there, CHI_SERIALIZE_LOAD_IN, ins) == CHI_OK);
+  CHECK(there->data_.view() == "a text, a text, a text");
+  CHI_IPC_MANAGER->Enqueue(there.get());
+  serial::MemoryArchive outs;
+  CHECK(serialize(there, CHI_SERIALIZE_SAVE_OUT, outs) == CHI_OK);
+  CHECK(serialize(here, CHI_SERIALIZE_LOAD_OUT, outs) == CHI_OK);
+  CHECK(!here->output_.empty() && here->output_.view() == there->output_.view());
+
+  serial::MemoryArchive cut(ins.bytes_.substr(0, 20));
+  CHECK(serialize(here, CHI_SERIALIZE_LOAD_IN, cut) == CHI_INVALID);
+  CHECK(Contains(contract::LastHostError(), "a length of 22 at byte 4"));
+  CHECK(serialize(here, 9, ins) == CHI_UNSUPPORTED);
+  CHECK(module.container->ops->serialize(module.container, 10, here.get().ptr_, 0, nullptr) ==
+        CHI_VERSION);
+}
+
 void TestCompressor(const char *path) {
   using example::mod_name::CompressTask;
   using example::mod_name::DecompressTask;
   contract::LoadedModule module = Load(path, "example:mod_name");
   const chi_method *compress = contract::FindMethod(module.descriptor, 10);
   CHECK(compress != nullptr && std::string(compress->name_) == "kCompress");
-  CHECK(compress->flags_ == (CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED));
+  CHECK(compress->flags_ == (CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED | CHI_METHOD_SERIALIZED));
   CHECK(compress->task_size_ == 152 && compress->n_fields_ == 2);
   CHECK(compress->fields_[0].offset_ == 72 && compress->fields_[1].offset_ == 112);
   CHECK(compress->fields_[0].kind_ == CHI_FIELD_VECTOR && compress->fields_[0].elem_size_ == 1);
   CHECK(contract::FindMethod(module.descriptor, 2)->flags_ == 0);
-  CHECK(contract::FindMethod(module.descriptor, 0)->flags_ == CHI_METHOD_SUPPORTED);
+  CHECK(contract::FindMethod(module.descriptor, 0)->flags_ ==
+        (CHI_METHOD_SUPPORTED | CHI_METHOD_SERIALIZED));
   Start(module);
   CHECK(module.container->ops->del == nullptr);
 
@@ -136,6 +169,7 @@ void TestCompressor(const char *path) {
         RunTask<DecompressTask>(small->output_.view().substr(0, small->output_.size() - 1), size);
     CHECK(cut->GetStatus() == CHI_INVALID && Contains(cut->GetMessage(), "too early"));
   }
+  TestElsewhere(module);
   {
     auto wrong = RunTask<DecompressTask>("this is no zstd frame", 100);
     CHECK(wrong->GetStatus() == CHI_INVALID && Contains(wrong->GetMessage(), "sound zstd frame"));

@@ -12,20 +12,37 @@ use chimaera::abi::*;
 use chimaera::module::{CoMutex, CoRwLock, Init, MonitorContext, MonitorMode, Queue, RunContext};
 use chimaera::{DomainQuery, NewTask, Result, ShmString, ShmVec, Status, Task};
 use host::*;
+use stand::archive::MemoryArchive;
 
 /// Repeats a text.
 #[chimaera::task]
 struct RepeatTask {
+    #[chi(in)]
     text: ShmString,
+    #[chi(in)]
     times: Cell<u32>,
+    #[chi(skip)]
     reserved: u32,
+    #[chi(out)]
     out: ShmVec<ShmString>,
+}
+
+/// A task that stays where it is.
+#[chimaera::task]
+struct LocalTask {
+    number: Cell<u64>,
 }
 
 #[chimaera::task]
 struct BareTask;
 
 static DROPPED: AtomicU32 = AtomicU32::new(0);
+
+/// The parameters of a pool.
+#[derive(Default, chimaera::Serialize)]
+struct Typed {
+    fail: bool,
+}
 
 struct Runtime {
     pool_name: String,
@@ -43,6 +60,7 @@ const PANIC: u32 = 11;
 const FAIL: u32 = 12;
 const CALL: u32 = 13;
 const YIELD: u32 = 14;
+const LOCAL: u32 = 15;
 
 #[chimaera::container(name = "test:module", version = "1.2.3", unsupported(kGone = 20))]
 impl Runtime {
@@ -51,6 +69,9 @@ impl Runtime {
         match init.params() {
             b"panic" => panic!("no container today"),
             b"fail" => return Err(Status::new(1001, "told to fail")),
+            _ if init.params_as::<Typed>()?.fail => {
+                return Err(Status::new(1002, "told to fail by a bool"))
+            }
             _ => {}
         }
         chimaera::log_info!("pool {} starts", init.pool_name());
@@ -112,6 +133,11 @@ impl Runtime {
         ctx.yield_now()?;
         ctx.yield_now()
     }
+
+    #[method(LOCAL)]
+    fn local(&self, task: &LocalTask) {
+        task.number.set(1);
+    }
 }
 
 fn name(text: *const c_char) -> &'static str {
@@ -147,7 +173,8 @@ fn every_method_is_declared_once() {
         .map(|m| (m.number_, name(m.name_), m.flags_, m.task_size_, m.n_fields_))
         .collect();
     got.sort_unstable();
-    let (runs, monitored) = (CHI_METHOD_SUPPORTED, CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED);
+    let runs = CHI_METHOD_SUPPORTED | CHI_METHOD_SERIALIZED;
+    let monitored = runs | CHI_METHOD_MONITORED;
     assert_eq!(
         got,
         [
@@ -162,6 +189,7 @@ fn every_method_is_declared_once() {
             (12, "kFail", runs, 64, 0),
             (13, "kCall", runs, 64, 0),
             (14, "kYieldTwice", runs, 64, 0),
+            (15, "kLocal", CHI_METHOD_SUPPORTED, 72, 0),
             (20, "kGone", 0, 0, 0),
         ]
     );
@@ -205,7 +233,7 @@ fn failures_and_panics_are_statuses_with_messages() {
 
     let gone = module.task::<BareTask>(20).call().unwrap_err();
     assert_eq!((gone.code(), gone.message()), (CHI_UNSUPPORTED, "kGone is not supported"));
-    for method in [15, 21, u32::MAX] {
+    for method in [16, 21, u32::MAX] {
         assert_eq!(module.task::<BareTask>(method).call().unwrap_err().code(), CHI_NO_METHOD);
     }
 }
@@ -216,6 +244,58 @@ fn a_method_calls_others() {
     let status = module.task::<BareTask>(CALL).call().unwrap_err();
     assert_eq!(status.code(), CHI_FAILED);
     assert!(status.message().contains("on purpose"), "{status}");
+}
+
+/// The container's way from a task to bytes, or back.
+fn serialize(
+    task: *mut chi_task,
+    method: u32,
+    mode: u32,
+    bytes: &[u8],
+) -> Result<Vec<u8>, (chi_status, String)> {
+    let mut archive = MemoryArchive::new(bytes);
+    let serialize = ops().serialize.expect("the module has serialisers");
+    // SAFETY: a live container, a task of the method's layout, an archive for it alone.
+    match unsafe { serialize(CONTAINER.get(), method, task, mode, &raw mut archive.base) } {
+        CHI_OK => Ok(archive.bytes),
+        status => Err((status, ERROR.with(RefCell::take))),
+    }
+}
+
+#[test]
+fn a_task_goes_elsewhere_and_its_results_come_back() {
+    let module = Module::created();
+    let (here, there) = (module.task::<RepeatTask>(REPEAT), module.task::<RepeatTask>(REPEAT));
+    let here_task = here.base().as_ptr();
+    here.text.set("far").unwrap();
+    here.times.set(2);
+    let ins = serialize(here_task, REPEAT, CHI_SERIALIZE_SAVE_IN, &[]).unwrap();
+    let there_task = there.base().as_ptr();
+    serialize(there_task, REPEAT, CHI_SERIALIZE_LOAD_IN, &ins).unwrap();
+    let done = there.call().unwrap();
+    let outs = serialize(done.base().as_ptr(), REPEAT, CHI_SERIALIZE_SAVE_OUT, &[]).unwrap();
+    serialize(here_task, REPEAT, CHI_SERIALIZE_LOAD_OUT, &outs).unwrap();
+    assert_eq!(here.out.to_strings(100).unwrap(), ["far"; 2]);
+
+    let cut = serialize(here_task, REPEAT, CHI_SERIALIZE_LOAD_IN, &ins[..9]).unwrap_err();
+    assert_eq!(cut.0, CHI_INVALID);
+    assert_eq!(cut.1, "a length of 3 at byte 0 is more than the 1 bytes that remain");
+    assert_eq!(serialize(here_task, REPEAT, 9, &[]).unwrap_err().0, CHI_UNSUPPORTED);
+    let local = module.task::<LocalTask>(LOCAL);
+    let refused = serialize(local.base().as_ptr(), LOCAL, CHI_SERIALIZE_SAVE_IN, &[]).unwrap_err();
+    assert_eq!(refused, (CHI_UNSUPPORTED, "the task's fields do not say which way they go".into()));
+}
+
+#[test]
+fn parameters_are_a_struct() {
+    let module = Module::new();
+    let params = chimaera::archive::params_to_bytes(&Typed { fail: true }).unwrap();
+    let status = module.create(&params).unwrap_err();
+    assert_eq!((status.code(), status.message()), (1002, "told to fail by a bool"));
+    let status = module.create(&[1, 7]).unwrap_err();
+    assert_eq!(status.code(), CHI_INVALID);
+    let expected = "malformed pool parameters: the byte 1 is 7, where only 0 and 1 can be";
+    assert_eq!(status.message(), expected);
 }
 
 #[test]

@@ -69,6 +69,15 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
         call(6, &format!("return {hooks}::Del("), &["runtime", pointer], ");")
     });
     text += "
+/** Writes the inputs or the results of a task as bytes, or reads them. */
+template <typename RuntimeT>
+void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               chi_archive &archive) {
+";
+    switch(&mut text, &methods, |Parts { pointer, .. }| {
+        call(6, "return chi::SerializeTask(", &["mode", pointer, "archive"], ");")
+    });
+    text += "
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {

@@ -1,8 +1,9 @@
-//! Chimaera's attributes: `task`, `Pod`, `ShmElement`, `container`. Use them as `chimaera::task` and
+//! Chimaera's attributes: `task`, `Pod`, `ShmElement`, `Serialize`, `SerializeInPlace`, `container`. Use them as `chimaera::task` and
 //! so on; their output says `::chimaera`, or what `crate = path` names.
 
 mod container;
 mod element;
+mod serialize;
 mod task;
 
 use proc_macro::TokenStream;
@@ -29,6 +30,25 @@ use proc_macro::TokenStream;
 ///     reserved: u32,
 /// }
 /// assert_eq!(PutTask::FIELDS[1].offset_, 64 + 40);
+/// ```
+///
+/// When its fields say which way they go, the runtime can send the task to another process: `in` is
+/// what the caller gives, `out` what the method finds, `inout` both, and `skip` stays. Then every
+/// field says so.
+///
+/// ```
+/// # use std::cell::Cell;
+/// # use chimaera::{ShmString, Task};
+/// #[chimaera::task]
+/// pub struct MeasureTask {
+///     #[chi(in)]
+///     pub name: ShmString,
+///     #[chi(out)]
+///     pub length: Cell<u32>,
+///     #[chi(skip)]
+///     reserved: u32,
+/// }
+/// assert!(MeasureTask::SERIALIZERS.is_some());
 /// ```
 ///
 /// Anything without a C layout that all bytes are valid for is refused:
@@ -76,6 +96,23 @@ pub fn pod(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(ShmElement, attributes(chimaera))]
 pub fn shm_element(item: TokenStream) -> TokenStream {
     element::shm_element(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Gives a struct, or an enum without data, a form in bytes: implements
+/// [`Serialize`](archive/trait.Serialize.html). A field with `#[chi(skip)]` stays, and is its type's
+/// default when it is read. An enum says which integer it is with `#[repr(u8)]` or the like; a number
+/// that it does not have is refused.
+#[proc_macro_derive(Serialize, attributes(chimaera, chi))]
+pub fn serialize(item: TokenStream) -> TokenStream {
+    serialize::values(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Gives a `#[repr(C)]` struct that lies in tasks a form in bytes: implements
+/// [`SerializeInPlace`](archive/trait.SerializeInPlace.html). Goes with `ShmElement`. A field with
+/// `#[chi(skip)]` stays.
+#[proc_macro_derive(SerializeInPlace, attributes(chimaera, chi))]
+pub fn serialize_in_place(item: TokenStream) -> TokenStream {
+    serialize::in_place(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes an `impl` block a module's container, and the crate a module: see the `module` crate.

@@ -3,13 +3,16 @@
 use chimaera_task_shape::{self as shape, TaskStruct};
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Result, Type};
+use syn::{ItemStruct, Result, Type};
 
 use crate::element::parts;
+use crate::serialize;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let krate = shape::krate(args)?;
-    let TaskStruct { item, own } = shape::task(syn::parse2(item)?, &krate)?;
+    let mut item: ItemStruct = syn::parse2(item)?;
+    let serializers = serialize::task(&krate, item.fields.iter_mut())?;
+    let TaskStruct { item, own } = shape::task(item, &krate)?;
     let name = &item.ident;
     let types: Vec<&Type> = own.iter().map(|field| &field.ty).collect();
     let parts = parts(&krate, name, &own);
@@ -38,6 +41,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             #[automatically_derived]
             unsafe impl #krate::Task for #name {
                 const FIELDS: &'static [p::chi_field_layout] = &FIELDS;
+                #serializers
                 fn base(&self) -> &#krate::TaskBase {
                     &self.base
                 }

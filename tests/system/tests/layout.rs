@@ -134,7 +134,18 @@ fn rust() -> Layouts {
         },
         chi_run_context { size, worker_id_, lane_, runtime_ },
         chi_container { ops },
-        chi_container_ops { size, reserved, init, run, monitor, del, destroy, aggregate },
+        chi_container_ops {
+            size,
+            reserved,
+            init,
+            run,
+            monitor,
+            del,
+            destroy,
+            aggregate,
+            serialize
+        },
+        chi_archive { size, reserved, write, read, remaining },
     );
     add!(
         all, "_",

@@ -40,6 +40,17 @@ struct CompressTask : public chi::Task {
     task_flags_.SetBits(0);
     dom_query_ = dom_query;
   }
+
+  /** What the method reads. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(level_, data_);
+  }
+  /** What the method writes. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(output_);
+  }
 };
 
 /** The DecompressTask task: the bytes of zstd frames. */
@@ -70,6 +81,17 @@ struct DecompressTask : public chi::Task {
     method_ = Method::kDecompress;
     task_flags_.SetBits(0);
     dom_query_ = dom_query;
+  }
+
+  /** What the method reads. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(max_size_, data_);
+  }
+  /** What the method writes. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(output_);
   }
 };
 

@@ -2,6 +2,8 @@
 //! side for tests of the SDK without a runtime. A task runs, when it is submitted, as a function call.
 #![allow(dead_code)]
 
+pub(crate) mod archive;
+
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::cell::RefCell;
 use std::collections::HashMap;

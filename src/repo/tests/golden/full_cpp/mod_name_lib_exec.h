@@ -100,6 +100,32 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
   }
 }
 
+/** Writes the inputs or the results of a task as bytes, or reads them. */
+template <typename RuntimeT>
+void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               chi_archive &archive) {
+  switch (method) {
+    case Method::kCreate:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::CreateTask>(task), archive);
+    case Method::kDestroy:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::DestroyTask>(task), archive);
+    case Method::kNodeFailure:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::NodeFailureTask>(task), archive);
+    case Method::kRecover:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::RecoverTask>(task), archive);
+    case Method::kMigrate:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::MigrateTask>(task), archive);
+    case Method::kUpgrade:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::UpgradeTask>(task), archive);
+    case Method::kFirst:
+      return chi::SerializeTask(mode, hipc::FullPtr<FirstTask>(task), archive);
+    case Method::kLast:
+      return chi::SerializeTask(mode, hipc::FullPtr<LastTask>(task), archive);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {

@@ -1,0 +1,42 @@
+//! Bytes that say they are values, of parameters or of a task. Every value has one form only.
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use chimaera::archive::{from_bytes, to_bytes};
+use chimaera::{DomainQuery, PoolId, Serialize};
+
+#[derive(Serialize)]
+#[repr(u8)]
+enum Kind {
+    First = 1,
+    Second = 2,
+}
+
+#[derive(Serialize)]
+struct Part {
+    name: String,
+    place: (u64, i32),
+    kind: Kind,
+}
+
+#[derive(Serialize)]
+struct Tree(Vec<Tree>, u8);
+
+#[derive(Serialize)]
+struct All {
+    numbers: Vec<u32>,
+    parts: Vec<Part>,
+    found: Option<Vec<u8>>,
+    weights: BTreeMap<String, f64>,
+    rows: Vec<Vec<bool>>,
+    tree: Tree,
+    to: (PoolId, DomainQuery),
+    digest: [u16; 4],
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(value) = from_bytes::<All>(bytes) {
+        assert_eq!(to_bytes(&value).expect("what was read can be written"), bytes);
+    }
+});

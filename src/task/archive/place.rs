@@ -1,0 +1,183 @@
+//! The rules for what lies in tasks, which is written and read in its place.
+
+use std::cell::Cell;
+
+use super::{LoadArchive, SaveArchive, Serialize};
+use crate::bytes::for_each_chunk;
+use crate::descriptor::{Descriptor, Kind};
+use crate::{Pod, Result, ShmBytes, ShmElement, ShmString, ShmVec};
+
+/// So many bytes are on their way at a time.
+const CHUNK: usize = 1024;
+
+/// A field of a task with a form in bytes: cells of plain data that is [`Serialize`], shared strings
+/// and vectors, and structs of those, for which it is derived beside
+/// [`ShmElement`](macro@crate::ShmElement).
+///
+/// ```
+/// use chimaera::{SerializeInPlace, ShmElement, ShmString};
+/// use std::cell::Cell;
+///
+/// #[derive(ShmElement, SerializeInPlace)]
+/// #[repr(C)]
+/// pub struct Entry {
+///     pub name: ShmString,
+///     pub size: Cell<u64>,
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` in a task has no form in bytes",
+    label = "cannot be sent to another process",
+    note = "a pointer or a reference means nothing in another process: send what it points to, in a `ShmString`, a `ShmBytes` or a `ShmVec`",
+    note = "a `Cell` of your own struct needs `#[derive(chimaera::Serialize)]` there; a struct with strings or vectors inside needs `#[derive(chimaera::SerializeInPlace)]`"
+)]
+pub trait SerializeInPlace {
+    /// Adds the field's value. Errors: those of the archive.
+    fn save_in_place(&self, archive: &mut SaveArchive<'_>) -> Result<()>;
+
+    /// Takes the field's value. Errors: `CHI_INVALID` with what is wrong and where, and those of
+    /// allocating.
+    fn load_in_place(&self, archive: &mut LoadArchive<'_>) -> Result<()>;
+}
+
+/// What may be an element of a [`ShmVec`] with a form in bytes: plain data that is [`Serialize`], and
+/// what is [`SerializeInPlace`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` in a vector of a task has no form in bytes",
+    note = "your own struct of plain data gets one with `#[derive(chimaera::Serialize)]`, one with strings or vectors inside with `#[derive(chimaera::SerializeInPlace)]`"
+)]
+pub trait SerializeElement: ShmElement {
+    /// Adds a length and all elements.
+    #[doc(hidden)]
+    fn save_elements(vector: &ShmVec<Self>, archive: &mut SaveArchive<'_>) -> Result<()>;
+
+    /// Takes a length and so many elements.
+    #[doc(hidden)]
+    fn load_elements(vector: &ShmVec<Self>, archive: &mut LoadArchive<'_>) -> Result<()>;
+}
+
+/// The four ways of a task's fields.
+pub struct TaskSerializers<T> {
+    /// Adds what the caller gives.
+    pub save_in: fn(&T, &mut SaveArchive<'_>) -> Result<()>,
+    /// Takes what the caller gave.
+    pub load_in: fn(&T, &mut LoadArchive<'_>) -> Result<()>,
+    /// Adds what the method found.
+    pub save_out: fn(&T, &mut SaveArchive<'_>) -> Result<()>,
+    /// Takes what the method found.
+    pub load_out: fn(&T, &mut LoadArchive<'_>) -> Result<()>,
+}
+
+impl<T: Pod + Serialize> SerializeInPlace for Cell<T> {
+    fn save_in_place(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        self.get().save(archive)
+    }
+    fn load_in_place(&self, archive: &mut LoadArchive<'_>) -> Result<()> {
+        self.set(T::load(archive)?);
+        Ok(())
+    }
+}
+
+fn save_bytes(bytes: &Descriptor, archive: &mut SaveArchive<'_>) -> Result<()> {
+    archive.put_length(bytes.len())?;
+    let mut outcome = Ok(());
+    for_each_chunk(bytes, |chunk| {
+        if outcome.is_ok() {
+            outcome = archive.put(chunk);
+        }
+    });
+    outcome
+}
+
+fn load_bytes(bytes: &Descriptor, archive: &mut LoadArchive<'_>) -> Result<()> {
+    let length = archive.get_length(1)?;
+    bytes.reserve(archive.owner()?, length, Kind::Leaf)?;
+    let mut chunk = [0; CHUNK];
+    for at in (0..length).step_by(CHUNK) {
+        let chunk = &mut chunk[..CHUNK.min(length - at)];
+        archive.get(chunk)?;
+        bytes.write(at, chunk)?;
+    }
+    Ok(())
+}
+
+macro_rules! vectors_of_bytes {
+    ($($type:ty),*) => {$(
+        impl SerializeInPlace for $type {
+            fn save_in_place(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+                save_bytes(&self.0, archive)
+            }
+            fn load_in_place(&self, archive: &mut LoadArchive<'_>) -> Result<()> {
+                load_bytes(&self.0, archive)
+            }
+        }
+
+        impl SerializeElement for $type {
+            fn save_elements(vector: &ShmVec<Self>, archive: &mut SaveArchive<'_>) -> Result<()> {
+                save_elements(vector, archive)
+            }
+            fn load_elements(vector: &ShmVec<Self>, archive: &mut LoadArchive<'_>) -> Result<()> {
+                load_elements(vector, archive)
+            }
+        }
+    )*};
+}
+
+vectors_of_bytes!(ShmString, ShmBytes);
+
+impl<T: SerializeElement> SerializeInPlace for ShmVec<T> {
+    fn save_in_place(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        T::save_elements(self, archive)
+    }
+    fn load_in_place(&self, archive: &mut LoadArchive<'_>) -> Result<()> {
+        T::load_elements(self, archive)
+    }
+}
+
+impl<T: SerializeElement> SerializeElement for ShmVec<T> {
+    fn save_elements(vector: &ShmVec<Self>, archive: &mut SaveArchive<'_>) -> Result<()> {
+        save_elements(vector, archive)
+    }
+    fn load_elements(vector: &ShmVec<Self>, archive: &mut LoadArchive<'_>) -> Result<()> {
+        load_elements(vector, archive)
+    }
+}
+
+impl<T: Pod + Serialize> SerializeElement for T {
+    fn save_elements(vector: &ShmVec<Self>, archive: &mut SaveArchive<'_>) -> Result<()> {
+        vector.copy_to_vec()?.save(archive)
+    }
+    fn load_elements(vector: &ShmVec<Self>, archive: &mut LoadArchive<'_>) -> Result<()> {
+        vector.set_for(archive.owner()?, &T::load_all(archive)?)
+    }
+}
+
+/// Adds a length and all elements, one by one.
+pub fn save_elements<T: ShmElement + SerializeInPlace>(
+    vector: &ShmVec<T>,
+    archive: &mut SaveArchive<'_>,
+) -> Result<()> {
+    archive.put_length(vector.len())?;
+    vector.iter().try_for_each(|element| element.save_in_place(archive))
+}
+
+/// Takes a length and so many elements, one by one.
+pub fn load_elements<T: ShmElement + SerializeInPlace>(
+    vector: &ShmVec<T>,
+    archive: &mut LoadArchive<'_>,
+) -> Result<()> {
+    let owner = archive.owner()?;
+    let length = archive.get_length(1)?;
+    vector.resize_for(owner, 0)?;
+    // No more at first than the bytes could be, however large an element is in memory.
+    let honest = (archive.remaining() as usize / size_of::<T>() + 1).min(length);
+    let mut room = 0;
+    for index in 0..length {
+        if index == room {
+            room = honest.max(2 * room).min(length);
+            vector.resize_for(owner, room)?;
+        }
+        vector.update_for(owner, index, |element| element.load_in_place(archive))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The rules for values that are owned.
+
+use std::collections::BTreeMap;
+
+use chimaera_abi::chi_task_node;
+
+use super::{LoadArchive, SaveArchive};
+use crate::string::no_memory;
+use crate::{DomainQuery, PoolId, Result, Status};
+
+/// A type with a form in bytes, in the format of `docs/wire-format.md`: integers, floats, `bool`,
+/// arrays, `String`, `Vec`, `Option`, `BTreeMap`, tuples, [`PoolId`], [`DomainQuery`],
+/// [`TaskNode`](crate::TaskNode), and what it is derived for: structs of such fields, and enums
+/// without data that have a `#[repr]`.
+///
+/// A task's own fields have theirs by the attributes `#[chi(in)]`, `#[chi(out)]`, `#[chi(inout)]` of
+/// [`macro@crate::task`].
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use chimaera::Serialize;
+///
+/// #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// #[repr(u8)]
+/// enum Policy {
+///     #[default]
+///     Oldest = 1,
+///     Random = 2,
+/// }
+///
+/// #[derive(Debug, Default, PartialEq, Serialize)]
+/// struct Params {
+///     policy: Policy,
+///     weights: BTreeMap<String, f32>,
+/// }
+/// assert_eq!(chimaera::archive::to_bytes(&Params::default())?, [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+/// # Ok::<(), chimaera::Status>(())
+/// ```
+///
+/// What points elsewhere has no form in bytes:
+///
+/// ```compile_fail
+/// #[derive(chimaera::Serialize)]
+/// struct Params {
+///     start: *const u8,
+/// }
+/// ```
+///
+/// ```compile_fail
+/// type Place = *const u8;
+/// #[derive(chimaera::Serialize)]
+/// struct Params {
+///     start: Place,
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no form in bytes",
+    label = "cannot be sent to another process",
+    note = "a pointer or a reference means nothing in another process: send what it points to, as a value, a `String` or a `Vec`",
+    note = "your own structs, and enums without data, get a form with `#[derive(chimaera::Serialize)]`"
+)]
+pub trait Serialize: Sized {
+    /// Adds the value. Errors: those of the archive.
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()>;
+
+    /// Takes a value. Errors: `CHI_INVALID` with what is wrong and where, `CHI_NO_SPACE`.
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self>;
+
+    /// Adds values one after the other.
+    #[doc(hidden)]
+    fn save_all(values: &[Self], archive: &mut SaveArchive<'_>) -> Result<()> {
+        values.iter().try_for_each(|value| value.save(archive))
+    }
+
+    /// Takes a length and so many values.
+    #[doc(hidden)]
+    fn load_all(archive: &mut LoadArchive<'_>) -> Result<Vec<Self>> {
+        // Each has a byte at least, or a length would say nothing of the memory that it costs.
+        const { assert!(size_of::<Self>() > 0, "elements of a vector have bytes") };
+        let length = archive.get_length(1)?;
+        // No more at first than the bytes could be, however large a value is in memory.
+        let honest = (archive.remaining() as usize / size_of::<Self>() + 1).min(length);
+        let mut values = Vec::new();
+        values.try_reserve(honest).map_err(|_| no_memory(honest))?;
+        for _ in 0..length {
+            values.try_reserve(1).map_err(|_| no_memory(length))?;
+            values.push(Self::load(archive)?);
+        }
+        Ok(values)
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+                archive.put(&self.to_le_bytes())
+            }
+            fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+                Ok(Self::from_le_bytes(archive.array()?))
+            }
+            fn load_all(archive: &mut LoadArchive<'_>) -> Result<Vec<Self>> {
+                const SIZE: usize = size_of::<$type>();
+                let length = archive.get_length(SIZE)?;
+                let bytes = archive.take(length * SIZE)?;
+                let number = |bytes: &[u8]| Self::from_le_bytes(bytes.try_into().expect("SIZE bytes"));
+                Ok(bytes.chunks_exact(SIZE).map(number).collect())
+            }
+        }
+    )*};
+}
+
+numbers!(u16, u32, u64, i8, i16, i32, i64, f32, f64);
+
+impl Serialize for u8 {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        archive.put(&[*self])
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        Ok(archive.array::<1>()?[0])
+    }
+    fn save_all(values: &[Self], archive: &mut SaveArchive<'_>) -> Result<()> {
+        archive.put(values)
+    }
+    fn load_all(archive: &mut LoadArchive<'_>) -> Result<Vec<Self>> {
+        let length = archive.get_length(1)?;
+        archive.take(length)
+    }
+}
+
+impl Serialize for bool {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        archive.put(&[u8::from(*self)])
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        archive.get_bool()
+    }
+}
+
+impl<T: Serialize, const N: usize> Serialize for [T; N] {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        T::save_all(self, archive)
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        let mut values = Vec::new();
+        for _ in 0..N {
+            values.push(T::load(archive)?);
+        }
+        match values.try_into() {
+            Ok(array) => Ok(array),
+            Err(_) => unreachable!("N values were taken"),
+        }
+    }
+}
+
+impl Serialize for String {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        archive.put_length(self.len())?;
+        archive.put(self.as_bytes())
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        let length = archive.get_length(1)?;
+        let at = archive.position();
+        String::from_utf8(archive.take(length)?)
+            .map_err(|_| Status::invalid(format!("the text at byte {at} is not UTF-8")))
+    }
+}
+
+impl<T: Serialize> Serialize for Vec<T> {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        archive.put_length(self.len())?;
+        T::save_all(self, archive)
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        T::load_all(archive)
+    }
+}
+
+impl<T: Serialize> Serialize for Option<T> {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        self.is_some().save(archive)?;
+        self.as_ref().map_or(Ok(()), |value| value.save(archive))
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        archive.get_bool()?.then(|| T::load(archive)).transpose()
+    }
+}
+
+impl<K: Serialize + Ord, V: Serialize> Serialize for BTreeMap<K, V> {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        archive.put_length(self.len())?;
+        self.iter().try_for_each(|(key, value)| {
+            key.save(archive)?;
+            value.save(archive)
+        })
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        const { assert!(size_of::<(K, V)>() > 0, "elements of a map have bytes") };
+        let length = archive.get_length(1)?;
+        let mut map = BTreeMap::new();
+        for _ in 0..length {
+            let at = archive.position();
+            let key = K::load(archive)?;
+            if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(Status::invalid(format!(
+                    "the key of a map at byte {at} does not come after the one before it"
+                )));
+            }
+            map.insert(key, V::load(archive)?);
+        }
+        Ok(map)
+    }
+}
+
+macro_rules! tuples {
+    ($(($($name:ident $index:tt),+))*) => {$(
+        impl<$($name: Serialize),+> Serialize for ($($name,)+) {
+            fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+                $(self.$index.save(archive)?;)+
+                Ok(())
+            }
+            fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+                Ok(($($name::load(archive)?,)+))
+            }
+        }
+    )*};
+}
+
+tuples!((A 0) (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3));
+
+impl Serialize for PoolId {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        (self.major(), self.minor()).save(archive)
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        let (major, minor) = archive.load()?;
+        Ok(PoolId::new(major, minor))
+    }
+}
+
+impl Serialize for DomainQuery {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        (self.kind(), self.value()).save(archive)
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        let (kind_, value_) = archive.load()?;
+        Ok(chimaera_abi::chi_domain_query { kind_, value_ }.into())
+    }
+}
+
+impl Serialize for chi_task_node {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        (self.root_, self.depth_, self.node_).save(archive)
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        let (root_, depth_, node_) = archive.load()?;
+        Ok(chi_task_node { root_, depth_, node_ })
+    }
+}

@@ -1,0 +1,296 @@
+/* Values and tasks as bytes, against the golden files that Rust is tested with too; then bytes that
+ * are nearly those, of which every one must be refused or be a value's only form. */
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <random>
+
+#include "chimaera/chimaera.h"
+#include "contract_host.h"
+#include "values.h"
+
+#define CHECK(CONDITION)                                                     \
+  do {                                                                       \
+    if (!(CONDITION)) {                                                      \
+      std::fprintf(stderr, "line %d: %s is not so\n", __LINE__, #CONDITION); \
+      std::exit(1);                                                          \
+    }                                                                        \
+  } while (false)
+
+namespace {
+
+using serial::MemoryArchive;
+using serial::SendTask;
+
+std::string Hex(const std::string &text) {
+  std::string bytes;
+  if (text == "-") return bytes;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 3) {
+    bytes += static_cast<char>(std::stoi(text.substr(i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
+/* The lines of a golden file. */
+std::vector<std::string> Lines(const std::string &path) {
+  std::ifstream file(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line[0] != '#') lines.push_back(line);
+  }
+  CHECK(!lines.empty());
+  return lines;
+}
+
+std::map<std::string, std::string> g_values;
+
+void ReadValues(const std::string &path) {
+  for (const std::string &line : Lines(path)) {
+    const std::size_t colon = line.find(": ");
+    g_values[line.substr(0, colon)] = Hex(line.substr(colon + 2));
+  }
+}
+
+/* Writes the value, then reads it and writes it again. */
+template <typename T>
+T Golden(const char *name, const T &value) {
+  const std::string &bytes = g_values.at(name);
+  CHECK(chi::ToBytes(value) == bytes);
+  T got = chi::FromBytes<T>(bytes);
+  CHECK(chi::ToBytes(got) == bytes);
+  return got;
+}
+
+void TestValues() {
+  serial::Scalars scalars;
+  scalars.a_ = 1;
+  scalars.b_ = 0x203;
+  scalars.c_ = 0x4050607;
+  scalars.d_ = 0x8090a0b0c0d0e0f;
+  scalars.e_ = -1;
+  scalars.f_ = -2;
+  scalars.g_ = -3;
+  scalars.h_ = -4;
+  scalars.i_ = 1.5f;
+  scalars.j_ = -0.1;
+  scalars.k_ = true;
+  scalars.color_ = serial::Color::kBlue;
+  CHECK(Golden("scalars", scalars).color_ == serial::Color::kBlue);
+
+  serial::Containers all;
+  all.text_ = "gr\xc3\xbcn";
+  all.bytes_ = {0, 255};
+  all.numbers_ = {1, UINT32_MAX};
+  all.array_ = {1, -1, 0};
+  all.pair_ = {7, "x"};
+  all.map_ = {{"", 1}, {"a", 2}, {"ab", 3}};
+  all.some_ = 5;
+  all.points_ = {{1, 2}, {-1, -2}};
+  all.rows_ = {{1}, {}};
+  all.flags_ = {true, false};
+  const serial::Containers got = Golden("containers", all);
+  CHECK(got.text_ == all.text_ && got.map_ == all.map_ && got.rows_ == all.rows_);
+  CHECK(got.some_ == 5u && !got.none_.has_value() && got.points_[1].y_ == -2);
+  Golden("empty", serial::Containers());
+
+  serial::Addresses addresses;
+  addresses.pool_ = chi::PoolId(5, 7);
+  addresses.query_ = chi::DomainQuery::LocalHash(9);
+  addresses.node_ = {3, 1, 2};
+  CHECK(Golden("addresses", addresses).pool_ == addresses.pool_);
+}
+
+void TestParams() {
+  const serial::Params params{19, "zstd"};
+  CHECK(chi::ParamsToBytes(params) == g_values.at("params"));
+  CHECK(chi::ParamsFromBytes<serial::Params>(g_values.at("params")).name_ == "zstd");
+  CHECK(chi::ParamsToBytes(serial::Params()) == g_values.at("default_params"));
+  CHECK(chi::ParamsFromBytes<serial::Params>("").level_ == 0);
+
+  const std::string &bytes = g_values.at("params");
+  chi::OwnedTask<chi::CreateTask> task(
+      CHI_IPC_MANAGER->NewTask<chi::CreateTask>(HSHM_MCTX, "m:m", "p", bytes));
+  CHECK(chi::LoadParams<serial::Params>(task.get()).level_ == 19);
+}
+
+/* The message of the refusal. */
+template <typename F>
+std::string Refusal(F &&f) {
+  try {
+    f();
+  } catch (const chi::Error &error) {
+    CHECK(error.status() == CHI_INVALID);
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+template <typename T>
+void Load(const std::string &bytes) {
+  chi::FromBytes<T>(bytes);
+}
+
+const std::map<std::string, void (*)(const std::string &)> kLoaders = {
+    {"u32", &Load<chi::u32>},
+    {"bool", &Load<bool>},
+    {"optional", &Load<std::optional<chi::u32>>},
+    {"text", &Load<std::string>},
+    {"numbers", &Load<std::vector<chi::u32>>},
+    {"points", &Load<std::vector<serial::Point>>},
+    {"map", &Load<std::map<std::string, chi::u64>>},
+    {"tree", &Load<serial::Tree>},
+    {"params", [](const std::string &bytes) { chi::ParamsFromBytes<serial::Params>(bytes); }},
+};
+
+void TestMalformed(const std::string &path) {
+  for (const std::string &line : Lines(path)) {
+    const std::size_t colon = line.find(": ");
+    const std::size_t second = line.find(": ", colon + 2);
+    const std::string bytes = Hex(line.substr(colon + 2, second - colon - 2));
+    const std::string got = Refusal([&] { kLoaders.at(line.substr(0, colon))(bytes); });
+    if (got != line.substr(second + 2)) {
+      std::fprintf(stderr, "%s\n  gave: %s\n", line.c_str(), got.c_str());
+      std::exit(1);
+    }
+  }
+}
+
+chi::OwnedTask<SendTask> MakeTask() {
+  return chi::OwnedTask<SendTask>(CHI_IPC_MANAGER->NewTask<SendTask>(HSHM_MCTX));
+}
+
+std::string Save(const chi::OwnedTask<SendTask> &task, chi::SerializeMode mode) {
+  MemoryArchive archive;
+  chi::SerializeTask(mode, task.get(), archive);
+  return archive.bytes_;
+}
+
+void Load(const chi::OwnedTask<SendTask> &task, chi::SerializeMode mode, const std::string &bytes) {
+  MemoryArchive archive(bytes);
+  chi::SerializeTask(mode, task.get(), archive);
+  if (archive.taken_ != bytes.size()) throw chi::Error(CHI_INVALID, "bytes remain");
+}
+
+void TestTasks() {
+  static_assert(chi::kSerialized<SendTask> && chi::kSerialized<chi::Task> &&
+                chi::kSerialized<chi::CreateTask> && chi::kSerialized<chi::DestroyTask>);
+  using Mode = chi::SerializeMode;
+  auto task = MakeTask();
+  const hipc::Owner owner(task.get());
+  task->key_ = "key";
+  task->numbers_ = std::vector<chi::u32>{1, 2, 3};
+  for (const char *word : {"one", "", "three"}) task->words_.emplace_back(word);
+  serial::Entry &entry = task->entries_.emplace_back();
+  entry.name_.assign(owner, "e");
+  entry.size_ = 9;
+  const chi::u8 data[] = {1, 2};
+  entry.data_.assign(owner, data, 2);
+  entry.tags_.emplace_back(owner, "t");
+  task->entries_.emplace_back();
+  task->turns_ = 4;
+  CHECK(Save(task, Mode::kSaveIn) == g_values.at("task_in"));
+
+  auto fresh = MakeTask();
+  Load(fresh, Mode::kLoadIn, g_values.at("task_in"));
+  CHECK(fresh->key_ == "key" && fresh->words_[2] == "three" && fresh->entries_.size() == 2);
+  CHECK(fresh->entries_[0].tags_[0] == "t" && fresh->entries_[0].data_[1] == 2);
+  CHECK(Save(fresh, Mode::kSaveIn) == g_values.at("task_in"));
+  Load(fresh, Mode::kLoadOut, g_values.at("task_out"));
+  CHECK(fresh->turns_ == 5 && fresh->found_pool_ == chi::PoolId(1, 0) && fresh->found_ == "found");
+  CHECK(Save(fresh, Mode::kSaveOut) == g_values.at("task_out"));
+
+  /* More than an archive gathers at a time. */
+  const std::string large(300000, 'x');
+  task->key_ = large;
+  Load(fresh, Mode::kLoadIn, Save(task, Mode::kSaveIn));
+  CHECK(fresh->key_ == large);
+
+  const std::string why =
+      Refusal([&] { chi::LoadArchive(std::string_view("\0\0\0\0\0\0\0\0", 8))(fresh->key_); });
+  CHECK(why == "strings and vectors in tasks are read into a task only");
+}
+
+/* Bytes that are nearly `bytes`. */
+std::string Damaged(std::string bytes, std::mt19937 &random) {
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  for (std::size_t left = 1 + below(4); left > 0; --left) {
+    const std::size_t at = below(bytes.size() + 1);
+    switch (below(5)) {
+      case 0:
+        bytes.resize(at);
+        break;
+      case 1:
+        bytes.insert(at, 1, static_cast<char>(random()));
+        break;
+      case 2: {
+        const chi::u64 lengths[] = {0, 1, bytes.size() - at, UINT32_MAX, UINT64_MAX, 1ull << 61};
+        if (bytes.size() - at >= 8) {
+          bytes.replace(at, 8, reinterpret_cast<const char *>(&lengths[below(6)]), 8);
+        }
+        break;
+      }
+      default:
+        if (at < bytes.size()) bytes[at] = static_cast<char>(random());
+    }
+  }
+  return bytes;
+}
+
+/* True when the bytes were refused, as they must be unless they are what is written again. */
+bool Refused(const std::string &bytes,
+             const std::function<std::string(const std::string &)> &turn) {
+  try {
+    CHECK(turn(bytes) == bytes);
+    return false;
+  } catch (const chi::Error &error) {
+    CHECK(error.status() == CHI_INVALID);
+    return true;
+  }
+}
+
+void TestDamaged(int rounds) {
+  using Mode = chi::SerializeMode;
+  const std::map<std::string, std::function<std::string(const std::string &)>> turns = {
+      {"scalars",
+       [](const std::string &b) { return chi::ToBytes(chi::FromBytes<serial::Scalars>(b)); }},
+      {"containers",
+       [](const std::string &b) { return chi::ToBytes(chi::FromBytes<serial::Containers>(b)); }},
+      {"task_in",
+       [](const std::string &b) {
+         auto task = MakeTask();
+         Load(task, Mode::kLoadIn, b);
+         return Save(task, Mode::kSaveIn);
+       }},
+      {"task_out",
+       [](const std::string &b) {
+         auto task = MakeTask();
+         Load(task, Mode::kLoadOut, b);
+         return Save(task, Mode::kSaveOut);
+       }},
+  };
+  std::mt19937 random(1); /* The same in every run. */
+  int refused = 0;
+  int taken = 0;
+  for (int round = 0; round < rounds; ++round) {
+    for (const auto &turn : turns) {
+      const std::string bytes = Damaged(g_values.at(turn.first), random);
+      ++(Refused(bytes, turn.second) ? refused : taken);
+    }
+  }
+  CHECK(refused > rounds / 2 && taken > rounds / 2);
+  CHECK(contract::LiveBlocks() == 0);
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  CHECK(argc == 2);
+  const std::string golden = argv[1];
+  ReadValues(golden + "/values.txt");
+  TestValues();
+  TestParams();
+  TestMalformed(golden + "/malformed.txt");
+  TestTasks();
+  TestDamaged(20000);
+}
