@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::instance::Instance;
-use chimaera_ipc::layout::Layout;
+use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::ring::Producer;
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
@@ -70,8 +70,9 @@ impl Session {
         let (welcome, mut fds) =
             ask(&instance, &socket, &Message::new(Kind::Hello, &hello), Kind::Welcome)?;
         let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's welcome {why}"));
-        let layout = Layout::of(welcome.words[1]);
-        if layout.size != welcome.words[1] || fds.len() != 2 {
+        let [_, size, _, share, ..] = welcome.words;
+        let layout = Layout::divided(size, share);
+        if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
             return Err(odd("makes no sense to this client; both need the same version"));
         }
         let doorbell = fds.pop().expect("there are two");

@@ -1,6 +1,6 @@
 //! Every key of the file: what it is, what it may be, and what it is when nobody says.
 
-use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT};
+use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
 
 /// What the value of a key is.
@@ -171,6 +171,13 @@ pub const KEYS: &[Key] = &[
         Kind::Size { least: MIN_SEGMENT, most: MAX_SEGMENT },
         Preset::Value("64GiB"),
         "The most shared memory that a client may ask for.",
+    ),
+    key(
+        "segment.runtime_share",
+        Kind::Percent { least: *SHARES.start(), most: *SHARES.end() },
+        Preset::Value("50%"),
+        "How much of it the runtime has for what it and its modules allocate for the client, such as \
+         results; the client has the rest for its tasks and what it sends.",
     ),
     key(
         "limits.sessions",

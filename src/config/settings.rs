@@ -178,6 +178,7 @@ impl Settings {
             max_in_flight: self.number("limits.tasks_in_flight") as usize,
             default_segment: self.number("segment.default"),
             max_segment: self.number("segment.max"),
+            runtime_share: self.number("segment.runtime_share"),
             max_sessions: self.number("limits.sessions") as usize,
             max_pools: self.number("limits.pools") as u32,
             long_task_warning: self.time("long_task_warning"),

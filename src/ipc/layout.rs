@@ -19,8 +19,13 @@ pub const MAX_SEGMENT: u64 = 1 << 40;
 /// The first ring's offset. The page before it stays unused, so offset 0 is no block.
 const RINGS_AT: u64 = 4096;
 
+/// The runtime's share of a segment's arenas when nobody says otherwise, in hundredths.
+pub const DEFAULT_SHARE: u64 = 50;
+/// The shares that the runtime may have.
+pub const SHARES: std::ops::RangeInclusive<u64> = 10..=90;
+
 /// The parts of a segment: a page of nothing, the rings, the client's arena, the runtime's arena. Both
-/// sides compute it from the size alone.
+/// sides compute it from the size and the runtime's share alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// Bytes of the whole segment.
@@ -32,12 +37,21 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a segment of `size` bytes, rounded up to whole chunks and into the limits.
+    /// The layout of a segment of `size` bytes, rounded up to whole chunks and into the limits, with the
+    /// default share.
     pub fn of(size: u64) -> Layout {
+        Layout::divided(size, DEFAULT_SHARE)
+    }
+
+    /// The layout of a segment of `size` bytes, rounded up to whole chunks and into the limits, of whose
+    /// arenas the runtime has `share` hundredths, rounded into [`SHARES`].
+    pub fn divided(size: u64, share: u64) -> Layout {
         let size = size.clamp(MIN_SEGMENT, MAX_SEGMENT).next_multiple_of(CHUNK);
         let client_arena = (RINGS_AT + RINGS * ring_bytes(RING_SLOTS)).next_multiple_of(CHUNK);
-        let half = (size - client_arena) / 2 / CHUNK * CHUNK;
-        Layout { size, client_arena, runtime_arena: client_arena + half }
+        let chunks = (size - client_arena) / CHUNK;
+        let clients = 100 - share.clamp(*SHARES.start(), *SHARES.end());
+        let clients = (chunks * clients / 100).clamp(1, chunks - 1);
+        Layout { size, client_arena, runtime_arena: client_arena + clients * CHUNK }
     }
 
     /// The offset of a ring's header; its slots follow the header.
@@ -58,15 +72,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_runtime_has_its_share() {
+        let part = |share| {
+            let layout = Layout::divided(1 << 30, share);
+            (layout.size - layout.runtime_arena) * 100 / (layout.size - layout.client_arena)
+        };
+        assert_eq!([10, 50, 75, 90].map(part), [10, 50, 75, 90]);
+        assert_eq!(Layout::of(1 << 30), Layout::divided(1 << 30, 50));
+    }
+
+    #[test]
     fn parts_are_whole_chunks_in_order() {
         for size in [0, 1, MIN_SEGMENT, DEFAULT_SEGMENT, DEFAULT_SEGMENT + 1, u64::MAX] {
-            let layout = Layout::of(size);
-            assert!(layout.ring(RINGS - 1) + ring_bytes(RING_SLOTS) <= layout.client_arena);
-            assert!(
-                layout.client_arena < layout.runtime_arena && layout.runtime_arena < layout.size
-            );
-            assert_eq!(layout.client_arena % CHUNK + layout.runtime_arena % CHUNK, 0);
-            assert_eq!(Layout::of(layout.size), layout);
+            for share in [0, 10, 50, 90, u64::MAX] {
+                let layout = Layout::divided(size, share);
+                assert!(layout.ring(RINGS - 1) + ring_bytes(RING_SLOTS) <= layout.client_arena);
+                assert!(
+                    layout.client_arena < layout.runtime_arena
+                        && layout.runtime_arena < layout.size
+                );
+                assert_eq!(layout.client_arena % CHUNK + layout.runtime_arena % CHUNK, 0);
+                assert_eq!(Layout::divided(layout.size, share), layout);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use rustix::net::{
 };
 
 /// The version of this handshake and of everything in a segment that is not in the C contract.
-pub const WIRE_VERSION: u64 = 1;
+pub const WIRE_VERSION: u64 = 2;
 
 const MAGIC: u32 = 0x4348_494d;
 const WORDS: usize = 6;
@@ -26,8 +26,8 @@ const MAX_TEXT: usize = 1024;
 pub enum Kind {
     /// Client: wire version, ABI major, ABI minor, wanted segment size (0: the default).
     Hello = 1,
-    /// Runtime: session number, segment size, the runtime's process id; with the descriptors of the
-    /// segment and of the doorbell.
+    /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
+    /// hundredths; with the descriptors of the segment and of the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chimaera_ipc::instance;
-use chimaera_ipc::layout::{DEFAULT_SEGMENT, MAX_SEGMENT, MIN_SEGMENT};
+use chimaera_ipc::layout::{DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
 use rustix::thread::{sched_setaffinity, CpuSet};
 
@@ -56,6 +56,9 @@ pub struct Config {
     pub default_segment: u64,
     /// The largest segment that a client may ask for, in bytes.
     pub max_segment: u64,
+    /// The runtime's share of the arenas of a segment, 10 to 90 hundredths: what it allocates for
+    /// clients lies there; what they allocate lies in the rest.
+    pub runtime_share: u64,
     /// Sessions at a time.
     pub max_sessions: usize,
     /// Pools at a time, 2 to 65536; the admin's is one.
@@ -121,6 +124,7 @@ impl Config {
         size("tasks of a session under way", self.max_in_flight as u64, 256, 1_000_000)?;
         size("bytes of the largest segment", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
         size("bytes of a segment", self.default_segment, MIN_SEGMENT, self.max_segment)?;
+        size("hundredths of a segment", self.runtime_share, *SHARES.start(), *SHARES.end())?;
         size("pools", self.max_pools.into(), 2, 65536)?;
         check_cores(self.cores.iter().chain(&self.high_latency_cores))
     }
@@ -172,6 +176,7 @@ impl Default for Config {
             max_in_flight: 1 << 16,
             default_segment: DEFAULT_SEGMENT,
             max_segment: 64 << 30,
+            runtime_share: DEFAULT_SHARE,
             max_sessions: 1024,
             max_pools: 65536,
             long_task_warning: Some(Duration::from_millis(100)),

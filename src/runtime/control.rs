@@ -308,7 +308,8 @@ impl Control {
             ));
         }
         let default = self.shared.config.default_segment;
-        let layout = Layout::of(if wanted == 0 { default } else { wanted });
+        let share = self.shared.config.runtime_share;
+        let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
         let io = |error: std::io::Error| Failure::new(CHI_IO, format!("making a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;
         let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
@@ -318,7 +319,7 @@ impl Control {
             .ok_or_else(|| Failure::new(CHI_NO_SPACE, "too many segments in this process"))?;
         let client = self.clients.get_mut(&number).expect("the caller has it");
         let welcome =
-            Message::new(Kind::Welcome, &[number, layout.size, std::process::id().into()]);
+            Message::new(Kind::Welcome, &[number, layout.size, std::process::id().into(), share]);
         send(client, &welcome, &[fd.as_fd(), doorbell.as_fd()])?;
         client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard };
         Ok(())

@@ -191,6 +191,7 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.max_in_flight, want.max_in_flight);
     assert_eq!(found.default_segment, want.default_segment);
     assert_eq!(found.max_segment, want.max_segment);
+    assert_eq!(found.runtime_share, want.runtime_share);
     assert_eq!(found.max_sessions, want.max_sessions);
     assert_eq!(found.max_pools, want.max_pools);
     assert_eq!(found.long_task_warning, want.long_task_warning);

@@ -93,7 +93,7 @@ fn a_daemon_is_as_its_file_says() {
         "instance: {}\n\
          workers:\n  low_latency: {{count: 2, cores: [{low}]}}\n  high_latency: {{cores: [{high}]}}\n\
          long_task_warning: never\n\
-         segment: {{max: 8MiB}}\n\
+         segment: {{max: 8MiB, runtime_share: 80%}}\n\
          log: {{level: debug, file: own.log}}\n\
          pools:\n\
          - {{name: one, module: 'chimaera:kv', params: max_bytes=4096}}\n\

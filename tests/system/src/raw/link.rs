@@ -62,7 +62,8 @@ impl Link {
         };
         let doorbell = fds.pop().ok_or_else(|| io::Error::other("no doorbell"))?;
         let memfd = fds.pop().ok_or_else(|| io::Error::other("no segment"))?;
-        let mapping = Mapping::new(memfd.as_fd(), Layout::of(welcome.words[1]))?;
+        let mapping =
+            Mapping::new(memfd.as_fd(), Layout::divided(welcome.words[1], welcome.words[3]))?;
         let mapped = Message::new(Kind::Mapped, &[mapping.base() as u64]);
         wire::send(socket.as_fd(), &mapped, &[])?;
         Ok(Link { socket, memfd, doorbell, mapping })
