@@ -80,6 +80,9 @@ typedef struct chi_lock chi_lock;
 // `chi_host.log`: for the module's author.
 #define CHI_LOG_DEBUG 4
 
+// `chi_host.create_queue`: for tasks with `CHI_TASK_HIGH_LATENCY`.
+#define CHI_QUEUE_HIGH_LATENCY 1
+
 // `chi_ipc.wait`: no bound. The wait still ends, with `CHI_UNAVAILABLE`, when the runtime does.
 #define CHI_WAIT_FOREVER UINT64_MAX
 
@@ -139,6 +142,9 @@ typedef struct chi_lock chi_lock;
 
 // Mode of a monitor: rewrite the task's domain query.
 #define CHI_MONITOR_GLOBAL_SCHEDULE 1
+
+// Mode of a monitor: estimate how long the task will run.
+#define CHI_MONITOR_EST_LOAD 2
 
 // The shared pointer that points nowhere.
 #define CHI_SHM_NULL 0
@@ -207,7 +213,8 @@ typedef struct chi_lock chi_lock;
 // `chi_init` has not been called, or has not succeeded.
 #define CHI_NOT_INITIALIZED 16
 
-// The task never ran: its pool was destroyed, or the runtime is stopping.
+// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has gone, or
+// the runtime is stopping.
 #define CHI_CANCELLED 17
 
 // What was asked for is not there (a key, for example).
@@ -221,6 +228,15 @@ typedef struct chi_lock chi_lock;
 
 // A defect in Chimaera itself. Please report it with the message.
 #define CHI_INTERNAL 21
+
+// The task's deadline passed before it was done.
+#define CHI_DEADLINE 22
+
+// Tasks wait for each other in a circle; the message names them. This one was chosen to fail.
+#define CHI_DEADLOCK 23
+
+// The method did something that no language catches: it overflowed its stack.
+#define CHI_FAULT 24
 
 // The first number that a module may use for statuses of its own.
 #define CHI_MODULE_STATUS 1000
@@ -264,6 +280,34 @@ typedef struct chi_lock chi_lock;
 // `chi_task.state_`, with `CHI_TASK_HAS_BLOCKS`: from this bit up stands the number under which the
 // runtime holds the blocks.
 #define CHI_TASK_HOLD_SHIFT 8
+
+// `chi_task.state_`, bit, with in flight: the client asks for the task's cancellation
+// (`chi_ipc.cancel`).
+#define CHI_TASK_CANCEL 16
+
+// `chi_task.task_flags_`: the method runs every `period_ns_` nanoseconds, from now on, until the task
+// is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run finds the
+// task as the one before left it. Runs do not drift: the n-th is due n periods after the first. When
+// one takes longer than the period, those that it misses are left out. The task completes, for
+// whoever waits for it, when it stops.
+#define CHI_TASK_PERIODIC 1
+
+// `chi_task.task_flags_`: nobody waits for the task: once submitted it is no longer the caller's, and
+// is freed at its completion. When it fails, the runtime's log says so.
+#define CHI_TASK_FIRE_AND_FORGET 2
+
+// `chi_task.task_flags_`: throughput matters for this task, its latency does not. It goes to the
+// container's lanes and to the workers for such tasks, where there are any, and otherwise runs after
+// those that wait for an answer.
+#define CHI_TASK_HIGH_LATENCY 4
+
+// `chi_task.task_flags_`: the task is of no use later than `period_ns_` nanoseconds after its
+// submission: it then does not start any more, or is cancelled, and ends with `CHI_DEADLINE`. Not
+// together with `CHI_TASK_PERIODIC`.
+#define CHI_TASK_DEADLINE 8
+
+// The shortest period of a periodic task in nanoseconds.
+#define CHI_MIN_PERIOD_NS 10000
 
 // Alignment of every task in bytes.
 #define CHI_TASK_ALIGN 64
@@ -355,11 +399,13 @@ typedef struct chi_task {
   struct chi_domain_query dom_query_;
   // The method's number.
   uint32_t method_;
-  // Properties of the task.
+  // Properties of the task: `CHI_TASK_PERIODIC`, `CHI_TASK_FIRE_AND_FORGET`,
+  // `CHI_TASK_HIGH_LATENCY`, `CHI_TASK_DEADLINE`.
   struct chi_bitfield task_flags_;
-  // For a periodic task, the period in nanoseconds.
+  // For a periodic task, the period; for one with a deadline, the time that it has. In nanoseconds.
   uint64_t period_ns_;
-  // When the task failed: a block of a `u32` length and so many bytes of UTF-8, or
+  // While a task with a deadline is on its way: when the deadline passes, in nanoseconds of
+  // `CLOCK_MONOTONIC`. When the task failed: a block of a `u32` length and so many bytes of UTF-8, or
   // `CHI_SHM_NULL`. Read it with `chi_ipc.task_message`.
   chi_shm_ptr message_;
   // The outcome, valid once the task is complete.
@@ -477,6 +523,34 @@ typedef struct chi_ipc {
                                  uint64_t params_len,
                                  const struct chi_pool_options *options,
                                  struct chi_pool_id *id);
+  // Submits the `count` tasks at `tasks` in order, like `enqueue`, but wakes the runtime once for
+  // all of them. Stores in `*submitted` how many were submitted: all, unless it fails; the others
+  // are still the caller's. Since ABI 1.1. `[any thread]`
+  chi_status (*enqueue_batch)(const struct chi_ipc *ipc,
+                              struct chi_task *const *tasks,
+                              uint64_t count,
+                              uint64_t *submitted);
+  // Like `wait` for each of the `count` tasks at `tasks`, with one bound for all. Since ABI 1.1.
+  // `[any thread]`
+  chi_status (*wait_all)(const struct chi_ipc *ipc,
+                         struct chi_task *const *tasks,
+                         uint64_t count,
+                         uint64_t timeout_ns);
+  // Asks for a task's cancellation, and returns at once. A task that has not started never does; one
+  // that is suspended goes on, with the wait that suspends it over (a wait for other tasks cancels
+  // these, and is over when they are); one that runs sees it when it next waits, or when it asks.
+  // The task completes exactly once, with `CHI_CANCELLED` or with what its method makes of it; `wait`
+  // tells. A task that is complete, or was never submitted, is left as it is. Errors:
+  // `CHI_UNAVAILABLE`, `CHI_FORKED`. Since ABI 1.1. `[any thread]`
+  chi_status (*cancel)(const struct chi_ipc *ipc, struct chi_task *task);
+  // Sleeps for `duration_ns` nanoseconds; inside a method, suspends the task and not the worker. In a
+  // method it returns `CHI_CANCELLED`, early, when the task is cancelled. Since ABI 1.1.
+  // `[any thread]`
+  chi_status (*sleep)(const struct chi_ipc *ipc, uint64_t duration_ns);
+  // Lets others run, then goes on: inside a method, other tasks of its worker; elsewhere, other
+  // threads. In a method it returns `CHI_CANCELLED` when the task is cancelled: it should come to its
+  // end. Since ABI 1.1. `[any thread]`
+  chi_status (*yield_now)(const struct chi_ipc *ipc);
 } chi_ipc;
 
 // Gives, for the thread that calls, the table of the worker that it is, or null.
@@ -552,7 +626,7 @@ typedef struct chi_host {
   const struct chi_ipc *(*ipc)(const struct chi_host *host);
   // Gives the container that is being built a queue of `n_lanes` lanes (1 to 65536), and stores
   // the lanes' addresses in `lanes`, an array of `n_lanes`. `queue_id` is the caller's choice.
-  // `flags` is zero. Only from construction, `init`, and the method `kCreate`. Errors:
+  // `flags` is zero or `CHI_QUEUE_HIGH_LATENCY`. Only from construction, `init`, and the method `kCreate`. Errors:
   // `CHI_INVALID`, `CHI_EXISTS`. `[loader]` `[worker]`
   chi_status (*create_queue)(const struct chi_host *host,
                              const struct chi_pool_id *pool_id,
@@ -560,8 +634,9 @@ typedef struct chi_host {
                              uint32_t n_lanes,
                              uint32_t flags,
                              chi_lane **lanes);
-  // Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the runtime is
-  // stopping or the task's client has gone: the method should come to its end. `[worker]`
+  // Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the task is
+  // cancelled, its client has gone, its pool is being destroyed or the runtime is stopping: the method
+  // should come to its end. `[worker]`
   chi_status (*yield_now)(const struct chi_host *host);
   // An optional feature by its id, or null when the runtime does not have it. `[any thread]`
   const void *(*extension)(const struct chi_host *host, const char *id);
@@ -598,6 +673,9 @@ typedef struct chi_host {
   // Gives a lock back that the running task took in this mode. Error: `CHI_INVALID` when it has not,
   // even if another task of its root has. Since ABI 1.1. `[worker]`
   chi_status (*unlock)(const struct chi_host *host, chi_lock *lock, uint32_t mode);
+  // True when the running task is cancelled: it should come to its end. For methods that compute for
+  // long without waiting. Since ABI 1.1. `[worker]`
+  bool (*is_cancelled)(const struct chi_host *host);
 } chi_host;
 
 // Where a string or a vector lies in a task, or in an element of a vector.
@@ -678,6 +756,9 @@ typedef struct chi_run_context {
   chi_lane *lane_;
   // The runtime's own.
   void *runtime_;
+  // In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds; when
+  // left 0, the runtime goes by what it has measured. Since ABI 1.1.
+  uint64_t est_ns_;
 } chi_run_context;
 
 // A container as the runtime sees it: a pointer to its functions, then whatever the module puts

@@ -49,7 +49,8 @@ class ContainerRuntime {
     pool_name_ = pool_name;
   }
 
-  /** Makes a queue of `num_lanes` lanes (1 to 65536). Only from `Init` and `Create`. Errors:
+  /** Makes a queue of `num_lanes` lanes (1 to 65536). `flags` is 0, or `CHI_QUEUE_HIGH_LATENCY` for
+   * lanes of tasks whose latency does not matter. Only from `Init` and `Create`. Errors:
    * `CHI_INVALID`, `CHI_EXISTS`. */
   void CreateLocalQueue(QueueId queue_id, u32 num_lanes, IntFlag flags) {
     std::vector<Lane *> lanes(num_lanes);
@@ -118,11 +119,11 @@ class ContainerRuntime {
 /** The other name of a container. */
 using Container = ContainerRuntime;
 
-/** Lets other tasks of this worker run, then goes on. Throws `CHI_CANCELLED` when the runtime is
- * stopping or the task's client has gone. Worker, not in a monitor. */
-inline void Yield() {
-  const chi_status status = detail::g_host->yield_now(detail::g_host);
-  if (status != CHI_OK) throw Error(status, "the runtime is stopping, or the client has gone");
+/** True when the running task is cancelled: it should come to its end. For methods that compute for
+ * long without waiting. Worker. */
+inline bool IsCancelled() {
+  const chi_host *host = detail::g_host;
+  return CHI_COVERS(host, chi_host, is_cancelled) && host->is_cancelled(host);
 }
 
 }  // namespace v1

@@ -2,6 +2,8 @@
 #ifndef CHIMAERA_CURRENT_H_
 #define CHIMAERA_CURRENT_H_
 
+#include <string>
+
 #include "chimaera/abi.h"
 #include "chimaera/error.h"
 #include "chimaera/macros.h"
@@ -46,6 +48,13 @@ inline const chi_ipc *CurrentIpc() {
 /* Throws what a function of `ipc` reported. */
 inline void Check(const chi_ipc *ipc, chi_status status) {
   if (status != CHI_OK) throw Error(status, ipc->last_error(ipc));
+}
+
+/* Throws unless the runtime or client library that made a table is new enough for a function. */
+inline void Require(bool covered, const char *function) {
+  if (!covered) {
+    throw Error(CHI_VERSION, std::string("the runtime is too old for ") + function);
+  }
 }
 
 }  // namespace detail

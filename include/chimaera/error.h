@@ -59,6 +59,12 @@ inline const char *StatusName(chi_status status) noexcept {
       return "CHI_BUSY";
     case CHI_INTERNAL:
       return "CHI_INTERNAL";
+    case CHI_DEADLINE:
+      return "CHI_DEADLINE";
+    case CHI_DEADLOCK:
+      return "CHI_DEADLOCK";
+    case CHI_FAULT:
+      return "CHI_FAULT";
     default:
       return "CHI_STATUS";
   }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "chimaera/current.h"
 #include "chimaera/hipc.h"
@@ -111,6 +112,30 @@ class IpcManager : private chi_ipc {
     detail::Check(this, wait(this, task.ptr_, CHI_WAIT_FOREVER));
   }
 
+  /** Submits tasks in order, and wakes the runtime once for all of them. When it fails, as Enqueue
+   * does, those that were not submitted are still the caller's: `*submitted`, when given, is how
+   * many were. */
+  template <typename T>
+  void EnqueueBatch(const std::vector<hipc::FullPtr<T>> &tasks, u64 *submitted = nullptr) const {
+    detail::Require(CHI_COVERS(this, chi_ipc, enqueue_batch), "batches of tasks");
+    const std::vector<chi_task *> raw = Raw(tasks);
+    detail::Check(this, enqueue_batch(this, raw.data(), raw.size(), submitted));
+  }
+
+  /** Waits until all of these tasks are complete. See Task::Wait. */
+  template <typename T>
+  void Wait(const std::vector<hipc::FullPtr<T>> &tasks) const {
+    detail::Require(CHI_COVERS(this, chi_ipc, wait_all), "waiting for several tasks");
+    const std::vector<chi_task *> raw = Raw(tasks);
+    detail::Check(this, wait_all(this, raw.data(), raw.size(), CHI_WAIT_FOREVER));
+  }
+
+  /** Asks for a task's cancellation. See Task::Cancel. */
+  template <typename T>
+  void Cancel(const hipc::FullPtr<T> &task) const {
+    task->Cancel();
+  }
+
   /** A fresh task node: a root in an application, a child of the running task in a method. */
   TaskNode MakeTaskNode() const {
     TaskNode node{};
@@ -160,7 +185,36 @@ class IpcManager : private chi_ipc {
 
   /** Destroys a pool. Errors: `CHI_NO_POOL`, `CHI_DENIED`. */
   void DestroyPool(const PoolId &id) const { detail::Check(this, destroy_pool(this, &id)); }
+
+ private:
+  template <typename T>
+  static std::vector<chi_task *> Raw(const std::vector<hipc::FullPtr<T>> &tasks) {
+    std::vector<chi_task *> raw;
+    raw.reserve(tasks.size());
+    for (const hipc::FullPtr<T> &task : tasks) raw.push_back(task.ptr_);
+    return raw;
+  }
 };
+
+/** Sleeps for `duration_ns` nanoseconds; in a method, suspends the task and not the worker, and
+ * throws `CHI_CANCELLED`, early, when the task is cancelled. Any thread; not in a monitor. */
+inline void Sleep(u64 duration_ns) {
+  const chi_ipc *ipc = detail::CurrentIpc();
+  detail::Require(CHI_COVERS(ipc, chi_ipc, sleep), "sleeping");
+  detail::Check(ipc, ipc->sleep(ipc, duration_ns));
+}
+
+/** Lets others run, then goes on: in a method, other tasks of its worker. In a method it throws
+ * `CHI_CANCELLED` when the task is cancelled, its client has gone, its pool is being destroyed or
+ * the runtime is stopping: the method should come to its end. Any thread; not in a monitor. */
+inline void Yield() {
+  const chi_ipc *ipc = detail::CurrentIpc();
+  if (CHI_COVERS(ipc, chi_ipc, yield_now)) {
+    detail::Check(ipc, ipc->yield_now(ipc));
+  } else if (detail::g_host != nullptr && detail::g_host->yield_now(detail::g_host) != CHI_OK) {
+    throw Error(CHI_CANCELLED, "the runtime is stopping, or the client has gone");
+  }
+}
 
 /** A fresh task node. See IpcManager::MakeTaskNode. */
 inline TaskNode MakeTaskNode() { return CHI_IPC_MANAGER->MakeTaskNode(); }

@@ -44,6 +44,39 @@ struct Task : public chi_task {
     return true;
   }
 
+  /** Asks for the task's cancellation, and returns at once. One that has not started never does;
+   * one that waits goes on with the wait over; one that runs sees it when it next waits or asks
+   * with IsCancelled. The task completes once, with `CHI_CANCELLED` or what its method makes of it:
+   * Wait tells. A complete task is left as it is. */
+  void Cancel() {
+    const chi_ipc *ipc = detail::CurrentIpc();
+    detail::Require(CHI_COVERS(ipc, chi_ipc, cancel), "cancelling tasks");
+    detail::Check(ipc, ipc->cancel(ipc, this));
+  }
+
+  /** Before Enqueue: the method runs every `period_ns` nanoseconds (10,000 at least), until the
+   * task is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run
+   * finds the task as the one before left it. */
+  void SetPeriod(u64 period_ns) {
+    task_flags_.SetBits(CHI_TASK_PERIODIC);
+    period_ns_ = period_ns;
+  }
+
+  /** Before Enqueue: the task is of no use later than `deadline_ns` nanoseconds after Enqueue; it
+   * then does not start any more, or is cancelled, and ends with `CHI_DEADLINE`. */
+  void SetDeadline(u64 deadline_ns) {
+    task_flags_.SetBits(CHI_TASK_DEADLINE);
+    period_ns_ = deadline_ns;
+  }
+
+  /** Before Enqueue: nobody waits for the task, which belongs to the runtime from then on, and is
+   * freed at its completion. When it fails, the runtime's log says so. */
+  void SetFireAndForget() { task_flags_.SetBits(CHI_TASK_FIRE_AND_FORGET); }
+
+  /** Before Enqueue: the task's latency does not matter; those that wait for an answer go before
+   * it. */
+  void SetHighLatency() { task_flags_.SetBits(CHI_TASK_HIGH_LATENCY); }
+
   /** True when the task is complete: then its results may be read. */
   bool IsComplete() const {
     return (__atomic_load_n(&state_, __ATOMIC_ACQUIRE) & CHI_TASK_COMPLETE) != 0;

@@ -103,10 +103,13 @@ enum class MonitorModeId : u32 {
   kLocalSchedule = CHI_MONITOR_LOCAL_SCHEDULE,
   /** Choose containers: rewrite the task's `dom_query_`. */
   kGlobalSchedule = CHI_MONITOR_GLOBAL_SCHEDULE,
+  /** Estimate the task's cost: set `rctx.est_ns_`, in nanoseconds. Without an answer the runtime
+   * goes by what it has measured. */
+  kEstLoad = CHI_MONITOR_EST_LOAD,
 };
 
-/** What a method or a monitor is told of the circumstances of its run: `worker_id_`, and `lane_`,
- * which a monitor sets. Valid until it returns. */
+/** What a method or a monitor is told of the circumstances of its run: `worker_id_`, and `lane_`
+ * and `est_ns_`, which a monitor sets. Valid until it returns. */
 struct RunContext : public chi_run_context {};
 
 static_assert(sizeof(PoolId) == sizeof(chi_pool_id) && sizeof(IntFlag) == sizeof(chi_bitfield) &&

@@ -30,6 +30,9 @@ pub const CHI_LOG_INFO: u32 = 3;
 /// `chi_host.log`: for the module's author.
 pub const CHI_LOG_DEBUG: u32 = 4;
 
+/// `chi_host.create_queue`: for tasks with `CHI_TASK_HIGH_LATENCY`.
+pub const CHI_QUEUE_HIGH_LATENCY: u32 = 1;
+
 /// What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
 /// as the process. Every function takes the table itself first.
 #[repr(C)]
@@ -58,7 +61,7 @@ pub struct chi_host {
 
     /// Gives the container that is being built a queue of `n_lanes` lanes (1 to 65536), and stores
     /// the lanes' addresses in `lanes`, an array of `n_lanes`. `queue_id` is the caller's choice.
-    /// `flags` is zero. Only from construction, `init`, and the method `kCreate`. Errors:
+    /// `flags` is zero or `CHI_QUEUE_HIGH_LATENCY`. Only from construction, `init`, and the method `kCreate`. Errors:
     /// `CHI_INVALID`, `CHI_EXISTS`. `[loader]` `[worker]`
     pub create_queue: unsafe extern "C" fn(
         host: *const chi_host,
@@ -69,8 +72,9 @@ pub struct chi_host {
         lanes: *mut *mut chi_lane,
     ) -> chi_status,
 
-    /// Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the runtime is
-    /// stopping or the task's client has gone: the method should come to its end. `[worker]`
+    /// Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the task is
+    /// cancelled, its client has gone, its pool is being destroyed or the runtime is stopping: the method
+    /// should come to its end. `[worker]`
     pub yield_now: unsafe extern "C" fn(host: *const chi_host) -> chi_status,
 
     /// An optional feature by its id, or null when the runtime does not have it. `[any thread]`
@@ -122,6 +126,9 @@ pub struct chi_host {
     /// even if another task of its root has. Since ABI 1.1. `[worker]`
     pub unlock:
         unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock, mode: u32) -> chi_status,
+    /// True when the running task is cancelled: it should come to its end. For methods that compute for
+    /// long without waiting. Since ABI 1.1. `[worker]`
+    pub is_cancelled: unsafe extern "C" fn(host: *const chi_host) -> bool,
 }
 
 // SAFETY: the table is immutable once made, and its functions check the thread that calls them.

@@ -140,6 +140,43 @@ pub struct chi_ipc {
         options: *const chi_pool_options,
         id: *mut chi_pool_id,
     ) -> chi_status,
+
+    /// Submits the `count` tasks at `tasks` in order, like `enqueue`, but wakes the runtime once for
+    /// all of them. Stores in `*submitted` how many were submitted: all, unless it fails; the others
+    /// are still the caller's. Since ABI 1.1. `[any thread]`
+    pub enqueue_batch: unsafe extern "C" fn(
+        ipc: *const chi_ipc,
+        tasks: *const *mut chi_task,
+        count: u64,
+        submitted: *mut u64,
+    ) -> chi_status,
+
+    /// Like `wait` for each of the `count` tasks at `tasks`, with one bound for all. Since ABI 1.1.
+    /// `[any thread]`
+    pub wait_all: unsafe extern "C" fn(
+        ipc: *const chi_ipc,
+        tasks: *const *mut chi_task,
+        count: u64,
+        timeout_ns: u64,
+    ) -> chi_status,
+
+    /// Asks for a task's cancellation, and returns at once. A task that has not started never does; one
+    /// that is suspended goes on, with the wait that suspends it over (a wait for other tasks cancels
+    /// these, and is over when they are); one that runs sees it when it next waits, or when it asks.
+    /// The task completes exactly once, with `CHI_CANCELLED` or with what its method makes of it; `wait`
+    /// tells. A task that is complete, or was never submitted, is left as it is. Errors:
+    /// `CHI_UNAVAILABLE`, `CHI_FORKED`. Since ABI 1.1. `[any thread]`
+    pub cancel: unsafe extern "C" fn(ipc: *const chi_ipc, task: *mut chi_task) -> chi_status,
+
+    /// Sleeps for `duration_ns` nanoseconds; inside a method, suspends the task and not the worker. In a
+    /// method it returns `CHI_CANCELLED`, early, when the task is cancelled. Since ABI 1.1.
+    /// `[any thread]`
+    pub sleep: unsafe extern "C" fn(ipc: *const chi_ipc, duration_ns: u64) -> chi_status,
+
+    /// Lets others run, then goes on: inside a method, other tasks of its worker; elsewhere, other
+    /// threads. In a method it returns `CHI_CANCELLED` when the task is cancelled: it should come to its
+    /// end. Since ABI 1.1. `[any thread]`
+    pub yield_now: unsafe extern "C" fn(ipc: *const chi_ipc) -> chi_status,
 }
 
 // SAFETY: the table is immutable once made, and its functions may be called from any thread.

@@ -113,12 +113,17 @@ pub struct chi_run_context {
     pub lane_: *mut chi_lane,
     /// The runtime's own.
     pub runtime_: *mut c_void,
+    /// In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds; when
+    /// left 0, the runtime goes by what it has measured. Since ABI 1.1.
+    pub est_ns_: u64,
 }
 
 /// Mode of a monitor: choose a lane for the task on this node.
 pub const CHI_MONITOR_LOCAL_SCHEDULE: u32 = 0;
 /// Mode of a monitor: rewrite the task's domain query.
 pub const CHI_MONITOR_GLOBAL_SCHEDULE: u32 = 1;
+/// Mode of a monitor: estimate how long the task will run.
+pub const CHI_MONITOR_EST_LOAD: u32 = 2;
 
 /// The functions of a container, in C. One table for all containers of a module.
 ///

@@ -41,7 +41,8 @@ pub const CHI_VERSION: i32 = 14;
 pub const CHI_FORKED: i32 = 15;
 /// `chi_init` has not been called, or has not succeeded.
 pub const CHI_NOT_INITIALIZED: i32 = 16;
-/// The task never ran: its pool was destroyed, or the runtime is stopping.
+/// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has gone, or
+/// the runtime is stopping.
 pub const CHI_CANCELLED: i32 = 17;
 /// What was asked for is not there (a key, for example).
 pub const CHI_NOT_FOUND: i32 = 18;
@@ -51,6 +52,12 @@ pub const CHI_IO: i32 = 19;
 pub const CHI_BUSY: i32 = 20;
 /// A defect in Chimaera itself. Please report it with the message.
 pub const CHI_INTERNAL: i32 = 21;
+/// The task's deadline passed before it was done.
+pub const CHI_DEADLINE: i32 = 22;
+/// Tasks wait for each other in a circle; the message names them. This one was chosen to fail.
+pub const CHI_DEADLOCK: i32 = 23;
+/// The method did something that no language catches: it overflowed its stack.
+pub const CHI_FAULT: i32 = 24;
 /// The first number that a module may use for statuses of its own.
 pub const CHI_MODULE_STATUS: i32 = 1000;
 
@@ -79,6 +86,9 @@ pub const fn status_name(status: chi_status) -> Option<&'static str> {
         CHI_IO => "CHI_IO",
         CHI_BUSY => "CHI_BUSY",
         CHI_INTERNAL => "CHI_INTERNAL",
+        CHI_DEADLINE => "CHI_DEADLINE",
+        CHI_DEADLOCK => "CHI_DEADLOCK",
+        CHI_FAULT => "CHI_FAULT",
         _ => return None,
     })
 }
@@ -103,11 +113,14 @@ pub const fn status_text(status: chi_status) -> &'static str {
         CHI_VERSION => "the two sides speak different versions",
         CHI_FORKED => "the session belongs to the parent process",
         CHI_NOT_INITIALIZED => "chi_init has not been called",
-        CHI_CANCELLED => "the task was cancelled before it ran",
+        CHI_CANCELLED => "the task was cancelled",
         CHI_NOT_FOUND => "not found",
         CHI_IO => "the operating system refused",
         CHI_BUSY => "still in use",
         CHI_INTERNAL => "a defect in Chimaera",
+        CHI_DEADLINE => "the task's deadline has passed",
+        CHI_DEADLOCK => "tasks wait for each other in a circle",
+        CHI_FAULT => "the method overflowed its stack",
         _ => "a status of the module's own",
     }
 }

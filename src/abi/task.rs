@@ -73,6 +73,31 @@ pub const CHI_TASK_HAS_BLOCKS: u32 = 8;
 /// runtime holds the blocks.
 pub const CHI_TASK_HOLD_SHIFT: u32 = 8;
 
+/// `chi_task.state_`, bit, with in flight: the client asks for the task's cancellation
+/// (`chi_ipc.cancel`).
+pub const CHI_TASK_CANCEL: u32 = 16;
+
+/// `chi_task.task_flags_`: the method runs every `period_ns_` nanoseconds, from now on, until the task
+/// is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run finds the
+/// task as the one before left it. Runs do not drift: the n-th is due n periods after the first. When
+/// one takes longer than the period, those that it misses are left out. The task completes, for
+/// whoever waits for it, when it stops.
+pub const CHI_TASK_PERIODIC: u32 = 1;
+/// `chi_task.task_flags_`: nobody waits for the task: once submitted it is no longer the caller's, and
+/// is freed at its completion. When it fails, the runtime's log says so.
+pub const CHI_TASK_FIRE_AND_FORGET: u32 = 2;
+/// `chi_task.task_flags_`: throughput matters for this task, its latency does not. It goes to the
+/// container's lanes and to the workers for such tasks, where there are any, and otherwise runs after
+/// those that wait for an answer.
+pub const CHI_TASK_HIGH_LATENCY: u32 = 4;
+/// `chi_task.task_flags_`: the task is of no use later than `period_ns_` nanoseconds after its
+/// submission: it then does not start any more, or is cancelled, and ends with `CHI_DEADLINE`. Not
+/// together with `CHI_TASK_PERIODIC`.
+pub const CHI_TASK_DEADLINE: u32 = 8;
+
+/// The shortest period of a periodic task in nanoseconds.
+pub const CHI_MIN_PERIOD_NS: u64 = 10_000;
+
 /// What every task begins with. A task's own fields follow at once: this struct is 64 bytes, one
 /// cache line, and has no padding.
 ///
@@ -89,11 +114,13 @@ pub struct chi_task {
     pub dom_query_: chi_domain_query,
     /// The method's number.
     pub method_: u32,
-    /// Properties of the task.
+    /// Properties of the task: `CHI_TASK_PERIODIC`, `CHI_TASK_FIRE_AND_FORGET`,
+    /// `CHI_TASK_HIGH_LATENCY`, `CHI_TASK_DEADLINE`.
     pub task_flags_: chi_bitfield,
-    /// For a periodic task, the period in nanoseconds.
+    /// For a periodic task, the period; for one with a deadline, the time that it has. In nanoseconds.
     pub period_ns_: u64,
-    /// When the task failed: a block of a `u32` length and so many bytes of UTF-8, or
+    /// While a task with a deadline is on its way: when the deadline passes, in nanoseconds of
+    /// `CLOCK_MONOTONIC`. When the task failed: a block of a `u32` length and so many bytes of UTF-8, or
     /// `CHI_SHM_NULL`. Read it with `chi_ipc.task_message`.
     pub message_: chi_shm_ptr,
     /// The outcome, valid once the task is complete.

@@ -4,6 +4,7 @@
 //! A process has one session at a time, made by [`init`]. Every call may come from any thread.
 
 mod error;
+mod flight;
 mod process;
 mod session;
 mod table;

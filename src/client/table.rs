@@ -1,27 +1,20 @@
 //! The IPC manager of an application: the functions behind `chi_ipc`.
 
 use std::ffi::{c_char, c_void, CStr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::admin;
 use chimaera_ipc::layout::offset_of;
 use chimaera_ipc::ring::Entry;
-use chimaera_ipc::word::{is_complete, park, Parking};
-use chimaera_ipc::{admin, futex};
 
 use crate::error::{keep, last, Failure, Result};
+use crate::flight::{
+    ask_to_cancel, cancel, enqueue, enqueue_batch, sleep, try_enqueue, wait, wait_all, yield_now,
+};
 use crate::session::{hold_of, Session};
 use crate::{process, thread};
-
-/// How long `enqueue` waits for room in the ring.
-const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
-/// How long `wait` spins before it sleeps. Longer than a short task takes, shorter than anyone would
-/// notice in a profile.
-const SPIN: Duration = Duration::from_micros(20);
-/// How long `wait` sleeps before it looks whether the runtime is still there.
-const SLICE: Duration = Duration::from_millis(200);
 
 /// The table of this process. Before `init` its functions answer `CHI_NOT_INITIALIZED`.
 pub static TABLE: chi_ipc = chi_ipc {
@@ -43,6 +36,11 @@ pub static TABLE: chi_ipc = chi_ipc {
     last_error,
     alloc_elements: alloc,
     create_pool_with,
+    enqueue_batch,
+    wait_all,
+    cancel,
+    sleep,
+    yield_now,
 };
 
 /// The table of this process.
@@ -50,7 +48,7 @@ pub fn ipc_manager() -> *const chi_ipc {
     &TABLE
 }
 
-fn answer(result: Result<()>) -> chi_status {
+pub(crate) fn answer(result: Result<()>) -> chi_status {
     match result {
         Ok(()) => CHI_OK,
         Err(failure) => keep(failure),
@@ -84,7 +82,10 @@ unsafe extern "C" fn new_task(_: *const chi_ipc, size: u32, out: *mut *mut chi_t
 
 /// Runs `f` with the session of a task and the task's offset.
 #[inline]
-fn with_task<R>(task: *const chi_task, f: impl FnOnce(&Session, u64) -> Result<R>) -> Result<R> {
+pub(crate) fn with_task<R>(
+    task: *const chi_task,
+    f: impl FnOnce(&Session, u64) -> Result<R>,
+) -> Result<R> {
     process::check_fork()?;
     let session = session_of(task.cast())?;
     let offset = session.mapping().offset_of(task.cast()).expect("the task lies in its session");
@@ -134,7 +135,13 @@ unsafe extern "C" fn del_task(_: *const chi_ipc, task: *mut chi_task) {
         let state = session.state(offset).load(Ordering::Acquire);
         if state & CHI_TASK_IN_FLIGHT != 0 && !session.is_dead() {
             session.bury(offset);
-            return Ok(());
+            // SAFETY: the task lies in the segment until the burial is over; its flags are the client's.
+            let flags = unsafe { (*task).task_flags_.bits_ };
+            return if flags & CHI_TASK_PERIODIC != 0 {
+                ask_to_cancel(session, offset)
+            } else {
+                Ok(())
+            };
         }
         if let Some(hold) = hold_of(state) {
             release(session, hold);
@@ -163,143 +170,6 @@ fn release(session: &Session, hold: u32) {
     if !matches!(sent, Ok(true)) {
         session.release_later(hold);
     }
-}
-
-unsafe extern "C" fn try_enqueue(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    answer(submit(task))
-}
-
-fn submit(task: *mut chi_task) -> Result<()> {
-    thread::with(|thread, session| {
-        let Some(offset) = session.mapping().offset_of(task.cast()) else {
-            return Err(match process::find(task.cast()) {
-                Some(old) => old.gone(),
-                None => Failure::new(CHI_INVALID, "enqueue of something that is no task"),
-            });
-        };
-        if offset % u64::from(CHI_TASK_ALIGN) != 0 {
-            return Err(Failure::new(CHI_INVALID, "enqueue of something that is no task"));
-        }
-        let word = session.state(offset);
-        let before = word.load(Ordering::Acquire);
-        if before & CHI_TASK_IN_FLIGHT != 0 {
-            return Err(Failure::new(CHI_BUSY, "the task is in flight; wait for it first"));
-        }
-        if let Some(hold) = hold_of(before) {
-            if thread.push(session, Entry::Release { hold })?.is_err() {
-                session.release_later(hold);
-            }
-        }
-        // SAFETY: the task is idle or complete, and so the caller's.
-        unsafe {
-            (*task).status_ = CHI_OK;
-            (*task).message_ = CHI_SHM_NULL;
-        }
-        word.store(CHI_TASK_IN_FLIGHT, Ordering::Relaxed);
-        if thread.push(session, Entry::Submit { offset })?.is_err() {
-            word.store(CHI_TASK_IDLE, Ordering::Relaxed);
-            return Err(Failure::new(
-                CHI_RING_FULL,
-                "the submission ring is full: wait for tasks that were submitted before",
-            ));
-        }
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn enqueue(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    let mut result = submit(task);
-    if matches!(&result, Err(failure) if failure.status == CHI_RING_FULL) {
-        let until = Instant::now() + ENQUEUE_BOUND;
-        let mut pause = Duration::from_micros(1);
-        while matches!(&result, Err(failure) if failure.status == CHI_RING_FULL) {
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(1));
-            if Instant::now() >= until {
-                break;
-            }
-            match with_task(
-                task,
-                |session, _| if session.look() { Ok(()) } else { Err(session.gone()) },
-            ) {
-                Ok(()) => result = submit(task),
-                Err(failure) => result = Err(failure),
-            }
-        }
-    }
-    answer(result)
-}
-
-unsafe extern "C" fn wait(_: *const chi_ipc, task: *mut chi_task, timeout_ns: u64) -> chi_status {
-    answer(with_task(task, |session, offset| {
-        let word = session.state(offset);
-        // A completion that is there, or comes within a few hundred cycles, needs no clock.
-        for _ in 0..256 {
-            if is_complete(word) {
-                return Ok(());
-            }
-            std::hint::spin_loop();
-        }
-        wait_longer(session, task, word, timeout_ns)
-    }))
-}
-
-fn wait_longer(
-    session: &Session,
-    task: *mut chi_task,
-    word: &AtomicU32,
-    timeout_ns: u64,
-) -> Result<()> {
-    let start = Instant::now();
-    let timeout = Duration::from_nanos(timeout_ns);
-    let mut parked_since: Option<Instant> = None;
-    loop {
-        let state = word.load(Ordering::Acquire);
-        if state & CHI_TASK_COMPLETE != 0 {
-            return Ok(());
-        }
-        if state & CHI_TASK_IN_FLIGHT == 0 {
-            return Err(Failure::new(CHI_INVALID, "wait for a task that was never submitted"));
-        }
-        let waited = start.elapsed();
-        if timeout_ns != CHI_WAIT_FOREVER && waited >= timeout {
-            return Err(Failure::new(
-                CHI_TIMEOUT,
-                format!("the task is not complete after {timeout:?}; it goes on"),
-            ));
-        }
-        if waited < SPIN {
-            for _ in 0..32 {
-                std::hint::spin_loop();
-            }
-            continue;
-        }
-        if parked_since.is_none_or(|at| at.elapsed() >= SLICE) {
-            parked_since = Some(Instant::now());
-            if !session.look() {
-                return end_with_the_runtime(session, task, word);
-            }
-        }
-        let Parking::Sleep(expected) = park(word) else { continue };
-        let rest = timeout.saturating_sub(waited);
-        futex::wait(
-            word,
-            expected,
-            if timeout_ns == CHI_WAIT_FOREVER { SLICE } else { rest.min(SLICE) },
-        );
-    }
-}
-
-/// The runtime has hung up: the task is over, unless it completed just before.
-fn end_with_the_runtime(session: &Session, task: *mut chi_task, word: &AtomicU32) -> Result<()> {
-    if is_complete(word) {
-        return Ok(());
-    }
-    // SAFETY: nobody else writes to the task any more but threads that wait for it as this one does.
-    unsafe { (*task).status_ = CHI_UNAVAILABLE };
-    word.store(CHI_TASK_COMPLETE, Ordering::Release);
-    futex::wake_all(word);
-    Err(session.gone())
 }
 
 unsafe extern "C" fn task_message(
@@ -399,7 +269,7 @@ unsafe fn bytes<'a>(text: *const c_char, what: &str) -> Result<&'a [u8]> {
 }
 
 /// A failure that names the place for a result when it is null.
-fn place<T>(pointer: *const T, what: &str) -> Result<()> {
+pub(crate) fn place<T>(pointer: *const T, what: &str) -> Result<()> {
     if pointer.is_null() {
         return Err(Failure::new(CHI_INVALID, format!("{what} is null")));
     }

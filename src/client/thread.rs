@@ -92,6 +92,26 @@ impl Thread {
         session: &Session,
         entry: Entry,
     ) -> Result<std::result::Result<(), Full>> {
+        let pushed = self.push_quietly(session, entry)?;
+        self.wake_runtime(session);
+        Ok(pushed)
+    }
+
+    /// Rings the doorbell when the worker of this thread's ring sleeps. To be called after pushing.
+    #[inline]
+    pub(crate) fn wake_runtime(&self, session: &Session) {
+        if self.ring.as_ref().is_some_and(Producer::consumer_parked) {
+            session.ring_doorbell();
+        }
+    }
+
+    /// Puts an entry into the ring.
+    #[inline]
+    pub(crate) fn push_quietly(
+        &mut self,
+        session: &Session,
+        entry: Entry,
+    ) -> Result<std::result::Result<(), Full>> {
         let ring = match &mut self.ring {
             Some(ring) => ring,
             none => none.insert(session.ring()?),
@@ -99,13 +119,7 @@ impl Thread {
         if session.has_unsent() {
             send_unsent(session, ring);
         }
-        if ring.push(entry).is_err() {
-            return Ok(Err(Full));
-        }
-        if ring.consumer_parked() {
-            session.ring_doorbell();
-        }
-        Ok(Ok(()))
+        Ok(ring.push(entry))
     }
 }
 

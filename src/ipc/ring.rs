@@ -20,6 +20,11 @@ pub enum Entry {
         /// The number that the completion word carried.
         hold: u32,
     },
+    /// Cancel the task at this offset of the session's segment.
+    Cancel {
+        /// Bytes from the segment's start, a multiple of 64.
+        offset: u64,
+    },
 }
 
 const LAP_SHIFT: u32 = 48;
@@ -27,12 +32,14 @@ const KIND_SHIFT: u32 = 44;
 const PAYLOAD: u64 = (1 << 40) - 1;
 const KIND_SUBMIT: u64 = 1;
 const KIND_RELEASE: u64 = 2;
+const KIND_CANCEL: u64 = 3;
 
 impl Entry {
     fn pack(self) -> u64 {
         match self {
             Entry::Submit { offset } => KIND_SUBMIT << KIND_SHIFT | (offset / 64) & PAYLOAD,
             Entry::Release { hold } => KIND_RELEASE << KIND_SHIFT | u64::from(hold),
+            Entry::Cancel { offset } => KIND_CANCEL << KIND_SHIFT | (offset / 64) & PAYLOAD,
         }
     }
 
@@ -42,6 +49,7 @@ impl Entry {
         match (bits >> KIND_SHIFT) & 0xf {
             KIND_SUBMIT => Some(Entry::Submit { offset: payload * 64 }),
             KIND_RELEASE => u32::try_from(payload).ok().map(|hold| Entry::Release { hold }),
+            KIND_CANCEL => Some(Entry::Cancel { offset: payload * 64 }),
             _ => None,
         }
     }
@@ -117,14 +125,14 @@ impl Producer {
         Producer { place, tail: 0, head_seen: 0 }
     }
 
-    /// Publishes an entry. Submissions leave a quarter of the ring to releases, so that memory comes
-    /// back even when no task fits.
+    /// Publishes an entry. Submissions leave a quarter of the ring to the rest, so that memory comes
+    /// back, and tasks can be cancelled, even when no task fits.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> Result<(), Full> {
         let slots = self.place.slots();
         let limit = match entry {
             Entry::Submit { .. } => slots - slots / 4,
-            Entry::Release { .. } => slots,
+            Entry::Release { .. } | Entry::Cancel { .. } => slots,
         };
         if self.tail.wrapping_sub(self.head_seen) >= limit {
             self.head_seen = self.place.header().head.load(Ordering::Acquire);

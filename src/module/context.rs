@@ -1,10 +1,12 @@
 //! What functions of a container are told of the circumstances.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use chimaera_abi::{
-    chi_run_context, since_1_0, CHI_CANCELLED, CHI_MONITOR_GLOBAL_SCHEDULE,
-    CHI_MONITOR_LOCAL_SCHEDULE, CHI_OK, CHI_VERSION,
+    chi_host, chi_run_context, covers, since_1_0, CHI_CANCELLED, CHI_MONITOR_EST_LOAD,
+    CHI_MONITOR_GLOBAL_SCHEDULE, CHI_MONITOR_LOCAL_SCHEDULE, CHI_OK, CHI_QUEUE_HIGH_LATENCY,
+    CHI_VERSION,
 };
 use chimaera_task::archive::params_from_bytes;
 use chimaera_task::{PoolId, Result, Serialize, Status};
@@ -83,6 +85,15 @@ impl Init<'_> {
     /// Gives the container a queue of `n_lanes` lanes, 1 to 65536. `queue_id` is the caller's choice.
     /// Errors: `CHI_INVALID`, `CHI_EXISTS`.
     pub fn create_queue(&self, queue_id: u32, n_lanes: u32) -> Result<Queue> {
+        self.add_queue(queue_id, n_lanes, 0)
+    }
+
+    /// The same, for tasks whose latency does not matter.
+    pub fn create_high_latency_queue(&self, queue_id: u32, n_lanes: u32) -> Result<Queue> {
+        self.add_queue(queue_id, n_lanes, CHI_QUEUE_HIGH_LATENCY)
+    }
+
+    fn add_queue(&self, queue_id: u32, n_lanes: u32, flags: u32) -> Result<Queue> {
         if !(1..=65536).contains(&n_lanes) {
             return Err(Status::invalid(format!("a queue of {n_lanes} lanes; 1 to 65536 work")));
         }
@@ -91,7 +102,7 @@ impl Init<'_> {
         let pool_id = self.identity.pool_id.to_raw();
         // SAFETY: `kCreate` runs, on its worker; the array has room for `n_lanes` addresses.
         let status = unsafe {
-            (host.create_queue)(host, &pool_id, queue_id, n_lanes, 0, queue.as_mut_ptr())
+            (host.create_queue)(host, &pool_id, queue_id, n_lanes, flags, queue.as_mut_ptr())
         };
         match status {
             CHI_OK => Ok(queue),
@@ -144,15 +155,29 @@ impl<'a> RunContext<'a> {
         self.identity.container_count
     }
 
-    /// Lets other tasks of this worker run, then goes on. Errors: `CHI_CANCELLED` when the runtime is
-    /// stopping or the task's client has gone.
+    /// True when the task is cancelled, and should come to its end. For methods that compute for long
+    /// without waiting.
+    pub fn is_cancelled(&self) -> bool {
+        host().is_some_and(|host| {
+            // SAFETY: the table is valid; a context stays on its worker.
+            covers!(host, chi_host, is_cancelled) && unsafe { (host.is_cancelled)(host) }
+        })
+    }
+
+    /// Suspends the task for a time. Errors: `CHI_CANCELLED`, early, when it is cancelled.
+    pub fn sleep(&self, duration: Duration) -> Result<()> {
+        chimaera_task::ipc()?.sleep(duration)
+    }
+
+    /// Lets other tasks of this worker run, then goes on. Errors: `CHI_CANCELLED` when the task is
+    /// cancelled, its client has gone, its pool is being destroyed or the runtime is stopping.
     pub fn yield_now(&self) -> Result<()> {
         let host = host().ok_or_else(no_host)?;
         // SAFETY: a context stays on its worker (it is not `Send`), and a method is running there.
         match unsafe { (host.yield_now)(host) } {
             CHI_OK => Ok(()),
             CHI_CANCELLED => {
-                Err(Status::new(CHI_CANCELLED, "the runtime is stopping, or the client has gone"))
+                Err(Status::new(CHI_CANCELLED, "the task is cancelled: it should end"))
             }
             status => Err(Status::new(status, "the task cannot yield here")),
         }
@@ -169,6 +194,9 @@ pub enum MonitorMode {
     /// `kGlobalSchedule`: say which containers the task is for, with
     /// `task.base().set_domain_query(..)`.
     GlobalSchedule,
+    /// `kEstLoad`: estimate how long the task will run, with [`MonitorContext::set_estimate`]. Without
+    /// an answer the runtime goes by what it has measured.
+    EstimateLoad,
 }
 
 impl MonitorMode {
@@ -177,6 +205,7 @@ impl MonitorMode {
         match mode {
             CHI_MONITOR_LOCAL_SCHEDULE => Some(MonitorMode::LocalSchedule),
             CHI_MONITOR_GLOBAL_SCHEDULE => Some(MonitorMode::GlobalSchedule),
+            CHI_MONITOR_EST_LOAD => Some(MonitorMode::EstimateLoad),
             _ => None,
         }
     }
@@ -224,6 +253,19 @@ impl<'a> MonitorContext<'a> {
         assert!(lane.pool == self.identity.pool_id, "a lane of pool {}", lane.pool);
         // SAFETY: valid until the monitor returns, and long enough, as `new` has checked.
         unsafe { (*self.raw).lane_ = lane.raw }
+    }
+}
+
+impl MonitorContext<'_> {
+    /// Says how long the task will run. A runtime of ABI 1.0 does not ask, and takes no notice.
+    pub fn set_estimate(&mut self, estimate: Duration) {
+        let ns = u64::try_from(estimate.as_nanos()).unwrap_or(u64::MAX).max(1);
+        // SAFETY: valid until the monitor returns; written only where the context is long enough.
+        unsafe {
+            if covers!(*self.raw, chi_run_context, est_ns_) {
+                (*self.raw).est_ns_ = ns;
+            }
+        }
     }
 }
 

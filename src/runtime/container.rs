@@ -21,6 +21,9 @@ pub(crate) struct RecordPtr(pub(crate) *mut Record);
 // SAFETY: whoever takes a record out of a queue is its only user.
 unsafe impl Send for RecordPtr {}
 
+/// Lanes that are looked at for an empty one.
+const NEAR: usize = 8;
+
 const LIVE: u32 = 1;
 const CREATING: u32 = 0;
 const DESTROYING: u32 = 2;
@@ -28,6 +31,17 @@ const DESTROYING: u32 = 2;
 struct Queue {
     id: u32,
     lanes: Box<[ContainerLane]>,
+}
+
+/// The queues of a container, once its creation is over.
+struct Routes {
+    queues: Vec<Queue>,
+    /// The queue for tasks without a monitor, by its index.
+    normal: usize,
+    /// The queue for those of high latency.
+    late: Option<usize>,
+    /// A container that has made no queue has this lane for them.
+    own_late_lane: Option<ContainerLane>,
 }
 
 /// A container and what the runtime keeps about it.
@@ -47,8 +61,7 @@ pub(crate) struct Container {
     /// Tasks that have been admitted and have not ended.
     in_flight: AtomicU64,
     queues: Mutex<Vec<Queue>>,
-    /// The queues once creation is over, and the lane of a container without any.
-    routes: OnceLock<Vec<Queue>>,
+    routes: OnceLock<Routes>,
 }
 
 // SAFETY: the object is used only through its module's functions, which may run on any worker.
@@ -102,10 +115,18 @@ impl Container {
     /// Opens the container for tasks.
     pub(crate) fn publish(&self) {
         let mut queues = std::mem::take(&mut *lock(&self.queues));
-        if queues.is_empty() {
-            queues.push(Queue { id: 0, lanes: Box::new([ContainerLane::new()]) });
+        let defaulted = queues.is_empty();
+        if defaulted {
+            queues.push(Queue { id: 0, lanes: Box::new([ContainerLane::new(false)]) });
         }
-        assert!(self.routes.set(queues).is_ok(), "a container is published once");
+        let is_late = |queue: &Queue| queue.lanes[0].high_latency;
+        let routes = Routes {
+            normal: queues.iter().position(|queue| !is_late(queue)).unwrap_or(0),
+            late: queues.iter().position(is_late),
+            own_late_lane: defaulted.then(|| ContainerLane::new(true)),
+            queues,
+        };
+        assert!(self.routes.set(routes).is_ok(), "a container is published once");
         self.state.store(LIVE, Ordering::SeqCst);
     }
 
@@ -147,7 +168,12 @@ impl Container {
     }
 
     /// Adds a queue while the container is being created, and gives its lanes' addresses.
-    pub(crate) fn add_queue(&self, id: u32, n_lanes: u32) -> Result<Vec<*mut chi_lane>, Failure> {
+    pub(crate) fn add_queue(
+        &self,
+        id: u32,
+        n_lanes: u32,
+        flags: u32,
+    ) -> Result<Vec<*mut chi_lane>, Failure> {
         if n_lanes == 0 || n_lanes > 65536 {
             return Err(Failure::new(
                 CHI_INVALID,
@@ -164,7 +190,8 @@ impl Container {
         if queues.iter().any(|queue| queue.id == id) {
             return Err(Failure::new(CHI_EXISTS, format!("queue {id} exists already")));
         }
-        let lanes: Box<[ContainerLane]> = (0..n_lanes).map(|_| ContainerLane::new()).collect();
+        let lanes: Box<[ContainerLane]> =
+            (0..n_lanes).map(|_| ContainerLane::new(flags & CHI_QUEUE_HIGH_LATENCY != 0)).collect();
         let addresses = lanes.iter().map(|lane| std::ptr::from_ref(lane).cast_mut().cast());
         let addresses = addresses.collect();
         queues.push(Queue { id, lanes });
@@ -175,28 +202,34 @@ impl Container {
     #[inline]
     pub(crate) fn own_lane(&self, chosen: *mut chi_lane) -> Option<&ContainerLane> {
         let size = std::mem::size_of::<ContainerLane>();
-        self.routes.get()?.iter().find_map(|queue| {
+        self.routes.get()?.queues.iter().find_map(|queue| {
             let first = queue.lanes.as_ptr() as usize;
             let distance = (chosen as usize).wrapping_sub(first);
             distance.is_multiple_of(size).then(|| queue.lanes.get(distance / size)).flatten()
         })
     }
 
-    /// A lane for a task without a monitor: the lanes of the first queue in turn.
+    /// A lane for a task without a monitor: the lanes of the first queue for its latency in turn.
     #[inline]
-    pub(crate) fn any_lane(&self, turn: usize) -> &ContainerLane {
-        let lanes = &self.routes.get().expect("tasks go to published containers")[0].lanes;
+    pub(crate) fn any_lane(&self, turn: usize, high_latency: bool) -> &ContainerLane {
+        let routes = self.routes.get().expect("tasks go to published containers");
+        let queue = match (high_latency, &routes.own_late_lane) {
+            (true, Some(lane)) => return lane,
+            (true, None) => routes.late.unwrap_or(routes.normal),
+            (false, _) => routes.normal,
+        };
+        let lanes = &routes.queues[queue].lanes;
         if lanes.len() == 1 {
-            &lanes[0]
-        } else {
-            &lanes[turn % lanes.len()]
+            return &lanes[0];
         }
+        // One without tasks, if there is one near: in another it would wait for its turn.
+        let near = (turn..turn + lanes.len().min(NEAR)).map(|turn| &lanes[turn % lanes.len()]);
+        near.clone().find(|lane| lane.turn.is_empty()).unwrap_or(&lanes[turn % lanes.len()])
     }
 
     /// Queues, and lanes in all.
     pub(crate) fn shape(&self) -> (usize, usize) {
-        let routes = self.routes.get();
-        let lanes = routes.into_iter().flatten().map(|queue| queue.lanes.len()).sum();
-        (routes.map_or(0, Vec::len), lanes)
+        let queues = self.routes.get().map_or(&[][..], |routes| &routes.queues);
+        (queues.len(), queues.iter().map(|queue| queue.lanes.len()).sum())
     }
 }

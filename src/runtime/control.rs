@@ -111,7 +111,6 @@ impl Control {
     fn close_pools(&mut self) {
         tracing::info!("stopping");
         self.shared.set_stopping();
-        self.shared.look_at_locks();
         self.shared.mailboxes[0].send(Note::CloseAll);
         let until = Instant::now() + CLOSE_BOUND;
         while Instant::now() < until {
@@ -277,7 +276,9 @@ impl Control {
                     let refusal = Message::refused(CHI_NO_SPACE, why);
                     return send(client, &refusal, &[]);
                 }
-                let worker = (0..self.load.len()).min_by_key(|&w| self.load[w]).unwrap_or(0);
+                let polling = self.load.len() - self.shared.config.high_latency_workers;
+                let busy = |worker: usize| self.shared.desks[worker].busy.load(Ordering::Relaxed);
+                let worker = (0..polling).min_by_key(|&w| (busy(w), self.load[w])).unwrap_or(0);
                 self.load[worker] += 1;
                 workers.push(worker as u32);
                 let consumer = Consumer::new(session.mapping.ring(index));
@@ -335,15 +336,13 @@ impl Control {
             let _ = epoll::delete(&self.epoll, pidfd);
         }
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
-        if let Phase::Open { session, mut workers } = client.phase {
+        if let Phase::Open { session, workers } = client.phase {
             session.set_dead();
-            self.shared.look_at_locks();
             self.shared.remove_session(number);
             workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
-            workers.sort_unstable();
-            workers.dedup();
-            for worker in workers {
-                self.shared.mailboxes[worker as usize].send(Note::Drop { session: number });
+            // To all of them: rings change their workers, and its tasks may wait on any.
+            for mailbox in &self.shared.mailboxes {
+                mailbox.send(Note::Drop { session: number });
             }
         }
     }

@@ -15,6 +15,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use crate::container::Container;
 use crate::locks::Lock;
 use crate::record::Record;
+use crate::wait::WaitsFor;
 
 /// Why a fiber gave up its worker.
 pub(crate) enum Pause {
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) record: Cell<*mut Record>,
     /// The container that the fiber builds; else null.
     pub(crate) building: Cell<*const Container>,
+    /// What the task waits for, while it is suspended.
+    pub(crate) waits_for: Cell<WaitsFor>,
     /// Counts the fiber's waits, so that a late wake-up does not end a later wait.
     pub(crate) turn: Cell<u32>,
     pub(crate) waiting: Cell<bool>,
@@ -64,6 +67,7 @@ impl Fiber {
             yielder: Cell::new(ptr::null()),
             record: Cell::new(ptr::null_mut()),
             building: Cell::new(ptr::null()),
+            waits_for: Cell::new(WaitsFor::Anyone),
             turn: Cell::new(0),
             waiting: Cell::new(false),
             lock: Cell::new(ptr::null()),

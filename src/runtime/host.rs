@@ -6,9 +6,8 @@ use std::ffi::{c_char, c_void};
 use chimaera_abi::*;
 
 use crate::container::Container;
-use crate::record::Record;
-use crate::worker::Worker;
-use crate::{locks, worker, Failure};
+use crate::worker::{self, Worker};
+use crate::{locks, Failure};
 
 static HOST: chi_host = chi_host {
     size: std::mem::size_of::<chi_host>() as u32,
@@ -27,6 +26,7 @@ static HOST: chi_host = chi_host {
     lock: locks::lock,
     try_lock: locks::try_lock,
     unlock: locks::unlock,
+    is_cancelled,
 };
 
 thread_local! {
@@ -90,7 +90,7 @@ unsafe extern "C" fn create_queue(
     pool_id: *const chi_pool_id,
     queue_id: u32,
     n_lanes: u32,
-    _flags: u32,
+    flags: u32,
     lanes: *mut *mut chi_lane,
 ) -> chi_status {
     // SAFETY: the module's pointer.
@@ -101,7 +101,7 @@ unsafe extern "C" fn create_queue(
         .ok_or_else(|| {
             Failure::new(CHI_INVALID, "queues are made while the container is created, not later")
         })
-        .and_then(|container| container.add_queue(queue_id, n_lanes));
+        .and_then(|container| container.add_queue(queue_id, n_lanes, flags));
     match made {
         Ok(addresses) => {
             // SAFETY: the module's array has room for `n_lanes`.
@@ -118,13 +118,15 @@ unsafe extern "C" fn create_queue(
 unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
     let Some(worker) = worker::current() else { return CHI_INVALID };
     worker.yield_now();
-    // SAFETY: null, or the record of the task that runs on this fiber.
-    let record = unsafe { worker.context().record.get().as_ref() };
-    if worker.shared.is_stopping() || record.is_some_and(Record::is_orphan) {
+    if worker.is_cancelled() {
         CHI_CANCELLED
     } else {
         CHI_OK
     }
+}
+
+unsafe extern "C" fn is_cancelled(_: *const chi_host) -> bool {
+    worker::current().is_some_and(Worker::is_cancelled)
 }
 
 unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {

@@ -1,9 +1,10 @@
 //! A lane: a private queue of a container, served by one worker at a time.
 //!
 //! One word says who serves the lane and how many tasks are in it (queued, running or suspended).
-//! The task that finds the lane empty makes its worker the owner; the lane has that owner until the
-//! last task has left. So a task that is resumed after a suspension still has the lane's worker to
-//! itself.
+//! The task that finds the lane empty makes its worker the owner, or the one that it chooses. A lane
+//! of which no task has started may go to another worker; once a task has been suspended, the lane
+//! stays with its worker until that task has ended, so that a task that is resumed still has the
+//! lane's worker to itself.
 
 use crossbeam_queue::SegQueue;
 
@@ -12,8 +13,16 @@ use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(not(all(loom, test)))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const OWNER_SHIFT: u32 = 48;
-const COUNT: u64 = (1 << OWNER_SHIFT) - 1;
+/// From this bit up: the owner.
+const OWNER_SHIFT: u32 = 56;
+/// The owner starts the lane's tasks, one after the other, just now.
+const SERVED: u64 = 1 << 55;
+/// From this bit up: tasks that have been suspended and have not ended.
+const SUSPENDED_SHIFT: u32 = 32;
+const SUSPENDED_ONE: u64 = 1 << SUSPENDED_SHIFT;
+const SUSPENDED: u64 = SERVED - SUSPENDED_ONE;
+/// Below: tasks in all.
+const COUNT: u64 = SUSPENDED_ONE - 1;
 
 /// Who serves a lane, and how many tasks are in it.
 pub(crate) struct Turn {
@@ -24,7 +33,7 @@ pub(crate) struct Turn {
 /// What entering a lane came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entered {
-    /// The lane was empty; the worker that entered owns it now and runs the task.
+    /// The lane was empty, and belongs to the worker that was named.
     First,
     /// The lane is another's or busy: the task must be queued, and the owner must know of it.
     Behind { owner: u32 },
@@ -35,13 +44,15 @@ impl Turn {
         Turn { state: AtomicU64::new(0), notified: AtomicBool::new(false) }
     }
 
-    /// Counts a task in, for worker `me`.
+    /// Counts a task in. If it is the first, the lane becomes the worker `me`'s, and with `serve` that
+    /// worker serves it from now on.
     #[inline]
-    pub(crate) fn enter(&self, me: u32) -> Entered {
+    pub(crate) fn enter(&self, me: u32, serve: bool) -> Entered {
         let mut state = self.state.load(Ordering::Relaxed);
+        let fresh = (u64::from(me) << OWNER_SHIFT) | (u64::from(serve) * SERVED) | 1;
         loop {
             let first = state & COUNT == 0;
-            let next = if first { u64::from(me) << OWNER_SHIFT | 1 } else { state + 1 };
+            let next = if first { fresh } else { state + 1 };
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) if first => return Entered::First,
@@ -51,11 +62,64 @@ impl Turn {
         }
     }
 
-    /// Counts a task out. True when tasks are left, and the lane is still the caller's.
+    /// Begins to serve the lane. False when it is not `me`'s, is served already, or has no task.
+    #[must_use]
+    pub(crate) fn serve(&self, me: u32) -> bool {
+        self.change(|state| {
+            let mine = state >> OWNER_SHIFT == u64::from(me);
+            (state & COUNT > 0 && mine && state & SERVED == 0).then_some(state | SERVED)
+        })
+    }
+
+    /// Ends serving the lane, which the caller does.
+    pub(crate) fn stop_serving(&self) {
+        self.state.fetch_and(!SERVED, Ordering::AcqRel);
+    }
+
+    /// The task that the caller serves is suspended; the caller does not serve the lane any more.
+    pub(crate) fn suspend(&self) {
+        self.state.fetch_add(SUSPENDED_ONE.wrapping_sub(SERVED), Ordering::AcqRel);
+    }
+
+    /// Counts out the task that the caller served to its end. True when tasks are left; the caller then
+    /// still serves the lane.
     #[inline]
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
         self.state.fetch_sub(1, Ordering::AcqRel) & COUNT > 1
+    }
+
+    /// Counts out a task that had been suspended. True when tasks are left.
+    #[must_use]
+    pub(crate) fn leave_suspended(&self) -> bool {
+        self.state.fetch_sub(SUSPENDED_ONE + 1, Ordering::AcqRel) & COUNT > 1
+    }
+
+    /// Makes the lane `me`'s, when it has tasks and none of them has started.
+    #[must_use]
+    pub(crate) fn take_over(&self, me: u32) -> bool {
+        self.change(|state| {
+            let free = state & COUNT > 0 && state & (SERVED | SUSPENDED) == 0;
+            free.then_some(state & COUNT | u64::from(me) << OWNER_SHIFT)
+        })
+    }
+
+    fn change(&self, next: impl Fn(u64) -> Option<u64>) -> bool {
+        let mut state = self.state.load(Ordering::Acquire);
+        while let Some(next) = next(state) {
+            match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return true,
+                Err(found) => state = found,
+            }
+        }
+        false
+    }
+
+    /// True when no task is in the lane.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & COUNT == 0
     }
 
     /// The worker that owns the lane, when there are tasks in it.
@@ -64,7 +128,8 @@ impl Turn {
         (state & COUNT > 0).then_some((state >> OWNER_SHIFT) as u32)
     }
 
-    /// After queueing a task behind another worker's: true when that worker must be told.
+    /// After queueing a task behind another worker's: true when that worker, which `owner` then names,
+    /// must be told.
     pub(crate) fn must_notify(&self) -> bool {
         !self.notified.swap(true, Ordering::AcqRel)
     }
@@ -79,39 +144,33 @@ impl Turn {
 pub(crate) struct Lane<T> {
     pub(crate) turn: Turn,
     pub(crate) queue: SegQueue<T>,
-    /// Owner only: a loop of the owner is taking tasks from the queue.
-    serving: std::sync::atomic::AtomicBool,
-    /// Owner only: the lane stands in its owner's list.
-    listed: std::sync::atomic::AtomicBool,
+    /// For tasks whose latency does not matter.
+    pub(crate) high_latency: bool,
+    /// The worker, counted from 1, in whose list the lane stands; 0 for none.
+    listed: std::sync::atomic::AtomicU32,
 }
 
 impl<T> Lane<T> {
-    pub(crate) fn new() -> Lane<T> {
+    pub(crate) fn new(high_latency: bool) -> Lane<T> {
         Lane {
             turn: Turn::new(),
             queue: SegQueue::new(),
-            serving: std::sync::atomic::AtomicBool::new(false),
-            listed: std::sync::atomic::AtomicBool::new(false),
+            high_latency,
+            listed: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
-    pub(crate) fn is_serving(&self) -> bool {
-        self.serving.load(std::sync::atomic::Ordering::Relaxed)
+    /// Marks the lane as listed by a worker; true when it was not.
+    pub(crate) fn list(&self, me: u32) -> bool {
+        self.listed.swap(me + 1, std::sync::atomic::Ordering::AcqRel) != me + 1
     }
 
-    pub(crate) fn set_serving(&self, on: bool) {
-        self.serving.store(on, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// Marks the lane as listed; true when it was not.
-    pub(crate) fn list(&self) -> bool {
-        let was = self.listed.load(std::sync::atomic::Ordering::Relaxed);
-        self.listed.store(true, std::sync::atomic::Ordering::Relaxed);
-        !was
-    }
-
-    pub(crate) fn unlist(&self) {
-        self.listed.store(false, std::sync::atomic::Ordering::Relaxed);
+    /// The worker has taken the lane off its list.
+    pub(crate) fn unlist(&self, me: u32) {
+        let order = std::sync::atomic::Ordering::AcqRel;
+        // Another worker that has it listed meanwhile keeps it listed.
+        let _ =
+            self.listed.compare_exchange(me + 1, 0, order, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
@@ -123,12 +182,33 @@ mod tests {
     fn a_lane_has_its_first_worker_until_it_is_empty() {
         let turn = Turn::new();
         assert_eq!(turn.owner(), None);
-        assert_eq!(turn.enter(3), Entered::First);
-        assert_eq!(turn.enter(5), Entered::Behind { owner: 3 });
+        assert_eq!(turn.enter(3, true), Entered::First);
+        assert_eq!(turn.enter(5, true), Entered::Behind { owner: 3 });
         assert!(turn.leave());
         assert_eq!(turn.owner(), Some(3));
         assert!(!turn.leave());
-        assert_eq!(turn.enter(5), Entered::First);
+        assert_eq!(turn.enter(255, true), Entered::First);
+        assert_eq!(turn.owner(), Some(255));
+    }
+
+    #[test]
+    fn a_lane_changes_its_worker_only_while_no_task_has_started() {
+        let turn = Turn::new();
+        assert!(!turn.take_over(1), "it is empty");
+        assert_eq!(turn.enter(0, false), Entered::First);
+        assert_eq!(turn.enter(0, false), Entered::Behind { owner: 0 });
+        assert!(turn.take_over(1));
+        assert!(!turn.serve(0), "it is not 0's any more");
+        assert!(turn.serve(1));
+        assert!(!turn.serve(1) && !turn.take_over(2), "a task runs");
+        turn.suspend();
+        assert!(!turn.take_over(2), "a task is suspended");
+        assert!(turn.serve(1));
+        assert!(turn.leave());
+        turn.stop_serving();
+        assert!(!turn.take_over(2));
+        assert!(!turn.leave_suspended());
+        assert_eq!(turn.owner(), None);
     }
 }
 
@@ -136,37 +216,71 @@ mod tests {
 mod loom_tests {
     use super::*;
     use loom::cell::UnsafeCell;
-    use loom::sync::Arc;
+    use loom::sync::{Arc, Mutex};
+
+    struct Model {
+        turn: Turn,
+        queue: Mutex<u32>,
+        ran: UnsafeCell<u32>,
+    }
+
+    // SAFETY: what the models check: only the worker that serves the lane runs tasks.
+    unsafe impl Sync for Model {}
+    // SAFETY: as above.
+    unsafe impl Send for Model {}
+
+    impl Model {
+        fn new() -> Arc<Model> {
+            Arc::new(Model { turn: Turn::new(), queue: Mutex::new(0), ran: UnsafeCell::new(0) })
+        }
+
+        fn run(&self) {
+            // SAFETY: what the model checks: nobody else is here.
+            self.ran.with_mut(|ran| unsafe { *ran += 1 });
+        }
+
+        fn push(&self) {
+            *self.queue.lock().unwrap() += 1;
+        }
+
+        fn pop(&self) -> bool {
+            let mut queue = self.queue.lock().unwrap();
+            let some = *queue > 0;
+            *queue -= u32::from(some);
+            some
+        }
+
+        /// Serves the lane until it is empty, waiting for tasks that are being queued.
+        fn drain(&self) {
+            loop {
+                if self.pop() {
+                    self.run();
+                    if !self.turn.leave() {
+                        return;
+                    }
+                } else {
+                    loom::thread::yield_now();
+                }
+            }
+        }
+    }
 
     /// Two workers enter at the same time: one of them owns the lane alone until it is empty, and
     /// both tasks run.
     #[test]
     fn loom_one_worker_at_a_time_runs_tasks() {
         loom::model(|| {
-            let turn = Arc::new(Turn::new());
-            let queue = Arc::new(loom::sync::Mutex::new(0_u32));
-            let ran = Arc::new(UnsafeCell::new(0_u32));
+            let model = Model::new();
             let worker = |me: u32| {
-                let (turn, queue, ran) = (turn.clone(), queue.clone(), ran.clone());
+                let model = model.clone();
                 move || {
-                    if turn.enter(me) == Entered::First {
-                        // SAFETY: what the model checks: nobody else is here.
-                        ran.with_mut(|ran| unsafe { *ran += 1 });
-                        while turn.leave() {
-                            loop {
-                                let mut queue = queue.lock().unwrap();
-                                if *queue > 0 {
-                                    *queue -= 1;
-                                    break;
-                                }
-                                drop(queue);
-                                loom::thread::yield_now();
-                            }
-                            // SAFETY: as above.
-                            ran.with_mut(|ran| unsafe { *ran += 1 });
+                    if model.turn.enter(me, true) == Entered::First {
+                        model.run();
+                        if model.turn.leave() {
+                            model.drain();
                         }
                     } else {
-                        *queue.lock().unwrap() += 1;
+                        model.push();
                     }
                 }
             };
@@ -174,7 +288,32 @@ mod loom_tests {
             worker(2)();
             other.join().unwrap();
             // SAFETY: the other thread has ended.
-            assert_eq!(ran.with(|ran| unsafe { *ran }), 2);
+            assert_eq!(model.ran.with(|ran| unsafe { *ran }), 2);
+        });
+    }
+
+    /// A worker takes the lane over while its owner begins to serve it: one of them runs the task.
+    #[test]
+    fn loom_a_lane_that_is_taken_over_is_served_once() {
+        loom::model(|| {
+            let model = Model::new();
+            assert_eq!(model.turn.enter(1, false), Entered::First);
+            model.push();
+            let thief = {
+                let model = model.clone();
+                move || {
+                    if model.turn.take_over(2) && model.turn.serve(2) {
+                        model.drain();
+                    }
+                }
+            };
+            let thief = loom::thread::spawn(thief);
+            if model.turn.serve(1) {
+                model.drain();
+            }
+            thief.join().unwrap();
+            // SAFETY: the other thread has ended.
+            assert_eq!(model.ran.with(|ran| unsafe { *ran }), 1);
         });
     }
 }

@@ -5,11 +5,14 @@
 //! around it.
 
 mod admin;
+mod cancel;
 mod config;
 mod container;
 mod control;
+mod desk;
 mod elf;
 mod fault;
+mod fences;
 mod fiber;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -22,14 +25,19 @@ mod locks;
 mod marshal;
 mod method;
 mod module;
+mod place;
 mod pool;
 mod pools;
+mod properties;
 mod query;
 mod record;
 mod route;
 mod runtime;
 mod session;
 mod shared;
+mod takeover;
+mod wait;
+mod watch;
 mod worker;
 
 pub use config::{Config, Error, PoolConfig};

@@ -14,6 +14,7 @@ use chimaera_abi::*;
 
 use crate::lock_core::{Core, Entry, Inside, Mode, Standing};
 use crate::record::{Record, Waiter};
+use crate::wait::WaitsFor;
 use crate::worker::{self, Worker};
 
 /// A lock, as modules hold it behind `chi_lock`.
@@ -120,11 +121,7 @@ impl Worker {
 
     /// True when a task that waits for a lock must not wait any longer.
     fn must_give_up(&self, record: &Record) -> bool {
-        // SAFETY: null, or the container in which the running task is counted.
-        let container = unsafe { record.container.as_ref() };
-        self.shared.is_stopping()
-            || record.is_orphan()
-            || container.is_some_and(|container| !container.is_live())
+        self.shared.is_stopping() || record.look_for_cancellation().is_some()
     }
 
     /// Takes a lock for the running task.
@@ -188,8 +185,6 @@ impl Worker {
                 return CHI_CANCELLED;
             }
         };
-        // Whoever ends tasks' waits looks for those that say so here, after it has made what
-        // `must_give_up` asks for true.
         let context = self.context();
         context.lock.set(Arc::as_ptr(lock));
         let status = loop {
@@ -211,7 +206,7 @@ impl Worker {
             if let Some(until) = until {
                 self.set_timer(until, waiter);
             }
-            self.wait();
+            self.wait(WaitsFor::Anyone);
             waiter = self.prepare_wait();
             match lock.core.stand(ticket, waiter) {
                 Standing::Waiting => {}

@@ -1,6 +1,7 @@
 //! What the runtime knows of a module's methods: its own, checked copy of the descriptor's tables.
 
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use chimaera_abi::*;
 
@@ -15,7 +16,7 @@ pub(crate) struct Field {
 }
 
 /// A method.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Method {
     pub(crate) number: u32,
     pub(crate) name: String,
@@ -23,6 +24,10 @@ pub(crate) struct Method {
     pub(crate) monitored: bool,
     pub(crate) task_size: usize,
     pub(crate) fields: Vec<Field>,
+    /// How long it runs, in nanoseconds, as measured so far; 0 before.
+    pub(crate) mean_ns: AtomicU32,
+    /// Its monitor may estimate how long a task will run.
+    pub(crate) estimates: AtomicBool,
 }
 
 /// The methods of a module, found by number.
@@ -106,6 +111,8 @@ unsafe fn read_method(raw: &chi_method, field_stride: usize) -> Result<Method, S
         monitored: raw.flags_ & CHI_METHOD_MONITORED != 0,
         task_size,
         fields,
+        mean_ns: AtomicU32::new(0),
+        estimates: AtomicBool::new(true),
     })
 }
 

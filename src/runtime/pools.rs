@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
+use crate::cancel::Which;
 use crate::container::Container;
 use crate::pool::Pool;
 use crate::shared::Shared;
@@ -197,7 +198,7 @@ impl Pools {
         };
         worker.shared.set_pool(id.major_, None);
         pool.close();
-        worker.shared.look_at_locks();
+        worker.cancel(Which::Pool(id));
         let until = Instant::now() + DESTROY_BOUND;
         while pool.in_flight() > 0 {
             if Instant::now() >= until {
@@ -400,6 +401,7 @@ fn lifecycle(
         worker_id_: worker.index,
         lane_: std::ptr::null_mut(),
         runtime_: std::ptr::null_mut(),
+        est_ns_: 0,
     };
     // SAFETY: the object is constructed; `kCreate` and `kDestroy` get the admin pool's task.
     let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };

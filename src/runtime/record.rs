@@ -4,14 +4,17 @@ use std::alloc::Layout;
 use std::cell::Cell;
 use std::marker::PhantomPinned;
 use std::ptr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Instant;
 
 use chimaera_abi::*;
 
+use crate::cancel::Why;
 use crate::container::{Container, ContainerLane};
 use crate::locks::Holdings;
 use crate::method::Method;
+use crate::properties::Period;
 use crate::session::Session;
 
 /// Where a task came from.
@@ -116,11 +119,26 @@ pub(crate) struct Record {
     pub(crate) suspended: Cell<bool>,
     /// The task's root, and the locks that it has.
     pub(crate) holdings: Holdings,
+    /// Why the task is cancelled, a number of `Why`; 0 while it is not.
+    cancelled: AtomicU32,
+    /// The task, suspended, was told that it is cancelled.
+    pub(crate) told: Cell<bool>,
+    /// When the task is of no use any more.
+    pub(crate) deadline: Cell<Option<Instant>>,
+    /// When it runs again.
+    pub(crate) period: Option<Period>,
+    /// How long it is estimated to run, in nanoseconds, when that matters; else 0.
+    pub(crate) estimate: u32,
+    /// The worker whose load the estimate is a part of.
+    pub(crate) charged: u32,
     /// The record is also reached through its body, so no reference to it is ever the only one.
     _shared: PhantomPinned,
 }
 
 impl Record {
+    /// In place of the worker of a task that counts in no worker's load.
+    pub(crate) const UNCHARGED: u32 = u32::MAX;
+
     /// A fresh record with a zeroed body of `size` bytes. `None` when there is no memory for a large
     /// body.
     pub(crate) fn new(origin: Origin, size: usize) -> Option<Box<Record>> {
@@ -139,6 +157,12 @@ impl Record {
             waiter: AtomicU64::new(0),
             suspended: Cell::new(false),
             holdings: Holdings::default(),
+            cancelled: AtomicU32::new(0),
+            told: Cell::new(false),
+            deadline: Cell::new(None),
+            period: None,
+            estimate: 0,
+            charged: Record::UNCHARGED,
             _shared: PhantomPinned,
         });
         record.inline.back = &mut *record;
@@ -152,8 +176,79 @@ impl Record {
         self.method = ptr::null();
         self.lane = ptr::null();
         self.message.clear();
-        self.suspended.set(false);
         self.holdings.renew(0);
+        self.set_out();
+    }
+
+    /// The task begins anew: nothing has happened to it yet.
+    pub(crate) fn set_out(&mut self) {
+        self.suspended.set(false);
+        *self.cancelled.get_mut() = 0;
+        self.told.set(false);
+        self.deadline.set(None);
+        self.period = None;
+        self.estimate = 0;
+    }
+
+    /// Marks the task as cancelled. True when it was not.
+    pub(crate) fn cancel(&self, why: Why) -> bool {
+        let order = Ordering::Relaxed;
+        self.cancelled.compare_exchange(0, why as u32, order, order).is_ok()
+    }
+
+    /// Why the task is cancelled, when it is.
+    #[inline]
+    pub(crate) fn why_cancelled(&self) -> Option<Why> {
+        match self.cancelled.load(Ordering::Relaxed) {
+            0 => None,
+            number => Why::from_number(number),
+        }
+    }
+
+    /// Marks the task when something has happened that cancels it, and says why it is cancelled.
+    pub(crate) fn look_for_cancellation(&self) -> Option<Why> {
+        if self.why_cancelled().is_none() {
+            // SAFETY: null, or the container in which the task is counted.
+            let container = unsafe { self.container.as_ref() };
+            if self.is_orphan() {
+                self.cancel(Why::Gone);
+            } else if self.client_asks_to_cancel() {
+                self.cancel(Why::Asked);
+            } else if container.is_some_and(|container| !container.is_live()) {
+                self.cancel(Why::Destroyed);
+            }
+        }
+        self.why_cancelled()
+    }
+
+    /// True when the client has asked for the cancellation of its task.
+    pub(crate) fn client_asks_to_cancel(&self) -> bool {
+        let Origin::Client { session, offset } = &self.origin else { return false };
+        let at = session.mapping.at(offset + std::mem::offset_of!(chi_task, state_) as u64);
+        // SAFETY: the task's header lies in the segment, aligned to 64: `take_in` checked it.
+        let word = unsafe { AtomicU32::from_ptr(at.cast()) };
+        word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
+    }
+
+    /// True when nobody waits for the task.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        // SAFETY: the body is private, and has at least a header.
+        let flags = unsafe { (*self.body()).task_flags_.bits_ };
+        flags & CHI_TASK_FIRE_AND_FORGET != 0
+    }
+
+    /// The task is suspended for the first time.
+    pub(crate) fn count_suspended(&self) {
+        if let Origin::Client { session, .. } = &self.origin {
+            session.count_suspended(1);
+        }
+    }
+
+    /// A task that had been suspended has ended.
+    pub(crate) fn count_resumed(&self) {
+        if let Origin::Client { session, .. } = &self.origin {
+            session.count_suspended(-1);
+        }
     }
 
     /// Lets go of everything that the task held.

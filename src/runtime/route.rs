@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use chimaera_abi::*;
 
+use crate::cancel::Why;
 use crate::container::{Container, ContainerLane, RecordPtr};
 use crate::host;
 use crate::ipc_table::TASK_DELETED;
-use crate::lane::Entered;
 use crate::marshal;
 use crate::method::Method;
+use crate::properties::{self, report_forgotten};
 use crate::record::{Origin, Record, Waiter};
 use crate::session::Session;
 use crate::shared::{LanePtr, Note};
-use crate::worker::{Worker, LANE_BATCH};
+use crate::worker::Worker;
 use crate::Failure;
 
 impl Worker {
@@ -36,6 +37,10 @@ impl Worker {
         // SAFETY: the record holds the session.
         let own = unsafe { &*own };
         marshal::take_header(&mut record, own, offset);
+        // SAFETY: the body is private, and has at least a header.
+        if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
+            record.cancel(Why::Asked);
+        }
         let routed = self.route(&mut record, |record, method| {
             marshal::take_body(record, own, offset, method.task_size, &method.fields)
         });
@@ -116,76 +121,8 @@ impl Worker {
         }
         record.method = method;
         take_body(record, method)?;
+        properties::read(record)?;
         self.choose_lane(record, container, method)
-    }
-
-    #[inline]
-    fn choose_lane(
-        &self,
-        record: &Record,
-        container: &Container,
-        method: &Method,
-    ) -> Result<*const ContainerLane, Failure> {
-        if method.monitored {
-            let mut rctx = self.run_context(ptr::null_mut());
-            let mode = CHI_MONITOR_LOCAL_SCHEDULE;
-            // SAFETY: the container is live and counted, the body private and of the method's layout.
-            let status = unsafe {
-                let ops = container.ops();
-                (ops.monitor)(container.object(), mode, method.number, record.body(), &mut rctx)
-            };
-            if status != CHI_OK {
-                return Err(module_failure(status, || {
-                    format!("the monitor of {} of pool '{}' failed", method.name, container.name())
-                }));
-            }
-            if !rctx.lane_.is_null() {
-                return match container.own_lane(rctx.lane_) {
-                    Some(lane) => Ok(lane),
-                    None => Err(Failure::new(
-                        CHI_INVALID,
-                        format!(
-                            "the monitor of {} of pool '{}' chose a lane that does not exist",
-                            method.name,
-                            container.name()
-                        ),
-                    )),
-                };
-            }
-        }
-        let turn = self.lane_turn.get();
-        self.lane_turn.set(turn.wrapping_add(1));
-        Ok(container.any_lane(turn))
-    }
-
-    /// Puts a task into its lane. With `here`, it runs at once when the lane is free.
-    #[inline]
-    fn dispatch(&self, record: Box<Record>, lane: *const ContainerLane, here: bool) {
-        // SAFETY: the lane belongs to the container, in which the task is counted.
-        let lane = unsafe { &*lane };
-        match lane.turn.enter(self.index) {
-            Entered::First if here => {
-                lane.set_serving(true);
-                if self.run(record) {
-                    self.serve_on(lane);
-                }
-            }
-            Entered::First => {
-                lane.queue.push(RecordPtr(Box::into_raw(record)));
-                self.list(lane);
-            }
-            Entered::Behind { owner } => {
-                lane.queue.push(RecordPtr(Box::into_raw(record)));
-                if owner == self.index {
-                    if !lane.is_serving() {
-                        self.list(lane);
-                    }
-                } else if lane.turn.must_notify() {
-                    let note = Note::Lane(LanePtr(lane));
-                    self.shared.mailboxes[owner as usize].send(note);
-                }
-            }
-        }
     }
 
     /// Another worker queued a task in a lane that was this worker's at the time.
@@ -197,7 +134,7 @@ impl Worker {
         match lane.turn.owner() {
             Some(owner) if owner == self.index => {
                 lane.turn.note();
-                if !lane.is_serving() && !lane.queue.is_empty() {
+                if !lane.queue.is_empty() {
                     self.list(lane);
                 }
             }
@@ -209,27 +146,35 @@ impl Worker {
         }
     }
 
-    /// Starts tasks of an own lane that stood on the list.
-    pub(crate) fn serve(&self, lane: *const ContainerLane) {
-        // SAFETY: a lane is listed while there are tasks in it.
+    /// Starts tasks, at most `most` of them, of a lane that stood on the list.
+    pub(crate) fn serve(&self, lane: *const ContainerLane, most: usize) {
+        // SAFETY: a listed lane's container is there until this worker has counted a round.
         let lane = unsafe { &*lane };
-        lane.unlist();
-        if !lane.is_serving() && lane.turn.owner() == Some(self.index) {
-            lane.set_serving(true);
-            self.serve_on(lane);
+        lane.unlist(self.index);
+        if lane.turn.serve(self.index) {
+            self.serve_on(lane, most);
         }
     }
 
-    /// Starts a batch of the lane's tasks; the lane is being served by this loop alone.
-    fn serve_on(&self, lane: &ContainerLane) {
-        for _ in 0..LANE_BATCH {
+    /// Starts tasks of the lane, which this loop alone serves.
+    pub(crate) fn serve_on(&self, lane: &ContainerLane, most: usize) {
+        for _ in 0..most {
             let Some(RecordPtr(record)) = lane.queue.pop() else { break };
             // SAFETY: whoever takes a record out of a queue is its only user.
-            if !self.run(unsafe { Box::from_raw(record) }) {
+            let record = unsafe { Box::from_raw(record) };
+            if record.client_asks_to_cancel() {
+                record.cancel(Why::Asked);
+            }
+            let long = record.estimate != 0;
+            if !self.run(record) {
                 return;
             }
+            // Others wait for their turn meanwhile.
+            if long {
+                break;
+            }
         }
-        lane.set_serving(false);
+        lane.turn.stop_serving();
         if !lane.queue.is_empty() {
             self.list(lane);
         }
@@ -238,7 +183,7 @@ impl Worker {
     /// Runs a task to its end. True when the caller still serves the lane: it has tasks left, and this
     /// one was never suspended.
     #[inline]
-    fn run(&self, record: Box<Record>) -> bool {
+    pub(crate) fn run(&self, record: Box<Record>) -> bool {
         // SAFETY: routed records have a container, in which they are counted, and a method.
         let (container, method) = unsafe { (&*record.container, &*record.method) };
         if !container.is_live() || self.shared.is_stopping() {
@@ -248,6 +193,10 @@ impl Worker {
         if record.is_orphan() {
             return self.finish(record, CHI_CANCELLED, "");
         }
+        if let Some(why) = self.too_late(&record) {
+            let failure = why.failure();
+            return self.finish(record, failure.status, &failure.message);
+        }
         if self.has_too_many(&record) {
             let message =
                 "too many of the client's tasks wait in the runtime; let some of them end";
@@ -255,42 +204,88 @@ impl Worker {
         }
         let lane = record.lane.cast_mut().cast::<chi_lane>();
         let mut rctx = self.run_context(lane);
-        let context = self.context();
         let own = &*record as *const Record as *mut Record;
-        context.record.set(own);
-        let body = record.body();
-        // SAFETY: the container is live and counted, and the body private and of the method's layout.
-        let status =
-            unsafe { (container.ops().run)(container.object(), method.number, body, &mut rctx) };
+        self.context().record.set(own);
+        let status = self.call(&record, container, method, &mut rctx);
         self.context().record.set(ptr::null_mut());
         if status == CHI_OK {
             return self.finish(record, CHI_OK, "");
         }
-        let failure = module_failure(status, || {
+        let mut failure = module_failure(status, || {
             format!("{} of pool '{}' failed with status {status}", method.name, container.name())
         });
+        if let (CHI_CANCELLED, Some(why)) = (status, record.why_cancelled()) {
+            // The method only passes on what it was told; why it was, it cannot know.
+            failure = why.failure();
+        }
         self.finish(record, failure.status, &failure.message)
     }
 
-    fn run_context(&self, lane: *mut chi_lane) -> chi_run_context {
+    pub(crate) fn run_context(&self, lane: *mut chi_lane) -> chi_run_context {
         chi_run_context {
             size: std::mem::size_of::<chi_run_context>() as u32,
             worker_id_: self.index,
             lane_: lane,
             runtime_: ptr::null_mut::<c_void>(),
+            est_ns_: 0,
         }
     }
 
-    /// Completes a task, counts it out, and lets go of its record. True when the caller still serves
-    /// the lane.
+    /// Completes a task, counts it out, and lets go of its record; a periodic one that is not over is kept
+    /// for its next run. True when the caller still serves the lane.
     #[inline]
-    fn finish(&self, mut record: Box<Record>, status: chi_status, message: &str) -> bool {
+    pub(crate) fn finish(
+        &self,
+        mut record: Box<Record>,
+        status: chi_status,
+        message: &str,
+    ) -> bool {
         let (container, lane) = (record.container, record.lane);
         let suspended = record.suspended.get();
         if !record.holdings.is_empty() {
             self.leave_locks(&record);
         }
+        if suspended {
+            record.count_resumed();
+        }
         self.count(status != CHI_OK);
+        let kept = if record.period.is_some() && status == CHI_OK {
+            self.end_run(record)
+        } else {
+            self.uncharge(&mut record);
+            self.complete(record, status, message);
+            None
+        };
+        // SAFETY: null for a task that is in no lane; else counted until `leave` below.
+        let serves = match unsafe { lane.as_ref() } {
+            None => false,
+            Some(lane) if suspended => {
+                if lane.turn.leave_suspended() && !lane.queue.is_empty() {
+                    self.list(lane);
+                }
+                false
+            }
+            Some(lane) => lane.turn.leave(),
+        };
+        match kept {
+            Some(record) => self.keep_until_due(record),
+            None => {
+                // SAFETY: null for a task that was never routed; else counted until now.
+                if let Some(container) = unsafe { container.as_ref() } {
+                    container.leave();
+                }
+            }
+        }
+        serves
+    }
+
+    /// Tells whoever waits for a task how it ended.
+    #[inline]
+    fn complete(&self, mut record: Box<Record>, status: chi_status, message: &str) {
+        let container = record.container;
+        if status != CHI_OK && record.is_forgotten() {
+            report_forgotten(&record, status, message);
+        }
         match &record.origin {
             Origin::Client { session, .. } => {
                 if session.is_dead() {
@@ -307,26 +302,19 @@ impl Worker {
                 self.finish_internal(record, status, message);
             }
         }
-        // SAFETY: null for a task that was never routed; else counted until `leave` below.
-        let (lane, container) = unsafe { (lane.as_ref(), container.as_ref()) };
-        let Some((lane, container)) = lane.zip(container) else { return false };
-        if !suspended {
-            lane.set_serving(false);
-        }
-        let more = lane.turn.leave();
-        let serves = if !more {
-            false
-        } else if suspended {
-            if !lane.is_serving() && !lane.queue.is_empty() {
-                self.list(lane);
-            }
-            false
-        } else {
-            lane.set_serving(true);
-            true
+    }
+
+    /// A run of a periodic task has succeeded. Gives the task back when it runs again.
+    fn end_run(&self, mut record: Box<Record>) -> Option<Box<Record>> {
+        let why = match record.look_for_cancellation() {
+            None if self.shared.is_stopping() => Why::Destroyed,
+            None => return Some(record),
+            Some(why) => why,
         };
-        container.leave();
-        serves
+        let failure = why.failure();
+        self.uncharge(&mut record);
+        self.complete(record, failure.status, &failure.message);
+        None
     }
 
     /// Has the module drop what it attached to the private body.
@@ -374,7 +362,7 @@ impl Worker {
     }
 }
 
-fn module_failure(status: chi_status, otherwise: impl FnOnce() -> String) -> Failure {
+pub(crate) fn module_failure(status: chi_status, otherwise: impl FnOnce() -> String) -> Failure {
     Failure::new(status, host::take_error().unwrap_or_else(otherwise))
 }
 

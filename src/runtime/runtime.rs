@@ -16,7 +16,7 @@ use crate::config::{pin, Config, Error};
 use crate::control::{Control, CLOSE_BOUND};
 use crate::module::Modules;
 use crate::shared::{Note, Order, Shared};
-use crate::{admin, fault, worker};
+use crate::{admin, fault, fences, watch, worker};
 
 /// How long workers may take to end once they are told to.
 const END_BOUND: Duration = Duration::from_secs(5);
@@ -65,6 +65,7 @@ impl Runtime {
         fault::install();
         fill_page(&shared);
         admin::open(&shared);
+        fences::prepare();
         let workers = Workers::start(&shared)?;
         create_pools(&shared)?;
         let listener = listen(&instance)?;
@@ -186,6 +187,10 @@ impl Workers {
             let thread = thread.map_err(|error| Error::io("starting a worker's thread", error))?;
             workers.threads.push(thread);
         }
+        let own = shared.clone();
+        let watch = std::thread::Builder::new().name("chi-watch".into());
+        let watch = watch.spawn(move || or_abort(|| watch::run(&own)));
+        workers.threads.push(watch.map_err(|error| Error::io("starting a thread", error))?);
         Ok(workers)
     }
 

@@ -1,7 +1,7 @@
 //! A session as the runtime sees it.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Mutex;
 
 use chimaera_ipc::arena::{Arena, Failed};
@@ -37,6 +37,8 @@ pub(crate) struct Session {
     /// Bytes of private copies.
     copies: AtomicU64,
     dead: AtomicBool,
+    /// Tasks that have been suspended and have not ended.
+    suspended: AtomicI64,
 }
 
 impl Session {
@@ -58,6 +60,7 @@ impl Session {
             holds: Mutex::default(),
             copies: AtomicU64::new(0),
             dead: AtomicBool::new(false),
+            suspended: AtomicI64::new(0),
             guard,
         }
     }
@@ -69,6 +72,16 @@ impl Session {
 
     pub(crate) fn set_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts tasks that are suspended.
+    pub(crate) fn count_suspended(&self, by: i64) {
+        self.suspended.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Tasks that have been suspended and have not ended.
+    pub(crate) fn suspended(&self) -> i64 {
+        self.suspended.load(Ordering::SeqCst)
     }
 
     /// True when a page of the segment could not be had.

@@ -12,13 +12,16 @@ use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
+use crate::cancel::Which;
 use crate::config::Config;
 use crate::container::ContainerLane;
+use crate::desk::Desk;
 use crate::lock;
 use crate::module::Modules;
 use crate::pool::Pool;
 use crate::pools::Pools;
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// The pools that are open for tasks, by slot. Replaced as a whole; workers keep the one they know
 /// until they see a newer version.
@@ -28,6 +31,10 @@ pub(crate) struct PoolTable {
 }
 
 impl PoolTable {
+    pub(crate) fn in_slot(&self, slot: u32) -> Option<&Arc<Pool>> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
     #[inline]
     pub(crate) fn get(&self, id: chi_pool_id) -> Option<&Pool> {
         let pool = self.slots.get(id.major_ as usize)?.as_ref()?;
@@ -71,8 +78,12 @@ pub(crate) enum Note {
     CloseAll,
     /// The fiber's wait of this turn is over.
     Wake { fiber: u32, turn: u32 },
-    /// A session or a pool has come to its end: tasks that wait for locks may have to give up.
-    LookAtLocks,
+    /// Cancel these tasks, as far as they are suspended here.
+    Cancel(Which),
+    /// A method keeps this worker busy: take over what waits for it.
+    Help { busy: u32 },
+    /// This worker is idle: give it half of your work.
+    Share { with: u32 },
 }
 
 /// A worker's side that other threads see.
@@ -117,6 +128,11 @@ impl Mailbox {
         self.notes.pop()
     }
 
+    /// True when there are notes that the worker has not read.
+    pub(crate) fn has_notes(&self) -> bool {
+        !self.notes.is_empty()
+    }
+
     /// The worker has looked at its notes.
     #[inline]
     pub(crate) fn count_round(&self) {
@@ -136,6 +152,11 @@ impl Mailbox {
     pub(crate) fn unpark(&self) {
         self.sleeper.unpark();
     }
+
+    /// True when the worker sleeps, or is about to.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.sleeper.must_wake()
+    }
 }
 
 /// What the control thread is told.
@@ -154,6 +175,8 @@ pub(crate) struct Shared {
     pub(crate) modules: Modules,
     pub(crate) pools: Pools,
     pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) desks: Vec<Desk>,
+    pub(crate) watch: Watch,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
     table_version: AtomicU64,
@@ -170,12 +193,15 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, modules: Modules, page: Writer) -> std::io::Result<Shared> {
         let mailboxes = (0..config.workers).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
+        let desks = (0..config.workers).map(|_| Desk::new()).collect::<Result<_, _>>()?;
         let control = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Shared {
             config,
             modules,
             pools: Pools::new(),
             mailboxes,
+            desks,
+            watch: Watch::default(),
             page,
             table: Mutex::default(),
             table_version: AtomicU64::new(1),
@@ -238,11 +264,6 @@ impl Shared {
         self.orders.pop()
     }
 
-    /// Has every task that waits for a lock look whether it still may.
-    pub(crate) fn look_at_locks(&self) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Note::LookAtLocks));
-    }
-
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -258,5 +279,6 @@ impl Shared {
     pub(crate) fn end_workers(&self) {
         self.ending.store(true, Ordering::SeqCst);
         self.mailboxes.iter().for_each(Mailbox::wake);
+        self.watch.wake();
     }
 }

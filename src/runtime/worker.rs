@@ -2,20 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chimaera_ipc::ring::{Consumer, Entry};
+use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 
+use crate::cancel::Which;
 use crate::container::ContainerLane;
+use crate::desk::{Desk, Ring, Work};
 use crate::fiber::{Context, Fiber, Pause};
-use crate::record::{Origin, Record, Waiter};
+use crate::record::{Origin, Record};
 use crate::session::Session;
 use crate::shared::{Note, Order, PoolTable, Shared};
 
@@ -32,25 +33,28 @@ const FEW_IN_FLIGHT: usize = 256;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 
-struct Ring {
-    session: Arc<Session>,
-    consumer: Consumer,
+/// Something that is due at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Alarm {
+    /// The end of a fiber's wait.
+    Wake { fiber: u32, turn: u32 },
+    /// The next run of a periodic task.
+    Run { number: u64 },
 }
 
-/// A worker. Used by its own thread only; what others may touch is its mailbox.
+/// A worker. Used by its own thread only; what others may touch is its mailbox and its desk.
 pub(crate) struct Worker {
     pub(crate) index: u32,
     pub(crate) shared: Arc<Shared>,
-    rings: RefCell<Vec<Ring>>,
-    /// Own lanes with tasks to start.
-    lanes: RefCell<VecDeque<*const ContainerLane>>,
     fibers: RefCell<Vec<Option<Fiber>>>,
     /// Fibers whose tasks can go on.
     ready: RefCell<VecDeque<usize>>,
     /// Fibers without a task.
     spare: RefCell<Vec<usize>>,
     fiber_count: Cell<usize>,
-    timers: RefCell<BinaryHeap<Reverse<(Instant, u32, u32)>>>,
+    alarms: RefCell<BinaryHeap<Reverse<(Instant, Alarm)>>>,
+    /// Periodic tasks between two runs, by number.
+    pub(crate) periodic: RefCell<HashMap<u64, Box<Record>>>,
     #[expect(clippy::vec_box, reason = "a record's address must not change")]
     pub(crate) records: RefCell<Vec<Box<Record>>>,
     table: RefCell<Arc<PoolTable>>,
@@ -61,11 +65,14 @@ pub(crate) struct Worker {
     pauses: Cell<u64>,
     /// Roots that have been given a number here.
     roots: Cell<u64>,
+    /// Of the lanes on each list, how many have stood there since the last counted round.
+    old_lanes: Cell<(usize, usize)>,
     /// For lanes without a monitor.
     pub(crate) lane_turn: Cell<usize>,
     /// For tasks that any container of their pool may run.
     pub(crate) container_turn: Cell<usize>,
-    epoll: OwnedFd,
+    /// Counts tasks, of which a few are measured.
+    pub(crate) samples: Cell<u32>,
 }
 
 thread_local! {
@@ -82,20 +89,18 @@ pub(crate) fn current() -> Option<&'static Worker> {
 
 /// Runs a worker until the runtime ends.
 pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
     let own = shared.mailboxes[index as usize].descriptor();
-    epoll::add(&epoll, own, epoll::EventData::new_u64(0), flags)?;
+    epoll::add(shared.desks[index as usize].epoll(), own, epoll::EventData::new_u64(0), flags)?;
     let worker = Rc::new(Worker {
         index,
         shared,
-        rings: RefCell::default(),
-        lanes: RefCell::default(),
         fibers: RefCell::default(),
         ready: RefCell::default(),
         spare: RefCell::default(),
         fiber_count: Cell::new(0),
-        timers: RefCell::default(),
+        alarms: RefCell::default(),
+        periodic: RefCell::default(),
         records: RefCell::default(),
         table: RefCell::default(),
         table_version: Cell::new(0),
@@ -103,9 +108,10 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         current: Cell::new(ptr::null()),
         pauses: Cell::new(0),
         roots: Cell::new(0),
+        old_lanes: Cell::default(),
         lane_turn: Cell::new(index as usize),
         container_turn: Cell::new(index as usize),
-        epoll,
+        samples: Cell::new(0),
     });
     WORKER.set(Rc::as_ptr(&worker));
     let result = switch_between_fibers(&worker);
@@ -197,7 +203,7 @@ impl Worker {
             std::hint::spin_loop();
             if idle_rounds % ROUNDS_PER_LOOK == 0 {
                 let since = *idle_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= self.shared.config.spin {
+                if since.elapsed() >= self.shared.config.spin || self.must_wait_long() {
                     self.park();
                     (idle_rounds, idle_since) = (0, None);
                 }
@@ -211,7 +217,14 @@ impl Worker {
         tracing::error!(worker = self.index, %error, "no memory for another task's stack");
         while self.ready.borrow().is_empty() {
             std::thread::sleep(Duration::from_millis(1));
-            self.ring_timers();
+            let mut runs = Vec::new();
+            while let Some(alarm) = self.due(Instant::now()) {
+                match alarm {
+                    Alarm::Wake { fiber, turn } => self.wake(fiber, turn),
+                    run => runs.push(run),
+                }
+            }
+            runs.into_iter().for_each(|run| self.set_alarm(Instant::now(), run));
             // A note that is not about waiting may run a module's code, which needs a fiber.
             let mut others = Vec::new();
             while let Some(note) = self.mailbox().take() {
@@ -268,16 +281,15 @@ impl Worker {
             busy = true;
             self.note(note);
         }
-        self.mailbox().count_round();
-        if !self.timers.borrow().is_empty() {
-            busy |= self.ring_timers();
+        if !self.alarms.borrow().is_empty() {
+            busy |= self.ring_alarms();
         }
         let pauses = self.pauses.get();
-        let lanes = self.lanes.borrow().len();
+        let (lanes, late) = self.count_round();
         for _ in 0..lanes {
-            let Some(lane) = self.lanes.borrow_mut().pop_front() else { break };
+            let Some(lane) = self.next_lane(false) else { break };
             busy = true;
-            self.serve(lane);
+            self.serve(lane, LANE_BATCH);
             if self.pauses.get() != pauses {
                 return true;
             }
@@ -290,7 +302,50 @@ impl Worker {
             }
             index += 1;
         }
+        if late > 0 {
+            // One lane's next task when others wait for answers, else a round of them all.
+            let (lanes, batch) = if busy { (1, 1) } else { (late, LANE_BATCH) };
+            busy = true;
+            for _ in 0..lanes {
+                let Some(lane) = self.next_lane(true) else { break };
+                self.serve(lane, batch);
+                if self.pauses.get() != pauses {
+                    return true;
+                }
+            }
+        }
         busy
+    }
+
+    /// Takes the first lane off a list.
+    #[inline]
+    fn next_lane(&self, late: bool) -> Option<*const ContainerLane> {
+        let mut work = self.desk().work();
+        let Work { lanes, late_lanes, .. } = &mut *work;
+        let lane = if late { late_lanes } else { lanes }.pop_front()?;
+        let (old, old_late) = self.old_lanes.get();
+        self.old_lanes.set(if late {
+            (old, old_late.saturating_sub(1))
+        } else {
+            (old.saturating_sub(1), old_late)
+        });
+        Some(lane.0)
+    }
+
+    /// Counts a round once every lane that was listed at the last count has had its turn: what this
+    /// worker saw before is then behind it. Returns how many lanes are listed now.
+    #[inline]
+    fn count_round(&self) -> (usize, usize) {
+        let work = self.desk().work();
+        let lanes = (work.lanes.len(), work.late_lanes.len());
+        drop(work);
+        let old = self.old_lanes.get();
+        // Another worker may have taken some of them.
+        if old.0.min(lanes.0) == 0 && old.1.min(lanes.1) == 0 {
+            self.mailbox().count_round();
+            self.old_lanes.set(lanes);
+        }
+        lanes
     }
 
     /// Takes a batch from a ring. False when there is no ring of this index.
@@ -299,8 +354,8 @@ impl Worker {
         let pauses = self.pauses.get();
         for _ in 0..RING_BATCH {
             let (entry, session) = {
-                let mut rings = self.rings.borrow_mut();
-                let Some(ring) = rings.get_mut(index) else { return false };
+                let mut work = self.desk().work();
+                let Some(ring) = work.rings.get_mut(index) else { return false };
                 if Arc::strong_count(&ring.session) > most {
                     return true;
                 }
@@ -317,14 +372,14 @@ impl Worker {
             match entry {
                 Some(Entry::Submit { offset }) => self.take_in(session, offset),
                 Some(Entry::Release { hold }) => session.release(hold),
+                Some(Entry::Cancel { offset }) => self.client_cancels(&session, offset),
                 None => self.kill(&session, "wrote an entry into its ring that means nothing"),
             }
             if self.pauses.get() != pauses {
                 return true;
             }
         }
-        let mut rings = self.rings.borrow_mut();
-        if let Some(ring) = rings.get_mut(index) {
+        if let Some(ring) = self.desk().work().rings.get_mut(index) {
             ring.consumer.show_progress();
         }
         true
@@ -338,32 +393,21 @@ impl Worker {
 
     fn note(&self, note: Note) {
         match note {
-            Note::Ring { session, consumer } => {
-                let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-                let data = epoll::EventData::new_u64(session.number);
-                match epoll::add(&self.epoll, &session.doorbell, data, flags) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => {
-                        self.rings.borrow_mut().push(Ring { session, consumer });
-                    }
-                    Err(error) => {
-                        self.kill(&session, &format!("its doorbell cannot be watched: {error}"));
-                    }
-                }
-            }
+            Note::Ring { session, consumer } => self.add_ring(Ring { session, consumer }),
             Note::Drop { session } => {
-                let mut rings = self.rings.borrow_mut();
-                let mut gone = Vec::new();
-                for index in (0..rings.len()).rev() {
-                    if rings[index].session.number == session {
-                        gone.push(rings.remove(index));
+                let mut work = self.desk().work();
+                for index in (0..work.rings.len()).rev() {
+                    if work.rings[index].session.number == session {
+                        let ring = work.rings.remove(index);
+                        self.desk().unwatch(&ring.session);
                     }
                 }
-                drop(rings);
-                if let Some(ring) = gone.first() {
-                    // It fails only when the doorbell was never added.
-                    let _ = epoll::delete(&self.epoll, ring.session.doorbell.as_fd());
-                }
+                drop(work);
+                self.cancel_here(&Which::Session(session));
             }
+            Note::Cancel(which) => self.cancel_here(&which),
+            Note::Help { busy } => self.help(busy),
+            Note::Share { with } => self.share(with),
             Note::Lane(lane) => self.told_of(lane.0),
             Note::CreatePool { index, answer } => {
                 let wanted = &self.shared.config.pools[index];
@@ -393,7 +437,6 @@ impl Worker {
                 self.shared.order(Order::PoolsClosed);
             }
             Note::Wake { fiber, turn } => self.wake(fiber, turn),
-            Note::LookAtLocks => self.wake_waiters_of_locks(),
         }
     }
 
@@ -401,11 +444,76 @@ impl Worker {
         &self.shared.mailboxes[self.index as usize]
     }
 
+    /// What this worker serves.
+    #[inline]
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.shared.desks[self.index as usize]
+    }
+
     /// Puts one of this worker's own lanes on the list, once.
     pub(crate) fn list(&self, lane: &ContainerLane) {
-        if lane.list() {
-            self.lanes.borrow_mut().push_back(lane);
+        self.desk().list(self.index, lane);
+    }
+
+    /// Polls a ring from now on.
+    pub(crate) fn add_ring(&self, ring: Ring) {
+        // The session may have ended on its way here.
+        if ring.session.is_dead() {
+            return;
         }
+        match self.desk().watch(&ring.session) {
+            Ok(()) => self.desk().work().rings.push(ring),
+            Err(error) => {
+                self.kill(&ring.session, &format!("its doorbell cannot be watched: {error}"));
+            }
+        }
+    }
+
+    /// A number for the root of a task, unique in the runtime and neither 0 nor the largest.
+    pub(crate) fn fresh_root(&self) -> u64 {
+        self.roots.set(self.roots.get() + 1);
+        u64::from(self.index) << 54 | self.roots.get()
+    }
+
+    /// The number of the fiber that is running.
+    pub(crate) fn fiber(&self) -> u32 {
+        self.current_fiber.get() as u32
+    }
+
+    /// Calls `f` with a fiber that is not running.
+    pub(crate) fn with_fiber(&self, number: u32, f: impl FnOnce(&Context)) {
+        if let Some(Some(fiber)) = self.fibers.borrow().get(number as usize) {
+            f(&fiber.context);
+        }
+    }
+
+    /// Calls `f` with each fiber that is not running.
+    pub(crate) fn each_fiber(&self, mut f: impl FnMut(u32, &Context)) {
+        for (number, fiber) in self.fibers.borrow().iter().enumerate() {
+            if let Some(fiber) = fiber {
+                f(number as u32, &fiber.context);
+            }
+        }
+    }
+
+    /// A fiber's task can go on.
+    pub(crate) fn make_ready(&self, fiber: u32) {
+        self.ready.borrow_mut().push_back(fiber as usize);
+    }
+
+    pub(crate) fn set_alarm(&self, at: Instant, alarm: Alarm) {
+        self.alarms.borrow_mut().push(Reverse((at, alarm)));
+    }
+
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        self.alarms.borrow().peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes an alarm that is due.
+    pub(crate) fn due(&self, now: Instant) -> Option<Alarm> {
+        let mut alarms = self.alarms.borrow_mut();
+        alarms.peek().filter(|Reverse((at, _))| *at <= now)?;
+        alarms.pop().map(|Reverse((_, alarm))| alarm)
     }
 
     /// The pools that are open for tasks.
@@ -439,6 +547,11 @@ impl Worker {
         }
     }
 
+    /// True when tasks are suspended on this worker.
+    pub(crate) fn has_suspended(&self) -> bool {
+        self.fiber_count.get() > self.spare.borrow().len() + 1
+    }
+
     /// Takes a record back.
     #[inline]
     pub(crate) fn recycle(&self, mut record: Box<Record>) {
@@ -446,139 +559,6 @@ impl Worker {
         let mut records = self.records.borrow_mut();
         if records.len() < SPARE_RECORDS {
             records.push(record);
-        }
-    }
-
-    /// A number for the root of a task, unique in the runtime and neither 0 nor the largest.
-    pub(crate) fn fresh_root(&self) -> u64 {
-        self.roots.set(self.roots.get() + 1);
-        u64::from(self.index) << 54 | self.roots.get()
-    }
-
-    // Waiting ---------------------------------------------------------------------------------------
-
-    /// Prepares a wait of the running fiber; `wait` then waits.
-    pub(crate) fn prepare_wait(&self) -> Waiter {
-        let context = self.context();
-        context.turn.set(context.turn.get().wrapping_add(1));
-        context.waiting.set(true);
-        let fiber = self.current_fiber.get() as u32;
-        Waiter { worker: self.index, fiber, turn: context.turn.get() }
-    }
-
-    /// Gives the wait up before it began.
-    pub(crate) fn forget_wait(&self) {
-        let context = self.context();
-        context.turn.set(context.turn.get().wrapping_add(1));
-        context.waiting.set(false);
-    }
-
-    /// Suspends the running task until its prepared wait is over. Its lane goes on without it.
-    pub(crate) fn wait(&self) {
-        let context = self.context();
-        // SAFETY: the record of the running task lives until the task has ended.
-        if let Some(record) = unsafe { context.record.get().as_ref() } {
-            if !record.suspended.replace(true) {
-                // SAFETY: null, or the lane that the task was started from, which is still in it.
-                if let Some(lane) = unsafe { record.lane.as_ref() } {
-                    lane.set_serving(false);
-                    if !lane.queue.is_empty() {
-                        self.list(lane);
-                    }
-                }
-            }
-        }
-        context.pause(Pause::Waiting);
-    }
-
-    /// Ends the wait `turn` of a fiber of this worker.
-    pub(crate) fn wake(&self, fiber: u32, turn: u32) {
-        let fibers = self.fibers.borrow();
-        let Some(Some(found)) = fibers.get(fiber as usize) else { return };
-        if found.context.turn.get() == turn && found.context.waiting.replace(false) {
-            self.ready.borrow_mut().push_back(fiber as usize);
-        }
-    }
-
-    /// Has the fibers that wait for a lock look whether they still may.
-    fn wake_waiters_of_locks(&self) {
-        for (number, fiber) in self.fibers.borrow().iter().enumerate() {
-            let Some(fiber) = fiber else { continue };
-            if !fiber.context.lock.get().is_null() && fiber.context.waiting.replace(false) {
-                self.ready.borrow_mut().push_back(number);
-            }
-        }
-    }
-
-    /// Ends a wait, on whichever worker.
-    pub(crate) fn wake_waiter(&self, waiter: Waiter) {
-        if waiter.worker == self.index {
-            self.wake(waiter.fiber, waiter.turn);
-        } else {
-            let note = Note::Wake { fiber: waiter.fiber, turn: waiter.turn };
-            self.shared.mailboxes[waiter.worker as usize].send(note);
-        }
-    }
-
-    /// Ends the prepared wait at `at`, if nothing else does before.
-    pub(crate) fn set_timer(&self, at: Instant, waiter: Waiter) {
-        self.timers.borrow_mut().push(Reverse((at, waiter.fiber, waiter.turn)));
-    }
-
-    /// Suspends the running task for a time.
-    pub(crate) fn sleep(&self, time: Duration) {
-        let waiter = self.prepare_wait();
-        self.set_timer(Instant::now() + time, waiter);
-        self.wait();
-    }
-
-    /// Lets everything else have a turn.
-    pub(crate) fn yield_now(&self) {
-        let waiter = self.prepare_wait();
-        self.set_timer(Instant::now(), waiter);
-        self.wait();
-    }
-
-    fn ring_timers(&self) -> bool {
-        let now = Instant::now();
-        let mut rung = false;
-        loop {
-            let due = match self.timers.borrow().peek() {
-                Some(Reverse(timer)) if timer.0 <= now => *timer,
-                _ => return rung,
-            };
-            self.timers.borrow_mut().pop();
-            self.wake(due.1, due.2);
-            rung = true;
-        }
-    }
-
-    /// Sleeps until a doorbell, a note or a timer.
-    #[cold]
-    fn park(&self) {
-        let mut must_sleep = self.mailbox().park();
-        for ring in self.rings.borrow_mut().iter_mut() {
-            must_sleep &= ring.consumer.park();
-        }
-        if must_sleep && !self.shared.is_ending() {
-            let line = &self.shared.page().lines[self.index as usize];
-            line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            let next = self.timers.borrow().peek().map(|Reverse(timer)| timer.0);
-            let timeout = next.map(|at| {
-                let rest = at.saturating_duration_since(Instant::now());
-                rustix::event::Timespec {
-                    tv_sec: rest.as_secs() as i64,
-                    tv_nsec: rest.subsec_nanos().into(),
-                }
-            });
-            let mut events = [const { std::mem::MaybeUninit::uninit() }; 16];
-            // The descriptors are never read: being edge-triggered, they tell of each ring once. An
-            // interrupted wait is a reason to look around, like any event.
-            let _ = epoll::wait(&self.epoll, &mut events, timeout.as_ref());
-        }
-        self.mailbox().unpark();
-        for ring in self.rings.borrow_mut().iter_mut() {
-            ring.consumer.unpark();
         }
     }
 

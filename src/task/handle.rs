@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use chimaera_abi::{chi_task, CHI_OK, CHI_RING_FULL, CHI_TIMEOUT, CHI_WAIT_FOREVER};
+use chimaera_abi::{
+    chi_ipc, chi_task, covers, CHI_OK, CHI_RING_FULL, CHI_TIMEOUT, CHI_WAIT_FOREVER,
+};
 
 use crate::buffer::Attached;
 use crate::descriptor::set_offset;
@@ -133,6 +135,22 @@ impl<T: Task> NewTask<T> {
         }
     }
 
+    /// Submits the task, and leaves it: the runtime frees it at its completion. When it fails, the
+    /// runtime's log says so. Errors: as [`submit`](Self::submit).
+    pub fn submit_and_forget(self) -> Result<()> {
+        if !self.0.attached.is_empty() {
+            // Dropping it keeps the attached buffers until the task is over.
+            return self.submit().map(drop);
+        }
+        self.base().forget();
+        let ipc = self.0.ipc;
+        // SAFETY: the task is ours and not in flight.
+        ipc.check(unsafe { (ipc.as_raw().enqueue)(ipc.as_raw(), self.0.raw()) })?;
+        // It is the runtime's.
+        std::mem::forget(self.0);
+        Ok(())
+    }
+
     /// Submits the task and waits for it.
     pub fn call(self) -> Result<Done<T>> {
         self.submit()?.wait()
@@ -171,6 +189,18 @@ impl<T: Task> Pending<T> {
         self.wait_ns(nanoseconds(timeout))
     }
 
+    /// Asks for the task's cancellation, and returns at once. One that has not started never does; one
+    /// that waits goes on with the wait over; one that runs sees it when it next waits or asks. The task
+    /// completes once, with `CHI_CANCELLED` or what its method makes of it: [`wait`](Self::wait) tells.
+    ///
+    /// Errors: `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_VERSION` with a runtime of ABI 1.0.
+    pub fn cancel(&self) -> Result<()> {
+        let ipc = self.0.ipc;
+        ipc.require(covers!(ipc.as_raw(), chi_ipc, cancel))?;
+        // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
+        ipc.check(unsafe { (ipc.as_raw().cancel)(ipc.as_raw(), self.0.raw()) })
+    }
+
     /// Whether the task is over, so that [`wait`](Self::wait) returns at once.
     pub fn is_complete(&self) -> bool {
         // Asked of the table, not of the task: in a forked child the segment is not there.
@@ -191,6 +221,30 @@ impl<T: Task> Pending<T> {
             }
         }
     }
+}
+
+/// Submits tasks in order, and wakes the runtime once for all of them.
+///
+/// Errors: as [`NewTask::submit`]; the tasks that were submitted before then run, and are deleted at their
+/// completion. `CHI_VERSION` with a runtime of ABI 1.0.
+pub fn submit_all<T: Task>(tasks: Vec<NewTask<T>>) -> Result<Vec<Pending<T>>> {
+    let Some(first) = tasks.first() else { return Ok(Vec::new()) };
+    let ipc = first.0.ipc;
+    ipc.require(covers!(ipc.as_raw(), chi_ipc, enqueue_batch))?;
+    let raw: Vec<*mut chi_task> = tasks.iter().map(|task| task.0.raw()).collect();
+    let mut submitted = 0;
+    // SAFETY: the tasks are ours and not in flight; the number of those in flight is stored.
+    ipc.check(unsafe {
+        let table = ipc.as_raw();
+        (table.enqueue_batch)(table, raw.as_ptr(), raw.len() as u64, &mut submitted)
+    })?;
+    Ok(tasks.into_iter().map(|task| Pending(task.0)).collect())
+}
+
+/// Waits until all of these tasks are over, and gives each one's outcome, in order. Inside a method this
+/// suspends the task that waits, not the worker.
+pub fn wait_all<T: Task>(tasks: Vec<Pending<T>>) -> Vec<Result<Done<T>>> {
+    tasks.into_iter().map(Pending::wait).collect()
 }
 
 /// A task that is over and succeeded: read its results. Dropping it deletes it. `[any thread]`

@@ -63,7 +63,7 @@ pub use buffer::Buffer;
 pub use bytes::ShmBytes;
 pub use chimaera_macros::{task, Pod, Serialize, SerializeInPlace, ShmElement};
 pub use element::{Pod, ShmElement};
-pub use handle::{Done, NewTask, Pending, Unsubmitted, WaitError};
+pub use handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
 pub use ids::{DomainQuery, PoolId, TaskNode};
 pub use ipc::{ipc, set_resolver};
 pub use manager::Ipc;

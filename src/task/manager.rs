@@ -136,6 +136,30 @@ impl Ipc {
         self.check(unsafe { (self.0.destroy_pool)(self.0, &pool.to_raw()) })
     }
 
+    /// Sleeps; inside a method, suspends the task and not the worker. Errors: `CHI_CANCELLED`, early, when
+    /// the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
+    pub fn sleep(self, duration: Duration) -> Result<()> {
+        self.require(covers!(self.0, chi_ipc, sleep))?;
+        // SAFETY: the table is valid.
+        self.check(unsafe { (self.0.sleep)(self.0, nanoseconds(duration)) })
+    }
+
+    /// Lets others run, then goes on: inside a method, other tasks of its worker. Errors:
+    /// `CHI_CANCELLED` when the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
+    pub fn yield_now(self) -> Result<()> {
+        self.require(covers!(self.0, chi_ipc, yield_now))?;
+        // SAFETY: the table is valid.
+        self.check(unsafe { (self.0.yield_now)(self.0) })
+    }
+
+    /// Fails unless the table covers a function of a later minor.
+    pub(crate) fn require(self, covered: bool) -> Result<()> {
+        match covered {
+            true => Ok(()),
+            false => Err(Status::new(CHI_VERSION, "the runtime is of an older version of the ABI")),
+        }
+    }
+
     /// A block for a task, or for nobody when `owner` is null.
     pub(crate) fn alloc_for(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
         let mut buffer = MaybeUninit::uninit();

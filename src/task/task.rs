@@ -2,10 +2,15 @@
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use chimaera_abi::{chi_field_layout, chi_status, chi_task, CHI_TASK_COMPLETE, CHI_TASK_IN_FLIGHT};
+use chimaera_abi::{
+    chi_field_layout, chi_status, chi_task, CHI_TASK_COMPLETE, CHI_TASK_DEADLINE,
+    CHI_TASK_FIRE_AND_FORGET, CHI_TASK_HIGH_LATENCY, CHI_TASK_IN_FLIGHT, CHI_TASK_PERIODIC,
+};
 
 use crate::archive::TaskSerializers;
+use crate::manager::nanoseconds;
 use crate::{DomainQuery, PoolId, TaskNode};
 
 /// A task struct: `#[repr(C)]`, beginning with [`TaskBase`]. Implemented by [`macro@crate::task`].
@@ -79,6 +84,40 @@ impl TaskBase {
             (*self.0.get()).dom_query_ = query.to_raw();
             (*self.0.get()).method_ = method;
         }
+    }
+
+    /// The method runs every `period`, 10 µs at least, until the task is cancelled or dropped, a run
+    /// fails, its pool is destroyed or its client ends. Each run finds the task as the one before left
+    /// it. Before it is submitted.
+    pub fn set_period(&self, period: Duration) {
+        self.set_property(CHI_TASK_PERIODIC, nanoseconds(period));
+    }
+
+    /// The task is of no use later than this long after it was submitted: it then does not start any
+    /// more, or is cancelled, and ends with `CHI_DEADLINE`. Before it is submitted.
+    pub fn set_deadline(&self, deadline: Duration) {
+        self.set_property(CHI_TASK_DEADLINE, nanoseconds(deadline));
+    }
+
+    /// The task's latency does not matter: those that wait for an answer go before it. Before it is
+    /// submitted.
+    pub fn set_high_latency(&self) {
+        // SAFETY: as in `set_domain_query`.
+        unsafe { (*self.0.get()).task_flags_.bits_ |= CHI_TASK_HIGH_LATENCY }
+    }
+
+    fn set_property(&self, flag: u32, ns: u64) {
+        // SAFETY: as in `set_domain_query`.
+        unsafe {
+            (*self.0.get()).task_flags_.bits_ |= flag;
+            (*self.0.get()).period_ns_ = ns;
+        }
+    }
+
+    /// Nobody waits for the task.
+    pub(crate) fn forget(&self) {
+        // SAFETY: as in `set_domain_query`.
+        unsafe { (*self.0.get()).task_flags_.bits_ |= CHI_TASK_FIRE_AND_FORGET }
     }
 
     pub(crate) fn status(&self) -> chi_status {

@@ -179,14 +179,15 @@ chi_status Unlock(const chi_host *, chi_lock *lock, uint32_t) {
   --*times;
   return CHI_OK;
 }
+bool IsCancelled(const chi_host *) { return false; }
 
 }  // namespace
 
 const chi_host *Host() {
-  static const chi_host host = {sizeof(chi_host), CHI_ABI_MAJOR, CHI_ABI_MINOR, 0,
-                                &SetError,        &Log,          &HostIpc,      &CreateQueue,
-                                &YieldNow,        &Extension,    &ContainerId,  &LockNew,
-                                &LockFree,        &Lock,         &TryLock,      &Unlock};
+  static const chi_host host = {
+      sizeof(chi_host), CHI_ABI_MAJOR, CHI_ABI_MINOR, 0,          &SetError,    &Log,
+      &HostIpc,         &CreateQueue,  &YieldNow,     &Extension, &ContainerId, &LockNew,
+      &LockFree,        &Lock,         &TryLock,      &Unlock,    &IsCancelled};
   return &host;
 }
 

@@ -142,6 +142,11 @@ static void PrintTables() {
   FIELD(chi_ipc, last_error);
   FIELD(chi_ipc, alloc_elements);
   FIELD(chi_ipc, create_pool_with);
+  FIELD(chi_ipc, enqueue_batch);
+  FIELD(chi_ipc, wait_all);
+  FIELD(chi_ipc, cancel);
+  FIELD(chi_ipc, sleep);
+  FIELD(chi_ipc, yield_now);
   STRUCT(chi_host);
   FIELD(chi_host, size);
   FIELD(chi_host, abi_major);
@@ -159,6 +164,7 @@ static void PrintTables() {
   FIELD(chi_host, lock);
   FIELD(chi_host, try_lock);
   FIELD(chi_host, unlock);
+  FIELD(chi_host, is_cancelled);
 }
 
 static void PrintModuleContract() {
@@ -196,6 +202,7 @@ static void PrintModuleContract() {
   FIELD(chi_run_context, worker_id_);
   FIELD(chi_run_context, lane_);
   FIELD(chi_run_context, runtime_);
+  FIELD(chi_run_context, est_ns_);
   STRUCT(chi_container);
   FIELD(chi_container, ops);
   STRUCT(chi_container_ops);

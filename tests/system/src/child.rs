@@ -32,12 +32,17 @@ macro_rules! in_client {
 
 #[doc(hidden)]
 #[track_caller]
-pub fn run(place: &str, options: impl FnOnce() -> Options, body: impl FnOnce(&Site)) {
+pub fn run(
+    place: &str,
+    options: impl FnOnce() -> Options,
+    body: impl FnOnce(&Site),
+) -> Option<String> {
     // crate::path::to::test::here
     let test = place.split_once("::").and_then(|(_, path)| path.rsplit_once("::"));
     let test = test.expect("the macro is used in a function").0;
     if std::env::var(VARIABLE).is_ok_and(|name| name == test) {
-        return body(&Site::inherited());
+        body(&Site::inherited());
+        return None;
     }
     let mut daemon = Daemon::start(&options());
     let program = std::env::current_exe().expect("a process knows its program");
@@ -53,4 +58,5 @@ pub fn run(place: &str, options: impl FnOnce() -> Options, body: impl FnOnce(&Si
         output.stderr,
         if alive { "" } else { "the daemon has ended" },
     );
+    Some(daemon.log())
 }

@@ -51,6 +51,12 @@ impl Options {
         self.file(artefacts::test_module("throws_method"))
     }
 
+    /// `test:model` in C++: waits, computes, calls itself.
+    #[must_use]
+    pub fn model(self) -> Options {
+        self.file(artefacts::test_module("model"))
+    }
+
     /// `test:rust_faults` in Rust: panics, fails, echoes, calls `chimaera:kv`.
     #[must_use]
     pub fn rust_faults(self) -> Options {

@@ -87,7 +87,12 @@ fn rust() -> Layouts {
             destroy_pool,
             last_error,
             alloc_elements,
-            create_pool_with
+            create_pool_with,
+            enqueue_batch,
+            wait_all,
+            cancel,
+            sleep,
+            yield_now
         },
         chi_host {
             size,
@@ -105,7 +110,8 @@ fn rust() -> Layouts {
             lock_free,
             lock,
             try_lock,
-            unlock
+            unlock,
+            is_cancelled
         },
         chi_field_layout {
             offset_,
@@ -132,7 +138,7 @@ fn rust() -> Layouts {
             field_stride,
             reserved
         },
-        chi_run_context { size, worker_id_, lane_, runtime_ },
+        chi_run_context { size, worker_id_, lane_, runtime_, est_ns_ },
         chi_container { ops },
         chi_container_ops {
             size,

@@ -45,6 +45,7 @@ pub(crate) const TABLE: chi_host = chi_host {
     lock,
     try_lock,
     unlock,
+    is_cancelled,
 };
 
 unsafe fn text(text: *const c_char, len: u64) -> String {
@@ -95,6 +96,11 @@ unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
     } else {
         CHI_OK
     }
+}
+
+/// As `yield_now` says.
+unsafe extern "C" fn is_cancelled(_: *const chi_host) -> bool {
+    YIELDS.get() > 1
 }
 
 unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
@@ -163,6 +169,7 @@ pub(crate) fn context() -> chi_run_context {
         worker_id_: 6,
         lane_: std::ptr::null_mut(),
         runtime_: std::ptr::null_mut(),
+        est_ns_: 0,
     }
 }
 

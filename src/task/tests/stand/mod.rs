@@ -123,7 +123,57 @@ pub(crate) static IPC: chi_ipc = chi_ipc {
     last_error,
     alloc_elements,
     create_pool_with,
+    enqueue_batch,
+    wait_all,
+    cancel,
+    sleep,
+    yield_now,
 };
+
+unsafe extern "C" fn enqueue_batch(
+    ipc: *const chi_ipc,
+    tasks: *const *mut chi_task,
+    count: u64,
+    submitted: *mut u64,
+) -> chi_status {
+    for index in 0..count {
+        // SAFETY: by the contract.
+        let status = unsafe { enqueue(ipc, *tasks.add(index as usize)) };
+        // SAFETY: by the contract.
+        unsafe { *submitted = index + u64::from(status == CHI_OK) };
+        if status != CHI_OK {
+            return status;
+        }
+    }
+    CHI_OK
+}
+
+unsafe extern "C" fn wait_all(
+    ipc: *const chi_ipc,
+    tasks: *const *mut chi_task,
+    count: u64,
+    timeout_ns: u64,
+) -> chi_status {
+    // SAFETY: by the contract.
+    let wait = |index| unsafe { wait(ipc, *tasks.add(index as usize), timeout_ns) };
+    (0..count).map(wait).find(|status| *status != CHI_OK).unwrap_or(CHI_OK)
+}
+
+/// A task runs only when somebody waits for it, and then to its end: there is nothing to cancel.
+unsafe extern "C" fn cancel(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
+    assert!(state(|state| state.tasks.contains_key(&(task as usize))), "a task");
+    CHI_OK
+}
+
+unsafe extern "C" fn sleep(_: *const chi_ipc, duration_ns: u64) -> chi_status {
+    std::thread::sleep(std::time::Duration::from_nanos(duration_ns));
+    CHI_OK
+}
+
+unsafe extern "C" fn yield_now(_: *const chi_ipc) -> chi_status {
+    std::thread::yield_now();
+    CHI_OK
+}
 
 fn fail(status: chi_status, message: &str) -> chi_status {
     LAST_ERROR.with(|last| *last.borrow_mut() = CString::new(message).unwrap());

@@ -1,0 +1,45 @@
+//! A fence that costs the frequent side nothing.
+//!
+//! Two threads each write a word and then read the other's; at least one must see the other's write.
+//! With a full fence on both sides that holds, but here one side passes it at every task and the other
+//! hardly ever. So the rare side has the kernel run a fence on all threads of the process (the system
+//! call membarrier), and the frequent side only keeps the compiler from reordering. Where the kernel
+//! does not offer it, both fence.
+
+use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
+use std::sync::Once;
+
+static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+
+fn membarrier(command: libc::c_int) -> bool {
+    // SAFETY: the call takes two numbers and writes nothing.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0_u32, 0) == 0 }
+}
+
+/// Asks the kernel for its help, once for the process. Before any thread uses the fences.
+pub(crate) fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let registered = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+        ASYMMETRIC.store(registered, Ordering::SeqCst);
+    });
+}
+
+/// The frequent side, between its write and its read.
+#[inline]
+pub(crate) fn light() {
+    if ASYMMETRIC.load(Ordering::Relaxed) {
+        compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// The rare side, between its write and its read.
+pub(crate) fn heavy() {
+    fence(Ordering::SeqCst);
+    if ASYMMETRIC.load(Ordering::Relaxed) {
+        let done = membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+        assert!(done, "a registered process may always ask for the fence");
+    }
+}

@@ -1,0 +1,251 @@
+//! Where a task runs: its lane, and the worker for a lane that has none.
+
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use chimaera_abi::*;
+
+use crate::container::{Container, ContainerLane, RecordPtr};
+use crate::desk::Running;
+use crate::lane::Entered;
+use crate::method::Method;
+use crate::record::Record;
+use crate::route::module_failure;
+use crate::shared::{LanePtr, Note};
+use crate::worker::Worker;
+use crate::Failure;
+
+/// A task that is estimated to run for this long or longer, in nanoseconds, is worth a place of its
+/// own: several times what it takes to wake another worker.
+const LONG_NS: u32 = 20_000;
+/// Of so many tasks that a worker runs, one is measured.
+const SAMPLE: u32 = 32;
+/// One measurement counts for so much of the estimate.
+const WEIGHT: u32 = 8;
+
+impl Method {
+    /// Takes a measurement of a run into account. One that is far off, because the worker was
+    /// interrupted, counts as a few times the estimate.
+    fn learn(&self, ns: u64) {
+        let mean = self.mean_ns.load(Ordering::Relaxed);
+        let ns = u32::try_from(ns).unwrap_or(u32::MAX).max(1);
+        let mean = match mean {
+            0 => ns,
+            mean => {
+                let ns = ns.min(mean.saturating_mul(4));
+                (mean - mean / WEIGHT).saturating_add(ns / WEIGHT).max(1)
+            }
+        };
+        self.mean_ns.store(mean, Ordering::Relaxed);
+    }
+}
+
+impl Worker {
+    /// Asks a method's monitor for the task's lane, or takes one of those for its latency.
+    #[inline]
+    pub(crate) fn choose_lane(
+        &self,
+        record: &mut Record,
+        container: &Container,
+        method: &Method,
+    ) -> Result<*const ContainerLane, Failure> {
+        if method.monitored {
+            let rctx = self.ask_monitor(record, container, method, CHI_MONITOR_LOCAL_SCHEDULE)?;
+            if method.estimates.load(Ordering::Relaxed) {
+                self.ask_estimate(record, container, method)?;
+            }
+            if !rctx.lane_.is_null() {
+                return match container.own_lane(rctx.lane_) {
+                    Some(lane) => Ok(lane),
+                    None => Err(no_lane(container, method)),
+                };
+            }
+        }
+        let turn = self.lane_turn.get();
+        self.lane_turn.set(turn.wrapping_add(1));
+        // SAFETY: the body is private, and has at least a header.
+        let flags = unsafe { (*record.body()).task_flags_.bits_ };
+        Ok(container.any_lane(turn, flags & CHI_TASK_HIGH_LATENCY != 0))
+    }
+
+    /// Calls a method's monitor.
+    #[inline]
+    pub(crate) fn ask_monitor(
+        &self,
+        record: &Record,
+        container: &Container,
+        method: &Method,
+        mode: u32,
+    ) -> Result<chi_run_context, Failure> {
+        let mut rctx = self.run_context(ptr::null_mut());
+        // SAFETY: the container is live and counted, the body private and of the method's layout.
+        let status = unsafe {
+            let ops = container.ops();
+            (ops.monitor)(container.object(), mode, method.number, record.body(), &mut rctx)
+        };
+        if status == CHI_OK {
+            return Ok(rctx);
+        }
+        Err(module_failure(status, || {
+            format!("the monitor of {} of pool '{}' failed", method.name, container.name())
+        }))
+    }
+
+    /// Asks the monitor how long the task will run. One that gives no answer is not asked again.
+    fn ask_estimate(
+        &self,
+        record: &mut Record,
+        container: &Container,
+        method: &Method,
+    ) -> Result<(), Failure> {
+        let found = self.ask_monitor(record, container, method, CHI_MONITOR_EST_LOAD)?.est_ns_;
+        if found == 0 {
+            method.estimates.store(false, Ordering::Relaxed);
+        }
+        record.estimate = u32::try_from(found).unwrap_or(u32::MAX);
+        Ok(())
+    }
+
+    /// Puts a task into its lane. With `here`, it runs at once when the lane is free and the task is
+    /// not expected to take long.
+    #[inline]
+    pub(crate) fn dispatch(&self, mut record: Box<Record>, lane: *const ContainerLane, here: bool) {
+        // SAFETY: the lane belongs to the container, in which the task is counted.
+        let lane = unsafe { &*lane };
+        // SAFETY: a routed task has a method.
+        let mean = unsafe { (*record.method).mean_ns.load(Ordering::Relaxed) };
+        let estimate = if record.estimate != 0 { record.estimate } else { mean };
+        if estimate >= LONG_NS || lane.high_latency {
+            record.estimate = estimate.max(1);
+            return self.place(record, lane);
+        }
+        match lane.turn.enter(self.index, here) {
+            Entered::First if here => {
+                if self.run(record) {
+                    self.serve_on(lane, crate::worker::LANE_BATCH);
+                }
+            }
+            Entered::First => {
+                lane.queue.push(RecordPtr(Box::into_raw(record)));
+                self.list(lane);
+            }
+            Entered::Behind { owner } => self.queue_behind(record, lane, owner),
+        }
+    }
+
+    /// Queues a task that takes long, or may wait, in its lane; a lane without tasks goes to the worker
+    /// that has the least to do.
+    #[cold]
+    fn place(&self, mut record: Box<Record>, lane: &ContainerLane) {
+        let chosen = self.least_loaded(lane.high_latency);
+        let entered = lane.turn.enter(chosen, false);
+        let owner = match entered {
+            Entered::First => chosen,
+            Entered::Behind { owner } => owner,
+        };
+        let load = &self.shared.desks[owner as usize].load;
+        load.fetch_add(record.estimate.into(), Ordering::Relaxed);
+        record.charged = owner;
+        match entered {
+            Entered::First if owner == self.index => {
+                lane.queue.push(RecordPtr(Box::into_raw(record)));
+                self.list(lane);
+            }
+            _ => self.queue_behind(record, lane, owner),
+        }
+    }
+
+    fn queue_behind(&self, record: Box<Record>, lane: &ContainerLane, owner: u32) {
+        lane.queue.push(RecordPtr(Box::into_raw(record)));
+        if owner == self.index {
+            // A thief may have it by now; then the list leads to nothing.
+            self.list(lane);
+        } else if lane.turn.must_notify() {
+            // Asked for anew: it may have gone to another worker meanwhile.
+            let owner = lane.turn.owner().unwrap_or(owner);
+            self.shared.mailboxes[owner as usize].send(Note::Lane(LanePtr(lane)));
+        }
+    }
+
+    /// The worker of a lane's group with the least work, this one if there is no lesser.
+    fn least_loaded(&self, high_latency: bool) -> u32 {
+        let config = &self.shared.config;
+        let low = config.workers - config.high_latency_workers;
+        let group = match (high_latency, config.high_latency_workers) {
+            (true, 1..) => low..config.workers,
+            _ => 0..low,
+        };
+        let load = |worker: usize| self.shared.desks[worker].load.load(Ordering::Relaxed);
+        let me = self.index as usize;
+        let mut best = if group.contains(&me) { me } else { group.start };
+        for worker in group {
+            if load(worker) < load(best) {
+                best = worker;
+            }
+        }
+        best as u32
+    }
+
+    /// A task that was placed has ended.
+    #[inline]
+    pub(crate) fn uncharge(&self, record: &mut Record) {
+        if record.estimate != 0 {
+            let estimate = u64::from(std::mem::take(&mut record.estimate));
+            if record.charged != Record::UNCHARGED {
+                let load = &self.shared.desks[record.charged as usize].load;
+                load.fetch_sub(estimate, Ordering::Relaxed);
+                record.charged = Record::UNCHARGED;
+            }
+        }
+    }
+
+    /// Calls a method, and of some calls learns how long they take.
+    #[inline]
+    pub(crate) fn call(
+        &self,
+        record: &Record,
+        container: &Container,
+        method: &Method,
+        rctx: &mut chi_run_context,
+    ) -> chi_status {
+        let count = self.samples.get().wrapping_add(1);
+        self.samples.set(count);
+        let begin = (count.is_multiple_of(SAMPLE) || method.mean_ns.load(Ordering::Relaxed) == 0)
+            .then(Instant::now);
+        self.desk().enter_module(Running::method(container.id.major_, method.number));
+        // SAFETY: the container is live and counted, and the body private and of the method's layout.
+        let status = unsafe {
+            (container.ops().run)(container.object(), method.number, record.body(), rctx)
+        };
+        self.desk().leave_module();
+        if let Some(begin) = begin.filter(|_| !record.suspended.get()) {
+            method.learn(begin.elapsed().as_nanos() as u64);
+        }
+        status
+    }
+
+    /// True when all that this worker can expect is so far away that it is not worth to stay awake.
+    #[cold]
+    pub(crate) fn must_wait_long(&self) -> bool {
+        let spin = self.shared.config.spin.as_nanos() as u64;
+        let mut others = self.shared.desks.iter().enumerate().filter_map(|(index, desk)| {
+            let load = desk.load.load(Ordering::Relaxed);
+            (index != self.index as usize && load > 0).then_some(load)
+        });
+        self.has_suspended()
+            && others.next().is_some_and(|first| others.fold(first, u64::min) > spin)
+    }
+}
+
+#[cold]
+fn no_lane(container: &Container, method: &Method) -> Failure {
+    Failure::new(
+        CHI_INVALID,
+        format!(
+            "the monitor of {} of pool '{}' chose a lane that does not exist",
+            method.name,
+            container.name()
+        ),
+    )
+}

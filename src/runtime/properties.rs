@@ -1,0 +1,150 @@
+//! The properties of a task: its deadline, its period, and that nobody waits for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+
+use crate::cancel::Why;
+use crate::record::Record;
+use crate::worker::{Alarm, Worker};
+use crate::Failure;
+
+/// Flags that make a task more than a call.
+const MATTER: u32 = CHI_TASK_PERIODIC | CHI_TASK_DEADLINE;
+
+/// When a periodic task runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Period {
+    period: Duration,
+    /// When the current run was due.
+    due: Instant,
+}
+
+impl Period {
+    /// The next run's time: a whole number of periods from the first, and not before `now`.
+    fn next(&mut self, now: Instant) -> Instant {
+        let late = now.saturating_duration_since(self.due + self.period);
+        // Runs that were missed are left out.
+        let missed = late.as_nanos().div_ceil(self.period.as_nanos()) as u32;
+        self.due += self.period * (1 + missed);
+        self.due
+    }
+}
+
+/// Notes the properties of a task that is taken in.
+#[inline]
+pub(crate) fn read(record: &mut Record) -> Result<(), Failure> {
+    // SAFETY: the body is private, and has at least a header.
+    let (flags, ns, until) = unsafe {
+        let body = &*record.body();
+        (body.task_flags_.bits_, body.period_ns_, body.message_)
+    };
+    if flags & MATTER == 0 {
+        return Ok(());
+    }
+    note(record, flags, ns, until)
+}
+
+/// How long it is until `CLOCK_MONOTONIC` says `ns`.
+fn time_until(ns: u64) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+    Duration::from_nanos(ns.saturating_sub(now))
+}
+
+#[cold]
+fn note(record: &mut Record, flags: u32, ns: u64, until: u64) -> Result<(), Failure> {
+    let now = Instant::now();
+    if flags & MATTER == MATTER {
+        return Err(Failure::new(CHI_INVALID, "a task has a period or a deadline, not both"));
+    }
+    if flags & CHI_TASK_DEADLINE != 0 {
+        // A task from a client says when its time is over, for it may have waited in its ring.
+        let rest = if until == 0 { Duration::from_nanos(ns) } else { time_until(until) };
+        record.deadline.set(now.checked_add(rest));
+        return Ok(());
+    }
+    if !(CHI_MIN_PERIOD_NS..=u64::MAX / 4).contains(&ns) {
+        return Err(Failure::new(
+            CHI_INVALID,
+            format!("a period of {ns} ns; it has at least {CHI_MIN_PERIOD_NS}"),
+        ));
+    }
+    record.period = Some(Period { period: Duration::from_nanos(ns), due: now });
+    Ok(())
+}
+
+impl Worker {
+    /// Why a task that is about to start must not; `None` when it may.
+    #[inline]
+    pub(crate) fn too_late(&self, record: &Record) -> Option<Why> {
+        if let Some(why) = record.why_cancelled() {
+            return Some(why);
+        }
+        let deadline = record.deadline.get()?;
+        (Instant::now() >= deadline).then_some(Why::Deadline)
+    }
+
+    /// Keeps a periodic task, which has left its lane, until its next run.
+    pub(crate) fn keep_until_due(&self, mut record: Box<Record>) {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let period = record.period.as_mut().expect("only a periodic task runs again");
+        let at = period.next(Instant::now());
+        record.suspended.set(false);
+        self.periodic.borrow_mut().insert(number, record);
+        self.set_alarm(at, Alarm::Run { number });
+    }
+
+    /// A periodic task is due.
+    pub(crate) fn run_again(&self, number: u64) {
+        // It has stopped meanwhile when it is not there.
+        let Some(record) = self.periodic.borrow_mut().remove(&number) else { return };
+        let lane = record.lane;
+        self.dispatch(record, lane, true);
+    }
+
+    /// Ends the periodic tasks, between two runs, for which there is a reason.
+    pub(crate) fn stop_periodic(&self, why: impl Fn(&Record) -> Option<Why>) {
+        let mut stopped = Vec::new();
+        for (_, record) in self.periodic.borrow_mut().extract_if(|_, record| why(record).is_some())
+        {
+            stopped.push(record);
+        }
+        for mut record in stopped {
+            let why = why(&record).expect("what was a reason stays one");
+            let failure = why.failure();
+            // It is in no lane.
+            record.lane = std::ptr::null();
+            self.finish(record, failure.status, &failure.message);
+        }
+    }
+}
+
+/// A task that nobody waits for has failed: only the log can say so.
+#[cold]
+pub(crate) fn report_forgotten(record: &Record, status: chi_status, message: &str) {
+    // SAFETY: null, or the container in which the task is counted; a method lives with its module.
+    let (container, method) = unsafe { (record.container.as_ref(), record.method.as_ref()) };
+    let pool = container.map_or("", |container| container.name());
+    let method = method.map_or("", |method| method.name.as_str());
+    tracing::warn!(pool, method, status, message, "a task that nobody waits for has failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_do_not_drift_and_missed_ones_are_left_out() {
+        let first = Instant::now();
+        let ms = Duration::from_millis;
+        let mut period = Period { period: ms(10), due: first };
+        assert_eq!(period.next(first + ms(3)), first + ms(10));
+        assert_eq!(period.next(first + ms(19)), first + ms(20));
+        assert_eq!(period.next(first + ms(55)), first + ms(60));
+        assert_eq!(period.next(first + ms(70)), first + ms(70));
+        assert_eq!(period.next(first + ms(70)), first + ms(80));
+    }
+}

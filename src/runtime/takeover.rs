@@ -1,0 +1,116 @@
+//! Taking work over: an idle worker relieves one that a method keeps busy, and a busy one shares.
+
+use std::collections::VecDeque;
+
+use crate::desk::{Ring, Work};
+use crate::shared::{LanePtr, Note};
+use crate::worker::Worker;
+
+impl Worker {
+    /// Takes over what waits for a worker that a method keeps busy: its rings, and the lanes of which no
+    /// task has started. When that worker is back meanwhile, nothing happens.
+    pub(crate) fn help(&self, busy: u32) {
+        let mut rings: Vec<Ring> = Vec::new();
+        let mut lanes = Vec::new();
+        let desk = &self.shared.desks[busy as usize];
+        // Tasks of low latency are not for a worker of the other group.
+        let both = self.may_poll_rings();
+        desk.take_from(|work| {
+            let Work { rings: their_rings, lanes: their_lanes, late_lanes } = work;
+            if both {
+                rings.append(their_rings);
+                self.take_lanes(their_lanes, usize::MAX, &mut lanes);
+            }
+            self.take_lanes(late_lanes, usize::MAX, &mut lanes);
+        });
+        for ring in rings {
+            desk.unwatch(&ring.session);
+            self.add_ring(ring);
+        }
+        lanes.into_iter().for_each(|lane| self.told_of(lane));
+        self.take_notes(busy, both);
+    }
+
+    /// Takes lanes off a list, at most `most` of them, those that came last first.
+    fn take_lanes(
+        &self,
+        list: &mut VecDeque<LanePtr>,
+        most: usize,
+        taken: &mut Vec<*const crate::container::ContainerLane>,
+    ) {
+        let mut index = list.len();
+        while index > 0 && taken.len() < most {
+            index -= 1;
+            // SAFETY: its container is there as long as the lane stands on the list of a worker that
+            // has not counted a round since.
+            let lane = unsafe { &*list[index].0 };
+            if lane.turn.take_over(self.index) {
+                list.remove(index);
+                taken.push(lane);
+            }
+        }
+    }
+
+    /// Takes over what a busy worker has been told of and has not read.
+    fn take_notes(&self, busy: u32, rings_too: bool) {
+        let mailbox = &self.shared.mailboxes[busy as usize];
+        let mut others = Vec::new();
+        while let Some(note) = mailbox.take() {
+            match note {
+                Note::Ring { session, consumer } if rings_too => {
+                    self.add_ring(Ring { session, consumer });
+                }
+                Note::Lane(lane) => {
+                    // SAFETY: as in `told_of`.
+                    let lane = unsafe { &*lane.0 };
+                    if lane.turn.take_over(self.index) {
+                        self.told_of(lane);
+                    } else {
+                        others.push(Note::Lane(LanePtr(lane)));
+                    }
+                }
+                other => others.push(other),
+            }
+        }
+        others.into_iter().for_each(|note| mailbox.send(note));
+    }
+
+    /// Gives half of what this worker serves to another one, which is idle.
+    pub(crate) fn share(&self, with: u32) {
+        let high = self.shared.config.is_high_latency(with as usize);
+        let mut work = self.desk().work();
+        let Work { rings, lanes, late_lanes } = &mut *work;
+        let mut given = Vec::new();
+        let mut give = |list: &mut VecDeque<LanePtr>| {
+            for index in (0..list.len()).rev().step_by(2) {
+                // SAFETY: a listed lane's container is there until this worker has counted a round.
+                let lane = unsafe { &*list[index].0 };
+                if lane.turn.take_over(with) {
+                    list.remove(index);
+                    given.push(Note::Lane(LanePtr(lane)));
+                }
+            }
+        };
+        give(late_lanes);
+        if !high {
+            give(lanes);
+            let keep = rings.len().div_ceil(2);
+            for Ring { session, mut consumer } in rings.split_off(keep) {
+                consumer.show_progress();
+                if !rings.iter().any(|ring| ring.session.number == session.number) {
+                    self.desk().unwatch(&session);
+                }
+                given.push(Note::Ring { session, consumer });
+            }
+        }
+        drop(work);
+        for note in given {
+            self.shared.mailboxes[with as usize].send(note);
+        }
+    }
+
+    /// Whether this worker serves tasks of low latency.
+    fn may_poll_rings(&self) -> bool {
+        !self.shared.config.is_high_latency(self.index as usize)
+    }
+}

@@ -1,0 +1,147 @@
+/* A module whose methods wait, compute, call themselves and fail, to see what the runtime makes of
+ * tasks that do. */
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <vector>
+
+#include "model_tasks.h"
+
+namespace test::model {
+
+using Clock = std::chrono::steady_clock;
+using ValuePtr = hipc::FullPtr<ValueTask>;
+
+/* Deeper than any stack; not to be made a loop by the compiler. */
+__attribute__((noinline)) static int Recurse(volatile int *above) {
+  volatile int here[64];
+  here[0] = *above + 1;
+  return here[0] < 1 << 30 ? Recurse(here) + here[0] : 0;
+}
+
+class Runtime : public chi::ContainerRuntime {
+ public:
+  void Run(chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &) override {
+    if (method == CHI_METHOD_CREATE) {
+      CreateLocalQueue(0, 8, chi::IntFlag(0));
+      return;
+    }
+    if (method == CHI_METHOD_DESTROY) return;
+    const ValuePtr call(task);
+    switch (method) {
+      case Method::kSleep:
+        chi::Sleep(call->value_);
+        break;
+      case Method::kCompute:
+        for (const auto end = Clock::now() + std::chrono::nanoseconds(call->value_);
+             Clock::now() < end;) {
+        }
+        break;
+      case Method::kTick:
+        if (call->value_ != 0) chi::Sleep(call->value_);
+        call->result_ = ++ticks_;
+        break;
+      case Method::kTicks:
+        call->result_ = ticks_;
+        break;
+      case Method::kTree:
+        Tree(call);
+        break;
+      case Method::kAsk:
+        while (!chi::IsCancelled()) {
+        }
+        throw chi::Error(CHI_CANCELLED, "it asked");
+      case Method::kOverflow: {
+        volatile int bottom = 0;
+        call->result_ = static_cast<chi::u64>(Recurse(&bottom));
+        break;
+      }
+      case Method::kOwnEnd:
+        call->Wait();
+        break;
+      case Method::kCall: {
+        auto *ipc_manager = CHI_IPC_MANAGER;
+        chi::OwnedTask<ValueTask> sub(ipc_manager->SubmitTask<ValueTask>(
+            HSHM_MCTX, call->other_, Method::kSleep, call->value_));
+        sub->Wait();
+        sub->ThrowIfFailed();
+        break;
+      }
+      case Method::kMonitored:
+        break;
+      case Method::kFail:
+        if (++ticks_ >= call->value_) throw std::runtime_error("the last tick");
+        break;
+      default:
+        chi::ThrowNoMethod(method);
+    }
+  }
+
+  /* 0: leave it to the runtime. 1: throw. 2: a lane that does not exist. 3: the task's lane. */
+  void Monitor(chi::MonitorModeId mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               chi::RunContext &rctx) override {
+    const ValuePtr call(task);
+    if (mode == chi::MonitorModeId::kEstLoad && method == Method::kMonitored) {
+      rctx.est_ns_ = call->width_;
+    }
+    if (mode != chi::MonitorModeId::kLocalSchedule) return;
+    if (method != Method::kMonitored) {
+      if (call->width_ != 0) rctx.lane_ = GetLaneByHash(0, static_cast<chi::u32>(call->width_ - 1));
+      return;
+    }
+    switch (call->value_) {
+      case 1:
+        throw std::runtime_error("the monitor throws");
+      case 2:
+        rctx.lane_ = reinterpret_cast<chi::Lane *>(reinterpret_cast<char *>(GetLane(0, 0)) + 8);
+        break;
+      case 3:
+        rctx.lane_ = GetLaneByHash(0, static_cast<chi::u32>(call->width_));
+        break;
+      default:
+        break;
+    }
+  }
+
+ private:
+  void Tree(ValuePtr call) {
+    if (call->value_ == 0) {
+      call->result_ = 1;
+      return;
+    }
+    auto *ipc_manager = CHI_IPC_MANAGER;
+    std::vector<ValuePtr> subtasks;
+    for (chi::u64 i = 0; i < call->width_; ++i) {
+      subtasks.push_back(ipc_manager->NewTask<ValueTask>(HSHM_MCTX, pool_id_, Method::kTree,
+                                                         call->value_ - 1, call->width_));
+    }
+    ipc_manager->EnqueueBatch(subtasks);
+    ipc_manager->Wait(subtasks);
+    for (const ValuePtr &subtask : subtasks) {
+      call->result_ += subtask->GetStatus() == CHI_OK ? subtask->result_ : 0;
+      ipc_manager->DelTask(subtask);
+    }
+  }
+
+  std::atomic<chi::u64> ticks_{0};
+};
+
+inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
+  table.Add<chi::CreateTask>(CHI_METHOD_CREATE, "kCreate", false, false);
+  table.Add<chi::DestroyTask>(CHI_METHOD_DESTROY, "kDestroy", false, false);
+  table.Add<ValueTask>(Method::kSleep, "kSleep", true, false);
+  table.Add<ValueTask>(Method::kCompute, "kCompute", true, false);
+  table.Add<ValueTask>(Method::kTick, "kTick", true, false);
+  table.Add<ValueTask>(Method::kTicks, "kTicks", true, false);
+  table.Add<ValueTask>(Method::kTree, "kTree", false, false);
+  table.Add<ValueTask>(Method::kAsk, "kAsk", false, false);
+  table.Add<ValueTask>(Method::kOverflow, "kOverflow", false, false);
+  table.Add<ValueTask>(Method::kOwnEnd, "kOwnEnd", false, false);
+  table.Add<ValueTask>(Method::kCall, "kCall", false, false);
+  table.Add<ValueTask>(Method::kMonitored, "kMonitored", true, false);
+  table.Add<ValueTask>(Method::kFail, "kFail", false, false);
+}
+
+}  // namespace test::model
+
+CHI_TASK_CC(test::model::Runtime, "test:model")
