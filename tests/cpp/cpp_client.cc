@@ -197,6 +197,17 @@ const std::map<std::string, Command> kCommands = {
        Compressor();
        CHI_IPC_MANAGER->CreatePool("chimaera:kv", "test_compress");
      }},
+    {"limited-kv",
+     [](const Arguments &args, Output &out) {
+       chimaera::kv::Client kv;
+       kv.Create(HSHM_MCTX, args.at(0), {std::stoull(args.at(1))});
+       out.Add("major", chi::u64{kv.pool_id_.major_});
+       kv.Put(HSHM_MCTX, kQuery, "key", args.at(2));
+     }},
+    {"malformed-kv",
+     [](const Arguments &args, Output &) {
+       CHI_IPC_MANAGER->CreatePool("chimaera:kv", args.at(0), "\1\2");
+     }},
     {"unknown-pool", [](const Arguments &, Output &) { SendPlain(kNoPool, kNoMethod); }},
     {"unknown-name", [](const Arguments &, Output &) { CHI_IPC_MANAGER->FindPool("nobody"); }},
     {"unknown-method",

@@ -17,7 +17,6 @@ namespace example::mod_name {
 namespace {
 
 constexpr chi::QueueId kQueue = 0;
-constexpr chi::i32 kDefaultLevel = 3;
 
 /** What one call of zstd needs. The buffers are private: zstd is not made for bytes that a client
  * changes while it reads them, so it only ever sees copies. */
@@ -109,25 +108,30 @@ std::string Describe(const char *what, std::size_t code) {
   return std::string(what) + ": " + ZSTD_getErrorName(code);
 }
 
+bool IsLevel(chi::i32 level) { return level >= ZSTD_minCLevel() && level <= ZSTD_maxCLevel(); }
+
+std::string WrongLevel(chi::i32 level) {
+  return "the level " + std::to_string(level) + " is not between " +
+         std::to_string(ZSTD_minCLevel()) + " and " + std::to_string(ZSTD_maxCLevel());
+}
+
 chi::u32 LaneCount() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 }  // namespace
 
 class Runtime : public chi::ContainerRuntime {
  public:
-  /** Makes the lanes. */
-  void Create(hipc::FullPtr<CreateTask>, chi::RunContext &) {
+  /** Takes the parameters, and makes the lanes. */
+  void Create(hipc::FullPtr<CreateTask> task, chi::RunContext &) {
+    params_ = chi::LoadParams<Params>(task);
+    if (!IsLevel(params_.level_)) throw chi::Error(CHI_INVALID, WrongLevel(params_.level_));
     CreateLocalQueue(kQueue, LaneCount(), chi::IntFlag());
   }
 
   /** Compress data */
   void Compress(hipc::FullPtr<CompressTask> task, chi::RunContext &) {
-    const chi::i32 level = task->level_ == 0 ? kDefaultLevel : task->level_;
-    if (level < ZSTD_minCLevel() || level > ZSTD_maxCLevel()) {
-      return task->Fail(CHI_INVALID, "the level " + std::to_string(level) + " is not between " +
-                                         std::to_string(ZSTD_minCLevel()) + " and " +
-                                         std::to_string(ZSTD_maxCLevel()));
-    }
+    const chi::i32 level = task->level_ == 0 ? params_.level_ : task->level_;
+    if (!IsLevel(level)) return task->Fail(CHI_INVALID, WrongLevel(level));
     WorkspacePool::Lease workspace(workspaces_);
     workspace->Load(task->data_);
     workspace->out.resize(ZSTD_compressBound(workspace->in.size()));
@@ -212,6 +216,7 @@ class Runtime : public chi::ContainerRuntime {
     rctx.lane_ = GetLaneByHash(kQueue, next_lane_.fetch_add(1, std::memory_order_relaxed));
   }
 
+  Params params_; /* Fixed once `Create` is done. */
   std::atomic<chi::u32> next_lane_{0};
   WorkspacePool workspaces_{LaneCount()};
 };

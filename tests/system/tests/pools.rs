@@ -110,11 +110,15 @@ fn the_same_parameters_find_the_pool_and_others_are_refused() {
                 (CHI_EXISTS, "pool 'limited' exists with other parameters")
             );
         }
-        let create = ["pool", "create", "limited", "--module", kv::MODULE, "--json", "--params"];
-        let found = site.cli(&[&create[..], &["max_bytes=1000"]].concat()).ok().json();
+        // The command line gives the same bytes from a file.
+        let file = site.path().join("params");
+        std::fs::write(&file, params(1000).to_bytes().unwrap()).unwrap();
+        let create = ["pool", "create", "limited", "--module", kv::MODULE, "--json"];
+        let from_file = ["--params-file", file.to_str().unwrap()];
+        let found = site.cli(&[&create[..], &from_file].concat()).ok().json();
         assert_eq!(found["existed"], true, "{found}");
         assert_eq!(found["id"], first.pool_id().to_string(), "{found}");
-        assert_eq!(site.cli(&[&create[..], &["max_bytes=5"]].concat()).code, 1);
+        assert_eq!(site.cli(&[&create[..], &["--params", "max_bytes=5"]].concat()).code, 1);
     });
 }
 

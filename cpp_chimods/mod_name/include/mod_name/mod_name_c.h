@@ -19,7 +19,7 @@ extern "C" {
 typedef struct example_mod_name_compress_task {
   /** The task. */
   chi_task task;
-  /** In: zstd's level; 0 means 3. */
+  /** In: zstd's level; 0 means the pool's. */
   int32_t level_;
   /** Zero. */
   uint32_t reserved_;

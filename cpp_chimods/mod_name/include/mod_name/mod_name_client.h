@@ -24,15 +24,16 @@ HSHM_DLL extern const char *const kModuleName;
 class Client : public chi::ContainerClient {
  public:
   /** Create a pool of mod_name, or find the one of this name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name) {
-    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name));
+  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
+              const Params &params = Params()) {
+    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params));
     task->Wait();
     task->ThrowIfFailed();
     pool_id_ = task->pool_id_;
   }
-  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx,
-                                        const std::string &pool_name) {
-    return AsyncCreatePool(mctx, kModuleName, pool_name);
+  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
+                                        const Params &params = Params()) {
+    return AsyncCreatePool(mctx, kModuleName, pool_name, chi::ParamsToBytes(params));
   }
 
   /** Destroy the pool. */
@@ -46,7 +47,7 @@ class Client : public chi::ContainerClient {
     return AsyncDestroyPool(mctx, pool_id_);
   }
 
-  /** Makes one zstd frame of `data` at `level` (0: 3). Error: `CHI_INVALID` (level). */
+  /** Makes one zstd frame of `data` at `level` (0: the pool's). Error: `CHI_INVALID` (level). */
   std::string Compress(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                        std::string_view data, chi::i32 level = 0) {
     chi::OwnedTask<CompressTask> task(AsyncCompress(mctx, dom_query, data, level));

@@ -12,9 +12,20 @@ namespace example::mod_name {
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
 
+/** What a pool is created with. */
+struct Params {
+  /** zstd's level for tasks that name none, from its lowest to its highest (-131072 to 22). */
+  chi::i32 level_ = 3;
+
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(level_);
+  }
+};
+
 /** The CompressTask task: makes one zstd frame of bytes. */
 struct CompressTask : public chi::Task {
-  /** zstd's level, from its lowest to its highest (-131072 to 22); 0 means 3. */
+  /** zstd's level, from its lowest to its highest (-131072 to 22); 0 means the pool's. */
   IN chi::i32 level_ = 0;
   /** Zero. */
   chi::u32 reserved_ = 0;

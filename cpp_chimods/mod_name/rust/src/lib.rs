@@ -12,7 +12,8 @@
 //! # }
 //! ```
 
-use chimaera::{PoolId, Result, Status};
+use chimaera::archive::params_to_bytes;
+use chimaera::{PoolId, Result, Serialize, Status};
 
 // The bridge's own items; what users see is below.
 #[allow(missing_docs, unreachable_pub)]
@@ -60,6 +61,22 @@ fn bytes(reply: &ffi::Reply) -> Vec<u8> {
     reply.bytes.as_ref().map_or_else(Vec::new, |bytes| bytes.as_bytes().to_vec())
 }
 
+/// The module's name.
+pub const MODULE: &str = "example:mod_name";
+
+/// What a pool is created with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Params {
+    /// zstd's level for tasks that name none.
+    pub level: i32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params { level: 3 }
+    }
+}
+
 /// A pool of the module. It is a pool's id and nothing else: it may be copied and sent to other
 /// threads. Every function sends one task and waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +92,13 @@ impl Client {
         Ok(Client { pool_id: PoolId::new(pool.major, pool.minor) })
     }
 
+    /// Creates the pool with parameters, or finds the one of this name and parameters. Errors: also
+    /// `CHI_INVALID` for a level that zstd does not have.
+    pub fn create_with(pool_name: &str, params: Params) -> Result<Client> {
+        let params = params_to_bytes(&params)?;
+        Ok(Client { pool_id: chimaera::ipc()?.create_pool(MODULE, pool_name, &params)? })
+    }
+
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Client {
         Client { pool_id }
@@ -85,7 +109,7 @@ impl Client {
         self.pool_id
     }
 
-    /// Makes one zstd frame of `data`, at `level` (0 takes 3). Error: `CHI_INVALID` for a level that
+    /// Makes one zstd frame of `data`, at `level` (0 takes the pool's). Error: `CHI_INVALID` for a level that
     /// zstd does not have.
     pub fn compress(&self, data: &[u8], level: i32) -> Result<Vec<u8>> {
         Ok(bytes(&checked(ffi::compress(self.pool(), data, level))?))

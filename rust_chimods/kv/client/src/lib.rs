@@ -50,7 +50,7 @@ impl Client {
     /// Errors: `CHI_NO_MODULE`; `CHI_EXISTS` when the name is another module's pool or one with other
     /// parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
-        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params.to_bytes())?;
+        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params.to_bytes()?)?;
         Ok(Client { pool_id })
     }
 

@@ -2,6 +2,7 @@
 #ifndef CHIMAERA_KV_CLIENT_H_
 #define CHIMAERA_KV_CLIENT_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,17 @@ namespace chimaera::kv {
 
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
+
+/** What a store is created with. */
+struct Params {
+  /** The most bytes that all keys and values together may have; none for no limit. */
+  std::optional<chi::u64> max_bytes_;
+
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(max_bytes_);
+  }
+};
 
 /** A key-value store in the runtime. All calls throw chi::Error; any thread. The tasks of the async
  * forms are the caller's.
@@ -26,14 +38,15 @@ using DestroyTask = chi::DestroyTask;
 class Client : public chi::ContainerClient {
  public:
   /** Create a store, or find the one of this name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name) {
-    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name));
+  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
+              const Params &params = Params()) {
+    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params));
     Finish(task);
     pool_id_ = task->pool_id_;
   }
-  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx,
-                                        const std::string &pool_name) {
-    return AsyncCreatePool(mctx, "chimaera:kv", pool_name);
+  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
+                                        const Params &params = Params()) {
+    return AsyncCreatePool(mctx, "chimaera:kv", pool_name, chi::ParamsToBytes(params));
   }
 
   /** Destroy the store. */

@@ -75,6 +75,26 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
   }
 }
 
+/** Writes the inputs or the results of a task as bytes, or reads them. */
+template <typename RuntimeT>
+void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               chi_archive &archive) {
+  switch (method) {
+    case Method::kCreate:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::CreateTask>(task), archive);
+    case Method::kDestroy:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::DestroyTask>(task), archive);
+    case Method::kTurn:
+      return chi::SerializeTask(mode, hipc::FullPtr<TurnTask>(task), archive);
+    case Method::kFail:
+      return chi::SerializeTask(mode, hipc::FullPtr<FailTask>(task), archive);
+    case Method::kRelay:
+      return chi::SerializeTask(mode, hipc::FullPtr<RelayTask>(task), archive);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
