@@ -15,7 +15,8 @@ inline namespace v1 CHI_LAYER {
  *
  * A module's `Runtime` derives from it and has a member function for each method of
  * chimaera_mod.yaml, `void Compress(hipc::FullPtr<CompressTask> task, chi::RunContext &rctx)`, and
- * where it wants a say in scheduling a `MonitorCompress`; `Run`, `Monitor` and `Del` are then
+ * where it wants a say in scheduling a `MonitorCompress`, and where it puts the results of a
+ * broadcast together an `AggregateCompress`; `Run`, `Monitor`, `Del` and `Aggregate` are then
  * supplied by autogen/<module>_lib_exec.h and CHI_TASK_CC. Methods of one container run at once on
  * the lanes of different workers. A method that throws ends its task with a status and a message.
  */
@@ -90,6 +91,17 @@ class ContainerRuntime {
 
   /** Lets go of what a method attached to a task; the task itself is the runtime's. Worker. */
   virtual void Del(const hipc::MemContext &ctx, u32 method, hipc::FullPtr<Task> task) = 0;
+
+  /** Adds to `task`, a broadcast, what one container made of it: `replica`, of the same type and
+   * complete, successful or not. Called on one container for each replica in the order of the
+   * containers; the replicas are freed afterwards. The first replica whose `status_` is then not
+   * `CHI_OK` makes the broadcast fail: to let a failure pass, set it to `CHI_OK`. Without it a
+   * broadcast returns what container 0 returned. Worker. */
+  virtual void Aggregate(u32 method, hipc::FullPtr<Task> task, hipc::FullPtr<Task> replica,
+                         RunContext &rctx) {
+    static_cast<void>(method), static_cast<void>(task);
+    static_cast<void>(replica), static_cast<void>(rctx);
+  }
 
   /** What a container does at its creation when its module has nothing to say. */
   void Create(hipc::FullPtr<CreateTask>, RunContext &) {}

@@ -1,5 +1,5 @@
 /* What autogen/<module>_lib_exec.h is made of, and how its free functions become the Run, Monitor,
- * Del and Serialize of a container. Only in modules. */
+ * Del, Serialize and Aggregate of a container. Only in modules. */
 #ifndef CHIMAERA_DISPATCH_H_
 #define CHIMAERA_DISPATCH_H_
 
@@ -11,45 +11,64 @@
 
 /** Declares what generated code needs to know of one method: `CHI_METHOD_HOOKS(Compress,
  * CompressTask)` makes the template `CompressHooks<RuntimeT>`, which says whether the module wrote
- * `MonitorCompress(chi::MonitorModeId, hipc::FullPtr<CompressTask>, chi::RunContext &)` and
- * `DelCompress(hipc::FullPtr<CompressTask>)`, and calls them if so. One with other parameters is an
- * error at compile time, not a function that nobody calls. */
-#define CHI_METHOD_HOOKS(METHOD, TASK)                                                    \
-  template <typename RuntimeT>                                                            \
-  struct METHOD##Hooks {                                                                  \
-    using Task_ = hipc::FullPtr<TASK>;                                                    \
-    template <typename R>                                                                 \
-    using NamedMonitor_ = decltype(&R::Monitor##METHOD);                                  \
-    template <typename R>                                                                 \
-    using CalledMonitor_ = decltype(std::declval<R &>().Monitor##METHOD(                  \
-        chi::MonitorModeId{}, std::declval<Task_>(), std::declval<chi::RunContext &>())); \
-    template <typename R>                                                                 \
-    using NamedDel_ = decltype(&R::Del##METHOD);                                          \
-    template <typename R>                                                                 \
-    using CalledDel_ = decltype(std::declval<R &>().Del##METHOD(std::declval<Task_>()));  \
-    static constexpr bool kMonitor = chi::detail::IsValid<CalledMonitor_, RuntimeT>;      \
-    static constexpr bool kDel = chi::detail::IsValid<CalledDel_, RuntimeT>;              \
-    static_assert(kMonitor || !chi::detail::IsValid<NamedMonitor_, RuntimeT>,             \
-                  "Monitor" #METHOD " takes (chi::MonitorModeId, hipc::FullPtr<" #TASK    \
-                  ">, chi::RunContext &) and is public");                                 \
-    static_assert(kDel || !chi::detail::IsValid<NamedDel_, RuntimeT>,                     \
-                  "Del" #METHOD " takes (hipc::FullPtr<" #TASK ">) and is public");       \
-    static void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, Task_ task,           \
-                        chi::RunContext &rctx) {                                          \
-      if constexpr (kMonitor) {                                                           \
-        runtime.Monitor##METHOD(mode, task, rctx);                                        \
-      } else {                                                                            \
-        static_cast<void>(runtime), static_cast<void>(mode);                              \
-        static_cast<void>(task), static_cast<void>(rctx);                                 \
-      }                                                                                   \
-    }                                                                                     \
-    static void Del(RuntimeT &runtime, Task_ task) {                                      \
-      if constexpr (kDel) {                                                               \
-        runtime.Del##METHOD(task);                                                        \
-      } else {                                                                            \
-        static_cast<void>(runtime), static_cast<void>(task);                              \
-      }                                                                                   \
-    }                                                                                     \
+ * `MonitorCompress(chi::MonitorModeId, hipc::FullPtr<CompressTask>, chi::RunContext &)`,
+ * `DelCompress(hipc::FullPtr<CompressTask>)` and `AggregateCompress(hipc::FullPtr<CompressTask>
+ * task, hipc::FullPtr<CompressTask> replica, chi::RunContext &)`, and calls them if so. One with
+ * other parameters is an error at compile time, not a function that nobody calls. */
+#define CHI_METHOD_HOOKS(METHOD, TASK)                                                           \
+  template <typename RuntimeT>                                                                   \
+  struct METHOD##Hooks {                                                                         \
+    using Task_ = hipc::FullPtr<TASK>;                                                           \
+    template <typename R>                                                                        \
+    using NamedMonitor_ = decltype(&R::Monitor##METHOD);                                         \
+    template <typename R>                                                                        \
+    using CalledMonitor_ = decltype(std::declval<R &>().Monitor##METHOD(                         \
+        chi::MonitorModeId{}, std::declval<Task_>(), std::declval<chi::RunContext &>()));        \
+    template <typename R>                                                                        \
+    using NamedDel_ = decltype(&R::Del##METHOD);                                                 \
+    template <typename R>                                                                        \
+    using CalledDel_ = decltype(std::declval<R &>().Del##METHOD(std::declval<Task_>()));         \
+    template <typename R>                                                                        \
+    using NamedAggregate_ = decltype(&R::Aggregate##METHOD);                                     \
+    template <typename R>                                                                        \
+    using CalledAggregate_ = decltype(std::declval<R &>().Aggregate##METHOD(                     \
+        std::declval<Task_>(), std::declval<Task_>(), std::declval<chi::RunContext &>()));       \
+    static constexpr bool kAggregate = chi::detail::IsValid<CalledAggregate_, RuntimeT>;         \
+    static_assert(kAggregate || !chi::detail::IsValid<NamedAggregate_, RuntimeT>,                \
+                  "Aggregate" #METHOD " takes (hipc::FullPtr<" #TASK                             \
+                  "> task, "                                                                     \
+                  "hipc::FullPtr<" #TASK "> replica, chi::RunContext &) and is public");         \
+    static void Aggregate(RuntimeT &runtime, Task_ task, Task_ replica, chi::RunContext &rctx) { \
+      if constexpr (kAggregate) {                                                                \
+        runtime.Aggregate##METHOD(task, replica, rctx);                                          \
+      } else {                                                                                   \
+        static_cast<void>(runtime), static_cast<void>(task);                                     \
+        static_cast<void>(replica), static_cast<void>(rctx);                                     \
+      }                                                                                          \
+    }                                                                                            \
+    static constexpr bool kMonitor = chi::detail::IsValid<CalledMonitor_, RuntimeT>;             \
+    static constexpr bool kDel = chi::detail::IsValid<CalledDel_, RuntimeT>;                     \
+    static_assert(kMonitor || !chi::detail::IsValid<NamedMonitor_, RuntimeT>,                    \
+                  "Monitor" #METHOD " takes (chi::MonitorModeId, hipc::FullPtr<" #TASK           \
+                  ">, chi::RunContext &) and is public");                                        \
+    static_assert(kDel || !chi::detail::IsValid<NamedDel_, RuntimeT>,                            \
+                  "Del" #METHOD " takes (hipc::FullPtr<" #TASK ">) and is public");              \
+    static void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, Task_ task,                  \
+                        chi::RunContext &rctx) {                                                 \
+      if constexpr (kMonitor) {                                                                  \
+        runtime.Monitor##METHOD(mode, task, rctx);                                               \
+      } else {                                                                                   \
+        static_cast<void>(runtime), static_cast<void>(mode);                                     \
+        static_cast<void>(task), static_cast<void>(rctx);                                        \
+      }                                                                                          \
+    }                                                                                            \
+    static void Del(RuntimeT &runtime, Task_ task) {                                             \
+      if constexpr (kDel) {                                                                      \
+        runtime.Del##METHOD(task);                                                               \
+      } else {                                                                                   \
+        static_cast<void>(runtime), static_cast<void>(task);                                     \
+      }                                                                                          \
+    }                                                                                            \
   }
 
 namespace chi {
@@ -92,6 +111,12 @@ void DispatchSerialize(R &runtime, SerializeMode mode, u32 method, hipc::FullPtr
 }
 
 template <typename R>
+void DispatchAggregate(R &runtime, u32 method, hipc::FullPtr<Task> task,
+                       hipc::FullPtr<Task> replica, RunContext &rctx) {
+  Aggregate(runtime, method, task, replica, rctx);
+}
+
+template <typename R>
 using GeneratedRun =
     decltype(Run(std::declval<R &>(), u32{}, hipc::FullPtr<Task>(), std::declval<RunContext &>()));
 template <typename R>
@@ -107,6 +132,9 @@ template <typename R>
 using GeneratedSerialize =
     decltype(Serialize(std::declval<R &>(), SerializeMode{}, u32{}, hipc::FullPtr<Task>(),
                        std::declval<chi_archive &>()));
+template <typename R>
+using GeneratedAggregate = decltype(Aggregate(std::declval<R &>(), u32{}, hipc::FullPtr<Task>(),
+                                              hipc::FullPtr<Task>(), std::declval<RunContext &>()));
 
 /* True when `R`, or a base of it below ContainerRuntime, has the function itself. */
 template <typename R>
@@ -118,9 +146,25 @@ inline constexpr bool kHasMonitor =
 template <typename R>
 inline constexpr bool kHasDel =
     !std::is_same_v<decltype(&R::Del), decltype(&ContainerRuntime::Del)>;
+/* A method kAggregate is no override, only one more function of that name. */
+template <typename R>
+using NamedAggregate = decltype(&R::Aggregate);
+template <typename R>
+using OverridingAggregate =
+    decltype(static_cast<void (R::*)(u32, hipc::FullPtr<Task>, hipc::FullPtr<Task>, RunContext &)>(
+        &R::Aggregate));
+template <typename R>
+constexpr bool HasAggregate() {
+  if constexpr (IsValid<NamedAggregate, R>) {
+    if (std::is_same_v<NamedAggregate<R>, decltype(&ContainerRuntime::Aggregate)>) return false;
+  }
+  return IsValid<OverridingAggregate, R>;
+}
+template <typename R>
+inline constexpr bool kHasAggregate = HasAggregate<R>();
 
 /* The author's Runtime with the generated functions for what it does not override. One without
- * generated code overrides Run; Monitor and Del it may leave out. */
+ * generated code overrides Run; the others it may leave out. */
 template <typename R>
 class Bound final : public R {
  public:
@@ -147,6 +191,15 @@ class Bound final : public R {
       R::Del(ctx, method, task);
     } else if constexpr (IsValid<GeneratedDel, R>) {
       DispatchDel<R>(*this, ctx, method, task);
+    }
+  }
+  void Aggregate([[maybe_unused]] u32 method, [[maybe_unused]] hipc::FullPtr<Task> task,
+                 [[maybe_unused]] hipc::FullPtr<Task> replica,
+                 [[maybe_unused]] RunContext &rctx) override {
+    if constexpr (kHasAggregate<R>) {
+      R::Aggregate(method, task, replica, rctx);
+    } else if constexpr (IsValid<GeneratedAggregate, R>) {
+      DispatchAggregate<R>(*this, method, task, replica, rctx);
     }
   }
 };

@@ -78,10 +78,10 @@ inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t si
  * Used by one thread, while the module loads. */
 class MethodTable {
  public:
-  /** Adds a method that runs tasks of type `TaskT`. `monitored` and `has_del` say whether the
-   * module has a monitor and a Del of its own for it. */
+  /** Adds a method that runs tasks of type `TaskT`. `monitored`, `has_del` and `aggregated`
+   * say whether the module has a monitor, a Del and an Aggregate of its own for it. */
   template <typename TaskT>
-  void Add(u32 number, const char *name, bool monitored, bool has_del) {
+  void Add(u32 number, const char *name, bool monitored, bool has_del, bool aggregated = false) {
     using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
     static_assert(detail::TaskRules<TaskT>::kKept);
     static_assert(std::is_constructible_v<TaskT, const Alloc &>,
@@ -94,7 +94,8 @@ class MethodTable {
     chi_method method{};
     method.number_ = number;
     method.flags_ = CHI_METHOD_SUPPORTED | (monitored ? CHI_METHOD_MONITORED : 0) |
-                    (kSerialized<TaskT> ? CHI_METHOD_SERIALIZED : 0);
+                    (kSerialized<TaskT> ? CHI_METHOD_SERIALIZED : 0) |
+                    (aggregated ? CHI_METHOD_AGGREGATED : 0);
     method.name_ = name;
     method.task_size_ = sizeof(TaskT);
     method.n_fields_ = static_cast<u32>(fields_.back().size());
@@ -112,11 +113,10 @@ class MethodTable {
   }
 
   /** Has the monitor called for every method: the container overrides Monitor itself. */
-  void MonitorAll() {
-    for (chi_method &method : methods_) {
-      if ((method.flags_ & CHI_METHOD_SUPPORTED) != 0) method.flags_ |= CHI_METHOD_MONITORED;
-    }
-  }
+  void MonitorAll() { FlagAll(CHI_METHOD_MONITORED); }
+
+  /** Has Aggregate called for every method: the container overrides it itself. */
+  void AggregateAll() { FlagAll(CHI_METHOD_AGGREGATED); }
 
   /** Has no serialiser called: there is no function that dispatches them. */
   void SerializeNone() {
@@ -129,6 +129,12 @@ class MethodTable {
   bool has_del() const { return has_del_; }
 
  private:
+  void FlagAll(u32 flag) {
+    for (chi_method &method : methods_) {
+      if ((method.flags_ & CHI_METHOD_SUPPORTED) != 0) method.flags_ |= flag;
+    }
+  }
+
   std::vector<chi_method> methods_;
   std::deque<detail::FieldLayouts> fields_;
   bool has_del_ = false;

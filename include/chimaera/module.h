@@ -153,6 +153,7 @@ class Module {
       } else {
         table.SerializeNone();
       }
+      if (kHasAggregate<R>) table.AggregateAll();
       descriptor.magic = CHI_MODULE_MAGIC;
       descriptor.size = sizeof(descriptor);
       descriptor.abi_major = CHI_ABI_MAJOR;
@@ -171,6 +172,7 @@ class Module {
       s_ops.monitor = &Monitor;
       s_ops.del = kHasDel<R> || table.has_del() ? &Del : nullptr;
       s_ops.destroy = &Destroy;
+      s_ops.aggregate = &Aggregate;
     }
   };
 
@@ -234,6 +236,15 @@ class Module {
     return Guard([&] {
       DispatchSerialize<R>(RuntimeOf(container), static_cast<SerializeMode>(mode), method,
                            TaskOf(task), *CheckedArchive(archive));
+      return CHI_OK;
+    });
+  }
+
+  static chi_status Aggregate(chi_container *container, u32 method, chi_task *task,
+                              chi_task *replica, chi_run_context *rctx) {
+    return Guard([&] {
+      RuntimeOf(container).Aggregate(method, TaskOf(task), TaskOf(replica),
+                                     *static_cast<RunContext *>(rctx));
       return CHI_OK;
     });
   }

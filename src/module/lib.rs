@@ -74,6 +74,7 @@ mod lane;
 mod lock;
 mod method;
 mod panics;
+mod replica;
 mod shell;
 
 #[doc(hidden)]
@@ -87,3 +88,4 @@ pub use host::{extension, log, LogLevel};
 pub use lane::{Lane, Queue};
 pub use lock::{CoMutex, CoMutexGuard, CoRwGuard, CoRwLock};
 pub use method::{MethodEntry, Outcome};
+pub use replica::Replica;

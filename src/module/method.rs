@@ -4,14 +4,14 @@ use std::ffi::CStr;
 use std::ptr::NonNull;
 
 use chimaera_abi::{
-    chi_archive, chi_field_layout, chi_method, chi_task, CHI_METHOD_MONITORED,
-    CHI_METHOD_SERIALIZED, CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN, CHI_SERIALIZE_LOAD_OUT,
-    CHI_SERIALIZE_SAVE_IN, CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
+    chi_archive, chi_field_layout, chi_method, chi_task, CHI_METHOD_AGGREGATED,
+    CHI_METHOD_MONITORED, CHI_METHOD_SERIALIZED, CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN,
+    CHI_SERIALIZE_LOAD_OUT, CHI_SERIALIZE_SAVE_IN, CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
 };
 use chimaera_task::archive::{LoadArchive, SaveArchive};
 use chimaera_task::{__private::lend, Result, Status, Task};
 
-use crate::{MonitorContext, MonitorMode, RunContext};
+use crate::{MonitorContext, MonitorMode, Replica, RunContext};
 
 /// What a method or a monitor may return: nothing, or a result whose error is, or becomes, a
 /// [`Status`].
@@ -54,6 +54,14 @@ pub(crate) type MonitorFn<C> =
 /// As for `RunFn`; and the archive is one that the caller may use meanwhile, or null.
 pub(crate) type SerializeFn = unsafe fn(*mut chi_task, u32, *mut chi_archive) -> Result<()>;
 
+/// Runs an aggregation's function.
+///
+/// # Safety
+///
+/// As for `RunFn`, of both tasks; the second is complete.
+pub(crate) type AggregateFn<C> =
+    unsafe fn(&C, *mut chi_task, *mut chi_task, &RunContext<'_>) -> Result<()>;
+
 /// One method of the container `C`: number, name, its task's layout, and its functions.
 pub struct MethodEntry<C> {
     pub(crate) number: u32,
@@ -63,6 +71,7 @@ pub struct MethodEntry<C> {
     pub(crate) run: Option<RunFn<C>>,
     pub(crate) monitor: Option<MonitorFn<C>>,
     pub(crate) serialize: Option<SerializeFn>,
+    pub(crate) aggregate: Option<AggregateFn<C>>,
 }
 
 impl<C> MethodEntry<C> {
@@ -84,6 +93,7 @@ impl<C> MethodEntry<C> {
             run: Some(call_run::<C, T, F, R>),
             monitor: None,
             serialize: serializer::<T>(),
+            aggregate: None,
         }
     }
 
@@ -120,7 +130,30 @@ impl<C> MethodEntry<C> {
             run: None,
             monitor: None,
             serialize: None,
+            aggregate: None,
         }
+    }
+
+    /// The same method with an aggregation: `add` adds what one container made of a broadcast to the
+    /// broadcast's own task, of the method's type. Without one, a broadcast returns what container 0
+    /// returned.
+    ///
+    /// It is called on one container for each replica in the order of the containers, once all are
+    /// complete, failed ones too; see [`Replica`].
+    #[must_use]
+    pub const fn aggregated<T, F, R>(self, add: F) -> Self
+    where
+        T: Task,
+        F: Fn(&C, &T, &Replica<'_, T>, &RunContext<'_>) -> R + Copy + Sync + 'static,
+        R: Outcome,
+    {
+        const { assert!(size_of::<F>() == 0, "an aggregation's function captures nothing") };
+        let _ = add;
+        assert!(
+            size_of::<T>() as u32 == self.task_size && T::FIELDS.len() == self.fields.len(),
+            "an aggregation is of the method's task"
+        );
+        MethodEntry { aggregate: Some(call_aggregate::<C, T, F, R>), ..self }
     }
 
     /// A method that the SDK itself runs.
@@ -138,9 +171,10 @@ impl<C> MethodEntry<C> {
         let supported = if self.task_size > 0 { CHI_METHOD_SUPPORTED } else { 0 };
         let monitored = if self.monitor.is_some() { CHI_METHOD_MONITORED } else { 0 };
         let serialized = if self.serialize.is_some() { CHI_METHOD_SERIALIZED } else { 0 };
+        let aggregated = if self.aggregate.is_some() { CHI_METHOD_AGGREGATED } else { 0 };
         chi_method {
             number_: self.number,
-            flags_: supported | monitored | serialized,
+            flags_: supported | monitored | serialized | aggregated,
             name_: self.name.as_ptr(),
             task_size_: self.task_size,
             n_fields_: self.fields.len() as u32,
@@ -236,4 +270,23 @@ where
     // SAFETY: says the caller.
     let (monitor, task) = unsafe { (function::<G>(), lend::<T>(task)) };
     monitor(container, mode, task, ctx).into_result()
+}
+
+/// # Safety
+///
+/// As for `AggregateFn`; and `F`, of no size, was given to `MethodEntry::aggregated`.
+unsafe fn call_aggregate<C, T, F, R>(
+    container: &C,
+    task: *mut chi_task,
+    replica: *mut chi_task,
+    ctx: &RunContext<'_>,
+) -> Result<()>
+where
+    T: Task,
+    F: Fn(&C, &T, &Replica<'_, T>, &RunContext<'_>) -> R + Copy + Sync + 'static,
+    R: Outcome,
+{
+    // SAFETY: says the caller.
+    let (add, task, replica) = unsafe { (function::<F>(), lend::<T>(task), lend::<T>(replica)) };
+    add(container, task, &Replica(replica), ctx).into_result()
 }

@@ -35,7 +35,7 @@ impl<C: Container> Shell<C> {
         monitor: monitor::<C>,
         del: None,
         destroy: destroy::<C>,
-        aggregate: None,
+        aggregate: Some(aggregate::<C>),
         serialize: Some(serialize::<C>),
     };
 
@@ -114,6 +114,24 @@ impl<C: Container> Shell<C> {
         // SAFETY: the runtime hands over a whole and checked task of the entry's layout.
         unsafe { monitor(self.container()?, mode, task, &mut ctx) }
     }
+
+    /// # Safety
+    ///
+    /// As for `chi_container_ops.aggregate`.
+    unsafe fn aggregate(
+        &self,
+        method: u32,
+        task: *mut chi_task,
+        replica: *mut chi_task,
+        rctx: *mut chi_run_context,
+    ) -> Result<()> {
+        let entry = self.dispatch.entry(method).ok_or_else(|| no_method(method))?;
+        let Some(aggregate) = entry.aggregate else { return Ok(()) };
+        // SAFETY: the context is valid until this call returns.
+        let ctx = unsafe { RunContext::new(&self.identity, rctx) }?;
+        // SAFETY: the runtime hands over whole and checked tasks of the entry's layout.
+        unsafe { aggregate(self.container()?, task, replica, &ctx) }
+    }
 }
 
 /// # Safety
@@ -177,6 +195,20 @@ unsafe extern "C" fn serialize<C: Container>(
         // SAFETY: the runtime hands over a task of the entry's layout, and its archive.
         unsafe { serialize(task, mode, archive) }
     })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.aggregate`; the container is one of `Shell::make`.
+unsafe extern "C" fn aggregate<C: Container>(
+    container: *mut chi_container,
+    method: u32,
+    task: *mut chi_task,
+    replica: *mut chi_task,
+    rctx: *mut chi_run_context,
+) -> chi_status {
+    // SAFETY: as in `run`.
+    to_status(|| unsafe { (*container.cast::<Shell<C>>()).aggregate(method, task, replica, rctx) })
 }
 
 /// # Safety

@@ -195,7 +195,7 @@ impl Methods<'_> {
             let clash = self.all[..index].iter().chain(&self.all[index + 1..]).find(|other| {
                 let stem = &other.name[1..];
                 names::snake(name) == names::snake(&other.name) && other.at < found.at
-                    || ["kMonitor", "kDel", "kAsync"]
+                    || ["kMonitor", "kDel", "kAggregate", "kAsync"]
                         .iter()
                         .any(|prefix| name.strip_prefix(prefix) == Some(stem))
                     || ["Async", "Task"]

@@ -296,6 +296,7 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
             "number": method.number,
             "supported": method.supported,
             "monitored": method.monitored,
+            "aggregated": method.aggregated,
             "task_bytes": method.task_size,
         })
     });

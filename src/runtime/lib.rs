@@ -5,6 +5,7 @@
 //! around it.
 
 mod admin;
+mod broadcast;
 mod cancel;
 mod config;
 mod container;

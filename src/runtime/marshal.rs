@@ -94,6 +94,11 @@ unsafe fn take_fields(
         };
         vector.data_ = session.mapping.at(start).cast();
         if field.inner.is_empty() {
+            if start >= layout.runtime_arena {
+                // Another task's result, or this one's of the last time, whose block may be free again:
+                // a method reads it, but writes into a block of its own.
+                vector.capacity_ = 0;
+            }
             continue;
         }
         let count = vector.size_ / field.elem_size;
@@ -296,7 +301,7 @@ unsafe fn give_vector(
     let data = vector.data_.cast::<u8>();
     if field.inner.is_empty() {
         if let Some(offset) = session.mapping.offset_of(data) {
-            return Ok(at(offset, vector.size_, vector.capacity_));
+            return Ok(at(offset, vector.size_, vector.capacity_.max(vector.size_)));
         }
         let (offset, capacity) = room(record, session, vector.size_)?;
         // SAFETY: the block is the runtime's own; the bytes are readable by the caller's promise.
@@ -318,7 +323,13 @@ unsafe fn give_vector(
     let original = record.copies.binary_search_by_key(&data, |(copied, _)| *copied);
     let original = original.ok().map(|at| record.copies[at].1);
     let (offset, capacity) = match original {
-        Some(own) if vector.size_ <= own.capacity_ => (own.shm_, own.capacity_),
+        // What lies in the runtime's arena is another task's, or free again.
+        Some(own)
+            if vector.size_ <= own.capacity_
+                && own.shm_ < session.mapping.layout().runtime_arena =>
+        {
+            (own.shm_, own.capacity_)
+        }
         _ => room(record, session, vector.size_)?,
     };
     // SAFETY: the client's own block was checked on the way in, a new one is the runtime's; both hold

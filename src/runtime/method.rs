@@ -22,6 +22,8 @@ pub(crate) struct Method {
     pub(crate) name: String,
     pub(crate) supported: bool,
     pub(crate) monitored: bool,
+    /// The module puts the results of a broadcast together.
+    pub(crate) aggregated: bool,
     pub(crate) task_size: usize,
     pub(crate) fields: Vec<Field>,
     /// How long it runs, in nanoseconds, as measured so far; 0 before.
@@ -109,6 +111,7 @@ unsafe fn read_method(raw: &chi_method, field_stride: usize) -> Result<Method, S
         name,
         supported,
         monitored: raw.flags_ & CHI_METHOD_MONITORED != 0,
+        aggregated: raw.flags_ & CHI_METHOD_AGGREGATED != 0,
         task_size,
         fields,
         mean_ns: AtomicU32::new(0),

@@ -50,7 +50,8 @@ impl Worker {
         container: &Container,
         method: &Method,
     ) -> Result<*const ContainerLane, Failure> {
-        if method.monitored {
+        // The replicas of a task for all containers are asked about.
+        if method.monitored && !record.everywhere {
             let rctx = self.ask_monitor(record, container, method, CHI_MONITOR_LOCAL_SCHEDULE)?;
             if method.estimates.load(Ordering::Relaxed) {
                 self.ask_estimate(record, container, method)?;

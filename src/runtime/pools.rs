@@ -353,6 +353,15 @@ unsafe fn construct(
     if !known {
         return Err(Failure::new(CHI_FAILED, "the module's container has no proper table"));
     }
+    // SAFETY: the table is as long as it says.
+    let aggregates = unsafe {
+        let ops = (*object).ops;
+        covers!(*ops, chi_container_ops, aggregate) && (*ops).aggregate.is_some()
+    };
+    if !aggregates && container.module.methods.iter().any(|method| method.aggregated) {
+        let why = "the module's container has no aggregate, which its methods want";
+        return Err(Failure::new(CHI_FAILED, why));
+    }
     container.set_object(object);
     let result = lifecycle(worker, container, CHI_METHOD_CREATE, task);
     if result.is_err() {

@@ -3,21 +3,28 @@
 use chimaera_abi::*;
 
 use crate::container::Container;
+use crate::method::Method;
 use crate::pool::Pool;
+use crate::record::Record;
+use crate::route::destroyed;
 use crate::worker::Worker;
 use crate::Failure;
 
 impl Worker {
-    /// The container that a query leads to; for one that leads to no single container, the first.
+    /// The container that a query leads to; the first for one that leads to all containers, or to
+    /// wherever the first one's monitor says (`asks`).
     #[inline]
     pub(crate) fn destination<'p>(
         &self,
         pool: &'p Pool,
         query: chi_domain_query,
+        asks: bool,
     ) -> Result<&'p Container, Failure> {
         let containers = pool.containers();
         let number = match query.kind_ {
-            CHI_DOMAIN_DYNAMIC if containers.len() > 1 => self.next_container(containers.len()),
+            CHI_DOMAIN_DYNAMIC if containers.len() > 1 && !asks => {
+                self.next_container(containers.len())
+            }
             CHI_DOMAIN_DYNAMIC | CHI_DOMAIN_GLOBAL_BCAST => 0,
             CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID => query.value_ as usize,
             CHI_DOMAIN_LOCAL_HASH | CHI_DOMAIN_GLOBAL_HASH => {
@@ -26,6 +33,41 @@ impl Worker {
             _ => usize::MAX,
         };
         containers.get(number).ok_or_else(|| nowhere(pool, query))
+    }
+
+    /// Asks a method's monitor which containers a task is for, and counts the task over to the one that
+    /// it names. A task that it leaves alone goes to the containers in turn.
+    ///
+    /// The task must be counted in the first container of the pool.
+    pub(crate) fn ask_where(
+        &self,
+        record: &mut Record,
+        pool: &Pool,
+        method: &Method,
+    ) -> Result<(), Failure> {
+        let first = &pool.containers()[0];
+        debug_assert!(std::ptr::eq(record.container, first));
+        self.ask_monitor(record, first, method, CHI_MONITOR_GLOBAL_SCHEDULE)?;
+        // What the caller of a task inside the runtime asked for stays there for the next time.
+        // SAFETY: the body is private, and has at least a header.
+        let query = unsafe {
+            let dynamic = chi_domain_query { kind_: CHI_DOMAIN_DYNAMIC, value_: 0 };
+            std::mem::replace(&mut (*record.body()).dom_query_, dynamic)
+        };
+        let chosen = self.destination(pool, query, false).map_err(|failure| {
+            let (name, why) = (&method.name, failure.message);
+            let message = format!("the monitor of {name} sent the task nowhere: {why}");
+            Failure::new(failure.status, message)
+        })?;
+        if !std::ptr::eq(chosen, first) {
+            if !chosen.admit() {
+                return Err(destroyed(chosen));
+            }
+            record.container = chosen;
+            first.leave();
+        }
+        record.everywhere = query.kind_ == CHI_DOMAIN_GLOBAL_BCAST;
+        Ok(())
     }
 
     /// The containers of a pool in turn.

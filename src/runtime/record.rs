@@ -131,6 +131,8 @@ pub(crate) struct Record {
     pub(crate) estimate: u32,
     /// The worker whose load the estimate is a part of.
     pub(crate) charged: u32,
+    /// The task is for all containers of its pool.
+    pub(crate) everywhere: bool,
     /// The record is also reached through its body, so no reference to it is ever the only one.
     _shared: PhantomPinned,
 }
@@ -163,6 +165,7 @@ impl Record {
             period: None,
             estimate: 0,
             charged: Record::UNCHARGED,
+            everywhere: false,
             _shared: PhantomPinned,
         });
         record.inline.back = &mut *record;
@@ -183,6 +186,7 @@ impl Record {
     /// The task begins anew: nothing has happened to it yet.
     pub(crate) fn set_out(&mut self) {
         self.suspended.set(false);
+        self.everywhere = false;
         *self.cancelled.get_mut() = 0;
         self.told.set(false);
         self.deadline.set(None);

@@ -14,6 +14,8 @@ use crate::host;
 use crate::ipc_table::TASK_DELETED;
 use crate::marshal;
 use crate::method::Method;
+use crate::module::Module;
+use crate::pool::Pool;
 use crate::properties::{self, report_forgotten};
 use crate::record::{Origin, Record, Waiter};
 use crate::session::Session;
@@ -79,49 +81,53 @@ impl Worker {
             return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
         }
         // The table is not borrowed any more when the module's code runs: it may come back here.
-        let container: *const Container = {
+        let (pool, method): (*const Pool, *const Method) = {
             let table = self.table();
             let Some(pool) = table.get(pool) else { return Err(no_pool(pool)) };
-            let container = self.destination(pool, query)?;
+            let method = own_method(pool.module(), number)?;
+            let container = self.destination(pool, query, method.monitored)?;
             if !container.admit() {
                 return Err(destroyed(container));
             }
-            container
+            record.container = container;
+            (pool, method)
         };
-        // SAFETY: the container stays as long as a task is counted in it.
-        let container = unsafe { &*container };
-        match self.route_in(record, container, number, take_body) {
-            Ok(lane) => {
-                record.container = container;
-                record.lane = lane;
-                Ok(lane)
-            }
-            Err(failure) => {
+        // SAFETY: the pool stays as long as a task is counted in one of its containers, and a module is
+        // never unloaded.
+        let (pool, method) = unsafe { (&*pool, &*method) };
+        let routed = self.route_in(record, pool, method, query, take_body);
+        match routed {
+            Ok(lane) => record.lane = lane,
+            Err(_) => {
                 // The body is not, or not wholly, checked, so none of it goes back.
                 record.method = ptr::null();
-                container.leave();
-                Err(failure)
+                let container = std::mem::replace(&mut record.container, ptr::null());
+                // SAFETY: the task is counted there until now.
+                unsafe { (*container).leave() };
             }
         }
+        routed
     }
 
     #[inline]
     fn route_in(
         &self,
         record: &mut Record,
-        container: &Container,
-        number: u32,
+        pool: &Pool,
+        method: &Method,
+        query: chi_domain_query,
         take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
     ) -> Result<*const ContainerLane, Failure> {
-        let Some(method) = container.module.methods.get(number) else {
-            return Err(no_method(container, number));
-        };
-        if !method.supported || number < CHI_METHOD_CUSTOM {
-            return Err(unsupported(container, method));
-        }
         record.method = method;
         take_body(record, method)?;
         properties::read(record)?;
+        if query.kind_ == CHI_DOMAIN_DYNAMIC && method.monitored {
+            self.ask_where(record, pool, method)?;
+        } else {
+            record.everywhere = query.kind_ == CHI_DOMAIN_GLOBAL_BCAST;
+        }
+        // SAFETY: the task is counted there.
+        let container = unsafe { &*record.container };
         self.choose_lane(record, container, method)
     }
 
@@ -206,7 +212,11 @@ impl Worker {
         let mut rctx = self.run_context(lane);
         let own = &*record as *const Record as *mut Record;
         self.context().record.set(own);
-        let status = self.call(&record, container, method, &mut rctx);
+        let status = if record.everywhere {
+            self.broadcast(record.body(), container, method, &mut rctx)
+        } else {
+            self.call(&record, container, method, &mut rctx)
+        };
         self.context().record.set(ptr::null_mut());
         if status == CHI_OK {
             return self.finish(record, CHI_OK, "");
@@ -374,18 +384,25 @@ fn no_pool(id: chi_pool_id) -> Failure {
     )
 }
 
-#[cold]
-fn no_method(container: &Container, number: u32) -> Failure {
-    Failure::new(
-        CHI_NO_METHOD,
-        format!("the module {} has no method {number}", container.module.name),
-    )
+/// The method of this number, when tasks may name it.
+#[inline]
+fn own_method(module: &Module, number: u32) -> Result<&Method, Failure> {
+    match module.methods.get(number) {
+        Some(method) if method.supported && number >= CHI_METHOD_CUSTOM => Ok(method),
+        Some(method) => Err(unsupported(module, method)),
+        None => Err(no_method(module, number)),
+    }
 }
 
 #[cold]
-fn unsupported(container: &Container, method: &Method) -> Failure {
+fn no_method(module: &Module, number: u32) -> Failure {
+    Failure::new(CHI_NO_METHOD, format!("the module {} has no method {number}", module.name))
+}
+
+#[cold]
+fn unsupported(module: &Module, method: &Method) -> Failure {
     let Method { name, number, .. } = method;
-    let module = &container.module.name;
+    let module = &module.name;
     Failure::new(
         CHI_UNSUPPORTED,
         if method.supported {
@@ -397,7 +414,7 @@ fn unsupported(container: &Container, method: &Method) -> Failure {
 }
 
 #[cold]
-fn destroyed(container: &Container) -> Failure {
+pub(crate) fn destroyed(container: &Container) -> Failure {
     Failure::new(
         CHI_CANCELLED,
         format!("pool '{}' was destroyed before the task ran", container.name()),

@@ -12,6 +12,7 @@ use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
+use crate::broadcast::ReplicaBytes;
 use crate::cancel::Which;
 use crate::config::Config;
 use crate::container::ContainerLane;
@@ -174,6 +175,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) modules: Modules,
     pub(crate) pools: Pools,
+    pub(crate) replicas: ReplicaBytes,
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) desks: Vec<Desk>,
     pub(crate) watch: Watch,
@@ -199,6 +201,7 @@ impl Shared {
             config,
             modules,
             pools: Pools::new(),
+            replicas: ReplicaBytes::default(),
             mailboxes,
             desks,
             watch: Watch::default(),

@@ -103,11 +103,11 @@ impl Descriptor {
     /// descriptor had as many before.
     ///
     /// A block that is there is used again, but for elements only as much of it as is in use: that is
-    /// what the runtime has a private copy of.
+    /// what the runtime has a private copy of. One without a capacity is shared with others.
     pub(crate) fn reserve(&self, owner: *mut chi_task, len: usize, kind: Kind) -> Result<()> {
         let mut vector = self.get();
         let room = match kind {
-            Kind::Leaf => vector.size_.max(vector.capacity_),
+            Kind::Leaf => vector.capacity_,
             Kind::Elements => vector.size_,
         };
         if len as u64 > room {

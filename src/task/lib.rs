@@ -66,7 +66,7 @@ pub use element::{Pod, ShmElement};
 pub use handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
 pub use ids::{DomainQuery, PoolId, TaskNode};
 pub use ipc::{ipc, set_resolver};
-pub use manager::Ipc;
+pub use manager::{Ipc, PoolOptions};
 pub use status::{Result, Status};
 pub use string::ShmString;
 pub use task::{Task, TaskBase};

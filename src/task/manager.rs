@@ -15,6 +15,31 @@ use crate::buffer::sweep;
 use crate::handle::NewTask;
 use crate::{Buffer, DomainQuery, PoolId, Result, Status, Task};
 
+/// How a pool is created: [`Ipc::create_pool_with`].
+///
+/// ```
+/// # use chimaera::PoolOptions;
+/// let options = PoolOptions::default().containers(8);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    containers: u32,
+}
+
+impl PoolOptions {
+    /// How many containers the pool has on this node, 1 to `CHI_MAX_CONTAINERS`. The default is 1.
+    #[must_use]
+    pub fn containers(self, containers: u32) -> Self {
+        PoolOptions { containers }
+    }
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions { containers: 1 }
+    }
+}
+
 /// The IPC manager: makes tasks, finds and makes pools, allocates buffers. A handle to a table that
 /// lives as long as the process, from [`ipc`](crate::ipc()). `[any thread]`
 #[derive(Clone, Copy)]
@@ -91,23 +116,24 @@ impl Ipc {
         Ok(id.into())
     }
 
-    /// Like [`create_pool`](Self::create_pool), with `containers` containers on this node, 1 to
-    /// `CHI_MAX_CONTAINERS`. A pool that exists with another number of them is `CHI_EXISTS`.
+    /// Like [`create_pool`](Self::create_pool), as `options` say. A pool that exists with another number
+    /// of containers is `CHI_EXISTS`.
     ///
-    /// Other errors: `CHI_INVALID` (the number), `CHI_VERSION` (a runtime of ABI 1.0).
-    pub fn create_pool_of(
+    /// Other errors: `CHI_INVALID` (the number of containers), `CHI_VERSION` (a runtime of ABI 1.0).
+    pub fn create_pool_with(
         self,
-        containers: u32,
         module: &str,
         name: &str,
         params: &[u8],
+        options: PoolOptions,
     ) -> Result<PoolId> {
         if !covers!(self.0, chi_ipc, create_pool_with) {
             let why = "the runtime is older than pools of several containers";
             return Err(Status::new(CHI_VERSION, why));
         }
         let (module, name) = (CString::new(module)?, CString::new(name)?);
-        let options = chi_pool_options { size: size_of::<chi_pool_options>() as u32, containers };
+        let size = size_of::<chi_pool_options>() as u32;
+        let options = chi_pool_options { size, containers: options.containers };
         let mut id = chi_pool_id::default();
         // SAFETY: the table covers the function; the strings end with a zero, the bytes are `len` many,
         // the options are whole, `id` may be written.

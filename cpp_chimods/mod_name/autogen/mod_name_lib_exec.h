@@ -88,21 +88,43 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+template <typename RuntimeT>
+void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
+                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
+                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+    case Method::kCompress:
+      return CompressHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<CompressTask>(task),
+                                                hipc::FullPtr<CompressTask>(replica), rctx);
+    case Method::kDecompress:
+      return DecompressHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<DecompressTask>(task),
+                                                  hipc::FullPtr<DecompressTask>(replica), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel);
+                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
   table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel);
+                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
   table.Add<CompressTask>(Method::kCompress, "kCompress", CompressHooks<RuntimeT>::kMonitor,
-                          CompressHooks<RuntimeT>::kDel);
+                          CompressHooks<RuntimeT>::kDel, CompressHooks<RuntimeT>::kAggregate);
   table.Add<DecompressTask>(Method::kDecompress, "kDecompress", DecompressHooks<RuntimeT>::kMonitor,
-                            DecompressHooks<RuntimeT>::kDel);
+                            DecompressHooks<RuntimeT>::kDel, DecompressHooks<RuntimeT>::kAggregate);
 }
 
 }  // namespace example::mod_name

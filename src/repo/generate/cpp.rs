@@ -78,6 +78,20 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
         call(6, "return chi::SerializeTask(", &["mode", pointer, "archive"], ");")
     });
     text += "
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+template <typename RuntimeT>
+void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
+";
+    switch(&mut text, &methods, |Parts { hooks, pointer, replica, .. }| {
+        call(
+            6,
+            &format!("return {hooks}::Aggregate("),
+            &["runtime", pointer, replica, "rctx"],
+            ");",
+        )
+    });
+    text += "
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
@@ -90,7 +104,13 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
                 text += &call(
                     2,
                     &format!("table.Add<{task}>("),
-                    &[&constant, &quoted, &format!("{hooks}::kMonitor"), &format!("{hooks}::kDel")],
+                    &[
+                        &constant,
+                        &quoted,
+                        &format!("{hooks}::kMonitor"),
+                        &format!("{hooks}::kDel"),
+                        &format!("{hooks}::kAggregate"),
+                    ],
                     ");",
                 );
             }
@@ -113,6 +133,7 @@ struct Parts<'m> {
     constant: String,
     task: String,
     pointer: String,
+    replica: String,
     hooks: String,
 }
 
@@ -125,6 +146,7 @@ impl Parts<'_> {
             stem,
             constant: format!("Method::{}", method.name),
             pointer: format!("hipc::FullPtr<{task}>(task)"),
+            replica: format!("hipc::FullPtr<{task}>(replica)"),
             hooks: format!("{stem}Hooks<RuntimeT>"),
             task,
         }

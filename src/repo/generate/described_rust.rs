@@ -52,6 +52,7 @@ pub(crate) fn file(module: &Module) -> Generated {
         "Pending",
         "Pod",
         "PoolId",
+        "PoolOptions",
         "Result",
         "ShmBytes",
         "ShmElement",
@@ -89,8 +90,14 @@ pub struct Client {{
 impl Client {{
     /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
     pub fn create(name: &str, params: &[u8]) -> Result<Self> {{
-        let pool_id = chimaera::ipc()?.create_pool(\"{0}\", name, params)?;
-        Ok(Client {{ pool_id }})
+        Client::create_with(name, params, PoolOptions::default())
+    }}
+
+    /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+    pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {{
+        let ipc = chimaera::ipc()?;
+        let id = ipc.create_pool_with(\"{0}\", name, params, options)?;
+        Ok(Client {{ pool_id: id }})
     }}
 
     /// The client of a pool whose id is known.

@@ -139,6 +139,7 @@ struct Found {
     destroy: Option<Ident>,
     methods: Vec<Method>,
     monitors: Vec<(Expr, ImplItemFn)>,
+    aggregates: Vec<(Expr, ImplItemFn)>,
 }
 
 impl Found {
@@ -170,7 +171,10 @@ impl Found {
                     let name = name.unwrap_or_else(|| LitStr::new(&k_name(&ident), ident.span()));
                     found.methods.push(Method { number, name, function: function.clone() });
                 }
-                () => found.monitors.push((attr.parse_args()?, function.clone())),
+                () if attr.path().is_ident("monitor") => {
+                    found.monitors.push((attr.parse_args()?, function.clone()));
+                }
+                () => found.aggregates.push((attr.parse_args()?, function.clone())),
             }
         }
         Ok(found)
@@ -180,26 +184,76 @@ impl Found {
     fn entries(&self, krate: &Path) -> Result<Vec<TokenStream>> {
         let same =
             |a: &Expr, b: &Expr| a.to_token_stream().to_string() == b.to_token_stream().to_string();
-        for (number, monitor) in &self.monitors {
+        let (monitors, aggregates) = (&self.monitors, &self.aggregates);
+        for ((number, function), what) in
+            with(monitors, "monitors").chain(with(aggregates, "adds to"))
+        {
             if !self.methods.iter().any(|method| same(&method.number, number)) {
-                return Err(Error::new_spanned(
-                    number,
-                    format!("`{}` monitors a method that is not here", monitor.sig.ident),
-                ));
+                let message = format!("`{}` {what} a method that is not here", function.sig.ident);
+                return Err(Error::new_spanned(number, message));
             }
         }
+        let only = |functions: &'_ [(Expr, ImplItemFn)], method: &Method, what: &str| {
+            let mut own = functions.iter().filter(|(number, _)| same(number, &method.number));
+            let first = own.next().map(|(_, function)| function.clone());
+            match own.next() {
+                Some((number, _)) => {
+                    Err(Error::new_spanned(number, format!("this method has {what} already")))
+                }
+                None => Ok(first),
+            }
+        };
         self.methods
             .iter()
             .map(|method| {
-                let mut monitors = self.monitors.iter().filter(|m| same(&m.0, &method.number));
-                let monitor = monitors.next();
-                if let Some((number, _)) = monitors.next() {
-                    return Err(Error::new_spanned(number, "this method has a monitor already"));
+                let monitor = only(monitors, method, "a monitor")?;
+                let mut entry = entry(krate, method, monitor.as_ref())?;
+                if let Some(aggregate) = only(aggregates, method, "an aggregation")? {
+                    entry.extend(aggregation(krate, method, &aggregate)?);
                 }
-                entry(krate, method, monitor.map(|monitor| &monitor.1))
+                Ok(entry)
             })
             .collect()
     }
+}
+
+/// Functions of one kind, each with what such a function does.
+fn with<'a>(
+    functions: &'a [(Expr, ImplItemFn)],
+    what: &'a str,
+) -> impl Iterator<Item = (&'a (Expr, ImplItemFn), &'a str)> {
+    functions.iter().map(move |function| (function, what))
+}
+
+/// What follows an entry of the methods' table when the method has an aggregation.
+fn aggregation(krate: &Path, method: &Method, aggregate: &ImplItemFn) -> Result<TokenStream> {
+    let (task, _) = signature(&method.function, 0)?;
+    let sig = &aggregate.sig;
+    let inputs = sig.inputs.len();
+    let (aggregated, ident) = (sig.inputs.iter().nth(1), &sig.ident);
+    let same = matches!(aggregated, Some(FnArg::Typed(first)) if matches!(&*first.ty,
+        Type::Reference(reference) if reference.mutability.is_none()
+            && reference.elem.to_token_stream().to_string() == task.to_token_stream().to_string()));
+    if !same || !(3..=4).contains(&inputs) || sig.receiver().is_none() || sig.asyncness.is_some() {
+        return Err(Error::new_spanned(
+            sig,
+            format!(
+                "an aggregation is `fn(&self, task: &{0}, replica: &Replica<'_, {0}>)`, if wanted with \
+                 a further `ctx: &RunContext<'_>`",
+                task.to_token_stream()
+            ),
+        ));
+    }
+    let ctx = (inputs == 4).then(|| quote!(, ctx));
+    Ok(quote! {
+        .aggregated(
+            |this: &Self, task: &#task, replica: &#krate::module::Replica<'_, #task>,
+             ctx: &#krate::module::RunContext<'_>| {
+                let _ = ctx;
+                Self::#ident(this, task, replica #ctx)
+            }
+        )
+    })
 }
 
 /// One entry of the methods' table.
@@ -306,7 +360,9 @@ impl Parse for MethodArgs {
 }
 
 fn ours(attr: &Attribute) -> bool {
-    ["create", "destroy", "method", "monitor"].iter().any(|name| attr.path().is_ident(name))
+    ["create", "destroy", "method", "monitor", "aggregate"]
+        .iter()
+        .any(|name| attr.path().is_ident(name))
 }
 
 /// `put_all` → `kPutAll`.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chimaera::abi::*;
 use chimaera::{
-    DomainQuery, NewTask, Pod, PoolId, ShmBytes, ShmElement, ShmString, ShmVec, Status, Task,
-    WaitError,
+    DomainQuery, NewTask, Pod, PoolId, PoolOptions, ShmBytes, ShmElement, ShmString, ShmVec,
+    Status, Task, WaitError,
 };
 use stand::Stand;
 
@@ -280,8 +280,12 @@ fn refusals_carry_the_managers_message() {
     let ipc = chimaera::ipc().unwrap();
     assert_eq!(ipc.create_pool("test:module", "abc", b"xy").unwrap(), PoolId::new(3, 2));
     assert_eq!(ipc.create_pool("no:module", "a", b"").unwrap_err().code(), CHI_NO_MODULE);
-    assert_eq!(ipc.create_pool_of(5, "test:module", "abc", b"").unwrap(), PoolId::new(3, 5));
-    let too_many = ipc.create_pool_of(CHI_MAX_CONTAINERS + 1, "test:module", "abc", b"");
+    let create = |n| {
+        let options = PoolOptions::default().containers(n);
+        ipc.create_pool_with("test:module", "abc", b"", options)
+    };
+    assert_eq!(create(5).unwrap(), PoolId::new(3, 5));
+    let too_many = create(CHI_MAX_CONTAINERS + 1);
     assert_eq!(too_many.unwrap_err().code(), CHI_INVALID);
     assert_eq!(ipc.find_pool("a").unwrap_err().to_string(), "no pool \"a\" (CHI_NO_POOL)");
     assert_eq!(ipc.find_pool("a\0b").unwrap_err().code(), CHI_INVALID);

@@ -52,6 +52,11 @@ pub fn rust_locks() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_locks.so"))
 }
 
+/// The module `test:spread_rust`.
+pub fn spread_rust() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_spread.so"))
+}
+
 /// The library of a directory of tests/modules, `"throws_method"` for example.
 pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))

@@ -69,6 +69,12 @@ impl Options {
         self.file(artefacts::test_module("locks")).file(artefacts::rust_locks())
     }
 
+    /// `test:spread` in C++ and `test:spread_rust`: pools of several containers.
+    #[must_use]
+    pub fn spread(self) -> Options {
+        self.file(artefacts::test_module("spread")).file(artefacts::spread_rust())
+    }
+
     /// A further directory of `CHI_REPO_PATH`.
     #[must_use]
     pub fn repo_path(mut self, directory: PathBuf) -> Options {

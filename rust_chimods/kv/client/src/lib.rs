@@ -22,7 +22,7 @@ pub use params::Params;
 pub use tasks::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
 
 use chimaera::abi::CHI_MODULE_STATUS;
-use chimaera::{DomainQuery, NewTask, Pending, PoolId, Result, Task};
+use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, Result, Task};
 
 /// The module's name.
 pub const MODULE: &str = "chimaera:kv";
@@ -50,7 +50,14 @@ impl Client {
     /// Errors: `CHI_NO_MODULE`; `CHI_EXISTS` when the name is another module's pool or one with other
     /// parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
-        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params.to_bytes()?)?;
+        Client::create_with(name, params, PoolOptions::default())
+    }
+
+    /// Like [`create`](Self::create), as `options` say: a pool of several containers keeps each key in
+    /// the one that its hash falls to.
+    pub fn create_with(name: &str, params: Params, options: PoolOptions) -> Result<Self> {
+        let pool_id =
+            chimaera::ipc()?.create_pool_with(MODULE, name, &params.to_bytes()?, options)?;
         Ok(Client { pool_id })
     }
 

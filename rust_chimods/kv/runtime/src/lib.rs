@@ -6,8 +6,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use chimaera::module::{Init, MonitorContext, MonitorMode, Queue};
-use chimaera::{Result, ShmString, Status};
+use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, Replica};
+use chimaera::{DomainQuery, Result, ShmString, Status, Task, TaskBase};
 use chimaera_kv_client::{
     CountTask, DeleteTask, GetTask, KeyHash, Method, Params, PutTask, ScanTask, MAX_KEY_BYTES,
 };
@@ -22,6 +22,7 @@ const LANES: u32 = 16;
 pub struct Runtime {
     store: Store,
     lanes: Queue,
+    containers: u32,
 }
 
 #[chimaera::container(name = "chimaera:kv")]
@@ -29,7 +30,11 @@ impl Runtime {
     #[create]
     fn create(init: &Init<'_>) -> Result<Self> {
         let params = Params::parse(init.params())?;
-        Ok(Runtime { store: Store::new(params.max_bytes), lanes: init.create_queue(0, LANES)? })
+        Ok(Runtime {
+            store: Store::new(params.max_bytes),
+            lanes: init.create_queue(0, LANES)?,
+            containers: init.container_count(),
+        })
     }
 
     #[method(Method::PUT, name = "kPut")]
@@ -42,7 +47,7 @@ impl Runtime {
 
     #[monitor(Method::PUT)]
     fn monitor_put(&self, mode: MonitorMode, task: &PutTask, ctx: &mut MonitorContext<'_>) {
-        self.route(mode, &task.key, ctx);
+        self.route(mode, task.base(), &task.key, ctx);
     }
 
     #[method(Method::GET, name = "kGet")]
@@ -57,7 +62,7 @@ impl Runtime {
 
     #[monitor(Method::GET)]
     fn monitor_get(&self, mode: MonitorMode, task: &GetTask, ctx: &mut MonitorContext<'_>) {
-        self.route(mode, &task.key, ctx);
+        self.route(mode, task.base(), &task.key, ctx);
     }
 
     #[method(Method::DELETE, name = "kDelete")]
@@ -69,7 +74,7 @@ impl Runtime {
 
     #[monitor(Method::DELETE)]
     fn monitor_delete(&self, mode: MonitorMode, task: &DeleteTask, ctx: &mut MonitorContext<'_>) {
-        self.route(mode, &task.key, ctx);
+        self.route(mode, task.base(), &task.key, ctx);
     }
 
     #[method(Method::SCAN, name = "kScan")]
@@ -86,16 +91,70 @@ impl Runtime {
         task.keys.set_all(&self.store.scan(&prefix, limit))
     }
 
+    #[monitor(Method::SCAN)]
+    fn monitor_scan(&self, mode: MonitorMode, task: &ScanTask, _ctx: &mut MonitorContext<'_>) {
+        self.send_everywhere(mode, task.base());
+    }
+
+    #[aggregate(Method::SCAN)]
+    fn aggregate_scan(&self, task: &ScanTask, replica: &Replica<'_, ScanTask>) -> Result<()> {
+        let mut keys = match replica.is_first() {
+            true => Vec::new(),
+            false => task.keys.copy_to_vecs(usize::MAX)?,
+        };
+        keys.extend(replica.keys.copy_to_vecs(usize::MAX)?);
+        // Two parts that are sorted: a stable sort only merges them.
+        keys.sort();
+        if let limit @ 1.. = task.limit.get() {
+            keys.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        task.keys.set_all(&keys)
+    }
+
     #[method(Method::COUNT, name = "kCount")]
     fn count(&self, task: &CountTask) {
         task.count.set(self.store.count());
     }
 
-    fn route(&self, mode: MonitorMode, key: &ShmString, ctx: &mut MonitorContext<'_>) {
-        if mode == MonitorMode::LocalSchedule && key.len() <= MAX_KEY_BYTES {
-            let mut hash = KeyHash::default();
-            key.for_each_chunk(|bytes| hash.update(bytes));
-            ctx.set_lane(self.lanes.lane_by_hash(hash.finish()));
+    #[monitor(Method::COUNT)]
+    fn monitor_count(&self, mode: MonitorMode, task: &CountTask, _ctx: &mut MonitorContext<'_>) {
+        self.send_everywhere(mode, task.base());
+    }
+
+    #[aggregate(Method::COUNT)]
+    fn aggregate_count(&self, task: &CountTask, replica: &Replica<'_, CountTask>) {
+        let before = if replica.is_first() { 0 } else { task.count.get() };
+        task.count.set(before + replica.count.get());
+    }
+
+    /// A key is in the container, and comes through the lane, that its hash falls to.
+    fn route(
+        &self,
+        mode: MonitorMode,
+        task: &TaskBase,
+        key: &ShmString,
+        ctx: &mut MonitorContext<'_>,
+    ) {
+        if key.len() > MAX_KEY_BYTES {
+            return;
+        }
+        let mut hash = KeyHash::default();
+        key.for_each_chunk(|bytes| hash.update(bytes));
+        let hash = hash.finish();
+        match mode {
+            // What chose the container is the same for all of its keys.
+            MonitorMode::LocalSchedule => {
+                ctx.set_lane(self.lanes.lane_by_hash(hash / self.containers));
+            }
+            MonitorMode::GlobalSchedule => task.set_domain_query(DomainQuery::global_hash(hash)),
+            _ => {}
+        }
+    }
+
+    /// What is about all keys is for all containers.
+    fn send_everywhere(&self, mode: MonitorMode, task: &TaskBase) {
+        if mode == MonitorMode::GlobalSchedule && self.containers > 1 {
+            task.set_domain_query(DomainQuery::global_bcast());
         }
     }
 }

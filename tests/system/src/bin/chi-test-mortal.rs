@@ -9,6 +9,7 @@
 //! chi-test-mortal sleeping N       has workers sleep N times, in turn, and says how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
 //! chi-test-mortal locking N        takes a lock in two pools and says "inside"; numbers differ
+//! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
 //! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
 //! ```
 //!
@@ -22,9 +23,10 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{status_name, CHI_OK};
-use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Result};
+use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, PoolOptions, Result};
 use chimaera_kv_client as kv;
 use chimaera_test_locks_client::{self as locks, Lock, LockTask};
+use chimaera_test_spread_client::{self as spread, NapTask};
 use chimaera_tests::raw::Random;
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
@@ -265,6 +267,23 @@ fn patient() {
     drop(held);
 }
 
+/// Leaves broadcasts to a pool of that name in flight, whose replicas read what it sent again and again.
+fn broadcast(module: &str) -> ! {
+    let ipc = connect();
+    let options = PoolOptions::default().containers(8);
+    let pool = ipc.create_pool_with(module, module, b"", options).expect("there is such a module");
+    for _ in 0..20 {
+        let query = DomainQuery::global_bcast();
+        let task = ipc.new_task::<NapTask>(pool, query, spread::Method::NAP).expect("room");
+        task.times.set(300);
+        task.text.set("shared by all replicas").expect("room");
+        // The task stays in flight.
+        std::mem::forget(task.submit().expect("the ring has room"));
+    }
+    ready();
+    stay()
+}
+
 fn call(ipc: Ipc) -> Result<()> {
     let pool = ipc.create_pool(throws::MODULE, POOL, b"")?;
     let done = echo(ipc, pool, b"again")?.wait()?;
@@ -293,6 +312,7 @@ fn main() -> ExitCode {
         ["sleeping", n] => println!("{}", sleeping(n.parse().expect("a number"))),
         ["counting"] => counting(),
         ["locking", n] => locking(n.parse().expect("a number")),
+        ["broadcast", module] => broadcast(module),
         ["patient"] => patient(),
         _ => return ExitCode::from(2),
     }

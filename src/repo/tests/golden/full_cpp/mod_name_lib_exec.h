@@ -126,27 +126,62 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+template <typename RuntimeT>
+void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
+                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
+                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+    case Method::kNodeFailure:
+      return NodeFailureHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::NodeFailureTask>(task),
+          hipc::FullPtr<chi::NodeFailureTask>(replica), rctx);
+    case Method::kRecover:
+      return RecoverHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::RecoverTask>(task),
+                                               hipc::FullPtr<chi::RecoverTask>(replica), rctx);
+    case Method::kMigrate:
+      return MigrateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::MigrateTask>(task),
+                                               hipc::FullPtr<chi::MigrateTask>(replica), rctx);
+    case Method::kUpgrade:
+      return UpgradeHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::UpgradeTask>(task),
+                                               hipc::FullPtr<chi::UpgradeTask>(replica), rctx);
+    case Method::kFirst:
+      return FirstHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<FirstTask>(task),
+                                             hipc::FullPtr<FirstTask>(replica), rctx);
+    case Method::kLast:
+      return LastHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<LastTask>(task),
+                                            hipc::FullPtr<LastTask>(replica), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel);
+                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
   table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel);
-  table.Add<chi::NodeFailureTask>(Method::kNodeFailure, "kNodeFailure",
-                                  NodeFailureHooks<RuntimeT>::kMonitor,
-                                  NodeFailureHooks<RuntimeT>::kDel);
+                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.Add<chi::NodeFailureTask>(
+      Method::kNodeFailure, "kNodeFailure", NodeFailureHooks<RuntimeT>::kMonitor,
+      NodeFailureHooks<RuntimeT>::kDel, NodeFailureHooks<RuntimeT>::kAggregate);
   table.Add<chi::RecoverTask>(Method::kRecover, "kRecover", RecoverHooks<RuntimeT>::kMonitor,
-                              RecoverHooks<RuntimeT>::kDel);
+                              RecoverHooks<RuntimeT>::kDel, RecoverHooks<RuntimeT>::kAggregate);
   table.Add<chi::MigrateTask>(Method::kMigrate, "kMigrate", MigrateHooks<RuntimeT>::kMonitor,
-                              MigrateHooks<RuntimeT>::kDel);
+                              MigrateHooks<RuntimeT>::kDel, MigrateHooks<RuntimeT>::kAggregate);
   table.Add<chi::UpgradeTask>(Method::kUpgrade, "kUpgrade", UpgradeHooks<RuntimeT>::kMonitor,
-                              UpgradeHooks<RuntimeT>::kDel);
+                              UpgradeHooks<RuntimeT>::kDel, UpgradeHooks<RuntimeT>::kAggregate);
   table.Add<FirstTask>(Method::kFirst, "kFirst", FirstHooks<RuntimeT>::kMonitor,
-                       FirstHooks<RuntimeT>::kDel);
+                       FirstHooks<RuntimeT>::kDel, FirstHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(11, "kOld");
   table.Add<LastTask>(Method::kLast, "kLast", LastHooks<RuntimeT>::kMonitor,
-                      LastHooks<RuntimeT>::kDel);
+                      LastHooks<RuntimeT>::kDel, LastHooks<RuntimeT>::kAggregate);
   // kOlder is not supported, and has no number.
 }
 

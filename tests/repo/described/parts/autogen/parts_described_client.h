@@ -47,10 +47,11 @@ struct TurnResult {
 /** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
 class DescribedClient : public chi::ContainerClient {
  public:
-  /** Create a pool of the module, or find the one of this name; stores its id. */
+  /** Create a pool of the module, with so many containers on this node, or find the one of this
+   * name; stores its id. */
   void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              std::string_view params = {}) {
-    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params));
+              std::string_view params = {}, chi::u32 containers = 1) {
+    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params, containers));
     task->Wait();
     task->ThrowIfFailed();
     pool_id_ = task->pool_id_;
@@ -58,8 +59,9 @@ class DescribedClient : public chi::ContainerClient {
   /** The caller owns the task. */
   hipc::FullPtr<chi::CreateTask> AsyncCreate(const hipc::MemContext &mctx,
                                              const std::string &pool_name,
-                                             std::string_view params = {}) const {
-    return AsyncCreatePool(mctx, "described:parts", pool_name, params);
+                                             std::string_view params = {},
+                                             chi::u32 containers = 1) const {
+    return AsyncCreatePool(mctx, "described:parts", pool_name, params, containers);
   }
 
   /** Destroy the pool. */

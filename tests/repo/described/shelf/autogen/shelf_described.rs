@@ -4,8 +4,8 @@
 use std::cell::Cell;
 
 use chimaera::{
-    DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, Result, ShmBytes, ShmElement,
-    ShmString, ShmVec, Task,
+    DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, PoolOptions, Result, ShmBytes,
+    ShmElement, ShmString, ShmVec, Task,
 };
 
 const SUM: u32 = 10;
@@ -226,8 +226,14 @@ pub struct Client {
 impl Client {
     /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
     pub fn create(name: &str, params: &[u8]) -> Result<Self> {
-        let pool_id = chimaera::ipc()?.create_pool("described:shelf", name, params)?;
-        Ok(Client { pool_id })
+        Client::create_with(name, params, PoolOptions::default())
+    }
+
+    /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+    pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {
+        let ipc = chimaera::ipc()?;
+        let id = ipc.create_pool_with("described:shelf", name, params, options)?;
+        Ok(Client { pool_id: id })
     }
 
     /// The client of a pool whose id is known.

@@ -95,23 +95,48 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+template <typename RuntimeT>
+void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
+                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
+                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+    case Method::kTurn:
+      return TurnHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<TurnTask>(task),
+                                            hipc::FullPtr<TurnTask>(replica), rctx);
+    case Method::kFail:
+      return FailHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<FailTask>(task),
+                                            hipc::FullPtr<FailTask>(replica), rctx);
+    case Method::kRelay:
+      return RelayHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<RelayTask>(task),
+                                             hipc::FullPtr<RelayTask>(replica), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel);
+                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
   table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel);
+                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
   table.Add<TurnTask>(Method::kTurn, "kTurn", TurnHooks<RuntimeT>::kMonitor,
-                      TurnHooks<RuntimeT>::kDel);
+                      TurnHooks<RuntimeT>::kDel, TurnHooks<RuntimeT>::kAggregate);
   table.Add<FailTask>(Method::kFail, "kFail", FailHooks<RuntimeT>::kMonitor,
-                      FailHooks<RuntimeT>::kDel);
+                      FailHooks<RuntimeT>::kDel, FailHooks<RuntimeT>::kAggregate);
   table.Add<RelayTask>(Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
-                       RelayHooks<RuntimeT>::kDel);
+                       RelayHooks<RuntimeT>::kDel, RelayHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(13, "kOld");
 }
 

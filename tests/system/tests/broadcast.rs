@@ -1,0 +1,205 @@
+//! Tasks for all containers of a pool.
+
+use chimaera::abi::{CHI_CANCELLED, CHI_NO_POOL, CHI_OK};
+use chimaera::{DomainQuery, Ipc, NewTask, PoolId, PoolOptions, Task};
+use chimaera_test_spread_client::{
+    GatherTask, Method, NapTask, WhereTask, FAULT, MODULE, RUST_MODULE,
+};
+use chimaera_tests::{connect, in_client, text_of, Daemon, Options, Running};
+
+const MODULES: [&str; 2] = [MODULE, RUST_MODULE];
+
+fn pool(ipc: Ipc, module: &str, containers: u32) -> PoolId {
+    let options = PoolOptions::default().containers(containers);
+    let name = format!("{module} {containers}");
+    ipc.create_pool_with(module, &name, b"", options).expect("a new pool")
+}
+
+fn everywhere<T: Task>(ipc: Ipc, pool: PoolId, method: u32) -> NewTask<T> {
+    ipc.new_task(pool, DomainQuery::global_bcast(), method).expect("there is room for a task")
+}
+
+fn gather(ipc: Ipc, pool: PoolId) -> NewTask<GatherTask> {
+    let task = everywhere::<GatherTask>(ipc, pool, Method::GATHER);
+    task.text.set("word ").unwrap();
+    task.notes.set_all(&["in"]).unwrap();
+    task.bytes.set("in").unwrap();
+    task
+}
+
+/// The pools in both languages, of each size.
+fn pools(ipc: Ipc, sizes: &[u32]) -> Vec<(PoolId, u32)> {
+    let all = MODULES.into_iter().flat_map(|module| sizes.iter().map(move |n| (module, *n)));
+    all.map(|(module, n)| (pool(ipc, module, n), n)).collect()
+}
+
+#[test]
+fn an_aggregation_puts_the_results_together() {
+    in_client!(Options::new().spread(), |_| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[1, 4, 100, 1000]) {
+            let done = gather(ipc, pool).call().unwrap();
+            let check = |done: &GatherTask| {
+                let sum = u64::from(count) * u64::from(count - 1) / 2;
+                assert_eq!((done.good.get(), done.sum.get()), (count, sum));
+                let numbers: Vec<u32> = (0..count).collect();
+                assert_eq!(done.numbers.copy_to_vec().unwrap(), numbers);
+                let words: Vec<String> = numbers.iter().map(|n| format!("word {n}")).collect();
+                assert_eq!(done.words.to_strings(usize::MAX).unwrap(), words);
+                // What the replicas did with what they got is their own.
+                assert_eq!(done.notes.to_strings(10).unwrap(), ["in"]);
+                assert_eq!(done.bytes.copy_to_vec().unwrap(), b"in");
+                assert_eq!(done.text.to_string().unwrap(), "word ");
+            };
+            check(&done);
+            // Again: nothing of the first time is counted twice.
+            check(&done.reuse().call().unwrap());
+        }
+    });
+}
+
+/// Without an aggregation it is the first container's results, strings and all.
+#[test]
+fn without_an_aggregation_the_first_container_answers() {
+    in_client!(Options::new().spread(), |_| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[1, 4, 100]) {
+            let task = everywhere::<WhereTask>(ipc, pool, Method::WHERE);
+            task.text.set("container ").unwrap();
+            let done = task.call().unwrap();
+            assert_eq!((done.container.get(), done.count.get()), (0, count));
+            assert_eq!(done.depth.get(), 1, "a replica is a subtask");
+            assert_eq!(done.text.to_string().unwrap(), "container 0");
+            let task = done.reuse();
+            task.text.set("").unwrap();
+            assert_eq!(task.call().unwrap().text.to_string().unwrap(), "0");
+        }
+    });
+}
+
+#[test]
+fn the_first_error_wins() {
+    in_client!(Options::new().spread(), |_| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[1, 4, 60]) {
+            let last = count - 1;
+            for (failing, first) in [(1 << last, last), (1 | 1 << last, 0), (u64::MAX, 0)] {
+                let task = gather(ipc, pool);
+                task.failing.set(failing);
+                let (code, message) = text_of(task.call());
+                assert_eq!(code, FAULT);
+                assert!(message.starts_with(&format!("container {first} of pool ")), "{message}");
+                assert!(message.ends_with(": told to fail"), "{message}");
+            }
+            assert_eq!(gather(ipc, pool).call().unwrap().good.get(), count);
+        }
+    });
+}
+
+#[test]
+fn an_aggregation_lets_failures_pass_or_fails_itself() {
+    in_client!(Options::new().spread(), |_| {
+        let ipc = connect();
+        for (pool, _) in pools(ipc, &[4]) {
+            let task = gather(ipc, pool);
+            task.failing.set(0b1010);
+            task.lenient.set(1);
+            let done = task.call().unwrap();
+            assert_eq!((done.good.get(), done.sum.get()), (2, 2));
+            assert_eq!(done.numbers.copy_to_vec().unwrap(), [0, 2]);
+
+            let task = gather(ipc, pool);
+            task.stumble.set(3);
+            assert_eq!(text_of(task.call()), (FAULT, "stumbled".to_owned()));
+            // An earlier container's failure comes first.
+            let task = gather(ipc, pool);
+            task.failing.set(0b10);
+            task.stumble.set(3);
+            let (code, message) = text_of(task.call());
+            assert_eq!(code, FAULT);
+            assert!(message.starts_with("container 1 of pool"), "{message}");
+        }
+    });
+}
+
+/// Many at once, from several threads, on several workers.
+#[test]
+fn broadcasts_at_the_same_time() {
+    in_client!(Options::new().spread().workers(3), |_| {
+        let ipc = connect();
+        let all = pools(ipc, &[3, 20]);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        let pending: Vec<_> = all
+                            .iter()
+                            .map(|(pool, count)| (gather(ipc, *pool).submit().unwrap(), count))
+                            .collect();
+                        for (task, count) in pending {
+                            assert_eq!(task.wait().unwrap().good.get(), *count);
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
+
+/// Each ends with success or with what is so of its pool, whatever moment the destruction comes at.
+#[test]
+fn a_pool_is_destroyed_under_broadcasts() {
+    in_client!(Options::new().spread().workers(3), |_| {
+        let ipc = connect();
+        for (module, round) in MODULES.into_iter().flat_map(|m| (0..8).map(move |n| (m, n))) {
+            let pool = pool(ipc, module, 6);
+            let pending: Vec<_> = (0..20)
+                .flat_map(|n| {
+                    let nap = everywhere::<NapTask>(ipc, pool, Method::NAP);
+                    nap.times.set(n);
+                    nap.text.set("shared").unwrap();
+                    let query = DomainQuery::local_id(n as u32 % 6);
+                    let single = ipc.new_task::<NapTask>(pool, query, Method::NAP).unwrap();
+                    single.times.set(100);
+                    [nap.submit().unwrap(), single.submit().unwrap()]
+                })
+                .collect();
+            std::thread::sleep(std::time::Duration::from_micros(round * 200));
+            ipc.destroy_pool(pool).unwrap();
+            for task in pending {
+                let code = task.wait().map_or_else(|status| status.code(), |_| CHI_OK);
+                assert!([CHI_OK, CHI_CANCELLED, CHI_NO_POOL].contains(&code), "status {code}");
+            }
+        }
+    });
+}
+
+/// The containers finish with what they have, read the dead client's bytes to the end, and are as good
+/// as new.
+#[test]
+fn a_client_is_killed_during_its_broadcasts() {
+    let daemon = Daemon::start(&Options::new().spread());
+    let mortal = env!("CARGO_BIN_EXE_chi-test-mortal");
+    for module in MODULES {
+        let counts = || {
+            let shown = daemon.cli(&["pool", "show", module, "--json"]).ok().json();
+            (shown["containers"].clone(), shown["tasks"].clone())
+        };
+        for _ in 0..3 {
+            let mut client =
+                Running::start(daemon.site().command(mortal).args(["broadcast", module]));
+            assert_eq!(
+                client.line().expect("it says when its tasks are under way").trim(),
+                "ready"
+            );
+            client.signal(rustix::process::Signal::KILL);
+            assert_eq!(client.end(), -9);
+        }
+        while counts().1 != 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(counts().0, 8);
+        assert_eq!(daemon.cli(&["pool", "destroy", module]).code, 0);
+    }
+    assert_eq!(daemon.cli(&["status", "--json"]).ok().json()["sessions"], 0);
+}
