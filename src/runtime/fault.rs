@@ -27,7 +27,18 @@ static RANGES: [Slot; SLOTS] = [const {
     }
 }; SLOTS];
 
-static mut PREVIOUS: std::mem::MaybeUninit<libc::sigaction> = std::mem::MaybeUninit::zeroed();
+/// Handles a fault; false when it is somebody else's. It may do only what a signal handler may.
+pub(crate) type Handler = unsafe fn(*mut libc::siginfo_t, *mut libc::c_void) -> bool;
+
+/// A handler of the runtime's, and the process's own that was there before.
+struct Handling {
+    ours: Option<Handler>,
+    previous: std::mem::MaybeUninit<libc::sigaction>,
+}
+
+const NONE: Handling = Handling { ours: None, previous: std::mem::MaybeUninit::zeroed() };
+/// For SIGBUS and SIGSEGV.
+static mut HANDLING: [Handling; 2] = [NONE, NONE];
 
 /// Keeps a segment's range guarded.
 pub(crate) struct Guard {
@@ -68,26 +79,34 @@ impl Drop for Guard {
 /// before.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
-    // SAFETY: the handler does only what a signal handler may, and `PREVIOUS` is written before it
-    // can run, under the `Once`.
-    ONCE.call_once(|| unsafe {
+    ONCE.call_once(|| handle(libc::SIGBUS, on_segment_fault));
+}
+
+/// Has `ours` handle SIGBUS or SIGSEGV before the handler that is there. Each once for the process.
+pub(crate) fn handle(signal: libc::c_int, ours: Handler) {
+    // SAFETY: the handler does only what a signal handler may, and its entry is written before it can
+    // run, once.
+    unsafe {
+        let entry = &mut *entry(signal);
+        entry.ours = Some(ours);
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_fault as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         libc::sigemptyset(&mut action.sa_mask);
-        libc::sigaction(libc::SIGBUS, &action, (&raw mut PREVIOUS).cast());
-    });
+        libc::sigaction(signal, &action, entry.previous.as_mut_ptr());
+    }
 }
 
-extern "C" fn on_fault(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+fn entry(signal: libc::c_int) -> *mut Handling {
+    let all: *mut [Handling; 2] = &raw mut HANDLING;
+    // SAFETY: the index is 0 or 1.
+    unsafe { all.cast::<Handling>().add(usize::from(signal == libc::SIGSEGV)) }
+}
+
+/// Gives a segment's page that could not be had zeros, and goes on.
+unsafe fn on_segment_fault(info: *mut libc::siginfo_t, _: *mut libc::c_void) -> bool {
     // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler.
     unsafe {
-        // What runs on this thread may be about to ask for the reason of a call of its own.
-        let reason = *libc::__errno_location();
         let address = (*info).si_addr() as usize;
         for range in &RANGES {
             let len = range.len.load(Ordering::Acquire);
@@ -107,18 +126,36 @@ extern "C" fn on_fault(
                     let one = 1_u64;
                     let tell = range.tell.load(Ordering::Relaxed);
                     libc::write(tell, (&raw const one).cast(), 8);
-                    *libc::__errno_location() = reason;
-                    return;
+                    return true;
                 }
             }
         }
-        let previous = (&raw const PREVIOUS).cast::<libc::sigaction>();
+    }
+    false
+}
+
+extern "C" fn on_fault(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler. The
+    // entry was written before the handler was installed.
+    unsafe {
+        // What runs on this thread may be about to ask for the reason of a call of its own.
+        let reason = *libc::__errno_location();
+        let entry = entry(signal);
+        if (*entry).ours.is_some_and(|ours| ours(info, context)) {
+            *libc::__errno_location() = reason;
+            return;
+        }
+        let previous = (*entry).previous.as_ptr();
         match (*previous).sa_sigaction {
             libc::SIG_DFL | libc::SIG_IGN => {
                 // Without a handler, the access faults again and ends the process.
                 let mut default: libc::sigaction = std::mem::zeroed();
                 default.sa_sigaction = libc::SIG_DFL;
-                libc::sigaction(libc::SIGBUS, &default, std::ptr::null_mut());
+                libc::sigaction(signal, &default, std::ptr::null_mut());
             }
             handler if (*previous).sa_flags & libc::SA_SIGINFO != 0 => {
                 let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =

@@ -9,12 +9,13 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::container::Container;
 use crate::locks::Lock;
 use crate::record::Record;
+use crate::stack::{with_trap, Ended, TaskStack, Trap};
 use crate::wait::WaitsFor;
 
 /// Why a fiber gave up its worker.
@@ -55,7 +56,8 @@ impl Context {
 
 /// A fiber.
 pub(crate) struct Fiber {
-    coroutine: Coroutine<(), Pause, (), DefaultStack>,
+    coroutine: Coroutine<(), Pause, Ended, TaskStack>,
+    trap: Trap,
     pub(crate) context: Box<Context>,
 }
 
@@ -74,20 +76,24 @@ impl Fiber {
             retired: Cell::new(false),
         });
         let own: *const Context = &*context;
-        let coroutine =
-            Coroutine::with_stack(DefaultStack::new(stack)?, move |yielder: &Yielder<_, _>, ()| {
-                // SAFETY: the context is boxed and lives longer than the coroutine.
-                unsafe { (*own).yielder.set(yielder) };
-                body();
-            });
-        Ok(Fiber { coroutine, context })
+        let stack = TaskStack::new(stack)?;
+        let limit = stack.limit().get();
+        let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<_, _>, ()| {
+            // SAFETY: the context is boxed and lives longer than the coroutine.
+            unsafe { (*own).yielder.set(yielder) };
+            body();
+            Ended::Returned
+        });
+        let trap = Trap { handler: coroutine.trap_handler(), limit };
+        Ok(Fiber { coroutine, trap, context })
     }
 
-    /// Runs the fiber until it pauses; `None` when its body has returned.
-    pub(crate) fn resume(&mut self) -> Option<Pause> {
-        match self.coroutine.resume(()) {
-            CoroutineResult::Yield(pause) => Some(pause),
-            CoroutineResult::Return(()) => None,
+    /// Runs the fiber until it pauses, or its body has ended.
+    pub(crate) fn resume(&mut self) -> Result<Pause, Ended> {
+        let Fiber { coroutine, trap, .. } = self;
+        match with_trap(*trap, || coroutine.resume(())) {
+            CoroutineResult::Yield(pause) => Ok(pause),
+            CoroutineResult::Return(ended) => Err(ended),
         }
     }
 }
@@ -121,7 +127,7 @@ impl ExceptionState {
     }
 
     /// Takes the thread's state away and leaves none behind.
-    fn take() -> ExceptionState {
+    pub(crate) fn take() -> ExceptionState {
         let none = ExceptionState { caught: ptr::null_mut(), uncaught: 0 };
         let state = ExceptionState::of_thread();
         if state.is_null() {

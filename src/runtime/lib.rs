@@ -36,6 +36,7 @@ mod route;
 mod runtime;
 mod session;
 mod shared;
+mod stack;
 mod takeover;
 mod wait;
 mod watch;

@@ -12,6 +12,7 @@ use chimaera_abi::*;
 use crate::cancel::Which;
 use crate::container::Container;
 use crate::pool::Pool;
+use crate::record::Record;
 use crate::shared::Shared;
 use crate::worker::Worker;
 use crate::{host, lock, Failure};
@@ -24,8 +25,10 @@ const LOOK: Duration = Duration::from_micros(100);
 const GRACE_ROUNDS: u64 = 2;
 
 enum Named {
-    /// It is being created or destroyed.
-    Changing,
+    /// It is being created or destroyed, by the task whose body has this address.
+    Changing {
+        by: usize,
+    },
     Ready(Arc<Pool>),
 }
 
@@ -104,7 +107,7 @@ impl Pools {
         loop {
             let mut state = lock(&self.state);
             match state.named.get(name) {
-                Some(Named::Changing) => {}
+                Some(Named::Changing { .. }) => {}
                 Some(Named::Ready(pool)) => {
                     let pool = pool.clone();
                     return f(Some(pool), &mut state);
@@ -148,7 +151,7 @@ impl Pools {
             let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
             let id = chi_pool_id { major_, minor_ };
             let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
-            state.named.insert(name.to_owned(), Named::Changing);
+            state.named.insert(name.to_owned(), Named::Changing { by: task.addr() });
             Ok(Ok(Pool::new(id, c_name, wanted.params.to_vec(), module, wanted.containers)))
         });
         let pool = match fresh? {
@@ -193,7 +196,7 @@ impl Pools {
                 let what = format!("there is no pool {}.{}", id.major_, id.minor_);
                 return Err(Failure::new(CHI_NO_POOL, what));
             };
-            state.named.insert(pool.name().to_owned(), Named::Changing);
+            state.named.insert(pool.name().to_owned(), Named::Changing { by: task.addr() });
             pool
         };
         worker.shared.set_pool(id.major_, None);
@@ -226,13 +229,26 @@ impl Pools {
         result
     }
 
+    /// A task that may have been creating or destroying a pool was given up in the middle: there is no
+    /// such pool then. What was made of it stays in memory, for nobody knows its state.
+    pub(crate) fn give_up(&self, record: &Record) {
+        let own = record.body().addr();
+        lock(&self.state).named.retain(|name, named| {
+            let given_up = matches!(named, Named::Changing { by } if *by == own);
+            if given_up {
+                tracing::error!(pool = name, "the pool is given up");
+            }
+            !given_up
+        });
+    }
+
     /// Destroys every pool but the admin's, because the runtime ends.
     pub(crate) fn close_all(&self, worker: &Worker) {
         let ready: Vec<chi_pool_id> = {
             let state = lock(&self.state);
             let ready = state.named.values().filter_map(|named| match named {
                 Named::Ready(pool) => Some(pool.id),
-                Named::Changing => None,
+                Named::Changing { .. } => None,
             });
             ready.filter(|id| id.major_ != CHI_ADMIN_POOL_MAJOR).collect()
         };

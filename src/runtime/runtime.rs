@@ -16,7 +16,7 @@ use crate::config::{pin, Config, Error};
 use crate::control::{Control, CLOSE_BOUND};
 use crate::module::Modules;
 use crate::shared::{Note, Order, Shared};
-use crate::{admin, fault, fences, watch, worker};
+use crate::{admin, fault, fences, stack, watch, worker};
 
 /// How long workers may take to end once they are told to.
 const END_BOUND: Duration = Duration::from_secs(5);
@@ -63,6 +63,7 @@ impl Runtime {
             .map_err(|error| Error::io("making eventfds", error))?;
         let shared = Arc::new(shared);
         fault::install();
+        stack::install();
         fill_page(&shared);
         admin::open(&shared);
         fences::prepare();

@@ -15,10 +15,11 @@ use rustix::event::epoll;
 use crate::cancel::Which;
 use crate::container::ContainerLane;
 use crate::desk::{Desk, Ring, Work};
-use crate::fiber::{Context, Fiber, Pause};
+use crate::fiber::{Context, ExceptionState, Fiber, Pause};
 use crate::record::{Origin, Record};
 use crate::session::Session;
 use crate::shared::{Note, Order, PoolTable, Shared};
+use crate::stack::{self, Ended};
 
 /// Entries taken from one ring before the next has its turn.
 const RING_BATCH: usize = 32;
@@ -113,6 +114,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         container_turn: Cell::new(index as usize),
         samples: Cell::new(0),
     });
+    stack::prepare_thread()?;
     WORKER.set(Rc::as_ptr(&worker));
     let result = switch_between_fibers(&worker);
     WORKER.set(ptr::null());
@@ -153,13 +155,13 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
         let paused = fiber.resume();
         worker.pauses.set(worker.pauses.get() + 1);
         match paused {
-            Some(Pause::Spare) if worker.spare.borrow().len() >= SPARE_FIBERS => {
+            Ok(Pause::Spare) if worker.spare.borrow().len() >= SPARE_FIBERS => {
                 fiber.context.retired.set(true);
                 let left = fiber.resume();
-                debug_assert!(left.is_none(), "a retired fiber's body returns");
+                debug_assert!(left.is_err(), "a retired fiber's body returns");
                 worker.fiber_count.set(worker.fiber_count.get() - 1);
             }
-            Some(pause) => {
+            Ok(pause) => {
                 worker.fibers.borrow_mut()[number] = Some(fiber);
                 if matches!(pause, Pause::Spare) {
                     worker.spare.borrow_mut().push(number);
@@ -167,18 +169,56 @@ fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
             }
             // The body returned: the runtime ends. Fibers that still wait then are those whose tasks
             // did not end in time; their stacks are left as they are.
-            None if worker.spare.borrow().is_empty() && worker.ready.borrow().is_empty() => {
+            Err(Ended::Overflowed) => {
+                worker.fiber_count.set(worker.fiber_count.get() - 1);
+                worker.end_overflowed(&fiber);
+            }
+            Err(Ended::Returned)
+                if worker.spare.borrow().is_empty() && worker.ready.borrow().is_empty() =>
+            {
                 for fiber in worker.fibers.borrow_mut().drain(..).flatten() {
                     std::mem::forget(fiber);
                 }
                 return Ok(());
             }
-            None => {}
+            Err(Ended::Returned) => {}
         }
     }
 }
 
 impl Worker {
+    /// The task of a fiber has overflowed its stack, and the fiber is over. The thread is on its own
+    /// stack.
+    #[cold]
+    fn end_overflowed(&self, fiber: &Fiber) {
+        self.desk().leave_module();
+        // Exceptions that were caught on the stack are gone with it.
+        let _ = ExceptionState::take();
+        let own = fiber.context.record.replace(ptr::null_mut());
+        assert!(!own.is_null(), "only a module's code overflows a stack");
+        // SAFETY: the record of the running task belongs to the frame that ran it, which is given up.
+        let record = unsafe { Box::from_raw(own) };
+        self.shared.pools.give_up(&record);
+        let (lane, suspended) = (record.lane, record.suspended.get());
+        // SAFETY: null, or a method of a module, which is never unloaded.
+        let method = unsafe { record.method.as_ref() }.map_or("", |method| method.name.as_str());
+        let size = self.shared.config.stack_size;
+        tracing::error!(method, "a task has overflowed its stack of {size} bytes");
+        let message = format!(
+            "{method} overflowed its stack of {size} bytes; what it held is lost, and its container may \
+             be damaged"
+        );
+        let serves = self.finish(record, chimaera_abi::CHI_FAULT, &message);
+        if serves && !suspended {
+            // SAFETY: tasks are left in the lane, which keep it.
+            let lane = unsafe { &*lane };
+            lane.turn.stop_serving();
+            if !lane.queue.is_empty() {
+                self.list(lane);
+            }
+        }
+    }
+
     /// The loop, on a fiber. Returns when the runtime ends.
     fn work(&self) {
         let mut idle_rounds = 0;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_FAILED, CHI_INVALID, CHI_NO_POOL, CHI_OK};
+use chimaera::abi::{
+    CHI_CANCELLED, CHI_DEADLINE, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL, CHI_OK,
+};
 use chimaera::{submit_all, wait_all, Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::{connect, in_client, rounds, text_of, Call, Options};
@@ -381,6 +383,24 @@ fn a_task_that_computes_for_long_delays_its_own_lane_only() {
         let lines: Vec<_> = log.lines().filter(|line| line.contains("keeps its worker")).collect();
         assert_eq!(lines.len(), 1, "{log}");
         assert!(lines[0].contains("kCompute") && lines[0].contains("long"), "{log}");
+    }
+}
+
+#[test]
+fn a_method_that_overflows_its_stack_ends_with_a_fault() {
+    let log = in_client!(Options::new().model().workers(2), |_| {
+        let (_, pool) = pool("overflow");
+        let sleeping = task(pool, model::SLEEP, ns(ms(300))).submit().unwrap();
+        for _ in 0..rounds(100, 10_000) {
+            let (status, message) = text_of(task(pool, model::OVERFLOW, 0).call());
+            assert_eq!(status, CHI_FAULT);
+            assert!(message.starts_with("kOverflow overflowed its stack of 262144"), "{message}");
+            task(pool, model::TICK, 0).call().unwrap();
+        }
+        sleeping.wait().unwrap();
+    });
+    if let Some(log) = log {
+        assert!(log.contains("overflowed its stack"), "{log}");
     }
 }
 
