@@ -55,7 +55,7 @@ unsafe impl Stack for TaskStack {
 impl TaskStack {
     /// A stack of this many bytes, rounded up to whole pages.
     pub(crate) fn new(size: usize) -> io::Result<TaskStack> {
-        const { assert!(PAGE % STACK_ALIGNMENT == 0) };
+        const { assert!(PAGE.is_multiple_of(STACK_ALIGNMENT)) };
         let size = size.next_multiple_of(PAGE);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
         // SAFETY: a fresh mapping at an address that the kernel chooses aliases nothing.
