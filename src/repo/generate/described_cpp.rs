@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::layout::{call, comment, declaration};
-use super::{cpp, described, explain, Generated};
+use super::{cpp, described, explain, serializers, Generated};
 use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
 use crate::module::Module;
 
@@ -118,6 +118,7 @@ impl Cpp<'_> {
         let mut text = format!("\n{}struct {name} {{\n", comment(0, &doc, "/**"));
         if *plain {
             text += &self.members(body, false);
+            text += &serializers::cpp_struct(body);
             text += "};\n";
             return text;
         }
@@ -156,7 +157,9 @@ impl Cpp<'_> {
             text +=
                 &self.read(field, &format!("{}_", field.name), &format!("value.{}", field.name));
         }
-        text += "    return value;\n  }\n};\n";
+        text += "    return value;\n  }\n";
+        text += &serializers::cpp_struct(body);
+        text += "};\n";
         before + &text
     }
 
@@ -194,7 +197,9 @@ impl Cpp<'_> {
         for field in body.inputs() {
             text += &self.write(field, &field.name, "alloc.owner()", false);
         }
-        text += "  }\n};\n";
+        text += "  }\n";
+        text += &serializers::cpp_task(body);
+        text += "};\n";
         text
     }
 

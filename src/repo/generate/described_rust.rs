@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rust_layout::{imports, returned_struct, rust_comment, signature, statement};
-use super::{described, explain, Generated, MARKER};
+use super::{described, explain, serializers, Generated, MARKER};
 use crate::fields::{is_plain, Body, Field, Member, Struct, Type};
 use crate::module::Module;
 use crate::names::{is_rust_keyword, shouted, snake};
@@ -175,11 +175,18 @@ impl Rust<'_> {
                 Member::Gap { index, bytes } => {
                     let ty = format!("[u8; {bytes}]");
                     let ty = if cells { format!("Cell<{ty}>") } else { ty };
-                    let _ = write!(text, "    /// Zero.\n    pub reserved{index}: {ty},\n");
+                    let _ = write!(
+                        text,
+                        "    /// Zero.\n{}    pub reserved{index}: {ty},\n",
+                        serializers::RUST_GAP
+                    );
                 }
                 Member::Field(field) => {
                     let flag = if field.ty == Type::Bool { " 0 or 1." } else { "" };
                     text += &rust_comment(4, &explain(field, is_task, flag));
+                    if is_task {
+                        text += serializers::rust_direction(field.direction);
+                    }
                     let ty = if cells { self.member(&field.ty) } else { self.name(&field.ty) };
                     let _ = writeln!(text, "    pub {}: {ty},", field.name);
                 }
@@ -209,7 +216,7 @@ impl Rust<'_> {
         if *plain {
             let _ = write!(
                 text,
-                "#[derive(Clone, Copy, Debug, {default}PartialEq, Pod)]\n#[repr(C)]\n\
+                "#[derive(Clone, Copy, Debug, {default}PartialEq, Pod, chimaera::Serialize)]\n#[repr(C)]\n\
                  pub struct {name} {{\n{}}}\n",
                 self.members(body, false, false)
             );
@@ -217,7 +224,7 @@ impl Rust<'_> {
         }
         let _ = write!(
             text,
-            "#[derive(ShmElement)]\n#[repr(C)]\npub struct {name} {{\n{}}}\n\n\
+            "#[derive(ShmElement, chimaera::SerializeInPlace)]\n#[repr(C)]\npub struct {name} {{\n{}}}\n\n\
              /// A private copy of [`{name}`].\n#[derive(Clone, Debug, {default}PartialEq)]\n\
              pub struct {name}Value {{\n",
             self.members(body, false, true)

@@ -8,6 +8,7 @@ mod described_rust;
 mod layout;
 mod rust;
 mod rust_layout;
+mod serializers;
 mod written;
 
 pub(crate) use layout::{call, declaration};

@@ -67,6 +67,16 @@ void Call(const char *pool, const char *other) {
   client.Nothing(HSHM_MCTX, kQuery);
   EXPECT((client.Sum(HSHM_MCTX, kQuery, "abcde", 2, false) == Sums{195, 199, 101}));
   EXPECT(client.Sum(HSHM_MCTX, kQuery, "", 2, true).empty());
+
+  /* The bytes are those of the test in Rust. */
+  chi::OwnedTask sum(client.AsyncSum(HSHM_MCTX, kQuery, "abcde", 2, false));
+  sum->Wait();
+  chi::SaveArchive ins;
+  sum->SerializeIn(ins);
+  EXPECT(ins.TakeBytes() == std::string("\5\0\0\0\0\0\0\0abcde\2\0\0\0\0", 18));
+  chi::SaveArchive outs;
+  sum->SerializeOut(outs);
+  EXPECT(outs.TakeBytes() == chi::ToBytes(Sums{195, 199, 101}));
   CallForErrors(client);
   CallTurn<Extent, EntryValue>(client);
   EXPECT((client.Relay(HSHM_MCTX, kQuery, other, "abc", 3, "") == Sums{97, 195, 294}));

@@ -4,6 +4,8 @@
 mod expect;
 
 use chimaera::abi::{CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED};
+use chimaera::archive::SaveArchive;
+use chimaera::Task;
 use described_shelf_client as shelf;
 use expect::{call_method, expect_failure, TEXT};
 
@@ -18,6 +20,14 @@ macro_rules! call {
         client.nothing()?;
         assert_eq!(client.sum(b"abcde", 2, false)?, [195, 199, 101]);
         assert!(client.sum(b"", 2, true)?.is_empty());
+        // The bytes are those of the test in C++.
+        let done = client.sum_async(b"abcde", 2, false)?.wait()?;
+        let ways = $module::SumTask::SERIALIZERS.expect("its fields are described");
+        let (mut ins, mut outs) = (SaveArchive::new(), SaveArchive::new());
+        (ways.save_in)(&done, &mut ins)?;
+        (ways.save_out)(&done, &mut outs)?;
+        assert_eq!(ins.into_bytes(), b"\x05\0\0\0\0\0\0\0abcde\x02\0\0\0\0");
+        assert_eq!(outs.into_bytes(), chimaera::archive::to_bytes(&vec![195u64, 199, 101])?);
         expect_failure(client.sum(b"abcde", 2, true), CHI_INVALID, "the last block is not whole");
         expect_failure(client.fail(false, TEXT), CHI_MODULE_STATUS, TEXT);
         expect_failure(client.fail(true, TEXT), CHI_FAILED, TEXT);

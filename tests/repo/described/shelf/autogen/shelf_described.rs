@@ -15,7 +15,7 @@ const FAIL: u32 = 13;
 const RELAY: u32 = 14;
 
 /// A part of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, chimaera::Serialize)]
 #[repr(C)]
 pub struct Extent {
     /// Where it begins.
@@ -25,11 +25,12 @@ pub struct Extent {
     /// `sparse`. 0 or 1.
     pub sparse: u8,
     /// Zero.
+    #[chi(skip)]
     pub reserved0: [u8; 3],
 }
 
 /// A named part.
-#[derive(ShmElement)]
+#[derive(ShmElement, chimaera::SerializeInPlace)]
 #[repr(C)]
 pub struct Entry {
     /// Its name.
@@ -43,6 +44,7 @@ pub struct Entry {
     /// `kind`.
     pub kind: Cell<u8>,
     /// Zero.
+    #[chi(skip)]
     pub reserved0: Cell<[u8; 7]>,
 }
 
@@ -103,14 +105,19 @@ impl EntryValue {
 #[chimaera::task]
 pub struct SumTask {
     /// In: What to sum up.
+    #[chi(in)]
     pub data: ShmBytes,
     /// In: Bytes of a block, not 0.
+    #[chi(in)]
     pub block_size: Cell<u32>,
     /// In: Whether the last block must be whole. 0 or 1.
+    #[chi(in)]
     pub exact: Cell<u8>,
     /// Zero.
+    #[chi(skip)]
     pub reserved0: Cell<[u8; 3]>,
     /// Out: A sum for every block.
+    #[chi(out)]
     pub sums: ShmVec<u64>,
 }
 
@@ -118,36 +125,52 @@ pub struct SumTask {
 #[chimaera::task]
 pub struct TurnTask {
     /// In and out: `tiny`.
+    #[chi(inout)]
     pub tiny: Cell<i8>,
     /// Zero.
+    #[chi(skip)]
     pub reserved0: Cell<[u8; 7]>,
     /// In and out: `wide`.
+    #[chi(inout)]
     pub wide: Cell<f64>,
     /// In and out: `flag`. 0 or 1.
+    #[chi(inout)]
     pub flag: Cell<u8>,
     /// In and out: `digest`.
+    #[chi(inout)]
     pub digest: Cell<[u8; 20]>,
     /// Zero.
+    #[chi(skip)]
     pub reserved1: Cell<[u8; 3]>,
     /// In and out: `text`.
+    #[chi(inout)]
     pub text: ShmString,
     /// In and out: `data`.
+    #[chi(inout)]
     pub data: ShmBytes,
     /// In and out: `extent`.
+    #[chi(inout)]
     pub extent: Cell<Extent>,
     /// In and out: `entry`.
+    #[chi(inout)]
     pub entry: Entry,
     /// In and out: `extents`.
+    #[chi(inout)]
     pub extents: ShmVec<Extent>,
     /// In and out: `words`.
+    #[chi(inout)]
     pub words: ShmVec<ShmString>,
     /// In and out: `blobs`.
+    #[chi(inout)]
     pub blobs: ShmVec<ShmBytes>,
     /// In and out: `rows`.
+    #[chi(inout)]
     pub rows: ShmVec<ShmVec<i16>>,
     /// In and out: `entries`.
+    #[chi(inout)]
     pub entries: ShmVec<Entry>,
     /// In and out: `pairs`.
+    #[chi(inout)]
     pub pairs: Cell<[Extent; 2]>,
 }
 
@@ -159,10 +182,13 @@ pub struct NothingTask {}
 #[chimaera::task]
 pub struct FailTask {
     /// In: Whether by what nobody expects. 0 or 1.
+    #[chi(in)]
     pub thrown: Cell<u8>,
     /// Zero.
+    #[chi(skip)]
     pub reserved0: Cell<[u8; 7]>,
     /// In: `why`.
+    #[chi(in)]
     pub why: ShmString,
 }
 
@@ -170,16 +196,22 @@ pub struct FailTask {
 #[chimaera::task]
 pub struct RelayTask {
     /// In: The name of the other module's pool.
+    #[chi(in)]
     pub store: ShmString,
     /// In: `data`.
+    #[chi(in)]
     pub data: ShmBytes,
     /// In: How many sums are under way at once.
+    #[chi(in)]
     pub width: Cell<u32>,
     /// Zero.
+    #[chi(skip)]
     pub reserved0: Cell<[u8; 4]>,
     /// In: What the other module is then to fail of, if anything.
+    #[chi(in)]
     pub why: ShmString,
     /// Out: `sums`.
+    #[chi(out)]
     pub sums: ShmVec<u64>,
 }
 

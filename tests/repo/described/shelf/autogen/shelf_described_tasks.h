@@ -23,6 +23,12 @@ struct Extent {
   chi::u8 sparse_ = 0;
   /** Zero. */
   std::array<chi::u8, 3> reserved0_{};
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(start_, blocks_, sparse_);
+  }
 };
 
 /** A private copy of Entry. */
@@ -77,6 +83,12 @@ struct Entry {
     value.kind = kind_;
     return value;
   }
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(name_, extent_, data_, weights_, kind_);
+  }
 };
 
 /** Sums up the bytes of every block. */
@@ -108,6 +120,18 @@ struct SumTask : public chi::Task {
     data_.assign(data.data(), data.size());
     block_size_ = block_size;
     exact_ = exact ? 1 : 0;
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(data_, block_size_, exact_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(sums_);
   }
 };
 
@@ -199,6 +223,20 @@ struct TurnTask : public chi::Task {
     }
     pairs_ = pairs;
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_,
+       entries_, pairs_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_,
+       entries_, pairs_);
+  }
 };
 
 /** Does nothing. */
@@ -215,6 +253,14 @@ struct NothingTask : public chi::Task {
     method_ = Method::kNothing;
     dom_query_ = dom_query;
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 /** Fails. */
@@ -241,6 +287,16 @@ struct FailTask : public chi::Task {
     thrown_ = thrown ? 1 : 0;
     why_ = why;
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(thrown_, why_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 /** Has the module in the other language sum up bytes, several times at once. */
@@ -276,6 +332,18 @@ struct RelayTask : public chi::Task {
     data_.assign(data.data(), data.size());
     width_ = width;
     why_ = why;
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(store_, data_, width_, why_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(sums_);
   }
 };
 
