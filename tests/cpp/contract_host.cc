@@ -1,5 +1,6 @@
 #include "contract_host.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -125,7 +126,8 @@ const char *LastError(const chi_ipc *) { return g_ipc_error.c_str(); }
 const chi_ipc *Ipc() {
   static const chi_ipc ipc = [] {
     chi_ipc table{};
-    table.size = sizeof(table);
+    /* The functions of ABI 1.0, and no later ones. */
+    table.size = offsetof(chi_ipc, alloc_elements) + sizeof(table.alloc_elements);
     table.new_task = &NewTask;
     table.del_task = &DelTask;
     table.enqueue = &Enqueue;
