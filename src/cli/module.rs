@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chimaera_repo::{Added, Language, Source};
+use chimaera_repo::{Added, Language, Source, Tasks};
 use serde_json::json;
 
-use crate::repo::problems;
+use crate::repo::{problems, written};
 use crate::{inspect, Context, Outcome};
 
 #[derive(clap::Subcommand)]
@@ -18,6 +18,9 @@ pub(crate) enum Command {
         /// What to write it in
         #[arg(long)]
         lang: Lang,
+        /// Describe its tasks in chimaera_mod.yaml, from which they and clients in C, C++ and Rust come
+        #[arg(long)]
+        described: bool,
         /// The repo
         #[arg(long, value_name = "DIR", default_value = ".")]
         repo: PathBuf,
@@ -56,7 +59,7 @@ pub(crate) enum Lang {
 
 pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
-        Command::New { name, lang, repo, source } => {
+        Command::New { name, lang, described, repo, source } => {
             let language = match lang {
                 Lang::Cpp => Language::Cpp,
                 Lang::Rust => Language::Rust,
@@ -65,7 +68,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 Some(dir) => Source::Checkout(std::path::absolute(dir)?),
                 None => Source::Registry,
             };
-            let made = chimaera_repo::new_module(&repo, &name, language, &source)
+            let tasks = if described { Tasks::Described } else { Tasks::ByHand };
+            let made = chimaera_repo::new_module(&repo, &name, language, tasks, &source)
                 .map_err(|found| problems(context, &found))?;
             crate::repo::tell_written(context, &made);
             Ok(())
@@ -93,9 +97,7 @@ fn tell_added(context: &Context, added: &Added) {
         return;
     }
     let mut text = format!("{} is method {}\n", added.name, added.number);
-    for file in &added.files {
-        text += &format!("wrote  {}\n", file.display());
-    }
+    text += &written(&added.files);
     for (file, code) in &added.left {
         text += &format!("left   {}, which needs this:\n{code}", file.display());
     }

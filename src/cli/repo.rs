@@ -1,6 +1,6 @@
 //! `chimaera repo`.
 
-use std::path::PathBuf;
+use std::path::{Display, Path, PathBuf};
 
 use chimaera_repo::{Change, Changed, Mode, Problems};
 use serde_json::json;
@@ -94,16 +94,24 @@ fn line(changed: &Changed, check: bool) -> String {
         (Change::Updated, true) => "stale",
         (Change::Removed, true) => "no longer generated",
     };
-    format!("{what}  {}\n", changed.file.display())
+    format!("{what}  {}\n", shown(&changed.file))
 }
 
 /// Tells which files were made or changed.
 pub(crate) fn tell_written(context: &Context, files: &[PathBuf]) {
     if !context.print_json(&json!({ "written": files })) {
-        let lines: String =
-            files.iter().map(|file| format!("wrote  {}\n", file.display())).collect();
-        crate::print(&lines);
+        crate::print(&written(files));
     }
+}
+
+/// A line for each file that was written.
+pub(crate) fn written(files: &[PathBuf]) -> String {
+    files.iter().map(|file| format!("wrote  {}\n", shown(file))).collect()
+}
+
+/// A path without the directory that the user is in.
+fn shown(file: &Path) -> Display<'_> {
+    file.strip_prefix(".").unwrap_or(file).display()
 }
 
 /// Tells of what is wrong with a repo's files.

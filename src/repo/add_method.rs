@@ -46,15 +46,29 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     }
     let number = module.next_number();
     let text = String::from_utf8_lossy(&read_file(&file, "")?).into_owned();
-    let text = with_method(&text, module, &format!("{name}: {number}"));
-    let changed = Module::parse(dir, &module.namespace, text.as_bytes())?;
-    if changed.methods.len() != module.methods.len() + 1 {
-        let help = format!("add the line `{name}: {number}` by hand, and refresh");
+    let mut text = with_method(&text, module, &format!("{name}: {number}"));
+    // In a module whose file describes tasks, it describes this one too.
+    let described = !module.tasks.is_empty();
+    if described {
+        text = with_task(&text, &name);
+    }
+    // The file was read before: what is wrong with it now is that the lines do not fit into its form.
+    let fits = Module::parse(dir, &module.namespace, text.as_bytes()).is_ok_and(|changed| {
+        changed.methods.len() == module.methods.len() + 1
+            && changed.tasks.contains_key(&name) == described
+    });
+    if !fits {
+        let task = if described { ", and its task under `tasks:`" } else { "" };
+        let help = format!("add the line `{name}: {number}`{task} by hand, and refresh");
         return Err(problem(&file, "the file has another form than one method per line", &help));
     }
     let mut added = Added { name, number, files: Vec::new(), left: Vec::new() };
     // The code first: when one of its files cannot be written, the YAML is as it was.
-    for (path, edit) in edits(module, &added.name) {
+    let mut edits = vec![container_edit(module, &added.name)];
+    if !described {
+        edits.extend(client_edits(module, &added.name));
+    }
+    for (path, edit) in edits {
         let path = dir.join(path);
         let old = fs::read_to_string(&path).unwrap_or_default();
         match (edit.place)(&old) {
@@ -85,17 +99,54 @@ fn with_method(text: &str, module: &Module, line: &str) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The file's text with a task, of no fields yet, at the end of the section `tasks`.
+fn with_task(text: &str, method: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let start = lines.iter().position(|line| line.starts_with("tasks:"));
+    let inside = |line: &&str| line.is_empty() || line.starts_with([' ', '#']);
+    let mut end = start.map_or(lines.len(), |start| {
+        start + 1 + lines[start + 1..].iter().take_while(|line| inside(line)).count()
+    });
+    while end > 0 && lines[end - 1].is_empty() {
+        end -= 1;
+    }
+    let task = format!("  {method}:\n    fields: []");
+    lines.insert(end, &task);
+    lines.join("\n") + "\n"
+}
+
 /// Code, and where in a file it goes.
 struct Edit {
     code: String,
     place: fn(&str) -> Option<usize>,
 }
 
-fn edits(module: &Module, method: &str) -> Vec<(String, Edit)> {
+/// Where a method runs.
+fn container_edit(module: &Module, method: &str) -> (String, Edit) {
+    match module.language {
+        Language::Cpp => (
+            format!("src/{}_runtime.cc", module.name),
+            Edit { code: cpp_runtime(method), place: |text| end_of_class(text, "class Runtime") },
+        ),
+        Language::Rust => (
+            "runtime/src/lib.rs".into(),
+            Edit {
+                code: rust_runtime(method),
+                place: |text| {
+                    let start = text.find("\n#[chimaera::container(")?;
+                    Some(start + text[start..].find("\n}\n")? + 1)
+                },
+            },
+        ),
+    }
+}
+
+/// A method's task, and what calls it.
+fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     let name = &module.name;
     let edit = |code: String, place: fn(&str) -> Option<usize>| Edit { code, place };
     match module.language {
-        Language::Cpp => vec![
+        Language::Cpp => [
             (
                 format!("include/{name}/{name}_tasks.h"),
                 edit(cpp_task(method), |text| text.rfind("\n}  // namespace ")),
@@ -104,12 +155,8 @@ fn edits(module: &Module, method: &str) -> Vec<(String, Edit)> {
                 format!("include/{name}/{name}_client.h"),
                 edit(cpp_client(method), |text| end_of_class(text, "class Client")),
             ),
-            (
-                format!("src/{name}_runtime.cc"),
-                edit(cpp_runtime(method), |text| end_of_class(text, "class Runtime")),
-            ),
         ],
-        Language::Rust => vec![
+        Language::Rust => [
             (
                 "client/src/lib.rs".into(),
                 edit(rust_task(method), |text| text.find("\n/// A pool of the module.")),
@@ -120,13 +167,6 @@ fn edits(module: &Module, method: &str) -> Vec<(String, Edit)> {
                     let start = text.find("\nimpl Client {")?;
                     let private = text[start..].find("\n\n    fn task<").map(|at| at + 1);
                     Some(start + private.or_else(|| text[start..].find("\n}\n").map(|at| at + 1))?)
-                }),
-            ),
-            (
-                "runtime/src/lib.rs".into(),
-                edit(rust_runtime(method), |text| {
-                    let start = text.find("\n#[chimaera::container(")?;
-                    Some(start + text[start..].find("\n}\n")? + 1)
                 }),
             ),
         ],

@@ -29,6 +29,15 @@ pub enum Source {
     Registry,
 }
 
+/// Who writes the tasks of a new module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tasks {
+    /// Its author, and the client with them.
+    ByHand,
+    /// The generator, from the description in `chimaera_mod.yaml`, and clients with them.
+    Described,
+}
+
 /// Makes the repo `dir` with this namespace. Returns the files that it made.
 pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
     if let Some(why) = names::refuse_namespace(namespace) {
@@ -54,6 +63,7 @@ pub fn new_module(
     dir: &Path,
     name: &str,
     language: Language,
+    tasks: Tasks,
     source: &Source,
 ) -> Result<Vec<PathBuf>, Problems> {
     let repo = Repo::read(dir)?;
@@ -69,29 +79,13 @@ pub fn new_module(
             ),
         ));
     }
-    let files: &[(&str, &str)] = match language {
-        Language::Cpp => &[
-            ("CMakeLists.txt", template!("cpp/CMakeLists.txt")),
-            ("include/@mod@/@mod@_client.h", template!("cpp/client.h")),
-            ("include/@mod@/@mod@_tasks.h", template!("cpp/tasks.h")),
-            ("src/CMakeLists.txt", template!("cpp/src_CMakeLists.txt")),
-            ("src/@mod@_client.cc", template!("cpp/client.cc")),
-            ("src/@mod@_runtime.cc", template!("cpp/runtime.cc")),
-            ("test/CMakeLists.txt", template!("cpp/test_CMakeLists.txt")),
-            ("test/@mod@_test.cc", template!("cpp/test.cc")),
-        ],
-        Language::Rust => &[
-            ("client/Cargo.toml", template!("rust/client.toml")),
-            ("client/build.rs", template!("rust/client_build.rs")),
-            ("client/src/lib.rs", template!("rust/client.rs")),
-            ("runtime/Cargo.toml", template!("rust/runtime.toml")),
-            ("runtime/build.rs", template!("rust/runtime_build.rs")),
-            ("runtime/src/lib.rs", template!("rust/runtime.rs")),
-            ("runtime/tests/@mod@.rs", template!("rust/test.rs")),
-        ],
-    };
-    let fill = |text: &str| fill(text, &repo.namespace, name);
-    let mut whole = vec![(module.join(MODULE_FILE), fill(template!("chimaera_mod.yaml")))];
+    let fill = |text: &str| fill(text, &repo.namespace, name, tasks);
+    let mut methods = template!("chimaera_mod.yaml").to_owned();
+    if tasks == Tasks::Described {
+        methods += template!("chimaera_mod_described.yaml");
+    }
+    let mut whole = vec![(module.join(MODULE_FILE), methods)];
+    let files = templates(language, tasks);
     whole.extend(files.iter().map(|(path, text)| (module.join(fill(path)), fill(text))));
     let mut made = create(&module, &whole)?;
     made.extend(refresh(&module, Mode::Write)?.into_iter().map(|changed| changed.file));
@@ -105,7 +99,45 @@ pub fn new_module(
     Ok(made)
 }
 
-fn fill(text: &str, namespace: &str, module: &str) -> String {
+/// The files that a module's author goes on with, and their places in its directory.
+fn templates(language: Language, tasks: Tasks) -> Vec<(&'static str, &'static str)> {
+    let mut files = match language {
+        Language::Cpp => vec![
+            ("CMakeLists.txt", template!("cpp/CMakeLists.txt")),
+            ("src/@mod@_runtime.cc", template!("cpp/runtime.cc")),
+            ("test/CMakeLists.txt", template!("cpp/test_CMakeLists.txt")),
+            ("test/@mod@_test.cc", template!("cpp/test.cc")),
+        ],
+        Language::Rust => vec![
+            ("client/Cargo.toml", template!("rust/client.toml")),
+            ("client/build.rs", template!("rust/client_build.rs")),
+            ("runtime/Cargo.toml", template!("rust/runtime.toml")),
+            ("runtime/build.rs", template!("rust/runtime_build.rs")),
+            ("runtime/src/lib.rs", template!("rust/runtime.rs")),
+            ("runtime/tests/@mod@.rs", template!("rust/test.rs")),
+        ],
+    };
+    files.extend(match (language, tasks) {
+        (Language::Cpp, Tasks::ByHand) => vec![
+            ("include/@mod@/@mod@_client.h", template!("cpp/client.h")),
+            ("include/@mod@/@mod@_tasks.h", template!("cpp/tasks.h")),
+            ("src/CMakeLists.txt", template!("cpp/src_CMakeLists.txt")),
+            ("src/@mod@_client.cc", template!("cpp/client.cc")),
+        ],
+        (Language::Cpp, Tasks::Described) => vec![
+            ("include/@mod@/@mod@_client.h", template!("cpp/described/client.h")),
+            ("src/CMakeLists.txt", template!("cpp/described/src_CMakeLists.txt")),
+        ],
+        (Language::Rust, Tasks::ByHand) => vec![("client/src/lib.rs", template!("rust/client.rs"))],
+        (Language::Rust, Tasks::Described) => {
+            vec![("client/src/lib.rs", template!("rust/described/client.rs"))]
+        }
+    });
+    files.sort_unstable();
+    files
+}
+
+fn fill(text: &str, namespace: &str, module: &str, tasks: Tasks) -> String {
     let name = format!("{namespace}_{module}").to_lowercase();
     // As clang-format orders them.
     let mut includes = [
@@ -117,7 +149,14 @@ fn fill(text: &str, namespace: &str, module: &str) -> String {
         },
     ];
     includes.sort();
+    // The dispatch includes described tasks; their client takes parameters of the pool.
+    let (own_tasks, params) = match tasks {
+        Tasks::ByHand => (format!("#include \"{module}/{module}_tasks.h\"\n"), ""),
+        Tasks::Described => (String::new(), ", b\"\""),
+    };
     text.replace("@includes@\n", &(includes.concat() + "\n"))
+        .replace("@tasks@\n", &own_tasks)
+        .replace("@params@", params)
         .replace("@ns@", namespace)
         .replace("@mod@", module)
         .replace("@NS@", &namespace.to_uppercase())

@@ -81,7 +81,11 @@ impl std::error::Error for Status {}
 
 impl From<std::io::Error> for Status {
     fn from(error: std::io::Error) -> Self {
-        Status::new(CHI_IO, error.to_string())
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => CHI_NOT_FOUND,
+            _ => CHI_IO,
+        };
+        Status::new(code, error.to_string())
     }
 }
 
@@ -110,6 +114,13 @@ mod tests {
     #[test]
     fn ok_is_never_a_failure() {
         assert_eq!(Status::new(CHI_OK, "x").code(), CHI_FAILED);
+    }
+
+    #[test]
+    fn an_error_of_io_has_its_code() {
+        let code = |kind: std::io::ErrorKind| Status::from(std::io::Error::from(kind)).code();
+        assert_eq!(code(std::io::ErrorKind::NotFound), CHI_NOT_FOUND);
+        assert_eq!(code(std::io::ErrorKind::IsADirectory), CHI_IO);
     }
 
     #[test]

@@ -38,9 +38,16 @@ def main():
         run(chimaera, "repo", "new", repo, "--namespace", "example", directory=home)
         run(chimaera, "module", "new", "mod_name", "--lang", "cpp")
         run(chimaera, "module", "new", "other_mod", "--lang", "rust", "--source", args.source)
-        for module in ["mod_name", "other_mod"]:
+        run(chimaera, "module", "new", "told_cpp", "--lang", "cpp", "--described")
+        run(chimaera, "module", "new", "told_rust", "--lang", "rust", "--described")
+        for module in ["mod_name", "other_mod", "told_cpp", "told_rust"]:
             run(chimaera, "module", "add-method", "Compress", directory=repo / module)
             run(chimaera, "module", "add-method", "kMove", directory=repo / module)
+        for module in ["told_cpp", "told_rust"]:
+            text = (repo / module / "chimaera_mod.yaml").read_text(encoding="utf-8")
+            for line in ["kMove: 12\n", "  kMove:\n    fields: []\n"]:
+                if line not in text:
+                    sys.exit(f"{module} does not describe kMove:\n{text}")
         run(chimaera, "repo", "refresh", "--check")
 
         tree = sorted(str(path.relative_to(repo / "mod_name"))
@@ -55,7 +62,7 @@ def main():
             sys.exit(f"the module's tree is {tree}")
 
         if shutil.which("clang-format"):
-            sources = [path for path in (repo / "mod_name").rglob("*") if path.suffix in (".h", ".cc")]
+            sources = [path for path in repo.rglob("*") if path.suffix in (".h", ".cc")]
             run("clang-format", f"--style=file:{args.source}/.clang-format", "--dry-run", "-Werror",
                 *sources)
         run(args.cargo, "fmt", "--check")
