@@ -52,6 +52,7 @@ if(CHIMAERA_BUILD_CARGO)
                "${_chimaera_release}/libchimaera_client.so"
                "${_chimaera_release}/libchimaera_client.a"
                "${_chimaera_release}/libchimaera_embedded.so"
+               "${_chimaera_release}/chimaera"
     COMMENT "Building the Rust part with cargo"
     USES_TERMINAL VERBATIM)
   foreach(target IN ITEMS client_shared client_static embedded program)

@@ -160,6 +160,7 @@ function(_chimaera_refresh namespace name directory)
     COMMAND "$<TARGET_FILE:chimaera::program>" repo refresh "${directory}"
     COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
     DEPENDS "${directory}/chimaera_mod.yaml" "${repo}/chimaera_repo.yaml" ${generated}
+            "$<TARGET_FILE:chimaera::program>"
     COMMENT "Refreshing the generated code of ${namespace}:${name}"
     VERBATIM)
   add_custom_target(${namespace}_${name}_refresh DEPENDS "${stamp}")

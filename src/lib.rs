@@ -32,8 +32,9 @@ pub use chimaera_task::*;
 /// The process's session with a runtime.
 #[cfg(feature = "client")]
 pub mod client {
-    pub use chimaera_client_rs::{describe, is_initialized, shutdown, stop_runtime, Options};
-    pub use chimaera_client_rs::{Failure, Result};
+    pub use chimaera_client_rs::{is_initialized, shutdown, Options};
+
+    use chimaera_task::{Result, Status};
 
     /// Connects this process to a runtime. Calling it again while connected does nothing. When the
     /// runtime ends and another takes its place, the next new task connects to that one by itself;
@@ -42,6 +43,21 @@ pub mod client {
     pub fn init(options: Options) -> Result<()> {
         // SAFETY: the client's table lives as long as the process, on every thread.
         unsafe { chimaera_task::set_resolver(chimaera_client_rs::ipc_manager) };
-        chimaera_client_rs::init(options)
+        chimaera_client_rs::init(options).map_err(status)
+    }
+
+    /// Asks the runtime for a JSON document on `subject`, one of `CHI_DESCRIBE_*`.
+    pub fn describe(subject: u32) -> Result<String> {
+        chimaera_client_rs::describe(subject).map_err(status)
+    }
+
+    /// Asks the runtime to end. It finishes what runs, and then ends by itself.
+    pub fn stop_runtime() -> Result<()> {
+        chimaera_client_rs::stop_runtime().map_err(status)
+    }
+
+    /// A failure as tasks have it too, so that a program needs one type for both.
+    fn status(failure: chimaera_client_rs::Failure) -> Status {
+        Status::new(failure.status, failure.message)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct BuildArgs {
 
 #[derive(clap::Args)]
 pub(crate) struct InstallArgs {
-    /// Where to: the modules come into lib/chimaera/modules under it
+    /// Where to: the modules come into lib/chimaera/modules under it, headers into include
     prefix: PathBuf,
     #[command(flatten)]
     build: BuildArgs,
@@ -69,12 +69,34 @@ pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
         }
         installed.push(target);
     }
+    installed.extend(install_headers(context, args)?);
     if !context.print_json(&json!({ "installed": installed })) {
         let lines: String =
             installed.iter().map(|file| format!("installed  {}\n", file.display())).collect();
         crate::print(&lines);
     }
     Ok(())
+}
+
+/// Installs what is generated for C and C++ of the modules in Rust, where CMake puts that of the others.
+fn install_headers(context: &Context, args: &InstallArgs) -> Result<Vec<PathBuf>, Failed> {
+    let (repo, modules) = Repo::open(&args.build.dir).map_err(|found| problems(context, &found))?;
+    let to = args.prefix.join(format!("include/{}_chimods", repo.namespace));
+    let mut installed = Vec::new();
+    for module in modules.iter().filter(|module| module.language == Language::Rust) {
+        let autogen = module.dir.join("autogen");
+        for entry in std::fs::read_dir(&autogen).map_err(|error| at(&autogen, &error))? {
+            let header = entry?.path();
+            if header.extension().is_some_and(|extension| extension == "h") {
+                std::fs::create_dir_all(&to).map_err(|error| at(&to, &error))?;
+                let target = to.join(header.file_name().expect("an entry has a name"));
+                std::fs::copy(&header, &target).map_err(|error| at(&target, &error))?;
+                installed.push(target);
+            }
+        }
+    }
+    installed.sort();
+    Ok(installed)
 }
 
 /// Modules in Rust are links to what cargo built.

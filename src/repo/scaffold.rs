@@ -85,8 +85,9 @@ pub fn new_module(
         methods += template!("chimaera_mod_described.yaml");
     }
     let mut whole = vec![(module.join(MODULE_FILE), methods)];
-    let files = templates(language, tasks);
-    whole.extend(files.iter().map(|(path, text)| (module.join(fill(path)), fill(text))));
+    let files = templates(language, tasks).into_iter();
+    whole.extend(files.map(|(path, text)| (module.join(fill(path)), fill(text))));
+    whole[1..].sort();
     let mut made = create(&module, &whole)?;
     made.extend(refresh(&module, Mode::Write)?.into_iter().map(|changed| changed.file));
     made.push(match language {
@@ -133,7 +134,6 @@ fn templates(language: Language, tasks: Tasks) -> Vec<(&'static str, &'static st
             vec![("client/src/lib.rs", template!("rust/described/client.rs"))]
         }
     });
-    files.sort_unstable();
     files
 }
 

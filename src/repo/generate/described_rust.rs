@@ -15,7 +15,8 @@ const DEFAULT_ARRAY: u32 = 32;
 pub(crate) fn file(module: &Module) -> Generated {
     let rust = Rust { structs: &module.structs };
     let mut text = format!(
-        "//! The described tasks of `{0}`, and a client for them.\n//! {MARKER}\n\n",
+        "//! The described tasks of `{0}`, and a client for them.\n//! {MARKER}\n\n\
+         // A program may use some of it only.\n#![allow(dead_code)]\n\n",
         module.full_name()
     );
     let mut code = String::new();

@@ -131,8 +131,8 @@ fn main() -> ExitCode {
         options.instance = Some(name.to_owned());
         words.drain(..2);
     }
-    if let Err(failure) = chimaera::client::init(options) {
-        print("connect", failure.status, &failure.message, json!({}));
+    if let Err(status) = chimaera::client::init(options) {
+        print("connect", status.code(), status.message(), json!({}));
         return ExitCode::FAILURE;
     }
     for command in words.split(|word| *word == "--") {

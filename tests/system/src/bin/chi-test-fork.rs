@@ -22,10 +22,6 @@ fn print<T>(call: &str, result: Result<T>) {
     println!("{call} {}", result.map_or_else(|status| name(status.code()), |_| "CHI_OK"));
 }
 
-fn print_failure<T>(call: &str, result: client::Result<T>) {
-    println!("{call} {}", result.map_or_else(|failure| name(failure.status), |_| "CHI_OK"));
-}
-
 fn count(ipc: Ipc, pool: PoolId) -> Result<Pending<kv::CountTask>> {
     ipc.new_task::<kv::CountTask>(pool, DomainQuery::dynamic(), kv::Method::COUNT)?.submit()
 }
@@ -37,9 +33,9 @@ fn call_all(
     task: NewTask<kv::CountTask>,
     sent: Pending<kv::CountTask>,
 ) {
-    print_failure("init", client::init(Options::default()));
-    print_failure("describe", client::describe(chimaera::abi::CHI_DESCRIBE_POOLS));
-    print_failure("stop_runtime", client::stop_runtime());
+    print("init", client::init(Options::default()));
+    print("describe", client::describe(chimaera::abi::CHI_DESCRIBE_POOLS));
+    print("stop_runtime", client::stop_runtime());
     print("create_pool", ipc.create_pool(kv::MODULE, "child", b""));
     print("find_pool", ipc.find_pool("fork"));
     print("destroy_pool", ipc.destroy_pool(store.pool_id()));

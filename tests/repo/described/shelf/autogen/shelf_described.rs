@@ -1,6 +1,9 @@
 //! The described tasks of `described:shelf`, and a client for them.
 //! Generated from chimaera_mod.yaml; do not edit.
 
+// A program may use some of it only.
+#![allow(dead_code)]
+
 use std::cell::Cell;
 
 use chimaera::{
