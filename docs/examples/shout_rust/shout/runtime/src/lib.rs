@@ -1,8 +1,11 @@
 //! The container of `hello:shout`.
 
+#[path = "../../autogen/shout_lib_exec.rs"]
+mod lib_exec;
+
 use chimaera::module::Init;
 use chimaera::{Result, Status};
-use hello_shout_client::{ShoutTask, SHOUT};
+use hello_shout_client::{Method, ShoutTask};
 
 /// The container.
 pub struct Runtime;
@@ -15,7 +18,7 @@ impl Runtime {
         Ok(Runtime)
     }
 
-    #[method(SHOUT, name = "kShout")]
+    #[method(Method::SHOUT, name = "kShout")]
     fn shout(&self, task: &ShoutTask) -> Result<()> {
         let text = task.text.to_string()?;
         if text.is_empty() {

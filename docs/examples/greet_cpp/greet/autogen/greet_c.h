@@ -1,0 +1,60 @@
+/* hello:greet for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef HELLO_GREET_C_H_
+#define HELLO_GREET_C_H_
+
+#include <string.h>
+
+#include "chimaera/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define HELLO_GREET_ASSERT static_assert
+#else
+#define HELLO_GREET_ASSERT _Static_assert
+#endif
+
+/** The module's name. */
+#define HELLO_GREET_MODULE "hello:greet"
+/** Method kGreet (hello_greet_greet_task). */
+#define HELLO_GREET_GREET 10
+
+/** Makes a greeting of a name. */
+typedef struct hello_greet_greet_task {
+  /** The task. */
+  chi_task task;
+  /** In: Whom to greet. */
+  chi_shm_string name_;
+  /** Out: The greeting. */
+  chi_shm_string text_;
+} hello_greet_greet_task;
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status hello_greet_greet_new(chi_pool_id pool, chi_domain_query query,
+                                               const char *name, hello_greet_greet_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, HELLO_GREET_GREET, &made);
+  if (status != CHI_OK) return status;
+  *task = (hello_greet_greet_task *)(void *)made;
+  status = chi_string_set(made, &(*task)->name_, name);
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    *task = NULL;
+  }
+  return status;
+}
+
+// clang-format off
+HELLO_GREET_ASSERT(sizeof(hello_greet_greet_task) == 144, "another size than in the other languages");
+HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, name_) == 64, "lies elsewhere in the other languages");
+HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, text_) == 104, "lies elsewhere in the other languages");
+// clang-format on
+
+#undef HELLO_GREET_ASSERT
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // HELLO_GREET_C_H_

@@ -1,0 +1,78 @@
+//! The described tasks of `hello:greet`, and a client for them.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+// A program may use some of it only.
+#![allow(dead_code)]
+
+use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, Result, ShmString, Task};
+
+const GREET: u32 = 10;
+
+/// Makes a greeting of a name.
+#[chimaera::task]
+pub struct GreetTask {
+    /// In: Whom to greet.
+    #[chi(in)]
+    pub name: ShmString,
+    /// Out: The greeting.
+    #[chi(out)]
+    pub text: ShmString,
+}
+
+/// A pool of `hello:greet`. It is a pool's id and nothing else, so it may be copied, and be used in an
+/// application and in another module's methods alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pool_id: PoolId,
+}
+
+impl Client {
+    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+    pub fn create(name: &str, params: &[u8]) -> Result<Self> {
+        Client::create_with(name, params, PoolOptions::default())
+    }
+
+    /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+    pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {
+        let ipc = chimaera::ipc()?;
+        let id = ipc.create_pool_with("hello:greet", name, params, options)?;
+        Ok(Client { pool_id: id })
+    }
+
+    /// The client of a pool whose id is known.
+    pub fn from_pool(pool_id: PoolId) -> Self {
+        Client { pool_id }
+    }
+
+    /// The pool.
+    pub fn pool_id(&self) -> PoolId {
+        self.pool_id
+    }
+
+    /// Makes a greeting of a name.
+    pub fn greet(&self, name: &str) -> Result<String> {
+        let pending = self.greet_async(name)?;
+        let done = pending.wait()?;
+        let text = done.text.to_string()?;
+        Ok(text)
+    }
+
+    /// Submits `kGreet`; its results are the fields of the task.
+    pub fn greet_async(&self, name: &str) -> Result<Pending<GreetTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<GreetTask> = self.task(query, GREET)?;
+        task.name.set(name)?;
+        task.submit()
+    }
+
+    fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
+        chimaera::ipc()?.new_task(self.pool_id, query, method)
+    }
+}
+
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    assert!(size_of::<GreetTask>() == 144);
+    assert!(offset_of!(GreetTask, name) == 64);
+    assert!(offset_of!(GreetTask, text) == 104);
+};

@@ -1,0 +1,63 @@
+/* The described tasks of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef HELLO_GREET_DESCRIBED_TASKS_H_
+#define HELLO_GREET_DESCRIBED_TASKS_H_
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chimaera/chimaera.h"
+#include "greet_methods.h"
+
+namespace hello::greet {
+
+/** Makes a greeting of a name. */
+struct GreetTask : public chi::Task {
+  /** Whom to greet. */
+  IN hipc::string name_;
+  /** The greeting. */
+  OUT hipc::string text_;
+
+  /** SHM default constructor */
+  explicit GreetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), name_(alloc), text_(alloc) {}
+
+  /** Emplace constructor */
+  explicit GreetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+                     const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+                     std::string_view name)
+      : GreetTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kGreet;
+    dom_query_ = dom_query;
+    name_ = name;
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(name_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(text_);
+  }
+};
+
+// clang-format off
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(GreetTask) == 144, "another size than in the other languages");
+static_assert(offsetof(GreetTask, name_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(GreetTask, text_) == 104, "lies elsewhere in the other languages");
+#pragma GCC diagnostic pop
+// clang-format on
+
+}  // namespace hello::greet
+
+#endif  // HELLO_GREET_DESCRIBED_TASKS_H_

@@ -1,0 +1,116 @@
+/* The dispatch of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef HELLO_GREET_LIB_EXEC_H_
+#define HELLO_GREET_LIB_EXEC_H_
+
+#include "chimaera/chimaera.h"
+#include "greet_described_tasks.h"
+#include "greet_methods.h"
+
+namespace hello::greet {
+
+CHI_METHOD_HOOKS(Create, chi::CreateTask);
+CHI_METHOD_HOOKS(Destroy, chi::DestroyTask);
+CHI_METHOD_HOOKS(Greet, GreetTask);
+
+/** Runs a method of the container. */
+template <typename RuntimeT>
+void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return runtime.Create(hipc::FullPtr<chi::CreateTask>(task), rctx);
+    case Method::kDestroy:
+      return runtime.Destroy(hipc::FullPtr<chi::DestroyTask>(task), rctx);
+    case Method::kGreet:
+      return runtime.Greet(hipc::FullPtr<GreetTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Asks the monitor of a method, if it has one. */
+template <typename RuntimeT>
+void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
+             hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
+                                            rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
+                                             rctx);
+    case Method::kGreet:
+      return GreetHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<GreetTask>(task), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Lets go of what a method attached to a task. */
+template <typename RuntimeT>
+void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
+         hipc::FullPtr<chi::Task> task) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+    case Method::kGreet:
+      return GreetHooks<RuntimeT>::Del(runtime, hipc::FullPtr<GreetTask>(task));
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Writes the inputs or the results of a task as bytes, or reads them. */
+template <typename RuntimeT>
+void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               chi_archive &archive) {
+  switch (method) {
+    case Method::kCreate:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::CreateTask>(task), archive);
+    case Method::kDestroy:
+      return chi::SerializeTask(mode, hipc::FullPtr<chi::DestroyTask>(task), archive);
+    case Method::kGreet:
+      return chi::SerializeTask(mode, hipc::FullPtr<GreetTask>(task), archive);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+template <typename RuntimeT>
+void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
+               hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
+  switch (method) {
+    case Method::kCreate:
+      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
+                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+    case Method::kDestroy:
+      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
+                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+    case Method::kGreet:
+      return GreetHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<GreetTask>(task),
+                                             hipc::FullPtr<GreetTask>(replica), rctx);
+    default:
+      chi::ThrowNoMethod(method);
+  }
+}
+
+/** Tells the runtime of the methods. */
+template <typename RuntimeT>
+void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
+  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.AddUnsupported(2, "kNodeFailure");
+  table.AddUnsupported(3, "kRecover");
+  table.AddUnsupported(4, "kMigrate");
+  table.AddUnsupported(5, "kUpgrade");
+  table.Add<GreetTask>(Method::kGreet, "kGreet", GreetHooks<RuntimeT>::kMonitor,
+                       GreetHooks<RuntimeT>::kDel, GreetHooks<RuntimeT>::kAggregate);
+}
+
+}  // namespace hello::greet
+
+#endif  // HELLO_GREET_LIB_EXEC_H_

@@ -1,0 +1,20 @@
+/* The methods of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef HELLO_GREET_METHODS_H_
+#define HELLO_GREET_METHODS_H_
+
+#include "chimaera/macros.h"
+
+namespace hello::greet {
+
+/** The numbers of the methods that the module implements. */
+class Method {
+ public:
+  CLS_CONST int kCreate = 0;
+  CLS_CONST int kDestroy = 1;
+  /** Makes a greeting of a name. */
+  CLS_CONST int kGreet = 10;
+};
+
+}  // namespace hello::greet
+
+#endif  // HELLO_GREET_METHODS_H_

@@ -1,0 +1,60 @@
+/* hello:shout for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef HELLO_SHOUT_C_H_
+#define HELLO_SHOUT_C_H_
+
+#include <string.h>
+
+#include "chimaera/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define HELLO_SHOUT_ASSERT static_assert
+#else
+#define HELLO_SHOUT_ASSERT _Static_assert
+#endif
+
+/** The module's name. */
+#define HELLO_SHOUT_MODULE "hello:shout"
+/** Method kShout (hello_shout_shout_task). */
+#define HELLO_SHOUT_SHOUT 10
+
+/** Makes a text loud. */
+typedef struct hello_shout_shout_task {
+  /** The task. */
+  chi_task task;
+  /** In: What to say. */
+  chi_shm_string text_;
+  /** Out: The same in capitals. */
+  chi_shm_string loud_;
+} hello_shout_shout_task;
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status hello_shout_shout_new(chi_pool_id pool, chi_domain_query query,
+                                               const char *text, hello_shout_shout_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, HELLO_SHOUT_SHOUT, &made);
+  if (status != CHI_OK) return status;
+  *task = (hello_shout_shout_task *)(void *)made;
+  status = chi_string_set(made, &(*task)->text_, text);
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    *task = NULL;
+  }
+  return status;
+}
+
+// clang-format off
+HELLO_SHOUT_ASSERT(sizeof(hello_shout_shout_task) == 144, "another size than in the other languages");
+HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, text_) == 64, "lies elsewhere in the other languages");
+HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, loud_) == 104, "lies elsewhere in the other languages");
+// clang-format on
+
+#undef HELLO_SHOUT_ASSERT
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // HELLO_SHOUT_C_H_

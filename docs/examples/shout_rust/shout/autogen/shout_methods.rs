@@ -1,0 +1,14 @@
+//! The methods of `hello:shout`.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+/// The numbers of the methods that the module implements.
+pub enum Method {}
+
+impl Method {
+    /// `kCreate`.
+    pub const CREATE: u32 = 0;
+    /// `kDestroy`.
+    pub const DESTROY: u32 = 1;
+    /// `kShout`: Makes a text loud.
+    pub const SHOUT: u32 = 10;
+}

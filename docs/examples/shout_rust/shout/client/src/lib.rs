@@ -1,0 +1,10 @@
+//! The client of `hello:shout`: `chimaera_mod.yaml` describes its tasks and calls.
+
+#[rustfmt::skip]
+#[path = "../../autogen/shout_described.rs"]
+mod described;
+#[path = "../../autogen/shout_methods.rs"]
+mod methods;
+
+pub use described::*;
+pub use methods::Method;
