@@ -46,6 +46,9 @@ fn method() -> Method {
         name: "kFuzz".into(),
         supported: true,
         monitored: false,
+        aggregated: false,
+        estimates: Default::default(),
+        mean_ns: Default::default(),
         task_size: HEADER + 4 * VECTOR,
         fields,
     }
