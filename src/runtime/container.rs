@@ -1,6 +1,7 @@
 //! A container: one of the objects that run a pool's methods.
 
 use std::ffi::CStr;
+use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -62,6 +63,7 @@ pub(crate) struct Container {
     in_flight: AtomicU64,
     queues: Mutex<Vec<Queue>>,
     routes: OnceLock<Routes>,
+    only_lane: AtomicPtr<ContainerLane>,
 }
 
 // SAFETY: the object is used only through its module's functions, which may run on any worker.
@@ -88,6 +90,7 @@ impl Container {
             in_flight: AtomicU64::new(0),
             queues: Mutex::default(),
             routes: OnceLock::new(),
+            only_lane: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -127,7 +130,17 @@ impl Container {
             queues,
         };
         assert!(self.routes.set(routes).is_ok(), "a container is published once");
+        let routes = self.routes.get().expect("set just now");
+        if let [lane] = &*routes.queues[routes.normal].lanes {
+            self.only_lane.store(ptr::from_ref(lane).cast_mut(), Ordering::Release);
+        }
         self.state.store(LIVE, Ordering::SeqCst);
+    }
+
+    /// The lane of all tasks without a monitor whose latency matters, when there is but one; else null.
+    #[inline]
+    pub(crate) fn only_lane(&self) -> *const ContainerLane {
+        self.only_lane.load(Ordering::Relaxed)
     }
 
     /// Counts a task in, unless the container is not live.

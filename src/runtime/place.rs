@@ -43,8 +43,23 @@ impl Method {
 
 impl Worker {
     /// Asks a method's monitor for the task's lane, or takes one of those for its latency.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn choose_lane(
+        &self,
+        record: &mut Record,
+        container: &Container,
+        method: &Method,
+    ) -> Result<*const ContainerLane, Failure> {
+        // SAFETY: the body is private, and has at least a header.
+        let flags = unsafe { (*record.body()).task_flags_.bits_ };
+        let only = container.only_lane();
+        if !method.monitored && flags & CHI_TASK_HIGH_LATENCY == 0 && !only.is_null() {
+            return Ok(only);
+        }
+        self.choose_among_lanes(record, container, method)
+    }
+
+    fn choose_among_lanes(
         &self,
         record: &mut Record,
         container: &Container,
@@ -212,17 +227,43 @@ impl Worker {
     ) -> chi_status {
         let count = self.samples.get().wrapping_add(1);
         self.samples.set(count);
-        let begin = (count.is_multiple_of(SAMPLE) || method.mean_ns.load(Ordering::Relaxed) == 0)
-            .then(Instant::now);
+        if count.is_multiple_of(SAMPLE) || method.mean_ns.load(Ordering::Relaxed) == 0 {
+            self.call_measured(record, container, method, rctx)
+        } else {
+            self.call_module(record, container, method, rctx)
+        }
+    }
+
+    #[inline(never)]
+    fn call_measured(
+        &self,
+        record: &Record,
+        container: &Container,
+        method: &Method,
+        rctx: &mut chi_run_context,
+    ) -> chi_status {
+        let begin = Instant::now();
+        let status = self.call_module(record, container, method, rctx);
+        if !record.suspended.get() {
+            method.learn(begin.elapsed().as_nanos() as u64);
+        }
+        status
+    }
+
+    #[inline(always)]
+    fn call_module(
+        &self,
+        record: &Record,
+        container: &Container,
+        method: &Method,
+        rctx: &mut chi_run_context,
+    ) -> chi_status {
         self.desk().enter_module(Running::method(container.id.major_, method.number));
         // SAFETY: the container is live and counted, and the body private and of the method's layout.
         let status = unsafe {
             (container.ops().run)(container.object(), method.number, record.body(), rctx)
         };
         self.desk().leave_module();
-        if let Some(begin) = begin.filter(|_| !record.suspended.get()) {
-            method.learn(begin.elapsed().as_nanos() as u64);
-        }
         status
     }
 

@@ -290,7 +290,7 @@ impl Worker {
     }
 
     /// Tells whoever waits for a task how it ended.
-    #[inline]
+    #[inline(always)]
     fn complete(&self, mut record: Box<Record>, status: chi_status, message: &str) {
         let container = record.container;
         if status != CHI_OK && record.is_forgotten() {

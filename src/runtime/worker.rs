@@ -58,7 +58,9 @@ pub(crate) struct Worker {
     pub(crate) periodic: RefCell<HashMap<u64, Box<Record>>>,
     #[expect(clippy::vec_box, reason = "a record's address must not change")]
     pub(crate) records: RefCell<Vec<Box<Record>>>,
-    table: RefCell<Arc<PoolTable>>,
+    /// The table that `own_table` keeps.
+    table: Cell<*const PoolTable>,
+    own_table: RefCell<Arc<PoolTable>>,
     table_version: Cell<u64>,
     current_fiber: Cell<usize>,
     current: Cell<*const Context>,
@@ -103,7 +105,8 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         alarms: RefCell::default(),
         periodic: RefCell::default(),
         records: RefCell::default(),
-        table: RefCell::default(),
+        table: Cell::new(ptr::null()),
+        own_table: RefCell::default(),
         table_version: Cell::new(0),
         current_fiber: Cell::new(0),
         current: Cell::new(ptr::null()),
@@ -556,15 +559,25 @@ impl Worker {
         alarms.pop().map(|Reverse((_, alarm))| alarm)
     }
 
-    /// The pools that are open for tasks.
+    /// The pools that are open for tasks. To be asked anew after a module's code has run, which may come
+    /// back here and find another table.
     #[inline]
-    pub(crate) fn table(&self) -> std::cell::Ref<'_, Arc<PoolTable>> {
+    pub(crate) fn table(&self) -> &PoolTable {
         let version = self.shared.table_version();
         if version != self.table_version.get() {
-            *self.table.borrow_mut() = self.shared.table();
-            self.table_version.set(version);
+            self.renew_table(version);
         }
-        self.table.borrow()
+        // SAFETY: the worker keeps the table until it is called here again, on this thread, and finds a
+        // newer one; the caller has done with it by then.
+        unsafe { &*self.table.get() }
+    }
+
+    #[cold]
+    fn renew_table(&self, version: u64) {
+        let table = self.shared.table();
+        self.table.set(Arc::as_ptr(&table));
+        self.table_version.set(version);
+        *self.own_table.borrow_mut() = table;
     }
 
     /// The fiber that is running.
@@ -576,7 +589,7 @@ impl Worker {
     }
 
     /// A record, fresh or used before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, origin: Origin) -> Box<Record> {
         match self.records.borrow_mut().pop() {
             Some(mut record) => {
@@ -593,7 +606,7 @@ impl Worker {
     }
 
     /// Takes a record back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recycle(&self, mut record: Box<Record>) {
         record.clear();
         let mut records = self.records.borrow_mut();
