@@ -20,6 +20,8 @@ endforeach()
 
 _chimaera_add_targets(
   INCLUDE "${PROJECT_SOURCE_DIR}/include"
+  BDEV_INCLUDE "${PROJECT_SOURCE_DIR}/rust_chimods/bdev/include"
+               "${PROJECT_SOURCE_DIR}/rust_chimods/bdev/autogen"
   KV_INCLUDE "${PROJECT_SOURCE_DIR}/rust_chimods/kv/include"
              "${PROJECT_SOURCE_DIR}/rust_chimods/kv/autogen"
   CLIENT "${_chimaera_libraries}/libchimaera_client.so"
@@ -29,7 +31,8 @@ _chimaera_add_targets(
   SOVERSION "${PROJECT_VERSION_MAJOR}")
 
 file(MAKE_DIRECTORY "${CHIMAERA_MODULE_DIR}")
-foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
+foreach(module IN ITEMS libchimaera_bdev_runtime.so libchimaera_empty_runtime.so
+                        libchimaera_kv_runtime.so)
   file(CREATE_LINK "${_chimaera_release}/${module}" "${CHIMAERA_MODULE_DIR}/${module}" SYMBOLIC)
 endforeach()
 

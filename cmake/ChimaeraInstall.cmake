@@ -57,14 +57,17 @@ foreach(name IN ITEMS client embedded)
 endforeach()
 install(FILES "${_chimaera_release}/libchimaera_client.a" DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         COMPONENT development)
-foreach(module IN ITEMS libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
+foreach(module IN ITEMS libchimaera_bdev_runtime.so libchimaera_empty_runtime.so
+                        libchimaera_kv_runtime.so)
   install(PROGRAMS "${_chimaera_release}/${module}" DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}"
           COMPONENT runtime)
 endforeach()
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         COMPONENT development)
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/rust_chimods/kv/include/"
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/rust_chimods/bdev/include/"
+                  "${PROJECT_SOURCE_DIR}/rust_chimods/bdev/autogen/"
+                  "${PROJECT_SOURCE_DIR}/rust_chimods/kv/include/"
                   "${PROJECT_SOURCE_DIR}/rust_chimods/kv/autogen/"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/chimaera_chimods" COMPONENT development
         FILES_MATCHING PATTERN "*.h")

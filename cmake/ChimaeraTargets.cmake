@@ -6,6 +6,7 @@
 #   chimaera::client_shared  libchimaera_client.so
 #   chimaera::client_static  libchimaera_client.a, for applications only, never for modules
 #   chimaera::embedded       libchimaera_embedded.so, a runtime inside the program
+#   chimaera::bdev_client    the client of the built-in module chimaera:bdev
 #   chimaera::kv_client      the client of the built-in module chimaera:kv
 #   chimaera::program        the program chimaera
 #
@@ -23,12 +24,12 @@ function(_chimaera_add_library name type location)
                ${ARGN})
 endfunction()
 
-# _chimaera_add_targets(INCLUDE dir KV_INCLUDE dir... CLIENT file CLIENT_STATIC file EMBEDDED file
-#                       PROGRAM file SOVERSION number)
+# _chimaera_add_targets(INCLUDE dir BDEV_INCLUDE dir... KV_INCLUDE dir... CLIENT file CLIENT_STATIC file
+#                       EMBEDDED file PROGRAM file SOVERSION number)
 function(_chimaera_add_targets)
   cmake_parse_arguments(
     PARSE_ARGV 0 arg "" "INCLUDE;CLIENT;CLIENT_STATIC;EMBEDDED;PROGRAM;SOVERSION"
-    KV_INCLUDE)
+    "BDEV_INCLUDE;KV_INCLUDE")
   _chimaera_add_library(client_shared SHARED "${arg_CLIENT}" IMPORTED_SONAME
                         "libchimaera_client.so.${arg_SOVERSION}")
   _chimaera_add_library(client_static STATIC "${arg_CLIENT_STATIC}" INTERFACE_LINK_LIBRARIES
@@ -44,10 +45,14 @@ function(_chimaera_add_targets)
     PROPERTY INTERFACE_LINK_LIBRARIES
              "$<IF:${static},chimaera::client_static,chimaera::client_shared>")
 
-  add_library(chimaera::kv_client INTERFACE IMPORTED GLOBAL)
-  set_target_properties(
-    chimaera::kv_client PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${arg_KV_INCLUDE}"
-                                   INTERFACE_LINK_LIBRARIES chimaera::client)
+  foreach(module IN ITEMS bdev kv)
+    string(TOUPPER "${module}" upper)
+    add_library(chimaera::${module}_client INTERFACE IMPORTED GLOBAL)
+    set_target_properties(
+      chimaera::${module}_client
+      PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${arg_${upper}_INCLUDE}"
+                 INTERFACE_LINK_LIBRARIES chimaera::client)
+  endforeach()
 
   add_executable(chimaera::program IMPORTED GLOBAL)
   set_property(TARGET chimaera::program PROPERTY IMPORTED_LOCATION "${arg_PROGRAM}")

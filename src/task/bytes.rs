@@ -77,6 +77,24 @@ impl ShmBytes {
         self.0.resize(self.0.owner()?, len, Kind::Leaf)
     }
 
+    /// Changes the length, for bytes that are all about to be written: what they hold is unspecified.
+    /// A block with room, such as a buffer that the caller attached, stays where it is.
+    pub fn resize_unfilled(&self, len: usize) -> Result<()> {
+        self.0.reserve(self.0.owner()?, len, Kind::Leaf)
+    }
+
+    /// Makes `len` bytes from `offset` on be `byte`. Errors: `CHI_INVALID` when there are not so many.
+    pub fn fill(&self, offset: usize, len: usize, byte: u8) -> Result<()> {
+        self.0.fill(offset, len, byte)
+    }
+
+    /// Where the bytes lie, for the operating system: `len` of them, as long as the task lives and its
+    /// length is not changed. They may be written by other processes at any time, so no reference to
+    /// them is sound, only raw copies.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.0.data()
+    }
+
     /// Writes bytes in the middle. Errors: `CHI_INVALID` when they do not fit into the length.
     pub fn write_at(&self, offset: usize, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.0.write(offset, bytes.as_ref())

@@ -86,6 +86,26 @@ impl Descriptor {
         Ok(())
     }
 
+    /// Makes `len` bytes from `at` on be `byte`. Errors: as for `write`.
+    pub(crate) fn fill(&self, at: usize, len: usize, byte: u8) -> Result<()> {
+        let vector = self.get();
+        let size = vector.size_ as usize;
+        if at > size || len > size - at {
+            return Err(Status::invalid(format!("{len} bytes at {at} do not fit into {size}")));
+        }
+        if len > 0 {
+            // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant) that
+            // no reference covers.
+            unsafe { vector.data_.cast::<u8>().add(at).write_bytes(byte, len) };
+        }
+        Ok(())
+    }
+
+    /// Where the bytes in use lie.
+    pub(crate) fn data(&self) -> *mut u8 {
+        self.get().data_.cast()
+    }
+
     /// The task that the descriptor lies in. Errors: `CHI_INVALID` when it lies in a vector's block.
     pub(crate) fn owner(&self) -> Result<*mut chi_task> {
         match self.get().offset_in_task_ {

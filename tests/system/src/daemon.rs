@@ -45,6 +45,12 @@ impl Options {
         self.file(artefacts::rust_module("chimaera_kv"))
     }
 
+    /// `chimaera:bdev` in Rust.
+    #[must_use]
+    pub fn bdev(self) -> Options {
+        self.file(artefacts::rust_module("chimaera_bdev"))
+    }
+
     /// `test:throws_method` in C++: throws, sleeps, yields, echoes.
     #[must_use]
     pub fn throws(self) -> Options {

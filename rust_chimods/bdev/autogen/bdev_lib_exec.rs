@@ -1,0 +1,22 @@
+//! What the container of `chimaera:bdev` runs: anything else does not compile.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+use chimaera::module::Declared;
+
+const _: () = {
+    let mut declared = Declared::<crate::Runtime>::new();
+    declared.name("chimaera:bdev");
+    declared.method(0, "kCreate");
+    declared.method(1, "kDestroy");
+    declared.unsupported(2, "kNodeFailure");
+    declared.unsupported(3, "kRecover");
+    declared.unsupported(4, "kMigrate");
+    declared.unsupported(5, "kUpgrade");
+    declared.method(10, "kAllocate");
+    declared.method(11, "kFree");
+    declared.method(12, "kRead");
+    declared.method(13, "kWrite");
+    declared.method(14, "kFlush");
+    declared.method(15, "kStats");
+    declared.end();
+};

@@ -1,0 +1,30 @@
+/* The methods of chimaera:bdev. Generated from chimaera_mod.yaml; do not edit. */
+#ifndef CHIMAERA_BDEV_METHODS_H_
+#define CHIMAERA_BDEV_METHODS_H_
+
+#include "chimaera/macros.h"
+
+namespace chimaera::bdev {
+
+/** The numbers of the methods that the module implements. */
+class Method {
+ public:
+  CLS_CONST int kCreate = 0;
+  CLS_CONST int kDestroy = 1;
+  /** Allocates blocks. */
+  CLS_CONST int kAllocate = 10;
+  /** Frees blocks. */
+  CLS_CONST int kFree = 11;
+  /** Reads blocks. */
+  CLS_CONST int kRead = 12;
+  /** Writes blocks. */
+  CLS_CONST int kWrite = 13;
+  /** Makes what was written last. */
+  CLS_CONST int kFlush = 14;
+  /** Tells what the device is and did. */
+  CLS_CONST int kStats = 15;
+};
+
+}  // namespace chimaera::bdev
+
+#endif  // CHIMAERA_BDEV_METHODS_H_

@@ -1,0 +1,24 @@
+//! The methods of `chimaera:bdev`.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+/// The numbers of the methods that the module implements.
+pub enum Method {}
+
+impl Method {
+    /// `kCreate`.
+    pub const CREATE: u32 = 0;
+    /// `kDestroy`.
+    pub const DESTROY: u32 = 1;
+    /// `kAllocate`: Allocates blocks.
+    pub const ALLOCATE: u32 = 10;
+    /// `kFree`: Frees blocks.
+    pub const FREE: u32 = 11;
+    /// `kRead`: Reads blocks.
+    pub const READ: u32 = 12;
+    /// `kWrite`: Writes blocks.
+    pub const WRITE: u32 = 13;
+    /// `kFlush`: Makes what was written last.
+    pub const FLUSH: u32 = 14;
+    /// `kStats`: Tells what the device is and did.
+    pub const STATS: u32 = 15;
+}

@@ -1,0 +1,154 @@
+/* chimaera:bdev for C: the tasks of client/src/tasks.rs.
+ * Generated from chimaera_mod.yaml; do not edit. */
+#ifndef CHIMAERA_BDEV_TASKS_C_H_
+#define CHIMAERA_BDEV_TASKS_C_H_
+
+#include "chimaera/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define CHIMAERA_BDEV_ASSERT static_assert
+#else
+#define CHIMAERA_BDEV_ASSERT _Static_assert
+#endif
+
+/** The module's name. */
+#define CHIMAERA_BDEV_MODULE "chimaera:bdev"
+/** Method kAllocate (chimaera_bdev_allocate_task). */
+#define CHIMAERA_BDEV_ALLOCATE 10
+/** Method kFree (chimaera_bdev_free_task). */
+#define CHIMAERA_BDEV_FREE 11
+/** Method kRead (chimaera_bdev_read_task). */
+#define CHIMAERA_BDEV_READ 12
+/** Method kWrite (chimaera_bdev_write_task). */
+#define CHIMAERA_BDEV_WRITE 13
+/** Method kFlush (chimaera_bdev_flush_task). */
+#define CHIMAERA_BDEV_FLUSH 14
+/** Method kStats (chimaera_bdev_stats_task). */
+#define CHIMAERA_BDEV_STATS 15
+
+// Blocks that follow each other.
+typedef struct chimaera_bdev_extent {
+  // The first block.
+  uint64_t block_;
+  // How many, at least one.
+  uint64_t count_;
+} chimaera_bdev_extent;
+
+// What a device is, and what it has done since its pool was created.
+typedef struct chimaera_bdev_stats {
+  // Bytes of a block.
+  uint64_t block_size_;
+  // How many blocks there are.
+  uint64_t blocks_;
+  // How many of them are not allocated.
+  uint64_t free_blocks_;
+  // How blocks are moved, an `Engine`.
+  uint64_t engine_;
+  // Reads that succeeded.
+  uint64_t reads_;
+  // Writes that succeeded.
+  uint64_t writes_;
+  // Flushes that succeeded.
+  uint64_t flushes_;
+  // Bytes of the reads that succeeded.
+  uint64_t read_bytes_;
+  // Bytes of the writes that succeeded.
+  uint64_t written_bytes_;
+  // Reads, writes and flushes that the operating system refused.
+  uint64_t errors_;
+} chimaera_bdev_stats;
+
+// `kAllocate`: allocates blocks.
+typedef struct chimaera_bdev_allocate_task {
+  // What every task begins with.
+  chi_task task;
+  // In: how many blocks.
+  uint64_t count_;
+  // Out: the blocks, in as few extents as there are.
+  chi_shm_vector extents_;
+} chimaera_bdev_allocate_task;
+
+// `kFree`: frees blocks.
+typedef struct chimaera_bdev_free_task {
+  // What every task begins with.
+  chi_task task;
+  // In.
+  chi_shm_vector extents_;
+} chimaera_bdev_free_task;
+
+// `kRead`: reads blocks.
+typedef struct chimaera_bdev_read_task {
+  // What every task begins with.
+  chi_task task;
+  // In: the first block.
+  uint64_t block_;
+  // In: how many blocks.
+  uint64_t count_;
+  // Out: their bytes. They go where the field points already, when there is room: to a buffer that
+  // the caller attached.
+  chi_shm_vector data_;
+} chimaera_bdev_read_task;
+
+// `kWrite`: writes blocks.
+typedef struct chimaera_bdev_write_task {
+  // What every task begins with.
+  chi_task task;
+  // In: the first block.
+  uint64_t block_;
+  // In: whole blocks.
+  chi_shm_vector data_;
+} chimaera_bdev_write_task;
+
+// `kFlush`: makes what was written last, also when the machine loses its power.
+typedef struct chimaera_bdev_flush_task {
+  // What every task begins with.
+  chi_task task;
+} chimaera_bdev_flush_task;
+
+// `kStats`: tells what the device is and did.
+typedef struct chimaera_bdev_stats_task {
+  // What every task begins with.
+  chi_task task;
+  // Out.
+  struct chimaera_bdev_stats stats_;
+} chimaera_bdev_stats_task;
+
+// clang-format off
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, count_) == 8, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats) == 80, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, block_size_) == 0, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, blocks_) == 8, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, free_blocks_) == 16, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, engine_) == 24, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, reads_) == 32, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, writes_) == 40, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, flushes_) == 48, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, read_bytes_) == 56, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, written_bytes_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, errors_) == 72, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 112, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, count_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 72, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_free_task) == 104, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_free_task, extents_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_read_task) == 120, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, block_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, count_) == 72, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, data_) == 80, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_write_task) == 112, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, block_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, data_) == 72, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_flush_task) == 64, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats_task) == 144, "another size than in the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "lies elsewhere in the other languages");
+// clang-format on
+
+#undef CHIMAERA_BDEV_ASSERT
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // CHIMAERA_BDEV_TASKS_C_H_

@@ -1,0 +1,106 @@
+/* chimaera:bdev, a block device, for C: how to make its tasks, whose structs bdev_tasks_c.h has.
+ *
+ *     chimaera_bdev_write_task *write;
+ *     chi_status status = chimaera_bdev_write_new(pool, query, block, bytes, 4096, &write);
+ *     if (status == CHI_OK) status = chi_submit(&write->task);
+ *     if (status == CHI_OK) status = chi_wait(&write->task, CHI_WAIT_FOREVER);
+ *     chi_task_delete(&write->task);
+ */
+#ifndef CHIMAERA_BDEV_C_H_
+#define CHIMAERA_BDEV_C_H_
+
+#include "bdev_tasks_c.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Makes a task that allocates `count` blocks: `extents_` then has chimaera_bdev_extent structs. The
+ * caller submits it, and deletes it with `chi_task_delete`. Errors: those of `chi_task_new`; then there
+ * is no task. Any thread. */
+static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain_query query,
+                                                    uint64_t count,
+                                                    chimaera_bdev_allocate_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_ALLOCATE, &made);
+  *task = (chimaera_bdev_allocate_task *)(void *)made;
+  if (status == CHI_OK) (*task)->count_ = count;
+  return status;
+}
+
+/** Makes a task that frees the blocks of `n` extents. Otherwise like chimaera_bdev_allocate_new; errors
+ * also those of `chi_vector_set`. */
+static inline chi_status chimaera_bdev_free_new(chi_pool_id pool, chi_domain_query query,
+                                                const chimaera_bdev_extent *extents, uint64_t n,
+                                                chimaera_bdev_free_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_FREE, &made);
+  if (status != CHI_OK) return status;
+  chimaera_bdev_free_task *release = (chimaera_bdev_free_task *)(void *)made;
+  status = chi_vector_set(made, &release->extents_, extents, n * sizeof(*extents));
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    return status;
+  }
+  *task = release;
+  return CHI_OK;
+}
+
+/** Makes a task that reads `count` blocks from `block` on into `data_`. Otherwise like
+ * chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_read_new(chi_pool_id pool, chi_domain_query query,
+                                                uint64_t block, uint64_t count,
+                                                chimaera_bdev_read_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_READ, &made);
+  *task = (chimaera_bdev_read_task *)(void *)made;
+  if (status != CHI_OK) return status;
+  (*task)->block_ = block;
+  (*task)->count_ = count;
+  return CHI_OK;
+}
+
+/** Makes a task that writes a copy of `size` bytes, whole blocks, from `block` on. Otherwise like
+ * chimaera_bdev_free_new. */
+static inline chi_status chimaera_bdev_write_new(chi_pool_id pool, chi_domain_query query,
+                                                 uint64_t block, const void *data, uint64_t size,
+                                                 chimaera_bdev_write_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_WRITE, &made);
+  if (status != CHI_OK) return status;
+  chimaera_bdev_write_task *write = (chimaera_bdev_write_task *)(void *)made;
+  write->block_ = block;
+  status = chi_vector_set(made, &write->data_, data, size);
+  if (status != CHI_OK) {
+    chi_task_delete(made);
+    return status;
+  }
+  *task = write;
+  return CHI_OK;
+}
+
+/** Makes a task that makes what was written last. Otherwise like chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_flush_new(chi_pool_id pool, chi_domain_query query,
+                                                 chimaera_bdev_flush_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_FLUSH, &made);
+  *task = (chimaera_bdev_flush_task *)(void *)made;
+  return status;
+}
+
+/** Makes a task that tells what the device is and did. Otherwise like chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_stats_new(chi_pool_id pool, chi_domain_query query,
+                                                 chimaera_bdev_stats_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_STATS, &made);
+  *task = (chimaera_bdev_stats_task *)(void *)made;
+  return status;
+}
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+#endif  // CHIMAERA_BDEV_C_H_

@@ -1,0 +1,151 @@
+/* The client of chimaera:bdev, a block device, for C++. */
+#ifndef CHIMAERA_BDEV_CLIENT_H_
+#define CHIMAERA_BDEV_CLIENT_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bdev_tasks.h"
+#include "chimaera/chimaera.h"
+
+namespace chimaera::bdev {
+
+using CreateTask = chi::CreateTask;
+using DestroyTask = chi::DestroyTask;
+
+/** What a device is created with. */
+struct Params {
+  /** Bytes of a block: a power of two, 512 to 16 MiB. */
+  chi::u32 block_size_ = 4096;
+  /** How many blocks; 0 for as many as the module chooses. */
+  chi::u64 blocks_ = 0;
+
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(block_size_, blocks_);
+  }
+};
+
+/** A device of blocks of one size. All calls throw chi::Error; any thread. The tasks of the async
+ * forms are the caller's.
+ *
+ *     chimaera::bdev::Client device;
+ *     device.Create(HSHM_MCTX, "scratch");
+ *     auto query = chi::DomainQuery::Dynamic();
+ *     std::vector<chimaera::bdev::Extent> extents = device.Allocate(HSHM_MCTX, query, 1);
+ *     device.Write(HSHM_MCTX, query, extents[0].block_, std::string(4096, 'x'));
+ *     std::string again = device.Read(HSHM_MCTX, query, extents[0].block_, 1);
+ */
+class Client : public chi::ContainerClient {
+ public:
+  /** Create a device, or find the one of this name; stores its id. */
+  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
+              const Params &params = Params()) {
+    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params));
+    Finish(task);
+    pool_id_ = task->pool_id_;
+  }
+  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
+                                        const Params &params = Params()) {
+    return AsyncCreatePool(mctx, "chimaera:bdev", pool_name, chi::ParamsToBytes(params));
+  }
+
+  /** Destroy the device. */
+  void Destroy(const hipc::MemContext &mctx) {
+    chi::OwnedTask<DestroyTask> task(AsyncDestroy(mctx));
+    Finish(task);
+    pool_id_ = chi::PoolId();
+  }
+  hipc::FullPtr<DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) {
+    return AsyncDestroyPool(mctx, pool_id_);
+  }
+
+  /** Allocates `count` blocks, in as few extents as are free. */
+  std::vector<Extent> Allocate(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                               chi::u64 count) {
+    chi::OwnedTask<AllocateTask> task(AsyncAllocate(mctx, dom_query, count));
+    Finish(task);
+    return std::vector<Extent>(task->extents_.begin(), task->extents_.end());
+  }
+  hipc::FullPtr<AllocateTask> AsyncAllocate(const hipc::MemContext &mctx,
+                                            const chi::DomainQuery &dom_query, chi::u64 count) {
+    return CHI_IPC_MANAGER->SubmitTask<AllocateTask>(
+        mctx, pool_id_, dom_query, [&](AllocateTask &task) { task.count_ = count; });
+  }
+
+  /** Frees all of the blocks, or none. */
+  void Free(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+            const std::vector<Extent> &extents) {
+    chi::OwnedTask<FreeTask> task(AsyncFree(mctx, dom_query, extents));
+    Finish(task);
+  }
+  hipc::FullPtr<FreeTask> AsyncFree(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                    const std::vector<Extent> &extents) {
+    return CHI_IPC_MANAGER->SubmitTask<FreeTask>(
+        mctx, pool_id_, dom_query,
+        [&](FreeTask &task) { task.extents_.assign(extents.data(), extents.size()); });
+  }
+
+  /** The bytes of `count` blocks from `block` on. */
+  std::string Read(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, chi::u64 block,
+                   chi::u64 count) {
+    chi::OwnedTask<ReadTask> task(AsyncRead(mctx, dom_query, block, count));
+    Finish(task);
+    return std::string(task->data_.view());
+  }
+  hipc::FullPtr<ReadTask> AsyncRead(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                    chi::u64 block, chi::u64 count) {
+    return CHI_IPC_MANAGER->SubmitTask<ReadTask>(mctx, pool_id_, dom_query, [&](ReadTask &task) {
+      task.block_ = block;
+      task.count_ = count;
+    });
+  }
+
+  /** Writes whole blocks from `block` on. */
+  void Write(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, chi::u64 block,
+             std::string_view data) {
+    chi::OwnedTask<WriteTask> task(AsyncWrite(mctx, dom_query, block, data));
+    Finish(task);
+  }
+  hipc::FullPtr<WriteTask> AsyncWrite(const hipc::MemContext &mctx,
+                                      const chi::DomainQuery &dom_query, chi::u64 block,
+                                      std::string_view data) {
+    return CHI_IPC_MANAGER->SubmitTask<WriteTask>(mctx, pool_id_, dom_query, [&](WriteTask &task) {
+      task.block_ = block;
+      task.data_.assign(data.data(), data.size());
+    });
+  }
+
+  /** Makes what was written before last, also when the machine loses its power. */
+  void Flush(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
+    chi::OwnedTask<FlushTask> task(AsyncFlush(mctx, dom_query));
+    Finish(task);
+  }
+  hipc::FullPtr<FlushTask> AsyncFlush(const hipc::MemContext &mctx,
+                                      const chi::DomainQuery &dom_query) {
+    return CHI_IPC_MANAGER->SubmitTask<FlushTask>(mctx, pool_id_, dom_query);
+  }
+
+  /** What the device is and did. */
+  Stats GetStats(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
+    chi::OwnedTask<StatsTask> task(AsyncGetStats(mctx, dom_query));
+    Finish(task);
+    return task->stats_;
+  }
+  hipc::FullPtr<StatsTask> AsyncGetStats(const hipc::MemContext &mctx,
+                                         const chi::DomainQuery &dom_query) {
+    return CHI_IPC_MANAGER->SubmitTask<StatsTask>(mctx, pool_id_, dom_query);
+  }
+
+ private:
+  template <typename TaskT>
+  static void Finish(chi::OwnedTask<TaskT> &task) {
+    task->Wait();
+    task->ThrowIfFailed();
+  }
+};
+
+}  // namespace chimaera::bdev
+
+#endif  // CHIMAERA_BDEV_CLIENT_H_

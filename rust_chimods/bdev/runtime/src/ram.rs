@@ -1,0 +1,79 @@
+//! Blocks in memory.
+
+use std::sync::{PoisonError, RwLock};
+
+use chimaera::abi::CHI_NO_SPACE;
+use chimaera::{Result, ShmBytes, Status};
+
+/// Bytes of a chunk, unless the device or a block asks for another size.
+const CHUNK: usize = 1 << 20;
+
+/// Chunks that get their memory when they are first written to. Each has a lock, held for the time of a
+/// copy and never while anything waits.
+pub(crate) struct Ram {
+    chunk: usize,
+    chunks: Box<[RwLock<Vec<u8>>]>,
+}
+
+impl Ram {
+    pub(crate) fn new(block_size: usize, blocks: u64) -> Result<Ram> {
+        let chunk = CHUNK.max(block_size);
+        let n = (blocks * block_size as u64).div_ceil(chunk as u64) as usize;
+        let mut chunks = Vec::new();
+        chunks.try_reserve_exact(n).map_err(|_| no_memory(n * size_of::<RwLock<Vec<u8>>>()))?;
+        chunks.resize_with(n, RwLock::default);
+        Ok(Ram { chunk, chunks: chunks.into() })
+    }
+
+    /// Which chunk a byte is in.
+    pub(crate) fn chunk_of(&self, at: u64) -> u32 {
+        (at / self.chunk as u64) as u32
+    }
+
+    /// Copies bytes from `at` on to all of `to`. What was never written is zero.
+    pub(crate) fn read(&self, at: u64, to: &ShmBytes) -> Result<()> {
+        self.each_part(at, to.len(), |chunk, start, done, n| {
+            let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+            match chunk.get(start..start + n) {
+                Some(bytes) => to.write_at(done, bytes),
+                None => to.fill(done, n, 0),
+            }
+        })
+    }
+
+    /// Copies all of `from` to `at`. Errors: `CHI_NO_SPACE`.
+    pub(crate) fn write(&self, at: u64, from: &ShmBytes) -> Result<()> {
+        self.each_part(at, from.len(), |chunk, start, done, n| {
+            let mut chunk = chunk.write().unwrap_or_else(PoisonError::into_inner);
+            if chunk.is_empty() {
+                chunk.try_reserve_exact(self.chunk).map_err(|_| no_memory(self.chunk))?;
+                chunk.resize(self.chunk, 0);
+            }
+            from.copy_to(done, &mut chunk[start..start + n]);
+            Ok(())
+        })
+    }
+
+    /// Calls `f` for each chunk with the first byte in it, how many bytes came before, and how many
+    /// there are.
+    fn each_part(
+        &self,
+        at: u64,
+        len: usize,
+        f: impl Fn(&RwLock<Vec<u8>>, usize, usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < len {
+            let place = at + done as u64;
+            let start = (place % self.chunk as u64) as usize;
+            let n = (self.chunk - start).min(len - done);
+            f(&self.chunks[self.chunk_of(place) as usize], start, done, n)?;
+            done += n;
+        }
+        Ok(())
+    }
+}
+
+fn no_memory(bytes: usize) -> Status {
+    Status::new(CHI_NO_SPACE, format!("no memory for {bytes} bytes of blocks"))
+}

@@ -1,0 +1,109 @@
+//! Block devices: `chimaera:bdev`.
+
+use chimaera::abi::{CHI_EXISTS, CHI_INVALID};
+use chimaera_bdev_client::{Client, Engine, Extent, Params, DEVICE_FULL, NOT_ALLOCATED};
+use chimaera_tests::{bytes, connect, in_client, text_of, Options};
+
+/// Takes blocks, fills them, and looks whether all is as it should be.
+fn exercise(device: &Client) {
+    let before = device.stats().unwrap();
+    let size = before.block_size as usize;
+    let extents = device.allocate(300).unwrap();
+    assert_eq!(extents, [Extent { block: 0, count: 300 }]);
+    let data = bytes(300 * size);
+    device.write(0, &data).unwrap();
+    assert!(device.read(0, 300).unwrap() == data);
+    assert!(device.read(299, 1).unwrap() == data[299 * size..]);
+
+    // Many at once, in every order.
+    let writes: Vec<_> = (0..100)
+        .map(|block| device.write_async(block * 3, vec![block as u8; size]).unwrap())
+        .collect();
+    writes.into_iter().for_each(|write| drop(write.wait().unwrap()));
+    let reads: Vec<_> = (0..100).map(|block| device.read_async(block * 3, 1).unwrap()).collect();
+    for (block, read) in reads.into_iter().enumerate() {
+        let found = read.wait().unwrap().data.copy_to_vec().unwrap();
+        assert!(found.len() == size && found.iter().all(|byte| *byte == block as u8));
+    }
+    // What lies between them is as it was.
+    assert!(device.read(1, 2).unwrap() == data[size..3 * size]);
+
+    // Through buffers of the caller's own.
+    let ipc = chimaera::ipc().unwrap();
+    let (from, to) = (ipc.alloc(4 * size).unwrap(), ipc.alloc(4 * size).unwrap());
+    from.write_at(0, &data[..4 * size]).unwrap();
+    device.write_from(200, &from).unwrap().wait().unwrap();
+    device.read_into(200, 4, &to).unwrap().wait().unwrap();
+    let mut found = vec![0; 4 * size];
+    to.copy_to(0, &mut found);
+    assert!(found == data[..4 * size]);
+
+    device.flush().unwrap();
+    let after = device.stats().unwrap();
+    assert_eq!(after.free_blocks, before.free_blocks - 300);
+    assert_eq!((after.writes - before.writes, after.reads - before.reads), (102, 104));
+    assert_eq!(after.written_bytes - before.written_bytes, (404 * size) as u64);
+    assert_eq!(after.read_bytes - before.read_bytes, (407 * size) as u64);
+    assert_eq!((after.flushes - before.flushes, after.errors), (1, 0));
+
+    device.free(&extents).unwrap();
+    assert_eq!(device.stats().unwrap().free_blocks, before.free_blocks);
+}
+
+/// Everything that a caller can do wrong.
+fn misuse(device: &Client) {
+    let stats = device.stats().unwrap();
+    let refused = |result: chimaera::Result<()>| text_of(result);
+    let (code, message) = refused(device.allocate(stats.free_blocks + 1).map(drop));
+    assert_eq!(code, DEVICE_FULL, "{message}");
+    assert_eq!(
+        refused(device.read(3, 1).map(drop)),
+        (NOT_ALLOCATED, "block 3 is not allocated".into())
+    );
+    let extents = device.allocate(2).unwrap();
+    let start = extents[0].block;
+    let (code, message) = refused(device.write(start, [0; 100]));
+    assert_eq!(
+        (code, message),
+        (CHI_INVALID, format!("100 bytes are not whole blocks of {}", stats.block_size))
+    );
+    for (block, count) in
+        [(stats.blocks, 1), (start, stats.blocks + 1), (u64::MAX, 2), (0, u64::MAX)]
+    {
+        let (code, message) = refused(device.read(block, count).map(drop));
+        assert_eq!(code, CHI_INVALID, "{message}");
+    }
+    assert_eq!(refused(device.read(start, 0).map(drop)).0, CHI_INVALID);
+    device.free(&extents).unwrap();
+    assert_eq!(refused(device.free(&extents)).0, NOT_ALLOCATED);
+    assert_eq!(device.stats().unwrap().free_blocks, stats.free_blocks);
+}
+
+#[test]
+fn blocks_in_memory_keep_what_is_written() {
+    in_client!(Options::new().bdev(), |_| {
+        connect();
+        let params = Params { blocks: 1000, ..Params::default() };
+        let device = Client::create("ram", params.clone()).unwrap();
+        exercise(&device);
+        misuse(&device);
+        assert_eq!(device.stats().unwrap().engine, Engine::Ram as u64);
+        // A block that was never written is zero.
+        device.allocate(1000).unwrap();
+        assert!(device.read(999, 1).unwrap() == [0; 4096]);
+
+        // The same name is the same device.
+        assert_eq!(Client::create("ram", params).unwrap(), device);
+        assert_eq!(device.stats().unwrap().free_blocks, 0);
+        let (code, message) = text_of(Client::create("ram", Params::default()));
+        assert_eq!(code, CHI_EXISTS, "{message}");
+
+        // Blocks larger than the pieces that memory is taken in.
+        let params = Params { block_size: 4 << 20, blocks: 3 };
+        let large = Client::create("large", params).unwrap();
+        large.allocate(3).unwrap();
+        let data = bytes(8 << 20);
+        large.write(1, &data).unwrap();
+        assert!(large.read(1, 2).unwrap() == data);
+    });
+}
