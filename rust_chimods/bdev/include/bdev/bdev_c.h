@@ -15,9 +15,9 @@
 extern "C" {
 #endif
 
-/** Makes a task that allocates `count` blocks: `extents_` then has chimaera_bdev_extent structs. The
- * caller submits it, and deletes it with `chi_task_delete`. Errors: those of `chi_task_new`; then there
- * is no task. Any thread. */
+/** Makes a task that allocates `count` blocks: `extents_` then has chimaera_bdev_extent structs.
+ * The caller submits it, and deletes it with `chi_task_delete`. Errors: those of `chi_task_new`;
+ * then there is no task. Any thread. */
 static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain_query query,
                                                     uint64_t count,
                                                     chimaera_bdev_allocate_task **task) {
@@ -28,8 +28,8 @@ static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain
   return status;
 }
 
-/** Makes a task that frees the blocks of `n` extents. Otherwise like chimaera_bdev_allocate_new; errors
- * also those of `chi_vector_set`. */
+/** Makes a task that frees the blocks of `n` extents. Otherwise like chimaera_bdev_allocate_new;
+ * errors also those of `chi_vector_set`. */
 static inline chi_status chimaera_bdev_free_new(chi_pool_id pool, chi_domain_query query,
                                                 const chimaera_bdev_extent *extents, uint64_t n,
                                                 chimaera_bdev_free_task **task) {
@@ -90,7 +90,8 @@ static inline chi_status chimaera_bdev_flush_new(chi_pool_id pool, chi_domain_qu
   return status;
 }
 
-/** Makes a task that tells what the device is and did. Otherwise like chimaera_bdev_allocate_new. */
+/** Makes a task that tells what the device is and did. Otherwise like chimaera_bdev_allocate_new.
+ */
 static inline chi_status chimaera_bdev_stats_new(chi_pool_id pool, chi_domain_query query,
                                                  chimaera_bdev_stats_task **task) {
   chi_task *made = NULL;

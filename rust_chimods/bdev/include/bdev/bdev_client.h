@@ -82,9 +82,9 @@ class Client : public chi::ContainerClient {
   }
   hipc::FullPtr<FreeTask> AsyncFree(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                     const std::vector<Extent> &extents) {
-    return CHI_IPC_MANAGER->SubmitTask<FreeTask>(
-        mctx, pool_id_, dom_query,
-        [&](FreeTask &task) { task.extents_.assign(extents.data(), extents.size()); });
+    return CHI_IPC_MANAGER->SubmitTask<FreeTask>(mctx, pool_id_, dom_query, [&](FreeTask &task) {
+      task.extents_.assign(extents.data(), extents.size());
+    });
   }
 
   /** The bytes of `count` blocks from `block` on. */

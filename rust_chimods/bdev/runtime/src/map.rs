@@ -72,6 +72,13 @@ impl Map {
             }
         }
         state.free -= count;
+        // The search may have gone from the end of the device to its beginning.
+        extents.sort_unstable_by_key(|extent| extent.block);
+        extents.dedup_by(|next, last| {
+            let adjacent = last.block + last.count == next.block;
+            last.count += if adjacent { next.count } else { 0 };
+            adjacent
+        });
         Ok(extents)
     }
 
@@ -164,8 +171,7 @@ mod tests {
         assert_eq!(status.code(), DEVICE_FULL);
         assert_eq!(status.message(), "1 blocks of a device with 0 free ones of 200");
         map.free(&[Extent { block: 10, count: 1 }, Extent { block: 190, count: 5 }]).unwrap();
-        let mut again = map.allocate(6).unwrap();
-        again.sort_by_key(|extent| extent.block);
+        let again = map.allocate(6).unwrap();
         assert_eq!(again, [Extent { block: 10, count: 1 }, Extent { block: 190, count: 5 }]);
         assert_eq!(map.free_blocks(), 0);
         map.free(&[Extent { block: 0, count: 200 }]).unwrap();
