@@ -9,9 +9,9 @@
 use crossbeam_queue::SegQueue;
 
 #[cfg(all(loom, test))]
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use loom::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
 #[cfg(not(all(loom, test)))]
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
 
 /// From this bit up: the owner.
 const OWNER_SHIFT: u32 = 56;
@@ -128,15 +128,26 @@ impl Turn {
         (state & COUNT > 0).then_some((state >> OWNER_SHIFT) as u32)
     }
 
-    /// After queueing a task behind another worker's: true when that worker, which `owner` then names,
-    /// must be told.
-    pub(crate) fn must_notify(&self) -> bool {
-        !self.notified.swap(true, Ordering::AcqRel)
+    /// To be asked after a task was queued behind others: who must be told to look into the queue. It may
+    /// be another worker than the one that owned the lane before. `None` when a note is on its way.
+    #[must_use]
+    pub(crate) fn whom_to_tell(&self, me: u32) -> Option<u32> {
+        // Either this sees who has taken the lane over, or that worker sees the task.
+        fence(Ordering::SeqCst);
+        match self.owner() {
+            Some(owner) if owner == me => Some(me),
+            owner if !self.notified.swap(true, Ordering::AcqRel) => owner,
+            _ => None,
+        }
     }
 
-    /// The owner was told and looks into the queue from now on.
-    pub(crate) fn note(&self) {
+    /// A worker has been told of the lane, or has taken it over: who must look into the queue now.
+    #[must_use]
+    pub(crate) fn told(&self) -> Option<u32> {
+        // First: whoever queues a task after this and finds no owner's note on its way sends one.
         self.notified.swap(false, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+        self.owner()
     }
 }
 
@@ -287,6 +298,60 @@ mod loom_tests {
             let other = loom::thread::spawn(worker(1));
             worker(2)();
             other.join().unwrap();
+            // SAFETY: the other thread has ended.
+            assert_eq!(model.ran.with(|ran| unsafe { *ran }), 2);
+        });
+    }
+
+    /// A task is queued behind another while a worker that was told of the lane takes it over: in the end
+    /// both tasks have been found.
+    #[test]
+    fn loom_a_task_that_is_queued_during_a_takeover_is_found() {
+        loom::model(|| {
+            let model = Model::new();
+            // Worker 1 owns the lane, with a task that has not started.
+            assert_eq!(model.turn.enter(1, false), Entered::First);
+            model.push();
+            let look = |model: &Model, me: u32| {
+                if model.turn.told() == Some(me) && model.turn.serve(me) {
+                    let mut mine = true;
+                    while mine && model.pop() {
+                        model.run();
+                        mine = model.turn.leave();
+                    }
+                    if mine {
+                        model.turn.stop_serving();
+                    }
+                }
+            };
+            let thief = {
+                let model = model.clone();
+                move || {
+                    if model.turn.take_over(2) {
+                        look(&model, 2);
+                    }
+                }
+            };
+            let thief = loom::thread::spawn(thief);
+            let tell = match model.turn.enter(1, false) {
+                Entered::First => {
+                    model.push();
+                    Some(1)
+                }
+                Entered::Behind { .. } => {
+                    model.push();
+                    model.turn.whom_to_tell(1)
+                }
+            };
+            thief.join().unwrap();
+            // The note arrives; and worker 1's own list led to the first task.
+            if let Some(owner) = tell {
+                look(&model, owner);
+            }
+            if let Some(owner) = model.turn.owner() {
+                assert_eq!(owner, 1, "the thief has left tasks that nobody knows of");
+                look(&model, 1);
+            }
             // SAFETY: the other thread has ended.
             assert_eq!(model.ran.with(|ran| unsafe { *ran }), 2);
         });

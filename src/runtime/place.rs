@@ -146,7 +146,7 @@ impl Worker {
                 lane.queue.push(RecordPtr(Box::into_raw(record)));
                 self.list(lane);
             }
-            Entered::Behind { owner } => self.queue_behind(record, lane, owner),
+            Entered::Behind { .. } => self.queue_behind(record, lane),
         }
     }
 
@@ -168,19 +168,16 @@ impl Worker {
                 lane.queue.push(RecordPtr(Box::into_raw(record)));
                 self.list(lane);
             }
-            _ => self.queue_behind(record, lane, owner),
+            _ => self.queue_behind(record, lane),
         }
     }
 
-    fn queue_behind(&self, record: Box<Record>, lane: &ContainerLane, owner: u32) {
+    fn queue_behind(&self, record: Box<Record>, lane: &ContainerLane) {
         lane.queue.push(RecordPtr(Box::into_raw(record)));
-        if owner == self.index {
-            // A thief may have it by now; then the list leads to nothing.
-            self.list(lane);
-        } else if lane.turn.must_notify() {
-            // Asked for anew: it may have gone to another worker meanwhile.
-            let owner = lane.turn.owner().unwrap_or(owner);
-            self.shared.mailboxes[owner as usize].send(Note::Lane(LanePtr(lane)));
+        match lane.turn.whom_to_tell(self.index) {
+            Some(owner) if owner == self.index => self.list(lane),
+            Some(owner) => self.shared.mailboxes[owner as usize].send(Note::Lane(LanePtr(lane))),
+            None => {}
         }
     }
 

@@ -137,9 +137,8 @@ impl Worker {
         // note have led to it already, the containers of the table this worker knows still do, for
         // a container is freed only after every worker has seen that it is gone.
         let lane = unsafe { &*lane };
-        match lane.turn.owner() {
+        match lane.turn.told() {
             Some(owner) if owner == self.index => {
-                lane.turn.note();
                 if !lane.queue.is_empty() {
                     self.list(lane);
                 }
@@ -148,7 +147,7 @@ impl Worker {
                 let note = Note::Lane(LanePtr(lane));
                 self.shared.mailboxes[owner as usize].send(note);
             }
-            None => lane.turn.note(),
+            None => {}
         }
     }
 
