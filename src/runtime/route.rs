@@ -138,16 +138,12 @@ impl Worker {
         // a container is freed only after every worker has seen that it is gone.
         let lane = unsafe { &*lane };
         match lane.turn.told() {
-            Some(owner) if owner == self.index => {
-                if !lane.queue.is_empty() {
-                    self.list(lane);
-                }
-            }
-            Some(owner) => {
+            Some(owner) if owner != self.index => {
                 let note = Note::Lane(LanePtr(lane));
                 self.shared.mailboxes[owner as usize].send(note);
             }
-            None => {}
+            Some(_) if !lane.queue.is_empty() => self.list(lane),
+            _ => {}
         }
     }
 
