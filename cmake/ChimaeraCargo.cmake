@@ -31,8 +31,8 @@ _chimaera_add_targets(
   SOVERSION "${PROJECT_VERSION_MAJOR}")
 
 file(MAKE_DIRECTORY "${CHIMAERA_MODULE_DIR}")
-foreach(module IN ITEMS libchimaera_bdev_runtime.so libchimaera_empty_runtime.so
-                        libchimaera_kv_runtime.so)
+foreach(module IN ITEMS libchimaera_bdev_runtime.so libchimaera_bench_runtime.so
+                        libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
   file(CREATE_LINK "${_chimaera_release}/${module}" "${CHIMAERA_MODULE_DIR}/${module}" SYMBOLIC)
 endforeach()
 

@@ -57,8 +57,8 @@ foreach(name IN ITEMS client embedded)
 endforeach()
 install(FILES "${_chimaera_release}/libchimaera_client.a" DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         COMPONENT development)
-foreach(module IN ITEMS libchimaera_bdev_runtime.so libchimaera_empty_runtime.so
-                        libchimaera_kv_runtime.so)
+foreach(module IN ITEMS libchimaera_bdev_runtime.so libchimaera_bench_runtime.so
+                        libchimaera_empty_runtime.so libchimaera_kv_runtime.so)
   install(PROGRAMS "${_chimaera_release}/${module}" DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}"
           COMPONENT runtime)
 endforeach()

@@ -1,0 +1,17 @@
+//! The methods of `chimaera:bench`.
+//! Generated from chimaera_mod.yaml; do not edit.
+
+/// The numbers of the methods that the module implements.
+pub enum Method {}
+
+impl Method {
+    /// `kCreate`.
+    pub const CREATE: u32 = 0;
+    /// `kDestroy`.
+    pub const DESTROY: u32 = 1;
+    /// `kCall`: Calls empty tasks of another pool, one after the other, and says how long that
+    /// took.
+    pub const CALL: u32 = 10;
+    /// `kCompute`: Computes, without a pause, in the lane that the task names.
+    pub const COMPUTE: u32 = 11;
+}
