@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Counts the instructions of an empty task with callgrind: those of the client's calls, and those of
 the runtime from the ring's entry to the completion. What either side spends on waiting is left out,
-so the counts repeat, whatever else the machine does.
+so the counts repeat, whatever else the machine does. And those of a subtask, from the call in a
+method to the method's going on: all that the runtime does while one method calls another.
 
-Prints one JSON document. Usage: instructions.py PROGRAM MODULES_DIRECTORY [MODULE]
+Prints one JSON document.
 """
 
+import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +20,15 @@ import time
 FEW, MANY = 1000, 11000
 CLIENT_CALLS = ["table::new_task", "flight::enqueue", "table::del_task"]
 RUNTIME_CALLS = ["Worker>::take_in"]
+MODULES = ["chimaera:empty", "example:empty"]
 
 
 def callgrind(out, calls):
-    command = ["valgrind", "--tool=callgrind", "--collect-atstart=no", f"--callgrind-out-file={out}"]
-    return command + [f"--toggle-collect=*{call}*" for call in calls]
+    """A command under callgrind that counts inside of these functions, or all when there are none."""
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
+    if not calls:
+        return command
+    return command + ["--collect-atstart=no"] + [f"--toggle-collect=*{call}*" for call in calls]
 
 
 def total(out):
@@ -41,17 +48,22 @@ def connected(environment, program):
     sys.exit("the runtime did not start")
 
 
-def measure(program, modules, module, tasks, watch_runtime):
+def measure(options, module, side, tasks):
     """Instructions of one side for a run of so many tasks."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {**os.environ, "XDG_RUNTIME_DIR": directory, "CHI_INSTANCE": "instructions"}
         out = os.path.join(directory, "out")
-        start = [program, "start", "--workers", "1", "--modules", modules, "--log-level", "error"]
+        program = options.program
+        start = [program, "start", "--no-config", "--workers", "1", "--modules", options.modules,
+                 "--log-level", "error"]
         client = [program, "bench", "client", module, "1", "0", "--tasks", str(tasks)]
-        if watch_runtime:
+        if side == "client":
+            client = callgrind(out, CLIENT_CALLS) + client
+        elif side == "runtime":
             start = callgrind(out, RUNTIME_CALLS) + start
         else:
-            client = callgrind(out, CLIENT_CALLS) + client
+            start = callgrind(out, []) + start + ["--spin-us", "0"]
+            client = [program, "bench", "caller", module, str(tasks)]
         quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         daemon = subprocess.Popen(start, env=environment, **quiet)
         try:
@@ -63,15 +75,34 @@ def measure(program, modules, module, tasks, watch_runtime):
         return total(out)
 
 
+def per_task(options, module, side):
+    few, many = (measure(options, module, side, n) for n in (FEW, MANY))
+    return round((many - few) / (MANY - FEW), 1)
+
+
 def main():
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
-    program, modules = sys.argv[1], sys.argv[2]
-    module = sys.argv[3] if len(sys.argv) == 4 else "chimaera:empty"
-    document = {"module": module}
-    for side, watch_runtime in (("client", False), ("runtime", True)):
-        few, many = (measure(program, modules, module, n, watch_runtime) for n in (FEW, MANY))
-        document[f"{side}_instructions_per_task"] = (many - few) / (MANY - FEW)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program", help="the program chimaera")
+    parser.add_argument("modules", help="the directory of the modules")
+    parser.add_argument("module", nargs="*", help="which modules' empty tasks; both by default")
+    parser.add_argument("--against", metavar="FILE", help="counts to compare with, and give the ratio to")
+    options = parser.parse_args()
+    if not shutil.which("valgrind"):
+        sys.exit("counting instructions needs valgrind")
+    reference = {}
+    if options.against:
+        with open(options.against, encoding="utf-8") as file:
+            reference = json.load(file)
+    document = {}
+    for module in options.module or MODULES:
+        counts = {side: per_task(options, module, side) for side in ("client", "runtime", "subtask")}
+        document[module] = {f"{side}_instructions": count for side, count in counts.items()}
+        known = reference.get(module, {})
+        for side, count in known.items():
+            document[module][f"{side}_per_reference"] = round(counts[side] / count, 3)
+        if known:
+            both = sum(counts[side] for side in known) / sum(known.values())
+            document[module]["task_per_reference"] = round(both, 3)
     print(json.dumps(document, indent=2))
 
 

@@ -1,13 +1,14 @@
 //! A runtime for the measurement, in a process of its own, on a core of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use chimaera_client_rs::Options;
+use chimaera::client::{self, Options};
 
-use super::{bind, Place};
-use crate::Failed;
+use super::{bind, Modules};
+use crate::{Failed, Outcome};
 
 pub(super) struct Daemon {
     child: Child,
@@ -17,25 +18,35 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Starts a runtime whose threads are bound to `core`, and waits until it is ready.
     pub(super) fn start(
-        place: &Place,
+        modules: &Modules,
         workers: u16,
         core: Option<usize>,
     ) -> Result<Daemon, Failed> {
-        let name = format!("bench-{}", std::process::id());
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .args(["--name", &name, "start", "--as-daemon", "--private", "--no-config"])
-            .args(["--log-level", "error", "--workers", &workers.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        for directory in &place.modules {
-            command.arg("--modules").arg(directory);
-        }
+        let mut command = command(modules)?;
+        command.args(["--no-config", "--workers", &workers.to_string()]).stdin(Stdio::null());
         if let Some(core) = core {
             // SAFETY: sched_setaffinity may be called between fork and exec.
             unsafe { command.pre_exec(move || Ok(bind([core])?)) };
         }
-        let mut child = command.spawn()?;
+        Daemon::wait_for(command)
+    }
+
+    /// Starts a runtime with a worker for each of these cores, pinned to it by its configuration, and
+    /// waits until it is ready.
+    pub(super) fn start_pinned(modules: &Modules, cores: &[usize]) -> Result<Daemon, Failed> {
+        let mut command = command(modules)?;
+        let (reader, mut writer) = std::io::pipe()?;
+        command.args(["--config", "/dev/stdin"]).stdin(reader);
+        writeln!(writer, "workers: {{low_latency: {{cores: {cores:?}}}}}")?;
+        drop(writer);
+        Daemon::wait_for(command)
+    }
+
+    fn wait_for(mut command: Command) -> Result<Daemon, Failed> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bench-{}-{count}", std::process::id());
+        let mut child = command.args(["--name", &name]).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("it was asked for")).read_line(&mut line)?;
         let daemon = Daemon { child, name };
@@ -46,10 +57,24 @@ impl Daemon {
     }
 
     /// Connects this process to it.
-    pub(super) fn connect(&self) -> Result<(), Failed> {
-        let instance = Some(self.name.clone());
-        Ok(chimaera_client_rs::init(Options { instance, ..Options::default() })?)
+    pub(super) fn connect(&self) -> Outcome {
+        connect(&self.name)
     }
+}
+
+/// Connects this process to the runtime of this name.
+pub(super) fn connect(name: &str) -> Outcome {
+    Ok(client::init(Options { instance: Some(name.to_owned()), ..Options::default() })?)
+}
+
+/// The command that starts a runtime, but for its workers.
+fn command(modules: &Modules) -> Result<Command, Failed> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["start", "--as-daemon", "--private", "--log-level", "error"]);
+    for directory in &modules.directories {
+        command.arg("--modules").arg(directory);
+    }
+    Ok(command)
 }
 
 impl Drop for Daemon {

@@ -1,10 +1,16 @@
 //! `chimaera bench`: what a task costs, beside what the machine itself costs.
 
+mod clients;
 mod daemon;
+mod fairness;
 mod floor;
+mod lanes;
 mod latency;
+mod scale;
+mod subtask;
 mod task;
 mod throughput;
+mod times;
 
 use std::path::PathBuf;
 
@@ -16,12 +22,30 @@ pub(crate) enum Command {
     Latency(Latency),
     /// Measure tasks per second at several depths, with one and with several client processes
     Throughput(Throughput),
+    /// Measure a subtask from a method to another container and back, beside a bare fiber switch and
+    /// an empty task from a client
+    Subtask(subtask::Args),
+    /// Measure an empty task beside many containers and lanes that are idle, and without them
+    Lanes(lanes::Args),
+    /// Measure lanes that compute on one and on two workers, beside the same work in bare threads
+    Scale(scale::Args),
+    /// Measure clients with one task at a time, alone and beside a client that floods the runtime
+    Fairness(fairness::Args),
     /// The other process of the floor measurements
     #[command(hide = true)]
     Peer(floor::PeerArgs),
-    /// One client process of the throughput measurement
+    /// A client process with tasks in flight
     #[command(hide = true)]
-    Client(throughput::ClientArgs),
+    Client(clients::ClientArgs),
+    /// A client process with one task at a time
+    #[command(hide = true)]
+    Probe(clients::ProbeArgs),
+    /// A client process that has lanes compute
+    #[command(hide = true)]
+    Load(clients::LoadArgs),
+    /// A client process that has a method call another
+    #[command(hide = true)]
+    Caller(clients::CallerArgs),
 }
 
 #[derive(clap::Args)]
@@ -60,11 +84,17 @@ pub(crate) struct Throughput {
 }
 
 #[derive(clap::Args)]
-struct Place {
-    /// A directory with the modules example:empty and chimaera:empty, before those of CHI_REPO_PATH;
-    /// may be given several times
+struct Modules {
+    /// A directory with the modules example:empty, chimaera:empty and chimaera:bench, before those of
+    /// CHI_REPO_PATH; may be given several times
     #[arg(long = "modules", value_name = "DIR")]
-    modules: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct Place {
+    #[command(flatten)]
+    modules: Modules,
     /// The core of the client, and the core of the runtime's worker
     #[arg(long, num_args = 2, value_names = ["CLIENT", "WORKER"])]
     cores: Option<Vec<usize>>,
@@ -79,22 +109,43 @@ struct Cores {
 
 impl Place {
     fn cores(&self) -> Result<Cores, Failed> {
-        let allowed = rustix::thread::sched_getaffinity(None)?;
-        let cores: Vec<usize> =
-            (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
-        if let Some(given) = &self.cores {
-            if let Some(absent) = given.iter().find(|core| !cores.contains(core)) {
-                return Err(Failed::Message(format!(
-                    "this process may not use core {absent}; it may use {cores:?}"
-                )));
-            }
-            return Ok(Cores { client: given[0], worker: given[1] });
-        }
-        match cores[..] {
-            [client, worker, ..] => Ok(Cores { client, worker }),
-            _ => Err(Failed::Message("the measurement needs two cores".into())),
-        }
+        let [client, worker] = match &self.cores {
+            Some(given) => [check_core(given[0])?, check_core(given[1])?],
+            None => match allowed_cores()?[..] {
+                [client, worker, ..] => [client, worker],
+                _ => return Err(two_cores()),
+            },
+        };
+        Ok(Cores { client, worker })
     }
+}
+
+fn two_cores() -> Failed {
+    Failed::Message("the measurement needs two cores".into())
+}
+
+/// The cores that this process may use.
+fn allowed_cores() -> Result<Vec<usize>, Failed> {
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect())
+}
+
+/// A core that was given, when this process may use it.
+fn check_core(given: usize) -> Result<usize, Failed> {
+    let cores = allowed_cores()?;
+    match cores.contains(&given) {
+        true => Ok(given),
+        false => Err(Failed::Message(format!(
+            "this process may not use core {given}; it may use {cores:?}"
+        ))),
+    }
+}
+
+/// The cores that this process may use besides these; all, when there are no others.
+fn others(these: &[usize]) -> Result<Vec<usize>, Failed> {
+    let cores = allowed_cores()?;
+    let others: Vec<usize> = cores.iter().copied().filter(|core| !these.contains(core)).collect();
+    Ok(if others.is_empty() { cores } else { others })
 }
 
 /// Binds the calling thread, and the processes that it starts, to cores.
@@ -108,8 +159,15 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Latency(args) => latency::run(context, &args),
         Command::Throughput(args) => throughput::run(context, &args),
+        Command::Subtask(args) => subtask::run(context, &args),
+        Command::Lanes(args) => lanes::run(context, &args),
+        Command::Scale(args) => scale::run(context, &args),
+        Command::Fairness(args) => fairness::run(context, &args),
         Command::Peer(args) => floor::serve(&args),
-        Command::Client(args) => throughput::client(context, &args),
+        Command::Client(args) => clients::client(context, &args),
+        Command::Probe(args) => clients::probe(context, &args),
+        Command::Load(args) => clients::load(context, &args),
+        Command::Caller(args) => clients::caller(context, &args),
     }
 }
 

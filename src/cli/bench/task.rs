@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, CString};
 
+use chimaera::PoolId;
 use chimaera_abi::*;
+use chimaera_bench_client as bench;
 use chimaera_client_rs as client;
 
 use crate::Failed;
@@ -24,13 +26,13 @@ pub(super) struct Pool {
 impl Pool {
     /// Creates or finds the pool `name` of `module`.
     pub(super) fn open(module: &str, name: &str) -> Result<Pool, Failed> {
-        let (id, _) = client::create_pool(module, name, &[], 1).map_err(|failure| {
-            Failed::Message(format!(
-                "{failure}; the modules {CPP} and {RUST} must lie in a directory given with \
-                 --modules or in CHI_REPO_PATH"
-            ))
-        })?;
+        let (id, _) = client::create_pool(module, name, &[], 1).map_err(no_pool)?;
         Ok(Pool { ipc: client::ipc_manager(), id })
+    }
+
+    /// The pool.
+    pub(super) fn id(&self) -> PoolId {
+        self.id.into()
     }
 
     /// Makes a task and submits it.
@@ -61,6 +63,19 @@ impl Pool {
         }
         Ok(())
     }
+}
+
+/// Creates a pool of the module whose methods call others, and compute.
+pub(super) fn open_bench(name: &str, containers: u32, lanes: u32) -> Result<bench::Client, Failed> {
+    bench::Client::create(name, containers, bench::Params { lanes }).map_err(no_pool)
+}
+
+fn no_pool(error: impl std::fmt::Display) -> Failed {
+    Failed::Message(format!(
+        "{error}; the modules {CPP}, {RUST} and {BENCH} must lie in a directory given with --modules \
+         or in CHI_REPO_PATH",
+        BENCH = bench::MODULE
+    ))
 }
 
 fn check(status: chi_status) -> Result<(), Failed> {

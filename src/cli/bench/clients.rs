@@ -1,0 +1,232 @@
+//! Client processes of a measurement.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chimaera::task::{Done, Pending};
+use chimaera_bench_client as bench;
+
+use super::daemon::{self, Daemon};
+use super::task::{open_bench, Pool};
+use super::times::Kind;
+use crate::{Context, Failed, Outcome};
+
+#[derive(clap::Args)]
+pub(crate) struct ClientArgs {
+    /// The module to measure
+    module: String,
+    /// Tasks in flight
+    depth: u32,
+    /// For how long, in seconds
+    seconds: f64,
+    /// Send so many tasks instead, however long it takes
+    #[arg(long)]
+    tasks: Option<u64>,
+}
+
+/// A client process: it says that it is connected, waits for its input to end, then sends tasks for
+/// the given time, and prints how many and in how many seconds.
+pub(super) fn client(context: &Context, args: &ClientArgs) -> Outcome {
+    daemon::connect(&context.name)?;
+    let pool = Pool::open(&args.module, "bench_throughput")?;
+    on_each_line(|last| {
+        if !last {
+            return Ok(None);
+        }
+        let goes_on = |done: u64, until: Instant| match args.tasks {
+            Some(tasks) => done + u64::from(args.depth) < tasks,
+            None => !done.is_multiple_of(256) || Instant::now() < until,
+        };
+        let submit = |_| pool.submit();
+        keep_in_flight(args.depth, args.seconds, goes_on, submit, |task| pool.finish(task))
+            .map(Some)
+    })
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ProbeArgs {
+    /// The module to measure
+    module: String,
+    /// For how long, in seconds
+    seconds: f64,
+}
+
+/// A client process that sends one task at a time. For each line of its input it prints how long each
+/// took.
+pub(super) fn probe(context: &Context, args: &ProbeArgs) -> Outcome {
+    daemon::connect(&context.name)?;
+    let pool = Pool::open(&args.module, "bench_probe")?;
+    on_each_line(|last| {
+        if last {
+            return Ok(None);
+        }
+        let mut times = Kind::new("", "")?;
+        times.measure_for(Duration::from_secs_f64(args.seconds), || pool.finish(pool.submit()?))?;
+        Ok(Some(times.line()))
+    })
+}
+
+#[derive(clap::Args)]
+pub(crate) struct LoadArgs {
+    /// The lanes that compute
+    lanes: u32,
+    /// How much each task computes
+    steps: u64,
+    /// Tasks in flight for each lane
+    depth: u32,
+    /// For how long, in seconds
+    seconds: f64,
+}
+
+/// A client process that has lanes compute. For each line of its input it prints how many tasks that
+/// were, and in how many seconds.
+pub(super) fn load(context: &Context, args: &LoadArgs) -> Outcome {
+    daemon::connect(&context.name)?;
+    let pool = open_bench("bench_load", 1, args.lanes)?;
+    let expected = bench::compute(args.steps);
+    on_each_line(|last| {
+        if last {
+            return Ok(None);
+        }
+        let submit =
+            |number| pool.compute_async(0, (number % u64::from(args.lanes)) as u32, args.steps);
+        let finish = |task: Pending<bench::ComputeTask>| {
+            let done: Done<bench::ComputeTask> = task.wait()?;
+            match done.result.get() == expected {
+                true => Ok(()),
+                false => Err(Failed::Message("a task computed something else".into())),
+            }
+        };
+        let goes_on = |_, until| Instant::now() < until;
+        let submit = |number| submit(number).map_err(Failed::from);
+        keep_in_flight(args.depth * args.lanes, args.seconds, goes_on, submit, finish).map(Some)
+    })
+}
+
+#[derive(clap::Args)]
+pub(crate) struct CallerArgs {
+    /// The module whose empty tasks are called
+    module: String,
+    /// How many
+    count: u64,
+}
+
+/// A client process that has one method call another one.
+pub(super) fn caller(context: &Context, args: &CallerArgs) -> Outcome {
+    daemon::connect(&context.name)?;
+    let callee = Pool::open(&args.module, "bench_callee")?;
+    let caller = open_bench("bench_caller", 1, 1)?;
+    println!("{}", caller.call(callee.id(), args.count)?);
+    Ok(())
+}
+
+/// Says that the process is connected. Then calls `f` for each line of the input, and with `true` at
+/// its end, and prints what it returns.
+fn on_each_line(mut f: impl FnMut(bool) -> Result<Option<String>, Failed>) -> Outcome {
+    println!("connected");
+    let mut line = String::new();
+    loop {
+        std::io::stdout().flush()?;
+        line.clear();
+        let last = std::io::stdin().read_line(&mut line)? == 0;
+        if let Some(answer) = f(last)? {
+            println!("{answer}");
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+/// Keeps so many tasks in flight, for a time: `goes_on` is told how many are done, and when the time
+/// is over; `submit` the task's number. Gives the number of tasks and the seconds.
+fn keep_in_flight<T>(
+    depth: u32,
+    seconds: f64,
+    goes_on: impl Fn(u64, Instant) -> bool,
+    submit: impl Fn(u64) -> Result<T, Failed>,
+    finish: impl Fn(T) -> Outcome,
+) -> Result<String, Failed> {
+    let begin = Instant::now();
+    let until = begin + Duration::from_secs_f64(seconds);
+    let mut window = VecDeque::with_capacity(depth as usize);
+    let mut done: u64 = 0;
+    for number in 0..depth {
+        window.push_back(submit(number.into())?);
+    }
+    while goes_on(done, until) {
+        let oldest = window.pop_front().expect("the window is full");
+        finish(oldest)?;
+        window.push_back(submit(done)?);
+        done += 1;
+    }
+    for task in window {
+        finish(task)?;
+        done += 1;
+    }
+    Ok(format!("{done} {}", begin.elapsed().as_secs_f64()))
+}
+
+/// A client process as the process that measures has it.
+pub(super) struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts the client process `command` of this program and waits until it is connected.
+    pub(super) fn start(daemon: &Daemon, command: &[&str]) -> Result<Process, Failed> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--name", &daemon.name, "bench"])
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut process = Process { child, input, output };
+        process.line()?;
+        Ok(process)
+    }
+
+    /// Gives it a line of input.
+    pub(super) fn go(&mut self) -> Outcome {
+        self.input.as_mut().expect("its input has not ended").write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Ends its input.
+    pub(super) fn end(&mut self) {
+        self.input = None;
+    }
+
+    /// A line of its output.
+    pub(super) fn line(&mut self) -> Result<String, Failed> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? == 0 {
+            return Err(Failed::Message("a client process failed; see above".into()));
+        }
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Its next line, a number of tasks and the seconds that they took, as tasks per second.
+    pub(super) fn rate(&mut self) -> Result<f64, Failed> {
+        let line = self.line()?;
+        let mut numbers = line.split_whitespace().map(str::parse::<f64>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(done)), Some(Ok(seconds))) => Ok(done / seconds),
+            _ => Err(Failed::Message(format!("a client process said '{line}'"))),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It fails only when the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,117 @@
+//! `chimaera bench lanes`.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use chimaera_bench_client as bench;
+use serde_json::{json, Value};
+
+use super::daemon::Daemon;
+use super::task::{open_bench, Pool, RUST};
+use super::times::{self, Kind};
+use super::{bind, progress, Place};
+use crate::{Context, Failed, Outcome};
+
+/// Tasks in flight where they are many.
+const DEPTH: usize = 64;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Containers that are idle
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    containers: u32,
+    /// Lanes of each of them
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    lanes: u32,
+    /// Rounds; each measures with and without them
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Tasks of each kind in a round
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    count: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What is measured twice.
+struct Busy {
+    one: Kind,
+    many: Kind,
+}
+
+impl Busy {
+    fn measure(&mut self, pool: Pool, count: u32) -> Outcome {
+        self.one.measure(count, || pool.finish(pool.submit()?))?;
+        let per_sample = 1000;
+        self.many.measure_batches(count / per_sample, per_sample.into(), || {
+            let begin = Instant::now();
+            let mut window = VecDeque::with_capacity(DEPTH);
+            for _ in 0..per_sample {
+                if window.len() == DEPTH {
+                    window.pop_front().map_or(Ok(()), |task| pool.finish(task))?;
+                }
+                window.push_back(pool.submit()?);
+            }
+            window.into_iter().try_for_each(|task| pool.finish(task))?;
+            Ok(begin.elapsed().as_nanos() as u64)
+        })
+    }
+}
+
+/// Makes the idle containers, and has each of their lanes run one task.
+fn make_idle(args: &Args) -> Result<bench::Client, Failed> {
+    let idle = open_bench("bench_idle", args.containers, args.lanes)?;
+    for container in 0..args.containers {
+        let start = |lane| idle.compute_async(container, lane, 1);
+        let tasks = (0..args.lanes).map(start).collect::<Result<Vec<_>, _>>()?;
+        tasks.into_iter().try_for_each(|task| task.wait().map(drop))?;
+    }
+    Ok(idle)
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let cores = args.place.cores()?;
+    let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
+    bind([cores.client])?;
+    daemon.connect()?;
+    let pool = Pool::open(RUST, "bench_busy")?;
+    let mut without = Busy {
+        one: Kind::new("without_ns", "one at a time, without")?,
+        many: Kind::new("without_64_ns", "64 at a time, without")?,
+    };
+    let mut with = Busy {
+        one: Kind::new("with_ns", "one at a time, with")?,
+        many: Kind::new("with_64_ns", "64 at a time, with")?,
+    };
+    for round in 0..args.rounds {
+        progress(&format!("round {} of {}", round + 1, args.rounds));
+        without.measure(pool, args.count)?;
+        let idle = make_idle(args)?;
+        with.measure(pool, args.count)?;
+        chimaera::ipc()?.destroy_pool(idle.pool_id())?;
+    }
+    progress("");
+    let kinds = [&without.one, &with.one, &without.many, &with.many];
+    let mut document = times::document(&kinds);
+    document.insert("with_per_without".into(), json!(with.one.per(&without.one)));
+    document.insert("with_64_per_without_64".into(), json!(with.many.per(&without.many)));
+    document.insert("containers".into(), json!(args.containers));
+    document.insert("lanes".into(), json!(args.containers * args.lanes));
+    document.insert("samples".into(), json!(with.one.len()));
+    document.insert("cores".into(), json!([cores.client, cores.worker]));
+    if context.print_json(&Value::Object(document)) {
+        return Ok(());
+    }
+    let table = |kinds: &[&Kind; 2]| times::table(kinds, &[("per without", kinds[0])]);
+    crate::print(&format!(
+        "empty tasks of one pool without and with {} other containers that have {} lanes and are idle, \
+         between cores {} and {}, in nanoseconds\n\n{}\n{}",
+        args.containers,
+        args.containers * args.lanes,
+        cores.client,
+        cores.worker,
+        table(&[&without.one, &with.one]),
+        table(&[&without.many, &with.many])
+    ));
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! `chimaera bench subtask`.
+
+use std::time::{Duration, Instant};
+
+use corosensei::{Coroutine, CoroutineResult};
+use serde_json::{json, Value};
+
+use super::daemon::Daemon;
+use super::task::{open_bench, Pool, CPP, RUST};
+use super::times::{self, Kind};
+use super::{bind, progress, Place};
+use crate::{Context, Failed, Outcome};
+
+/// Subtasks, and switches, are measured by so many one after the other: one alone takes hardly longer
+/// than looking at the clock.
+const BATCH: u64 = 50;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Rounds; the kinds take turns in each
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Samples of each kind in a round; one of subtasks is the mean of 50
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A fiber that is switched to and from.
+struct Fiber(Coroutine<(), (), ()>);
+
+impl Fiber {
+    fn new() -> Fiber {
+        let body = |yielder: &corosensei::Yielder<(), ()>, ()| loop {
+            yielder.suspend(());
+        };
+        Fiber(Coroutine::new(body))
+    }
+
+    /// There and back, `BATCH` times; the nanoseconds.
+    fn switch(&mut self) -> Result<u64, Failed> {
+        let begin = Instant::now();
+        for _ in 0..BATCH {
+            match self.0.resume(()) {
+                CoroutineResult::Yield(()) => {}
+                CoroutineResult::Return(()) => unreachable!("its body is a loop"),
+            }
+        }
+        Ok(begin.elapsed().as_nanos() as u64)
+    }
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let cores = args.place.cores()?;
+    let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
+    bind([cores.client])?;
+    daemon.connect()?;
+    let empty = [Pool::open(CPP, "bench_cpp")?, Pool::open(RUST, "bench_rust")?];
+    let caller = open_bench("bench_caller", 1, 1)?;
+    let mut fiber = Fiber::new();
+    let mut switch = Kind::new("fiber_ns", "fiber switch and back")?;
+    let mut task = Kind::new("task_rust_ns", "empty task of a client")?;
+    let mut subtasks = [
+        Kind::new("subtask_cpp_ns", "subtask, Rust to C++")?,
+        Kind::new("subtask_rust_ns", "subtask, Rust to Rust")?,
+    ];
+    for round in 0..args.rounds {
+        progress(&format!("round {} of {}", round + 1, args.rounds));
+        switch.measure_batches(args.count, BATCH, || fiber.switch())?;
+        task.measure(args.count, || empty[1].finish(empty[1].submit()?))?;
+        for (pool, kind) in empty.iter().zip(&mut subtasks) {
+            kind.measure_batches(args.count, BATCH, || Ok(caller.call(pool.id(), BATCH)?))?;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    progress("");
+    let [cpp, rust] = &subtasks;
+    let kinds = [&switch, &task, cpp, rust];
+    let mut document = times::document(&kinds);
+    for (name, subtask) in [("cpp", cpp), ("rust", rust)] {
+        document.insert(format!("subtask_{name}_per_fiber"), json!(subtask.per(&switch)));
+        document.insert(format!("subtask_{name}_per_task"), json!(subtask.per(&task)));
+    }
+    document.insert("samples".into(), json!(rust.len()));
+    document.insert("cores".into(), json!([cores.client, cores.worker]));
+    if context.print_json(&Value::Object(document)) {
+        return Ok(());
+    }
+    crate::print(&format!(
+        "on core {}, {} samples of each kind, each the mean of {BATCH}; the client's tasks, from core \
+         {}, one by one; in nanoseconds\n\n{}",
+        cores.worker,
+        rust.len(),
+        cores.client,
+        times::table(&kinds, &[("per fiber", &switch), ("per task", &task)])
+    ));
+    Ok(())
+}

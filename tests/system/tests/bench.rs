@@ -1,0 +1,112 @@
+//! `chimaera bench`: that each measurement runs, and says what it measured. Not how fast it was.
+
+use chimaera_tests::{artefacts, Output, Site};
+use serde_json::{json, Value};
+
+fn bench_at(site: &Site, args: &[&str]) -> Output {
+    let modules = site.path().join("modules");
+    if !modules.exists() {
+        let rust = ["chimaera_empty", "chimaera_bench"].map(artefacts::rust_module);
+        let [empty, bench] = rust;
+        site.directory_of("modules", &[empty, bench, artefacts::cpp_module("example_empty")]);
+    }
+    let directory = modules.to_str().unwrap();
+    site.cli(&[&["bench"], args, &["--modules", directory]].concat())
+}
+
+/// The document of a measurement, and that its text is told too.
+fn bench(args: &[&str]) -> Value {
+    let site = Site::new();
+    let text = bench_at(&site, args).ok().stdout;
+    assert!(text.lines().count() > 3, "{text}");
+    bench_at(&site, &[args, &["--json"]].concat()).ok().json()
+}
+
+/// The quantiles of these keys are in order, and there was something.
+fn check_times(document: &Value, keys: &[&str]) {
+    for key in keys {
+        let at = |quantile: &str| document[*key][quantile].as_u64().unwrap();
+        assert!(at("p50") > 0 || *key == "fiber_ns", "{key} in {document:#}");
+        assert!(at("p50") <= at("p99") && at("p99") <= at("p999"), "{key} in {document:#}");
+    }
+}
+
+fn is_positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number > 0.0 && number.is_finite())
+}
+
+#[test]
+fn latency() {
+    let found = bench(&["latency", "--rounds", "2", "--count", "30"]);
+    check_times(&found, &["line_ns", "ring_ns", "task_cpp_ns", "task_rust_ns"]);
+    assert_eq!(found["samples"], 60);
+    assert!(is_positive(&found["task_cpp_per_ring"]) && is_positive(&found["task_rust_per_line"]));
+}
+
+#[test]
+fn throughput() {
+    let few = ["--depth", "1", "--depth", "8", "--clients", "2", "--seconds", "0.05"];
+    let found = bench(&[&["throughput"], &few[..]].concat());
+    let rows = found.as_array().unwrap();
+    let shapes: Vec<_> = rows.iter().map(|row| (&row["clients"], &row["depth"])).collect();
+    assert_eq!(shapes, [(&json!(2), &json!(1)), (&json!(2), &json!(8))]);
+    assert!(rows.iter().all(|row| is_positive(&row["tasks_per_s"])), "{found:#}");
+}
+
+#[test]
+fn subtask() {
+    let found = bench(&["subtask", "--rounds", "2", "--count", "20"]);
+    check_times(&found, &["fiber_ns", "task_rust_ns", "subtask_cpp_ns", "subtask_rust_ns"]);
+    assert_eq!(found["samples"], 40);
+    assert!(is_positive(&found["subtask_cpp_per_task"]), "{found:#}");
+    assert!(is_positive(&found["subtask_rust_per_fiber"]), "{found:#}");
+}
+
+#[test]
+fn lanes() {
+    let few = ["--containers", "20", "--lanes", "5", "--rounds", "2", "--count", "1000"];
+    let found = bench(&[&["lanes"], &few[..]].concat());
+    check_times(&found, &["without_ns", "with_ns", "without_64_ns", "with_64_ns"]);
+    assert_eq!((&found["containers"], &found["lanes"]), (&json!(20), &json!(100)));
+    assert_eq!(found["samples"], 2000);
+    assert!(is_positive(&found["with_per_without"]), "{found:#}");
+    assert!(is_positive(&found["with_64_per_without_64"]), "{found:#}");
+}
+
+#[test]
+fn scale() {
+    let few = ["--task-us", "20", "--lanes", "3", "--depth", "2", "--rounds", "2"];
+    let found = bench(&[&["scale", "--seconds", "0.05"], &few[..]].concat());
+    for kind in ["threads", "workers"] {
+        for key in ["one_tasks_per_s", "two_tasks_per_s", "speedup"] {
+            assert!(is_positive(&found[kind][key]), "{kind}.{key} in {found:#}");
+        }
+    }
+    assert_eq!(found["cores"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn fairness() {
+    let few = ["--clients", "2", "--flood", "32", "--rounds", "1", "--seconds", "0.05"];
+    let found = bench(&[&["fairness"], &few[..]].concat());
+    check_times(&found, &["alone_ns", "flooded_ns"]);
+    assert!(is_positive(&found["p99_ratio"]) && is_positive(&found["worst_p99_ratio"]));
+    assert!(is_positive(&found["flood_tasks_per_s"]), "{found:#}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let site = Site::new();
+    let refused = |args: &[&str], reason: &str| {
+        let found = bench_at(&site, args);
+        assert_eq!(found.code, 1, "{args:?}: {found:?}");
+        assert!(found.stderr.contains(reason), "{args:?}: {found:?}");
+    };
+    refused(&["scale", "--cores", "0", "1000"], "this process may not use core 1000");
+    refused(&["fairness", "--core", "1000"], "this process may not use core 1000");
+    refused(&["subtask", "--cores", "1000", "0"], "this process may not use core 1000");
+    let site = Site::new();
+    let nothing = site.cli(&["bench", "subtask", "--rounds", "1", "--count", "1"]);
+    assert_eq!(nothing.code, 1);
+    assert!(nothing.stderr.contains("chimaera:bench"), "{nothing:?}");
+}
