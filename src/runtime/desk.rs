@@ -62,6 +62,8 @@ pub(crate) struct Desk {
     taking: Mutex<()>,
     /// Nanoseconds of work that is estimated to wait for this worker, in tasks that take long.
     pub(crate) load: AtomicU64,
+    /// Counts waits without bound that tasks of this worker have begun.
+    waits: AtomicU64,
     /// A method keeps the worker from its desk, the watch says.
     pub(crate) busy: AtomicBool,
     epoll: OwnedFd,
@@ -81,6 +83,7 @@ impl Desk {
             work: RefCell::default(),
             taking: Mutex::new(()),
             load: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
         })
@@ -136,6 +139,16 @@ impl Desk {
         }
         self.thief.store(false, Ordering::Release);
         drop(guard);
+    }
+
+    /// A task of this worker begins a wait without bound.
+    pub(crate) fn count_wait(&self) {
+        self.waits.store(self.waits.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// How many there have been.
+    pub(crate) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Acquire)
     }
 
     /// Watches a session's doorbell.

@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) building: Cell<*const Container>,
     /// What the task waits for, while it is suspended.
     pub(crate) waits_for: Cell<WaitsFor>,
+    /// The wait ends by itself after a time.
+    pub(crate) bounded: Cell<bool>,
     /// Counts the fiber's waits, so that a late wake-up does not end a later wait.
     pub(crate) turn: Cell<u32>,
     pub(crate) waiting: Cell<bool>,
@@ -70,6 +72,7 @@ impl Fiber {
             record: Cell::new(ptr::null_mut()),
             building: Cell::new(ptr::null()),
             waits_for: Cell::new(WaitsFor::Anyone),
+            bounded: Cell::new(false),
             turn: Cell::new(0),
             waiting: Cell::new(false),
             lock: Cell::new(ptr::null()),

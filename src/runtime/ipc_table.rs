@@ -270,8 +270,11 @@ unsafe fn wait_for(
         if until.is_some_and(|until| Instant::now() >= until) {
             return Err(Failure::new(CHI_TIMEOUT, "the task is not complete; it goes on"));
         }
-        if worker.running().is_some_and(|own| own.why_cancelled().is_some()) {
-            worker.cancel_child(record);
+        match worker.running().and_then(Record::why_cancelled) {
+            // The task waited for cannot end before this one does.
+            Some(Why::Deadlock) => return Err(Why::Deadlock.failure()),
+            Some(_) => worker.cancel_child(record),
+            None => {}
         }
         let waiter = worker.prepare_wait();
         record.waiter.store(waiter.pack(), Ordering::Relaxed);
@@ -288,6 +291,7 @@ unsafe fn wait_for(
         if let Some(until) = until {
             worker.set_timer(until, waiter);
         }
+        worker.context().bounded.set(until.is_some());
         worker.wait(WaitsFor::Task(record));
         // A timer ended the wait, or the completion did, which has taken the bit away.
         word.fetch_and(!CHI_TASK_PARKED, Ordering::AcqRel);

@@ -10,6 +10,7 @@ mod cancel;
 mod config;
 mod container;
 mod control;
+mod deadlock;
 mod desk;
 mod elf;
 mod fault;

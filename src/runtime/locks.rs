@@ -69,6 +69,11 @@ impl Holdings {
         self.held.borrow().is_empty()
     }
 
+    /// The numbers of the locks that the task has.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = u64> {
+        self.held.borrow().iter().map(|held| held.lock.number()).collect::<Vec<_>>().into_iter()
+    }
+
     /// Counts the task in once more. False when it is not inside in this mode.
     fn enter_again(&self, lock: &Lock, mode: Mode) -> bool {
         let mut held = self.held.borrow_mut();
@@ -206,6 +211,7 @@ impl Worker {
             if let Some(until) = until {
                 self.set_timer(until, waiter);
             }
+            context.bounded.set(until.is_some());
             self.wait(WaitsFor::Anyone);
             waiter = self.prepare_wait();
             match lock.core.stand(ticket, waiter) {

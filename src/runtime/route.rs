@@ -219,9 +219,12 @@ impl Worker {
         let mut failure = module_failure(status, || {
             format!("{} of pool '{}' failed with status {status}", method.name, container.name())
         });
-        if let (CHI_CANCELLED, Some(why)) = (status, record.why_cancelled()) {
+        if let (CHI_CANCELLED | CHI_DEADLOCK, Some(why)) = (status, record.why_cancelled()) {
             // The method only passes on what it was told; why it was, it cannot know.
             failure = why.failure();
+            if let Some(circle) = self.take_circle(&record) {
+                failure.message = format!("the task waited in a circle: {circle}");
+            }
         }
         self.finish(record, failure.status, &failure.message)
     }

@@ -16,6 +16,7 @@ use crate::broadcast::ReplicaBytes;
 use crate::cancel::Which;
 use crate::config::Config;
 use crate::container::ContainerLane;
+use crate::deadlock::Answers;
 use crate::desk::Desk;
 use crate::lock;
 use crate::module::Modules;
@@ -79,6 +80,10 @@ pub(crate) enum Note {
     CloseAll,
     /// The fiber's wait of this turn is over.
     Wake { fiber: u32, turn: u32 },
+    /// Tell the watch who waits for whom.
+    TellWaits(Arc<Mutex<Answers>>),
+    /// The fiber's wait of this turn is part of a circle: end it.
+    Break { fiber: u32, turn: u32, circle: String },
     /// Cancel these tasks, as far as they are suspended here.
     Cancel(Which),
     /// A method keeps this worker busy: take over what waits for it.

@@ -71,15 +71,22 @@ impl Worker {
                     }
                 }
             }
+            if record.deadline.get().is_some() {
+                context.bounded.set(true);
+            }
             deadline = record.deadline.get().filter(|_| record.why_cancelled().is_none());
             if let Some(at) = deadline {
                 let turn = context.turn.get();
                 self.set_timer(at, Waiter { worker: self.index, fiber: self.fiber(), turn });
             }
         }
+        if !context.bounded.get() {
+            self.desk().count_wait();
+        }
         context.waits_for.set(waits_for);
         context.pause(Pause::Waiting);
         context.waits_for.set(WaitsFor::Anyone);
+        context.bounded.set(false);
         if let (Some(at), Some(record)) = (deadline, self.running()) {
             if Instant::now() >= at {
                 record.cancel(Why::Deadline);
@@ -119,6 +126,7 @@ impl Worker {
         let at = Instant::now().checked_add(time);
         let at = at.unwrap_or_else(|| Instant::now() + Duration::from_secs(1 << 32));
         self.set_timer(at, waiter);
+        self.context().bounded.set(true);
         self.wait(WaitsFor::Anyone);
     }
 
@@ -126,6 +134,7 @@ impl Worker {
     pub(crate) fn yield_now(&self) {
         let waiter = self.prepare_wait();
         self.set_timer(Instant::now(), waiter);
+        self.context().bounded.set(true);
         self.wait(WaitsFor::Anyone);
     }
 

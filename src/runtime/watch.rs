@@ -7,11 +7,14 @@ use std::sync::OnceLock;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crate::desk::Running;
+use crate::deadlock;
+use crate::desk::{Desk, Running};
 use crate::shared::{Note, Shared};
 
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(2);
+/// How often it looks for tasks that wait for each other in a circle, when tasks have begun to wait.
+const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
 /// Ticks without a pause after which a worker is asked to share.
 const OVERLOADED: u32 = 5;
 /// A method is warned of once in so long a time.
@@ -58,10 +61,26 @@ pub(crate) fn run(shared: &Shared) {
     assert!(shared.watch.thread.set(std::thread::current()).is_ok(), "there is one watch");
     let mut seen: Vec<Seen> = (0..shared.desks.len()).map(|worker| look(shared, worker)).collect();
     let mut warned: HashMap<(u32, u32), Instant> = HashMap::new();
+    let (mut looked_at, mut looked) = (0, Instant::now());
     while !shared.is_ending() {
+        let waits = || shared.desks.iter().map(Desk::waits).sum::<u64>();
+        let unknown = waits() != looked_at;
+        if unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {
+            looked_at = waits();
+            if deadlock::look(shared) {
+                looked_at = u64::MAX;
+            }
+            looked = Instant::now();
+            continue;
+        }
         shared.watch.asleep.store(true, Ordering::SeqCst);
         if shared.mailboxes.iter().all(|mailbox| mailbox.is_parked()) && !shared.is_ending() {
-            std::thread::park();
+            // Once all sleep, those that wait may wait for each other.
+            if unknown {
+                std::thread::park_timeout(LOOK_FOR_CIRCLES);
+            } else {
+                std::thread::park();
+            }
             shared.watch.asleep.store(false, Ordering::SeqCst);
             continue;
         }

@@ -74,6 +74,8 @@ pub(crate) struct Worker {
     pub(crate) lane_turn: Cell<usize>,
     /// For tasks that any container of their pool may run.
     pub(crate) container_turn: Cell<usize>,
+    /// Of tasks that were told that they wait in a circle: which, by the record's address.
+    pub(crate) circles: RefCell<HashMap<usize, String>>,
     /// Counts tasks, of which a few are measured.
     pub(crate) samples: Cell<u32>,
 }
@@ -115,6 +117,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         old_lanes: Cell::default(),
         lane_turn: Cell::new(index as usize),
         container_turn: Cell::new(index as usize),
+        circles: RefCell::default(),
         samples: Cell::new(0),
     });
     stack::prepare_thread()?;
@@ -448,6 +451,8 @@ impl Worker {
                 drop(work);
                 self.cancel_here(&Which::Session(session));
             }
+            Note::TellWaits(answers) => self.tell_waits(&answers),
+            Note::Break { fiber, turn, circle } => self.break_wait(fiber, turn, circle),
             Note::Cancel(which) => self.cancel_here(&which),
             Note::Help { busy } => self.help(busy),
             Note::Share { with } => self.share(with),

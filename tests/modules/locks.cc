@@ -48,6 +48,11 @@ class Runtime : public chi::ContainerRuntime {
       case Method::kFree:
         own_.reset();
         return;
+      case Method::kCross:
+        return With(own->lock_, [&] {
+          chi::Sleep(own->number_);
+          With(own->how_, [] {});
+        });
       default:
         chi::ThrowNoMethod(method);
     }
@@ -197,6 +202,7 @@ inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
   table.Add<LockTask>(Method::kTimed, "kTimed", false, false);
   table.Add<LockTask>(Method::kTry, "kTry", false, false);
   table.Add<LockTask>(Method::kFree, "kFree", false, false);
+  table.Add<LockTask>(Method::kCross, "kCross", false, false);
 }
 
 }  // namespace test::locks

@@ -17,6 +17,7 @@ class Method {
   CLS_CONST int kTimed = 15;
   CLS_CONST int kTry = 16;
   CLS_CONST int kFree = 17;
+  CLS_CONST int kCross = 18; /**< C++ only: `lock_`, and while it is held `how_`. */
 };
 
 /** Which lock, and how. */

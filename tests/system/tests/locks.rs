@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT};
+use chimaera::abi::{CHI_CANCELLED, CHI_DEADLOCK, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT};
 use chimaera::{Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_test_locks_client::{How, Lock, LockTask, Method, CPP, LANES, RUST};
 use chimaera_tests::process::until;
@@ -336,4 +336,34 @@ fn a_runtime_that_stops_waits_for_no_lock() {
         std::mem::forget(held);
         std::mem::forget((2..50).map(|number| pool.hold(Lock::MUTEX, number)).collect::<Vec<_>>());
     }));
+}
+
+/// Two tasks take two locks in opposite orders: one of them is told, lets go, and the other goes on.
+#[test]
+fn tasks_that_wait_for_each_other_s_locks_are_told_so() {
+    let log = in_client!(options(), |_| {
+        connect();
+        let pool = Pool::new(CPP, "crossed");
+        // `how` of the method 18 is the lock that is taken under the first one.
+        let cross = |first, second, lane| {
+            let task = pool.task(18, first, 50_000_000);
+            task.how.set(second);
+            task.lane.set(lane);
+            task.submit().unwrap()
+        };
+        for _ in 0..3 {
+            let tasks = [cross(Lock::MUTEX, Lock::WRITE, 0), cross(Lock::WRITE, Lock::MUTEX, 1)];
+            let ends = tasks.map(|task| task.wait());
+            let told: Vec<_> = ends.iter().filter_map(|end| end.as_ref().err()).collect();
+            assert_eq!(told.len(), 1, "{ends:?}");
+            assert_eq!(told[0].code(), CHI_DEADLOCK, "{told:?}");
+            let text = told[0].message();
+            assert_eq!(text.matches("kCross of pool 'crossed'").count(), 2, "{text}");
+            assert_eq!(text.matches("waits for lock").count(), 2, "{text}");
+        }
+        assert!(pool.is_free(Lock::MUTEX) && pool.is_free(Lock::WRITE));
+    });
+    if let Some(log) = log {
+        assert!(log.contains("tasks wait for each other in a circle"), "{log}");
+    }
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{
-    CHI_CANCELLED, CHI_DEADLINE, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL, CHI_OK,
+    CHI_CANCELLED, CHI_DEADLINE, CHI_DEADLOCK, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL,
+    CHI_OK,
 };
 use chimaera::{submit_all, wait_all, Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_tests::tasks::model::{self, ValueTask};
@@ -401,6 +402,22 @@ fn a_method_that_overflows_its_stack_ends_with_a_fault() {
     });
     if let Some(log) = log {
         assert!(log.contains("overflowed its stack"), "{log}");
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_its_own_end_is_told_so() {
+    let log = in_client!(Options::new().model().workers(2), |_| {
+        let (_, pool) = pool("circle");
+        for _ in 0..3 {
+            let (status, message) = text_of(task(pool, model::OWN_END, 0).call());
+            assert_eq!(status, CHI_DEADLOCK, "{message}");
+            assert!(message.contains("kOwnEnd of pool 'circle'"), "{message}");
+            task(pool, model::TICK, 0).call().unwrap();
+        }
+    });
+    if let Some(log) = log {
+        assert!(log.contains("in a circle"), "{log}");
     }
 }
 
