@@ -37,8 +37,9 @@ pub struct chi_ipc {
 
     /// Submits a task. When the ring is full, waits for room up to a bound (10 s), then returns
     /// `CHI_RING_FULL`, and the task is not submitted. A task may be submitted again once it is
-    /// complete. Other errors: `CHI_BUSY` when the task is in flight, `CHI_UNAVAILABLE`,
-    /// `CHI_FORKED`. `[any thread]`
+    /// complete; strings and vectors that its last run wrote are then there for the next one, those of
+    /// earlier runs only if the client wrote them. Other errors: `CHI_BUSY` when the task is in flight,
+    /// `CHI_UNAVAILABLE`, `CHI_FORKED`. `[any thread]`
     pub enqueue: unsafe extern "C" fn(ipc: *const chi_ipc, task: *mut chi_task) -> chi_status,
 
     /// Like `enqueue`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`

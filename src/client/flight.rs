@@ -57,7 +57,7 @@ fn submit_quietly(thread: &mut Thread, session: &Session, task: *mut chi_task) -
     if before & CHI_TASK_IN_FLIGHT != 0 {
         return Err(Failure::new(CHI_BUSY, "the task is in flight; wait for it first"));
     }
-    if let Some(hold) = hold_of(before) {
+    if let Some(hold) = session.replace_kept(offset, hold_of(before)) {
         if thread.push_quietly(session, Entry::Release { hold })?.is_err() {
             session.release_later(hold);
         }

@@ -1,5 +1,6 @@
 //! One session: the socket, the segment, the client's arena, its rings.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +42,9 @@ pub(crate) struct Session {
     /// Releases that found their ring full.
     unsent: Mutex<Vec<u32>>,
     unsent_count: AtomicUsize,
+    /// Of tasks that were submitted again: what the runtime holds of the run before, which is input now.
+    kept: Mutex<HashMap<u64, u32>>,
+    kept_count: AtomicUsize,
     dead: AtomicBool,
 }
 
@@ -97,6 +101,8 @@ impl Session {
             sweep_at: AtomicUsize::new(SWEEP_AT),
             unsent: Mutex::default(),
             unsent_count: AtomicUsize::new(0),
+            kept: Mutex::default(),
+            kept_count: AtomicUsize::new(0),
             dead: AtomicBool::new(false),
         }))
     }
@@ -243,13 +249,28 @@ impl Session {
         self.sweep_at.store(SWEEP_AT.max(2 * zombies.len()), Ordering::Relaxed);
         drop(zombies);
         for &(task, state) in &done {
-            if let Some(hold) = hold_of(state) {
-                self.release_later(hold);
-            }
+            let kept = self.replace_kept(task, None);
+            hold_of(state).into_iter().chain(kept).for_each(|hold| self.release_later(hold));
             let freed = self.free(task);
             debug_assert!(freed, "a buried task is a block in use");
         }
         !done.is_empty()
+    }
+
+    /// Keeps what the runtime holds for a task that is submitted again, or is deleted, with `None`.
+    /// Returns what was kept of the run before, and can be released.
+    #[inline]
+    pub(crate) fn replace_kept(&self, task: u64, hold: Option<u32>) -> Option<u32> {
+        if hold.is_none() && self.kept_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut kept = lock(&self.kept);
+        let before = match hold {
+            Some(hold) => kept.insert(task, hold),
+            None => kept.remove(&task),
+        };
+        self.kept_count.store(kept.len(), Ordering::Relaxed);
+        before
     }
 
     /// Keeps a release for the next thread that has room in its ring.

@@ -143,9 +143,8 @@ unsafe extern "C" fn del_task(_: *const chi_ipc, task: *mut chi_task) {
                 Ok(())
             };
         }
-        if let Some(hold) = hold_of(state) {
-            release(session, hold);
-        }
+        let kept = session.replace_kept(offset, None);
+        hold_of(state).into_iter().chain(kept).for_each(|hold| release(session, hold));
         if session.free(offset) {
             Ok(())
         } else {
