@@ -16,6 +16,7 @@ mod elf;
 mod fault;
 mod fences;
 mod fiber;
+mod flight;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod host;
