@@ -15,6 +15,10 @@
 typedef struct chi_lane chi_lane;
 /* A lock that suspends the tasks that wait for it. Opaque. */
 typedef struct chi_lock chi_lock;
+/* What a task waits for until some thread sets it. Opaque. */
+typedef struct chi_event chi_event;
+/* What a worker looks at in its rounds. Opaque. */
+typedef struct chi_poller chi_poller;
 
 // Major version of the contract. A module loads only into a runtime of the same major version.
 #define CHI_ABI_MAJOR 1
@@ -61,6 +65,9 @@ typedef struct chi_lock chi_lock;
 
 // `chi_container_ops.serialize`: read what the method found.
 #define CHI_SERIALIZE_LOAD_OUT 3
+
+// `chi_host.event_wait`: a cancellation of the task does not end the wait.
+#define CHI_EVENT_UNINTERRUPTED 1
 
 // Mode of a lock: others that share it may hold it, too.
 #define CHI_LOCK_SHARED 1
@@ -604,6 +611,11 @@ typedef struct chi_archive {
   uint64_t (*remaining)(const struct chi_archive *archive);
 } chi_archive;
 
+// What a poller does when its worker calls it, with the context that it was added with: send out what
+// is to be sent, take in what has come, set events. It is brief, waits for nothing, and returns true
+// when there was something. `[worker]`
+typedef bool (*chi_poll_fn)(void *context);
+
 // What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
 // as the process. Every function takes the table itself first.
 typedef struct chi_host {
@@ -679,6 +691,42 @@ typedef struct chi_host {
   // True when the running task is cancelled: it should come to its end. For methods that compute for
   // long without waiting. Since ABI 1.1. `[worker]`
   bool (*is_cancelled)(const struct chi_host *host);
+  // Makes an event, not set, by which any thread ends the wait of a task. The caller owns it until
+  // `event_free`. Null when no worker calls. Since ABI 1.1. `[worker]`
+  chi_event *(*event_new)(const struct chi_host *host);
+  // Frees an event that no task waits for; null is ignored. Whoever has waited for it may free it at
+  // once, also while the call that set it has not returned. Since ABI 1.1. `[any thread]`
+  void (*event_free)(const struct chi_host *host, chi_event *event);
+  // Suspends the running task until the event is set, and unsets it; returns at once when it is set
+  // already. It takes at most `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. `flags` is
+  // zero or `CHI_EVENT_UNINTERRUPTED`, for what is sure to come and must have come before the method
+  // ends. One task at a time may wait. Errors: `CHI_TIMEOUT`; `CHI_CANCELLED` when the task is
+  // cancelled, its client has gone, its pool is being destroyed or the runtime is stopping; `CHI_BUSY`
+  // when another task waits for it; `CHI_INVALID` when no task is running, or for another flag. After
+  // an error the event is as it was. Since ABI 1.1. `[worker]`
+  chi_status (*event_wait)(const struct chi_host *host,
+                           chi_event *event,
+                           uint32_t flags,
+                           uint64_t timeout_ns);
+  // Sets an event: whoever waits for it goes on, or else whoever waits for it next. Since ABI 1.1.
+  // `[any thread]`
+  void (*event_set)(const struct chi_host *host, chi_event *event);
+  // Gives this worker something to look at, not yet armed, and stores it in `poller`. While it is
+  // armed, the worker calls `poll` whenever it has nothing else to do, and now and then when it has.
+  // Before it sleeps it watches `fd`, edge-triggered, for becoming readable; -1 is none. The context,
+  // and an open `fd`, stay until `poller_remove`. Errors: `CHI_INVALID` when no worker calls, or `fd`
+  // cannot be watched. Since ABI 1.1. `[worker]`
+  chi_status (*poller_add)(const struct chi_host *host,
+                           int32_t fd,
+                           chi_poll_fn poll,
+                           void *context,
+                           chi_poller **poller);
+  // Removes and frees a poller; null is ignored. Its function is not running when this returns, so it
+  // must not be called from there. Since ABI 1.1. `[any thread]`
+  void (*poller_remove)(const struct chi_host *host, chi_poller *poller);
+  // Has the worker call a poller from now on, or not any more; its own function may say so, too.
+  // Error: `CHI_INVALID` on another worker than that which added it. Since ABI 1.1. `[worker]`
+  chi_status (*poller_arm)(const struct chi_host *host, chi_poller *poller, bool armed);
 } chi_host;
 
 // Where a string or a vector lies in a task, or in an element of a vector.

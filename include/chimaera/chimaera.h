@@ -17,6 +17,7 @@
 
 #ifdef CHIMAERA_RUNTIME
 #include "chimaera/container.h"
+#include "chimaera/event.h"
 #include "chimaera/lock.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"

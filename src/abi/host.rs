@@ -16,6 +16,26 @@ pub struct chi_lock {
     _opaque: [u8; 0],
 }
 
+/// What a task waits for until some thread sets it. Opaque.
+#[repr(C)]
+pub struct chi_event {
+    _opaque: [u8; 0],
+}
+
+/// What a worker looks at in its rounds. Opaque.
+#[repr(C)]
+pub struct chi_poller {
+    _opaque: [u8; 0],
+}
+
+/// What a poller does when its worker calls it, with the context that it was added with: send out what
+/// is to be sent, take in what has come, set events. It is brief, waits for nothing, and returns true
+/// when there was something. `[worker]`
+pub type chi_poll_fn = unsafe extern "C" fn(context: *mut c_void) -> bool;
+
+/// `chi_host.event_wait`: a cancellation of the task does not end the wait.
+pub const CHI_EVENT_UNINTERRUPTED: u32 = 1;
+
 /// Mode of a lock: others that share it may hold it, too.
 pub const CHI_LOCK_SHARED: u32 = 1;
 /// Mode of a lock: nobody else may hold it.
@@ -131,6 +151,57 @@ pub struct chi_host {
     /// True when the running task is cancelled: it should come to its end. For methods that compute for
     /// long without waiting. Since ABI 1.1. `[worker]`
     pub is_cancelled: unsafe extern "C" fn(host: *const chi_host) -> bool,
+
+    /// Makes an event, not set, by which any thread ends the wait of a task. The caller owns it until
+    /// `event_free`. Null when no worker calls. Since ABI 1.1. `[worker]`
+    pub event_new: unsafe extern "C" fn(host: *const chi_host) -> *mut chi_event,
+
+    /// Frees an event that no task waits for; null is ignored. Whoever has waited for it may free it at
+    /// once, also while the call that set it has not returned. Since ABI 1.1. `[any thread]`
+    pub event_free: unsafe extern "C" fn(host: *const chi_host, event: *mut chi_event),
+
+    /// Suspends the running task until the event is set, and unsets it; returns at once when it is set
+    /// already. It takes at most `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. `flags` is
+    /// zero or `CHI_EVENT_UNINTERRUPTED`, for what is sure to come and must have come before the method
+    /// ends. One task at a time may wait. Errors: `CHI_TIMEOUT`; `CHI_CANCELLED` when the task is
+    /// cancelled, its client has gone, its pool is being destroyed or the runtime is stopping; `CHI_BUSY`
+    /// when another task waits for it; `CHI_INVALID` when no task is running, or for another flag. After
+    /// an error the event is as it was. Since ABI 1.1. `[worker]`
+    pub event_wait: unsafe extern "C" fn(
+        host: *const chi_host,
+        event: *mut chi_event,
+        flags: u32,
+        timeout_ns: u64,
+    ) -> chi_status,
+
+    /// Sets an event: whoever waits for it goes on, or else whoever waits for it next. Since ABI 1.1.
+    /// `[any thread]`
+    pub event_set: unsafe extern "C" fn(host: *const chi_host, event: *mut chi_event),
+
+    /// Gives this worker something to look at, not yet armed, and stores it in `poller`. While it is
+    /// armed, the worker calls `poll` whenever it has nothing else to do, and now and then when it has.
+    /// Before it sleeps it watches `fd`, edge-triggered, for becoming readable; -1 is none. The context,
+    /// and an open `fd`, stay until `poller_remove`. Errors: `CHI_INVALID` when no worker calls, or `fd`
+    /// cannot be watched. Since ABI 1.1. `[worker]`
+    pub poller_add: unsafe extern "C" fn(
+        host: *const chi_host,
+        fd: i32,
+        poll: chi_poll_fn,
+        context: *mut c_void,
+        poller: *mut *mut chi_poller,
+    ) -> chi_status,
+
+    /// Removes and frees a poller; null is ignored. Its function is not running when this returns, so it
+    /// must not be called from there. Since ABI 1.1. `[any thread]`
+    pub poller_remove: unsafe extern "C" fn(host: *const chi_host, poller: *mut chi_poller),
+
+    /// Has the worker call a poller from now on, or not any more; its own function may say so, too.
+    /// Error: `CHI_INVALID` on another worker than that which added it. Since ABI 1.1. `[worker]`
+    pub poller_arm: unsafe extern "C" fn(
+        host: *const chi_host,
+        poller: *mut chi_poller,
+        armed: bool,
+    ) -> chi_status,
 }
 
 // SAFETY: the table is immutable once made, and its functions check the thread that calls them.

@@ -7,7 +7,7 @@ use chimaera_abi::*;
 
 use crate::container::Container;
 use crate::worker::{self, Worker};
-use crate::{locks, Failure};
+use crate::{events, locks, pollers, Failure};
 
 static HOST: chi_host = chi_host {
     size: std::mem::size_of::<chi_host>() as u32,
@@ -27,6 +27,13 @@ static HOST: chi_host = chi_host {
     try_lock: locks::try_lock,
     unlock: locks::unlock,
     is_cancelled,
+    event_new: events::event_new,
+    event_free: events::event_free,
+    event_wait: events::event_wait,
+    event_set: events::event_set,
+    poller_add: pollers::poller_add,
+    poller_remove: pollers::poller_remove,
+    poller_arm: pollers::poller_arm,
 };
 
 thread_local! {

@@ -124,8 +124,8 @@ impl Worker {
         root.get()
     }
 
-    /// True when a task that waits for a lock must not wait any longer.
-    fn must_give_up(&self, record: &Record) -> bool {
+    /// True when a task that waits for a lock or an event must not wait any longer.
+    pub(crate) fn must_give_up(&self, record: &Record) -> bool {
         self.shared.is_stopping() || record.look_for_cancellation().is_some()
     }
 

@@ -16,6 +16,7 @@ use crate::cancel::Which;
 use crate::container::ContainerLane;
 use crate::desk::{Desk, Ring, Work};
 use crate::fiber::{Context, ExceptionState, Fiber, Pause};
+use crate::pollers::Pollers;
 use crate::record::{Origin, Record};
 use crate::session::Session;
 use crate::shared::{Note, Order, PoolTable, Shared};
@@ -76,6 +77,8 @@ pub(crate) struct Worker {
     pub(crate) container_turn: Cell<usize>,
     /// Of tasks that were told that they wait in a circle: which, by the record's address.
     pub(crate) circles: RefCell<HashMap<usize, String>>,
+    /// What modules have it look at.
+    pub(crate) pollers: Pollers,
     /// Counts tasks, of which a few are measured.
     pub(crate) samples: Cell<u32>,
 }
@@ -118,6 +121,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         lane_turn: Cell::new(index as usize),
         container_turn: Cell::new(index as usize),
         circles: RefCell::default(),
+        pollers: Pollers::default(),
         samples: Cell::new(0),
     });
     stack::prepare_thread()?;
@@ -239,6 +243,13 @@ impl Worker {
                 continue;
             }
             if self.round() {
+                (idle_rounds, idle_since) = (0, None);
+                if self.pollers.is_time() {
+                    self.pollers.poll();
+                }
+                continue;
+            }
+            if self.pollers.are_armed() && self.pollers.poll() {
                 (idle_rounds, idle_since) = (0, None);
                 continue;
             }

@@ -186,10 +186,12 @@ bool IsCancelled(const chi_host *) { return false; }
 }  // namespace
 
 const chi_host *Host() {
-  static const chi_host host = {
-      sizeof(chi_host), CHI_ABI_MAJOR, CHI_ABI_MINOR, 0,          &SetError,    &Log,
-      &HostIpc,         &CreateQueue,  &YieldNow,     &Extension, &ContainerId, &LockNew,
-      &LockFree,        &Lock,         &TryLock,      &Unlock,    &IsCancelled};
+  static const chi_host host = {offsetof(chi_host, event_new), CHI_ABI_MAJOR, CHI_ABI_MINOR, 0,
+                                &SetError, &Log, &HostIpc, &CreateQueue, &YieldNow, &Extension,
+                                &ContainerId, &LockNew, &LockFree, &Lock, &TryLock, &Unlock,
+                                &IsCancelled,
+                                // It ends before the events.
+                                nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
   return &host;
 }
 

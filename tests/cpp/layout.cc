@@ -165,6 +165,13 @@ static void PrintTables() {
   FIELD(chi_host, try_lock);
   FIELD(chi_host, unlock);
   FIELD(chi_host, is_cancelled);
+  FIELD(chi_host, event_new);
+  FIELD(chi_host, event_free);
+  FIELD(chi_host, event_wait);
+  FIELD(chi_host, event_set);
+  FIELD(chi_host, poller_add);
+  FIELD(chi_host, poller_remove);
+  FIELD(chi_host, poller_arm);
 }
 
 static void PrintModuleContract() {

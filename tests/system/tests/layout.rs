@@ -111,7 +111,14 @@ fn rust() -> Layouts {
             lock,
             try_lock,
             unlock,
-            is_cancelled
+            is_cancelled,
+            event_new,
+            event_free,
+            event_wait,
+            event_set,
+            poller_add,
+            poller_remove,
+            poller_arm
         },
         chi_field_layout {
             offset_,

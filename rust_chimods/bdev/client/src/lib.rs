@@ -19,7 +19,7 @@ mod params;
 mod tasks;
 
 pub use methods::Method;
-pub use params::{Params, DEFAULT_BLOCKS, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
+pub use params::{Io, Params, DEFAULT_BLOCKS, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
 pub use tasks::{AllocateTask, Extent, FlushTask, FreeTask, ReadTask, Stats, StatsTask, WriteTask};
 
 use chimaera::abi::CHI_MODULE_STATUS;
@@ -50,7 +50,9 @@ impl Client {
     /// Creates the pool, or finds it when it exists with the same parameters. No block of a new pool is
     /// allocated.
     ///
-    /// Errors: `CHI_INVALID` for parameters that make no device, `CHI_NO_MODULE`; `CHI_EXISTS` when the
+    /// Errors: `CHI_INVALID` for parameters that make no device and for what is no regular file or too
+    /// small, `CHI_NOT_FOUND` for a file that is not there, `CHI_BUSY` for one that another device has,
+    /// `CHI_IO` for one that cannot be opened or `io_uring` where it is refused; `CHI_NO_MODULE`; `CHI_EXISTS` when the
     /// name is another module's pool or one with other parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
         let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params.to_bytes()?)?;
@@ -173,4 +175,8 @@ impl Client {
 pub enum Engine {
     /// It copies memory.
     Ram = 0,
+    /// By `io_uring`, on the workers.
+    Uring = 1,
+    /// By `pread` and `pwrite`, on threads of its own.
+    Posix = 2,
 }

@@ -10,6 +10,19 @@ pub const MAX_BLOCK_SIZE: u32 = 1 << 24;
 /// How many blocks a device in memory has when its parameters do not say.
 pub const DEFAULT_BLOCKS: u64 = 16384;
 
+/// How a file is read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[repr(u8)]
+pub enum Io {
+    /// By `io_uring` where the operating system allows it, else as with `Posix`.
+    #[default]
+    Auto = 0,
+    /// By `io_uring`.
+    Uring = 1,
+    /// By a few threads that read and write.
+    Posix = 2,
+}
+
 /// What a device is created with.
 ///
 /// As bytes it is the struct in Chimaera's wire format. A command line may also give it as text: the
@@ -18,23 +31,43 @@ pub const DEFAULT_BLOCKS: u64 = 16384;
 /// ```
 /// use chimaera_bdev_client::Params;
 ///
-/// let params = Params::parse(b"block_size=8192,blocks=1000")?;
-/// assert_eq!(params, Params { block_size: 8192, blocks: 1000, ..Params::default() });
+/// let params = Params::parse(b"path=/dev/shm/disk,block_size=8192")?;
+/// let path = "/dev/shm/disk".to_owned();
+/// assert_eq!(params, Params { path, block_size: 8192, ..Params::default() });
 /// assert_eq!(Params::parse(&params.to_bytes()?)?, params);
 /// assert_eq!(Params::parse(b"")?, Params::default());
 /// # Ok::<(), chimaera::Status>(())
 /// ```
+///
+/// With a path the blocks are those of a regular file, which must exist and which no other device may
+/// have: what it holds stays there, but which blocks are allocated is the pool's and goes with it.
+/// Whoever keeps blocks over a restart keeps their numbers too, and allocates all blocks anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Params {
+    /// The file, by an absolute path; empty for memory.
+    pub path: String,
     /// Bytes of a block: a power of two, [`MIN_BLOCK_SIZE`] to [`MAX_BLOCK_SIZE`].
     pub block_size: u32,
-    /// How many blocks; 0 for [`DEFAULT_BLOCKS`].
+    /// How many blocks; 0 for as many as the file has, and [`DEFAULT_BLOCKS`] in memory.
     pub blocks: u64,
+    /// How a file is read and written.
+    pub io: Io,
+    /// Past the operating system's cache, if the file system can.
+    pub direct: bool,
+    /// A write ends only when what it wrote will last.
+    pub sync: bool,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Params { block_size: 4096, blocks: 0 }
+        Params {
+            path: String::new(),
+            block_size: 4096,
+            blocks: 0,
+            io: Io::Auto,
+            direct: false,
+            sync: false,
+        }
     }
 }
 
@@ -68,14 +101,31 @@ impl Params {
             let (name, value) =
                 setting.split_once('=').ok_or_else(|| wrong("is not NAME=VALUE"))?;
             match name {
+                "path" => params.path = value.into(),
                 "block_size" => {
                     params.block_size =
-                        value.parse().map_err(|_| wrong("needs a number of bytes"))?
+                        value.parse().map_err(|_| wrong("needs a number of bytes"))?;
                 }
                 "blocks" => {
-                    params.blocks = value.parse().map_err(|_| wrong("needs a number of blocks"))?
+                    params.blocks = value.parse().map_err(|_| wrong("needs a number of blocks"))?;
                 }
-                _ => return Err(wrong("is unknown; there are block_size and blocks")),
+                "io" => {
+                    params.io = match value {
+                        "auto" => Io::Auto,
+                        "uring" => Io::Uring,
+                        "posix" => Io::Posix,
+                        _ => return Err(wrong("is none of auto, uring and posix")),
+                    }
+                }
+                "direct" => {
+                    params.direct = value.parse().map_err(|_| wrong("is not true or false"))?
+                }
+                "sync" => params.sync = value.parse().map_err(|_| wrong("is not true or false"))?,
+                _ => {
+                    return Err(wrong(
+                        "is unknown; there are path, block_size, blocks, io, direct and sync",
+                    ))
+                }
             }
         }
         Ok(params)
@@ -87,6 +137,13 @@ impl Params {
             return Err(Status::invalid(format!(
                 "blocks of {size} bytes; powers of two from {MIN_BLOCK_SIZE} to {MAX_BLOCK_SIZE} work"
             )));
+        }
+        if self.path.is_empty() && (self.io != Io::Auto || self.direct || self.sync) {
+            return Err(Status::invalid("io, direct and sync are for devices with a path"));
+        }
+        if !self.path.is_empty() && !self.path.starts_with('/') {
+            let path = &self.path;
+            return Err(Status::invalid(format!("the path \"{path}\" is not absolute")));
         }
         match self.blocks.checked_mul(size.into()).filter(|bytes| *bytes <= i64::MAX as u64) {
             Some(_) => Ok(()),
@@ -112,6 +169,10 @@ mod tests {
         refused("blocks", "\"blocks\" is not NAME=VALUE");
         refused("blocks=many", "needs a number of blocks");
         refused("size=3", "is unknown");
+        refused("path=/x,io=fast", "is none of auto, uring and posix");
+        refused("path=/x,direct=1", "is not true or false");
+        refused("sync=true", "are for devices with a path");
+        refused("path=x", "the path \"x\" is not absolute");
         refused("block_size=1000", "blocks of 1000 bytes; powers of two");
         refused("block_size=256", "blocks of 256 bytes; powers of two");
         refused("blocks=9223372036854775807", "are too many");

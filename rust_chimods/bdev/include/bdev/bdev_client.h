@@ -14,16 +14,32 @@ namespace chimaera::bdev {
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
 
+/** How a file is read and written. */
+enum class Io : chi::u8 {
+  /** By io_uring where the operating system allows it, else as with kPosix. */
+  kAuto = 0,
+  kUring = 1,
+  /** By a few threads that read and write. */
+  kPosix = 2,
+};
+
 /** What a device is created with. */
 struct Params {
+  /** A regular file that exists, by an absolute path; empty for memory. */
+  std::string path_;
   /** Bytes of a block: a power of two, 512 to 16 MiB. */
   chi::u32 block_size_ = 4096;
-  /** How many blocks; 0 for as many as the module chooses. */
+  /** How many blocks; 0 for as many as the file has, and 16384 in memory. */
   chi::u64 blocks_ = 0;
+  Io io_ = Io::kAuto;
+  /** Past the operating system's cache, if the file system can. */
+  bool direct_ = false;
+  /** A write ends only when what it wrote will last. */
+  bool sync_ = false;
 
   template <typename Ar>
   void serialize(Ar &ar) {
-    ar(block_size_, blocks_);
+    ar(path_, block_size_, blocks_, io_, direct_, sync_);
   }
 };
 

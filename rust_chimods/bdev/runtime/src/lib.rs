@@ -1,19 +1,24 @@
 //! The container of `chimaera:bdev`.
 
+mod file;
 #[path = "../../autogen/bdev_lib_exec.rs"]
 mod lib_exec;
 mod map;
+mod posix;
 mod ram;
+mod request;
+mod uring;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chimaera::module::{Init, MonitorContext, MonitorMode, Queue};
+use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, RunContext};
 use chimaera::{Result, ShmBytes, Status};
 use chimaera_bdev_client::{
     AllocateTask, Engine, Extent, FlushTask, FreeTask, Method, Params, ReadTask, Stats, StatsTask,
     WriteTask, DEFAULT_BLOCKS,
 };
 
+use file::File;
 use map::Map;
 use ram::Ram;
 
@@ -25,9 +30,16 @@ const LANES: u32 = 16;
 pub struct Runtime {
     block_size: u64,
     map: Map,
-    ram: Ram,
-    lanes: Queue,
+    backend: Backend,
     counters: Counters,
+}
+
+/// Where the blocks are.
+enum Backend {
+    /// In memory. The parts of it fall to lanes, so that several workers copy at once.
+    Ram(Ram, Queue),
+    /// In a file. Its tasks run where they arrive, as they do nothing but wait.
+    File(File),
 }
 
 /// What the device did.
@@ -52,12 +64,18 @@ impl Runtime {
             )));
         }
         let params = Params::parse(init.params())?;
-        let blocks = if params.blocks == 0 { DEFAULT_BLOCKS } else { params.blocks };
+        let (backend, blocks) = if params.path.is_empty() {
+            let blocks = if params.blocks == 0 { DEFAULT_BLOCKS } else { params.blocks };
+            let ram = Ram::new(params.block_size as usize, blocks)?;
+            (Backend::Ram(ram, init.create_queue(0, LANES)?), blocks)
+        } else {
+            let (file, blocks) = File::open(&params, init.ctx())?;
+            (Backend::File(file), blocks)
+        };
         Ok(Runtime {
             block_size: params.block_size.into(),
             map: Map::new(blocks)?,
-            ram: Ram::new(params.block_size as usize, blocks)?,
-            lanes: init.create_queue(0, LANES)?,
+            backend,
             counters: Counters::default(),
         })
     }
@@ -78,13 +96,17 @@ impl Runtime {
     }
 
     #[method(Method::READ, name = "kRead")]
-    fn read(&self, task: &ReadTask) -> Result<()> {
+    fn read(&self, task: &ReadTask, ctx: &RunContext<'_>) -> Result<()> {
         let extent = Extent { block: task.block.get(), count: task.count.get() };
         self.map.check(extent)?;
         let len = extent.count * self.block_size;
         task.data.resize_unfilled(len as usize)?;
-        self.ram.read(extent.block * self.block_size, &task.data)?;
-        self.counters.reads.fetch_add(1, Ordering::Relaxed);
+        let at = extent.block * self.block_size;
+        let done = match &self.backend {
+            Backend::Ram(ram, _) => ram.read(at, &task.data),
+            Backend::File(file) => file.read(ctx.worker_id(), at, &task.data),
+        };
+        self.count(&self.counters.reads, done)?;
         self.counters.read_bytes.fetch_add(len, Ordering::Relaxed);
         Ok(())
     }
@@ -95,12 +117,16 @@ impl Runtime {
     }
 
     #[method(Method::WRITE, name = "kWrite")]
-    fn write(&self, task: &WriteTask) -> Result<()> {
+    fn write(&self, task: &WriteTask, ctx: &RunContext<'_>) -> Result<()> {
         let len = self.whole_blocks(&task.data)?;
         let block = task.block.get();
         self.map.check(Extent { block, count: len / self.block_size })?;
-        self.ram.write(block * self.block_size, &task.data)?;
-        self.counters.writes.fetch_add(1, Ordering::Relaxed);
+        let at = block * self.block_size;
+        let done = match &self.backend {
+            Backend::Ram(ram, _) => ram.write(at, &task.data),
+            Backend::File(file) => file.write(ctx.worker_id(), at, &task.data),
+        };
+        self.count(&self.counters.writes, done)?;
         self.counters.written_bytes.fetch_add(len, Ordering::Relaxed);
         Ok(())
     }
@@ -111,8 +137,12 @@ impl Runtime {
     }
 
     #[method(Method::FLUSH, name = "kFlush")]
-    fn flush(&self, _task: &FlushTask) {
-        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+    fn flush(&self, _task: &FlushTask, ctx: &RunContext<'_>) -> Result<()> {
+        let done = match &self.backend {
+            Backend::Ram(..) => Ok(()),
+            Backend::File(file) => file.flush(ctx.worker_id()),
+        };
+        self.count(&self.counters.flushes, done)
     }
 
     #[method(Method::STATS, name = "kStats")]
@@ -122,7 +152,10 @@ impl Runtime {
             block_size: self.block_size,
             blocks: self.map.blocks(),
             free_blocks: self.map.free_blocks(),
-            engine: Engine::Ram as u64,
+            engine: match &self.backend {
+                Backend::Ram(..) => Engine::Ram as u64,
+                Backend::File(file) => file.engine() as u64,
+            },
             reads: count(&self.counters.reads),
             writes: count(&self.counters.writes),
             flushes: count(&self.counters.flushes),
@@ -130,6 +163,13 @@ impl Runtime {
             written_bytes: count(&self.counters.written_bytes),
             errors: count(&self.counters.errors),
         });
+    }
+
+    /// Counts what was done, or that it failed.
+    fn count(&self, successes: &AtomicU64, done: Result<()>) -> Result<()> {
+        let counter = if done.is_ok() { successes } else { &self.counters.errors };
+        counter.fetch_add(1, Ordering::Relaxed);
+        done
     }
 
     /// The length of what is whole blocks.
@@ -145,9 +185,9 @@ impl Runtime {
     }
 
     fn route(&self, mode: MonitorMode, block: u64, ctx: &mut MonitorContext<'_>) {
-        if mode == MonitorMode::LocalSchedule {
+        if let (MonitorMode::LocalSchedule, Backend::Ram(ram, lanes)) = (mode, &self.backend) {
             let at = block.saturating_mul(self.block_size);
-            ctx.set_lane(self.lanes.lane_by_hash(self.ram.chunk_of(at)));
+            ctx.set_lane(lanes.lane_by_hash(ram.chunk_of(at)));
         }
     }
 }

@@ -46,6 +46,13 @@ pub(crate) const TABLE: chi_host = chi_host {
     try_lock,
     unlock,
     is_cancelled,
+    event_new,
+    event_free,
+    event_wait,
+    event_set,
+    poller_add,
+    poller_remove,
+    poller_arm,
 };
 
 unsafe fn text(text: *const c_char, len: u64) -> String {
@@ -154,6 +161,54 @@ unsafe extern "C" fn try_lock(_: *const chi_host, _: *mut chi_lock, mode: u32) -
 
 unsafe extern "C" fn unlock(_: *const chi_host, _: *mut chi_lock, mode: u32) -> chi_status {
     note_lock(format!("give {mode}"))
+}
+
+unsafe extern "C" fn event_new(_: *const chi_host) -> *mut chi_event {
+    Box::into_raw(Box::new(false)).cast()
+}
+
+unsafe extern "C" fn event_free(_: *const chi_host, event: *mut chi_event) {
+    // SAFETY: made by `event_new`, and freed once.
+    drop(unsafe { Box::from_raw(event.cast::<bool>()) });
+}
+
+/// There is nobody who could set it meanwhile.
+unsafe extern "C" fn event_wait(
+    _: *const chi_host,
+    event: *mut chi_event,
+    flags: u32,
+    timeout_ns: u64,
+) -> chi_status {
+    assert!(flags <= CHI_EVENT_UNINTERRUPTED);
+    // SAFETY: made by `event_new`, on this thread.
+    let set = unsafe { event.cast::<bool>().replace(false) };
+    match set {
+        true => CHI_OK,
+        false if timeout_ns == CHI_WAIT_FOREVER => CHI_CANCELLED,
+        false => CHI_TIMEOUT,
+    }
+}
+
+unsafe extern "C" fn event_set(_: *const chi_host, event: *mut chi_event) {
+    // SAFETY: made by `event_new`, on this thread.
+    unsafe { *event.cast::<bool>() = true };
+}
+
+/// There are no rounds in which it could be called.
+unsafe extern "C" fn poller_add(
+    _: *const chi_host,
+    _: i32,
+    _: chi_poll_fn,
+    _: *mut c_void,
+    _: *mut *mut chi_poller,
+) -> chi_status {
+    CHI_UNSUPPORTED
+}
+
+unsafe extern "C" fn poller_remove(_: *const chi_host, _: *mut chi_poller) {}
+
+unsafe extern "C" fn poller_arm(_: *const chi_host, _: *mut chi_poller, _: bool) -> chi_status {
+    CHI_UNSUPPORTED
 }
 
 pub(crate) const POOL: chi_pool_id = chi_pool_id { major_: 5, minor_: 2 };

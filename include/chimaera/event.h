@@ -1,0 +1,116 @@
+/* Events and pollers: how what happens outside of tasks gets to the tasks that wait for it. Only in
+ * modules. */
+#ifndef CHIMAERA_EVENT_H_
+#define CHIMAERA_EVENT_H_
+
+#include "chimaera/current.h"
+#include "chimaera/macros.h"
+#include "chimaera/types.h"
+
+namespace chi {
+inline namespace v1 CHI_LAYER {
+namespace detail {
+
+inline const chi_host *HostWithEvents() {
+  if (g_host == nullptr || !CHI_COVERS(g_host, chi_host, poller_arm)) {
+    throw Error(CHI_UNSUPPORTED,
+                "this runtime has no events and pollers; it is older than the module");
+  }
+  return g_host;
+}
+
+}  // namespace detail
+
+/** What a task waits for until some thread, a task's or another, sets it.
+ *
+ *     void Read(hipc::FullPtr<ReadTask> task, chi::RunContext &) {
+ *       chi::CoEvent done;
+ *       std::thread reader([&] { ReadSlowly(); done.Set(); });
+ *       done.WaitUninterrupted();  // other tasks run meanwhile
+ *       reader.join();
+ *     }
+ *
+ * Setting it ends one wait, the next one if nobody waits yet; setting it twice before a wait is as
+ * setting it once. One task at a time waits for it. */
+class CoEvent {
+ public:
+  /** Not set. Throws where no worker is. Worker. */
+  CoEvent() : event_(detail::HostWithEvents()->event_new(detail::g_host)) {
+    if (event_ == nullptr) throw Error(CHI_NOT_INITIALIZED, "only a worker can make an event");
+  }
+  ~CoEvent() { detail::g_host->event_free(detail::g_host, event_); }
+  CoEvent(const CoEvent &) = delete;
+  CoEvent &operator=(const CoEvent &) = delete;
+
+  /** Suspends the running task until it is set. Throws `CHI_CANCELLED` when the task is cancelled,
+   * `CHI_BUSY` when another task waits for it, `CHI_INVALID` outside a method. Worker. */
+  void Wait() { Check(detail::g_host->event_wait(detail::g_host, event_, 0, CHI_WAIT_FOREVER)); }
+
+  /** The same for this many nanoseconds at most. False when it was not set in time. Worker. */
+  bool WaitFor(u64 timeout_ns) {
+    const chi_status status = detail::g_host->event_wait(detail::g_host, event_, 0, timeout_ns);
+    if (status == CHI_TIMEOUT) return false;
+    Check(status);
+    return true;
+  }
+
+  /** The same, but a cancellation does not end it: for what is sure to come soon, and must have
+   * come before the method returns because it still uses the task's memory. Worker. */
+  void WaitUninterrupted() {
+    Check(detail::g_host->event_wait(detail::g_host, event_, CHI_EVENT_UNINTERRUPTED,
+                                     CHI_WAIT_FOREVER));
+  }
+
+  /** Any thread. */
+  void Set() noexcept { detail::g_host->event_set(detail::g_host, event_); }
+
+ private:
+  static void Check(chi_status status) {
+    switch (status) {
+      case CHI_OK:
+        return;
+      case CHI_CANCELLED:
+        throw Error(status, "the task was cancelled while it waited for an event");
+      case CHI_BUSY:
+        throw Error(status, "another task waits for the event");
+      default:
+        throw Error(status, "only a running method can wait for an event");
+    }
+  }
+
+  chi_event *event_;
+};
+
+/** Has the worker that made it call `poll(context)` while it is armed: whenever it has nothing else
+ * to do, and now and then when it has. Before it sleeps it watches `fd` (-1 for none), and wakes
+ * when that becomes readable. `poll` is brief, waits for nothing, throws nothing, and returns true
+ * when it had something to do. Destroyed on any thread, but not in `poll` itself; `fd` stays open
+ * until then. */
+class Poller {
+ public:
+  /** Not armed. Throws `CHI_INVALID` where no worker is, or for what cannot be watched. Worker. */
+  Poller(int fd, chi_poll_fn poll, void *context) {
+    const chi_status status =
+        detail::HostWithEvents()->poller_add(detail::g_host, fd, poll, context, &poller_);
+    if (status != CHI_OK) {
+      throw Error(status, "only a worker can watch, and only what can be polled");
+    }
+  }
+  ~Poller() { detail::g_host->poller_remove(detail::g_host, poller_); }
+  Poller(const Poller &) = delete;
+  Poller &operator=(const Poller &) = delete;
+
+  /** Throws `CHI_INVALID` on another worker. Worker. */
+  void Arm(bool armed) {
+    const chi_status status = detail::g_host->poller_arm(detail::g_host, poller_, armed);
+    if (status != CHI_OK) throw Error(status, "a poller is armed by its own worker");
+  }
+
+ private:
+  chi_poller *poller_ = nullptr;
+};
+
+}  // namespace v1
+}  // namespace chi
+
+#endif  // CHIMAERA_EVENT_H_

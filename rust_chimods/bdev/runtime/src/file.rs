@@ -1,0 +1,234 @@
+//! Blocks in a file.
+
+use std::alloc::Layout;
+use std::fs::{File as OsFile, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera::abi::{CHI_BUSY, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
+use chimaera::module::RunContext;
+use chimaera::{log_info, Result, ShmBytes, Status};
+use chimaera_bdev_client::{Engine, Io, Params};
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use crate::posix::Posix;
+use crate::request::{Op, Request};
+use crate::uring::Uring;
+
+/// What direct reads and writes want memory aligned to.
+const DIRECT_ALIGN: usize = 4096;
+
+/// The most bytes of one request: the operating system moves no more at once.
+const MAX_REQUEST: usize = 1 << 30;
+
+/// A file, and how it is read and written.
+pub(crate) struct File {
+    path: String,
+    direct: bool,
+    mover: Mover,
+}
+
+enum Mover {
+    Uring(Uring),
+    Posix(Posix),
+}
+
+impl File {
+    /// Opens the file of a device. Returns also how many blocks it has.
+    pub(crate) fn open(params: &Params, ctx: &RunContext<'_>) -> Result<(File, u64)> {
+        let path = params.path.clone();
+        let flags = if params.direct { libc::O_DIRECT } else { 0 }
+            | if params.sync { libc::O_DSYNC } else { 0 };
+        // Not to be kept waiting by a pipe, which is then refused.
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags | libc::O_NONBLOCK)
+            .open(&path);
+        let file = opened.map_err(|error| {
+            let code = match error.kind() {
+                ErrorKind::NotFound => CHI_NOT_FOUND,
+                ErrorKind::IsADirectory => CHI_INVALID,
+                _ => CHI_IO,
+            };
+            Status::new(code, format!("{path} cannot be opened: {error}"))
+        })?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| Status::new(CHI_IO, format!("{path} cannot be looked at: {error}")))?;
+        if !metadata.is_file() {
+            return Err(Status::invalid(format!("{path} is not a regular file")));
+        }
+        let there = metadata.len() / u64::from(params.block_size);
+        let blocks = if params.blocks == 0 { there } else { params.blocks };
+        if blocks == 0 || blocks > there {
+            return Err(Status::invalid(format!(
+                "{path} has {} bytes, too few for {} blocks of {}; `truncate -s` makes it longer",
+                metadata.len(),
+                blocks.max(1),
+                params.block_size
+            )));
+        }
+        let cannot = |error| Status::new(CHI_IO, format!("{path} cannot be set up: {error}"));
+        let flags = rustix::fs::fcntl_getfl(&file).map_err(cannot)?;
+        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(cannot)?;
+        lock(&file, &path, ctx)?;
+        let mover = Mover::new(Arc::new(file), params.io, ctx.worker_id())?;
+        Ok((File { path, direct: params.direct, mover }, blocks))
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        match self.mover {
+            Mover::Uring(_) => Engine::Uring,
+            Mover::Posix(_) => Engine::Posix,
+        }
+    }
+
+    /// Reads from `at` on into all of `to`.
+    pub(crate) fn read(&self, worker: u32, at: u64, to: &ShmBytes) -> Result<()> {
+        let (data, len) = (to.as_ptr(), to.len());
+        if self.fits(data) {
+            return self.transfer(worker, Op::Read, at, data, len);
+        }
+        let bounce = Bounce::new(len)?;
+        self.transfer(worker, Op::Read, at, bounce.data, len)?;
+        to.write_at(0, bounce.bytes())
+    }
+
+    /// Writes all of `from` to `at`.
+    pub(crate) fn write(&self, worker: u32, at: u64, from: &ShmBytes) -> Result<()> {
+        let (data, len) = (from.as_ptr(), from.len());
+        if self.fits(data) {
+            return self.transfer(worker, Op::Write, at, data, len);
+        }
+        let mut bounce = Bounce::new(len)?;
+        from.copy_to(0, bounce.bytes_mut());
+        self.transfer(worker, Op::Write, at, bounce.data, len)
+    }
+
+    /// Makes what was written before last.
+    pub(crate) fn flush(&self, worker: u32) -> Result<()> {
+        let request = Request::new(Op::Sync, 0, std::ptr::null_mut(), 0)?;
+        let result = self.mover.run(worker, &request)?;
+        result.map(drop).map_err(|error| self.refused(error, "cannot be flushed"))
+    }
+
+    /// Whether the operating system can use memory at this address itself.
+    fn fits(&self, data: *mut u8) -> bool {
+        !self.direct || data.addr().is_multiple_of(DIRECT_ALIGN)
+    }
+
+    /// Moves `len` bytes between the file from `at` on and memory that is there until it returns.
+    fn transfer(&self, worker: u32, op: Op, at: u64, data: *mut u8, len: usize) -> Result<()> {
+        let mut done = 0;
+        while done < len {
+            let (place, rest) = (at + done as u64, (len - done).min(MAX_REQUEST));
+            let request = Request::new(op, place, data.wrapping_add(done), rest as u32)?;
+            match self.mover.run(worker, &request)? {
+                Ok(0) => {
+                    return Err(Status::new(
+                        CHI_IO,
+                        format!("{} ends before byte {place}: it has been truncated", self.path),
+                    ))
+                }
+                Ok(moved) => done += moved,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let what = if op == Op::Read { "read" } else { "written" };
+                    let what = format!("cannot be {what} at byte {place}");
+                    return Err(self.refused(error, &what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self, error: io::Error, what: &str) -> Status {
+        let code = match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => CHI_NO_SPACE,
+            _ => CHI_IO,
+        };
+        Status::new(code, format!("{} {what}: {error}", self.path))
+    }
+}
+
+/// Keeps other devices off the file. Waits a while for one that is being destroyed.
+fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
+    let give_up = Instant::now() + Duration::from_secs(1);
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if Instant::now() < give_up => {
+                ctx.sleep(Duration::from_millis(10))?;
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let text = format!("{path} is another device's, or locked");
+                return Err(Status::new(CHI_BUSY, text));
+            }
+            Err(error) => {
+                return Err(Status::new(CHI_IO, format!("{path} cannot be locked: {error}")))
+            }
+        }
+    }
+}
+
+impl Mover {
+    fn new(file: Arc<OsFile>, io: Io, worker: u32) -> Result<Mover> {
+        if io != Io::Posix {
+            match Uring::new(file.clone(), worker) {
+                Ok(uring) => return Ok(Mover::Uring(uring)),
+                Err(status) if io == Io::Uring => return Err(status),
+                Err(status) => log_info!("{}; threads read and write instead", status.message()),
+            }
+        }
+        Ok(Mover::Posix(Posix::new(file)?))
+    }
+
+    /// Serves a request. Outer error: it could not be begun.
+    fn run(&self, worker: u32, request: &Request) -> Result<io::Result<usize>> {
+        match self {
+            Mover::Uring(uring) => uring.run(worker, request),
+            Mover::Posix(posix) => Ok(posix.run(request)),
+        }
+    }
+}
+
+/// Aligned memory, for what lies where direct reads and writes cannot use it.
+struct Bounce {
+    data: *mut u8,
+    layout: Layout,
+}
+
+impl Bounce {
+    /// `len` bytes, at least one.
+    fn new(len: usize) -> Result<Bounce> {
+        let none = || Status::new(CHI_NO_SPACE, format!("no memory for a copy of {len} bytes"));
+        let layout = Layout::from_size_align(len, DIRECT_ALIGN).map_err(|_| none())?;
+        // SAFETY: the layout has a size: no request is empty.
+        let data = unsafe { std::alloc::alloc_zeroed(layout) };
+        match data.is_null() {
+            true => Err(none()),
+            false => Ok(Bounce { data, layout }),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: so many bytes are there, private and written to by nobody while they are borrowed.
+        unsafe { std::slice::from_raw_parts(self.data, self.layout.size()) }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and borrowed once.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.layout.size()) }
+    }
+}
+
+impl Drop for Bounce {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { std::alloc::dealloc(self.data, self.layout) }
+    }
+}
