@@ -72,6 +72,23 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/rust_chimods/bdev/include/"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/chimaera_chimods" COMPONENT development
         FILES_MATCHING PATTERN "*.h")
 
+# The crates that modules and clients in Rust depend on, by path: the workspace without the members that
+# nobody else needs. The program finds them from its own place.
+set(_chimaera_crate "${CMAKE_INSTALL_DATADIR}/chimaera/crate")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/Cargo.toml")
+file(READ "${PROJECT_SOURCE_DIR}/Cargo.toml" _chimaera_manifest)
+string(REGEX REPLACE
+       "\n *\"(cpp_chimods|demo|docs|tests|src/cli|src/client/c|src/runtime/c)(/[^\"\n]*)?\"," ""
+       _chimaera_manifest "${_chimaera_manifest}")
+file(WRITE "${PROJECT_BINARY_DIR}/package/Cargo.toml" "${_chimaera_manifest}")
+install(FILES "${PROJECT_BINARY_DIR}/package/Cargo.toml" "${PROJECT_SOURCE_DIR}/build.rs"
+              "${PROJECT_SOURCE_DIR}/LICENSE"
+        DESTINATION "${_chimaera_crate}" COMPONENT development)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/rust_chimods"
+        DESTINATION "${_chimaera_crate}" COMPONENT development
+        REGEX "/src/(cli|client/c|runtime/c)$" EXCLUDE
+        PATTERN tests EXCLUDE)
+
 configure_package_config_file(
   "${PROJECT_SOURCE_DIR}/cmake/chimaeraConfig.cmake.in"
   "${PROJECT_BINARY_DIR}/package/chimaeraConfig.cmake"

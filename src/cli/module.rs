@@ -1,9 +1,9 @@
 //! `chimaera module`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimaera_repo::{Added, Language, Source, Tasks};
+use chimaera_repo::{Added, Language, Tasks};
 use serde_json::json;
 
 use crate::repo::{problems, written};
@@ -24,7 +24,8 @@ pub(crate) enum Command {
         /// The repo
         #[arg(long, value_name = "DIR", default_value = ".")]
         repo: PathBuf,
-        /// A checkout of Chimaera, from which a module in Rust takes its crates
+        /// A checkout of Chimaera, from which a module in Rust takes its crates [default: those that are
+        /// installed with this program, or the checkout that it lies in]
         #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
         source: Option<PathBuf>,
     },
@@ -64,12 +65,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 Lang::Cpp => Language::Cpp,
                 Lang::Rust => Language::Rust,
             };
-            let source = match source {
-                Some(dir) => Source::Checkout(std::path::absolute(dir)?),
-                None => Source::Registry,
+            let crates = match source {
+                Some(dir) => Some(std::path::absolute(dir)?),
+                None => own_crates(&std::env::current_exe()?),
             };
             let tasks = if described { Tasks::Described } else { Tasks::ByHand };
-            let made = chimaera_repo::new_module(&repo, &name, language, tasks, &source)
+            let made = chimaera_repo::new_module(&repo, &name, language, tasks, crates.as_deref())
                 .map_err(|found| problems(context, &found))?;
             crate::repo::tell_written(context, &made);
             Ok(())
@@ -85,6 +86,16 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             inspect::inspect(context, &file, Duration::from_secs(timeout))
         }
     }
+}
+
+/// The directory of the crate `chimaera` that belongs to this program: that of its prefix, or the checkout
+/// around it.
+fn own_crates(program: &Path) -> Option<PathBuf> {
+    program
+        .ancestors()
+        .skip(1)
+        .flat_map(|dir| [dir.join("share/chimaera/crate"), dir.to_owned()])
+        .find(|dir| dir.join("src/repo/build_script.rs").exists())
 }
 
 fn tell_added(context: &Context, added: &Added) {

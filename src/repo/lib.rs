@@ -31,7 +31,7 @@ pub use chimaera_yaml::{Position, Problem, Problems};
 pub use module::{Language, Method, Module};
 pub use refresh::{refresh, Change, Changed, Mode};
 pub use repo::{Repo, MODULE_FILE, REPO_FILE};
-pub use scaffold::{new_module, new_repo, Source, Tasks};
+pub use scaffold::{new_module, new_repo, Tasks};
 pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};
 
 /// Reads `bytes` as either file, and generates the code of a module that is taken, in both languages.

@@ -20,14 +20,8 @@ macro_rules! template {
 /// What builds the modules in C++ of a repo.
 const CMAKE_FILE: &str = "CMakeLists.txt";
 
-/// Where new modules in Rust take the crate `chimaera` from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A checkout of Chimaera.
-    Checkout(PathBuf),
-    /// The registry, in the version of this program.
-    Registry,
-}
+/// What builds those in Rust.
+const CARGO_FILE: &str = "Cargo.toml";
 
 /// Who writes the tasks of a new module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +53,15 @@ fn cmake(namespace: &str) -> String {
 
 /// Makes the module `name` in the repo `dir`, and has the repo build it. Returns the files that it
 /// made or changed.
+///
+/// The first module in Rust of a repo needs `crates`, the directory of the crate `chimaera`, in a checkout
+/// or installed: the repo takes it and its kin from there.
 pub fn new_module(
     dir: &Path,
     name: &str,
     language: Language,
     tasks: Tasks,
-    source: &Source,
+    crates: Option<&Path>,
 ) -> Result<Vec<PathBuf>, Problems> {
     let repo = Repo::read(dir)?;
     let module = dir.join(name);
@@ -79,6 +76,13 @@ pub fn new_module(
             ),
         ));
     }
+    let manifest = dir.join(CARGO_FILE);
+    let workspace = match (language, crates) {
+        (Language::Cpp, _) => None,
+        (Language::Rust, _) if manifest.exists() => None,
+        (Language::Rust, Some(crates)) => Some(workspace(crates)),
+        (Language::Rust, None) => return Err(no_crates(manifest)),
+    };
     let fill = |text: &str| fill(text, &repo.namespace, name, tasks);
     let mut methods = template!("chimaera_mod.yaml").to_owned();
     if tasks == Tasks::Described {
@@ -90,13 +94,13 @@ pub fn new_module(
     whole[1..].sort();
     let mut made = create(&module, &whole)?;
     made.extend(refresh(&module, Mode::Write)?.into_iter().map(|changed| changed.file));
-    made.push(match language {
-        Language::Cpp => add_to_cmake(dir, &repo.namespace, name)?,
-        Language::Rust => match add_to_cargo(dir, source)? {
-            Some(file) => file,
-            None => return Ok(made),
-        },
-    });
+    if language == Language::Cpp {
+        made.push(add_to_cmake(dir, &repo.namespace, name)?);
+    }
+    if let Some(text) = workspace {
+        replace(&manifest, &text)?;
+        made.push(manifest);
+    }
     Ok(made)
 }
 
@@ -204,30 +208,27 @@ fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, P
     Ok(file)
 }
 
-/// Makes the Cargo.toml of a repo, unless it has one: that names all modules.
-fn add_to_cargo(repo: &Path, source: &Source) -> Result<Option<PathBuf>, Problems> {
-    let file = repo.join("Cargo.toml");
-    if file.exists() {
-        return Ok(None);
+/// The Cargo.toml of a repo, which names all its modules, and where the crates of Chimaera are.
+fn workspace(crates: &Path) -> String {
+    let lines = [("chimaera", "", ", default-features = false"), ("chimaera-repo", "src/repo", "")]
+        .map(|(name, path, rest)| {
+            // Without a slash at the end when the path is that of the directory itself.
+            let dir: PathBuf = crates.join(path).components().collect();
+            format!("{name} = {{ path = {:?}{rest} }}", dir.display().to_string())
+        });
+    template!("rust/workspace.toml").replace("@chimaera@", &lines.join("\n"))
+}
+
+fn no_crates(manifest: PathBuf) -> Problems {
+    Problem {
+        file: manifest,
+        position: None,
+        message: "the crates of Chimaera, which a module in Rust depends on, are not beside this \
+                  program"
+            .into(),
+        help: "name a checkout of Chimaera with `--source DIR`".into(),
     }
-    let crates =
-        [("chimaera", "", ", default-features = false"), ("chimaera-repo", "src/repo", "")];
-    let lines: Vec<String> = crates
-        .iter()
-        .map(|(name, path, rest)| match source {
-            Source::Checkout(dir) => {
-                // Without a slash at the end when the path is that of the checkout itself.
-                let dir: PathBuf = dir.join(path).components().collect();
-                format!("{name} = {{ path = {:?}{rest} }}", dir.display().to_string())
-            }
-            Source::Registry => {
-                format!("{name} = {{ version = \"{}\"{rest} }}", env!("CARGO_PKG_VERSION"))
-            }
-        })
-        .collect();
-    let text = template!("rust/workspace.toml").replace("@chimaera@", &lines.join("\n"));
-    replace(&file, &text)?;
-    Ok(Some(file))
+    .into()
 }
 
 /// Writes a file whole or not at all.

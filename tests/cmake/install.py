@@ -45,6 +45,7 @@ CONTENTS = """
     lib*/libexample_mod_name_client.so
     lib*/pkgconfig/chimaera.pc
     share/bash-completion/completions/chimaera
+    share/chimaera/crate/*
     share/chimaera/schema/chimaera_mod.schema.json
     share/chimaera/schema/chimaera_repo.schema.json
     share/fish/vendor_completions.d/chimaera.fish
@@ -112,7 +113,7 @@ def check_repo(program, sources, target, directory, moved):
     fresh, apart = directory / "fresh", directory / "apart"
     run(program, "repo", "new", fresh, "--namespace", "fresh")
     run(program, "module", "new", "in_cpp", "--lang", "cpp", "--repo", fresh)
-    run(program, "module", "new", "in_rust", "--lang", "rust", "--repo", fresh, "--source", ROOT)
+    run(program, "module", "new", "in_rust", "--lang", "rust", "--repo", fresh)
 
     def expect_modules(*repos):
         with daemon(program, directory, repos) as environment:
