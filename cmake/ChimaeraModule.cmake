@@ -11,8 +11,8 @@
 #       [RUNTIME_SOURCES source...] [RUNTIME_LIBRARIES target...])
 #       In the directory of a module or in its src. Makes <namespace>::<name>_client, and with
 #       RUNTIME_SOURCES <namespace>::<name>_runtime, the ChiMod lib<namespace>_<name>_runtime.so in
-#       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH. When the module has a directory autogen,
-#       the build brings it up to date with chimaera_mod.yaml before anything is compiled.
+#       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH. The build brings the module's directory
+#       autogen up to date with chimaera_mod.yaml before anything is compiled.
 #
 #   chimaera_add_test(name target)
 #       A test that runs the program `target` against a daemon of its own, with the modules of this
@@ -150,8 +150,16 @@ function(_chimaera_finish_runtime target directory)
 endfunction()
 
 # Brings the generated files of a module up to date before its targets are built. The files are not
-# outputs of the command, or `clean` would remove them.
+# outputs of the command, or `clean` would remove them. But then Ninja, which looks at all files before it
+# begins, would compile what includes them in the next build only. So an edit of the YAML has the project
+# configured anew, and they are written then; by the build when there is no program yet, and the build tells
+# of problems.
 function(_chimaera_refresh namespace name directory)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${directory}/chimaera_mod.yaml")
+  get_target_property(program chimaera::program IMPORTED_LOCATION)
+  if(EXISTS "${program}")
+    execute_process(COMMAND "${program}" repo refresh "${directory}" ERROR_QUIET)
+  endif()
   set(stamp "${CMAKE_CURRENT_BINARY_DIR}/${namespace}_${name}_refreshed")
   get_filename_component(repo "${directory}" DIRECTORY)
   file(GLOB generated CONFIGURE_DEPENDS "${directory}/autogen/*")
@@ -218,7 +226,7 @@ function(chimaera_add_module name)
   add_library(${namespace}::${name}_client ALIAS ${client})
   foreach(include IN LISTS includes)
     target_include_directories(${client} ${scope} "$<BUILD_INTERFACE:${include}>")
-    if(CHIMAERA_INSTALL_REPOS AND EXISTS "${include}")
+    if(CHIMAERA_INSTALL_REPOS AND (EXISTS "${include}" OR include MATCHES "/autogen$"))
       install(DIRECTORY "${include}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods"
               COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*_lib_exec.h" EXCLUDE)
     endif()
@@ -257,7 +265,5 @@ function(chimaera_add_module name)
               LIBRARY DESTINATION "${CHIMAERA_INSTALL_MODULE_DIR}" COMPONENT runtime)
     endif()
   endif()
-  if(EXISTS "${directory}/autogen")
-    _chimaera_refresh(${namespace} ${name} "${directory}" ${client} ${runtime})
-  endif()
+  _chimaera_refresh(${namespace} ${name} "${directory}" ${client} ${runtime})
 endfunction()

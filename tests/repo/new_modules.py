@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """What `chimaera repo new`, `module new` and `module add-method` make builds without warnings, and its
-own tests pass against a daemon; mistakes in it do not compile, and the compiler tells why."""
+own tests pass against a daemon; no build leaves stale code; mistakes in it do not compile, and the
+compiler tells why."""
 
 import argparse
+import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -67,13 +70,27 @@ def main():
                 *sources)
         run(args.cargo, "fmt", "--check")
 
-        run(args.cmake, "-S", ".", "-B", "build", f"-DCHIMAERA_SOURCE_DIR={args.source}",
+        run(args.cmake, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCHIMAERA_SOURCE_DIR={args.source}",
             f"-DCHIMAERA_CARGO_TARGET_DIR={args.target}", "-DCHIMAERA_BUILD_CARGO=OFF",
             "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Wshadow -Werror")
         run(args.cmake, "--build", "build", "--target", "all")
         ctest = pathlib.Path(args.cmake).with_name("ctest")
         run(ctest, "--test-dir", "build", "--output-on-failure", "--no-tests=error")
         run(args.cargo, "test")
+
+        # One build is enough after the YAML has changed, whatever has become of the generated files.
+        for number in (40, 41):
+            yaml = repo / "mod_name/chimaera_mod.yaml"
+            text = yaml.read_text(encoding="utf-8")
+            yaml.write_text(re.sub(r"^kMove: \d+", f"kMove: {number}", text, flags=re.MULTILINE),
+                            encoding="utf-8")
+            run(args.cmake, "--build", "build")
+            built = json.loads(run(chimaera, "module", "inspect", "--json",
+                                   "build/modules/libexample_mod_name_runtime.so"))
+            if number not in [method["number"] for method in built["methods"]]:
+                sys.exit(f"kMove is not {number} in the module that was built:\n{built['methods']}")
+            shutil.rmtree(repo / "mod_name/autogen")
+        run(args.cmake, "--build", "build")
 
         compile_errors.check_cpp(chimaera, args.source, repo / "mod_name", "example")
         compile_errors.check_rust(args.cargo, environment, repo / "other_mod")
