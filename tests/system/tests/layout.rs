@@ -189,13 +189,14 @@ fn rust() -> Layouts {
 fn cpp() -> Layouts {
     let program = artefacts::program("cpp_layout");
     let output = process::run(&mut Site::new().command(program)).ok();
-    let lines = output.lines();
-    let line = |line: &serde_json::Value| {
-        let text = |key: &str| line[key].as_str().unwrap().to_owned();
-        let number = |key: &str| line[key].as_u64().unwrap() as usize;
-        ((text("struct"), text("field")), (number("offset"), number("size")))
-    };
-    lines.iter().map(line).collect()
+    output.lines().iter().map(layout).collect()
+}
+
+/// A line of `cpp_layout`.
+fn layout(line: &serde_json::Value) -> ((String, String), (usize, usize)) {
+    let text = |key: &str| line[key].as_str().unwrap().to_owned();
+    let number = |key: &str| line[key].as_u64().unwrap() as usize;
+    ((text("struct"), text("field")), (number("offset"), number("size")))
 }
 
 #[test]
@@ -207,6 +208,34 @@ fn rust_and_cpp_agree() {
     for key in cpp.keys() {
         assert!(rust.contains_key(key), "{key:?} is compared with nothing in Rust");
     }
+}
+
+/// What modules of older minors were built with lies where it lay; only structs that say their size have
+/// grown.
+#[test]
+fn nothing_of_an_older_minor_has_moved() {
+    let minors = concat!(env!("CARGO_MANIFEST_DIR"), "/../abi");
+    let compilers = [("Rust", rust()), ("C++", cpp())];
+    let mut compared = 0;
+    for entry in std::fs::read_dir(minors).unwrap() {
+        let file = entry.unwrap().path().join("layout.jsonl");
+        let Ok(lines) = std::fs::read_to_string(&file) else { continue };
+        for line in lines.lines() {
+            let (key, (offset, size)) = layout(&serde_json::from_str(line).unwrap());
+            for (compiler, now) in &compilers {
+                let place = now.get(&key).copied();
+                let may_grow =
+                    key.1.is_empty() && now.contains_key(&(key.0.clone(), "size".into()));
+                let stays = place.is_some_and(|place| {
+                    place == (offset, size) || may_grow && place.0 == offset && place.1 > size
+                });
+                let was = (offset, size);
+                assert!(stays, "{key:?} in {compiler} is {place:?}, in {file:?} it was {was:?}");
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared > 100, "{compared}");
 }
 
 /// Structs of the header and their fields, as the text has them.
