@@ -20,6 +20,7 @@ CONTENTS = """
     include/chimaera/*.h
     include/chimaera_chimods/*.h
     include/example_chimods/*.h
+    lib/chimaera/modules/libchimaera_bdev_runtime.so
     lib/chimaera/modules/libchimaera_bench_runtime.so
     lib/chimaera/modules/libchimaera_empty_runtime.so
     lib/chimaera/modules/libchimaera_kv_runtime.so
@@ -166,8 +167,8 @@ def main():
         program = moved / "bin/chimaera"
         with daemon(program, directory, [hello / MODULES]) as environment:
             found = loaded(program, environment)
-            wanted = {"chimaera:bench", "chimaera:kv", "chimaera:empty", "example:mod_name",
-                      "example:empty", "hello:greet"}
+            wanted = {"chimaera:bdev", "chimaera:bench", "chimaera:kv", "chimaera:empty",
+                      "example:mod_name", "example:empty", "hello:greet"}
             if found != wanted:
                 sys.exit(f"the installed program loads {found}, not {wanted}")
             for each in programs:
