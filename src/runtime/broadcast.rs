@@ -200,6 +200,9 @@ impl Worker {
         method: &Method,
         rctx: &mut chi_run_context,
     ) -> chi_status {
+        if let Some(record) = self.running() {
+            self.desk().show(record);
+        }
         match self.run_everywhere(task, container, method, rctx) {
             Ok(()) => CHI_OK,
             Err(failure) => {

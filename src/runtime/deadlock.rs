@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::about::About;
 use crate::cancel::Why;
 use crate::lock;
 use crate::record::Record;
@@ -96,17 +97,13 @@ impl Worker {
 }
 
 fn describe(record: &Record, what: Node) -> String {
-    // SAFETY: null, or the container in which the task is counted; a method lives with its module.
-    let (container, method) = unsafe { (record.container.as_ref(), record.method.as_ref()) };
-    let pool = container.map_or("", |container| container.name());
-    let method = method.map_or("", |method| method.name.as_str());
-    // SAFETY: the body is private, and has at least a header.
-    let node = unsafe { (*record.body()).task_node_ };
+    let About { pool, method, root, depth, .. } = About::task(record);
+    let (pool, method) = (pool.unwrap_or_default(), method.unwrap_or_default());
     let what = match what {
         Node::Task(_) => "a task".to_owned(),
         Node::Lock(number) => format!("lock {number}"),
     };
-    let (root, depth) = (node.root_, node.depth_);
+    let (root, depth) = (root.unwrap_or_default(), depth.unwrap_or_default());
     format!("{method} of pool '{pool}' (root {root}, depth {depth}) waits for {what}")
 }
 

@@ -7,12 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use chimaera_abi::chi_task_node;
 use chimaera_ipc::ring::Consumer;
 use rustix::event::epoll;
 
 use crate::container::ContainerLane;
 use crate::fences;
 use crate::lock;
+use crate::record::Record;
 use crate::session::Session;
 use crate::shared::LanePtr;
 
@@ -56,6 +58,9 @@ impl Running {
 #[repr(align(128))]
 pub(crate) struct Desk {
     running: AtomicU32,
+    /// Where the task that runs, or ran last, stands in the tree of tasks.
+    depth: AtomicU32,
+    root: AtomicU64,
     /// Another worker is taking things off the desk, and holds `taking`.
     thief: AtomicBool,
     work: RefCell<Work>,
@@ -79,6 +84,8 @@ impl Desk {
     pub(crate) fn new() -> std::io::Result<Desk> {
         Ok(Desk {
             running: AtomicU32::new(0),
+            depth: AtomicU32::new(0),
+            root: AtomicU64::new(0),
             thief: AtomicBool::new(false),
             work: RefCell::default(),
             taking: Mutex::new(()),
@@ -92,6 +99,21 @@ impl Desk {
     /// What the worker runs.
     pub(crate) fn running(&self) -> Running {
         Running(self.running.load(Ordering::Acquire))
+    }
+
+    /// Where the task that runs stands in the tree of tasks, when it runs for long.
+    pub(crate) fn node(&self) -> chi_task_node {
+        let (root_, depth_) = (&self.root, &self.depth);
+        let (root_, depth_) = (root_.load(Ordering::Relaxed), depth_.load(Ordering::Relaxed));
+        chi_task_node { root_, depth_, node_: 0 }
+    }
+
+    /// Which task runs, for those who watch.
+    #[inline]
+    pub(crate) fn show(&self, record: &Record) {
+        let node = record.node();
+        self.root.store(node.root_, Ordering::Relaxed);
+        self.depth.store(node.depth_, Ordering::Relaxed);
     }
 
     pub(crate) fn epoll(&self) -> BorrowedFd<'_> {

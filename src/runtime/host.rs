@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_void};
 
 use chimaera_abi::*;
 
+use crate::about::{log_about, About};
 use crate::container::Container;
 use crate::worker::{self, Worker};
 use crate::{events, locks, pollers, Failure};
@@ -74,11 +75,21 @@ unsafe extern "C" fn set_error(_: *const chi_host, text: *const c_char, len: u64
 unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, len: u64) {
     // SAFETY: the module's promise.
     let text = unsafe { lossy(text, len) };
+    let about = worker::current().map(speaker).unwrap_or_default();
     match level {
-        CHI_LOG_ERROR => tracing::error!(target: "module", "{text}"),
-        CHI_LOG_WARN => tracing::warn!(target: "module", "{text}"),
-        CHI_LOG_INFO => tracing::info!(target: "module", "{text}"),
-        _ => tracing::debug!(target: "module", "{text}"),
+        CHI_LOG_ERROR => log_about!(error, target: "module", about, "{text}"),
+        CHI_LOG_WARN => log_about!(warn, target: "module", about, "{text}"),
+        CHI_LOG_INFO => log_about!(info, target: "module", about, "{text}"),
+        _ => log_about!(debug, target: "module", about, "{text}"),
+    }
+}
+
+/// On whose behalf a module's code runs: a container that is being built, or a task.
+fn speaker(worker: &Worker) -> About<'_> {
+    let about = worker.running().map(About::task).unwrap_or_default();
+    match building(worker) {
+        Some(container) => About { pool: Some(container.name()), method: None, ..about },
+        None => about,
     }
 }
 

@@ -77,13 +77,8 @@ pub(crate) fn here() -> Result<&'static Worker, Failure> {
 
 /// The node of a task that the running method makes.
 fn child_node(worker: &Worker) -> chi_task_node {
-    // SAFETY: null, or the record of the task that runs on this fiber.
-    match unsafe { worker.context().record.get().as_ref() } {
-        Some(parent) => {
-            // SAFETY: the body is the running task's own.
-            let node = unsafe { (*parent.body()).task_node_ };
-            chi_task_node { depth_: node.depth_.saturating_add(1), ..node }
-        }
+    match worker.running().map(Record::node) {
+        Some(node) => chi_task_node { depth_: node.depth_.saturating_add(1), ..node },
         None => chi_task_node::default(),
     }
 }

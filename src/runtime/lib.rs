@@ -4,6 +4,7 @@
 //! [`Runtime::start`] starts one inside the calling process; the program `chimaera` is a thin shell
 //! around it.
 
+mod about;
 mod admin;
 mod broadcast;
 mod cancel;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
+use crate::about::{log_about, About};
 use crate::lock_core::{Core, Entry, Inside, Mode, Standing};
 use crate::record::{Record, Waiter};
 use crate::wait::WaitsFor;
@@ -247,13 +248,9 @@ impl Worker {
     #[cold]
     pub(crate) fn leave_locks(&self, record: &Record) {
         for Held { lock, times } in record.holdings.held.take() {
-            // SAFETY: a task that took a lock was routed: it has a method and is still counted in its
-            // container; or it is the runtime's own and has neither.
-            let (container, method) =
-                unsafe { (record.container.as_ref(), record.method.as_ref()) };
-            tracing::warn!(
-                pool = container.map(crate::container::Container::name),
-                method = method.map(|method| method.name.as_str()),
+            log_about!(
+                warn,
+                About::task(record),
                 lock = lock.number(),
                 "the method ended with a lock that it took; it is released"
             );

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use chimaera_abi::*;
+use tracing::level_filters::LevelFilter;
 
+use crate::about::{log_about, About};
 use crate::container::{Container, ContainerLane, RecordPtr};
 use crate::desk::Running;
 use crate::lane::Entered;
@@ -222,6 +224,9 @@ impl Worker {
         method: &Method,
         rctx: &mut chi_run_context,
     ) -> chi_status {
+        if LevelFilter::current() == LevelFilter::TRACE {
+            return self.call_traced(record, container, method, rctx);
+        }
         let count = self.samples.get().wrapping_add(1);
         self.samples.set(count);
         if count.is_multiple_of(SAMPLE) || method.mean_ns.load(Ordering::Relaxed) == 0 {
@@ -229,6 +234,24 @@ impl Worker {
         } else {
             self.call_module(record, container, method, rctx)
         }
+    }
+
+    /// Calls a method, and writes to the log when it begins and ends.
+    #[cold]
+    fn call_traced(
+        &self,
+        record: &Record,
+        container: &Container,
+        method: &Method,
+        rctx: &mut chi_run_context,
+    ) -> chi_status {
+        let worker = self.index;
+        log_about!(trace, About::task(record), worker, "a task starts");
+        let begin = Instant::now();
+        let status = self.call_measured(record, container, method, rctx);
+        let took = begin.elapsed();
+        log_about!(trace, About::task(record), worker, status, ?took, "a task ends");
+        status
     }
 
     #[inline(never)]
@@ -255,6 +278,7 @@ impl Worker {
         method: &Method,
         rctx: &mut chi_run_context,
     ) -> chi_status {
+        self.desk().show(record);
         self.desk().enter_module(Running::method(container.id.major_, method.number));
         // SAFETY: the container is live and counted, and the body private and of the method's layout.
         let status = unsafe {

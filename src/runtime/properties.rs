@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
+use crate::about::{log_about, About};
 use crate::cancel::Why;
 use crate::record::Record;
 use crate::worker::{Alarm, Worker};
@@ -125,11 +126,8 @@ impl Worker {
 /// A task that nobody waits for has failed: only the log can say so.
 #[cold]
 pub(crate) fn report_forgotten(record: &Record, status: chi_status, message: &str) {
-    // SAFETY: null, or the container in which the task is counted; a method lives with its module.
-    let (container, method) = unsafe { (record.container.as_ref(), record.method.as_ref()) };
-    let pool = container.map_or("", |container| container.name());
-    let method = method.map_or("", |method| method.name.as_str());
-    tracing::warn!(pool, method, status, message, "a task that nobody waits for has failed");
+    let about = About::task(record);
+    log_about!(warn, about, status, message, "a task that nobody waits for has failed");
 }
 
 #[cfg(test)]

@@ -309,6 +309,13 @@ impl Record {
         }
     }
 
+    /// The task's place in the tree of tasks.
+    #[inline]
+    pub(crate) fn node(&self) -> chi_task_node {
+        // SAFETY: the body is private, and has at least a header.
+        unsafe { (*self.body()).task_node_ }
+    }
+
     /// The record of a body.
     ///
     /// # Safety

@@ -92,6 +92,9 @@ impl Worker {
                 record.cancel(Why::Deadline);
             }
         }
+        if let Some(record) = self.running() {
+            self.desk().show(record);
+        }
         self.desk().enter_module(code);
     }
 

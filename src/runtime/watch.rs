@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use chimaera_abi::chi_task_node;
+
+use crate::about::{log_about, About};
 use crate::deadlock;
 use crate::desk::{Desk, Running};
 use crate::shared::{Note, Shared};
@@ -44,6 +47,7 @@ impl Watch {
 #[derive(Clone, Copy)]
 struct Seen {
     running: Running,
+    node: chi_task_node,
     tasks: u64,
     rounds: u64,
     parks: u64,
@@ -96,6 +100,7 @@ fn look(shared: &Shared, worker: usize) -> Seen {
     let line = &shared.page().lines[worker];
     Seen {
         running: shared.desks[worker].running(),
+        node: shared.desks[worker].node(),
         tasks: line.tasks.load(Ordering::Relaxed),
         rounds: shared.mailboxes[worker].rounds(),
         parks: line.parks.load(Ordering::Relaxed),
@@ -138,6 +143,7 @@ fn tick(
         return;
     }
     seen.ticks += 1;
+    seen.node = now.node;
     seen.awake = awake;
     shared.desks[worker].busy.store(true, Ordering::Relaxed);
     // Again when something has come in, and now and then in any case.
@@ -174,5 +180,6 @@ fn report(shared: &Shared, seen: &Seen, what: &str) {
     let method = pool.module().methods.get(number);
     let method = method.map_or("an unknown method", |method| method.name.as_str());
     let took = seen.since.elapsed();
-    tracing::warn!(pool = pool.name(), method, ?took, "a task {what}");
+    let about = About { pool: Some(pool.name()), method: Some(method), ..About::default() };
+    log_about!(warn, about.at(seen.node), ?took, "a task {what}");
 }

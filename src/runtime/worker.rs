@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 
+use crate::about::{log_about, About};
 use crate::cancel::Which;
 use crate::container::ContainerLane;
 use crate::desk::{Desk, Ring, Work};
@@ -213,7 +214,8 @@ impl Worker {
         // SAFETY: null, or a method of a module, which is never unloaded.
         let method = unsafe { record.method.as_ref() }.map_or("", |method| method.name.as_str());
         let size = self.shared.config.stack_size;
-        tracing::error!(method, "a task has overflowed its stack of {size} bytes");
+        let about = About::task(&record);
+        log_about!(error, about, "a task has overflowed its stack of {size} bytes");
         let message = format!(
             "{method} overflowed its stack of {size} bytes; what it held is lost, and its container may \
              be damaged"
