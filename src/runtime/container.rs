@@ -39,10 +39,16 @@ struct Routes {
     queues: Vec<Queue>,
     /// The queue for tasks without a monitor, by its index.
     normal: usize,
-    /// The queue for those of high latency.
-    late: Option<usize>,
-    /// A container that has made no queue has this lane for them.
-    own_late_lane: Option<ContainerLane>,
+    /// Where those of high latency go.
+    late: Late,
+}
+
+/// Where tasks of high latency go that no monitor has placed.
+enum Late {
+    /// To the container's queue for them, of this index.
+    Queue(usize),
+    /// To a lane of the runtime's own: the container has no such queue.
+    Lane(Box<ContainerLane>),
 }
 
 /// A container and what the runtime keeps about it.
@@ -118,15 +124,16 @@ impl Container {
     /// Opens the container for tasks.
     pub(crate) fn publish(&self) {
         let mut queues = std::mem::take(&mut *lock(&self.queues));
-        let defaulted = queues.is_empty();
-        if defaulted {
+        if queues.is_empty() {
             queues.push(Queue { id: 0, lanes: Box::new([ContainerLane::new(false)]) });
         }
         let is_late = |queue: &Queue| queue.lanes[0].high_latency;
         let routes = Routes {
             normal: queues.iter().position(|queue| !is_late(queue)).unwrap_or(0),
-            late: queues.iter().position(is_late),
-            own_late_lane: defaulted.then(|| ContainerLane::new(true)),
+            late: match queues.iter().position(is_late) {
+                Some(queue) => Late::Queue(queue),
+                None => Late::Lane(Box::new(ContainerLane::new(true))),
+            },
             queues,
         };
         assert!(self.routes.set(routes).is_ok(), "a container is published once");
@@ -226,9 +233,9 @@ impl Container {
     #[inline]
     pub(crate) fn any_lane(&self, turn: usize, high_latency: bool) -> &ContainerLane {
         let routes = self.routes.get().expect("tasks go to published containers");
-        let queue = match (high_latency, &routes.own_late_lane) {
-            (true, Some(lane)) => return lane,
-            (true, None) => routes.late.unwrap_or(routes.normal),
+        let queue = match (high_latency, &routes.late) {
+            (true, Late::Lane(lane)) => return lane,
+            (true, Late::Queue(queue)) => *queue,
             (false, _) => routes.normal,
         };
         let lanes = &routes.queues[queue].lanes;

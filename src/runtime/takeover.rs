@@ -1,4 +1,5 @@
-//! Taking work over: an idle worker relieves one that a method keeps busy, and a busy one shares.
+//! Taking work over: an idle worker relieves one of its group that a method keeps busy, and a busy one
+//! shares.
 
 use std::collections::VecDeque;
 
@@ -13,34 +14,26 @@ impl Worker {
         let mut rings: Vec<Ring> = Vec::new();
         let mut lanes = Vec::new();
         let desk = &self.shared.desks[busy as usize];
-        // Tasks of low latency are not for a worker of the other group.
-        let both = self.may_poll_rings();
         desk.take_from(|work| {
-            let Work { rings: their_rings, lanes: their_lanes, late_lanes } = work;
-            if both {
-                rings.append(their_rings);
-                self.take_lanes(their_lanes, usize::MAX, &mut lanes);
-            }
-            self.take_lanes(late_lanes, usize::MAX, &mut lanes);
+            rings.append(&mut work.rings);
+            self.take_lanes(&mut work.lanes, &mut lanes);
+            self.take_lanes(&mut work.late_lanes, &mut lanes);
         });
         for ring in rings {
             desk.unwatch(&ring.session);
             self.add_ring(ring);
         }
         lanes.into_iter().for_each(|lane| self.told_of(lane));
-        self.take_notes(busy, both);
+        self.take_notes(busy);
     }
 
-    /// Takes lanes off a list, at most `most` of them, those that came last first.
+    /// Takes lanes off a list.
     fn take_lanes(
         &self,
         list: &mut VecDeque<LanePtr>,
-        most: usize,
         taken: &mut Vec<*const crate::container::ContainerLane>,
     ) {
-        let mut index = list.len();
-        while index > 0 && taken.len() < most {
-            index -= 1;
+        for index in (0..list.len()).rev() {
             // SAFETY: its container is there as long as the lane stands on the list of a worker that
             // has not counted a round since.
             let lane = unsafe { &*list[index].0 };
@@ -52,12 +45,12 @@ impl Worker {
     }
 
     /// Takes over what a busy worker has been told of and has not read.
-    fn take_notes(&self, busy: u32, rings_too: bool) {
+    fn take_notes(&self, busy: u32) {
         let mailbox = &self.shared.mailboxes[busy as usize];
         let mut others = Vec::new();
         while let Some(note) = mailbox.take() {
             match note {
-                Note::Ring { session, consumer } if rings_too => {
+                Note::Ring { session, consumer } => {
                     self.add_ring(Ring { session, consumer });
                 }
                 Note::Lane(lane) => {
@@ -77,7 +70,6 @@ impl Worker {
 
     /// Gives half of what this worker serves to another one, which is idle.
     pub(crate) fn share(&self, with: u32) {
-        let high = self.shared.config.is_high_latency(with as usize);
         let mut work = self.desk().work();
         let Work { rings, lanes, late_lanes } = &mut *work;
         let mut given = Vec::new();
@@ -92,25 +84,18 @@ impl Worker {
             }
         };
         give(late_lanes);
-        if !high {
-            give(lanes);
-            let keep = rings.len().div_ceil(2);
-            for Ring { session, mut consumer } in rings.split_off(keep) {
-                consumer.show_progress();
-                if !rings.iter().any(|ring| ring.session.number == session.number) {
-                    self.desk().unwatch(&session);
-                }
-                given.push(Note::Ring { session, consumer });
+        give(lanes);
+        let keep = rings.len().div_ceil(2);
+        for Ring { session, mut consumer } in rings.split_off(keep) {
+            consumer.show_progress();
+            if !rings.iter().any(|ring| ring.session.number == session.number) {
+                self.desk().unwatch(&session);
             }
+            given.push(Note::Ring { session, consumer });
         }
         drop(work);
         for note in given {
             self.shared.mailboxes[with as usize].send(note);
         }
-    }
-
-    /// Whether this worker serves tasks of low latency.
-    fn may_poll_rings(&self) -> bool {
-        !self.shared.config.is_high_latency(self.index as usize)
     }
 }

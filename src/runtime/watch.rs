@@ -163,13 +163,15 @@ fn tick(
     }
 }
 
-/// A worker that sleeps, of the same group if possible.
+/// A worker of the same group that sleeps. One of the other group is no help: on a worker for tasks of
+/// low latency, one of high latency would keep them waiting, and the other way round.
 fn idle_worker(shared: &Shared, busy: usize) -> Option<usize> {
     let high = shared.config.is_high_latency(busy);
-    let idle = |worker: &usize| *worker != busy && shared.mailboxes[*worker].is_parked();
-    let same = |worker: &usize| shared.config.is_high_latency(*worker) == high;
-    let workers = 0..shared.desks.len();
-    workers.clone().filter(idle).find(same).or_else(|| workers.into_iter().find(idle))
+    (0..shared.desks.len()).find(|&worker| {
+        worker != busy
+            && shared.config.is_high_latency(worker) == high
+            && shared.mailboxes[worker].is_parked()
+    })
 }
 
 #[cold]
