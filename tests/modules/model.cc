@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "model_tasks.h"
@@ -21,7 +22,7 @@ __attribute__((noinline)) static int Recurse(volatile int *above) {
 
 class Runtime : public chi::ContainerRuntime {
  public:
-  void Run(chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &) override {
+  void Run(chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) override {
     if (method == CHI_METHOD_CREATE) {
       CreateLocalQueue(0, 8, chi::IntFlag(0));
       return;
@@ -36,6 +37,7 @@ class Runtime : public chi::ContainerRuntime {
         for (const auto end = Clock::now() + std::chrono::nanoseconds(call->value_);
              Clock::now() < end;) {
         }
+        call->result_ = rctx.worker_id_;
         break;
       case Method::kTick:
         if (call->value_ != 0) chi::Sleep(call->value_);
@@ -62,7 +64,9 @@ class Runtime : public chi::ContainerRuntime {
       case Method::kCall: {
         auto *ipc_manager = CHI_IPC_MANAGER;
         chi::OwnedTask<ValueTask> sub(ipc_manager->SubmitTask<ValueTask>(
-            HSHM_MCTX, call->other_, Method::kSleep, call->value_));
+            HSHM_MCTX, call->other_,
+            call->width_ != 0 ? static_cast<chi::u32>(call->width_) : Method::kSleep,
+            call->value_));
         sub->Wait();
         sub->ThrowIfFailed();
         break;
@@ -71,6 +75,21 @@ class Runtime : public chi::ContainerRuntime {
         break;
       case Method::kFail:
         if (++ticks_ >= call->value_) throw std::runtime_error("the last tick");
+        break;
+      case Method::kYield:
+        for (chi::u64 i = 0; i < call->value_; ++i) chi::Yield();
+        break;
+      case Method::kLock: {
+        const chi::ScopedCoMutex guard(lock_);
+        call->result_ = ++ticks_;
+        chi::Sleep(call->value_);
+        break;
+      }
+      case Method::kLog:
+        CHI_LOG(kInfo, "a %s", "line");
+        break;
+      case Method::kSpread:
+        Spread(call);
         break;
       default:
         chi::ThrowNoMethod(method);
@@ -115,15 +134,36 @@ class Runtime : public chi::ContainerRuntime {
       subtasks.push_back(ipc_manager->NewTask<ValueTask>(HSHM_MCTX, pool_id_, Method::kTree,
                                                          call->value_ - 1, call->width_));
     }
-    ipc_manager->EnqueueBatch(subtasks);
-    ipc_manager->Wait(subtasks);
+    RunAll(subtasks);
     for (const ValuePtr &subtask : subtasks) {
       call->result_ += subtask->GetStatus() == CHI_OK ? subtask->result_ : 0;
       ipc_manager->DelTask(subtask);
     }
   }
 
+  void Spread(ValuePtr call) {
+    auto *ipc_manager = CHI_IPC_MANAGER;
+    std::vector<ValuePtr> subtasks;
+    for (chi::u64 number = 1; number <= call->width_; ++number) {
+      const chi::PoolId pool = ipc_manager->FindPool("model " + std::to_string(number));
+      subtasks.push_back(
+          ipc_manager->NewTask<ValueTask>(HSHM_MCTX, pool, Method::kYield, ~chi::u64{0}));
+    }
+    RunAll(subtasks);
+    for (const ValuePtr &subtask : subtasks) {
+      if (subtask->GetStatus() != CHI_OK) call->Fail(subtask->GetStatus(), subtask->GetMessage());
+      ipc_manager->DelTask(subtask);
+    }
+  }
+
+  static void RunAll(const std::vector<ValuePtr> &subtasks) {
+    auto *ipc_manager = CHI_IPC_MANAGER;
+    ipc_manager->EnqueueBatch(subtasks);
+    ipc_manager->Wait(subtasks);
+  }
+
   std::atomic<chi::u64> ticks_{0};
+  chi::CoMutex lock_;
 };
 
 inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
@@ -140,6 +180,10 @@ inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
   table.Add<ValueTask>(Method::kCall, "kCall", false, false);
   table.Add<ValueTask>(Method::kMonitored, "kMonitored", true, false);
   table.Add<ValueTask>(Method::kFail, "kFail", false, false);
+  table.Add<ValueTask>(Method::kYield, "kYield", false, false);
+  table.Add<ValueTask>(Method::kLock, "kLock", false, false);
+  table.Add<ValueTask>(Method::kLog, "kLog", false, false);
+  table.Add<ValueTask>(Method::kSpread, "kSpread", false, false);
 }
 
 }  // namespace test::model

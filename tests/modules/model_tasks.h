@@ -17,9 +17,13 @@ class Method {
   CLS_CONST int kAsk = 15;       /**< Computes until it is cancelled. */
   CLS_CONST int kOverflow = 16;  /**< Recurses for ever. */
   CLS_CONST int kOwnEnd = 17;    /**< Waits for its own end. */
-  CLS_CONST int kCall = 18;      /**< Sleeps in another pool, `other_`, and waits for that. */
+  CLS_CONST int kCall = 18;      /**< Calls kSleep, or the method `width_`, in the pool `other_`. */
   CLS_CONST int kMonitored = 19; /**< Has a monitor, which does what `value_` says. */
   CLS_CONST int kFail = 20;      /**< Fails, after `value_` ticks have been counted. */
+  CLS_CONST int kYield = 21;     /**< Yields `value_` times. */
+  CLS_CONST int kLock = 22;   /**< Ticks and sleeps for `value_` ns, with the container's lock. */
+  CLS_CONST int kLog = 23;    /**< Writes "a line" to the log. */
+  CLS_CONST int kSpread = 24; /**< Yields for ever in the pools "model 1" to "model `width_`". */
 };
 
 /** A number in, a number out. */

@@ -52,6 +52,11 @@ pub fn rust_locks() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_locks.so"))
 }
 
+/// The module `test:rust_model`.
+pub fn rust_model() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_model.so"))
+}
+
 /// The module `test:spread_rust`.
 pub fn spread_rust() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_spread.so"))

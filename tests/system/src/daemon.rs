@@ -16,6 +16,7 @@ pub struct Options {
     repo_path: Vec<PathBuf>,
     library_path: Vec<PathBuf>,
     workers: Option<u16>,
+    groups: Option<(u16, u16)>,
     arguments: Vec<String>,
 }
 
@@ -57,10 +58,10 @@ impl Options {
         self.file(artefacts::test_module("throws_method"))
     }
 
-    /// `test:model` in C++: waits, computes, calls itself.
+    /// `test:model` in C++ and `test:rust_model` in Rust: wait, compute, call themselves.
     #[must_use]
     pub fn model(self) -> Options {
-        self.file(artefacts::test_module("model"))
+        self.file(artefacts::test_module("model")).file(artefacts::rust_model())
     }
 
     /// `test:rust_faults` in Rust: panics, fails, echoes, calls `chimaera:kv`.
@@ -102,6 +103,13 @@ impl Options {
         self
     }
 
+    /// How many workers for tasks of low latency, and how many for those of high latency.
+    #[must_use]
+    pub fn groups(mut self, low: u16, high: u16) -> Options {
+        self.groups = Some((low, high));
+        self
+    }
+
     /// A further argument of `chimaera start`.
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Options {
@@ -123,8 +131,18 @@ impl Options {
                 command.env(name, std::env::join_paths(paths).expect("no colon in a path"));
             }
         }
-        command.args(["--json", "--name", site.name(), "start", "--workers"]);
-        command.arg(self.workers.unwrap_or(2).to_string()).args(&self.arguments);
+        command.args(["--json", "--name", site.name(), "start"]);
+        match self.groups {
+            None => command.args(["--workers", &self.workers.unwrap_or(2).to_string()]),
+            Some((low, high)) => {
+                let file = site.path().join("groups.yaml");
+                let workers =
+                    format!("workers:\n  low_latency: {{count: {low}}}\n  high_latency: {{count: {high}}}\n");
+                std::fs::write(&file, workers).expect("the site is ours");
+                command.arg("--config").arg(file)
+            }
+        };
+        command.args(&self.arguments);
         command
     }
 }

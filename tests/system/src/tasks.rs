@@ -37,51 +37,8 @@ pub mod mod_name {
     }
 }
 
-/// `test:model`.
-pub mod model {
-    use std::cell::Cell;
-
-    use chimaera::PoolId;
-
-    /// The module's name.
-    pub const MODULE: &str = "test:model";
-    /// Method: suspends itself for `value` nanoseconds.
-    pub const SLEEP: u32 = 10;
-    /// Method: computes for `value` nanoseconds and never yields.
-    pub const COMPUTE: u32 = 11;
-    /// Method: counts a tick, after `value` nanoseconds of sleep.
-    pub const TICK: u32 = 12;
-    /// Method: gives the number of ticks.
-    pub const TICKS: u32 = 13;
-    /// Method: calls itself `width` times at once, `value` levels deep, and counts the leaves.
-    pub const TREE: u32 = 14;
-    /// Method: computes until it is cancelled.
-    pub const ASK: u32 = 15;
-    /// Method: recurses for ever.
-    pub const OVERFLOW: u32 = 16;
-    /// Method: waits for its own end.
-    pub const OWN_END: u32 = 17;
-    /// Method: sleeps in the pool `other`, and waits for that.
-    pub const CALL: u32 = 18;
-    /// Method: has a monitor. `value` 1: it throws; 2: chooses a lane that does not exist; 3: chooses
-    /// the lane `width`.
-    pub const MONITORED: u32 = 19;
-    /// Method: counts a tick, and fails once there are `value`.
-    pub const FAIL: u32 = 20;
-
-    /// The task of all of them. But for MONITORED, TREE and CALL, a `width` above 0 chooses a lane.
-    #[chimaera::task]
-    pub struct ValueTask {
-        /// In.
-        pub value: Cell<u64>,
-        /// In.
-        pub width: Cell<u64>,
-        /// Out.
-        pub result: Cell<u64>,
-        /// In.
-        pub other: Cell<PoolId>,
-    }
-}
+/// `test:model`, and `test:rust_model`.
+pub use chimaera_test_model_client as model;
 
 /// `test:throws_method`.
 pub mod throws {

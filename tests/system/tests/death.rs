@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use chimaera_tests::raw::{seed, Random};
+use chimaera_tests::tasks::model;
 use chimaera_tests::{rounds, Daemon, Options, Running, Vitals};
 use serde_json::Value;
 
@@ -77,6 +78,25 @@ fn tasks_that_yield_for_ever_end_with_their_client() {
     let mut client = start(&daemon, &["patient"]);
     kill(&mut client);
     assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
+}
+
+/// The root task ends, and lets go of the segment, only after the subtasks that it waits for.
+#[test]
+fn tasks_that_wait_for_tasks_in_three_pools_end_with_their_client() {
+    for module in [model::MODULE, model::RUST] {
+        let daemon = Daemon::start(&Options::new().model());
+        let one = || {
+            let mut client = start(&daemon, &["spread", module]);
+            kill(&mut client);
+            Vitals::settled(&daemon, 0)
+        };
+        (0..10).for_each(|_| assert_eq!(one().segments, 0));
+        let before = one();
+        for _ in 0..rounds(20, 500) {
+            assert_eq!(one().segments, 0);
+        }
+        before.assert_no_more(&daemon, SLACK);
+    }
 }
 
 #[track_caller]

@@ -10,6 +10,7 @@
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
 //! chi-test-mortal locking N        takes a lock in two pools and says "inside"; numbers differ
 //! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
+//! chi-test-mortal spread MODULE    has a task of a model wait for tasks in three pools that never end
 //! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
 //! ```
 //!
@@ -29,6 +30,7 @@ use chimaera_test_locks_client::{self as locks, Lock, LockTask};
 use chimaera_test_spread_client::{self as spread, NapTask};
 use chimaera_tests::raw::Random;
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
+use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
 use chimaera_tests::{connect, Call};
 use serde_json::json;
@@ -284,6 +286,26 @@ fn broadcast(module: &str) -> ! {
     stay()
 }
 
+/// Leaves tasks in flight that wait for tasks in three pools, which never end by themselves.
+fn spread(module: &str) -> ! {
+    let ipc = connect();
+    for number in 1..=3 {
+        ipc.create_pool(module, &model::numbered(number), b"").expect("the module is there");
+    }
+    let pool = ipc.create_pool(module, "root", b"").expect("as before");
+    for _ in 0..5 {
+        let task: NewTask<ValueTask> = ipc.task(pool, model::SPREAD);
+        task.width.set(3);
+        // The task stays in flight.
+        std::mem::forget(task.submit().expect("the ring has room"));
+    }
+    // What comes after them in the ring has been served, so they have started.
+    let after: NewTask<ValueTask> = ipc.task(pool, model::TICKS);
+    after.call().expect("it always works");
+    ready();
+    stay()
+}
+
 fn call(ipc: Ipc) -> Result<()> {
     let pool = ipc.create_pool(throws::MODULE, POOL, b"")?;
     let done = echo(ipc, pool, b"again")?.wait()?;
@@ -313,6 +335,7 @@ fn main() -> ExitCode {
         ["counting"] => counting(),
         ["locking", n] => locking(n.parse().expect("a number")),
         ["broadcast", module] => broadcast(module),
+        ["spread", module] => spread(module),
         ["patient"] => patient(),
         _ => return ExitCode::from(2),
     }

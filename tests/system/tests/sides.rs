@@ -1,0 +1,272 @@
+//! What tasks may be besides calls, from every side: applications in C and C++, modules of both languages,
+//! workers of two groups, and the log.
+
+use std::time::Duration;
+
+use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_FAULT};
+use chimaera::{submit_all, wait_all, Ipc, NewTask, Pending, PoolId, Task};
+use chimaera_tests::process::until;
+use chimaera_tests::tasks::model::{self, ValueTask, LANES};
+use chimaera_tests::{artefacts, connect, in_client, rounds, text_of, Call, Daemon, Options};
+
+const HOUR: u64 = 3_600_000_000_000;
+const MS: u64 = 1_000_000;
+
+/// A pool of one of the modules.
+#[derive(Clone, Copy)]
+struct Pool {
+    ipc: Ipc,
+    id: PoolId,
+}
+
+impl Pool {
+    #[track_caller]
+    fn new(module: &str, name: &str) -> Pool {
+        let ipc = chimaera::ipc().unwrap();
+        Pool { ipc, id: ipc.create_pool(module, name, b"").unwrap() }
+    }
+
+    fn task(self, method: u32, value: u64, width: u64) -> NewTask<ValueTask> {
+        let task: NewTask<ValueTask> = self.ipc.task(self.id, method);
+        task.value.set(value);
+        task.width.set(width);
+        task
+    }
+
+    #[track_caller]
+    fn submit(self, method: u32, value: u64) -> Pending<ValueTask> {
+        self.task(method, value, 0).submit().unwrap()
+    }
+
+    #[track_caller]
+    fn call(self, method: u32, value: u64, width: u64) -> u64 {
+        self.task(method, value, width).call().unwrap().result.get()
+    }
+
+    #[track_caller]
+    fn wait_for_ticks(self, ticks: u64) {
+        until("it ticks", || (self.call(model::TICKS, 0, 0) >= ticks).then_some(()));
+    }
+}
+
+/// Runs a test with a pool of each module.
+fn in_both(test: impl Fn(Pool)) {
+    connect();
+    test(Pool::new(model::MODULE, "cpp"));
+    test(Pool::new(model::RUST, "rust"));
+}
+
+#[test]
+fn applications_in_c_and_cpp() {
+    let daemon = Daemon::start(&Options::new().model());
+    for client in ["c_model", "cpp_model"] {
+        for module in [model::MODULE, model::RUST] {
+            let output = daemon.site().run(artefacts::program(client), &[module]);
+            let line = output.ok().lines().remove(0);
+            assert_eq!(line["status"], 0, "{client} {module}: {line}");
+        }
+    }
+}
+
+#[test]
+fn methods_that_sleep_yield_and_ask_are_cancelled() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        for (method, value) in [(model::SLEEP, HOUR), (model::YIELD, u64::MAX), (model::ASK, 0)] {
+            let task = pool.submit(method, value);
+            // What comes after it in the ring has been served, so it has started, on another lane.
+            pool.call(model::TICK, 0, u64::from(LANES));
+            assert!(!task.is_complete());
+            task.cancel().unwrap();
+            let (status, message) = text_of(task.wait());
+            assert_eq!((status, message.as_str()), (CHI_CANCELLED, "the task was cancelled"));
+        }
+        pool.call(model::SLEEP, MS, 0);
+        pool.call(model::YIELD, 1000, 0);
+    }));
+}
+
+#[test]
+fn methods_submit_many_and_wait_for_all() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        for (depth, width) in [(1, 1), (3, 4), (100, 1), (2, 40)] {
+            assert_eq!(pool.call(model::TREE, depth, width), width.pow(depth as u32));
+        }
+        let call = pool.task(model::CALL, HOUR, 0);
+        call.other.set(pool.id);
+        let call = call.submit().unwrap();
+        pool.call(model::TICK, 0, 1);
+        call.cancel().unwrap();
+        assert_eq!(text_of(call.wait()).0, CHI_CANCELLED, "and what it waits for");
+    }));
+}
+
+#[test]
+fn methods_that_overflow_their_stack() {
+    let log = in_client!(Options::new().model(), |_| in_both(|pool| {
+        let sleeping = pool.submit(model::SLEEP, 50 * MS);
+        for _ in 0..rounds(20, 2000) {
+            let (status, message) = text_of(pool.task(model::OVERFLOW, 0, 0).call());
+            assert_eq!(status, CHI_FAULT);
+            assert!(message.starts_with("kOverflow overflowed its stack of 262144"), "{message}");
+            pool.call(model::TICK, 0, 0);
+        }
+        sleeping.wait().unwrap();
+    }));
+    if let Some(log) = log {
+        for pool in ["cpp", "rust"] {
+            let said = format!("pool=\"{pool}\" method=\"kOverflow\" session=");
+            let said = log.lines().any(|line| line.contains(&said) && line.contains("depth=0"));
+            assert!(said, "{pool}: {log}");
+        }
+    }
+}
+
+#[test]
+fn monitors_pick_lanes_and_estimate() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        for lane in 0..3 * u64::from(LANES) {
+            pool.call(model::MONITORED, 3, lane);
+        }
+        // Of tasks that are expected to take long, many in one lane, and some that are not.
+        let tasks = (0..300).map(|n| pool.task(model::MONITORED, n % 2 * 3, n % 3 * 1_000_000));
+        let tasks = submit_all(tasks.collect()).unwrap();
+        assert!(wait_all(tasks).iter().all(Result::is_ok));
+        let (status, message) = text_of(pool.task(model::MONITORED, 1, 0).call());
+        assert!(status == CHI_FAILED && message.contains("the monitor throws"), "{message}");
+    }));
+}
+
+#[test]
+fn periodic_and_forgotten_tasks() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        let tick = pool.task(model::TICK, 0, 0);
+        tick.base().set_period(Duration::from_micros(100));
+        let tick = tick.submit().unwrap();
+        pool.wait_for_ticks(20);
+        tick.cancel().unwrap();
+        assert_eq!(text_of(tick.wait()).0, CHI_CANCELLED);
+        let ticks = pool.call(model::TICKS, 0, 0);
+        let failing = pool.task(model::FAIL, ticks + 5, 0);
+        failing.base().set_period(Duration::from_micros(100));
+        assert_eq!(text_of(failing.call()), (CHI_FAILED, "the last tick".into()));
+        for _ in 0..1000 {
+            let tick = pool.task(model::TICK, 0, 0);
+            tick.base().set_high_latency();
+            tick.submit_and_forget().unwrap();
+        }
+        pool.wait_for_ticks(ticks + 1005);
+    }));
+}
+
+#[test]
+fn a_task_that_waits_for_a_lock_is_cancelled_and_so_is_the_one_that_holds_it() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        let holder = pool.submit(model::LOCK, HOUR);
+        pool.wait_for_ticks(1);
+        let waiting: Vec<_> = (0..10).map(|_| pool.submit(model::LOCK, 0)).collect();
+        pool.call(model::YIELD, 10, 0);
+        waiting.iter().step_by(2).for_each(|task| task.cancel().unwrap());
+        let (cancelled, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().enumerate().partition(|(number, _)| number % 2 == 0);
+        for (_, task) in cancelled {
+            assert_eq!(text_of(task.wait()).0, CHI_CANCELLED);
+        }
+        assert!(!holder.is_complete() && others.iter().all(|(_, task)| !task.is_complete()));
+        assert_eq!(pool.call(model::TICKS, 0, 0), 1, "one that was cancelled got the lock");
+        holder.cancel().unwrap();
+        assert_eq!(text_of(holder.wait()).0, CHI_CANCELLED);
+        for (_, task) in others {
+            task.wait().unwrap();
+        }
+        assert_eq!(pool.call(model::TICKS, 0, 0), 6);
+    }));
+}
+
+/// Tasks of high latency run on the worker for them, one after the other, and those of low latency on the
+/// other one, which the long ones do not delay; nor does it take them over while it is idle.
+#[test]
+fn groups_of_workers() {
+    in_client!(Options::new().model().groups(1, 1), |_| in_both(|pool| {
+        let late = || {
+            let task = pool.task(model::COMPUTE, 500 * MS, 0);
+            task.base().set_high_latency();
+            task.submit().unwrap()
+        };
+        let (first, second) = (late(), late());
+        for lane in 0..50 {
+            assert_eq!(pool.call(model::COMPUTE, 0, 1 + lane % u64::from(LANES)), 0);
+        }
+        // The long tasks are the clock here: one of them must still run.
+        assert!(!first.is_complete() || !second.is_complete());
+        // Long enough for an idle worker to look for something to do.
+        std::thread::sleep(Duration::from_millis(100));
+        pool.call(model::TICK, 0, 0);
+        assert!(!first.is_complete() || !second.is_complete());
+        for task in [first, second] {
+            assert_eq!(task.wait().unwrap().result.get(), 1);
+        }
+    }));
+}
+
+/// The number of the root of a task that is not submitted yet.
+fn root(task: &NewTask<ValueTask>) -> u64 {
+    task.base().task_node().root_
+}
+
+/// The lines of the log with a text in them that are about a task of this name, of this root.
+fn about<'a>(log: &'a str, text: &str, pool: &str, method: &str, node: &str) -> Vec<&'a str> {
+    let parts = [text, &format!("pool=\"{pool}\""), &format!("method=\"{method}\""), node];
+    log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect()
+}
+
+#[test]
+fn the_log_says_which_task_a_line_is_about() {
+    let log = in_client!(Options::new().model(), |_| in_both(|pool| {
+        let own = pool.task(model::LOG, 0, 0);
+        let call = pool.task(model::CALL, 0, model::LOG.into());
+        call.other.set(pool.id);
+        let failing = pool.task(model::FAIL, 0, 0);
+        let long = pool.task(model::COMPUTE, 400 * MS, 0);
+        // A client's numbers of roots begin with the same one in each process.
+        let first = root(&own);
+        assert_eq!([root(&call), root(&failing), root(&long)], [first + 1, first + 2, first + 3]);
+        own.call().unwrap();
+        call.call().unwrap();
+        failing.submit_and_forget().unwrap();
+        long.call().unwrap();
+    }));
+    let Some(log) = log else { return };
+    for pool in ["cpp", "rust"] {
+        let own = about(&log, "a line", pool, "kLog", "depth=0");
+        assert_eq!(own.len(), 1, "{log}");
+        let root = own[0].split("root=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        let root: u64 = root.parse().unwrap();
+        let node = |after: u64, depth: u32| format!("root={} depth={depth}", root + after);
+        assert_eq!(about(&log, "a line", pool, "kLog", &node(1, 1)).len(), 1, "{log}");
+        assert_eq!(about(&log, "nobody waits", pool, "kFail", &node(2, 0)).len(), 1, "{log}");
+        let long = about(&log, "keeps its worker", pool, "kCompute", &node(3, 0));
+        assert_eq!(long.len(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_trace_has_every_task_from_its_start_to_its_end() {
+    let options = Options::new().model().argument("--log-level").argument("trace");
+    let log = in_client!(options, |_| in_both(|pool| {
+        pool.call(model::TREE, 2, 3);
+        assert_eq!(text_of(pool.task(model::FAIL, 0, 0).call()).0, CHI_FAILED);
+    }));
+    let Some(log) = log else { return };
+    for pool in ["cpp", "rust"] {
+        for (depth, tasks) in [(0, 1), (1, 3), (2, 9)] {
+            let node = format!("depth={depth}");
+            for text in ["a task starts", "a task ends"] {
+                let lines = about(&log, text, pool, "kTree", &node);
+                assert_eq!(lines.len(), tasks, "{text} at {depth}: {log}");
+            }
+        }
+        let failed = about(&log, "a task ends", pool, "kFail", "depth=0");
+        let status = format!("status={CHI_FAILED} ");
+        assert!(failed.len() == 1 && failed[0].contains(&status), "{log}");
+    }
+}
