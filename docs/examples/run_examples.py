@@ -9,12 +9,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+TASKS = (
+    "the last of a batch: CHI_OK\n"
+    "a periodic task that was cancelled: CHI_CANCELLED\n"
+    "a task with a deadline: CHI_OK\n"
+)
+
 # Program, arguments, and a pattern of what it prints.
 EXAMPLES = [
     ("build/docs/examples/example_client_c", [], "The sky is blue.\n"),
     ("build/docs/examples/example_client_cpp", [], r"100000 bytes became \d+, and came back\.\n"),
     ("bin/example_client_rust", [], "The sea is green.\nThere are 100 waves.\n"),
     ("build/docs/examples/greet_cpp/say_hello", ["Ada"], "Hello, Ada!\n"),
+    ("build/docs/examples/example_tasks_cpp", [], TASKS),
+    ("bin/example_tasks_rust", [], TASKS),
     ("bin/example_shout", ["hello, Ada"], "HELLO, ADA\n"),
 ]
 # These start a runtime themselves.
