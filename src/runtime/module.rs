@@ -86,13 +86,17 @@ impl Modules {
 
     fn consider(&mut self, path: PathBuf, daemon: bool) {
         match judge(&path) {
-            Verdict::Module => match self.load(&path, daemon) {
-                Ok(module) => {
-                    tracing::info!(module = module.name, path = %path.display(), "module loaded");
-                    self.loaded.push(Arc::new(module));
+            Verdict::Module => {
+                // Its constructors may end this process, or never return: then this is what tells of it.
+                tracing::info!(path = %path.display(), "loading a module");
+                match self.load(&path, daemon) {
+                    Ok(module) => {
+                        tracing::info!(module = module.name, path = %path.display(), "module loaded");
+                        self.loaded.push(Arc::new(module));
+                    }
+                    Err(reason) => self.refuse(&path, reason, true),
                 }
-                Err(reason) => self.refuse(&path, reason, true),
-            },
+            }
             Verdict::Broken(reason) => self.refuse(&path, reason, true),
             Verdict::Other(reason) => self.refuse(&path, reason, false),
         }
