@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use chimaera_abi::*;
-use tracing::level_filters::LevelFilter;
 
 use crate::about::{log_about, About};
 use crate::container::{Container, ContainerLane, RecordPtr};
@@ -224,7 +223,7 @@ impl Worker {
         method: &Method,
         rctx: &mut chi_run_context,
     ) -> chi_status {
-        if LevelFilter::current() == LevelFilter::TRACE {
+        if self.traces {
             return self.call_traced(record, container, method, rctx);
         }
         let count = self.samples.get().wrapping_add(1);

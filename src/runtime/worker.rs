@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
+use tracing::level_filters::LevelFilter;
 
 use crate::about::{log_about, About};
 use crate::cancel::Which;
@@ -80,6 +81,8 @@ pub(crate) struct Worker {
     pub(crate) circles: RefCell<HashMap<usize, String>>,
     /// What modules have it look at.
     pub(crate) pollers: Pollers,
+    /// Whether the log has each task's start and end: its level when the runtime started.
+    pub(crate) traces: bool,
     /// Counts tasks, of which a few are measured.
     pub(crate) samples: Cell<u32>,
 }
@@ -123,6 +126,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         container_turn: Cell::new(index as usize),
         circles: RefCell::default(),
         pollers: Pollers::default(),
+        traces: LevelFilter::current() == LevelFilter::TRACE,
         samples: Cell::new(0),
     });
     stack::prepare_thread()?;
