@@ -22,6 +22,7 @@ CONTENTS = """
     include/example_chimods/*.h
     lib/chimaera/modules/libchimaera_bdev_runtime.so
     lib/chimaera/modules/libchimaera_bench_runtime.so
+    lib/chimaera/modules/libchimaera_bdev_runtime.so
     lib/chimaera/modules/libchimaera_empty_runtime.so
     lib/chimaera/modules/libchimaera_kv_runtime.so
     lib/chimaera/modules/libexample_empty_runtime.so

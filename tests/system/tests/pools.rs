@@ -96,7 +96,7 @@ fn a_name_that_another_module_has_taken() {
 #[test]
 fn the_same_parameters_find_the_pool_and_others_are_refused() {
     in_client!(Options::new().kv(), |site| {
-        let params = |max_bytes| kv::Params { max_bytes: Some(max_bytes) };
+        let params = |max_bytes| kv::Params { max_bytes: Some(max_bytes), ..kv::Params::default() };
         connect();
         let first = kv::Client::create("limited", params(1000)).unwrap();
         first.put("key", "value").unwrap();
@@ -133,7 +133,11 @@ fn parameters_that_a_module_does_not_like() {
         assert_eq!(text_of(ipc.find_pool("store")).0, CHI_NO_POOL);
         let too_many = vec![b'x'; (1 << 20) + 1];
         assert_eq!(text_of(ipc.create_pool(kv::MODULE, "store", &too_many)).0, CHI_TOO_LARGE);
-        let store = kv::Client::create("store", kv::Params { max_bytes: Some(10) }).unwrap();
+        let store = kv::Client::create(
+            "store",
+            kv::Params { max_bytes: Some(10), ..kv::Params::default() },
+        )
+        .unwrap();
         assert_eq!(text_of(store.put("key", "a value of more than that")).0, kv::STORE_FULL);
         store.put("key", "value").unwrap();
     });

@@ -4,7 +4,7 @@
 //! use chimaera_kv_client::{Client, Params};
 //!
 //! # fn main() -> chimaera::Result<()> {
-//! let kv = Client::create("my_store", Params { max_bytes: Some(1 << 30) })?;
+//! let kv = Client::create("my_store", Params { max_bytes: Some(1 << 30), ..Params::default() })?;
 //! kv.put("user/1", "Ada")?;
 //! assert_eq!(kv.get("user/1")?, b"Ada");
 //! assert_eq!(kv.scan("user/", 0)?, [b"user/1"]);

@@ -17,12 +17,16 @@ using DestroyTask = chi::DestroyTask;
 
 /** What a store is created with. */
 struct Params {
-  /** The most bytes that all keys and values together may have; none for no limit. */
+  /** The most bytes that all keys and values together may have in memory; none for no limit. */
   std::optional<chi::u64> max_bytes_;
+  /** The pool of chimaera:bdev that the values lie in; empty for memory. */
+  std::string device_;
+  /** The pool of example:mod_name that compresses them; empty for none. Only with a device. */
+  std::string compressor_;
 
   template <typename Ar>
   void serialize(Ar &ar) {
-    ar(max_bytes_);
+    ar(max_bytes_, device_, compressor_);
   }
 };
 

@@ -3,16 +3,20 @@
 #[path = "../../autogen/kv_lib_exec.rs"]
 mod lib_exec;
 mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 
-use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, Replica};
+use std::sync::Arc;
+
+use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, Replica, RunContext};
 use chimaera::{DomainQuery, Result, ShmString, Status, Task, TaskBase};
 use chimaera_kv_client::{
     CountTask, DeleteTask, GetTask, KeyHash, Method, Params, PutTask, ScanTask, MAX_KEY_BYTES,
 };
 
 use store::Store;
+use stored::Stored;
 
 /// How many lanes a pool has: tasks of different keys run on so many workers at once.
 const LANES: u32 = 16;
@@ -20,9 +24,15 @@ const LANES: u32 = 16;
 /// The container: a store, and lanes to which keys fall by their hash, so that tasks on one key start
 /// in the order in which they came.
 pub struct Runtime {
-    store: Store,
+    values: Values,
     lanes: Queue,
     containers: u32,
+}
+
+/// Where the values are.
+enum Values {
+    Memory(Store),
+    Device(Stored),
 }
 
 #[chimaera::container(name = "chimaera:kv")]
@@ -31,7 +41,10 @@ impl Runtime {
     fn create(init: &Init<'_>) -> Result<Self> {
         let params = Params::parse(init.params())?;
         Ok(Runtime {
-            store: Store::new(params.max_bytes),
+            values: match params.device.as_str() {
+                "" => Values::Memory(Store::new(params.max_bytes)),
+                _ => Values::Device(Stored::new(&params)?),
+            },
             lanes: init.create_queue(0, LANES)?,
             containers: init.container_count(),
         })
@@ -40,7 +53,11 @@ impl Runtime {
     #[method(Method::PUT, name = "kPut")]
     fn put(&self, task: &PutTask) -> Result<()> {
         let key = key(&task.key)?;
-        let replaced = self.store.put(key, task.value.copy_to_vec()?)?;
+        let value = task.value.copy_to_vec()?;
+        let replaced = match &self.values {
+            Values::Memory(store) => store.put(key, Arc::new(value))?.is_some(),
+            Values::Device(stored) => stored.put(key, value)?,
+        };
         task.replaced.set(replaced.into());
         Ok(())
     }
@@ -53,11 +70,11 @@ impl Runtime {
     #[method(Method::GET, name = "kGet")]
     fn get(&self, task: &GetTask) -> Result<()> {
         let key = key(&task.key)?;
-        let value = self
-            .store
-            .get(&key)
-            .ok_or_else(|| Status::not_found(format!("no key \"{}\"", shown(&key))))?;
-        task.value.set(&**value)
+        let none = || Status::not_found(format!("no key \"{}\"", shown(&key)));
+        match &self.values {
+            Values::Memory(store) => task.value.set(&**store.get(&key).ok_or_else(none)?),
+            Values::Device(stored) => task.value.set(stored.get(&key)?.ok_or_else(none)?),
+        }
     }
 
     #[monitor(Method::GET)]
@@ -67,7 +84,11 @@ impl Runtime {
 
     #[method(Method::DELETE, name = "kDelete")]
     fn delete(&self, task: &DeleteTask) -> Result<()> {
-        let existed = self.store.delete(&key(&task.key)?);
+        let key = key(&task.key)?;
+        let existed = match &self.values {
+            Values::Memory(store) => store.delete(&key).is_some(),
+            Values::Device(stored) => stored.delete(&key),
+        };
         task.existed.set(existed.into());
         Ok(())
     }
@@ -88,7 +109,10 @@ impl Runtime {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
-        task.keys.set_all(&self.store.scan(&prefix, limit))
+        task.keys.set_all(&match &self.values {
+            Values::Memory(store) => store.scan(&prefix, limit),
+            Values::Device(stored) => stored.keys().scan(&prefix, limit),
+        })
     }
 
     #[monitor(Method::SCAN)]
@@ -113,7 +137,10 @@ impl Runtime {
 
     #[method(Method::COUNT, name = "kCount")]
     fn count(&self, task: &CountTask) {
-        task.count.set(self.store.count());
+        task.count.set(match &self.values {
+            Values::Memory(store) => store.count(),
+            Values::Device(stored) => stored.keys().count(),
+        });
     }
 
     #[monitor(Method::COUNT)]
@@ -125,6 +152,14 @@ impl Runtime {
     fn aggregate_count(&self, task: &CountTask, replica: &Replica<'_, CountTask>) {
         let before = if replica.is_first() { 0 } else { task.count.get() };
         task.count.set(before + replica.count.get());
+    }
+
+    /// Its blocks are the device's again.
+    #[destroy]
+    fn destroy(&self, _ctx: &RunContext<'_>) {
+        if let Values::Device(stored) = &self.values {
+            stored.clear();
+        }
     }
 
     /// A key is in the container, and comes through the lane, that its hash falls to.

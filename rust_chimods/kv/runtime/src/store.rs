@@ -13,19 +13,30 @@ use chimaera_kv_client::{key_hash, STORE_FULL};
 const SHARDS: usize = 16;
 
 type Key = Vec<u8>;
-/// Shared, so that a reader copies it without the lock.
-type Value = Arc<Vec<u8>>;
-type Shard = BTreeMap<Key, Value>;
+type Shard<V> = BTreeMap<Key, Arc<V>>;
 
-/// Keys and values. No lock is held while anything waits.
-pub(crate) struct Store {
-    shards: [Mutex<Shard>; SHARDS],
+/// What lies under a key.
+pub(crate) trait Value {
+    /// How many bytes of memory it counts as.
+    fn len(&self) -> usize;
+}
+
+impl Value for Vec<u8> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Keys and values. Values are shared, so that a reader uses one without the lock. No lock is held while
+/// anything waits.
+pub(crate) struct Store<V = Vec<u8>> {
+    shards: [Mutex<Shard<V>>; SHARDS],
     /// Bytes of all keys and values.
     bytes: AtomicU64,
     max_bytes: u64,
 }
 
-impl Store {
+impl<V: Value> Store<V> {
     pub(crate) fn new(max_bytes: Option<u64>) -> Self {
         Store {
             shards: Default::default(),
@@ -34,35 +45,33 @@ impl Store {
         }
     }
 
-    /// Whether it replaced a value. Errors: `STORE_FULL`.
-    pub(crate) fn put(&self, key: Key, value: Vec<u8>) -> Result<bool> {
+    /// Returns the value that it replaced. Errors: `STORE_FULL`.
+    pub(crate) fn put(&self, key: Key, value: Arc<V>) -> Result<Option<Arc<V>>> {
         let mut shard = self.shard(&key);
         match shard.entry(key) {
             Entry::Occupied(mut entry) => {
                 self.replace(entry.get().len(), value.len())?;
-                // The old value, if a reader has it, goes with the reader.
-                entry.insert(Arc::new(value));
-                Ok(true)
+                Ok(Some(entry.insert(value)))
             }
             Entry::Vacant(entry) => {
                 self.replace(0, entry.key().len() + value.len())?;
-                entry.insert(Arc::new(value));
-                Ok(false)
+                entry.insert(value);
+                Ok(None)
             }
         }
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<V>> {
         self.shard(key).get(key).cloned()
     }
 
-    /// Whether it was there.
-    pub(crate) fn delete(&self, key: &[u8]) -> bool {
+    /// Returns the value that was there.
+    pub(crate) fn delete(&self, key: &[u8]) -> Option<Arc<V>> {
         let removed = self.shard(key).remove(key);
         if let Some(value) = &removed {
             self.bytes.fetch_sub((key.len() + value.len()) as u64, Ordering::Relaxed);
         }
-        removed.is_some()
+        removed
     }
 
     /// The first `limit` keys that begin with `prefix`, in order.
@@ -104,13 +113,13 @@ impl Store {
         }
     }
 
-    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard<V>> {
         lock(&self.shards[key_hash(key) as usize % SHARDS])
     }
 }
 
 /// A panic between two statements leaves a shard whole, so a poisoned one is as good as any.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock<V>(shard: &Mutex<Shard<V>>) -> MutexGuard<'_, Shard<V>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -119,23 +128,23 @@ mod tests {
     use super::*;
 
     fn put(store: &Store, key: &str, value: &str) -> Result<bool> {
-        store.put(key.into(), value.into())
+        store.put(key.into(), Arc::new(value.into())).map(|old| old.is_some())
     }
 
     #[test]
     fn what_was_put_is_there_until_it_is_deleted() {
-        let store = Store::new(None);
+        let store = Store::<Vec<u8>>::new(None);
         assert!(!put(&store, "a", "1").unwrap());
         assert!(put(&store, "a", "2").unwrap());
         assert_eq!(store.get(b"a").unwrap().as_slice(), b"2");
-        assert!(store.delete(b"a"));
-        assert!(!store.delete(b"a"));
+        assert!(store.delete(b"a").is_some());
+        assert!(store.delete(b"a").is_none());
         assert!(store.get(b"a").is_none());
     }
 
     #[test]
     fn a_scan_is_ordered_over_all_shards_and_keeps_to_its_prefix() {
-        let store = Store::new(None);
+        let store = Store::<Vec<u8>>::new(None);
         for i in (0..1000).rev() {
             put(&store, &format!("k/{i:03}"), "").unwrap();
         }
@@ -151,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_full_store_refuses_growth_and_stays_as_it_is() {
-        let store = Store::new(Some(10));
+        let store = Store::<Vec<u8>>::new(Some(10));
         put(&store, "a", "12345678").unwrap();
         let status = put(&store, "b", "1").unwrap_err();
         assert_eq!(status.code(), STORE_FULL);
@@ -166,7 +175,7 @@ mod tests {
 
     #[test]
     fn many_threads_account_alike() {
-        let store = Store::new(None);
+        let store = Store::<Vec<u8>>::new(None);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let store = &store;

@@ -1,0 +1,172 @@
+//! Values in the blocks of a device, compressed if there is a compressor.
+//!
+//! No lock is held while a value is on its way. Whoever puts a value writes it to blocks of its own
+//! first, and only then lets the key lead there. Blocks are given back when the key leads elsewhere and
+//! the last reader of them has finished.
+
+use std::sync::Arc;
+
+use chimaera::{log_error, Result, Status};
+use chimaera_bdev_client as bdev;
+use chimaera_kv_client::Params;
+use example_mod_name_client as mod_name;
+
+use crate::store::{Store, Value};
+
+/// The most bytes of one write or read: those of a value are in flight together.
+const PIECE: u64 = 256 << 10;
+
+/// The keys, and where the values lie.
+pub(crate) struct Stored {
+    keys: Store<Place>,
+    device: bdev::Client,
+    block_size: u64,
+    compressor: Option<mod_name::Client>,
+}
+
+/// Where a value lies. Its blocks are given back with it.
+pub(crate) struct Place {
+    device: bdev::Client,
+    extents: Vec<bdev::Extent>,
+    /// Bytes of the value.
+    len: usize,
+    /// Bytes of it in the blocks.
+    packed: usize,
+}
+
+impl Value for Place {
+    fn len(&self) -> usize {
+        size_of::<Place>() + size_of_val(self.extents.as_slice())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.extents.is_empty() {
+            return;
+        }
+        // Nobody waits for it; the task goes when it is over.
+        if let Err(status) = self.device.free_async(&self.extents) {
+            let n: u64 = self.extents.iter().map(|extent| extent.count).sum();
+            log_error!("{n} blocks stay allocated: {}", status.message());
+        }
+    }
+}
+
+impl Stored {
+    /// Finds the pools. Errors: `CHI_NO_POOL`.
+    pub(crate) fn new(params: &Params) -> Result<Stored> {
+        let pool = |name: &str| chimaera::ipc()?.find_pool(name);
+        let device = pool(&params.device).map_err(|status| status.context("the store's device"))?;
+        let device = bdev::Client::from_pool(device);
+        let compressor = match params.compressor.as_str() {
+            "" => None,
+            name => Some(pool(name).map_err(|status| status.context("the store's compressor"))?),
+        };
+        let stats = device.stats().map_err(|status| status.context("the store's device"))?;
+        Ok(Stored {
+            keys: Store::new(params.max_bytes),
+            device,
+            block_size: stats.block_size,
+            compressor: compressor.map(mod_name::Client::from_pool),
+        })
+    }
+
+    pub(crate) fn keys(&self) -> &Store<Place> {
+        &self.keys
+    }
+
+    /// Whether it replaced a value. Errors: `STORE_FULL`, and those of the device and the compressor.
+    pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<bool> {
+        let len = value.len();
+        let packed = match &self.compressor {
+            Some(compressor) => compressor.compress(&value, 0)?,
+            None => value,
+        };
+        let blocks = (packed.len() as u64).div_ceil(self.block_size);
+        let extents = if blocks == 0 { Vec::new() } else { self.device.allocate(blocks)? };
+        let place = Place { device: self.device, extents, len, packed: packed.len() };
+        self.write(&place, packed)?;
+        Ok(self.keys.put(key, Arc::new(place))?.is_some())
+    }
+
+    /// The value, if there is one. Errors: those of the device and the compressor.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(place) = self.keys.get(key) else { return Ok(None) };
+        let packed = self.read(&place)?;
+        let value = match &self.compressor {
+            Some(compressor) => compressor.decompress(&packed, place.len as u64)?,
+            None => packed,
+        };
+        match value.len() == place.len {
+            true => Ok(Some(value)),
+            false => Err(Status::failed(format!(
+                "a value of {} bytes came back as {}",
+                place.len,
+                value.len()
+            ))),
+        }
+    }
+
+    /// Whether it was there.
+    pub(crate) fn delete(&self, key: &[u8]) -> bool {
+        self.keys.delete(key).is_some()
+    }
+
+    /// Deletes all keys.
+    pub(crate) fn clear(&self) {
+        for key in self.keys.scan(b"", usize::MAX) {
+            self.keys.delete(&key);
+        }
+    }
+
+    fn write(&self, place: &Place, mut packed: Vec<u8>) -> Result<()> {
+        let room = packed.len().next_multiple_of(self.block_size as usize);
+        packed.resize(room, 0);
+        let mut writes = Vec::new();
+        let mut rest = packed.as_slice();
+        let mut outcome = Ok(());
+        for extent in self.pieces(place) {
+            let (piece, after) = rest.split_at((extent.count * self.block_size) as usize);
+            rest = after;
+            match self.device.write_async(extent.block, piece) {
+                Ok(write) => writes.push(write),
+                Err(status) => {
+                    outcome = Err(status);
+                    break;
+                }
+            }
+        }
+        // All of them, so that none is still on its way when the blocks are given back.
+        for write in writes {
+            outcome = outcome.and(write.wait().map(drop));
+        }
+        outcome
+    }
+
+    fn read(&self, place: &Place) -> Result<Vec<u8>> {
+        let pieces = self.pieces(place);
+        let reads: Vec<_> =
+            pieces.map(|extent| self.device.read_async(extent.block, extent.count)).collect();
+        let mut packed =
+            Vec::with_capacity(place.packed.next_multiple_of(self.block_size as usize));
+        let mut outcome = Ok(());
+        for read in reads {
+            let bytes = read.and_then(|read| read.wait()?.data.copy_to_vec());
+            outcome = outcome.and(bytes.map(|bytes| packed.extend(bytes)));
+        }
+        packed.truncate(place.packed);
+        outcome.map(|()| packed)
+    }
+
+    /// The extents of a value, cut to what is moved at once.
+    fn pieces<'a>(&self, place: &'a Place) -> impl Iterator<Item = bdev::Extent> + 'a {
+        let most = (PIECE / self.block_size).max(1);
+        place.extents.iter().flat_map(move |extent| {
+            let end = extent.block + extent.count;
+            (extent.block..end)
+                .step_by(most as usize)
+                .map(move |block| bdev::Extent { block, count: most.min(end - block) })
+        })
+    }
+}

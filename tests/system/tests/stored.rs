@@ -1,0 +1,119 @@
+//! A composition: `chimaera:kv`, in Rust, keeps its values in a `chimaera:bdev`, in Rust, compressed by
+//! an `example:mod_name`, in C++.
+
+use std::time::{Duration, Instant};
+
+use chimaera::abi::{CHI_IO, CHI_NOT_FOUND, CHI_NO_POOL};
+use chimaera_bdev_client as bdev;
+use chimaera_kv_client as kv;
+use chimaera_tests::{bytes, connect, in_client, text_of, Options};
+use example_mod_name_client as mod_name;
+
+fn options() -> Options {
+    Options::new().bdev().kv().mod_name()
+}
+
+fn stored(device: &str, compressor: &str) -> kv::Params {
+    kv::Params { device: device.into(), compressor: compressor.into(), ..kv::Params::default() }
+}
+
+fn used(device: &bdev::Client) -> u64 {
+    let stats = device.stats().unwrap();
+    stats.blocks - stats.free_blocks
+}
+
+/// Blocks are given back by tasks that nobody waits for.
+fn all_free(device: &bdev::Client) -> bool {
+    let until = Instant::now() + Duration::from_secs(30);
+    while used(device) > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    used(device) == 0
+}
+
+#[test]
+fn values_lie_compressed_in_blocks() {
+    in_client!(options(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk");
+        std::fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        let params = bdev::Params { path: path.clone(), blocks: 2048, ..bdev::Params::default() };
+        let device = bdev::Client::create("disk", params).unwrap();
+        let (code, message) = text_of(kv::Client::create("kv", stored("disk", "zstd")));
+        assert_eq!(code, CHI_NO_POOL);
+        assert!(message.contains("the store's compressor"), "{message}");
+        mod_name::Client::create("zstd").unwrap();
+        let store = kv::Client::create("kv", stored("disk", "zstd")).unwrap();
+
+        // A mebibyte of one letter is a block; bytes that do not compress take many pieces.
+        assert!(!store.put("letters", vec![b'a'; 1 << 20]).unwrap());
+        assert_eq!(used(&device), 1);
+        assert_eq!(store.get("letters").unwrap(), vec![b'a'; 1 << 20]);
+        for len in [0, 1, 4096, 3 << 20] {
+            let key = len.to_string();
+            store.put(&key, bytes(len)).unwrap();
+            assert!(store.get(&key).unwrap() == bytes(len), "{len} bytes");
+        }
+        assert_eq!(store.scan("", 0).unwrap().len(), 5);
+        assert!(store.put("letters", "few").unwrap());
+        assert_eq!(store.get("letters").unwrap(), b"few");
+        assert!(store.delete("letters").unwrap());
+        assert_eq!(store.get("letters").unwrap_err().code(), CHI_NOT_FOUND);
+
+        // What the device says gets through.
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let (code, message) = text_of(store.get("1"));
+        assert_eq!(code, CHI_IO, "{message}");
+        assert!(message.contains("it has been truncated"), "{message}");
+        let (code, message) = text_of(store.put("random", noise(16 << 20)));
+        assert_eq!(code, bdev::DEVICE_FULL, "{message}");
+
+        chimaera::ipc().unwrap().destroy_pool(store.pool_id()).unwrap();
+        assert!(all_free(&device), "{} blocks are left", used(&device));
+    });
+}
+
+/// Bytes that nothing compresses.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    })
+    .take(len)
+    .collect()
+}
+
+#[test]
+fn a_reader_sees_one_whole_value_while_writers_replace_it() {
+    in_client!(options(), |_| {
+        connect();
+        let device = bdev::Client::create("ram", bdev::Params::default()).unwrap();
+        let store = kv::Client::create("kv", stored("ram", "")).unwrap();
+        let value = |of: u8| vec![of; 100_000];
+        store.put("key", value(0)).unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..3_u8 {
+                scope.spawn(move || {
+                    for round in 0..60 {
+                        store.put("key", value(writer * 64 + round)).unwrap();
+                    }
+                });
+            }
+            for _ in 0..2 {
+                scope.spawn(move || {
+                    for _ in 0..90 {
+                        let found = store.get("key").unwrap();
+                        assert!(found.len() == 100_000 && found.iter().all(|b| *b == found[0]));
+                    }
+                });
+            }
+        });
+        assert!(store.delete("key").unwrap());
+        assert!(all_free(&device), "{} blocks are left", used(&device));
+    });
+}
