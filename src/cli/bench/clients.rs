@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use chimaera::task::{Done, Pending};
+use chimaera::Pending;
 use chimaera_bench_client as bench;
 
 use super::daemon::{self, Daemon};
@@ -31,18 +31,33 @@ pub(crate) struct ClientArgs {
 pub(super) fn client(context: &Context, args: &ClientArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let pool = Pool::open(&args.module, "bench_throughput")?;
-    on_each_line(|last| {
-        if !last {
-            return Ok(None);
-        }
-        let goes_on = |done: u64, until: Instant| match args.tasks {
-            Some(tasks) => done + u64::from(args.depth) < tasks,
-            None => !done.is_multiple_of(256) || Instant::now() < until,
-        };
-        let submit = |_| pool.submit();
-        keep_in_flight(args.depth, args.seconds, goes_on, submit, |task| pool.finish(task))
-            .map(Some)
-    })
+    on_each_line(|last| if last { flood(pool, args).map(Some) } else { Ok(None) })
+}
+
+/// Keeps tasks in flight. Gives the number of tasks and the seconds.
+fn flood(pool: Pool, args: &ClientArgs) -> Result<String, Failed> {
+    let begin = Instant::now();
+    let until = begin + Duration::from_secs_f64(args.seconds);
+    let mut window = VecDeque::with_capacity(args.depth as usize);
+    let mut done: u64 = 0;
+    for _ in 0..args.depth {
+        window.push_back(pool.submit()?);
+    }
+    let goes_on = |done: u64| match args.tasks {
+        Some(tasks) => done + u64::from(args.depth) < tasks,
+        None => !done.is_multiple_of(256) || Instant::now() < until,
+    };
+    while goes_on(done) {
+        let oldest = window.pop_front().expect("the window is full");
+        pool.finish(oldest)?;
+        done += 1;
+        window.push_back(pool.submit()?);
+    }
+    for task in window {
+        pool.finish(task)?;
+        done += 1;
+    }
+    Ok(format!("{done} {}", begin.elapsed().as_secs_f64()))
 }
 
 #[derive(clap::Args)]
@@ -85,24 +100,43 @@ pub(crate) struct LoadArgs {
 pub(super) fn load(context: &Context, args: &LoadArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let pool = open_bench("bench_load", 1, args.lanes)?;
+    on_each_line(|last| if last { Ok(None) } else { compute(pool, args).map(Some) })
+}
+
+/// Keeps each lane busy on its own, so that none waits for another. Gives the number of tasks and the
+/// seconds.
+fn compute(pool: bench::Client, args: &LoadArgs) -> Result<String, Failed> {
     let expected = bench::compute(args.steps);
-    on_each_line(|last| {
-        if last {
-            return Ok(None);
-        }
-        let submit =
-            |number| pool.compute_async(0, (number % u64::from(args.lanes)) as u32, args.steps);
-        let finish = |task: Pending<bench::ComputeTask>| {
-            let done: Done<bench::ComputeTask> = task.wait()?;
-            match done.result.get() == expected {
-                true => Ok(()),
-                false => Err(Failed::Message("a task computed something else".into())),
+    let begin = Instant::now();
+    let until = begin + Duration::from_secs_f64(args.seconds);
+    let submit = |lane| pool.compute_async(0, lane, args.steps);
+    let mut lanes = Vec::new();
+    for lane in 0..args.lanes {
+        lanes.push((0..args.depth).map(|_| submit(lane)).collect::<Result<VecDeque<_>, _>>()?);
+    }
+    let mut done: u64 = 0;
+    let mut now = begin;
+    while now < until {
+        for (lane, tasks) in (0..).zip(&mut lanes) {
+            if tasks.front().is_some_and(|oldest| oldest.is_complete()) {
+                let oldest = tasks.pop_front().expect("it has a front");
+                check_result(oldest, expected)?;
+                done += 1;
+                tasks.push_back(submit(lane)?);
             }
-        };
-        let goes_on = |_, until| Instant::now() < until;
-        let submit = |number| submit(number).map_err(Failed::from);
-        keep_in_flight(args.depth * args.lanes, args.seconds, goes_on, submit, finish).map(Some)
-    })
+        }
+        now = Instant::now();
+    }
+    // What ends later does not count: by then not all lanes are busy.
+    lanes.into_iter().flatten().try_for_each(|task| check_result(task, expected))?;
+    Ok(format!("{done} {}", (now - begin).as_secs_f64()))
+}
+
+fn check_result(task: Pending<bench::ComputeTask>, expected: u64) -> Outcome {
+    match task.wait()?.result.get() == expected {
+        true => Ok(()),
+        false => Err(Failed::Message("a task computed something else".into())),
+    }
 }
 
 #[derive(clap::Args)]
@@ -138,35 +172,6 @@ fn on_each_line(mut f: impl FnMut(bool) -> Result<Option<String>, Failed>) -> Ou
             return Ok(());
         }
     }
-}
-
-/// Keeps so many tasks in flight, for a time: `goes_on` is told how many are done, and when the time
-/// is over; `submit` the task's number. Gives the number of tasks and the seconds.
-fn keep_in_flight<T>(
-    depth: u32,
-    seconds: f64,
-    goes_on: impl Fn(u64, Instant) -> bool,
-    submit: impl Fn(u64) -> Result<T, Failed>,
-    finish: impl Fn(T) -> Outcome,
-) -> Result<String, Failed> {
-    let begin = Instant::now();
-    let until = begin + Duration::from_secs_f64(seconds);
-    let mut window = VecDeque::with_capacity(depth as usize);
-    let mut done: u64 = 0;
-    for number in 0..depth {
-        window.push_back(submit(number.into())?);
-    }
-    while goes_on(done, until) {
-        let oldest = window.pop_front().expect("the window is full");
-        finish(oldest)?;
-        window.push_back(submit(done)?);
-        done += 1;
-    }
-    for task in window {
-        finish(task)?;
-        done += 1;
-    }
-    Ok(format!("{done} {}", begin.elapsed().as_secs_f64()))
 }
 
 /// A client process as the process that measures has it.

@@ -10,6 +10,16 @@ use chimaera::client::{self, Options};
 use super::{bind, Modules};
 use crate::{Failed, Outcome};
 
+/// The names of its workers' threads begin so.
+const WORKER: &str = "chi-worker";
+
+/// How long threads ran, and how long they could have run had their core been free, in seconds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CoreTime {
+    pub(super) ran: f64,
+    pub(super) waited: f64,
+}
+
 pub(super) struct Daemon {
     child: Child,
     pub(super) name: String,
@@ -54,6 +64,21 @@ impl Daemon {
             return Err(Failed::Message(format!("the runtime did not start: {}", line.trim_end())));
         }
         Ok(daemon)
+    }
+
+    /// What its workers have had of their cores until now.
+    pub(super) fn core_time(&self) -> Result<CoreTime, Failed> {
+        let mut sum = CoreTime::default();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let thread = thread?.path();
+            if std::fs::read_to_string(thread.join("comm"))?.starts_with(WORKER) {
+                let text = std::fs::read_to_string(thread.join("schedstat"))?;
+                let mut numbers = text.split(' ').map(|ns| ns.parse().unwrap_or(0.0) / 1e9);
+                sum.ran += numbers.next().unwrap_or(0.0);
+                sum.waited += numbers.next().unwrap_or(0.0);
+            }
+        }
+        Ok(sum)
     }
 
     /// Connects this process to it.

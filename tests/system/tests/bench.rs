@@ -77,7 +77,7 @@ fn lanes() {
 fn scale() {
     let few = ["--task-us", "20", "--lanes", "3", "--depth", "2", "--rounds", "2"];
     let found = bench(&[&["scale", "--seconds", "0.05"], &few[..]].concat());
-    for kind in ["threads", "workers"] {
+    for kind in ["threads", "workers", "workers_if_free"] {
         for key in ["one_tasks_per_s", "two_tasks_per_s", "speedup"] {
             assert!(is_positive(&found[kind][key]), "{kind}.{key} in {found:#}");
         }
