@@ -2,11 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chimaera_config::{Pool, Settings};
 use chimaera_runtime::{Config, Error, Runtime};
@@ -129,6 +131,27 @@ fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed
     Ok(json!({ "name": instance.name(), "pid": pid, "socket": instance.socket() }))
 }
 
+/// How long a daemon may take to load its modules and to create its pools.
+const READY_BOUND: Duration = Duration::from_secs(60);
+
+/// Waits until there is something to read, or the other end is closed.
+fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool> {
+    let until = Instant::now() + bound;
+    loop {
+        let rest = until.saturating_duration_since(Instant::now());
+        let rest = rustix::event::Timespec {
+            tv_sec: rest.as_secs() as i64,
+            tv_nsec: rest.subsec_nanos().into(),
+        };
+        let mut fds = [rustix::event::PollFd::new(from, rustix::event::PollFlags::IN)];
+        match rustix::event::poll(&mut fds, Some(&rest)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Starts this program again in the background, and waits until it is ready.
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
@@ -151,6 +174,16 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     let mut child = command.spawn()?;
     let mut line = String::new();
     let out = child.stdout.take().expect("it was asked for");
+    if !is_readable_within(&out, READY_BOUND)? {
+        // It may have ended just now.
+        let _ = child.kill();
+        child.wait()?;
+        return Err(Failed::Message(format!(
+            "it was not ready after {READY_BOUND:?}, and is ended; the last lines of {} say what it \
+             was doing",
+            log_path.display()
+        )));
+    }
     BufReader::new(out).read_line(&mut line)?;
     if line.trim_end() != READY {
         let code = child.wait()?;

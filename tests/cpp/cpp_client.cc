@@ -200,7 +200,9 @@ const std::map<std::string, Command> kCommands = {
     {"limited-kv",
      [](const Arguments &args, Output &out) {
        chimaera::kv::Client kv;
-       kv.Create(HSHM_MCTX, args.at(0), {std::stoull(args.at(1))});
+       chimaera::kv::Params params;
+       params.max_bytes_ = std::stoull(args.at(1));
+       kv.Create(HSHM_MCTX, args.at(0), params);
        out.Add("major", chi::u64{kv.pool_id_.major_});
        kv.Put(HSHM_MCTX, kQuery, "key", args.at(2));
      }},
