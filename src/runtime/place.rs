@@ -143,11 +143,7 @@ impl Worker {
                     self.serve_on(lane, crate::worker::LANE_BATCH);
                 }
             }
-            Entered::First => {
-                lane.queue.push(RecordPtr(Box::into_raw(record)));
-                self.list(lane);
-            }
-            Entered::Behind { .. } => self.queue_behind(record, lane),
+            _ => self.queue(record, lane),
         }
     }
 
@@ -164,16 +160,12 @@ impl Worker {
         let load = &self.shared.desks[owner as usize].load;
         load.fetch_add(record.estimate.into(), Ordering::Relaxed);
         record.charged = owner;
-        match entered {
-            Entered::First if owner == self.index => {
-                lane.queue.push(RecordPtr(Box::into_raw(record)));
-                self.list(lane);
-            }
-            _ => self.queue_behind(record, lane),
-        }
+        self.queue(record, lane);
     }
 
-    fn queue_behind(&self, record: Box<Record>, lane: &ContainerLane) {
+    /// Queues a task that is counted in its lane, and has the lane's worker look for it. The lane may have
+    /// gone to another worker since the task was counted, even if it is the only one there.
+    fn queue(&self, record: Box<Record>, lane: &ContainerLane) {
         lane.queue.push(RecordPtr(Box::into_raw(record)));
         match lane.turn.whom_to_tell(self.index) {
             Some(owner) if owner == self.index => self.list(lane),

@@ -16,8 +16,8 @@ impl Worker {
         let desk = &self.shared.desks[busy as usize];
         desk.take_from(|work| {
             rings.append(&mut work.rings);
-            self.take_lanes(&mut work.lanes, &mut lanes);
-            self.take_lanes(&mut work.late_lanes, &mut lanes);
+            self.take_lanes(busy, &mut work.lanes, &mut lanes);
+            self.take_lanes(busy, &mut work.late_lanes, &mut lanes);
         });
         for ring in rings {
             desk.unwatch(&ring.session);
@@ -27,9 +27,10 @@ impl Worker {
         self.take_notes(busy);
     }
 
-    /// Takes lanes off a list.
+    /// Takes lanes off a list of the worker `from`.
     fn take_lanes(
         &self,
+        from: u32,
         list: &mut VecDeque<LanePtr>,
         taken: &mut Vec<*const crate::container::ContainerLane>,
     ) {
@@ -39,6 +40,7 @@ impl Worker {
             let lane = unsafe { &*list[index].0 };
             if lane.turn.take_over(self.index) {
                 list.remove(index);
+                lane.unlist(from);
                 taken.push(lane);
             }
         }
@@ -79,6 +81,7 @@ impl Worker {
                 let lane = unsafe { &*list[index].0 };
                 if lane.turn.take_over(with) {
                     list.remove(index);
+                    lane.unlist(self.index);
                     given.push(Note::Lane(LanePtr(lane)));
                 }
             }
