@@ -18,8 +18,8 @@ use crate::worker::Worker;
 use crate::Failure;
 
 /// A task that is estimated to run for this long or longer, in nanoseconds, is worth a place of its
-/// own: several times what it takes to wake another worker.
-const LONG_NS: u32 = 20_000;
+/// own: a few times what it takes to tell another worker that is awake.
+const LONG_NS: u32 = 5_000;
 /// Of so many tasks that a worker runs, one is measured.
 const SAMPLE: u32 = 32;
 /// One measurement counts for so much of the estimate.
