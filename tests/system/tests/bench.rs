@@ -102,9 +102,9 @@ fn what_cannot_be_measured_is_refused() {
         assert_eq!(found.code, 1, "{args:?}: {found:?}");
         assert!(found.stderr.contains(reason), "{args:?}: {found:?}");
     };
-    refused(&["scale", "--cores", "0", "1000"], "this process may not use core 1000");
+    refused(&["scale", "--cores", "1000", "1001"], "this process may not use core 1000");
     refused(&["fairness", "--core", "1000"], "this process may not use core 1000");
-    refused(&["subtask", "--cores", "1000", "0"], "this process may not use core 1000");
+    refused(&["subtask", "--cores", "1000", "1001"], "this process may not use core 1000");
     let site = Site::new();
     let nothing = site.cli(&["bench", "subtask", "--rounds", "1", "--count", "1"]);
     assert_eq!(nothing.code, 1);
