@@ -8,7 +8,7 @@ use chimaera::abi::{
 use chimaera::{Ipc, PoolId, Result, Status};
 use chimaera_kv_client as kv;
 use chimaera_tests::tasks::throws;
-use chimaera_tests::{artefacts, connect, in_client, text_of, Daemon, Options};
+use chimaera_tests::{artefacts, connect, in_client, text_of, Daemon, Options, Vitals};
 
 /// A pool of any bytes as its name, over the C table.
 fn create(ipc: Ipc, name: &[u8]) -> Result<PoolId> {
@@ -196,11 +196,11 @@ fn a_thousand_pools_leave_nothing_behind() {
         let lines = daemon.site().run(client, &all[..all.len() - 1]).ok().lines();
         assert!(lines.iter().all(|line| line["status"] == 0), "{lines:#?}");
         assert_eq!(lines.len(), 3 * times);
-        (daemon.fds(), daemon.threads(), daemon.rss())
+        Vitals::settled(&daemon, 0)
     };
     let before = cycle(300);
     let after = cycle(1000);
     // A retired container is freed with a later one's end; a few pages come and go.
-    assert_eq!((before.0, before.1), (after.0, after.1));
-    assert!(after.2 < before.2 + (2 << 20), "from {} to {} bytes", before.2, after.2);
+    assert_eq!((before.fds, before.threads), (after.fds, after.threads));
+    assert!(after.rss < before.rss + (2 << 20), "from {} to {} bytes", before.rss, after.rss);
 }
