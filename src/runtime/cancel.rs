@@ -1,17 +1,17 @@
 //! Cancellation: how a task that shall end learns of it.
 //!
 //! A record is marked first; a task that has not started sees the mark when its turn comes, one that
-//! runs sees it at its next wait or when it asks. For the tasks that are suspended, every worker looks
-//! through its fibers: a wait for a time, a lock or a descriptor ends early; a wait for a task marks
-//! that task in turn, and goes on until it has ended. So a method never leaves a wait while the task
+//! runs sees it at its next wait or when it asks. A session knows where its suspended tasks are; when a
+//! pool or a session ends, every worker looks through its fibers. A wait for a time, a lock or a
+//! descriptor ends early; a wait for a task marks that task in turn, and goes on until it has ended. So a method never leaves a wait while the task
 //! that it waits for still uses its fields.
-
-use std::sync::Arc;
 
 use chimaera_abi::*;
 
+use crate::fiber::Context;
 use crate::record::{Origin, Record};
-use crate::shared::Note;
+use crate::session::{At, Place, Session};
+use crate::shared::{Mailbox, Note};
 use crate::wait::WaitsFor;
 use crate::worker::Worker;
 use crate::Failure;
@@ -58,23 +58,16 @@ impl Why {
 /// Which tasks a cancellation is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// The client's task at this offset.
-    Task { session: u64, offset: u64 },
     /// All of a session.
     Session(u64),
     /// All of a pool.
     Pool(chi_pool_id),
-    /// Those whose record is marked.
-    Marked,
 }
 
 impl Which {
     /// The reason for which this cancels a task; `None` when it is not one of them.
     fn why(&self, record: &Record) -> Option<Why> {
         match (self, &record.origin) {
-            (Which::Task { session: number, offset: at }, Origin::Client { session, offset }) => {
-                (session.number == *number && offset == at).then_some(Why::Asked)
-            }
             (Which::Session(number), Origin::Client { session, .. }) => {
                 (session.number == *number).then_some(Why::Gone)
             }
@@ -83,7 +76,6 @@ impl Which {
                 Some(container) => (container.id == *id).then_some(Why::Destroyed),
                 None => None,
             },
-            (Which::Marked, _) => record.why_cancelled(),
             _ => None,
         }
     }
@@ -100,45 +92,58 @@ impl Worker {
         self.cancel_here(&which);
     }
 
-    /// Cancels this worker's tasks, as far as they are suspended.
+    /// Cancels this worker's tasks, as far as they rest.
     pub(crate) fn cancel_here(&self, which: &Which) {
-        let mut marked = self.mark(which);
-        while marked {
-            for (index, mailbox) in self.shared.mailboxes.iter().enumerate() {
-                if index != self.index as usize {
-                    mailbox.send(Note::Cancel(Which::Marked));
-                }
-            }
-            marked = self.mark(&Which::Marked);
-        }
-        self.stop_periodic(|record| which.why(record));
+        self.cancel_where(|record| which.why(record));
     }
 
-    /// True when tasks were marked that some worker must look for.
-    fn mark(&self, which: &Which) -> bool {
+    /// Has all workers look for the tasks that are marked.
+    pub(crate) fn look_for_marked(&self) {
+        self.shared.mailboxes.iter().for_each(Mailbox::tell_marked);
+    }
+
+    /// Looks for the tasks that are marked here.
+    pub(crate) fn find_marked(&self) {
+        self.mailbox().forget_marked();
+        self.cancel_where(Record::why_cancelled);
+    }
+
+    fn cancel_where(&self, why: impl Fn(&Record) -> Option<Why>) {
         let mut marked = false;
-        self.each_fiber(|number, context| {
+        self.fibers.each(|number, context| {
             // SAFETY: null, or the record of the task that is suspended on the fiber.
             let Some(record) = (unsafe { context.record.get().as_ref() }) else { return };
-            let Some(why) = which.why(record) else { return };
-            record.cancel(why);
-            if record.told.replace(true) {
-                return;
-            }
-            match context.waits_for.get() {
-                WaitsFor::Anyone => self.wake(number, context.turn.get()),
-                // SAFETY: the record that is waited for is there as long as the wait lasts, which
-                // ends on this thread.
-                WaitsFor::Task(child) => marked |= unsafe { (*child).cancel(Why::Parent) },
+            if let Some(why) = why(record) {
+                marked |= self.tell(number, context, record, why);
             }
         });
-        marked
+        if marked {
+            self.look_for_marked();
+        }
+        self.stop_periodic(why);
+    }
+
+    /// Tells a suspended task that it is cancelled. True when it waits for a task, which is marked now.
+    fn tell(&self, number: u32, context: &Context, record: &Record, why: Why) -> bool {
+        record.cancel(why);
+        if record.told.replace(true) {
+            return false;
+        }
+        match context.waits_for.get() {
+            WaitsFor::Anyone => {
+                self.wake(number, context.turn.get());
+                false
+            }
+            // SAFETY: the record that is waited for is there as long as the wait lasts, which ends on
+            // this thread.
+            WaitsFor::Task(child) => unsafe { (*child).cancel(Why::Parent) },
+        }
     }
 
     /// The running task's wait for `child` shall be over soon, because the task is cancelled.
     pub(crate) fn cancel_child(&self, child: &Record) {
         if child.cancel(Why::Parent) {
-            self.cancel(Which::Marked);
+            self.look_for_marked();
         }
     }
 
@@ -148,10 +153,41 @@ impl Worker {
             || self.running().is_some_and(|record| record.look_for_cancellation().is_some())
     }
 
-    /// A client asks for the cancellation of its task at `offset`.
-    pub(crate) fn client_cancels(&self, session: &Arc<crate::session::Session>, offset: u64) {
-        if session.suspended() > 0 {
-            self.cancel(Which::Task { session: session.number, offset });
+    /// A client asks for the cancellation of its task at `offset`. One that does not rest finds the
+    /// request in its completion word.
+    pub(crate) fn client_cancels(&self, session: &Session, offset: u64) {
+        let Some(Place { worker, at }) = session.take_resting(offset) else { return };
+        if worker == self.index {
+            self.cancel_at(at, session.number, offset);
+        } else {
+            let note = Note::CancelAt { at, session: session.number, offset };
+            self.shared.mailboxes[worker as usize].send(note);
+        }
+    }
+
+    /// Cancels the client's task at `offset`, if it rests here and its client still wants that.
+    pub(crate) fn cancel_at(&self, at: At, session: u64, offset: u64) {
+        let is_meant =
+            |record: &Record| record.is_of(session, offset) && record.client_asks_to_cancel();
+        match at {
+            At::Fiber(fiber) => {
+                let mut marked = false;
+                self.fibers.with(fiber, |context| {
+                    // SAFETY: null, or the record of the task that is suspended on the fiber.
+                    let record = unsafe { context.record.get().as_ref() };
+                    if let Some(record) = record.filter(|record| is_meant(record)) {
+                        marked = self.tell(fiber, context, record, Why::Asked);
+                    }
+                });
+                if marked {
+                    self.look_for_marked();
+                }
+            }
+            At::Period(number) => {
+                if self.periodic.borrow().get(&number).is_some_and(|record| is_meant(record)) {
+                    self.stop_run(number, Why::Asked);
+                }
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ impl Worker {
     /// Answers the watch.
     pub(crate) fn tell_waits(&self, answers: &Mutex<Answers>) {
         let (mut waits, mut held) = (Vec::new(), Vec::new());
-        self.each_fiber(|fiber, context| {
+        self.fibers.each(|fiber, context| {
             // SAFETY: null, or the record of the task that is suspended on the fiber.
             let Some(record) = (unsafe { context.record.get().as_ref() }) else { return };
             let task = std::ptr::from_ref(record).addr();
@@ -78,13 +78,14 @@ impl Worker {
 
     /// Ends the wait of a fiber, whose task waits in a circle.
     pub(crate) fn break_wait(&self, fiber: u32, turn: u32, circle: String) {
-        self.with_fiber(fiber, |context| {
+        self.fibers.with(fiber, |context| {
             // SAFETY: null, or the record of the task that is suspended on the fiber.
             let Some(record) = (unsafe { context.record.get().as_ref() }) else { return };
             if context.turn.get() == turn && context.waiting.get() {
-                record.cancel(Why::Deadlock);
+                if record.cancel(Why::Deadlock) {
+                    self.circles.borrow_mut().insert(std::ptr::from_ref(record).addr(), circle);
+                }
                 record.told.set(true);
-                self.circles.borrow_mut().insert(std::ptr::from_ref(record).addr(), circle);
                 self.wake(fiber, turn);
             }
         });

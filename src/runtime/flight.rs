@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
-use crate::cancel::{Which, Why};
+use crate::cancel::Why;
 use crate::ipc_table::{answer, here, state, TASK_DELETED};
 use crate::record::Record;
 use crate::wait::WaitsFor;
@@ -163,7 +163,7 @@ pub(crate) unsafe extern "C" fn cancel(_: *const chi_ipc, task: *mut chi_task) -
         // SAFETY: the caller's task, which `new_task` made.
         let (word, record) = unsafe { (state(task), &*Record::of(task)) };
         if word.load(Ordering::Acquire) & CHI_TASK_IN_FLIGHT != 0 && record.cancel(Why::Asked) {
-            worker.cancel(Which::Marked);
+            worker.look_for_marked();
         }
     }))
 }

@@ -8,7 +8,7 @@ use chimaera_abi::*;
 use chimaera_ipc::admin;
 use chimaera_ipc::arena::Failed;
 
-use crate::cancel::{Which, Why};
+use crate::cancel::Why;
 use crate::flight::{cancel, enqueue, enqueue_batch, sleep, wait, wait_all, yield_now};
 use crate::record::{Origin, PrivateBlock, Record};
 use crate::worker::{self, Worker};
@@ -139,7 +139,7 @@ unsafe extern "C" fn del_task(_: *const chi_ipc, task: *mut chi_task) {
                     if (*task).task_flags_.bits_ & CHI_TASK_PERIODIC != 0
                         && record.cancel(Why::Asked)
                     {
-                        worker.cancel(Which::Marked);
+                        worker.look_for_marked();
                     }
                     return;
                 }

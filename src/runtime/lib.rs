@@ -6,6 +6,7 @@
 
 mod about;
 mod admin;
+mod alarms;
 mod broadcast;
 mod cancel;
 mod config;
@@ -18,6 +19,7 @@ mod events;
 mod fault;
 mod fences;
 mod fiber;
+mod fibers;
 mod flight;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -43,6 +45,7 @@ mod session;
 mod shared;
 mod stack;
 mod takeover;
+mod throttle;
 mod wait;
 mod watch;
 mod worker;

@@ -15,6 +15,7 @@ use chimaera_abi::*;
 use crate::about::{log_about, About};
 use crate::lock_core::{Core, Entry, Inside, Mode, Standing};
 use crate::record::{Record, Waiter};
+use crate::throttle::Kind;
 use crate::wait::WaitsFor;
 use crate::worker::{self, Worker};
 
@@ -248,12 +249,15 @@ impl Worker {
     #[cold]
     pub(crate) fn leave_locks(&self, record: &Record) {
         for Held { lock, times } in record.holdings.held.take() {
-            log_about!(
-                warn,
-                About::task(record),
-                lock = lock.number(),
-                "the method ended with a lock that it took; it is released"
-            );
+            if let Some(left_out) = self.shared.throttle.pass(Kind::LockLeft, record) {
+                log_about!(
+                    warn,
+                    About::task(record),
+                    lock = lock.number(),
+                    left_out,
+                    "the method ended with a lock that it took; it is released"
+                );
+            }
             for (times, mode) in [(times.shared, Mode::Shared), (times.exclusive, Mode::Exclusive)]
             {
                 if times > 0 {

@@ -287,7 +287,7 @@ impl Worker {
             let load = desk.load.load(Ordering::Relaxed);
             (index != self.index as usize && load > 0).then_some(load)
         });
-        self.has_suspended()
+        self.fibers.has_suspended()
             && others.next().is_some_and(|first| others.fold(first, u64::min) > spin)
     }
 }

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use crate::about::{log_about, About};
+use crate::alarms::Alarm;
 use crate::cancel::Why;
 use crate::record::Record;
-use crate::worker::{Alarm, Worker};
+use crate::session::{At, Place};
+use crate::throttle::Kind;
+use crate::worker::Worker;
 use crate::Failure;
 
 /// Flags that make a task more than a call.
@@ -94,40 +97,68 @@ impl Worker {
         let period = record.period.as_mut().expect("only a periodic task runs again");
         let at = period.next(Instant::now());
         record.suspended.set(false);
+        record.note_resting(self.own_period(number));
+        let why = record.look_for_cancellation();
         self.periodic.borrow_mut().insert(number, record);
-        self.set_alarm(at, Alarm::Run { number });
+        match why {
+            Some(why) => self.stop_run(number, why),
+            None => self.alarms.set(at, Alarm::Run { number }),
+        }
+    }
+
+    /// A task that nobody waits for has failed: only the log can say so.
+    #[cold]
+    pub(crate) fn report_forgotten(&self, record: &Record, status: chi_status, message: &str) {
+        if let Some(left_out) = self.shared.throttle.pass(Kind::Forgotten, record) {
+            let about = About::task(record);
+            log_about!(
+                warn,
+                about,
+                status,
+                message,
+                left_out,
+                "a task that nobody waits for has failed"
+            );
+        }
+    }
+
+    fn own_period(&self, number: u64) -> Place {
+        Place { worker: self.index, at: At::Period(number) }
+    }
+
+    /// Takes a periodic task out. `None` when it has stopped meanwhile.
+    fn take_periodic(&self, number: u64) -> Option<Box<Record>> {
+        let record = self.periodic.borrow_mut().remove(&number)?;
+        record.forget_resting(self.own_period(number));
+        Some(record)
     }
 
     /// A periodic task is due.
     pub(crate) fn run_again(&self, number: u64) {
-        // It has stopped meanwhile when it is not there.
-        let Some(record) = self.periodic.borrow_mut().remove(&number) else { return };
+        let Some(record) = self.take_periodic(number) else { return };
         let lane = record.lane;
         self.dispatch(record, lane, true);
     }
 
+    /// Ends a periodic task between two runs.
+    pub(crate) fn stop_run(&self, number: u64, why: Why) {
+        let Some(mut record) = self.take_periodic(number) else { return };
+        let failure = why.failure();
+        // It is in no lane.
+        record.lane = std::ptr::null();
+        self.finish(record, failure.status, &failure.message);
+    }
+
     /// Ends the periodic tasks, between two runs, for which there is a reason.
     pub(crate) fn stop_periodic(&self, why: impl Fn(&Record) -> Option<Why>) {
-        let mut stopped = Vec::new();
-        for (_, record) in self.periodic.borrow_mut().extract_if(|_, record| why(record).is_some())
-        {
-            stopped.push(record);
-        }
-        for mut record in stopped {
-            let why = why(&record).expect("what was a reason stays one");
-            let failure = why.failure();
-            // It is in no lane.
-            record.lane = std::ptr::null();
-            self.finish(record, failure.status, &failure.message);
+        let periodic = self.periodic.borrow();
+        let stopped = periodic.iter().filter_map(|(number, record)| Some((*number, why(record)?)));
+        let stopped: Vec<_> = stopped.collect();
+        drop(periodic);
+        for (number, why) in stopped {
+            self.stop_run(number, why);
         }
     }
-}
-
-/// A task that nobody waits for has failed: only the log can say so.
-#[cold]
-pub(crate) fn report_forgotten(record: &Record, status: chi_status, message: &str) {
-    let about = About::task(record);
-    log_about!(warn, about, status, message, "a task that nobody waits for has failed");
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::container::{Container, ContainerLane};
 use crate::locks::Holdings;
 use crate::method::Method;
 use crate::properties::Period;
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// Where a task came from.
 pub(crate) enum Origin {
@@ -245,18 +245,25 @@ impl Record {
         flags & CHI_TASK_FIRE_AND_FORGET != 0
     }
 
-    /// The task is suspended for the first time.
-    pub(crate) fn count_suspended(&self) {
-        if let Origin::Client { session, .. } = &self.origin {
-            session.count_suspended(1);
+    /// The task rests from now on, so that its client's wish to cancel it must be told. To be looked for
+    /// once more after this: it may have come before.
+    pub(crate) fn note_resting(&self, place: Place) {
+        if let Origin::Client { session, offset } = &self.origin {
+            session.note_resting(*offset, place);
         }
     }
 
-    /// A task that had been suspended has ended.
-    pub(crate) fn count_resumed(&self) {
-        if let Origin::Client { session, .. } = &self.origin {
-            session.count_suspended(-1);
+    /// The task goes on, or has ended.
+    pub(crate) fn forget_resting(&self, place: Place) {
+        if let Origin::Client { session, offset } = &self.origin {
+            session.forget_resting(*offset, place);
         }
+    }
+
+    /// True when this is a client's task at this place of its session.
+    pub(crate) fn is_of(&self, number: u64, at: u64) -> bool {
+        matches!(&self.origin, Origin::Client { session, offset }
+            if session.number == number && *offset == at)
     }
 
     /// Lets go of everything that the task held.

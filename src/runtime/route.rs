@@ -16,7 +16,7 @@ use crate::marshal;
 use crate::method::Method;
 use crate::module::Module;
 use crate::pool::Pool;
-use crate::properties::{self, report_forgotten};
+use crate::properties;
 use crate::record::{Origin, Record, Waiter};
 use crate::session::Session;
 use crate::shared::{LanePtr, Note};
@@ -254,7 +254,10 @@ impl Worker {
             self.leave_locks(&record);
         }
         if suspended {
-            record.count_resumed();
+            record.forget_resting(self.own_fiber());
+            if record.why_cancelled() == Some(Why::Deadlock) {
+                self.take_circle(&record);
+            }
         }
         self.count(status != CHI_OK);
         let kept = if record.period.is_some() && status == CHI_OK {
@@ -292,7 +295,7 @@ impl Worker {
     fn complete(&self, mut record: Box<Record>, status: chi_status, message: &str) {
         let container = record.container;
         if status != CHI_OK && record.is_forgotten() {
-            report_forgotten(&record, status, message);
+            self.report_forgotten(&record, status, message);
         }
         match &record.origin {
             Origin::Client { session, .. } => {

@@ -1,7 +1,8 @@
 //! A session as the runtime sees it.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 
 use chimaera_ipc::arena::{Arena, Failed};
@@ -23,6 +24,22 @@ const MAX_HOLDS: usize = 1 << 24;
 /// What private copies of descriptors a session's tasks may take at a time, in bytes.
 const MAX_COPIES: u64 = 256 << 20;
 
+/// Where a task rests that has started and does not run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) worker: u32,
+    pub(crate) at: At,
+}
+
+/// Where on its worker a task rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// Suspended, on the fiber of this number.
+    Fiber(u32),
+    /// Between two runs, as the periodic task of this number.
+    Period(u64),
+}
+
 /// A client's session. Kept alive by its rings and by its tasks; unmapped when the last has let go.
 pub(crate) struct Session {
     /// Before the mapping, so that it is dropped first: another mapping may get the same address.
@@ -37,8 +54,8 @@ pub(crate) struct Session {
     /// Bytes of private copies.
     copies: AtomicU64,
     dead: AtomicBool,
-    /// Tasks that have been suspended and have not ended.
-    suspended: AtomicI64,
+    /// Where tasks rest that have neither ended nor been told that they are cancelled, by their offsets.
+    resting: Mutex<HashMap<u64, Place>>,
 }
 
 impl Session {
@@ -60,7 +77,7 @@ impl Session {
             holds: Mutex::default(),
             copies: AtomicU64::new(0),
             dead: AtomicBool::new(false),
-            suspended: AtomicI64::new(0),
+            resting: Mutex::default(),
             guard,
         }
     }
@@ -74,14 +91,24 @@ impl Session {
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// Counts tasks that are suspended.
-    pub(crate) fn count_suspended(&self, by: i64) {
-        self.suspended.fetch_add(by, Ordering::SeqCst);
+    /// The task at `offset` rests here until it is woken or cancelled.
+    pub(crate) fn note_resting(&self, offset: u64, place: Place) {
+        lock(&self.resting).insert(offset, place);
     }
 
-    /// Tasks that have been suspended and have not ended.
-    pub(crate) fn suspended(&self) -> i64 {
-        self.suspended.load(Ordering::SeqCst)
+    /// It no longer does.
+    pub(crate) fn forget_resting(&self, offset: u64, place: Place) {
+        let mut resting = lock(&self.resting);
+        // A client may submit a task while it is in flight; then another run of it is noted here.
+        if resting.get(&offset) == Some(&place) {
+            resting.remove(&offset);
+        }
+    }
+
+    /// Where the task at `offset` rests. Each place is given once, so that a client that asks again and
+    /// again for its cancellation costs nobody else anything.
+    pub(crate) fn take_resting(&self, offset: u64) -> Option<Place> {
+        lock(&self.resting).remove(&offset)
     }
 
     /// True when a page of the segment could not be had.

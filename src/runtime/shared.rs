@@ -22,7 +22,8 @@ use crate::lock;
 use crate::module::Modules;
 use crate::pool::Pool;
 use crate::pools::Pools;
-use crate::session::Session;
+use crate::session::{At, Session};
+use crate::throttle::Throttle;
 use crate::watch::Watch;
 
 /// The pools that are open for tasks, by slot. Replaced as a whole; workers keep the one they know
@@ -84,8 +85,12 @@ pub(crate) enum Note {
     TellWaits(Arc<Mutex<Answers>>),
     /// The fiber's wait of this turn is part of a circle: end it.
     Break { fiber: u32, turn: u32, circle: String },
-    /// Cancel these tasks, as far as they are suspended here.
+    /// Cancel these tasks, as far as they rest here.
     Cancel(Which),
+    /// Cancel a client's task, if it rests here.
+    CancelAt { at: At, session: u64, offset: u64 },
+    /// Look for tasks that are marked as cancelled.
+    Marked,
     /// A method keeps this worker busy: take over what waits for it.
     Help { busy: u32 },
     /// This worker is idle: give it half of your work.
@@ -99,6 +104,8 @@ pub(crate) struct Mailbox {
     wake: OwnedFd,
     /// How often the worker has looked at its notes and held nothing that belongs to a pool.
     rounds: AtomicU64,
+    /// There is a note to look for marked tasks.
+    marked: AtomicBool,
 }
 
 impl Mailbox {
@@ -109,6 +116,7 @@ impl Mailbox {
             sleeper: Sleeper::default(),
             wake,
             rounds: AtomicU64::new(0),
+            marked: AtomicBool::new(false),
         })
     }
 
@@ -120,6 +128,19 @@ impl Mailbox {
     pub(crate) fn send(&self, note: Note) {
         self.notes.push(note);
         self.wake();
+    }
+
+    /// Has the worker look for tasks that were marked as cancelled. However many there are, one note will
+    /// do.
+    pub(crate) fn tell_marked(&self) {
+        if !self.marked.swap(true, Ordering::AcqRel) {
+            self.send(Note::Marked);
+        }
+    }
+
+    /// The worker is about to look for them. Those that are marked from now on get another note.
+    pub(crate) fn forget_marked(&self) {
+        self.marked.swap(false, Ordering::AcqRel);
     }
 
     /// Makes the worker look around.
@@ -184,6 +205,7 @@ pub(crate) struct Shared {
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) desks: Vec<Desk>,
     pub(crate) watch: Watch,
+    pub(crate) throttle: Throttle,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
     table_version: AtomicU64,
@@ -210,6 +232,7 @@ impl Shared {
             mailboxes,
             desks,
             watch: Watch::default(),
+            throttle: Throttle::default(),
             page,
             table: Mutex::default(),
             table_version: AtomicU64::new(1),

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 
+use crate::alarms::Alarm;
 use crate::cancel::Why;
 use crate::fiber::Pause;
 use crate::record::{Record, Waiter};
 use crate::shared::Note;
-use crate::worker::{Alarm, Worker};
+use crate::worker::{Worker, LANE_BATCH};
 
 /// What a fiber's task waits for.
 #[derive(Clone, Copy)]
@@ -33,7 +34,7 @@ impl Worker {
         let context = self.context();
         context.turn.set(context.turn.get().wrapping_add(1));
         context.waiting.set(true);
-        Waiter { worker: self.index, fiber: self.fiber(), turn: context.turn.get() }
+        Waiter { worker: self.index, fiber: self.fibers.current(), turn: context.turn.get() }
     }
 
     /// Gives the wait up before it began.
@@ -50,9 +51,16 @@ impl Worker {
         let code = self.desk().leave_module();
         let mut deadline = None;
         if let Some(record) = self.running() {
+            let first = !record.suspended.get();
+            if first {
+                record.note_resting(self.own_fiber());
+            }
             if record.look_for_cancellation().is_some() && !record.told.replace(true) {
                 match waits_for {
                     WaitsFor::Anyone => {
+                        if first {
+                            record.forget_resting(self.own_fiber());
+                        }
                         self.forget_wait();
                         self.desk().enter_module(code);
                         return;
@@ -61,8 +69,8 @@ impl Worker {
                     WaitsFor::Task(child) => self.cancel_child(unsafe { &*child }),
                 }
             }
-            if !record.suspended.replace(true) {
-                record.count_suspended();
+            if first {
+                record.suspended.set(true);
                 // SAFETY: null, or the lane that the task was started from, which is still in it.
                 if let Some(lane) = unsafe { record.lane.as_ref() } {
                     lane.turn.suspend();
@@ -77,7 +85,10 @@ impl Worker {
             deadline = record.deadline.get().filter(|_| record.why_cancelled().is_none());
             if let Some(at) = deadline {
                 let turn = context.turn.get();
-                self.set_timer(at, Waiter { worker: self.index, fiber: self.fiber(), turn });
+                self.set_timer(
+                    at,
+                    Waiter { worker: self.index, fiber: self.fibers.current(), turn },
+                );
             }
         }
         if !context.bounded.get() {
@@ -100,9 +111,9 @@ impl Worker {
 
     /// Ends the wait `turn` of a fiber of this worker.
     pub(crate) fn wake(&self, fiber: u32, turn: u32) {
-        self.with_fiber(fiber, |context| {
+        self.fibers.with(fiber, |context| {
             if context.turn.get() == turn && context.waiting.replace(false) {
-                self.make_ready(fiber);
+                self.fibers.make_ready(fiber);
             }
         });
     }
@@ -119,7 +130,7 @@ impl Worker {
 
     /// Ends the prepared wait at `at`, if nothing else does before.
     pub(crate) fn set_timer(&self, at: Instant, waiter: Waiter) {
-        self.set_alarm(at, Alarm::Wake { fiber: waiter.fiber, turn: waiter.turn });
+        self.alarms.set(at, Alarm::Wake { fiber: waiter.fiber, turn: waiter.turn });
     }
 
     /// Suspends the running task for a time, or less when it is cancelled meanwhile.
@@ -144,13 +155,20 @@ impl Worker {
     /// Does what is due. True when there was something.
     pub(crate) fn ring_alarms(&self) -> bool {
         let now = Instant::now();
-        let mut rung = false;
-        while let Some(alarm) = self.due(now) {
+        let (mut rung, mut runs) = (false, 0);
+        while let Some(alarm) = self.alarms.due(now) {
+            rung = true;
             match alarm {
                 Alarm::Wake { fiber, turn } => self.wake(fiber, turn),
-                Alarm::Run { number } => self.run_again(number),
+                Alarm::Run { number } => {
+                    self.run_again(number);
+                    runs += 1;
+                }
             }
-            rung = true;
+            // However many periodic tasks a client has, rings and lanes have their turn between them.
+            if runs == LANE_BATCH {
+                break;
+            }
         }
         rung
     }
@@ -163,7 +181,7 @@ impl Worker {
         if must_sleep && !self.shared.is_ending() {
             let line = &self.shared.page().lines[self.index as usize];
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            let timeout = self.next_alarm().map(|at| {
+            let timeout = self.alarms.next().map(|at| {
                 let rest = at.saturating_duration_since(Instant::now());
                 rustix::event::Timespec {
                     tv_sec: rest.as_secs() as i64,

@@ -1,28 +1,28 @@
 //! A worker: a thread that polls rings and lanes and runs tasks on fibers.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 use tracing::level_filters::LevelFilter;
 
-use crate::about::{log_about, About};
+use crate::alarms::Alarms;
 use crate::cancel::Which;
 use crate::container::ContainerLane;
 use crate::desk::{Desk, Ring, Work};
-use crate::fiber::{Context, ExceptionState, Fiber, Pause};
+use crate::fiber::{Context, Pause};
+use crate::fibers::{switch_between_fibers, Fibers, SPARE_FIBERS};
 use crate::pollers::Pollers;
 use crate::record::{Origin, Record};
 use crate::session::Session;
 use crate::shared::{Note, Order, PoolTable, Shared};
-use crate::stack::{self, Ended};
+use crate::stack;
 
 /// Entries taken from one ring before the next has its turn.
 const RING_BATCH: usize = 32;
@@ -30,33 +30,17 @@ const RING_BATCH: usize = 32;
 pub(crate) const LANE_BATCH: usize = 32;
 /// Records kept for reuse.
 const SPARE_RECORDS: usize = 4096;
-/// Fibers without a task that are kept; each has a stack.
-const SPARE_FIBERS: usize = 256;
 /// Tasks of one session under way that are few.
 const FEW_IN_FLIGHT: usize = 256;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 
-/// Something that is due at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Alarm {
-    /// The end of a fiber's wait.
-    Wake { fiber: u32, turn: u32 },
-    /// The next run of a periodic task.
-    Run { number: u64 },
-}
-
 /// A worker. Used by its own thread only; what others may touch is its mailbox and its desk.
 pub(crate) struct Worker {
     pub(crate) index: u32,
     pub(crate) shared: Arc<Shared>,
-    fibers: RefCell<Vec<Option<Fiber>>>,
-    /// Fibers whose tasks can go on.
-    ready: RefCell<VecDeque<usize>>,
-    /// Fibers without a task.
-    spare: RefCell<Vec<usize>>,
-    fiber_count: Cell<usize>,
-    alarms: RefCell<BinaryHeap<Reverse<(Instant, Alarm)>>>,
+    pub(crate) fibers: Fibers,
+    pub(crate) alarms: Alarms,
     /// Periodic tasks between two runs, by number.
     pub(crate) periodic: RefCell<HashMap<u64, Box<Record>>>,
     #[expect(clippy::vec_box, reason = "a record's address must not change")]
@@ -65,10 +49,6 @@ pub(crate) struct Worker {
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
     table_version: Cell<u64>,
-    current_fiber: Cell<usize>,
-    current: Cell<*const Context>,
-    /// Counts pauses, so that a loop notices that it was away.
-    pauses: Cell<u64>,
     /// Roots that have been given a number here.
     roots: Cell<u64>,
     /// Of the lanes on each list, how many have stood there since the last counted round.
@@ -107,19 +87,13 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
     let worker = Rc::new(Worker {
         index,
         shared,
-        fibers: RefCell::default(),
-        ready: RefCell::default(),
-        spare: RefCell::default(),
-        fiber_count: Cell::new(0),
-        alarms: RefCell::default(),
+        fibers: Fibers::default(),
+        alarms: Alarms::default(),
         periodic: RefCell::default(),
         records: RefCell::default(),
         table: Cell::new(ptr::null()),
         own_table: RefCell::default(),
         table_version: Cell::new(0),
-        current_fiber: Cell::new(0),
-        current: Cell::new(ptr::null()),
-        pauses: Cell::new(0),
         roots: Cell::new(0),
         old_lanes: Cell::default(),
         lane_turn: Cell::new(index as usize),
@@ -131,116 +105,18 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
     });
     stack::prepare_thread()?;
     WORKER.set(Rc::as_ptr(&worker));
-    let result = switch_between_fibers(&worker);
+    switch_between_fibers(&worker);
     WORKER.set(ptr::null());
-    result
-}
-
-/// The thread's own stack: it does nothing but choose the next fiber.
-fn switch_between_fibers(worker: &Rc<Worker>) -> std::io::Result<()> {
-    loop {
-        let next = worker.ready.borrow_mut().pop_front();
-        let next = next.or_else(|| worker.spare.borrow_mut().pop());
-        let number = match next {
-            Some(number) => number,
-            None => {
-                let own = worker.clone();
-                let fiber = match Fiber::new(worker.shared.config.stack_size, move || own.work()) {
-                    Ok(fiber) => fiber,
-                    Err(error) => {
-                        worker.starve(&error);
-                        continue;
-                    }
-                };
-                let mut fibers = worker.fibers.borrow_mut();
-                let free = fibers.iter().position(Option::is_none);
-                let number = free.unwrap_or(fibers.len());
-                if free.is_none() {
-                    fibers.push(None);
-                }
-                fibers[number] = Some(fiber);
-                worker.fiber_count.set(worker.fiber_count.get() + 1);
-                number
-            }
-        };
-        let mut fiber =
-            worker.fibers.borrow_mut()[number].take().expect("a fiber on a list is not running");
-        worker.current_fiber.set(number);
-        worker.current.set(&*fiber.context);
-        let paused = fiber.resume();
-        worker.pauses.set(worker.pauses.get() + 1);
-        match paused {
-            Ok(Pause::Spare) if worker.spare.borrow().len() >= SPARE_FIBERS => {
-                fiber.context.retired.set(true);
-                let left = fiber.resume();
-                debug_assert!(left.is_err(), "a retired fiber's body returns");
-                worker.fiber_count.set(worker.fiber_count.get() - 1);
-            }
-            Ok(pause) => {
-                worker.fibers.borrow_mut()[number] = Some(fiber);
-                if matches!(pause, Pause::Spare) {
-                    worker.spare.borrow_mut().push(number);
-                }
-            }
-            // The body returned: the runtime ends. Fibers that still wait then are those whose tasks
-            // did not end in time; their stacks are left as they are.
-            Err(Ended::Overflowed) => {
-                worker.fiber_count.set(worker.fiber_count.get() - 1);
-                worker.end_overflowed(&fiber);
-            }
-            Err(Ended::Returned)
-                if worker.spare.borrow().is_empty() && worker.ready.borrow().is_empty() =>
-            {
-                for fiber in worker.fibers.borrow_mut().drain(..).flatten() {
-                    std::mem::forget(fiber);
-                }
-                return Ok(());
-            }
-            Err(Ended::Returned) => {}
-        }
-    }
+    Ok(())
 }
 
 impl Worker {
-    /// The task of a fiber has overflowed its stack, and the fiber is over. The thread is on its own
-    /// stack.
-    #[cold]
-    fn end_overflowed(&self, fiber: &Fiber) {
-        self.desk().leave_module();
-        // Exceptions that were caught on the stack are gone with it.
-        let _ = ExceptionState::take();
-        let own = fiber.context.record.replace(ptr::null_mut());
-        assert!(!own.is_null(), "only a module's code overflows a stack");
-        // SAFETY: the record of the running task belongs to the frame that ran it, which is given up.
-        let record = unsafe { Box::from_raw(own) };
-        self.shared.pools.give_up(&record);
-        let (lane, suspended) = (record.lane, record.suspended.get());
-        // SAFETY: null, or a method of a module, which is never unloaded.
-        let method = unsafe { record.method.as_ref() }.map_or("", |method| method.name.as_str());
-        let size = self.shared.config.stack_size;
-        let about = About::task(&record);
-        log_about!(error, about, "a task has overflowed its stack of {size} bytes");
-        let message = format!(
-            "{method} overflowed its stack of {size} bytes; what it held is lost, and its container may \
-             be damaged"
-        );
-        let serves = self.finish(record, chimaera_abi::CHI_FAULT, &message);
-        if serves && !suspended {
-            // SAFETY: tasks are left in the lane, which keep it.
-            let lane = unsafe { &*lane };
-            lane.turn.stop_serving();
-            if !lane.queue.is_empty() {
-                self.list(lane);
-            }
-        }
-    }
-
     /// The loop, on a fiber. Returns when the runtime ends.
-    fn work(&self) {
+    pub(crate) fn work(&self) {
         let mut idle_rounds = 0;
         let mut idle_since: Option<Instant> = None;
         loop {
-            if !self.ready.borrow().is_empty() {
+            if self.fibers.has_ready() {
                 self.context().pause(Pause::Spare);
                 if self.context().retired.get() {
                     return;
@@ -274,41 +150,15 @@ impl Worker {
         }
     }
 
-    /// There is no memory for another fiber. Until a task that waits can go on, nothing new starts.
-    #[cold]
-    fn starve(&self, error: &std::io::Error) {
-        tracing::error!(worker = self.index, %error, "no memory for another task's stack");
-        while self.ready.borrow().is_empty() {
-            std::thread::sleep(Duration::from_millis(1));
-            let mut runs = Vec::new();
-            while let Some(alarm) = self.due(Instant::now()) {
-                match alarm {
-                    Alarm::Wake { fiber, turn } => self.wake(fiber, turn),
-                    run => runs.push(run),
-                }
-            }
-            runs.into_iter().for_each(|run| self.set_alarm(Instant::now(), run));
-            // A note that is not about waiting may run a module's code, which needs a fiber.
-            let mut others = Vec::new();
-            while let Some(note) = self.mailbox().take() {
-                match note {
-                    Note::Wake { fiber, turn } => self.wake(fiber, turn),
-                    other => others.push(other),
-                }
-            }
-            others.into_iter().for_each(|note| self.mailbox().send(note));
-        }
-    }
-
     /// How many tasks of a session may be under way for more of them to be taken: the more tasks wait
     /// on this worker, the fewer.
     #[inline]
     fn most_in_flight(&self) -> usize {
         let config = &self.shared.config;
-        if self.fiber_count.get() <= SPARE_FIBERS {
+        if self.fibers.count() <= SPARE_FIBERS {
             return config.max_in_flight;
         }
-        let waiting = self.fiber_count.get() - self.spare.borrow().len();
+        let waiting = self.fibers.in_use();
         let share = |of: usize| (of / config.workers).max(64);
         // Above this, only sessions with few tasks under way are served, so that one session's waiting
         // tasks do not keep the others out.
@@ -325,7 +175,7 @@ impl Worker {
     /// True when another task of this session may not wait here, too: others' would have no room.
     #[inline]
     pub(crate) fn has_too_many(&self, record: &Record) -> bool {
-        if self.fiber_count.get() <= SPARE_FIBERS {
+        if self.fibers.count() <= SPARE_FIBERS {
             return false;
         }
         match &record.origin {
@@ -344,23 +194,23 @@ impl Worker {
             busy = true;
             self.note(note);
         }
-        if !self.alarms.borrow().is_empty() {
+        if !self.alarms.is_empty() {
             busy |= self.ring_alarms();
         }
-        let pauses = self.pauses.get();
+        let pauses = self.fibers.pauses();
         let (lanes, late) = self.count_round();
         for _ in 0..lanes {
             let Some(lane) = self.next_lane(false) else { break };
             busy = true;
             self.serve(lane, LANE_BATCH);
-            if self.pauses.get() != pauses {
+            if self.fibers.pauses() != pauses {
                 return true;
             }
         }
         let most = self.most_in_flight();
         let mut index = 0;
         while most > 0 && self.poll_ring(index, most, &mut busy) {
-            if self.pauses.get() != pauses {
+            if self.fibers.pauses() != pauses {
                 return true;
             }
             index += 1;
@@ -372,7 +222,7 @@ impl Worker {
             for _ in 0..lanes {
                 let Some(lane) = self.next_lane(true) else { break };
                 self.serve(lane, batch);
-                if self.pauses.get() != pauses {
+                if self.fibers.pauses() != pauses {
                     return true;
                 }
             }
@@ -414,7 +264,7 @@ impl Worker {
     /// Takes a batch from a ring. False when there is no ring of this index.
     #[inline]
     fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
-        let pauses = self.pauses.get();
+        let pauses = self.fibers.pauses();
         for _ in 0..RING_BATCH {
             let (entry, session) = {
                 let mut work = self.desk().work();
@@ -438,7 +288,7 @@ impl Worker {
                 Some(Entry::Cancel { offset }) => self.client_cancels(&session, offset),
                 None => self.kill(&session, "wrote an entry into its ring that means nothing"),
             }
-            if self.pauses.get() != pauses {
+            if self.fibers.pauses() != pauses {
                 return true;
             }
         }
@@ -471,6 +321,8 @@ impl Worker {
             Note::TellWaits(answers) => self.tell_waits(&answers),
             Note::Break { fiber, turn, circle } => self.break_wait(fiber, turn, circle),
             Note::Cancel(which) => self.cancel_here(&which),
+            Note::CancelAt { at, session, offset } => self.cancel_at(at, session, offset),
+            Note::Marked => self.find_marked(),
             Note::Help { busy } => self.help(busy),
             Note::Share { with } => self.share(with),
             Note::Lane(lane) => self.told_of(lane.0),
@@ -540,47 +392,6 @@ impl Worker {
         u64::from(self.index) << 54 | self.roots.get()
     }
 
-    /// The number of the fiber that is running.
-    pub(crate) fn fiber(&self) -> u32 {
-        self.current_fiber.get() as u32
-    }
-
-    /// Calls `f` with a fiber that is not running.
-    pub(crate) fn with_fiber(&self, number: u32, f: impl FnOnce(&Context)) {
-        if let Some(Some(fiber)) = self.fibers.borrow().get(number as usize) {
-            f(&fiber.context);
-        }
-    }
-
-    /// Calls `f` with each fiber that is not running.
-    pub(crate) fn each_fiber(&self, mut f: impl FnMut(u32, &Context)) {
-        for (number, fiber) in self.fibers.borrow().iter().enumerate() {
-            if let Some(fiber) = fiber {
-                f(number as u32, &fiber.context);
-            }
-        }
-    }
-
-    /// A fiber's task can go on.
-    pub(crate) fn make_ready(&self, fiber: u32) {
-        self.ready.borrow_mut().push_back(fiber as usize);
-    }
-
-    pub(crate) fn set_alarm(&self, at: Instant, alarm: Alarm) {
-        self.alarms.borrow_mut().push(Reverse((at, alarm)));
-    }
-
-    pub(crate) fn next_alarm(&self) -> Option<Instant> {
-        self.alarms.borrow().peek().map(|Reverse((at, _))| *at)
-    }
-
-    /// Takes an alarm that is due.
-    pub(crate) fn due(&self, now: Instant) -> Option<Alarm> {
-        let mut alarms = self.alarms.borrow_mut();
-        alarms.peek().filter(|Reverse((at, _))| *at <= now)?;
-        alarms.pop().map(|Reverse((_, alarm))| alarm)
-    }
-
     /// The pools that are open for tasks. To be asked anew after a module's code has run, which may come
     /// back here and find another table.
     #[inline]
@@ -605,9 +416,7 @@ impl Worker {
     /// The fiber that is running.
     #[inline]
     pub(crate) fn context(&self) -> &Context {
-        // SAFETY: set before a fiber is resumed, and a fiber's context is boxed; the caller runs on
-        // that fiber.
-        unsafe { &*self.current.get() }
+        self.fibers.context()
     }
 
     /// A record, fresh or used before.
@@ -620,11 +429,6 @@ impl Worker {
             }
             None => Record::new(origin, 64).expect("a small body needs no memory of its own"),
         }
-    }
-
-    /// True when tasks are suspended on this worker.
-    pub(crate) fn has_suspended(&self) -> bool {
-        self.fiber_count.get() > self.spare.borrow().len() + 1
     }
 
     /// Takes a record back.

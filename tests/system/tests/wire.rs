@@ -8,6 +8,7 @@ use chimaera::abi::*;
 use chimaera_ipc::ring::{Entry, Producer};
 use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
 use chimaera_tests::raw::{dial, seed, shapes, Link, Random};
+use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::{artefacts, in_client, Daemon, Options, Running, Site, Vitals};
 use shapes::{Field, Shape};
 
@@ -277,6 +278,62 @@ fn releases_of_what_is_not_held_change_nothing() {
                 }
             }
         }
+    });
+}
+
+/// A cancellation that its task does not ask for, or that is asked for again and again, costs nobody
+/// else anything, even while a worker does not read its notes.
+#[test]
+fn cancellations_of_what_is_not_to_be_cancelled_change_nothing() {
+    in_client!(Options::new().model().workers(3), |site| {
+        let mut client = Client::new(site, model::MODULE, SEGMENT);
+        let resident = || {
+            let status = site.cli(&["--json", "status"]).ok().json();
+            status["resident_bytes"].as_u64().expect("it runs")
+        };
+        let submit = |client: &mut Client, slot: u64, method: u32, value: Duration| {
+            let mut task = shapes::header(client.pool, method);
+            task.extend((value.as_nanos() as u64).to_ne_bytes());
+            task.resize(std::mem::size_of::<ValueTask>(), 0);
+            client.link.write(client.field.slot(slot), &task);
+            client.link.submit(&mut client.ring, client.field.slot(slot)).expect("it goes on");
+        };
+        let cancel = |client: &mut Client, offset: u64| {
+            while client.ring.push(Entry::Cancel { offset }).is_err() {
+                client.link.knock();
+                std::thread::yield_now();
+            }
+        };
+        const SLEEPING: u64 = 60;
+        for slot in 0..SLEEPING {
+            submit(&mut client, slot, model::SLEEP, Duration::from_secs(3600));
+        }
+        submit(&mut client, SLEEPING, model::COMPUTE, Duration::from_secs(1));
+        let before = resident();
+        let mut most = 0;
+        for round in 0..500_000 {
+            let offset = client.field.slot(round % (SLEEPING + 4));
+            cancel(&mut client, offset);
+            if round % 50_000 == 0 {
+                most = most.max(resident().saturating_sub(before));
+            }
+        }
+        client.link.knock();
+        assert!(most < 8 << 20, "the daemon grew by {most} bytes");
+        client.link.wait(client.field.slot(SLEEPING)).expect("the session goes on");
+        for slot in 0..SLEEPING {
+            let state = client.field.slot(slot) + std::mem::offset_of!(chi_task, status_) as u64;
+            let word = (client.link.load(state) >> 32) as u32;
+            assert_eq!(word & CHI_TASK_COMPLETE, 0, "task {slot} has ended: {word:#x}");
+        }
+        // One that does ask is heard.
+        submit(&mut client, SLEEPING + 1, model::SLEEP, Duration::from_secs(3600));
+        let offset = client.field.slot(SLEEPING + 1);
+        let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
+        client.link.store(state, u64::from(CHI_TASK_IN_FLIGHT | CHI_TASK_CANCEL) << 32);
+        cancel(&mut client, offset);
+        client.link.knock();
+        assert_eq!(client.link.wait(offset).expect("the session goes on").0, CHI_CANCELLED);
     });
 }
 
