@@ -83,6 +83,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         .with_writer(writer)
         .with_ansi(log.is_none() && std::io::stderr().is_terminal())
         .init();
+    // A write beyond the limit on a file's size then fails, as any other that has no room, and the daemon
+    // goes on. A handler and not SIG_IGN: programs that modules start do not inherit it.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
     let started = Runtime::start(Config {
         daemon: true,
         log_is_file: log.is_some() || args.as_daemon && !args.private,

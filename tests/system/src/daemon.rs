@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{artefacts, Output, Running, Site};
+use crate::{artefacts, sandbox, Output, Running, Site};
 
 /// What a daemon is started with. The default is no modules and two workers.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Options {
     workers: Option<u16>,
     groups: Option<(u16, u16)>,
     arguments: Vec<String>,
+    refused_io_uring: Option<i32>,
+    file_size: Option<u64>,
 }
 
 impl Options {
@@ -117,6 +119,20 @@ impl Options {
         self
     }
 
+    /// The operating system refuses `io_uring` with this error.
+    #[must_use]
+    pub fn without_io_uring(mut self, errno: i32) -> Options {
+        self.refused_io_uring = Some(errno);
+        self
+    }
+
+    /// The operating system lets it write to no file beyond so many bytes. Segments are files, too.
+    #[must_use]
+    pub fn file_size(mut self, bytes: u64) -> Options {
+        self.file_size = Some(bytes);
+        self
+    }
+
     /// The command that starts a daemon of these options.
     pub fn command(&self, site: &Site) -> Command {
         let mut command = site.command(artefacts::chimaera());
@@ -143,6 +159,12 @@ impl Options {
             }
         };
         command.args(&self.arguments);
+        if let Some(errno) = self.refused_io_uring {
+            sandbox::refuse_io_uring(&mut command, errno);
+        }
+        if let Some(bytes) = self.file_size {
+            sandbox::limit_file_size(&mut command, bytes);
+        }
         command
     }
 }

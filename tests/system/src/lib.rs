@@ -5,6 +5,7 @@
 //! * [`in_client!`] runs the body of a test in a process of its own, because a process has one session
 //!   with one instance and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a bound, so that a hang is a failure.
+//! * [`device`] is for devices of blocks in files.
 //! * [`tasks`] and [`Call`] are for clients in Rust, [`raw`] for those that need the bare wire.
 //!
 //! The artefacts under test are made by the build, which tells where in the environment; `make test`
@@ -15,8 +16,10 @@ mod call;
 #[doc(hidden)]
 pub mod child;
 mod daemon;
+pub mod device;
 pub mod process;
 pub mod raw;
+mod sandbox;
 mod site;
 pub mod tasks;
 mod vitals;

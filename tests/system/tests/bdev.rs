@@ -1,11 +1,11 @@
 //! Block devices: `chimaera:bdev`.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 
-use chimaera::abi::{CHI_BUSY, CHI_EXISTS, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
+use chimaera::abi::{CHI_BUSY, CHI_EXISTS, CHI_INVALID, CHI_NOT_FOUND};
 use chimaera_bdev_client::{Client, Engine, Extent, Io, Params, DEVICE_FULL, NOT_ALLOCATED};
+use chimaera_tests::device::{engines, file_of, of_file};
 use chimaera_tests::{bytes, connect, in_client, text_of, Options};
 
 /// Takes blocks, fills them, and looks whether all is as it should be.
@@ -112,25 +112,12 @@ fn blocks_in_memory_keep_what_is_written() {
     });
 }
 
-/// A file of zeroes that occupies nothing.
-fn file_of(directory: &Path, name: &str, bytes: u64) -> PathBuf {
-    let path = directory.join(name);
-    File::create(&path).unwrap().set_len(bytes).unwrap();
-    path
-}
-
-fn of_file(path: &Path, io: Io) -> Params {
-    Params { path: path.to_str().unwrap().into(), io, ..Params::default() }
-}
-
-const ENGINES: [(Io, Engine); 2] = [(Io::Uring, Engine::Uring), (Io::Posix, Engine::Posix)];
-
 #[test]
 fn blocks_in_a_file_are_the_files_bytes() {
     in_client!(Options::new().bdev(), |_| {
         connect();
         let directory = tempfile::tempdir().unwrap();
-        for (io, engine) in ENGINES {
+        for (io, engine) in engines() {
             let name = format!("{io:?}");
             let path = file_of(directory.path(), &name, 400 * 4096 + 100);
             let device = Client::create(&name, of_file(&path, io)).unwrap();
@@ -177,82 +164,5 @@ fn a_file_that_makes_no_device_is_told_of() {
         Client::create("first", of_file(&path, Io::Auto)).unwrap();
         let (code, message) = refused(of_file(&path, Io::Auto));
         assert_eq!(code, CHI_BUSY, "{message}");
-    });
-}
-
-#[test]
-fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
-    in_client!(Options::new().bdev(), |_| {
-        connect();
-        let directory = tempfile::tempdir().unwrap();
-        for (io, _) in ENGINES {
-            let name = format!("{io:?}");
-            let path = file_of(directory.path(), &name, 64 * 4096);
-            let device = Client::create(&name, of_file(&path, io)).unwrap();
-            device.allocate(64).unwrap();
-            device.write(0, bytes(64 * 4096)).unwrap();
-            File::options().write(true).open(&path).unwrap().set_len(10 * 4096 + 5).unwrap();
-            assert!(device.read(0, 10).unwrap() == bytes(10 * 4096));
-            for (block, count, end) in
-                [(10, 1, 10 * 4096 + 5), (0, 64, 10 * 4096 + 5), (20, 1, 20 * 4096)]
-            {
-                let (code, message) = text_of(device.read(block, count));
-                assert_eq!(code, CHI_IO);
-                let why = format!("{name} ends before byte {end}: it has been truncated");
-                assert!(message.contains(&why), "{message}");
-            }
-            // Writing makes it longer again; the hole is zero.
-            device.write(63, [7; 4096]).unwrap();
-            assert!(device.read(62, 2).unwrap() == [[0; 4096], [7; 4096]].concat());
-            assert_eq!(device.stats().unwrap().errors, 3);
-        }
-    });
-}
-
-/// A file system of its own in memory, as large as it is told; unmounted when dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None` where the user may not mount.
-    fn mount(size: &str) -> Option<SmallDisk> {
-        let directory = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "chimaera-test"])
-            .arg(directory.path())
-            .output();
-        let mounted = mounted.is_ok_and(|output| output.status.success());
-        mounted.then_some(SmallDisk(directory))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
-#[test]
-fn a_full_disk_is_told_of_and_what_was_written_stays() {
-    if SmallDisk::mount("1m").is_none() {
-        eprintln!("left out: this user may not mount a small file system");
-        return;
-    }
-    in_client!(Options::new().bdev(), |_| {
-        connect();
-        for (io, _) in ENGINES {
-            let name = format!("{io:?}");
-            let disk = SmallDisk::mount("1m").expect("it could be mounted before");
-            let path = file_of(disk.0.path(), &name, 8 << 20);
-            let device = Client::create(&name, of_file(&path, io)).unwrap();
-            device.allocate(2048).unwrap();
-            let written = (0..2048)
-                .find_map(|block| device.write(block, [7; 4096]).err().map(|why| (block, why)));
-            let (full, why) = written.expect("8 MiB do not fit on a disk of 1 MiB");
-            assert_eq!(why.code(), CHI_NO_SPACE, "{why}");
-            let place = format!("{name} cannot be written at byte {}: No space left", full * 4096);
-            assert!(why.message().contains(&place), "{why}");
-            assert!(device.read(0, full).unwrap().iter().all(|byte| *byte == 7));
-            device.write(0, [8; 4096]).unwrap();
-        }
     });
 }

@@ -126,7 +126,8 @@ impl Client {
     }
 
     /// Writes whole blocks from `block` on. Errors: those of [`read`](Self::read), and `CHI_INVALID` for
-    /// bytes that are not whole blocks; `CHI_NO_SPACE` when the file's disk is full.
+    /// bytes that are not whole blocks; `CHI_NO_SPACE` when the file's disk is full, or a quota or a limit of the
+    /// operating system's is reached.
     pub fn write(&self, block: u64, data: impl AsRef<[u8]>) -> Result<()> {
         self.write_async(block, data)?.wait().map(|_| ())
     }

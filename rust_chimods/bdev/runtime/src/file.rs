@@ -148,7 +148,7 @@ impl File {
 
     fn refused(&self, error: io::Error, what: &str) -> Status {
         let code = match error.raw_os_error() {
-            Some(libc::ENOSPC | libc::EDQUOT) => CHI_NO_SPACE,
+            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => CHI_NO_SPACE,
             _ => CHI_IO,
         };
         Status::new(code, format!("{} {what}: {error}", self.path))

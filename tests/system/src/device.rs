@@ -1,0 +1,37 @@
+//! Block devices in files.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use chimaera_bdev_client::{Engine, Io, Params};
+
+/// How a file may be read and written here: `io_uring` only where the operating system has it, for
+/// container engines like to refuse it.
+pub fn engines() -> Vec<(Io, Engine)> {
+    let mut engines = vec![(Io::Posix, Engine::Posix)];
+    // SAFETY: without room for its parameters the call does nothing but fail, with EFAULT where it is
+    // allowed.
+    let refused = unsafe {
+        libc::syscall(libc::SYS_io_uring_setup, 1, std::ptr::null_mut::<libc::c_void>()) == -1
+    } && std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT);
+    if refused {
+        eprintln!("\n*** SKIPPED: io_uring is refused here ***\n");
+    } else {
+        engines.push((Io::Uring, Engine::Uring));
+    }
+    engines
+}
+
+/// A file of zeroes that occupies nothing.
+#[track_caller]
+pub fn file_of(directory: &Path, name: &str, bytes: u64) -> PathBuf {
+    let path = directory.join(name);
+    File::create(&path).and_then(|file| file.set_len(bytes)).expect("there is a place for files");
+    path
+}
+
+/// A device of all blocks of a file.
+pub fn of_file(path: &Path, io: Io) -> Params {
+    let path = path.to_str().expect("directories for tests have plain names").into();
+    Params { path, io, ..Params::default() }
+}

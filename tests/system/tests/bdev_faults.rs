@@ -1,0 +1,299 @@
+//! Block devices in files that the operating system does not serve as one would like, and clients that are
+//! killed while it serves them.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chimaera::abi::{CHI_CANCELLED, CHI_IO, CHI_NO_POOL, CHI_NO_SPACE};
+use chimaera_bdev_client::{Client, Engine, Io, Params, Stats};
+use chimaera_tests::device::{engines, file_of, of_file};
+use chimaera_tests::raw::{seed, Random};
+use chimaera_tests::{bytes, connect, in_client, rounds, text_of};
+use chimaera_tests::{Daemon, Options, Running, Vitals};
+
+/// What the allocator may keep of what was once needed.
+const SLACK: u64 = 12 << 20;
+
+/// Devices that may choose use threads, and those that may not are refused. `reason`: the error's text.
+fn without_io_uring(reason: &str) {
+    connect();
+    let directory = tempfile::tempdir().unwrap();
+    for direct in [false, true] {
+        let name = format!("auto {direct}");
+        let path = file_of(directory.path(), &name, 64 * 4096);
+        let params = Params { direct, ..of_file(&path, Io::Auto) };
+        let device = Client::create(&name, params.clone()).unwrap();
+        device.allocate(64).unwrap();
+        let writes: Vec<_> =
+            (0..64).map(|n| device.write_async(n, [n as u8; 4096]).unwrap()).collect();
+        writes.into_iter().for_each(|write| drop(write.wait().unwrap()));
+        assert!((0..64).all(|n| device.read(n, 1).unwrap() == [n as u8; 4096]));
+        device.flush().unwrap();
+        // It is found again, and not opened again.
+        assert_eq!(Client::create(&name, params).unwrap(), device);
+        let Stats { engine, writes, reads, flushes, errors, .. } = device.stats().unwrap();
+        assert_eq!(engine, Engine::Posix as u64);
+        assert_eq!((writes, reads, flushes, errors), (64, 64, 1, 0));
+
+        let path = file_of(directory.path(), &format!("uring {direct}"), 4096);
+        let params = Params { direct, ..of_file(&path, Io::Uring) };
+        let (code, message) = text_of(Client::create("uring", params));
+        assert_eq!(code, CHI_IO);
+        assert!(message.contains(&format!("io_uring is refused: {reason}")), "{message}");
+    }
+}
+
+/// For each device one line.
+#[track_caller]
+fn falls_back_once(log: Option<String>) {
+    let Some(log) = log else { return };
+    for name in ["auto false", "auto true"] {
+        let pool = format!("pool=\"{name}\"");
+        let lines = log
+            .lines()
+            .filter(|line| line.contains(&pool) && line.contains("threads read and write instead"));
+        assert_eq!(lines.count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_filter_forbids_io_uring() {
+    falls_back_once(in_client!(Options::new().bdev().without_io_uring(libc::EPERM), |_| {
+        without_io_uring("Operation not permitted");
+    }));
+}
+
+#[test]
+fn the_kernel_has_no_io_uring() {
+    falls_back_once(in_client!(Options::new().bdev().without_io_uring(libc::ENOSYS), |_| {
+        without_io_uring("Function not implemented");
+    }));
+}
+
+#[test]
+fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
+    in_client!(Options::new().bdev(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        for ((io, _), direct) in engines().into_iter().flat_map(|e| [(e, false), (e, true)]) {
+            let name = format!("{io:?} {direct}");
+            let path = file_of(directory.path(), &name, 64 * 4096);
+            let params = Params { direct, ..of_file(&path, io) };
+            let device = Client::create(&name, params).unwrap();
+            device.allocate(64).unwrap();
+            device.write(0, bytes(64 * 4096)).unwrap();
+            File::options().write(true).open(&path).unwrap().set_len(10 * 4096 + 5).unwrap();
+            assert!(device.read(0, 10).unwrap() == bytes(10 * 4096));
+            for (block, count, end) in
+                [(10, 1, 10 * 4096 + 5), (0, 64, 10 * 4096 + 5), (20, 1, 20 * 4096)]
+            {
+                let (code, message) = text_of(device.read(block, count));
+                assert_eq!(code, CHI_IO);
+                let why = format!("{name} ends before byte {end}: it has been truncated");
+                assert!(message.contains(&why), "{message}");
+            }
+            // Writing makes it longer again; the hole is zero.
+            device.write(63, [7; 4096]).unwrap();
+            assert!(device.read(62, 2).unwrap() == [[0; 4096], [7; 4096]].concat());
+            assert_eq!(device.stats().unwrap().errors, 3);
+        }
+    });
+}
+
+#[test]
+fn a_file_that_grows_and_shrinks_under_tasks_ends_each_of_them_in_one_of_two_ways() {
+    in_client!(Options::new().bdev(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        for (io, _) in engines() {
+            let path = file_of(directory.path(), &format!("{io:?}"), 64 * 4096);
+            let device = Client::create(&format!("{io:?}"), of_file(&path, io)).unwrap();
+            device.allocate(64).unwrap();
+            let over = AtomicBool::new(false);
+            let mut failed = 0;
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let file = File::options().write(true).open(&path).unwrap();
+                    for blocks in (0..64).cycle() {
+                        file.set_len(blocks * 4096 + blocks).unwrap();
+                        if over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                });
+                for round in 0..rounds(20, 1000) {
+                    let writes: Vec<_> = (0..4)
+                        .map(|n| device.write_async(n * 16, [round as u8; 16 * 4096]).unwrap())
+                        .collect();
+                    let reads: Vec<_> =
+                        (0..16).map(|n| device.read_async(n * 4, 4).unwrap()).collect();
+                    writes.into_iter().for_each(|write| drop(write.wait().unwrap()));
+                    for read in reads {
+                        if let Err(status) = read.wait() {
+                            assert_eq!(status.code(), CHI_IO);
+                            assert!(status.message().contains("it has been truncated"), "{status}");
+                            failed += 1;
+                        }
+                    }
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+            let stats = device.stats().unwrap();
+            assert_eq!(
+                (stats.errors, stats.reads + stats.errors),
+                (failed, 16 * rounds(20, 1000) as u64)
+            );
+            device.write(0, bytes(64 * 4096)).unwrap();
+            assert!(device.read(0, 64).unwrap() == bytes(64 * 4096));
+        }
+    });
+}
+
+/// A file system of its own in memory, as large as it is told; unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where the user may not mount.
+    fn mount(size: &str) -> Option<SmallDisk> {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "chimaera-test"])
+            .arg(directory.path())
+            .output();
+        let mounted = mounted.is_ok_and(|output| output.status.success());
+        mounted.then_some(SmallDisk(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+/// Writes blocks from `first` on until there is no room, and looks whether what was written is there.
+fn fill(device: &Client, path: &Path, first: u64, why: &str) {
+    let blocks = device.stats().unwrap().blocks;
+    device.allocate(blocks).unwrap();
+    let written = (first..blocks)
+        .find_map(|block| device.write(block, [7; 4096]).err().map(|why| (block, why)));
+    let (full, status) = written.expect("the device is larger than its disk");
+    assert!(full > first, "{status}");
+    assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
+    let path = path.display();
+    let message = format!("{path} cannot be written at byte {}: {why}", full * 4096);
+    assert!(status.message().starts_with(&message), "{status}");
+    let found = device.read(first, full - first).unwrap();
+    assert!(found.iter().all(|byte| *byte == 7));
+    device.write(first, [8; 4096]).unwrap();
+    assert!(device.read(first, 1).unwrap() == [8; 4096]);
+    // Many at once fail each for itself.
+    let writes: Vec<_> =
+        (full..full + 50).map(|block| device.write_async(block, [9; 4096]).unwrap()).collect();
+    for write in writes {
+        assert_eq!(text_of(write.wait().map(drop)).0, CHI_NO_SPACE);
+    }
+    device.flush().unwrap();
+    assert_eq!(device.stats().unwrap().errors, 51);
+}
+
+#[test]
+fn a_full_disk_is_told_of_and_what_was_written_stays() {
+    if SmallDisk::mount("1m").is_none() {
+        eprintln!("\n*** SKIPPED: this user may not mount a small file system ***\n");
+        return;
+    }
+    in_client!(Options::new().bdev(), |_| {
+        connect();
+        for (io, _) in engines() {
+            let disk = SmallDisk::mount("1m").expect("it could be mounted before");
+            let path = file_of(disk.0.path(), &format!("{io:?}"), 8 << 20);
+            let device = Client::create(&format!("{io:?}"), of_file(&path, io)).unwrap();
+            fill(&device, &path, 0, "No space left");
+        }
+    });
+}
+
+/// Like a full disk, for users who may not mount one. The kernel also sends a signal that by default ends
+/// the process.
+#[test]
+fn a_daemon_that_may_write_no_longer_files() {
+    const LIMIT: u64 = 1 << 30;
+    in_client!(Options::new().bdev().file_size(LIMIT), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        for (io, _) in engines() {
+            let path = file_of(directory.path(), &format!("{io:?}"), LIMIT + (1 << 20));
+            let device = Client::create(&format!("{io:?}"), of_file(&path, io)).unwrap();
+            fill(&device, &path, LIMIT / 4096 - 10, "File too large");
+        }
+    });
+}
+
+/// The tasks whose requests the kernel has end when it is through with them, and the file is free again.
+#[test]
+fn a_device_is_destroyed_under_its_tasks() {
+    in_client!(Options::new().bdev(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        for (io, _) in engines() {
+            let path = file_of(directory.path(), &format!("{io:?}"), 256 * 4096);
+            let params = Params { sync: true, ..of_file(&path, io) };
+            for round in 0..rounds(10, 200) {
+                let device = Client::create(&format!("{io:?}"), params.clone()).unwrap();
+                device.allocate(256).unwrap();
+                let writes: Vec<_> = (0..64)
+                    .map(|n| device.write_async(n * 4, [round as u8; 4 * 4096]).unwrap())
+                    .collect();
+                std::thread::sleep(Duration::from_micros(100 * (round as u64 % 10)));
+                chimaera::ipc().unwrap().destroy_pool(device.pool_id()).unwrap();
+                for write in writes {
+                    if let Err(status) = write.wait() {
+                        assert!([CHI_CANCELLED, CHI_NO_POOL].contains(&status.code()), "{status}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn start(daemon: &Daemon, args: &[&str]) -> Running {
+    let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-blocks"));
+    let mut client = Running::start(command.args(args));
+    assert_eq!(client.line().as_deref(), Some("ready"), "{args:?}");
+    client
+}
+
+/// A dead client's segment stays until the kernel is through with its pages, and no longer; what it wrote
+/// is whole blocks; others notice nothing.
+#[test]
+fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
+    let mut random = Random::new(seed());
+    for (io, _) in engines() {
+        let daemon = Daemon::start(&Options::new().bdev());
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_of(directory.path(), "blocks", 8 << 20);
+        let mut neighbour =
+            start(&daemon, &["neighbour", path.to_str().unwrap(), &format!("{io:?}")]);
+        let mut one = |number: usize| {
+            let mut victim = start(&daemon, &["victim", &number.to_string()]);
+            std::thread::sleep(Duration::from_micros(random.below(3000)));
+            victim.signal(rustix::process::Signal::KILL);
+            assert_eq!(victim.end(), -9);
+        };
+        (1..=8).for_each(&mut one);
+        let before = Vitals::settled(&daemon, 1);
+        (9..9 + rounds(30, 500)).for_each(&mut one);
+        // The other worker may have made its ring late.
+        Vitals { fds: before.fds + 1, ..before }.assert_no_more(&daemon, SLACK);
+        neighbour.close();
+        let served = neighbour.line().expect("it says how often it was served");
+        assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+        assert!(served.parse::<u64>().unwrap() > 0, "the neighbour was not served");
+        assert_eq!(daemon.cli(&["pool", "destroy", "blocks"]).code, 0);
+        assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
+    }
+}
