@@ -164,7 +164,7 @@ impl SmallDisk {
             .arg(directory.path())
             .output();
         let mounted = mounted.is_ok_and(|output| output.status.success());
-        mounted.then_some(SmallDisk(directory))
+        mounted.then(|| SmallDisk(directory))
     }
 }
 
