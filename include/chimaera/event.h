@@ -3,7 +3,10 @@
 #ifndef CHIMAERA_EVENT_H_
 #define CHIMAERA_EVENT_H_
 
+#include <exception>
+
 #include "chimaera/current.h"
+#include "chimaera/log.h"
 #include "chimaera/macros.h"
 #include "chimaera/types.h"
 
@@ -83,15 +86,15 @@ class CoEvent {
 
 /** Has the worker that made it call `poll(context)` while it is armed: whenever it has nothing else
  * to do, and now and then when it has. Before it sleeps it watches `fd` (-1 for none), and wakes
- * when that becomes readable. `poll` is brief, waits for nothing, throws nothing, and returns true
- * when it had something to do. Destroyed on any thread, but not in `poll` itself; `fd` stays open
- * until then. */
+ * when that becomes readable. `poll` is brief, waits for nothing, and returns true when it had
+ * something to do; what it throws goes to the log, the first time, and counts as false. Destroyed
+ * on any thread, but not in `poll` itself; `fd` stays open until then. */
 class Poller {
  public:
   /** Not armed. Throws `CHI_INVALID` where no worker is, or for what cannot be watched. Worker. */
-  Poller(int fd, chi_poll_fn poll, void *context) {
+  Poller(int fd, chi_poll_fn poll, void *context) : poll_(poll), context_(context) {
     const chi_status status =
-        detail::HostWithEvents()->poller_add(detail::g_host, fd, poll, context, &poller_);
+        detail::HostWithEvents()->poller_add(detail::g_host, fd, &Poller::Call, this, &poller_);
     if (status != CHI_OK) {
       throw Error(status, "only a worker can watch, and only what can be polled");
     }
@@ -107,6 +110,28 @@ class Poller {
   }
 
  private:
+  /* The runtime's caller cannot take an exception. */
+  static bool Call(void *context) noexcept {
+    auto *self = static_cast<Poller *>(context);
+    try {
+      return self->poll_(self->context_);
+    } catch (const std::exception &error) {
+      self->Report(error.what());
+    } catch (...) {
+      self->Report("it threw what is no std::exception");
+    }
+    return false;
+  }
+
+  /* Once, for a poller may be called a million times in a second. */
+  void Report(const char *why) {
+    if (!failed_) CHI_LOG(kError, "a poller failed: %s", why);
+    failed_ = true;
+  }
+
+  chi_poll_fn poll_;
+  void *context_;
+  bool failed_ = false;
   chi_poller *poller_ = nullptr;
 };
 

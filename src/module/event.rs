@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,7 +125,8 @@ impl fmt::Debug for Event {
 /// What a worker looks at between tasks.
 pub trait Poll: Send + Sync + 'static {
     /// Sends out what is to be sent, takes in what has come, sets events. True when there was something.
-    /// It is brief, and waits for nothing. `[worker]`
+    /// It is brief, and waits for nothing. A panic goes to the log, the first time, and counts as false.
+    /// `[worker]`
     fn poll(&self) -> bool;
 }
 
@@ -136,7 +138,14 @@ pub trait Poll: Send + Sync + 'static {
 pub struct Poller<T: Poll> {
     host: &'static chi_host,
     poller: *mut chi_poller,
+    watched: Arc<Watched<T>>,
+}
+
+/// What the runtime calls with.
+struct Watched<T> {
     target: Arc<T>,
+    /// A call has panicked.
+    failed: AtomicBool,
 }
 
 // SAFETY: the runtime's functions say which thread may call them, and check where they must.
@@ -150,11 +159,13 @@ impl<T: Poll> Poller<T> {
     /// `CHI_NOT_INITIALIZED`, `CHI_UNSUPPORTED` as for [`Event::new`]. `[worker]`
     pub fn new(fd: RawFd, target: Arc<T>) -> Result<Self> {
         let host = host_with_events()?;
-        let context = Arc::as_ptr(&target).cast_mut().cast::<c_void>();
+        let watched = Arc::new(Watched { target, failed: AtomicBool::new(false) });
+        let context = Arc::as_ptr(&watched).cast_mut().cast::<c_void>();
         let mut poller = std::ptr::null_mut();
-        // SAFETY: the table covers the function; the target lives until the poller is removed.
+        // SAFETY: the table covers the function; what it is called with lives until the poller is
+        // removed.
         match unsafe { (host.poller_add)(host, fd, poll::<T>, context, &mut poller) } {
-            CHI_OK => Ok(Poller { host, poller, target }),
+            CHI_OK => Ok(Poller { host, poller, watched }),
             status => {
                 Err(Status::new(status, "only a worker can watch, and only what can be polled"))
             }
@@ -163,7 +174,7 @@ impl<T: Poll> Poller<T> {
 
     /// What it looks at.
     pub fn target(&self) -> &T {
-        &self.target
+        &self.watched.target
     }
 
     /// Has the worker call it from now on, or not any more. Errors: `CHI_INVALID` on another worker.
@@ -191,10 +202,13 @@ impl<T: Poll> fmt::Debug for Poller<T> {
 }
 
 unsafe extern "C" fn poll<T: Poll>(context: *mut c_void) -> bool {
-    // SAFETY: the target that `Poller::new` gave, which lives until the poller is removed.
-    let target = unsafe { &*context.cast::<T>() };
-    catch(|| Ok(target.poll())).unwrap_or_else(|status| {
-        log(LogLevel::Error, format_args!("a poller failed: {}", status.message()));
+    // SAFETY: what `Poller::new` gave, which lives until the poller is removed.
+    let watched = unsafe { &*context.cast::<Watched<T>>() };
+    catch(|| Ok(watched.target.poll())).unwrap_or_else(|status| {
+        // Once, for a poller may be called a million times in a second.
+        if !watched.failed.swap(true, Ordering::Relaxed) {
+            log(LogLevel::Error, format_args!("a poller failed: {}", status.message()));
+        }
         false
     })
 }

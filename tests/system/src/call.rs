@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chimaera::{DomainQuery, Ipc, NewTask, PoolId, Status, Task};
+use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Status, Task};
+
+use crate::tasks::model::ValueTask;
 
 /// Connects this process to the instance that its environment names.
 #[track_caller]
@@ -37,4 +39,42 @@ impl Call for Ipc {
 pub fn text_of<T: std::fmt::Debug>(result: Result<T, Status>) -> (i32, String) {
     let status = result.expect_err("it must fail");
     (status.code(), status.message().to_owned())
+}
+
+/// A pool whose methods take [`ValueTask`].
+#[derive(Clone, Copy)]
+pub struct ValuePool {
+    /// The caller's.
+    pub ipc: Ipc,
+    /// The pool.
+    pub id: PoolId,
+}
+
+impl ValuePool {
+    /// Creates the pool.
+    #[track_caller]
+    pub fn new(ipc: Ipc, module: &str, name: &str) -> ValuePool {
+        ValuePool { ipc, id: ipc.create_pool(module, name, b"").expect("the module is there") }
+    }
+
+    /// A task that is not submitted yet.
+    #[track_caller]
+    pub fn task(self, method: u32, value: u64, width: u64) -> NewTask<ValueTask> {
+        let task: NewTask<ValueTask> = self.ipc.task(self.id, method);
+        task.value.set(value);
+        task.width.set(width);
+        task
+    }
+
+    /// A task of no width, submitted.
+    #[track_caller]
+    pub fn submit(self, method: u32, value: u64) -> Pending<ValueTask> {
+        self.task(method, value, 0).submit().expect("there is room in the ring")
+    }
+
+    /// The result of a task that succeeds.
+    #[track_caller]
+    pub fn call(self, method: u32, value: u64, width: u64) -> u64 {
+        self.task(method, value, width).call().expect("it succeeds").result.get()
+    }
 }

@@ -66,6 +66,12 @@ impl Options {
         self.file(artefacts::test_module("model")).file(artefacts::rust_model())
     }
 
+    /// `test:events` in C++ and `test:rust_events` in Rust: wait for events, and poll.
+    #[must_use]
+    pub fn events(self) -> Options {
+        self.file(artefacts::test_module("events")).file(artefacts::rust_events())
+    }
+
     /// `test:rust_faults` in Rust: panics, fails, echoes, calls `chimaera:kv`.
     #[must_use]
     pub fn rust_faults(self) -> Options {

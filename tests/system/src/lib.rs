@@ -24,7 +24,7 @@ mod site;
 pub mod tasks;
 mod vitals;
 
-pub use call::{connect, connect_with, text_of, Call};
+pub use call::{connect, connect_with, text_of, Call, ValuePool};
 pub use daemon::{Daemon, Options};
 pub use process::{Output, Running};
 pub use site::Site;

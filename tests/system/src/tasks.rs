@@ -40,6 +40,9 @@ pub mod mod_name {
 /// `test:model`, and `test:rust_model`.
 pub use chimaera_test_model_client as model;
 
+/// `test:events`, and `test:rust_events`.
+pub use chimaera_test_model_client::events;
+
 /// `test:throws_method`.
 pub mod throws {
     use std::cell::Cell;

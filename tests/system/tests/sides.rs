@@ -4,56 +4,24 @@
 use std::time::Duration;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_FAULT};
-use chimaera::{submit_all, wait_all, Ipc, NewTask, Pending, PoolId, Task};
+use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
 use chimaera_tests::tasks::model::{self, ValueTask, LANES};
-use chimaera_tests::{artefacts, connect, in_client, rounds, text_of, Call, Daemon, Options};
+use chimaera_tests::{artefacts, connect, in_client, rounds, text_of, Daemon, Options, ValuePool};
 
 const HOUR: u64 = 3_600_000_000_000;
 const MS: u64 = 1_000_000;
 
-/// A pool of one of the modules.
-#[derive(Clone, Copy)]
-struct Pool {
-    ipc: Ipc,
-    id: PoolId,
-}
-
-impl Pool {
-    #[track_caller]
-    fn new(module: &str, name: &str) -> Pool {
-        let ipc = chimaera::ipc().unwrap();
-        Pool { ipc, id: ipc.create_pool(module, name, b"").unwrap() }
-    }
-
-    fn task(self, method: u32, value: u64, width: u64) -> NewTask<ValueTask> {
-        let task: NewTask<ValueTask> = self.ipc.task(self.id, method);
-        task.value.set(value);
-        task.width.set(width);
-        task
-    }
-
-    #[track_caller]
-    fn submit(self, method: u32, value: u64) -> Pending<ValueTask> {
-        self.task(method, value, 0).submit().unwrap()
-    }
-
-    #[track_caller]
-    fn call(self, method: u32, value: u64, width: u64) -> u64 {
-        self.task(method, value, width).call().unwrap().result.get()
-    }
-
-    #[track_caller]
-    fn wait_for_ticks(self, ticks: u64) {
-        until("it ticks", || (self.call(model::TICKS, 0, 0) >= ticks).then_some(()));
-    }
+#[track_caller]
+fn wait_for_ticks(pool: ValuePool, ticks: u64) {
+    until("it ticks", || (pool.call(model::TICKS, 0, 0) >= ticks).then_some(()));
 }
 
 /// Runs a test with a pool of each module.
-fn in_both(test: impl Fn(Pool)) {
-    connect();
-    test(Pool::new(model::MODULE, "cpp"));
-    test(Pool::new(model::RUST, "rust"));
+fn in_both(test: impl Fn(ValuePool)) {
+    let ipc = connect();
+    test(ValuePool::new(ipc, model::MODULE, "cpp"));
+    test(ValuePool::new(ipc, model::RUST, "rust"));
 }
 
 #[test]
@@ -142,7 +110,7 @@ fn periodic_and_forgotten_tasks() {
         let tick = pool.task(model::TICK, 0, 0);
         tick.base().set_period(Duration::from_micros(100));
         let tick = tick.submit().unwrap();
-        pool.wait_for_ticks(20);
+        wait_for_ticks(pool, 20);
         tick.cancel().unwrap();
         assert_eq!(text_of(tick.wait()).0, CHI_CANCELLED);
         let ticks = pool.call(model::TICKS, 0, 0);
@@ -154,7 +122,7 @@ fn periodic_and_forgotten_tasks() {
             tick.base().set_high_latency();
             tick.submit_and_forget().unwrap();
         }
-        pool.wait_for_ticks(ticks + 1005);
+        wait_for_ticks(pool, ticks + 1005);
     }));
 }
 
@@ -162,7 +130,7 @@ fn periodic_and_forgotten_tasks() {
 fn a_task_that_waits_for_a_lock_is_cancelled_and_so_is_the_one_that_holds_it() {
     in_client!(Options::new().model(), |_| in_both(|pool| {
         let holder = pool.submit(model::LOCK, HOUR);
-        pool.wait_for_ticks(1);
+        wait_for_ticks(pool, 1);
         let waiting: Vec<_> = (0..10).map(|_| pool.submit(model::LOCK, 0)).collect();
         pool.call(model::YIELD, 10, 0);
         waiting.iter().step_by(2).for_each(|task| task.cancel().unwrap());

@@ -11,6 +11,7 @@
 //! chi-test-mortal locking N        takes a lock in two pools and says "inside"; numbers differ
 //! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
 //! chi-test-mortal spread MODULE    has a task of a model wait for tasks in three pools that never end
+//! chi-test-mortal event MODULE     leaves tasks in flight that wait for an event
 //! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
 //! ```
 //!
@@ -29,6 +30,7 @@ use chimaera_kv_client as kv;
 use chimaera_test_locks_client::{self as locks, Lock, LockTask};
 use chimaera_test_spread_client::{self as spread, NapTask};
 use chimaera_tests::raw::Random;
+use chimaera_tests::tasks::events;
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
@@ -306,6 +308,20 @@ fn spread(module: &str) -> ! {
     stay()
 }
 
+/// Leaves a task in flight that waits for an event that nobody sets, and more that fail because it does.
+fn event(module: &str) -> ! {
+    let ipc = connect();
+    let pool = ipc.create_pool(module, module, b"").expect("the module is there");
+    let task = |method| -> NewTask<ValueTask> { ipc.task(pool, method) };
+    for _ in 0..5 {
+        // The task stays in flight.
+        std::mem::forget(task(events::WAIT).submit().expect("the ring has room"));
+    }
+    while task(events::WAITING).call().expect("it always works").result.get() != 1 {}
+    ready();
+    stay()
+}
+
 fn call(ipc: Ipc) -> Result<()> {
     let pool = ipc.create_pool(throws::MODULE, POOL, b"")?;
     let done = echo(ipc, pool, b"again")?.wait()?;
@@ -336,6 +352,7 @@ fn main() -> ExitCode {
         ["locking", n] => locking(n.parse().expect("a number")),
         ["broadcast", module] => broadcast(module),
         ["spread", module] => spread(module),
+        ["event", module] => event(module),
         ["patient"] => patient(),
         _ => return ExitCode::from(2),
     }

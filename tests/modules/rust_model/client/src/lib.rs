@@ -1,6 +1,8 @@
 //! The task of `test:model` in C++ and `test:rust_model` in Rust, modules whose methods wait, compute, call
 //! themselves and fail.
 
+pub mod events;
+
 use std::cell::Cell;
 
 use chimaera::PoolId;
