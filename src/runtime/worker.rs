@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 use tracing::level_filters::LevelFilter;
 
@@ -17,21 +16,16 @@ use crate::cancel::Which;
 use crate::container::ContainerLane;
 use crate::desk::{Desk, Ring, Work};
 use crate::fiber::{Context, Pause};
-use crate::fibers::{switch_between_fibers, Fibers, SPARE_FIBERS};
+use crate::fibers::{switch_between_fibers, Fibers};
 use crate::pollers::Pollers;
 use crate::record::{Origin, Record};
-use crate::session::Session;
 use crate::shared::{Note, Order, PoolTable, Shared};
 use crate::stack;
 
-/// Entries taken from one ring before the next has its turn.
-const RING_BATCH: usize = 32;
 /// Tasks taken from one lane before the next has its turn.
 pub(crate) const LANE_BATCH: usize = 32;
 /// Records kept for reuse.
 const SPARE_RECORDS: usize = 4096;
-/// Tasks of one session under way that are few.
-const FEW_IN_FLIGHT: usize = 256;
 /// Rounds without work between two looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 
@@ -150,42 +144,6 @@ impl Worker {
         }
     }
 
-    /// How many tasks of a session may be under way for more of them to be taken: the more tasks wait
-    /// on this worker, the fewer.
-    #[inline]
-    fn most_in_flight(&self) -> usize {
-        let config = &self.shared.config;
-        if self.fibers.count() <= SPARE_FIBERS {
-            return config.max_in_flight;
-        }
-        let waiting = self.fibers.in_use();
-        let share = |of: usize| (of / config.workers).max(64);
-        // Above this, only sessions with few tasks under way are served, so that one session's waiting
-        // tasks do not keep the others out.
-        let many = config.max_suspended / 7 * 5;
-        if waiting <= share(many) {
-            config.max_in_flight
-        } else if waiting <= share(config.max_suspended) {
-            FEW_IN_FLIGHT
-        } else {
-            0
-        }
-    }
-
-    /// True when another task of this session may not wait here, too: others' would have no room.
-    #[inline]
-    pub(crate) fn has_too_many(&self, record: &Record) -> bool {
-        if self.fibers.count() <= SPARE_FIBERS {
-            return false;
-        }
-        match &record.origin {
-            Origin::Client { session, .. } => {
-                Arc::strong_count(session) > self.most_in_flight().max(FEW_IN_FLIGHT)
-            }
-            Origin::Internal => false,
-        }
-    }
-
     /// Looks everywhere once. True when there was something to do.
     #[inline]
     fn round(&self) -> bool {
@@ -261,61 +219,11 @@ impl Worker {
         lanes
     }
 
-    /// Takes a batch from a ring. False when there is no ring of this index.
-    #[inline]
-    fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
-        let pauses = self.fibers.pauses();
-        for _ in 0..RING_BATCH {
-            let (entry, session) = {
-                let mut work = self.desk().work();
-                let Some(ring) = work.rings.get_mut(index) else { return false };
-                if Arc::strong_count(&ring.session) > most {
-                    return true;
-                }
-                let entry = ring.consumer.pop();
-                match entry {
-                    None => {
-                        ring.consumer.show_progress();
-                        return true;
-                    }
-                    Some(entry) => (entry, ring.session.clone()),
-                }
-            };
-            *busy = true;
-            match entry {
-                Some(Entry::Submit { offset }) => self.take_in(session, offset),
-                Some(Entry::Release { hold }) => session.release(hold),
-                Some(Entry::Cancel { offset }) => self.client_cancels(&session, offset),
-                None => self.kill(&session, "wrote an entry into its ring that means nothing"),
-            }
-            if self.fibers.pauses() != pauses {
-                return true;
-            }
-        }
-        if let Some(ring) = self.desk().work().rings.get_mut(index) {
-            ring.consumer.show_progress();
-        }
-        true
-    }
-
-    pub(crate) fn kill(&self, session: &Arc<Session>, reason: &str) {
-        session.set_dead();
-        let order = Order::Kill { session: session.number, reason: reason.to_owned() };
-        self.shared.order(order);
-    }
-
     fn note(&self, note: Note) {
         match note {
             Note::Ring { session, consumer } => self.add_ring(Ring { session, consumer }),
             Note::Drop { session } => {
-                let mut work = self.desk().work();
-                for index in (0..work.rings.len()).rev() {
-                    if work.rings[index].session.number == session {
-                        let ring = work.rings.remove(index);
-                        self.desk().unwatch(&ring.session);
-                    }
-                }
-                drop(work);
+                self.drop_rings(session);
                 self.cancel_here(&Which::Session(session));
             }
             Note::TellWaits(answers) => self.tell_waits(&answers),
@@ -370,20 +278,6 @@ impl Worker {
     /// Puts one of this worker's own lanes on the list, once.
     pub(crate) fn list(&self, lane: &ContainerLane) {
         self.desk().list(self.index, lane);
-    }
-
-    /// Polls a ring from now on.
-    pub(crate) fn add_ring(&self, ring: Ring) {
-        // The session may have ended on its way here.
-        if ring.session.is_dead() {
-            return;
-        }
-        match self.desk().watch(&ring.session) {
-            Ok(()) => self.desk().work().rings.push(ring),
-            Err(error) => {
-                self.kill(&ring.session, &format!("its doorbell cannot be watched: {error}"));
-            }
-        }
     }
 
     /// A number for the root of a task, unique in the runtime and neither 0 nor the largest.

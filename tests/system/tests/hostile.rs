@@ -84,7 +84,8 @@ fn a_client_that_rewrites_its_segment_damages_nobody_else() {
     for done in (0..rounds(1, 40)).flat_map(|_| attack(12_000)) {
         // The attack was one: sound tasks reach all methods, and odd ones were taken. How many there are
         // in the time depends on what else the machine does.
-        assert!(done["succeeded"].as_u64().unwrap() >= 8, "{done}");
+        // A store that earlier attacks have filled takes nothing more, and has not what is looked for.
+        assert!(done["succeeded"].as_u64().unwrap() >= 7, "{done}");
         assert!(done["submitted"].as_u64().unwrap() >= 100, "{done}");
         assert!(done["scribbled"].as_u64().unwrap() >= 1000, "{done}");
     }

@@ -1,0 +1,123 @@
+//! The rings of clients that a worker polls, and how much it takes from them.
+
+use std::sync::Arc;
+
+use chimaera_ipc::ring::Entry;
+
+use crate::desk::Ring;
+use crate::fibers::SPARE_FIBERS;
+use crate::record::{Origin, Record};
+use crate::session::Session;
+use crate::shared::Order;
+use crate::worker::Worker;
+
+/// Entries taken from one ring before the next has its turn.
+const RING_BATCH: usize = 32;
+/// Tasks of one session under way that are few.
+const FEW_IN_FLIGHT: usize = 256;
+
+impl Worker {
+    /// Polls a ring from now on.
+    pub(crate) fn add_ring(&self, ring: Ring) {
+        // The session may have ended on its way here.
+        if ring.session.is_dead() {
+            return;
+        }
+        match self.desk().watch(&ring.session) {
+            Ok(()) => self.desk().work().rings.push(ring),
+            Err(error) => {
+                self.kill(&ring.session, &format!("its doorbell cannot be watched: {error}"));
+            }
+        }
+    }
+
+    /// Lets go of a session's rings.
+    pub(crate) fn drop_rings(&self, session: u64) {
+        let mut work = self.desk().work();
+        for index in (0..work.rings.len()).rev() {
+            if work.rings[index].session.number == session {
+                let ring = work.rings.remove(index);
+                self.desk().unwatch(&ring.session);
+            }
+        }
+    }
+
+    /// Takes a batch from a ring. False when there is no ring of this index.
+    #[inline]
+    pub(crate) fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
+        let pauses = self.fibers.pauses();
+        for _ in 0..RING_BATCH {
+            let (entry, session) = {
+                let mut work = self.desk().work();
+                let Some(ring) = work.rings.get_mut(index) else { return false };
+                if Arc::strong_count(&ring.session) > most {
+                    return true;
+                }
+                let entry = ring.consumer.pop();
+                match entry {
+                    None => {
+                        ring.consumer.show_progress();
+                        return true;
+                    }
+                    Some(entry) => (entry, ring.session.clone()),
+                }
+            };
+            *busy = true;
+            match entry {
+                Some(Entry::Submit { offset }) => self.take_in(session, offset),
+                Some(Entry::Release { hold }) => session.release(hold),
+                Some(Entry::Cancel { offset }) => self.client_cancels(&session, offset),
+                None => self.kill(&session, "wrote an entry into its ring that means nothing"),
+            }
+            if self.fibers.pauses() != pauses {
+                return true;
+            }
+        }
+        if let Some(ring) = self.desk().work().rings.get_mut(index) {
+            ring.consumer.show_progress();
+        }
+        true
+    }
+
+    pub(crate) fn kill(&self, session: &Arc<Session>, reason: &str) {
+        session.set_dead();
+        let order = Order::Kill { session: session.number, reason: reason.to_owned() };
+        self.shared.order(order);
+    }
+
+    /// How many tasks of a session may be under way for more of them to be taken: the more tasks wait
+    /// on this worker, the fewer.
+    #[inline]
+    pub(crate) fn most_in_flight(&self) -> usize {
+        let config = &self.shared.config;
+        if self.fibers.count() <= SPARE_FIBERS {
+            return config.max_in_flight;
+        }
+        let waiting = self.fibers.in_use();
+        let share = |of: usize| (of / config.workers).max(64);
+        // Above this, only sessions with few tasks under way are served, so that one session's waiting
+        // tasks do not keep the others out.
+        let many = config.max_suspended / 7 * 5;
+        if waiting <= share(many) {
+            config.max_in_flight
+        } else if waiting <= share(config.max_suspended) {
+            FEW_IN_FLIGHT
+        } else {
+            0
+        }
+    }
+
+    /// True when another task of this session may not wait here, too: others' would have no room.
+    #[inline]
+    pub(crate) fn has_too_many(&self, record: &Record) -> bool {
+        if self.fibers.count() <= SPARE_FIBERS {
+            return false;
+        }
+        match &record.origin {
+            Origin::Client { session, .. } => {
+                Arc::strong_count(session) > self.most_in_flight().max(FEW_IN_FLIGHT)
+            }
+            Origin::Internal => false,
+        }
+    }
+}
