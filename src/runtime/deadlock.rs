@@ -36,6 +36,8 @@ struct Wait {
     fiber: u32,
     turn: u32,
     what: Node,
+    /// The wait of a broadcast for its replicas: it must last until they have ended.
+    lasting: bool,
     text: String,
 }
 
@@ -68,7 +70,7 @@ impl Worker {
                 (None, WaitsFor::Anyone) => return,
             };
             let (worker, turn, text) = (self.index, context.turn.get(), describe(record, what));
-            waits.push(Wait { task, worker, fiber, turn, what, text });
+            waits.push(Wait { task, worker, fiber, turn, what, lasting: record.everywhere, text });
         });
         let mut answers = lock(answers);
         answers.workers += 1;
@@ -137,11 +139,19 @@ pub(crate) fn look(shared: &Shared) -> bool {
     let Some(circle) = find(&waits, &now.held) else { return false };
     let text = circle.iter().map(|wait| wait.text.as_str()).collect::<Vec<_>>().join("; ");
     tracing::error!(circle = text, "tasks wait for each other in a circle");
-    let victim = circle[0];
+    let Some(victim) = victim(&circle) else { return false };
     let (fiber, turn) = (victim.fiber, victim.turn);
     let note = Note::Break { fiber, turn, circle: text };
     shared.mailboxes[victim.worker as usize].send(note);
     true
+}
+
+/// The wait of a circle that is to end: one for a lock when there is one, for a task that waits for another
+/// has lent it memory. Some wait is not lasting: a broadcast waits for its replicas only, and none of them
+/// is a broadcast.
+fn victim<'w>(circle: &[&'w Wait]) -> Option<&'w Wait> {
+    let for_lock = circle.iter().find(|wait| matches!(wait.what, Node::Lock(_)));
+    for_lock.or_else(|| circle.iter().find(|wait| !wait.lasting)).copied()
 }
 
 /// A circle of waits, if there is one.
@@ -188,7 +198,8 @@ mod tests {
     use super::*;
 
     fn wait(task: usize, what: Node) -> Wait {
-        Wait { task, worker: 0, fiber: task as u32, turn: 1, what, text: String::new() }
+        let (fiber, text) = (task as u32, String::new());
+        Wait { task, worker: 0, fiber, turn: 1, what, lasting: false, text }
     }
 
     fn circle(waits: &[Wait], held: &[(u64, usize)]) -> Option<Vec<usize>> {
@@ -208,6 +219,15 @@ mod tests {
         assert_eq!(circle(&crossed, &[(8, 2), (9, 4)]), None, "4 runs");
         let mixed = [wait(1, Node::Lock(8)), wait(2, Node::Task(3)), wait(3, Node::Lock(7))];
         assert_eq!(circle(&mixed, &[(8, 5), (8, 2), (7, 1)]), Some(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn a_broadcast_does_not_leave_a_circle_and_other_parents_only_if_they_must() {
+        let victim = |circle: &[&Wait]| victim(circle).map(|wait| wait.task);
+        let broadcast = Wait { lasting: true, ..wait(1, Node::Task(2)) };
+        let (parent, locked) = (wait(2, Node::Task(3)), wait(3, Node::Lock(8)));
+        assert_eq!(victim(&[&broadcast, &parent, &locked]), Some(3));
+        assert_eq!(victim(&[&broadcast, &parent]), Some(2));
     }
 
     #[test]

@@ -53,6 +53,15 @@ class Runtime : public chi::ContainerRuntime {
           chi::Sleep(own->number_);
           With(own->how_, [] {});
         });
+      case Method::kEverywhere:
+        return With(own->lock_, [&] {
+          chi::Sleep(own->number_);
+          chi::OwnedTask<LockTask> all(CHI_IPC_MANAGER->SubmitTask<LockTask>(
+              HSHM_MCTX, pool_id_, chi::DomainQuery::GlobalBcast(), Method::kCross, own->how_, 1,
+              0));
+          all->Wait();
+          all->ThrowIfFailed();
+        });
       default:
         chi::ThrowNoMethod(method);
     }
@@ -202,7 +211,8 @@ inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
   table.Add<LockTask>(Method::kTimed, "kTimed", false, false);
   table.Add<LockTask>(Method::kTry, "kTry", false, false);
   table.Add<LockTask>(Method::kFree, "kFree", false, false);
-  table.Add<LockTask>(Method::kCross, "kCross", false, false);
+  table.Add<LockTask>(Method::kCross, "kCross", true, false);
+  table.Add<LockTask>(Method::kEverywhere, "kEverywhere", true, false);
 }
 
 }  // namespace test::locks

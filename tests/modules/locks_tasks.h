@@ -18,6 +18,8 @@ class Method {
   CLS_CONST int kTry = 16;
   CLS_CONST int kFree = 17;
   CLS_CONST int kCross = 18; /**< C++ only: `lock_`, and while it is held `how_`. */
+  /** C++ only: `lock_`, and while it is held `how_` in all containers. */
+  CLS_CONST int kEverywhere = 19;
 };
 
 /** Which lock, and how. */

@@ -1,11 +1,15 @@
 //! Tasks for all containers of a pool.
 
-use chimaera::abi::{CHI_CANCELLED, CHI_NO_POOL, CHI_OK};
+use std::time::Duration;
+
+use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_NO_POOL, CHI_NO_SPACE, CHI_OK};
 use chimaera::{DomainQuery, Ipc, NewTask, PoolId, PoolOptions, Task};
 use chimaera_test_spread_client::{
     GatherTask, Method, NapTask, WhereTask, FAULT, MODULE, RUST_MODULE,
 };
-use chimaera_tests::{connect, in_client, text_of, Daemon, Options, Running};
+use chimaera_tests::process::until;
+use chimaera_tests::{connect, in_client, rounds, text_of};
+use chimaera_tests::{Daemon, Options, Running, Site};
 
 const MODULES: [&str; 2] = [MODULE, RUST_MODULE];
 
@@ -164,7 +168,7 @@ fn a_pool_is_destroyed_under_broadcasts() {
                     [nap.submit().unwrap(), single.submit().unwrap()]
                 })
                 .collect();
-            std::thread::sleep(std::time::Duration::from_micros(round * 200));
+            std::thread::sleep(Duration::from_micros(round * 200));
             ipc.destroy_pool(pool).unwrap();
             for task in pending {
                 let code = task.wait().map_or_else(|status| status.code(), |_| CHI_OK);
@@ -196,10 +200,145 @@ fn a_client_is_killed_during_its_broadcasts() {
             assert_eq!(client.end(), -9);
         }
         while counts().1 != 0 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(counts().0, 8);
         assert_eq!(daemon.cli(&["pool", "destroy", module]).code, 0);
     }
     assert_eq!(daemon.cli(&["status", "--json"]).ok().json()["sessions"], 0);
+}
+
+/// A task for all that never ends by itself.
+fn endless(ipc: Ipc, pool: PoolId) -> NewTask<NapTask> {
+    let nap = everywhere::<NapTask>(ipc, pool, Method::NAP);
+    nap.times.set(u64::MAX);
+    nap.text.set("shared").unwrap();
+    nap
+}
+
+/// The replicas have ended when the task has: nothing is left of it.
+#[test]
+fn a_cancellation_ends_all_replicas() {
+    in_client!(Options::new().spread().workers(3), |site| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[1, 4, 60]) {
+            for pause in [0, 0, 1, 10] {
+                let naps: Vec<_> = (0..3).map(|_| endless(ipc, pool).submit().unwrap()).collect();
+                std::thread::sleep(Duration::from_millis(pause));
+                naps.iter().for_each(|nap| nap.cancel().unwrap());
+                for nap in naps {
+                    let (code, message) = text_of(nap.wait());
+                    assert_eq!((code, message.as_str()), (CHI_CANCELLED, "the task was cancelled"));
+                }
+            }
+            // A task is counted out just after it has told its client.
+            until("no task is left", || (tasks_in_modules(site) == 0).then_some(()));
+            assert_eq!(gather(ipc, pool).call().unwrap().good.get(), count);
+        }
+    });
+}
+
+/// The tasks in all pools but the runtime's own.
+fn tasks_in_modules(site: &Site) -> u64 {
+    let all = site.cli(&["pool", "list", "--json"]).ok().json();
+    let pools = all.as_array().expect("a list").iter();
+    pools.filter(|pool| pool["name"] != "admin").map(|pool| pool["tasks"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn a_cancellation_races_with_the_replicas() {
+    in_client!(Options::new().spread().workers(3), |_| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[4]) {
+            for round in 0..rounds(500, 20_000) {
+                let task = gather(ipc, pool).submit().unwrap();
+                for _ in 0..round % 20 * 50 {
+                    std::hint::spin_loop();
+                }
+                task.cancel().unwrap();
+                match task.wait() {
+                    Ok(done) => assert_eq!(done.good.get(), count),
+                    Err(status) => assert_eq!(status.code(), CHI_CANCELLED, "{status}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_deadline_reaches_the_replicas() {
+    in_client!(Options::new().spread().workers(2), |_| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[1, 4, 60]) {
+            let naps: Vec<_> = (0..3)
+                .map(|ms| {
+                    let nap = endless(ipc, pool);
+                    nap.base().set_deadline(Duration::from_millis(ms * 5));
+                    nap.submit().unwrap()
+                })
+                .collect();
+            for nap in naps {
+                let (code, message) = text_of(nap.wait());
+                assert_eq!(
+                    (code, message.as_str()),
+                    (CHI_DEADLINE, "the task's deadline has passed")
+                );
+            }
+            let in_time = gather(ipc, pool);
+            in_time.base().set_deadline(Duration::from_secs(3600));
+            assert_eq!(in_time.call().unwrap().good.get(), count);
+        }
+    });
+}
+
+/// It runs in all containers each time, until it is cancelled or one of them fails.
+#[test]
+fn a_periodic_task_for_all() {
+    in_client!(Options::new().spread().workers(2), |site| {
+        let ipc = connect();
+        let tasks = || site.status()["tasks"].as_u64().unwrap();
+        for (pool, _) in pools(ipc, &[1, 4, 60]) {
+            let task = gather(ipc, pool);
+            task.base().set_period(Duration::from_millis(1));
+            let before = tasks();
+            let task = task.submit().unwrap();
+            until("it runs again and again", || (tasks() > before + 1000).then_some(()));
+            assert!(!task.is_complete());
+            task.cancel().unwrap();
+            assert_eq!(text_of(task.wait()).0, CHI_CANCELLED);
+            let after = tasks();
+            std::thread::sleep(Duration::from_millis(10));
+            assert_eq!(tasks(), after, "it still runs");
+
+            let failing = gather(ipc, pool);
+            failing.base().set_period(Duration::from_millis(1));
+            failing.failing.set(1);
+            assert_eq!(text_of(failing.call()).0, FAULT);
+        }
+    });
+}
+
+/// Replicas have copies of what they may change. What all of them may take is bounded, and comes back.
+#[test]
+fn a_broadcast_that_takes_too_much_memory_is_refused() {
+    in_client!(Options::new().spread().workers(2), |_| {
+        let ipc = connect();
+        for (pool, count) in pools(ipc, &[1000]) {
+            let word = "w".to_owned();
+            for _ in 0..3 {
+                let task = gather(ipc, pool);
+                // A thousand times 320 kB.
+                task.notes.set_all(&vec![word.as_str(); 10_000]).unwrap();
+                let (code, message) = text_of(task.call());
+                assert_eq!(code, CHI_NO_SPACE, "{message}");
+                assert!(message.contains("take more than 256 MiB"), "{message}");
+                // As large, but the replicas share it.
+                let task = gather(ipc, pool);
+                task.text.set("t".repeat(320_000)).unwrap();
+                task.failing.set(1);
+                assert_eq!(text_of(task.call()).0, FAULT);
+                assert_eq!(gather(ipc, pool).call().unwrap().good.get(), count);
+            }
+        }
+    });
 }

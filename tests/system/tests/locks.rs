@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_DEADLOCK, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT};
-use chimaera::{Ipc, NewTask, Pending, PoolId, Task};
+use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, PoolOptions, Task};
 use chimaera_test_locks_client::{How, Lock, LockTask, Method, CPP, LANES, RUST};
 use chimaera_tests::process::until;
 use chimaera_tests::{connect, in_client, Call, Daemon, Options, Running, Vitals};
@@ -365,5 +365,43 @@ fn tasks_that_wait_for_each_other_s_locks_are_told_so() {
     });
     if let Some(log) = log {
         assert!(log.contains("tasks wait for each other in a circle"), "{log}");
+    }
+}
+
+/// A broadcast cannot leave its replicas, whose bytes are its own: of a circle that it is in, another task is
+/// told.
+#[test]
+fn a_circle_that_leads_through_a_broadcast_is_broken_elsewhere() {
+    let log = in_client!(Options::new().locks().workers(1), |_| {
+        let ipc = connect();
+        let containers = PoolOptions::default().containers(3);
+        let id = ipc.create_pool_with(CPP, "everywhere", b"", containers).unwrap();
+        // A method that sleeps with `lock` and then takes `how`; number 19 does that in all containers.
+        let crossed = |method, container, lock, how, ms: u64| {
+            let query = DomainQuery::local_id(container);
+            let task: NewTask<LockTask> = ipc.new_task(id, query, method).unwrap();
+            task.lock.set(lock);
+            task.how.set(how);
+            task.lane.set(container);
+            task.number.set(ms * 1_000_000);
+            task.submit().unwrap()
+        };
+        for _ in 0..3 {
+            // Its stack is the first, and free again when the broadcast needs one: so the watch finds the
+            // broadcast's wait before the others.
+            let first = crossed(18, 2, Lock::NONE, Lock::NONE, 5);
+            let tasks = [
+                crossed(18, 0, Lock::MUTEX, Lock::COMMON, 30),
+                crossed(19, 1, Lock::COMMON, Lock::MUTEX, 30),
+            ];
+            first.wait().unwrap();
+            let ends = tasks.map(|task| task.wait());
+            let told: Vec<_> = ends.iter().filter_map(|end| end.as_ref().err()).collect();
+            assert!(told.len() == 1 && told[0].code() == CHI_DEADLOCK, "{ends:?}");
+        }
+    });
+    if let Some(log) = log {
+        let circle = log.lines().find(|line| line.contains("in a circle"));
+        assert!(circle.is_some_and(|line| line.matches("everywhere").count() == 4), "{log}");
     }
 }
