@@ -26,10 +26,9 @@ const GRACE_ROUNDS: u64 = 2;
 
 enum Named {
     /// It is being created or destroyed, by the task whose body has this address.
-    Changing {
-        by: usize,
-    },
-    Ready(Arc<Pool>),
+    Changing { by: usize },
+    /// `place` rises with each pool that is complete: what it was built over has a lower one.
+    Ready { pool: Arc<Pool>, place: u64 },
 }
 
 /// A pool without tasks, kept until no worker can come to one of its lanes any more: each must have
@@ -68,6 +67,17 @@ struct State {
     retired: Vec<Retired>,
     free_slots: Vec<u32>,
     slots: u32,
+    /// How many pools have been complete so far.
+    completed: u64,
+}
+
+impl State {
+    /// Lets a pool that is complete be found.
+    fn complete(&mut self, pool: Arc<Pool>) {
+        let place = self.completed;
+        self.completed += 1;
+        self.named.insert(pool.name().to_owned(), Named::Ready { pool, place });
+    }
 }
 
 pub(crate) struct Pools {
@@ -87,7 +97,7 @@ impl Pools {
 
     /// Gives the admin pool its name, as any pool has one.
     pub(crate) fn adopt(&self, admin: Arc<Pool>) {
-        lock(&self.state).named.insert(admin.name().to_owned(), Named::Ready(admin));
+        lock(&self.state).complete(admin);
     }
 
     pub(crate) fn find(&self, worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> {
@@ -108,7 +118,7 @@ impl Pools {
             let mut state = lock(&self.state);
             match state.named.get(name) {
                 Some(Named::Changing { .. }) => {}
-                Some(Named::Ready(pool)) => {
+                Some(Named::Ready { pool, .. }) => {
                     let pool = pool.clone();
                     return f(Some(pool), &mut state);
                 }
@@ -168,7 +178,7 @@ impl Pools {
                 let id = pool.id;
                 let containers = pool.count();
                 tracing::info!(pool = name, module = wanted.module, containers, "pool created");
-                state.named.insert(name.to_owned(), Named::Ready(pool));
+                state.complete(pool);
                 Ok((id, false))
             }
             Err(failure) => {
@@ -186,18 +196,18 @@ impl Pools {
         id: chi_pool_id,
         task: *mut chi_task,
     ) -> Result<(), Failure> {
-        let pool = {
+        let (pool, place) = {
             let mut state = lock(&self.state);
             let found = state.named.values().find_map(|named| match named {
-                Named::Ready(pool) if pool.id == id => Some(pool.clone()),
+                Named::Ready { pool, place } if pool.id == id => Some((pool.clone(), *place)),
                 _ => None,
             });
-            let Some(pool) = found else {
+            let Some((pool, place)) = found else {
                 let what = format!("there is no pool {}.{}", id.major_, id.minor_);
                 return Err(Failure::new(CHI_NO_POOL, what));
             };
             state.named.insert(pool.name().to_owned(), Named::Changing { by: task.addr() });
-            pool
+            (pool, place)
         };
         worker.shared.set_pool(id.major_, None);
         pool.close();
@@ -212,7 +222,7 @@ impl Pools {
                     "pool '{name}' still runs {} tasks after {DESTROY_BOUND:?}; it stays",
                     pool.in_flight()
                 );
-                lock(&self.state).named.insert(name, Named::Ready(pool));
+                lock(&self.state).named.insert(name, Named::Ready { pool, place });
                 return Err(Failure::new(CHI_BUSY, message));
             }
             worker.sleep(LOOK);
@@ -242,17 +252,19 @@ impl Pools {
         });
     }
 
-    /// Destroys every pool but the admin's, because the runtime ends.
+    /// Destroys every pool but the admin's, because the runtime ends: the last one first, for a pool
+    /// may use those that were there before it.
     pub(crate) fn close_all(&self, worker: &Worker) {
-        let ready: Vec<chi_pool_id> = {
+        let mut ready: Vec<(u64, chi_pool_id)> = {
             let state = lock(&self.state);
             let ready = state.named.values().filter_map(|named| match named {
-                Named::Ready(pool) => Some(pool.id),
+                Named::Ready { pool, place } => Some((*place, pool.id)),
                 Named::Changing { .. } => None,
             });
-            ready.filter(|id| id.major_ != CHI_ADMIN_POOL_MAJOR).collect()
+            ready.filter(|(_, id)| id.major_ != CHI_ADMIN_POOL_MAJOR).collect()
         };
-        for id in ready {
+        ready.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+        for (_, id) in ready {
             let mut task = destroy_task(id);
             if let Err(failure) = self.destroy(worker, id, (&raw mut task).cast()) {
                 tracing::warn!(failure.message, "while the runtime ends");

@@ -205,3 +205,31 @@ fn a_thousand_pools_leave_nothing_behind() {
     assert_eq!((before.fds, before.threads), (after.fds, after.threads));
     assert!(after.rss < before.rss + (6 << 20), "from {} to {} bytes", before.rss, after.rss);
 }
+
+#[test]
+fn a_runtime_that_ends_destroys_the_last_pool_first() {
+    let mut daemon = Daemon::start(&Options::new().kv().bdev());
+    let create = |pool: &str, module: &str, params: &str| {
+        daemon.cli(&["pool", "create", pool, "--module", module, "--params", params]).ok();
+    };
+    let names: Vec<String> = (0..12).map(|i| format!("pool{i}")).collect();
+    create(&names[0], "chimaera:bdev", "");
+    for name in &names[1..] {
+        create(name, "chimaera:kv", "device=pool0");
+    }
+    // One that comes back comes last.
+    daemon.cli(&["pool", "destroy", &names[5]]).ok();
+    create(&names[5], "chimaera:kv", "device=pool0");
+    let before = daemon.log().len();
+    daemon.stop();
+    let log = daemon.log();
+    let of_pool = |line: &str| {
+        let name = line.split("pool=\"").nth(1)?.split('"').next()?;
+        line.contains("pool destroyed").then(|| name.to_owned())
+    };
+    let destroyed: Vec<String> = log[before..].lines().filter_map(of_pool).collect();
+    let mut expected = names;
+    expected[5..].rotate_left(1);
+    expected.reverse();
+    assert_eq!(destroyed, expected, "{log}");
+}
