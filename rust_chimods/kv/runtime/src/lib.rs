@@ -7,7 +7,8 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, Replica, RunContext};
 use chimaera::{DomainQuery, Result, ShmString, Status, Task, TaskBase};
@@ -27,6 +28,8 @@ pub struct Runtime {
     values: Values,
     lanes: Queue,
     containers: u32,
+    /// The keys of scans that some containers' keys are still to be added to, by the task.
+    scans: Mutex<HashMap<usize, Vec<Vec<u8>>>>,
 }
 
 /// Where the values are.
@@ -47,6 +50,7 @@ impl Runtime {
             },
             lanes: init.create_queue(0, LANES)?,
             containers: init.container_count(),
+            scans: Mutex::default(),
         })
     }
 
@@ -122,12 +126,17 @@ impl Runtime {
 
     #[aggregate(Method::SCAN)]
     fn aggregate_scan(&self, task: &ScanTask, replica: &Replica<'_, ScanTask>) -> Result<()> {
-        let mut keys = match replica.is_first() {
-            true => Vec::new(),
-            false => task.keys.copy_to_vecs(usize::MAX)?,
-        };
+        // They are put in order once, when all are there; an error forgets those before it.
+        let scan = std::ptr::from_ref(task).addr();
+        let scans = || self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = scans().remove(&scan).filter(|_| !replica.is_first());
+        let mut keys = before.unwrap_or_default();
         keys.extend(replica.keys.copy_to_vecs(usize::MAX)?);
-        // Two parts that are sorted: a stable sort only merges them.
+        if replica.container_id() + 1 < self.containers {
+            scans().insert(scan, keys);
+            return Ok(());
+        }
+        // One sorted part after the other: a stable sort only merges them.
         keys.sort();
         if let limit @ 1.. = task.limit.get() {
             keys.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
