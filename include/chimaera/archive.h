@@ -257,52 +257,6 @@ T FromBytes(std::string_view bytes) {
   return value;
 }
 
-namespace detail {
-/* The version of the format of parameters, their first byte. */
-constexpr u8 kParamsVersion = 1;
-}  // namespace detail
-
-/** The parameters of a pool as bytes: none when they are the defaults, else a byte that is 1, and
- * the value. Any thread.
- *
- *     struct Params {
- *       chi::i32 level_ = 3;
- *       template <typename Ar>
- *       void serialize(Ar &ar) {
- *         ar(level_);
- *       }
- *     };
- */
-template <typename P>
-std::string ParamsToBytes(const P &params) {
-  std::string value = ToBytes(params);
-  if (value == ToBytes(P{})) return std::string();
-  return static_cast<char>(detail::kParamsVersion) + std::move(value);
-}
-
-/** The parameters of a pool from bytes, in a `P` that begins as its default. Error: `CHI_INVALID`.
- * Any thread. */
-template <typename P>
-P ParamsFromBytes(std::string_view bytes) {
-  P params{};
-  if (bytes.empty()) return params;
-  try {
-    LoadArchive ar(bytes);
-    u8 version = 0;
-    ar(version);
-    if (version != detail::kParamsVersion) {
-      throw Error(CHI_INVALID, "the parameters begin with the byte " + std::to_string(version) +
-                                   ", where " + std::to_string(detail::kParamsVersion) +
-                                   ", the version of their format, was expected");
-    }
-    ar(params);
-    ar.Finish();
-  } catch (const Error &error) {
-    throw Error(error.status(), std::string("malformed pool parameters: ") + error.what());
-  }
-  return params;
-}
-
 }  // namespace v1
 }  // namespace chi
 

@@ -12,6 +12,7 @@
 #include "chimaera/hipc_string.h"
 #include "chimaera/hipc_vector.h"
 #include "chimaera/ipc_manager.h"
+#include "chimaera/params.h"
 #include "chimaera/task.h"
 #include "chimaera/types.h"
 

@@ -4,10 +4,13 @@
 #define CHIMAERA_DISPATCH_H_
 
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "chimaera/container.h"
 #include "chimaera/method_table.h"
+#include "chimaera/params.h"
 
 /** Declares what generated code needs to know of one method: `CHI_METHOD_HOOKS(Compress,
  * CompressTask)` makes the template `CompressHooks<RuntimeT>`, which says whether the module wrote
@@ -81,13 +84,32 @@ inline namespace v1 CHI_LAYER {
 
 namespace detail {
 
-template <template <typename> class Expr, typename R, typename = void>
-struct IsValidT : std::false_type {};
-template <template <typename> class Expr, typename R>
-struct IsValidT<Expr, R, std::void_t<Expr<R>>> : std::true_type {};
-/* True when the expression compiles for `R`. */
-template <template <typename> class Expr, typename R>
-inline constexpr bool IsValid = IsValidT<Expr, R>::value;
+/* The type of the parameters that a `Create` takes beside the task; `void` when it takes none. */
+template <typename F>
+struct CreateParams {
+  using Type = void;
+};
+template <typename Ret, typename R, typename P>
+struct CreateParams<Ret (R::*)(hipc::FullPtr<CreateTask>, P, RunContext &)> {
+  using Type = std::decay_t<P>;
+};
+template <typename Ret, typename R, typename P>
+struct CreateParams<Ret (R::*)(hipc::FullPtr<CreateTask>, P, RunContext &) const> {
+  using Type = std::decay_t<P>;
+};
+template <typename R>
+using NamedCreate = decltype(&R::Create);
+template <typename R>
+constexpr auto ParamsOfCreate() {
+  if constexpr (IsValid<NamedCreate, R>) {
+    return CreateParams<NamedCreate<R>>{};
+  } else {
+    return CreateParams<void>{};
+  }
+}
+/* The struct that the pools of a module are created with; `void` for one that takes any bytes. */
+template <typename R>
+using ParamsOf = typename decltype(ParamsOfCreate<R>())::Type;
 
 /* The functions below are free so that the generated ones are found by their arguments' namespaces;
  * inside a class that has members of these names they would not be. */
@@ -205,6 +227,21 @@ class Bound final : public R {
 };
 
 }  // namespace detail
+
+/** Runs the `Create` of a container: `Create(task, rctx)`, or `Create(task, params, rctx)` of one
+ * that says with what struct its pools are created. Then the runtime accepts no others. */
+template <typename R>
+void RunCreate(R &runtime, hipc::FullPtr<CreateTask> task, RunContext &rctx) {
+  using P = detail::ParamsOf<R>;
+  if constexpr (std::is_void_v<P>) {
+    runtime.Create(task, rctx);
+  } else {
+    /* A private copy: a client may change its bytes at any time. */
+    const std::vector<char> bytes = task->params_.CopyOut();
+    runtime.Create(task, ParamsFromAny<P>(std::string_view(bytes.data(), bytes.size())), rctx);
+  }
+}
+
 }  // namespace v1
 }  // namespace chi
 

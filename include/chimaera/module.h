@@ -166,6 +166,7 @@ class Module {
       descriptor.method_stride = sizeof(chi_method);
       descriptor.methods = table.methods().data();
       descriptor.field_stride = sizeof(chi_field_layout);
+      if constexpr (!std::is_void_v<ParamsOf<R>>) descriptor.params = &OneForm;
       s_ops.size = sizeof(s_ops);
       s_ops.init = &Init;
       s_ops.run = &Run;
@@ -194,6 +195,16 @@ class Module {
   }
   static hipc::FullPtr<Task> TaskOf(chi_task *task) {
     return hipc::FullPtr<Task>(static_cast<Task *>(task));
+  }
+
+  /* Used where `Create` says what the parameters are. */
+  static chi_status OneForm(const void *params, u64 len, chi_archive *archive) {
+    return Guard([&] {
+      using P = ParamsOf<R>;
+      const std::string_view bytes(static_cast<const char *>(params), len);
+      const std::string form = ParamsToBytes(ParamsFromAny<P>(len == 0 ? "" : bytes));
+      return CheckedArchive(archive)->write(archive, form.data(), form.size());
+    });
   }
 
   static chi_status Init(chi_container *container, const chi_pool_id *pool_id,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "chimaera/archive.h"
+#include "chimaera/params.h"
 #include "chimaera/task.h"
 
 namespace chi {

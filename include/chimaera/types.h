@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <type_traits>
 
 #include "chimaera/abi.h"
 #include "chimaera/macros.h"
@@ -22,6 +23,18 @@ using i32 = std::int32_t;
 using i64 = std::int64_t;
 using f32 = float;
 using f64 = double;
+
+namespace detail {
+
+template <template <typename> class Expr, typename R, typename = void>
+struct IsValidT : std::false_type {};
+template <template <typename> class Expr, typename R>
+struct IsValidT<Expr, R, std::void_t<Expr<R>>> : std::true_type {};
+/* True when the expression compiles for `R`. */
+template <template <typename> class Expr, typename R>
+inline constexpr bool IsValid = IsValidT<Expr, R>::value;
+
+}  // namespace detail
 
 /** The name of a pool as a number. All zero names no pool. */
 struct PoolId : public chi_pool_id {

@@ -37,7 +37,8 @@ pub struct chi_create_task {
     pub module_name_: chi_shm_string,
     /// In: the pool's name: 1 to 255 bytes of UTF-8 without control characters.
     pub pool_name_: chi_shm_string,
-    /// In: the module's parameters, bytes that only the module understands.
+    /// In: the module's parameters, bytes that only the module understands. A container gets them in
+    /// the form that `chi_module_descriptor.params` gives them.
     pub params_: chi_shm_vector,
     /// Out: the pool.
     pub pool_id_: chi_pool_id,

@@ -94,6 +94,18 @@ pub struct chi_module_descriptor {
     pub field_stride: u32,
     /// Zero.
     pub reserved: u32,
+    /// Writes to `archive` the one form of a pool's parameters, which may also be text, or equal to the
+    /// defaults. `CHI_INVALID`, after `chi_host.set_error`, for what are no such parameters. The runtime
+    /// calls it before it makes a pool or compares it with one that exists; containers get what it
+    /// wrote. Null when all bytes are parameters, as they are. Must not suspend. Since ABI 1.1.
+    /// `[worker]`
+    pub params: Option<
+        unsafe extern "C" fn(
+            params: *const c_void,
+            len: u64,
+            archive: *mut chi_archive,
+        ) -> chi_status,
+    >,
 }
 
 // SAFETY: the pointers are to tables that the module never changes after `chi_module` returned.

@@ -16,7 +16,7 @@ fn pools() -> String {
 # pools:
 #   - name: cache                 # 1 to 255 bytes
 #     module: chimaera:kv         # repo:module
-#     params: max_bytes=1048576   # or params_base64: TEXT, or params_file: PATH; default: none
+#     params: {{max_bytes: 1048576}} # or params_base64: TEXT, or params_file: PATH; default: none
 #     containers: 1               # on this node, 1 to {CHI_MAX_CONTAINERS}
 "
     )

@@ -175,6 +175,29 @@ fn required(
     }
 }
 
+/// A map of parameters as the text of them that modules read.
+fn as_text(entries: &[Entry]) -> Result<String, (Position, String)> {
+    let mut settings = Vec::new();
+    for Entry { key, at, value } in entries {
+        if key.is_empty() || key.contains(['=', ',', '"']) || key.trim() != key {
+            return Err((*at, format!("\"{}\" cannot name a parameter", shown(key))));
+        }
+        let text = match &value.kind {
+            Kind::Scalar { text, .. } => text,
+            Kind::Refused => continue,
+            _ => {
+                let message = format!("the parameter `{}` is {}", shown(key), value.describe());
+                return Err((value.at, message));
+            }
+        };
+        settings.push(match text.contains([',', '"']) || text.trim() != text {
+            true => format!("{key}=\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")),
+            false => format!("{key}={text}"),
+        });
+    }
+    Ok(settings.join(","))
+}
+
 /// Reads the parameters, of which there is one form at most.
 fn read_params(
     section: &mut Section,
@@ -197,8 +220,21 @@ fn read_params(
     };
     let params = match (&key[..], &entry.value.kind) {
         (_, Kind::Refused) => return (Vec::new(), None),
+        ("params", Kind::Mapping(entries)) => match as_text(entries) {
+            Ok(text) => text.into_bytes(),
+            Err((at, message)) => {
+                report.add(at, message, "write `NAME: VALUE`, the value on one line");
+                return (Vec::new(), None);
+            }
+        },
         (_, Kind::Sequence(_) | Kind::Mapping(_)) => {
-            let help = "write a text here, in quotes if it holds `: ` or begins with a bracket";
+            let help = match &key[..] {
+                "params" => {
+                    "write a map of names and values, or a text, in quotes if it holds `: ` \
+                             or begins with a bracket"
+                }
+                _ => "write a text here",
+            };
             return wrong(format!("`{key}` is {}", entry.value.describe()), help);
         }
         ("params_file", Kind::Scalar { text, .. }) => match path(text, base) {

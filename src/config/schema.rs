@@ -81,6 +81,11 @@ fn with_unit(units: Units, never: bool) -> String {
 
 fn pool() -> Value {
     let scalar = json!({ "type": ["string", "number", "boolean", "null"] });
+    let params = json!({
+        "type": ["string", "number", "boolean", "null", "object"],
+        "additionalProperties": scalar,
+        "description": "Parameters for the module: names and values, or a text.",
+    });
     json!({
         "type": "object",
         "properties": {
@@ -90,7 +95,7 @@ fn pool() -> Value {
                 "pattern": "^[^:]+:[^:]+$",
                 "description": "Its module, `repo:module`.",
             },
-            "params": scalar,
+            "params": params,
             "params_base64": { "type": "string", "description": "Parameters for the module, in Base64." },
             "params_file": { "type": "string", "minLength": 1, "description": "A file with parameters for the module." },
             "containers": {

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use chimaera_task::Result;
 
-use crate::{Init, MethodEntry, RunContext};
+use crate::{Init, MethodEntry, ParamsForm, RunContext};
 
 /// A pool's part on one node: the object that runs methods.
 ///
@@ -47,6 +47,9 @@ pub trait Container: Send + Sync + Sized + 'static {
 
     /// Its methods but `kCreate` and `kDestroy`, which every container has.
     const METHODS: &'static [MethodEntry<Self>];
+    /// What its pools are created with, when that is a struct: [`ParamsForm::of`] it. Without, any
+    /// bytes are parameters.
+    const PARAMS: Option<ParamsForm> = None;
 
     /// Makes the container of a new pool: method `kCreate`. It may create queues, wait for tasks of
     /// other modules, and fail.

@@ -16,6 +16,7 @@ use crate::__private::cstr;
 use crate::host::{accept, host, set_error, Acceptance};
 use crate::method::SerializeFn;
 use crate::panics::{catch, install_hook};
+use crate::params::one_form;
 use crate::shell::{identity, Shell};
 use crate::{Container, MethodEntry};
 
@@ -142,6 +143,7 @@ impl<C: Container> ModuleState<C> {
                 methods: methods.as_ptr(),
                 field_stride: size_of::<chi_field_layout>() as u32,
                 reserved: 0,
+                params: C::PARAMS.is_some().then_some(one_form::<C>),
             };
             Built { dispatch: Dispatch::new(), descriptor }
         })

@@ -54,8 +54,8 @@
 //! # What happens when
 //!
 //! 1. `new_state` makes an empty shell, so that nothing of the module's can fail there.
-//! 2. `kCreate` runs [`Container::create`] with the pool's parameters. Its error or panic is the
-//!    status that whoever creates the pool gets.
+//! 2. `kCreate` runs [`Container::create`] with the pool's parameters, which are as they must be: the
+//!    runtime has had them checked by then. Its error or panic is the status that whoever creates the pool gets.
 //! 3. Methods run.
 //! 4. `kDestroy` runs [`Container::destroy`]; then the container is dropped.
 
@@ -75,6 +75,7 @@ mod lane;
 mod lock;
 mod method;
 mod panics;
+mod params;
 mod replica;
 mod shell;
 
@@ -90,4 +91,5 @@ pub use host::{extension, log, LogLevel};
 pub use lane::{Lane, Queue};
 pub use lock::{CoMutex, CoMutexGuard, CoRwGuard, CoRwLock};
 pub use method::{MethodEntry, Outcome};
+pub use params::ParamsForm;
 pub use replica::Replica;

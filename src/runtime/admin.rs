@@ -14,6 +14,7 @@ use crate::container::Container;
 use crate::host;
 use crate::method::Methods;
 use crate::module::Module;
+use crate::params::MAX_PARAMS;
 use crate::pool::Pool;
 use crate::pools::Wanted;
 use crate::shared::{Order, Shared};
@@ -104,6 +105,7 @@ pub(crate) fn open(shared: &Shared) {
         methods: METHODS.as_ptr(),
         field_stride: size_of::<chi_field_layout>() as u32,
         reserved: 0,
+        params: None,
     };
     // SAFETY: the tables are this file's.
     let methods = unsafe { Methods::read(&descriptor) }.expect("the admin's own table is sound");
@@ -115,6 +117,7 @@ pub(crate) fn open(shared: &Shared) {
         abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
         path: None,
         methods,
+        params: None,
         new_state: no_state,
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
@@ -212,7 +215,7 @@ unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(),
     unsafe {
         let module = name(&(*task).module_name_, "the module's name")?;
         let pool = name(&(*task).pool_name_, "the pool's name")?;
-        let params = bytes(&(*task).params_, 1 << 20, "the pool's parameters")?;
+        let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
         let wanted = Wanted { module: &module, name: &pool, params: &params, containers };
         let (id, existed) = worker.shared.pools.create(worker, &wanted, task.cast())?;

@@ -34,6 +34,7 @@ mod locks;
 mod marshal;
 mod method;
 mod module;
+mod params;
 mod place;
 mod pollers;
 mod pool;

@@ -14,6 +14,10 @@ use crate::fiber;
 use crate::host;
 use crate::method::Methods;
 
+/// `chi_module_descriptor.params`.
+pub(crate) type OneForm =
+    unsafe extern "C" fn(*const std::ffi::c_void, u64, *mut chi_archive) -> chi_status;
+
 type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut std::ffi::c_void;
 
 /// A loaded module. Never unloaded.
@@ -26,6 +30,8 @@ pub(crate) struct Module {
     /// The file; `None` for what is built in.
     pub(crate) path: Option<PathBuf>,
     pub(crate) methods: Methods,
+    /// Gives parameters their one form.
+    pub(crate) params: Option<OneForm>,
     pub(crate) new_state: NewState,
 }
 
@@ -195,6 +201,9 @@ impl Modules {
             abi: (descriptor.abi_major, descriptor.abi_minor),
             path: Some(path.to_owned()),
             methods,
+            params: covers!(descriptor, chi_module_descriptor, params)
+                .then_some(descriptor.params)
+                .flatten(),
             new_state,
         })
     }

@@ -1,6 +1,7 @@
 //! The pool manager: creates, finds and destroys pools. Its calls run inside tasks of the admin pool,
 //! and wait as such.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use crate::pool::Pool;
 use crate::record::Record;
 use crate::shared::Shared;
 use crate::worker::Worker;
-use crate::{lock, Failure};
+use crate::{lock, params, Failure};
 
 /// How long a destruction waits for tasks that are running.
 const DESTROY_BOUND: Duration = Duration::from_secs(30);
@@ -142,6 +143,12 @@ impl Pools {
     ) -> Result<(chi_pool_id, bool), Failure> {
         let name = wanted.name;
         wanted.check()?;
+        let one_form = worker.shared.modules.find(wanted.module).and_then(|module| module.params);
+        let params = match one_form {
+            Some(one_form) => Cow::Owned(params::in_one_form(wanted, one_form)?),
+            None => Cow::Borrowed(wanted.params),
+        };
+        let wanted = &Wanted { params: &params, ..*wanted };
         let fresh = self.settled(worker, name, |found, state| {
             if let Some(pool) = found {
                 return wanted.existing(&pool).map(Err);
@@ -168,8 +175,14 @@ impl Pools {
             Ok(pool) => Arc::new(pool),
             Err(id) => return Ok((id, true)),
         };
-        // SAFETY: by the caller's promise.
-        let built = unsafe { construct_all(worker, &pool, task) };
+        // SAFETY: by the caller's promise, the admin pool's running task, which creates a pool; the pool
+        // outlives the loan, for who gives up the task gives up the pool as well.
+        let built = unsafe {
+            let lent = params::lend(&pool.params, task.cast());
+            let built = construct_all(worker, &pool, task);
+            lent.take_back(task.cast());
+            built
+        };
         let mut state = lock(&self.state);
         match built {
             Ok(()) => {

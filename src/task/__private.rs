@@ -1,8 +1,8 @@
 //! What the macros' output names. Not for use by hand; it may change at any time.
 
 pub use crate::archive::{
-    load_elements, save_elements, LoadArchive, SaveArchive, Serialize, SerializeElement,
-    SerializeInPlace, TaskSerializers,
+    load_elements, save_elements, set_from_text, FromText, LoadArchive, PoolParams, SaveArchive,
+    Serialize, SerializeElement, SerializeInPlace, TaskSerializers,
 };
 pub use crate::element::{collect, deepest, Part};
 pub use crate::handle::lend;

@@ -58,10 +58,12 @@ mod vec;
 pub mod __private;
 
 pub use admin::{CreateTask, DestroyTask};
-pub use archive::Serialize;
+pub use archive::{FromText, PoolParams, Serialize};
 pub use buffer::Buffer;
 pub use bytes::ShmBytes;
-pub use chimaera_macros::{task, Pod, Serialize, SerializeInPlace, ShmElement};
+pub use chimaera_macros::{
+    task, FromText, Pod, PoolParams, Serialize, SerializeInPlace, ShmElement,
+};
 pub use element::{Pod, ShmElement};
 pub use handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
 pub use ids::{DomainQuery, PoolId, TaskNode};

@@ -204,6 +204,7 @@ static void PrintModuleContract() {
   FIELD(chi_module_descriptor, methods);
   FIELD(chi_module_descriptor, field_stride);
   FIELD(chi_module_descriptor, reserved);
+  FIELD(chi_module_descriptor, params);
   STRUCT(chi_run_context);
   FIELD(chi_run_context, size);
   FIELD(chi_run_context, worker_id_);

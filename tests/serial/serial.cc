@@ -156,6 +156,30 @@ void TestMalformed(const std::string &path) {
   }
 }
 
+void TestText(const std::string &path) {
+  for (const std::string &line : Lines(path)) {
+    const std::size_t arrow = line.find(" => ");
+    const std::string text = line.substr(0, arrow);
+    const std::string expected = line.substr(arrow + 4);
+    serial::Settings settings;
+    const std::string why = Refusal([&] { settings = chi::ParamsFromAny<serial::Settings>(text); });
+    if (expected[0] == '!') {
+      if (why != expected.substr(2)) {
+        std::fprintf(stderr, "%s\n  gave: %s\n", line.c_str(), why.c_str());
+        std::exit(1);
+      }
+      continue;
+    }
+    CHECK(why == "nothing was thrown");
+    const std::string bytes = chi::ParamsToBytes(settings);
+    CHECK(bytes == Hex(expected));
+    CHECK(chi::ParamsToBytes(chi::ParamsFromAny<serial::Settings>(bytes)) == bytes);
+  }
+  /* One that names no fields takes no text. */
+  CHECK(Refusal([] { chi::ParamsFromAny<serial::Params>("level=1"); }).find("byte 108") !=
+        std::string::npos);
+}
+
 chi::OwnedTask<SendTask> MakeTask() {
   return chi::OwnedTask<SendTask>(CHI_IPC_MANAGER->NewTask<SendTask>(HSHM_MCTX));
 }
@@ -291,6 +315,7 @@ int main(int argc, char **argv) {
   TestValues();
   TestParams();
   TestMalformed(golden + "/malformed.txt");
+  TestText(golden + "/params.txt");
   TestTasks();
   TestDamaged(20000);
 }

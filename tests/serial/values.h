@@ -86,6 +86,34 @@ struct Params {
   }
 };
 
+enum class Mode : chi::u8 { kFast, kVerySmall };
+
+struct Settings {
+  chi::i32 level_ = 3;
+  std::optional<chi::u64> limit_;
+  double share_ = 0.5;
+  bool exact_ = false;
+  Mode mode_ = Mode::kFast;
+  std::string name_;
+  chi::u8 tiny_ = 0;
+
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(level_, limit_, share_, exact_, mode_, name_, tiny_);
+  }
+
+  template <typename Fields>
+  void named(Fields &fields) {
+    fields("level", level_);
+    fields("limit", limit_);
+    fields("share", share_);
+    fields("exact", exact_);
+    fields("mode", mode_, {{"fast", Mode::kFast}, {"very_small", Mode::kVerySmall}});
+    fields("name", name_);
+    fields("tiny", tiny_);
+  }
+};
+
 struct Tree {
   std::vector<Tree> trees_;
 

@@ -122,8 +122,8 @@ chi::u32 LaneCount() { return std::max(1u, std::thread::hardware_concurrency());
 class Runtime : public chi::ContainerRuntime {
  public:
   /** Takes the parameters, and makes the lanes. */
-  void Create(hipc::FullPtr<CreateTask> task, chi::RunContext &) {
-    params_ = chi::LoadParams<Params>(task);
+  void Create(hipc::FullPtr<CreateTask>, const Params &params, chi::RunContext &) {
+    params_ = params;
     if (!IsLevel(params_.level_)) throw chi::Error(CHI_INVALID, WrongLevel(params_.level_));
     CreateLocalQueue(kQueue, LaneCount(), chi::IntFlag());
   }

@@ -165,6 +165,16 @@ fn directories_with_modules_come_in_order() {
 }
 
 #[test]
+fn parameters_may_be_a_map() {
+    let params =
+        r#"{level: 3, exact: true, path: "/a b", name: 'a, "b" \c', blank: " x", none: ""}"#;
+    let text = format!("pools:\n  - {{name: a, module: 'm:m', params: {params}}}\n");
+    let pools = Place::new(&text).load(&Flags::default()).pools;
+    let want = r#"level=3,exact=true,path=/a b,name="a, \"b\" \\c",blank=" x",none="#;
+    assert_eq!(std::str::from_utf8(&pools[0].params).unwrap(), want);
+}
+
+#[test]
 fn parameters_may_stand_in_a_file() {
     let text = "pools:\n  - {name: a, module: 'm:m', params_file: bytes}\n";
     let place = Place::new(text);

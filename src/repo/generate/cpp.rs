@@ -47,8 +47,9 @@ pub(crate) fn lib_exec(module: &Module) -> Generated {
 template <typename RuntimeT>
 void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
 ";
-    switch(&mut text, &methods, |Parts { stem, pointer, .. }| {
-        call(6, &format!("return runtime.{stem}("), &[pointer, "rctx"], ");")
+    switch(&mut text, &methods, |Parts { stem, pointer, .. }| match *stem {
+        "Create" => call(6, "return chi::RunCreate(", &["runtime", pointer, "rctx"], ");"),
+        stem => call(6, &format!("return runtime.{stem}("), &[pointer, "rctx"], ");"),
     });
     text += "
 /** Asks the monitor of a method, if it has one. */

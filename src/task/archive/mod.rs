@@ -24,18 +24,22 @@
 //! ```
 
 mod load;
+mod params;
 mod place;
 mod save;
 mod values;
 
 pub use load::LoadArchive;
+#[doc(hidden)]
+pub use params::set_from_text;
+pub use params::{params_from_bytes, params_to_bytes, FromText, PoolParams};
 pub use place::{
     load_elements, save_elements, SerializeElement, SerializeInPlace, TaskSerializers,
 };
 pub use save::SaveArchive;
 pub use values::Serialize;
 
-use crate::{Result, Status};
+use crate::Result;
 
 /// How deep structs may lie in structs.
 const MAX_DEPTH: u32 = 64;
@@ -54,44 +58,4 @@ pub fn from_bytes<T: Serialize>(bytes: &[u8]) -> Result<T> {
     let value = T::load(&mut archive)?;
     archive.finish()?;
     Ok(value)
-}
-
-/// The version of the format of parameters, their first byte.
-const PARAMS_VERSION: u8 = 1;
-
-/// The parameters of a pool as bytes: none when they are the defaults, else a byte that is 1, and the
-/// value.
-///
-/// ```
-/// use chimaera::archive::{params_from_bytes, params_to_bytes};
-///
-/// #[derive(Debug, Default, PartialEq, chimaera::Serialize)]
-/// struct Params {
-///     level: i32,
-/// }
-///
-/// assert_eq!(params_to_bytes(&Params { level: 3 })?, [1, 3, 0, 0, 0]);
-/// assert!(params_to_bytes(&Params::default())?.is_empty());
-/// assert_eq!(params_from_bytes::<Params>(&[])?, Params { level: 0 });
-/// # Ok::<(), chimaera::Status>(())
-/// ```
-pub fn params_to_bytes<P: Serialize + Default>(params: &P) -> Result<Vec<u8>> {
-    let value = to_bytes(params)?;
-    if value == to_bytes(&P::default())? {
-        return Ok(Vec::new());
-    }
-    Ok([vec![PARAMS_VERSION], value].concat())
-}
-
-/// The parameters of a pool from bytes. Errors as [`from_bytes`].
-pub fn params_from_bytes<P: Serialize + Default>(bytes: &[u8]) -> Result<P> {
-    match bytes.first() {
-        None => Ok(P::default()),
-        Some(&PARAMS_VERSION) => from_bytes::<(u8, P)>(bytes).map(|(_, params)| params),
-        Some(version) => Err(Status::invalid(format!(
-            "the parameters begin with the byte {version}, where {PARAMS_VERSION}, the version of \
-             their format, was expected"
-        ))),
-    }
-    .map_err(|status| status.context("malformed pool parameters"))
 }

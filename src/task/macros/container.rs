@@ -30,11 +30,22 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     });
     let unsupported = unsupported.collect::<Result<Vec<_>>>()?;
     let this = &item.self_ty;
-    let Some(create) = found.create else {
+    let Some(create) = &found.create else {
         return Err(Error::new(
             Span::call_site(),
             "a container has a `#[create] fn create(init: &Init<'_>) -> Result<Self>`",
         ));
+    };
+    let (create, params) = (&create.sig.ident, params(create)?);
+    let (form, params) = match params {
+        Some(ty) => (
+            quote! {
+                const PARAMS: ::core::option::Option<#krate::module::ParamsForm> =
+                    ::core::option::Option::Some(#krate::module::ParamsForm::of::<#ty>());
+            },
+            quote!(, <#ty as #krate::PoolParams>::from_any(init.params())?),
+        ),
+        None => (TokenStream::new(), TokenStream::new()),
     };
     let destroy = found.destroy.map(|destroy| {
         quote! {
@@ -52,9 +63,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             const VERSION: &'static ::core::ffi::CStr = #version;
             const METHODS: &'static [#krate::module::MethodEntry<Self>] =
                 &[#(#entries,)* #(#unsupported,)*];
+            #form
 
             fn create(init: &#krate::module::Init<'_>) -> #krate::Result<Self> {
-                Self::#create(init)
+                Self::#create(init #params)
             }
             #destroy
         }
@@ -135,7 +147,7 @@ struct Method {
 /// What the attributes on the functions of the block say.
 #[derive(Default)]
 struct Found {
-    create: Option<Ident>,
+    create: Option<ImplItemFn>,
     destroy: Option<Ident>,
     methods: Vec<Method>,
     monitors: Vec<(Expr, ImplItemFn)>,
@@ -160,7 +172,7 @@ impl Found {
             match () {
                 () if attr.path().is_ident("create") => {
                     attr.meta.require_path_only()?;
-                    found.create.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
+                    found.create.replace(function.clone()).map_or(Ok(()), |_| Err(twice()))?;
                 }
                 () if attr.path().is_ident("destroy") => {
                     attr.meta.require_path_only()?;
@@ -214,6 +226,27 @@ impl Found {
                 Ok(entry)
             })
             .collect()
+    }
+}
+
+/// The type of what a container is created with beside `init`, if that is anything.
+fn params(create: &ImplItemFn) -> Result<Option<Type>> {
+    let sig = &create.sig;
+    let mut args = sig.inputs.iter();
+    match (args.next(), args.next(), args.next()) {
+        (Some(FnArg::Typed(_)), None, _) => Ok(None),
+        (Some(FnArg::Typed(_)), Some(FnArg::Typed(params)), None) => match &*params.ty {
+            Type::Reference(_) => Err(Error::new_spanned(
+                &params.ty,
+                "a container is given its parameters: take them by value",
+            )),
+            ty => Ok(Some(ty.clone())),
+        },
+        _ => Err(Error::new_spanned(
+            sig,
+            "a container is created by `fn(init: &Init<'_>) -> Result<Self>`, or with its pool's \
+             parameters by `fn(init: &Init<'_>, params: Params) -> Result<Self>`",
+        )),
     }
 }
 

@@ -1,8 +1,10 @@
-//! Chimaera's attributes: `task`, `Pod`, `ShmElement`, `Serialize`, `SerializeInPlace`, `container`. Use them as `chimaera::task` and
-//! so on; their output says `::chimaera`, or what `crate = path` names.
+//! Chimaera's attributes: `task`, `Pod`, `ShmElement`, `Serialize`, `SerializeInPlace`, `PoolParams`,
+//! `FromText`, `container`. Use them as `chimaera::task` and so on; their output says `::chimaera`, or what
+//! `crate = path` names.
 
 mod container;
 mod element;
+mod params;
 mod serialize;
 mod task;
 
@@ -113,6 +115,20 @@ pub fn serialize(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(SerializeInPlace, attributes(chimaera, chi))]
 pub fn serialize_in_place(item: TokenStream) -> TokenStream {
     serialize::in_place(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct the parameters of a module's pools, which a text can say, too: implements
+/// [`PoolParams`](archive/trait.PoolParams.html). Goes with `Default` and `Serialize`.
+#[proc_macro_derive(PoolParams, attributes(chimaera, chi))]
+pub fn pool_params(item: TokenStream) -> TokenStream {
+    params::params(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes an enum without data one that a text can say, by the names of its variants in small letters
+/// (`very_small` for `VerySmall`): implements [`FromText`](archive/trait.FromText.html).
+#[proc_macro_derive(FromText, attributes(chimaera, chi))]
+pub fn from_text(item: TokenStream) -> TokenStream {
+    params::from_text(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes an `impl` block a module's container, and the crate a module: see the `module` crate.

@@ -206,7 +206,7 @@ fn enumeration(name: &Ident, repr: &Ident, variants: &[&Ident]) -> (TokenStream,
     (save, load)
 }
 
-fn without_parameters(input: &DeriveInput) -> Result<()> {
+pub(crate) fn without_parameters(input: &DeriveInput) -> Result<()> {
     match input.generics.params.is_empty() {
         true => Ok(()),
         false => Err(Error::new_spanned(
@@ -234,7 +234,7 @@ fn repr(input: &DeriveInput) -> Result<Ident> {
 }
 
 /// The fields that are sent.
-fn sent(fields: &Fields) -> Result<Vec<(Member, &Field)>> {
+pub(crate) fn sent(fields: &Fields) -> Result<Vec<(Member, &Field)>> {
     let mut sent = Vec::new();
     for (member, field) in members_of(fields) {
         match direction(&field.attrs)? {
@@ -311,7 +311,7 @@ fn direction(attrs: &[Attribute]) -> Result<Option<Direction>> {
 }
 
 /// The crate that `#[chimaera(crate = path)]` names.
-fn path(attrs: &[Attribute]) -> Result<Path> {
+pub(crate) fn path(attrs: &[Attribute]) -> Result<Path> {
     match attrs.iter().find(|attr| attr.path().is_ident("chimaera")) {
         Some(attr) => krate(attr.meta.require_list()?.tokens.clone()),
         None => krate(TokenStream::new()),

@@ -11,13 +11,14 @@ use chimaera::archive::{
     from_bytes, params_from_bytes, params_to_bytes, to_bytes, LoadArchive, SaveArchive,
 };
 use chimaera::{
-    DomainQuery, NewTask, Pod, PoolId, Result, Serialize, SerializeInPlace, ShmBytes, ShmElement,
-    ShmString, ShmVec, Status, Task, TaskNode,
+    DomainQuery, FromText, NewTask, Pod, PoolId, PoolParams, Result, Serialize, SerializeInPlace,
+    ShmBytes, ShmElement, ShmString, ShmVec, Status, Task, TaskNode,
 };
 use stand::archive::MemoryArchive;
 use stand::Stand;
 
 const VALUES: &str = include_str!("../../../tests/serial/golden/values.txt");
+const TEXTS: &str = include_str!("../../../tests/serial/golden/params.txt");
 const MALFORMED: &str = include_str!("../../../tests/serial/golden/malformed.txt");
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -134,6 +135,53 @@ fn parameters_have_a_version_and_the_defaults_no_bytes() {
     assert_eq!(params_from_bytes::<Params>(&golden("params")).unwrap(), params);
     assert_eq!(params_to_bytes(&Params::default()).unwrap(), golden("default_params"));
     assert_eq!(params_from_bytes::<Params>(&[]).unwrap(), Params::default());
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, FromText)]
+#[repr(u8)]
+enum Mode {
+    #[default]
+    Fast,
+    VerySmall,
+}
+
+#[derive(Debug, PartialEq, Serialize, PoolParams)]
+struct Settings {
+    level: i32,
+    limit: Option<u64>,
+    share: f64,
+    exact: bool,
+    mode: Mode,
+    name: String,
+    tiny: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (exact, mode, name) = (false, Mode::Fast, String::new());
+        Settings { level: 3, limit: None, share: 0.5, exact, mode, name, tiny: 0 }
+    }
+}
+
+#[test]
+fn a_text_is_the_parameters_of_the_golden_file() {
+    let mut seen = 0;
+    for line in TEXTS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (text, expected) = line.split_once(" => ").unwrap();
+        let settings = Settings::from_any(text.as_bytes());
+        if let Some(why) = expected.strip_prefix("! ") {
+            assert_eq!(settings.unwrap_err().message(), why, "{line}");
+        } else {
+            let settings = settings.unwrap();
+            let bytes = params_to_bytes(&settings).unwrap();
+            assert_eq!(bytes, hex(expected), "{line}");
+            assert_eq!(Settings::from_any(&bytes).unwrap(), settings);
+        }
+        seen += 1;
+    }
+    assert!(seen > 20, "only {seen} lines were read");
+    let neither = Settings::from_any(b"name=\xff").unwrap_err();
+    assert!(neither.message().contains("neither text"), "{neither}");
 }
 
 fn error<T: Serialize + Debug>(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 // refused: a raw pointer cannot be serialised: it means nothing in another process.
 #include <vector>
 
-#include "chimaera/archive.h"
+#include "chimaera/params.h"
 
 struct Params {
   std::vector<const char *> names_;

@@ -96,7 +96,7 @@ fn a_daemon_is_as_its_file_says() {
          segment: {{max: 8MiB, runtime_share: 80%}}\n\
          log: {{level: debug, file: own.log}}\n\
          pools:\n\
-         - {{name: one, module: 'chimaera:kv', params: max_bytes=4096}}\n\
+         - {{name: one, module: 'chimaera:kv', params: {{max_bytes: 4096}}}}\n\
          - {{name: two, module: 'chimaera:kv', containers: 3}}\n",
         site.name()
     );
@@ -113,7 +113,7 @@ fn a_daemon_is_as_its_file_says() {
     assert_eq!((&found["workers"], &found["pools"]), (&json!(3), &json!(3)));
     let log = std::fs::canonicalize(site.path().join("conf/own.log")).unwrap();
     assert_eq!(found["log"], json!(log));
-    // The pool is the one that the file describes, to the byte.
+    // The pool is the one that the file describes.
     let same = ["pool", "create", "one", "--module", "chimaera:kv", "--params", "max_bytes=4096"];
     assert_eq!(site.cli(&[&same[..], &["--json"]].concat()).ok().json()["existed"], true);
     daemon.signal(Signal::TERM);

@@ -143,7 +143,8 @@ fn rust() -> Layouts {
             method_stride,
             methods,
             field_stride,
-            reserved
+            reserved,
+            params
         },
         chi_run_context { size, worker_id_, lane_, runtime_, est_ns_ },
         chi_container { ops },

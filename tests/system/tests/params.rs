@@ -25,6 +25,16 @@ fn a_rust_client_chooses_the_level_of_a_module_in_cpp() {
         let again = mod_name::Client::create_with("plain", mod_name::Params::default()).unwrap();
         assert_eq!(again, plain);
 
+        // Text is the same struct.
+        let same = ipc.create_pool(mod_name::MODULE, "thorough", b"level=19").unwrap();
+        assert_eq!(same, thorough.pool_id());
+        let same = ipc.create_pool(mod_name::MODULE, "plain", b"level=3").unwrap();
+        assert_eq!(same, plain.pool_id());
+        let (code, message) = text_of(ipc.create_pool(mod_name::MODULE, "plain", b"level=fast"));
+        assert_eq!(code, CHI_INVALID);
+        let why = "the parameter level is \"fast\", and must be a number from -2147483648";
+        assert!(message.contains(why), "{message}");
+
         let wrong = mod_name::Client::create_with("wrong", mod_name::Params { level: 99 });
         let (code, message) = text_of(wrong);
         assert_eq!(code, CHI_INVALID);

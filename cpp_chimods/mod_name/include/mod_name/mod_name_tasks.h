@@ -21,6 +21,12 @@ struct Params {
   void serialize(Ar &ar) {
     ar(level_);
   }
+
+  /** The names that a command line has for them. */
+  template <typename Fields>
+  void named(Fields &fields) {
+    fields("level", level_);
+  }
 };
 
 /** The CompressTask task: makes one zstd frame of bytes. */

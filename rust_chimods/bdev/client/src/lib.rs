@@ -23,6 +23,7 @@ pub use params::{Io, Params, DEFAULT_BLOCKS, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
 pub use tasks::{AllocateTask, Extent, FlushTask, FreeTask, ReadTask, Stats, StatsTask, WriteTask};
 
 use chimaera::abi::CHI_MODULE_STATUS;
+use chimaera::archive::params_to_bytes;
 use chimaera::{Buffer, DomainQuery, NewTask, Pending, PoolId, Result, Task};
 
 /// The module's name.
@@ -55,7 +56,7 @@ impl Client {
     /// `CHI_IO` for one that cannot be opened or `io_uring` where it is refused; `CHI_NO_MODULE`; `CHI_EXISTS` when the
     /// name is another module's pool or one with other parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
-        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params.to_bytes()?)?;
+        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params_to_bytes(&params)?)?;
         Ok(Client { pool_id })
     }
 

@@ -56,14 +56,14 @@ struct Counters {
 #[chimaera::container(name = "chimaera:bdev")]
 impl Runtime {
     #[create]
-    fn create(init: &Init<'_>) -> Result<Self> {
+    fn create(init: &Init<'_>, params: Params) -> Result<Self> {
         if init.container_count() != 1 {
             return Err(Status::invalid(format!(
                 "a device in {} containers; a device has one",
                 init.container_count()
             )));
         }
-        let params = Params::parse(init.params())?;
+        params.check()?;
         let (backend, blocks) = if params.path.is_empty() {
             let blocks = if params.blocks == 0 { DEFAULT_BLOCKS } else { params.blocks };
             let ram = Ram::new(params.block_size as usize, blocks)?;

@@ -9,13 +9,13 @@ use std::cell::Cell;
 pub use methods::Method;
 
 use chimaera::archive::params_to_bytes;
-use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, Result, Serialize};
+use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, PoolParams, Result, Serialize};
 
 /// The module's name.
 pub const MODULE: &str = "chimaera:bench";
 
 /// What a pool is created with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, PoolParams)]
 pub struct Params {
     /// The lanes of each container.
     pub lanes: u32,

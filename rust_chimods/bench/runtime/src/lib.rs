@@ -17,9 +17,8 @@ pub struct Runtime {
 #[chimaera::container(name = "chimaera:bench")]
 impl Runtime {
     #[create]
-    fn create(init: &Init<'_>) -> Result<Self> {
-        let lanes = init.params_as::<Params>()?.lanes;
-        Ok(Runtime { lanes: init.create_queue(0, lanes)? })
+    fn create(init: &Init<'_>, params: Params) -> Result<Self> {
+        Ok(Runtime { lanes: init.create_queue(0, params.lanes)? })
     }
 
     #[method(Method::CALL, name = "kCall")]

@@ -22,6 +22,7 @@ pub use params::Params;
 pub use tasks::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
 
 use chimaera::abi::CHI_MODULE_STATUS;
+use chimaera::archive::params_to_bytes;
 use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, Result, Task};
 
 /// The module's name.
@@ -57,7 +58,7 @@ impl Client {
     /// the one that its hash falls to.
     pub fn create_with(name: &str, params: Params, options: PoolOptions) -> Result<Self> {
         let pool_id =
-            chimaera::ipc()?.create_pool_with(MODULE, name, &params.to_bytes()?, options)?;
+            chimaera::ipc()?.create_pool_with(MODULE, name, &params_to_bytes(&params)?, options)?;
         Ok(Client { pool_id })
     }
 

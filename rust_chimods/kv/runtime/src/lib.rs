@@ -41,8 +41,8 @@ enum Values {
 #[chimaera::container(name = "chimaera:kv")]
 impl Runtime {
     #[create]
-    fn create(init: &Init<'_>) -> Result<Self> {
-        let params = Params::parse(init.params())?;
+    fn create(init: &Init<'_>, params: Params) -> Result<Self> {
+        params.check()?;
         Ok(Runtime {
             values: match params.device.as_str() {
                 "" => Values::Memory(Store::new(params.max_bytes)),

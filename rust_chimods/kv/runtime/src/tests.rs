@@ -85,7 +85,8 @@ fn scans_are_sorted_and_limited() {
 fn parameters_limit_the_store() {
     let module = Module::new();
     assert_eq!(module.create(b"max=1").unwrap_err().code(), CHI_INVALID);
-    module.create(&Params { max_bytes: Some(4), ..Params::default() }.to_bytes().unwrap()).unwrap();
+    let params = Params { max_bytes: Some(4), ..Params::default() };
+    module.create(&chimaera::archive::params_to_bytes(&params).unwrap()).unwrap();
     put(&module, b"a", b"123").unwrap();
     assert_eq!(put(&module, b"b", b"").unwrap_err().code(), STORE_FULL);
 }

@@ -17,7 +17,7 @@ template <typename RuntimeT>
 void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return runtime.Create(hipc::FullPtr<chi::CreateTask>(task), rctx);
+      return chi::RunCreate(runtime, hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
       return runtime.Destroy(hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kGreet:

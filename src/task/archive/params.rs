@@ -1,0 +1,268 @@
+//! The parameters of pools: structs, as bytes and as text.
+
+use super::{from_bytes, to_bytes, Serialize};
+use crate::{Result, Status};
+
+/// The version of the format of parameters, their first byte.
+const PARAMS_VERSION: u8 = 1;
+
+/// The parameters of a pool as bytes: none when they are the defaults, else a byte that is 1, and the
+/// value.
+///
+/// ```
+/// use chimaera::archive::{params_from_bytes, params_to_bytes};
+///
+/// #[derive(Debug, Default, PartialEq, chimaera::Serialize)]
+/// struct Params {
+///     level: i32,
+/// }
+///
+/// assert_eq!(params_to_bytes(&Params { level: 3 })?, [1, 3, 0, 0, 0]);
+/// assert!(params_to_bytes(&Params::default())?.is_empty());
+/// assert_eq!(params_from_bytes::<Params>(&[])?, Params { level: 0 });
+/// # Ok::<(), chimaera::Status>(())
+/// ```
+pub fn params_to_bytes<P: Serialize + Default>(params: &P) -> Result<Vec<u8>> {
+    let value = to_bytes(params)?;
+    if value == to_bytes(&P::default())? {
+        return Ok(Vec::new());
+    }
+    Ok([vec![PARAMS_VERSION], value].concat())
+}
+
+/// The parameters of a pool from bytes. Errors as [`from_bytes`].
+pub fn params_from_bytes<P: Serialize + Default>(bytes: &[u8]) -> Result<P> {
+    match bytes.first() {
+        None => Ok(P::default()),
+        Some(&PARAMS_VERSION) => from_bytes::<(u8, P)>(bytes).map(|(_, params)| params),
+        Some(version) => Err(Status::invalid(format!(
+            "the parameters begin with the byte {version}, where {PARAMS_VERSION}, the version of \
+             their format, was expected"
+        ))),
+    }
+    .map_err(|status| status.context("malformed pool parameters"))
+}
+
+/// What the pools of a module are created with. Derived, for a struct whose fields are [`FromText`]:
+/// a command line or a file then says them as text, the fields that differ from the defaults, `NAME=VALUE`
+/// between commas. A value with commas, quotes or spaces around it stands in double quotes, in which `\"`
+/// is a quote and `\\` a backslash.
+///
+/// ```
+/// use chimaera::{FromText, PoolParams, Serialize};
+///
+/// #[derive(Debug, Default, PartialEq, Serialize, FromText)]
+/// #[repr(u8)]
+/// pub enum Mode {
+///     #[default]
+///     Fast,
+///     VerySmall,
+/// }
+///
+/// #[derive(Debug, Default, PartialEq, Serialize, PoolParams)]
+/// pub struct Settings {
+///     pub level: u8,
+///     pub limit: Option<u64>,
+///     pub mode: Mode,
+///     pub path: String,
+/// }
+///
+/// let settings = Settings::from_any(br#"limit=9,mode=very_small,path="/a, b""#)?;
+/// let path = "/a, b".to_owned();
+/// assert_eq!(settings, Settings { level: 0, limit: Some(9), mode: Mode::VerySmall, path });
+/// assert_eq!(Settings::from_any(&chimaera::archive::params_to_bytes(&settings)?)?, settings);
+///
+/// let why = |text: &str| Settings::from_text(text).unwrap_err().message().to_owned();
+/// assert_eq!(why("level=256"), "the parameter level is \"256\", and must be a number from 0 to 255");
+/// assert_eq!(why("mode=slow"), "the parameter mode is \"slow\", and must be one of fast, very_small");
+/// assert_eq!(why("size=1"), "there is no parameter \"size\"; there are level, limit, mode, path");
+/// # Ok::<(), chimaera::Status>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the parameters of a pool",
+    note = "give the struct `#[derive(Default, chimaera::Serialize, chimaera::PoolParams)]`"
+)]
+pub trait PoolParams: Serialize + Default {
+    /// The names of the fields.
+    const NAMES: &'static [&'static str];
+
+    /// Sets a field to the value that the text is. `None` when there is no such field; the error says
+    /// what the value must be.
+    fn set(&mut self, name: &str, text: &str) -> Option<core::result::Result<(), String>>;
+
+    /// The parameters that a text says. Errors: `CHI_INVALID` with the parameter that is wrong.
+    fn from_text(text: &str) -> Result<Self> {
+        let mut params = Self::default();
+        let mut seen: Vec<String> = Vec::new();
+        let mut rest = text.trim_matches(BLANKS);
+        while !rest.is_empty() {
+            let name_end = rest.find(['=', ',']).unwrap_or(rest.len());
+            let name = rest[..name_end].trim_matches(BLANKS);
+            if !rest[name_end..].starts_with('=') {
+                return Err(Status::invalid(format!(
+                    "the parameter \"{}\" has no value: write NAME=VALUE, and commas between parameters",
+                    excerpt(name)
+                )));
+            }
+            let (value, after) = take_value(&rest[name_end + 1..])
+                .map_err(|why| Status::invalid(format!("the parameter {} {why}", excerpt(name))))?;
+            if seen.iter().any(|other| other == name) {
+                return Err(Status::invalid(format!("the parameter {name} is given twice")));
+            }
+            match params.set(name, &value) {
+                Some(Ok(())) => seen.push(name.to_owned()),
+                Some(Err(expected)) => {
+                    return Err(Status::invalid(format!(
+                        "the parameter {name} is \"{}\", and must be {expected}",
+                        excerpt(&value)
+                    )))
+                }
+                None => {
+                    let names = match Self::NAMES {
+                        [] => "none".to_owned(),
+                        names => names.join(", "),
+                    };
+                    return Err(Status::invalid(format!(
+                        "there is no parameter \"{}\"; there are {names}",
+                        excerpt(name)
+                    )));
+                }
+            }
+            rest = after;
+        }
+        Ok(params)
+    }
+
+    /// The parameters from bytes, which may also be text: that never begins with the byte 1. Errors:
+    /// `CHI_INVALID` with what is wrong.
+    fn from_any(bytes: &[u8]) -> Result<Self> {
+        match bytes {
+            [] | [0..=8, ..] => params_from_bytes(bytes),
+            text => match core::str::from_utf8(text) {
+                Ok(text) => Self::from_text(text),
+                Err(_) => Err(Status::invalid(
+                    "parameters that are neither text nor begin with the version of their format",
+                )),
+            },
+        }
+    }
+}
+
+/// What may stand around a name or a value, or at the end of a file.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// The value at the start of a text, and what follows after its comma.
+fn take_value(text: &str) -> core::result::Result<(String, &str), &'static str> {
+    let text = text.trim_start_matches(BLANKS);
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = text.split_once(',').unwrap_or((text, ""));
+        return Ok((value.trim_end_matches(BLANKS).to_owned(), rest.trim_start_matches(BLANKS)));
+    };
+    let mut value = String::new();
+    let mut letters = quoted.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => {
+                let rest = quoted[at + 1..].trim_start_matches(BLANKS);
+                return match rest.strip_prefix(',') {
+                    Some(rest) => Ok((value, rest.trim_start_matches(BLANKS))),
+                    None if rest.is_empty() => Ok((value, rest)),
+                    None => Err("has something after its quotes"),
+                };
+            }
+            '\\' => match letters.next() {
+                Some((_, letter @ ('"' | '\\'))) => value.push(letter),
+                _ => return Err("has a backslash before what is neither a quote nor a backslash"),
+            },
+            letter => value.push(letter),
+        }
+    }
+    Err("has quotes that do not end")
+}
+
+/// The beginning of a text, for a message.
+fn excerpt(text: &str) -> &str {
+    const MOST: usize = 64;
+    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= MOST);
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// A value that a text can say, in the parameters of a pool: numbers, `true` and `false`, text, an
+/// `Option` of those, and enums without data that derive it, whose variants are in small letters.
+#[diagnostic::on_unimplemented(
+    message = "no text says a `{Self}`",
+    note = "parameters are numbers, `bool`, `String`, `Option`s of those, and enums with `#[derive(chimaera::FromText)]`"
+)]
+pub trait FromText: Sized {
+    /// The value, if the text is one.
+    fn from_text(text: &str) -> Option<Self>;
+
+    /// What such a text is: `"a number from 0 to 255"`.
+    fn expected() -> String;
+}
+
+macro_rules! integers {
+    ($($type:ty)*) => {$(
+        impl FromText for $type {
+            fn from_text(text: &str) -> Option<Self> {
+                // One form for each number: `parse` would take a plus sign.
+                if text.starts_with('+') { None } else { text.parse().ok() }
+            }
+            fn expected() -> String {
+                format!("a number from {} to {}", <$type>::MIN, <$type>::MAX)
+            }
+        }
+    )*};
+}
+
+integers!(u8 u16 u32 u64 i8 i16 i32 i64);
+
+macro_rules! floats {
+    ($($type:ty)*) => {$(
+        impl FromText for $type {
+            fn from_text(text: &str) -> Option<Self> {
+                // No infinities and no letters but the exponent's.
+                let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+                text.parse().ok().filter(|value: &$type| number && value.is_finite())
+            }
+            fn expected() -> String {
+                "a number like 0.5 or 1e9".into()
+            }
+        }
+    )*};
+}
+
+floats!(f32 f64);
+
+impl FromText for bool {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn expected() -> String {
+        "true or false".into()
+    }
+}
+
+impl FromText for String {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+    fn expected() -> String {
+        "text".into()
+    }
+}
+
+impl<T: FromText> FromText for Option<T> {
+    fn from_text(text: &str) -> Option<Self> {
+        T::from_text(text).map(Some)
+    }
+    fn expected() -> String {
+        T::expected()
+    }
+}
+
+#[doc(hidden)]
+pub fn set_from_text<T: FromText>(field: &mut T, text: &str) -> core::result::Result<(), String> {
+    *field = T::from_text(text).ok_or_else(T::expected)?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `#[derive(PoolParams)]` and `#[derive(FromText)]`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::ext::IdentExt;
+use syn::{Data, DeriveInput, Error, Fields, Member, Result};
+
+use crate::serialize::{path, sent, without_parameters};
+
+/// `#[derive(PoolParams)]`.
+pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = syn::parse2(item)?;
+    without_parameters(&input)?;
+    let krate = path(&input.attrs)?;
+    let name = &input.ident;
+    let named = match &input.data {
+        Data::Struct(data) => sent(&data.fields)?,
+        _ => return Err(Error::new_spanned(name, "the parameters of a pool are a struct")),
+    };
+    let mut names = Vec::new();
+    let mut members = Vec::new();
+    for (member, field) in named {
+        let Member::Named(ident) = &member else {
+            return Err(Error::new_spanned(field, "parameters have names: give the field one"));
+        };
+        names.push(ident.unraw().to_string());
+        members.push(member);
+    }
+    Ok(quote! {
+        const _: () = {
+            use #krate::__private as p;
+
+            #[automatically_derived]
+            impl p::PoolParams for #name {
+                const NAMES: &'static [&'static str] = &[#(#names),*];
+
+                fn set(
+                    &mut self,
+                    name: &str,
+                    text: &str,
+                ) -> ::core::option::Option<::core::result::Result<(), ::std::string::String>> {
+                    let _ = text;
+                    match name {
+                        #(#names => ::core::option::Option::Some(
+                            p::set_from_text(&mut self.#members, text),
+                        ),)*
+                        _ => ::core::option::Option::None,
+                    }
+                }
+            }
+        };
+    })
+}
+
+/// `#[derive(FromText)]`.
+pub(crate) fn from_text(item: TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = syn::parse2(item)?;
+    without_parameters(&input)?;
+    let krate = path(&input.attrs)?;
+    let name = &input.ident;
+    let Data::Enum(data) = &input.data else {
+        return Err(Error::new_spanned(name, "a text says one of an enum's variants"));
+    };
+    let mut variants = Vec::new();
+    let mut words = Vec::new();
+    for variant in &data.variants {
+        if !matches!(variant.fields, Fields::Unit) {
+            return Err(Error::new_spanned(variant, "no text says a variant with data"));
+        }
+        words.push(snake(&variant.ident.unraw().to_string()));
+        variants.push(&variant.ident);
+    }
+    let expected = format!("one of {}", words.join(", "));
+    Ok(quote! {
+        const _: () = {
+            use #krate::__private as p;
+
+            #[automatically_derived]
+            impl p::FromText for #name {
+                fn from_text(text: &str) -> ::core::option::Option<Self> {
+                    match text {
+                        #(#words => ::core::option::Option::Some(Self::#variants),)*
+                        _ => ::core::option::Option::None,
+                    }
+                }
+                fn expected() -> ::std::string::String {
+                    #expected.into()
+                }
+            }
+        };
+    })
+}
+
+/// `VerySmall` → `very_small`.
+fn snake(camel: &str) -> String {
+    let mut word = String::new();
+    for letter in camel.chars() {
+        if letter.is_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_names_is_refused() {
+        let unnamed = params(quote!(
+            struct P(u8);
+        ));
+        assert!(unnamed.unwrap_err().to_string().starts_with("parameters have names"));
+        let data = from_text(quote!(
+            enum E {
+                A(u8),
+            }
+        ));
+        assert_eq!(data.unwrap_err().to_string(), "no text says a variant with data");
+    }
+}
