@@ -105,8 +105,7 @@ typedef struct chi_poller chi_poller;
 // `chi_module_descriptor.language`: C, or anything else that speaks the contract.
 #define CHI_LANG_C 3
 
-// The method that the runtime runs once per container, with the creating task, when a pool is
-// created.
+// The method that the runtime runs once per container, with the creating task, when a pool is created.
 #define CHI_METHOD_CREATE 0
 
 // The method that the runtime runs once per container before a pool is destroyed.
@@ -134,13 +133,12 @@ typedef struct chi_poller chi_poller;
 // `CHI_UNSUPPORTED`.
 #define CHI_METHOD_SUPPORTED 1
 
-// `chi_method.flags_`: the module has a monitor for it; without one the runtime picks a lane
-// itself.
+// `chi_method.flags_`: the module has a monitor for it; without one the runtime picks a lane itself.
 #define CHI_METHOD_MONITORED 2
 
 // `chi_method.flags_`: the module puts the results of a broadcast together itself, with
-// `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since
-// ABI 1.1.
+// `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since ABI
+// 1.1.
 #define CHI_METHOD_AGGREGATED 4
 
 // `chi_method.flags_`: `chi_container_ops.serialize` works on its tasks. Since ABI 1.1.
@@ -222,8 +220,8 @@ typedef struct chi_poller chi_poller;
 // `chi_init` has not been called, or has not succeeded.
 #define CHI_NOT_INITIALIZED 16
 
-// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has
-// gone, or the runtime is stopping.
+// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has gone, or
+// the runtime is stopping.
 #define CHI_CANCELLED 17
 
 // What was asked for is not there (a key, for example).
@@ -294,20 +292,20 @@ typedef struct chi_poller chi_poller;
 // (`chi_ipc.cancel`).
 #define CHI_TASK_CANCEL 16
 
-// `chi_task.task_flags_`: the method runs every `period_ns_` nanoseconds, from now on, until the
-// task is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run
-// finds the task as the one before left it. Runs do not drift: the n-th is due n periods after the
-// first. When one takes longer than the period, those that it misses are left out. The task
-// completes, for whoever waits for it, when it stops.
+// `chi_task.task_flags_`: the method runs every `period_ns_` nanoseconds, from now on, until the task
+// is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run finds the
+// task as the one before left it. Runs do not drift: the n-th is due n periods after the first. When
+// one takes longer than the period, those that it misses are left out. The task completes, for
+// whoever waits for it, when it stops.
 #define CHI_TASK_PERIODIC 1
 
-// `chi_task.task_flags_`: nobody waits for the task: once submitted it is no longer the caller's,
-// and is freed at its completion. When it fails, the runtime's log says so.
+// `chi_task.task_flags_`: nobody waits for the task: once submitted it is no longer the caller's, and
+// is freed at its completion. When it fails, the runtime's log says so.
 #define CHI_TASK_FIRE_AND_FORGET 2
 
 // `chi_task.task_flags_`: throughput matters for this task, its latency does not. It goes to the
-// container's lanes and to the workers for such tasks, where there are any, and otherwise runs
-// after those that wait for an answer.
+// container's lanes and to the workers for such tasks, where there are any, and otherwise runs after
+// those that wait for an answer.
 #define CHI_TASK_HIGH_LATENCY 4
 
 // `chi_task.task_flags_`: the task is of no use later than `period_ns_` nanoseconds after its
@@ -324,8 +322,7 @@ typedef struct chi_poller chi_poller;
 // The largest task in bytes, its strings and vectors not counted.
 #define CHI_MAX_TASK_SIZE 16384
 
-// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's
-// own.
+// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's own.
 //
 // Numbers from `CHI_MODULE_STATUS` up belong to modules, which may return them from their methods
 // as they like; Chimaera passes them on unchanged.
@@ -415,8 +412,8 @@ typedef struct chi_task {
   // For a periodic task, the period; for one with a deadline, the time that it has. In nanoseconds.
   uint64_t period_ns_;
   // While a task with a deadline is on its way: when the deadline passes, in nanoseconds of
-  // `CLOCK_MONOTONIC`. When the task failed: a block of a `u32` length and so many bytes of UTF-8,
-  // or `CHI_SHM_NULL`. Read it with `chi_ipc.task_message`.
+  // `CLOCK_MONOTONIC`. When the task failed: a block of a `u32` length and so many bytes of UTF-8, or
+  // `CHI_SHM_NULL`. Read it with `chi_ipc.task_message`.
   chi_shm_ptr message_;
   // The outcome, valid once the task is complete.
   chi_status status_;
@@ -465,8 +462,8 @@ typedef struct chi_ipc {
   // Submits a task. When the ring is full, waits for room up to a bound (10 s), then returns
   // `CHI_RING_FULL`, and the task is not submitted. A task may be submitted again once it is
   // complete; strings and vectors that its last run wrote are then there for the next one, those of
-  // earlier runs only if the client wrote them. Other errors: `CHI_BUSY` when the task is in
-  // flight, `CHI_UNAVAILABLE`, `CHI_FORKED`. `[any thread]`
+  // earlier runs only if the client wrote them. Other errors: `CHI_BUSY` when the task is in flight,
+  // `CHI_UNAVAILABLE`, `CHI_FORKED`. `[any thread]`
   chi_status (*enqueue)(const struct chi_ipc *ipc, struct chi_task *task);
   // Like `enqueue`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`
   chi_status (*try_enqueue)(const struct chi_ipc *ipc, struct chi_task *task);
@@ -479,14 +476,15 @@ typedef struct chi_ipc {
   // The message of a complete task, as `*len` bytes of UTF-8 that are not terminated by a zero;
   // `*len` is 0 when there is none. Valid until the task is deleted or submitted again.
   // `[any thread]`
-  const char *(*task_message)(const struct chi_ipc *ipc, const struct chi_task *task,
-                              uint64_t *len);
+  const char *(*task_message)(const struct chi_ipc *ipc, const struct chi_task *task, uint64_t *len);
   // Allocates `size` bytes, aligned to 64, not zeroed. With an `owner`, the block belongs to that
   // task and goes with it; in a method, for the method's own task, it lies in the client's
   // segment, so that the client sees it. With a null `owner`, it is the caller's until `free`.
   // A size of 0 gives `CHI_SHM_NULL` and null data. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`,
   // `CHI_UNAVAILABLE`, `CHI_FORKED`. `[any thread]`
-  chi_status (*alloc)(const struct chi_ipc *ipc, struct chi_task *owner, uint64_t size,
+  chi_status (*alloc)(const struct chi_ipc *ipc,
+                      struct chi_task *owner,
+                      uint64_t size,
                       struct chi_buffer *buffer);
   // Gives back a buffer that was allocated without an owner. No task in flight may refer to it.
   // `[any thread]`
@@ -501,8 +499,12 @@ typedef struct chi_ipc {
   // parameters, or finds it when it exists with the same module and parameters. Waits until it is
   // ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (name), whatever the container's
   // construction returned, and those of `wait`. `[any thread]`
-  chi_status (*create_pool)(const struct chi_ipc *ipc, const char *module, const char *name,
-                            const void *params, uint64_t params_len, struct chi_pool_id *id);
+  chi_status (*create_pool)(const struct chi_ipc *ipc,
+                            const char *module,
+                            const char *name,
+                            const void *params,
+                            uint64_t params_len,
+                            struct chi_pool_id *id);
   // Finds a pool by its name. Errors: `CHI_NO_POOL` and those of `wait`. `[any thread]`
   chi_status (*find_pool)(const struct chi_ipc *ipc, const char *name, struct chi_pool_id *id);
   // Destroys a pool. Its tasks that have not started end with `CHI_CANCELLED`, running ones end by
@@ -515,38 +517,47 @@ typedef struct chi_ipc {
   // Like `alloc` with an `owner`, for a block that will itself hold strings or vectors: inside a
   // method it lies in the runtime's private memory, where the client cannot change a descriptor
   // under the method, and goes into the segment at completion. `[any thread]`
-  chi_status (*alloc_elements)(const struct chi_ipc *ipc, struct chi_task *owner, uint64_t size,
+  chi_status (*alloc_elements)(const struct chi_ipc *ipc,
+                               struct chi_task *owner,
+                               uint64_t size,
                                struct chi_buffer *buffer);
-  // Like `create_pool`, as `options` say, which are not null. A pool that exists with another
-  // number of containers is `CHI_EXISTS`; more than `CHI_MAX_CONTAINERS` are `CHI_INVALID`. Since
-  // ABI 1.1.
+  // Like `create_pool`, as `options` say, which are not null. A pool that exists with another number
+  // of containers is `CHI_EXISTS`; more than `CHI_MAX_CONTAINERS` are `CHI_INVALID`. Since ABI 1.1.
   // `[any thread]`
-  chi_status (*create_pool_with)(const struct chi_ipc *ipc, const char *module, const char *name,
-                                 const void *params, uint64_t params_len,
-                                 const struct chi_pool_options *options, struct chi_pool_id *id);
+  chi_status (*create_pool_with)(const struct chi_ipc *ipc,
+                                 const char *module,
+                                 const char *name,
+                                 const void *params,
+                                 uint64_t params_len,
+                                 const struct chi_pool_options *options,
+                                 struct chi_pool_id *id);
   // Submits the `count` tasks at `tasks` in order, like `enqueue`, but wakes the runtime once for
   // all of them. Stores in `*submitted` how many were submitted: all, unless it fails; the others
   // are still the caller's. Since ABI 1.1. `[any thread]`
-  chi_status (*enqueue_batch)(const struct chi_ipc *ipc, struct chi_task *const *tasks,
-                              uint64_t count, uint64_t *submitted);
+  chi_status (*enqueue_batch)(const struct chi_ipc *ipc,
+                              struct chi_task *const *tasks,
+                              uint64_t count,
+                              uint64_t *submitted);
   // Like `wait` for each of the `count` tasks at `tasks`, with one bound for all. Since ABI 1.1.
   // `[any thread]`
-  chi_status (*wait_all)(const struct chi_ipc *ipc, struct chi_task *const *tasks, uint64_t count,
+  chi_status (*wait_all)(const struct chi_ipc *ipc,
+                         struct chi_task *const *tasks,
+                         uint64_t count,
                          uint64_t timeout_ns);
-  // Asks for a task's cancellation, and returns at once. A task that has not started never does;
-  // one that is suspended goes on, with the wait that suspends it over (a wait for other tasks
-  // cancels these, and is over when they are); one that runs sees it when it next waits, or when it
-  // asks. The task completes exactly once, with `CHI_CANCELLED` or with what its method makes of
-  // it; `wait` tells. A task that is complete, or was never submitted, is left as it is. Errors:
+  // Asks for a task's cancellation, and returns at once. A task that has not started never does; one
+  // that is suspended goes on, with the wait that suspends it over (a wait for other tasks cancels
+  // these, and is over when they are); one that runs sees it when it next waits, or when it asks.
+  // The task completes exactly once, with `CHI_CANCELLED` or with what its method makes of it; `wait`
+  // tells. A task that is complete, or was never submitted, is left as it is. Errors:
   // `CHI_UNAVAILABLE`, `CHI_FORKED`. Since ABI 1.1. `[any thread]`
   chi_status (*cancel)(const struct chi_ipc *ipc, struct chi_task *task);
-  // Sleeps for `duration_ns` nanoseconds; inside a method, suspends the task and not the worker. In
-  // a method it returns `CHI_CANCELLED`, early, when the task is cancelled. Since ABI 1.1.
+  // Sleeps for `duration_ns` nanoseconds; inside a method, suspends the task and not the worker. In a
+  // method it returns `CHI_CANCELLED`, early, when the task is cancelled. Since ABI 1.1.
   // `[any thread]`
   chi_status (*sleep)(const struct chi_ipc *ipc, uint64_t duration_ns);
   // Lets others run, then goes on: inside a method, other tasks of its worker; elsewhere, other
-  // threads. In a method it returns `CHI_CANCELLED` when the task is cancelled: it should come to
-  // its end. Since ABI 1.1. `[any thread]`
+  // threads. In a method it returns `CHI_CANCELLED` when the task is cancelled: it should come to its
+  // end. Since ABI 1.1. `[any thread]`
   chi_status (*yield_now)(const struct chi_ipc *ipc);
 } chi_ipc;
 
@@ -555,10 +566,10 @@ typedef const struct chi_ipc *(*chi_worker_ipc_fn)(void);
 
 // A vector inside a task: bytes, or elements of a fixed size.
 //
-// It owns nothing: its block belongs to the task that it lies in and goes with it; it may also
-// point into the middle of such a block. Inside a method, the runtime has already checked pointer,
-// length and capacity, and they cannot change any more; the bytes that they point to can, because
-// the client may write to them at any time.
+// It owns nothing: its block belongs to the task that it lies in and goes with it; it may also point
+// into the middle of such a block. Inside a method, the runtime has already checked pointer, length
+// and capacity, and they cannot change any more; the bytes that they point to can, because the client
+// may write to them at any time.
 typedef struct chi_shm_vector {
   // The block as a shared pointer.
   chi_shm_ptr shm_;
@@ -600,9 +611,9 @@ typedef struct chi_archive {
   uint64_t (*remaining)(const struct chi_archive *archive);
 } chi_archive;
 
-// What a poller does when its worker calls it, with the context that it was added with: send out
-// what is to be sent, take in what has come, set events. It is brief, waits for nothing, and
-// returns true when there was something. `[worker]`
+// What a poller does when its worker calls it, with the context that it was added with: send out what
+// is to be sent, take in what has come, set events. It is brief, waits for nothing, and returns true
+// when there was something. `[worker]`
 typedef bool (*chi_poll_fn)(void *context);
 
 // What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
@@ -628,83 +639,90 @@ typedef struct chi_host {
   const struct chi_ipc *(*ipc)(const struct chi_host *host);
   // Gives the container that is being built a queue of `n_lanes` lanes (1 to 65536), and stores
   // the lanes' addresses in `lanes`, an array of `n_lanes`. `queue_id` is the caller's choice.
-  // `flags` is zero or `CHI_QUEUE_HIGH_LATENCY`. Only from construction, `init`, and the method
-  // `kCreate`. Errors: `CHI_INVALID`, `CHI_EXISTS`. `[loader]` `[worker]`
-  chi_status (*create_queue)(const struct chi_host *host, const struct chi_pool_id *pool_id,
-                             uint32_t queue_id, uint32_t n_lanes, uint32_t flags, chi_lane **lanes);
+  // `flags` is zero or `CHI_QUEUE_HIGH_LATENCY`. Only from construction, `init`, and the method `kCreate`. Errors:
+  // `CHI_INVALID`, `CHI_EXISTS`. `[loader]` `[worker]`
+  chi_status (*create_queue)(const struct chi_host *host,
+                             const struct chi_pool_id *pool_id,
+                             uint32_t queue_id,
+                             uint32_t n_lanes,
+                             uint32_t flags,
+                             chi_lane **lanes);
   // Lets other tasks of this worker run, then goes on. Returns `CHI_CANCELLED` when the task is
-  // cancelled, its client has gone, its pool is being destroyed or the runtime is stopping: the
-  // method should come to its end. `[worker]`
+  // cancelled, its client has gone, its pool is being destroyed or the runtime is stopping: the method
+  // should come to its end. `[worker]`
   chi_status (*yield_now)(const struct chi_host *host);
   // An optional feature by its id, or null when the runtime does not have it. `[any thread]`
   const void *(*extension)(const struct chi_host *host, const char *id);
   // Which container of its pool the code that calls belongs to, from 0, and how many containers the
   // pool has. While a container is built (construction, `init`, `kCreate`) it is that one, in a
-  // method the running task's; a monitor asked by another container's method does not learn its
-  // own. Neither pointer is null. Error: `CHI_INVALID`, elsewhere. Since ABI 1.1. `[loader]`
-  // `[worker]`
+  // method the running task's; a monitor asked by another container's method does not learn its own.
+  // Neither pointer is null. Error: `CHI_INVALID`, elsewhere. Since ABI 1.1. `[loader]` `[worker]`
   chi_status (*container_id)(const struct chi_host *host, uint32_t *id, uint32_t *count);
-  // Makes a lock that suspends the tasks that wait for it, and never their worker. The caller owns
-  // it until `lock_free`.
+  // Makes a lock that suspends the tasks that wait for it, and never their worker. The caller owns it
+  // until `lock_free`.
   //
-  // A lock is held by roots: all tasks that one task of a client led to pass together, so that a
-  // task may hold a lock and wait for another that takes it, too. Roots are served in the order in
-  // which they asked; who asks for it shared does not overtake who waits for it exclusively. Only a
-  // root that holds it already has it again at once. One that has it shared and asks for it
-  // exclusively waits until it is the only holder; two that do so wait for each other. Tasks that
-  // wait for each other's locks in a circle are found, within about half a second: the wait of one
-  // of them ends with `CHI_CANCELLED`, and its task with `CHI_DEADLOCK`.
+  // A lock is held by roots: all tasks that one task of a client led to pass together, so that a task
+  // may hold a lock and wait for another that takes it, too. Roots are served in the order in which
+  // they asked; who asks for it shared does not overtake who waits for it exclusively. Only a root
+  // that holds it already has it again at once. One that has it shared and asks for it exclusively
+  // waits until it is the only holder; two that do so wait for each other. Tasks that wait for each
+  // other's locks in a circle are found, within about half a second: the wait of one of them ends with
+  // `CHI_CANCELLED`, and its task with `CHI_DEADLOCK`.
   //
   // What a task still holds when its method ends, in whichever way, is given back. Since ABI 1.1.
   // `[any thread]`
   chi_lock *(*lock_new)(const struct chi_host *host);
-  // Frees a lock; null is ignored. Who waits for it gets `CHI_CANCELLED`, who holds it gives it
-  // back at its method's end. No call on the lock may come later. On a thread that is no worker,
-  // only while no task waits for it. Since ABI 1.1. `[any thread]`
+  // Frees a lock; null is ignored. Who waits for it gets `CHI_CANCELLED`, who holds it gives it back
+  // at its method's end. No call on the lock may come later. On a thread that is no worker, only while
+  // no task waits for it. Since ABI 1.1. `[any thread]`
   void (*lock_free)(const struct chi_host *host, chi_lock *lock);
-  // Takes a lock for the running task; `mode` is `CHI_LOCK_*`. A task may take it many times, and
-  // in both modes; each time wants an `unlock`. While others hold it, the task is suspended, at
-  // most `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. Errors: `CHI_TIMEOUT`;
-  // `CHI_CANCELLED` when the task is cancelled while it waits, its client has gone, its pool is
-  // being destroyed or the runtime is stopping, or the lock is freed; `CHI_INVALID` when no task is
+  // Takes a lock for the running task; `mode` is `CHI_LOCK_*`. A task may take it many times, and in
+  // both modes; each time wants an `unlock`. While others hold it, the task is suspended, at most
+  // `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. Errors: `CHI_TIMEOUT`;
+  // `CHI_CANCELLED` when the task is cancelled while it waits, its client has gone, its pool is being
+  // destroyed or the runtime is stopping, or the lock is freed; `CHI_INVALID` when no task is
   // running, or `mode` is none. Since ABI 1.1. `[worker]`
-  chi_status (*lock)(const struct chi_host *host, chi_lock *lock, uint32_t mode,
-                     uint64_t timeout_ns);
+  chi_status (*lock)(const struct chi_host *host, chi_lock *lock, uint32_t mode, uint64_t timeout_ns);
   // Like `lock`, but returns `CHI_BUSY` at once where that would wait. Since ABI 1.1. `[worker]`
   chi_status (*try_lock)(const struct chi_host *host, chi_lock *lock, uint32_t mode);
-  // Gives a lock back that the running task took in this mode. Error: `CHI_INVALID` when it has
-  // not, even if another task of its root has. Since ABI 1.1. `[worker]`
+  // Gives a lock back that the running task took in this mode. Error: `CHI_INVALID` when it has not,
+  // even if another task of its root has. Since ABI 1.1. `[worker]`
   chi_status (*unlock)(const struct chi_host *host, chi_lock *lock, uint32_t mode);
-  // True when the running task is cancelled: it should come to its end. For methods that compute
-  // for long without waiting. Since ABI 1.1. `[worker]`
+  // True when the running task is cancelled: it should come to its end. For methods that compute for
+  // long without waiting. Since ABI 1.1. `[worker]`
   bool (*is_cancelled)(const struct chi_host *host);
   // Makes an event, not set, by which any thread ends the wait of a task. The caller owns it until
   // `event_free`. Null when no worker calls. Since ABI 1.1. `[worker]`
   chi_event *(*event_new)(const struct chi_host *host);
-  // Frees an event that no task waits for; null is ignored. Whoever has waited for it may free it
-  // at once, also while the call that set it has not returned. Since ABI 1.1. `[any thread]`
+  // Frees an event that no task waits for; null is ignored. Whoever has waited for it may free it at
+  // once, also while the call that set it has not returned. Since ABI 1.1. `[any thread]`
   void (*event_free)(const struct chi_host *host, chi_event *event);
   // Suspends the running task until the event is set, and unsets it; returns at once when it is set
-  // already. It takes at most `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. `flags`
-  // is zero or `CHI_EVENT_UNINTERRUPTED`, for what is sure to come and must have come before the
-  // method ends. One task at a time may wait. Errors: `CHI_TIMEOUT`; `CHI_CANCELLED` when the task
-  // is cancelled, its client has gone, its pool is being destroyed or the runtime is stopping;
-  // `CHI_BUSY` when another task waits for it; `CHI_INVALID` when no task is running, or for
-  // another flag. After an error the event is as it was. Since ABI 1.1. `[worker]`
-  chi_status (*event_wait)(const struct chi_host *host, chi_event *event, uint32_t flags,
+  // already. It takes at most `timeout_ns` nanoseconds unless that is `CHI_WAIT_FOREVER`. `flags` is
+  // zero or `CHI_EVENT_UNINTERRUPTED`, for what is sure to come and must have come before the method
+  // ends. One task at a time may wait. Errors: `CHI_TIMEOUT`; `CHI_CANCELLED` when the task is
+  // cancelled, its client has gone, its pool is being destroyed or the runtime is stopping; `CHI_BUSY`
+  // when another task waits for it; `CHI_INVALID` when no task is running, or for another flag. After
+  // an error the event is as it was. Since ABI 1.1. `[worker]`
+  chi_status (*event_wait)(const struct chi_host *host,
+                           chi_event *event,
+                           uint32_t flags,
                            uint64_t timeout_ns);
   // Sets an event: whoever waits for it goes on, or else whoever waits for it next. Since ABI 1.1.
   // `[any thread]`
   void (*event_set)(const struct chi_host *host, chi_event *event);
   // Gives this worker something to look at, not yet armed, and stores it in `poller`. While it is
-  // armed, the worker calls `poll` whenever it has nothing else to do, and now and then when it
-  // has. Before it sleeps it watches `fd`, edge-triggered, for becoming readable; -1 is none. The
-  // context, and an open `fd`, stay until `poller_remove`. Errors: `CHI_INVALID` when no worker
-  // calls, or `fd` cannot be watched. Since ABI 1.1. `[worker]`
-  chi_status (*poller_add)(const struct chi_host *host, int32_t fd, chi_poll_fn poll, void *context,
+  // armed, the worker calls `poll` whenever it has nothing else to do, and now and then when it has.
+  // Before it sleeps it watches `fd`, edge-triggered, for becoming readable; -1 is none. The context,
+  // and an open `fd`, stay until `poller_remove`. Errors: `CHI_INVALID` when no worker calls, or `fd`
+  // cannot be watched. Since ABI 1.1. `[worker]`
+  chi_status (*poller_add)(const struct chi_host *host,
+                           int32_t fd,
+                           chi_poll_fn poll,
+                           void *context,
                            chi_poller **poller);
-  // Removes and frees a poller; null is ignored. Its function is not running when this returns, so
-  // it must not be called from there. Since ABI 1.1. `[any thread]`
+  // Removes and frees a poller; null is ignored. Its function is not running when this returns, so it
+  // must not be called from there. Since ABI 1.1. `[any thread]`
   void (*poller_remove)(const struct chi_host *host, chi_poller *poller);
   // Has the worker call a poller from now on, or not any more; its own function may say so, too.
   // Error: `CHI_INVALID` on another worker than that which added it. Since ABI 1.1. `[worker]`
@@ -736,8 +754,7 @@ typedef struct chi_field_layout {
 typedef struct chi_method {
   // Its number, below `CHI_METHOD_LIMIT`.
   uint32_t number_;
-  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`,
-  // `CHI_METHOD_SERIALIZED`.
+  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`, `CHI_METHOD_SERIALIZED`.
   uint32_t flags_;
   // Its name, `"kCompress"` for example.
   const char *name_;
@@ -777,11 +794,10 @@ typedef struct chi_module_descriptor {
   uint32_t field_stride;
   // Zero.
   uint32_t reserved;
-  // Writes to `archive` the one form of a pool's parameters, which may also be text, or equal to
-  // the defaults. `CHI_INVALID`, after `chi_host.set_error`, for what are no such parameters. The
-  // runtime calls it before it makes a pool or compares it with one that exists; containers get
-  // what it wrote. Null when all bytes are parameters, as they are. Must not suspend. Since
-  // ABI 1.1.
+  // Writes to `archive` the one form of a pool's parameters, which may also be text, or equal to the
+  // defaults. `CHI_INVALID`, after `chi_host.set_error`, for what are no such parameters. The runtime
+  // calls it before it makes a pool or compares it with one that exists; containers get what it
+  // wrote. Null when all bytes are parameters, as they are. Must not suspend. Since ABI 1.1.
   // `[worker]`
   chi_status (*params)(const void *params, uint64_t len, struct chi_archive *archive);
 } chi_module_descriptor;
@@ -797,8 +813,8 @@ typedef struct chi_run_context {
   chi_lane *lane_;
   // The runtime's own.
   void *runtime_;
-  // In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds;
-  // when left 0, the runtime goes by what it has measured. Since ABI 1.1.
+  // In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds; when
+  // left 0, the runtime goes by what it has measured. Since ABI 1.1.
   uint64_t est_ns_;
 } chi_run_context;
 
@@ -820,17 +836,23 @@ typedef struct chi_container_ops {
   // Zero.
   uint32_t reserved;
   // Completes a container that `alloc_state` made. Called once. `[loader]`
-  chi_status (*init)(struct chi_container *container, const struct chi_pool_id *pool_id,
+  chi_status (*init)(struct chi_container *container,
+                     const struct chi_pool_id *pool_id,
                      const char *pool_name);
   // Runs a method on a task. The task is the runtime's private copy, of the size and layout that
   // the method's entry declares. Several may run at once, on the lanes of different workers.
   // `[worker]`
-  chi_status (*run)(struct chi_container *container, uint32_t method, struct chi_task *task,
+  chi_status (*run)(struct chi_container *container,
+                    uint32_t method,
+                    struct chi_task *task,
                     struct chi_run_context *rctx);
   // Gives the module its say in where a task goes (`mode` is `CHI_MONITOR_*`). Must not suspend.
   // Called only for methods with `CHI_METHOD_MONITORED`. `[worker]`
-  chi_status (*monitor)(struct chi_container *container, uint32_t mode, uint32_t method,
-                        struct chi_task *task, struct chi_run_context *rctx);
+  chi_status (*monitor)(struct chi_container *container,
+                        uint32_t mode,
+                        uint32_t method,
+                        struct chi_task *task,
+                        struct chi_run_context *rctx);
   // Lets go of what a method attached to the private copy of a task, after the body went back.
   // May be null when there is never anything. `[worker]`
   void (*del)(struct chi_container *container, uint32_t method, struct chi_task *task);
@@ -838,20 +860,25 @@ typedef struct chi_container_ops {
   void (*destroy)(struct chi_container *container);
   // Adds to `task`, a broadcast, what one container made of it: `replica`, a task of the same type
   // that is complete. Called on one container (the first of the node) for each replica in the order
-  // of the containers, failed ones too, once all are complete; the replicas are freed afterwards,
-  // so what is to stay is copied. Afterwards the first replica whose `status_` is not `CHI_OK`
-  // makes the broadcast fail: to let a failure pass, set it to `CHI_OK`. May suspend. Called only
-  // for methods with `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1.
-  // `[worker]`
-  chi_status (*aggregate)(struct chi_container *container, uint32_t method, struct chi_task *task,
-                          struct chi_task *replica, struct chi_run_context *rctx);
+  // of the containers, failed ones too, once all are complete; the replicas are freed afterwards, so
+  // what is to stay is copied. Afterwards the first replica whose `status_` is not `CHI_OK` makes the
+  // broadcast fail: to let a failure pass, set it to `CHI_OK`. May suspend. Called only for methods
+  // with `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1. `[worker]`
+  chi_status (*aggregate)(struct chi_container *container,
+                          uint32_t method,
+                          struct chi_task *task,
+                          struct chi_task *replica,
+                          struct chi_run_context *rctx);
   // Writes the inputs or the results of a task to an archive, or reads them (`mode` is
   // `CHI_SERIALIZE_*`). A task to read into is zero but for its header and the `offset_in_task_` of
   // its strings and vectors; their blocks are allocated for it through `chi_ipc`. Bytes that are
   // none of such a task are `CHI_INVALID`, and leave it half read. Called only for methods with
   // `CHI_METHOD_SERIALIZED`; may be null when there are none. Since ABI 1.1. `[worker]`
-  chi_status (*serialize)(struct chi_container *container, uint32_t method, struct chi_task *task,
-                          uint32_t mode, struct chi_archive *archive);
+  chi_status (*serialize)(struct chi_container *container,
+                          uint32_t method,
+                          struct chi_task *task,
+                          uint32_t mode,
+                          struct chi_archive *archive);
 } chi_container_ops;
 
 // The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
@@ -907,12 +934,12 @@ typedef struct chi_describe_task {
 
 #ifdef __cplusplus
 extern "C" {
-#endif  // __cplusplus
+#endif // __cplusplus
 
-// Connects this process to a runtime. `options` may be null for the defaults. Calling it again
-// while connected does nothing. When the runtime ends and another takes its place, the next new
-// task connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE`
-// (no runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
+// Connects this process to a runtime. `options` may be null for the defaults. Calling it again while
+// connected does nothing. When the runtime ends and another takes its place, the next new task
+// connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE` (no
+// runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
 // `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`. `[any thread]`
 chi_status chi_init(const struct chi_client_options *options);
 
@@ -934,29 +961,36 @@ void chi_client_adopt(chi_worker_ipc_fn worker_ipc, bool refuse_init);
 // this thread. `[any thread]`
 const char *chi_last_error(void);
 
-// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own. Valid for
-// the process's life. `[any thread]`
+// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own. Valid for the
+// process's life. `[any thread]`
 const char *chi_status_name(chi_status status);
 
-// Creates the pool `name` of the module `module`, or finds it when it exists with the same module
-// and parameters, and stores its id. Names are C strings, not null; `params` may be null when
-// `params_len` is 0; `id` is not null. Nothing is kept of the arguments. Errors: `CHI_NO_MODULE`,
-// `CHI_EXISTS`, `CHI_INVALID` (a name), what the module's construction returned, `CHI_UNAVAILABLE`,
-// `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
-chi_status chi_pool_create(const char *module, const char *name, const void *params,
-                           uint64_t params_len, struct chi_pool_id *id);
+// Creates the pool `name` of the module `module`, or finds it when it exists with the same module and
+// parameters, and stores its id. Names are C strings, not null; `params` may be null when `params_len`
+// is 0; `id` is not null. Nothing is kept of the arguments. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
+// `CHI_INVALID` (a name), what the module's construction returned, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+// `CHI_NOT_INITIALIZED`. `[any thread]`
+chi_status chi_pool_create(const char *module,
+                           const char *name,
+                           const void *params,
+                           uint64_t params_len,
+                           struct chi_pool_id *id);
 
-// Like `chi_pool_create`, as `options` say, which are not null: zero them, set `size`, then what
-// matters. A pool that exists with another number of containers is `CHI_EXISTS`, more than
-// `CHI_MAX_CONTAINERS` are `CHI_INVALID`; `CHI_VERSION` inside a runtime of ABI 1.0. `[any thread]`
-chi_status chi_pool_create_with(const char *module, const char *name, const void *params,
-                                uint64_t params_len, const struct chi_pool_options *options,
+// Like `chi_pool_create`, as `options` say, which are not null: zero them, set `size`, then what matters.
+// A pool that exists with another number of containers is `CHI_EXISTS`, more than `CHI_MAX_CONTAINERS` are
+// `CHI_INVALID`; `CHI_VERSION` inside a runtime of ABI 1.0. `[any thread]`
+chi_status chi_pool_create_with(const char *module,
+                                const char *name,
+                                const void *params,
+                                uint64_t params_len,
+                                const struct chi_pool_options *options,
                                 struct chi_pool_id *id);
 
-// Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not
-// null either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+// Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
+// either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
 // `[any thread]`
-chi_status chi_pool_find(const char *name, struct chi_pool_id *id);
+chi_status chi_pool_find(const char *name,
+                         struct chi_pool_id *id);
 
 // Destroys a pool: its tasks that have not started end with `CHI_CANCELLED`, running ones end by
 // themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (still running
@@ -968,81 +1002,94 @@ chi_status chi_pool_destroy(struct chi_pool_id id);
 // `method` of the pool `pool`, and stores it in `task`, which is not null. The fields behind its
 // `chi_task` are zero. The caller owns the task until `chi_task_delete`. Errors: `CHI_NO_SPACE`,
 // `CHI_INVALID` (the size), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
-chi_status chi_task_new(uint64_t size, struct chi_pool_id pool, struct chi_domain_query query,
-                        uint32_t method, struct chi_task **task);
+chi_status chi_task_new(uint64_t size,
+                        struct chi_pool_id pool,
+                        struct chi_domain_query query,
+                        uint32_t method,
+                        struct chi_task **task);
 
-// Deletes a task, and with it every block that was allocated for it, by either side; on a task in
-// flight that takes effect at its completion. Null is ignored. `[any thread]`
+// Deletes a task, and with it every block that was allocated for it, by either side; on a task in flight
+// that takes effect at its completion. Null is ignored. `[any thread]`
 void chi_task_delete(struct chi_task *task);
 
-// Submits a task, which is not null; from now until its completion only `chi_wait`,
-// `chi_is_complete` and `chi_task_delete` may be called with it. When the ring is full, waits for
-// room up to 10 s, then returns `CHI_RING_FULL`, and the task is still the caller's. Other errors:
-// `CHI_BUSY` (in flight already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
-// `CHI_NOT_INITIALIZED`. `[any thread]`
+// Submits a task, which is not null; from now until its completion only `chi_wait`, `chi_is_complete` and
+// `chi_task_delete` may be called with it. When the ring is full, waits for room up to 10 s, then
+// returns `CHI_RING_FULL`, and the task is still the caller's. Other errors: `CHI_BUSY` (in flight
+// already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
 chi_status chi_submit(struct chi_task *task);
 
 // Like `chi_submit`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`
 chi_status chi_try_submit(struct chi_task *task);
 
-// Waits for a task, which is not null, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and
-// returns the task's own status when it is complete, with its message as `chi_last_error`.
-// `CHI_TIMEOUT` means that it is not complete and goes on; `CHI_UNAVAILABLE` that the runtime has
-// ended, and the task with it; `CHI_INVALID` that it was never submitted; `CHI_FORKED`. A module's
-// own status may have the same number as one of these: `chi_is_complete` tells. `[any thread]`
-chi_status chi_wait(struct chi_task *task, uint64_t timeout_ns);
+// Waits for a task, which is not null, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns
+// the task's own status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` means
+// that it is not complete and goes on; `CHI_UNAVAILABLE` that the runtime has ended, and the task with
+// it; `CHI_INVALID` that it was never submitted; `CHI_FORKED`. A module's own status may have the same
+// number as one of these: `chi_is_complete` tells. `[any thread]`
+chi_status chi_wait(struct chi_task *task,
+                    uint64_t timeout_ns);
 
-// True when a task, which is not null, is complete. In a child that was forked after `chi_init`,
-// false.
+// True when a task, which is not null, is complete. In a child that was forked after `chi_init`, false.
 // `[any thread]`
 bool chi_is_complete(const struct chi_task *task);
 
-// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and
-// stores it in `buffer`, which is not null. The caller owns it until `chi_free`. Errors:
-// `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any
-// thread]`
-chi_status chi_alloc(uint64_t size, struct chi_buffer *buffer);
+// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and stores it in
+// `buffer`, which is not null. The caller owns it until `chi_free`. Errors: `CHI_NO_SPACE`,
+// `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
+chi_status chi_alloc(uint64_t size,
+                     struct chi_buffer *buffer);
 
-// Gives a buffer of `chi_alloc` back. No task in flight may refer to it. Null, and a buffer of no
-// bytes, are ignored. `[any thread]`
+// Gives a buffer of `chi_alloc` back. No task in flight may refer to it. Null, and a buffer of no bytes,
+// are ignored. `[any thread]`
 void chi_free(const struct chi_buffer *buffer);
 
-// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what
-// it held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its
-// vectors, and neither is null. The block goes with the task. Errors: those of `chi_alloc`. `[any
-// thread]`
-chi_status chi_vector_resize(struct chi_task *task, struct chi_shm_vector *vector, uint64_t size);
+// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
+// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors,
+// and neither is null. The block goes with the task. Errors: those of `chi_alloc`. `[any thread]`
+chi_status chi_vector_resize(struct chi_task *task,
+                             struct chi_shm_vector *vector,
+                             uint64_t size);
 
-// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain
-// zeroes, empty strings and empty vectors, which the other functions here then fill in. As
-// `chi_vector_resize` otherwise. `[any thread]`
-chi_status chi_vector_elements(struct chi_task *task, struct chi_shm_vector *vector, uint64_t count,
+// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain zeroes,
+// empty strings and empty vectors, which the other functions here then fill in. As `chi_vector_resize`
+// otherwise. `[any thread]`
+chi_status chi_vector_elements(struct chi_task *task,
+                               struct chi_shm_vector *vector,
+                               uint64_t count,
                                uint64_t elem_size);
 
-// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is
-// 0. As `chi_vector_resize` otherwise. `[any thread]`
-chi_status chi_vector_set(struct chi_task *task, struct chi_shm_vector *vector, const void *data,
+// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
+// `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_vector_set(struct chi_task *task,
+                          struct chi_shm_vector *vector,
+                          const void *data,
                           uint64_t size);
 
-// Sets a string of a task to a copy of the C string `text` without its final zero; null is the
-// empty string. As `chi_vector_resize` otherwise. `[any thread]`
-chi_status chi_string_set(struct chi_task *task, struct chi_shm_string *string, const char *text);
+// Sets a string of a task to a copy of the C string `text` without its final zero; null is the empty
+// string. As `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_string_set(struct chi_task *task,
+                          struct chi_shm_string *string,
+                          const char *text);
 
-// Sets a vector of strings to copies of the `count` C strings at `texts`, of which null is the
-// empty one; `texts` may be null when `count` is 0. As `chi_vector_resize` otherwise. `[any
-// thread]`
-chi_status chi_strings_set(struct chi_task *task, struct chi_shm_vector *vector,
-                           const char *const *texts, uint64_t count);
+// Sets a vector of strings to copies of the `count` C strings at `texts`, of which null is the empty one;
+// `texts` may be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_strings_set(struct chi_task *task,
+                           struct chi_shm_vector *vector,
+                           const char *const *texts,
+                           uint64_t count);
 
-// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]`
-// has `counts[i]` elements of `elem_size` bytes, and may be null when it has none. `arrays` and
-// `counts` may be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
-chi_status chi_vectors_set(struct chi_task *task, struct chi_shm_vector *vector,
-                           const void *const *arrays, const uint64_t *counts, uint64_t elem_size,
+// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]` has
+// `counts[i]` elements of `elem_size` bytes, and may be null when it has none. `arrays` and `counts` may
+// be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+chi_status chi_vectors_set(struct chi_task *task,
+                           struct chi_shm_vector *vector,
+                           const void *const *arrays,
+                           const uint64_t *counts,
+                           uint64_t elem_size,
                            uint64_t count);
 
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif /* CHIMAERA_ABI_H_ */
+#endif  /* CHIMAERA_ABI_H_ */
