@@ -2,6 +2,7 @@
 //! killed while it serves them.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_IO, CHI_NO_POOL, CHI_NO_SPACE};
 use chimaera_bdev_client::{Client, Engine, Io, Params, Stats};
+use chimaera_runtime::{Config, Runtime};
 use chimaera_tests::device::{engines, file_of, of_file};
 use chimaera_tests::raw::{seed, Random};
-use chimaera_tests::{bytes, connect, in_client, rounds, text_of};
+use chimaera_tests::{artefacts, bytes, connect, in_client, rounds, text_of};
 use chimaera_tests::{Daemon, Options, Running, Vitals};
 
 /// What the allocator may keep of what was once needed.
@@ -296,4 +298,63 @@ fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
         assert_eq!(daemon.cli(&["pool", "destroy", "blocks"]).code, 0);
         assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
     }
+}
+
+/// Puts something else in the place of each `io_uring` of this process.
+fn take_rings() {
+    let nothing = File::open("/dev/null").unwrap();
+    let mut taken = 0;
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let entry = entry.unwrap();
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        // The descriptor of the directory itself is closed by the time it is looked at.
+        if std::fs::read_link(entry.path())
+            .is_ok_and(|what| what.ends_with("anon_inode:[io_uring]"))
+        {
+            // SAFETY: the number belongs to a ring all the same, and is closed by it.
+            assert_eq!(unsafe { libc::dup2(nothing.as_raw_fd(), number) }, number);
+            taken += 1;
+        }
+    }
+    assert!(taken > 0, "the device has a ring");
+}
+
+#[test]
+fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
+    if !engines().contains(&(Io::Uring, Engine::Uring)) {
+        return;
+    }
+    in_client!(Options::new(), |site| {
+        let modules = site.directory_of("bdev", &[artefacts::rust_module("chimaera_bdev")]);
+        let config = Config { workers: 1, module_paths: vec![modules], ..Config::embedded() };
+        let runtime = Runtime::start(config).unwrap();
+        std::env::set_var("CHI_INSTANCE", runtime.instance().name());
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        let create = |name| {
+            let path = file_of(directory.path(), name, 64 * 4096);
+            let device = Client::create(name, of_file(&path, Io::Uring)).unwrap();
+            device.allocate(64).unwrap();
+            device.write(0, [1; 4096]).unwrap();
+            device
+        };
+        let device = create("refused");
+        take_rings();
+        // More at once than fit into a ring.
+        let writes: Vec<_> =
+            (0..600).map(|i| device.write_async(i % 64, [2; 4096]).unwrap()).collect();
+        for write in writes {
+            let (code, message) = text_of(write.wait());
+            assert_eq!(code, CHI_IO);
+            assert!(message.contains("Operation not supported"), "{message}");
+        }
+        assert_eq!(text_of(device.read(0, 1)).0, CHI_IO);
+        let stats = device.stats().unwrap();
+        assert_eq!((stats.writes, stats.errors), (1, 601));
+        assert!(create("another").read(0, 1).unwrap() == [1; 4096]);
+        chimaera::ipc().unwrap().destroy_pool(device.pool_id()).unwrap();
+        chimaera::client::shutdown();
+        runtime.stop();
+        runtime.wait();
+    });
 }

@@ -81,7 +81,7 @@ impl Posix {
     pub(crate) fn run(&self, request: &Request) -> io::Result<usize> {
         self.shared.queue().requests.push_back(Handed(request));
         self.shared.more.notify_one();
-        request.wait()
+        request.wait(|| ())
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use chimaera::module::Event;
 use chimaera::Result;
@@ -26,7 +29,8 @@ pub(crate) struct Request {
     /// Bytes that were moved, or the negative number of an error.
     result: AtomicI32,
     finished: AtomicBool,
-    event: Event,
+    /// Whoever finishes the request sets it last, when the request may be gone.
+    event: Arc<Event>,
 }
 
 // SAFETY: the memory is raw bytes that only the operating system touches; everything else is `Sync`.
@@ -41,7 +45,7 @@ impl Request {
             len,
             result: AtomicI32::new(0),
             finished: AtomicBool::new(false),
-            event: Event::new()?,
+            event: Arc::new(Event::new()?),
         })
     }
 
@@ -51,25 +55,25 @@ impl Request {
     ///
     /// `request` was handed over for this one call; whoever waits may free it at once.
     pub(crate) unsafe fn finish(request: *const Request, result: i32) {
-        // SAFETY: the waiting task keeps the request until it is finished, which the event tells it
-        // last; of the event it sees nothing before this is over (`chi_host.event_free`).
-        unsafe {
+        // SAFETY: the waiting task keeps the request until it is finished, which is the last that is seen
+        // of it here.
+        let event = unsafe {
+            let event = (*request).event.clone();
             (*request).result.store(result, Ordering::Relaxed);
-            let event = &raw const (*request).event;
             (*request).finished.store(true, Ordering::Release);
-            (*event).set();
-        }
+            event
+        };
+        event.set();
     }
 
     /// Suspends the task until the request is finished, however much the task is cancelled meanwhile: its
-    /// memory is in use until then.
-    pub(crate) fn wait(&self) -> io::Result<usize> {
-        loop {
-            // Whoever finishes the request sets the event last, so only a wait that was ended by it may
-            // be the last.
-            let waited = self.event.wait_uninterrupted();
-            if self.finished.load(Ordering::Acquire) && waited.is_ok() {
-                break;
+    /// memory is in use until then. Where it cannot be suspended, the thread looks now and then, and
+    /// calls `help`.
+    pub(crate) fn wait(&self, help: impl Fn()) -> io::Result<usize> {
+        while !self.finished.load(Ordering::Acquire) {
+            if self.event.wait_uninterrupted().is_err() {
+                help();
+                thread::sleep(Duration::from_millis(1));
             }
         }
         match self.result.load(Ordering::Relaxed) {
