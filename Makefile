@@ -69,17 +69,20 @@ demo: build ## See it work, on every file under DIR=path (default: this project'
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules
 
-bench: build ## Measure tasks and subtasks, scaling, fairness, start, idling, scanning, refreshing
+bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, idling, scanning, ...
 	$(BENCH) latency $(BENCH_MODULES)
 	$(BENCH) throughput $(BENCH_MODULES)
 	$(BENCH) subtask $(BENCH_MODULES)
 	$(BENCH) lanes $(BENCH_MODULES)
 	$(BENCH) scale $(BENCH_MODULES)
 	$(BENCH) fairness $(BENCH_MODULES)
+	$(BENCH) bdev $(BENCH_MODULES)
+	$(BENCH) bdev $(BENCH_MODULES) --block-size 1MiB
 	benches/footprint.py target/release/chimaera $(BUILD)/modules
 	benches/scan.py target/release/chimaera $(BUILD)/modules
 	benches/repo_refresh.py target/release/chimaera
 	benches/instructions.py target/release/chimaera $(BUILD)/modules --against benches/reference.json
+	benches/bdev.py target/release/chimaera $(BUILD)/modules
 
 PREFIX ?= /usr/local
 

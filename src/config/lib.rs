@@ -43,4 +43,5 @@ pub use keys::{Key, Kind, Preset, KEYS};
 pub use pool::Pool;
 pub use schema::schema;
 pub use settings::{Flags, Origin, Setting, Settings};
+pub use units::{parse_size, show_size};
 pub use value::Value;

@@ -91,6 +91,22 @@ pub(crate) fn parse(text: &str, units: Units) -> Result<u64, Wrong> {
     value.ok_or_else(|| (format!("{shown} is too much"), "write less".into()))
 }
 
+/// The bytes that a size such as `64MiB` means. Errors: what is wrong with it, and what to write.
+///
+/// ```
+/// assert_eq!(chimaera_config::parse_size("4KiB"), Ok(4096));
+/// assert_eq!(chimaera_config::parse_size("4").unwrap_err(),
+///            "4 has no unit; write a number and a unit, one of B, KiB, MiB, GiB, TiB");
+/// ```
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    parse(text, SIZES).map_err(|(wrong, help)| format!("{wrong}; {help}"))
+}
+
+/// A size in the largest unit in which it is whole.
+pub fn show_size(bytes: u64) -> String {
+    show(bytes, SIZES)
+}
+
 /// A number in the largest unit in which it is whole.
 pub(crate) fn show(value: u64, units: Units) -> String {
     let whole = units.iter().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));

@@ -13,6 +13,9 @@ use crate::{Failed, Outcome};
 /// The names of its workers' threads begin so.
 const WORKER: &str = "chi-worker";
 
+/// Bytes of a segment that are enough for the tasks of a measurement.
+const ROOM_FOR_TASKS: u64 = 16 << 20;
+
 /// How long threads ran, and how long they could have run had their core been free, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CoreTime {
@@ -84,6 +87,14 @@ impl Daemon {
     /// Connects this process to it.
     pub(super) fn connect(&self) -> Outcome {
         connect(&self.name)
+    }
+
+    /// Connects this process to it with a segment in which it has room for so many bytes.
+    pub(super) fn connect_with_room(&self, bytes: u64) -> Outcome {
+        // Half of a segment is the client's.
+        let segment_size = (2 * bytes + ROOM_FOR_TASKS).max(chimaera_ipc::layout::DEFAULT_SEGMENT);
+        let instance = Some(self.name.clone());
+        Ok(client::init(Options { instance, segment_size, ..Options::default() })?)
     }
 }
 

@@ -1,7 +1,9 @@
 //! `chimaera bench`: what a task costs, beside what the machine itself costs.
 
+mod bdev;
 mod clients;
 mod daemon;
+mod device;
 mod fairness;
 mod floor;
 mod lanes;
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Scale(scale::Args),
     /// Measure clients with one task at a time, alone and beside a client that floods the runtime
     Fairness(fairness::Args),
+    /// Measure a block device: reads and writes in flight, in memory beside memcpy, or in a file
+    Bdev(bdev::Args),
     /// The other process of the floor measurements
     #[command(hide = true)]
     Peer(floor::PeerArgs),
@@ -85,8 +89,8 @@ pub(crate) struct Throughput {
 
 #[derive(clap::Args)]
 struct Modules {
-    /// A directory with the modules example:empty, chimaera:empty and chimaera:bench, before those of
-    /// CHI_REPO_PATH; may be given several times
+    /// A directory with the modules example:empty, chimaera:empty, chimaera:bench and chimaera:bdev,
+    /// before those of CHI_REPO_PATH; may be given several times
     #[arg(long = "modules", value_name = "DIR")]
     directories: Vec<PathBuf>,
 }
@@ -163,6 +167,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Lanes(args) => lanes::run(context, &args),
         Command::Scale(args) => scale::run(context, &args),
         Command::Fairness(args) => fairness::run(context, &args),
+        Command::Bdev(args) => bdev::run(context, &args),
         Command::Peer(args) => floor::serve(&args),
         Command::Client(args) => clients::client(context, &args),
         Command::Probe(args) => clients::probe(context, &args),

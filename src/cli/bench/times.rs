@@ -72,6 +72,11 @@ impl Kind {
         Ok(())
     }
 
+    /// Adds one.
+    pub(super) fn record(&mut self, time: Duration) {
+        self.times.saturating_record(time.as_nanos() as u64);
+    }
+
     /// The quantile in nanoseconds.
     pub(super) fn at(&self, quantile: f64) -> u64 {
         self.times.value_at_quantile(quantile)

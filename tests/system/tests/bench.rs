@@ -6,9 +6,10 @@ use serde_json::{json, Value};
 fn bench_at(site: &Site, args: &[&str]) -> Output {
     let modules = site.path().join("modules");
     if !modules.exists() {
-        let rust = ["chimaera_empty", "chimaera_bench"].map(artefacts::rust_module);
-        let [empty, bench] = rust;
-        site.directory_of("modules", &[empty, bench, artefacts::cpp_module("example_empty")]);
+        let rust = ["chimaera_empty", "chimaera_bench", "chimaera_bdev"];
+        let [empty, bench, bdev] = rust.map(artefacts::rust_module);
+        let cpp = artefacts::cpp_module("example_empty");
+        site.directory_of("modules", &[empty, bench, bdev, cpp]);
     }
     let directory = modules.to_str().unwrap();
     site.cli(&[&["bench"], args, &["--modules", directory]].concat())
@@ -95,6 +96,31 @@ fn fairness() {
 }
 
 #[test]
+fn bdev() {
+    let few = ["bdev", "--rounds", "2", "--seconds", "0.02", "--size", "4MiB"];
+    let found = bench(&[&few[..], &["--block-size", "64KiB", "--depth", "3"]].concat());
+    assert_eq!((&found["backend"], &found["block_size"]), (&json!("ram"), &json!(65536)));
+    for operation in ["read", "write"] {
+        let found = &found[operation];
+        check_times(found, &["latency_ns"]);
+        for key in ["per_s", "mib_per_s", "memcpy_mib_per_s", "per_memcpy"] {
+            assert!(is_positive(&found[key]), "{key} in {found:#}");
+        }
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    for engine in ["uring", "posix"] {
+        let only = ["--path", path, "--engine", engine, "--random", "--operation", "write"];
+        let found = bench(&[&few[..], &only].concat());
+        assert_eq!((&found["backend"], &found["random"]), (&json!(engine), &json!(true)));
+        check_times(&found["write"], &["latency_ns"]);
+        assert!(is_positive(&found["write"]["mib_per_s"]) && found["read"].is_null(), "{found:#}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "its files are removed");
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused() {
     let site = Site::new();
     let refused = |args: &[&str], reason: &str| {
@@ -105,6 +131,9 @@ fn what_cannot_be_measured_is_refused() {
     refused(&["scale", "--cores", "1000", "1001"], "this process may not use core 1000");
     refused(&["fairness", "--core", "1000"], "this process may not use core 1000");
     refused(&["subtask", "--cores", "1000", "1001"], "this process may not use core 1000");
+    refused(&["bdev", "--block-size", "1000B"], "1000B at once; multiples of 512B");
+    refused(&["bdev", "--block-size", "1MiB", "--size", "4KiB"], "a device of 4KiB has no 1MiB");
+    refused(&["bdev", "--path", "/missing/file"], "/missing/file cannot be opened");
     let site = Site::new();
     let nothing = site.cli(&["bench", "subtask", "--rounds", "1", "--count", "1"]);
     assert_eq!(nothing.code, 1);

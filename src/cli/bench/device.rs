@@ -1,0 +1,167 @@
+//! A block device as an application uses it: with a number of reads or writes in flight, and buffers of
+//! its own that stay where they are.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use chimaera::{Buffer, Pending};
+use chimaera_bdev_client::{Client, ReadTask, WriteTask};
+
+use super::times::Kind;
+use crate::{Failed, Outcome};
+
+/// What is done to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Operation {
+    Read,
+    Write,
+}
+
+/// Where the next block of a measurement is.
+pub(super) struct Places {
+    /// How many there are.
+    n: u64,
+    next: u64,
+    random: bool,
+}
+
+impl Places {
+    /// `n` places, one after the other or in no order.
+    pub(super) fn new(n: u64, random: bool) -> Places {
+        Places { n, next: 0x9e37_79b9_7f4a_7c15, random }
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        if self.random {
+            // xorshift64, Marsaglia 2003.
+            self.next ^= self.next << 13;
+            self.next ^= self.next >> 7;
+            self.next ^= self.next << 17;
+        } else {
+            self.next = self.next.wrapping_add(1);
+        }
+        self.next % self.n
+    }
+}
+
+/// A device, and the buffers that are written from and read into.
+pub(super) struct Device {
+    client: Client,
+    /// Blocks of the device that are read or written at once.
+    blocks: u64,
+    buffers: Vec<Buffer>,
+    places: Places,
+}
+
+/// One that is under way.
+struct InFlight {
+    task: Task,
+    buffer: usize,
+    since: Instant,
+}
+
+enum Task {
+    Read(Pending<ReadTask>),
+    Write(Pending<WriteTask>),
+}
+
+impl InFlight {
+    fn is_over(&self) -> bool {
+        match &self.task {
+            Task::Read(task) => task.is_complete(),
+            Task::Write(task) => task.is_complete(),
+        }
+    }
+
+    fn wait(self, latencies: &mut Kind) -> Result<usize, Failed> {
+        match self.task {
+            Task::Read(task) => drop(task.wait()?),
+            Task::Write(task) => drop(task.wait()?),
+        }
+        latencies.record(self.since.elapsed());
+        Ok(self.buffer)
+    }
+}
+
+impl Device {
+    /// Allocates all blocks of the device, of which `blocks` are read or written at once, from and into
+    /// `depth` buffers of `bytes`.
+    pub(super) fn new(
+        client: Client,
+        blocks: u64,
+        bytes: usize,
+        depth: usize,
+        random: bool,
+    ) -> Result<Device, Failed> {
+        let ipc = chimaera::ipc()?;
+        let all = client.stats()?.blocks;
+        client.allocate(all)?;
+        let buffers = (0..depth).map(|_| ipc.alloc(bytes)).collect::<Result<Vec<_>, _>>()?;
+        for buffer in &buffers {
+            buffer.write_at(0, vec![7; bytes])?;
+        }
+        Ok(Device { client, blocks, buffers, places: Places::new(all / blocks, random) })
+    }
+
+    /// Writes all of it.
+    pub(super) fn fill(&self) -> Outcome {
+        for place in 0..self.places.n {
+            self.client.write_from(place * self.blocks, &self.buffers[0])?.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps every buffer in flight for a time. Returns how many operations there were in a second.
+    pub(super) fn measure(
+        &mut self,
+        operation: Operation,
+        time: Duration,
+        latencies: &mut Kind,
+    ) -> Result<f64, Failed> {
+        let begin = Instant::now();
+        let mut in_flight = VecDeque::with_capacity(self.buffers.len());
+        for buffer in 0..self.buffers.len() {
+            in_flight.push_back(self.start(operation, buffer)?);
+        }
+        let mut done: u64 = 0;
+        while begin.elapsed() < time {
+            // Those that are over, in whatever order; if there are none, the oldest is the next.
+            let mut found = false;
+            for _ in 0..in_flight.len() {
+                let next = in_flight.pop_front().expect("there are so many");
+                if next.is_over() {
+                    let buffer = next.wait(latencies)?;
+                    in_flight.push_back(self.start(operation, buffer)?);
+                    done += 1;
+                    found = true;
+                } else {
+                    in_flight.push_back(next);
+                }
+            }
+            if !found {
+                let oldest = (0..in_flight.len()).min_by_key(|index| in_flight[*index].since);
+                let oldest = oldest.and_then(|index| in_flight.swap_remove_front(index));
+                let oldest = oldest.expect("a buffer is in flight");
+                let buffer = oldest.wait(latencies)?;
+                in_flight.push_back(self.start(operation, buffer)?);
+                done += 1;
+            }
+        }
+        for rest in in_flight {
+            rest.wait(latencies)?;
+            done += 1;
+        }
+        Ok(done as f64 / begin.elapsed().as_secs_f64())
+    }
+
+    fn start(&mut self, operation: Operation, buffer: usize) -> Result<InFlight, Failed> {
+        let block = self.places.next() * self.blocks;
+        let memory = &self.buffers[buffer];
+        let since = Instant::now();
+        let task = match operation {
+            Operation::Read => Task::Read(self.client.read_into(block, self.blocks, memory)?),
+            Operation::Write => Task::Write(self.client.write_from(block, memory)?),
+        };
+        Ok(InFlight { task, buffer, since })
+    }
+}
