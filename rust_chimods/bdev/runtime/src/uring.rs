@@ -3,18 +3,23 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::mem;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use chimaera::abi::CHI_IO;
 use chimaera::module::{Poll, Poller};
 use chimaera::{Result, Status};
 use io_uring::{opcode, squeue, types, IoUring};
+use rustix::event::{eventfd, EventfdFlags};
 
 use crate::request::{Op, Request};
 
 /// Requests that go out in one submission at most.
 const ENTRIES: u32 = 256;
+
+/// Polls without another request, for which those in line wait for one, to go out together.
+const PATIENCE: u32 = 16;
 
 /// The rings, by their workers' numbers.
 pub(crate) struct Uring {
@@ -23,7 +28,11 @@ pub(crate) struct Uring {
 }
 
 /// The ring of one worker.
-pub(crate) struct Ring(Mutex<State>);
+pub(crate) struct Ring {
+    state: Mutex<State>,
+    /// What the operating system tells a worker that sleeps with. It is never read.
+    doorbell: OwnedFd,
+}
 
 struct State {
     uring: IoUring,
@@ -33,6 +42,10 @@ struct State {
     entries: usize,
     /// Requests that it has taken, and that are not finished.
     in_flight: usize,
+    /// Polls since a request came.
+    polls: u32,
+    /// How many requests there are in line and in flight when some go out.
+    usual: usize,
     /// The number of the error with which it refused the ring for good.
     broken: Option<i32>,
 }
@@ -55,14 +68,9 @@ impl Uring {
             return Ok(ring.clone());
         }
         drop(rings);
-        let uring = IoUring::new(ENTRIES)
-            .and_then(|uring| {
-                uring.submitter().register_files(&[self.file.as_raw_fd()])?;
-                Ok(uring)
-            })
+        let ring = Ring::new(&self.file)
             .map_err(|error| Status::new(CHI_IO, format!("io_uring is refused: {error}")))?;
-        let fd = uring.as_raw_fd();
-        let ring = Ring(Mutex::new(State::new(uring)));
+        let fd = ring.doorbell.as_raw_fd();
         let poller = Arc::new(Poller::new(fd, Arc::new(ring))?);
         let mut rings = self.rings.write().unwrap_or_else(PoisonError::into_inner);
         if rings.len() <= index {
@@ -86,10 +94,52 @@ impl Uring {
     }
 }
 
+/// Has the operating system's threads, which do what cannot be done at once, run where the process may
+/// and not on the core that this worker is bound to: a worker that looks for work leaves them no time
+/// there. Where they cannot be told, they are slower.
+fn spread(uring: &IoUring) {
+    // SAFETY: both sets are plain bits, and as long as their type says.
+    unsafe {
+        let mut cores: libc::cpu_set_t = mem::zeroed();
+        let mut own: libc::cpu_set_t = mem::zeroed();
+        let size = size_of::<libc::cpu_set_t>();
+        let process = libc::getpid();
+        if libc::sched_getaffinity(process, size, &mut cores) != 0
+            || libc::sched_getaffinity(0, size, &mut own) != 0
+        {
+            return;
+        }
+        if libc::CPU_COUNT(&own) == 1 && libc::CPU_COUNT(&cores) > 1 {
+            (0..libc::CPU_SETSIZE as usize)
+                .filter(|core| libc::CPU_ISSET(*core, &own))
+                .for_each(|core| libc::CPU_CLR(core, &mut cores));
+        }
+        let _ = uring.submitter().register_iowq_aff(&cores);
+    }
+}
+
 impl Ring {
+    /// A ring of this thread for the file.
+    fn new(file: &File) -> io::Result<Ring> {
+        // Completions come when the worker enters the kernel for them, as the ring's flag says: they
+        // neither interrupt it nor keep those who complete. Older systems know no such rings.
+        let mut builder = IoUring::builder();
+        builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_submit_all();
+        let uring = builder.build(ENTRIES).or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => IoUring::new(ENTRIES),
+            _ => Err(error),
+        })?;
+        uring.submitter().register_files(&[file.as_raw_fd()])?;
+        // The ring's own descriptor does not become readable by what waits for the worker to enter.
+        let doorbell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        uring.submitter().register_eventfd(doorbell.as_raw_fd())?;
+        spread(&uring);
+        Ok(Ring { state: Mutex::new(State::new(uring)), doorbell })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds it panics half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,7 +155,15 @@ fn entry(request: &Request) -> squeue::Entry {
 
 impl State {
     fn new(uring: IoUring) -> State {
-        State { uring, in_line: VecDeque::new(), entries: 0, in_flight: 0, broken: None }
+        State {
+            uring,
+            in_line: VecDeque::new(),
+            entries: 0,
+            in_flight: 0,
+            polls: 0,
+            usual: 0,
+            broken: None,
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -115,19 +173,38 @@ impl State {
     /// Puts a request in line; the next poll submits it.
     fn push(&mut self, request: &Request) {
         self.in_line.push_back(request);
+        self.polls = 0;
     }
 
-    /// Gives the operating system what it has not taken. What it does not take now, for want of memory,
-    /// of room for completions or because a signal came, stays in line for the next time. Any other
-    /// error would come each time: it ends what is in line, and what comes later.
-    fn submit(&mut self) -> bool {
+    /// Whether what is in line goes out now. What goes out together costs the operating system little more
+    /// than one alone, so others are waited for, where there have been others: half of them, but no longer
+    /// than for a moment in which none comes.
+    fn is_ripe(&self) -> bool {
+        let n = self.in_line.len();
+        n > 0 && (n >= self.in_flight.max(self.usual / 2) || self.polls >= PATIENCE)
+    }
+
+    /// Gives the operating system what is ripe, and has it complete what is done. What it does not take
+    /// now, for want of memory, of room for completions or because a signal came, stays in line for the
+    /// next time. Any other error would come each time: it ends what is in line, and what comes later.
+    fn submit(&mut self) {
+        let ripe = self.is_ripe();
         let mut queue = self.uring.submission();
-        for request in self.in_line.range(self.entries..) {
-            // SAFETY: a request and its memory stay until it is finished, which it is not in line.
-            if unsafe { queue.push(&entry(&**request)) }.is_err() {
-                break;
+        if !ripe && !queue.taskrun() {
+            self.polls += u32::from(!self.in_line.is_empty());
+            return;
+        }
+        if ripe {
+            for request in self.in_line.range(self.entries..) {
+                // SAFETY: a request and its memory stay until it is finished, which it is not in line.
+                if unsafe { queue.push(&entry(&**request)) }.is_err() {
+                    break;
+                }
+                self.entries += 1;
             }
-            self.entries += 1;
+            // It follows at once to more, and slowly to fewer.
+            let now = self.in_line.len() + self.in_flight;
+            self.usual = now.max(self.usual.saturating_sub(1));
         }
         drop(queue);
         let submitted = match self.broken {
@@ -139,10 +216,9 @@ impl State {
                 self.in_line.drain(..taken);
                 self.entries -= taken;
                 self.in_flight += taken;
-                taken > 0
             }
             Err(error) => match error.raw_os_error().unwrap_or(libc::EIO) {
-                libc::EINTR | libc::EAGAIN | libc::EBUSY => false,
+                libc::EINTR | libc::EAGAIN | libc::EBUSY => {}
                 error => {
                     self.broken = Some(error);
                     self.entries = 0;
@@ -150,7 +226,6 @@ impl State {
                         // SAFETY: a request that `push` was given, and the system never takes any more.
                         unsafe { Request::finish(request, -error) };
                     }
-                    true
                 }
             },
         }
@@ -173,7 +248,8 @@ impl State {
 impl Poll for Ring {
     fn poll(&self) -> bool {
         let mut state = self.state();
-        let submitted = !state.in_line.is_empty() && state.submit();
-        state.reap() || submitted
+        state.submit();
+        // With something in line there is something to do, soon: the worker must not sleep.
+        state.reap() || !state.in_line.is_empty()
     }
 }
