@@ -4,8 +4,10 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "chimaera/ipc_manager.h"
+#include "chimaera/params.h"
 
 namespace chi {
 inline namespace v1 CHI_LAYER {
@@ -41,6 +43,56 @@ class ContainerClient {
   static hipc::FullPtr<DestroyTask> AsyncDestroyPool(const hipc::MemContext &mctx,
                                                      const PoolId &pool_id) {
     return CHI_IPC_MANAGER->SubmitTask<DestroyTask>(mctx, pool_id);
+  }
+};
+
+/** A client that creates and destroys pools of its module: `Self`, which derives from this, says
+ * which as `kModule`. `P` is the struct that they are created with, or std::string_view when they
+ * take any bytes. All calls throw chi::Error; any thread.
+ *
+ *     class Client : public chi::PoolClient<Client, Params> {
+ *      public:
+ *       static constexpr const char *kModule = "example:mod_name";
+ *     };
+ */
+template <typename Self, typename P = std::string_view>
+class PoolClient : public ContainerClient {
+ public:
+  /** Create a pool of the module, with so many containers on this node, or find the one of this
+   * name that was created the same way; stores its id. */
+  void Create(const hipc::MemContext &mctx, const std::string &pool_name, const P &params = P(),
+              u32 containers = 1) {
+    OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params, containers));
+    Finish(task);
+    pool_id_ = task->pool_id_;
+  }
+  /** The caller owns the task. */
+  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
+                                        const P &params = P(), u32 containers = 1) const {
+    if constexpr (std::is_same_v<P, std::string_view>) {
+      return AsyncCreatePool(mctx, Self::kModule, pool_name, params, containers);
+    } else {
+      return AsyncCreatePool(mctx, Self::kModule, pool_name, ParamsToBytes(params), containers);
+    }
+  }
+
+  /** Destroy the pool. */
+  void Destroy(const hipc::MemContext &mctx) {
+    OwnedTask<DestroyTask> task(AsyncDestroy(mctx));
+    Finish(task);
+    pool_id_ = PoolId();
+  }
+  /** The caller owns the task. */
+  hipc::FullPtr<DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {
+    return AsyncDestroyPool(mctx, pool_id_);
+  }
+
+ protected:
+  /** Waits for a task, and throws what it failed of. */
+  template <typename TaskT>
+  static void Finish(OwnedTask<TaskT> &task) {
+    task->Wait();
+    task->ThrowIfFailed();
   }
 };
 

@@ -107,9 +107,14 @@ constexpr auto ParamsOfCreate() {
     return CreateParams<void>{};
   }
 }
-/* The struct that the pools of a module are created with; `void` for one that takes any bytes. */
+}  // namespace detail
+
+/** The struct that the pools of a module with this Runtime are created with, by its `Create`;
+ * `void` when any bytes are parameters. */
 template <typename R>
-using ParamsOf = typename decltype(ParamsOfCreate<R>())::Type;
+using ParamsOf = typename decltype(detail::ParamsOfCreate<R>())::Type;
+
+namespace detail {
 
 /* The functions below are free so that the generated ones are found by their arguments' namespaces;
  * inside a class that has members of these names they would not be. */
@@ -232,7 +237,7 @@ class Bound final : public R {
  * that says with what struct its pools are created. Then the runtime accepts no others. */
 template <typename R>
 void RunCreate(R &runtime, hipc::FullPtr<CreateTask> task, RunContext &rctx) {
-  using P = detail::ParamsOf<R>;
+  using P = ParamsOf<R>;
   if constexpr (std::is_void_v<P>) {
     runtime.Create(task, rctx);
   } else {

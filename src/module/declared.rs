@@ -73,6 +73,16 @@ impl<C: Container> Declared<C> {
         );
     }
 
+    /// The module's pools are created with a struct.
+    #[track_caller]
+    pub const fn params(&mut self) {
+        assert!(
+            C::PARAMS.is_some(),
+            "chimaera_mod.yaml describes what a pool is created with: \
+             write `#[create] fn create(init: &Init<'_>, params: Params) -> Result<Self>`"
+        );
+    }
+
     /// A method with a number.
     #[track_caller]
     pub const fn method(&mut self, number: u32, name: &str) {

@@ -39,7 +39,11 @@ const TAKEN: &[&str] = &[
 ];
 
 /// The structs of the section `structs`.
-pub(crate) fn read_structs(entry: Option<Entry>, report: &mut Report) -> Vec<Struct> {
+pub(crate) fn read_structs(
+    entry: Option<Entry>,
+    with_params: bool,
+    report: &mut Report,
+) -> Vec<Struct> {
     let mut structs: Vec<Struct> = Vec::new();
     let Some(section) = entry.and_then(|entry| Section::open(entry.value, "`structs`", report))
     else {
@@ -55,7 +59,10 @@ pub(crate) fn read_structs(entry: Option<Entry>, report: &mut Report) -> Vec<Str
                 format!("`{}` is no name of a struct", shown(&name)),
                 "write words that begin with capitals, `FileExtent` for example",
             );
-        } else if name.ends_with("Task") || ["Client", "Method", "Runtime"].contains(&&name[..]) {
+        } else if name.ends_with("Task")
+            || ["Client", "Method", "Runtime"].contains(&&name[..])
+            || with_params && ["Create", "Params", "ParamsDefault"].contains(&&name[..])
+        {
             report.add(
                 at,
                 format!("the generated code has another `{name}`"),
@@ -186,7 +193,7 @@ fn read_fields(
     body
 }
 
-fn read_name(
+pub(crate) fn read_name(
     name: Option<Text>,
     field: Position,
     body: &Body,

@@ -19,6 +19,7 @@ mod generate;
 mod methods;
 mod module;
 mod names;
+mod params;
 mod refresh;
 mod repo;
 mod scaffold;

@@ -11,6 +11,7 @@ use crate::describe;
 use crate::fields::{Described, Struct};
 use crate::methods;
 use crate::names;
+use crate::params::{self, Params};
 use crate::repo::MODULE_FILE;
 use crate::written::Written;
 
@@ -38,7 +39,7 @@ pub struct Method {
 }
 
 /// A module, as its file describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Module {
     /// Its directory.
     pub dir: PathBuf,
@@ -54,6 +55,8 @@ pub struct Module {
     pub language: Language,
     /// Its methods: the six inherited ones, custom ones by number, then those without a number.
     pub methods: Vec<Method>,
+    /// What its pools are created with, when the file describes it.
+    pub(crate) params: Option<Params>,
     /// The structs that lie in tasks.
     pub(crate) structs: Vec<Struct>,
     /// The tasks that the file describes, by the names of their methods.
@@ -90,7 +93,8 @@ impl Module {
     fn refuse_twice(&self, source: &Path, written: &Written) -> Result<(), Problems> {
         let described = |name: &str| {
             let of_method = |method: &str| name.strip_suffix("Task") == Some(&method[1..]);
-            self.structs.iter().any(|found| found.name == name)
+            self.params.is_some() && name == "Params"
+                || self.structs.iter().any(|found| found.name == name)
                 || self.tasks.iter().any(|(method, task)| task.body.is_some() && of_method(method))
         };
         let mut report = Report::new(source);
@@ -140,6 +144,7 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
         description: None,
         language: Language::Cpp,
         methods: Vec::new(),
+        params: None,
         structs: Vec::new(),
         tasks: BTreeMap::new(),
         rust_tasks: None,
@@ -162,12 +167,14 @@ fn read(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> Modul
     module.description = section.text("description", report).map(|text| text.text);
     let language = section.take("language");
     let unsupported = section.take("unsupported");
+    let params = section.take("params");
     let structs = section.take("structs");
     let tasks = section.take("tasks");
     let rust_tasks = section.text("rust_tasks", report);
     let entries = section.take_all(|entry| names::refuse_method(&entry.key).is_none());
     module.methods = methods::read(entries, unsupported, report);
-    module.structs = describe::read_structs(structs, report);
+    module.params = params::read(params, &module.methods, report);
+    module.structs = describe::read_structs(structs, module.params.is_some(), report);
     module.tasks = describe::read_tasks(tasks, &module.methods, &module.structs, report);
     methods::refuse_names(&mut section, module.next_number(), report);
     section.close(" and methods: `kName: 10`", report);

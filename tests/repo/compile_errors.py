@@ -36,6 +36,10 @@ CPP = [
      ["other"]),
 ]
 
+PARAMS = "params: {fields: [{name: level, type: i32}]}\nkMove:"
+CPP.append(("parameters in the YAML that no Create takes", YAML, "kMove:", PARAMS,
+            ["chimaera_mod.yaml describes what a pool is created with", "const Params &"]))
+
 CLIENT = "client/src/lib.rs"
 RUNTIME = "runtime/src/lib.rs"
 STRUCT = "pub struct MoveTask {}"
@@ -66,6 +70,8 @@ RUST = [
     ("a reference in a task", CLIENT, STRUCT, field("&'static str"), NO_FIELD),
     ("a raw pointer in a task", CLIENT, STRUCT, field("*const u8"), NO_FIELD),
     ("a bool in a task", CLIENT, STRUCT, field("bool"), ["for a flag use `Cell<u32>`"]),
+    ("parameters in the YAML that no create takes", YAML, "kMove:", PARAMS,
+     ["declared.params()", "chimaera_mod.yaml describes what a pool is created with"]),
     ("panic = abort", "../Cargo.toml", "[workspace]\n",
      '[profile.dev]\npanic = "abort"\n\n[workspace]\n',
      ['a ChiMod cannot be built with panic = "abort"']),

@@ -30,13 +30,14 @@ pub(crate) fn lib_exec(module: &Module) -> Generated {
     let custom = || module.supported().filter(|(_, m)| !INHERITED.contains(&&m.name[..]));
     let is_described =
         |method: &Method| module.tasks.get(&method.name).is_some_and(|task| task.body.is_some());
-    if custom().any(|(_, method)| is_described(method)) {
+    if module.params.is_some() || custom().any(|(_, method)| is_described(method)) {
         includes.push(format!("{name}_described_tasks.h"));
     }
     if !custom().all(|(_, method)| is_described(method)) || custom().next().is_none() {
         includes.push(format!("{name}/{name}_tasks.h"));
     }
-    let mut text = head(module, "The dispatch of", "LIB_EXEC", &[], &includes);
+    let standard: &[&str] = if module.params.is_some() { &["type_traits"] } else { &[] };
+    let mut text = head(module, "The dispatch of", "LIB_EXEC", standard, &includes);
     let methods: Vec<Parts<'_>> = module.supported().map(|(_, method)| Parts::of(method)).collect();
     text.push('\n');
     for Parts { stem, task, .. } in &methods {
@@ -97,6 +98,11 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
 ";
+    if module.params.is_some() {
+        text += "  static_assert(std::is_same_v<chi::ParamsOf<RuntimeT>, Params>,
+                \"chimaera_mod.yaml describes what a pool is created with: the Runtime has one \"
+                \"public Create(hipc::FullPtr<chi::CreateTask>, const Params &, chi::RunContext &)\");\n";
+    }
     for method in &module.methods {
         let quoted = format!("\"{}\"", method.name);
         match (method.supported, method.number) {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::layout::{assignment, call, comment, condition, declaration, WIDTH};
-use super::{explain, guard, Generated, MARKER};
+use super::{explain, guard, params, Generated, MARKER};
 use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
 use crate::module::Module;
 use crate::names::{shouted, snake};
@@ -17,6 +17,9 @@ pub(crate) fn header(module: &Module) -> Generated {
     let shout = prefix.to_uppercase();
     let c = C { prefix, shout, structs: &module.structs };
     let mut asserts = String::new();
+    if let Some(described) = &module.params {
+        text += &params::c(module, described);
+    }
     for found in &module.structs {
         let doc = found.doc.clone().unwrap_or_else(|| format!("A struct {}.", found.name));
         let name = c.struct_name(found);
@@ -63,9 +66,13 @@ pub(crate) fn head<'m>(
     if !angled.is_empty() {
         angled.push('\n');
     }
+    let with_params = match module.params {
+        Some(_) if guarded == "C" => "#include \"chimaera/params_c.h\"\n",
+        _ => "",
+    };
     let _ = write!(
         text,
-        "#ifndef {guard}\n#define {guard}\n\n{angled}#include \"chimaera/abi.h\"\n\n\
+        "#ifndef {guard}\n#define {guard}\n\n{angled}#include \"chimaera/abi.h\"\n{with_params}\n\
          #ifdef __cplusplus\nextern \"C\" {{\n#define {shout}_ASSERT static_assert\n#else\n\
          #define {shout}_ASSERT _Static_assert\n#endif\n\n\
          /** The module's name. */\n#define {shout}_MODULE \"{name}\"\n"

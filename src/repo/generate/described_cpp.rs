@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::layout::{call, comment, declaration};
-use super::{cpp, described, explain, serializers, Generated};
+use super::{cpp, described, explain, params, serializers, Generated};
 use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
 use crate::module::Module;
 
@@ -15,6 +15,9 @@ pub(crate) fn tasks(module: &Module) -> Generated {
     let mut text =
         cpp::head(module, "The described tasks of", "DESCRIBED_TASKS", &standard, &includes);
     let cpp = Cpp { structs: &module.structs };
+    if let Some(params) = &module.params {
+        text += &params::cpp(params);
+    }
     for found in &module.structs {
         text += &cpp.structure(found);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::described_cpp::Cpp;
-use super::layout::{assignment, call, comment, declaration};
+use super::layout::{assignment, call, comment, declaration, WIDTH};
 use super::{cpp, described, explain, Generated};
 use crate::fields::{Body, Field, Type};
 use crate::module::Module;
@@ -17,43 +17,21 @@ pub(crate) fn header(module: &Module) -> Generated {
     for (_, method, _, body) in described(module) {
         text += &cpp.result(&method.name, body);
     }
+    let params = if module.params.is_some() { ", Params" } else { "" };
     let _ = write!(
         text,
         "
 /** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
-class DescribedClient : public chi::ContainerClient {{
+class DescribedClient : public chi::PoolClient<DescribedClient{params}> {{
  public:
-  /** Create a pool of the module, with so many containers on this node, or find the one of this
-   * name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              std::string_view params = {{}}, chi::u32 containers = 1) {{
-    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params, containers));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = task->pool_id_;
-  }}
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::CreateTask> AsyncCreate(const hipc::MemContext &mctx,
-                                             const std::string &pool_name,
-                                             std::string_view params = {{}},
-                                             chi::u32 containers = 1) const {{
-    return AsyncCreatePool(mctx, \"{}\", pool_name, params, containers);
-  }}
-
-  /** Destroy the pool. */
-  void Destroy(const hipc::MemContext &mctx) {{
-    chi::OwnedTask<chi::DestroyTask> task(AsyncDestroy(mctx));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = chi::PoolId();
-  }}
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {{
-    return AsyncDestroyPool(mctx, pool_id_);
-  }}
-",
-        module.full_name()
+  /** The module's name. */
+"
     );
+    let constant = "static constexpr const char *kModule =";
+    text += &match format!("  {constant} \"{}\";\n", module.full_name()) {
+        line if line.len() <= WIDTH + 1 => line,
+        _ => format!("  {constant}\n      \"{}\";\n", module.full_name()),
+    };
     for (_, method, doc, body) in described(module) {
         text += &cpp.calls(&method.name, doc, body);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rust_layout::{imports, returned_struct, rust_comment, signature, statement};
-use super::{described, explain, serializers, Generated, MARKER};
+use super::{described, explain, params, serializers, Generated, MARKER};
 use crate::fields::{is_plain, Body, Field, Member, Struct, Type};
 use crate::module::Module;
 use crate::names::{is_rust_keyword, shouted, snake};
@@ -20,6 +20,9 @@ pub(crate) fn file(module: &Module) -> Generated {
         module.full_name()
     );
     let mut code = String::new();
+    if let Some(params) = &module.params {
+        code += &params::rust(params);
+    }
     for found in &module.structs {
         code += &rust.structure(found);
     }
@@ -79,6 +82,12 @@ pub(crate) fn file(module: &Module) -> Generated {
 }
 
 fn client(module: &Module) -> String {
+    let (ty, to_bytes) = match module.params {
+        Some(_) => {
+            ("&Params", "        let params = &chimaera::archive::params_to_bytes(params)?;\n")
+        }
+        None => ("&[u8]", ""),
+    };
     format!(
         "
 /// A pool of `{0}`. It is a pool's id and nothing else, so it may be copied, and be used in an
@@ -90,13 +99,13 @@ pub struct Client {{
 
 impl Client {{
     /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
-    pub fn create(name: &str, params: &[u8]) -> Result<Self> {{
+    pub fn create(name: &str, params: {ty}) -> Result<Self> {{
         Client::create_with(name, params, PoolOptions::default())
     }}
 
     /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
-    pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {{
-        let ipc = chimaera::ipc()?;
+    pub fn create_with(name: &str, params: {ty}, options: PoolOptions) -> Result<Self> {{
+{to_bytes}        let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with(\"{0}\", name, params, options)?;
         Ok(Client {{ pool_id: id }})
     }}

@@ -6,6 +6,7 @@ mod described_cpp;
 mod described_cpp_client;
 mod described_rust;
 mod layout;
+mod params;
 mod rust;
 mod rust_layout;
 mod serializers;
@@ -40,8 +41,8 @@ pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
         Language::Cpp => vec![cpp::methods(module), cpp::lib_exec(module)],
         Language::Rust => vec![rust::methods(module), rust::lib_exec(module)],
     };
-    // Described tasks are for callers in every language.
-    let is_described = described(module).next().is_some();
+    // What is described is for callers in every language.
+    let is_described = module.params.is_some() || described(module).next().is_some();
     if module.language == Language::Rust && (is_described || module.written.is_some()) {
         files.push(cpp::methods(module));
     }

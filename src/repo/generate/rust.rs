@@ -36,6 +36,9 @@ pub(crate) fn lib_exec(module: &Module) -> Generated {
          declared.name(\"{0}\");\n",
         module.full_name()
     );
+    if module.params.is_some() {
+        text += "    declared.params();\n";
+    }
     for method in &module.methods {
         let Some(number) = method.number else {
             let _ = writeln!(text, "    // {} is not supported, and has no number.", method.name);

@@ -88,6 +88,16 @@ pub(crate) fn returned_struct<'f>(name: &str, fields: impl Iterator<Item = &'f F
     format!("        Ok({name} {{\n{lines}        }})\n")
 }
 
+/// A struct with the values of its fields, for a function to end with.
+pub(crate) fn literal(name: &str, fields: &[String]) -> String {
+    let line = fields.join(", ");
+    if line.len() <= LITERAL {
+        return format!("        {name} {{ {line} }}\n");
+    }
+    let lines: String = fields.iter().map(|field| format!("            {field},\n")).collect();
+    format!("        {name} {{\n{lines}        }}\n")
+}
+
 /// `left = call(args)?;`, as rustfmt breaks it.
 pub(crate) fn statement(left: &str, call: &str, args: &[&str]) -> String {
     let list = args.join(", ");

@@ -121,6 +121,32 @@ static char *long_text(void) {
     free(text);                                                                                  \
   }                                                                                              \
                                                                                                  \
+  static void call_params_##MODULE(void) {                                                       \
+    chi_pool_id pool;                                                                            \
+    chi_pool_id same;                                                                            \
+    described_##MODULE##_params params = described_##MODULE##_params_default();                  \
+    EXPECT(params.factor_ == INT64_MIN && params.limit_ == UINT64_MAX);                          \
+    params.factor_ = 7;                                                                          \
+    params.exact_ = false;                                                                       \
+    params.note_ = TEXT;                                                                         \
+    EXPECT(described_##MODULE##_create("typed_" #MODULE, &params, 1, &pool) == CHI_OK);          \
+    const char *text = "note=" TEXT ",factor=7,exact=false";                                     \
+    EXPECT(chi_pool_create(NAME, "typed_" #MODULE, text, strlen(text), &same) == CHI_OK);        \
+    EXPECT(same.major_ == pool.major_ && same.minor_ == pool.minor_);                            \
+    described_##MODULE##_settings_task *found;                                                   \
+    EXPECT(described_##MODULE##_settings_new(pool, kQuery, &found) == CHI_OK);                   \
+    expect_end(&found->task, CHI_OK, NULL);                                                      \
+    EXPECT(found->factor_ == 7 && found->share_ == 0.25f && found->exact_ == 0);                 \
+    expect_bytes(&found->label_.bytes_, "the \"label\"");                                        \
+    expect_bytes(&found->note_.bytes_, TEXT);                                                    \
+    chi_task_delete(&found->task);                                                               \
+    params = described_##MODULE##_params_default();                                              \
+    EXPECT(described_##MODULE##_create("typed_" #MODULE, &params, 1, &same) == CHI_EXISTS);      \
+    EXPECT(described_##MODULE##_create("plain_" #MODULE, &params, 1, &pool) == CHI_OK);          \
+    EXPECT(chi_pool_create(NAME, "plain_" #MODULE, NULL, 0, &same) == CHI_OK);                   \
+    EXPECT(same.major_ == pool.major_ && same.minor_ == pool.minor_);                            \
+  }                                                                                              \
+                                                                                                 \
   static void call_##MODULE(const char *pool_name, const char *other) {                          \
     chi_pool_id pool;                                                                            \
     EXPECT(chi_pool_create(NAME, pool_name, NULL, 0, &pool) == CHI_OK);                          \
@@ -149,6 +175,8 @@ int main(void) {
   EXPECT(chi_init(&options) == CHI_OK);
   call_parts("c_parts", "c_other_shelf");
   call_shelf("c_shelf", "c_other_parts");
+  call_params_parts();
+  call_params_shelf();
   chi_shutdown();
   return 0;
 }

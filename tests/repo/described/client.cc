@@ -59,6 +59,31 @@ void CallTurn(Client &client) {
   EXPECT(got.pairs[0].start_ == 4 && got.pairs[1].start_ == 3);
 }
 
+template <typename Client, typename Params>
+void CallParams(const std::string &module) {
+  const Params defaults;
+  EXPECT(defaults.factor_ == INT64_MIN && defaults.limit_ == UINT64_MAX);
+  Params params;
+  params.factor_ = 7;
+  params.exact_ = false;
+  params.note_ = TEXT;
+  Client client;
+  client.Create(HSHM_MCTX, "typed", params);
+  const auto found = client.Settings(HSHM_MCTX, kQuery);
+  EXPECT(found.factor == 7 && found.share == 0.25f && !found.exact);
+  EXPECT(found.label == "the \"label\"" && found.note == TEXT && found.limit == UINT64_MAX);
+  const auto create = [&](std::string_view bytes) {
+    return CHI_IPC_MANAGER->CreatePool(module, "typed", bytes);
+  };
+  EXPECT(create("note=" TEXT ",factor=7,exact=false") == client.pool_id_);
+  ExpectFailure(CHI_EXISTS, "with other parameters", [&] { create("factor=7"); });
+  ExpectFailure(CHI_INVALID, "malformed pool parameters: the bytes end too early",
+                [&] { create(std::string_view("\1\2", 2)); });
+  ExpectFailure(CHI_INVALID, "there is no parameter \"size\"; there are factor, share, exact",
+                [&] { create("size=1"); });
+  client.Destroy(HSHM_MCTX);
+}
+
 template <typename Client, typename Extent, typename EntryValue>
 void Call(const char *pool, const char *other) {
   using Sums = std::vector<chi::u64>;
@@ -93,6 +118,8 @@ int main() {
     namespace shelf = described::shelf;
     Call<parts::DescribedClient, parts::Extent, parts::EntryValue>("cpp_parts", "cpp_other_shelf");
     Call<shelf::DescribedClient, shelf::Extent, shelf::EntryValue>("cpp_shelf", "cpp_other_parts");
+    CallParams<parts::DescribedClient, parts::Params>("described:parts");
+    CallParams<shelf::DescribedClient, shelf::Params>("described:shelf");
   } catch (const chi::Error &error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -53,29 +53,10 @@ struct Params {
  *     device.Write(HSHM_MCTX, query, extents[0].block_, std::string(4096, 'x'));
  *     std::string again = device.Read(HSHM_MCTX, query, extents[0].block_, 1);
  */
-class Client : public chi::ContainerClient {
+class Client : public chi::PoolClient<Client, Params> {
  public:
-  /** Create a device, or find the one of this name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              const Params &params = Params()) {
-    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params));
-    Finish(task);
-    pool_id_ = task->pool_id_;
-  }
-  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
-                                        const Params &params = Params()) {
-    return AsyncCreatePool(mctx, "chimaera:bdev", pool_name, chi::ParamsToBytes(params));
-  }
-
-  /** Destroy the device. */
-  void Destroy(const hipc::MemContext &mctx) {
-    chi::OwnedTask<DestroyTask> task(AsyncDestroy(mctx));
-    Finish(task);
-    pool_id_ = chi::PoolId();
-  }
-  hipc::FullPtr<DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) {
-    return AsyncDestroyPool(mctx, pool_id_);
-  }
+  /** The module's name. */
+  static constexpr const char *kModule = "chimaera:bdev";
 
   /** Allocates `count` blocks, in as few extents as are free. */
   std::vector<Extent> Allocate(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
@@ -152,13 +133,6 @@ class Client : public chi::ContainerClient {
   hipc::FullPtr<StatsTask> AsyncGetStats(const hipc::MemContext &mctx,
                                          const chi::DomainQuery &dom_query) {
     return CHI_IPC_MANAGER->SubmitTask<StatsTask>(mctx, pool_id_, dom_query);
-  }
-
- private:
-  template <typename TaskT>
-  static void Finish(chi::OwnedTask<TaskT> &task) {
-    task->Wait();
-    task->ThrowIfFailed();
   }
 };
 

@@ -39,29 +39,10 @@ struct Params {
  *     kv.Put(HSHM_MCTX, query, "colour", "green");
  *     std::string colour = kv.Get(HSHM_MCTX, query, "colour");
  */
-class Client : public chi::ContainerClient {
+class Client : public chi::PoolClient<Client, Params> {
  public:
-  /** Create a store, or find the one of this name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              const Params &params = Params()) {
-    chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params));
-    Finish(task);
-    pool_id_ = task->pool_id_;
-  }
-  hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
-                                        const Params &params = Params()) {
-    return AsyncCreatePool(mctx, "chimaera:kv", pool_name, chi::ParamsToBytes(params));
-  }
-
-  /** Destroy the store. */
-  void Destroy(const hipc::MemContext &mctx) {
-    chi::OwnedTask<DestroyTask> task(AsyncDestroy(mctx));
-    Finish(task);
-    pool_id_ = chi::PoolId();
-  }
-  hipc::FullPtr<DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) {
-    return AsyncDestroyPool(mctx, pool_id_);
-  }
+  /** The module's name. */
+  static constexpr const char *kModule = "chimaera:kv";
 
   /** Stores `value` under `key`. True when it replaced one. */
   bool Put(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, std::string_view key,
@@ -131,13 +112,6 @@ class Client : public chi::ContainerClient {
   hipc::FullPtr<CountTask> AsyncCount(const hipc::MemContext &mctx,
                                       const chi::DomainQuery &dom_query) {
     return CHI_IPC_MANAGER->SubmitTask<CountTask>(mctx, pool_id_, dom_query);
-  }
-
- private:
-  template <typename TaskT>
-  static void Finish(chi::OwnedTask<TaskT> &task) {
-    task->Wait();
-    task->ThrowIfFailed();
   }
 };
 

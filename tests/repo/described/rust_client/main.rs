@@ -3,7 +3,9 @@
 #[path = "../../expect.rs"]
 mod expect;
 
-use chimaera::abi::{CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED};
+use chimaera::abi::{
+    CHI_EXISTS, CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED,
+};
 use chimaera::archive::SaveArchive;
 use chimaera::Task;
 use described_shelf_client as shelf;
@@ -16,7 +18,38 @@ pub mod parts;
 
 macro_rules! call {
     ($module:ident, $other:literal) => {{
-        let client = $module::Client::create(concat!("rust_", stringify!($module)), b"")?;
+        let name = concat!("rust_", stringify!($module));
+        let client = $module::Client::create(name, &$module::Params::default())?;
+        let found = client.settings()?;
+        assert_eq!((found.factor, found.share, found.exact), (i64::MIN, 0.25, true));
+        assert_eq!((&*found.label, &*found.note, found.limit), ("the \"label\"", "", u64::MAX));
+        // What C++ and C create so, too.
+        let params =
+            $module::Params { factor: 7, exact: false, note: TEXT.into(), ..Default::default() };
+        let typed = $module::Client::create("typed", &params)?;
+        let found = typed.settings()?;
+        assert_eq!((found.factor, found.share, found.exact), (7, 0.25, false));
+        assert_eq!((&*found.label, &*found.note, found.limit), ("the \"label\"", TEXT, u64::MAX));
+        let ipc = chimaera::ipc()?;
+        let module = concat!("described:", stringify!($module));
+        let text = format!("note={TEXT},exact=false, factor=7");
+        assert_eq!(ipc.create_pool(module, "typed", text.as_bytes())?, typed.pool_id());
+        let other = $module::Client::create("typed", &$module::Params::default());
+        expect_failure(other, CHI_EXISTS, "with other parameters");
+        let malformed = ipc.create_pool(module, "malformed", &[1, 2]);
+        expect_failure(
+            malformed,
+            CHI_INVALID,
+            "malformed pool parameters: the bytes end too early",
+        );
+        let wrong = ipc.create_pool(module, "malformed", b"exact=maybe");
+        expect_failure(
+            wrong,
+            CHI_INVALID,
+            "the parameter exact is \"maybe\", and must be true or false",
+        );
+        ipc.destroy_pool(typed.pool_id())?;
+
         client.nothing()?;
         assert_eq!(client.sum(b"abcde", 2, false)?, [195, 199, 101]);
         assert!(client.sum(b"", 2, true)?.is_empty());

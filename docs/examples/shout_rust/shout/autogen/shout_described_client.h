@@ -13,36 +13,10 @@
 namespace hello::shout {
 
 /** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
-class DescribedClient : public chi::ContainerClient {
+class DescribedClient : public chi::PoolClient<DescribedClient> {
  public:
-  /** Create a pool of the module, with so many containers on this node, or find the one of this
-   * name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              std::string_view params = {}, chi::u32 containers = 1) {
-    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params, containers));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = task->pool_id_;
-  }
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::CreateTask> AsyncCreate(const hipc::MemContext &mctx,
-                                             const std::string &pool_name,
-                                             std::string_view params = {},
-                                             chi::u32 containers = 1) const {
-    return AsyncCreatePool(mctx, "hello:shout", pool_name, params, containers);
-  }
-
-  /** Destroy the pool. */
-  void Destroy(const hipc::MemContext &mctx) {
-    chi::OwnedTask<chi::DestroyTask> task(AsyncDestroy(mctx));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = chi::PoolId();
-  }
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {
-    return AsyncDestroyPool(mctx, pool_id_);
-  }
+  /** The module's name. */
+  static constexpr const char *kModule = "hello:shout";
 
   /** Makes a text loud. */
   std::string Shout(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,

@@ -44,37 +44,27 @@ struct TurnResult {
   std::array<Extent, 2> pairs{};
 };
 
-/** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
-class DescribedClient : public chi::ContainerClient {
- public:
-  /** Create a pool of the module, with so many containers on this node, or find the one of this
-   * name; stores its id. */
-  void Create(const hipc::MemContext &mctx, const std::string &pool_name,
-              std::string_view params = {}, chi::u32 containers = 1) {
-    chi::OwnedTask<chi::CreateTask> task(AsyncCreate(mctx, pool_name, params, containers));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = task->pool_id_;
-  }
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::CreateTask> AsyncCreate(const hipc::MemContext &mctx,
-                                             const std::string &pool_name,
-                                             std::string_view params = {},
-                                             chi::u32 containers = 1) const {
-    return AsyncCreatePool(mctx, "described:parts", pool_name, params, containers);
-  }
+/** What kSettings returns. */
+struct SettingsResult {
+  /** `factor`. */
+  chi::i64 factor = 0;
+  /** `share`. */
+  chi::f32 share = 0;
+  /** `exact`. */
+  bool exact = false;
+  /** `label`. */
+  std::string label;
+  /** `note`. */
+  std::string note;
+  /** `limit`. */
+  chi::u64 limit = 0;
+};
 
-  /** Destroy the pool. */
-  void Destroy(const hipc::MemContext &mctx) {
-    chi::OwnedTask<chi::DestroyTask> task(AsyncDestroy(mctx));
-    task->Wait();
-    task->ThrowIfFailed();
-    pool_id_ = chi::PoolId();
-  }
-  /** The caller owns the task. */
-  hipc::FullPtr<chi::DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {
-    return AsyncDestroyPool(mctx, pool_id_);
-  }
+/** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
+class DescribedClient : public chi::PoolClient<DescribedClient, Params> {
+ public:
+  /** The module's name. */
+  static constexpr const char *kModule = "described:parts";
 
   /** Sums up the bytes of every block. */
   std::vector<chi::u64> Sum(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
@@ -195,6 +185,27 @@ class DescribedClient : public chi::ContainerClient {
                                       std::string_view why) const {
     return CHI_IPC_MANAGER->SubmitTask<RelayTask>(mctx, pool_id_, dom_query, store, data, width,
                                                   why);
+  }
+
+  /** Says what the pool was created with. */
+  SettingsResult Settings(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) const {
+    auto pending = AsyncSettings(mctx, dom_query);
+    chi::OwnedTask<SettingsTask> task(pending);
+    task->Wait();
+    task->ThrowIfFailed();
+    SettingsResult result;
+    result.factor = task->factor_;
+    result.share = task->share_;
+    result.exact = task->exact_ != 0;
+    result.label = task->label_.str();
+    result.note = task->note_.str();
+    result.limit = task->limit_;
+    return result;
+  }
+  /** The caller owns the task. */
+  hipc::FullPtr<SettingsTask> AsyncSettings(const hipc::MemContext &mctx,
+                                            const chi::DomainQuery &dom_query) const {
+    return CHI_IPC_MANAGER->SubmitTask<SettingsTask>(mctx, pool_id_, dom_query);
   }
 };
 

@@ -2,6 +2,8 @@
 #ifndef DESCRIBED_PARTS_LIB_EXEC_H_
 #define DESCRIBED_PARTS_LIB_EXEC_H_
 
+#include <type_traits>
+
 #include "chimaera/chimaera.h"
 #include "parts_described_tasks.h"
 #include "parts_methods.h"
@@ -15,6 +17,7 @@ CHI_METHOD_HOOKS(Turn, TurnTask);
 CHI_METHOD_HOOKS(Nothing, NothingTask);
 CHI_METHOD_HOOKS(Fail, FailTask);
 CHI_METHOD_HOOKS(Relay, RelayTask);
+CHI_METHOD_HOOKS(Settings, SettingsTask);
 
 /** Runs a method of the container. */
 template <typename RuntimeT>
@@ -34,6 +37,8 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
       return runtime.Fail(hipc::FullPtr<FailTask>(task), rctx);
     case Method::kRelay:
       return runtime.Relay(hipc::FullPtr<RelayTask>(task), rctx);
+    case Method::kSettings:
+      return runtime.Settings(hipc::FullPtr<SettingsTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -60,6 +65,9 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
       return FailHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<FailTask>(task), rctx);
     case Method::kRelay:
       return RelayHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<RelayTask>(task), rctx);
+    case Method::kSettings:
+      return SettingsHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<SettingsTask>(task),
+                                              rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -84,6 +92,8 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
       return FailHooks<RuntimeT>::Del(runtime, hipc::FullPtr<FailTask>(task));
     case Method::kRelay:
       return RelayHooks<RuntimeT>::Del(runtime, hipc::FullPtr<RelayTask>(task));
+    case Method::kSettings:
+      return SettingsHooks<RuntimeT>::Del(runtime, hipc::FullPtr<SettingsTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -108,6 +118,8 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
       return chi::SerializeTask(mode, hipc::FullPtr<FailTask>(task), archive);
     case Method::kRelay:
       return chi::SerializeTask(mode, hipc::FullPtr<RelayTask>(task), archive);
+    case Method::kSettings:
+      return chi::SerializeTask(mode, hipc::FullPtr<SettingsTask>(task), archive);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -139,6 +151,9 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
     case Method::kRelay:
       return RelayHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<RelayTask>(task),
                                              hipc::FullPtr<RelayTask>(replica), rctx);
+    case Method::kSettings:
+      return SettingsHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<SettingsTask>(task),
+                                                hipc::FullPtr<SettingsTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -147,6 +162,9 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
+  static_assert(std::is_same_v<chi::ParamsOf<RuntimeT>, Params>,
+                "chimaera_mod.yaml describes what a pool is created with: the Runtime has one "
+                "public Create(hipc::FullPtr<chi::CreateTask>, const Params &, chi::RunContext &)");
   table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
                              CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
   table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
@@ -166,6 +184,8 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<RelayTask>(Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
                        RelayHooks<RuntimeT>::kDel, RelayHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(15, "kOld");
+  table.Add<SettingsTask>(Method::kSettings, "kSettings", SettingsHooks<RuntimeT>::kMonitor,
+                          SettingsHooks<RuntimeT>::kDel, SettingsHooks<RuntimeT>::kAggregate);
 }
 
 }  // namespace described::parts

@@ -10,6 +10,10 @@ namespace described::parts {
 
 class Runtime : public chi::ContainerRuntime {
  public:
+  void Create(hipc::FullPtr<chi::CreateTask>, const Params &params, chi::RunContext &) {
+    params_ = params;
+  }
+
   void Sum(hipc::FullPtr<SumTask> task, chi::RunContext &) {
     const std::string_view data = task->data_.view();
     const std::size_t block = task->block_size_;
@@ -73,6 +77,15 @@ class Runtime : public chi::ContainerRuntime {
     if (!task->why_.empty()) other.Fail(HSHM_MCTX, query, false, task->why_.view());
   }
 
+  void Settings(hipc::FullPtr<SettingsTask> task, chi::RunContext &) {
+    task->factor_ = params_.factor_;
+    task->share_ = params_.share_;
+    task->exact_ = params_.exact_ ? 1 : 0;
+    task->label_ = params_.label_;
+    task->note_ = params_.note_;
+    task->limit_ = params_.limit_;
+  }
+
  private:
   static std::string Turned(std::string text) {
     std::reverse(text.begin(), text.end());
@@ -86,6 +99,8 @@ class Runtime : public chi::ContainerRuntime {
     entry.weights.push_back(1);
     ++entry.kind;
   }
+
+  Params params_; /* Fixed once `Create` is done. */
 };
 
 }  // namespace described::parts

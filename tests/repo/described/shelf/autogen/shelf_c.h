@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chimaera/abi.h"
+#include "chimaera/params_c.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,6 +26,52 @@ extern "C" {
 #define DESCRIBED_SHELF_FAIL 13
 /** Method kRelay (described_shelf_relay_task). */
 #define DESCRIBED_SHELF_RELAY 14
+/** Method kSettings (described_shelf_settings_task). */
+#define DESCRIBED_SHELF_SETTINGS 16
+
+/** What a pool is created with. Begin with described_shelf_params_default(). */
+typedef struct described_shelf_params {
+  /** A number. */
+  int64_t factor_;
+  /** `share`. */
+  float share_;
+  /** `exact`. */
+  bool exact_;
+  /** A text. Borrowed; null is empty. */
+  const char *label_;
+  /** `note`. Borrowed; null is empty. */
+  const char *note_;
+  /** `limit`. */
+  uint64_t limit_;
+} described_shelf_params;
+
+/** The parameters of a pool of which nobody says more. Any thread. */
+static inline described_shelf_params described_shelf_params_default(void) {
+  described_shelf_params params;
+  params.factor_ = -9223372036854775807 - 1;
+  params.share_ = 0.25f;
+  params.exact_ = true;
+  params.label_ = "the \"label\"";
+  params.note_ = "";
+  params.limit_ = 18446744073709551615u;
+  return params;
+}
+
+/** Creates a pool with so many containers on this node, or finds it when it exists with the same
+ * parameters, and stores its id. Errors: those of `chi_pool_create_with`, and `CHI_NO_SPACE`.
+ * Any thread. */
+static inline chi_status described_shelf_create(const char *pool_name,
+                                                const described_shelf_params *params,
+                                                uint32_t containers, chi_pool_id *pool) {
+  chi_params bytes = chi_params_begin();
+  chi_params_put(&bytes, &params->factor_, sizeof(params->factor_));
+  chi_params_put(&bytes, &params->share_, sizeof(params->share_));
+  chi_params_put(&bytes, &params->exact_, sizeof(params->exact_));
+  chi_params_put_text(&bytes, params->label_);
+  chi_params_put_text(&bytes, params->note_);
+  chi_params_put(&bytes, &params->limit_, sizeof(params->limit_));
+  return chi_params_create(&bytes, DESCRIBED_SHELF_MODULE, pool_name, containers, pool);
+}
 
 /** A part of a file. */
 typedef struct described_shelf_extent {
@@ -308,6 +355,39 @@ static inline chi_status described_shelf_relay_new(chi_pool_id pool, chi_domain_
   return status;
 }
 
+/** Says what the pool was created with. */
+typedef struct described_shelf_settings_task {
+  /** The task. */
+  chi_task task;
+  /** Out: `factor`. */
+  int64_t factor_;
+  /** Out: `share`. */
+  float share_;
+  /** Out: `exact`. 0 or 1. */
+  uint8_t exact_;
+  /** Zero. */
+  uint8_t reserved0_[3];
+  /** Out: `label`. */
+  chi_shm_string label_;
+  /** Out: `note`. */
+  chi_shm_string note_;
+  /** Out: `limit`. */
+  uint64_t limit_;
+} described_shelf_settings_task;
+
+/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
+ * no task. Any thread. */
+static inline chi_status described_shelf_settings_new(chi_pool_id pool, chi_domain_query query,
+                                                      described_shelf_settings_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_SETTINGS, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_shelf_settings_task *)(void *)made;
+  return status;
+}
+
 // clang-format off
 DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_extent) == 16, "another size than in the other languages");
 DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, start_) == 0, "lies elsewhere in the other languages");
@@ -349,6 +429,13 @@ DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, data_) == 104, "lies
 DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, width_) == 144, "lies elsewhere in the other languages");
 DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, why_) == 152, "lies elsewhere in the other languages");
 DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, sums_) == 192, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_settings_task) == 168, "another size than in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, factor_) == 64, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, share_) == 72, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, exact_) == 76, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, label_) == 80, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, note_) == 120, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, limit_) == 160, "lies elsewhere in the other languages");
 // clang-format on
 
 #undef DESCRIBED_SHELF_ASSERT

@@ -16,6 +16,37 @@ const TURN: u32 = 11;
 const NOTHING: u32 = 12;
 const FAIL: u32 = 13;
 const RELAY: u32 = 14;
+const SETTINGS: u32 = 16;
+
+/// What a pool is created with.
+#[derive(Clone, Debug, PartialEq, chimaera::Serialize, chimaera::PoolParams)]
+pub struct Params {
+    /// A number.
+    pub factor: i64,
+    /// `share`.
+    pub share: f32,
+    /// `exact`.
+    pub exact: bool,
+    /// A text.
+    pub label: String,
+    /// `note`.
+    pub note: String,
+    /// `limit`.
+    pub limit: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params {
+            factor: -9223372036854775808,
+            share: 0.25,
+            exact: true,
+            label: "the \"label\"".into(),
+            note: String::new(),
+            limit: 18446744073709551615,
+        }
+    }
+}
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, chimaera::Serialize)]
@@ -218,6 +249,32 @@ pub struct RelayTask {
     pub sums: ShmVec<u64>,
 }
 
+/// Says what the pool was created with.
+#[chimaera::task]
+pub struct SettingsTask {
+    /// Out: `factor`.
+    #[chi(out)]
+    pub factor: Cell<i64>,
+    /// Out: `share`.
+    #[chi(out)]
+    pub share: Cell<f32>,
+    /// Out: `exact`. 0 or 1.
+    #[chi(out)]
+    pub exact: Cell<u8>,
+    /// Zero.
+    #[chi(skip)]
+    pub reserved0: Cell<[u8; 3]>,
+    /// Out: `label`.
+    #[chi(out)]
+    pub label: ShmString,
+    /// Out: `note`.
+    #[chi(out)]
+    pub note: ShmString,
+    /// Out: `limit`.
+    #[chi(out)]
+    pub limit: Cell<u64>,
+}
+
 /// What `kTurn` returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnResult {
@@ -251,6 +308,23 @@ pub struct TurnResult {
     pub pairs: [Extent; 2],
 }
 
+/// What `kSettings` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettingsResult {
+    /// `factor`.
+    pub factor: i64,
+    /// `share`.
+    pub share: f32,
+    /// `exact`.
+    pub exact: bool,
+    /// `label`.
+    pub label: String,
+    /// `note`.
+    pub note: String,
+    /// `limit`.
+    pub limit: u64,
+}
+
 /// A pool of `described:shelf`. It is a pool's id and nothing else, so it may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,12 +334,13 @@ pub struct Client {
 
 impl Client {
     /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
-    pub fn create(name: &str, params: &[u8]) -> Result<Self> {
+    pub fn create(name: &str, params: &Params) -> Result<Self> {
         Client::create_with(name, params, PoolOptions::default())
     }
 
     /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
-    pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {
+    pub fn create_with(name: &str, params: &Params, options: PoolOptions) -> Result<Self> {
+        let params = &chimaera::archive::params_to_bytes(params)?;
         let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with("described:shelf", name, params, options)?;
         Ok(Client { pool_id: id })
@@ -469,6 +544,33 @@ impl Client {
         task.submit()
     }
 
+    /// Says what the pool was created with.
+    pub fn settings(&self) -> Result<SettingsResult> {
+        let pending = self.settings_async()?;
+        let done = pending.wait()?;
+        let factor = done.factor.get();
+        let share = done.share.get();
+        let exact = done.exact.get() != 0;
+        let label = done.label.to_string()?;
+        let note = done.note.to_string()?;
+        let limit = done.limit.get();
+        Ok(SettingsResult {
+            factor,
+            share,
+            exact,
+            label,
+            note,
+            limit,
+        })
+    }
+
+    /// Submits `kSettings`; its results are the fields of the task.
+    pub fn settings_async(&self) -> Result<Pending<SettingsTask>> {
+        let query = DomainQuery::dynamic();
+        let task: NewTask<SettingsTask> = self.task(query, SETTINGS)?;
+        task.submit()
+    }
+
     fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
         chimaera::ipc()?.new_task(self.pool_id, query, method)
     }
@@ -516,4 +618,11 @@ const _: () = {
     assert!(offset_of!(RelayTask, width) == 144);
     assert!(offset_of!(RelayTask, why) == 152);
     assert!(offset_of!(RelayTask, sums) == 192);
+    assert!(size_of::<SettingsTask>() == 168);
+    assert!(offset_of!(SettingsTask, factor) == 64);
+    assert!(offset_of!(SettingsTask, share) == 72);
+    assert!(offset_of!(SettingsTask, exact) == 76);
+    assert!(offset_of!(SettingsTask, label) == 80);
+    assert!(offset_of!(SettingsTask, note) == 120);
+    assert!(offset_of!(SettingsTask, limit) == 160);
 };

@@ -13,6 +13,39 @@
 
 namespace described::shelf {
 
+/** What a pool is created with. */
+struct Params {
+  /** A number. */
+  chi::i64 factor_ = -9223372036854775807 - 1;
+  /** `share`. */
+  chi::f32 share_ = 0.25f;
+  /** `exact`. */
+  bool exact_ = true;
+  /** A text. */
+  std::string label_ = "the \"label\"";
+  /** `note`. */
+  std::string note_;
+  /** `limit`. */
+  chi::u64 limit_ = 18446744073709551615u;
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(factor_, share_, exact_, label_, note_, limit_);
+  }
+
+  /** Says what text calls the fields. */
+  template <typename Fields>
+  void named(Fields &fields) {
+    fields("factor", factor_);
+    fields("share", share_);
+    fields("exact", exact_);
+    fields("label", label_);
+    fields("note", note_);
+    fields("limit", limit_);
+  }
+};
+
 /** A part of a file. */
 struct Extent {
   /** Where it begins. */
@@ -347,6 +380,49 @@ struct RelayTask : public chi::Task {
   }
 };
 
+/** Says what the pool was created with. */
+struct SettingsTask : public chi::Task {
+  /** `factor`. */
+  OUT chi::i64 factor_ = 0;
+  /** `share`. */
+  OUT chi::f32 share_ = 0;
+  /** `exact`. 0 or 1. */
+  OUT chi::u8 exact_ = 0;
+  /** Zero. */
+  std::array<chi::u8, 3> reserved0_{};
+  /** `label`. */
+  OUT hipc::string label_;
+  /** `note`. */
+  OUT hipc::string note_;
+  /** `limit`. */
+  OUT chi::u64 limit_ = 0;
+
+  /** SHM default constructor */
+  explicit SettingsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), label_(alloc), note_(alloc) {}
+
+  /** Emplace constructor */
+  explicit SettingsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc,
+                        const chi::TaskNode &task_node, const chi::PoolId &pool_id,
+                        const chi::DomainQuery &dom_query)
+      : SettingsTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kSettings;
+    dom_query_ = dom_query;
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(factor_, share_, exact_, label_, note_, limit_);
+  }
+};
+
 // clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
@@ -390,6 +466,13 @@ static_assert(offsetof(RelayTask, data_) == 104, "lies elsewhere in the other la
 static_assert(offsetof(RelayTask, width_) == 144, "lies elsewhere in the other languages");
 static_assert(offsetof(RelayTask, why_) == 152, "lies elsewhere in the other languages");
 static_assert(offsetof(RelayTask, sums_) == 192, "lies elsewhere in the other languages");
+static_assert(sizeof(SettingsTask) == 168, "another size than in the other languages");
+static_assert(offsetof(SettingsTask, factor_) == 64, "lies elsewhere in the other languages");
+static_assert(offsetof(SettingsTask, share_) == 72, "lies elsewhere in the other languages");
+static_assert(offsetof(SettingsTask, exact_) == 76, "lies elsewhere in the other languages");
+static_assert(offsetof(SettingsTask, label_) == 80, "lies elsewhere in the other languages");
+static_assert(offsetof(SettingsTask, note_) == 120, "lies elsewhere in the other languages");
+static_assert(offsetof(SettingsTask, limit_) == 160, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
 // clang-format on
 

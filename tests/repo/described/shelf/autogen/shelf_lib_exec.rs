@@ -6,6 +6,7 @@ use chimaera::module::Declared;
 const _: () = {
     let mut declared = Declared::<crate::Runtime>::new();
     declared.name("described:shelf");
+    declared.params();
     declared.method(0, "kCreate");
     declared.method(1, "kDestroy");
     declared.unsupported(2, "kNodeFailure");
@@ -18,5 +19,6 @@ const _: () = {
     declared.method(13, "kFail");
     declared.method(14, "kRelay");
     declared.unsupported(15, "kOld");
+    declared.method(16, "kSettings");
     declared.end();
 };

@@ -21,6 +21,8 @@ class Method {
   CLS_CONST int kFail = 13;
   /** Has the module in the other language sum up bytes, several times at once. */
   CLS_CONST int kRelay = 14;
+  /** Says what the pool was created with. */
+  CLS_CONST int kSettings = 16;
 };
 
 }  // namespace described::shelf

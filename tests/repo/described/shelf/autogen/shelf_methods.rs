@@ -19,4 +19,6 @@ impl Method {
     pub const FAIL: u32 = 13;
     /// `kRelay`: Has the module in the other language sum up bytes, several times at once.
     pub const RELAY: u32 = 14;
+    /// `kSettings`: Says what the pool was created with.
+    pub const SETTINGS: u32 = 16;
 }

@@ -7,7 +7,7 @@ use chimaera::abi::CHI_MODULE_STATUS;
 use chimaera::module::Init;
 use chimaera::{Pending, Result, Status};
 use described_shelf_client::{
-    EntryValue, FailTask, Method, NothingTask, RelayTask, SumTask, TurnTask,
+    EntryValue, FailTask, Method, NothingTask, Params, RelayTask, SettingsTask, SumTask, TurnTask,
 };
 
 /// The client of `described:parts`, a module in C++.
@@ -17,13 +17,26 @@ use described_shelf_client::{
 pub mod parts;
 
 /// The container.
-pub struct Runtime;
+pub struct Runtime {
+    params: Params,
+}
 
 #[chimaera::container(name = "described:shelf", unsupported(kOld = 15))]
 impl Runtime {
     #[create]
-    fn create(_init: &Init<'_>) -> Result<Self> {
-        Ok(Runtime)
+    fn create(_init: &Init<'_>, params: Params) -> Result<Self> {
+        Ok(Runtime { params })
+    }
+
+    #[method(Method::SETTINGS, name = "kSettings")]
+    fn settings(&self, task: &SettingsTask) -> Result<()> {
+        task.factor.set(self.params.factor);
+        task.share.set(self.params.share);
+        task.exact.set(self.params.exact.into());
+        task.label.set(&self.params.label)?;
+        task.note.set(&self.params.note)?;
+        task.limit.set(self.params.limit);
+        Ok(())
     }
 
     #[method(Method::SUM, name = "kSum")]
@@ -87,7 +100,7 @@ impl Runtime {
     #[method(Method::RELAY, name = "kRelay")]
     fn relay(&self, task: &RelayTask) -> Result<()> {
         let data = task.data.copy_to_vec()?;
-        let other = parts::Client::create(&task.store.to_string()?, b"")?;
+        let other = parts::Client::create(&task.store.to_string()?, &parts::Params::default())?;
         let sums: Vec<Pending<parts::SumTask>> = (0..task.width.get())
             .map(|i| other.sum_async(&data, 1 + i, false))
             .collect::<Result<_>>()?;

@@ -1,0 +1,162 @@
+//! Reading the section `params` of `chimaera_mod.yaml`: what the pools of a module are created with.
+
+use chimaera_yaml::{shown, Entry, Kind, Position, Report, Section, Text};
+
+use crate::describe::read_name;
+use crate::fields::{parse, Body, Direction, Scalar, Type};
+use crate::module::Method;
+
+/// The longest text that is a default.
+const MAX_TEXT: usize = 60;
+
+/// What the pools of a module are created with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Params {
+    pub(crate) doc: Option<String>,
+    /// Numbers, `bool` and `string` only.
+    pub(crate) body: Body,
+    /// One for each field.
+    pub(crate) defaults: Vec<Value>,
+}
+
+/// The value of a field without another.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Integer(i128),
+    Float(f64),
+    Bool(bool),
+    /// Printable ASCII.
+    Text(String),
+}
+
+/// The parameters of the section `params`.
+pub(crate) fn read(
+    entry: Option<Entry>,
+    methods: &[Method],
+    report: &mut Report,
+) -> Option<Params> {
+    let entry = entry?;
+    let at = entry.at;
+    let mut section = Section::open(entry.value, "`params`", report)?;
+    let doc = section.text("doc", report).map(|text| text.text);
+    let fields = section.take("fields");
+    section.close("", report);
+    if !methods.iter().any(|method| method.name == "kCreate" && method.supported) {
+        report.add(at, "parameters, and no kCreate that takes them", "write `kCreate: 0`");
+    }
+    let items = match fields.map(|fields| fields.value.kind) {
+        Some(Kind::Sequence(items)) if !items.is_empty() => items,
+        Some(Kind::Refused) => return None,
+        _ => {
+            let help = "list them: `fields: [{name: level, type: i32, default: 3}]`";
+            report.add(at, "no list of `fields` in `params`", help);
+            return None;
+        }
+    };
+    let mut params = Params { doc, body: Body::new(0), defaults: Vec::new() };
+    for item in items {
+        let at = item.at;
+        let Some(mut section) = Section::open(item, "a parameter", report) else { continue };
+        let name = section.text("name", report);
+        let ty = section.text("type", report);
+        let default = section.take("default");
+        let doc = section.text("doc", report).map(|text| text.text);
+        section.close("", report);
+        let name = read_name(name, at, &params.body, report);
+        let Some(ty) = read_type(ty, at, report) else { continue };
+        let default = match default {
+            Some(entry) => read_default(entry, &ty, report),
+            None => Some(zero(&ty)),
+        };
+        if let (Some(name), Some(default)) = (name, default) {
+            params.body.push((name, doc), ty, Direction::In, &[]);
+            params.defaults.push(default);
+        }
+    }
+    Some(params)
+}
+
+fn read_type(ty: Option<Text>, at: Position, report: &mut Report) -> Option<Type> {
+    let Some(Text { text, at }) = ty else {
+        report.add(at, "a parameter without `type`", "write `type: u64`, for example");
+        return None;
+    };
+    match parse(&text, &[]) {
+        Ok(ty @ (Type::Scalar(_) | Type::Bool | Type::String)) => Some(ty),
+        _ => {
+            report.add(
+                at,
+                format!("`{}` is no type of a parameter", shown(&text)),
+                "parameters are u8 to u64, i8 to i64, f32, f64, bool and string",
+            );
+            None
+        }
+    }
+}
+
+fn zero(ty: &Type) -> Value {
+    match ty {
+        Type::Scalar(Scalar::Float(_)) => Value::Float(0.0),
+        Type::Bool => Value::Bool(false),
+        Type::String => Value::Text(String::new()),
+        _ => Value::Integer(0),
+    }
+}
+
+fn read_default(entry: Entry, ty: &Type, report: &mut Report) -> Option<Value> {
+    let at = entry.value.at;
+    let (found, expected) = match &entry.value.kind {
+        Kind::Refused => return None,
+        Kind::Scalar { text, .. } => value(text, ty),
+        _ => (None, expected(ty)),
+    };
+    if found.is_none() {
+        let message = format!("the default is {}", entry.value.describe());
+        report.add(at, message, format!("write {expected}"));
+    }
+    found
+}
+
+/// The value that a text is, and what it must be.
+fn value(text: &str, ty: &Type) -> (Option<Value>, String) {
+    let found = match ty {
+        Type::Bool => text.parse().ok().map(Value::Bool),
+        Type::Scalar(Scalar::Float(bits)) => text
+            .parse()
+            .ok()
+            .filter(|value: &f64| match bits {
+                32 => (*value as f32).is_finite(),
+                _ => value.is_finite(),
+            })
+            .map(Value::Float),
+        Type::Scalar(scalar) => {
+            let (least, most) = range(*scalar);
+            text.parse().ok().filter(|value| (least..=most).contains(value)).map(Value::Integer)
+        }
+        _ => {
+            let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            (printable && text.len() <= MAX_TEXT).then(|| Value::Text(text.to_owned()))
+        }
+    };
+    (found, expected(ty))
+}
+
+fn expected(ty: &Type) -> String {
+    match ty {
+        Type::Bool => "`true` or `false`".into(),
+        Type::Scalar(Scalar::Float(_)) => "a number like 0.5".into(),
+        Type::Scalar(scalar) => {
+            let (least, most) = range(*scalar);
+            format!("a number from {least} to {most}")
+        }
+        _ => format!("at most {MAX_TEXT} printable characters of ASCII"),
+    }
+}
+
+/// The least and the greatest value of an integer.
+pub(crate) fn range(scalar: Scalar) -> (i128, i128) {
+    match scalar {
+        Scalar::Unsigned(bits) => (0, (1 << bits) - 1),
+        Scalar::Signed(bits) | Scalar::Float(bits) => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+    }
+}
