@@ -6,7 +6,7 @@ use std::path::Path;
 use chimaera::abi::{CHI_BUSY, CHI_EXISTS, CHI_INVALID, CHI_NOT_FOUND};
 use chimaera_bdev_client::{Client, Engine, Extent, Io, Params, DEVICE_FULL, NOT_ALLOCATED};
 use chimaera_tests::device::{engines, file_of, of_file};
-use chimaera_tests::{bytes, connect, in_client, text_of, Options};
+use chimaera_tests::{artefacts, bytes, connect, in_client, text_of, Daemon, Options};
 
 /// Takes blocks, fills them, and looks whether all is as it should be.
 fn exercise(device: &Client) {
@@ -165,4 +165,24 @@ fn a_file_that_makes_no_device_is_told_of() {
         let (code, message) = refused(of_file(&path, Io::Auto));
         assert_eq!(code, CHI_BUSY, "{message}");
     });
+}
+
+/// The clients in C and C++, on every backend: all that they can do, and all that they can do wrong.
+#[test]
+fn clients_in_c_and_cpp() {
+    let daemon = Daemon::start(&Options::new().bdev());
+    let directory = tempfile::tempdir().unwrap();
+    let run = |client: &str, arguments: &[&str]| {
+        let line = daemon.site().run(artefacts::program(client), arguments).ok().lines().remove(0);
+        assert_eq!(line["status"], 0, "{client} {arguments:?}: {line}");
+    };
+    run("c_bdev", &["c ram", "blocks=64"]);
+    run("cpp_bdev", &["cpp ram"]);
+    for (io, _) in engines() {
+        let io = format!("{io:?}").to_lowercase();
+        let path = file_of(directory.path(), &io, 64 * 4096);
+        let path = path.to_str().unwrap();
+        run("c_bdev", &[&io, &format!("path={path},io={io}")]);
+        run("cpp_bdev", &[&io, path, &io]);
+    }
 }

@@ -277,7 +277,7 @@ fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
     for (io, _) in engines() {
         let daemon = Daemon::start(&Options::new().bdev());
         let directory = tempfile::tempdir().unwrap();
-        let path = file_of(directory.path(), "blocks", 8 << 20);
+        let path = file_of(directory.path(), "blocks", 4 << 20);
         let mut neighbour =
             start(&daemon, &["neighbour", path.to_str().unwrap(), &format!("{io:?}")]);
         let mut one = |number: usize| {

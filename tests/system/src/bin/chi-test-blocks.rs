@@ -1,7 +1,7 @@
 //! Clients of a block device, of which some are killed:
 //!
 //! ```text
-//! chi-test-blocks neighbour PATH ENGINE  makes the device "blocks" of a file of 2048 blocks, and checks
+//! chi-test-blocks neighbour PATH ENGINE  makes the device "blocks" of a file of 1024 blocks, and checks
 //!                                        what it reads until its standard input ends
 //! chi-test-blocks victim NUMBER          leaves reads and writes of the device in flight
 //! ```
@@ -20,7 +20,7 @@ use chimaera_tests::raw::Random;
 
 const DEVICE: &str = "blocks";
 const BLOCK: usize = 4096;
-const BLOCKS: u64 = 2048;
+const BLOCKS: u64 = 1024;
 /// The neighbour has the blocks before this one.
 const VICTIMS: u64 = 256;
 /// Blocks of one task.
