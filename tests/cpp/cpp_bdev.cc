@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bdev/bdev_client.h"
-#include "json.h"
+#include "report.h"
 
 namespace {
 
@@ -155,9 +155,7 @@ class Device {
 
 int main(int argc, char **argv) {
   if (argc != 2 && argc != 4) return 2;
-  chi_status status = CHI_OK;
-  std::string message;
-  try {
+  return Report([&] {
     bdev::Params params;
     params.blocks_ = kBlocks;
     if (argc == 4) {
@@ -168,15 +166,5 @@ int main(int argc, char **argv) {
     Device device(argv[1], params);
     device.Use();
     device.Misuse();
-  } catch (const chi::Error &error) {
-    status = error.status();
-    message = error.what();
-  } catch (const std::exception &error) {
-    status = CHI_FAILED;
-    message = error.what();
-  }
-  std::printf("{\"status\":%d,", status);
-  json_string("message", message.data(), message.size());
-  std::puts("}");
-  return 0;
+  });
 }

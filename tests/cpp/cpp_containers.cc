@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "json.h"
+#include "report.h"
 #include "spread_tasks.h"
 
 namespace {
@@ -66,19 +66,5 @@ void Run(const std::string &module, u32 containers) {
 
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
-  chi_status status = CHI_OK;
-  std::string message;
-  try {
-    Run(argv[1], static_cast<u32>(std::strtoul(argv[2], nullptr, 10)));
-  } catch (const chi::Error &error) {
-    status = error.status();
-    message = error.what();
-  } catch (const std::exception &error) {
-    status = CHI_FAILED;
-    message = error.what();
-  }
-  std::printf("{\"status\":%d,", status);
-  json_string("message", message.data(), message.size());
-  std::puts("}");
-  return 0;
+  return Report([&] { Run(argv[1], static_cast<u32>(std::strtoul(argv[2], nullptr, 10))); });
 }

@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "json.h"
 #include "model_tasks.h"
+#include "report.h"
 
 namespace {
 
@@ -163,19 +163,5 @@ void Run(const std::string &module) {
 
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
-  chi_status status = CHI_OK;
-  std::string message;
-  try {
-    Run(argv[1]);
-  } catch (const chi::Error &error) {
-    status = error.status();
-    message = error.what();
-  } catch (const std::exception &error) {
-    status = CHI_FAILED;
-    message = error.what();
-  }
-  std::printf("{\"status\":%d,", status);
-  json_string("message", message.data(), message.size());
-  std::puts("}");
-  return 0;
+  return Report([&] { Run(argv[1]); });
 }

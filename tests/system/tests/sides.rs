@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_FAULT};
+use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL};
 use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
 use chimaera_tests::tasks::model::{self, ValueTask, LANES};
@@ -101,6 +101,41 @@ fn monitors_pick_lanes_and_estimate() {
         assert!(wait_all(tasks).iter().all(Result::is_ok));
         let (status, message) = text_of(pool.task(model::MONITORED, 1, 0).call());
         assert!(status == CHI_FAILED && message.contains("the monitor throws"), "{message}");
+        // In Rust, where no lane can be made up, another pool's; its SDK sees that.
+        ValuePool::new(pool.ipc, model::RUST, "other");
+        let (status, message) = text_of(pool.task(model::MONITORED, 2, 0).call());
+        let why = [(CHI_INVALID, "a lane that does not exist"), (CHI_FAILED, "a lane of pool")];
+        let is = |(code, text): &(i32, &str)| status == *code && message.contains(text);
+        assert!(why.iter().any(is), "{message}");
+        pool.call(model::MONITORED, 3, 0);
+    }));
+}
+
+/// Tasks that wait, at any depth, for one in a pool that is destroyed: it ends, and they all do.
+#[test]
+fn methods_whose_subtasks_lose_their_pool() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        for module in [model::MODULE, model::RUST] {
+            for _ in 0..rounds(5, 200) {
+                let other = ValuePool::new(pool.ipc, module, "doomed");
+                let calls: Vec<_> = (0..10)
+                    .map(|_| {
+                        let call = pool.task(model::CALL, HOUR, 0);
+                        call.other.set(other.id);
+                        call.submit().unwrap()
+                    })
+                    .collect();
+                let going = pool.submit(model::SLEEP, HOUR);
+                pool.ipc.destroy_pool(other.id).unwrap();
+                for call in calls {
+                    let (status, message) = text_of(call.wait());
+                    assert!([CHI_CANCELLED, CHI_NO_POOL].contains(&status), "{message}");
+                }
+                assert!(!going.is_complete());
+                going.cancel().unwrap();
+                assert_eq!(text_of(going.wait()).0, CHI_CANCELLED);
+            }
+        }
     }));
 }
 

@@ -3,10 +3,11 @@
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{CHI_CANCELLED, CHI_FAILED};
-use chimaera::module::{CoMutex, Init, MonitorContext, MonitorMode, Queue, RunContext};
+use chimaera::module::{CoMutex, Init, Lane, MonitorContext, MonitorMode, Queue, RunContext};
 use chimaera::{submit_all, wait_all, DomainQuery, NewTask, PoolId, Result, Status};
 use chimaera_test_model_client::{self as model, ValueTask, LANES, LATE_LANES};
 
@@ -16,6 +17,9 @@ pub struct Runtime {
     ticks: AtomicU64,
     lock: CoMutex<()>,
 }
+
+/// A lane of each pool there ever was.
+static LANES_OF_ALL: Mutex<Vec<Lane>> = Mutex::new(Vec::new());
 
 /// Deeper than any stack; not to be made a loop by the compiler.
 #[inline(never)]
@@ -54,6 +58,7 @@ impl Runtime {
     fn create(init: &Init<'_>) -> Result<Self> {
         let queue = init.create_queue(0, LANES)?;
         init.create_high_latency_queue(1, LATE_LANES)?;
+        LANES_OF_ALL.lock().map_err(|_| Status::failed("poisoned"))?.push(queue.lane(0));
         Ok(Runtime { queue, ticks: AtomicU64::new(0), lock: CoMutex::default() })
     }
 
@@ -171,6 +176,12 @@ impl Runtime {
             }
             MonitorMode::LocalSchedule if task.value.get() == 3 => {
                 ctx.set_lane(self.queue.lane_by_hash(task.width.get() as u32));
+            }
+            MonitorMode::LocalSchedule if task.value.get() == 2 => {
+                let all = LANES_OF_ALL.lock().expect("nothing panics with it");
+                let other = all.iter().find(|lane| **lane != self.queue.lane(0)).copied();
+                drop(all);
+                ctx.set_lane(other.expect("another pool has been made"));
             }
             MonitorMode::LocalSchedule => assert!(task.value.get() != 1, "the monitor throws"),
             _ => {}
