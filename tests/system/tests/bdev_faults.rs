@@ -358,3 +358,28 @@ fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
         runtime.wait();
     });
 }
+
+/// The file is free for the successor's device soon after the kernel has taken the dead daemon's apart.
+#[test]
+fn a_daemon_is_killed_while_the_kernel_reads_and_writes() {
+    for (io, _) in engines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_of(directory.path(), "blocks", 4 << 20);
+        let neighbour = ["neighbour", path.to_str().unwrap(), &format!("{io:?}")];
+        for round in 0..rounds(5, 100) {
+            let mut daemon = Daemon::start(&Options::new().bdev());
+            let mut client = start(&daemon, &neighbour);
+            let mut victim = start(&daemon, &["victim", &round.to_string()]);
+            // First, or it would complain; its tasks are on their way all the same.
+            client.signal(rustix::process::Signal::KILL);
+            daemon.kill();
+            victim.signal(rustix::process::Signal::KILL);
+            assert_eq!((victim.end(), client.end()), (-9, -9));
+        }
+        let daemon = Daemon::start(&Options::new().bdev());
+        let mut client = start(&daemon, &neighbour);
+        client.close();
+        assert!(client.line().is_some());
+        assert_eq!(client.end(), 0, "what is in the file is whole blocks");
+    }
+}
