@@ -46,4 +46,12 @@ struct Settings {
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = from_bytes::<All>(bytes) {
-        assert_eq!(to_bytes(&value).expect("what was read can be XX});
+        assert_eq!(to_bytes(&value).expect("what was read can be written"), bytes);
+    }
+    // Also as text: whatever says the same has one form.
+    if let Ok(settings) = Settings::from_any(bytes) {
+        let form = params_to_bytes(&settings).expect("what was read can be written");
+        let again = Settings::from_any(&form).expect("what was written can be read");
+        assert_eq!(params_to_bytes(&again).expect("as above"), form);
+    }
+});
