@@ -118,7 +118,7 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
     match client::create_pool(&pool.module, &pool.name, &pool.params, pool.containers) {
         Ok((_, true)) => Ok("unchanged"),
         Ok((_, false)) => Ok("created"),
-        Err(failure) => Err(failure.message),
+        Err(failure) => Err(failure.message.into_owned()),
     }
 }
 

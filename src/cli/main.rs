@@ -127,7 +127,7 @@ impl Context {
         self.instance()?;
         let options = Options { instance: Some(self.name.clone()), ..Options::default() };
         chimaera_client_rs::init(options).map_err(|failure| match failure.status {
-            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message),
+            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message.into_owned()),
             _ => Failed::Message(failure.to_string()),
         })
     }

@@ -1,5 +1,6 @@
 //! What goes wrong, and the message of the last failure on a thread.
 
+use std::borrow::Cow;
 use std::cell::UnsafeCell;
 use std::ffi::c_char;
 
@@ -11,7 +12,7 @@ pub struct Failure {
     /// The status.
     pub status: chi_status,
     /// What happened, and what to do about it.
-    pub message: String,
+    pub message: Cow<'static, str>,
 }
 
 /// The result of a call.
@@ -19,7 +20,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     /// A failure.
-    pub fn new(status: chi_status, message: impl Into<String>) -> Failure {
+    pub fn new(status: chi_status, message: impl Into<Cow<'static, str>>) -> Failure {
         Failure { status, message: message.into() }
     }
 }
@@ -46,7 +47,10 @@ thread_local! {
 
 /// Keeps the message for `last_error` and returns the status.
 pub(crate) fn keep(failure: Failure) -> chi_status {
-    let text = failure.message.replace('\0', " ");
+    let mut text = failure.message;
+    if text.contains('\0') {
+        text = text.replace('\0', " ").into();
+    }
     let end = (0..=text.len().min(KEPT)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     // A thread that is ending has nobody left to ask for the message.
     let _ = LAST.try_with(|last| {

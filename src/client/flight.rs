@@ -1,5 +1,6 @@
 //! A task's flight: submitting it, waiting for it, cancelling it.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -265,10 +266,12 @@ fn wait_longer(
         }
         let waited = start.elapsed();
         if timeout_ns != CHI_WAIT_FOREVER && waited >= timeout {
-            return Err(Failure::new(
-                CHI_TIMEOUT,
-                format!("the task is not complete after {timeout:?}; it goes on"),
-            ));
+            // Whoever only asks, asks often.
+            let message: Cow<str> = match timeout_ns {
+                0 => "the task is not complete; it goes on".into(),
+                _ => format!("the task is not complete after {timeout:?}; it goes on").into(),
+            };
+            return Err(Failure::new(CHI_TIMEOUT, message));
         }
         if waited < SPIN {
             for _ in 0..32 {

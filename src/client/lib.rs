@@ -66,5 +66,5 @@ pub fn refuse_init() {
 }
 
 fn failure((status, message): (chi_status, String)) -> Failure {
-    Failure { status, message }
+    Failure::new(status, message)
 }

@@ -102,8 +102,8 @@ impl Arena {
         self.used_bytes
     }
 
-    /// Allocates `size` bytes, at least one, aligned to `UNIT`. Returns the block's offset in the
-    /// segment and the bytes that it holds.
+    /// Allocates `size` bytes, at least one, aligned to `UNIT`, and from 4096 bytes on to 4096, as devices
+    /// like it. Returns the block's offset in the segment and the bytes that it holds.
     pub fn alloc(&mut self, size: u64) -> Result<(u64, u64), Failed> {
         let class = class_of(size);
         if class < CLASSES {
@@ -361,8 +361,12 @@ mod tests {
             if random() % 3 == 0 && !blocks.is_empty() {
                 let (offset, _) = blocks.swap_remove((random() % blocks.len() as u64) as usize);
                 assert!(arena.free(offset));
-            } else if let Ok(block) = arena.alloc(1 + random() % (3 * CHUNK)) {
-                assert!(block.0 % UNIT == 0 && arena.size_of(block.0) == Some(block.1));
+                continue;
+            }
+            let size = 1 + random() % (3 * CHUNK);
+            if let Ok(block) = arena.alloc(size) {
+                let align = if size < 4096 { UNIT } else { 4096 };
+                assert!(block.0 % align == 0 && arena.size_of(block.0) == Some(block.1));
                 blocks.push(block);
             }
         }

@@ -10,6 +10,9 @@ use chimaera_bdev_client::{Client, ReadTask, WriteTask};
 use super::times::Kind;
 use crate::{Failed, Outcome};
 
+/// How long it is looked whether any of them is over, before one is waited for.
+const LOOK: Duration = Duration::from_micros(50);
+
 /// What is done to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Operation {
@@ -124,21 +127,24 @@ impl Device {
             in_flight.push_back(self.start(operation, buffer)?);
         }
         let mut done: u64 = 0;
+        let mut last = begin;
         while begin.elapsed() < time {
-            // Those that are over, in whatever order; if there are none, the oldest is the next.
-            let mut found = false;
+            // Those that are over, in whatever order.
+            let before = done;
             for _ in 0..in_flight.len() {
                 let next = in_flight.pop_front().expect("there are so many");
                 if next.is_over() {
                     let buffer = next.wait(latencies)?;
                     in_flight.push_back(self.start(operation, buffer)?);
                     done += 1;
-                    found = true;
                 } else {
                     in_flight.push_back(next);
                 }
             }
-            if !found {
+            if done > before {
+                last = Instant::now();
+            } else if last.elapsed() >= LOOK {
+                // When none has been over for long, it waits for the oldest.
                 let oldest = (0..in_flight.len()).min_by_key(|index| in_flight[*index].since);
                 let oldest = oldest.and_then(|index| in_flight.swap_remove_front(index));
                 let oldest = oldest.expect("a buffer is in flight");
