@@ -9,8 +9,9 @@ use chimaera_abi::{chi_domain_query, chi_pool_id, chi_task_node};
 use chimaera_task_shape::{self as shape, TaskStruct};
 use chimaera_yaml::{Position, Problems, Report};
 use proc_macro2::Span;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, DeriveInput, Expr, Field, Fields, Item, ItemStruct, Lit};
+use syn::{Attribute, DeriveInput, Expr, Field, Fields, Ident, Item, ItemStruct, Lit};
 
 use crate::fields::{
     self, is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER,
@@ -40,6 +41,8 @@ pub(crate) struct WrittenStruct {
     pub(crate) body: Body,
     /// Without strings and vectors.
     pub(crate) plain: bool,
+    /// The fields that are sent to other processes; `None` when the author does not say.
+    pub(crate) sent: Option<Body>,
     /// The fields with strings or vectors in them.
     shared: Vec<String>,
 }
@@ -245,6 +248,11 @@ impl Reader {
         };
         let mut refusals: Vec<Refusal> = conditional(&item.attrs).collect();
         let mut body = Body::new(if is_task { TASK_HEADER } else { 0 });
+        let says = match is_task {
+            true => own.is_empty() || own.iter().any(|field| way(field).is_some()),
+            false => shape::derives_bytes(&item.attrs),
+        };
+        let mut stay = Vec::new();
         for field in &own {
             refusals.extend(conditional(&field.attrs));
             if is_task && TAKEN.contains(&&name(field)[..]) {
@@ -253,8 +261,15 @@ impl Reader {
             }
             match self.read_type(&field.ty) {
                 Ok(ty) => {
-                    // Who writes a field, its author says in words.
-                    body.push((name(field), None), ty, Direction::InOut, &self.known);
+                    let direction = match (way(field), is_task) {
+                        (Some(Way::Goes(direction)), _) => direction,
+                        (None, false) => Direction::InOut,
+                        _ => {
+                            stay.push(name(field));
+                            Direction::InOut
+                        }
+                    };
+                    body.push((name(field), None), ty, direction, &self.known);
                 }
                 Err(refusal) => refusals.push(refusal),
             }
@@ -271,7 +286,13 @@ impl Reader {
             .filter(|field| !is_plain(&field.ty, &self.known))
             .map(|field| field.name.clone())
             .collect();
-        Ok(WrittenStruct { item, at, doc, is_task, body, plain: shared.is_empty(), shared })
+        let sent = says.then(|| {
+            let mut sent = body.clone();
+            sent.fields.retain(|field| !stay.contains(&field.name));
+            sent
+        });
+        let plain = shared.is_empty();
+        Ok(WrittenStruct { item, at, doc, is_task, body, plain, sent, shared })
     }
 
     fn read_type(&mut self, ty: &syn::Type) -> Result<Type, Refusal> {
@@ -331,6 +352,25 @@ fn conditional(attrs: &[Attribute]) -> impl Iterator<Item = Refusal> + '_ {
     attrs.iter().filter(cfg).map(|attr| {
         let message = "other languages cannot know whether this is there".to_owned();
         (attr.span(), message, "write the struct without `cfg`".to_owned())
+    })
+}
+
+/// What a field says of other processes.
+enum Way {
+    Goes(Direction),
+    Stays,
+}
+
+/// What `#[chi(..)]` on a field says, which rustc has found right.
+fn way(field: &Field) -> Option<Way> {
+    let attr = field.attrs.iter().find(|attr| attr.path().is_ident("chi"))?;
+    // `in` is a keyword.
+    let word = attr.parse_args_with(Ident::parse_any).ok()?;
+    Some(match &word.to_string()[..] {
+        "in" => Way::Goes(Direction::In),
+        "out" => Way::Goes(Direction::Out),
+        "inout" => Way::Goes(Direction::InOut),
+        _ => Way::Stays,
     })
 }
 

@@ -16,6 +16,12 @@ struct Extent {
   uint64_t block_;
   // How many, at least one.
   uint64_t count_;
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(block_, count_);
+  }
 };
 
 // What a device is, and what it has done since its pool was created.
@@ -40,6 +46,13 @@ struct Stats {
   uint64_t written_bytes_;
   // Reads, writes and flushes that the operating system refused.
   uint64_t errors_;
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(block_size_, blocks_, free_blocks_, engine_, reads_, writes_, flushes_, read_bytes_,
+       written_bytes_, errors_);
+  }
 };
 
 // `kAllocate`: allocates blocks.
@@ -70,6 +83,18 @@ struct AllocateTask : public chi::Task {
       : AllocateTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(count_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(extents_);
+  }
 };
 
 // `kFree`: frees blocks.
@@ -98,6 +123,16 @@ struct FreeTask : public chi::Task {
       : FreeTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(extents_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 // `kRead`: reads blocks.
@@ -131,6 +166,18 @@ struct ReadTask : public chi::Task {
       : ReadTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(block_, count_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(data_);
+  }
 };
 
 // `kWrite`: writes blocks.
@@ -161,6 +208,16 @@ struct WriteTask : public chi::Task {
       : WriteTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(block_, data_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 // `kFlush`: makes what was written last, also when the machine loses its power.
@@ -185,6 +242,14 @@ struct FlushTask : public chi::Task {
       : FlushTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 // `kStats`: tells what the device is and did.
@@ -211,6 +276,16 @@ struct StatsTask : public chi::Task {
             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : StatsTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(stats_);
   }
 };
 

@@ -41,6 +41,18 @@ struct PutTask : public chi::Task {
       : PutTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(key_, value_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(replaced_);
+  }
 };
 
 // `kGet`: gets the value of a key.
@@ -70,6 +82,18 @@ struct GetTask : public chi::Task {
           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : GetTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(key_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(value_);
   }
 };
 
@@ -101,6 +125,18 @@ struct DeleteTask : public chi::Task {
              const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : DeleteTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(key_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(existed_);
   }
 };
 
@@ -134,6 +170,18 @@ struct ScanTask : public chi::Task {
       : ScanTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(prefix_, limit_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(keys_);
+  }
 };
 
 // `kCount`: counts keys.
@@ -160,6 +208,16 @@ struct CountTask : public chi::Task {
             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : CountTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(count_);
   }
 };
 

@@ -3,9 +3,12 @@
 use super::layout::call;
 use crate::fields::{Body, Direction, Field};
 
+/// What stands before the member of a struct in C++ that sends its fields.
+pub(super) const CPP_STRUCT: &str = "  /** Sends the fields. */\n";
+
 /// The member of a struct in C++ that sends its fields.
 pub(super) fn cpp_struct(body: &Body) -> String {
-    format!("\n  /** Sends the fields. */\n{}", function("serialize", body.fields.iter()))
+    format!("\n{CPP_STRUCT}{}", function("serialize", body.fields.iter()))
 }
 
 /// The members of a task in C++ that send its fields.

@@ -16,7 +16,7 @@ use syn::{parse_quote, Ident, Visibility};
 use super::described_c::{self, prefix};
 use super::described_cpp::{self, constructor, ALLOC};
 use super::layout::{comment_lines, WIDTH};
-use super::{cpp, described_rust, rust_layout, Generated, MARKER};
+use super::{cpp, described_rust, rust_layout, serializers, Generated, MARKER};
 use crate::fields::{Body, Field};
 use crate::module::{Method, Module};
 use crate::names::{is_rust_keyword, snake};
@@ -105,7 +105,13 @@ fn cpp(module: &Module, written: &Written) -> Result<Generated, String> {
         if found.is_task {
             config.export.rename.insert(name.clone(), format!("{name} : public chi::Task"));
         }
-        if let Some(body) = constructors(module, found) {
+        let mut body = constructors(module, found).unwrap_or_default();
+        body += &match &found.sent {
+            Some(sent) if found.is_task => serializers::cpp_task(sent),
+            Some(sent) => serializers::cpp_struct(sent),
+            None => String::new(),
+        };
+        if !body.is_empty() {
             config.export.body.insert(name.clone(), body);
         }
         source.extend(documented(item, &found.doc));
@@ -307,9 +313,9 @@ fn bindings(
     bindings.write(&mut text);
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
     // It puts an empty line before what follows no fields, and none between the two.
-    let text = text
-        .replace(&format!(";\n{CONSTRUCTORS}"), &format!(";\n\n{CONSTRUCTORS}"))
-        .replace("{\n\n", "{\n");
+    let apart =
+        |text: String, what: &str| text.replace(&format!(";\n{what}"), &format!(";\n\n{what}"));
+    let text = apart(apart(text, CONSTRUCTORS), serializers::CPP_STRUCT).replace("{\n\n", "{\n");
     Ok(text.trim_matches('\n').to_owned() + "\n")
 }
 

@@ -110,13 +110,22 @@ pub fn is_task_attribute(attr: &Attribute) -> bool {
 
 /// Whether one of `attrs` derives `Pod` or `ShmElement`.
 pub fn derives_element(attrs: &[Attribute]) -> bool {
+    derives(attrs, &["Pod", "ShmElement"])
+}
+
+/// Whether one of `attrs` gives an element a form in bytes: derives `Serialize` or `SerializeInPlace`.
+pub fn derives_bytes(attrs: &[Attribute]) -> bool {
+    derives(attrs, &["Serialize", "SerializeInPlace"])
+}
+
+fn derives(attrs: &[Attribute], names: &[&str]) -> bool {
     let derived = attrs.iter().filter(|attr| attr.path().is_ident("derive")).flat_map(|attr| {
         attr.parse_args_with(syn::punctuated::Punctuated::<Path, Token![,]>::parse_terminated)
             .unwrap_or_default()
     });
     derived
         .filter_map(|path| Some(path.segments.last()?.ident.clone()))
-        .any(|name| name == "Pod" || name == "ShmElement")
+        .any(|derived| names.iter().any(|name| derived == name))
 }
 
 fn plain_generics(generics: &Generics, what: &str) -> Result<()> {

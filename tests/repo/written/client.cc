@@ -68,11 +68,43 @@ void Call(const char *module, const char *pool, const char *other) {
   ExpectFailure(CHI_MODULE_STATUS, TEXT, [&] { client.Relay(kQuery, other, TEXT, 2, TEXT); });
 }
 
+/* The task of the source in Rust has the bytes here that it has there. */
+void SendTurn() {
+  using written::loom::Extent;
+  using written::loom::TurnTask;
+  const Extent extent{3, 9, 0};
+  chi::OwnedTask<TurnTask> task(
+      CHI_IPC_MANAGER->NewTask<TurnTask>(HSHM_MCTX, chi::PoolId(), kQuery));
+  const hipc::Owner owner(task.get());
+  task->text_ = "t";
+  for (const char *word : {"a", ""}) task->words_.emplace_back(word);
+  task->extents_.push_back(extent);
+  task->entry_.name_.assign(owner, "e");
+  task->entry_.extent_ = extent;
+  task->entries_.emplace_back().name_.assign(owner, "f");
+  task->total_ = 40;
+  const auto entry = [](const char *name, const Extent &at) {
+    return chi::ToBytes(std::string(name)) + chi::ToBytes(at) +
+           chi::ToBytes(std::vector<chi::f32>());
+  };
+  const std::string bytes =
+      chi::ToBytes(std::string("t")) + chi::ToBytes(std::vector<std::string>{"a", ""}) +
+      chi::ToBytes(std::vector<Extent>{extent}) + entry("e", extent) + chi::ToBytes(chi::u64{1}) +
+      entry("f", Extent{}) + chi::ToBytes(chi::u64{40});
+  chi::SaveArchive in;
+  task->SerializeIn(in);
+  EXPECT(in.TakeBytes() == bytes);
+  chi::SaveArchive out;
+  task->SerializeOut(out);
+  EXPECT(out.TakeBytes() == bytes);
+}
+
 }  // namespace
 
 int main() {
   try {
     chi::Session session;
+    SendTurn();
     Call<written::press::Client>(written::press::kModule, "cpp_press", "cpp_other_loom");
     Call<written::loom::Client>(written::loom::kModule, "cpp_loom", "cpp_other_press");
   } catch (const chi::Error &error) {

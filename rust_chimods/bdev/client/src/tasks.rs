@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 
-use chimaera::{Pod, ShmBytes, ShmVec};
+use chimaera::{Pod, Serialize, ShmBytes, ShmVec};
 
 #[path = "../../autogen/bdev_layouts.rs"]
 mod layouts;
 
 /// Blocks that follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Serialize)]
 #[repr(C)]
 pub struct Extent {
     /// The first block.
@@ -19,7 +19,7 @@ pub struct Extent {
 }
 
 /// What a device is, and what it has done since its pool was created.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Serialize)]
 #[repr(C)]
 pub struct Stats {
     /// Bytes of a block.
@@ -48,8 +48,10 @@ pub struct Stats {
 #[chimaera::task]
 pub struct AllocateTask {
     /// In: how many blocks.
+    #[chi(in)]
     pub count: Cell<u64>,
     /// Out: the blocks, in as few extents as there are.
+    #[chi(out)]
     pub extents: ShmVec<Extent>,
 }
 
@@ -57,6 +59,7 @@ pub struct AllocateTask {
 #[chimaera::task]
 pub struct FreeTask {
     /// In.
+    #[chi(in)]
     pub extents: ShmVec<Extent>,
 }
 
@@ -64,11 +67,14 @@ pub struct FreeTask {
 #[chimaera::task]
 pub struct ReadTask {
     /// In: the first block.
+    #[chi(in)]
     pub block: Cell<u64>,
     /// In: how many blocks.
+    #[chi(in)]
     pub count: Cell<u64>,
     /// Out: their bytes. They go where the field points already, when there is room: to a buffer that
     /// the caller attached.
+    #[chi(out)]
     pub data: ShmBytes,
 }
 
@@ -76,8 +82,10 @@ pub struct ReadTask {
 #[chimaera::task]
 pub struct WriteTask {
     /// In: the first block.
+    #[chi(in)]
     pub block: Cell<u64>,
     /// In: whole blocks.
+    #[chi(in)]
     pub data: ShmBytes,
 }
 
@@ -89,5 +97,6 @@ pub struct FlushTask {}
 #[chimaera::task]
 pub struct StatsTask {
     /// Out.
+    #[chi(out)]
     pub stats: Cell<Stats>,
 }

@@ -12,11 +12,15 @@ mod layouts;
 #[chimaera::task]
 pub struct PutTask {
     /// In.
+    #[chi(in)]
     pub key: ShmString,
     /// In.
+    #[chi(in)]
     pub value: ShmBytes,
     /// Out: 1 when it replaced a value.
+    #[chi(out)]
     pub replaced: Cell<u32>,
+    #[chi(skip)]
     reserved: u32,
 }
 
@@ -24,8 +28,10 @@ pub struct PutTask {
 #[chimaera::task]
 pub struct GetTask {
     /// In.
+    #[chi(in)]
     pub key: ShmString,
     /// Out.
+    #[chi(out)]
     pub value: ShmBytes,
 }
 
@@ -33,9 +39,12 @@ pub struct GetTask {
 #[chimaera::task]
 pub struct DeleteTask {
     /// In.
+    #[chi(in)]
     pub key: ShmString,
     /// Out: 1 when the key was there.
+    #[chi(out)]
     pub existed: Cell<u32>,
+    #[chi(skip)]
     reserved: u32,
 }
 
@@ -43,10 +52,13 @@ pub struct DeleteTask {
 #[chimaera::task]
 pub struct ScanTask {
     /// In: what the keys begin with; empty for all.
+    #[chi(in)]
     pub prefix: ShmString,
     /// In: how many keys at most; 0 for all.
+    #[chi(in)]
     pub limit: Cell<u64>,
     /// Out: the keys, sorted by their bytes.
+    #[chi(out)]
     pub keys: ShmVec<ShmString>,
 }
 
@@ -54,6 +66,7 @@ pub struct ScanTask {
 #[chimaera::task]
 pub struct CountTask {
     /// Out.
+    #[chi(out)]
     pub count: Cell<u64>,
 }
 

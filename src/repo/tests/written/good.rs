@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use chimaera::{DomainQuery, Pod, PoolId, ShmBytes, ShmElement, ShmString, ShmVec, TaskNode};
+use chimaera::{
+    DomainQuery, Pod, PoolId, SerializeInPlace, ShmBytes, ShmElement, ShmString, ShmVec, TaskNode,
+};
 
 #[path = "../autogen/mod_name_layouts.rs"]
 mod layouts;
@@ -12,14 +14,23 @@ mod layouts;
 #[chimaera::task]
 pub struct FirstTask {
     /// In.
+    #[chi(in)]
     pub entry: Entry,
+    #[chi(inout)]
     pub entries: ShmVec<Entry>,
+    #[chi(out)]
     pub rows: ShmVec<ShmVec<i16>>,
+    #[chi(in)]
     pub blobs: chimaera::ShmVec<ShmBytes>,
+    #[chi(in)]
     pub r#type: std::cell::Cell<u8>,
+    #[chi(skip)]
     pub cache: Cell<PoolId>,
+    #[chi(in)]
     asked: Cell<DomainQuery>,
+    #[chi(in)]
     node: Cell<TaskNode>,
+    #[chi(out)]
     extents: Cell<[Extent; 2]>,
 }
 
@@ -27,7 +38,7 @@ pub struct FirstTask {
 #[chimaera::task(crate = chimaera)]
 pub struct OtherTask;
 
-#[derive(ShmElement)]
+#[derive(ShmElement, SerializeInPlace)]
 #[repr(C)]
 pub struct Entry {
     pub name: ShmString,
@@ -37,11 +48,12 @@ pub struct Entry {
 }
 
 /// Where a part lies.
-#[derive(Clone, Copy, Pod)]
+#[derive(Clone, Copy, Pod, chimaera::Serialize)]
 #[repr(C)]
 pub struct Extent {
     pub start: u64,
     pub digest: [u8; 20],
+    #[chi(skip)]
     reserved: u32,
 }
 

@@ -4,6 +4,8 @@
 mod expect;
 
 use chimaera::abi::{CHI_FAILED, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED};
+use chimaera::archive::{to_bytes, SaveArchive};
+use chimaera::{DomainQuery, PoolId, Task};
 use expect::{call_method, expect_failure, TEXT};
 use written_loom_client as loom;
 use written_press_client as press;
@@ -44,8 +46,45 @@ macro_rules! call {
     }};
 }
 
+/// A task has the bytes that it has in C++.
+fn send_turn() -> chimaera::Result<()> {
+    let ways = loom::TurnTask::SERIALIZERS.expect("its fields say which way they go");
+    let ipc = chimaera::ipc()?;
+    let make = || {
+        ipc.new_task::<loom::TurnTask>(
+            PoolId::default(),
+            DomainQuery::dynamic(),
+            loom::Method::TURN,
+        )
+    };
+    let extent = loom::Extent { start: 3, blocks: 9, reserved: 0 };
+    let entry =
+        |name: &str, extent| loom::EntryValue { name: name.into(), extent, weights: vec![] };
+    let turn = loom::Turn {
+        text: "t".into(),
+        words: vec!["a".into(), String::new()],
+        extents: vec![extent],
+        entry: entry("e", extent),
+        entries: vec![entry("f", loom::Extent::default())],
+        total: 40,
+    };
+    let task = make()?;
+    turn.write(&task)?;
+    let mut sent = SaveArchive::new();
+    (ways.save_in)(&task, &mut sent)?;
+    let bytes = sent.into_bytes();
+    let none = Vec::<f32>::new();
+    let entries = [("e", extent), ("f", loom::Extent::default())]
+        .map(|(name, extent)| (name.to_owned(), extent, none.clone()));
+    let [first, second] = entries;
+    let plain = ((turn.text, turn.words, turn.extents), (first, vec![second], turn.total));
+    assert_eq!(bytes, to_bytes(&plain)?);
+    Ok(())
+}
+
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     chimaera::client::init(chimaera::client::Options::default())?;
+    send_turn()?;
     call!(press, press::Entry, press::Extent, "rust_other_loom");
     call!(loom, loom::EntryValue, loom::Extent, "rust_other_press");
     chimaera::client::shutdown();

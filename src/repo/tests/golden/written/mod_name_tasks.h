@@ -14,6 +14,12 @@ struct Extent {
   uint64_t start_;
   uint8_t digest_[20];
   uint32_t reserved_;
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(start_, digest_);
+  }
 };
 
 struct Entry {
@@ -26,6 +32,12 @@ struct Entry {
   Entry() : name_(), extent_(), weights_(), flag_() {}
   explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : name_(alloc), extent_(), weights_(alloc), flag_() {}
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(name_, extent_, weights_, flag_);
+  }
 };
 
 // What this struct is takes so many words that its comment does not fit into a line of a header,
@@ -72,12 +84,32 @@ struct FirstTask : public chi::Task {
       : FirstTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(entry_, entries_, blobs_, type_, asked_, node_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(entries_, rows_, extents_);
+  }
 };
 
 // Has no method.
 struct OtherTask : public chi::Task {
   /** SHM default constructor */
   explicit OtherTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc) {}
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 // clang-format off

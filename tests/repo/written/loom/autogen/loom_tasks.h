@@ -18,6 +18,12 @@ struct Extent {
   uint32_t blocks_;
   // Zero.
   uint32_t reserved_;
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(start_, blocks_, reserved_);
+  }
 };
 
 // A named part.
@@ -33,6 +39,12 @@ struct Entry {
   Entry() : name_(), extent_(), weights_() {}
   explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : name_(alloc), extent_(), weights_(alloc) {}
+
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(name_, extent_, weights_);
+  }
 };
 
 // Changes a bit of everything.
@@ -77,6 +89,18 @@ struct TurnTask : public chi::Task {
       : TurnTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(text_, words_, extents_, entry_, entries_, total_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(text_, words_, extents_, entry_, entries_, total_);
+  }
 };
 
 // Fails.
@@ -108,6 +132,16 @@ struct FailTask : public chi::Task {
       : FailTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(thrown_, why_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
 };
 
 // Has the module in C++ turn a text.
@@ -150,6 +184,18 @@ struct RelayTask : public chi::Task {
             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : RelayTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
+  }
+
+  /** Sends what the caller gives. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(store_, text_, width_, why_);
+  }
+
+  /** Sends what the method finds. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(answers_);
   }
 };
 
