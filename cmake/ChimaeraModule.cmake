@@ -157,6 +157,11 @@ endfunction()
 function(_chimaera_refresh namespace name directory)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${directory}/chimaera_mod.yaml")
   get_target_property(program chimaera::program IMPORTED_LOCATION)
+  # So does a new program, which may write them otherwise: unless this build makes it, for which Ninja would
+  # look before it does anything else.
+  if(NOT TARGET chimaera_cargo)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${program}")
+  endif()
   if(EXISTS "${program}")
     execute_process(COMMAND "${program}" repo refresh "${directory}" ERROR_QUIET)
   endif()

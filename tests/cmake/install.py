@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import MODULES, ROOT, ask, build, daemon, loaded, needed, parse_places, run
+from tools import MODULES, ROOT, ask, attempt, build, daemon, loaded, needed, parse_places, run
 
 # What lies under the prefix: each file is one of these, and each of these is some file.
 CONTENTS = """
@@ -109,6 +109,21 @@ def check_pkg_config(prefix, directory):
     return programs
 
 
+def check_new_generator(program, repo, prefix, directory):
+    """What another program generates is compiled in the next build, not in the one after it."""
+    build("cmake", repo, directory, "Ninja", f"CMAKE_PREFIX_PATH={prefix}")
+    real = program.with_name("chimaera.real")
+    program.rename(real)
+    header = repo / "in_cpp/autogen/in_cpp_lib_exec.h"
+    program.write_text(f'#!/bin/sh\n"{real}" "$@" || exit\necho "#error of another program" >> "{header}"\n')
+    program.chmod(0o755)
+    done = attempt("cmake", "--build", directory)
+    real.rename(program)
+    if done.returncode == 0 or "error of another program" not in done.stdout:
+        sys.exit(f"a build does not compile what it has generated:\n{done.stdout}")
+    run(program, "repo", "refresh", repo)
+
+
 def check_repo(program, sources, target, directory, moved):
     """Makes a repo with a module in each language, builds it both against the installed Chimaera and
     against its sources, and installs it, at last beside Chimaera itself."""
@@ -125,6 +140,7 @@ def check_repo(program, sources, target, directory, moved):
 
     run(program, "repo", "build", fresh)
     expect_modules(fresh / "build/modules")
+    check_new_generator(program, fresh, moved, directory / "b4")
     run(program, "repo", "install", apart, fresh)
     expect_modules(apart / MODULES)
 
