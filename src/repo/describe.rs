@@ -38,6 +38,9 @@ const TAKEN: &[&str] = &[
     "task_node",
 ];
 
+/// Names that a call cannot have: clients in Rust have functions of these names.
+const TAKEN_CALLS: &[&str] = &["create_with", "from_pool", "pool_id", "task", "with_query"];
+
 /// The structs of the section `structs`.
 pub(crate) fn read_structs(
     entry: Option<Entry>,
@@ -121,6 +124,13 @@ pub(crate) fn read_tasks(
                 _ => "describe custom methods that have a number above".into(),
             };
             report.add(at, format!("no custom method `{}` is supported", shown(&name)), help);
+        }
+        if TAKEN_CALLS.contains(&&names::snake(&name)[..]) {
+            report.add(
+                at,
+                format!("the generated clients have another `{}`", names::snake(&name)),
+                "choose another name for the method",
+            );
         }
         let what = format!("the task of `{}`", shown(&name));
         let Some(mut section) = Section::open(entry.value, what, report) else { continue };

@@ -37,8 +37,8 @@ pub(crate) fn file(module: &Module) -> Generated {
         code += &rust.calls(&method.name, doc, body);
     }
     code += "
-    fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
-        chimaera::ipc()?.new_task(self.pool_id, query, method)
+    fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
+        chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
 }
 ";
@@ -90,11 +90,12 @@ fn client(module: &Module) -> String {
     };
     format!(
         "
-/// A pool of `{0}`. It is a pool's id and nothing else, so it may be copied, and be used in an
+/// A pool of `{0}`, and whom of its containers calls are for. It may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {{
     pool_id: PoolId,
+    query: DomainQuery,
 }}
 
 impl Client {{
@@ -107,12 +108,19 @@ impl Client {{
     pub fn create_with(name: &str, params: {ty}, options: PoolOptions) -> Result<Self> {{
 {to_bytes}        let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with(\"{0}\", name, params, options)?;
-        Ok(Client {{ pool_id: id }})
+        Ok(Client::from_pool(id))
     }}
 
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {{
-        Client {{ pool_id }}
+        let query = DomainQuery::dynamic();
+        Client {{ pool_id, query }}
+    }}
+
+    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    #[must_use]
+    pub fn with_query(self, query: DomainQuery) -> Self {{
+        Client {{ query, ..self }}
     }}
 
     /// The pool.
@@ -404,9 +412,8 @@ impl Rust<'_> {
             "    }}\n\n    /// Submits `{method}`; its results are the fields of the task.\n"
         );
         text += &signature(&format!("{name}_async"), &inputs, &format!("Pending<{stem}Task>"));
-        text += "        let query = DomainQuery::dynamic();\n";
         let made = format!("let task: NewTask<{stem}Task>");
-        text += &statement(&made, "self.task", &["query", &shouted(method)]);
+        text += &statement(&made, "self.task", &[&shouted(method)]);
         for field in body.inputs() {
             text += &self.write(field);
         }

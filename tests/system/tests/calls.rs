@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chimaera::abi::CHI_INVALID;
+use chimaera::DomainQuery;
 use chimaera_kv_client as kv;
 use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::{
@@ -79,6 +80,13 @@ fn rust_calls_cpp_through_the_client_in_cpp() {
         assert_eq!(corrupt.code(), CHI_INVALID, "{corrupt}");
         assert!(corrupt.message().contains("zstd"), "{corrupt}");
         assert_eq!(compressor.compress(b"x", 1000).unwrap_err().code(), CHI_INVALID);
+
+        let nowhere = compressor.with_query(DomainQuery::local_id(7));
+        let nobody = [nowhere.compress(b"x", 1), nowhere.decompress(b"x", 1)];
+        for refused in nobody.map(Result::unwrap_err) {
+            assert_eq!(refused.code(), CHI_INVALID, "{refused}");
+            assert!(refused.message().contains("container 7"), "{refused}");
+        }
     });
 }
 

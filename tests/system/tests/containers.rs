@@ -219,7 +219,7 @@ fn a_thousand_containers_come_and_go() {
 #[test]
 fn a_store_of_several_containers_is_one_store() {
     in_client!(Options::new().kv(), |_| {
-        let ipc = connect();
+        connect();
         let options = PoolOptions::default().containers(4);
         let store = kv::Client::create_with("store", kv::Params::default(), options).unwrap();
         let keys: Vec<String> = (0..200).map(|n| format!("key {n:03}")).collect();
@@ -236,19 +236,12 @@ fn a_store_of_several_containers_is_one_store() {
         assert!(store.delete(&keys[5]).unwrap());
         assert_eq!(store.count().unwrap(), 199);
         // A client that leaves the choice to the module finds the same keys.
-        let (pool, query) = (store.pool_id(), DomainQuery::dynamic());
+        let dynamic = store.with_query(DomainQuery::dynamic());
         for key in &keys[190..] {
-            let task = ipc.new_task::<kv::GetTask>(pool, query, kv::Method::GET).unwrap();
-            task.key.set(key).unwrap();
-            let value = task.call().unwrap().value.copy_to_vec().unwrap();
-            assert_eq!(value, format!("value of {key}").into_bytes());
+            assert_eq!(dynamic.get(key).unwrap(), format!("value of {key}").into_bytes());
         }
         // And the containers do share them out.
-        let parts = (0..4).map(|id| {
-            let query = DomainQuery::local_id(id);
-            let task = ipc.new_task::<kv::CountTask>(pool, query, kv::Method::COUNT).unwrap();
-            task.call().unwrap().count.get()
-        });
+        let parts = (0..4).map(|id| store.with_query(DomainQuery::local_id(id)).count().unwrap());
         let parts: Vec<u64> = parts.collect();
         assert_eq!(parts.iter().sum::<u64>(), 199);
         assert!(parts.iter().all(|n| (20..80).contains(n)), "{parts:?}");

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_IO, CHI_NOT_FOUND, CHI_NO_POOL};
+use chimaera::abi::{CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_POOL};
+use chimaera::DomainQuery;
 use chimaera_bdev_client as bdev;
 use chimaera_kv_client as kv;
 use chimaera_tests::{bytes, connect, in_client, text_of, Options};
@@ -72,6 +73,33 @@ fn values_lie_compressed_in_blocks() {
 
         chimaera::ipc().unwrap().destroy_pool(store.pool_id()).unwrap();
         assert!(all_free(&device), "{} blocks are left", used(&device));
+    });
+}
+
+#[test]
+fn a_store_whose_pools_are_gone_says_which() {
+    in_client!(options(), |_| {
+        let ipc = connect();
+        let device = bdev::Client::create("disk", bdev::Params::default()).unwrap();
+        let zstd = mod_name::Client::create("zstd").unwrap();
+        let store = kv::Client::create("kv", stored("disk", "zstd")).unwrap();
+        store.put("key", "value").unwrap();
+        assert_eq!(
+            device.with_query(DomainQuery::local_id(1)).stats().unwrap_err().code(),
+            CHI_INVALID
+        );
+
+        ipc.destroy_pool(device.pool_id()).unwrap();
+        let gone = |role: &str| {
+            (CHI_NO_POOL, format!("{role}, is gone: destroy the store, and create both again"))
+        };
+        let device_is_gone = gone("pool 'disk', the store's device");
+        assert_eq!(text_of(store.get("key")), device_is_gone);
+        assert_eq!(text_of(store.put("key", "other")), device_is_gone);
+        ipc.destroy_pool(zstd.pool_id()).unwrap();
+        assert_eq!(text_of(store.put("key", "other")), gone("pool 'zstd', the store's compressor"));
+        assert_eq!(store.count().unwrap(), 1);
+        ipc.destroy_pool(store.pool_id()).unwrap();
     });
 }
 

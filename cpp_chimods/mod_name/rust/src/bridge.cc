@@ -37,6 +37,10 @@ Client ClientOf(Pool pool) {
   return client;
 }
 
+chi::DomainQuery QueryOf(Query query) {
+  return chi::DomainQuery(chi_domain_query{query.kind, query.value});
+}
+
 std::string_view View(rust::Slice<const std::uint8_t> data) {
   return {reinterpret_cast<const char *>(data.data()), data.size()};
 }
@@ -58,20 +62,19 @@ Reply create(rust::Str pool_name) {
   });
 }
 
-Reply compress(Pool pool, rust::Slice<const std::uint8_t> data, std::int32_t level) {
+Reply compress(Pool pool, Query query, rust::Slice<const std::uint8_t> data, std::int32_t level) {
   return Guard([&](Reply &reply) {
-    const auto query = chi::DomainQuery::Dynamic();
     chi::OwnedTask<CompressTask> task(
-        ClientOf(pool).AsyncCompress(HSHM_MCTX, query, View(data), level));
+        ClientOf(pool).AsyncCompress(HSHM_MCTX, QueryOf(query), View(data), level));
     Take(task, reply);
   });
 }
 
-Reply decompress(Pool pool, rust::Slice<const std::uint8_t> data, std::uint64_t max_size) {
+Reply decompress(Pool pool, Query query, rust::Slice<const std::uint8_t> data,
+                 std::uint64_t max_size) {
   return Guard([&](Reply &reply) {
-    const auto query = chi::DomainQuery::Dynamic();
     chi::OwnedTask<DecompressTask> task(
-        ClientOf(pool).AsyncDecompress(HSHM_MCTX, query, View(data), max_size));
+        ClientOf(pool).AsyncDecompress(HSHM_MCTX, QueryOf(query), View(data), max_size));
     Take(task, reply);
   });
 }

@@ -10,10 +10,12 @@ namespace example::mod_name::bridge {
 
 struct Reply;
 struct Pool;
+struct Query;
 
 Reply create(rust::Str pool_name);
-Reply compress(Pool pool, rust::Slice<const std::uint8_t> data, std::int32_t level);
-Reply decompress(Pool pool, rust::Slice<const std::uint8_t> data, std::uint64_t max_size);
+Reply compress(Pool pool, Query query, rust::Slice<const std::uint8_t> data, std::int32_t level);
+Reply decompress(Pool pool, Query query, rust::Slice<const std::uint8_t> data,
+                 std::uint64_t max_size);
 
 }  // namespace example::mod_name::bridge
 

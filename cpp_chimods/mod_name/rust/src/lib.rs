@@ -13,7 +13,7 @@
 //! ```
 
 use chimaera::archive::params_to_bytes;
-use chimaera::{PoolId, Result, Serialize, Status};
+use chimaera::{DomainQuery, PoolId, Result, Serialize, Status};
 
 // The bridge's own items; what users see is below.
 #[allow(missing_docs, unreachable_pub)]
@@ -23,6 +23,12 @@ mod ffi {
     struct Pool {
         major: u32,
         minor: u32,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Query {
+        kind: u32,
+        value: u32,
     }
 
     struct Reply {
@@ -40,8 +46,8 @@ mod ffi {
         include!("bridge.h");
 
         fn create(pool_name: &str) -> Reply;
-        fn compress(pool: Pool, data: &[u8], level: i32) -> Reply;
-        fn decompress(pool: Pool, data: &[u8], max_size: u64) -> Reply;
+        fn compress(pool: Pool, query: Query, data: &[u8], level: i32) -> Reply;
+        fn decompress(pool: Pool, query: Query, data: &[u8], max_size: u64) -> Reply;
     }
 }
 
@@ -77,11 +83,12 @@ impl Default for Params {
     }
 }
 
-/// A pool of the module. It is a pool's id and nothing else: it may be copied and sent to other
+/// A pool of the module, and whom of its containers calls are for. It may be copied and sent to other
 /// threads. Every function sends one task and waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
+    query: DomainQuery,
 }
 
 impl Client {
@@ -89,19 +96,25 @@ impl Client {
     /// IPC manager's.
     pub fn create(pool_name: &str) -> Result<Client> {
         let pool = checked(ffi::create(pool_name))?.pool;
-        Ok(Client { pool_id: PoolId::new(pool.major, pool.minor) })
+        Ok(Client::from_pool(PoolId::new(pool.major, pool.minor)))
     }
 
     /// Creates the pool with parameters, or finds the one of this name and parameters. Errors: also
     /// `CHI_INVALID` for a level that zstd does not have.
     pub fn create_with(pool_name: &str, params: Params) -> Result<Client> {
         let params = params_to_bytes(&params)?;
-        Ok(Client { pool_id: chimaera::ipc()?.create_pool(MODULE, pool_name, &params)? })
+        chimaera::ipc()?.create_pool(MODULE, pool_name, &params).map(Client::from_pool)
     }
 
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Client {
-        Client { pool_id }
+        Client { pool_id, query: DomainQuery::dynamic() }
+    }
+
+    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    #[must_use]
+    pub fn with_query(self, query: DomainQuery) -> Client {
+        Client { query, ..self }
     }
 
     /// The pool.
@@ -112,13 +125,17 @@ impl Client {
     /// Makes one zstd frame of `data`, at `level` (0 takes the pool's). Error: `CHI_INVALID` for a level that
     /// zstd does not have.
     pub fn compress(&self, data: &[u8], level: i32) -> Result<Vec<u8>> {
-        Ok(bytes(&checked(ffi::compress(self.pool(), data, level))?))
+        Ok(bytes(&checked(ffi::compress(self.pool(), self.query(), data, level))?))
     }
 
     /// The bytes of the zstd frames `data`. Errors: `CHI_INVALID` for what is no sound zstd,
     /// `CHI_TOO_LARGE` for more than `max_size` bytes.
     pub fn decompress(&self, data: &[u8], max_size: u64) -> Result<Vec<u8>> {
-        Ok(bytes(&checked(ffi::decompress(self.pool(), data, max_size))?))
+        Ok(bytes(&checked(ffi::decompress(self.pool(), self.query(), data, max_size))?))
+    }
+
+    fn query(&self) -> ffi::Query {
+        ffi::Query { kind: self.query.kind(), value: self.query.value() }
     }
 
     fn pool(&self) -> ffi::Pool {

@@ -34,7 +34,7 @@ pub const DEVICE_FULL: i32 = CHI_MODULE_STATUS;
 /// A status of the module's own: a block is not allocated.
 pub const NOT_ALLOCATED: i32 = CHI_MODULE_STATUS + 1;
 
-/// A pool of the module. It is a pool's id and nothing else: it may be copied, sent to other threads,
+/// A pool of the module, and whom of its containers calls are for. It may be copied, sent to other threads,
 /// and used in an application and in another module's methods alike.
 ///
 /// Every function sends one task. The `_async` forms return once the task is submitted; its results are
@@ -45,6 +45,7 @@ pub const NOT_ALLOCATED: i32 = CHI_MODULE_STATUS + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
+    query: DomainQuery,
 }
 
 impl Client {
@@ -56,18 +57,26 @@ impl Client {
     /// `CHI_IO` for one that cannot be opened or `io_uring` where it is refused; `CHI_NO_MODULE`; `CHI_EXISTS` when the
     /// name is another module's pool or one with other parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
-        let pool_id = chimaera::ipc()?.create_pool(MODULE, name, &params_to_bytes(&params)?)?;
-        Ok(Client { pool_id })
+        chimaera::ipc()?
+            .create_pool(MODULE, name, &params_to_bytes(&params)?)
+            .map(Client::from_pool)
     }
 
     /// Finds a pool that exists. Errors: `CHI_NO_POOL`.
     pub fn find(name: &str) -> Result<Self> {
-        Ok(Client { pool_id: chimaera::ipc()?.find_pool(name)? })
+        chimaera::ipc()?.find_pool(name).map(Client::from_pool)
     }
 
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {
-        Client { pool_id }
+        Client { pool_id, query: DomainQuery::dynamic() }
+    }
+
+    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`. A device
+    /// has one container, to which every query but the id of another leads.
+    #[must_use]
+    pub fn with_query(self, query: DomainQuery) -> Self {
+        Client { query, ..self }
     }
 
     /// The pool.
@@ -167,7 +176,7 @@ impl Client {
     }
 
     fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
-        chimaera::ipc()?.new_task(self.pool_id, DomainQuery::dynamic(), method)
+        chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
 }
 

@@ -34,7 +34,7 @@ pub const MAX_KEY_BYTES: usize = 4096;
 /// A status of the module's own: the value does not fit under the store's `max_bytes`.
 pub const STORE_FULL: i32 = CHI_MODULE_STATUS;
 
-/// A pool of the module. It is a pool's id and nothing else: it may be copied, sent to other threads,
+/// A pool of the module, and whom of its containers calls are for. It may be copied, sent to other threads,
 /// and used in an application and in another module's methods alike.
 ///
 /// Keys are 1 to [`MAX_KEY_BYTES`] bytes, any bytes, ordered by them. Every function sends one task.
@@ -43,6 +43,8 @@ pub const STORE_FULL: i32 = CHI_MODULE_STATUS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
+    /// None: each key's tasks go where its hash falls to, all others everywhere.
+    query: Option<DomainQuery>,
 }
 
 impl Client {
@@ -59,17 +61,35 @@ impl Client {
     pub fn create_with(name: &str, params: Params, options: PoolOptions) -> Result<Self> {
         let pool_id =
             chimaera::ipc()?.create_pool_with(MODULE, name, &params_to_bytes(&params)?, options)?;
-        Ok(Client { pool_id })
+        Ok(Client::from_pool(pool_id))
     }
 
     /// Finds a pool that exists. Errors: `CHI_NO_POOL`.
     pub fn find(name: &str) -> Result<Self> {
-        Ok(Client { pool_id: chimaera::ipc()?.find_pool(name)? })
+        chimaera::ipc()?.find_pool(name).map(Client::from_pool)
     }
 
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {
-        Client { pool_id }
+        Client { pool_id, query: None }
+    }
+
+    /// A client of the same pool whose calls carry this query. Without one, a key's calls go to the container
+    /// that its hash falls to, and those about all keys everywhere. Of what is put elsewhere, nobody knows who
+    /// does not ask there.
+    ///
+    /// ```no_run
+    /// # fn main() -> chimaera::Result<()> {
+    /// # use chimaera::DomainQuery;
+    /// let kv = chimaera_kv_client::Client::find("my_store")?;
+    /// let of_the_second = kv.with_query(DomainQuery::local_id(1)).count()?;
+    /// assert!(of_the_second <= kv.count()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_query(self, query: DomainQuery) -> Self {
+        Client { query: Some(query), ..self }
     }
 
     /// The pool.
@@ -148,7 +168,7 @@ impl Client {
     }
 
     fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
-        chimaera::ipc()?.new_task(self.pool_id, query, method)
+        chimaera::ipc()?.new_task(self.pool_id, self.query.unwrap_or(query), method)
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use chimaera::{log_error, Result, Status};
+use chimaera::abi::CHI_NO_POOL;
+use chimaera::{log_error, PoolId, Result, Status};
 use chimaera_bdev_client as bdev;
 use chimaera_kv_client::Params;
 use example_mod_name_client as mod_name;
@@ -19,14 +20,45 @@ const PIECE: u64 = 256 << 10;
 /// The keys, and where the values lie.
 pub(crate) struct Stored {
     keys: Store<Place>,
-    device: bdev::Client,
+    device: Part<bdev::Client>,
     block_size: u64,
-    compressor: Option<mod_name::Client>,
+    compressor: Option<Part<mod_name::Client>>,
+}
+
+/// A pool that the store is built on.
+struct Part<C> {
+    /// What it is to the store.
+    role: &'static str,
+    name: String,
+    client: C,
+}
+
+impl<C> Part<C> {
+    /// Finds the pool. Errors: `CHI_NO_POOL`.
+    fn find(role: &'static str, name: &str, client: impl FnOnce(PoolId) -> C) -> Result<Self> {
+        let pool = chimaera::ipc()?.find_pool(name);
+        let pool = pool.map_err(|status| status.context(format!("the store's {role}")))?;
+        Ok(Part { role, name: name.to_owned(), client: client(pool) })
+    }
+
+    /// Calls it. Of a pool that is gone, the runtime knows no more than a number.
+    fn call<T>(&self, call: impl FnOnce(&C) -> Result<T>) -> Result<T> {
+        call(&self.client).map_err(|status| match status.code() {
+            CHI_NO_POOL => Status::new(
+                CHI_NO_POOL,
+                format!(
+                    "pool '{}', the store's {}, is gone: destroy the store, and create both again",
+                    self.name, self.role
+                ),
+            ),
+            _ => status,
+        })
+    }
 }
 
 /// Where a value lies. Its blocks are given back with it.
 pub(crate) struct Place {
-    device: bdev::Client,
+    device: PoolId,
     extents: Vec<bdev::Extent>,
     /// Bytes of the value.
     len: usize,
@@ -46,7 +78,7 @@ impl Drop for Place {
             return;
         }
         // Nobody waits for it; the task goes when it is over.
-        if let Err(status) = self.device.free_async(&self.extents) {
+        if let Err(status) = bdev::Client::from_pool(self.device).free_async(&self.extents) {
             let n: u64 = self.extents.iter().map(|extent| extent.count).sum();
             log_error!("{n} blocks stay allocated: {}", status.message());
         }
@@ -56,19 +88,18 @@ impl Drop for Place {
 impl Stored {
     /// Finds the pools. Errors: `CHI_NO_POOL`.
     pub(crate) fn new(params: &Params) -> Result<Stored> {
-        let pool = |name: &str| chimaera::ipc()?.find_pool(name);
-        let device = pool(&params.device).map_err(|status| status.context("the store's device"))?;
-        let device = bdev::Client::from_pool(device);
+        let device = Part::find("device", &params.device, bdev::Client::from_pool)?;
         let compressor = match params.compressor.as_str() {
             "" => None,
-            name => Some(pool(name).map_err(|status| status.context("the store's compressor"))?),
+            name => Some(Part::find("compressor", name, mod_name::Client::from_pool)?),
         };
-        let stats = device.stats().map_err(|status| status.context("the store's device"))?;
+        let stats = device.call(bdev::Client::stats);
+        let stats = stats.map_err(|status| status.context("the store's device"))?;
         Ok(Stored {
             keys: Store::new(params.max_bytes),
             device,
             block_size: stats.block_size,
-            compressor: compressor.map(mod_name::Client::from_pool),
+            compressor,
         })
     }
 
@@ -80,22 +111,28 @@ impl Stored {
     pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<bool> {
         let len = value.len();
         let packed = match &self.compressor {
-            Some(compressor) => compressor.compress(&value, 0)?,
+            Some(compressor) => compressor.call(|zstd| zstd.compress(&value, 0))?,
             None => value,
         };
         let blocks = (packed.len() as u64).div_ceil(self.block_size);
-        let extents = if blocks == 0 { Vec::new() } else { self.device.allocate(blocks)? };
-        let place = Place { device: self.device, extents, len, packed: packed.len() };
-        self.write(&place, packed)?;
+        let extents = match blocks {
+            0 => Vec::new(),
+            _ => self.device.call(|device| device.allocate(blocks))?,
+        };
+        let device = self.device.client.pool_id();
+        let place = Place { device, extents, len, packed: packed.len() };
+        self.device.call(|device| self.write(device, &place, packed))?;
         Ok(self.keys.put(key, Arc::new(place))?.is_some())
     }
 
     /// The value, if there is one. Errors: those of the device and the compressor.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(place) = self.keys.get(key) else { return Ok(None) };
-        let packed = self.read(&place)?;
+        let packed = self.device.call(|device| self.read(device, &place))?;
         let value = match &self.compressor {
-            Some(compressor) => compressor.decompress(&packed, place.len as u64)?,
+            Some(compressor) => {
+                compressor.call(|zstd| zstd.decompress(&packed, place.len as u64))?
+            }
             None => packed,
         };
         match value.len() == place.len {
@@ -120,7 +157,7 @@ impl Stored {
         }
     }
 
-    fn write(&self, place: &Place, mut packed: Vec<u8>) -> Result<()> {
+    fn write(&self, device: &bdev::Client, place: &Place, mut packed: Vec<u8>) -> Result<()> {
         let room = packed.len().next_multiple_of(self.block_size as usize);
         packed.resize(room, 0);
         let mut writes = Vec::new();
@@ -129,7 +166,7 @@ impl Stored {
         for extent in self.pieces(place) {
             let (piece, after) = rest.split_at((extent.count * self.block_size) as usize);
             rest = after;
-            match self.device.write_async(extent.block, piece) {
+            match device.write_async(extent.block, piece) {
                 Ok(write) => writes.push(write),
                 Err(status) => {
                     outcome = Err(status);
@@ -144,10 +181,10 @@ impl Stored {
         outcome
     }
 
-    fn read(&self, place: &Place) -> Result<Vec<u8>> {
+    fn read(&self, device: &bdev::Client, place: &Place) -> Result<Vec<u8>> {
         let pieces = self.pieces(place);
         let reads: Vec<_> =
-            pieces.map(|extent| self.device.read_async(extent.block, extent.count)).collect();
+            pieces.map(|extent| device.read_async(extent.block, extent.count)).collect();
         let mut packed =
             Vec::with_capacity(place.packed.next_multiple_of(self.block_size as usize));
         let mut outcome = Ok(());

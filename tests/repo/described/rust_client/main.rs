@@ -7,7 +7,7 @@ use chimaera::abi::{
     CHI_EXISTS, CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED,
 };
 use chimaera::archive::SaveArchive;
-use chimaera::Task;
+use chimaera::{DomainQuery, Task};
 use described_shelf_client as shelf;
 use expect::{call_method, expect_failure, TEXT};
 
@@ -51,6 +51,13 @@ macro_rules! call {
         ipc.destroy_pool(typed.pool_id())?;
 
         client.nothing()?;
+        let options = chimaera::PoolOptions::default().containers(3);
+        let params = $module::Params::default();
+        let several =
+            $module::Client::create_with(concat!("three_", stringify!($module)), &params, options)?;
+        several.with_query(DomainQuery::local_id(2)).nothing()?;
+        let nobody = several.with_query(DomainQuery::local_id(3)).nothing();
+        expect_failure(nobody, CHI_INVALID, "container 3");
         assert_eq!(client.sum(b"abcde", 2, false)?, [195, 199, 101]);
         assert!(client.sum(b"", 2, true)?.is_empty());
         // The bytes are those of the test in C++.

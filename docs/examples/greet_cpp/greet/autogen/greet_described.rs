@@ -19,11 +19,12 @@ pub struct GreetTask {
     pub text: ShmString,
 }
 
-/// A pool of `hello:greet`. It is a pool's id and nothing else, so it may be copied, and be used in an
+/// A pool of `hello:greet`, and whom of its containers calls are for. It may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
+    query: DomainQuery,
 }
 
 impl Client {
@@ -36,12 +37,19 @@ impl Client {
     pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {
         let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with("hello:greet", name, params, options)?;
-        Ok(Client { pool_id: id })
+        Ok(Client::from_pool(id))
     }
 
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {
-        Client { pool_id }
+        let query = DomainQuery::dynamic();
+        Client { pool_id, query }
+    }
+
+    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    #[must_use]
+    pub fn with_query(self, query: DomainQuery) -> Self {
+        Client { query, ..self }
     }
 
     /// The pool.
@@ -59,14 +67,13 @@ impl Client {
 
     /// Submits `kGreet`; its results are the fields of the task.
     pub fn greet_async(&self, name: &str) -> Result<Pending<GreetTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<GreetTask> = self.task(query, GREET)?;
+        let task: NewTask<GreetTask> = self.task(GREET)?;
         task.name.set(name)?;
         task.submit()
     }
 
-    fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
-        chimaera::ipc()?.new_task(self.pool_id, query, method)
+    fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
+        chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
 }
 

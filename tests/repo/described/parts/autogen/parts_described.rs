@@ -325,11 +325,12 @@ pub struct SettingsResult {
     pub limit: u64,
 }
 
-/// A pool of `described:parts`. It is a pool's id and nothing else, so it may be copied, and be used in an
+/// A pool of `described:parts`, and whom of its containers calls are for. It may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
+    query: DomainQuery,
 }
 
 impl Client {
@@ -343,12 +344,19 @@ impl Client {
         let params = &chimaera::archive::params_to_bytes(params)?;
         let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with("described:parts", name, params, options)?;
-        Ok(Client { pool_id: id })
+        Ok(Client::from_pool(id))
     }
 
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {
-        Client { pool_id }
+        let query = DomainQuery::dynamic();
+        Client { pool_id, query }
+    }
+
+    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    #[must_use]
+    pub fn with_query(self, query: DomainQuery) -> Self {
+        Client { query, ..self }
     }
 
     /// The pool.
@@ -366,8 +374,7 @@ impl Client {
 
     /// Submits `kSum`; its results are the fields of the task.
     pub fn sum_async(&self, data: &[u8], block_size: u32, exact: bool) -> Result<Pending<SumTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<SumTask> = self.task(query, SUM)?;
+        let task: NewTask<SumTask> = self.task(SUM)?;
         task.data.set(data)?;
         task.block_size.set(block_size);
         task.exact.set(exact.into());
@@ -461,8 +468,7 @@ impl Client {
         entries: &[EntryValue],
         pairs: [Extent; 2],
     ) -> Result<Pending<TurnTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<TurnTask> = self.task(query, TURN)?;
+        let task: NewTask<TurnTask> = self.task(TURN)?;
         task.tiny.set(tiny);
         task.wide.set(wide);
         task.flag.set(flag.into());
@@ -498,8 +504,7 @@ impl Client {
 
     /// Submits `kNothing`; its results are the fields of the task.
     pub fn nothing_async(&self) -> Result<Pending<NothingTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<NothingTask> = self.task(query, NOTHING)?;
+        let task: NewTask<NothingTask> = self.task(NOTHING)?;
         task.submit()
     }
 
@@ -512,8 +517,7 @@ impl Client {
 
     /// Submits `kFail`; its results are the fields of the task.
     pub fn fail_async(&self, thrown: bool, why: &str) -> Result<Pending<FailTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<FailTask> = self.task(query, FAIL)?;
+        let task: NewTask<FailTask> = self.task(FAIL)?;
         task.thrown.set(thrown.into());
         task.why.set(why)?;
         task.submit()
@@ -535,8 +539,7 @@ impl Client {
         width: u32,
         why: &str,
     ) -> Result<Pending<RelayTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<RelayTask> = self.task(query, RELAY)?;
+        let task: NewTask<RelayTask> = self.task(RELAY)?;
         task.store.set(store)?;
         task.data.set(data)?;
         task.width.set(width);
@@ -566,13 +569,12 @@ impl Client {
 
     /// Submits `kSettings`; its results are the fields of the task.
     pub fn settings_async(&self) -> Result<Pending<SettingsTask>> {
-        let query = DomainQuery::dynamic();
-        let task: NewTask<SettingsTask> = self.task(query, SETTINGS)?;
+        let task: NewTask<SettingsTask> = self.task(SETTINGS)?;
         task.submit()
     }
 
-    fn task<T: Task>(&self, query: DomainQuery, method: u32) -> Result<NewTask<T>> {
-        chimaera::ipc()?.new_task(self.pool_id, query, method)
+    fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
+        chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
 }
 
