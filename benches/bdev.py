@@ -51,7 +51,7 @@ def fio(args, case):
         "name": "beside", "filename": args.file, "size": f"{args.size}m",
         "rw": order, "bs": case["block_size"], "iodepth": case["depth"],
         "ioengine": "io_uring" if args.engine == "uring" else "psync",
-        "direct": int(case["direct"]), "time_based": 1, "runtime": f"{args.seconds:g}s",
+        "direct": int(case["direct"]), "time_based": 1, "runtime": f"{round(args.seconds * 1000)}ms",
         # One thread; blocks may come twice, as the device's do; the file is as it was before.
         "numjobs": 1, "thread": 1, "norandommap": 1, "invalidate": 0, "overwrite": 1,
         "output-format": "json",

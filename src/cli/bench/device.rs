@@ -11,7 +11,7 @@ use super::times::Kind;
 use crate::{Failed, Outcome};
 
 /// How long it is looked whether any of them is over, before one is waited for.
-const LOOK: Duration = Duration::from_micros(50);
+const LOOK: Duration = Duration::from_micros(200);
 
 /// What is done to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -46,6 +46,8 @@ struct State {
     polls: u32,
     /// How many requests there are in line and in flight when some go out.
     usual: usize,
+    /// Whether what went out last was finished by that, as what is in the cache is.
+    at_once: bool,
     /// The number of the error with which it refused the ring for good.
     broken: Option<i32>,
 }
@@ -85,7 +87,7 @@ impl Uring {
     pub(crate) fn run(&self, worker: u32, request: &Request) -> Result<io::Result<usize>> {
         let poller = self.ring(worker)?;
         poller.arm(true)?;
-        poller.target().state().push(request);
+        poller.target().hand_over(request);
         let result = request.wait(|| _ = poller.target().poll());
         if poller.target().state().is_idle() {
             poller.arm(false)?;
@@ -137,6 +139,18 @@ impl Ring {
         Ok(Ring { state: Mutex::new(State::new(uring)), doorbell })
     }
 
+    /// Puts a request in line, and has what is ripe go out, so that the operating system works on it while
+    /// more requests come.
+    fn hand_over(&self, request: &Request) {
+        let mut state = self.state();
+        state.in_line.push_back(request);
+        state.polls = 0;
+        // Of what would be finished by it, more go out together between two rounds of the worker.
+        if !state.at_once && state.is_ripe() {
+            state.advance();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds it panics half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,6 +176,7 @@ impl State {
             in_flight: 0,
             polls: 0,
             usual: 0,
+            at_once: false,
             broken: None,
         }
     }
@@ -170,29 +185,33 @@ impl State {
         self.in_line.is_empty() && self.in_flight == 0
     }
 
-    /// Puts a request in line; the next poll submits it.
-    fn push(&mut self, request: &Request) {
-        self.in_line.push_back(request);
-        self.polls = 0;
+    /// Has go out what is ripe, and finishes what has completed. True when there was something.
+    fn advance(&mut self) -> bool {
+        let sent = self.submit();
+        let reaped = self.reap();
+        if sent > 0 {
+            self.at_once = self.in_flight == 0;
+        }
+        sent > 0 || reaped
     }
 
     /// Whether what is in line goes out now. What goes out together costs the operating system little more
-    /// than one alone, so others are waited for, where there have been others: half of them, but no longer
-    /// than for a moment in which none comes.
+    /// than one alone, so others are waited for, where there have been others: a part of them when it has
+    /// nothing to do, else as many as it has, but no longer than for a moment in which none comes.
     fn is_ripe(&self) -> bool {
         let n = self.in_line.len();
-        n > 0 && (n >= self.in_flight.max(self.usual / 2) || self.polls >= PATIENCE)
+        n > 0 && (n >= self.in_flight.max(self.usual / 4) || self.polls >= PATIENCE)
     }
 
     /// Gives the operating system what is ripe, and has it complete what is done. What it does not take
     /// now, for want of memory, of room for completions or because a signal came, stays in line for the
     /// next time. Any other error would come each time: it ends what is in line, and what comes later.
-    fn submit(&mut self) {
+    fn submit(&mut self) -> usize {
         let ripe = self.is_ripe();
         let mut queue = self.uring.submission();
         if !ripe && !queue.taskrun() {
             self.polls += u32::from(!self.in_line.is_empty());
-            return;
+            return 0;
         }
         if ripe {
             for request in self.in_line.range(self.entries..) {
@@ -216,16 +235,18 @@ impl State {
                 self.in_line.drain(..taken);
                 self.entries -= taken;
                 self.in_flight += taken;
+                taken
             }
             Err(error) => match error.raw_os_error().unwrap_or(libc::EIO) {
-                libc::EINTR | libc::EAGAIN | libc::EBUSY => {}
+                libc::EINTR | libc::EAGAIN | libc::EBUSY => 0,
                 error => {
                     self.broken = Some(error);
                     self.entries = 0;
                     for request in self.in_line.drain(..) {
-                        // SAFETY: a request that `push` was given, and the system never takes any more.
+                        // SAFETY: a request that `hand_over` was given, and the system never takes any more.
                         unsafe { Request::finish(request, -error) };
                     }
+                    0
                 }
             },
         }
@@ -236,7 +257,7 @@ impl State {
         let mut finished = 0;
         for completion in self.uring.completion() {
             let request = std::ptr::with_exposed_provenance(completion.user_data() as usize);
-            // SAFETY: a request that `push` was given, and whose one completion this is.
+            // SAFETY: a request that `hand_over` was given, and whose one completion this is.
             unsafe { Request::finish(request, completion.result()) };
             finished += 1;
         }
@@ -248,8 +269,7 @@ impl State {
 impl Poll for Ring {
     fn poll(&self) -> bool {
         let mut state = self.state();
-        state.submit();
         // With something in line there is something to do, soon: the worker must not sleep.
-        state.reap() || !state.in_line.is_empty()
+        state.advance() || !state.in_line.is_empty()
     }
 }
