@@ -120,7 +120,9 @@ pub(crate) unsafe extern "C" fn event_wait(
     if event.is_null() || flags & !CHI_EVENT_UNINTERRUPTED != 0 {
         return CHI_INVALID;
     }
-    let Some(worker) = worker::current() else { return CHI_INVALID };
+    let Some(worker) = worker::current().filter(|worker| worker.may_wait()) else {
+        return CHI_INVALID;
+    };
     let Some(record) = worker.running() else { return CHI_INVALID };
     // SAFETY: the module's promise.
     let event = unsafe { event_of(event) };

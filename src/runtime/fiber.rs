@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use corosensei::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
+use crate::aside::Aside;
 use crate::container::Container;
 use crate::locks::Lock;
 use crate::record::Record;
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     yielder: Cell<*const Yielder<(), Pause>>,
     /// The task that runs on the fiber.
     pub(crate) record: Cell<*mut Record>,
+    /// The innermost module's code that runs on the fiber beside a method; else null.
+    pub(crate) aside: Cell<*const Aside>,
     /// The container that the fiber builds; else null.
     pub(crate) building: Cell<*const Container>,
     /// What the task waits for, while it is suspended.
@@ -47,6 +50,22 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The context of a fiber without a task, or of none.
+    pub(crate) fn new() -> Box<Context> {
+        Box::new(Context {
+            yielder: Cell::new(ptr::null()),
+            record: Cell::new(ptr::null_mut()),
+            aside: Cell::new(ptr::null()),
+            building: Cell::new(ptr::null()),
+            waits_for: Cell::new(WaitsFor::Anyone),
+            bounded: Cell::new(false),
+            turn: Cell::new(0),
+            waiting: Cell::new(false),
+            lock: Cell::new(ptr::null()),
+            retired: Cell::new(false),
+        })
+    }
+
     /// Gives up the worker until the fiber is resumed.
     pub(crate) fn pause(&self, pause: Pause) {
         let saved = ExceptionState::take();
@@ -67,17 +86,7 @@ impl Fiber {
     /// A fiber that will run `body` on a stack of this many bytes. Its pages count only once they are
     /// touched; below lies a guard page.
     pub(crate) fn new(stack: usize, body: impl FnOnce() + 'static) -> std::io::Result<Fiber> {
-        let context = Box::new(Context {
-            yielder: Cell::new(ptr::null()),
-            record: Cell::new(ptr::null_mut()),
-            building: Cell::new(ptr::null()),
-            waits_for: Cell::new(WaitsFor::Anyone),
-            bounded: Cell::new(false),
-            turn: Cell::new(0),
-            waiting: Cell::new(false),
-            lock: Cell::new(ptr::null()),
-            retired: Cell::new(false),
-        });
+        let context = Context::new();
         let own: *const Context = &*context;
         let stack = TaskStack::new(stack)?;
         let limit = stack.limit().get();

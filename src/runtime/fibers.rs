@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::about::{log_about, About};
 use crate::alarms::Alarm;
+use crate::container::ContainerLane;
 use crate::fiber::{Context, ExceptionState, Fiber, Pause};
 use crate::session::{At, Place};
 use crate::shared::Note;
@@ -30,31 +31,32 @@ pub(crate) struct Fibers {
     /// The one that runs.
     current: Cell<usize>,
     context: Cell<*const Context>,
+    /// In its place while none runs.
+    none: Box<Context>,
+    /// There is no memory for another one.
+    starving: Cell<bool>,
     /// Counts pauses, so that a loop notices that it was away.
     pauses: Cell<u64>,
 }
 
 impl Default for Fibers {
     fn default() -> Fibers {
+        let none = Context::new();
         Fibers {
             all: RefCell::default(),
             ready: RefCell::default(),
             spare: RefCell::default(),
             count: Cell::new(0),
             current: Cell::new(0),
-            context: Cell::new(ptr::null()),
+            context: Cell::new(&*none),
+            none,
+            starving: Cell::new(false),
             pauses: Cell::new(0),
         }
     }
 }
 
 impl Fibers {
-    /// How many there are.
-    #[inline]
-    pub(crate) fn count(&self) -> usize {
-        self.count.get()
-    }
-
     /// How many have a task, with the one that runs.
     #[inline]
     pub(crate) fn in_use(&self) -> usize {
@@ -73,6 +75,22 @@ impl Fibers {
         !self.ready.borrow().is_empty()
     }
 
+    /// True when another task can start and wait, as far as this worker alone is concerned.
+    #[inline]
+    pub(crate) fn have_room(&self) -> bool {
+        self.count.get() <= SPARE_FIBERS && !self.starving.get()
+    }
+
+    /// True when there is no memory for another one.
+    pub(crate) fn are_starving(&self) -> bool {
+        self.starving.get()
+    }
+
+    /// True when a task that starts to wait needs a fresh fiber.
+    pub(crate) fn need_another(&self) -> bool {
+        self.spare.borrow().is_empty()
+    }
+
     /// True when tasks are suspended.
     pub(crate) fn has_suspended(&self) -> bool {
         self.in_use() > 1
@@ -83,11 +101,11 @@ impl Fibers {
         self.current.get() as u32
     }
 
-    /// The one that runs.
+    /// The context of the one that runs, or that of none.
     #[inline]
     pub(crate) fn context(&self) -> &Context {
-        // SAFETY: set before a fiber is resumed, and a fiber's context is boxed; the caller runs on
-        // that fiber.
+        // SAFETY: set before a fiber is resumed and after it has paused, and a context is boxed; the caller
+        // runs on that fiber, or on none.
         unsafe { &*self.context.get() }
     }
 
@@ -138,24 +156,29 @@ impl Fibers {
         self.current.set(number);
         self.context.set(&*fiber_mut.context);
         let paused = fiber_mut.resume();
+        self.context.set(&*self.none);
         self.pauses.set(self.pauses.get() + 1);
         (fiber.expect("it was there before"), paused)
     }
 
-    /// Puts a fiber back that has paused. One that is spare beyond those that are kept ends.
-    fn put_back(&self, number: usize, mut fiber: Fiber, pause: &Pause) {
+    /// Puts a fiber back that has paused. One that is spare beyond those that are kept ends; false then.
+    fn put_back(&self, number: usize, mut fiber: Fiber, pause: &Pause) -> bool {
         let is_spare = matches!(pause, Pause::Spare);
         if is_spare && self.spare.borrow().len() >= SPARE_FIBERS {
             fiber.context.retired.set(true);
+            // Its body looks there.
+            self.context.set(&*fiber.context);
             let left = fiber.resume();
+            self.context.set(&*self.none);
             debug_assert!(left.is_err(), "a retired fiber's body returns");
             self.count.set(self.count.get() - 1);
-            return;
+            return false;
         }
         self.all.borrow_mut()[number] = Some(fiber);
         if is_spare {
             self.spare.borrow_mut().push(number);
         }
+        true
     }
 
     /// Leaves the stacks of tasks as they are that did not end in time.
@@ -173,7 +196,10 @@ pub(crate) fn switch_between_fibers(worker: &Rc<Worker>) {
             None => {
                 let own = worker.clone();
                 match Fiber::new(worker.shared.config.stack_size, move || own.work()) {
-                    Ok(fiber) => fibers.add(fiber),
+                    Ok(fiber) => {
+                        worker.shared.fibers.fetch_add(1, Ordering::Relaxed);
+                        fibers.add(fiber)
+                    }
                     Err(error) => {
                         worker.starve(&error);
                         continue;
@@ -182,9 +208,14 @@ pub(crate) fn switch_between_fibers(worker: &Rc<Worker>) {
             }
         };
         match fibers.resume(number) {
-            (fiber, Ok(pause)) => fibers.put_back(number, fiber, &pause),
+            (fiber, Ok(pause)) => {
+                if !fibers.put_back(number, fiber, &pause) {
+                    worker.shared.fibers.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
             (fiber, Err(Ended::Overflowed)) => {
                 fibers.count.set(fibers.count.get() - 1);
+                worker.shared.fibers.fetch_sub(1, Ordering::Relaxed);
                 worker.end_overflowed(&fiber);
             }
             // The body returned: the runtime ends. Fibers that still wait then are those whose tasks
@@ -211,38 +242,42 @@ impl Worker {
         self.desk().leave_module();
         // Exceptions that were caught on the stack are gone with it.
         let _ = ExceptionState::take();
+        let aside = fiber.context.aside.replace(ptr::null());
+        // SAFETY: the fiber is over, and its stack is there until it is dropped.
+        let any = unsafe { self.end_asides(aside) };
         let own = fiber.context.record.replace(ptr::null_mut());
-        assert!(!own.is_null(), "only a module's code overflows a stack");
+        if own.is_null() {
+            assert!(any, "only a module's code overflows a stack");
+            return;
+        }
         // SAFETY: the record of the running task belongs to the frame that ran it, which is given up.
         let record = unsafe { Box::from_raw(own) };
         self.shared.pools.give_up(&record);
         let (lane, suspended) = (record.lane, record.suspended.get());
-        // SAFETY: null, or a method of a module, which is never unloaded.
-        let method = unsafe { record.method.as_ref() }.map_or("", |method| method.name.as_str());
-        let size = self.shared.config.stack_size;
-        if let Some(left_out) = self.shared.throttle.pass(Kind::Overflowed, &record) {
-            let about = About::task(&record);
-            log_about!(error, about, left_out, "a task has overflowed its stack of {size} bytes");
-        }
-        let message = format!(
-            "{method} overflowed its stack of {size} bytes; what it held is lost, and its container may \
-             be damaged"
-        );
-        let serves = self.finish(record, chimaera_abi::CHI_FAULT, &message);
-        if serves && !suspended {
+        let message = self.overflow_of(&record, "");
+        if self.finish(record, chimaera_abi::CHI_FAULT, &message) && !suspended {
             // SAFETY: tasks are left in the lane, which keep it.
-            let lane = unsafe { &*lane };
-            lane.turn.stop_serving();
-            if !lane.queue.is_empty() {
-                self.list(lane);
-            }
+            self.pass_on(unsafe { &*lane });
         }
     }
 
-    /// There is no memory for another fiber. Until a task that waits can go on, nothing new starts.
+    /// Leaves a lane that has tasks to whoever is next, of which its server is gone.
+    pub(crate) fn pass_on(&self, lane: &ContainerLane) {
+        lane.turn.stop_serving();
+        if !lane.queue.is_empty() {
+            self.list(lane);
+        }
+    }
+
+    /// There is no memory for another fiber. Until a task that waits can go on, no other starts: those that
+    /// methods have sent are refused, since others may wait for them.
     #[cold]
     fn starve(&self, error: &std::io::Error) {
-        tracing::error!(worker = self.index, %error, "no memory for another task's stack");
+        if let Some(left_out) = self.shared.throttle.pass_about(Kind::Starved) {
+            let worker = self.index;
+            tracing::error!(worker, %error, left_out, "no memory for another task's stack");
+        }
+        self.fibers.starving.set(true);
         while !self.fibers.has_ready() {
             std::thread::sleep(Duration::from_millis(1));
             let mut runs = Vec::new();
@@ -253,15 +288,21 @@ impl Worker {
                 }
             }
             runs.into_iter().for_each(|run| self.alarms.set(Instant::now(), run));
-            // A note that is not about waiting may run a module's code, which needs a fiber.
             let mut others = Vec::new();
             while let Some(note) = self.mailbox().take() {
                 match note {
-                    Note::Wake { fiber, turn } => self.wake(fiber, turn),
-                    other => others.push(other),
+                    // They run a module's code, which needs a fiber.
+                    Note::CreatePool { .. } | Note::CloseAll => others.push(note),
+                    note => self.note(note),
                 }
             }
             others.into_iter().for_each(|note| self.mailbox().send(note));
+            for late in [false, true] {
+                while let Some(lane) = self.next_lane(late) {
+                    self.serve(lane, usize::MAX);
+                }
+            }
         }
+        self.fibers.starving.set(false);
     }
 }

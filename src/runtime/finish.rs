@@ -1,11 +1,13 @@
 //! How a task ends: who is told, and what is given back.
 
+use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chimaera_abi::*;
 
+use crate::aside::What;
 use crate::cancel::Why;
-use crate::container::Container;
+use crate::container::{Container, ContainerLane};
 use crate::ipc_table::TASK_DELETED;
 use crate::marshal;
 use crate::record::{Origin, Record, Waiter};
@@ -40,17 +42,8 @@ impl Worker {
             self.complete(record, status, message);
             None
         };
-        // SAFETY: null for a task that is in no lane; else counted until `leave` below.
-        let serves = match unsafe { lane.as_ref() } {
-            None => false,
-            Some(lane) if suspended => {
-                if lane.turn.leave_suspended() && !lane.queue.is_empty() {
-                    self.list(lane);
-                }
-                false
-            }
-            Some(lane) => lane.turn.leave(),
-        };
+        // SAFETY: the task is counted in the lane until now, and in the container until `leave` below.
+        let serves = unsafe { self.leave_lane(lane, suspended) };
         match kept {
             Some(record) => self.keep_until_due(record),
             None => {
@@ -61,6 +54,26 @@ impl Worker {
             }
         }
         serves
+    }
+
+    /// Counts a task out of its lane. True when the caller still serves the lane.
+    ///
+    /// # Safety
+    /// `lane` must be null for a task that is in no lane, else a lane in which it is counted, and which
+    /// its container keeps.
+    #[inline]
+    pub(crate) unsafe fn leave_lane(&self, lane: *const ContainerLane, suspended: bool) -> bool {
+        // SAFETY: by the caller's promise.
+        match unsafe { lane.as_ref() } {
+            None => false,
+            Some(lane) if suspended => {
+                if lane.turn.leave_suspended() && !lane.queue.is_empty() {
+                    self.list(lane);
+                }
+                false
+            }
+            Some(lane) => lane.turn.leave(),
+        }
     }
 
     /// Tells whoever waits for a task how it ended.
@@ -107,12 +120,20 @@ impl Worker {
         // SAFETY: null for a task that was never routed; else live and counted.
         let Some(container) = (unsafe { container.as_ref() }) else { return };
         if let Some(del) = container.ops().del {
-            // SAFETY: the body is private and of the method's layout.
-            unsafe { del(container.object(), (*record.method).number, record.body()) };
+            let own = ptr::from_mut(record);
+            // SAFETY: the record is the caller's, the body private and of the method's layout.
+            self.aside(What::Del(own), || unsafe {
+                del(container.object(), (*(*own).method).number, (*own).body());
+            });
         }
     }
 
-    fn finish_internal(&self, mut record: Box<Record>, status: chi_status, message: &str) {
+    pub(crate) fn finish_internal(
+        &self,
+        mut record: Box<Record>,
+        status: chi_status,
+        message: &str,
+    ) {
         record.message.clear();
         record.message.push_str(message);
         let body = record.body();

@@ -1,6 +1,6 @@
 //! A task's flight inside the runtime: how code in methods submits tasks, waits for them, cancels them.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
@@ -119,6 +119,33 @@ unsafe fn wait_for(
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's promise.
     let (word, record) = unsafe { (state(task), &*Record::of(task)) };
+    if word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0 {
+        return Ok(());
+    }
+    if !worker.may_wait() {
+        return Err(no_wait());
+    }
+    let order = Ordering::Relaxed;
+    if record.waiter.compare_exchange(Record::NO_WAITER, Record::CLAIMED, order, order).is_err() {
+        return Err(Failure::new(CHI_BUSY, "another method waits for this task already"));
+    }
+    let ended = wait_alone(worker, word, record, until);
+    record.waiter.store(Record::NO_WAITER, order);
+    ended
+}
+
+/// What module's code is told that cannot wait.
+pub(crate) fn no_wait() -> Failure {
+    Failure::new(CHI_INVALID, "a monitor cannot wait, and neither can Del or a poller")
+}
+
+/// Waits for a task that nobody else waits for.
+fn wait_alone(
+    worker: &Worker,
+    word: &AtomicU32,
+    record: &Record,
+    until: Option<Instant>,
+) -> Result<(), Failure> {
     loop {
         let found = word.load(Ordering::Acquire);
         if found & CHI_TASK_COMPLETE != 0 {
@@ -171,6 +198,9 @@ pub(crate) unsafe extern "C" fn cancel(_: *const chi_ipc, task: *mut chi_task) -
 /// Runs something that suspends the running task, and tells whether the task is cancelled.
 fn suspend(f: impl FnOnce(&Worker)) -> chi_status {
     answer(here().and_then(|worker| {
+        if !worker.may_wait() {
+            return Err(no_wait());
+        }
         f(worker);
         match worker.is_cancelled() {
             true => Err(Failure::new(CHI_CANCELLED, "the task is cancelled: it should end")),

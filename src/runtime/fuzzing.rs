@@ -47,7 +47,7 @@ fn method() -> Method {
         supported: true,
         monitored: false,
         aggregated: false,
-        estimates: Default::default(),
+        silent: Default::default(),
         mean_ns: Default::default(),
         task_size: HEADER + 4 * VECTOR,
         fields,

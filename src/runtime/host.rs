@@ -134,7 +134,9 @@ unsafe extern "C" fn create_queue(
 }
 
 unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
-    let Some(worker) = worker::current() else { return CHI_INVALID };
+    let Some(worker) = worker::current().filter(|worker| worker.may_wait()) else {
+        return CHI_INVALID;
+    };
     worker.yield_now();
     if worker.is_cancelled() {
         CHI_CANCELLED

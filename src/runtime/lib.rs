@@ -7,6 +7,7 @@
 mod about;
 mod admin;
 mod alarms;
+mod aside;
 mod broadcast;
 mod cancel;
 mod config;
@@ -34,6 +35,7 @@ mod locks;
 mod marshal;
 mod method;
 mod module;
+mod nap;
 mod params;
 mod place;
 mod pollers;

@@ -310,7 +310,8 @@ unsafe fn with_lock(
         CHI_LOCK_EXCLUSIVE => Mode::Exclusive,
         _ => return CHI_INVALID,
     };
-    let Some(worker) = worker::current().filter(|_| !lock.is_null()) else { return CHI_INVALID };
+    let worker = worker::current().filter(|worker| !lock.is_null() && worker.may_wait());
+    let Some(worker) = worker else { return CHI_INVALID };
     // SAFETY: null, or the record of the task that runs on this fiber, which outlives the call.
     let Some(record) = (unsafe { worker.context().record.get().as_ref() }) else {
         return CHI_INVALID;

@@ -1,7 +1,7 @@
 //! What the runtime knows of a module's methods: its own, checked copy of the descriptor's tables.
 
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
 
 use chimaera_abi::*;
 
@@ -28,8 +28,8 @@ pub(crate) struct Method {
     pub(crate) fields: Vec<Field>,
     /// How long it runs, in nanoseconds, as measured so far; 0 before.
     pub(crate) mean_ns: AtomicU32,
-    /// Its monitor may estimate how long a task will run.
-    pub(crate) estimates: AtomicBool,
+    /// So many tasks more about which the monitor is not asked for an estimate.
+    pub(crate) silent: AtomicU32,
 }
 
 /// The methods of a module, found by number.
@@ -115,7 +115,7 @@ unsafe fn read_method(raw: &chi_method, field_stride: usize) -> Result<Method, S
         task_size,
         fields,
         mean_ns: AtomicU32::new(0),
-        estimates: AtomicBool::new(true),
+        silent: AtomicU32::new(0),
     })
 }
 

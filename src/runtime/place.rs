@@ -7,6 +7,7 @@ use std::time::Instant;
 use chimaera_abi::*;
 
 use crate::about::{log_about, About};
+use crate::aside::What;
 use crate::container::{Container, ContainerLane, RecordPtr};
 use crate::desk::Running;
 use crate::lane::Entered;
@@ -20,6 +21,10 @@ use crate::Failure;
 /// A task that is estimated to run for this long or longer, in nanoseconds, is worth a place of its
 /// own: a few times what it takes to tell another worker that is awake.
 const LONG_NS: u32 = 5_000;
+/// What a monitor finds in place of its estimate.
+const NO_ANSWER: u64 = u64::MAX;
+/// Tasks about which a monitor is not asked that had no answer.
+const ASK_AGAIN: u32 = 63;
 /// Of so many tasks that a worker runs, one is measured.
 const SAMPLE: u32 = 32;
 /// One measurement counts for so much of the estimate.
@@ -69,9 +74,7 @@ impl Worker {
         // The replicas of a task for all containers are asked about.
         if method.monitored && !record.everywhere {
             let rctx = self.ask_monitor(record, container, method, CHI_MONITOR_LOCAL_SCHEDULE)?;
-            if method.estimates.load(Ordering::Relaxed) {
-                self.ask_estimate(record, container, method)?;
-            }
+            self.ask_estimate(record, container, method)?;
             if !rctx.lane_.is_null() {
                 return match container.own_lane(rctx.lane_) {
                     Some(lane) => Ok(lane),
@@ -90,17 +93,22 @@ impl Worker {
     #[inline]
     pub(crate) fn ask_monitor(
         &self,
-        record: &Record,
+        record: &mut Record,
         container: &Container,
         method: &Method,
         mode: u32,
     ) -> Result<chi_run_context, Failure> {
         let mut rctx = self.run_context(ptr::null_mut());
-        // SAFETY: the container is live and counted, the body private and of the method's layout.
-        let status = unsafe {
-            let ops = container.ops();
-            (ops.monitor)(container.object(), mode, method.number, record.body(), &mut rctx)
-        };
+        if mode == CHI_MONITOR_EST_LOAD {
+            rctx.est_ns_ = NO_ANSWER;
+        }
+        let own = ptr::from_mut(record);
+        // SAFETY: the container is live and counted, the record the caller's, its body private and of the
+        // method's layout.
+        let status = self.aside(What::Monitor(own), || unsafe {
+            let monitor = container.ops().monitor;
+            monitor(container.object(), mode, method.number, (*own).body(), &mut rctx)
+        });
         if status == CHI_OK {
             return Ok(rctx);
         }
@@ -109,18 +117,23 @@ impl Worker {
         }))
     }
 
-    /// Asks the monitor how long the task will run. One that gives no answer is not asked again.
+    /// Asks the monitor how long the task will run. One that gives no answer is asked about another task
+    /// only after a while.
     fn ask_estimate(
         &self,
         record: &mut Record,
         container: &Container,
         method: &Method,
     ) -> Result<(), Failure> {
-        let found = self.ask_monitor(record, container, method, CHI_MONITOR_EST_LOAD)?.est_ns_;
-        if found == 0 {
-            method.estimates.store(false, Ordering::Relaxed);
+        let silent = method.silent.load(Ordering::Relaxed);
+        if silent > 0 {
+            method.silent.store(silent - 1, Ordering::Relaxed);
+            return Ok(());
         }
-        record.estimate = u32::try_from(found).unwrap_or(u32::MAX);
+        match self.ask_monitor(record, container, method, CHI_MONITOR_EST_LOAD)?.est_ns_ {
+            NO_ANSWER => method.silent.store(ASK_AGAIN, Ordering::Relaxed),
+            found => record.estimate = u32::try_from(found).unwrap_or(u32::MAX).max(1),
+        }
         Ok(())
     }
 

@@ -2,13 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use chimaera_abi::*;
 use rustix::event::epoll;
 
+use crate::aside::What;
 use crate::lock;
 use crate::shared::Shared;
 use crate::worker::{self, Worker};
@@ -24,8 +26,9 @@ pub(crate) struct Poller {
     target: Mutex<Option<Target>>,
 }
 
+/// What is called.
 #[derive(Clone, Copy)]
-struct Target {
+pub(crate) struct Target {
     poll: chi_poll_fn,
     context: *mut c_void,
 }
@@ -33,6 +36,22 @@ struct Target {
 // SAFETY: the context is the module's, which says that its function may be called on the worker with it,
 // wherever it is removed.
 unsafe impl Send for Target {}
+
+impl Poller {
+    /// Calls the module's function; `None` when it is removed.
+    fn call(&self, worker: &Worker) -> Option<bool> {
+        let guard = lock(&self.target);
+        let Target { poll, context } = (*guard)?;
+        // SAFETY: the guard is used only as long as it is in this frame, whose caller keeps the poller.
+        let guard: MutexGuard<'static, Option<Target>> = unsafe { std::mem::transmute(guard) };
+        let mut guard = ManuallyDrop::new(guard);
+        let what = What::Poller(&mut guard);
+        // SAFETY: the module's function and context, which it has not removed.
+        let busy = worker.aside(what, || unsafe { poll(context) });
+        drop(ManuallyDrop::into_inner(guard));
+        Some(busy)
+    }
+}
 
 /// The pollers of a worker.
 #[derive(Default)]
@@ -62,29 +81,6 @@ impl Pollers {
         }
     }
 
-    /// Calls the pollers that are armed. True when one of them had something to do.
-    #[cold]
-    pub(crate) fn poll(&self) -> bool {
-        self.rounds.set(0);
-        let mut busy = false;
-        let mut gone = false;
-        let mut index = 0;
-        while let Some(poller) = self.get(index) {
-            index += 1;
-            if poller.armed.load(Ordering::Relaxed) {
-                match &*lock(&poller.target) {
-                    // SAFETY: the module's function and context, which it has not removed.
-                    Some(target) => busy |= unsafe { (target.poll)(target.context) },
-                    None => gone = true,
-                }
-            }
-        }
-        if gone {
-            self.sweep();
-        }
-        busy
-    }
-
     fn get(&self, index: usize) -> Option<Arc<Poller>> {
         self.all.borrow().get(index).cloned()
     }
@@ -101,6 +97,28 @@ impl Pollers {
 }
 
 impl Worker {
+    /// Calls the pollers that are armed. True when one of them had something to do.
+    #[cold]
+    pub(crate) fn poll(&self) -> bool {
+        self.pollers.rounds.set(0);
+        let mut busy = false;
+        let mut gone = false;
+        let mut index = 0;
+        while let Some(poller) = self.pollers.get(index) {
+            index += 1;
+            if poller.armed.load(Ordering::Relaxed) {
+                match poller.call(self) {
+                    Some(had) => busy |= had,
+                    None => gone = true,
+                }
+            }
+        }
+        if gone {
+            self.pollers.sweep();
+        }
+        busy
+    }
+
     fn add_poller(&self, fd: i32, target: Target) -> Result<Arc<Poller>, chi_status> {
         if fd >= 0 {
             // SAFETY: the module's descriptor, which it keeps open until it removes the poller.

@@ -113,7 +113,7 @@ pub(crate) struct Record {
     pub(crate) copied: u64,
     /// Why an internal task failed.
     pub(crate) message: String,
-    /// Who waits for the internal task, a packed `Waiter`; valid while the task's word says parked.
+    /// Who waits for the internal task, one at a time: a packed `Waiter` while the task's word says parked.
     pub(crate) waiter: AtomicU64,
     /// The task has been suspended since it started; its lane went on without it.
     pub(crate) suspended: Cell<bool>,
@@ -138,6 +138,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// In place of a waiter: nobody waits; somebody is about to. No waiter has such a number.
+    pub(crate) const NO_WAITER: u64 = u64::MAX;
+    pub(crate) const CLAIMED: u64 = u64::MAX - 1;
+
     /// In place of the worker of a task that counts in no worker's load.
     pub(crate) const UNCHARGED: u32 = u32::MAX;
 
@@ -156,7 +160,7 @@ impl Record {
             copies: Vec::new(),
             copied: 0,
             message: String::new(),
-            waiter: AtomicU64::new(0),
+            waiter: AtomicU64::new(Record::NO_WAITER),
             suspended: Cell::new(false),
             holdings: Holdings::default(),
             cancelled: AtomicU32::new(0),

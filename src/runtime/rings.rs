@@ -1,15 +1,17 @@
 //! The rings of clients that a worker polls, and how much it takes from them.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use chimaera_abi::CHI_NO_SPACE;
 use chimaera_ipc::ring::Entry;
 
 use crate::desk::Ring;
-use crate::fibers::SPARE_FIBERS;
 use crate::record::{Origin, Record};
 use crate::session::Session;
 use crate::shared::Order;
 use crate::worker::Worker;
+use crate::Failure;
 
 /// Entries taken from one ring before the next has its turn.
 const RING_BATCH: usize = 32;
@@ -90,7 +92,7 @@ impl Worker {
     #[inline]
     pub(crate) fn most_in_flight(&self) -> usize {
         let config = &self.shared.config;
-        if self.fibers.count() <= SPARE_FIBERS {
+        if self.fibers.have_room() {
             return config.max_in_flight;
         }
         let waiting = self.fibers.in_use();
@@ -107,17 +109,42 @@ impl Worker {
         }
     }
 
-    /// True when another task of this session may not wait here, too: others' would have no room.
+    /// Why this task must not start, when there is no room for another one that may wait.
     #[inline]
-    pub(crate) fn has_too_many(&self, record: &Record) -> bool {
-        if self.fibers.count() <= SPARE_FIBERS {
-            return false;
+    pub(crate) fn too_many(&self, record: &Record) -> Option<Failure> {
+        if self.fibers.have_room() {
+            return None;
+        }
+        self.look_for_room(record)
+    }
+
+    #[cold]
+    fn look_for_room(&self, record: &Record) -> Option<Failure> {
+        if self.fibers.are_starving() {
+            let message = "the runtime has no memory for another task's stack";
+            return Some(Failure::new(CHI_NO_SPACE, message));
         }
         match &record.origin {
             Origin::Client { session, .. } => {
-                Arc::strong_count(session) > self.most_in_flight().max(FEW_IN_FLIGHT)
+                let most = self.most_in_flight().max(FEW_IN_FLIGHT);
+                (Arc::strong_count(session) > most).then(|| {
+                    let message =
+                        "too many of the client's tasks wait in the runtime; let some of them end";
+                    Failure::new(CHI_NO_SPACE, message)
+                })
             }
-            Origin::Internal => false,
+            // Those that wait can only end when their subtasks do, so these have some room more.
+            Origin::Internal => {
+                let limit = self.shared.config.max_suspended;
+                let full = self.shared.fibers.load(Ordering::Relaxed) > limit + limit / 8;
+                (full && self.fibers.need_another()).then(|| {
+                    let message = format!(
+                        "too many tasks wait in the runtime (limits.suspended_tasks is {limit}) for \
+                         another subtask to start"
+                    );
+                    Failure::new(CHI_NO_SPACE, message)
+                })
+            }
         }
     }
 }

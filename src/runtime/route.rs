@@ -196,10 +196,8 @@ impl Worker {
             let failure = why.failure();
             return self.finish(record, failure.status, &failure.message);
         }
-        if self.has_too_many(&record) {
-            let message =
-                "too many of the client's tasks wait in the runtime; let some of them end";
-            return self.finish(record, CHI_NO_SPACE, message);
+        if let Some(failure) = self.too_many(&record) {
+            return self.finish(record, failure.status, &failure.message);
         }
         let lane = record.lane.cast_mut().cast::<chi_lane>();
         let mut rctx = self.run_context(lane);

@@ -1,7 +1,7 @@
 //! What the threads of a runtime share.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
@@ -206,6 +206,8 @@ pub(crate) struct Shared {
     pub(crate) desks: Vec<Desk>,
     pub(crate) watch: Watch,
     pub(crate) throttle: Throttle,
+    /// Fibers of all workers.
+    pub(crate) fibers: AtomicUsize,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
     table_version: AtomicU64,
@@ -233,6 +235,7 @@ impl Shared {
             desks,
             watch: Watch::default(),
             throttle: Throttle::default(),
+            fibers: AtomicUsize::new(0),
             page,
             table: Mutex::default(),
             table_version: AtomicU64::new(1),

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Overflowed,
     /// A task has ended with a lock.
     LockLeft,
+    /// There is no memory for a stack.
+    Starved,
 }
 
 /// What was let through of one kind.
@@ -49,6 +51,12 @@ impl Throttle {
         let pool = container.map_or(chi_pool_id { major_: 0, minor_: 0 }, |container| container.id);
         let method = method.map_or(u32::MAX, |method| method.number);
         self.pass_at(Instant::now(), (kind, pool, method))
+    }
+
+    /// The same for a line that is about no task. `[any thread]`
+    #[cold]
+    pub(crate) fn pass_about(&self, kind: Kind) -> Option<u64> {
+        self.pass_at(Instant::now(), (kind, chi_pool_id { major_: 0, minor_: 0 }, u32::MAX))
     }
 
     fn pass_at(&self, now: Instant, key: (Kind, chi_pool_id, u32)) -> Option<u64> {

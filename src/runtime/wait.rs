@@ -3,11 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll;
-
 use crate::alarms::Alarm;
 use crate::cancel::Why;
 use crate::fiber::Pause;
+use crate::nap;
 use crate::record::{Record, Waiter};
 use crate::shared::Note;
 use crate::worker::{Worker, LANE_BATCH};
@@ -173,6 +172,13 @@ impl Worker {
         rung
     }
 
+    /// True when an alarm is due so soon that it is not worth to sleep: waking up might take longer.
+    #[cold]
+    pub(crate) fn is_due_soon(&self) -> bool {
+        let soon = self.shared.config.spin;
+        self.alarms.next().is_some_and(|at| at.saturating_duration_since(Instant::now()) <= soon)
+    }
+
     /// Sleeps until a doorbell, a note or an alarm.
     #[cold]
     pub(crate) fn park(&self) {
@@ -181,17 +187,8 @@ impl Worker {
         if must_sleep && !self.shared.is_ending() {
             let line = &self.shared.page().lines[self.index as usize];
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            let timeout = self.alarms.next().map(|at| {
-                let rest = at.saturating_duration_since(Instant::now());
-                rustix::event::Timespec {
-                    tv_sec: rest.as_secs() as i64,
-                    tv_nsec: rest.subsec_nanos().into(),
-                }
-            });
-            let mut events = [const { std::mem::MaybeUninit::uninit() }; 16];
-            // The descriptors are never read: being edge-triggered, they tell of each ring once. An
-            // interrupted wait is a reason to look around, like any event.
-            let _ = epoll::wait(self.desk().epoll(), &mut events, timeout.as_ref());
+            let rest = |at: Instant| at.saturating_duration_since(Instant::now());
+            nap::until_event(self.desk().epoll(), self.alarms.next().map(rest));
         }
         self.mailbox().unpark();
         self.desk().unpark_rings();

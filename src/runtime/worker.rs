@@ -20,7 +20,7 @@ use crate::fibers::{switch_between_fibers, Fibers};
 use crate::pollers::Pollers;
 use crate::record::{Origin, Record};
 use crate::shared::{Note, Order, PoolTable, Shared};
-use crate::stack;
+use crate::{nap, stack};
 
 /// Tasks taken from one lane before the next has its turn.
 pub(crate) const LANE_BATCH: usize = 32;
@@ -98,6 +98,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         samples: Cell::new(0),
     });
     stack::prepare_thread()?;
+    nap::prepare_thread();
     WORKER.set(Rc::as_ptr(&worker));
     switch_between_fibers(&worker);
     WORKER.set(ptr::null());
@@ -121,11 +122,11 @@ impl Worker {
             if self.round() {
                 (idle_rounds, idle_since) = (0, None);
                 if self.pollers.is_time() {
-                    self.pollers.poll();
+                    self.poll();
                 }
                 continue;
             }
-            if self.pollers.are_armed() && self.pollers.poll() {
+            if self.pollers.are_armed() && self.poll() {
                 (idle_rounds, idle_since) = (0, None);
                 continue;
             }
@@ -136,7 +137,9 @@ impl Worker {
             std::hint::spin_loop();
             if idle_rounds % ROUNDS_PER_LOOK == 0 {
                 let since = *idle_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= self.shared.config.spin || self.must_wait_long() {
+                if (since.elapsed() >= self.shared.config.spin || self.must_wait_long())
+                    && !self.is_due_soon()
+                {
                     self.park();
                     (idle_rounds, idle_since) = (0, None);
                 }
@@ -190,7 +193,7 @@ impl Worker {
 
     /// Takes the first lane off a list.
     #[inline]
-    fn next_lane(&self, late: bool) -> Option<*const ContainerLane> {
+    pub(crate) fn next_lane(&self, late: bool) -> Option<*const ContainerLane> {
         let mut work = self.desk().work();
         let Work { lanes, late_lanes, .. } = &mut *work;
         let lane = if late { late_lanes } else { lanes }.pop_front()?;
@@ -219,7 +222,7 @@ impl Worker {
         lanes
     }
 
-    fn note(&self, note: Note) {
+    pub(crate) fn note(&self, note: Note) {
         match note {
             Note::Ring { session, consumer } => self.add_ring(Ring { session, consumer }),
             Note::Drop { session } => {

@@ -91,12 +91,16 @@ class Runtime : public chi::ContainerRuntime {
       case Method::kSpread:
         Spread(call);
         break;
+      case Method::kShare:
+        Share(call);
+        break;
       default:
         chi::ThrowNoMethod(method);
     }
   }
 
-  /* 0: leave it to the runtime. 1: throw. 2: a lane that does not exist. 3: the task's lane. */
+  /* 0: leave it to the runtime. 1: throw. 2: a lane that does not exist. 3: the task's lane. 4:
+   * recurse. 5: sleep. */
   void Monitor(chi::MonitorModeId mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
                chi::RunContext &rctx) override {
     const ValuePtr call(task);
@@ -116,6 +120,14 @@ class Runtime : public chi::ContainerRuntime {
         break;
       case 3:
         rctx.lane_ = GetLaneByHash(0, static_cast<chi::u32>(call->width_));
+        break;
+      case 4: {
+        volatile int bottom = 0;
+        call->result_ = static_cast<chi::u64>(Recurse(&bottom));
+        break;
+      }
+      case 5:
+        chi::Sleep(1000);
         break;
       default:
         break;
@@ -156,6 +168,18 @@ class Runtime : public chi::ContainerRuntime {
     }
   }
 
+  void Share(ValuePtr call) {
+    if (call->value_ == 0) {
+      shared_.load()->Wait();
+      return;
+    }
+    auto *ipc_manager = CHI_IPC_MANAGER;
+    chi::OwnedTask<ValueTask> sub(
+        ipc_manager->SubmitTask<ValueTask>(HSHM_MCTX, pool_id_, Method::kSleep, call->value_));
+    shared_ = sub.get().ptr_;
+    sub->Wait();
+  }
+
   static void RunAll(const std::vector<ValuePtr> &subtasks) {
     auto *ipc_manager = CHI_IPC_MANAGER;
     ipc_manager->EnqueueBatch(subtasks);
@@ -163,6 +187,7 @@ class Runtime : public chi::ContainerRuntime {
   }
 
   std::atomic<chi::u64> ticks_{0};
+  std::atomic<ValueTask *> shared_{nullptr};
   chi::CoMutex lock_;
 };
 
@@ -184,6 +209,7 @@ inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
   table.Add<ValueTask>(Method::kLock, "kLock", false, false);
   table.Add<ValueTask>(Method::kLog, "kLog", false, false);
   table.Add<ValueTask>(Method::kSpread, "kSpread", false, false);
+  table.Add<ValueTask>(Method::kShare, "kShare", false, false);
 }
 
 }  // namespace test::model

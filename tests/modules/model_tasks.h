@@ -24,6 +24,7 @@ class Method {
   CLS_CONST int kLock = 22;   /**< Ticks and sleeps for `value_` ns, with the container's lock. */
   CLS_CONST int kLog = 23;    /**< Writes "a line" to the log. */
   CLS_CONST int kSpread = 24; /**< Yields for ever in the pools "model 1" to "model `width_`". */
+  CLS_CONST int kShare = 25;  /**< Waits for a sleep of `value_` ns, or with 0 for another's. */
 };
 
 /** A number in, a number out. */

@@ -16,10 +16,11 @@ pub struct Options {
     repo_path: Vec<PathBuf>,
     library_path: Vec<PathBuf>,
     workers: Option<u16>,
-    groups: Option<(u16, u16)>,
+    config: Option<String>,
     arguments: Vec<String>,
     refused_io_uring: Option<i32>,
     file_size: Option<u64>,
+    addresses: Option<u64>,
 }
 
 impl Options {
@@ -111,11 +112,19 @@ impl Options {
         self
     }
 
+    /// What stands in the configuration file.
+    #[must_use]
+    pub fn config(mut self, text: impl Into<String>) -> Options {
+        self.config = Some(text.into());
+        self
+    }
+
     /// How many workers for tasks of low latency, and how many for those of high latency.
     #[must_use]
-    pub fn groups(mut self, low: u16, high: u16) -> Options {
-        self.groups = Some((low, high));
-        self
+    pub fn groups(self, low: u16, high: u16) -> Options {
+        self.config(format!(
+            "workers:\n  low_latency: {{count: {low}}}\n  high_latency: {{count: {high}}}\n"
+        ))
     }
 
     /// A further argument of `chimaera start`.
@@ -139,6 +148,13 @@ impl Options {
         self
     }
 
+    /// The operating system gives it no more than so many bytes of addresses.
+    #[must_use]
+    pub fn addresses(mut self, bytes: u64) -> Options {
+        self.addresses = Some(bytes);
+        self
+    }
+
     /// The command that starts a daemon of these options.
     pub fn command(&self, site: &Site) -> Command {
         let mut command = site.command(artefacts::chimaera());
@@ -154,22 +170,23 @@ impl Options {
             }
         }
         command.args(["--json", "--name", site.name(), "start"]);
-        match self.groups {
-            None => command.args(["--workers", &self.workers.unwrap_or(2).to_string()]),
-            Some((low, high)) => {
-                let file = site.path().join("groups.yaml");
-                let workers =
-                    format!("workers:\n  low_latency: {{count: {low}}}\n  high_latency: {{count: {high}}}\n");
-                std::fs::write(&file, workers).expect("the site is ours");
-                command.arg("--config").arg(file)
-            }
-        };
+        if let Some(text) = &self.config {
+            let file = site.path().join("chimaera.yaml");
+            std::fs::write(&file, text).expect("the site is ours");
+            command.arg("--config").arg(file);
+        }
+        if let Some(workers) = self.workers.or(self.config.is_none().then_some(2)) {
+            command.args(["--workers", &workers.to_string()]);
+        }
         command.args(&self.arguments);
         if let Some(errno) = self.refused_io_uring {
             sandbox::refuse_io_uring(&mut command, errno);
         }
         if let Some(bytes) = self.file_size {
-            sandbox::limit_file_size(&mut command, bytes);
+            sandbox::limit(&mut command, libc::RLIMIT_FSIZE, bytes);
+        }
+        if let Some(bytes) = self.addresses {
+            sandbox::limit(&mut command, libc::RLIMIT_AS, bytes);
         }
         command
     }

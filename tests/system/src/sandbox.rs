@@ -33,11 +33,11 @@ pub(crate) fn refuse_io_uring(command: &mut Command, errno: i32) {
     unsafe { command.pre_exec(install) };
 }
 
-/// Keeps the program from writing to a file beyond so many bytes, as `ulimit -f` does.
-pub(crate) fn limit_file_size(command: &mut Command, bytes: u64) {
+/// Limits what the program may have of something, as `ulimit` does.
+pub(crate) fn limit(command: &mut Command, what: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: the limit is there; between fork and exec it makes one system call.
-    unsafe { command.pre_exec(move || check(libc::setrlimit(libc::RLIMIT_FSIZE, &limit))) };
+    unsafe { command.pre_exec(move || check(libc::setrlimit(what, &limit))) };
 }
 
 fn check(result: i32) -> io::Result<()> {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use chimaera::abi::{CHI_CANCELLED, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL};
+use chimaera::abi::{
+    CHI_BUSY, CHI_CANCELLED, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL, CHI_NO_SPACE,
+};
 use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
 use chimaera_tests::tasks::model::{self, ValueTask, LANES};
@@ -109,6 +111,74 @@ fn monitors_pick_lanes_and_estimate() {
         assert!(why.iter().any(is), "{message}");
         pool.call(model::MONITORED, 3, 0);
     }));
+}
+
+#[test]
+fn monitors_that_overflow_their_stack_or_wait_cost_their_task() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        for _ in 0..rounds(20, 2000) {
+            let (status, message) = text_of(pool.task(model::MONITORED, 4, 0).call());
+            assert_eq!(status, CHI_FAULT, "{message}");
+            assert!(message.starts_with("the monitor of kMonitored overflowed"), "{message}");
+            // The same for a task that a method sends; the method's frames are lost with the monitor's.
+            let call = pool.task(model::CALL, 4, u64::from(model::MONITORED));
+            call.other.set(pool.id);
+            let (status, message) = text_of(call.call());
+            assert!(status == CHI_FAULT && message.starts_with("kCall overflowed"), "{message}");
+            let (status, message) = text_of(pool.task(model::MONITORED, 5, 0).call());
+            assert!([CHI_INVALID, CHI_FAILED].contains(&status), "{message}");
+            assert!(message.contains("a monitor cannot wait"), "{message}");
+            pool.call(model::MONITORED, 3, 0);
+        }
+        // Nothing is left in it.
+        pool.ipc.destroy_pool(pool.id).unwrap();
+    }));
+}
+
+#[test]
+fn of_two_methods_that_wait_for_one_task_the_second_is_told() {
+    in_client!(Options::new().model(), |_| {
+        let pool = ValuePool::new(connect(), model::MODULE, "shared");
+        let first = pool.submit(model::SHARE, HOUR);
+        pool.call(model::TICK, 0, 0);
+        let (status, message) = text_of(pool.task(model::SHARE, 0, 0).call());
+        assert!(status == CHI_BUSY && message.contains("another method waits"), "{message}");
+        first.cancel().unwrap();
+        first.wait().unwrap();
+    });
+}
+
+/// A chain of subtasks that is too long ends with a status, and others go on.
+#[test]
+fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
+    let few = "workers: 2\nlimits: {suspended_tasks: 1000}\n";
+    in_client!(Options::new().model().config(few), |_| {
+        let pool = ValuePool::new(connect(), model::RUST, "chain");
+        let sleeping = pool.submit(model::SLEEP, HOUR);
+        for _ in 0..rounds(5, 100) {
+            let (status, message) = text_of(pool.task(model::TREE, 3000, 1).call());
+            assert!(status == CHI_NO_SPACE && message.contains("too many tasks wait"), "{message}");
+            pool.call(model::TREE, 50, 1);
+        }
+        assert!(!sleeping.is_complete());
+        sleeping.cancel().unwrap();
+        assert_eq!(text_of(sleeping.wait()).0, CHI_CANCELLED);
+    });
+}
+
+#[test]
+fn a_chain_of_subtasks_ends_where_there_is_no_memory_for_more() {
+    let large = "workers: 1\nstack_size: 32MiB\n";
+    let options = || Options::new().model().config(large).addresses(8 << 30);
+    let log = in_client!(options(), |_| {
+        let pool = ValuePool::new(connect(), model::RUST, "chain");
+        for _ in 0..5 {
+            let (status, message) = text_of(pool.task(model::TREE, 1000, 1).call());
+            assert!(status == CHI_NO_SPACE && message.contains("no memory"), "{message}");
+            pool.call(model::TREE, 50, 1);
+        }
+    });
+    assert!(log.is_none_or(|log| log.contains("no memory for another task's stack")));
 }
 
 /// Tasks that wait, at any depth, for one in a pool that is destroyed: it ends, and they all do.

@@ -183,6 +183,13 @@ impl Runtime {
                 drop(all);
                 ctx.set_lane(other.expect("another pool has been made"));
             }
+            MonitorMode::LocalSchedule if task.value.get() == 4 => {
+                task.result.set(recurse(&[0; 64]));
+            }
+            MonitorMode::LocalSchedule if task.value.get() == 5 => {
+                let slept = chimaera::ipc().and_then(|ipc| ipc.sleep(Duration::from_micros(1)));
+                slept.expect("it waits");
+            }
             MonitorMode::LocalSchedule => assert!(task.value.get() != 1, "the monitor throws"),
             _ => {}
         }

@@ -49,6 +49,9 @@ pub const LOG: u32 = 23;
 /// Method: yields for ever in as many of the `numbered` pools as `width` says, and waits for that.
 pub const SPREAD: u32 = 24;
 
+/// Method, in C++ only: waits for a sleep of `value` nanoseconds, or with 0 for that of another task.
+pub const SHARE: u32 = 25;
+
 /// The name of a pool that SPREAD goes to, from 1.
 pub fn numbered(number: u64) -> String {
     format!("model {number}")
