@@ -471,7 +471,8 @@ typedef struct chi_ipc {
   // bound). Inside a method it suspends the task that waits, not the worker. Returns `CHI_OK`
   // when the task is complete, whatever its own status; `CHI_TIMEOUT` when it is not and goes on;
   // `CHI_UNAVAILABLE` when the runtime has ended (the task is then over too); `CHI_INVALID` when
-  // it was never submitted. `[any thread]`
+  // it was never submitted, or in a monitor, which cannot wait. In methods one task at a time may
+  // wait for another; the next gets `CHI_BUSY`. `[any thread]`
   chi_status (*wait)(const struct chi_ipc *ipc, struct chi_task *task, uint64_t timeout_ns);
   // The message of a complete task, as `*len` bytes of UTF-8 that are not terminated by a zero;
   // `*len` is 0 when there is none. Valid until the task is deleted or submitted again.
@@ -813,8 +814,9 @@ typedef struct chi_run_context {
   chi_lane *lane_;
   // The runtime's own.
   void *runtime_;
-  // In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds; when
-  // left 0, the runtime goes by what it has measured. Since ABI 1.1.
+  // In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds, 0 for no
+  // time at all. It is `UINT64_MAX` before; when left so, the runtime goes by what it has measured, and
+  // asks again only after some tasks. Since ABI 1.1.
   uint64_t est_ns_;
 } chi_run_context;
 

@@ -29,7 +29,9 @@ struct Task : public chi_task {
 
   /** Waits until the task is complete, whether it succeeded or not. In a method, it suspends the
    * task that waits and not the worker. Throws `CHI_UNAVAILABLE` when the runtime has ended, and
-   * `CHI_INVALID` when the task was never submitted. */
+   * `CHI_INVALID` when the task was never submitted, or in a monitor, which cannot wait. Any number
+   * of an application's threads may wait for a task, but only one method: the next gets `CHI_BUSY`.
+   */
   void Wait() {
     const chi_ipc *ipc = detail::CurrentIpc();
     detail::Check(ipc, ipc->wait(ipc, this, CHI_WAIT_FOREVER));

@@ -116,8 +116,9 @@ enum class MonitorModeId : u32 {
   kLocalSchedule = CHI_MONITOR_LOCAL_SCHEDULE,
   /** Choose containers: rewrite the task's `dom_query_`. */
   kGlobalSchedule = CHI_MONITOR_GLOBAL_SCHEDULE,
-  /** Estimate the task's cost: set `rctx.est_ns_`, in nanoseconds. Without an answer the runtime
-   * goes by what it has measured. */
+  /** Estimate the task's cost: set `rctx.est_ns_`, in nanoseconds. A monitor that leaves it as it
+   * is has no answer: the runtime then goes by what it has measured, and asks again only after some
+   * tasks. */
   kEstLoad = CHI_MONITOR_EST_LOAD,
 };
 

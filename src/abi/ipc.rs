@@ -49,7 +49,8 @@ pub struct chi_ipc {
     /// bound). Inside a method it suspends the task that waits, not the worker. Returns `CHI_OK`
     /// when the task is complete, whatever its own status; `CHI_TIMEOUT` when it is not and goes on;
     /// `CHI_UNAVAILABLE` when the runtime has ended (the task is then over too); `CHI_INVALID` when
-    /// it was never submitted. `[any thread]`
+    /// it was never submitted, or in a monitor, which cannot wait. In methods one task at a time may
+    /// wait for another; the next gets `CHI_BUSY`. `[any thread]`
     pub wait: unsafe extern "C" fn(
         ipc: *const chi_ipc,
         task: *mut chi_task,

@@ -125,8 +125,9 @@ pub struct chi_run_context {
     pub lane_: *mut chi_lane,
     /// The runtime's own.
     pub runtime_: *mut c_void,
-    /// In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds; when
-    /// left 0, the runtime goes by what it has measured. Since ABI 1.1.
+    /// In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds, 0 for no
+    /// time at all. It is `UINT64_MAX` before; when left so, the runtime goes by what it has measured, and
+    /// asks again only after some tasks. Since ABI 1.1.
     pub est_ns_: u64,
 }
 

@@ -1,6 +1,6 @@
-//! Module's code that runs beside methods: monitors, what drops a body's attachments, pollers. It cannot
-//! wait, for there is no task that could be suspended, and when it overflows its stack, that must end in a
-//! status, too.
+//! Module's code that runs beside methods: monitors, aggregations, pollers, and what drops a body's
+//! attachments. It cannot wait, for there is no task that could be suspended; and when it overflows its
+//! stack, that must end in a status, too.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -21,6 +21,8 @@ pub(crate) enum What {
     Monitor(*mut Record),
     /// `Del` of a task that has ended.
     Del(*mut Record),
+    /// The aggregation of the task that runs.
+    Aggregation,
     /// A poller. The guard is its caller's.
     Poller(*mut ManuallyDrop<MutexGuard<'static, Option<Target>>>),
 }
@@ -64,6 +66,8 @@ impl Worker {
                 What::Monitor(record) => self.end_routing(unsafe { Box::from_raw(record) }),
                 // SAFETY: as above.
                 What::Del(record) => self.end_dropping(unsafe { Box::from_raw(record) }),
+                // It ends with its task.
+                What::Aggregation => {}
                 What::Poller(guard) => {
                     // SAFETY: as above; the guard is this thread's.
                     let mut target = unsafe { ManuallyDrop::take(&mut *guard) };

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chimaera_abi::*;
 
+use crate::aside::What;
 use crate::container::Container;
 use crate::desk::Running;
 use crate::host;
@@ -260,7 +261,9 @@ impl Worker {
         // the replica is complete.
         let status = unsafe {
             self.desk().enter_module(Running::method(container.id.major_, method.number));
-            let status = aggregate(container.object(), method.number, task, replica, rctx);
+            let status = self.aside(What::Aggregation, || {
+                aggregate(container.object(), method.number, task, replica, rctx)
+            });
             self.desk().leave_module();
             status
         };

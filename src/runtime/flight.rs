@@ -136,7 +136,10 @@ unsafe fn wait_for(
 
 /// What module's code is told that cannot wait.
 pub(crate) fn no_wait() -> Failure {
-    Failure::new(CHI_INVALID, "a monitor cannot wait, and neither can Del or a poller")
+    Failure::new(
+        CHI_INVALID,
+        "a monitor cannot wait, and neither can Del, an aggregation or a poller",
+    )
 }
 
 /// Waits for a task that nobody else waits for.
