@@ -90,7 +90,7 @@ fn client(module: &Module) -> String {
     };
     format!(
         "
-/// A pool of `{0}`, and whom of its containers calls are for. It may be copied, and be used in an
+/// A pool of `{0}`, and which of its containers calls are for. It may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {{

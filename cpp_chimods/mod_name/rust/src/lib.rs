@@ -83,7 +83,7 @@ impl Default for Params {
     }
 }
 
-/// A pool of the module, and whom of its containers calls are for. It may be copied and sent to other
+/// A pool of the module, and which of its containers calls are for. It may be copied and sent to other
 /// threads. Every function sends one task and waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {

@@ -34,7 +34,7 @@ pub const DEVICE_FULL: i32 = CHI_MODULE_STATUS;
 /// A status of the module's own: a block is not allocated.
 pub const NOT_ALLOCATED: i32 = CHI_MODULE_STATUS + 1;
 
-/// A pool of the module, and whom of its containers calls are for. It may be copied, sent to other threads,
+/// A pool of the module, and which of its containers calls are for. It may be copied, sent to other threads,
 /// and used in an application and in another module's methods alike.
 ///
 /// Every function sends one task. The `_async` forms return once the task is submitted; its results are

@@ -34,7 +34,7 @@ pub const MAX_KEY_BYTES: usize = 4096;
 /// A status of the module's own: the value does not fit under the store's `max_bytes`.
 pub const STORE_FULL: i32 = CHI_MODULE_STATUS;
 
-/// A pool of the module, and whom of its containers calls are for. It may be copied, sent to other threads,
+/// A pool of the module, and which of its containers calls are for. It may be copied, sent to other threads,
 /// and used in an application and in another module's methods alike.
 ///
 /// Keys are 1 to [`MAX_KEY_BYTES`] bytes, any bytes, ordered by them. Every function sends one task.

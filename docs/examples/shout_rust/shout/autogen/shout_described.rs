@@ -19,7 +19,7 @@ pub struct ShoutTask {
     pub loud: ShmString,
 }
 
-/// A pool of `hello:shout`, and whom of its containers calls are for. It may be copied, and be used in an
+/// A pool of `hello:shout`, and which of its containers calls are for. It may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {

@@ -325,7 +325,7 @@ pub struct SettingsResult {
     pub limit: u64,
 }
 
-/// A pool of `described:shelf`, and whom of its containers calls are for. It may be copied, and be used in an
+/// A pool of `described:shelf`, and which of its containers calls are for. It may be copied, and be used in an
 /// application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
