@@ -4,7 +4,8 @@
 #       In the CMakeLists.txt of a repo, before its modules. Reads namespace and version from the
 #       chimaera_repo.yaml beside it; a NAMESPACE that disagrees with it is an error. Installing the
 #       project then installs the repo, and find_package(<namespace>) finds it; DEPENDS names the
-#       packages of other repos whose clients its modules use.
+#       packages of other repos whose clients its modules use. Makes <namespace>::<name>_client, the
+#       headers for C and C++, of each module in Rust; cargo builds the module itself.
 #
 #   chimaera_add_module(name
 #       [CLIENT_SOURCES source...] [CLIENT_LIBRARIES target...]
@@ -54,7 +55,11 @@ if(NOT TARGET chimaera::module)
     chimaera_module
     INTERFACE -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
               $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
-  check_cxx_compiler_flag(-fstack-clash-protection CHIMAERA_HAS_STACK_CLASH_PROTECTION)
+  # A project in C alone has clients, and no modules.
+  get_property(_chimaera_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if("CXX" IN_LIST _chimaera_languages)
+    check_cxx_compiler_flag(-fstack-clash-protection CHIMAERA_HAS_STACK_CLASH_PROTECTION)
+  endif()
   if(CHIMAERA_HAS_STACK_CLASH_PROTECTION)
     target_compile_options(chimaera_module INTERFACE -fstack-clash-protection)
   endif()
@@ -95,6 +100,7 @@ function(chimaera_add_repo)
      AND "${CMAKE_EXPORT_COMPILE_COMMANDS}" STREQUAL "")
     set(CMAKE_EXPORT_COMPILE_COMMANDS ON PARENT_SCOPE)
   endif()
+  _chimaera_add_rust_clients("${namespace}")
   set(CHIMAERA_REPO_NAMESPACE "${namespace}" PARENT_SCOPE)
   set(CHIMAERA_REPO_VERSION "${version}" PARENT_SCOPE)
   # When the directory has been read to its end, all modules are known.
@@ -182,6 +188,60 @@ function(_chimaera_refresh namespace name directory)
   endforeach()
 endfunction()
 
+# Makes the client of a module, a library when it has sources and else its headers only.
+function(_chimaera_add_client namespace name directory sources libraries)
+  set(includes "${directory}/include" "${directory}/autogen")
+
+  set(client ${namespace}_${name}_client)
+  if(sources)
+    # Shared: in an application and in each module that uses it, its globals are the same.
+    add_library(${client} SHARED ${sources})
+    set_target_properties(${client} PROPERTIES CXX_VISIBILITY_PRESET hidden
+                                               VISIBILITY_INLINES_HIDDEN ON)
+    set(scope PUBLIC)
+  else()
+    add_library(${client} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(${namespace}::${name}_client ALIAS ${client})
+  foreach(include IN LISTS includes)
+    target_include_directories(${client} ${scope} "$<BUILD_INTERFACE:${include}>")
+    if(CHIMAERA_INSTALL_REPOS AND (EXISTS "${include}" OR include MATCHES "/autogen$"))
+      install(DIRECTORY "${include}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods"
+              COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*_lib_exec.h" EXCLUDE)
+    endif()
+  endforeach()
+  target_include_directories(
+    ${client} ${scope} "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods>")
+  target_link_libraries(${client} ${scope} chimaera::client ${libraries})
+  set_target_properties(
+    ${client} PROPERTIES EXPORT_NAME ${name}_client INSTALL_RPATH "$ORIGIN"
+                         INSTALL_RPATH_USE_LINK_PATH ON)
+  set_property(GLOBAL PROPERTY _chimaera_modules_of_${namespace} TRUE)
+  if(CHIMAERA_INSTALL_REPOS)
+    install(TARGETS ${client} EXPORT ${namespace}Targets
+            LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
+  endif()
+endfunction()
+
+# Makes the clients of a repo's modules in Rust, which no CMakeLists.txt of their own can: by that, modules
+# in C++ are known.
+function(_chimaera_add_rust_clients namespace)
+  file(GLOB files CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*/chimaera_mod.yaml")
+  foreach(file IN LISTS files)
+    get_filename_component(directory "${file}" DIRECTORY)
+    if(EXISTS "${directory}/CMakeLists.txt" OR EXISTS "${directory}/src/CMakeLists.txt")
+      continue()
+    endif()
+    _chimaera_yaml_value("${file}" name name)
+    if(NOT name)
+      get_filename_component(name "${directory}" NAME)
+    endif()
+    _chimaera_add_client(${namespace} ${name} "${directory}" "" "")
+    _chimaera_refresh(${namespace} ${name} "${directory}" ${namespace}_${name}_client)
+  endforeach()
+endfunction()
+
 function(chimaera_add_test name target)
   string(SHA1 hash "${CMAKE_CURRENT_BINARY_DIR}")
   string(SUBSTRING "${hash}" 0 8 hash)
@@ -206,6 +266,10 @@ function(chimaera_add_module name)
   if(NOT CHIMAERA_REPO_NAMESPACE)
     message(FATAL_ERROR "chimaera_add_module(${name}): call chimaera_add_repo first")
   endif()
+  if(NOT DEFINED CHIMAERA_HAS_STACK_CLASH_PROTECTION)
+    message(FATAL_ERROR "chimaera_add_module(${name}): the project must have the language CXX before it "
+                        "finds Chimaera")
+  endif()
   set(directory "${CMAKE_CURRENT_SOURCE_DIR}")
   if(NOT EXISTS "${directory}/chimaera_mod.yaml")
     get_filename_component(directory "${directory}" DIRECTORY)
@@ -215,45 +279,16 @@ function(chimaera_add_module name)
                         "${CMAKE_CURRENT_SOURCE_DIR} or the directory above it")
   endif()
   set(namespace "${CHIMAERA_REPO_NAMESPACE}")
-  set(includes "${directory}/include" "${directory}/autogen")
-
+  _chimaera_add_client(${namespace} ${name} "${directory}" "${arg_CLIENT_SOURCES}"
+                       "${arg_CLIENT_LIBRARIES}")
   set(client ${namespace}_${name}_client)
-  if(arg_CLIENT_SOURCES)
-    # Shared: in an application and in each module that uses it, its globals are the same.
-    add_library(${client} SHARED ${arg_CLIENT_SOURCES})
-    set_target_properties(${client} PROPERTIES CXX_VISIBILITY_PRESET hidden
-                                               VISIBILITY_INLINES_HIDDEN ON)
-    set(scope PUBLIC)
-  else()
-    add_library(${client} INTERFACE)
-    set(scope INTERFACE)
-  endif()
-  add_library(${namespace}::${name}_client ALIAS ${client})
-  foreach(include IN LISTS includes)
-    target_include_directories(${client} ${scope} "$<BUILD_INTERFACE:${include}>")
-    if(CHIMAERA_INSTALL_REPOS AND (EXISTS "${include}" OR include MATCHES "/autogen$"))
-      install(DIRECTORY "${include}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods"
-              COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*_lib_exec.h" EXCLUDE)
-    endif()
-  endforeach()
-  target_include_directories(
-    ${client} ${scope} "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/${namespace}_chimods>")
-  target_link_libraries(${client} ${scope} chimaera::client ${arg_CLIENT_LIBRARIES})
-  set_target_properties(
-    ${client} PROPERTIES EXPORT_NAME ${name}_client INSTALL_RPATH "$ORIGIN"
-                         INSTALL_RPATH_USE_LINK_PATH ON)
-  set_property(GLOBAL PROPERTY _chimaera_modules_of_${namespace} TRUE)
-  if(CHIMAERA_INSTALL_REPOS)
-    install(TARGETS ${client} EXPORT ${namespace}Targets
-            LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
-  endif()
 
   set(runtime "")
   if(arg_RUNTIME_SOURCES)
     set(runtime ${namespace}_${name}_runtime)
     add_library(${runtime} SHARED ${arg_RUNTIME_SOURCES})
     add_library(${namespace}::${name}_runtime ALIAS ${runtime})
-    target_include_directories(${runtime} PRIVATE ${includes})
+    target_include_directories(${runtime} PRIVATE "${directory}/include" "${directory}/autogen")
     target_compile_definitions(
       ${runtime} PRIVATE CHI_MODULE_NAMESPACE=${namespace}
                          CHI_MODULE_VERSION="${CHIMAERA_REPO_VERSION}")

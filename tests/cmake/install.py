@@ -130,7 +130,7 @@ def check_repo(program, sources, target, directory, moved):
     fresh, apart = directory / "fresh", directory / "apart"
     run(program, "repo", "new", fresh, "--namespace", "fresh")
     run(program, "module", "new", "in_cpp", "--lang", "cpp", "--repo", fresh)
-    run(program, "module", "new", "in_rust", "--lang", "rust", "--repo", fresh)
+    run(program, "module", "new", "in_rust", "--lang", "rust", "--described", "--repo", fresh)
 
     def expect_modules(*repos):
         with daemon(program, directory, repos) as environment:
@@ -143,6 +143,11 @@ def check_repo(program, sources, target, directory, moved):
     check_new_generator(program, fresh, moved, directory / "b4")
     run(program, "repo", "install", apart, fresh)
     expect_modules(apart / MODULES)
+    # The package has the clients of both, that of the module in Rust in C++.
+    for module, header in (("in_cpp", "in_cpp/in_cpp_client.h"), ("in_rust", "in_rust_described_client.h")):
+        build("cmake", ROOT / "tests/cmake/asks", directory / f"asks-{module}", "Ninja", "PACKAGE=fresh",
+              f"TARGET_OF_PACKAGE=fresh::{module}_client", f"HEADER={header}",
+              f"CMAKE_PREFIX_PATH={moved};{apart}")
 
     # What the build that runs this has made is taken as it is, and so is the module in Rust.
     from_sources = directory / "from-sources"
@@ -179,7 +184,10 @@ def main():
         build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b3", "Ninja",
               f"CHIMAERA_SOURCE_DIR={ROOT}", "CHIMAERA_BUILD_CARGO=OFF",
               f"CHIMAERA_CARGO_TARGET_DIR={places.target}")
-        programs = [directory / "b2/consumer", directory / "b3/consumer", *check_pkg_config(moved, directory)]
+        build(places.cmake, ROOT / "tests/cmake/consumer_c", directory / "b5", "Ninja",
+              f"CMAKE_PREFIX_PATH={moved}")
+        programs = [directory / "b2/consumer", directory / "b3/consumer", directory / "b5/consumer_c",
+                    *check_pkg_config(moved, directory)]
 
         program = moved / "bin/chimaera"
         with daemon(program, directory, [hello / MODULES]) as environment:
