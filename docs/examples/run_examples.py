@@ -24,6 +24,10 @@ EXAMPLES = [
     ("build/docs/examples/example_tasks_cpp", [], TASKS),
     ("bin/example_tasks_rust", [], TASKS),
     ("bin/example_shout", ["hello, Ada"], "HELLO, ADA\n"),
+    ("build/docs/examples/example_described_cpp", [], "Hello, Ada!\n"),
+    ("bin/example_described_rust", [], "HELLO, ADA\n"),
+    ("build/docs/examples/example_containers_cpp", [], "Four containers have 100 keys.\n"),
+    ("bin/example_containers_rust", [], "Four containers have 100 keys.\n"),
 ]
 # These start a runtime themselves.
 EMBEDDED = [
