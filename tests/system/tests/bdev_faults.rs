@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_IO, CHI_NO_POOL, CHI_NO_SPACE};
@@ -74,6 +75,59 @@ fn the_kernel_has_no_io_uring() {
     falls_back_once(in_client!(Options::new().bdev().without_io_uring(libc::ENOSYS), |_| {
         without_io_uring("Function not implemented");
     }));
+}
+
+/// A worker that is late has no descriptors left for a ring of its own: threads serve its tasks.
+#[test]
+fn a_worker_gets_no_io_uring_where_another_has_one() {
+    if !engines().iter().any(|(io, _)| *io == Io::Uring) {
+        return;
+    }
+    let log = in_client!(Options::new().bdev().workers(2), |site| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_of(directory.path(), "late", 64 * 4096);
+        let device = Client::create("late", of_file(&path, Io::Auto)).unwrap();
+        device.allocate(64).unwrap();
+        let go = Barrier::new(4);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let go = &go;
+                scope.spawn(move || {
+                    // Each thread has its ring by now.
+                    device.stats().unwrap();
+                    if go.wait().is_leader() {
+                        let pid = site.cli(&["--json", "status"]).ok().json()["pid"].as_u64();
+                        leave_no_descriptors(pid.expect("it runs") as i32);
+                    }
+                    go.wait();
+                    for round in 0..200 {
+                        let block = u64::from(thread) * 16 + round % 16;
+                        device.write(block, [thread; 4096]).unwrap();
+                        assert_eq!(device.read(block, 1).unwrap(), [thread; 4096]);
+                    }
+                });
+            }
+        });
+        assert_eq!(device.stats().unwrap().engine, Engine::Uring as u64);
+        device.flush().unwrap();
+    });
+    if let Some(log) = log {
+        let lines = log.lines().filter(|line| line.contains("for that worker instead"));
+        assert_eq!(lines.count(), 1, "{log}");
+    }
+}
+
+/// Keeps a process from having another descriptor.
+fn leave_no_descriptors(pid: i32) {
+    let held = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
+    let held: Vec<u64> =
+        held.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let first = (0..).find(|fd| !held.contains(fd)).expect("some number is free");
+    let limit = libc::rlimit { rlim_cur: first, rlim_max: first };
+    // SAFETY: the limit is there, and nobody wants the old one.
+    let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::fs::{File as OsFile, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{CHI_BUSY, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
@@ -34,6 +34,33 @@ pub(crate) struct File {
 enum Mover {
     Uring(Uring),
     Posix(Posix),
+    /// Rings, and threads for workers that get none.
+    Either {
+        uring: Uring,
+        posix: Spare,
+    },
+}
+
+/// Threads that are started when they are needed.
+struct Spare {
+    file: Arc<OsFile>,
+    posix: OnceLock<Posix>,
+    starting: Mutex<()>,
+}
+
+impl Spare {
+    fn posix(&self, why: &Status) -> Result<&Posix> {
+        if let Some(posix) = self.posix.get() {
+            return Ok(posix);
+        }
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.posix.get().is_none() {
+            log_info!("{}; threads read and write for that worker instead", why.message());
+            // Whoever starts them is alone here.
+            let _ = self.posix.set(Posix::new(self.file.clone())?);
+        }
+        self.posix.get().ok_or_else(|| Status::failed("threads that have been started are gone"))
+    }
 }
 
 impl File {
@@ -82,7 +109,7 @@ impl File {
 
     pub(crate) fn engine(&self) -> Engine {
         match self.mover {
-            Mover::Uring(_) => Engine::Uring,
+            Mover::Uring(_) | Mover::Either { .. } => Engine::Uring,
             Mover::Posix(_) => Engine::Posix,
         }
     }
@@ -179,7 +206,11 @@ impl Mover {
     fn new(file: Arc<OsFile>, io: Io, worker: u32) -> Result<Mover> {
         if io != Io::Posix {
             match Uring::new(file.clone(), worker) {
-                Ok(uring) => return Ok(Mover::Uring(uring)),
+                Ok(uring) if io == Io::Uring => return Ok(Mover::Uring(uring)),
+                Ok(uring) => {
+                    let posix = Spare { file, posix: OnceLock::new(), starting: Mutex::new(()) };
+                    return Ok(Mover::Either { uring, posix });
+                }
                 Err(status) if io == Io::Uring => return Err(status),
                 Err(status) => log_info!("{}; threads read and write instead", status.message()),
             }
@@ -192,6 +223,10 @@ impl Mover {
         match self {
             Mover::Uring(uring) => uring.run(worker, request),
             Mover::Posix(posix) => Ok(posix.run(request)),
+            Mover::Either { uring, posix } => match uring.run(worker, request) {
+                Err(refused) => Ok(posix.posix(&refused)?.run(request)),
+                done => done,
+            },
         }
     }
 }
