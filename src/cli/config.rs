@@ -57,7 +57,8 @@ fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         }
         return Ok(());
     };
-    File::read(&file).map_err(|found| misconfigured(context, &found))?;
+    let read = File::read(&file).and_then(|file| file.check_cores());
+    read.map_err(|found| misconfigured(context, &found))?;
     if !context.print_json(&json!({ "file": file, "problems": [] })) {
         crate::print(&format!("{}: nothing is wrong\n", file.display()));
     }

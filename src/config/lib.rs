@@ -23,6 +23,7 @@
 //! assert_eq!(settings.runtime().workers, 2);
 //! ```
 
+mod cores;
 mod docs;
 mod file;
 mod find;

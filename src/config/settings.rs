@@ -1,6 +1,6 @@
 //! The effective configuration: the file, the environment and the command line, merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -332,5 +332,8 @@ fn module_paths(
         paths.extend(file.module_paths.iter().map(|(path, at)| (path.clone(), origin(*at))));
     }
     paths.extend(Config::installed_modules().map(|path| (path, Origin::Default)));
+    // By whichever way there, each directory is scanned once.
+    let mut seen = HashSet::new();
+    paths.retain(|(path, _)| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     paths
 }

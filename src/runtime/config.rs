@@ -7,7 +7,7 @@ use std::time::Duration;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
-use rustix::thread::{sched_setaffinity, CpuSet};
+use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
 
 /// A pool that a runtime creates when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,23 +126,58 @@ impl Config {
         size("bytes of a segment", self.default_segment, MIN_SEGMENT, self.max_segment)?;
         size("hundredths of a segment", self.runtime_share, *SHARES.start(), *SHARES.end())?;
         size("pools", self.max_pools.into(), 2, 65536)?;
-        check_cores(self.cores.iter().chain(&self.high_latency_cores))
+        check_cores(&self.cores)?;
+        check_cores(&self.high_latency_cores)
     }
 }
 
-/// Tries to run on each of these cores, in a thread that is for nothing else.
-fn check_cores<'c>(mut cores: impl Iterator<Item = &'c usize> + Send) -> Result<(), Error> {
-    let tried = std::thread::scope(|scope| {
-        scope.spawn(move || cores.try_for_each(|&core| pin(core))).join()
+/// The cores to which this process may pin its threads, in ascending order.
+fn usable_cores() -> Result<Vec<usize>, Error> {
+    let failed = |error| Error::io("asking which cores the process may use", error);
+    let ask = || {
+        let mut all = CpuSet::new();
+        (0..CpuSet::MAX_CPU).for_each(|core| all.set(core));
+        // It takes away those that do not exist, or that a control group forbids.
+        sched_setaffinity(None, &all)?;
+        sched_getaffinity(None)
+    };
+    // In a thread that is for nothing else.
+    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+    let found = asked.expect("asking does not panic").map_err(failed)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&core| found.is_set(core)).collect())
+}
+
+/// Whether this process may pin threads to these cores, whatever the affinity of the thread that asks.
+/// `[any thread]`
+///
+/// # Errors
+/// [`Error::Core`] with the first that it may not use; [`Error::Io`] when the operating system does not tell.
+///
+/// ```
+/// let error = chimaera_runtime::check_cores(&[99_999]).unwrap_err();
+/// assert!(error.to_string().starts_with("core 99999 cannot be used; this process may use "));
+/// ```
+pub fn check_cores(cores: &[usize]) -> Result<(), Error> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let usable = usable_cores()?;
+    let wrong = cores.iter().find(|core| !usable.contains(core));
+    wrong.map_or(Ok(()), |&core| Err(Error::Core { core, usable: ranges(&usable) }))
+}
+
+/// Ascending numbers in few words: `0-3, 6`.
+fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|before, after| before + 1 == *after);
+    let runs = runs.map(|run| match run {
+        [one] => one.to_string(),
+        run => format!("{}-{}", run[0], run[run.len() - 1]),
     });
-    tried.unwrap_or_else(|_| Err(Error::Config("pinning to a core panicked".into())))
+    runs.collect::<Vec<_>>().join(", ")
 }
 
 /// Binds the calling thread to one core.
 pub(crate) fn pin(core: usize) -> Result<(), Error> {
-    if core >= CpuSet::MAX_CPU {
-        return Err(Error::Config(format!("there is no core {core}")));
-    }
     let mut only = CpuSet::new();
     only.set(core);
     sched_setaffinity(None, &only).map_err(|error| {
@@ -210,6 +245,14 @@ pub enum Error {
         /// Why.
         message: String,
     },
+    /// A worker is to be pinned to a core that the process cannot use.
+    #[error("core {core} cannot be used; this process may use {usable}")]
+    Core {
+        /// Its number.
+        core: usize,
+        /// Those that can be, `0-3, 6`.
+        usable: String,
+    },
     /// A number is out of its range.
     #[error("{0}")]
     Config(String),
@@ -257,10 +300,11 @@ mod tests {
         assert_eq!(refused(all_high), "workers for high latency: 0 to 1, not 2");
         let small = Config { default_segment: 1, ..config.clone() };
         assert!(refused(small).contains("a segment: 4194304 to 68719476736, not 1"));
-        assert_eq!(
-            refused(Config { cores: vec![99_999], ..config.clone() }),
-            "there is no core 99999"
-        );
-        assert!(refused(Config { cores: vec![1023], ..config }).contains("core 1023, to which"));
+        for core in [1023, 99_999] {
+            let why = refused(Config { cores: vec![core], ..config.clone() });
+            let want = format!("core {core} cannot be used; this process may use ");
+            assert!(why.starts_with(&want), "{why}");
+        }
+        assert_eq!(ranges(&[0, 1, 2, 3, 6, 8, 9]), "0-3, 6, 8-9");
     }
 }

@@ -56,7 +56,7 @@ mod wait;
 mod watch;
 mod worker;
 
-pub use config::{Config, Error, PoolConfig};
+pub use config::{check_cores, Config, Error, PoolConfig};
 pub use runtime::Runtime;
 
 /// A status other than `CHI_OK`, and why.

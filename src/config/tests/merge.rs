@@ -164,6 +164,17 @@ fn directories_with_modules_come_in_order() {
     assert!(yaml.contains("\"/b\"") && yaml.contains("# CHI_REPO_PATH"), "{yaml}");
 }
 
+/// Where the first of those that name it wants it.
+#[test]
+fn a_directory_that_several_name_is_there_once() {
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().display();
+    let place = Place::new(&format!("module_paths: [\"{path}\", /c]\n"))
+        .with("CHI_REPO_PATH", format!("/a:{path}/.:/a"));
+    let want = ["/a".into(), here.path().join("."), "/c".into()];
+    assert_eq!(place.load(&Flags::default()).runtime().module_paths, want);
+}
+
 #[test]
 fn parameters_may_be_a_map() {
     let params =

@@ -106,7 +106,7 @@ pub unsafe extern "C" fn chi_embedded_start(
         Ok(runtime) => runtime,
         Err(error) => {
             let status = match error {
-                Error::Instance(_) | Error::Config(_) => CHI_INVALID,
+                Error::Instance(_) | Error::Config(_) | Error::Core { .. } => CHI_INVALID,
                 Error::Running { .. } => CHI_EXISTS,
                 Error::Io { .. } => CHI_IO,
                 Error::Pool { .. } => CHI_FAILED,

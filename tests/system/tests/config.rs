@@ -196,9 +196,13 @@ fn what_cannot_be_had_ends_the_start() {
         not_running(site.cli(&["status"]));
     }
     let file = write(&site, "cores.yaml", "workers: {low_latency: {cores: [1023]}}\n");
-    let output = run(&site, &["start", "--config", file.to_str().unwrap()]);
-    assert_eq!(output.code, 1, "{output:#?}");
-    assert!(output.stderr.contains("core 1023, to which a worker is to be pinned"), "{output:#?}");
+    let path = file.to_str().unwrap();
+    for command in [&["start", "--config", path][..], &["config", "check", path]] {
+        let output = run(&site, command);
+        assert_eq!(output.code, 2, "{output:#?}");
+        let want = format!("{path}:1:32: core 1023 cannot be used\n    this process may use ");
+        assert!(output.stderr.contains(&want), "{output:#?}");
+    }
     let file = write(&site, "log.yaml", "log: {file: no/such/place}\n");
     let output = run(&site, &["start", "--config", file.to_str().unwrap()]);
     assert_eq!(output.code, 1, "{output:#?}");
