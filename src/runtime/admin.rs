@@ -121,7 +121,7 @@ pub(crate) fn open(shared: &Shared) {
         new_state: no_state,
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
-    let pool = Pool::new(id, c"admin".into(), Vec::new(), &Arc::new(module), 1);
+    let pool = Pool::new(id, c"admin".into(), Vec::new(), None, &Arc::new(module), 1);
     pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut());
     pool.publish();
     let pool = Arc::new(pool);

@@ -65,6 +65,19 @@ pub(crate) fn in_one_form(wanted: &Wanted<'_>, one_form: OneForm) -> Result<Vec<
     Err(Failure::new(status, format!("pool '{}': {why}", wanted.name)))
 }
 
+/// The most bytes of parameters that a message shows.
+const MAX_SHOWN: usize = 100;
+
+/// Parameters in a message, as they were given; `None` for those that are long, or no text.
+pub(crate) fn shown(given: &[u8]) -> Option<String> {
+    if given.is_empty() {
+        return Some("none".to_owned());
+    }
+    let text = std::str::from_utf8(given).ok()?.trim_end();
+    let fits = text.len() <= MAX_SHOWN && !text.chars().any(char::is_control);
+    fits.then(|| format!("`{text}`"))
+}
+
 /// What a creating task says itself, while the parameters in it are a pool's.
 pub(crate) struct Lent(chi_shm_vector);
 

@@ -12,6 +12,8 @@ use crate::module::Module;
 pub(crate) struct Pool {
     pub(crate) id: chi_pool_id,
     pub(crate) params: Vec<u8>,
+    /// The parameters as a message shows what its creator gave; `None` when they are not fit for that.
+    pub(crate) shown: Option<String>,
     /// At least one, by number.
     containers: Box<[Container]>,
 }
@@ -22,12 +24,13 @@ impl Pool {
         id: chi_pool_id,
         name: Arc<CStr>,
         params: Vec<u8>,
+        shown: Option<String>,
         module: &Arc<Module>,
         count: u32,
     ) -> Pool {
         assert!(count > 0, "a pool has a container");
         let container = |number| Container::new(id, number, count, name.clone(), module.clone());
-        Pool { id, params, containers: (0..count).map(container).collect() }
+        Pool { id, params, shown, containers: (0..count).map(container).collect() }
     }
 
     /// Its containers, by number.

@@ -148,10 +148,11 @@ impl Pools {
             Some(one_form) => Cow::Owned(params::in_one_form(wanted, one_form)?),
             None => Cow::Borrowed(wanted.params),
         };
+        let shown = params::shown(wanted.params);
         let wanted = &Wanted { params: &params, ..*wanted };
         let fresh = self.settled(worker, name, |found, state| {
             if let Some(pool) = found {
-                return wanted.existing(&pool).map(Err);
+                return wanted.existing(&pool, shown).map(Err);
             }
             let Some(module) = worker.shared.modules.find(wanted.module) else {
                 return Err(no_module(worker, wanted.module));
@@ -169,7 +170,8 @@ impl Pools {
             let id = chi_pool_id { major_, minor_ };
             let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
             state.named.insert(name.to_owned(), Named::Changing { by: task.addr() });
-            Ok(Ok(Pool::new(id, c_name, wanted.params.to_vec(), module, wanted.containers)))
+            let params = wanted.params.to_vec();
+            Ok(Ok(Pool::new(id, c_name, params, shown, module, wanted.containers)))
         });
         let pool = match fresh? {
             Ok(pool) => Arc::new(pool),
@@ -316,20 +318,29 @@ impl Wanted<'_> {
         Ok(())
     }
 
-    /// The pool of the wanted name, when it is as wanted.
-    fn existing(&self, pool: &Pool) -> Result<chi_pool_id, Failure> {
-        let (name, module, count) = (pool.name(), &pool.module().name, pool.count());
-        let difference = if *module != self.module {
-            format!("pool '{name}' exists and is of module {module}, not {}", self.module)
+    /// The pool of the wanted name, when it is as wanted. `shown` are the wanted parameters in a message.
+    fn existing(&self, pool: &Pool, shown: Option<String>) -> Result<chi_pool_id, Failure> {
+        let (module, count) = (&pool.module().name, pool.count());
+        let mut found = Vec::new();
+        if *module != self.module {
+            found.push(format!("and is of module {module}, not {}", self.module));
         } else if pool.params != self.params {
-            format!("pool '{name}' exists with other parameters")
-        } else if count != self.containers {
+            found.push(match (&pool.shown, shown) {
+                (Some(old), Some(new)) if *old != new => {
+                    format!("with other parameters: {old}, not {new}")
+                }
+                _ => "with other parameters".to_owned(),
+            });
+        }
+        if count != self.containers {
             let s = if count == 1 { "" } else { "s" };
-            format!("pool '{name}' exists with {count} container{s}, not {}", self.containers)
-        } else {
+            found.push(format!("with {count} container{s}, not {}", self.containers));
+        }
+        if found.is_empty() {
             return Ok(pool.id);
-        };
-        Err(Failure::new(CHI_EXISTS, difference))
+        }
+        let message = format!("pool '{}' exists {}", pool.name(), found.join(", and "));
+        Err(Failure::new(CHI_EXISTS, message))
     }
 }
 

@@ -246,7 +246,14 @@ fn compose_brings_pools_up_and_down() {
     let want = format!("{}:4:10: pool 'two' exists with 2 containers, not 4", other.display());
     assert_eq!(error, want);
     for (text, want) in [
-        ("params: max_bytes=78", "exists with other parameters"),
+        (
+            "params: max_bytes=78",
+            "exists with other parameters: `max_bytes=77`, not `max_bytes=78`",
+        ),
+        (
+            "containers: 2",
+            "other parameters: `max_bytes=77`, not none, and with 1 container, not 2",
+        ),
         ("module: 'example:mod_name'", "is of module chimaera:kv, not example:mod_name"),
     ] {
         let module = if text.starts_with("module") { "" } else { ", module: 'chimaera:kv'" };
