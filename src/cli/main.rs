@@ -49,6 +49,13 @@ enum Command {
     /// Stop a runtime, in order: tasks that run finish, pools are destroyed
     Stop(stop::Args),
     /// Show whether a runtime runs, and what it does
+    ///
+    /// Of each worker it shows the group, how many tasks it has completed, and how many are suspended on
+    /// it just now: they wait for other tasks, a lock, an event or a time, and each has a stack. A
+    /// periodic task between two runs is not one of them.
+    ///
+    /// With --json, `each_worker` is a list of this in the order of the workers' numbers: `group` is
+    /// `low_latency`, which runs all tasks where it is the only one, or `high_latency`.
     Status,
     /// Show the modules that were found, and the files that were refused and why
     Modules(modules::Args),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use chimaera_ipc::status_page::Reader;
-use serde_json::json;
+use chimaera_ipc::status_page::{Reader, WorkerLine};
+use serde_json::{json, Value};
 
 use crate::{Context, Failed, Outcome};
 
@@ -25,11 +25,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let up = SystemTime::UNIX_EPOCH.elapsed()?.saturating_sub(started);
     let workers = page.workers.load(Relaxed);
     let lines = page.lines.iter().take(workers as usize);
-    let sum = |of: fn(&chimaera_ipc::status_page::WorkerLine) -> u64| -> u64 {
-        lines.clone().map(of).sum()
-    };
+    let sum = |of: fn(&WorkerLine) -> u64| -> u64 { lines.clone().map(of).sum() };
     let (tasks, failed) =
         (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
+    let suspended = sum(|line| line.suspended.load(Relaxed));
     let log = if page.log_is_file.load(Relaxed) == 1 { log(pid) } else { None };
     let ready_ms = page.ready_after_ns.load(Relaxed) as f64 / 1e6;
     let document = json!({
@@ -40,6 +39,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "uptime_s": up.as_secs_f64(),
         "start_to_ready_ms": ready_ms,
         "workers": workers,
+        "each_worker": lines.clone().map(worker).collect::<Vec<_>>(),
         "sessions": page.sessions.load(Relaxed),
         "sessions_total": page.sessions_total.load(Relaxed),
         "pools": page.pools.load(Relaxed),
@@ -47,6 +47,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "refused": page.refused.load(Relaxed),
         "tasks": tasks,
         "tasks_failed": failed,
+        "tasks_suspended": suspended,
         "resident_bytes": resident(pid),
         "socket": instance.socket(),
         "log": log,
@@ -55,17 +56,28 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return Ok(());
     }
     let mut text = String::new();
-    let mut line = |label: &str, value: String| text += &format!("{label:<11}{value}\n");
+    let mut line = |label: &str, value: String| text += &format!("{label:<12}{value}\n");
     line("instance", instance.name().to_owned());
     line("process", format!("{pid}, up {} s, ready after {ready_ms:.1} ms", up.as_secs()));
     line("workers", workers.to_string());
+    for (number, worker) in document["each_worker"].as_array().into_iter().flatten().enumerate() {
+        let group = if worker["group"] == HIGH_LATENCY { "high latency" } else { "low latency" };
+        let (tasks, suspended) = (&worker["tasks"], &worker["tasks_suspended"]);
+        line(
+            &format!("  worker {number}"),
+            format!("{group}, {tasks} tasks completed, {suspended} suspended"),
+        );
+    }
     line(
         "sessions",
         format!("{} (of {} so far)", document["sessions"], document["sessions_total"]),
     );
     line("pools", document["pools"].to_string());
     line("modules", format!("{} loaded, {} refused", document["modules"], document["refused"]));
-    line("tasks", format!("{tasks} completed, {failed} of them with an error"));
+    line(
+        "tasks",
+        format!("{tasks} completed, {failed} of them with an error; {suspended} suspended"),
+    );
     if let Some(bytes) = document["resident_bytes"].as_u64() {
         line("memory", format!("{:.1} MiB resident", bytes as f64 / f64::from(1 << 20)));
     }
@@ -74,6 +86,19 @@ pub(crate) fn run(context: &Context) -> Outcome {
     line("log", log);
     crate::print(&text);
     Ok(())
+}
+
+/// The group of workers for tasks of high latency.
+const HIGH_LATENCY: &str = "high_latency";
+
+/// What there is to say of a worker.
+fn worker(line: &WorkerLine) -> Value {
+    json!({
+        "group": if line.high_latency.load(Relaxed) == 1 { HIGH_LATENCY } else { "low_latency" },
+        "tasks": line.tasks.load(Relaxed),
+        "tasks_failed": line.failed.load(Relaxed),
+        "tasks_suspended": line.suspended.load(Relaxed),
+    })
 }
 
 /// The file that is a process's standard error.

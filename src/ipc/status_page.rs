@@ -11,7 +11,7 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 use crate::instance::Instance;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"chi-stat");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Workers that have a line on the page; an instance has no more.
 pub const MAX_WORKERS: usize = 256;
 
@@ -24,6 +24,10 @@ pub struct WorkerLine {
     pub failed: AtomicU64,
     /// How often it went to sleep.
     pub parks: AtomicU64,
+    /// Tasks that are suspended on it now.
+    pub suspended: AtomicU64,
+    /// 1 when it is of the group for tasks of high latency, 0 when it is of the other one.
+    pub high_latency: AtomicU32,
 }
 
 /// The page.

@@ -207,6 +207,7 @@ pub(crate) fn switch_between_fibers(worker: &Rc<Worker>) {
                 }
             }
         };
+        worker.show_suspended();
         match fibers.resume(number) {
             (fiber, Ok(pause)) => {
                 if !fibers.put_back(number, fiber, &pause) {
@@ -230,6 +231,12 @@ pub(crate) fn switch_between_fibers(worker: &Rc<Worker>) {
 }
 
 impl Worker {
+    /// Shows how many tasks are suspended, now that a fiber is about to run: it changes at no other time.
+    fn show_suspended(&self) {
+        let line = &self.shared.page().lines[self.index as usize];
+        line.suspended.store(self.fibers.in_use() as u64 - 1, Ordering::Relaxed);
+    }
+
     /// The place of a task that is suspended on the fiber that runs.
     pub(crate) fn own_fiber(&self) -> Place {
         Place { worker: self.index, at: At::Fiber(self.fibers.current()) }

@@ -154,6 +154,9 @@ fn fill_page(shared: &Shared) {
     let started = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
     page.started_ns.store(started, Ordering::Relaxed);
     page.workers.store(shared.config.workers as u32, Ordering::Relaxed);
+    for (worker, line) in page.lines.iter().take(shared.config.workers).enumerate() {
+        line.high_latency.store(shared.config.is_high_latency(worker).into(), Ordering::Relaxed);
+    }
     page.modules.store(shared.modules.loaded.len() as u32, Ordering::Relaxed);
     let refused = shared.modules.refused.iter().filter(|refusal| refusal.is_module).count();
     page.refused.store(refused as u32, Ordering::Relaxed);

@@ -281,6 +281,39 @@ fn groups_of_workers() {
     }));
 }
 
+#[test]
+fn the_status_shows_groups_and_suspended_tasks() {
+    in_client!(Options::new().model().groups(1, 1), |site| in_both(|pool| {
+        let of_each = |key: &str| {
+            let workers = site.status()["each_worker"].take();
+            workers.as_array().unwrap().iter().map(|one| one[key].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of_each("group"), ["low_latency", "high_latency"]);
+        let suspended = |want: [u64; 2]| {
+            until("so many are suspended", || (of_each("tasks_suspended") == want).then_some(()));
+            assert_eq!(site.status()["tasks_suspended"], want[0] + want[1]);
+        };
+        suspended([0, 0]);
+        let sleeping: Vec<_> = (0..5)
+            .map(|number| {
+                let task = pool.task(model::SLEEP, HOUR, 0);
+                if number < 2 {
+                    task.base().set_high_latency();
+                }
+                task.submit().unwrap()
+            })
+            .collect();
+        suspended([3, 2]);
+        let text = site.cli(&["status"]).ok().stdout;
+        assert!(text.contains("high latency, ") && text.contains(", 2 suspended\n"), "{text}");
+        for task in sleeping {
+            task.cancel().unwrap();
+            assert_eq!(text_of(task.wait()).0, CHI_CANCELLED);
+        }
+        suspended([0, 0]);
+    }));
+}
+
 /// The number of the root of a task that is not submitted yet.
 fn root(task: &NewTask<ValueTask>) -> u64 {
     task.base().task_node().root_
