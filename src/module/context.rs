@@ -98,7 +98,7 @@ impl Init<'_> {
             return Err(Status::invalid(format!("a queue of {n_lanes} lanes; 1 to 65536 work")));
         }
         let host = host().ok_or_else(no_host)?;
-        let mut queue = Queue::with_room(self.identity.pool_id, n_lanes);
+        let mut queue = Queue::with_room(self.identity.pool_id, queue_id, n_lanes);
         let pool_id = self.identity.pool_id.to_raw();
         // SAFETY: `kCreate` runs, on its worker; the array has room for `n_lanes` addresses.
         let status = unsafe {

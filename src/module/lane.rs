@@ -1,15 +1,17 @@
 //! Queues and lanes.
 
+use std::panic::panic_any;
 use std::ptr;
 
 use chimaera_abi::chi_lane;
-use chimaera_task::PoolId;
+use chimaera_task::{PoolId, Status};
 
 /// A queue of a container: a number of lanes. Made by [`Init::create_queue`](crate::Init::create_queue);
 /// the container keeps it, for its monitors.
 #[derive(Debug)]
 pub struct Queue {
     pool: PoolId,
+    id: u32,
     lanes: Vec<*mut chi_lane>,
 }
 
@@ -19,8 +21,8 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    pub(crate) fn with_room(pool: PoolId, n_lanes: u32) -> Self {
-        Queue { pool, lanes: vec![ptr::null_mut(); n_lanes as usize] }
+    pub(crate) fn with_room(pool: PoolId, id: u32, n_lanes: u32) -> Self {
+        Queue { pool, id, lanes: vec![ptr::null_mut(); n_lanes as usize] }
     }
 
     pub(crate) fn as_mut_ptr(&mut self) -> *mut *mut chi_lane {
@@ -37,9 +39,18 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// When there is none of this number.
+    /// When there is none of this number: with a [`Status`], by which the method or monitor ends with
+    /// `CHI_NOT_FOUND`.
     pub fn lane(&self, id: usize) -> Lane {
-        Lane { pool: self.pool, raw: self.lanes[id] }
+        match self.lanes.get(id) {
+            Some(&raw) => Lane { pool: self.pool, raw },
+            None => self.no_lane(id),
+        }
+    }
+
+    #[cold]
+    fn no_lane(&self, id: usize) -> ! {
+        panic_any(Status::not_found(format!("queue {} has no lane {id}", self.id)))
     }
 
     /// The lane that a hash falls to: the same for the same hash.

@@ -39,7 +39,7 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Runs `f`; a panic in it becomes `CHI_FAILED` and its message.
+/// Runs `f`; a panic in it becomes `CHI_FAILED` and its message, or the status that it was made with.
 pub(crate) fn catch<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     DEPTH.set(DEPTH.get() + 1);
     // What the panic left half done is the container's: it is for the author to keep it whole, as with
@@ -47,6 +47,10 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     DEPTH.set(DEPTH.get() - 1);
     result.unwrap_or_else(|payload| {
+        let payload = match payload.downcast::<Status>() {
+            Ok(status) => return Err(*status),
+            Err(payload) => payload,
+        };
         let message = MESSAGE
             .with(|slot| slot.try_borrow_mut().ok().and_then(|mut slot| slot.take()))
             .unwrap_or_else(|| format!("panicked: {}", text(&*payload)));

@@ -100,7 +100,7 @@ class Runtime : public chi::ContainerRuntime {
   }
 
   /* 0: leave it to the runtime. 1: throw. 2: a lane that does not exist. 3: the task's lane. 4:
-   * recurse. 5: sleep. */
+   * recurse. 5: sleep. 6: a lane of a number that there is not. */
   void Monitor(chi::MonitorModeId mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
                chi::RunContext &rctx) override {
     const ValuePtr call(task);
@@ -128,6 +128,9 @@ class Runtime : public chi::ContainerRuntime {
       }
       case 5:
         chi::Sleep(1000);
+        break;
+      case 6:
+        rctx.lane_ = GetLane(0, 99999);
         break;
       default:
         break;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use chimaera::abi::{
-    CHI_BUSY, CHI_CANCELLED, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NO_POOL, CHI_NO_SPACE,
+    CHI_BUSY, CHI_CANCELLED, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NOT_FOUND, CHI_NO_POOL,
+    CHI_NO_SPACE,
 };
 use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
@@ -109,6 +110,9 @@ fn monitors_pick_lanes_and_estimate() {
         let why = [(CHI_INVALID, "a lane that does not exist"), (CHI_FAILED, "a lane of pool")];
         let is = |(code, text): &(i32, &str)| status == *code && message.contains(text);
         assert!(why.iter().any(is), "{message}");
+        let (status, message) = text_of(pool.task(model::MONITORED, 6, 0).call());
+        assert_eq!(status, CHI_NOT_FOUND, "{message}");
+        assert!(message.ends_with("queue 0 has no lane 99999"), "{message}");
         pool.call(model::MONITORED, 3, 0);
     }));
 }

@@ -190,6 +190,9 @@ impl Runtime {
                 let slept = chimaera::ipc().and_then(|ipc| ipc.sleep(Duration::from_micros(1)));
                 slept.expect("it waits");
             }
+            MonitorMode::LocalSchedule if task.value.get() == 6 => {
+                ctx.set_lane(self.queue.lane(99_999));
+            }
             MonitorMode::LocalSchedule => assert!(task.value.get() != 1, "the monitor throws"),
             _ => {}
         }
