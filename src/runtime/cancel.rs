@@ -35,10 +35,11 @@ pub(crate) enum Why {
 }
 
 impl Why {
+    const ALL: [Why; 6] =
+        [Why::Asked, Why::Gone, Why::Destroyed, Why::Deadline, Why::Parent, Why::Deadlock];
+
     pub(crate) fn from_number(number: u32) -> Option<Why> {
-        let all =
-            [Why::Asked, Why::Gone, Why::Destroyed, Why::Deadline, Why::Parent, Why::Deadlock];
-        all.into_iter().find(|why| *why as u32 == number)
+        Why::ALL.into_iter().find(|why| *why as u32 == number)
     }
 
     /// The outcome of a task that is cancelled for this reason.
@@ -53,6 +54,30 @@ impl Why {
         };
         Failure::new(status, text)
     }
+}
+
+/// How a wait that ends early in a method says so. The SDKs of both languages have some of these words,
+/// and a module brings its own SDK along.
+const WAIT_ENDED: [&str; 4] = [
+    IT_SHOULD_END,
+    "the task was cancelled while it waited for a lock",
+    "the task was cancelled while it waited for an event",
+    "the runtime is stopping, or the client has gone",
+];
+/// How `sleep` and `yield_now` say it.
+pub(crate) const IT_SHOULD_END: &str = "the task is cancelled: it should end";
+
+/// What the method of a cancelled task says of its end besides what it was told itself.
+fn own_words(record: &Record, text: &str) -> Option<String> {
+    let reasons = Why::ALL.map(|why| why.failure().message);
+    let mut told = WAIT_ENDED.into_iter().chain(reasons.iter().map(String::as_str));
+    let own = match told.find_map(|told| text.strip_suffix(told)) {
+        None => text,
+        // What comes before a replica's reason only says which replica it was.
+        Some(_) if record.everywhere => "",
+        Some(before) => before.trim_end_matches([':', ' ']),
+    };
+    (!own.is_empty()).then(|| own.to_owned())
 }
 
 /// Which tasks a cancellation is for.
@@ -145,6 +170,20 @@ impl Worker {
         if child.cancel(Why::Parent) {
             self.look_for_marked();
         }
+    }
+
+    /// The outcome of a task whose method ends because the task is cancelled, and says `text`. Why it is
+    /// cancelled, the method cannot know.
+    #[cold]
+    pub(crate) fn cancelled(&self, record: &Record, why: Why, text: Option<&str>) -> Failure {
+        let mut failure = why.failure();
+        if let Some(circle) = self.take_circle(record) {
+            failure.message = format!("the task waited in a circle: {circle}");
+        }
+        if let Some(own) = text.and_then(|text| own_words(record, text)) {
+            failure.message = format!("{}: {own}", failure.message);
+        }
+        failure
     }
 
     /// True when the running task should come to its end.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
-use crate::cancel::Why;
+use crate::cancel::{Why, IT_SHOULD_END};
 use crate::ipc_table::{answer, here, state, TASK_DELETED};
 use crate::record::Record;
 use crate::wait::WaitsFor;
@@ -206,7 +206,7 @@ fn suspend(f: impl FnOnce(&Worker)) -> chi_status {
         }
         f(worker);
         match worker.is_cancelled() {
-            true => Err(Failure::new(CHI_CANCELLED, "the task is cancelled: it should end")),
+            true => Err(Failure::new(CHI_CANCELLED, IT_SHOULD_END)),
             false => Ok(()),
         }
     }))

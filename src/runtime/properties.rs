@@ -17,6 +17,9 @@ use crate::Failure;
 /// Flags that make a task more than a call.
 const MATTER: u32 = CHI_TASK_PERIODIC | CHI_TASK_DEADLINE;
 
+/// The longest period, 146 years: a few of them can still be added up.
+const MAX_PERIOD_NS: u64 = u64::MAX / 4;
+
 /// When a periodic task runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Period {
@@ -69,11 +72,14 @@ fn note(record: &mut Record, flags: u32, ns: u64, until: u64) -> Result<(), Fail
         record.deadline.set(now.checked_add(rest));
         return Ok(());
     }
-    if !(CHI_MIN_PERIOD_NS..=u64::MAX / 4).contains(&ns) {
-        return Err(Failure::new(
-            CHI_INVALID,
-            format!("a period of {ns} ns; it has at least {CHI_MIN_PERIOD_NS}"),
-        ));
+    let bound = match ns {
+        ..CHI_MIN_PERIOD_NS => Some(("least", CHI_MIN_PERIOD_NS)),
+        CHI_MIN_PERIOD_NS..=MAX_PERIOD_NS => None,
+        _ => Some(("most", MAX_PERIOD_NS)),
+    };
+    if let Some((which, bound)) = bound {
+        let message = format!("a period of {ns} ns; it has at {which} {bound}");
+        return Err(Failure::new(CHI_INVALID, message));
     }
     record.period = Some(Period { period: Duration::from_nanos(ns), due: now });
     Ok(())

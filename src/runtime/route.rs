@@ -212,16 +212,15 @@ impl Worker {
         if status == CHI_OK {
             return self.finish(record, CHI_OK, "");
         }
-        let mut failure = module_failure(status, || {
-            format!("{} of pool '{}' failed with status {status}", method.name, container.name())
-        });
-        if let (CHI_CANCELLED | CHI_DEADLOCK, Some(why)) = (status, record.why_cancelled()) {
-            // The method only passes on what it was told; why it was, it cannot know.
-            failure = why.failure();
-            if let Some(circle) = self.take_circle(&record) {
-                failure.message = format!("the task waited in a circle: {circle}");
+        let failure = match (status, record.why_cancelled()) {
+            (CHI_CANCELLED | CHI_DEADLOCK, Some(why)) => {
+                self.cancelled(&record, why, host::take_error().as_deref())
             }
-        }
+            _ => module_failure(status, || {
+                let (method, pool) = (&method.name, container.name());
+                format!("{method} of pool '{pool}' failed with status {status}")
+            }),
+        };
         self.finish(record, failure.status, &failure.message)
     }
 
