@@ -3,6 +3,7 @@
 //! tasks is told so, and its wait ends.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ struct Wait {
 /// What the workers have answered.
 #[derive(Default)]
 pub(crate) struct Answers {
+    /// The waits are to be described.
+    described: bool,
     workers: usize,
     waits: Vec<Wait>,
     /// Who holds which lock.
@@ -54,6 +57,7 @@ impl Worker {
     /// Answers the watch.
     pub(crate) fn tell_waits(&self, answers: &Mutex<Answers>) {
         let (mut waits, mut held) = (Vec::new(), Vec::new());
+        let described = lock(answers).described;
         self.fibers.each(|fiber, context| {
             // SAFETY: null, or the record of the task that is suspended on the fiber.
             let Some(record) = (unsafe { context.record.get().as_ref() }) else { return };
@@ -64,12 +68,23 @@ impl Worker {
             }
             // SAFETY: null, or the lock that the task waits for, which its wait keeps.
             let waited_for = unsafe { context.lock.get().as_ref() };
-            let what = match (waited_for, context.waits_for.get()) {
-                (Some(lock), _) => Node::Lock(lock.number()),
-                (None, WaitsFor::Task(child)) => Node::Task(child.addr()),
+            let about;
+            let (what, name): (_, &dyn fmt::Display) = match (waited_for, context.waits_for.get()) {
+                (Some(lock), _) => (Node::Lock(lock.number()), lock),
+                (None, WaitsFor::Task(child)) => {
+                    // SAFETY: the record that is waited for is there as long as the wait lasts, which
+                    // ends on this thread. So is its pool: should the task have ended just now, the pool
+                    // outlasts what this worker is doing.
+                    about = About::task(unsafe { &*child });
+                    (Node::Task(child.addr()), &about)
+                }
                 (None, WaitsFor::Anyone) => return,
             };
-            let (worker, turn, text) = (self.index, context.turn.get(), describe(record, what));
+            let text = match described {
+                true => format!("{} waits for {name}", About::task(record)),
+                false => String::new(),
+            };
+            let (worker, turn) = (self.index, context.turn.get());
             waits.push(Wait { task, worker, fiber, turn, what, lasting: record.everywhere, text });
         });
         let mut answers = lock(answers);
@@ -99,20 +114,9 @@ impl Worker {
     }
 }
 
-fn describe(record: &Record, what: Node) -> String {
-    let About { pool, method, root, depth, .. } = About::task(record);
-    let (pool, method) = (pool.unwrap_or_default(), method.unwrap_or_default());
-    let what = match what {
-        Node::Task(_) => "a task".to_owned(),
-        Node::Lock(number) => format!("lock {number}"),
-    };
-    let (root, depth) = (root.unwrap_or_default(), depth.unwrap_or_default());
-    format!("{method} of pool '{pool}' (root {root}, depth {depth}) waits for {what}")
-}
-
 /// Asks all workers.
-fn ask(shared: &Shared) -> Answers {
-    let answers = Arc::new(Mutex::new(Answers::default()));
+fn ask(shared: &Shared, described: bool) -> Answers {
+    let answers = Arc::new(Mutex::new(Answers { described, ..Answers::default() }));
     for mailbox in &shared.mailboxes {
         mailbox.send(Note::TellWaits(answers.clone()));
     }
@@ -126,12 +130,12 @@ fn ask(shared: &Shared) -> Answers {
 
 /// Looks for circles, and breaks one. True when there was one: there may be others.
 pub(crate) fn look(shared: &Shared) -> bool {
-    let before = ask(shared);
+    let before = ask(shared, false);
     if before.waits.is_empty() {
         return false;
     }
     std::thread::sleep(BETWEEN);
-    let now = ask(shared);
+    let now = ask(shared, true);
     let lasting: HashSet<_> =
         before.waits.iter().map(|wait| (wait.worker, wait.fiber, wait.turn)).collect();
     let lasts = |wait: &&Wait| lasting.contains(&(wait.worker, wait.fiber, wait.turn));

@@ -61,6 +61,8 @@ pub(crate) struct Desk {
     /// Where the task that runs, or ran last, stands in the tree of tasks.
     depth: AtomicU32,
     root: AtomicU64,
+    /// The session that it, or its root, came from.
+    session: AtomicU64,
     /// Another worker is taking things off the desk, and holds `taking`.
     thief: AtomicBool,
     work: RefCell<Work>,
@@ -86,6 +88,7 @@ impl Desk {
             running: AtomicU32::new(0),
             depth: AtomicU32::new(0),
             root: AtomicU64::new(0),
+            session: AtomicU64::new(0),
             thief: AtomicBool::new(false),
             work: RefCell::default(),
             taking: Mutex::new(()),
@@ -101,11 +104,11 @@ impl Desk {
         Running(self.running.load(Ordering::Acquire))
     }
 
-    /// Where the task that runs stands in the tree of tasks, when it runs for long.
-    pub(crate) fn node(&self) -> chi_task_node {
+    /// The session of the task that runs, and where it stands in the tree of tasks, when it runs for long.
+    pub(crate) fn node(&self) -> (u64, chi_task_node) {
         let (root_, depth_) = (&self.root, &self.depth);
         let (root_, depth_) = (root_.load(Ordering::Relaxed), depth_.load(Ordering::Relaxed));
-        chi_task_node { root_, depth_, node_: 0 }
+        (self.session.load(Ordering::Relaxed), chi_task_node { root_, depth_, node_: 0 })
     }
 
     /// Which task runs, for those who watch.
@@ -114,6 +117,7 @@ impl Desk {
         let node = record.node();
         self.root.store(node.root_, Ordering::Relaxed);
         self.depth.store(node.depth_, Ordering::Relaxed);
+        self.session.store(record.session, Ordering::Relaxed);
     }
 
     pub(crate) fn epoll(&self) -> BorrowedFd<'_> {

@@ -85,7 +85,7 @@ unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, le
 }
 
 /// On whose behalf a module's code runs: a container that is being built, or a task.
-fn speaker(worker: &Worker) -> About<'_> {
+pub(crate) fn speaker(worker: &Worker) -> About<'_> {
     let about = worker.running().map(About::task).unwrap_or_default();
     match building(worker) {
         Some(container) => About { pool: Some(container.name()), method: None, ..about },

@@ -99,6 +99,7 @@ unsafe extern "C" fn new_task(_: *const chi_ipc, size: u32, out: *mut *mut chi_t
         // SAFETY: null, or the record of the task that runs on this fiber.
         if let Some(parent) = unsafe { worker.context().record.get().as_ref() } {
             record.holdings.renew(worker.root_of(parent));
+            record.session = parent.session;
         }
         let body = record.body();
         let record = Box::into_raw(record);

@@ -5,6 +5,7 @@
 //! what another task holds. Tasks that methods make belong to their maker's root.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use crate::about::{log_about, About};
+use crate::host;
 use crate::lock_core::{Core, Entry, Inside, Mode, Standing};
 use crate::record::{Record, Waiter};
 use crate::throttle::Kind;
@@ -24,13 +26,26 @@ pub(crate) struct Lock {
     core: Core<Waiter>,
     /// For the log.
     number: u64,
+    /// The name of the pool for whose container it was made; empty when that is not known.
+    pool: String,
+}
+
+/// In a message: `lock 2 of pool 'store'`.
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lock { number, pool, .. } = self;
+        match pool.is_empty() {
+            true => write!(f, "lock {number}"),
+            false => write!(f, "lock {number} of pool '{pool}'"),
+        }
+    }
 }
 
 impl Lock {
-    pub(crate) fn new() -> Arc<Lock> {
+    pub(crate) fn new(pool: &str) -> Arc<Lock> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Lock { core: Core::new(), number })
+        Arc::new(Lock { core: Core::new(), number, pool: pool.to_owned() })
     }
 
     /// Its number, unique in the process.
@@ -275,7 +290,8 @@ impl Worker {
 // The functions of `chi_host` --------------------------------------------------------------------------
 
 pub(crate) unsafe extern "C" fn lock_new(_: *const chi_host) -> *mut chi_lock {
-    Arc::into_raw(Lock::new()).cast_mut().cast()
+    let pool = worker::current().and_then(|worker| host::speaker(worker).pool);
+    Arc::into_raw(Lock::new(pool.unwrap_or_default())).cast_mut().cast()
 }
 
 pub(crate) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_lock) {
@@ -286,8 +302,8 @@ pub(crate) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_loc
     let lock = unsafe { Arc::from_raw(lock.cast::<Lock>()) };
     let holders = lock.holders();
     if !holders.is_empty() {
-        let (lock, roots) = (lock.number, holders.len());
-        tracing::warn!(lock, roots, "a lock is freed that tasks hold");
+        let (pool, lock, roots) = (&lock.pool, lock.number, holders.len());
+        tracing::warn!(pool, lock, roots, "a lock is freed that tasks hold");
     }
     let woken = lock.core.close();
     match worker::current() {

@@ -100,6 +100,9 @@ pub(crate) struct Record {
     inline: InlineBody,
     large: Option<PrivateBlock>,
     pub(crate) origin: Origin,
+    /// The session that the task, or its root, came from; 0 for what the runtime and its modules do of
+    /// themselves. For those who read the log: it decides nothing.
+    pub(crate) session: u64,
     /// Null until the task is routed.
     pub(crate) container: *const Container,
     pub(crate) method: *const Method,
@@ -152,6 +155,7 @@ impl Record {
             inline: InlineBody { back: ptr::null_mut(), _pad: [0; 7], body: [0; INLINE / 8] },
             large: None,
             origin,
+            session: 0,
             container: ptr::null(),
             method: ptr::null(),
             lane: ptr::null(),
@@ -182,6 +186,7 @@ impl Record {
         debug_assert!(matches!(self.origin, Origin::Internal));
         // SAFETY: the origin that `clear` left has nothing to drop.
         unsafe { ptr::write(&mut self.origin, origin) };
+        self.session = 0;
         self.container = ptr::null();
         self.method = ptr::null();
         self.lane = ptr::null();

@@ -36,6 +36,7 @@ impl Worker {
         let mut record = self.record(Origin::Client { session, offset });
         // SAFETY: the record holds the session.
         let own = unsafe { &*own };
+        record.session = own.number;
         marshal::take_header(&mut record, own, offset);
         // SAFETY: the body is private, and has at least a header.
         if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {

@@ -47,7 +47,8 @@ impl Watch {
 #[derive(Clone, Copy)]
 struct Seen {
     running: Running,
-    node: chi_task_node,
+    /// The task's session, and its place in the tree of tasks.
+    node: (u64, chi_task_node),
     tasks: u64,
     rounds: u64,
     parks: u64,
@@ -183,5 +184,6 @@ fn report(shared: &Shared, seen: &Seen, what: &str) {
     let method = method.map_or("an unknown method", |method| method.name.as_str());
     let took = seen.since.elapsed();
     let about = About { pool: Some(pool.name()), method: Some(method), ..About::default() };
-    log_about!(warn, about.at(seen.node), ?took, "a task {what}");
+    let (session, node) = seen.node;
+    log_about!(warn, about.at(session, node), ?took, "a task {what}");
 }

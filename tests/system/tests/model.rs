@@ -418,7 +418,9 @@ fn a_task_that_waits_for_its_own_end_is_told_so() {
         for _ in 0..3 {
             let (status, message) = text_of(task(pool, model::OWN_END, 0).call());
             assert_eq!(status, CHI_DEADLOCK, "{message}");
-            assert!(message.contains("kOwnEnd of pool 'circle'"), "{message}");
+            let (who, whom) = message.split_once(" waits for ").unwrap();
+            assert!(who.contains("kOwnEnd of pool 'circle' (session "), "{message}");
+            assert!(who.ends_with(whom), "{message}");
             task(pool, model::TICK, 0).call().unwrap();
         }
     });

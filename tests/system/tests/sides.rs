@@ -351,9 +351,13 @@ fn the_log_says_which_task_a_line_is_about() {
     for pool in ["cpp", "rust"] {
         let own = about(&log, "a line", pool, "kLog", "depth=0");
         assert_eq!(own.len(), 1, "{log}");
+        let session = own[0].split("session=").nth(1).and_then(|rest| rest.split(' ').next());
+        let session = session.expect("a client's task is of its session");
         let root = own[0].split("root=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
         let root: u64 = root.parse().unwrap();
-        let node = |after: u64, depth: u32| format!("root={} depth={depth}", root + after);
+        let node = |after: u64, depth: u32| {
+            format!("session={session} root={} depth={depth}", root + after)
+        };
         assert_eq!(about(&log, "a line", pool, "kLog", &node(1, 1)).len(), 1, "{log}");
         assert_eq!(about(&log, "nobody waits", pool, "kFail", &node(2, 0)).len(), 1, "{log}");
         let long = about(&log, "keeps its worker", pool, "kCompute", &node(3, 0));
