@@ -206,8 +206,14 @@ impl Worker {
 
     /// Cancels the client's task at `offset`, if it rests here and its client still wants that.
     pub(crate) fn cancel_at(&self, at: At, session: u64, offset: u64) {
-        let is_meant =
-            |record: &Record| record.is_of(session, offset) && record.client_asks_to_cancel();
+        // Another run of the task may have come here since it was asked for; its place stays known then.
+        let is_meant = |record: &Record| {
+            record.is_of(session, offset)
+                && (record.client_asks_to_cancel() || {
+                    record.note_resting(Place { worker: self.index, at });
+                    record.client_asks_to_cancel()
+                })
+        };
         match at {
             At::Fiber(fiber) => {
                 let mut marked = false;

@@ -17,6 +17,7 @@ use rustix::event::{epoll, EventfdFlags};
 use rustix::net::SocketFlags;
 use rustix::process::PidfdFlags;
 
+use crate::desk::Ring;
 use crate::fault::Guard;
 use crate::session::Session;
 use crate::shared::{Note, Order, Shared};
@@ -282,7 +283,7 @@ impl Control {
                 self.load[worker] += 1;
                 workers.push(worker as u32);
                 let consumer = Consumer::new(session.mapping.ring(index));
-                let note = Note::Ring { session: session.clone(), consumer };
+                let note = Note::Ring(Ring::new(session.clone(), consumer));
                 self.shared.mailboxes[worker].send(note);
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }

@@ -22,6 +22,15 @@ use crate::shared::LanePtr;
 pub(crate) struct Ring {
     pub(crate) session: Arc<Session>,
     pub(crate) consumer: Consumer,
+    /// Submissions that wait, in their order, until fewer of the session's tasks are under way. What came
+    /// behind them and is none, such as cancellations, has passed them.
+    pub(crate) held: VecDeque<u64>,
+}
+
+impl Ring {
+    pub(crate) fn new(session: Arc<Session>, consumer: Consumer) -> Ring {
+        Ring { session, consumer, held: VecDeque::new() }
+    }
 }
 
 /// What lies on a desk.
@@ -197,7 +206,7 @@ impl Desk {
     pub(crate) fn park_rings(&self) -> bool {
         let mut all_empty = true;
         for ring in &mut self.work().rings {
-            all_empty &= ring.consumer.park();
+            all_empty &= ring.consumer.park() && ring.held.is_empty();
         }
         all_empty
     }

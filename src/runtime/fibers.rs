@@ -19,6 +19,9 @@ use crate::worker::Worker;
 /// Fibers without a task that are kept; each has a stack.
 pub(crate) const SPARE_FIBERS: usize = 256;
 
+/// Tasks that go on before new ones may start.
+const STREAK: u32 = 8;
+
 /// The fibers of a worker.
 pub(crate) struct Fibers {
     /// Each but the one that runs.
@@ -35,6 +38,10 @@ pub(crate) struct Fibers {
     none: Box<Context>,
     /// There is no memory for another one.
     starving: Cell<bool>,
+    /// Fibers with tasks that have been chosen in a row.
+    streak: Cell<u32>,
+    /// New tasks have their turn.
+    turn: Cell<bool>,
     /// Counts pauses, so that a loop notices that it was away.
     pauses: Cell<u64>,
 }
@@ -51,6 +58,8 @@ impl Default for Fibers {
             context: Cell::new(&*none),
             none,
             starving: Cell::new(false),
+            streak: Cell::new(0),
+            turn: Cell::new(false),
             pauses: Cell::new(0),
         }
     }
@@ -132,8 +141,23 @@ impl Fibers {
 
     /// The fiber that is to run next; `None` when a fresh one is needed.
     fn next(&self) -> Option<usize> {
-        let ready = self.ready.borrow_mut().pop_front();
-        ready.or_else(|| self.spare.borrow_mut().pop())
+        let mut ready = self.ready.borrow_mut();
+        if self.streak.get() < STREAK {
+            if let Some(number) = ready.pop_front() {
+                self.streak.set(self.streak.get() + 1);
+                return Some(number);
+            }
+        }
+        self.streak.set(0);
+        let spare = self.spare.borrow_mut().pop();
+        self.turn.set(spare.is_some() && !ready.is_empty());
+        spare.or_else(|| ready.pop_front())
+    }
+
+    /// True when the fiber that has been resumed, which has no task, shall look for new work, for many that
+    /// could go on have done so in a row.
+    pub(crate) fn take_turn(&self) -> bool {
+        self.turn.take()
     }
 
     /// Adds a fiber, and gives its number.

@@ -105,7 +105,11 @@ impl Worker {
     fn end_run(&self, mut record: Box<Record>) -> Option<Box<Record>> {
         let why = match record.look_for_cancellation() {
             None if self.shared.is_stopping() => Why::Destroyed,
-            None => return Some(record),
+            None => {
+                // Its next run is placed anew.
+                self.uncharge(&mut record);
+                return Some(record);
+            }
             Some(why) => why,
         };
         let failure = why.failure();

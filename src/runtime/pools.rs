@@ -20,6 +20,9 @@ use crate::{lock, params, Failure};
 
 /// How long a destruction waits for tasks that are running.
 const DESTROY_BOUND: Duration = Duration::from_secs(30);
+/// How long a task waits for another that creates or destroys the pool it asks for: longer than a
+/// destruction may take.
+const CHANGE_BOUND: Duration = Duration::from_secs(40);
 /// How often something that another task does is looked at.
 const LOOK: Duration = Duration::from_micros(100);
 /// Rounds after which a worker has done with what it was doing, and has read its notes.
@@ -108,13 +111,16 @@ impl Pools {
         })
     }
 
-    /// Waits until nobody changes the pool `name`, then calls `f` with it under the lock.
+    /// Waits until nobody changes the pool `name`, then calls `f` with it under the lock. Fails when that
+    /// takes too long, as when the pool's own `kCreate` asks for it, and when the task that waits is
+    /// cancelled.
     fn settled<R>(
         &self,
         worker: &Worker,
         name: &str,
-        f: impl FnOnce(Option<Arc<Pool>>, &mut State) -> R,
-    ) -> R {
+        f: impl FnOnce(Option<Arc<Pool>>, &mut State) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let until = Instant::now() + CHANGE_BOUND;
         loop {
             let mut state = lock(&self.state);
             match state.named.get(name) {
@@ -127,6 +133,15 @@ impl Pools {
             }
             drop(state);
             worker.sleep(LOOK);
+            if worker.is_cancelled() {
+                let message = format!("cancelled while another task changes pool '{name}'");
+                return Err(Failure::new(CHI_CANCELLED, message));
+            }
+            if Instant::now() >= until {
+                let message =
+                    format!("another task still changes pool '{name}' after {CHANGE_BOUND:?}");
+                return Err(Failure::new(CHI_BUSY, message));
+            }
         }
     }
 

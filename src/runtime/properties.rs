@@ -33,8 +33,10 @@ impl Period {
     fn next(&mut self, now: Instant) -> Instant {
         let late = now.saturating_duration_since(self.due + self.period);
         // Runs that were missed are left out.
-        let missed = late.as_nanos().div_ceil(self.period.as_nanos()) as u32;
-        self.due += self.period * (1 + missed);
+        let missed = late.as_nanos().div_ceil(self.period.as_nanos());
+        let until = self.period.as_nanos() * (1 + missed);
+        // At least one period, and no more than the process has lived and one: that is far from the end.
+        self.due += Duration::from_nanos(u64::try_from(until).unwrap_or(u64::MAX / 4));
         self.due
     }
 }

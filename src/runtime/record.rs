@@ -233,6 +233,8 @@ impl Record {
                 self.cancel(Why::Asked);
             } else if container.is_some_and(|container| !container.is_live()) {
                 self.cancel(Why::Destroyed);
+            } else if self.deadline.get().is_some_and(|at| Instant::now() >= at) {
+                self.cancel(Why::Deadline);
             }
         }
         self.why_cancelled()
@@ -240,11 +242,7 @@ impl Record {
 
     /// True when the client has asked for the cancellation of its task.
     pub(crate) fn client_asks_to_cancel(&self) -> bool {
-        let Origin::Client { session, offset } = &self.origin else { return false };
-        let at = session.mapping.at(offset + std::mem::offset_of!(chi_task, state_) as u64);
-        // SAFETY: the task's header lies in the segment, aligned to 64: `take_in` checked it.
-        let word = unsafe { AtomicU32::from_ptr(at.cast()) };
-        word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
+        matches!(&self.origin, Origin::Client { session, offset } if session.asks_to_cancel(*offset))
     }
 
     /// True when nobody waits for the task.

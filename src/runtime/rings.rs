@@ -15,8 +15,11 @@ use crate::Failure;
 
 /// Entries taken from one ring before the next has its turn.
 const RING_BATCH: usize = 32;
-/// Tasks of one session under way that are few.
+/// Tasks of one session under way that are few, and very few.
 const FEW_IN_FLIGHT: usize = 256;
+const VERY_FEW_IN_FLIGHT: usize = 64;
+/// Submissions of one ring that are held back; beyond that the ring fills up.
+const MOST_HELD: usize = 1 << 16;
 
 impl Worker {
     /// Polls a ring from now on.
@@ -52,14 +55,23 @@ impl Worker {
             let (entry, session) = {
                 let mut work = self.desk().work();
                 let Some(ring) = work.rings.get_mut(index) else { return false };
-                if Arc::strong_count(&ring.session) > most {
+                let full = Arc::strong_count(&ring.session) > most;
+                if full && ring.held.len() >= MOST_HELD {
                     return true;
                 }
-                let entry = ring.consumer.pop();
+                let held = if full { None } else { ring.held.pop_front() };
+                let entry = match held {
+                    Some(offset) => Some(Some(Entry::Submit { offset })),
+                    None => ring.consumer.pop(),
+                };
                 match entry {
                     None => {
                         ring.consumer.show_progress();
                         return true;
+                    }
+                    Some(Some(Entry::Submit { offset })) if full => {
+                        ring.held.push_back(offset);
+                        continue;
                     }
                     Some(entry) => (entry, ring.session.clone()),
                 }
@@ -88,7 +100,7 @@ impl Worker {
     }
 
     /// How many tasks of a session may be under way for more of them to be taken: the more tasks wait
-    /// on this worker, the fewer.
+    /// on this worker, the fewer. Whatever one session has waiting, others have their turn.
     #[inline]
     pub(crate) fn most_in_flight(&self) -> usize {
         let config = &self.shared.config;
@@ -104,6 +116,9 @@ impl Worker {
             config.max_in_flight
         } else if waiting <= share(config.max_suspended) {
             FEW_IN_FLIGHT
+        } else if self.shared.fibers.load(Ordering::Relaxed) <= most_fibers(config.max_suspended, 8)
+        {
+            VERY_FEW_IN_FLIGHT
         } else {
             0
         }
@@ -133,10 +148,11 @@ impl Worker {
                     Failure::new(CHI_NO_SPACE, message)
                 })
             }
-            // Those that wait can only end when their subtasks do, so these have some room more.
+            // Those that wait can only end when their subtasks do, so these have some room more; but some is
+            // left to sessions that have very few.
             Origin::Internal => {
                 let limit = self.shared.config.max_suspended;
-                let full = self.shared.fibers.load(Ordering::Relaxed) > limit + limit / 8;
+                let full = self.shared.fibers.load(Ordering::Relaxed) > most_fibers(limit, 16);
                 (full && self.fibers.need_another()).then(|| {
                     let message = format!(
                         "too many tasks wait in the runtime (limits.suspended_tasks is {limit}) for \
@@ -147,4 +163,9 @@ impl Worker {
             }
         }
     }
+}
+
+/// How many fibers there may be at a limit of suspended tasks and a part of that more.
+fn most_fibers(limit: usize, part: usize) -> usize {
+    limit + limit / part
 }

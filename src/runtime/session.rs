@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Mutex;
 
+use chimaera_abi::{chi_task, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::segment::Mapping;
 
@@ -105,10 +106,24 @@ impl Session {
         }
     }
 
-    /// Where the task at `offset` rests. Each place is given once, so that a client that asks again and
-    /// again for its cancellation costs nobody else anything.
+    /// Where the task at `offset` rests, if its client wants to cancel it. Each place is given once, so that a
+    /// client that asks again and again costs nobody else anything.
     pub(crate) fn take_resting(&self, offset: u64) -> Option<Place> {
-        lock(&self.resting).remove(&offset)
+        let mut resting = lock(&self.resting);
+        // The wish may be one for an earlier run of the task: then this one's place stays known.
+        if resting.contains_key(&offset) && self.asks_to_cancel(offset) {
+            resting.remove(&offset)
+        } else {
+            None
+        }
+    }
+
+    /// True when the client has asked for the cancellation of its task at `offset`, which has been taken in.
+    pub(crate) fn asks_to_cancel(&self, offset: u64) -> bool {
+        let at = self.mapping.at(offset + std::mem::offset_of!(chi_task, state_) as u64);
+        // SAFETY: the task's header lies in the segment, aligned to 64: `take_in` checked it.
+        let word = unsafe { AtomicU32::from_ptr(at.cast()) };
+        word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
     }
 
     /// True when a page of the segment could not be had.

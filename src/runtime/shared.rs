@@ -6,7 +6,6 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
 use chimaera_abi::chi_pool_id;
-use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::sleep::Sleeper;
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
@@ -17,7 +16,7 @@ use crate::cancel::Which;
 use crate::config::Config;
 use crate::container::ContainerLane;
 use crate::deadlock::Answers;
-use crate::desk::Desk;
+use crate::desk::{Desk, Ring};
 use crate::lock;
 use crate::module::Modules;
 use crate::pool::Pool;
@@ -70,7 +69,7 @@ unsafe impl Send for LanePtr {}
 /// What another thread tells a worker.
 pub(crate) enum Note {
     /// Serve this ring.
-    Ring { session: Arc<Session>, consumer: Consumer },
+    Ring(Ring),
     /// Let go of a session's rings.
     Drop { session: u64 },
     /// Another worker has queued a task in this lane, which is yours.

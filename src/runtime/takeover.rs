@@ -52,9 +52,7 @@ impl Worker {
         let mut others = Vec::new();
         while let Some(note) = mailbox.take() {
             match note {
-                Note::Ring { session, consumer } => {
-                    self.add_ring(Ring { session, consumer });
-                }
+                Note::Ring(ring) => self.add_ring(ring),
                 Note::Lane(lane) => {
                     // SAFETY: as in `told_of`.
                     let lane = unsafe { &*lane.0 };
@@ -89,12 +87,12 @@ impl Worker {
         give(late_lanes);
         give(lanes);
         let keep = rings.len().div_ceil(2);
-        for Ring { session, mut consumer } in rings.split_off(keep) {
-            consumer.show_progress();
-            if !rings.iter().any(|ring| ring.session.number == session.number) {
-                self.desk().unwatch(&session);
+        for mut ring in rings.split_off(keep) {
+            ring.consumer.show_progress();
+            if !rings.iter().any(|other| other.session.number == ring.session.number) {
+                self.desk().unwatch(&ring.session);
             }
-            given.push(Note::Ring { session, consumer });
+            given.push(Note::Ring(ring));
         }
         drop(work);
         for note in given {

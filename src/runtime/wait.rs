@@ -172,6 +172,22 @@ impl Worker {
         rung
     }
 
+    /// Forgets the alarms that do not matter any more.
+    #[cold]
+    pub(crate) fn sweep_alarms(&self) {
+        self.alarms.sweep(|alarm| match alarm {
+            Alarm::Run { number } => self.periodic.borrow().contains_key(&number),
+            Alarm::Wake { fiber, turn } => {
+                // The one that runs is preparing a wait, or has none.
+                let mut matters = fiber == self.fibers.current();
+                self.fibers.with(fiber, |context| {
+                    matters = context.turn.get() == turn && context.waiting.get();
+                });
+                matters
+            }
+        });
+    }
+
     /// True when an alarm is due so soon that it is not worth to sleep: waking up might take longer.
     #[cold]
     pub(crate) fn is_due_soon(&self) -> bool {

@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 use crate::alarms::Alarms;
 use crate::cancel::Which;
 use crate::container::ContainerLane;
-use crate::desk::{Desk, Ring, Work};
+use crate::desk::{Desk, Work};
 use crate::fiber::{Context, Pause};
 use crate::fibers::{switch_between_fibers, Fibers};
 use crate::pollers::Pollers;
@@ -117,7 +117,9 @@ impl Worker {
                     return;
                 }
                 (idle_rounds, idle_since) = (0, None);
-                continue;
+                if !self.fibers.take_turn() {
+                    continue;
+                }
             }
             if self.round() {
                 (idle_rounds, idle_since) = (0, None);
@@ -157,6 +159,9 @@ impl Worker {
         }
         if !self.alarms.is_empty() {
             busy |= self.ring_alarms();
+            if self.alarms.are_many() {
+                self.sweep_alarms();
+            }
         }
         let pauses = self.fibers.pauses();
         let (lanes, late) = self.count_round();
@@ -170,7 +175,7 @@ impl Worker {
         }
         let most = self.most_in_flight();
         let mut index = 0;
-        while most > 0 && self.poll_ring(index, most, &mut busy) {
+        while self.poll_ring(index, most, &mut busy) {
             if self.fibers.pauses() != pauses {
                 return true;
             }
@@ -224,7 +229,7 @@ impl Worker {
 
     pub(crate) fn note(&self, note: Note) {
         match note {
-            Note::Ring { session, consumer } => self.add_ring(Ring { session, consumer }),
+            Note::Ring(ring) => self.add_ring(ring),
             Note::Drop { session } => {
                 self.drop_rings(session);
                 self.cancel_here(&Which::Session(session));

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use chimaera::abi::{
-    CHI_BUSY, CHI_CANCELLED, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NOT_FOUND, CHI_NO_POOL,
-    CHI_NO_SPACE,
+    CHI_BUSY, CHI_CANCELLED, CHI_DEADLINE, CHI_FAILED, CHI_FAULT, CHI_INVALID, CHI_NOT_FOUND,
+    CHI_NO_POOL, CHI_NO_SPACE,
 };
 use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
@@ -170,6 +170,60 @@ fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
         sleeping.cancel().unwrap();
         assert_eq!(text_of(sleeping.wait()).0, CHI_CANCELLED);
     });
+}
+
+/// However many of a client's tasks wait, and for whatever limit, their cancellations are heard.
+#[test]
+fn tasks_of_a_client_that_is_at_its_limits_are_cancelled() {
+    for limits in ["{tasks_in_flight: 256}", "{suspended_tasks: 64}"] {
+        in_client!(
+            Options::new().model().config(format!("workers: 1\nlimits: {limits}\n")),
+            |_| {
+                in_both(|pool| {
+                    let sleeping: Vec<_> =
+                        (0..900).map(|_| pool.submit(model::SLEEP, HOUR)).collect();
+                    sleeping.iter().for_each(|task| task.cancel().unwrap());
+                    for task in sleeping {
+                        // Those that had a place in a lane when the limit was reached never start.
+                        let (status, message) = text_of(task.wait());
+                        assert!([CHI_CANCELLED, CHI_NO_SPACE].contains(&status), "{message}");
+                    }
+                    pool.call(model::TICK, 0, 0);
+                });
+            }
+        );
+    }
+}
+
+/// Tasks that wait for subtasks of theirs, as many as there may be: others are served beside them.
+#[test]
+fn a_client_whose_subtasks_fill_the_runtime_leaves_room_for_others() {
+    let few = "workers: 1\nlimits: {suspended_tasks: 600}\n";
+    in_client!(Options::new().model().config(few), |site| in_both(|pool| {
+        let calls: Vec<_> = (0..600)
+            .map(|_| {
+                let call = pool.task(model::CALL, HOUR, 0);
+                call.other.set(pool.id);
+                call.submit().unwrap()
+            })
+            .collect();
+        site.cli(&["pool", "list"]).ok();
+        calls.iter().for_each(|call| call.cancel().unwrap());
+        for call in calls {
+            let (status, message) = text_of(call.wait());
+            assert!([CHI_CANCELLED, CHI_NO_SPACE].contains(&status), "{message}");
+        }
+    }));
+}
+
+#[test]
+fn a_task_that_computes_sees_its_deadline_when_it_asks() {
+    in_client!(Options::new().model(), |_| in_both(|pool| {
+        let asking = pool.task(model::ASK, 0, 0);
+        asking.base().set_deadline(Duration::from_millis(20));
+        let (status, message) = text_of(asking.call());
+        assert!(status == CHI_DEADLINE, "{message}");
+    }));
 }
 
 #[test]

@@ -326,7 +326,15 @@ fn cancellations_of_what_is_not_to_be_cancelled_change_nothing() {
             let word = (client.link.load(state) >> 32) as u32;
             assert_eq!(word & CHI_TASK_COMPLETE, 0, "task {slot} has ended: {word:#x}");
         }
-        // One that does ask is heard.
+        // Those that do ask are heard, also after all that.
+        for slot in 0..SLEEPING {
+            let offset = client.field.slot(slot);
+            let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
+            client.link.store(state, u64::from(CHI_TASK_IN_FLIGHT | CHI_TASK_CANCEL) << 32);
+            cancel(&mut client, offset);
+            client.link.knock();
+            assert_eq!(client.link.wait(offset).expect("the session goes on").0, CHI_CANCELLED);
+        }
         submit(&mut client, SLEEPING + 1, model::SLEEP, Duration::from_secs(3600));
         let offset = client.field.slot(SLEEPING + 1);
         let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
