@@ -129,31 +129,32 @@ fn submit(
             link.write(own, &task);
             let times = if random.once_in(16) { 30 } else { 1 };
             for _ in 0..times {
-                push(ring, Entry::Submit { offset: own });
+                push(ring, Entry::Submit { offset: own }, until);
                 count(&counts.submitted);
             }
             if random.once_in(4) {
                 let hold = random.below(256) as u32;
-                push(ring, Entry::Release { hold });
-                push(ring, Entry::Release { hold });
+                push(ring, Entry::Release { hold }, until);
+                push(ring, Entry::Release { hold }, until);
             }
             if random.once_in(64) {
-                push(ring, Entry::Release { hold: random.next() as u32 });
+                push(ring, Entry::Release { hold: random.next() as u32 }, until);
             }
         }
         link.knock();
     }
     // Out of range, at the very end, after everything else: the session ends here, if not before.
     if random.once_in(4) {
-        push(ring, Entry::Submit { offset: random.next() >> 20 << 6 });
+        push(ring, Entry::Submit { offset: random.next() >> 20 << 6 }, until);
         link.knock();
     }
 }
 
-/// Room or not: an attacker does not drain its completions, and does not wait.
-fn push(ring: &mut Producer, entry: Entry) {
+/// Room or not: an attacker does not drain its completions, and does not wait. A ring of which it has
+/// written over the head looks full for ever.
+fn push(ring: &mut Producer, entry: Entry, until: Instant) {
     for _ in 0..1000 {
-        if ring.push(entry).is_ok() {
+        if ring.push(entry).is_ok() || Instant::now() >= until {
             return;
         }
         std::thread::yield_now();
