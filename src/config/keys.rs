@@ -202,8 +202,9 @@ pub const KEYS: &[Key] = &[
         Kind::Number { least: 64, most: 1_000_000 },
         Preset::Value("28000"),
         "Tasks of all workers together that are suspended, beyond which those of clients wait in \
-         their rings; subtasks may be an eighth more, and end with CHI_NO_SPACE beyond that. Each takes a stack, and so two of the mappings that Linux gives a process: beyond \
-         30000, raise vm.max_map_count.",
+         their rings; subtasks may be a sixteenth more, and end with CHI_NO_SPACE beyond that. \
+         Each takes a stack, and so two of the mappings that Linux gives a process: beyond 30000, \
+         raise vm.max_map_count.",
     ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],
