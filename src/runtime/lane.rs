@@ -129,15 +129,15 @@ impl Turn {
     }
 
     /// To be asked after a task was queued behind others: who must be told to look into the queue. It may
-    /// be another worker than the one that owned the lane before. `None` when a note is on its way.
+    /// be another worker than the one that owned the lane before. `None` when a note is on its way, or the
+    /// task has been found and has ended already.
     #[must_use]
     pub(crate) fn whom_to_tell(&self, me: u32) -> Option<u32> {
         // Either this sees who has taken the lane over, or that worker sees the task.
         fence(Ordering::SeqCst);
-        match self.owner() {
-            Some(owner) if owner == me => Some(me),
-            owner if !self.notified.swap(true, Ordering::AcqRel) => owner,
-            _ => None,
+        match self.owner()? {
+            owner if owner == me => Some(me),
+            owner => (!self.notified.swap(true, Ordering::AcqRel)).then_some(owner),
         }
     }
 
@@ -354,6 +354,36 @@ mod loom_tests {
             }
             // SAFETY: the other thread has ended.
             assert_eq!(model.ran.with(|ran| unsafe { *ran }), 2);
+        });
+    }
+
+    /// A lane's owner finds a task, and ends it, before whoever queued it asks whom to tell. The next task
+    /// is told of as ever.
+    #[test]
+    fn loom_a_task_that_is_found_early_keeps_no_later_one_from_being_told_of() {
+        loom::model(|| {
+            let model = Model::new();
+            // Worker 1 owns the lane, and serves it.
+            assert_eq!(model.turn.enter(1, true), Entered::First);
+            model.push();
+            let owner = {
+                let model = model.clone();
+                loom::thread::spawn(move || model.drain())
+            };
+            let _ = model.turn.enter(1, true);
+            model.push();
+            let told = model.turn.whom_to_tell(2).is_some();
+            owner.join().unwrap();
+            if let Some(owner) = model.turn.owner() {
+                // The lane had been left before the task came, which made worker 1 its owner anew.
+                assert_eq!(owner, 1);
+                model.drain();
+            }
+            if told {
+                assert_eq!(model.turn.told(), None, "the lane is empty");
+            }
+            assert_eq!(model.turn.enter(1, false), Entered::First);
+            assert_eq!(model.turn.whom_to_tell(2), Some(1), "nobody has been told");
         });
     }
 
