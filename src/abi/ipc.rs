@@ -92,8 +92,9 @@ pub struct chi_ipc {
 
     /// Creates the pool `name` of the module `module` (`"repo:module"`) with `params_len` bytes of
     /// parameters, or finds it when it exists with the same module and parameters. Waits until it is
-    /// ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (name), whatever the container's
-    /// construction returned, and those of `wait`. `[any thread]`
+    /// ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (name, or parameters that are not the
+    /// module's), `CHI_BUSY` when another task still creates or destroys a pool of that name after 40
+    /// seconds, whatever the container's construction returned, and those of `wait`. `[any thread]`
     pub create_pool: unsafe extern "C" fn(
         ipc: *const chi_ipc,
         module: *const c_char,
