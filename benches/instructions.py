@@ -19,7 +19,7 @@ import time
 
 FEW, MANY = 1000, 11000
 CLIENT_CALLS = ["table::new_task", "flight::enqueue", "table::del_task"]
-RUNTIME_CALLS = ["Worker>::take_in"]
+RUNTIME_CALLS = ["path::accept"]
 MODULES = ["chimaera:empty", "example:empty"]
 
 
@@ -31,9 +31,14 @@ def callgrind(out, calls):
     return command + ["--collect-atstart=no"] + [f"--toggle-collect=*{call}*" for call in calls]
 
 
-def total(out):
+def total(out, calls):
+    """What was counted. Functions change their names: one that was not found would count as nothing."""
     with open(out, encoding="utf-8") as file:
-        found = re.search(r"^(?:summary|totals): (\d+)", file.read(), re.MULTILINE)
+        text = file.read()
+    for call in calls:
+        if not re.search(rf"^c?fn=\(\d+\) .*{re.escape(call)}", text, re.MULTILINE):
+            sys.exit(f"no function matches '*{call}*': was it renamed, or inlined?")
+    found = re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)
     return int(found.group(1))
 
 
@@ -54,15 +59,16 @@ def measure(options, module, side, tasks):
         environment = {**os.environ, "XDG_RUNTIME_DIR": directory, "CHI_INSTANCE": "instructions"}
         out = os.path.join(directory, "out")
         program = options.program
+        calls = {"client": CLIENT_CALLS, "runtime": RUNTIME_CALLS}.get(side, [])
         start = [program, "start", "--no-config", "--workers", "1", "--modules", options.modules,
                  "--log-level", "error"]
         client = [program, "bench", "client", module, "1", "0", "--tasks", str(tasks)]
         if side == "client":
-            client = callgrind(out, CLIENT_CALLS) + client
+            client = callgrind(out, calls) + client
         elif side == "runtime":
-            start = callgrind(out, RUNTIME_CALLS) + start
+            start = callgrind(out, calls) + start
         else:
-            start = callgrind(out, []) + start + ["--spin-us", "0"]
+            start = callgrind(out, calls) + start + ["--spin-us", "0"]
             client = [program, "bench", "caller", module, str(tasks)]
         quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         daemon = subprocess.Popen(start, env=environment, **quiet)
@@ -72,7 +78,7 @@ def measure(options, module, side, tasks):
         finally:
             daemon.terminate()
             daemon.wait()
-        return total(out)
+        return total(out, calls)
 
 
 def per_task(options, module, side):

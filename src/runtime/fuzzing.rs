@@ -3,16 +3,15 @@
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 
+use crate::module::{elf, Field, Method};
+use crate::pool::PoolMethod;
+use crate::session::{Session, SessionRef};
+use crate::sys::Guard;
+use crate::task::{marshal, Origin, Record};
 use chimaera_abi::*;
 use chimaera_ipc::layout::{Layout, MIN_SEGMENT};
 use chimaera_ipc::segment::{self, Mapping};
-
-use crate::method::{Field, Method};
-use crate::record::{Origin, Record};
-use crate::session::Session;
-use crate::{elf, fault, marshal};
 
 /// Reads bytes as a file in a directory of modules.
 pub fn elf_file(bytes: &[u8]) {
@@ -29,7 +28,7 @@ fn field(offset: usize, elem_size: u64, inner: Vec<Field>) -> Field {
 }
 
 /// A task with a string, a vector of numbers, and vectors of strings and of vectors of strings.
-fn method() -> Method {
+fn method() -> PoolMethod {
     let string = |offset| field(offset, 1, Vec::new());
     let fields = vec![
         string(HEADER),
@@ -41,34 +40,32 @@ fn method() -> Method {
             vec![field(8, VECTOR as u64, vec![string(0)])],
         ),
     ];
-    Method {
+    PoolMethod::new(Method {
         number: CHI_METHOD_CUSTOM,
         name: "kFuzz".into(),
         supported: true,
         monitored: false,
         aggregated: false,
-        silent: Default::default(),
-        mean_ns: Default::default(),
         task_size: HEADER + 4 * VECTOR,
         fields,
-    }
+    })
 }
 
-fn session() -> std::io::Result<Arc<Session>> {
+fn session() -> std::io::Result<SessionRef> {
     let layout = Layout::of(MIN_SEGMENT);
     let fd: OwnedFd = segment::create(&layout)?;
     let mapping = Mapping::new(fd.as_fd(), layout)?;
     let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-    let guard = fault::Guard::new(&mapping, doorbell.as_fd())
+    let guard = Guard::new(&mapping, doorbell.as_fd())
         .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
-    Ok(Arc::new(Session::new(1, mapping, 1 << 40, doorbell, guard)))
+    Ok(SessionRef::new(Session::new(1, mapping, 1 << 40, doorbell, guard)))
 }
 
 /// Takes bytes for the client's arena, whose first task a client has submitted, and brings that task
 /// there and back.
 pub fn task_in_segment(bytes: &[u8]) {
     thread_local! {
-        static SESSION: OnceCell<(Arc<Session>, Method)> = const { OnceCell::new() };
+        static SESSION: OnceCell<(SessionRef, PoolMethod)> = const { OnceCell::new() };
     }
     SESSION.with(|cell| {
         let (session, method) =
@@ -80,7 +77,7 @@ pub fn task_in_segment(bytes: &[u8]) {
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), session.mapping.at(offset), len);
         }
-        let origin = Origin::Client { session: session.clone(), offset };
+        let origin = Origin::Client { session: session.begin_task(), offset };
         let mut record = Record::new(origin, 64).expect("a small body");
         marshal::take_header(&mut record, session, offset);
         let size = method.task_size;

@@ -9,9 +9,9 @@ use object::read::{ReadCache, ReadRef};
 use object::Endianness;
 use serde_json::{json, Value};
 
-use crate::admin;
-use crate::elf::{exported, judge, Verdict, SYMBOLS};
-use crate::module::Modules;
+use crate::admin::describe_module;
+use crate::module::{exported, judge, Modules, Verdict, SYMBOLS};
+use crate::runtime::services;
 
 /// What the file says without being loaded: which symbols of the contract it exports, what it links,
 /// and, when a runtime would not even try to load it, why.
@@ -50,8 +50,8 @@ pub fn read(path: &Path) -> Value {
 /// What the module says once it is loaded, or `{"refused": why}`. Its code runs: a module that ends the
 /// process ends this one.
 pub fn load(path: &Path) -> Value {
-    match Modules::default().load(path, true) {
-        Ok(module) => admin::describe_module(&module),
+    match Modules::default().load(path, &services(true)) {
+        Ok(module) => describe_module(&module),
         Err(reason) => json!({ "refused": reason }),
     }
 }

@@ -12,11 +12,14 @@ use chimaera_ipc::status_page::{self, Reader, Writer};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::admin;
 use crate::config::{pin, Config, Error};
-use crate::control::{Control, CLOSE_BOUND};
-use crate::module::Modules;
-use crate::shared::{Note, Order, Shared};
-use crate::{admin, fault, fences, stack, watch, worker};
+use crate::control::{close, Acceptor, CLOSE_BOUND};
+use crate::coroutine::{cxx_exceptions, stack};
+use crate::module::{Modules, Services};
+use crate::scheduler::{turn, watchdog, ControlCommand, Shared, WorkerMessage};
+use crate::sys::{membarrier, segment_fault};
+use crate::tables::{host, ipc};
 
 /// How long workers may take to end once they are told to.
 const END_BOUND: Duration = Duration::from_secs(5);
@@ -58,19 +61,19 @@ impl Runtime {
             })?;
         let (page, page_name) =
             Writer::create(&instance).map_err(|error| Error::io("the status page", error))?;
-        let modules = Modules::scan(&config.module_paths, config.daemon);
+        let modules = Modules::scan(&config.module_paths, &services(config.daemon));
         let shared = Shared::new(config, modules, page)
             .map_err(|error| Error::io("making eventfds", error))?;
         let shared = Arc::new(shared);
-        fault::install();
+        segment_fault::install();
         stack::install();
         fill_page(&shared);
-        admin::open(&shared);
-        fences::prepare();
+        admin::container::open(&shared);
+        membarrier::prepare();
         let workers = Workers::start(&shared)?;
         create_pools(&shared)?;
         let listener = listen(&instance)?;
-        let control = Control::new(shared.clone(), listener)
+        let acceptor = Acceptor::new(shared.clone(), listener)
             .map_err(|error| Error::io("making an epoll", error))?;
         let socket = instance.socket();
         let own = shared.clone();
@@ -78,8 +81,8 @@ impl Runtime {
             .name("chi-control".into())
             .spawn(move || {
                 or_abort(|| {
-                    let mut control = control;
-                    control.serve();
+                    let mut acceptor = acceptor;
+                    acceptor.serve();
                     // A failure means that somebody has removed it already.
                     let _ = std::fs::remove_file(&socket);
                     own.end_workers();
@@ -113,13 +116,13 @@ impl Runtime {
 
     /// Tells the runtime to end. Tasks that run finish, those that have not started are cancelled.
     pub fn stop(&self) {
-        self.shared.order(Order::Stop);
+        self.shared.command(ControlCommand::Stop);
     }
 
     /// A function that tells the runtime to end, for a thread that handles signals.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
-        move || shared.order(Order::Stop)
+        move || shared.command(ControlCommand::Stop)
     }
 
     /// Waits until the runtime has ended.
@@ -180,7 +183,7 @@ impl Workers {
                     or_abort(|| {
                         let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
                         let ended = pinned.and_then(|()| {
-                            worker::run(index, own).map_err(|error| Error::io("its epoll", error))
+                            turn::run(index, own).map_err(|error| Error::io("its epoll", error))
                         });
                         if let Err(error) = ended {
                             tracing::error!(worker = index, %error, "a worker cannot go on");
@@ -192,9 +195,9 @@ impl Workers {
             workers.threads.push(thread);
         }
         let own = shared.clone();
-        let watch = std::thread::Builder::new().name("chi-watch".into());
-        let watch = watch.spawn(move || or_abort(|| watch::run(&own)));
-        workers.threads.push(watch.map_err(|error| Error::io("starting a thread", error))?);
+        let watchdog = std::thread::Builder::new().name("chi-watchdog".into());
+        let watchdog = watchdog.spawn(move || or_abort(|| watchdog::run(&own)));
+        workers.threads.push(watchdog.map_err(|error| Error::io("starting a thread", error))?);
         Ok(workers)
     }
 
@@ -209,10 +212,9 @@ impl Drop for Workers {
         if self.threads.is_empty() {
             return;
         }
-        self.shared.set_stopping();
-        self.shared.mailboxes[0].send(Note::CloseAll);
+        close::begin(&self.shared);
         let until = Instant::now() + CLOSE_BOUND;
-        let closed = || matches!(self.shared.take_order(), Some(Order::PoolsClosed));
+        let closed = || matches!(self.shared.take_command(), Some(ControlCommand::PoolsClosed));
         while !closed() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -221,11 +223,37 @@ impl Drop for Workers {
     }
 }
 
+/// What modules are given, and where it is told what they bring along.
+pub(crate) fn services(daemon: bool) -> Services {
+    Services {
+        host: host::host(),
+        worker_ipc: ipc::worker_ipc,
+        daemon,
+        own_name: admin::container::NAME,
+        on_cxx_runtime: cxx_exceptions::set_globals,
+    }
+}
+
 /// Creates the pools of the configuration.
 fn create_pools(shared: &Shared) -> Result<(), Error> {
-    for (index, wanted) in shared.config.pools.iter().enumerate() {
+    for wanted in &shared.config.pools {
         let (answer, told) = channel();
-        shared.mailboxes[0].send(Note::CreatePool { index, answer });
+        let own = wanted.clone();
+        let create = move || {
+            // SAFETY: the table is that of the worker that runs this.
+            let made = unsafe {
+                chimaera_ipc::admin::create_pool(
+                    ipc::worker_ipc(),
+                    own.module.as_bytes(),
+                    own.name.as_bytes(),
+                    &own.params,
+                    own.containers,
+                )
+            };
+            // It fails only when the start has been given up.
+            let _ = answer.send(made.map(|_| ()).map_err(|(_, message)| message));
+        };
+        shared.mailboxes[0].send(WorkerMessage::Run(Box::new(create)));
         let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
         made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
     }

@@ -384,7 +384,7 @@ fn more_threads_than_rings() {
         assert!(!refused.is_empty() && refused.len() < 100, "{} refused", refused.len());
         for status in &refused {
             assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
-            assert!(status.message().contains("threads submit already"), "{status}");
+            assert!(status.message().contains("thread limit (64 per session) reached"), "{status}");
         }
         let end = Instant::now() + process::BOUND;
         for _ in 0..200 {

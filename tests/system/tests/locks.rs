@@ -223,7 +223,8 @@ fn what_a_method_holds_at_its_end_is_given_back() {
         });
         let log = site.path().join(format!("{}.stderr", site.name()));
         let log = std::fs::read_to_string(log).unwrap();
-        let warnings = log.lines().filter(|line| line.contains("the method ended with a lock"));
+        let warnings =
+            log.lines().filter(|line| line.contains("the method ended while it held a lock"));
         let warnings: Vec<&str> = warnings.collect();
         assert_eq!(warnings.len(), 12, "{log}");
         for (warning, pool) in [(warnings[0], "cpp"), (warnings[11], "rust")] {

@@ -278,11 +278,11 @@ fn a_period_that_cannot_be_is_refused() {
         short.base().set_period(Duration::from_nanos(9_999));
         let (status, message) = text_of(short.call());
         assert_eq!(status, CHI_INVALID);
-        assert_eq!(message, "a period of 9999 ns; it has at least 10000");
+        assert_eq!(message, "a period of 9999 ns; it must be at least 10000 ns");
         let long = task(pool, model::TICK, 0);
         long.base().set_period(Duration::MAX);
         let (most, found) = (u64::MAX / 4, u64::MAX);
-        let want = format!("a period of {found} ns; it has at most {most}");
+        let want = format!("a period of {found} ns; it must be at most {most} ns");
         assert_eq!(text_of(long.call()), (CHI_INVALID, want));
         let both = task(pool, model::TICK, 0);
         both.base().set_period(ms(1));

@@ -148,7 +148,10 @@ fn of_two_methods_that_wait_for_one_task_the_second_is_told() {
         let first = pool.submit(model::SHARE, HOUR);
         pool.call(model::TICK, 0, 0);
         let (status, message) = text_of(pool.task(model::SHARE, 0, 0).call());
-        assert!(status == CHI_BUSY && message.contains("another method waits"), "{message}");
+        assert!(
+            status == CHI_BUSY && message.contains("another method already waits"),
+            "{message}"
+        );
         first.cancel().unwrap();
         first.wait().unwrap();
     });

@@ -67,7 +67,7 @@ fn more_threads_than_rings_are_told_so() {
         assert_eq!(served.into_inner(), RINGS as u64 - 1);
         for status in refused.into_inner().unwrap() {
             assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
-            let why = format!("{RINGS} threads submit already; let one of them end");
+            let why = format!("thread limit ({RINGS} per session) reached");
             assert!(status.message().contains(&why), "{status}");
         }
         // Those have ended now, and others are served.

@@ -1,0 +1,280 @@
+//! The container of the admin pool: the methods that the runtime has itself.
+
+use std::ffi::{c_char, c_void};
+use std::mem::{offset_of, size_of};
+use std::ptr;
+use std::sync::Arc;
+
+use chimaera_abi::*;
+use chimaera_ipc::copy;
+
+use super::describe;
+use super::params::MAX_PARAMS;
+use super::pool_manager::{self, Wanted};
+use crate::failure::Failure;
+use crate::module::{Methods, Module};
+use crate::pool::Pool;
+use crate::scheduler::{with_current, ControlCommand, Shared, Worker};
+use crate::tables::worker_ipc;
+
+pub(crate) const NAME: &str = "chimaera:admin";
+
+const STRING: chi_field_layout = chi_field_layout {
+    offset_: 0,
+    kind_: CHI_FIELD_STRING,
+    elem_size_: 1,
+    elem_align_: 1,
+    elem_fields_: ptr::null(),
+    n_elem_fields_: 0,
+    reserved_: 0,
+};
+
+const fn string_at(offset: usize) -> chi_field_layout {
+    chi_field_layout { offset_: offset as u32, ..STRING }
+}
+
+static CREATE_FIELDS: [chi_field_layout; 3] = [
+    string_at(offset_of!(chi_create_task, module_name_)),
+    string_at(offset_of!(chi_create_task, pool_name_)),
+    chi_field_layout { kind_: CHI_FIELD_VECTOR, ..string_at(offset_of!(chi_create_task, params_)) },
+];
+static FIND_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_find_task, pool_name_))];
+static DESCRIBE_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_describe_task, json_))];
+
+const fn method(
+    number: u32,
+    name: &'static std::ffi::CStr,
+    size: usize,
+    fields: &'static [chi_field_layout],
+) -> chi_method {
+    chi_method {
+        number_: number,
+        flags_: CHI_METHOD_SUPPORTED,
+        name_: name.as_ptr(),
+        task_size_: size as u32,
+        n_fields_: fields.len() as u32,
+        fields_: fields.as_ptr(),
+    }
+}
+
+static METHODS: [chi_method; 5] = [
+    method(CHI_ADMIN_CREATE_POOL, c"kCreatePool", size_of::<chi_create_task>(), &CREATE_FIELDS),
+    method(CHI_ADMIN_DESTROY_POOL, c"kDestroyPool", size_of::<chi_destroy_task>(), &[]),
+    method(CHI_ADMIN_FIND_POOL, c"kFindPool", size_of::<chi_find_task>(), &FIND_FIELDS),
+    method(CHI_ADMIN_STOP, c"kStop", size_of::<chi_task>(), &[]),
+    method(CHI_ADMIN_DESCRIBE, c"kDescribe", size_of::<chi_describe_task>(), &DESCRIBE_FIELDS),
+];
+
+static OPS: chi_container_ops = chi_container_ops {
+    size: size_of::<chi_container_ops>() as u32,
+    reserved: 0,
+    init,
+    run,
+    monitor,
+    del: None,
+    destroy,
+    aggregate: None,
+    serialize: None,
+};
+
+static CONTAINER: AdminContainer = AdminContainer(chi_container { ops: &OPS });
+
+struct AdminContainer(chi_container);
+
+// SAFETY: the container is never written.
+unsafe impl Sync for AdminContainer {}
+
+/// Opens the admin pool.
+pub(crate) fn open(shared: &Shared) {
+    let text = |text: &'static std::ffi::CStr| text.as_ptr();
+    let descriptor = chi_module_descriptor {
+        magic: CHI_MODULE_MAGIC,
+        size: size_of::<chi_module_descriptor>() as u32,
+        abi_major: CHI_ABI_MAJOR,
+        abi_minor: CHI_ABI_MINOR,
+        language: CHI_LANG_RUST,
+        sdk_version: text(c""),
+        name: text(c"chimaera:admin"),
+        version: text(c""),
+        n_methods: METHODS.len() as u32,
+        method_stride: size_of::<chi_method>() as u32,
+        methods: METHODS.as_ptr(),
+        field_stride: size_of::<chi_field_layout>() as u32,
+        reserved: 0,
+        params: None,
+    };
+    // SAFETY: the tables are this file's.
+    let methods = unsafe { Methods::read(&descriptor) }.expect("the admin's own table is sound");
+    let module = Module {
+        name: NAME.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
+        language: CHI_LANG_RUST,
+        abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
+        path: None,
+        methods,
+        params: None,
+        new_state: no_state,
+    };
+    let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
+    let pool = Pool::new(id, c"admin".into(), Vec::new(), None, &Arc::new(module), 1);
+    // SAFETY: this file's own container, and nobody else has the pool yet.
+    let sound = unsafe { pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut()) };
+    assert!(sound, "the admin's own table is sound");
+    pool.publish();
+    let pool = Arc::new(pool);
+    // Nobody can have waited for it.
+    let waiters = shared.pools.complete(pool.clone());
+    debug_assert!(waiters.is_empty());
+    shared.set_pool(id.major_, Some(pool));
+}
+
+unsafe extern "C" fn no_state(_: *const chi_pool_id, _: *const c_char) -> *mut c_void {
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn init(
+    _: *mut chi_container,
+    _: *const chi_pool_id,
+    _: *const c_char,
+) -> chi_status {
+    CHI_OK
+}
+
+unsafe extern "C" fn monitor(
+    _: *mut chi_container,
+    _: u32,
+    _: u32,
+    _: *mut chi_task,
+    _: *mut chi_run_context,
+) -> chi_status {
+    CHI_OK
+}
+
+unsafe extern "C" fn destroy(_: *mut chi_container) {}
+
+unsafe extern "C" fn run(
+    _: *mut chi_container,
+    method: u32,
+    task: *mut chi_task,
+    _: *mut chi_run_context,
+) -> chi_status {
+    with_current(|worker| {
+        let worker = worker.expect("methods run on workers");
+        // SAFETY: the runtime calls with a task of the layout that the method's entry declares.
+        let result = unsafe {
+            match method {
+                CHI_ADMIN_CREATE_POOL => create_pool(worker, task.cast()),
+                CHI_ADMIN_DESTROY_POOL => destroy_pool(worker, task.cast()),
+                CHI_ADMIN_FIND_POOL => find_pool(worker, task.cast()),
+                CHI_ADMIN_STOP => {
+                    worker.shared.command(ControlCommand::Stop);
+                    Ok(())
+                }
+                _ => describe(worker, task.cast()),
+            }
+        };
+        match result {
+            Ok(()) => CHI_OK,
+            Err(Failure { status, message }) => {
+                worker.running().expect("a method runs").texts.set_error(message);
+                status
+            }
+        }
+    })
+}
+
+/// A private copy of a vector's bytes.
+///
+/// # Safety
+/// The vector must be one of a routed task.
+unsafe fn bytes(vector: &chi_shm_vector, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
+    if vector.size_ > most {
+        return Err(Failure::new(
+            CHI_TOO_LARGE,
+            format!("{what} has {} bytes; the limit is {most}", vector.size_),
+        ));
+    }
+    let mut copied = Vec::with_capacity(vector.size_ as usize);
+    if vector.size_ > 0 {
+        // SAFETY: the runtime has checked pointer and length. The bytes may change while they are
+        // read; whatever is read is then checked in the copy.
+        unsafe {
+            let size = vector.size_ as usize;
+            copy::bytes_from_shared(vector.data_.cast::<u8>(), copied.as_mut_ptr(), size);
+            copied.set_len(size);
+        }
+    }
+    Ok(copied)
+}
+
+/// # Safety
+/// As `bytes`.
+unsafe fn name(string: &chi_shm_string, what: &str) -> Result<String, Failure> {
+    // SAFETY: by the caller's promise.
+    let bytes = unsafe { bytes(&string.bytes_, 255, what)? };
+    String::from_utf8(bytes).map_err(|_| Failure::new(CHI_INVALID, format!("{what} is not UTF-8")))
+}
+
+unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
+    // SAFETY: the task is the running one, and of this type.
+    unsafe {
+        let module = name(&(*task).module_name_, "the module's name")?;
+        let pool = name(&(*task).pool_name_, "the pool's name")?;
+        let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
+        let containers = (*task).containers_.max(1);
+        let wanted = Wanted { module: &module, name: &pool, params: &params, containers };
+        let (id, existed) = pool_manager::create(worker, &wanted, task.cast())?;
+        ((*task).pool_id_, (*task).existed_) = (id, existed.into());
+    }
+    Ok(())
+}
+
+unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(), Failure> {
+    // SAFETY: the task is the running one, and of this type.
+    let id = unsafe { (*task).pool_id_ };
+    if id.major_ == CHI_ADMIN_POOL_MAJOR {
+        return Err(Failure::new(CHI_DENIED, "the admin pool lasts as long as the runtime"));
+    }
+    pool_manager::destroy(worker, id, task.cast())
+}
+
+unsafe fn find_pool(worker: &Worker, task: *mut chi_find_task) -> Result<(), Failure> {
+    // SAFETY: the task is the running one, and of this type.
+    unsafe {
+        let pool = name(&(*task).pool_name_, "the pool's name")?;
+        (*task).pool_id_ = pool_manager::find(worker, &pool)?;
+    }
+    Ok(())
+}
+
+unsafe fn describe(worker: &Worker, task: *mut chi_describe_task) -> Result<(), Failure> {
+    // SAFETY: the task is the running one, and of this type.
+    let subject = unsafe { (*task).subject_ };
+    let document = match subject {
+        CHI_DESCRIBE_POOLS => describe::pools(&worker.shared),
+        CHI_DESCRIBE_MODULES => describe::modules(&worker.shared),
+        CHI_DESCRIBE_RUNTIME => describe::runtime(&worker.shared),
+        other => {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!("there is nothing to describe as {other}"),
+            ))
+        }
+    };
+    let text = document.to_string();
+    let ipc = worker_ipc();
+    let mut buffer = chi_buffer { shm_: 0, data_: ptr::null_mut(), size_: 0 };
+    // SAFETY: the table is the worker's; the block holds the text, and is aligned to 8 or more.
+    unsafe {
+        let status = ((*ipc).alloc)(ipc, task.cast(), text.len() as u64, &mut buffer);
+        if status != CHI_OK {
+            return Err(Failure::new(status, "the segment has no room for the description"));
+        }
+        copy::to_shared(text.as_ptr(), buffer.data_.cast(), text.len());
+        let vector = &mut (*task).json_.bytes_;
+        (vector.shm_, vector.data_) = (buffer.shm_, buffer.data_);
+        (vector.size_, vector.capacity_) = (text.len() as u64, buffer.size_);
+    }
+    Ok(())
+}

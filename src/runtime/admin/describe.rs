@@ -1,0 +1,85 @@
+//! What the runtime says of itself, as JSON.
+
+use std::sync::atomic::Ordering;
+
+use crate::module::Module;
+use crate::pool::Container;
+use crate::scheduler::Shared;
+use serde_json::json;
+
+/// The pools that are open.
+pub(super) fn pools(shared: &Shared) -> serde_json::Value {
+    let table = shared.table();
+    let all = table.iter().map(|pool| {
+        let shapes = pool.containers().iter().map(Container::shape);
+        let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        json!({
+            "name": pool.name(),
+            "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
+            "module": pool.module().name,
+            "containers": pool.count(),
+            "queues": queues,
+            "lanes": lanes,
+            "tasks": pool.in_flight(),
+        })
+    });
+    json!(all.collect::<Vec<_>>())
+}
+
+/// A loaded module.
+pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
+    let methods = module.methods.iter().map(|method| {
+        json!({
+            "name": method.name,
+            "number": method.number,
+            "supported": method.supported,
+            "monitored": method.monitored,
+            "aggregated": method.aggregated,
+            "task_bytes": method.task_size,
+        })
+    });
+    json!({
+        "name": module.name,
+        "version": module.version,
+        "language": module.language(),
+        "sdk_version": module.sdk_version,
+        "abi": format!("{}.{}", module.abi.0, module.abi.1),
+        "path": module.path,
+        "methods": methods.collect::<Vec<_>>(),
+    })
+}
+
+/// The table of modules, and the files that were refused.
+pub(super) fn modules(shared: &Shared) -> serde_json::Value {
+    let modules = &shared.modules;
+    let loaded = modules.loaded.iter().map(|module| describe_module(module));
+    let refused = modules.refused.iter().map(|refusal| {
+        json!({
+            "path": refusal.path,
+            "reason": refusal.reason,
+            "is_module": refusal.is_module,
+        })
+    });
+    json!({
+        "loaded": loaded.collect::<Vec<_>>(),
+        "refused": refused.collect::<Vec<_>>(),
+        "directories": shared.config.module_paths,
+    })
+}
+
+/// Workers and sessions.
+pub(super) fn runtime(shared: &Shared) -> serde_json::Value {
+    let page = shared.page();
+    let sessions = shared.sessions().into_iter().map(|session| {
+        json!({
+            "session": session.number,
+            "segment_bytes": session.mapping.layout().size,
+            "runtime_arena_used_bytes": session.used_bytes(),
+        })
+    });
+    json!({
+        "workers": shared.config.workers,
+        "sessions": sessions.collect::<Vec<_>>(),
+        "sessions_total": page.sessions_total.load(Ordering::Relaxed),
+    })
+}

@@ -1,0 +1,132 @@
+//! How containers begin and end: the calls that the runtime itself makes of a module.
+
+use chimaera_abi::*;
+
+use crate::failure::Failure;
+use crate::pool::{Container, Pool};
+use crate::scheduler::Worker;
+
+/// The task that `kDestroy` gets when no client asked for the destruction.
+pub(super) fn destroy_task(id: chi_pool_id) -> chi_destroy_task {
+    chi_destroy_task { task: chi_task::new(), pool_id_: id }
+}
+
+/// Why a module's code failed that the running task has called, in its own words.
+fn take_error(worker: &Worker) -> Option<String> {
+    worker.running()?.texts.take_error()
+}
+
+/// Builds the containers of a pool. When one fails, those before it are destroyed again.
+///
+/// # Safety
+/// `task` must be the running task of the admin pool.
+pub(super) unsafe fn construct_all(
+    worker: &Worker,
+    pool: &Pool,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let containers = pool.containers();
+    for (number, container) in containers.iter().enumerate() {
+        let building = &worker.context().building;
+        building.set(container);
+        // SAFETY: by the caller's promise.
+        let built = unsafe { construct(worker, container, task) };
+        building.set(std::ptr::null());
+        let Err(mut failure) = built else { continue };
+        if pool.count() > 1 {
+            failure.message = format!("container {number}: {}", failure.message);
+        }
+        let mut farewell = destroy_task(pool.id);
+        let undone = destruct_all(worker, &containers[..number], (&raw mut farewell).cast());
+        if let Err(also) = undone {
+            tracing::warn!(pool = pool.name(), also.message, "after a creation that failed");
+        }
+        return Err(failure);
+    }
+    Ok(())
+}
+
+/// Constructs the module's object and runs its `kCreate`.
+///
+/// # Safety
+/// `task` must be the running task of the admin pool.
+unsafe fn construct(
+    worker: &Worker,
+    container: &Container,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    take_error(worker);
+    // SAFETY: the module's function, called as the contract says.
+    let object = unsafe { (container.module.new_state)(&container.id, container.name.as_ptr()) };
+    if object.is_null() {
+        let why = take_error(worker).unwrap_or_else(|| "new_state gave no reason".into());
+        return Err(Failure::new(CHI_FAILED, format!("pool '{}': {why}", container.name())));
+    }
+    let object: *mut chi_container = object.cast();
+    // SAFETY: a container of the module, which nobody else uses yet.
+    if !unsafe { container.set_object(object) } {
+        return Err(Failure::new(CHI_FAILED, "the module's container has no proper table"));
+    }
+    let aggregates = container.ops().aggregate.is_some();
+    if !aggregates && container.module.methods.iter().any(|method| method.aggregated) {
+        container.clear_object();
+        let why = "the module's container has no aggregate function, which its methods need";
+        return Err(Failure::new(CHI_FAILED, why));
+    }
+    let result = lifecycle(worker, container, CHI_METHOD_CREATE, task);
+    if result.is_err() {
+        // SAFETY: constructed above, and never published.
+        unsafe { (container.ops().destroy)(object) };
+        container.clear_object();
+    }
+    result
+}
+
+/// Takes leave of containers and frees their objects. The first failure is the result; it stops nothing.
+pub(super) fn destruct_all(
+    worker: &Worker,
+    containers: &[Container],
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let mut result = Ok(());
+    for container in containers {
+        let ended = destruct(worker, container, task);
+        result = result.and(ended);
+    }
+    result
+}
+
+fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Result<(), Failure> {
+    let result = lifecycle(worker, container, CHI_METHOD_DESTROY, task);
+    // SAFETY: no task is in the container and none can come; this is the last call.
+    unsafe { (container.ops().destroy)(container.object()) };
+    container.clear_object();
+    result
+}
+
+/// Runs `kCreate` or `kDestroy`, when the module supports it.
+fn lifecycle(
+    worker: &Worker,
+    container: &Container,
+    number: u32,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let Some(method) = container.module.methods.get(number).filter(|method| method.supported)
+    else {
+        return Ok(());
+    };
+    let mut rctx = chi_run_context {
+        size: std::mem::size_of::<chi_run_context>() as u32,
+        worker_id_: worker.index,
+        lane_: std::ptr::null_mut(),
+        runtime_: std::ptr::null_mut(),
+        est_ns_: 0,
+    };
+    // SAFETY: the object is constructed; `kCreate` and `kDestroy` get the admin pool's task.
+    let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
+    if status == CHI_OK {
+        return Ok(());
+    }
+    let why = take_error(worker).unwrap_or_else(|| format!("status {status}"));
+    Err(Failure::new(status, format!("{} of pool '{}': {why}", method.name, container.name())))
+}

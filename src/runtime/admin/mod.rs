@@ -1,0 +1,11 @@
+//! The admin pool: creating, destroying and finding pools, describing and stopping the runtime, all as
+//! tasks. It imports the tables and every room below them.
+
+pub(crate) mod container;
+mod describe;
+mod lifecycle;
+mod params;
+mod pool_manager;
+
+pub(crate) use self::describe::describe_module;
+pub(crate) use self::pool_manager::close_all;

@@ -1,0 +1,262 @@
+//! The pool manager: creates, finds and destroys pools. Its calls run inside tasks of the admin pool,
+//! and wait as such.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+
+use super::lifecycle::{construct_all, destroy_task, destruct_all};
+use super::params;
+use crate::coroutine::WaitsFor;
+use crate::failure::Failure;
+use crate::pool::{Lookup, Pool};
+use crate::scheduler::{cancel, Worker};
+use crate::task::CancelScope;
+
+/// How long a destruction waits for tasks that are running.
+const DESTROY_BOUND: Duration = Duration::from_secs(30);
+/// How long a task waits for another that creates or destroys the pool it asks for: longer than a
+/// destruction may take.
+const CHANGE_BOUND: Duration = Duration::from_secs(40);
+/// A destruction looks whether the pool's tasks have ended after so long a time, and then less and less
+/// often.
+const FIRST_LOOK: Duration = Duration::from_micros(100);
+const LAST_LOOK: Duration = Duration::from_millis(5);
+
+/// The id of the pool of this name.
+pub(super) fn find(worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> {
+    match settled(worker, name)? {
+        Some(pool) => Ok(pool.id),
+        None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'"))),
+    }
+}
+
+/// The pool of this name, once nobody changes it. Fails when that takes too long, as when the pool's own
+/// `kCreate` asks for it, and when the task that waits is cancelled.
+fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
+    let until = Instant::now() + CHANGE_BOUND;
+    loop {
+        let waiter = worker.prepare_wait();
+        match worker.shared.pools.find(name, waiter) {
+            Lookup::Found(pool) => {
+                worker.forget_wait();
+                return Ok(Some(pool));
+            }
+            Lookup::Absent => {
+                worker.forget_wait();
+                return Ok(None);
+            }
+            Lookup::Changing => {}
+        }
+        worker.set_timer(until);
+        worker.context().bounded.set(true);
+        worker.suspend(WaitsFor::Anyone);
+        worker.shared.pools.leave(name, waiter);
+        if worker.is_cancelled() {
+            let message = format!("cancelled while another task changes pool '{name}'");
+            return Err(Failure::new(CHI_CANCELLED, message));
+        }
+        if Instant::now() >= until {
+            let message =
+                format!("another task is still changing pool '{name}' after {CHANGE_BOUND:?}");
+            return Err(Failure::new(CHI_BUSY, message));
+        }
+    }
+}
+
+/// Creates a pool or finds it; the flag says that it existed. `task` is the creating task, which
+/// the `kCreate` of each container gets.
+///
+/// # Safety
+/// `task` must be the running task of the admin pool.
+pub(super) unsafe fn create(
+    worker: &Worker,
+    wanted: &Wanted<'_>,
+    task: *mut chi_task,
+) -> Result<(chi_pool_id, bool), Failure> {
+    let name = wanted.name;
+    let shared = &worker.shared;
+    wanted.check()?;
+    let texts = &worker.running().expect("an admin task runs").texts;
+    let canonicalize = shared.modules.find(wanted.module).and_then(|module| module.params);
+    let params = match canonicalize {
+        Some(by) => Cow::Owned(params::canonicalize(wanted, by, texts)?),
+        None => Cow::Borrowed(wanted.params),
+    };
+    let shown = params::shown(wanted.params);
+    let wanted = &Wanted { params: &params, ..*wanted };
+    let (module, id) = loop {
+        if let Some(pool) = settled(worker, name)? {
+            return Ok((wanted.existing(&pool, shown)?, true));
+        }
+        let Some(module) = shared.modules.find(wanted.module) else {
+            return Err(no_module(worker, wanted.module));
+        };
+        let most = shared.config.max_pools;
+        match shared.pools.begin_creation(name, task.addr(), most) {
+            Some(Ok(id)) => break (module, id),
+            Some(Err(())) => {
+                let message = format!("pool limit ({most}) reached: raise limits.pools");
+                return Err(Failure::new(CHI_NO_SPACE, message));
+            }
+            // Another task was faster.
+            None => {}
+        }
+    };
+    let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
+    let params = wanted.params.to_vec();
+    let pool = Arc::new(Pool::new(id, c_name, params, shown, module, wanted.containers));
+    // SAFETY: by the caller's promise, the admin pool's running task, which creates a pool; the pool
+    // outlives the loan, for who gives up the task gives up the pool as well.
+    let built = unsafe {
+        let lent = params::lend(&pool.params, task.cast());
+        let built = construct_all(worker, &pool, task);
+        lent.take_back(task.cast());
+        built
+    };
+    let (result, waiters) = match built {
+        Ok(()) => {
+            pool.publish();
+            shared.set_pool(id.major_, Some(pool.clone()));
+            let containers = pool.count();
+            tracing::info!(pool = name, module = wanted.module, containers, "pool created");
+            (Ok((id, false)), shared.pools.complete(pool))
+        }
+        Err(failure) => {
+            tracing::warn!(
+                pool = name,
+                module = wanted.module,
+                failure.message,
+                "pool not created"
+            );
+            (Err(failure), shared.pools.end_creation(name, id))
+        }
+    };
+    worker.wake_all(waiters);
+    result
+}
+
+/// Destroys a pool, whose tasks are cancelled. `task` is what the `kDestroy` of each container gets.
+pub(super) fn destroy(
+    worker: &Worker,
+    id: chi_pool_id,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let shared = &worker.shared;
+    let Some(begun) = shared.pools.begin_destruction(id, task.addr()) else {
+        let message = format!("there is no pool {}.{}", id.major_, id.minor_);
+        return Err(Failure::new(CHI_NO_POOL, message));
+    };
+    let pool = begun.pool.clone();
+    shared.set_pool(id.major_, None);
+    pool.close();
+    cancel::cancel(worker, CancelScope::Pool(id));
+    if !drain(worker, &pool) {
+        pool.reopen();
+        shared.set_pool(id.major_, Some(pool.clone()));
+        let (name, count) = (pool.name(), pool.in_flight());
+        let message = format!(
+            "pool '{name}' still runs {count} tasks after {DESTROY_BOUND:?}; it is not destroyed"
+        );
+        worker.wake_all(shared.pools.give_up_destruction(begun));
+        return Err(Failure::new(CHI_BUSY, message));
+    }
+    let result = destruct_all(worker, pool.containers(), task);
+    tracing::info!(pool = pool.name(), "pool destroyed");
+    drop(pool);
+    worker.wake_all(shared.pools.retire(begun, shared.rounds()));
+    // The watchdog frees it, once every worker has been seen to be done with it.
+    shared.wake_workers();
+    shared.watchdog.wake();
+    result
+}
+
+/// Waits until a closed pool has no tasks. False when that takes too long.
+fn drain(worker: &Worker, pool: &Pool) -> bool {
+    let until = Instant::now() + DESTROY_BOUND;
+    let mut pause = FIRST_LOOK;
+    while pool.in_flight() > 0 {
+        if Instant::now() >= until {
+            return false;
+        }
+        worker.sleep(pause);
+        pause = (pause * 2).min(LAST_LOOK);
+    }
+    true
+}
+
+/// Destroys every pool but the admin's, because the runtime ends: the last one first, for a pool
+/// may use those that were there before it.
+pub(crate) fn close_all(worker: &Worker) {
+    for id in worker.shared.pools.in_reverse_order() {
+        let mut task = destroy_task(id);
+        if let Err(failure) = destroy(worker, id, (&raw mut task).cast()) {
+            tracing::warn!(failure.message, "while the runtime ends");
+        }
+    }
+}
+
+/// The pool that a creation asks for.
+pub(super) struct Wanted<'a> {
+    pub(super) module: &'a str,
+    pub(super) name: &'a str,
+    pub(super) params: &'a [u8],
+    pub(super) containers: u32,
+}
+
+impl Wanted<'_> {
+    fn check(&self) -> Result<(), Failure> {
+        let Wanted { name, containers, .. } = *self;
+        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+            return Err(Failure::new(
+                CHI_INVALID,
+                "a pool's name has 1 to 255 bytes of UTF-8 without control characters",
+            ));
+        }
+        if !(1..=CHI_MAX_CONTAINERS).contains(&containers) {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!("a pool has 1 to {CHI_MAX_CONTAINERS} containers, not {containers}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The pool of the wanted name, when it is as wanted. `shown` are the wanted parameters in a message.
+    fn existing(&self, pool: &Pool, shown: Option<String>) -> Result<chi_pool_id, Failure> {
+        let (module, count) = (&pool.module().name, pool.count());
+        let mut found = Vec::new();
+        if *module != self.module {
+            found.push(format!("and is of module {module}, not {}", self.module));
+        } else if pool.params != self.params {
+            found.push(match (&pool.shown, shown) {
+                (Some(old), Some(new)) if *old != new => {
+                    format!("with other parameters: {old}, not {new}")
+                }
+                _ => "with other parameters".to_owned(),
+            });
+        }
+        if count != self.containers {
+            let s = if count == 1 { "" } else { "s" };
+            found.push(format!("with {count} container{s}, not {}", self.containers));
+        }
+        if found.is_empty() {
+            return Ok(pool.id);
+        }
+        let message = format!("pool '{}' exists {}", pool.name(), found.join(", and "));
+        Err(Failure::new(CHI_EXISTS, message))
+    }
+}
+
+fn no_module(worker: &Worker, name: &str) -> Failure {
+    let known: Vec<&str> =
+        worker.shared.modules.loaded.iter().map(|module| module.name.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Failure::new(
+        CHI_NO_MODULE,
+        format!("there is no module '{name}' (loaded: {known}); see `chimaera modules`"),
+    )
+}

@@ -1,0 +1,397 @@
+//! The acceptor: it lets clients in, sets their sessions up, and ends them.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+use chimaera_ipc::instance;
+use chimaera_ipc::layout::{Layout, RINGS};
+use chimaera_ipc::ring::Consumer;
+use chimaera_ipc::segment::{self, Mapping};
+use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
+use rustix::event::{epoll, EventfdFlags};
+use rustix::net::SocketFlags;
+use rustix::process::PidfdFlags;
+
+use super::close::{self, CLOSE_BOUND};
+use crate::failure::Failure;
+use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
+use crate::session::{Ring, Session, SessionRef};
+use crate::sys::Guard;
+
+/// How long a client may take to set its session up.
+const SETUP_BOUND: Duration = Duration::from_secs(5);
+/// How long to wait before accepting again when the process has no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const CONTROL: u64 = 0;
+const LISTENER: u64 = 1;
+
+enum Phase {
+    /// Connected; it has to say hello.
+    Greeting,
+    /// It has got its segment; it has to map it.
+    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard },
+    Open {
+        session: SessionRef,
+        /// The worker of each of its rings.
+        workers: Vec<u32>,
+    },
+}
+
+struct Client {
+    socket: OwnedFd,
+    /// Tells of the process's death even while a child of it keeps the socket open.
+    pidfd: Option<OwnedFd>,
+    pid: i32,
+    phase: Phase,
+    since: Instant,
+}
+
+pub(crate) struct Acceptor {
+    shared: Arc<Shared>,
+    listener: OwnedFd,
+    epoll: OwnedFd,
+    clients: HashMap<u64, Client>,
+    next: u64,
+    accept_again: Option<Instant>,
+    /// Rings of each worker.
+    load: Vec<u32>,
+}
+
+impl Acceptor {
+    pub(crate) fn new(shared: Arc<Shared>, listener: OwnedFd) -> std::io::Result<Acceptor> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            &shared.control,
+            epoll::EventData::new_u64(CONTROL),
+            epoll::EventFlags::IN | epoll::EventFlags::ET,
+        )?;
+        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        let load = vec![0; shared.config.workers];
+        Ok(Acceptor {
+            shared,
+            listener,
+            epoll,
+            clients: HashMap::new(),
+            next: 1,
+            accept_again: None,
+            load,
+        })
+    }
+
+    /// Serves until the runtime is told to stop. Afterwards no pool is left, and the sessions end when
+    /// this is dropped.
+    pub(crate) fn serve(&mut self) {
+        loop {
+            let timeout = self.timeout();
+            self.poll(timeout);
+            self.overdue();
+            self.faulted();
+            let mut stop = false;
+            while let Some(command) = self.shared.take_command() {
+                match command {
+                    ControlCommand::EndSession { session, reason } => self.end(session, &reason),
+                    ControlCommand::Stop => stop = true,
+                    ControlCommand::PoolsClosed => {}
+                }
+            }
+            if stop {
+                return self.close_pools();
+            }
+        }
+    }
+
+    fn close_pools(&mut self) {
+        tracing::info!("stopping");
+        close::begin(&self.shared);
+        let until = Instant::now() + CLOSE_BOUND;
+        while Instant::now() < until {
+            self.poll(Some(until.saturating_duration_since(Instant::now())));
+            while let Some(command) = self.shared.take_command() {
+                if matches!(command, ControlCommand::PoolsClosed) {
+                    return;
+                }
+            }
+        }
+        tracing::error!("some pools did not end within {CLOSE_BOUND:?}");
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let setups = self.clients.values().filter_map(|client| match client.phase {
+            Phase::Open { .. } => None,
+            _ => Some(client.since + SETUP_BOUND),
+        });
+        let next = setups.chain(self.accept_again).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) {
+        let timeout = timeout.map(|rest| rustix::event::Timespec {
+            tv_sec: rest.as_secs() as i64,
+            tv_nsec: rest.subsec_nanos().into(),
+        });
+        let mut space = [const { std::mem::MaybeUninit::uninit() }; 64];
+        // An interrupted wait is a reason to look around, like any event.
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, timeout.as_ref()) else {
+            return;
+        };
+        let tokens: Vec<u64> = events.iter().map(|event| event.data.u64()).collect();
+        for token in tokens {
+            match token {
+                CONTROL => {}
+                LISTENER => self.accept(),
+                token if token % 2 == 1 => self.end(token / 2, "its process has ended"),
+                token => self.hear(token / 2),
+            }
+        }
+    }
+
+    fn watch_listener(&self, on: bool) {
+        let data = epoll::EventData::new_u64(LISTENER);
+        let result = if on {
+            epoll::add(&self.epoll, &self.listener, data, epoll::EventFlags::IN)
+        } else {
+            epoll::delete(&self.epoll, &self.listener)
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "watching the socket");
+        }
+    }
+
+    fn accept(&mut self) {
+        let accepted =
+            rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
+        match accepted {
+            Ok(socket) => {
+                if let Err(failure) = self.admit(&socket) {
+                    tracing::warn!(failure.message, "client refused");
+                    let refusal = Message::refused(failure.status, failure.message);
+                    // A client that has gone already does not need to know.
+                    let _ = wire::send(socket.as_fd(), &refusal, &[]);
+                    return;
+                }
+                if let Err(error) = self.welcome(socket) {
+                    tracing::warn!(%error, "client refused");
+                }
+            }
+            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
+                tracing::warn!("no descriptors or memory left to accept clients with");
+                self.watch_listener(false);
+                self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+            }
+            // The client has gone meanwhile.
+            Err(_) => {}
+        }
+    }
+
+    /// Checks who it is that connects.
+    fn admit(&self, socket: &OwnedFd) -> Result<(), Failure> {
+        let peer = rustix::net::sockopt::socket_peercred(socket)
+            .map_err(|error| Failure::new(CHI_IO, format!("asking who connects: {error}")))?;
+        let (theirs, own) = (peer.uid.as_raw(), instance::uid());
+        if theirs != own {
+            return Err(Failure::new(
+                CHI_DENIED,
+                format!("this runtime belongs to user {own}; user {theirs} may not use it"),
+            ));
+        }
+        if self.clients.len() >= self.shared.config.max_sessions {
+            let most = self.shared.config.max_sessions;
+            return Err(Failure::new(
+                CHI_NO_SPACE,
+                format!("session limit ({most}) reached: raise limits.sessions"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
+        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
+        // Without a pidfd (the process is in another pid namespace, say), the hang-up has to do.
+        let pidfd = rustix::process::pidfd_open(peer.pid, PidfdFlags::empty()).ok();
+        let number = self.next;
+        self.next += 1;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+        epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(number * 2), flags)?;
+        if let Some(pidfd) = &pidfd {
+            let data = epoll::EventData::new_u64(number * 2 + 1);
+            epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
+        }
+        let pid = peer.pid.as_raw_nonzero().get();
+        let client = Client { socket, pidfd, pid, phase: Phase::Greeting, since: Instant::now() };
+        self.clients.insert(number, client);
+        Ok(())
+    }
+
+    fn hear(&mut self, number: u64) {
+        let Some(client) = self.clients.get(&number) else { return };
+        match wire::receive(client.socket.as_fd()) {
+            Ok(Received::Message(message, _)) => {
+                if let Err(failure) = self.handle(number, &message) {
+                    self.refuse(number, failure);
+                }
+            }
+            Ok(Received::Closed) => self.end(number, "it has hung up"),
+            Ok(Received::Garbage) => self.refuse(
+                number,
+                Failure::new(CHI_INVALID, "this is the socket of a Chimaera runtime; speak so"),
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => self.end(number, &format!("its socket fails: {error}")),
+        }
+    }
+
+    fn refuse(&mut self, number: u64, failure: Failure) {
+        if let Some(client) = self.clients.get(&number) {
+            let refusal = Message::refused(failure.status, failure.message.clone());
+            // A client that has gone already does not need to know.
+            let _ = wire::send(client.socket.as_fd(), &refusal, &[]);
+        }
+        self.end(number, &failure.message);
+    }
+
+    fn handle(&mut self, number: u64, message: &Message) -> Result<(), Failure> {
+        let client = self.clients.get_mut(&number).expect("the caller has it");
+        match (&mut client.phase, message.kind) {
+            (Phase::Greeting, Kind::Hello) => self.greet(number, message),
+            (Phase::Mapping { .. }, Kind::Mapped) => {
+                let phase = std::mem::replace(&mut client.phase, Phase::Greeting);
+                let Phase::Mapping { mapping, doorbell, guard } = phase else { unreachable!() };
+                let base = message.words[0];
+                let session =
+                    SessionRef::new(Session::new(number, *mapping, base, doorbell, guard));
+                self.shared.add_session(session.clone());
+                tracing::debug!(session = number, pid = client.pid, "session opened");
+                client.phase = Phase::Open { session, workers: Vec::new() };
+                Ok(())
+            }
+            (Phase::Open { session, workers }, Kind::Ring) => {
+                let index = workers.len() as u64;
+                if index == RINGS {
+                    let why = format!("thread limit ({RINGS} per session) reached: let a thread that submits tasks end first");
+                    let refusal = Message::refused(CHI_NO_SPACE, why);
+                    return send(client, &refusal, &[]);
+                }
+                let polling = self.load.len() - self.shared.config.high_latency_workers;
+                let queues = &self.shared.run_queues;
+                let busy = |worker: usize| queues[worker].busy.load(Ordering::Relaxed);
+                let worker = (0..polling).min_by_key(|&w| (busy(w), self.load[w])).unwrap_or(0);
+                self.load[worker] += 1;
+                workers.push(worker as u32);
+                let consumer = Consumer::new(session.mapping.ring(index));
+                let message = WorkerMessage::AddRing(Ring::new(session.clone(), consumer));
+                self.shared.mailboxes[worker].send(message);
+                send(client, &Message::new(Kind::Ring, &[index]), &[])
+            }
+            _ => Err(Failure::new(CHI_INVALID, "this message does not belong here")),
+        }
+    }
+
+    fn greet(&mut self, number: u64, hello: &Message) -> Result<(), Failure> {
+        let [wire, major, minor, wanted, ..] = hello.words;
+        if wire != WIRE_VERSION || major != u64::from(CHI_ABI_MAJOR) {
+            return Err(Failure::new(
+                CHI_VERSION,
+                format!(
+                    "the client speaks wire {wire}, ABI {major}.{minor}; this runtime speaks wire \
+                     {WIRE_VERSION}, ABI {CHI_ABI_MAJOR}.{CHI_ABI_MINOR}"
+                ),
+            ));
+        }
+        let most = self.shared.config.max_segment;
+        if wanted > most {
+            return Err(Failure::new(
+                CHI_TOO_LARGE,
+                format!("a segment of {wanted} bytes is more than this runtime allows ({most})"),
+            ));
+        }
+        let default = self.shared.config.default_segment;
+        let share = self.shared.config.runtime_share;
+        let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
+        let io = |error: std::io::Error| Failure::new(CHI_IO, format!("making a segment: {error}"));
+        let fd = segment::create(&layout).map_err(io)?;
+        let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
+        let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| io(error.into()))?;
+        let guard = Guard::new(&mapping, self.shared.control.as_fd())
+            .ok_or_else(|| Failure::new(CHI_NO_SPACE, "too many segments in this process"))?;
+        let client = self.clients.get_mut(&number).expect("the caller has it");
+        let welcome =
+            Message::new(Kind::Welcome, &[number, layout.size, std::process::id().into(), share]);
+        send(client, &welcome, &[fd.as_fd(), doorbell.as_fd()])?;
+        client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard };
+        Ok(())
+    }
+
+    /// Ends a client's session, if it has one, and forgets the client.
+    fn end(&mut self, number: u64, reason: &str) {
+        let Some(client) = self.clients.remove(&number) else { return };
+        tracing::debug!(session = number, pid = client.pid, reason, "session ended");
+        // Closing removes a descriptor from the epoll set, unless a forked child has it as well.
+        let _ = epoll::delete(&self.epoll, &client.socket);
+        if let Some(pidfd) = &client.pidfd {
+            let _ = epoll::delete(&self.epoll, pidfd);
+        }
+        let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
+        if let Phase::Open { session, workers } = client.phase {
+            session.set_dead();
+            self.shared.remove_session(number);
+            workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
+            // To all of them: rings change their workers, and its tasks may wait on any.
+            for mailbox in &self.shared.mailboxes {
+                mailbox.send(WorkerMessage::DropSession { session: number });
+            }
+        }
+    }
+
+    /// Ends clients that take too long to set their session up, and accepts again after a pause.
+    fn overdue(&mut self) {
+        let now = Instant::now();
+        let late = |client: &Client| {
+            !matches!(client.phase, Phase::Open { .. }) && now >= client.since + SETUP_BOUND
+        };
+        let numbers: Vec<u64> =
+            self.clients.iter().filter(|(_, client)| late(client)).map(|(n, _)| *n).collect();
+        for number in numbers {
+            self.end(number, "it did not set its session up in time");
+        }
+        if self.accept_again.is_some_and(|at| now >= at) {
+            self.accept_again = None;
+            self.watch_listener(true);
+        }
+    }
+
+    /// Ends sessions for whose segments there was no memory.
+    fn faulted(&mut self) {
+        for session in self.shared.sessions() {
+            if session.has_faulted() {
+                tracing::warn!(session = session.number, "a page of its segment could not be had");
+                self.end(session.number, "a page of its segment could not be had");
+            }
+        }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        let numbers: Vec<u64> = self.clients.keys().copied().collect();
+        for number in numbers {
+            self.end(number, "the runtime ends");
+        }
+        self.shared.page().sessions.store(0, Ordering::Relaxed);
+    }
+}
+
+fn send(
+    client: &Client,
+    message: &Message,
+    fds: &[std::os::fd::BorrowedFd<'_>],
+) -> Result<(), Failure> {
+    wire::send(client.socket.as_fd(), message, fds)
+        .map_err(|error| Failure::new(CHI_IO, format!("answering on the socket: {error}")))
+}

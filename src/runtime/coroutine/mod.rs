@@ -1,0 +1,16 @@
+//! Coroutines: the pooled stacks on which a worker's loop, its tasks and its callbacks run, what they wait
+//! for, and what happens when a module overflows one. It imports `sys`, `pool`, `sync` and `task`.
+
+mod callback;
+mod coroutine;
+pub(crate) mod cxx_exceptions;
+mod poller;
+mod pool;
+pub(crate) mod stack;
+pub(crate) mod waits;
+
+pub(crate) use self::callback::{current_task, run_callback, CallbackFrame, CallbackKind};
+pub(crate) use self::coroutine::{Context, Coroutine, Pause, WaitsFor};
+pub(crate) use self::cxx_exceptions::ExceptionState;
+pub(crate) use self::poller::{Poller, Pollers, Target};
+pub(crate) use self::pool::Coroutines;

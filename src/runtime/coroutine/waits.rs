@@ -1,0 +1,56 @@
+//! What the suspended tasks of a worker wait for, as the search for circles wants to know it.
+
+use std::fmt::Write;
+
+use super::coroutine::{Context, WaitsFor};
+use super::pool::Coroutines;
+use crate::sync::{Node, Wait, WaitId, Waits};
+
+/// What a task waits for without bound; `None` when it does not.
+fn node(context: &Context) -> Option<Node> {
+    if context.bounded.get() || !context.waiting.get() {
+        return None;
+    }
+    match context.waits_for.get() {
+        // SAFETY: the wait keeps the lock.
+        WaitsFor::Lock(lock) => Some(Node::Lock(unsafe { (*lock).number() })),
+        WaitsFor::Task(child) => Some(Node::Task(child.addr())),
+        WaitsFor::Anyone => None,
+    }
+}
+
+/// Adds the waits without bound of a worker's tasks, and the locks that they hold.
+pub(crate) fn collect(coroutines: &Coroutines, worker: u32, into: &mut Waits) {
+    coroutines.each(|coroutine, context| {
+        let Some(record) = context.task() else { return };
+        let task = std::ptr::from_ref(record).addr();
+        into.held.extend(record.holdings.locks().map(|number| (number, task)));
+        let Some(what) = node(context) else { return };
+        let id = WaitId { worker, coroutine, number: context.wait.get() };
+        into.waits.push(Wait { id, task, what, lasting: record.everywhere });
+    });
+}
+
+/// A wait in words; `None` when it is over.
+pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
+    let mut text = None;
+    coroutines.with(id.coroutine, |context| {
+        if context.wait.get() != id.number || node(context).is_none() {
+            return;
+        }
+        let Some(record) = context.task() else { return };
+        let mut told = format!("{} waits for ", record.log_context());
+        // Writing to a string does not fail.
+        let _ = match context.waits_for.get() {
+            // SAFETY: the wait keeps the lock.
+            WaitsFor::Lock(lock) => write!(told, "{}", unsafe { &*lock }),
+            // SAFETY: the record that is waited for is there as long as the wait lasts, which ends on this
+            // thread. So is its pool: should the task have ended just now, the pool outlasts what this
+            // worker is doing.
+            WaitsFor::Task(child) => write!(told, "{}", unsafe { (*child).log_context() }),
+            WaitsFor::Anyone => return,
+        };
+        text = Some(told);
+    });
+    text
+}

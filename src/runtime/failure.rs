@@ -1,0 +1,16 @@
+//! How the runtime's own functions fail.
+
+use chimaera_abi::chi_status;
+
+/// A status other than `CHI_OK`, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: chi_status,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: chi_status, message: impl Into<String>) -> Failure {
+        Failure { status, message: message.into() }
+    }
+}

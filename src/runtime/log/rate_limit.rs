@@ -1,0 +1,118 @@
+//! A bound on what the log says of failing tasks: a client can make them as fast as tasks come.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::sys::lock;
+use chimaera_abi::chi_pool_id;
+
+/// Lines of one kind, about one method of one pool, that are let through in a `SPAN`.
+const LINES: u32 = 10;
+const SPAN: Duration = Duration::from_secs(10);
+/// Methods that are told apart at a time.
+const METHODS: usize = 1024;
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LineKind {
+    /// A task that nobody waits for has failed.
+    Forgotten,
+    /// A task has overflowed its stack.
+    Overflowed,
+    /// A task has ended with a lock.
+    LockLeft,
+    /// There is no memory for a stack.
+    Starved,
+}
+
+/// Which method of which pool a line is about; the default is for lines about none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Subject {
+    pub(crate) pool: chi_pool_id,
+    pub(crate) method: u32,
+}
+
+impl Default for Subject {
+    fn default() -> Subject {
+        Subject { pool: chi_pool_id { major_: 0, minor_: 0 }, method: u32::MAX }
+    }
+}
+
+/// What was let through of one kind.
+struct Passed {
+    since: Instant,
+    lines: u32,
+    left_out: u64,
+}
+
+/// Decides what the log says.
+#[derive(Default)]
+pub(crate) struct RateLimit {
+    passed: Mutex<HashMap<(LineKind, Subject), Passed>>,
+}
+
+impl RateLimit {
+    /// Whether the log may have one more line of this kind; if so, how many were left out since the
+    /// last. `[any thread]`
+    #[cold]
+    pub(crate) fn pass(&self, kind: LineKind, subject: Subject) -> Option<u64> {
+        self.pass_at(Instant::now(), (kind, subject))
+    }
+
+    fn pass_at(&self, now: Instant, key: (LineKind, Subject)) -> Option<u64> {
+        let mut passed = lock(&self.passed);
+        if passed.len() >= METHODS && !passed.contains_key(&key) {
+            passed.retain(|_, passed| now.saturating_duration_since(passed.since) < SPAN);
+            if passed.len() >= METHODS {
+                return None;
+            }
+        }
+        let passed = passed.entry(key).or_insert(Passed { since: now, lines: 0, left_out: 0 });
+        if now.saturating_duration_since(passed.since) >= SPAN {
+            (passed.since, passed.lines) = (now, 0);
+        }
+        if passed.lines >= LINES {
+            passed.left_out += 1;
+            return None;
+        }
+        passed.lines += 1;
+        Some(std::mem::take(&mut passed.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(major_: u32, method: u32) -> Subject {
+        Subject { pool: chi_pool_id { major_, minor_: 0 }, method }
+    }
+
+    #[test]
+    fn a_flood_of_one_kind_is_cut_and_counted_and_others_are_not() {
+        let limit = RateLimit::default();
+        let start = Instant::now();
+        let flood = (LineKind::Forgotten, subject(1, 7));
+        let passed = (0..1000).filter(|_| limit.pass_at(start, flood).is_some()).count();
+        assert_eq!(passed, LINES as usize);
+        let others = [(LineKind::LockLeft, subject(1, 7)), (LineKind::Forgotten, subject(2, 7))];
+        for other in others {
+            assert_eq!(limit.pass_at(start, other), Some(0));
+        }
+        assert_eq!(limit.pass_at(start + SPAN / 2, flood), None);
+        assert_eq!(limit.pass_at(start + SPAN, flood), Some(1001 - u64::from(LINES)));
+        assert_eq!(limit.pass_at(start + SPAN, flood), Some(0));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let limit = RateLimit::default();
+        let start = Instant::now();
+        let key = |method| (LineKind::Forgotten, subject(1, method));
+        let passed = (0..5000).filter(|method| limit.pass_at(start, key(*method)).is_some());
+        assert_eq!(passed.count(), METHODS);
+        assert_eq!(limit.pass_at(start + SPAN, key(5000)), Some(0));
+        assert_eq!(lock(&limit.passed).len(), 1);
+    }
+}

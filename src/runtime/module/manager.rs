@@ -1,0 +1,285 @@
+//! The module manager: finds ChiMods, judges them, loads those that are.
+
+use std::collections::HashSet;
+use std::ffi::{c_char, CStr};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chimaera_abi::*;
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use super::elf::{judge, Verdict};
+use super::error;
+use super::method_table::Methods;
+
+/// `chi_module_descriptor.params`.
+pub(crate) type Canonicalize =
+    unsafe extern "C" fn(*const std::ffi::c_void, u64, *mut chi_archive) -> chi_status;
+
+/// `__cxa_get_globals` of a C++ runtime library.
+pub(crate) type ExceptionGlobals = unsafe extern "C" fn() -> *mut std::ffi::c_void;
+
+/// What the manager hands to the modules that it loads, and where it reports what they bring along.
+#[derive(Clone, Copy)]
+pub(crate) struct Services {
+    /// The table for `chi_module`; it must live as long as the process.
+    pub(crate) host: *const chi_host,
+    /// What libchimaera_client asks inside of the runtime for a worker's table.
+    pub(crate) worker_ipc: unsafe extern "C" fn() -> *const chi_ipc,
+    /// The process is only a runtime: modules that bring libchimaera_client along cannot connect.
+    pub(crate) daemon: bool,
+    /// The name of the module that the runtime is itself.
+    pub(crate) own_name: &'static str,
+    /// Called when a module has brought a C++ runtime library along.
+    pub(crate) on_cxx_runtime: fn(ExceptionGlobals),
+}
+
+type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut std::ffi::c_void;
+
+/// A loaded module. Never unloaded.
+pub(crate) struct Module {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) sdk_version: String,
+    pub(crate) language: u32,
+    pub(crate) abi: (u32, u32),
+    /// The file; `None` for what is built in.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) methods: Methods,
+    /// Brings parameters into the module's canonical form.
+    pub(crate) params: Option<Canonicalize>,
+    pub(crate) new_state: NewState,
+}
+
+impl Module {
+    pub(crate) fn language(&self) -> &'static str {
+        match self.language {
+            CHI_LANG_CPP => "C++",
+            CHI_LANG_RUST => "Rust",
+            _ => "C",
+        }
+    }
+}
+
+/// A file that was found and not loaded.
+pub(crate) struct Refusal {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
+    /// False for a file that is no module and does not try to be one.
+    pub(crate) is_module: bool,
+}
+
+/// What a scan came to.
+#[derive(Default)]
+pub(crate) struct Modules {
+    pub(crate) loaded: Vec<Arc<Module>>,
+    pub(crate) refused: Vec<Refusal>,
+}
+
+impl Modules {
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Module>> {
+        self.loaded.iter().find(|module| module.name == name)
+    }
+
+    /// Scans directories in order. The first module of a name is taken.
+    pub(crate) fn scan(directories: &[PathBuf], services: &Services) -> Modules {
+        let mut modules = Modules::default();
+        let mut seen = HashSet::new();
+        for directory in directories {
+            match files(directory) {
+                Ok(files) => {
+                    for (path, id) in files {
+                        if seen.insert(id) {
+                            modules.consider(path, services);
+                        }
+                    }
+                }
+                Err(error) => {
+                    modules.refuse(
+                        directory,
+                        format!("the directory cannot be read: {error}"),
+                        true,
+                    );
+                }
+            }
+        }
+        modules
+    }
+
+    fn consider(&mut self, path: PathBuf, services: &Services) {
+        match judge(&path) {
+            Verdict::Module => {
+                // Its constructors may end this process, or never return: then this is what tells of it.
+                tracing::info!(path = %path.display(), "loading a module");
+                match self.load(&path, services) {
+                    Ok(module) => {
+                        tracing::info!(module = module.name, path = %path.display(), "module loaded");
+                        self.loaded.push(Arc::new(module));
+                    }
+                    Err(reason) => self.refuse(&path, reason, true),
+                }
+            }
+            Verdict::Broken(reason) => self.refuse(&path, reason, true),
+            Verdict::Other(reason) => self.refuse(&path, reason, false),
+        }
+    }
+
+    fn refuse(&mut self, path: &Path, reason: String, is_module: bool) {
+        if is_module {
+            tracing::warn!(path = %path.display(), reason, "refused");
+        }
+        self.refused.push(Refusal { path: path.to_owned(), reason, is_module });
+    }
+
+    /// Loads the file, which exports the whole contract. The error says why it is refused.
+    pub(crate) fn load(&self, path: &Path, services: &Services) -> Result<Module, String> {
+        let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
+        // SAFETY: the file exports the whole contract, so it means to be loaded here, and its
+        // constructors are its author's responsibility, like the rest of its code.
+        let library = unsafe { Library::open(Some(path), flags) }
+            .map_err(|error| format!("cannot be loaded: {}", told_by_linker(&error)))?;
+        // SAFETY: the contract gives these symbols their types.
+        unsafe {
+            let marker = symbol::<*const bool>(&library, "is_chimaera_task_")?;
+            if marker.cast::<u8>().read() == 0 {
+                return Err("its is_chimaera_task_ is false".into());
+            }
+            let entry: unsafe extern "C" fn(*const chi_host) -> *const chi_module_descriptor =
+                symbol(&library, "chi_module")?;
+            error::take();
+            let descriptor = entry(services.host);
+            if descriptor.is_null() {
+                return Err(error::take()
+                    .unwrap_or_else(|| "chi_module returned null and gave no reason".into()));
+            }
+            let name: unsafe extern "C" fn() -> *const c_char =
+                symbol(&library, "get_module_name")?;
+            let new_state: NewState = symbol(&library, "new_state")?;
+            let module = self.describe(descriptor, text(name()), path, new_state, services)?;
+            adopt(&library, services);
+            Ok(module)
+        }
+    }
+
+    /// # Safety
+    /// `descriptor` must be what the module's `chi_module` returned.
+    unsafe fn describe(
+        &self,
+        descriptor: *const chi_module_descriptor,
+        called: String,
+        path: &Path,
+        new_state: NewState,
+        services: &Services,
+    ) -> Result<Module, String> {
+        // SAFETY: the magic comes first in every version of the descriptor.
+        let magic = unsafe { descriptor.cast::<u64>().read_unaligned() };
+        if magic != CHI_MODULE_MAGIC || !descriptor.is_aligned() {
+            return Err("what chi_module returns is no module descriptor".into());
+        }
+        // SAFETY: aligned, and of a module that knows the magic: size and version come next in every version
+        // of the descriptor. It may be shorter than ours, so no reference to the whole is made.
+        let (size, abi) =
+            unsafe { ((*descriptor).size, ((*descriptor).abi_major, (*descriptor).abi_minor)) };
+        if abi.0 != CHI_ABI_MAJOR {
+            return Err(format!(
+                "built for ABI {}.{}, this runtime speaks {CHI_ABI_MAJOR}.{CHI_ABI_MINOR}",
+                abi.0, abi.1
+            ));
+        }
+        if (size as usize) < since_1_0::MODULE_DESCRIPTOR {
+            return Err(format!("its descriptor has only {size} bytes"));
+        }
+        // SAFETY: the descriptor has all that 1.0 has; null or C strings of the module.
+        let (name, version, sdk_version, language) = unsafe {
+            (
+                text((*descriptor).name),
+                text((*descriptor).version),
+                text((*descriptor).sdk_version),
+                (*descriptor).language,
+            )
+        };
+        let part = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        if !name.split_once(':').is_some_and(|(repo, module)| part(repo) && part(module)) {
+            return Err(format!("its name '{name}' is not of the form repo:module"));
+        }
+        if called != name {
+            return Err(format!("get_module_name says '{called}', its descriptor '{name}'"));
+        }
+        if let Some(other) = self.find(&name) {
+            let taken = other.path.as_deref().unwrap_or(Path::new("the runtime itself"));
+            return Err(format!("name {name} already taken by {}", taken.display()));
+        }
+        if name == services.own_name {
+            return Err(format!("name {name} already taken by the runtime itself"));
+        }
+        // SAFETY: the table is the loaded module's.
+        let methods = unsafe { Methods::read(descriptor)? };
+        let covers_params = size as usize
+            >= std::mem::offset_of!(chi_module_descriptor, params)
+                + std::mem::size_of::<Option<Canonicalize>>();
+        // SAFETY: the descriptor is long enough for the field.
+        let params = if covers_params { unsafe { (*descriptor).params } } else { None };
+        let path = Some(path.to_owned());
+        Ok(Module { name, version, sdk_version, language, abi, path, methods, params, new_state })
+    }
+}
+
+/// What the dynamic linker says: the error itself only tells which function failed.
+fn told_by_linker(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// # Safety
+/// `T` must be the symbol's type, a pointer or a function.
+unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
+    // SAFETY: by the caller's promise.
+    let found = unsafe { library.get::<T>(name.as_bytes()) };
+    found
+        .map(|symbol| *symbol)
+        .map_err(|error| format!("its {name} cannot be found: {}", told_by_linker(&error)))
+}
+
+/// # Safety
+/// `text` must be null or a C string.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// Looks for what a module brought along: libchimaera_client, which is told that it is inside a
+/// runtime, and the C++ runtime library, whose exception state goes with each task.
+fn adopt(library: &Library, services: &Services) {
+    type Adopt =
+        unsafe extern "C" fn(chi_worker_ipc: unsafe extern "C" fn() -> *const chi_ipc, bool);
+    // SAFETY: the symbols have these types wherever they are defined.
+    unsafe {
+        if let Ok(adopt) = library.get::<Adopt>(b"chi_client_adopt") {
+            adopt(services.worker_ipc, services.daemon);
+        }
+        if let Ok(globals) = library.get::<ExceptionGlobals>(b"__cxa_get_globals") {
+            (services.on_cxx_runtime)(*globals);
+        }
+    }
+}
+
+/// The regular files of a directory by name, each with the device and inode that identify it.
+fn files(directory: &Path) -> std::io::Result<Vec<(PathBuf, (u64, u64))>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        // A link that leads nowhere is no file.
+        if let Ok(metadata) = std::fs::metadata(&path) {
+            if metadata.is_file() {
+                found.push((path, (metadata.dev(), metadata.ino())));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,195 @@
+//! What the runtime knows of a module's methods: its own, checked copy of the descriptor's tables.
+
+use std::ffi::CStr;
+
+use chimaera_abi::*;
+
+/// A string or vector in a task or in an element of a vector.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) offset: usize,
+    pub(crate) elem_size: u64,
+    pub(crate) elem_align: u64,
+    /// Strings and vectors inside an element.
+    pub(crate) inner: Vec<Field>,
+}
+
+/// A method.
+#[derive(Clone, Debug)]
+pub(crate) struct Method {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    pub(crate) supported: bool,
+    pub(crate) monitored: bool,
+    /// The module puts the results of a broadcast together.
+    pub(crate) aggregated: bool,
+    pub(crate) task_size: usize,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// The methods of a module, found by number.
+#[derive(Debug, Default)]
+pub(crate) struct Methods {
+    by_number: Vec<Option<Box<Method>>>,
+}
+
+impl Methods {
+    /// The method of this number.
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> Option<&Method> {
+        self.by_number.get(number as usize)?.as_deref()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Method> {
+        self.by_number.iter().filter_map(|method| method.as_deref())
+    }
+
+    /// Reads and checks a module's table. The error says what is wrong with it.
+    ///
+    /// # Safety
+    /// The descriptor must have at least the size that it has in ABI 1.0; its pointers must be those of a
+    /// loaded module.
+    pub(crate) unsafe fn read(descriptor: *const chi_module_descriptor) -> Result<Methods, String> {
+        // SAFETY: the descriptor has at least what 1.0 has, by the caller's promise.
+        let (table, count, stride, field_stride) = unsafe {
+            (
+                (*descriptor).methods,
+                (*descriptor).n_methods,
+                (*descriptor).method_stride as usize,
+                (*descriptor).field_stride as usize,
+            )
+        };
+        if count > CHI_METHOD_LIMIT
+            || stride < since_1_0::METHOD
+            || field_stride < since_1_0::FIELD_LAYOUT
+            || (table.is_null() && count > 0)
+        {
+            return Err("its method table is malformed".into());
+        }
+        let mut methods = Methods::default();
+        for index in 0..count as usize {
+            // SAFETY: the table has `count` entries, `stride` bytes apart; the name is null or a C string of
+            // the module.
+            let method = unsafe { read_method(table.byte_add(index * stride), field_stride) }?;
+            let slot = method.number as usize;
+            if methods.by_number.len() <= slot {
+                methods.by_number.resize_with(slot + 1, || None);
+            }
+            if let Some(other) = &methods.by_number[slot] {
+                return Err(format!(
+                    "the methods {} and {} have the same number {slot}",
+                    other.name, method.name
+                ));
+            }
+            methods.by_number[slot] = Some(Box::new(method));
+        }
+        Ok(methods)
+    }
+}
+
+/// # Safety
+/// `raw` must be an entry of a loaded module, with at least what 1.0 has of it.
+unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Method, String> {
+    // SAFETY: by the caller's promise. The entry may be shorter than ours, so it is read field by field.
+    let raw = unsafe {
+        chi_method {
+            number_: (*raw).number_,
+            flags_: (*raw).flags_,
+            name_: (*raw).name_,
+            task_size_: (*raw).task_size_,
+            n_fields_: (*raw).n_fields_,
+            fields_: (*raw).fields_,
+        }
+    };
+    if raw.name_.is_null() || raw.number_ >= CHI_METHOD_LIMIT {
+        return Err(format!("method {} has no name or too high a number", raw.number_));
+    }
+    // SAFETY: a C string of the module, by the caller's promise.
+    let name = unsafe { CStr::from_ptr(raw.name_) }.to_string_lossy().into_owned();
+    let supported = raw.flags_ & CHI_METHOD_SUPPORTED != 0;
+    let task_size = raw.task_size_ as usize;
+    let header = std::mem::size_of::<chi_task>();
+    if supported && (task_size < header || task_size > CHI_MAX_TASK_SIZE as usize) {
+        return Err(format!(
+            "the task of {name} has {task_size} bytes; it must have {header} to {CHI_MAX_TASK_SIZE}"
+        ));
+    }
+    // SAFETY: the table is the module's, by the caller's promise.
+    let fields = unsafe {
+        read_fields(raw.fields_, raw.n_fields_, field_stride, header..task_size, 1)
+            .map_err(|why| format!("in the task of {name}, {why}"))?
+    };
+    Ok(Method {
+        number: raw.number_,
+        name,
+        supported,
+        monitored: raw.flags_ & CHI_METHOD_MONITORED != 0,
+        aggregated: raw.flags_ & CHI_METHOD_AGGREGATED != 0,
+        task_size,
+        fields,
+    })
+}
+
+/// # Safety
+/// `first` must point to `count` entries, `stride` bytes apart, of a loaded module.
+unsafe fn read_fields(
+    first: *const chi_field_layout,
+    count: u32,
+    stride: usize,
+    inside: std::ops::Range<usize>,
+    depth: u32,
+) -> Result<Vec<Field>, String> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let size = std::mem::size_of::<chi_shm_vector>();
+    if first.is_null() || depth > CHI_MAX_FIELD_DEPTH || count as usize > inside.len() / size {
+        return Err(format!("{count} strings and vectors at depth {depth} are too many"));
+    }
+    let mut fields: Vec<Field> = Vec::new();
+    for index in 0..count as usize {
+        // SAFETY: by the caller's promise. The entry may be shorter than ours, so it is read field by field.
+        let raw = unsafe {
+            let raw = first.byte_add(index * stride);
+            chi_field_layout {
+                offset_: (*raw).offset_,
+                kind_: (*raw).kind_,
+                elem_size_: (*raw).elem_size_,
+                elem_align_: (*raw).elem_align_,
+                elem_fields_: (*raw).elem_fields_,
+                n_elem_fields_: (*raw).n_elem_fields_,
+                reserved_: 0,
+            }
+        };
+        let offset = raw.offset_ as usize;
+        let good_kind = matches!(raw.kind_, CHI_FIELD_STRING | CHI_FIELD_VECTOR);
+        if !good_kind
+            || offset < inside.start
+            || offset + size > inside.end
+            || !offset.is_multiple_of(8)
+            || raw.elem_size_ == 0
+            || !raw.elem_align_.is_power_of_two()
+            || raw.elem_align_ > 64
+            || fields
+                .iter()
+                .any(|field| offset < field.offset + size && field.offset < offset + size)
+        {
+            return Err(format!("the string or vector at offset {offset} is malformed"));
+        }
+        let elem_size = raw.elem_size_ as usize;
+        // SAFETY: by the caller's promise.
+        let inner = unsafe {
+            read_fields(raw.elem_fields_, raw.n_elem_fields_, stride, 0..elem_size, depth + 1)?
+        };
+        if !inner.is_empty() && (!elem_size.is_multiple_of(8) || raw.elem_align_ < 8) {
+            return Err(format!("the elements of the vector at offset {offset} are not aligned"));
+        }
+        fields.push(Field {
+            offset,
+            elem_size: raw.elem_size_.into(),
+            elem_align: raw.elem_align_.into(),
+            inner,
+        });
+    }
+    Ok(fields)
+}

@@ -1,0 +1,11 @@
+//! Modules: finding them, judging their files, loading them, and what the runtime knows of their methods.
+//! It owns the table of names and libraries. It imports `sys`.
+
+pub(crate) mod elf;
+pub(crate) mod error;
+mod manager;
+mod method_table;
+
+pub(crate) use self::elf::{exported, judge, Verdict, SYMBOLS};
+pub(crate) use self::manager::{Canonicalize, ExceptionGlobals, Module, Modules, Services};
+pub(crate) use self::method_table::{Field, Method, Methods};

@@ -1,0 +1,280 @@
+//! A container: one of the objects that run a pool's methods.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_void, CStr};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use chimaera_abi::*;
+
+use super::admission::Admission;
+use super::lane::ContainerLane;
+use crate::failure::Failure;
+use crate::module::Module;
+use crate::sys::lock;
+
+/// Lanes that are looked at for an empty one.
+const NEAR: usize = 8;
+
+struct Queue {
+    id: u32,
+    lanes: Box<[ContainerLane]>,
+}
+
+/// The queues of a container, once its creation is over.
+struct Routes {
+    queues: Vec<Queue>,
+    /// The queue for tasks without a monitor, by its index.
+    normal: usize,
+    /// Where those of high latency go.
+    high_latency: HighLatency,
+}
+
+/// Where tasks of high latency go that no monitor has placed.
+enum HighLatency {
+    /// To the container's queue for them, of this index.
+    Queue(usize),
+    /// To a lane of the runtime's own: the container has no such queue.
+    Lane(Box<ContainerLane>),
+}
+
+/// The functions of a container, read once from its table.
+#[derive(Clone, Copy)]
+pub(crate) struct Ops {
+    pub(crate) run: unsafe extern "C" fn(
+        *mut chi_container,
+        u32,
+        *mut chi_task,
+        *mut chi_run_context,
+    ) -> chi_status,
+    pub(crate) monitor: unsafe extern "C" fn(
+        *mut chi_container,
+        u32,
+        u32,
+        *mut chi_task,
+        *mut chi_run_context,
+    ) -> chi_status,
+    pub(crate) del: Option<unsafe extern "C" fn(*mut chi_container, u32, *mut chi_task)>,
+    pub(crate) destroy: unsafe extern "C" fn(*mut chi_container),
+    pub(crate) aggregate: Option<
+        unsafe extern "C" fn(
+            *mut chi_container,
+            u32,
+            *mut chi_task,
+            *mut chi_task,
+            *mut chi_run_context,
+        ) -> chi_status,
+    >,
+}
+
+impl Ops {
+    /// Reads a container's table; `None` when it has none, or one that is too short.
+    ///
+    /// # Safety
+    /// `object` must be a container of a loaded module.
+    unsafe fn read(object: *mut chi_container) -> Option<Ops> {
+        // SAFETY: a container begins with a pointer to its table, which begins with its size. The table may be
+        // shorter than ours, so it is read field by field, and no further than it reaches.
+        unsafe {
+            let ops = (*object).ops;
+            if ops.is_null() || ((*ops).size as usize) < since_1_0::CONTAINER_OPS {
+                return None;
+            }
+            let size = (*ops).size as usize;
+            let reaches = |offset: usize| size >= offset + size_of::<*const c_void>();
+            Some(Ops {
+                run: (*ops).run,
+                monitor: (*ops).monitor,
+                del: (*ops).del,
+                destroy: (*ops).destroy,
+                aggregate: match reaches(std::mem::offset_of!(chi_container_ops, aggregate)) {
+                    true => (*ops).aggregate,
+                    false => None,
+                },
+            })
+        }
+    }
+}
+
+/// A container and what the runtime keeps about it.
+pub(crate) struct Container {
+    /// The pool's id.
+    pub(crate) id: chi_pool_id,
+    /// Which container of the pool.
+    pub(crate) number: u32,
+    /// How many containers the pool has.
+    pub(crate) count: u32,
+    /// The pool's name.
+    pub(crate) name: Arc<CStr>,
+    pub(crate) module: Arc<Module>,
+    /// The module's object; null until it is constructed.
+    object: AtomicPtr<chi_container>,
+    /// Written together with the object.
+    ops: UnsafeCell<Option<Ops>>,
+    pub(crate) admission: Admission,
+    queues: Mutex<Vec<Queue>>,
+    routes: OnceLock<Routes>,
+    only_lane: AtomicPtr<ContainerLane>,
+}
+
+// SAFETY: the object is used only through its module's functions, which may run on any worker.
+unsafe impl Send for Container {}
+// SAFETY: as above.
+unsafe impl Sync for Container {}
+
+impl Container {
+    pub(crate) fn new(
+        id: chi_pool_id,
+        number: u32,
+        count: u32,
+        name: Arc<CStr>,
+        module: Arc<Module>,
+    ) -> Container {
+        Container {
+            id,
+            number,
+            count,
+            name,
+            module,
+            object: AtomicPtr::new(std::ptr::null_mut()),
+            ops: UnsafeCell::new(None),
+            admission: Admission::new(),
+            queues: Mutex::default(),
+            routes: OnceLock::new(),
+            only_lane: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// The pool's name.
+    pub(crate) fn name(&self) -> &str {
+        self.name.to_str().expect("pool names are UTF-8")
+    }
+
+    pub(crate) fn object(&self) -> *mut chi_container {
+        self.object.load(Ordering::Relaxed)
+    }
+
+    /// Notes the module's object and its functions. False when its table is not a proper one.
+    ///
+    /// # Safety
+    /// `object` must be a container of the module, and nobody else may use this one yet.
+    #[must_use]
+    pub(crate) unsafe fn set_object(&self, object: *mut chi_container) -> bool {
+        // SAFETY: by the caller's promise.
+        let ops = unsafe { Ops::read(object) };
+        // SAFETY: nobody else uses the container yet, by the caller's promise.
+        unsafe { *self.ops.get() = ops };
+        if ops.is_some() {
+            self.object.store(object, Ordering::Release);
+        }
+        ops.is_some()
+    }
+
+    /// The object is destroyed.
+    pub(crate) fn clear_object(&self) {
+        self.object.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// The module's functions. Only after construction.
+    #[inline]
+    pub(crate) fn ops(&self) -> &Ops {
+        // SAFETY: written before a container is published, and never again.
+        unsafe { (*self.ops.get()).as_ref() }.expect("a container is constructed before it is used")
+    }
+
+    /// Opens the container for tasks.
+    pub(crate) fn publish(&self) {
+        let mut queues = std::mem::take(&mut *lock(&self.queues));
+        if queues.is_empty() {
+            queues.push(Queue { id: 0, lanes: Box::new([ContainerLane::new(false)]) });
+        }
+        let is_high = |queue: &Queue| queue.lanes[0].high_latency;
+        let routes = Routes {
+            normal: queues.iter().position(|queue| !is_high(queue)).unwrap_or(0),
+            high_latency: match queues.iter().position(is_high) {
+                Some(queue) => HighLatency::Queue(queue),
+                None => HighLatency::Lane(Box::new(ContainerLane::new(true))),
+            },
+            queues,
+        };
+        assert!(self.routes.set(routes).is_ok(), "a container is published once");
+        let routes = self.routes.get().expect("set just now");
+        if let [lane] = &*routes.queues[routes.normal].lanes {
+            self.only_lane.store(ptr::from_ref(lane).cast_mut(), Ordering::Release);
+        }
+        self.admission.open();
+    }
+
+    /// The lane of all tasks without a monitor whose latency matters, when there is but one; else null.
+    #[inline]
+    pub(crate) fn only_lane(&self) -> *const ContainerLane {
+        self.only_lane.load(Ordering::Relaxed)
+    }
+
+    /// Adds a queue while the container is being created, and gives its lanes' addresses.
+    pub(crate) fn add_queue(
+        &self,
+        id: u32,
+        n_lanes: u32,
+        flags: u32,
+    ) -> Result<Vec<*mut chi_lane>, Failure> {
+        if n_lanes == 0 || n_lanes > 65536 {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!("a queue has 1 to 65536 lanes, not {n_lanes}"),
+            ));
+        }
+        if self.routes.get().is_some() {
+            return Err(Failure::new(
+                CHI_INVALID,
+                "queues are made while the container is created, not later",
+            ));
+        }
+        let mut queues = lock(&self.queues);
+        if queues.iter().any(|queue| queue.id == id) {
+            return Err(Failure::new(CHI_EXISTS, format!("queue {id} already exists")));
+        }
+        let lanes: Box<[ContainerLane]> =
+            (0..n_lanes).map(|_| ContainerLane::new(flags & CHI_QUEUE_HIGH_LATENCY != 0)).collect();
+        let addresses = lanes.iter().map(|lane| std::ptr::from_ref(lane).cast_mut().cast());
+        let addresses = addresses.collect();
+        queues.push(Queue { id, lanes });
+        Ok(addresses)
+    }
+
+    /// The lane that a monitor chose, when it is one of this container's.
+    #[inline]
+    pub(crate) fn own_lane(&self, chosen: *mut chi_lane) -> Option<&ContainerLane> {
+        let size = std::mem::size_of::<ContainerLane>();
+        self.routes.get()?.queues.iter().find_map(|queue| {
+            let first = queue.lanes.as_ptr() as usize;
+            let distance = (chosen as usize).wrapping_sub(first);
+            distance.is_multiple_of(size).then(|| queue.lanes.get(distance / size)).flatten()
+        })
+    }
+
+    /// A lane for a task without a monitor: the lanes of the first queue for its latency in turn.
+    #[inline]
+    pub(crate) fn any_lane(&self, turn: usize, high_latency: bool) -> &ContainerLane {
+        let routes = self.routes.get().expect("tasks go to published containers");
+        let queue = match (high_latency, &routes.high_latency) {
+            (true, HighLatency::Lane(lane)) => return lane,
+            (true, HighLatency::Queue(queue)) => *queue,
+            (false, _) => routes.normal,
+        };
+        let lanes = &routes.queues[queue].lanes;
+        if lanes.len() == 1 {
+            return &lanes[0];
+        }
+        // One without tasks, if there is one near: in another it would wait for its turn.
+        let near = (turn..turn + lanes.len().min(NEAR)).map(|turn| &lanes[turn % lanes.len()]);
+        near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[turn % lanes.len()])
+    }
+
+    /// Queues, and lanes in all.
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        let queues = self.routes.get().map_or(&[][..], |routes| &routes.queues);
+        (queues.len(), queues.iter().map(|queue| queue.lanes.len()).sum())
+    }
+}

@@ -1,0 +1,80 @@
+//! A pool: its containers on this node.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use chimaera_abi::chi_pool_id;
+
+use super::container::Container;
+use super::method::PoolMethods;
+use crate::module::Module;
+
+/// A pool. Its containers and methods stay where they are as long as it lives.
+pub(crate) struct Pool {
+    pub(crate) id: chi_pool_id,
+    pub(crate) params: Vec<u8>,
+    /// The parameters as a message shows what its creator gave; `None` when they are not fit for that.
+    pub(crate) shown: Option<String>,
+    pub(crate) methods: PoolMethods,
+    /// At least one, by number.
+    containers: Box<[Container]>,
+}
+
+impl Pool {
+    /// A pool of `count` containers, at least one, that are not constructed yet.
+    pub(crate) fn new(
+        id: chi_pool_id,
+        name: Arc<CStr>,
+        params: Vec<u8>,
+        shown: Option<String>,
+        module: &Arc<Module>,
+        count: u32,
+    ) -> Pool {
+        assert!(count > 0, "a pool has a container");
+        let container = |number| Container::new(id, number, count, name.clone(), module.clone());
+        let methods = PoolMethods::of(&module.methods);
+        Pool { id, params, shown, methods, containers: (0..count).map(container).collect() }
+    }
+
+    /// Its containers, by number.
+    #[inline]
+    pub(crate) fn containers(&self) -> &[Container] {
+        &self.containers
+    }
+
+    /// How many containers it has.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.containers.len() as u32
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.containers[0].name()
+    }
+
+    #[inline]
+    pub(crate) fn module(&self) -> &Arc<Module> {
+        &self.containers[0].module
+    }
+
+    /// Opens the pool for tasks.
+    pub(crate) fn publish(&self) {
+        self.containers.iter().for_each(Container::publish);
+    }
+
+    /// Closes the pool for new tasks.
+    pub(crate) fn close(&self) {
+        self.containers.iter().for_each(|container| container.admission.close());
+    }
+
+    /// Opens it again after a destruction that could not be.
+    pub(crate) fn reopen(&self) {
+        self.containers.iter().for_each(|container| container.admission.open());
+    }
+
+    /// Tasks that have been admitted to its containers and have not ended. A closed pool's stay none
+    /// once there are none.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.containers.iter().map(|container| container.admission.in_flight()).sum()
+    }
+}

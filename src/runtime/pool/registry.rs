@@ -1,0 +1,243 @@
+//! The register of pools: names, slots, who changes which pool, and pools that are gone but may not be
+//! freed yet. It decides nothing about workers: whoever must be woken is given back to the caller.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chimaera_abi::{chi_pool_id, CHI_ADMIN_POOL_MAJOR};
+
+use super::pool::Pool;
+use crate::sync::Waiter;
+use crate::sys::lock;
+
+/// Rounds after which a worker has done with what it was doing, and has read its messages.
+const GRACE_ROUNDS: u64 = 2;
+
+enum Named {
+    /// It is being created or destroyed, by the task whose body has this address.
+    Changing { by: usize, slot: u32, waiters: Vec<Waiter> },
+    /// `order` rises with each pool that is complete: what it was built over has a lower one.
+    Ready { pool: Arc<Pool>, order: u64 },
+}
+
+/// A pool without tasks, kept until no worker can come to one of its lanes any more: each must have
+/// done with what it was doing, and after that each must have read the messages that this left.
+struct Retired {
+    pool: Arc<Pool>,
+    rounds: Vec<u64>,
+    /// All have done with what they were doing.
+    settled: bool,
+}
+
+impl Retired {
+    /// True when the pool can be freed.
+    fn is_over(&mut self, now: &[u64]) -> bool {
+        debug_assert_eq!(self.pool.in_flight(), 0);
+        if !self.rounds.iter().zip(now).all(|(then, now)| *now >= then + GRACE_ROUNDS) {
+            return false;
+        }
+        self.rounds = now.to_vec();
+        std::mem::replace(&mut self.settled, true)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    named: HashMap<String, Named>,
+    retired: Vec<Retired>,
+    free_slots: Vec<u32>,
+    slots: u32,
+    /// How many pools have been complete so far.
+    completed: u64,
+}
+
+impl State {
+    /// Ends a change. Returns who waited for that.
+    fn end_change(&mut self, name: &str, becomes: Option<Named>) -> Vec<Waiter> {
+        let before = match becomes {
+            Some(named) => self.named.insert(name.to_owned(), named),
+            None => self.named.remove(name),
+        };
+        match before {
+            Some(Named::Changing { waiters, .. }) => waiters,
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a look-up of a name finds, once nobody changes the pool.
+pub(crate) enum Lookup {
+    Found(Arc<Pool>),
+    Absent,
+    /// Somebody changes it: the waiter is woken when that is over.
+    Changing,
+}
+
+/// A pool whose change has begun, and its place among the others.
+pub(crate) struct BeingDestroyed {
+    pub(crate) pool: Arc<Pool>,
+    order: u64,
+}
+
+/// The register.
+pub(crate) struct Registry {
+    state: Mutex<State>,
+    /// How many pools wait to be freed.
+    retired: AtomicUsize,
+    /// The next pool's minor number. It starts anywhere, so that an id from another runtime's life
+    /// does not fit.
+    next_minor: AtomicU32,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Registry {
+        let nanoseconds = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos());
+        let seed = (nanoseconds as u32).rotate_left(13) ^ std::process::id();
+        let state = State { slots: CHI_ADMIN_POOL_MAJOR + 1, ..State::default() };
+        let next_minor = AtomicU32::new(seed);
+        Registry { state: Mutex::new(state), retired: AtomicUsize::new(0), next_minor }
+    }
+
+    /// Looks a name up; while somebody changes its pool, `waiter` is queued instead.
+    pub(crate) fn find(&self, name: &str, waiter: Waiter) -> Lookup {
+        match lock(&self.state).named.get_mut(name) {
+            None => Lookup::Absent,
+            Some(Named::Ready { pool, .. }) => Lookup::Found(pool.clone()),
+            Some(Named::Changing { waiters, .. }) => {
+                waiters.push(waiter);
+                Lookup::Changing
+            }
+        }
+    }
+
+    /// The waiter does not wait for this name any longer.
+    pub(crate) fn leave(&self, name: &str, waiter: Waiter) {
+        if let Some(Named::Changing { waiters, .. }) = lock(&self.state).named.get_mut(name) {
+            waiters.retain(|other| *other != waiter);
+        }
+    }
+
+    /// Takes a name and a slot for a pool that the task at `by` is about to create. `None` when somebody
+    /// else has taken the name meanwhile; an error when there are `most` pools already.
+    pub(crate) fn begin_creation(
+        &self,
+        name: &str,
+        by: usize,
+        most: u32,
+    ) -> Option<Result<chi_pool_id, ()>> {
+        let mut state = lock(&self.state);
+        if state.named.contains_key(name) {
+            return None;
+        }
+        let slot = state.free_slots.pop().or_else(|| {
+            let fresh = (state.slots < most).then_some(state.slots)?;
+            state.slots += 1;
+            Some(fresh)
+        });
+        let Some(major_) = slot else { return Some(Err(())) };
+        let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
+        let changing = Named::Changing { by, slot: major_, waiters: Vec::new() };
+        state.named.insert(name.to_owned(), changing);
+        Some(Ok(chi_pool_id { major_, minor_ }))
+    }
+
+    /// Lets a pool that is complete be found. Returns who waited for that.
+    pub(crate) fn complete(&self, pool: Arc<Pool>) -> Vec<Waiter> {
+        let mut state = lock(&self.state);
+        let order = state.completed;
+        state.completed += 1;
+        let name = pool.name().to_owned();
+        state.end_change(&name, Some(Named::Ready { pool, order }))
+    }
+
+    /// A creation has failed. Returns who waited for it.
+    pub(crate) fn end_creation(&self, name: &str, id: chi_pool_id) -> Vec<Waiter> {
+        let mut state = lock(&self.state);
+        state.free_slots.push(id.major_);
+        state.end_change(name, None)
+    }
+
+    /// Marks a pool as being destroyed by the task at `by`; `None` when there is no such pool, or somebody
+    /// changes it.
+    pub(crate) fn begin_destruction(&self, id: chi_pool_id, by: usize) -> Option<BeingDestroyed> {
+        let mut state = lock(&self.state);
+        let (pool, order) = state.named.values().find_map(|named| match named {
+            Named::Ready { pool, order } if pool.id == id => Some((pool.clone(), *order)),
+            _ => None,
+        })?;
+        let changing = Named::Changing { by, slot: id.major_, waiters: Vec::new() };
+        state.named.insert(pool.name().to_owned(), changing);
+        Some(BeingDestroyed { pool, order })
+    }
+
+    /// The pool stays after all. Returns who waited for that.
+    pub(crate) fn give_up_destruction(&self, given: BeingDestroyed) -> Vec<Waiter> {
+        let BeingDestroyed { pool, order } = given;
+        let name = pool.name().to_owned();
+        lock(&self.state).end_change(&name, Some(Named::Ready { pool, order }))
+    }
+
+    /// The pool is destroyed; it is freed once every worker has counted some rounds more than `rounds`.
+    /// Returns who waited for that.
+    pub(crate) fn retire(&self, destroyed: BeingDestroyed, rounds: Vec<u64>) -> Vec<Waiter> {
+        let pool = destroyed.pool;
+        let mut state = lock(&self.state);
+        state.free_slots.push(pool.id.major_);
+        let waiters = state.end_change(pool.name(), None);
+        state.retired.push(Retired { pool, rounds, settled: false });
+        self.retired.store(state.retired.len(), Ordering::Release);
+        waiters
+    }
+
+    /// True when pools wait to be freed.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire) > 0
+    }
+
+    /// Frees the pools that no worker can come to any more, now that the workers have counted so many
+    /// rounds.
+    pub(crate) fn free_retired(&self, now: &[u64]) {
+        let mut state = lock(&self.state);
+        let (over, stay): (Vec<_>, Vec<_>) =
+            state.retired.drain(..).map(|mut old| (old.is_over(now), old)).partition(|old| old.0);
+        state.retired = stay.into_iter().map(|(_, old)| old).collect();
+        self.retired.store(state.retired.len(), Ordering::Release);
+        drop(state);
+        // What a pool holds may take long to free.
+        drop(over);
+    }
+
+    /// The task at `by`, which may have been creating or destroying a pool, was given up in the middle.
+    /// There is no such pool then, and its slot is free; what was made of it stays in memory, for nobody
+    /// knows its state. Returns the names, and who waited.
+    pub(crate) fn give_up(&self, by: usize) -> (Vec<String>, Vec<Waiter>) {
+        let mut state = lock(&self.state);
+        let given_up = state.named.extract_if(
+            |_, named| matches!(named, Named::Changing { by: other, .. } if *other == by),
+        );
+        let (mut names, mut woken, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, named) in given_up {
+            if let Named::Changing { slot, waiters, .. } = named {
+                names.push(name);
+                woken.extend(waiters);
+                slots.push(slot);
+            }
+        }
+        state.free_slots.extend(slots);
+        (names, woken)
+    }
+
+    /// All complete pools but the admin's, the last one first, for a pool may use those that were there
+    /// before it.
+    pub(crate) fn in_reverse_order(&self) -> Vec<chi_pool_id> {
+        let state = lock(&self.state);
+        let ready = state.named.values().filter_map(|named| match named {
+            Named::Ready { pool, order } => Some((*order, pool.id)),
+            Named::Changing { .. } => None,
+        });
+        let mut ready: Vec<_> = ready.filter(|(_, id)| id.major_ != CHI_ADMIN_POOL_MAJOR).collect();
+        ready.sort_unstable_by_key(|(order, _)| std::cmp::Reverse(*order));
+        ready.into_iter().map(|(_, id)| id).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! Admission: every check that stands between a task and its method, and how many tasks of one session may
+//! be in flight.
+
+use std::sync::atomic::Ordering;
+
+use chimaera_abi::*;
+
+use super::worker::Worker;
+use crate::failure::Failure;
+use crate::pool::Container;
+use crate::task::{Origin, Record};
+
+/// Tasks of one session in flight that are few, and very few.
+const FEW_IN_FLIGHT: usize = 256;
+const VERY_FEW_IN_FLIGHT: usize = 64;
+
+/// When a task is looked at. What is true when it comes need not be when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// It has found its container, in which it is counted from now on.
+    Entering,
+    /// Its method is about to run.
+    Starting,
+}
+
+/// Admits a task to a container, or says why it must end instead.
+#[inline(always)]
+pub(crate) fn admit(
+    worker: &Worker,
+    record: &Record,
+    container: &Container,
+    moment: Moment,
+) -> Result<(), Failure> {
+    match moment {
+        Moment::Entering => {
+            if worker.shared.is_stopping() {
+                return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
+            }
+            if !container.admission.enter() {
+                return Err(destroyed(container));
+            }
+        }
+        Moment::Starting => {
+            if !container.admission.is_live() || worker.shared.is_stopping() {
+                return Err(destroyed(container));
+            }
+            if record.is_orphan() {
+                return Err(Failure::new(CHI_CANCELLED, ""));
+            }
+            if let Some(reason) = record.reason_not_to_start() {
+                return Err(reason.failure());
+            }
+            if !worker.coroutines.have_room() {
+                look_for_room(worker, record)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn destroyed(container: &Container) -> Failure {
+    Failure::new(
+        CHI_CANCELLED,
+        format!("pool '{}' was destroyed before the task ran", container.name()),
+    )
+}
+
+/// Whether a task may start and wait, though many wait already.
+#[cold]
+fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
+    if worker.coroutines.are_starving() {
+        let message = "the runtime has no memory for another task's stack";
+        return Err(Failure::new(CHI_NO_SPACE, message));
+    }
+    let limit = worker.shared.config.max_suspended;
+    match &record.origin {
+        Origin::Client { session, .. } => {
+            let most = most_in_flight(worker).max(FEW_IN_FLIGHT);
+            if session.tasks_in_flight() > most {
+                let message = format!(
+                    "more than {most} of the client's tasks are in flight, and many tasks wait in the \
+                     runtime (limits.suspended_tasks is {limit}); let some of them end first"
+                );
+                return Err(Failure::new(CHI_NO_SPACE, message));
+            }
+        }
+        // Those that wait can only end when their subtasks do, so these have some room more; but some is
+        // left to sessions that have very few.
+        Origin::Internal => {
+            let all = worker.shared.coroutines.load(Ordering::Relaxed);
+            if all > most_coroutines(limit, 16) && worker.coroutines.need_another() {
+                let message = format!(
+                    "too many tasks wait in the runtime (limits.suspended_tasks is {limit}) for \
+                     another subtask to start"
+                );
+                return Err(Failure::new(CHI_NO_SPACE, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many tasks of a session may be in flight for more of them to be taken from its rings: the more tasks
+/// wait on this worker, the fewer. Whatever one session has waiting, others have their turn.
+#[inline]
+pub(crate) fn most_in_flight(worker: &Worker) -> usize {
+    let config = &worker.shared.config;
+    if worker.coroutines.have_room() {
+        return config.max_in_flight;
+    }
+    let waiting = worker.coroutines.in_use();
+    let share = |of: usize| (of / config.workers).max(64);
+    // Above this, only sessions with few tasks in flight are served, so that one session's waiting
+    // tasks do not keep the others out.
+    let many = config.max_suspended / 7 * 5;
+    let all = || worker.shared.coroutines.load(Ordering::Relaxed);
+    if waiting <= share(many) {
+        config.max_in_flight
+    } else if waiting <= share(config.max_suspended) {
+        FEW_IN_FLIGHT
+    } else if all() <= most_coroutines(config.max_suspended, 8) {
+        VERY_FEW_IN_FLIGHT
+    } else {
+        0
+    }
+}
+
+/// How many coroutines there may be at a limit of suspended tasks and a part of that more.
+fn most_coroutines(limit: usize, part: usize) -> usize {
+    limit + limit / part
+}

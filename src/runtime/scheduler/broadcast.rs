@@ -1,0 +1,163 @@
+//! Broadcasts: one task for all containers of a pool.
+//!
+//! The task itself runs in the first container. There it is copied once for each container; the copies,
+//! its replicas, are its subtasks. When all have ended, their outcomes become its own.
+
+use chimaera_abi::*;
+
+use super::call::module_failure;
+use super::run_queue::Running;
+use super::worker::Worker;
+use crate::coroutine::{run_callback, CallbackKind};
+use crate::failure::Failure;
+use crate::pool::{Container, PoolMethod};
+use crate::task::{adopt, Origin, Record, Replicas};
+
+/// Runs a task in all containers of its pool. `submit` sends a replica on its way.
+pub(super) fn run(
+    worker: &Worker,
+    record: *mut Record,
+    method: &PoolMethod,
+    rctx: &mut chi_run_context,
+    submit: fn(&Worker, Box<Record>),
+) -> Result<(), Failure> {
+    // SAFETY: the running task's record, which its caller keeps; it is counted in its container.
+    let (task, container) = unsafe { (&*record, &*(*record).container) };
+    worker.run_queue().show(task.session, task.node());
+    let made = make(worker, task, method, container.count);
+    let outcome = made.and_then(|()| {
+        send_and_wait(worker, task, submit);
+        gather(worker, record, container, method, rctx)
+    });
+    give_back(worker, task);
+    outcome
+}
+
+/// Gives back a task's replicas, which are idle or complete, if it has some.
+pub(super) fn give_back(worker: &Worker, task: &Record) {
+    if let Some(replicas) = task.replicas.take() {
+        replicas.give_back(&worker.shared.replicas).for_each(|record| worker.recycle(record));
+    }
+}
+
+/// Makes the replicas. The task keeps them, so that they are not lost with this coroutine's frames.
+fn make(worker: &Worker, task: &Record, method: &PoolMethod, count: u32) -> Result<(), Failure> {
+    let mut replicas = Box::new(Replicas::default());
+    let made = (0..count).try_for_each(|number| {
+        let fresh = worker.spare.take(Origin::Internal);
+        fresh.holdings.renew(worker.root_of(task));
+        let mut fresh = fresh;
+        fresh.session = task.session;
+        let node = task.node();
+        // SAFETY: the body is private, and has at least a header.
+        unsafe {
+            fresh.body().write(chi_task::new());
+            (*fresh.body()).task_node_ =
+                chi_task_node { depth_: node.depth_.saturating_add(1), ..node };
+        }
+        replicas.add(&worker.shared.replicas, task.body(), method, number, fresh)
+    });
+    task.replicas.set(Some(replicas));
+    made
+}
+
+/// Sends all replicas off and waits until they have ended, whatever happens meanwhile: they share bytes
+/// with the task.
+fn send_and_wait(worker: &Worker, task: &Record, submit: fn(&Worker, Box<Record>)) {
+    let records = with_replicas(task, |replicas| replicas.records().to_vec());
+    for &replica in &records {
+        // SAFETY: idle, and given up until it is complete.
+        unsafe {
+            (*replica).completion.submit(false);
+            submit(worker, Box::from_raw(replica));
+        }
+    }
+    for &replica in &records {
+        // SAFETY: the task keeps it, and it is submitted.
+        let ended = unsafe { worker.wait_for_task(&*replica, None) };
+        assert!(ended.is_ok(), "a task that was sent off ends");
+    }
+}
+
+fn with_replicas<R>(task: &Record, f: impl FnOnce(&Replicas) -> R) -> R {
+    let replicas = task.replicas.take().expect("a broadcast that was made has replicas");
+    let result = f(&replicas);
+    task.replicas.set(Some(replicas));
+    result
+}
+
+/// Makes the outcomes of the replicas, which are complete, the task's.
+fn gather(
+    worker: &Worker,
+    task: *mut Record,
+    container: &Container,
+    method: &PoolMethod,
+    rctx: &mut chi_run_context,
+) -> Result<(), Failure> {
+    // SAFETY: the running task's record.
+    let records = unsafe { with_replicas(&*task, |replicas| replicas.records().to_vec()) };
+    let mut outcome = Ok(());
+    for (number, &replica) in records.iter().enumerate() {
+        // SAFETY: as above; the replica is complete and the task's own.
+        let (own, replica) = unsafe { (&*task, &*replica) };
+        let added = aggregate(worker, own, container, method, replica, rctx);
+        let ended = outcome_of(replica).map_err(|failure| {
+            let name = container.name();
+            let message = format!("container {number} of pool '{name}': {}", failure.message);
+            Failure::new(failure.status, message)
+        });
+        outcome = outcome.and(ended);
+        if let Err(failure) = added {
+            return outcome.and(Err(failure));
+        }
+    }
+    if outcome.is_ok() && !method.aggregated {
+        // SAFETY: all replicas are complete, and like the task itself of the method's layout.
+        unsafe { adopt(task, records[0], method) };
+    }
+    outcome
+}
+
+/// Has the module add a replica's results to the task's, when it does that.
+fn aggregate(
+    worker: &Worker,
+    task: &Record,
+    container: &Container,
+    method: &PoolMethod,
+    replica: &Record,
+    rctx: &mut chi_run_context,
+) -> Result<(), Failure> {
+    if !method.aggregated {
+        return Ok(());
+    }
+    let aggregate = container.ops().aggregate;
+    let aggregate = aggregate.expect("a container without it is not made of such a module");
+    let queue = worker.run_queue();
+    queue.enter_module(Running::method(container.id.major_, method.number));
+    // SAFETY: the container is live and counted; both bodies are private and of the method's layout, and
+    // the replica is complete.
+    let status = run_callback(worker.context(), CallbackKind::Aggregation, || unsafe {
+        aggregate(container.object(), method.number, task.body(), replica.body(), rctx)
+    });
+    queue.leave_module();
+    match status {
+        CHI_OK => Ok(()),
+        status => Err(module_failure(task, status, || {
+            let name = container.name();
+            format!("the aggregation of {} of pool '{name}' failed", method.name)
+        })),
+    }
+}
+
+/// How a replica ended, which is complete.
+fn outcome_of(replica: &Record) -> Result<(), Failure> {
+    // SAFETY: the body is private, and has at least a header.
+    let status = unsafe { (*replica.body()).status_ };
+    match status {
+        CHI_OK => Ok(()),
+        status => {
+            let message = replica.texts.message_text();
+            Err(Failure::new(status, message.unwrap_or_else(|| status_text(status).to_owned())))
+        }
+    }
+}

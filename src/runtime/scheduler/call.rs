@@ -1,0 +1,141 @@
+//! Calls into modules: methods and monitors, and how long methods take.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::time::Instant;
+
+use chimaera_abi::*;
+
+use super::run_queue::Running;
+use super::worker::Worker;
+use crate::coroutine::{run_callback, CallbackKind};
+use crate::failure::Failure;
+use crate::log::log_task;
+use crate::pool::{Container, PoolMethod};
+use crate::task::Record;
+
+/// What a monitor finds in place of its estimate.
+pub(super) const NO_ANSWER: u64 = u64::MAX;
+/// Of so many tasks that a worker runs, one is measured.
+const SAMPLE: u32 = 32;
+
+/// What a method or a monitor is given besides its task.
+pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_context {
+    chi_run_context {
+        size: std::mem::size_of::<chi_run_context>() as u32,
+        worker_id_: worker.index,
+        lane_: lane,
+        runtime_: ptr::null_mut::<c_void>(),
+        est_ns_: 0,
+    }
+}
+
+/// Why a module's code failed for this task: in its own words, if it had any.
+pub(super) fn module_failure(
+    record: &Record,
+    status: chi_status,
+    otherwise: impl FnOnce() -> String,
+) -> Failure {
+    Failure::new(status, record.texts.take_error().unwrap_or_else(otherwise))
+}
+
+/// Calls a method's monitor.
+#[inline]
+pub(super) fn ask_monitor(
+    worker: &Worker,
+    record: &mut Record,
+    container: &Container,
+    method: &PoolMethod,
+    mode: u32,
+) -> Result<chi_run_context, Failure> {
+    let mut rctx = run_context(worker, ptr::null_mut());
+    if mode == CHI_MONITOR_EST_LOAD {
+        rctx.est_ns_ = NO_ANSWER;
+    }
+    let own = ptr::from_mut(record);
+    // SAFETY: the container is live and counted, the record the caller's, its body private and of the
+    // method's layout.
+    let status = run_callback(worker.context(), CallbackKind::Monitor(own), || unsafe {
+        let monitor = container.ops().monitor;
+        monitor(container.object(), mode, method.number, (*own).body(), &mut rctx)
+    });
+    if status == CHI_OK {
+        return Ok(rctx);
+    }
+    Err(module_failure(record, status, || {
+        format!("the monitor of {} of pool '{}' failed", method.name, container.name())
+    }))
+}
+
+/// Calls a method, and of some calls learns how long they take.
+#[inline]
+pub(super) fn call_method(
+    worker: &Worker,
+    record: &Record,
+    container: &Container,
+    method: &PoolMethod,
+    rctx: &mut chi_run_context,
+) -> chi_status {
+    if worker.traces {
+        return call_traced(worker, record, container, method, rctx);
+    }
+    let count = worker.samples.get().wrapping_add(1);
+    worker.samples.set(count);
+    if count.is_multiple_of(SAMPLE) || method.mean_ns() == 0 {
+        call_measured(worker, record, container, method, rctx)
+    } else {
+        call_module(worker, record, container, method, rctx)
+    }
+}
+
+/// Calls a method, and writes to the log when it begins and ends.
+#[cold]
+fn call_traced(
+    worker: &Worker,
+    record: &Record,
+    container: &Container,
+    method: &PoolMethod,
+    rctx: &mut chi_run_context,
+) -> chi_status {
+    let index = worker.index;
+    log_task!(trace, record.log_context(), worker = index, "a task starts");
+    let begin = Instant::now();
+    let status = call_measured(worker, record, container, method, rctx);
+    let took = begin.elapsed();
+    log_task!(trace, record.log_context(), worker = index, status, ?took, "a task ends");
+    status
+}
+
+#[inline(never)]
+fn call_measured(
+    worker: &Worker,
+    record: &Record,
+    container: &Container,
+    method: &PoolMethod,
+    rctx: &mut chi_run_context,
+) -> chi_status {
+    let begin = Instant::now();
+    let status = call_module(worker, record, container, method, rctx);
+    if !record.suspended.get() {
+        method.learn(begin.elapsed().as_nanos() as u64);
+    }
+    status
+}
+
+#[inline(always)]
+fn call_module(
+    worker: &Worker,
+    record: &Record,
+    container: &Container,
+    method: &PoolMethod,
+    rctx: &mut chi_run_context,
+) -> chi_status {
+    let queue = worker.run_queue();
+    queue.show(record.session, record.node());
+    queue.enter_module(Running::method(container.id.major_, method.number));
+    // SAFETY: the container is live and counted, and the body private and of the method's layout.
+    let status =
+        unsafe { (container.ops().run)(container.object(), method.number, record.body(), rctx) };
+    queue.leave_module();
+    status
+}

@@ -1,0 +1,132 @@
+//! Cancellation: how a task that shall end learns of it.
+//!
+//! A record is marked first; a task that has not started sees the mark when its turn comes, one that
+//! runs sees it at its next wait or when it asks. A session knows where its suspended tasks are; when a
+//! pool or a session ends, every worker looks through its coroutines. A wait for a time, a lock or a
+//! descriptor ends early; a wait for a task marks that task in turn, and goes on until it has ended. So a
+//! method never leaves a wait while the task that it waits for still uses its fields.
+
+use super::mailbox::WorkerMessage;
+use super::path::stop_periodic;
+use super::worker::Worker;
+use crate::coroutine::{Context, WaitsFor};
+use crate::session::{Session, SuspendedAs, SuspendedAt};
+use crate::sync::WaitId;
+use crate::task::{CancelReason, CancelScope, Record};
+
+/// Cancels tasks of all workers.
+pub(crate) fn cancel(worker: &Worker, scope: CancelScope) {
+    for (index, mailbox) in worker.shared.mailboxes.iter().enumerate() {
+        if index != worker.index as usize {
+            mailbox.send(WorkerMessage::Cancel(scope.clone()));
+        }
+    }
+    cancel_here(worker, &scope);
+}
+
+/// Cancels this worker's tasks, as far as they rest.
+pub(super) fn cancel_here(worker: &Worker, scope: &CancelScope) {
+    cancel_where(worker, |record| record.cancelled_by(scope));
+}
+
+/// Cancels the tasks that are marked here.
+pub(super) fn cancel_marked(worker: &Worker) {
+    worker.mailbox().begin_cancel_marked();
+    cancel_where(worker, Record::cancel_reason);
+}
+
+fn cancel_where(worker: &Worker, reason: impl Fn(&Record) -> Option<CancelReason>) {
+    let mut marked = false;
+    worker.coroutines.each(|number, context| {
+        if let Some((record, reason)) = context.task().and_then(|r| Some((r, reason(r)?))) {
+            marked |= tell(worker, number, context, record, reason);
+        }
+    });
+    if marked {
+        worker.shared.cancel_marked();
+    }
+    for (number, reason) in worker.periodic.to_stop(reason) {
+        stop_periodic(worker, number, reason);
+    }
+}
+
+/// Tells a suspended task that it is cancelled. True when it waits for a task, which is marked now.
+fn tell(
+    worker: &Worker,
+    number: u32,
+    context: &Context,
+    record: &Record,
+    reason: CancelReason,
+) -> bool {
+    record.cancel(reason);
+    if record.told.replace(true) {
+        return false;
+    }
+    match context.waits_for.get() {
+        WaitsFor::Anyone | WaitsFor::Lock(_) => {
+            worker.coroutines.wake_exactly(number, context.wait.get());
+            false
+        }
+        // SAFETY: the record that is waited for is there as long as the wait lasts, which ends on
+        // this thread.
+        WaitsFor::Task(child) => unsafe { (*child).cancel(CancelReason::Parent) },
+    }
+}
+
+/// A client asks for the cancellation of its task at `offset`. One that does not rest finds the
+/// request in its completion word.
+pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
+    let Some(SuspendedAt { worker: index, as_what }) = session.take_suspended(offset) else {
+        return;
+    };
+    if index == worker.index {
+        cancel_task(worker, as_what, session.number, offset);
+    } else {
+        let message = WorkerMessage::CancelTask { as_what, session: session.number, offset };
+        worker.shared.mailboxes[index as usize].send(message);
+    }
+}
+
+/// Cancels the client's task at `offset`, if it rests here and its client still wants that.
+pub(super) fn cancel_task(worker: &Worker, as_what: SuspendedAs, session: u64, offset: u64) {
+    // Another run of the task may have come here since it was asked for; where it rests stays known then.
+    let is_meant = |record: &Record| {
+        record.is_of(session, offset)
+            && (record.client_asks_to_cancel() || {
+                record.note_suspended(SuspendedAt { worker: worker.index, as_what });
+                record.client_asks_to_cancel()
+            })
+    };
+    match as_what {
+        SuspendedAs::Coroutine(coroutine) => {
+            let mut marked = false;
+            worker.coroutines.with(coroutine, |context| {
+                if let Some(record) = context.task().filter(|record| is_meant(record)) {
+                    marked = tell(worker, coroutine, context, record, CancelReason::Asked);
+                }
+            });
+            if marked {
+                worker.shared.cancel_marked();
+            }
+        }
+        SuspendedAs::Periodic(number) => {
+            if worker.periodic.is(number, is_meant) {
+                stop_periodic(worker, number, CancelReason::Asked);
+            }
+        }
+    }
+}
+
+/// Ends a wait whose task waits in a circle.
+pub(super) fn break_wait(worker: &Worker, id: WaitId, circle: String) {
+    worker.coroutines.with(id.coroutine, |context| {
+        let Some(record) = context.task() else { return };
+        if context.wait.get() == id.number && context.waiting.get() {
+            if record.cancel(CancelReason::Deadlock) {
+                record.texts.set_circle(circle);
+            }
+            record.told.set(true);
+            worker.coroutines.wake_exactly(id.coroutine, id.number);
+        }
+    });
+}

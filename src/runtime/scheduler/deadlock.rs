@@ -1,0 +1,59 @@
+//! Tasks that wait for each other in a circle: the watchdog asks every worker who waits for whom, twice; a
+//! circle that is there both times, of the same waits, is one that nobody will ever leave. Its waits are
+//! put into words; one of its tasks is told so, and its wait ends.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::mailbox::{Answers, Question, WorkerMessage};
+use super::shared::Shared;
+use crate::sync::{find_circle, victim, Wait, Waits};
+use crate::sys::lock;
+
+/// How long a worker may take to answer; one that a method keeps busy does not.
+const ANSWER_BOUND: Duration = Duration::from_millis(100);
+/// Between the two questions.
+const BETWEEN: Duration = Duration::from_millis(5);
+
+/// Asks all workers, and waits for their answers.
+fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessage) -> T {
+    let question = Question::<T>::default();
+    for mailbox in &shared.mailboxes {
+        mailbox.send(message(question.clone()));
+    }
+    let until = Instant::now() + ANSWER_BOUND;
+    while lock(&question).workers < shared.mailboxes.len() && Instant::now() < until {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let Answers { found, .. } = std::mem::take(&mut *lock(&question));
+    found
+}
+
+/// Looks for circles, and breaks one. True when there was one: there may be others.
+pub(crate) fn look(shared: &Shared) -> bool {
+    let before: Waits = ask(shared, WorkerMessage::ReportWaits);
+    if before.waits.is_empty() {
+        return false;
+    }
+    std::thread::sleep(BETWEEN);
+    let now: Waits = ask(shared, WorkerMessage::ReportWaits);
+    let lasting: HashSet<_> = before.waits.iter().map(|wait| wait.id).collect();
+    let waits: Vec<&Wait> = now.waits.iter().filter(|wait| lasting.contains(&wait.id)).collect();
+    let Some(circle) = find_circle(&waits, &now.held) else { return false };
+    let text = in_words(shared, &circle);
+    tracing::error!(circle = text, "tasks wait for each other in a circle");
+    let Some(victim) = victim(&circle) else { return false };
+    let message = WorkerMessage::BreakWait { id: victim.id, circle: text };
+    shared.mailboxes[victim.id.worker as usize].send(message);
+    true
+}
+
+/// The waits of a circle in words. Only these are: there may be tens of thousands of others.
+fn in_words(shared: &Shared, circle: &[&Wait]) -> String {
+    let ids = Arc::new(circle.iter().map(|wait| wait.id).collect::<Vec<_>>());
+    let told: Vec<(_, String)> =
+        ask(shared, |question| WorkerMessage::DescribeWaits(ids.clone(), question));
+    let text = |id| told.iter().find(|(other, _)| other == id).map(|(_, text)| text.as_str());
+    ids.iter().filter_map(text).collect::<Vec<_>>().join("; ")
+}

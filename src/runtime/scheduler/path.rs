@@ -1,0 +1,521 @@
+//! The way of a task inside the runtime, once, from top to bottom:
+//!
+//! ```text
+//! accept   a client's submission: its header comes from the segment into a private record
+//! submit   or a method's: the record is there already
+//! resolve  which pool, which method, which container
+//! admit    may it come in? (`admission`)
+//! place    the rest of its body; which lane; now and here, or later (`placement`)
+//! run      may it start? then its method (`call`, `broadcast`)
+//! complete tell whoever waits; give back what it held
+//! ```
+
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chimaera_abi::*;
+
+use super::admission::{admit, Moment};
+use super::broadcast;
+use super::call::{call_method, module_failure, run_context};
+use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
+use super::timers::Timer;
+use super::worker::Worker;
+use crate::coroutine::{run_callback, CallbackKind};
+use crate::failure::Failure;
+use crate::log::{log_task, LineKind};
+use crate::module::{Method, Module};
+use crate::pool::{Container, ContainerLane, Entered, Pool, PoolMethod};
+use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
+use crate::sync::Completed;
+use crate::task::{destination, marshal, properties, CancelReason, Origin, Record};
+
+/// Tasks taken from one lane before the next has its turn.
+pub(super) const LANE_BATCH: usize = 32;
+/// A task that is estimated to run for this long or longer, in nanoseconds, is worth handing to another
+/// worker: a few times what it takes to tell one that is awake.
+const LONG_NS: u32 = 5_000;
+
+// Accept ----------------------------------------------------------------------------------------------
+
+/// Takes a task in that a client submitted, and starts it here if its lane is free. A function of
+/// its own, so that `benches/instructions.py` can tell its instructions from the polling around it.
+#[inline(never)]
+pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
+    let layout = *session.mapping.layout();
+    let header = std::mem::size_of::<chi_task>() as u64;
+    if offset < layout.client_arena || offset > layout.runtime_arena - header {
+        worker.shared.kill(&session, "submitted something that is not a task");
+        return;
+    }
+    let own: *const Session = &*session;
+    let mut record = worker.spare.take(Origin::Client { session, offset });
+    // SAFETY: the record holds the session.
+    let own = unsafe { &*own };
+    record.session = own.number;
+    marshal::take_header(&mut record, own, offset);
+    // SAFETY: the body is private, and has at least a header.
+    if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
+        record.cancel(CancelReason::Asked);
+    }
+    let routed = route(worker, &mut record, |record, method| {
+        marshal::take_body(record, own, offset, method.task_size, &method.fields)
+    });
+    match routed {
+        Ok(lane) => place(worker, record, lane, true),
+        Err(failure) => {
+            complete(worker, record, failure.status, &failure.message);
+        }
+    }
+}
+
+/// Sends a task on its way that was made inside the runtime, and is given up by whoever made it.
+pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
+    match route(worker, &mut record, |_, _| Ok(())) {
+        Ok(lane) => place(worker, record, lane, false),
+        Err(failure) => {
+            complete(worker, record, failure.status, &failure.message);
+        }
+    }
+}
+
+/// Sends a periodic task on its way again, which has waited for its time.
+pub(super) fn run_again(worker: &Worker, number: u64) {
+    let Some(record) = take_periodic(worker, number) else { return };
+    let lane = record.lane;
+    place(worker, record, lane, true);
+}
+
+// Resolve, admit --------------------------------------------------------------------------------------
+
+/// Finds the task's container and method, has it admitted, completes its body, and finds its lane. On
+/// success the task is counted in its container.
+#[inline]
+fn route(
+    worker: &Worker,
+    record: &mut Record,
+    take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
+) -> Result<*const ContainerLane, Failure> {
+    let (pool, method) = enter(worker, record)?;
+    // SAFETY: the pool stays as long as a task is counted in one of its containers, and its methods with
+    // it.
+    let (pool, method) = unsafe { (&*pool, &*method) };
+    let found = find_lane(worker, record, pool, method, take_body);
+    match found {
+        Ok(lane) => record.lane = lane,
+        Err(_) => {
+            // The body is not, or not wholly, checked, so none of it goes back.
+            record.method = ptr::null();
+            let container = std::mem::replace(&mut record.container, ptr::null());
+            // SAFETY: the task is counted there until now.
+            unsafe { (*container).admission.leave() };
+        }
+    }
+    found
+}
+
+/// Resolves and admits. The table is not borrowed any more when the module's code runs: it may come back
+/// here.
+#[inline]
+fn enter(
+    worker: &Worker,
+    record: &mut Record,
+) -> Result<(*const Pool, *const PoolMethod), Failure> {
+    // SAFETY: the body is private, and has at least a header.
+    let task = unsafe { &*record.body() };
+    let table = worker.table();
+    let Some(pool) = table.get(task.pool_) else { return Err(no_pool(worker, task.pool_)) };
+    let method = own_method(pool, task.method_)?;
+    let query = task.dom_query_;
+    let container = destination(pool, query, method.monitored, &worker.next_container)?;
+    admit(worker, record, container, Moment::Entering)?;
+    record.container = container;
+    record.everywhere = query.kind_ == CHI_DOMAIN_GLOBAL_BCAST;
+    Ok((pool, method))
+}
+
+/// The method of this number, when tasks may name it.
+#[inline]
+fn own_method(pool: &Pool, number: u32) -> Result<&PoolMethod, Failure> {
+    match pool.methods.get(number) {
+        Some(method) if method.supported && number >= CHI_METHOD_CUSTOM => Ok(method),
+        Some(method) => Err(unsupported(pool.module(), method)),
+        None => Err(no_method(pool.module(), number)),
+    }
+}
+
+#[cold]
+fn no_pool(worker: &Worker, id: chi_pool_id) -> Failure {
+    if worker.shared.is_stopping() {
+        return Failure::new(CHI_CANCELLED, "the runtime is stopping");
+    }
+    Failure::new(
+        CHI_NO_POOL,
+        format!("there is no pool {}.{}; it may have been destroyed", id.major_, id.minor_),
+    )
+}
+
+#[cold]
+fn no_method(module: &Module, number: u32) -> Failure {
+    Failure::new(CHI_NO_METHOD, format!("the module {} has no method {number}", module.name))
+}
+
+#[cold]
+fn unsupported(module: &Module, method: &Method) -> Failure {
+    let Method { name, number, .. } = method;
+    let module = &module.name;
+    Failure::new(
+        CHI_UNSUPPORTED,
+        if method.supported {
+            format!("only the runtime itself calls {name} (method {number}) of module {module}")
+        } else {
+            format!("the module {module} does not support {name} (method {number})")
+        },
+    )
+}
+
+// Place -----------------------------------------------------------------------------------------------
+
+#[inline]
+fn find_lane(
+    worker: &Worker,
+    record: &mut Record,
+    pool: &Pool,
+    method: &PoolMethod,
+    take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
+) -> Result<*const ContainerLane, Failure> {
+    record.method = method;
+    take_body(record, method)?;
+    properties::read(record)?;
+    // SAFETY: the body is private, and has at least a header.
+    if method.monitored && unsafe { (*record.body()).dom_query_.kind_ } == CHI_DOMAIN_DYNAMIC {
+        choose_container(worker, record, pool, method)?;
+    }
+    // SAFETY: the task is counted there.
+    let container = unsafe { &*record.container };
+    choose_lane(worker, record, container, method)
+}
+
+/// Puts a task into its lane. With `here`, it runs at once when the lane is free and the task is
+/// not expected to take long.
+#[inline]
+fn place(worker: &Worker, mut record: Box<Record>, lane: *const ContainerLane, here: bool) {
+    // SAFETY: the lane belongs to the container, in which the task is counted.
+    let lane = unsafe { &*lane };
+    // SAFETY: a routed task has a method.
+    let mean = unsafe { (*record.method).mean_ns() };
+    let estimate = if record.estimate != 0 { record.estimate } else { mean };
+    if estimate >= LONG_NS || lane.high_latency {
+        record.estimate = estimate.max(1);
+        return queue_on_least_loaded(worker, record, lane);
+    }
+    match lane.state.enter(worker.index, here) {
+        Entered::First if here => {
+            if run(worker, record) {
+                serve_on(worker, lane, LANE_BATCH);
+            }
+        }
+        _ => queue(worker, record, lane),
+    }
+}
+
+/// Starts tasks, at most `most` of them, of a lane that stood on the list.
+pub(super) fn serve(worker: &Worker, lane: *const ContainerLane, most: usize) {
+    // SAFETY: a listed lane's container is there until this worker has counted a round.
+    let lane = unsafe { &*lane };
+    lane.unlist(worker.index);
+    if lane.state.serve(worker.index) {
+        serve_on(worker, lane, most);
+    }
+}
+
+/// Starts tasks of the lane, which this loop alone serves.
+fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
+    for _ in 0..most {
+        let Some(handle) = lane.queue.pop() else { break };
+        // SAFETY: made by `queue`, and taken out once.
+        let record = unsafe { Record::from_handle(handle) };
+        if record.client_asks_to_cancel() {
+            record.cancel(CancelReason::Asked);
+        }
+        let long = record.estimate != 0;
+        if !run(worker, record) {
+            return;
+        }
+        // Others wait for their turn meanwhile.
+        if long {
+            break;
+        }
+    }
+    pass_on(worker, lane);
+}
+
+/// Leaves a lane that the caller served to whoever is next.
+pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
+    lane.state.stop_serving();
+    if !lane.queue.is_empty() {
+        worker.list(lane);
+    }
+}
+
+// Run -------------------------------------------------------------------------------------------------
+
+/// Runs a task to its end. True when the caller still serves the lane: it has tasks left, and this
+/// one was never suspended.
+#[inline]
+fn run(worker: &Worker, record: Box<Record>) -> bool {
+    // SAFETY: routed records have a container, in which they are counted, and a method.
+    let (container, method) = unsafe { (&*record.container, &*record.method) };
+    if let Err(failure) = admit(worker, &record, container, Moment::Starting) {
+        return complete(worker, record, failure.status, &failure.message);
+    }
+    let mut rctx = run_context(worker, record.lane.cast_mut().cast::<chi_lane>());
+    let own = &*record as *const Record as *mut Record;
+    worker.context().record.set(own);
+    let failure = if record.everywhere {
+        broadcast::run(worker, own, method, &mut rctx, submit).err()
+    } else {
+        match call_method(worker, &record, container, method, &mut rctx) {
+            CHI_OK => None,
+            status => Some(failure_of(&record, container, method, status)),
+        }
+    };
+    worker.context().record.set(ptr::null_mut());
+    match failure {
+        None => complete(worker, record, CHI_OK, ""),
+        Some(failure) => {
+            let failure = explain(&record, failure);
+            complete(worker, record, failure.status, &failure.message)
+        }
+    }
+}
+
+#[cold]
+fn failure_of(
+    record: &Record,
+    container: &Container,
+    method: &PoolMethod,
+    status: chi_status,
+) -> Failure {
+    module_failure(record, status, || match (status, record.cancel_reason()) {
+        // `explain` says why.
+        (CHI_CANCELLED | CHI_DEADLOCK, Some(_)) => String::new(),
+        _ => {
+            let (method, pool) = (&method.name, container.name());
+            format!("{method} of pool '{pool}' failed with status {status}")
+        }
+    })
+}
+
+/// Says why a task was cancelled that ended because of that.
+#[cold]
+fn explain(record: &Record, failure: Failure) -> Failure {
+    match (failure.status, record.cancel_reason()) {
+        (CHI_CANCELLED | CHI_DEADLOCK, Some(reason)) => {
+            let circle = record.texts.take_circle();
+            reason.outcome(circle, Some(&failure.message), record.everywhere)
+        }
+        _ => failure,
+    }
+}
+
+// Complete --------------------------------------------------------------------------------------------
+
+/// Completes a task, counts it out, and lets go of its record; a periodic one that is not over is kept
+/// for its next run. True when the caller still serves the lane.
+#[inline]
+pub(super) fn complete(
+    worker: &Worker,
+    mut record: Box<Record>,
+    status: chi_status,
+    message: &str,
+) -> bool {
+    let (container, lane) = (record.container, record.lane);
+    let suspended = record.suspended.get();
+    if !record.holdings.is_empty() {
+        worker.release_locks(&record);
+    }
+    if suspended {
+        record.forget_suspended(worker.own_coroutine());
+    }
+    worker.count(status != CHI_OK);
+    let kept = if record.period.is_some() && status == CHI_OK {
+        end_run(worker, record)
+    } else {
+        uncharge(worker, &mut record);
+        finish(worker, record, status, message);
+        None
+    };
+    // SAFETY: the task is counted in the lane until now, and in the container until `leave` below.
+    let serves = unsafe { leave_lane(worker, lane, suspended) };
+    match kept {
+        Some(record) => keep_until_due(worker, record),
+        None => {
+            // SAFETY: null for a task that was never routed; else counted until now.
+            if let Some(container) = unsafe { container.as_ref() } {
+                container.admission.leave();
+            }
+        }
+    }
+    serves
+}
+
+/// Lets go of a record whose task is over.
+#[inline(always)]
+fn finish(worker: &Worker, mut record: Box<Record>, status: chi_status, message: &str) {
+    if status != CHI_OK && record.is_forgotten() {
+        report_forgotten(worker, &record, status, message);
+    }
+    match &record.origin {
+        Origin::Client { session, .. } => {
+            if session.is_dead() {
+                let blocks = std::mem::take(&mut record.blocks);
+                session.free(&blocks);
+            } else {
+                marshal::complete(&mut record, status, message);
+            }
+            call_del(worker, &mut record);
+            worker.recycle(record);
+        }
+        Origin::Internal => {
+            call_del(worker, &mut record);
+            finish_internal(worker, record, status, message);
+        }
+    }
+}
+
+/// Has the module drop what it attached to the private body.
+#[inline]
+fn call_del(worker: &Worker, record: &mut Record) {
+    // SAFETY: null for a task that was never routed; else live and counted.
+    let Some(container) = (unsafe { record.container.as_ref() }) else { return };
+    if let Some(del) = container.ops().del {
+        // SAFETY: a routed task has a method.
+        let number = unsafe { &*record.method }.number;
+        let own = ptr::from_mut(record);
+        // SAFETY: the record is the caller's, the body private and of the method's layout.
+        run_callback(worker.context(), CallbackKind::Del(own), || unsafe {
+            del(container.object(), number, (*own).body());
+        });
+    }
+}
+
+/// Hands a task back to whoever made it inside the runtime.
+pub(super) fn finish_internal(
+    worker: &Worker,
+    record: Box<Record>,
+    status: chi_status,
+    message: &str,
+) {
+    if !message.is_empty() {
+        record.texts.set_message(message);
+    }
+    let body = record.body();
+    let record = Box::into_raw(record);
+    // SAFETY: the record is the runtime's until it is complete; after that, it belongs to whoever waits or
+    // deletes, except when it was deleted before.
+    unsafe {
+        (*body).status_ = status;
+        AtomicU32::from_ptr(&raw mut (*body).state_).store(CHI_TASK_COMPLETE, Ordering::Release);
+        match (*record).completion.complete() {
+            Completed::Kept => {}
+            Completed::Wake(waiter) => worker.wake(waiter),
+            Completed::Free => worker.recycle(Box::from_raw(record)),
+        }
+    }
+}
+
+/// A task that nobody waits for has failed: only the log can say so.
+#[cold]
+fn report_forgotten(worker: &Worker, record: &Record, status: chi_status, message: &str) {
+    let pass = worker.shared.rate_limit.pass(LineKind::Forgotten, record.log_subject());
+    if let Some(left_out) = pass {
+        log_task!(
+            warn,
+            record.log_context(),
+            status,
+            message,
+            left_out,
+            "a task that nobody waits for failed"
+        );
+    }
+}
+
+/// Counts a task out of its lane. True when the caller still serves the lane.
+///
+/// # Safety
+/// `lane` must be null for a task that is in no lane, else a lane in which it is counted, and which
+/// its container keeps.
+#[inline]
+pub(super) unsafe fn leave_lane(
+    worker: &Worker,
+    lane: *const ContainerLane,
+    suspended: bool,
+) -> bool {
+    // SAFETY: by the caller's promise.
+    match unsafe { lane.as_ref() } {
+        None => false,
+        Some(lane) if suspended => {
+            if lane.state.leave_suspended() && !lane.queue.is_empty() {
+                worker.list(lane);
+            }
+            false
+        }
+        Some(lane) => lane.state.leave(),
+    }
+}
+
+// Periodic tasks, between two runs ----------------------------------------------------------------------
+
+/// A run of a periodic task has succeeded. Gives the task back when it runs again.
+fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
+    let reason = match record.look_for_cancellation() {
+        None if worker.shared.is_stopping() => CancelReason::Destroyed,
+        None => {
+            // Its next run is placed anew, and fails in its own words.
+            uncharge(worker, &mut record);
+            record.texts.clear();
+            return Some(record);
+        }
+        Some(reason) => reason,
+    };
+    let failure = reason.failure();
+    uncharge(worker, &mut record);
+    finish(worker, record, failure.status, &failure.message);
+    None
+}
+
+fn periodic_at(worker: &Worker, number: u64) -> SuspendedAt {
+    SuspendedAt { worker: worker.index, as_what: SuspendedAs::Periodic(number) }
+}
+
+/// Keeps a periodic task, which has left its lane, until its next run.
+fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
+    let number = worker.periodic.number();
+    let period = record.period.as_mut().expect("only a periodic task runs again");
+    let at = period.next(std::time::Instant::now());
+    record.suspended.set(false);
+    record.note_suspended(periodic_at(worker, number));
+    let reason = record.look_for_cancellation();
+    worker.periodic.insert(number, record);
+    match reason {
+        Some(reason) => stop_periodic(worker, number, reason),
+        None => worker.timers.set(at, Timer::Run { number }),
+    }
+}
+
+/// Takes a periodic task out. `None` when it has stopped meanwhile.
+fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
+    let record = worker.periodic.take(number)?;
+    record.forget_suspended(periodic_at(worker, number));
+    Some(record)
+}
+
+/// Ends a periodic task between two runs.
+pub(super) fn stop_periodic(worker: &Worker, number: u64, reason: CancelReason) {
+    let Some(mut record) = take_periodic(worker, number) else { return };
+    let failure = reason.failure();
+    // It is in no lane.
+    record.lane = ptr::null();
+    complete(worker, record, failure.status, &failure.message);
+}

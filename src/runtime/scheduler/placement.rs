@@ -1,0 +1,210 @@
+//! Where a task runs: its container, its lane, and the worker for a lane that has none.
+
+use std::sync::atomic::Ordering;
+
+use chimaera_abi::*;
+
+use super::admission::{admit, Moment};
+use super::call::{ask_monitor, NO_ANSWER};
+use super::mailbox::WorkerMessage;
+use super::worker::Worker;
+use crate::failure::Failure;
+use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
+use crate::task::{destination, Record};
+
+/// Asks a method's monitor which containers a task is for, and counts the task over to the one that
+/// it names. A task that it leaves alone goes to the containers in turn.
+///
+/// The task must be counted in the first container of the pool.
+pub(super) fn choose_container(
+    worker: &Worker,
+    record: &mut Record,
+    pool: &Pool,
+    method: &PoolMethod,
+) -> Result<(), Failure> {
+    let first = &pool.containers()[0];
+    debug_assert!(std::ptr::eq(record.container, first));
+    ask_monitor(worker, record, first, method, CHI_MONITOR_GLOBAL_SCHEDULE)?;
+    // What the caller of a task inside the runtime asked for stays there for the next time.
+    // SAFETY: the body is private, and has at least a header.
+    let query = unsafe {
+        let dynamic = chi_domain_query { kind_: CHI_DOMAIN_DYNAMIC, value_: 0 };
+        std::mem::replace(&mut (*record.body()).dom_query_, dynamic)
+    };
+    let chosen = destination(pool, query, false, &worker.next_container).map_err(|failure| {
+        let (name, why) = (&method.name, failure.message);
+        let message = format!("the monitor of {name} sent the task nowhere: {why}");
+        Failure::new(failure.status, message)
+    })?;
+    if !std::ptr::eq(chosen, first) {
+        admit(worker, record, chosen, Moment::Entering)?;
+        record.container = chosen;
+        first.admission.leave();
+    }
+    record.everywhere = query.kind_ == CHI_DOMAIN_GLOBAL_BCAST;
+    Ok(())
+}
+
+/// Asks a method's monitor for the task's lane, or takes one of those for its latency.
+#[inline(always)]
+pub(super) fn choose_lane(
+    worker: &Worker,
+    record: &mut Record,
+    container: &Container,
+    method: &PoolMethod,
+) -> Result<*const ContainerLane, Failure> {
+    let only = container.only_lane();
+    if !method.monitored && !is_high_latency(record) && !only.is_null() {
+        return Ok(only);
+    }
+    choose_among_lanes(worker, record, container, method)
+}
+
+#[inline]
+fn is_high_latency(record: &Record) -> bool {
+    // SAFETY: the body is private, and has at least a header.
+    let flags = unsafe { (*record.body()).task_flags_.bits_ };
+    flags & CHI_TASK_HIGH_LATENCY != 0
+}
+
+fn choose_among_lanes(
+    worker: &Worker,
+    record: &mut Record,
+    container: &Container,
+    method: &PoolMethod,
+) -> Result<*const ContainerLane, Failure> {
+    // The replicas of a task for all containers are asked about.
+    if method.monitored && !record.everywhere {
+        let rctx = ask_monitor(worker, record, container, method, CHI_MONITOR_LOCAL_SCHEDULE)?;
+        ask_estimate(worker, record, container, method)?;
+        if !rctx.lane_.is_null() {
+            return match container.own_lane(rctx.lane_) {
+                Some(lane) => Ok(lane),
+                None => Err(no_lane(container, method)),
+            };
+        }
+    }
+    let next = worker.next_lane.get();
+    worker.next_lane.set(next.wrapping_add(1));
+    Ok(container.any_lane(next, is_high_latency(record)))
+}
+
+#[cold]
+fn no_lane(container: &Container, method: &PoolMethod) -> Failure {
+    let (method, pool) = (&method.name, container.name());
+    let message =
+        format!("the monitor of {method} of pool '{pool}' chose a lane that does not exist");
+    Failure::new(CHI_INVALID, message)
+}
+
+/// Asks the monitor how long the task will run. One that gives no answer is asked about another task
+/// only after a while.
+fn ask_estimate(
+    worker: &Worker,
+    record: &mut Record,
+    container: &Container,
+    method: &PoolMethod,
+) -> Result<(), Failure> {
+    if !method.is_monitor_worth_asking() {
+        return Ok(());
+    }
+    match ask_monitor(worker, record, container, method, CHI_MONITOR_EST_LOAD)?.est_ns_ {
+        NO_ANSWER => method.note_silence(),
+        found => record.estimate = u32::try_from(found).unwrap_or(u32::MAX).max(1),
+    }
+    Ok(())
+}
+
+/// Queues a task that takes long, or may wait, in its lane; a lane without tasks goes to the worker
+/// that has the least to do.
+#[cold]
+pub(super) fn queue_on_least_loaded(
+    worker: &Worker,
+    mut record: Box<Record>,
+    lane: &ContainerLane,
+) {
+    let chosen = least_loaded(worker, lane.high_latency);
+    let entered = lane.state.enter(chosen, false);
+    let owner = match entered {
+        Entered::First => chosen,
+        Entered::Behind { owner } => owner,
+    };
+    let load = &worker.shared.run_queues[owner as usize].load;
+    load.fetch_add(record.estimate.into(), Ordering::Relaxed);
+    record.charged = owner;
+    queue(worker, record, lane);
+}
+
+/// Queues a task that is counted in its lane, and notifies the lane's worker. The lane may have gone to
+/// another worker since the task was counted, even if it is the only one there.
+pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
+    lane.queue.push(record.into_handle());
+    match lane.state.owner_to_notify(worker.index) {
+        Some(owner) if owner == worker.index => worker.list(lane),
+        Some(owner) => {
+            let message = WorkerMessage::Lane(LanePtr(lane));
+            worker.shared.mailboxes[owner as usize].send(message);
+        }
+        None => {}
+    }
+}
+
+/// Another worker queued a task in a lane that was this worker's at the time.
+pub(super) fn on_lane_notified(worker: &Worker, lane: *const ContainerLane) {
+    // SAFETY: the task that was queued with this message keeps lane and container; should another
+    // message have led to it already, the containers of the table this worker knows still do, for
+    // a container is freed only after every worker has seen that it is gone.
+    let lane = unsafe { &*lane };
+    match lane.state.on_notified() {
+        Some(owner) if owner != worker.index => {
+            let message = WorkerMessage::Lane(LanePtr(lane));
+            worker.shared.mailboxes[owner as usize].send(message);
+        }
+        Some(_) if !lane.queue.is_empty() => worker.list(lane),
+        _ => {}
+    }
+}
+
+/// The worker of a lane's group with the least work, this one if there is no lesser.
+fn least_loaded(worker: &Worker, high_latency: bool) -> u32 {
+    let config = &worker.shared.config;
+    let low = config.workers - config.high_latency_workers;
+    let group = match (high_latency, config.high_latency_workers) {
+        (true, 1..) => low..config.workers,
+        _ => 0..low,
+    };
+    let load = |of: usize| worker.shared.run_queues[of].load.load(Ordering::Relaxed);
+    let me = worker.index as usize;
+    let mut best = if group.contains(&me) { me } else { group.start };
+    for candidate in group {
+        if load(candidate) < load(best) {
+            best = candidate;
+        }
+    }
+    best as u32
+}
+
+/// A task that was placed has ended.
+#[inline]
+pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
+    if record.estimate != 0 {
+        let estimate = u64::from(std::mem::take(&mut record.estimate));
+        if record.charged != Record::UNCHARGED {
+            let load = &worker.shared.run_queues[record.charged as usize].load;
+            load.fetch_sub(estimate, Ordering::Relaxed);
+            record.charged = Record::UNCHARGED;
+        }
+    }
+}
+
+/// True when all that this worker can expect is so far away that it is not worth to stay awake.
+#[cold]
+pub(super) fn must_wait_long(worker: &Worker) -> bool {
+    let spin = worker.shared.config.spin.as_nanos() as u64;
+    let mut others = worker.shared.run_queues.iter().enumerate().filter_map(|(index, queue)| {
+        let load = queue.load.load(Ordering::Relaxed);
+        (index != worker.index as usize && load > 0).then_some(load)
+    });
+    worker.coroutines.has_suspended()
+        && others.next().is_some_and(|first| others.fold(first, u64::min) > spin)
+}

@@ -1,0 +1,266 @@
+//! A worker's run queue: the rings and lanes that it serves. They are its own, except while it runs a
+//! module's code: that may take long, and another worker may then steal them.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::pool::{ContainerLane, LanePtr};
+use crate::session::{Ring, Session};
+use crate::sys::{lock, membarrier};
+use chimaera_abi::chi_task_node;
+use rustix::event::epoll;
+
+/// What stands in a run queue.
+#[derive(Default)]
+pub(crate) struct Entries {
+    pub(crate) rings: Vec<Ring>,
+    /// Own lanes with tasks to start.
+    pub(crate) lanes: VecDeque<LanePtr>,
+    /// The same, of those whose tasks' latency does not matter.
+    pub(crate) high_latency_lanes: VecDeque<LanePtr>,
+}
+
+impl Entries {
+    /// The list for lanes of one kind or the other.
+    #[inline]
+    pub(crate) fn lanes_of(&mut self, high_latency: bool) -> &mut VecDeque<LanePtr> {
+        match high_latency {
+            true => &mut self.high_latency_lanes,
+            false => &mut self.lanes,
+        }
+    }
+}
+
+/// What a worker runs, in one word: 0 for the runtime's own code, else which method of which pool.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Running(u32);
+
+impl Running {
+    const MODULE: u32 = 1 << 31;
+    pub(crate) const RUNTIME: Running = Running(0);
+
+    /// A method, below 4096, of the pool in a slot, below 65536.
+    #[inline]
+    pub(crate) fn method(slot: u32, method: u32) -> Running {
+        Running(Running::MODULE | slot << 12 | method)
+    }
+
+    /// The pool's slot and the method's number.
+    pub(crate) fn parts(self) -> Option<(u32, u32)> {
+        (self.0 != 0).then_some(((self.0 & !Running::MODULE) >> 12, self.0 & 0xfff))
+    }
+}
+
+/// A worker's run queue.
+#[repr(align(128))]
+pub(crate) struct RunQueue {
+    running: AtomicU32,
+    /// Where the task that runs, or ran last, stands in the tree of tasks.
+    depth: AtomicU32,
+    root: AtomicU64,
+    /// The session that it, or its root, came from.
+    session: AtomicU64,
+    /// Another worker is stealing, and holds `stealing`.
+    stealer: AtomicBool,
+    entries: RefCell<Entries>,
+    stealing: Mutex<()>,
+    /// Nanoseconds of work that is estimated to wait for this worker, in tasks that take long.
+    pub(crate) load: AtomicU64,
+    /// Counts waits without bound that tasks of this worker have begun.
+    waits: AtomicU64,
+    /// A method keeps the worker from its run queue, the watchdog says.
+    pub(crate) busy: AtomicBool,
+    epoll: Arc<OwnedFd>,
+}
+
+// SAFETY: `entries` is used by the worker itself while it runs the runtime's code, and by a stealer while
+// it does not; `steal` and `leave_module` see to that.
+unsafe impl Sync for RunQueue {}
+// SAFETY: as above; what stands in the queue may be used by any worker.
+unsafe impl Send for RunQueue {}
+
+impl RunQueue {
+    pub(crate) fn new() -> std::io::Result<RunQueue> {
+        Ok(RunQueue {
+            running: AtomicU32::new(0),
+            depth: AtomicU32::new(0),
+            root: AtomicU64::new(0),
+            session: AtomicU64::new(0),
+            stealer: AtomicBool::new(false),
+            entries: RefCell::default(),
+            stealing: Mutex::new(()),
+            load: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            epoll: Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?),
+        })
+    }
+
+    /// What the worker runs.
+    pub(crate) fn running(&self) -> Running {
+        Running(self.running.load(Ordering::Acquire))
+    }
+
+    /// The session of the task that runs, and where it stands in the tree of tasks, when it runs for long.
+    pub(crate) fn node(&self) -> (u64, chi_task_node) {
+        let (root_, depth_) = (&self.root, &self.depth);
+        let (root_, depth_) = (root_.load(Ordering::Relaxed), depth_.load(Ordering::Relaxed));
+        (self.session.load(Ordering::Relaxed), chi_task_node { root_, depth_, node_: 0 })
+    }
+
+    /// Which task runs, for those who watch: its session, and where it stands in the tree of tasks.
+    #[inline]
+    pub(crate) fn show(&self, session: u64, node: chi_task_node) {
+        self.root.store(node.root_, Ordering::Relaxed);
+        self.depth.store(node.depth_, Ordering::Relaxed);
+        self.session.store(session, Ordering::Relaxed);
+    }
+
+    pub(crate) fn epoll(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// The same, for pollers that keep it.
+    pub(crate) fn shared_epoll(&self) -> &Arc<OwnedFd> {
+        &self.epoll
+    }
+
+    /// What stands here. For the worker itself, outside of modules' code.
+    #[inline]
+    pub(crate) fn entries(&self) -> RefMut<'_, Entries> {
+        debug_assert!(self.running.load(Ordering::Relaxed) == 0, "a stealer may be here");
+        self.entries.borrow_mut()
+    }
+
+    /// The worker is about to run a module's code, and does not touch its run queue meanwhile.
+    #[inline]
+    pub(crate) fn enter_module(&self, running: Running) {
+        self.running.store(running.0, Ordering::Release);
+    }
+
+    /// The worker comes back from a module's code. Returns what it ran.
+    #[inline]
+    pub(crate) fn leave_module(&self) -> Running {
+        let before = self.running.load(Ordering::Relaxed);
+        self.running.store(0, Ordering::Relaxed);
+        // Either the stealer sees that the worker is back, or the worker sees the stealer.
+        membarrier::light();
+        if self.stealer.load(Ordering::Acquire) {
+            self.let_stealer_finish();
+        }
+        Running(before)
+    }
+
+    #[cold]
+    fn let_stealer_finish(&self) {
+        drop(lock(&self.stealing));
+    }
+
+    /// Has `f` take entries of another worker, unless that worker is here itself.
+    pub(crate) fn steal(&self, f: impl FnOnce(&mut Entries)) {
+        let Ok(guard) = self.stealing.try_lock() else { return };
+        self.stealer.store(true, Ordering::Relaxed);
+        membarrier::heavy();
+        if self.running() != Running::RUNTIME {
+            f(&mut self.entries.borrow_mut());
+        }
+        self.stealer.store(false, Ordering::Release);
+        drop(guard);
+    }
+
+    /// A task of this worker begins a wait without bound.
+    pub(crate) fn count_wait(&self) {
+        self.waits.store(self.waits.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// How many there have been.
+    pub(crate) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Acquire)
+    }
+
+    /// Watches a session's doorbell.
+    pub(crate) fn watch(&self, session: &Session) -> rustix::io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(session.number);
+        match epoll::add(&*self.epoll, &session.doorbell, data, flags) {
+            Err(rustix::io::Errno::EXIST) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Does not watch it any more.
+    pub(crate) fn unwatch(&self, session: &Session) {
+        // It fails only when the doorbell was never added.
+        let _ = epoll::delete(&*self.epoll, session.doorbell.as_fd());
+    }
+
+    /// Tells the clients that the worker is about to park. False when there is an entry after all.
+    pub(crate) fn park_rings(&self) -> bool {
+        let mut all_empty = true;
+        for ring in &mut self.entries().rings {
+            all_empty &= ring.consumer.park() && ring.postponed.is_empty();
+        }
+        all_empty
+    }
+
+    /// Tells them that it is awake.
+    pub(crate) fn unpark_rings(&self) {
+        self.entries().rings.iter_mut().for_each(|ring| ring.consumer.unpark());
+    }
+
+    /// Puts a lane on the list, once.
+    pub(crate) fn list(&self, me: u32, lane: &ContainerLane) {
+        if lane.list(me) {
+            self.entries().lanes_of(lane.high_latency).push_back(LanePtr(lane));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_method_fits_a_word() {
+        let running = Running::method(65535, 4095);
+        assert_eq!(running.parts(), Some((65535, 4095)));
+        assert_eq!(Running::method(1, 0).parts(), Some((1, 0)));
+        assert_eq!(Running::RUNTIME.parts(), None);
+    }
+
+    /// A worker goes in and out of modules' code and uses its run queue between; a stealer steals from it.
+    /// Nobody is ever there together with the other, or `RefCell` panics.
+    #[test]
+    fn the_worker_and_a_stealer_are_never_there_together() {
+        membarrier::prepare();
+        let queue = RunQueue::new().unwrap();
+        let stop = AtomicBool::new(false);
+        let taken = std::thread::scope(|scope| {
+            let stealer = scope.spawn(|| {
+                let mut taken = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    queue.steal(|entries| taken += entries.lanes.drain(..).count());
+                    std::thread::yield_now();
+                }
+                taken
+            });
+            let mut left = 0;
+            for round in 0..200_000 {
+                queue.entries().lanes.push_back(LanePtr(std::ptr::null()));
+                queue.enter_module(Running::method(2, 10));
+                if round % 64 == 0 {
+                    std::thread::yield_now();
+                }
+                queue.leave_module();
+                left += usize::from(queue.entries().lanes.pop_front().is_some());
+            }
+            stop.store(true, Ordering::Relaxed);
+            left += queue.entries().lanes.len();
+            left + stealer.join().unwrap()
+        });
+        assert_eq!(taken, 200_000);
+    }
+}

@@ -1,0 +1,174 @@
+//! What the threads of a runtime share.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chimaera_ipc::status_page::{Page, Writer};
+use crossbeam_queue::SegQueue;
+use rustix::event::EventfdFlags;
+
+use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
+use super::run_queue::RunQueue;
+use super::watchdog_state::WatchdogState;
+use crate::config::Config;
+use crate::log::RateLimit;
+use crate::module::Modules;
+use crate::pool::{Pool, PoolTable, Registry};
+use crate::session::{Session, SessionRef};
+use crate::sync::Waiter;
+use crate::sys::lock;
+use crate::task::ReplicaBudget;
+
+/// What the threads of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) modules: Modules,
+    pub(crate) pools: Registry,
+    pub(crate) replicas: ReplicaBudget,
+    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) run_queues: Vec<RunQueue>,
+    pub(crate) watchdog: WatchdogState,
+    pub(crate) rate_limit: RateLimit,
+    /// Coroutines of all workers.
+    pub(crate) coroutines: AtomicUsize,
+    /// Records that workers have given back to the allocator.
+    pub(crate) freed_records: AtomicU64,
+    page: Writer,
+    table: Mutex<Arc<PoolTable>>,
+    table_version: AtomicU64,
+    commands: SegQueue<ControlCommand>,
+    sessions: Mutex<Vec<SessionRef>>,
+    /// Wakes the control thread.
+    pub(crate) control: OwnedFd,
+    /// Workers end once they have nothing left to do.
+    ending: AtomicBool,
+    /// The runtime is stopping: what has not started does not start any more.
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, modules: Modules, page: Writer) -> std::io::Result<Shared> {
+        let mailboxes = (0..config.workers).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
+        let run_queues = (0..config.workers).map(|_| RunQueue::new()).collect::<Result<_, _>>()?;
+        let control = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Shared {
+            config,
+            modules,
+            pools: Registry::new(),
+            replicas: ReplicaBudget::default(),
+            mailboxes,
+            run_queues,
+            watchdog: WatchdogState::default(),
+            rate_limit: RateLimit::default(),
+            coroutines: AtomicUsize::new(0),
+            freed_records: AtomicU64::new(0),
+            page,
+            table: Mutex::default(),
+            table_version: AtomicU64::new(1),
+            commands: SegQueue::new(),
+            sessions: Mutex::default(),
+            control,
+            ending: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn page(&self) -> &Page {
+        self.page.page()
+    }
+
+    #[inline]
+    pub(crate) fn table_version(&self) -> u64 {
+        self.table_version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn table(&self) -> Arc<PoolTable> {
+        lock(&self.table).clone()
+    }
+
+    /// Puts a pool into its slot, or takes it out.
+    pub(crate) fn set_pool(&self, slot: u32, pool: Option<Arc<Pool>>) {
+        let mut table = lock(&self.table);
+        *table = Arc::new(table.with(slot, pool));
+        let count = table.iter().count() as u32;
+        self.page().pools.store(count, Ordering::Relaxed);
+        self.table_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The sessions that are connected.
+    pub(crate) fn sessions(&self) -> Vec<SessionRef> {
+        lock(&self.sessions).clone()
+    }
+
+    pub(crate) fn add_session(&self, session: SessionRef) {
+        let page = self.page();
+        page.sessions_total.fetch_add(1, Ordering::Relaxed);
+        let mut sessions = lock(&self.sessions);
+        sessions.push(session);
+        page.sessions.store(sessions.len() as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove_session(&self, number: u64) {
+        let mut sessions = lock(&self.sessions);
+        sessions.retain(|session| session.number != number);
+        self.page().sessions.store(sessions.len() as u32, Ordering::Relaxed);
+    }
+
+    /// Tells the control thread.
+    pub(crate) fn command(&self, command: ControlCommand) {
+        self.commands.push(command);
+        // It fails only when the counter is full, and then the event has long been raised.
+        let _ = rustix::io::write(&self.control, &1_u64.to_ne_bytes());
+    }
+
+    pub(crate) fn take_command(&self) -> Option<ControlCommand> {
+        self.commands.pop()
+    }
+
+    /// Ends a session whose client breaks the rules.
+    pub(crate) fn kill(&self, session: &Session, reason: &str) {
+        session.set_dead();
+        let (session, reason) = (session.number, reason.to_owned());
+        self.command(ControlCommand::EndSession { session, reason });
+    }
+
+    /// Ends a wait. `[any thread]`
+    pub(crate) fn wake(&self, waiter: Waiter) {
+        let Waiter { worker, coroutine, tag } = waiter;
+        self.mailboxes[worker as usize].send(WorkerMessage::Wake { coroutine, tag });
+    }
+
+    /// Has all workers look for the tasks that are marked as cancelled.
+    pub(crate) fn cancel_marked(&self) {
+        self.mailboxes.iter().for_each(Mailbox::cancel_marked);
+    }
+
+    /// How many rounds each worker has counted.
+    pub(crate) fn rounds(&self) -> Vec<u64> {
+        self.mailboxes.iter().map(Mailbox::rounds).collect()
+    }
+
+    /// Makes every worker look around.
+    pub(crate) fn wake_workers(&self) {
+        self.mailboxes.iter().for_each(Mailbox::wake);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_workers(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.wake_workers();
+        self.watchdog.wake();
+    }
+}

@@ -1,0 +1,502 @@
+//! A worker's day: it switches between coroutines, reads its messages, and gives timers, lanes and rings
+//! their turns, until there is nothing to do, when it parks.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_ipc::ring::Entry;
+use rustix::event::epoll;
+
+use super::admission::most_in_flight;
+use super::cancel;
+use super::mailbox::WorkerMessage;
+use super::overflow::end_overflowed;
+use super::path::{self, LANE_BATCH};
+use super::placement::{must_wait_long, on_lane_notified};
+use super::shared::Shared;
+use super::steal;
+use super::timers::Timer;
+use super::worker::{while_current, Worker};
+use crate::coroutine::{stack, waits, Coroutine, Pause};
+use crate::log::{LineKind, Subject};
+use crate::pool::ContainerLane;
+use crate::session::{Ring, SessionRef, TaskRef};
+use crate::sys::{lock, park};
+use crate::task::{CancelScope, Origin};
+
+/// Rounds without work between two looks at the clock.
+const ROUNDS_PER_LOOK: u32 = 64;
+/// Entries taken from one ring before the next has its turn.
+const RING_BATCH: usize = 32;
+/// Submissions of one ring that are postponed; beyond that the ring fills up.
+const MOST_POSTPONED: usize = 1 << 16;
+
+/// A worker and its loop.
+struct Loop {
+    worker: Worker,
+    /// Of the lanes on each list, how many have stood there since the last counted round.
+    old_lanes: Cell<(usize, usize)>,
+}
+
+/// Runs a worker until the runtime ends.
+pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    let own = shared.mailboxes[index as usize].descriptor();
+    let queue = &shared.run_queues[index as usize];
+    epoll::add(queue.epoll(), own, epoll::EventData::new_u64(0), flags)?;
+    stack::prepare_thread()?;
+    park::prepare_thread();
+    let own =
+        Rc::new(Loop { worker: Worker::new(index, shared.clone()), old_lanes: Cell::default() });
+    while_current(&own.worker, || switch_between_coroutines(&own));
+    Ok(())
+}
+
+// Coroutines ------------------------------------------------------------------------------------------
+
+/// The thread's own stack: it does nothing but choose the next coroutine. Returns when the runtime ends.
+fn switch_between_coroutines(own: &Rc<Loop>) {
+    let worker = &own.worker;
+    let coroutines = &worker.coroutines;
+    loop {
+        let number = match coroutines.next() {
+            Some(number) => number,
+            None => {
+                let body = own.clone();
+                match Coroutine::new(worker.shared.config.stack_size, move || body.work()) {
+                    Ok(coroutine) => {
+                        worker.shared.coroutines.fetch_add(1, Ordering::Relaxed);
+                        coroutines.add(coroutine)
+                    }
+                    Err(error) => {
+                        own.starve(&error);
+                        continue;
+                    }
+                }
+            }
+        };
+        show_suspended(worker);
+        match coroutines.resume(number) {
+            (coroutine, Ok(pause)) => {
+                if !coroutines.put_back(number, coroutine, &pause) {
+                    worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+            (coroutine, Err(stack::Ended::Overflowed)) => {
+                coroutines.remove(number);
+                worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
+                end_overflowed(worker, &coroutine);
+            }
+            // The body returned: the runtime ends. Coroutines that still wait then are those whose tasks
+            // did not end in time.
+            (_, Err(stack::Ended::Returned)) => {
+                if coroutines.are_all_waiting() {
+                    return coroutines.forget_all();
+                }
+            }
+        }
+    }
+}
+
+/// Shows how many tasks are suspended, now that a coroutine is about to run: it changes at no other time.
+fn show_suspended(worker: &Worker) {
+    let line = &worker.shared.page().lines[worker.index as usize];
+    line.suspended.store(worker.coroutines.in_use() as u64 - 1, Ordering::Relaxed);
+}
+
+impl Loop {
+    /// There is no memory for another coroutine. Until a task that waits can go on, no other starts: those
+    /// that methods have sent are refused, since others may wait for them.
+    #[cold]
+    fn starve(&self, error: &std::io::Error) {
+        let worker = &self.worker;
+        if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::Starved, Subject::default())
+        {
+            let worker = worker.index;
+            tracing::error!(worker, %error, left_out, "no memory for another task's stack");
+        }
+        worker.coroutines.set_starving(true);
+        while !worker.coroutines.has_ready() {
+            std::thread::sleep(Duration::from_millis(1));
+            let mut runs = Vec::new();
+            while let Some(timer) = worker.timers.due(Instant::now()) {
+                match timer {
+                    Timer::Wake { coroutine, wait } => {
+                        worker.coroutines.wake_exactly(coroutine, wait);
+                    }
+                    run => runs.push(run),
+                }
+            }
+            runs.into_iter().for_each(|run| worker.timers.set(Instant::now(), run));
+            let mut others = Vec::new();
+            while let Some(message) = worker.mailbox().take() {
+                match message {
+                    // It runs a module's code, which needs a coroutine.
+                    WorkerMessage::Run(_) => others.push(message),
+                    message => self.read(message),
+                }
+            }
+            others.into_iter().for_each(|message| worker.mailbox().send(message));
+            for high_latency in [false, true] {
+                while let Some(lane) = self.next_lane(high_latency) {
+                    path::serve(worker, lane, usize::MAX);
+                }
+            }
+        }
+        worker.coroutines.set_starving(false);
+    }
+
+    // The loop ----------------------------------------------------------------------------------------
+
+    /// The loop, on a coroutine. Returns when the runtime ends.
+    fn work(&self) {
+        let worker = &self.worker;
+        let mut idle_rounds = 0;
+        let mut idle_since: Option<Instant> = None;
+        loop {
+            if worker.coroutines.has_ready() {
+                worker.context().pause(Pause::Spare);
+                if worker.context().retired.get() {
+                    return;
+                }
+                (idle_rounds, idle_since) = (0, None);
+                if !worker.coroutines.must_start_new() {
+                    continue;
+                }
+            }
+            if self.round() {
+                (idle_rounds, idle_since) = (0, None);
+                if worker.pollers.is_time() {
+                    worker.pollers.poll(worker.context());
+                }
+                continue;
+            }
+            if worker.pollers.are_armed() && worker.pollers.poll(worker.context()) {
+                (idle_rounds, idle_since) = (0, None);
+                continue;
+            }
+            if worker.shared.is_ending() {
+                return;
+            }
+            idle_rounds += 1;
+            std::hint::spin_loop();
+            if idle_rounds % ROUNDS_PER_LOOK == 0 {
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                if (since.elapsed() >= worker.shared.config.spin || must_wait_long(worker))
+                    && !self.is_due_soon()
+                {
+                    self.park();
+                    (idle_rounds, idle_since) = (0, None);
+                }
+            }
+        }
+    }
+
+    /// Looks everywhere once. True when there was something to do.
+    #[inline]
+    fn round(&self) -> bool {
+        let worker = &self.worker;
+        let mut busy = false;
+        while let Some(message) = worker.mailbox().take() {
+            busy = true;
+            self.read(message);
+        }
+        if !worker.timers.is_empty() {
+            busy |= self.ring_timers();
+            if worker.timers.are_many() {
+                self.sweep_timers();
+            }
+        }
+        let pauses = worker.coroutines.pauses();
+        let (lanes, high_latency_lanes) = self.count_round();
+        for _ in 0..lanes {
+            let Some(lane) = self.next_lane(false) else { break };
+            busy = true;
+            path::serve(worker, lane, LANE_BATCH);
+            if worker.coroutines.pauses() != pauses {
+                return true;
+            }
+        }
+        let most = most_in_flight(worker);
+        let mut index = 0;
+        while self.poll_ring(index, most, &mut busy) {
+            if worker.coroutines.pauses() != pauses {
+                return true;
+            }
+            index += 1;
+        }
+        if high_latency_lanes > 0 {
+            // One lane's next task when others wait for answers, else a round of them all.
+            let (lanes, batch) = if busy { (1, 1) } else { (high_latency_lanes, LANE_BATCH) };
+            busy = true;
+            for _ in 0..lanes {
+                let Some(lane) = self.next_lane(true) else { break };
+                path::serve(worker, lane, batch);
+                if worker.coroutines.pauses() != pauses {
+                    return true;
+                }
+            }
+        }
+        busy
+    }
+
+    /// Parks until a doorbell, a message or a timer.
+    #[cold]
+    fn park(&self) {
+        let worker = &self.worker;
+        let shared = &worker.shared;
+        let freed = worker.spare.take_freed();
+        shared.freed_records.fetch_add(freed, Ordering::Relaxed);
+        let mut must_park = worker.mailbox().park();
+        must_park &= worker.run_queue().park_rings();
+        if must_park && !shared.is_ending() {
+            let line = &shared.page().lines[worker.index as usize];
+            line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let rest = |at: Instant| at.saturating_duration_since(Instant::now());
+            park::park_on_epoll(worker.run_queue().epoll(), worker.timers.next().map(rest));
+        }
+        worker.mailbox().unpark();
+        worker.run_queue().unpark_rings();
+        shared.watchdog.wake();
+    }
+
+    // Messages ----------------------------------------------------------------------------------------
+
+    fn read(&self, message: WorkerMessage) {
+        let worker = &self.worker;
+        match message {
+            WorkerMessage::AddRing(ring) => self.add_ring(ring),
+            WorkerMessage::DropSession { session } => {
+                self.drop_rings(session);
+                cancel::cancel_here(worker, &CancelScope::Session(session));
+            }
+            WorkerMessage::Lane(lane) => on_lane_notified(worker, lane.0),
+            WorkerMessage::Run(f) => self.run_as_task(f),
+            WorkerMessage::Wake { coroutine, tag } => worker.coroutines.wake(coroutine, tag),
+            WorkerMessage::ReportWaits(question) => {
+                let mut found = Default::default();
+                waits::collect(&worker.coroutines, worker.index, &mut found);
+                let mut answers = lock(&question);
+                answers.workers += 1;
+                answers.found.waits.append(&mut found.waits);
+                answers.found.held.append(&mut found.held);
+            }
+            WorkerMessage::DescribeWaits(ids, question) => {
+                let own = ids.iter().filter(|id| id.worker == worker.index);
+                let told =
+                    own.filter_map(|id| Some((*id, waits::describe(&worker.coroutines, *id)?)));
+                let told: Vec<_> = told.collect();
+                let mut answers = lock(&question);
+                answers.workers += 1;
+                answers.found.extend(told);
+            }
+            WorkerMessage::BreakWait { id, circle } => cancel::break_wait(worker, id, circle),
+            WorkerMessage::Cancel(scope) => cancel::cancel_here(worker, &scope),
+            WorkerMessage::CancelTask { as_what, session, offset } => {
+                cancel::cancel_task(worker, as_what, session, offset);
+            }
+            WorkerMessage::CancelMarked => cancel::cancel_marked(worker),
+            WorkerMessage::StealFrom { busy } => {
+                let (queue, mailbox) = (
+                    &worker.shared.run_queues[busy as usize],
+                    &worker.shared.mailboxes[busy as usize],
+                );
+                let loot = steal::steal(worker.index, busy, queue, mailbox);
+                loot.rings.into_iter().for_each(|ring| self.add_ring(ring));
+                loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
+            }
+            WorkerMessage::ShareWith { idle } => {
+                let given = steal::share(worker.index, idle, worker.run_queue());
+                let mailbox = &worker.shared.mailboxes[idle as usize];
+                given.into_iter().for_each(|message| mailbox.send(message));
+            }
+        }
+    }
+
+    /// Runs something of the runtime's own as a task: what modules do in it may wait, and hold locks.
+    fn run_as_task(&self, f: Box<dyn FnOnce() + Send>) {
+        let worker = &self.worker;
+        let record = worker.spare.take(Origin::Internal);
+        worker.context().record.set(std::ptr::from_ref(&*record).cast_mut());
+        f();
+        worker.context().record.set(std::ptr::null_mut());
+        if !record.holdings.is_empty() {
+            worker.release_locks(&record);
+        }
+        worker.recycle(record);
+    }
+
+    // Timers ------------------------------------------------------------------------------------------
+
+    /// Does what is due. True when there was something.
+    fn ring_timers(&self) -> bool {
+        let worker = &self.worker;
+        let now = Instant::now();
+        let (mut rung, mut runs) = (false, 0);
+        while let Some(timer) = worker.timers.due(now) {
+            rung = true;
+            match timer {
+                Timer::Wake { coroutine, wait } => worker.coroutines.wake_exactly(coroutine, wait),
+                Timer::Run { number } => {
+                    path::run_again(worker, number);
+                    runs += 1;
+                }
+            }
+            // However many periodic tasks a client has, rings and lanes have their turn between them.
+            if runs == LANE_BATCH {
+                break;
+            }
+        }
+        rung
+    }
+
+    /// Forgets the timers that do not matter any more.
+    #[cold]
+    fn sweep_timers(&self) {
+        let worker = &self.worker;
+        worker.timers.sweep(|timer| match timer {
+            Timer::Run { number } => worker.periodic.contains(number),
+            Timer::Wake { coroutine, wait } => worker.coroutines.is_waiting(coroutine, wait),
+        });
+    }
+
+    /// True when a timer is due so soon that it is not worth to park: waking up might take longer.
+    #[cold]
+    fn is_due_soon(&self) -> bool {
+        let worker = &self.worker;
+        let soon = worker.shared.config.spin;
+        worker.timers.next().is_some_and(|at| at.saturating_duration_since(Instant::now()) <= soon)
+    }
+
+    // Lanes -------------------------------------------------------------------------------------------
+
+    /// Takes the first lane off a list.
+    #[inline]
+    fn next_lane(&self, high_latency: bool) -> Option<*const ContainerLane> {
+        let lane = self.worker.run_queue().entries().lanes_of(high_latency).pop_front()?;
+        let (old, old_high) = self.old_lanes.get();
+        self.old_lanes.set(match high_latency {
+            true => (old, old_high.saturating_sub(1)),
+            false => (old.saturating_sub(1), old_high),
+        });
+        Some(lane.0)
+    }
+
+    /// Counts a round once every lane that was listed at the last count has had its turn: what this
+    /// worker saw before is then behind it. Returns how many lanes are listed now.
+    #[inline]
+    fn count_round(&self) -> (usize, usize) {
+        let entries = self.worker.run_queue().entries();
+        let lanes = (entries.lanes.len(), entries.high_latency_lanes.len());
+        drop(entries);
+        let old = self.old_lanes.get();
+        // Another worker may have taken some of them.
+        if old.0.min(lanes.0) == 0 && old.1.min(lanes.1) == 0 {
+            self.worker.mailbox().count_round();
+            self.old_lanes.set(lanes);
+        }
+        lanes
+    }
+
+    // Rings -------------------------------------------------------------------------------------------
+
+    /// Polls a ring from now on.
+    fn add_ring(&self, ring: Ring) {
+        let worker = &self.worker;
+        // The session may have ended on its way here.
+        if ring.session.is_dead() {
+            return;
+        }
+        match worker.run_queue().watch(&ring.session) {
+            Ok(()) => worker.run_queue().entries().rings.push(ring),
+            Err(error) => {
+                let reason = format!("its doorbell cannot be watched: {error}");
+                worker.shared.kill(&ring.session, &reason);
+            }
+        }
+    }
+
+    /// Lets go of a session's rings.
+    fn drop_rings(&self, session: u64) {
+        let queue = self.worker.run_queue();
+        let mut entries = queue.entries();
+        for index in (0..entries.rings.len()).rev() {
+            if entries.rings[index].session.number == session {
+                let ring = entries.rings.remove(index);
+                queue.unwatch(&ring.session);
+            }
+        }
+    }
+
+    /// Takes a batch from a ring. False when there is no ring of this index.
+    #[inline]
+    fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
+        let worker = &self.worker;
+        let pauses = worker.coroutines.pauses();
+        for _ in 0..RING_BATCH {
+            let taken = {
+                let mut entries = worker.run_queue().entries();
+                let Some(ring) = entries.rings.get_mut(index) else { return false };
+                let full = ring.session.tasks_in_flight() >= most;
+                if full && ring.postponed.len() >= MOST_POSTPONED {
+                    return true;
+                }
+                let postponed = if full { None } else { ring.postponed.pop_front() };
+                let entry = match postponed {
+                    Some(offset) => Some(Some(Entry::Submit { offset })),
+                    None => ring.consumer.pop(),
+                };
+                match entry {
+                    None => {
+                        ring.consumer.show_progress();
+                        return true;
+                    }
+                    Some(Some(Entry::Submit { offset })) if full => {
+                        ring.postponed.push_back(offset);
+                        continue;
+                    }
+                    Some(Some(Entry::Submit { offset })) => {
+                        Taken::Task { session: ring.session.begin_task(), offset }
+                    }
+                    Some(Some(Entry::Release { hold })) => {
+                        Taken::Release { session: ring.session.clone(), hold }
+                    }
+                    Some(Some(Entry::Cancel { offset })) => {
+                        Taken::Cancellation { session: ring.session.clone(), offset }
+                    }
+                    Some(None) => Taken::Garbage { session: ring.session.clone() },
+                }
+            };
+            *busy = true;
+            match taken {
+                Taken::Task { session, offset } => path::accept(worker, session, offset),
+                Taken::Release { session, hold } => session.release(hold),
+                Taken::Cancellation { session, offset } => {
+                    cancel::client_cancels(worker, &session, offset);
+                }
+                Taken::Garbage { session } => {
+                    let reason = "wrote an entry into its ring that means nothing";
+                    worker.shared.kill(&session, reason);
+                }
+            }
+            if worker.coroutines.pauses() != pauses {
+                return true;
+            }
+        }
+        if let Some(ring) = worker.run_queue().entries().rings.get_mut(index) {
+            ring.consumer.show_progress();
+        }
+        true
+    }
+}
+
+/// What was taken from a ring.
+enum Taken {
+    Task { session: TaskRef, offset: u64 },
+    Release { session: SessionRef, hold: u32 },
+    Cancellation { session: SessionRef, offset: u64 },
+    Garbage { session: SessionRef },
+}

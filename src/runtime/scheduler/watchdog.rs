@@ -1,0 +1,203 @@
+//! The watchdog: a thread that looks after the workers while any of them is awake. It has an idle worker
+//! relieve one that a method keeps busy, and says in the log which method that is. What must happen some
+//! time after the tasks have gone, it does, too: pools that are destroyed are freed, and memory goes back
+//! to the operating system.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::chi_task_node;
+
+use super::deadlock;
+use super::mailbox::{Mailbox, WorkerMessage};
+use super::run_queue::{RunQueue, Running};
+use super::shared::Shared;
+use crate::log::{log_task, TaskContext};
+
+/// How often it looks.
+const TICK: Duration = Duration::from_millis(2);
+/// How often it looks for tasks that wait for each other in a circle, when tasks have begun to wait.
+const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
+/// Ticks without a pause after which a worker is asked to share.
+const OVERLOADED: u32 = 5;
+/// A method is warned of once in so long a time.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
+/// Records that are given back to the allocator, before it is asked to give memory back in turn: a megabyte
+/// or two.
+const MANY_FREED: u64 = 2048;
+
+/// What the watchdog remembers of a worker from one tick to the next.
+#[derive(Clone, Copy)]
+struct Seen {
+    running: Running,
+    /// The task's session, and its place in the tree of tasks.
+    node: (u64, chi_task_node),
+    tasks: u64,
+    rounds: u64,
+    parks: u64,
+    /// Since when it has run what it runs.
+    since: Instant,
+    /// Ticks since then.
+    ticks: u32,
+    /// Ticks since it last slept.
+    awake: u32,
+    warned: bool,
+}
+
+/// Watches until the runtime ends.
+pub(crate) fn run(shared: &Shared) {
+    shared.watchdog.begin();
+    let workers = 0..shared.run_queues.len();
+    let mut seen: Vec<Seen> = workers.map(|worker| look(shared, worker)).collect();
+    let mut warned: HashMap<(u32, u32), Instant> = HashMap::new();
+    let (mut looked_at, mut looked) = (0, Instant::now());
+    let mut trimmed_at = 0;
+    while !shared.is_ending() {
+        free_retired(shared);
+        let waits = || shared.run_queues.iter().map(RunQueue::waits).sum::<u64>();
+        let unknown = waits() != looked_at;
+        if unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {
+            looked_at = waits();
+            if deadlock::look(shared) {
+                looked_at = u64::MAX;
+            }
+            looked = Instant::now();
+            continue;
+        }
+        let all_parked = || shared.mailboxes.iter().all(Mailbox::is_parked) && !shared.is_ending();
+        if all_parked() {
+            let freed = shared.freed_records.load(Ordering::Relaxed);
+            if freed - trimmed_at >= MANY_FREED {
+                trimmed_at = freed;
+                trim();
+            }
+        }
+        // Once all sleep, those that wait may wait for each other; and a pool may still be to be freed.
+        let rest = if shared.pools.has_retired() {
+            Some(TICK)
+        } else {
+            unknown.then_some(LOOK_FOR_CIRCLES)
+        };
+        if shared.watchdog.sleep(rest, all_parked) {
+            continue;
+        }
+        std::thread::park_timeout(TICK);
+        for (worker, seen) in seen.iter_mut().enumerate() {
+            tick(shared, worker, seen, &mut warned);
+        }
+    }
+}
+
+/// Frees the pools that no worker can come to any more. Workers that sleep are woken for it: only rounds
+/// that they count show that they are done with a pool.
+fn free_retired(shared: &Shared) {
+    if shared.pools.has_retired() {
+        shared.pools.free_retired(&shared.rounds());
+        if shared.pools.has_retired() {
+            shared.wake_workers();
+        }
+    }
+}
+
+/// Has the allocator give unused memory back to the operating system: it keeps what many small blocks
+/// leave behind. A large number of tasks at a time would otherwise be paid for by the idle runtime.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the function may be called by any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+fn look(shared: &Shared, worker: usize) -> Seen {
+    let line = &shared.page().lines[worker];
+    Seen {
+        running: shared.run_queues[worker].running(),
+        node: shared.run_queues[worker].node(),
+        tasks: line.tasks.load(Ordering::Relaxed),
+        rounds: shared.mailboxes[worker].rounds(),
+        parks: line.parks.load(Ordering::Relaxed),
+        since: Instant::now(),
+        ticks: 0,
+        awake: 0,
+        warned: false,
+    }
+}
+
+fn tick(
+    shared: &Shared,
+    worker: usize,
+    seen: &mut Seen,
+    warned: &mut HashMap<(u32, u32), Instant>,
+) {
+    let now = look(shared, worker);
+    let awake = if now.parks == seen.parks && !shared.mailboxes[worker].is_parked() {
+        seen.awake + 1
+    } else {
+        0
+    };
+    let stuck = now.running != Running::RUNTIME
+        && now.running == seen.running
+        && now.tasks == seen.tasks
+        && now.rounds == seen.rounds;
+    if !stuck {
+        if seen.warned {
+            report(shared, seen, "has given its worker up again");
+        }
+        if seen.ticks > 0 {
+            shared.run_queues[worker].busy.store(false, Ordering::Relaxed);
+        }
+        *seen = Seen { awake, ..now };
+        if awake >= OVERLOADED && awake.is_multiple_of(OVERLOADED) {
+            if let Some(idle) = idle_worker(shared, worker) {
+                shared.mailboxes[worker].send(WorkerMessage::ShareWith { idle: idle as u32 });
+            }
+        }
+        return;
+    }
+    seen.ticks += 1;
+    seen.node = now.node;
+    seen.awake = awake;
+    shared.run_queues[worker].busy.store(true, Ordering::Relaxed);
+    // Again when something has come in, and now and then in any case.
+    if seen.ticks.is_power_of_two() || shared.mailboxes[worker].has_messages() {
+        if let Some(idle) = idle_worker(shared, worker) {
+            shared.mailboxes[idle].send(WorkerMessage::StealFrom { busy: worker as u32 });
+        }
+    }
+    let Some(limit) = shared.config.long_task_warning else { return };
+    if !seen.warned && seen.since.elapsed() >= limit {
+        let Some(parts) = seen.running.parts() else { return };
+        if warned.get(&parts).is_none_or(|at| at.elapsed() >= WARN_AGAIN) {
+            warned.insert(parts, Instant::now());
+            seen.warned = true;
+            report(shared, seen, "keeps its worker; it should yield, or be split");
+        }
+    }
+}
+
+/// A worker of the same group that sleeps. One of the other group is no help: on a worker for tasks of
+/// low latency, one of high latency would keep them waiting, and the other way round.
+fn idle_worker(shared: &Shared, busy: usize) -> Option<usize> {
+    let high = shared.config.is_high_latency(busy);
+    (0..shared.run_queues.len()).find(|&worker| {
+        worker != busy
+            && shared.config.is_high_latency(worker) == high
+            && shared.mailboxes[worker].is_parked()
+    })
+}
+
+#[cold]
+fn report(shared: &Shared, seen: &Seen, what: &str) {
+    let Some((slot, number)) = seen.running.parts() else { return };
+    let table = shared.table();
+    let Some(pool) = table.in_slot(slot) else { return };
+    let method = pool.module().methods.get(number);
+    let method = method.map_or("an unknown method", |method| method.name.as_str());
+    let took = seen.since.elapsed();
+    let (pool, method) = (Some(pool.name()), Some(method));
+    let context = TaskContext { pool, method, ..TaskContext::default() };
+    let (session, node) = seen.node;
+    log_task!(warn, context.at(session, node), ?took, "a task {what}");
+}

@@ -1,0 +1,399 @@
+//! A worker: what a thread owns that runs tasks, and how the task that it runs waits.
+//!
+//! A worker is used by its own thread only; what others may touch is its mailbox and its run queue. What
+//! happens to tasks on it stands in `path`, and what it does all day in `turn`.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+use tracing::level_filters::LevelFilter;
+
+use super::mailbox::Mailbox;
+use super::run_queue::RunQueue;
+use super::shared::Shared;
+use super::timers::{Timer, Timers};
+use crate::coroutine::{Context, Coroutines, Pause, Pollers, WaitsFor};
+use crate::failure::Failure;
+use crate::log::{log_task, LineKind};
+use crate::pool::{ContainerLane, PoolTable};
+use crate::session::{SuspendedAs, SuspendedAt};
+use crate::sync::{Held, Mode, Parking, Waiter};
+use crate::task::{CancelReason, PeriodicTasks, Record, SpareRecords};
+
+/// A worker.
+pub(crate) struct Worker {
+    pub(crate) index: u32,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) coroutines: Coroutines,
+    pub(crate) timers: Timers,
+    pub(crate) periodic: PeriodicTasks,
+    pub(crate) spare: SpareRecords,
+    /// What modules have it look at.
+    pub(crate) pollers: Pollers,
+    /// For lanes without a monitor.
+    pub(crate) next_lane: Cell<usize>,
+    /// For tasks that any container of their pool may run.
+    pub(crate) next_container: Cell<usize>,
+    /// Whether the log has each task's start and end: its level when the runtime started.
+    pub(crate) traces: bool,
+    /// Counts tasks, of which a few are measured.
+    pub(crate) samples: Cell<u32>,
+    /// The table that `own_table` keeps.
+    table: Cell<*const PoolTable>,
+    own_table: RefCell<Arc<PoolTable>>,
+    table_version: Cell<u64>,
+    /// Roots that have been given a number here.
+    roots: Cell<u64>,
+}
+
+thread_local! {
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// Calls `f` with the worker that this thread is, when it is one.
+#[inline]
+pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    // SAFETY: null, or a worker that lives until `while_current` returns, further up on this thread.
+    f(unsafe { WORKER.get().as_ref() })
+}
+
+/// True when this thread is a worker.
+#[inline]
+pub(crate) fn is_current() -> bool {
+    !WORKER.get().is_null()
+}
+
+/// Makes this thread the worker as long as `f` runs.
+pub(crate) fn while_current(worker: &Worker, f: impl FnOnce()) {
+    WORKER.set(worker);
+    f();
+    WORKER.set(ptr::null());
+}
+
+impl Worker {
+    pub(crate) fn new(index: u32, shared: Arc<Shared>) -> Worker {
+        Worker {
+            index,
+            shared,
+            coroutines: Coroutines::default(),
+            timers: Timers::default(),
+            periodic: PeriodicTasks::default(),
+            spare: SpareRecords::default(),
+            pollers: Pollers::default(),
+            next_lane: Cell::new(index as usize),
+            next_container: Cell::new(index as usize),
+            traces: LevelFilter::current() == LevelFilter::TRACE,
+            samples: Cell::new(0),
+            table: Cell::new(ptr::null()),
+            own_table: RefCell::default(),
+            table_version: Cell::new(0),
+            roots: Cell::new(0),
+        }
+    }
+
+    // What it owns ------------------------------------------------------------------------------------
+
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.shared.mailboxes[self.index as usize]
+    }
+
+    /// What this worker serves.
+    #[inline]
+    pub(crate) fn run_queue(&self) -> &RunQueue {
+        &self.shared.run_queues[self.index as usize]
+    }
+
+    /// Puts one of this worker's own lanes on the list, once.
+    pub(crate) fn list(&self, lane: &ContainerLane) {
+        self.run_queue().list(self.index, lane);
+    }
+
+    /// The coroutine that is running.
+    #[inline]
+    pub(crate) fn context(&self) -> &Context {
+        self.coroutines.context()
+    }
+
+    /// The task that runs on this coroutine, when there is one.
+    pub(crate) fn running(&self) -> Option<&Record> {
+        self.context().task()
+    }
+
+    /// The pools that are open for tasks. To be asked anew after a module's code has run, which may come
+    /// back here and find another table.
+    #[inline]
+    pub(crate) fn table(&self) -> &PoolTable {
+        let version = self.shared.table_version();
+        if version != self.table_version.get() {
+            self.renew_table(version);
+        }
+        // SAFETY: the worker keeps the table until it is called here again, on this thread, and finds a
+        // newer one; the caller has done with it by then.
+        unsafe { &*self.table.get() }
+    }
+
+    #[cold]
+    fn renew_table(&self, version: u64) {
+        let table = self.shared.table();
+        self.table.set(Arc::as_ptr(&table));
+        self.table_version.set(version);
+        *self.own_table.borrow_mut() = table;
+    }
+
+    /// Takes a record back.
+    #[inline(always)]
+    pub(crate) fn recycle(&self, record: Box<Record>) {
+        self.spare.put(record);
+    }
+
+    /// Counts a completed task on the status page.
+    #[inline]
+    pub(crate) fn count(&self, failed: bool) {
+        let line = &self.shared.page().lines[self.index as usize];
+        line.tasks.store(line.tasks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if failed {
+            line.failed.store(line.failed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The root of a task: a number that is unique in the runtime and neither 0 nor the largest.
+    pub(crate) fn root_of(&self, record: &Record) -> u64 {
+        if record.holdings.root() == 0 {
+            self.roots.set(self.roots.get() + 1);
+            record.holdings.renew(u64::from(self.index) << 54 | self.roots.get());
+        }
+        record.holdings.root()
+    }
+
+    /// Gives all locks back that a task has not, now that it has ended.
+    #[cold]
+    pub(crate) fn release_locks(&self, record: &Record) {
+        for Held { lock, times } in record.holdings.take() {
+            let subject = record.log_subject();
+            if let Some(left_out) = self.shared.rate_limit.pass(LineKind::LockLeft, subject) {
+                log_task!(
+                    warn,
+                    record.log_context(),
+                    lock = lock.number(),
+                    left_out,
+                    "the method ended while it held a lock; the lock is released"
+                );
+            }
+            let modes = [(times.shared, Mode::Shared), (times.exclusive, Mode::Exclusive)];
+            for (_, mode) in modes.into_iter().filter(|(times, _)| *times > 0) {
+                self.wake_all(lock.core.leave(self.root_of(record), mode));
+            }
+        }
+    }
+
+    // How its tasks wait ------------------------------------------------------------------------------
+
+    /// True when the code that runs may be suspended, or be kept waiting at all.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.context().callback.get().is_null()
+    }
+
+    /// Where a task is suspended that runs on the coroutine that runs.
+    pub(crate) fn own_coroutine(&self) -> SuspendedAt {
+        let as_what = SuspendedAs::Coroutine(self.coroutines.current());
+        SuspendedAt { worker: self.index, as_what }
+    }
+
+    /// Prepares a wait of the running coroutine; `suspend` then waits.
+    pub(crate) fn prepare_wait(&self) -> Waiter {
+        self.coroutines.prepare_wait(self.index)
+    }
+
+    /// Gives the wait up before it began.
+    pub(crate) fn forget_wait(&self) {
+        self.coroutines.forget_wait();
+    }
+
+    /// Ends the prepared wait of the running coroutine at `at`, if nothing else does before.
+    pub(crate) fn set_timer(&self, at: Instant) {
+        let (coroutine, wait) = (self.coroutines.current(), self.context().wait.get());
+        self.timers.set(at, Timer::Wake { coroutine, wait });
+    }
+
+    /// Suspends the running task until its prepared wait is over, or it is cancelled. Its lane goes on
+    /// without it.
+    pub(crate) fn suspend(&self, waits_for: WaitsFor) {
+        let context = self.context();
+        let code = self.run_queue().leave_module();
+        let mut deadline = None;
+        if let Some(record) = self.running() {
+            let first = !record.suspended.get();
+            if first {
+                record.note_suspended(self.own_coroutine());
+            }
+            if record.look_for_cancellation().is_some() && !record.told.replace(true) {
+                match waits_for {
+                    WaitsFor::Anyone | WaitsFor::Lock(_) => {
+                        if first {
+                            record.forget_suspended(self.own_coroutine());
+                        }
+                        self.forget_wait();
+                        self.run_queue().enter_module(code);
+                        return;
+                    }
+                    // SAFETY: the record that is waited for is there as long as the wait lasts.
+                    WaitsFor::Task(child) => self.cancel_child(unsafe { &*child }),
+                }
+            }
+            if first {
+                record.suspended.set(true);
+                // SAFETY: null, or the lane that the task was started from, which is still in it.
+                if let Some(lane) = unsafe { record.lane.as_ref() } {
+                    lane.state.suspend();
+                    if !lane.queue.is_empty() {
+                        self.list(lane);
+                    }
+                }
+            }
+            if record.deadline.get().is_some() {
+                context.bounded.set(true);
+            }
+            deadline = record.deadline.get().filter(|_| record.cancel_reason().is_none());
+            if let Some(at) = deadline {
+                self.set_timer(at);
+            }
+        }
+        if !context.bounded.get() {
+            self.run_queue().count_wait();
+        }
+        context.waits_for.set(waits_for);
+        context.pause(Pause::Waiting);
+        context.waits_for.set(WaitsFor::Anyone);
+        context.bounded.set(false);
+        if let Some(record) = self.running() {
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                record.cancel(CancelReason::Deadline);
+            }
+            self.run_queue().show(record.session, record.node());
+        }
+        self.run_queue().enter_module(code);
+    }
+
+    /// Suspends the running task for a time, or less when it is cancelled meanwhile.
+    pub(crate) fn sleep(&self, time: Duration) {
+        // So far away that it makes no difference, when the clock cannot express it.
+        let at = Instant::now().checked_add(time);
+        self.sleep_until(at.unwrap_or_else(|| Instant::now() + Duration::from_secs(1 << 32)));
+    }
+
+    /// Lets everything else have a turn.
+    pub(crate) fn yield_now(&self) {
+        self.sleep_until(Instant::now());
+    }
+
+    fn sleep_until(&self, at: Instant) {
+        self.prepare_wait();
+        self.set_timer(at);
+        self.context().bounded.set(true);
+        self.suspend(WaitsFor::Anyone);
+    }
+
+    /// Suspends the running task until another one that was made inside the runtime is complete.
+    ///
+    /// # Errors
+    /// Never submitted, another waiter, too late, or a circle. The task must live until this returns.
+    pub(crate) fn wait_for_task(
+        &self,
+        task: &Record,
+        until: Option<Instant>,
+    ) -> Result<(), Failure> {
+        let word = &task.completion;
+        let mut parked = None;
+        let ended = loop {
+            if word.is_complete() {
+                break Ok(());
+            }
+            if !self.may_wait() {
+                break Err(no_wait());
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break Err(Failure::new(CHI_TIMEOUT, "the task is not complete; it goes on"));
+            }
+            match self.running().and_then(Record::cancel_reason) {
+                // The task waited for cannot end before this one does.
+                Some(CancelReason::Deadlock) => break Err(CancelReason::Deadlock.failure()),
+                Some(_) => self.cancel_child(task),
+                None => {}
+            }
+            let waiter = self.prepare_wait();
+            match word.park(waiter) {
+                Parking::Parked => parked = Some(waiter),
+                Parking::Complete => {
+                    self.forget_wait();
+                    break Ok(());
+                }
+                Parking::Idle => {
+                    self.forget_wait();
+                    let why = "wait for a task that was never submitted";
+                    break Err(Failure::new(CHI_INVALID, why));
+                }
+                Parking::Taken => {
+                    self.forget_wait();
+                    let why = "another method already waits for this task";
+                    break Err(Failure::new(CHI_BUSY, why));
+                }
+            }
+            if let Some(until) = until {
+                self.set_timer(until);
+            }
+            self.context().bounded.set(until.is_some());
+            self.suspend(WaitsFor::Task(task));
+        };
+        let Some(waiter) = parked else { return ended };
+        if word.leave(waiter) && word.is_left_to_waiter() {
+            // SAFETY: deleted under this wait, which is the last to touch it.
+            self.recycle(unsafe { Box::from_raw(ptr::from_ref(task).cast_mut()) });
+        }
+        ended
+    }
+
+    /// Ends a wait, on whichever worker.
+    pub(crate) fn wake(&self, waiter: Waiter) {
+        if waiter.worker == self.index {
+            self.coroutines.wake(waiter.coroutine, waiter.tag);
+        } else {
+            self.shared.wake(waiter);
+        }
+    }
+
+    pub(crate) fn wake_all(&self, woken: Vec<Waiter>) {
+        woken.into_iter().for_each(|waiter| self.wake(waiter));
+    }
+
+    // How they learn that they should end -------------------------------------------------------------
+
+    /// The running task's wait for `child` shall be over soon, because the task is cancelled.
+    fn cancel_child(&self, child: &Record) {
+        if child.cancel(CancelReason::Parent) {
+            self.shared.cancel_marked();
+        }
+    }
+
+    /// True when a task that waits must not wait any longer.
+    pub(crate) fn must_give_up(&self, record: &Record) -> bool {
+        self.shared.is_stopping() || record.look_for_cancellation().is_some()
+    }
+
+    /// True when the running task should come to its end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.shared.is_stopping()
+            || self.running().is_some_and(|record| record.look_for_cancellation().is_some())
+    }
+}
+
+/// What module's code is told that cannot wait.
+pub(crate) fn no_wait() -> Failure {
+    Failure::new(
+        CHI_INVALID,
+        "a monitor cannot wait, and neither can Del, an aggregation or a poller",
+    )
+}

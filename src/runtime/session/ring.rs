@@ -1,0 +1,22 @@
+//! A submission ring, on the side of the worker that polls it.
+
+use std::collections::VecDeque;
+
+use chimaera_ipc::ring::Consumer;
+
+use super::refs::SessionRef;
+
+/// A ring that a worker polls.
+pub(crate) struct Ring {
+    pub(crate) session: SessionRef,
+    pub(crate) consumer: Consumer,
+    /// Submissions that wait, in their order, until fewer of the session's tasks are in flight. What came
+    /// behind them and is none, such as cancellations, has passed them.
+    pub(crate) postponed: VecDeque<u64>,
+}
+
+impl Ring {
+    pub(crate) fn new(session: SessionRef, consumer: Consumer) -> Ring {
+        Ring { session, consumer, postponed: VecDeque::new() }
+    }
+}

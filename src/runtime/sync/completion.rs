@@ -1,0 +1,264 @@
+//! The completion word of a task that was made inside the runtime: whether it is in flight, who waits for
+//! it, and whether it was deleted, in one word, so that nobody ever sees one of them without the others.
+//!
+//! `chi_task.state_` shows modules the same; here it is decided.
+
+#[cfg(all(loom, test))]
+use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(all(loom, test)))]
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::waiter::Waiter;
+
+const IN_FLIGHT: u64 = 1;
+const COMPLETE: u64 = 2;
+const DELETED: u64 = 4;
+const FLAGS: u64 = IN_FLIGHT | COMPLETE | DELETED;
+const _: () = assert!(FLAGS < 1 << Waiter::FREE_BITS);
+
+/// What a coroutine that is about to wait finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parking {
+    /// The completion will wake it.
+    Parked,
+    /// The task is complete.
+    Complete,
+    /// The task was never submitted.
+    Idle,
+    /// Another coroutine waits for the task already.
+    Taken,
+}
+
+/// What there is to do once a task is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// Nothing: the task is its owner's again.
+    Kept,
+    /// Wake this one.
+    Wake(Waiter),
+    /// Free the task: it was deleted in flight.
+    Free,
+}
+
+/// The word.
+pub(crate) struct CompletionWord(AtomicU64);
+
+impl CompletionWord {
+    pub(crate) fn new() -> CompletionWord {
+        CompletionWord(AtomicU64::new(0))
+    }
+
+    /// Of a fresh task: a client's is in flight from the start.
+    #[inline]
+    pub(crate) fn renew(&self, in_flight: bool) {
+        self.0.store(if in_flight { IN_FLIGHT } else { 0 }, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.0.load(Ordering::Acquire) & IN_FLIGHT != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// The task is submitted; a `forgotten` one counts as deleted from the start. Only for its owner, while
+    /// it is not in flight.
+    #[inline]
+    pub(crate) fn submit(&self, forgotten: bool) {
+        self.0.store(IN_FLIGHT | if forgotten { DELETED } else { 0 }, Ordering::Release);
+    }
+
+    /// Has the completion wake `waiter`, in place of an earlier wait of the same coroutine.
+    pub(crate) fn park(&self, waiter: Waiter) -> Parking {
+        let mut state = self.0.load(Ordering::Acquire);
+        loop {
+            if state & COMPLETE != 0 {
+                return Parking::Complete;
+            }
+            if state & IN_FLIGHT == 0 {
+                return Parking::Idle;
+            }
+            if Waiter::unpack(state).is_some_and(|other| !waiter.is_same_coroutine(other)) {
+                return Parking::Taken;
+            }
+            let parked = state & FLAGS | waiter.pack();
+            match self.0.compare_exchange(state, parked, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Parking::Parked,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// The coroutine does not wait any longer, and nobody will be woken. True when the task is complete
+    /// instead.
+    pub(crate) fn leave(&self, waiter: Waiter) -> bool {
+        let mut state = self.0.load(Ordering::Acquire);
+        loop {
+            if state & COMPLETE != 0 {
+                return true;
+            }
+            if !Waiter::unpack(state).is_some_and(|other| waiter.is_same_coroutine(other)) {
+                return false;
+            }
+            match self.0.compare_exchange(state, state & FLAGS, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return false,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// The coroutine that waited has seen that the task is complete. True when it must free the task, which
+    /// was deleted meanwhile.
+    pub(crate) fn is_left_to_waiter(&self) -> bool {
+        self.0.load(Ordering::Acquire) & DELETED != 0
+    }
+
+    /// Deletes the task. False when that takes effect at its completion.
+    #[must_use]
+    pub(crate) fn delete(&self) -> bool {
+        let mut state = self.0.load(Ordering::Acquire);
+        while state & IN_FLIGHT != 0 {
+            let deleted = state | DELETED;
+            match self.0.compare_exchange(state, deleted, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return false,
+                Err(now) => state = now,
+            }
+        }
+        true
+    }
+
+    /// The task is complete. From here on it may be gone: its owner may delete it at any time.
+    #[inline]
+    pub(crate) fn complete(&self) -> Completed {
+        let mut state = self.0.load(Ordering::Acquire);
+        loop {
+            let waiter = Waiter::unpack(state);
+            let left = if waiter.is_some() { state & DELETED } else { 0 };
+            match self.0.compare_exchange(
+                state,
+                COMPLETE | left,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => {
+                    return match waiter {
+                        Some(waiter) => Completed::Wake(waiter),
+                        None if state & DELETED != 0 => Completed::Free,
+                        None => Completed::Kept,
+                    }
+                }
+                Err(now) => state = now,
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const FIRST: Waiter = Waiter { worker: 1, coroutine: 5, tag: 7 };
+
+    #[test]
+    fn one_coroutine_waits_at_a_time_with_as_many_waits_as_it_needs() {
+        let word = CompletionWord::new();
+        assert_eq!(word.park(FIRST), Parking::Idle);
+        word.submit(false);
+        assert_eq!(word.park(FIRST), Parking::Parked);
+        assert_eq!(word.park(Waiter { coroutine: 6, ..FIRST }), Parking::Taken);
+        let again = Waiter { tag: 8, ..FIRST };
+        assert_eq!(word.park(again), Parking::Parked);
+        assert_eq!(word.complete(), Completed::Wake(again));
+        assert_eq!(word.park(again), Parking::Complete);
+        assert!(word.leave(again) && word.is_complete() && !word.is_in_flight());
+    }
+
+    #[test]
+    fn a_task_that_is_deleted_in_flight_is_freed_once() {
+        let word = CompletionWord::new();
+        assert!(word.delete(), "it was never submitted");
+        word.submit(true);
+        assert_eq!(word.complete(), Completed::Free);
+        word.submit(false);
+        assert!(!word.delete());
+        assert_eq!(word.complete(), Completed::Free);
+        word.submit(false);
+        assert_eq!(word.complete(), Completed::Kept);
+        assert!(word.delete());
+    }
+
+    /// Whoever deletes a task that another waits for makes a mistake; nobody hangs for it.
+    #[test]
+    fn a_waiter_frees_what_was_deleted_under_it() {
+        let word = CompletionWord::new();
+        word.submit(false);
+        assert_eq!(word.park(FIRST), Parking::Parked);
+        assert!(!word.delete());
+        assert_eq!(word.complete(), Completed::Wake(FIRST));
+        assert!(word.is_complete() && word.is_left_to_waiter());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+
+    fn waiter(tag: u32) -> Waiter {
+        Waiter { worker: 1, coroutine: 5, tag }
+    }
+
+    /// A wait ends by its timer and the coroutine waits again, while the task completes: the completion
+    /// wakes the wait that there is, or the coroutine sees the completion itself. It never wakes a wait
+    /// that is over while the newer one sleeps for ever.
+    #[test]
+    fn loom_a_completion_wakes_the_wait_that_there_is() {
+        loom::model(|| {
+            let word = Arc::new(CompletionWord::new());
+            word.submit(false);
+            let completer = {
+                let word = word.clone();
+                loom::thread::spawn(move || word.complete())
+            };
+            let mut sleeps = None;
+            if word.park(waiter(1)) == Parking::Parked {
+                sleeps = Some(waiter(1));
+                // The timer ends the first wait.
+                if !word.leave(waiter(1)) {
+                    sleeps = match word.park(waiter(2)) {
+                        Parking::Parked => Some(waiter(2)),
+                        Parking::Complete => None,
+                        other => panic!("{other:?}"),
+                    };
+                } else {
+                    sleeps = None;
+                }
+            }
+            let completed = completer.join().unwrap();
+            if let Some(sleeps) = sleeps {
+                assert_eq!(completed, Completed::Wake(sleeps), "it sleeps for ever");
+            }
+            assert!(word.is_complete());
+        });
+    }
+
+    /// A task is deleted while it completes: exactly one side frees it.
+    #[test]
+    fn loom_a_task_is_freed_by_one_side() {
+        loom::model(|| {
+            let word = Arc::new(CompletionWord::new());
+            word.submit(false);
+            let completer = {
+                let word = word.clone();
+                loom::thread::spawn(move || word.complete())
+            };
+            let freed_here = word.delete();
+            let freed_there = completer.join().unwrap() == Completed::Free;
+            assert!(freed_here != freed_there);
+        });
+    }
+}

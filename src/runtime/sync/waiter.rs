@@ -1,0 +1,90 @@
+//! Who waits for something, as whoever ends the wait knows it.
+
+/// Bits of a wait's number that a waiter carries.
+const TAG_BITS: u32 = 29;
+
+/// The number of a wait, unique among all waits of its worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WaitNumber(u64);
+
+impl WaitNumber {
+    /// The number after this one.
+    pub(crate) fn next(self) -> WaitNumber {
+        let next = self.0 + 1;
+        // A tag of 0 would look like no waiter at all.
+        WaitNumber(if next & ((1 << TAG_BITS) - 1) == 0 { next + 1 } else { next })
+    }
+
+    /// Its lowest bits, never 0. Two waits of a worker with the same tag are half a billion waits apart, and
+    /// a wake-up is read within a round of its worker.
+    pub(crate) fn tag(self) -> u32 {
+        self.0 as u32 & ((1 << TAG_BITS) - 1)
+    }
+}
+
+/// A coroutine that waits, and which of its waits it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiter {
+    /// Below 256.
+    pub(crate) worker: u32,
+    /// Below 2^24.
+    pub(crate) coroutine: u32,
+    /// `WaitNumber::tag`: a wake-up for an earlier wait must not end a later one.
+    pub(crate) tag: u32,
+}
+
+impl Waiter {
+    /// Bits below a packed waiter, for whoever packs more into the word.
+    pub(crate) const FREE_BITS: u32 = 3;
+
+    /// All of it in one word, which is not 0 and has its lowest `FREE_BITS` clear.
+    #[inline]
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.worker) << 56
+            | u64::from(self.coroutine) << 32
+            | u64::from(self.tag) << Waiter::FREE_BITS
+    }
+
+    /// The waiter in a word; `None` when there is none.
+    #[inline]
+    pub(crate) fn unpack(bits: u64) -> Option<Waiter> {
+        let tag = bits as u32 >> Waiter::FREE_BITS;
+        (tag != 0).then_some(Waiter {
+            worker: (bits >> 56) as u32,
+            coroutine: (bits >> 32) as u32 & 0xff_ffff,
+            tag,
+        })
+    }
+
+    /// True when both are waits of one coroutine.
+    pub(crate) fn is_same_coroutine(self, other: Waiter) -> bool {
+        (self.worker, self.coroutine) == (other.worker, other.coroutine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_fits_a_word_and_leaves_room_below() {
+        let largest = Waiter { worker: 255, coroutine: 0xff_ffff, tag: (1 << TAG_BITS) - 1 };
+        let smallest = Waiter { worker: 0, coroutine: 0, tag: 1 };
+        for waiter in [largest, smallest, Waiter { worker: 1, coroutine: 2, tag: 3 }] {
+            let bits = waiter.pack();
+            assert_eq!(bits & ((1 << Waiter::FREE_BITS) - 1), 0);
+            assert_eq!(Waiter::unpack(bits | 7), Some(waiter));
+        }
+        assert_eq!(Waiter::unpack(7), None);
+    }
+
+    #[test]
+    fn waits_have_different_numbers_and_no_tag_is_zero() {
+        let mut number = WaitNumber((1 << TAG_BITS) - 2);
+        for _ in 0..3 {
+            let next = number.next();
+            assert!(next > number && next.tag() != 0);
+            number = next;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the runtime asks of the operating system and the processor: signals, fences, parking, mutexes.
+//! It owns the process's handlers of SIGBUS and SIGSEGV. It imports no other room.
+
+pub(crate) mod membarrier;
+pub(crate) mod mutex;
+pub(crate) mod park;
+pub(crate) mod segment_fault;
+pub(crate) mod signal;
+
+pub(crate) use self::mutex::lock;
+pub(crate) use self::segment_fault::Guard;

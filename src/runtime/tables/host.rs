@@ -1,0 +1,170 @@
+//! The host table: what the runtime offers a container beyond sending tasks.
+
+use std::ffi::{c_char, c_void};
+
+use chimaera_abi::*;
+
+use super::{events, locks, pollers};
+use crate::coroutine::current_task;
+use crate::failure::Failure;
+use crate::log::{log_task, TaskContext};
+use crate::module::error;
+use crate::pool::Container;
+use crate::scheduler::{with_current, Worker};
+
+static HOST: chi_host = chi_host {
+    size: std::mem::size_of::<chi_host>() as u32,
+    abi_major: CHI_ABI_MAJOR,
+    abi_minor: CHI_ABI_MINOR,
+    reserved: 0,
+    set_error,
+    log,
+    ipc,
+    create_queue,
+    yield_now,
+    extension,
+    container_id,
+    lock_new: locks::lock_new,
+    lock_free: locks::lock_free,
+    lock: locks::lock,
+    try_lock: locks::try_lock,
+    unlock: locks::unlock,
+    is_cancelled,
+    event_new: events::event_new,
+    event_free: events::event_free,
+    event_wait: events::event_wait,
+    event_set: events::event_set,
+    poller_add: pollers::poller_add,
+    poller_remove: pollers::poller_remove,
+    poller_arm: pollers::poller_arm,
+};
+
+/// The table, for the process's life.
+pub(crate) fn host() -> *const chi_host {
+    &HOST
+}
+
+/// Keeps why a module's code fails: for the task that it runs for, or else for this thread.
+fn keep_error(text: String) {
+    with_current(|worker| match worker.and_then(|worker| current_task(worker.context())) {
+        Some(task) => task.texts.set_error(text),
+        None => error::set(text),
+    });
+}
+
+/// # Safety
+/// `text` must be null or hold `len` bytes.
+unsafe fn lossy(text: *const c_char, len: u64) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len.min(1 << 20) as usize) };
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+unsafe extern "C" fn set_error(_: *const chi_host, text: *const c_char, len: u64) {
+    // SAFETY: the module's promise.
+    keep_error(unsafe { lossy(text, len) });
+}
+
+unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, len: u64) {
+    // SAFETY: the module's promise.
+    let text = unsafe { lossy(text, len) };
+    with_current(|worker| {
+        let context = worker.map(speaker).unwrap_or_default();
+        match level {
+            CHI_LOG_ERROR => log_task!(error, target: "module", context, "{text}"),
+            CHI_LOG_WARN => log_task!(warn, target: "module", context, "{text}"),
+            CHI_LOG_INFO => log_task!(info, target: "module", context, "{text}"),
+            _ => log_task!(debug, target: "module", context, "{text}"),
+        }
+    });
+}
+
+/// On whose behalf a module's code runs: a container that is being built, or a task.
+pub(super) fn speaker(worker: &Worker) -> TaskContext<'_> {
+    let task = current_task(worker.context());
+    let context = task.map(|task| task.log_context()).unwrap_or_default();
+    match building(worker) {
+        Some(container) => TaskContext { pool: Some(container.name()), method: None, ..context },
+        None => context,
+    }
+}
+
+unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
+    super::ipc::worker_ipc()
+}
+
+/// The container that the running coroutine builds.
+fn building(worker: &Worker) -> Option<&Container> {
+    // SAFETY: null, or a container whose pool the builder, which runs on this coroutine, holds.
+    unsafe { worker.context().building.get().as_ref() }
+}
+
+unsafe extern "C" fn create_queue(
+    _: *const chi_host,
+    pool_id: *const chi_pool_id,
+    queue_id: u32,
+    n_lanes: u32,
+    flags: u32,
+    lanes: *mut *mut chi_lane,
+) -> chi_status {
+    // SAFETY: the module's pointer.
+    let id = unsafe { *pool_id };
+    let made = with_current(|worker| {
+        let container = worker.and_then(building).filter(|container| container.id == id);
+        match container {
+            Some(container) => container.add_queue(queue_id, n_lanes, flags),
+            None => {
+                let why = "queues are made while the container is created, not later";
+                Err(Failure::new(CHI_INVALID, why))
+            }
+        }
+    });
+    match made {
+        Ok(addresses) => {
+            // SAFETY: the module's array has room for `n_lanes`.
+            unsafe { std::ptr::copy_nonoverlapping(addresses.as_ptr(), lanes, addresses.len()) };
+            CHI_OK
+        }
+        Err(failure) => {
+            keep_error(failure.message);
+            failure.status
+        }
+    }
+}
+
+unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
+    with_current(|worker| {
+        let Some(worker) = worker.filter(|worker| worker.may_wait()) else { return CHI_INVALID };
+        worker.yield_now();
+        if worker.is_cancelled() {
+            CHI_CANCELLED
+        } else {
+            CHI_OK
+        }
+    })
+}
+
+unsafe extern "C" fn is_cancelled(_: *const chi_host) -> bool {
+    with_current(|worker| worker.is_some_and(Worker::is_cancelled))
+}
+
+unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {
+    with_current(|worker| {
+        let Some(worker) = worker else { return CHI_INVALID };
+        let running = || {
+            // SAFETY: null, or the container in which the running task is counted.
+            unsafe { worker.running()?.container.as_ref() }
+        };
+        let Some(container) = building(worker).or_else(running) else { return CHI_INVALID };
+        // SAFETY: the module's pointers.
+        unsafe { (*id, *count) = (container.number, container.count) };
+        CHI_OK
+    })
+}

@@ -1,0 +1,52 @@
+//! The functions of `chi_host` for pollers.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use crate::coroutine::{Poller, Target};
+use crate::scheduler::with_current;
+use chimaera_abi::*;
+
+pub(super) unsafe extern "C" fn poller_add(
+    _: *const chi_host,
+    fd: i32,
+    poll: chi_poll_fn,
+    context: *mut c_void,
+    poller: *mut *mut chi_poller,
+) -> chi_status {
+    with_current(|worker| {
+        let Some(worker) = worker else { return CHI_INVALID };
+        let epoll = worker.run_queue().shared_epoll();
+        let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context }) else {
+            return CHI_INVALID;
+        };
+        // SAFETY: the module's pointer.
+        unsafe { *poller = Arc::into_raw(made).cast_mut().cast() };
+        CHI_OK
+    })
+}
+
+pub(super) unsafe extern "C" fn poller_remove(_: *const chi_host, poller: *mut chi_poller) {
+    if !poller.is_null() {
+        // SAFETY: what `poller_add` returned, removed once.
+        unsafe { Arc::from_raw(poller.cast::<Poller>()) }.remove();
+    }
+}
+
+pub(super) unsafe extern "C" fn poller_arm(
+    _: *const chi_host,
+    poller: *mut chi_poller,
+    armed: bool,
+) -> chi_status {
+    // SAFETY: null, or what `poller_add` returned and is not removed.
+    let Some(poller) = (unsafe { poller.cast::<Poller>().as_ref() }) else { return CHI_INVALID };
+    with_current(|worker| {
+        let arm = |worker: &crate::scheduler::worker::Worker| {
+            worker.pollers.arm(worker.run_queue().shared_epoll(), poller, armed)
+        };
+        match worker.is_some_and(arm) {
+            true => CHI_OK,
+            false => CHI_INVALID,
+        }
+    })
+}

@@ -1,0 +1,48 @@
+//! Domain queries: which containers of a pool a task is for.
+
+use std::cell::Cell;
+
+use chimaera_abi::*;
+
+use crate::failure::Failure;
+use crate::pool::{Container, Pool};
+
+/// The container that a query leads to; the first for one that leads to all containers, or to wherever
+/// the first one's monitor says (`asks`). Tasks that any container may run go to them in turn.
+#[inline]
+pub(crate) fn destination<'p>(
+    pool: &'p Pool,
+    query: chi_domain_query,
+    asks: bool,
+    turn: &Cell<usize>,
+) -> Result<&'p Container, Failure> {
+    let containers = pool.containers();
+    let number = match query.kind_ {
+        CHI_DOMAIN_DYNAMIC if containers.len() > 1 && !asks => {
+            turn.set(turn.get().wrapping_add(1));
+            turn.get() % containers.len()
+        }
+        CHI_DOMAIN_DYNAMIC | CHI_DOMAIN_GLOBAL_BCAST => 0,
+        CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID => query.value_ as usize,
+        CHI_DOMAIN_LOCAL_HASH | CHI_DOMAIN_GLOBAL_HASH => query.value_ as usize % containers.len(),
+        _ => usize::MAX,
+    };
+    containers.get(number).ok_or_else(|| nowhere(pool, query))
+}
+
+#[cold]
+fn nowhere(pool: &Pool, query: chi_domain_query) -> Failure {
+    let (name, count) = (pool.name(), pool.count());
+    let what = match query {
+        chi_domain_query { kind_, .. } if kind_ > CHI_DOMAIN_GLOBAL_BCAST => {
+            format!("no domain query has the kind {kind_}")
+        }
+        chi_domain_query { value_, .. } if count == 1 => {
+            format!("pool '{name}' has no container {value_}, only container 0")
+        }
+        chi_domain_query { value_, .. } => {
+            format!("pool '{name}' has no container {value_}: it has {count}, from 0")
+        }
+    };
+    Failure::new(CHI_INVALID, what)
+}

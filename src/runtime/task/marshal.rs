@@ -1,0 +1,344 @@
+//! Takes a task's body from a segment into private memory, and back.
+//!
+//! Each byte of the segment that decides anything is read once, into the private copy, and checked
+//! there. Strings and vectors of the copy point straight at the shared leaf bytes; blocks that hold
+//! descriptors themselves are copied too.
+
+use std::sync::atomic::Ordering;
+
+use chimaera_abi::*;
+use chimaera_ipc::layout::offset_of;
+use chimaera_ipc::{copy, futex, word};
+
+use super::block::PrivateBlock;
+use super::record::{Origin, Record};
+use crate::failure::Failure;
+use crate::module::Field;
+use crate::session::Session;
+
+/// What private copies of one task's inner descriptors may take, in bytes.
+const MAX_COPIES: u64 = 64 << 20;
+/// What a copy takes besides its bytes, at most.
+const BLOCK_COST: u64 = 192;
+
+/// Bytes of a message that go back to a client.
+const MAX_MESSAGE: usize = 4096;
+
+const HEADER: usize = std::mem::size_of::<chi_task>();
+
+/// Reads the first 64 bytes of the task at `offset`, which lies in the segment, into the record.
+#[inline]
+pub(crate) fn take_header(record: &mut Record, session: &Session, offset: u64) {
+    // SAFETY: the caller checked the range; a body has at least 64 bytes.
+    unsafe { copy::from_shared(session.mapping.at(offset), record.body().cast(), HEADER) }
+}
+
+/// Reads the rest of the body, and checks every string and vector in it.
+pub(crate) fn take_body(
+    record: &mut Record,
+    session: &Session,
+    offset: u64,
+    size: usize,
+    fields: &[Field],
+) -> Result<(), Failure> {
+    if size == HEADER {
+        return Ok(());
+    }
+    if size as u64 > session.mapping.layout().runtime_arena - offset {
+        return Err(Failure::new(CHI_INVALID, "the task reaches beyond the client's arena"));
+    }
+    if !record.make_room(size) {
+        return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
+    }
+    let body = record.body().cast::<u8>();
+    // SAFETY: both ranges were checked above; a task is aligned to 64.
+    unsafe {
+        copy::from_shared(session.mapping.at(offset).add(HEADER), body.add(HEADER), size - HEADER);
+        take_fields(record, session, body, fields, true)
+    }
+}
+
+/// # Safety
+/// `base` must be private memory that holds the element or body that `fields` describe.
+unsafe fn take_fields(
+    record: &mut Record,
+    session: &Session,
+    base: *mut u8,
+    fields: &[Field],
+    in_body: bool,
+) -> Result<(), Failure> {
+    for field in fields {
+        // SAFETY: the field lies inside what `base` holds, aligned to 8: `Method::read` checked it.
+        let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
+        vector.offset_in_task_ = if in_body { field.offset as u32 } else { 0 };
+        vector.reserved_ = 0;
+        if vector.shm_ == CHI_SHM_NULL || vector.capacity_ == 0 {
+            vector.shm_ = CHI_SHM_NULL;
+            (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
+            continue;
+        }
+        let layout = session.mapping.layout();
+        let start = offset_of(vector.shm_).filter(|&at| {
+            at >= layout.client_arena
+                && vector.size_ <= vector.capacity_
+                && at.checked_add(vector.capacity_).is_some_and(|end| end <= layout.size)
+                && at.is_multiple_of(field.elem_align)
+        });
+        let Some(start) = start else {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!(
+                    "the string or vector at offset {} of the task points outside the segment",
+                    field.offset
+                ),
+            ));
+        };
+        vector.data_ = session.mapping.at(start).cast();
+        if field.inner.is_empty() {
+            if start >= layout.runtime_arena {
+                // Another task's result, or this one's of the last time, whose block may be free again:
+                // a method reads it, but writes into a block of its own.
+                vector.capacity_ = 0;
+            }
+            continue;
+        }
+        let count = vector.size_ / field.elem_size;
+        if count == 0 {
+            // The client could change descriptors that a method put there.
+            vector.shm_ = CHI_SHM_NULL;
+            (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
+            continue;
+        }
+        let bytes = count * field.elem_size;
+        let cost = bytes + BLOCK_COST;
+        if record.copied + cost > MAX_COPIES {
+            return Err(Failure::new(CHI_TOO_LARGE, "the task has too many strings in vectors"));
+        }
+        if !session.count_copies(cost) {
+            return Err(Failure::new(
+                CHI_NO_SPACE,
+                "the client's tasks have too many strings in vectors; wait for some of them first",
+            ));
+        }
+        record.copied += cost;
+        let original = *vector;
+        let Some(block) = PrivateBlock::new(bytes as usize) else {
+            return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
+        };
+        let data = block.data();
+        // SAFETY: `bytes` at `start` lie inside the segment, aligned to the elements' 8 or more; the
+        // block holds as many.
+        unsafe { copy::from_shared(session.mapping.at(start), data, bytes as usize) };
+        (vector.data_, vector.size_, vector.capacity_) = (data.cast(), bytes, bytes);
+        record.private.push(block);
+        record.copies.push((data, original));
+        for index in 0..count {
+            // SAFETY: the element lies inside the block.
+            unsafe {
+                let element = data.add((index * field.elem_size) as usize);
+                take_fields(record, session, element, &field.inner, false)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the body, the outcome and at last the completion word of a client's task.
+pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
+    let Origin::Client { session, offset } = &record.origin else {
+        unreachable!("only a client's task lies in a segment");
+    };
+    // SAFETY: the record keeps its session, and its origin stays as it is until the end of this function.
+    let (session, offset) = (unsafe { &*std::ptr::from_ref::<Session>(session) }, *offset);
+    let (mut status, mut message) = (status, message);
+    let body = record.body();
+    // SAFETY: null, or a method of a module, which is never unloaded.
+    if let Some(method) = unsafe { record.method.as_ref() } {
+        if method.task_size > HEADER {
+            // SAFETY: the private body holds `task_size` bytes, and so does the segment from
+            // `offset`, as `take_body` checked before the method ran.
+            let given = unsafe {
+                give_body(record, session, body.cast(), offset, method.task_size, &method.fields)
+            };
+            if let (Err(lost), CHI_OK) = (given, status) {
+                (status, message) = lost.outcome();
+            }
+        }
+    }
+    let mut shm = CHI_SHM_NULL;
+    if status != CHI_OK && !message.is_empty() {
+        let end =
+            (0..=message.len().min(MAX_MESSAGE)).rev().find(|&at| message.is_char_boundary(at));
+        let text = &message.as_bytes()[..end.unwrap_or(0)];
+        if let Ok((block, _)) = session.alloc(text.len() as u64 + 4) {
+            let mut told = (text.len() as u32).to_ne_bytes().to_vec();
+            told.extend_from_slice(text);
+            // SAFETY: the block is the runtime's own, aligned to 8 or more, and holds a length and the text.
+            unsafe { copy::to_shared(told.as_ptr(), session.mapping.at(block), told.len()) };
+            record.blocks.push(block);
+            shm = block;
+        }
+    }
+    let mut bits = 0;
+    if !record.blocks.is_empty() {
+        match session.hold(std::mem::take(&mut record.blocks)) {
+            Some(hold) => bits |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT,
+            // The blocks are freed, and so neither results nor message are there.
+            None => (status, shm) = (CHI_NO_SPACE, CHI_SHM_NULL),
+        }
+    }
+    let field = |at: usize| offset + at as u64;
+    // SAFETY: the header lies inside the segment, aligned to 64.
+    unsafe {
+        if status != CHI_OK {
+            let message =
+                session.mapping.double_word(field(std::mem::offset_of!(chi_task, message_)));
+            message.store(shm, Ordering::Relaxed);
+            let outcome = session.mapping.word(field(std::mem::offset_of!(chi_task, status_)));
+            outcome.store(status as u32, Ordering::Relaxed);
+        }
+        let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
+        if word::complete(state, bits) {
+            futex::wake_all(state);
+        }
+    }
+}
+
+/// Why what a task returns cannot go back.
+#[derive(Clone, Copy)]
+enum Lost {
+    /// The session's segment is full.
+    NoRoom,
+    /// The module put strings or vectors where the client can change them.
+    Exposed,
+}
+
+impl Lost {
+    fn outcome(self) -> (chi_status, &'static str) {
+        match self {
+            Lost::NoRoom => (
+                CHI_NO_SPACE,
+                "the segment has no room for what the method returns; delete tasks whose results \
+                 are done with, or ask for a larger segment",
+            ),
+            Lost::Exposed => (
+                CHI_INTERNAL,
+                "the module took the memory for strings in a vector from chi_ipc.alloc; it must \
+                 take it from chi_ipc.alloc_elements",
+            ),
+        }
+    }
+}
+
+/// # Safety
+/// `body` must hold `size` bytes, and so must the segment from `offset`.
+unsafe fn give_body(
+    record: &mut Record,
+    session: &Session,
+    body: *mut u8,
+    offset: u64,
+    size: usize,
+    fields: &[Field],
+) -> Result<(), Lost> {
+    // A client decides how many there are, so they are not looked for one by one.
+    record.copies.sort_unstable_by_key(|(copied, _)| *copied);
+    // SAFETY: by the caller's promise.
+    let given = unsafe { give_fields(record, session, body, fields) };
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let to = session.mapping.at(offset).add(HEADER);
+        copy::to_shared(body.add(HEADER), to, size - HEADER);
+    }
+    given
+}
+
+/// Rewrites the strings and vectors of private memory as the client reads them. One for which there is
+/// no room becomes empty.
+///
+/// # Safety
+/// `base` must be private memory that holds the element or body that `fields` describe.
+unsafe fn give_fields(
+    record: &mut Record,
+    session: &Session,
+    base: *mut u8,
+    fields: &[Field],
+) -> Result<(), Lost> {
+    let mut result = Ok(());
+    for field in fields {
+        // SAFETY: the field lies inside what `base` holds, aligned to 8.
+        let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
+        // SAFETY: the vector is the method's own, and so its `size_` bytes at `data_` are readable.
+        match unsafe { give_vector(record, session, *vector, field) } {
+            Ok(given) => *vector = given,
+            Err(lost) => {
+                (vector.shm_, vector.data_) = (CHI_SHM_NULL, std::ptr::null_mut());
+                (vector.size_, vector.capacity_) = (0, 0);
+                result = Err(lost);
+            }
+        }
+    }
+    result
+}
+
+/// # Safety
+/// `vector` must be one that a method may have left: null, or `size_` readable bytes at `data_`.
+unsafe fn give_vector(
+    record: &mut Record,
+    session: &Session,
+    vector: chi_shm_vector,
+    field: &Field,
+) -> Result<chi_shm_vector, Lost> {
+    let at = |offset: u64, size: u64, capacity: u64| chi_shm_vector {
+        shm_: offset,
+        data_: (session.client_base.wrapping_add(offset)) as *mut std::ffi::c_void,
+        size_: size,
+        capacity_: capacity,
+        ..vector
+    };
+    if vector.data_.is_null() {
+        return Ok(chi_shm_vector { data_: std::ptr::null_mut(), ..at(CHI_SHM_NULL, 0, 0) });
+    }
+    let data = vector.data_.cast::<u8>();
+    if field.inner.is_empty() {
+        if let Some(offset) = session.mapping.offset_of(data) {
+            return Ok(at(offset, vector.size_, vector.capacity_.max(vector.size_)));
+        }
+        let (offset, capacity) = room(record, session, vector.size_)?;
+        // SAFETY: the block is the runtime's own, aligned to 8 or more; the bytes are readable by the
+        // caller's promise.
+        unsafe { copy::to_shared(data, session.mapping.at(offset), vector.size_ as usize) };
+        return Ok(at(offset, vector.size_, capacity));
+    }
+    if session.mapping.offset_of(data).is_some() {
+        return Err(Lost::Exposed);
+    }
+    for index in 0..vector.size_ / field.elem_size {
+        // SAFETY: the element lies inside the private block.
+        unsafe {
+            let element = data.add((index * field.elem_size) as usize);
+            give_fields(record, session, element, &field.inner)?;
+        }
+    }
+    let original = record.copies.binary_search_by_key(&data, |(copied, _)| *copied);
+    let original = original.ok().map(|at| record.copies[at].1);
+    let (offset, capacity) = match original {
+        // What lies in the runtime's arena is another task's, or free again.
+        Some(own)
+            if vector.size_ <= own.capacity_
+                && own.shm_ < session.mapping.layout().runtime_arena =>
+        {
+            (own.shm_, own.capacity_)
+        }
+        _ => room(record, session, vector.size_)?,
+    };
+    // SAFETY: the client's own block was checked on the way in, a new one is the runtime's; both hold
+    // `size_` bytes and are aligned to 8.
+    unsafe { copy::to_shared(data, session.mapping.at(offset), vector.size_ as usize) };
+    Ok(at(offset, vector.size_, capacity))
+}
+
+fn room(record: &mut Record, session: &Session, size: u64) -> Result<(u64, u64), Lost> {
+    let (offset, capacity) = session.alloc(size.max(1)).map_err(|_| Lost::NoRoom)?;
+    record.blocks.push(offset);
+    Ok((offset, capacity))
+}

@@ -1,0 +1,24 @@
+//! A task inside the runtime: its record, its private body, its way from a segment and back, its
+//! properties, and why it may be cancelled. State and rules only; the way that a task goes is the
+//! scheduler's. It imports `sys`, `log`, `module`, `session`, `sync` and `pool`.
+
+mod block;
+mod cancel_reason;
+mod domain_query;
+pub(crate) mod marshal;
+mod period;
+mod periodic;
+pub(crate) mod properties;
+mod record;
+mod replicas;
+mod spare;
+mod texts;
+
+pub(crate) use self::block::PrivateBlock;
+pub(crate) use self::cancel_reason::{CancelReason, CancelScope, IT_SHOULD_END};
+pub(crate) use self::domain_query::destination;
+pub(crate) use self::periodic::PeriodicTasks;
+pub(crate) use self::record::{Origin, Record};
+pub(crate) use self::replicas::{adopt, ReplicaBudget, Replicas};
+pub(crate) use self::spare::SpareRecords;
+pub(crate) use self::texts::Texts;

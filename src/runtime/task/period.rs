@@ -1,0 +1,46 @@
+//! When a periodic task runs.
+
+use std::time::{Duration, Instant};
+
+/// When a periodic task runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Period {
+    period: Duration,
+    /// When the current run was due.
+    due: Instant,
+}
+
+impl Period {
+    /// A period, longer than nothing, whose first run is due `now`.
+    pub(crate) fn new(period: Duration, now: Instant) -> Period {
+        Period { period, due: now }
+    }
+
+    /// The next run's time: a whole number of periods from the first, and not before `now`.
+    pub(crate) fn next(&mut self, now: Instant) -> Instant {
+        let late = now.saturating_duration_since(self.due + self.period);
+        // Runs that were missed are left out.
+        let missed = late.as_nanos().div_ceil(self.period.as_nanos());
+        let until = self.period.as_nanos() * (1 + missed);
+        // At least one period, and no more than the process has lived and one: that is far from the end.
+        self.due += Duration::from_nanos(u64::try_from(until).unwrap_or(u64::MAX / 4));
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_do_not_drift_and_missed_ones_are_left_out() {
+        let first = Instant::now();
+        let ms = Duration::from_millis;
+        let mut period = Period::new(ms(10), first);
+        assert_eq!(period.next(first + ms(3)), first + ms(10));
+        assert_eq!(period.next(first + ms(19)), first + ms(20));
+        assert_eq!(period.next(first + ms(55)), first + ms(60));
+        assert_eq!(period.next(first + ms(70)), first + ms(70));
+        assert_eq!(period.next(first + ms(70)), first + ms(80));
+    }
+}

@@ -1,0 +1,49 @@
+//! A worker's periodic tasks between two runs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use super::cancel_reason::CancelReason;
+use super::record::Record;
+
+/// Periodic tasks between two runs, by number.
+#[derive(Default)]
+pub(crate) struct PeriodicTasks {
+    tasks: RefCell<HashMap<u64, Box<Record>>>,
+    next: Cell<u64>,
+}
+
+impl PeriodicTasks {
+    /// A number that no other task of this worker has had.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.set(self.next.get() + 1);
+        self.next.get()
+    }
+
+    pub(crate) fn insert(&self, number: u64, record: Box<Record>) {
+        self.tasks.borrow_mut().insert(number, record);
+    }
+
+    /// `None` when it has stopped meanwhile.
+    pub(crate) fn take(&self, number: u64) -> Option<Box<Record>> {
+        self.tasks.borrow_mut().remove(&number)
+    }
+
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        self.tasks.borrow().contains_key(&number)
+    }
+
+    /// Whether the task of this number is there and as `f` says.
+    pub(crate) fn is(&self, number: u64, f: impl FnOnce(&Record) -> bool) -> bool {
+        self.tasks.borrow().get(&number).is_some_and(|record| f(record))
+    }
+
+    /// Those that there is a reason to stop.
+    pub(crate) fn to_stop(
+        &self,
+        reason: impl Fn(&Record) -> Option<CancelReason>,
+    ) -> Vec<(u64, CancelReason)> {
+        let tasks = self.tasks.borrow();
+        tasks.iter().filter_map(|(number, record)| Some((*number, reason(record)?))).collect()
+    }
+}

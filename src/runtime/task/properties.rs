@@ -1,0 +1,61 @@
+//! The properties of a task that is taken in: its deadline and its period.
+
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+
+use super::period::Period;
+use super::record::Record;
+use crate::failure::Failure;
+
+/// Flags that make a task more than a call.
+const MATTER: u32 = CHI_TASK_PERIODIC | CHI_TASK_DEADLINE;
+
+/// The longest period, 146 years: a few of them can still be added up.
+const MAX_PERIOD_NS: u64 = u64::MAX / 4;
+
+/// Notes the properties of a task that is taken in.
+#[inline]
+pub(crate) fn read(record: &mut Record) -> Result<(), Failure> {
+    // SAFETY: the body is private, and has at least a header.
+    let (flags, ns, until) = unsafe {
+        let body = &*record.body();
+        (body.task_flags_.bits_, body.period_ns_, body.message_)
+    };
+    if flags & MATTER == 0 {
+        return Ok(());
+    }
+    note(record, flags, ns, until)
+}
+
+/// How long it is until `CLOCK_MONOTONIC` says `ns`.
+fn time_until(ns: u64) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+    Duration::from_nanos(ns.saturating_sub(now))
+}
+
+#[cold]
+fn note(record: &mut Record, flags: u32, ns: u64, until: u64) -> Result<(), Failure> {
+    let now = Instant::now();
+    if flags & MATTER == MATTER {
+        return Err(Failure::new(CHI_INVALID, "a task has a period or a deadline, not both"));
+    }
+    if flags & CHI_TASK_DEADLINE != 0 {
+        // A task from a client says when its time is over, for it may have waited in its ring.
+        let rest = if until == 0 { Duration::from_nanos(ns) } else { time_until(until) };
+        record.deadline.set(now.checked_add(rest));
+        return Ok(());
+    }
+    let bound = match ns {
+        ..CHI_MIN_PERIOD_NS => Some(("least", CHI_MIN_PERIOD_NS)),
+        CHI_MIN_PERIOD_NS..=MAX_PERIOD_NS => None,
+        _ => Some(("most", MAX_PERIOD_NS)),
+    };
+    if let Some((which, bound)) = bound {
+        let message = format!("a period of {ns} ns; it must be at {which} {bound} ns");
+        return Err(Failure::new(CHI_INVALID, message));
+    }
+    record.period = Some(Period::new(Duration::from_nanos(ns), now));
+    Ok(())
+}
