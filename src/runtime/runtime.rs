@@ -264,7 +264,7 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
 /// hang for ever, whereas the clients of a dead runtime are told at once.
 fn or_abort(work: impl FnOnce()) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-        tracing::error!("a thread of the runtime panicked: this is a defect");
+        tracing::error!("a thread of the runtime panicked; this is a bug");
         std::process::abort();
     }
 }
@@ -277,7 +277,7 @@ fn end(workers: Vec<JoinHandle<()>>) {
             std::thread::sleep(Duration::from_millis(1));
         }
         if !worker.is_finished() {
-            tracing::error!(worker = index, "a method does not return; its worker is left behind");
+            tracing::error!(worker = index, "a method has not returned; its worker is abandoned");
         } else if worker.join().is_err() {
             tracing::error!(worker = index, "a worker panicked");
         }

@@ -94,6 +94,19 @@ class Runtime : public chi::ContainerRuntime {
       case Method::kShare:
         Share(call);
         break;
+      case Method::kFailLate:
+        call->Fail(CHI_FAILED, "the words of " + std::to_string(call->value_));
+        chi::Sleep(call->width_);
+        break;
+      case Method::kLastError: {
+        const chi_ipc *ipc = chi::detail::CurrentIpc();
+        chi_pool_id none;
+        const std::string name = "nobody " + std::to_string(call->value_);
+        if (ipc->find_pool(ipc, name.c_str(), &none) == CHI_OK) break;
+        chi::Sleep(call->width_);
+        call->Fail(CHI_FAILED, ipc->last_error(ipc));
+        break;
+      }
       default:
         chi::ThrowNoMethod(method);
     }
@@ -213,6 +226,8 @@ inline void DescribeMethods(chi::MethodTable &table, const Runtime *) {
   table.Add<ValueTask>(Method::kLog, "kLog", false, false);
   table.Add<ValueTask>(Method::kSpread, "kSpread", false, false);
   table.Add<ValueTask>(Method::kShare, "kShare", false, false);
+  table.Add<ValueTask>(Method::kFailLate, "kFailLate", false, false);
+  table.Add<ValueTask>(Method::kLastError, "kLastError", false, false);
 }
 
 }  // namespace test::model

@@ -21,10 +21,12 @@ class Method {
   CLS_CONST int kMonitored = 19; /**< Has a monitor, which does what `value_` says. */
   CLS_CONST int kFail = 20;      /**< Fails, after `value_` ticks have been counted. */
   CLS_CONST int kYield = 21;     /**< Yields `value_` times. */
-  CLS_CONST int kLock = 22;   /**< Ticks and sleeps for `value_` ns, with the container's lock. */
-  CLS_CONST int kLog = 23;    /**< Writes "a line" to the log. */
-  CLS_CONST int kSpread = 24; /**< Yields for ever in the pools "model 1" to "model `width_`". */
-  CLS_CONST int kShare = 25;  /**< Waits for a sleep of `value_` ns, or with 0 for another's. */
+  CLS_CONST int kLock = 22;     /**< Ticks and sleeps for `value_` ns, with the container's lock. */
+  CLS_CONST int kLog = 23;      /**< Writes "a line" to the log. */
+  CLS_CONST int kSpread = 24;   /**< Yields for ever in the pools "model 1" to "model `width_`". */
+  CLS_CONST int kShare = 25;    /**< Waits for a sleep of `value_` ns, or with 0 for another's. */
+  CLS_CONST int kFailLate = 26; /**< Says why it fails, and sleeps `width_` ns before it does. */
+  CLS_CONST int kLastError = 27; /**< Looks for a pool, sleeps `width_` ns, says why it failed. */
 };
 
 /** A number in, a number out. */

@@ -7,6 +7,20 @@
 namespace test::spread {
 
 constexpr chi_status kFault = 1077;
+/* In place of a container in `stumble_`: the aggregation overflows its stack. */
+constexpr chi::u32 kOverflow = 0xffffffff;
+
+/* Deeper than any stack; not to be made a loop by the compiler. */
+__attribute__((noinline)) static int Recurse(volatile int *above) {
+  volatile int here[64];
+  here[0] = *above + 1;
+  return here[0] < 1 << 30 ? Recurse(here) + here[0] : 0;
+}
+
+static void Overflow() {
+  volatile int bottom = 0;
+  if (Recurse(&bottom) == 1) throw chi::Error(kFault, "not reached");
+}
 
 class Runtime : public chi::ContainerRuntime {
  public:
@@ -18,6 +32,7 @@ class Runtime : public chi::ContainerRuntime {
     if (task->params_.view() == "fail " + std::to_string(container_id_)) {
       throw chi::Error(kFault, "told to fail");
     }
+    if (task->params_.view() == "overflow") Overflow();
     CreateLocalQueue(container_id_, 1, chi::IntFlag());
     ++s_alive;
     alive_ = true;
@@ -59,6 +74,7 @@ class Runtime : public chi::ContainerRuntime {
       task->words_.clear();
     }
     if (task->stumble_ == from + 1) throw chi::Error(kFault, "stumbled");
+    if (task->stumble_ == kOverflow) Overflow();
     if (replica->GetStatus() != CHI_OK) {
       if (replica->GetStatus() != kFault || replica->GetMessage() != "told to fail") {
         throw chi::Error(CHI_FAILED, replica->GetMessage());

@@ -269,7 +269,10 @@ unsafe fn describe(worker: &Worker, task: *mut chi_describe_task) -> Result<(), 
     unsafe {
         let status = ((*ipc).alloc)(ipc, task.cast(), text.len() as u64, &mut buffer);
         if status != CHI_OK {
-            return Err(Failure::new(status, "the segment has no room for the description"));
+            return Err(Failure::new(
+                status,
+                "the segment has no room for the description; ask for a larger one in chi_init",
+            ));
         }
         copy::to_shared(text.as_ptr(), buffer.data_.cast(), text.len());
         let vector = &mut (*task).json_.bytes_;

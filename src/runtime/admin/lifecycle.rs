@@ -65,7 +65,7 @@ unsafe fn construct(
     let object: *mut chi_container = object.cast();
     // SAFETY: a container of the module, which nobody else uses yet.
     if !unsafe { container.set_object(object) } {
-        return Err(Failure::new(CHI_FAILED, "the module's container has no proper table"));
+        return Err(Failure::new(CHI_FAILED, "the module's container has no valid function table"));
     }
     let aggregates = container.ops().aggregate.is_some();
     if !aggregates && container.module.methods.iter().any(|method| method.aggregated) {

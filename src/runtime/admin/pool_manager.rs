@@ -246,7 +246,7 @@ impl Wanted<'_> {
         if found.is_empty() {
             return Ok(pool.id);
         }
-        let message = format!("pool '{}' exists {}", pool.name(), found.join(", and "));
+        let message = format!("pool '{}' already exists {}", pool.name(), found.join(", and "));
         Err(Failure::new(CHI_EXISTS, message))
     }
 }

@@ -118,7 +118,7 @@ impl Acceptor {
                 }
             }
         }
-        tracing::error!("some pools did not end within {CLOSE_BOUND:?}");
+        tracing::error!("some pools were not destroyed within {CLOSE_BOUND:?}");
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -145,7 +145,7 @@ impl Acceptor {
             match token {
                 CONTROL => {}
                 LISTENER => self.accept(),
-                token if token % 2 == 1 => self.end(token / 2, "its process has ended"),
+                token if token % 2 == 1 => self.end(token / 2, "its process exited"),
                 token => self.hear(token / 2),
             }
         }
@@ -159,7 +159,7 @@ impl Acceptor {
             epoll::delete(&self.epoll, &self.listener)
         };
         if let Err(error) = result {
-            tracing::error!(%error, "watching the socket");
+            tracing::error!(%error, "cannot watch the socket");
         }
     }
 
@@ -180,7 +180,7 @@ impl Acceptor {
                 }
             }
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
-                tracing::warn!("no descriptors or memory left to accept clients with");
+                tracing::warn!("out of descriptors or memory: cannot accept clients for now");
                 self.watch_listener(false);
                 self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
             }
@@ -191,8 +191,9 @@ impl Acceptor {
 
     /// Checks who it is that connects.
     fn admit(&self, socket: &OwnedFd) -> Result<(), Failure> {
-        let peer = rustix::net::sockopt::socket_peercred(socket)
-            .map_err(|error| Failure::new(CHI_IO, format!("asking who connects: {error}")))?;
+        let peer = rustix::net::sockopt::socket_peercred(socket).map_err(|error| {
+            Failure::new(CHI_IO, format!("cannot tell who is connecting: {error}"))
+        })?;
         let (theirs, own) = (peer.uid.as_raw(), instance::uid());
         if theirs != own {
             return Err(Failure::new(
@@ -236,10 +237,10 @@ impl Acceptor {
                     self.refuse(number, failure);
                 }
             }
-            Ok(Received::Closed) => self.end(number, "it has hung up"),
+            Ok(Received::Closed) => self.end(number, "it hung up"),
             Ok(Received::Garbage) => self.refuse(
                 number,
-                Failure::new(CHI_INVALID, "this is the socket of a Chimaera runtime; speak so"),
+                Failure::new(CHI_INVALID, "this is the socket of a Chimaera runtime; the message is not part of its protocol"),
             ),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => self.end(number, &format!("its socket fails: {error}")),
@@ -288,7 +289,10 @@ impl Acceptor {
                 self.shared.mailboxes[worker].send(message);
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }
-            _ => Err(Failure::new(CHI_INVALID, "this message does not belong here")),
+            _ => Err(Failure::new(
+                CHI_INVALID,
+                "unexpected message while the session is being set up",
+            )),
         }
     }
 
@@ -307,7 +311,7 @@ impl Acceptor {
         if wanted > most {
             return Err(Failure::new(
                 CHI_TOO_LARGE,
-                format!("a segment of {wanted} bytes is more than this runtime allows ({most})"),
+                format!("segment size limit ({most} bytes) exceeded by a request for {wanted} bytes: raise segment.max"),
             ));
         }
         let default = self.shared.config.default_segment;
@@ -318,8 +322,12 @@ impl Acceptor {
         let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
         let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| io(error.into()))?;
-        let guard = Guard::new(&mapping, self.shared.control.as_fd())
-            .ok_or_else(|| Failure::new(CHI_NO_SPACE, "too many segments in this process"))?;
+        let guard = Guard::new(&mapping, self.shared.control.as_fd()).ok_or_else(|| {
+            Failure::new(
+                CHI_NO_SPACE,
+                "segment limit (4096 per process) reached: end some sessions",
+            )
+        })?;
         let client = self.clients.get_mut(&number).expect("the caller has it");
         let welcome =
             Message::new(Kind::Welcome, &[number, layout.size, std::process::id().into(), share]);
@@ -358,7 +366,7 @@ impl Acceptor {
         let numbers: Vec<u64> =
             self.clients.iter().filter(|(_, client)| late(client)).map(|(n, _)| *n).collect();
         for number in numbers {
-            self.end(number, "it did not set its session up in time");
+            self.end(number, "it did not set up its session within 5 s");
         }
         if self.accept_again.is_some_and(|at| now >= at) {
             self.accept_again = None;
@@ -370,8 +378,8 @@ impl Acceptor {
     fn faulted(&mut self) {
         for session in self.shared.sessions() {
             if session.has_faulted() {
-                tracing::warn!(session = session.number, "a page of its segment could not be had");
-                self.end(session.number, "a page of its segment could not be had");
+                tracing::warn!(session = session.number, "no memory for a page of its segment");
+                self.end(session.number, "no memory for a page of its segment");
             }
         }
     }
@@ -393,5 +401,5 @@ fn send(
     fds: &[std::os::fd::BorrowedFd<'_>],
 ) -> Result<(), Failure> {
     wire::send(client.socket.as_fd(), message, fds)
-        .map_err(|error| Failure::new(CHI_IO, format!("answering on the socket: {error}")))
+        .map_err(|error| Failure::new(CHI_IO, format!("cannot answer on the socket: {error}")))
 }

@@ -175,7 +175,7 @@ impl Modules {
         // SAFETY: the magic comes first in every version of the descriptor.
         let magic = unsafe { descriptor.cast::<u64>().read_unaligned() };
         if magic != CHI_MODULE_MAGIC || !descriptor.is_aligned() {
-            return Err("what chi_module returns is no module descriptor".into());
+            return Err("chi_module did not return a module descriptor".into());
         }
         // SAFETY: aligned, and of a module that knows the magic: size and version come next in every version
         // of the descriptor. It may be shorter than ours, so no reference to the whole is made.

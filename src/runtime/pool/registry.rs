@@ -131,7 +131,8 @@ impl Registry {
             return None;
         }
         let slot = state.free_slots.pop().or_else(|| {
-            let fresh = (state.slots < most).then_some(state.slots)?;
+            // Slot 0 names no pool, so the last one has the number of the limit.
+            let fresh = (state.slots <= most).then_some(state.slots)?;
             state.slots += 1;
             Some(fresh)
         });
@@ -239,5 +240,84 @@ impl Registry {
         let mut ready: Vec<_> = ready.filter(|(_, id)| id.major_ != CHI_ADMIN_POOL_MAJOR).collect();
         ready.sort_unstable_by_key(|(order, _)| std::cmp::Reverse(*order));
         ready.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::Module;
+
+    fn pool(id: chi_pool_id) -> Arc<Pool> {
+        unsafe extern "C" fn no_state(
+            _: *const chi_pool_id,
+            _: *const std::ffi::c_char,
+        ) -> *mut std::ffi::c_void {
+            std::ptr::null_mut()
+        }
+        let module = Module {
+            name: "test:none".into(),
+            version: String::new(),
+            sdk_version: String::new(),
+            language: 0,
+            abi: (1, 0),
+            path: None,
+            methods: Default::default(),
+            params: None,
+            new_state: no_state,
+        };
+        Arc::new(Pool::new(id, c"one".into(), Vec::new(), None, &Arc::new(module), 1))
+    }
+
+    fn waiter(tag: u32) -> Waiter {
+        Waiter { worker: 0, coroutine: tag, tag }
+    }
+
+    #[test]
+    fn who_asks_for_a_pool_that_changes_is_woken_when_that_is_over() {
+        let registry = Registry::new();
+        let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
+        assert!(registry.begin_creation("one", 8, 16).is_none(), "somebody else has the name");
+        for tag in 1..=3 {
+            assert!(matches!(registry.find("one", waiter(tag)), Lookup::Changing));
+        }
+        registry.leave("one", waiter(2));
+        assert_eq!(registry.complete(pool(id)), [waiter(1), waiter(3)]);
+        assert!(matches!(registry.find("one", waiter(4)), Lookup::Found(_)));
+        let begun = registry.begin_destruction(id, 9).unwrap();
+        assert!(registry.begin_destruction(id, 9).is_none());
+        assert!(matches!(registry.find("one", waiter(5)), Lookup::Changing));
+        assert_eq!(registry.give_up_destruction(begun), [waiter(5)]);
+        assert!(matches!(registry.find("two", waiter(6)), Lookup::Absent));
+    }
+
+    #[test]
+    fn a_destroyed_pool_is_freed_once_every_worker_is_done_with_it() {
+        let registry = Registry::new();
+        let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
+        registry.complete(pool(id));
+        let begun = registry.begin_destruction(id, 7).unwrap();
+        let weak = Arc::downgrade(&begun.pool);
+        registry.retire(begun, vec![10, 20]);
+        for (rounds, alive) in
+            [([10, 20], true), ([12, 21], true), ([12, 22], true), ([13, 24], true)]
+        {
+            registry.free_retired(&rounds);
+            assert_eq!((weak.strong_count() > 0, registry.has_retired()), (alive, alive));
+        }
+        registry.free_retired(&[14, 24]);
+        assert!(weak.strong_count() == 0 && !registry.has_retired());
+    }
+
+    #[test]
+    fn a_pool_that_is_given_up_leaves_its_name_and_its_slot() {
+        let registry = Registry::new();
+        for _ in 0..5 {
+            let id = registry.begin_creation("one", 7, 2).unwrap().unwrap();
+            assert_eq!(id.major_, CHI_ADMIN_POOL_MAJOR + 1, "the only slot there is");
+            assert!(registry.begin_creation("two", 7, 2).unwrap().is_err());
+            registry.find("one", waiter(1));
+            assert_eq!(registry.give_up(7), (vec!["one".to_owned()], vec![waiter(1)]));
+        }
     }
 }

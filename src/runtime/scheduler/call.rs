@@ -98,11 +98,11 @@ fn call_traced(
     rctx: &mut chi_run_context,
 ) -> chi_status {
     let index = worker.index;
-    log_task!(trace, record.log_context(), worker = index, "a task starts");
+    log_task!(trace, record.log_context(), worker = index, "a task started");
     let begin = Instant::now();
     let status = call_measured(worker, record, container, method, rctx);
     let took = begin.elapsed();
-    log_task!(trace, record.log_context(), worker = index, status, ?took, "a task ends");
+    log_task!(trace, record.log_context(), worker = index, status, ?took, "a task ended");
     status
 }
 

@@ -43,7 +43,7 @@ pub(super) fn end_overflowed(worker: &Worker, coroutine: &Coroutine) {
 fn give_up_pools(worker: &Worker, record: &Record) {
     let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
     for name in names {
-        tracing::error!(pool = name, "the pool is given up: its code overflowed its stack");
+        tracing::error!(pool = name, "the pool is abandoned: its code overflowed its stack");
     }
     worker.wake_all(waiters);
 }

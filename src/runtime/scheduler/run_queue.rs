@@ -42,7 +42,7 @@ impl Running {
     const MODULE: u32 = 1 << 31;
     pub(crate) const RUNTIME: Running = Running(0);
 
-    /// A method, below 4096, of the pool in a slot, below 65536.
+    /// A method, below 4096, of the pool in a slot, at most 65536.
     #[inline]
     pub(crate) fn method(slot: u32, method: u32) -> Running {
         Running(Running::MODULE | slot << 12 | method)
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_running_method_fits_a_word() {
-        let running = Running::method(65535, 4095);
-        assert_eq!(running.parts(), Some((65535, 4095)));
+        let running = Running::method(65536, 4095);
+        assert_eq!(running.parts(), Some((65536, 4095)));
         assert_eq!(Running::method(1, 0).parts(), Some((1, 0)));
         assert_eq!(Running::RUNTIME.parts(), None);
     }

@@ -143,7 +143,7 @@ fn tick(
         && now.rounds == seen.rounds;
     if !stuck {
         if seen.warned {
-            report(shared, seen, "has given its worker up again");
+            report(shared, seen, "has yielded its worker");
         }
         if seen.ticks > 0 {
             shared.run_queues[worker].busy.store(false, Ordering::Relaxed);
@@ -172,7 +172,7 @@ fn tick(
         if warned.get(&parts).is_none_or(|at| at.elapsed() >= WARN_AGAIN) {
             warned.insert(parts, Instant::now());
             seen.warned = true;
-            report(shared, seen, "keeps its worker; it should yield, or be split");
+            report(shared, seen, "has not yielded its worker; it should yield, or be split up");
         }
     }
 }

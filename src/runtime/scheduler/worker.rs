@@ -333,7 +333,7 @@ impl Worker {
                 }
                 Parking::Idle => {
                     self.forget_wait();
-                    let why = "wait for a task that was never submitted";
+                    let why = "the task was never submitted";
                     break Err(Failure::new(CHI_INVALID, why));
                 }
                 Parking::Taken => {

@@ -112,12 +112,15 @@ unsafe fn take_fields(
         let bytes = count * field.elem_size;
         let cost = bytes + BLOCK_COST;
         if record.copied + cost > MAX_COPIES {
-            return Err(Failure::new(CHI_TOO_LARGE, "the task has too many strings in vectors"));
+            return Err(Failure::new(
+                CHI_TOO_LARGE,
+                "the strings and vectors inside the task's vectors take more than 64 MiB",
+            ));
         }
         if !session.count_copies(cost) {
             return Err(Failure::new(
                 CHI_NO_SPACE,
-                "the client's tasks have too many strings in vectors; wait for some of them first",
+                "the strings and vectors inside the vectors of this client's tasks take more than 256 MiB; wait for some of the tasks first",
             ));
         }
         record.copied += cost;

@@ -319,7 +319,7 @@ impl Daemon {
         self.signal(Signal::TERM);
         let code = self.end();
         assert_eq!(code, 0, "the daemon did not end in order:\n{}", self.log());
-        assert!(!self.log().contains("left behind"), "{}", self.log());
+        assert!(!self.log().contains("its worker is abandoned"), "{}", self.log());
     }
 
     #[track_caller]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_NO_POOL, CHI_NO_SPACE, CHI_OK};
+use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_FAULT, CHI_NO_POOL, CHI_NO_SPACE, CHI_OK};
 use chimaera::{DomainQuery, Ipc, NewTask, PoolId, PoolOptions, Task};
 use chimaera_test_spread_client::{
     GatherTask, Method, NapTask, WhereTask, FAULT, MODULE, RUST_MODULE,
@@ -123,6 +123,43 @@ fn an_aggregation_lets_failures_pass_or_fails_itself() {
             assert_eq!(code, FAULT);
             assert!(message.starts_with("container 1 of pool"), "{message}");
         }
+    });
+}
+
+/// An aggregation that overflows its stack loses its frames, and nothing else: broadcasts have as much room
+/// as before.
+#[test]
+fn an_aggregation_that_overflows_its_stack_keeps_no_room() {
+    in_client!(Options::new().spread(), |_| {
+        let ipc = connect();
+        let pool = pool(ipc, MODULE, 1000);
+        // So many that what they take would be more than all broadcasts may.
+        for _ in 0..300 {
+            let task = gather(ipc, pool);
+            task.stumble.set(u32::MAX);
+            let (code, message) = text_of(task.call());
+            assert!(code == CHI_FAULT && message.contains("overflowed its stack"), "{message}");
+        }
+        assert_eq!(gather(ipc, pool).call().unwrap().good.get(), 1000);
+    });
+}
+
+/// A creation whose code overflows its stack leaves no slot of the pool table behind.
+#[test]
+fn a_creation_that_overflows_its_stack_keeps_no_slot() {
+    in_client!(Options::new().spread().config("limits: {pools: 4}\n"), |_| {
+        let ipc = connect();
+        for number in 0..10 {
+            let name = format!("broken {number}");
+            let (code, message) = text_of(ipc.create_pool(MODULE, &name, b"overflow"));
+            assert!(code == CHI_FAULT && message.contains("overflowed its stack"), "{message}");
+        }
+        for number in 0..3 {
+            ipc.create_pool(MODULE, &format!("sound {number}"), b"").unwrap();
+        }
+        let (code, message) = text_of(ipc.create_pool(MODULE, "one too many", b""));
+        assert_eq!(code, CHI_NO_SPACE);
+        assert_eq!(message, "pool limit (4) reached: raise limits.pools");
     });
 }
 

@@ -243,7 +243,8 @@ fn compose_brings_pools_up_and_down() {
         (code, found),
         (1, ["zero created", "two failed", "three not tried"].map(str::to_owned).to_vec())
     );
-    let want = format!("{}:4:10: pool 'two' exists with 2 containers, not 4", other.display());
+    let want =
+        format!("{}:4:10: pool 'two' already exists with 2 containers, not 4", other.display());
     assert_eq!(error, want);
     for (text, want) in [
         (

@@ -151,7 +151,7 @@ fn the_number_of_containers_belongs_to_a_pool() {
         assert_eq!(create(ipc, MODULE, "four", b"", 4).unwrap(), four);
         for other in [1, 5] {
             let (code, message) = text_of(create(ipc, MODULE, "four", b"", other));
-            let expected = format!("pool 'four' exists with 4 containers, not {other}");
+            let expected = format!("pool 'four' already exists with 4 containers, not {other}");
             assert_eq!((code, message), (CHI_EXISTS, expected));
         }
         assert_eq!(text_of(ipc.create_pool(MODULE, "four", b"")).0, CHI_EXISTS);

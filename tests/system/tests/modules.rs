@@ -85,7 +85,7 @@ fn a_text_file_is_no_module() {
     let file = site.path().join("notes.so");
     fs::write(&file, "These are notes.\n").unwrap();
     let (reason, is_module) = only_refused(file);
-    assert_eq!(reason, "not a shared library: it is no ELF file");
+    assert_eq!(reason, "not a shared library: it is not an ELF file");
     assert!(!is_module);
 }
 
@@ -94,7 +94,7 @@ fn an_empty_file_is_no_module() {
     let site = Site::new();
     let file = site.path().join("empty.so");
     fs::write(&file, "").unwrap();
-    assert_eq!(only_refused(file).0, "not a shared library: it is no ELF file");
+    assert_eq!(only_refused(file).0, "not a shared library: it is not an ELF file");
 }
 
 #[test]

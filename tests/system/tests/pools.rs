@@ -85,7 +85,7 @@ fn a_name_that_another_module_has_taken() {
         assert_eq!(code, CHI_EXISTS);
         assert_eq!(
             message,
-            "pool 'mine' exists and is of module chimaera:kv, not test:throws_method"
+            "pool 'mine' already exists and is of module chimaera:kv, not test:throws_method"
         );
         let output = site.cli(&["pool", "create", "mine", "--module", throws::MODULE]);
         assert_eq!(output.code, 1);
@@ -108,7 +108,7 @@ fn the_same_parameters_find_the_pool_and_others_are_refused() {
             let (code, message) = text_of(kv::Client::create("limited", other));
             assert_eq!(
                 (code, &*message),
-                (CHI_EXISTS, "pool 'limited' exists with other parameters")
+                (CHI_EXISTS, "pool 'limited' already exists with other parameters")
             );
         }
         // The command line gives the same bytes from a file.

@@ -417,7 +417,7 @@ fn the_log_says_which_task_a_line_is_about() {
         };
         assert_eq!(about(&log, "a line", pool, "kLog", &node(1, 1)).len(), 1, "{log}");
         assert_eq!(about(&log, "nobody waits", pool, "kFail", &node(2, 0)).len(), 1, "{log}");
-        let long = about(&log, "keeps its worker", pool, "kCompute", &node(3, 0));
+        let long = about(&log, "has not yielded its worker", pool, "kCompute", &node(3, 0));
         assert_eq!(long.len(), 1, "{log}");
     }
 }
@@ -433,12 +433,12 @@ fn a_trace_has_every_task_from_its_start_to_its_end() {
     for pool in ["cpp", "rust"] {
         for (depth, tasks) in [(0, 1), (1, 3), (2, 9)] {
             let node = format!("depth={depth}");
-            for text in ["a task starts", "a task ends"] {
+            for text in ["a task started", "a task ended"] {
                 let lines = about(&log, text, pool, "kTree", &node);
                 assert_eq!(lines.len(), tasks, "{text} at {depth}: {log}");
             }
         }
-        let failed = about(&log, "a task ends", pool, "kFail", "depth=0");
+        let failed = about(&log, "a task ended", pool, "kFail", "depth=0");
         let status = format!("status={CHI_FAILED} ");
         assert!(failed.len() == 1 && failed[0].contains(&status), "{log}");
     }

@@ -51,6 +51,10 @@ pub const SPREAD: u32 = 24;
 
 /// Method, in C++ only: waits for a sleep of `value` nanoseconds, or with 0 for that of another task.
 pub const SHARE: u32 = 25;
+/// Only in C++: says why it fails, and sleeps `width` nanoseconds before it does.
+pub const FAIL_LATE: u32 = 26;
+/// Only in C++: looks for a pool that is not there, sleeps `width` nanoseconds, and says why it failed.
+pub const LAST_ERROR: u32 = 27;
 
 /// The name of a pool that SPREAD goes to, from 1.
 pub fn numbered(number: u64) -> String {
