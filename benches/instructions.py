@@ -18,7 +18,7 @@ import tempfile
 import time
 
 FEW, MANY = 1000, 11000
-CLIENT_CALLS = ["table::new_task", "flight::enqueue", "table::del_task"]
+CLIENT_CALLS = ["table::new_task", "table::enqueue", "table::del_task"]
 RUNTIME_CALLS = ["path::accept"]
 MODULES = ["chimaera:empty", "example:empty"]
 

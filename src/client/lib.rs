@@ -3,29 +3,32 @@
 //!
 //! A process has one session at a time, made by [`init`]. Every call may come from any thread.
 
-mod error;
-mod flight;
+mod backend;
+mod blocks;
+mod ipc_tasks;
+mod options;
+mod owner;
 mod process;
 mod session;
-mod table;
 mod thread;
 
-pub use error::{Failure, Result};
-pub use process::{init, is_initialized, shutdown, Options};
-pub use table::{ipc_manager, TABLE};
+pub use backend::{ipc_manager, TABLE};
+pub use chimaera_front::{Failure, Result};
+pub use options::Options;
+pub use process::{init, is_initialized, shutdown};
 
 use chimaera_abi::chi_status;
 
 /// Asks the runtime for a JSON document on `subject`, one of `CHI_DESCRIBE_*`.
 pub fn describe(subject: u32) -> Result<String> {
     // SAFETY: the table is valid for the process's life.
-    unsafe { chimaera_ipc::admin::describe(ipc_manager(), subject) }.map_err(failure)
+    unsafe { chimaera_ipc::admin::describe(ipc_manager(), subject) }.map_err(Failure::from)
 }
 
 /// Asks the runtime to end. It finishes what runs, and then ends by itself.
 pub fn stop_runtime() -> Result<()> {
     // SAFETY: the table is valid for the process's life.
-    unsafe { chimaera_ipc::admin::stop(ipc_manager()) }.map_err(failure)
+    unsafe { chimaera_ipc::admin::stop(ipc_manager()) }.map_err(Failure::from)
 }
 
 /// Creates a pool or finds the one that exists; the flag says that it existed. See
@@ -39,19 +42,20 @@ pub fn create_pool(
     let (module, name) = (module.as_bytes(), name.as_bytes());
     // SAFETY: the table is valid for the process's life.
     unsafe { chimaera_ipc::admin::create_pool(ipc_manager(), module, name, params, containers) }
-        .map_err(failure)
+        .map_err(Failure::from)
 }
 
 /// The message of the last call that failed on this thread, terminated by a zero; valid until the
 /// next call on this thread.
 pub fn last_error() -> *const std::ffi::c_char {
-    error::last()
+    chimaera_front::last_error::last()
 }
 
 /// Keeps a failure as this thread's last one and returns its status, for callers that pass statuses
 /// on to C.
 pub fn keep_error(failure: Failure) -> chi_status {
-    error::keep(failure)
+    chimaera_front::last_error::keep(&failure.message);
+    failure.status
 }
 
 /// True in a child that was forked after [`init`], where the segment is not mapped.
@@ -63,8 +67,4 @@ pub fn is_forked() -> bool {
 /// of their worker.
 pub fn refuse_init() {
     process::refuse_init();
-}
-
-fn failure((status, message): (chi_status, String)) -> Failure {
-    Failure::new(status, message)
 }

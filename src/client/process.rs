@@ -2,24 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
 
 use chimaera_abi::*;
+use chimaera_front::{Failure, Result};
 
-use crate::error::{Failure, Result};
+use crate::options::Options;
 use crate::session::Session;
-
-/// How to connect.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The runtime's instance; `None` takes `$CHI_INSTANCE`, or else `default`.
-    pub instance: Option<String>,
-    /// Bytes of the session's segment; 0 takes the runtime's default. Half of it is for what the
-    /// client sends, half for what methods return.
-    pub segment_size: u64,
-    /// How long to wait for a runtime that is not there yet. Zero fails at once.
-    pub connect_timeout: Duration,
-}
 
 struct Process {
     options: Options,
@@ -28,11 +16,8 @@ struct Process {
     retired: Vec<Arc<Session>>,
 }
 
-static PROCESS: Mutex<Process> = Mutex::new(Process {
-    options: Options { instance: None, segment_size: 0, connect_timeout: Duration::ZERO },
-    session: None,
-    retired: Vec::new(),
-});
+static PROCESS: Mutex<Process> =
+    Mutex::new(Process { options: Options::new(), session: None, retired: Vec::new() });
 
 /// Counts the sessions of the process. A thread whose own number differs must look at `PROCESS`.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -122,11 +107,11 @@ pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
     Ok((session, epoch()))
 }
 
-/// The session of an earlier epoch in whose segment an address lies.
-pub(crate) fn find(address: *const u8) -> Option<Arc<Session>> {
+/// The session, current or earlier, in whose segment an address lies, and its offset there.
+pub(crate) fn find(address: *const u8) -> Option<(Arc<Session>, u64)> {
     let process = lock();
-    let all = process.session.iter().chain(&process.retired);
-    all.into_iter().find(|session| session.mapping().offset_of(address).is_some()).cloned()
+    let mut all = process.session.iter().chain(&process.retired);
+    all.find_map(|session| Some((session.clone(), session.mapping().offset_of(address)?)))
 }
 
 fn replace(process: &mut Process, session: Option<Arc<Session>>) {

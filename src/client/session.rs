@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_front::{Failure, Result};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::layout::{Layout, SHARES};
@@ -16,8 +17,7 @@ use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::error::{Failure, Result};
-use crate::process::Options;
+use crate::options::Options;
 
 /// How long the runtime may take to answer on the socket.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
@@ -35,8 +35,8 @@ pub(crate) struct Session {
     /// Rings of threads that have ended, for the next ones.
     idle_rings: Mutex<Vec<Producer>>,
     /// Tasks that were deleted in flight.
-    zombies: Mutex<Vec<u64>>,
-    zombie_count: AtomicUsize,
+    pending_frees: Mutex<Vec<u64>>,
+    pending_free_count: AtomicUsize,
     /// How many there must be before it is worth to look at each.
     sweep_at: AtomicUsize,
     /// Releases that found their ring full.
@@ -96,8 +96,8 @@ impl Session {
             asking: Mutex::new(()),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
-            zombies: Mutex::default(),
-            zombie_count: AtomicUsize::new(0),
+            pending_frees: Mutex::default(),
+            pending_free_count: AtomicUsize::new(0),
             sweep_at: AtomicUsize::new(SWEEP_AT),
             unsent: Mutex::default(),
             unsent_count: AtomicUsize::new(0),
@@ -221,23 +221,23 @@ impl Session {
     }
 
     /// Deletes a task once it is complete.
-    pub(crate) fn bury(&self, task: u64) {
-        let mut zombies = lock(&self.zombies);
-        zombies.push(task);
-        self.zombie_count.store(zombies.len(), Ordering::Relaxed);
+    pub(crate) fn defer_free(&self, task: u64) {
+        let mut pending = lock(&self.pending_frees);
+        pending.push(task);
+        self.pending_free_count.store(pending.len(), Ordering::Relaxed);
     }
 
     /// True when so many tasks were deleted in flight that some are likely to be complete.
     #[inline]
     pub(crate) fn must_sweep(&self) -> bool {
-        self.zombie_count.load(Ordering::Relaxed) >= self.sweep_at.load(Ordering::Relaxed)
+        self.pending_free_count.load(Ordering::Relaxed) >= self.sweep_at.load(Ordering::Relaxed)
     }
 
     /// Frees the tasks that were deleted in flight and are complete now. True when there were any.
     pub(crate) fn sweep(&self) -> bool {
         let mut done = Vec::new();
-        let mut zombies = lock(&self.zombies);
-        zombies.retain(|&task| {
+        let mut pending = lock(&self.pending_frees);
+        pending.retain(|&task| {
             let state = self.state(task).load(Ordering::Acquire);
             let over = state & CHI_TASK_COMPLETE != 0 || self.is_dead();
             if over {
@@ -245,14 +245,14 @@ impl Session {
             }
             !over
         });
-        self.zombie_count.store(zombies.len(), Ordering::Relaxed);
-        self.sweep_at.store(SWEEP_AT.max(2 * zombies.len()), Ordering::Relaxed);
-        drop(zombies);
+        self.pending_free_count.store(pending.len(), Ordering::Relaxed);
+        self.sweep_at.store(SWEEP_AT.max(2 * pending.len()), Ordering::Relaxed);
+        drop(pending);
         for &(task, state) in &done {
             let kept = self.replace_kept(task, None);
             hold_of(state).into_iter().chain(kept).for_each(|hold| self.release_later(hold));
             let freed = self.free(task);
-            debug_assert!(freed, "a buried task is a block in use");
+            debug_assert!(freed, "a task that was deleted in flight is a block in use");
         }
         !done.is_empty()
     }

@@ -4,12 +4,11 @@ use std::cell::UnsafeCell;
 use std::sync::Arc;
 
 use chimaera_abi::*;
+use chimaera_front::{Failure, Result};
 use chimaera_ipc::ring::{Entry, Full, Producer};
 
-use crate::error::{Failure, Result};
 use crate::process;
 use crate::session::Session;
-use crate::table::SessionRef;
 
 pub(crate) struct Thread {
     epoch: u64,
@@ -43,16 +42,16 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Res
         .unwrap_or_else(|_| Err(Failure::new(CHI_UNAVAILABLE, "the thread is ending")))
 }
 
-/// This thread's session when an address lies in its segment.
+/// This thread's session, and an address's offset in it, when the address lies in its segment. The thread
+/// holds the session until it next makes a task.
 #[inline]
-pub(crate) fn mine(address: *const u8) -> Option<SessionRef> {
+pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
     THREAD
         .try_with(|cell| {
             // SAFETY: the cell is this thread's own, and no reference into it is live here: nothing
             // that `with` runs comes this way.
             let session = unsafe { (*cell.get()).session.as_ref()? };
-            session.mapping().offset_of(address)?;
-            Some(SessionRef::Mine(Arc::as_ptr(session)))
+            Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
         })
         .ok()
         .flatten()

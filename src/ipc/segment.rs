@@ -78,12 +78,31 @@ impl Mapping {
         &self.layout
     }
 
+    /// The address of an offset that is known to lie inside the segment.
+    ///
+    /// # Safety
+    /// The offset must be less than the segment's size.
+    #[inline]
+    pub unsafe fn address(&self, offset: u64) -> NonNull<u8> {
+        debug_assert!(offset < self.layout.size);
+        // SAFETY: the offset lies inside the mapping, by the caller's promise.
+        unsafe { self.base.add(offset as usize) }
+    }
+
+    /// The address of `len` bytes at an offset that anybody may have made up; `None` when they do not all
+    /// lie inside the segment.
+    #[inline]
+    pub fn find(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
+        let room = self.layout.size.checked_sub(offset)?;
+        // SAFETY: the offset lies inside the mapping, or at its end where there are no bytes.
+        (len <= room).then(|| unsafe { self.base.add(offset as usize) })
+    }
+
     /// The address of an offset, which must lie inside the segment.
     #[inline]
     pub fn at(&self, offset: u64) -> *mut u8 {
         debug_assert!(offset < self.layout.size);
-        // SAFETY: the caller's offset lies inside the mapping.
-        unsafe { self.base.as_ptr().add(offset as usize) }
+        self.base.as_ptr().wrapping_add(offset as usize)
     }
 
     /// The offset of an address of this process, when it lies inside the segment.
@@ -96,9 +115,9 @@ impl Mapping {
     /// Where a ring lies. At most one producer and one consumer may be made of it.
     pub fn ring(&self, index: u64) -> Place {
         assert!(index < RINGS);
-        let header = self.at(self.layout.ring(index));
         // SAFETY: the layout puts header and slots inside the mapping, aligned; a fresh memfd is zero.
         unsafe {
+            let header = self.address(self.layout.ring(index)).as_ptr();
             let slots = header.add(std::mem::size_of::<Header>());
             Place::new(header.cast::<Header>(), slots.cast(), RING_SLOTS)
         }
@@ -111,7 +130,7 @@ impl Mapping {
     #[inline]
     pub unsafe fn word(&self, offset: u64) -> &AtomicU32 {
         // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
-        unsafe { &*self.at(offset).cast::<AtomicU32>() }
+        unsafe { self.address(offset).cast::<AtomicU32>().as_ref() }
     }
 
     /// A double word of the segment.
@@ -121,7 +140,7 @@ impl Mapping {
     #[inline]
     pub unsafe fn double_word(&self, offset: u64) -> &AtomicU64 {
         // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
-        unsafe { &*self.at(offset).cast::<AtomicU64>() }
+        unsafe { self.address(offset).cast::<AtomicU64>().as_ref() }
     }
 }
 
@@ -152,8 +171,23 @@ mod tests {
         }
         assert!(rustix::fs::ftruncate(&fd, 0).is_err());
         assert!(rustix::fs::ftruncate(&fd, layout.size * 2).is_err());
-        assert_eq!(one.offset_of(one.at(100)), Some(100));
+        // SAFETY: the offset is inside.
+        assert_eq!(one.offset_of(unsafe { one.address(100) }.as_ptr()), Some(100));
         assert_eq!(one.offset_of(one.base().wrapping_sub(1)), None);
+    }
+
+    #[test]
+    fn only_bytes_inside_the_segment_are_found() {
+        let layout = Layout::of(0);
+        let fd = create(&layout).unwrap();
+        let mapping = Mapping::new(fd.as_fd(), layout).unwrap();
+        let size = layout.size;
+        assert_eq!(mapping.find(0, size).map(|at| at.as_ptr()), Some(mapping.base()));
+        assert!(mapping.find(size - 8, 8).is_some() && mapping.find(size, 0).is_some());
+        for (offset, len) in [(0, size + 1), (size - 8, 9), (size, 1), (size + 1, 0), (u64::MAX, 8)]
+        {
+            assert!(mapping.find(offset, len).is_none(), "{offset} {len}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A module made with the SDK, driven through the C contract as a runtime drives it.
 
+#[path = "../../task/tests/fake_ipc/mod.rs"]
+mod fake_ipc;
 mod host;
-#[path = "../../task/tests/stand/mod.rs"]
-mod stand;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void, CStr};
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chimaera::abi::*;
 use chimaera::module::{CoMutex, CoRwLock, Init, MonitorContext, MonitorMode, Queue, RunContext};
 use chimaera::{DomainQuery, NewTask, Result, ShmString, ShmVec, Status, Task};
+use fake_ipc::archive::MemoryArchive;
 use host::*;
-use stand::archive::MemoryArchive;
 
 /// Repeats a text.
 #[chimaera::task]

@@ -1,7 +1,7 @@
 //! Tasks, their strings and vectors, and their life, against an IPC manager that checks what it is
 //! asked.
 
-mod stand;
+mod fake_ipc;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use chimaera::{
     DomainQuery, NewTask, Pod, PoolId, PoolOptions, ShmBytes, ShmElement, ShmString, ShmVec,
     Status, Task, WaitError,
 };
-use stand::Stand;
+use chimaera_front::conformance::{check, Subject};
+use fake_ipc::FakeIpc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Pod)]
 #[repr(C)]
@@ -60,7 +61,7 @@ fn new_task() -> NewTask<AllTask> {
 
 #[test]
 fn a_new_task_is_addressed_and_empty() {
-    let _stand = Stand::new(sum);
+    let _ipc = FakeIpc::new(sum);
     let task = new_task();
     assert_eq!(task.base().pool(), PoolId::new(7, 1));
     assert_eq!(task.base().domain_query(), DomainQuery::local_hash(9));
@@ -97,7 +98,7 @@ fn every_string_and_vector_is_declared() {
 
 #[test]
 fn bytes_are_written_and_copied() {
-    let _stand = Stand::new(sum);
+    let _ipc = FakeIpc::new(sum);
     let task = new_task();
     let long: Vec<u8> = (0..5000u32).map(|i| i as u8).collect();
     task.bytes.set(&long).unwrap();
@@ -125,7 +126,7 @@ fn bytes_are_written_and_copied() {
 
 #[test]
 fn a_string_is_checked_on_the_copy() {
-    let _stand = Stand::new(sum);
+    let _ipc = FakeIpc::new(sum);
     let task = new_task();
     task.name.set("käse").unwrap();
     assert_eq!(task.name.to_string().unwrap(), "käse");
@@ -136,7 +137,7 @@ fn a_string_is_checked_on_the_copy() {
 
 #[test]
 fn plain_vectors_are_values() {
-    let _stand = Stand::new(sum);
+    let _ipc = FakeIpc::new(sum);
     let task = new_task();
     task.numbers.set(&[1, 2, 3]).unwrap();
     task.numbers.resize(5).unwrap();
@@ -151,10 +152,10 @@ fn plain_vectors_are_values() {
 
 #[test]
 fn vectors_of_strings_are_written_whole() {
-    let stand = Stand::new(sum);
+    let fake = FakeIpc::new(sum);
     let task = new_task();
     task.names.set_all(&["one", "", "three"]).unwrap();
-    assert_eq!(stand.element_blocks(), 1);
+    assert_eq!(fake.element_blocks(), 1);
     assert_eq!(task.names.to_strings(8).unwrap(), ["one", "", "three"]);
     assert_eq!(task.names.to_strings(7).unwrap_err().code(), CHI_TOO_LARGE);
     let status = task.names.element(0).unwrap().set("x").unwrap_err();
@@ -165,11 +166,11 @@ fn vectors_of_strings_are_written_whole() {
 
 #[test]
 fn elements_with_strings_are_updated_through_their_vector() {
-    let stand = Stand::new(sum);
+    let fake = FakeIpc::new(sum);
     let (task, other) = (new_task(), new_task());
     let extents = [Extent { start: 1, blocks: 2, flags: 3 }; 2];
     task.entries.resize(2).unwrap();
-    assert_eq!(stand.element_blocks(), 1);
+    assert_eq!(fake.element_blocks(), 1);
     task.entries
         .update(1, |entry| {
             entry.id.set(42);
@@ -195,7 +196,7 @@ fn elements_with_strings_are_updated_through_their_vector() {
 
 #[test]
 fn a_call_gives_results_or_the_tasks_own_failure() {
-    let _stand = Stand::new(sum);
+    let _ipc = FakeIpc::new(sum);
     let task = new_task();
     task.numbers.set(&[1, 2, 3]).unwrap();
     let done = task.call().unwrap();
@@ -213,44 +214,44 @@ fn a_call_gives_results_or_the_tasks_own_failure() {
 
 #[test]
 fn a_full_ring_gives_the_task_back() {
-    let stand = Stand::new(sum);
-    stand.ring_full(true);
+    let fake = FakeIpc::new(sum);
+    fake.ring_full(true);
     let back = new_task().try_submit().unwrap_err();
     assert!(back.is_ring_full());
     assert_eq!(back.status.message(), "the ring is full");
-    stand.ring_full(false);
+    fake.ring_full(false);
     back.task.try_submit().unwrap().wait().unwrap();
-    stand.ring_full(true);
+    fake.ring_full(true);
     assert_eq!(new_task().submit().unwrap_err().code(), CHI_RING_FULL);
 }
 
 #[test]
 fn a_wait_that_times_out_gives_the_task_back() {
-    let stand = Stand::new(sum);
-    stand.hold(true);
+    let fake = FakeIpc::new(sum);
+    fake.hold(true);
     let pending = new_task().submit().unwrap();
     assert!(!pending.is_complete());
     let Err(WaitError::Timeout(pending)) = pending.wait_timeout(Duration::from_millis(1)) else {
         panic!("it is held");
     };
-    stand.finish();
+    fake.finish();
     assert!(pending.is_complete());
     pending.wait_timeout(Duration::MAX).unwrap();
 }
 
 #[test]
 fn a_task_dropped_in_flight_goes_at_its_completion() {
-    let stand = Stand::new(sum);
-    stand.hold(true);
+    let fake = FakeIpc::new(sum);
+    fake.hold(true);
     drop(new_task().submit().unwrap());
-    assert_eq!(stand.alive(), (1, 0));
-    stand.finish();
-    assert_eq!(stand.alive(), (0, 0));
+    assert_eq!(fake.alive(), (1, 0));
+    fake.finish();
+    assert_eq!(fake.alive(), (0, 0));
 }
 
 #[test]
 fn a_buffer_serves_many_tasks_and_outlives_them() {
-    let stand = Stand::new(sum);
+    let fake = FakeIpc::new(sum);
     let ipc = chimaera::ipc().unwrap();
     let buffer = ipc.alloc(8).unwrap();
     buffer.write_at(0, b"shared!!").unwrap();
@@ -262,23 +263,23 @@ fn a_buffer_serves_many_tasks_and_outlives_them() {
         assert_eq!(done.bytes.copy_to_vec().unwrap(), b"shared!!");
     }
     // Dropped in flight, with the last other clone gone: both stay until the task is over.
-    stand.hold(true);
+    fake.hold(true);
     let mut task = new_task();
     task.attach(|task| &task.bytes, &buffer).unwrap();
     drop(task.submit().unwrap());
     drop(buffer);
     drop(ipc.alloc(1).unwrap());
-    assert_eq!(stand.alive(), (1, 1));
-    stand.finish();
+    assert_eq!(fake.alive(), (1, 1));
+    fake.finish();
     drop(ipc.alloc(0).unwrap());
-    assert_eq!(stand.alive(), (0, 0));
+    assert_eq!(fake.alive(), (0, 0));
 }
 
 #[test]
 fn refusals_carry_the_managers_message() {
-    let stand = Stand::new(sum);
+    let fake = FakeIpc::new(sum);
     let ipc = chimaera::ipc().unwrap();
-    assert_eq!(ipc.create_pool("test:module", "abc", b"xy").unwrap(), PoolId::new(3, 2));
+    assert_eq!(ipc.create_pool("test:module", "abc", b"xy").unwrap(), PoolId::new(3, 3));
     assert_eq!(ipc.create_pool("no:module", "a", b"").unwrap_err().code(), CHI_NO_MODULE);
     let create = |n| {
         let options = PoolOptions::default().containers(n);
@@ -287,10 +288,10 @@ fn refusals_carry_the_managers_message() {
     assert_eq!(create(5).unwrap(), PoolId::new(3, 5));
     let too_many = create(CHI_MAX_CONTAINERS + 1);
     assert_eq!(too_many.unwrap_err().code(), CHI_INVALID);
-    assert_eq!(ipc.find_pool("a").unwrap_err().to_string(), "no pool \"a\" (CHI_NO_POOL)");
+    assert_eq!(ipc.find_pool("a").unwrap_err().to_string(), "there is no pool 'a' (CHI_NO_POOL)");
     assert_eq!(ipc.find_pool("a\0b").unwrap_err().code(), CHI_INVALID);
     assert_eq!(ipc.destroy_pool(PoolId::new(1, 0)).unwrap_err().code(), CHI_DENIED);
-    stand.unavailable();
+    fake.unavailable();
     let query = DomainQuery::dynamic();
     let status = ipc.new_task::<AllTask>(PoolId::new(7, 1), query, 10).unwrap_err();
     assert_eq!(status.code(), CHI_UNAVAILABLE);
@@ -298,10 +299,29 @@ fn refusals_carry_the_managers_message() {
 
 #[test]
 fn handles_go_to_other_threads() {
-    let _stand = Stand::new(sum);
+    let _ipc = FakeIpc::new(sum);
     let task = new_task();
     task.numbers.set(&[5]).unwrap();
     let pending = task.submit().unwrap();
     let sum = std::thread::spawn(move || pending.wait().unwrap().sum.get()).join().unwrap();
     assert_eq!(sum, 5);
+}
+
+/// A task that succeeds, or fails when it is told to; its endless sibling never gets here.
+fn conform(task: *mut chi_task) -> (chi_status, String) {
+    // SAFETY: a submitted task is the runner's.
+    match unsafe { (*task).method_ } {
+        11 => (CHI_FAILED, "told to fail".to_owned()),
+        _ => (CHI_OK, String::new()),
+    }
+}
+
+#[test]
+fn the_fake_conforms_to_the_contract() {
+    let fake = FakeIpc::new(conform);
+    fake.set_endless(12);
+    let pool = chi_pool_id { major_: 7, minor_: 1 };
+    let subject = Subject { ipc: &fake_ipc::IPC, pool, quick: 10, failing: 11, endless: 12 };
+    // SAFETY: the table is a static, and this turn's.
+    unsafe { check(subject) };
 }

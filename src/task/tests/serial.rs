@@ -1,6 +1,6 @@
 //! Values and tasks as bytes, against the golden files that C++ is tested with too.
 
-mod stand;
+mod fake_ipc;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use chimaera::{
     DomainQuery, FromText, NewTask, Pod, PoolId, PoolParams, Result, Serialize, SerializeInPlace,
     ShmBytes, ShmElement, ShmString, ShmVec, Status, Task, TaskNode,
 };
-use stand::archive::MemoryArchive;
-use stand::Stand;
+use fake_ipc::archive::MemoryArchive;
+use fake_ipc::FakeIpc;
 
 const VALUES: &str = include_str!("../../../tests/serial/golden/values.txt");
 const TEXTS: &str = include_str!("../../../tests/serial/golden/params.txt");
@@ -306,7 +306,7 @@ fn nobody(_: *mut chi_task) -> (chi_status, String) {
 
 #[test]
 fn a_task_has_the_bytes_of_the_golden_file_and_comes_back_from_them() {
-    let _stand = Stand::new(nobody);
+    let _ipc = FakeIpc::new(nobody);
     let ways = SendTask::SERIALIZERS.unwrap();
     let task = new_task();
     task.key.set("key").unwrap();
@@ -338,7 +338,7 @@ fn a_task_has_the_bytes_of_the_golden_file_and_comes_back_from_them() {
 
 #[test]
 fn large_bytes_go_in_pieces() {
-    let _stand = Stand::new(nobody);
+    let _ipc = FakeIpc::new(nobody);
     let ways = SendTask::SERIALIZERS.unwrap();
     let task = new_task();
     let long: String = (0..300_000u32).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
@@ -351,7 +351,7 @@ fn large_bytes_go_in_pieces() {
 
 #[test]
 fn no_prefix_of_a_task_is_a_task() {
-    let _stand = Stand::new(nobody);
+    let _ipc = FakeIpc::new(nobody);
     let ways = SendTask::SERIALIZERS.unwrap();
     let whole = golden("task_in");
     for length in 0..whole.len() {
@@ -362,7 +362,7 @@ fn no_prefix_of_a_task_is_a_task() {
 
 #[test]
 fn fields_of_tasks_are_read_into_tasks_only() {
-    let _stand = Stand::new(nobody);
+    let _ipc = FakeIpc::new(nobody);
     let task = new_task();
     let ways = SendTask::SERIALIZERS.unwrap();
     let status: Status =

@@ -1,9 +1,9 @@
 //! The container, driven through the C contract as a runtime drives it.
 
+#[path = "../../../../src/task/tests/fake_ipc/mod.rs"]
+mod fake_ipc;
 #[path = "../../../../src/module/tests/host/mod.rs"]
 mod host;
-#[path = "../../../../src/task/tests/stand/mod.rs"]
-mod stand;
 
 use chimaera::abi::*;
 use chimaera::{NewTask, Result, Task};

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use chimaera::abi::*;
 use chimaera::{CreateTask, DomainQuery, NewTask, PoolId, Result, Task};
 
-use super::stand::{self, Stand};
+use super::fake_ipc::{self, FakeIpc};
 
 extern "C" {
     pub(crate) fn chi_module(host: *const chi_host) -> *const chi_module_descriptor;
@@ -72,7 +72,7 @@ unsafe extern "C" fn log(_: *const chi_host, level: u32, line: *const c_char, le
 }
 
 unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
-    &stand::IPC
+    &fake_ipc::IPC
 }
 
 unsafe extern "C" fn create_queue(
@@ -247,12 +247,12 @@ fn run(task: *mut chi_task) -> (chi_status, String) {
 /// A module's turn: loaded, with a container that `kCreate` has not run on.
 pub(crate) struct Module {
     pub(crate) descriptor: &'static chi_module_descriptor,
-    _stand: Stand,
+    _ipc: FakeIpc,
 }
 
 impl Module {
     pub(crate) fn new() -> Self {
-        let stand = Stand::new(run);
+        let ipc = FakeIpc::new(run);
         // SAFETY: the table is a static; the descriptor stays.
         let descriptor = unsafe { &*chi_module(&HOST) };
         // SAFETY: valid arguments.
@@ -260,7 +260,7 @@ impl Module {
         assert!(!container.is_null());
         CONTAINER.set(container.cast());
         YIELDS.set(0);
-        Module { descriptor, _stand: stand }
+        Module { descriptor, _ipc: ipc }
     }
 
     pub(crate) fn created() -> Self {

@@ -1,0 +1,95 @@
+//! The application's back end of the contract, and its table.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use chimaera_abi::*;
+use chimaera_front::{Backend, Block, Result, Waited};
+
+use crate::{blocks, ipc_tasks};
+
+/// The process's session.
+struct Client;
+
+/// The table of this process. Before `init` its functions answer `CHI_NOT_INITIALIZED`.
+pub static TABLE: chi_ipc = chimaera_front::table::<Client>();
+
+/// The table of this process.
+pub fn ipc_manager() -> *const chi_ipc {
+    &TABLE
+}
+
+// SAFETY of each unsafe call below: the promise of `Backend` is that of the function called.
+impl Backend for Client {
+    #[inline]
+    fn new_task(size: u32) -> Result<NonNull<chi_task>> {
+        blocks::new_task(size)
+    }
+
+    #[inline]
+    unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { blocks::del_task(task) }
+    }
+
+    #[inline]
+    unsafe fn enqueue(task: NonNull<chi_task>) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { ipc_tasks::enqueue(task) }
+    }
+
+    unsafe fn try_enqueue(task: NonNull<chi_task>) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { ipc_tasks::try_enqueue(task) }
+    }
+
+    unsafe fn enqueue_batch(tasks: &[NonNull<chi_task>], submitted: &mut usize) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { ipc_tasks::enqueue_batch(tasks, submitted) }
+    }
+
+    #[inline]
+    unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Waited> {
+        // SAFETY: as above.
+        unsafe { ipc_tasks::wait(task, timeout_ns) }
+    }
+
+    unsafe fn cancel(task: NonNull<chi_task>) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { ipc_tasks::cancel(task) }
+    }
+
+    unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8]>> {
+        // SAFETY: as above.
+        unsafe { blocks::task_message(task) }
+    }
+
+    unsafe fn alloc(owner: Option<NonNull<chi_task>>, size: u64, _: Block) -> Result<chi_buffer> {
+        // SAFETY: as above.
+        unsafe { blocks::alloc(owner, size) }
+    }
+
+    unsafe fn free(buffer: chi_buffer) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { blocks::free(buffer) }
+    }
+
+    fn resolve(shm: chi_shm_ptr) -> *mut c_void {
+        blocks::resolve(shm)
+    }
+
+    fn make_task_node() -> chi_task_node {
+        blocks::make_task_node()
+    }
+
+    fn sleep(duration: Duration) -> Result<()> {
+        std::thread::sleep(duration);
+        Ok(())
+    }
+
+    fn yield_now() -> Result<()> {
+        std::thread::yield_now();
+        Ok(())
+    }
+}

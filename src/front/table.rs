@@ -1,0 +1,319 @@
+//! The functions of the table `chi_ipc`.
+
+use std::ffi::{c_char, c_void};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+use chimaera_ipc::admin;
+
+use crate::arguments::{array, bytes, non_null, string, task_size, tasks};
+use crate::{pool, Backend, Block, Failure, Result, Waited};
+
+/// The table of a back end, for a static.
+pub const fn table<B: Backend>() -> chi_ipc {
+    chi_ipc {
+        size: size_of::<chi_ipc>() as u32,
+        reserved: 0,
+        new_task: new_task::<B>,
+        del_task: del_task::<B>,
+        enqueue: enqueue::<B>,
+        try_enqueue: try_enqueue::<B>,
+        wait: wait::<B>,
+        task_message: task_message::<B>,
+        alloc: alloc::<B>,
+        free: free::<B>,
+        resolve: resolve::<B>,
+        make_task_node: make_task_node::<B>,
+        create_pool: create_pool::<B>,
+        find_pool: find_pool::<B>,
+        destroy_pool: destroy_pool::<B>,
+        last_error: last_error::<B>,
+        alloc_elements: alloc_elements::<B>,
+        create_pool_with: create_pool_with::<B>,
+        enqueue_batch: enqueue_batch::<B>,
+        wait_all: wait_all::<B>,
+        cancel: cancel::<B>,
+        sleep: sleep::<B>,
+        yield_now: yield_now::<B>,
+    }
+}
+
+struct Table<B>(std::marker::PhantomData<B>);
+
+impl<B: Backend> Table<B> {
+    /// For calls that the front makes through the table itself.
+    const OWN: &'static chi_ipc = &table::<B>();
+}
+
+/// The status of a call; a failure's message is kept.
+#[inline]
+fn answer<B: Backend>(result: Result<()>) -> chi_status {
+    match result {
+        Ok(()) => CHI_OK,
+        Err(failure) => fail::<B>(failure),
+    }
+}
+
+#[cold]
+fn fail<B: Backend>(failure: Failure) -> chi_status {
+    B::keep_error(&failure.message);
+    failure.status
+}
+
+unsafe extern "C" fn new_task<B: Backend>(
+    _: *const chi_ipc,
+    size: u32,
+    task: *mut *mut chi_task,
+) -> chi_status {
+    answer::<B>((|| {
+        let out = non_null(task, "task")?;
+        let made = B::new_task(task_size(size)?)?;
+        // SAFETY: the caller's place for the task.
+        unsafe { out.write(made.as_ptr()) };
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn del_task<B: Backend>(_: *const chi_ipc, task: *mut chi_task) {
+    let Some(task) = NonNull::new(task) else { return };
+    // SAFETY: the caller's task.
+    answer::<B>(unsafe { B::del_task(task) });
+}
+
+unsafe extern "C" fn enqueue<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
+    // SAFETY: the caller's task.
+    answer::<B>(non_null(task, "task").and_then(|task| unsafe { B::enqueue(task) }))
+}
+
+unsafe extern "C" fn try_enqueue<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
+    // SAFETY: the caller's task.
+    answer::<B>(non_null(task, "task").and_then(|task| unsafe { B::try_enqueue(task) }))
+}
+
+unsafe extern "C" fn enqueue_batch<B: Backend>(
+    _: *const chi_ipc,
+    tasks_: *const *mut chi_task,
+    count: u64,
+    submitted: *mut u64,
+) -> chi_status {
+    let mut done = 0;
+    // SAFETY: the caller's array.
+    let result = unsafe { array(tasks_, count, "tasks") }.and_then(|all| {
+        let (tasks, rest) = tasks(all);
+        // SAFETY: the caller's tasks.
+        unsafe { B::enqueue_batch(tasks, &mut done) }.and(rest)
+    });
+    if let Some(submitted) = NonNull::new(submitted) {
+        // SAFETY: the caller's place for the number.
+        unsafe { submitted.write(done as u64) };
+    }
+    answer::<B>(result)
+}
+
+unsafe extern "C" fn wait<B: Backend>(
+    _: *const chi_ipc,
+    task: *mut chi_task,
+    timeout_ns: u64,
+) -> chi_status {
+    answer::<B>(non_null(task, "task").and_then(|task| {
+        // SAFETY: the caller's task.
+        match unsafe { B::wait(task, timeout_ns)? } {
+            Waited::Complete => Ok(()),
+            Waited::TimedOut => Err(Failure::not_complete(timeout_ns)),
+        }
+    }))
+}
+
+unsafe extern "C" fn wait_all<B: Backend>(
+    _: *const chi_ipc,
+    tasks_: *const *mut chi_task,
+    count: u64,
+    timeout_ns: u64,
+) -> chi_status {
+    let begin = Instant::now();
+    let rest_of_time = || match timeout_ns {
+        CHI_WAIT_FOREVER => CHI_WAIT_FOREVER,
+        bound => bound.saturating_sub(begin.elapsed().as_nanos() as u64),
+    };
+    // SAFETY: the caller's array.
+    answer::<B>(unsafe { array(tasks_, count, "tasks") }.and_then(|all| {
+        let (tasks, rest) = tasks(all);
+        for &task in tasks {
+            // SAFETY: the caller's task.
+            if unsafe { B::wait(task, rest_of_time())? } == Waited::TimedOut {
+                return Err(Failure::not_complete(timeout_ns));
+            }
+        }
+        rest
+    }))
+}
+
+unsafe extern "C" fn cancel<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
+    // SAFETY: the caller's task.
+    answer::<B>(non_null(task, "task").and_then(|task| unsafe { B::cancel(task) }))
+}
+
+unsafe extern "C" fn task_message<B: Backend>(
+    _: *const chi_ipc,
+    task: *const chi_task,
+    len: *mut u64,
+) -> *const c_char {
+    let none = NonNull::from(&[]);
+    let found = (|| {
+        let (task, len) = (non_null(task.cast_mut(), "task")?, non_null(len, "len")?);
+        // SAFETY: the caller's task.
+        let text = unsafe { B::task_message(task) }.unwrap_or(none);
+        // SAFETY: the caller's place for the length.
+        unsafe { len.write(text.len() as u64) };
+        Ok(text)
+    })();
+    let text = found.unwrap_or_else(|failure| {
+        fail::<B>(failure);
+        if let Some(len) = NonNull::new(len) {
+            // SAFETY: the caller's place for the length.
+            unsafe { len.write(0) };
+        }
+        none
+    });
+    text.as_ptr().cast_const().cast()
+}
+
+/// # Safety
+/// As `chi_ipc.alloc`.
+unsafe fn allocate<B: Backend>(
+    owner: *mut chi_task,
+    size: u64,
+    buffer: *mut chi_buffer,
+    block: Block,
+) -> chi_status {
+    answer::<B>((|| {
+        let out = non_null(buffer, "buffer")?;
+        let made = match size {
+            0 => chi_buffer { shm_: CHI_SHM_NULL, data_: std::ptr::null_mut(), size_: 0 },
+            // SAFETY: the owner is null or the caller's task.
+            size => unsafe { B::alloc(NonNull::new(owner), size, block)? },
+        };
+        // SAFETY: the caller's place for the buffer.
+        unsafe { out.write(made) };
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn alloc<B: Backend>(
+    _: *const chi_ipc,
+    owner: *mut chi_task,
+    size: u64,
+    buffer: *mut chi_buffer,
+) -> chi_status {
+    // SAFETY: the caller's promise.
+    unsafe { allocate::<B>(owner, size, buffer, Block::Bytes) }
+}
+
+unsafe extern "C" fn alloc_elements<B: Backend>(
+    _: *const chi_ipc,
+    owner: *mut chi_task,
+    size: u64,
+    buffer: *mut chi_buffer,
+) -> chi_status {
+    // SAFETY: the caller's promise.
+    unsafe { allocate::<B>(owner, size, buffer, Block::Elements) }
+}
+
+unsafe extern "C" fn free<B: Backend>(_: *const chi_ipc, buffer: *const chi_buffer) {
+    if buffer.is_null() {
+        return;
+    }
+    // SAFETY: the caller's buffer.
+    let buffer = unsafe { buffer.read() };
+    if !buffer.data_.is_null() {
+        // SAFETY: as above.
+        answer::<B>(unsafe { B::free(buffer) });
+    }
+}
+
+unsafe extern "C" fn resolve<B: Backend>(_: *const chi_ipc, shm: chi_shm_ptr) -> *mut c_void {
+    match shm {
+        CHI_SHM_NULL => std::ptr::null_mut(),
+        shm => B::resolve(shm),
+    }
+}
+
+unsafe extern "C" fn make_task_node<B: Backend>(_: *const chi_ipc, node: *mut chi_task_node) {
+    answer::<B>(non_null(node, "node").map(|node| {
+        // SAFETY: the caller's place for the node.
+        unsafe { node.write(B::make_task_node()) }
+    }));
+}
+
+unsafe extern "C" fn sleep<B: Backend>(_: *const chi_ipc, duration_ns: u64) -> chi_status {
+    answer::<B>(B::sleep(Duration::from_nanos(duration_ns)))
+}
+
+unsafe extern "C" fn yield_now<B: Backend>(_: *const chi_ipc) -> chi_status {
+    answer::<B>(B::yield_now())
+}
+
+unsafe extern "C" fn create_pool<B: Backend>(
+    ipc: *const chi_ipc,
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    let one = chi_pool_options { size: size_of::<chi_pool_options>() as u32, containers: 1 };
+    // SAFETY: the caller's promise.
+    unsafe { create_pool_with::<B>(ipc, module, name, params, params_len, &one, id) }
+}
+
+unsafe extern "C" fn create_pool_with<B: Backend>(
+    _: *const chi_ipc,
+    module: *const c_char,
+    name: *const c_char,
+    params: *const c_void,
+    params_len: u64,
+    options: *const chi_pool_options,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    // SAFETY: strings, parameters, options and the place for the id are the caller's.
+    answer::<B>((|| unsafe {
+        let module = pool::check_module(string(module, "module")?)?;
+        let name = pool::check_name(string(name, "name")?)?;
+        let params = bytes(params, params_len, "params")?;
+        let options = non_null(options.cast_mut(), "options")?;
+        let containers = pool::check_containers(admin::containers(options.as_ptr())?)?;
+        let id = non_null(id, "id")?;
+        id.write(B::create_pool(Table::<B>::OWN, module, name, params, containers)?);
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn find_pool<B: Backend>(
+    _: *const chi_ipc,
+    name: *const c_char,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    // SAFETY: the string and the place for the id are the caller's.
+    answer::<B>((|| unsafe {
+        let name = pool::check_name(string(name, "name")?)?;
+        let id = non_null(id, "id")?;
+        id.write(B::find_pool(Table::<B>::OWN, name)?);
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn destroy_pool<B: Backend>(
+    _: *const chi_ipc,
+    id: *const chi_pool_id,
+) -> chi_status {
+    // SAFETY: the id is the caller's.
+    answer::<B>((|| unsafe {
+        let id = non_null(id.cast_mut(), "id")?.read();
+        B::destroy_pool(Table::<B>::OWN, id)
+    })())
+}
+
+unsafe extern "C" fn last_error<B: Backend>(_: *const chi_ipc) -> *const c_char {
+    B::last_error()
+}
