@@ -28,10 +28,10 @@ build: setup ## Build everything, optimised, into build/ and target/
 	@cmake --log-level=NOTICE -S . -B $(BUILD) -G Ninja
 	@cmake --build $(BUILD)
 
-headers: ## Refresh include/chimaera/abi.h from src/abi and src/client/c
+headers: ## Refresh include/chimaera/abi.h and its parts from src/abi and src/client/c
 	CHI_REFRESH_HEADERS=1 $(HEADERS_TEST)
 
-check-headers: ## Fail when include/chimaera/abi.h is stale
+check-headers: ## Fail when abi.h or a part of it is stale, or a function lacks its facts
 	$(HEADERS_TEST)
 
 HEADERS_TEST := cargo test --release -q --no-default-features --features headers --test headers

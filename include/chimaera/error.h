@@ -15,56 +15,11 @@ inline namespace v1 CHI_LAYER {
  * Static storage. Any thread. */
 inline const char *StatusName(chi_status status) noexcept {
   switch (status) {
-    case CHI_OK:
-      return "CHI_OK";
-    case CHI_FAILED:
-      return "CHI_FAILED";
-    case CHI_INVALID:
-      return "CHI_INVALID";
-    case CHI_NO_POOL:
-      return "CHI_NO_POOL";
-    case CHI_NO_METHOD:
-      return "CHI_NO_METHOD";
-    case CHI_UNSUPPORTED:
-      return "CHI_UNSUPPORTED";
-    case CHI_NO_MODULE:
-      return "CHI_NO_MODULE";
-    case CHI_EXISTS:
-      return "CHI_EXISTS";
-    case CHI_NO_SPACE:
-      return "CHI_NO_SPACE";
-    case CHI_TOO_LARGE:
-      return "CHI_TOO_LARGE";
-    case CHI_RING_FULL:
-      return "CHI_RING_FULL";
-    case CHI_TIMEOUT:
-      return "CHI_TIMEOUT";
-    case CHI_UNAVAILABLE:
-      return "CHI_UNAVAILABLE";
-    case CHI_DENIED:
-      return "CHI_DENIED";
-    case CHI_VERSION:
-      return "CHI_VERSION";
-    case CHI_FORKED:
-      return "CHI_FORKED";
-    case CHI_NOT_INITIALIZED:
-      return "CHI_NOT_INITIALIZED";
-    case CHI_CANCELLED:
-      return "CHI_CANCELLED";
-    case CHI_NOT_FOUND:
-      return "CHI_NOT_FOUND";
-    case CHI_IO:
-      return "CHI_IO";
-    case CHI_BUSY:
-      return "CHI_BUSY";
-    case CHI_INTERNAL:
-      return "CHI_INTERNAL";
-    case CHI_DEADLINE:
-      return "CHI_DEADLINE";
-    case CHI_DEADLOCK:
-      return "CHI_DEADLOCK";
-    case CHI_FAULT:
-      return "CHI_FAULT";
+#define CHI_STATUS_CASE(NAME, TEXT) \
+  case NAME:                        \
+    return #NAME;
+    CHI_STATUSES(CHI_STATUS_CASE)
+#undef CHI_STATUS_CASE
     default:
       return "CHI_STATUS";
   }

@@ -13,19 +13,6 @@ pub const CHI_ADMIN_STOP: u32 = 13;
 /// Admin method: describe the runtime as JSON (`chi_describe_task`).
 pub const CHI_ADMIN_DESCRIBE: u32 = 14;
 
-/// The most containers of a pool on a node.
-pub const CHI_MAX_CONTAINERS: u32 = 4096;
-
-/// How a pool is created. Zero it, then set what matters.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct chi_pool_options {
-    /// `sizeof(chi_pool_options)`.
-    pub size: u32,
-    /// How many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0 is 1.
-    pub containers: u32,
-}
-
 /// The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
 /// other.
 #[repr(C)]

@@ -23,19 +23,29 @@ pub struct chi_archive {
     /// Zero.
     pub reserved: u32,
 
-    /// Appends a copy of `len` bytes. `CHI_INVALID` when the archive is for reading, `CHI_NO_SPACE`,
-    /// `CHI_TOO_LARGE`. `[worker]`
+    /// Appends a copy of `len` bytes.
+    ///
+    /// * Ownership: the bytes are copied.
+    /// * Null: `data` may be null when `len` is 0.
+    /// * Errors: `CHI_INVALID` when the archive is for reading, `CHI_NO_SPACE`, `CHI_TOO_LARGE`.
+    /// * Thread: `[worker]`, the one that was given the archive.
     pub write: unsafe extern "C" fn(
         archive: *mut chi_archive,
         data: *const c_void,
         len: u64,
     ) -> chi_status,
 
-    /// Copies the next `len` bytes to `data`; when fewer remain it is `CHI_INVALID`, and none are
-    /// taken. `[worker]`
+    /// Copies the next `len` bytes to `data`; when fewer remain, none are taken.
+    ///
+    /// * Ownership: `data` is the caller's.
+    /// * Null: `data` may be null when `len` is 0.
+    /// * Errors: `CHI_INVALID` when fewer bytes remain, or the archive is for writing.
+    /// * Thread: `[worker]`, the one that was given the archive.
     pub read:
         unsafe extern "C" fn(archive: *mut chi_archive, data: *mut c_void, len: u64) -> chi_status,
 
-    /// How many bytes remain to be read; 0 when the archive is for writing. `[worker]`
+    /// How many bytes remain to be read; 0 when the archive is for writing.
+    ///
+    /// * Thread: `[worker]`, the one that was given the archive.
     pub remaining: unsafe extern "C" fn(archive: *const chi_archive) -> u64,
 }

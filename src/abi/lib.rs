@@ -1,12 +1,13 @@
 //! The C contract of Chimaera.
 //!
 //! Everything that crosses between an application, the runtime and a ChiMod is declared here, once,
-//! with C layout. `include/chimaera/abi.h` is generated from this crate, so the names are the C
-//! names: a type is called the same in Rust, C++ and C.
+//! with C layout. The headers below `include/chimaera/abi` are generated from this crate, one of each
+//! file, so the names are the C names: a type is called the same in Rust, C++ and C.
 //!
 //! This crate depends on nothing and allocates nothing.
 //!
-//! Every function of every table says which thread may call it:
+//! Every function says what becomes of what it is given and gives (ownership), what may be null, what it
+//! returns beside `CHI_OK` (errors), and which thread may call it:
 //!
 //! * `[any thread]`: any thread of the process that owns the table.
 //! * `[worker]`: only a thread of the runtime that is running a method or a monitor.
@@ -16,28 +17,31 @@
 
 mod admin;
 mod archive;
+mod container;
+mod events;
 mod host;
 mod ipc;
+mod locks;
 mod module;
+mod pollers;
 mod shm;
 mod status;
 mod task;
+mod version;
 
 pub use admin::*;
 pub use archive::*;
+pub use container::*;
+pub use events::*;
 pub use host::*;
 pub use ipc::*;
+pub use locks::*;
 pub use module::*;
+pub use pollers::*;
 pub use shm::*;
 pub use status::*;
 pub use task::*;
-
-/// Major version of the contract. A module loads only into a runtime of the same major version.
-pub const CHI_ABI_MAJOR: u32 = 1;
-
-/// Minor version of the contract. It rises when a table or a struct that begins with its size grows;
-/// a module and a runtime of different minors use what both know.
-pub const CHI_ABI_MINOR: u32 = 1;
+pub use version::*;
 
 /// The sizes that structs which grow had in ABI 1.0. A reader asks for no more, and reads what came
 /// later only where [`covers!`] says that it is there.
@@ -63,17 +67,78 @@ pub mod since_1_0 {
     pub const FIELD_LAYOUT: usize = offset_of!(chi_field_layout, reserved_) + size_of::<u32>();
 }
 
-/// True when a struct that begins with its `size` is long enough to have this field.
+/// True when a struct that says its `size` is long enough to have this field.
+///
+/// The struct is named through a raw pointer: there must be no reference to one that may be shorter than
+/// its type.
 ///
 /// ```
-/// # use chimaera_abi::{covers, chi_container_ops};
-/// fn lets_go(ops: &chi_container_ops) -> bool {
-///     covers!(ops, chi_container_ops, del) && ops.del.is_some()
+/// # use chimaera_abi::{covers, chi_run_context};
+/// /// # Safety
+/// /// The context is as long as its size says.
+/// unsafe fn set_estimate(context: *mut chi_run_context, ns: u64) {
+///     // SAFETY: by the caller's promise; written only where the context has the field.
+///     unsafe {
+///         if covers!(*context, chi_run_context, est_ns_) {
+///             (*context).est_ns_ = ns;
+///         }
+///     }
 /// }
 /// ```
 #[macro_export]
 macro_rules! covers {
-    ($table:expr, $type:ty, $field:ident) => {
-        ($table).size as usize > ::core::mem::offset_of!($type, $field)
+    ($struct:expr, $type:ty, $field:ident) => {
+        ($struct).size as usize
+            >= const {
+                ::core::mem::offset_of!($type, $field)
+                    + $crate::size_of_field(|whole: &$type| &whole.$field)
+            }
     };
+}
+
+/// Reads a field of a struct that says its `size`, through a raw pointer; `None` when the struct is too
+/// short to have it. Unsafe: the pointer is to a struct that is as long as its size says.
+///
+/// ```
+/// # use chimaera_abi::{chi_host, read_field};
+/// /// # Safety
+/// /// The table is as long as its size says.
+/// unsafe fn is_cancelled(host: *const chi_host) -> bool {
+///     // SAFETY: by the caller's promise.
+///     let function = unsafe { read_field!(host, chi_host, is_cancelled) };
+///     // SAFETY: as above.
+///     function.is_some_and(|is_cancelled| unsafe { is_cancelled(host) })
+/// }
+/// ```
+#[macro_export]
+macro_rules! read_field {
+    ($pointer:expr, $type:ty, $field:ident) => {{
+        let pointer: *const $type = $pointer;
+        match $crate::covers!(*pointer, $type, $field) {
+            true => Some((&raw const (*pointer).$field).read()),
+            false => None,
+        }
+    }};
+}
+
+/// For the macros above: the size of the field that a function chooses.
+#[doc(hidden)]
+pub const fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chi_pool_options;
+
+    #[test]
+    fn a_field_is_read_only_where_the_struct_has_all_of_it() {
+        let containers = |size| {
+            let options = chi_pool_options { size, containers: 7 };
+            // SAFETY: the struct is at least as long as its size says.
+            unsafe { read_field!(&raw const options, chi_pool_options, containers) }
+        };
+        assert_eq!([0, 4, 5, 7].map(containers), [None; 4]);
+        assert_eq!(containers(8), Some(7));
+    }
 }

@@ -1,4 +1,6 @@
-//! Status codes.
+//! Status codes: one list of their numbers, names and texts.
+
+use core::ffi::CStr;
 
 /// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's own.
 ///
@@ -6,121 +8,119 @@
 /// as they like; Chimaera passes them on unchanged.
 pub type chi_status = i32;
 
-/// It worked.
-pub const CHI_OK: i32 = 0;
-/// A method failed: it threw, panicked, or said so. The message tells why.
-pub const CHI_FAILED: i32 = 1;
-/// An argument or a task is malformed.
-pub const CHI_INVALID: i32 = 2;
-/// No pool has this name or id (it may have been destroyed).
-pub const CHI_NO_POOL: i32 = 3;
-/// The module has no method of this number.
-pub const CHI_NO_METHOD: i32 = 4;
-/// The module declares this method as unsupported (`-1` in `chimaera_mod.yaml`), or it cannot be
-/// called from here.
-pub const CHI_UNSUPPORTED: i32 = 5;
-/// No module of this name is loaded.
-pub const CHI_NO_MODULE: i32 = 6;
-/// The name is taken, by a pool of another module or with other parameters.
-pub const CHI_EXISTS: i32 = 7;
-/// The segment has no room left. Deleting tasks and freeing buffers makes room again.
-pub const CHI_NO_SPACE: i32 = 8;
-/// Larger than the segment (or a limit) could ever hold.
-pub const CHI_TOO_LARGE: i32 = 9;
-/// The submission ring is full. Waiting makes room.
-pub const CHI_RING_FULL: i32 = 10;
-/// The bound passed before it was done. The task goes on.
-pub const CHI_TIMEOUT: i32 = 11;
-/// There is no runtime, or it has ended.
-pub const CHI_UNAVAILABLE: i32 = 12;
-/// Not allowed for this user or from this place.
-pub const CHI_DENIED: i32 = 13;
-/// The two sides speak different versions.
-pub const CHI_VERSION: i32 = 14;
-/// The process was forked after it connected; only the parent may use the session.
-pub const CHI_FORKED: i32 = 15;
-/// `chi_init` has not been called, or has not succeeded.
-pub const CHI_NOT_INITIALIZED: i32 = 16;
-/// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has gone, or
-/// the runtime is stopping.
-pub const CHI_CANCELLED: i32 = 17;
-/// What was asked for is not there (a key, for example).
-pub const CHI_NOT_FOUND: i32 = 18;
-/// The operating system refused something; the message has its reason.
-pub const CHI_IO: i32 = 19;
-/// It is in use: a task in flight, say.
-pub const CHI_BUSY: i32 = 20;
-/// A defect in Chimaera itself. Please report it with the message.
-pub const CHI_INTERNAL: i32 = 21;
-/// The task's deadline passed before it was done.
-pub const CHI_DEADLINE: i32 = 22;
-/// Tasks wait for each other in a circle; the message names them. This one was chosen to fail.
-pub const CHI_DEADLOCK: i32 = 23;
-/// The method did something that no language catches: it overflowed its stack.
-pub const CHI_FAULT: i32 = 24;
+/// Declares the status codes, and the functions that know all of them. The header is made of the same
+/// list, by a script that reads its lines: each is `NAME = number, "text";`.
+macro_rules! statuses {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: i32 = $number;)*
+
+        /// Every status code of Chimaera's own, with its name and its text.
+        pub const STATUSES: &[(chi_status, &str, &str)] = &[$(($name, stringify!($name), $text)),*];
+
+        /// The name of a status code, `"CHI_NO_POOL"` for example, or `None` for a number without one.
+        pub const fn status_name(status: chi_status) -> Option<&'static str> {
+            match status {
+                $($name => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+
+        /// As [`status_name`], for C.
+        pub const fn status_name_c(status: chi_status) -> Option<&'static CStr> {
+            match status {
+                $($name => Some(with_zero(concat!(stringify!($name), "\0"))),)*
+                _ => None,
+            }
+        }
+
+        /// One sentence that says what a status code means, for use where there is no message.
+        pub const fn status_text(status: chi_status) -> &'static str {
+            match status {
+                $($name => $text,)*
+                _ => "a status of the module's own",
+            }
+        }
+    };
+}
+
+const fn with_zero(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("one zero, at the end"),
+    }
+}
+
+statuses! {
+    /// It worked.
+    CHI_OK = 0, "success";
+    /// A method failed: it threw, panicked, or said so. The message tells why.
+    CHI_FAILED = 1, "the method failed";
+    /// An argument or a task is malformed.
+    CHI_INVALID = 2, "an argument or the task is malformed";
+    /// No pool has this name or id (it may have been destroyed).
+    CHI_NO_POOL = 3, "there is no such pool";
+    /// The module has no method of this number.
+    CHI_NO_METHOD = 4, "the module has no such method";
+    /// The module declares this method as unsupported (`-1` in `chimaera_mod.yaml`), or it cannot be
+    /// called from here.
+    CHI_UNSUPPORTED = 5, "the container does not support this method";
+    /// No module of this name is loaded.
+    CHI_NO_MODULE = 6, "there is no such module";
+    /// The name is taken, by a pool of another module or with other parameters.
+    CHI_EXISTS = 7, "the name is already taken";
+    /// The segment has no room left. Deleting tasks and freeing buffers makes room again.
+    CHI_NO_SPACE = 8, "the segment is full";
+    /// Larger than the segment (or a limit) could ever hold.
+    CHI_TOO_LARGE = 9, "larger than the segment can hold";
+    /// The submission ring is full. Waiting makes room.
+    CHI_RING_FULL = 10, "the submission ring is full";
+    /// The bound passed before it was done. The task goes on.
+    CHI_TIMEOUT = 11, "the time ran out";
+    /// There is no runtime, or it has ended.
+    CHI_UNAVAILABLE = 12, "the runtime is not available";
+    /// Not allowed for this user or from this place.
+    CHI_DENIED = 13, "permission denied";
+    /// The two sides speak different versions.
+    CHI_VERSION = 14, "the two sides speak different versions";
+    /// The process was forked after it connected; only the parent may use the session.
+    CHI_FORKED = 15, "the session belongs to the parent process";
+    /// `chi_init` has not been called, or has not succeeded.
+    CHI_NOT_INITIALIZED = 16, "chi_init has not been called";
+    /// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has gone, or
+    /// the runtime is stopping.
+    CHI_CANCELLED = 17, "the task was cancelled";
+    /// What was asked for is not there (a key, for example).
+    CHI_NOT_FOUND = 18, "not found";
+    /// The operating system refused something; the message has its reason.
+    CHI_IO = 19, "the operating system refused";
+    /// It is in use: a task in flight, say.
+    CHI_BUSY = 20, "still in use";
+    /// A defect in Chimaera itself. Please report it with the message.
+    CHI_INTERNAL = 21, "a defect in Chimaera";
+    /// The task's deadline passed before it was done.
+    CHI_DEADLINE = 22, "the task's deadline has passed";
+    /// Tasks wait for each other in a circle; the message names them. This one was chosen to fail.
+    CHI_DEADLOCK = 23, "tasks wait for each other in a circle";
+    /// The method did something that no language catches: it overflowed its stack.
+    CHI_FAULT = 24, "the method overflowed its stack";
+}
+
 /// The first number that a module may use for statuses of its own.
 pub const CHI_MODULE_STATUS: i32 = 1000;
 
-/// The name of a status code, `"CHI_NO_POOL"` for example, or `None` for a number without one.
-pub const fn status_name(status: chi_status) -> Option<&'static str> {
-    Some(match status {
-        CHI_OK => "CHI_OK",
-        CHI_FAILED => "CHI_FAILED",
-        CHI_INVALID => "CHI_INVALID",
-        CHI_NO_POOL => "CHI_NO_POOL",
-        CHI_NO_METHOD => "CHI_NO_METHOD",
-        CHI_UNSUPPORTED => "CHI_UNSUPPORTED",
-        CHI_NO_MODULE => "CHI_NO_MODULE",
-        CHI_EXISTS => "CHI_EXISTS",
-        CHI_NO_SPACE => "CHI_NO_SPACE",
-        CHI_TOO_LARGE => "CHI_TOO_LARGE",
-        CHI_RING_FULL => "CHI_RING_FULL",
-        CHI_TIMEOUT => "CHI_TIMEOUT",
-        CHI_UNAVAILABLE => "CHI_UNAVAILABLE",
-        CHI_DENIED => "CHI_DENIED",
-        CHI_VERSION => "CHI_VERSION",
-        CHI_FORKED => "CHI_FORKED",
-        CHI_NOT_INITIALIZED => "CHI_NOT_INITIALIZED",
-        CHI_CANCELLED => "CHI_CANCELLED",
-        CHI_NOT_FOUND => "CHI_NOT_FOUND",
-        CHI_IO => "CHI_IO",
-        CHI_BUSY => "CHI_BUSY",
-        CHI_INTERNAL => "CHI_INTERNAL",
-        CHI_DEADLINE => "CHI_DEADLINE",
-        CHI_DEADLOCK => "CHI_DEADLOCK",
-        CHI_FAULT => "CHI_FAULT",
-        _ => return None,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// One sentence that says what a status code means, for use where there is no message.
-pub const fn status_text(status: chi_status) -> &'static str {
-    match status {
-        CHI_OK => "success",
-        CHI_FAILED => "the method failed",
-        CHI_INVALID => "an argument or the task is malformed",
-        CHI_NO_POOL => "there is no such pool",
-        CHI_NO_METHOD => "the module has no such method",
-        CHI_UNSUPPORTED => "the container does not support this method",
-        CHI_NO_MODULE => "there is no such module",
-        CHI_EXISTS => "the name is already taken",
-        CHI_NO_SPACE => "the segment is full",
-        CHI_TOO_LARGE => "larger than the segment can hold",
-        CHI_RING_FULL => "the submission ring is full",
-        CHI_TIMEOUT => "the time ran out",
-        CHI_UNAVAILABLE => "the runtime is not available",
-        CHI_DENIED => "permission denied",
-        CHI_VERSION => "the two sides speak different versions",
-        CHI_FORKED => "the session belongs to the parent process",
-        CHI_NOT_INITIALIZED => "chi_init has not been called",
-        CHI_CANCELLED => "the task was cancelled",
-        CHI_NOT_FOUND => "not found",
-        CHI_IO => "the operating system refused",
-        CHI_BUSY => "still in use",
-        CHI_INTERNAL => "a defect in Chimaera",
-        CHI_DEADLINE => "the task's deadline has passed",
-        CHI_DEADLOCK => "tasks wait for each other in a circle",
-        CHI_FAULT => "the method overflowed its stack",
-        _ => "a status of the module's own",
+    #[test]
+    fn every_status_has_its_name_and_text_by_number() {
+        for (number, &(status, name, text)) in STATUSES.iter().enumerate() {
+            assert_eq!(status as usize, number);
+            assert_eq!(status_name(status), Some(name));
+            assert_eq!(status_name_c(status).map(CStr::to_bytes), Some(name.as_bytes()));
+            assert_eq!(status_text(status), text);
+        }
+        assert_eq!(status_name(CHI_MODULE_STATUS), None);
+        assert_eq!(status_text(CHI_MODULE_STATUS), "a status of the module's own");
     }
 }

@@ -93,7 +93,7 @@ pub(crate) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
 /// The text of a message's block: a `u32` length, and so many bytes.
 fn text_at(session: &Session, message: chi_shm_ptr) -> Option<NonNull<[u8]>> {
     const LENGTH: u64 = size_of::<u32>() as u64;
-    let block = offset_of(message).filter(|&at| at != 0 && at % LENGTH == 0)?;
+    let block = offset_of(message).filter(|&at| at != 0 && at.is_multiple_of(LENGTH))?;
     let length = session.mapping().find(block, LENGTH)?;
     // SAFETY: inside the segment and aligned; the runtime, which wrote the length, keeps the block until
     // the release.

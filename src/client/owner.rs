@@ -64,7 +64,7 @@ pub(crate) fn with_task<R>(
 /// Fails for an offset at which no task lies.
 #[inline]
 pub(crate) fn check_alignment(offset: u64) -> Result<()> {
-    if offset % u64::from(CHI_TASK_ALIGN) != 0 {
+    if !offset.is_multiple_of(u64::from(CHI_TASK_ALIGN)) {
         return Err(Failure::new(CHI_INVALID, "there is no task at this address"));
     }
     Ok(())

@@ -172,6 +172,27 @@ static void PrintTables() {
   FIELD(chi_host, poller_add);
   FIELD(chi_host, poller_remove);
   FIELD(chi_host, poller_arm);
+  STRUCT(chi_locks);
+  FIELD(chi_locks, size);
+  FIELD(chi_locks, reserved);
+  FIELD(chi_locks, create);
+  FIELD(chi_locks, free);
+  FIELD(chi_locks, lock);
+  FIELD(chi_locks, try_lock);
+  FIELD(chi_locks, unlock);
+  STRUCT(chi_events);
+  FIELD(chi_events, size);
+  FIELD(chi_events, reserved);
+  FIELD(chi_events, create);
+  FIELD(chi_events, free);
+  FIELD(chi_events, wait);
+  FIELD(chi_events, set);
+  STRUCT(chi_pollers);
+  FIELD(chi_pollers, size);
+  FIELD(chi_pollers, reserved);
+  FIELD(chi_pollers, add);
+  FIELD(chi_pollers, remove);
+  FIELD(chi_pollers, arm);
 }
 
 static void PrintModuleContract() {

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
 
 use chimaera_abi::*;
+use chimaera_client_rs::{self as client, Failure};
 
 use crate::chi_ipc_manager;
 
@@ -22,6 +23,11 @@ unsafe fn renew(
     vector: *mut chi_shm_vector,
     size: u64,
 ) -> chi_status {
+    for (pointer, argument) in [(task.cast::<c_void>(), "task"), (vector.cast(), "vector")] {
+        if pointer.is_null() {
+            return client::keep_error(Failure::null(argument));
+        }
+    }
     let mut buffer = chi_buffer { shm_: CHI_SHM_NULL, data_: ptr::null_mut(), size_: 0 };
     // What lies further away than any field is an element's, and does not know its task.
     let distance = (vector as usize).wrapping_sub(task as usize);
@@ -44,8 +50,12 @@ unsafe fn renew(
 }
 
 /// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-/// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors,
-/// and neither is null. The block goes with the task. Errors: those of `chi_alloc`. `[any thread]`
+/// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors.
+///
+/// * Ownership: the block is the task's, and goes with it.
+/// * Null: neither `task` nor `vector` may be null.
+/// * Errors: those of `chi_alloc`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `task` must be idle and not deleted, and `vector` one of its fields or of their elements'.
@@ -61,8 +71,12 @@ pub unsafe extern "C" fn chi_vector_resize(
 }
 
 /// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain zeroes,
-/// empty strings and empty vectors, which the other functions here then fill in. As `chi_vector_resize`
-/// otherwise. `[any thread]`
+/// empty strings and empty vectors, which the other functions here then fill in.
+///
+/// * Ownership: as `chi_vector_resize`.
+/// * Null: neither `task` nor `vector` may be null.
+/// * Errors: those of `chi_alloc`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_vector_resize`.
@@ -87,8 +101,12 @@ pub unsafe extern "C" fn chi_vector_elements(
     }
 }
 
-/// Sets a vector of a task to a copy of the `size` bytes at `data`, which may be null when `size` is 0. As
-/// `chi_vector_resize` otherwise. `[any thread]`
+/// Sets a vector of a task to a copy of the `size` bytes at `data`.
+///
+/// * Ownership: as `chi_vector_resize`; `data` is copied.
+/// * Null: `data` may be null when `size` is 0; neither `task` nor `vector` may be null.
+/// * Errors: those of `chi_alloc`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_vector_resize`; `data` must hold `size` bytes.
@@ -109,8 +127,12 @@ pub unsafe extern "C" fn chi_vector_set(
     }
 }
 
-/// Sets a string of a task to a copy of the C string `text` without its final zero; null is the empty
-/// string. As `chi_vector_resize` otherwise. `[any thread]`
+/// Sets a string of a task to a copy of the C string `text` without its final zero.
+///
+/// * Ownership: as `chi_vector_resize`; `text` is copied.
+/// * Null: a null `text` is the empty string; neither `task` nor `string` may be null.
+/// * Errors: those of `chi_alloc`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_vector_resize`; `text` must be null or a C string.
@@ -128,8 +150,13 @@ pub unsafe extern "C" fn chi_string_set(
     }
 }
 
-/// Sets a vector of strings to copies of the `count` C strings at `texts`, of which null is the empty one;
-/// `texts` may be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+/// Sets a vector of strings to copies of the `count` C strings at `texts`.
+///
+/// * Ownership: as `chi_vector_resize`; the texts are copied.
+/// * Null: a text that is null is the empty one, and `texts` may be null when `count` is 0; neither `task` nor
+///   `vector` may be null.
+/// * Errors: those of `chi_alloc`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_vector_resize`; `texts` must hold `count` C strings or nulls.
@@ -155,8 +182,13 @@ pub unsafe extern "C" fn chi_strings_set(
 }
 
 /// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]` has
-/// `counts[i]` elements of `elem_size` bytes, and may be null when it has none. `arrays` and `counts` may
-/// be null when `count` is 0. As `chi_vector_resize` otherwise. `[any thread]`
+/// `counts[i]` elements of `elem_size` bytes.
+///
+/// * Ownership: as `chi_vector_resize`; the arrays are copied.
+/// * Null: an array without elements may be null, and so may `arrays` and `counts` when `count` is 0; neither
+///   `task` nor `vector` may be null.
+/// * Errors: those of `chi_alloc`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_vector_resize`; `arrays` and `counts` must hold what they are said to.

@@ -31,7 +31,11 @@ pub struct chi_client_options {
     pub connect_timeout_ns: u64,
 }
 
-/// Gives, for the thread that calls, the table of the worker that it is, or null.
+/// Gives, for the thread that calls, the table of the worker that it is.
+///
+/// * Ownership: the table lives as long as the process.
+/// * Null: the result is null on a thread that is no worker.
+/// * Thread: `[any thread]`.
 pub type chi_worker_ipc_fn = Option<unsafe extern "C" fn() -> *const chi_ipc>;
 
 static WORKER_IPC: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
@@ -43,25 +47,31 @@ fn answer(result: client::Result<()>) -> chi_status {
     }
 }
 
-/// Connects this process to a runtime. `options` may be null for the defaults. Calling it again while
-/// connected does nothing. When the runtime ends and another takes its place, the next new task
-/// connects to that one by itself; pools must then be created again. Errors: `CHI_UNAVAILABLE` (no
-/// runtime), `CHI_DENIED` (another user's, or inside the runtime), `CHI_VERSION`, `CHI_FORKED`,
-/// `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`. `[any thread]`
+/// Connects this process to a runtime. Calling it again while connected does nothing. When the runtime
+/// ends and another takes its place, the next new task connects to that one by itself; pools must then be
+/// created again.
+///
+/// * Ownership: nothing is kept of the options.
+/// * Null: a null `options` is the defaults.
+/// * Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED` (another user's, or inside the runtime),
+///   `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `options` must be null or point to options whose `instance` is null or a C string.
 #[no_mangle]
 pub unsafe extern "C" fn chi_init(options: *const chi_client_options) -> chi_status {
     let mut given = Options::default();
-    // SAFETY: by the caller's promise; a struct of another size is not read.
-    if let Some(options) = unsafe { options.as_ref() } {
-        if (options.size as usize) < std::mem::size_of::<chi_client_options>() {
+    if !options.is_null() {
+        // SAFETY: every version's options begin with their size.
+        if (unsafe { (*options).size } as usize) < size_of::<chi_client_options>() {
             return answer(Err(Failure::new(
                 CHI_INVALID,
                 "chi_client_options.size must be sizeof(chi_client_options)",
             )));
         }
+        // SAFETY: the options are as long as their type.
+        let options = unsafe { options.read() };
         if !options.instance.is_null() {
             // SAFETY: by the caller's promise.
             let name = unsafe { CStr::from_ptr(options.instance) };
@@ -74,15 +84,19 @@ pub unsafe extern "C" fn chi_init(options: *const chi_client_options) -> chi_sta
 }
 
 /// Ends the process's session. Tasks in flight are lost; no task and no buffer may be used any more.
-/// `[any thread]`
+///
+/// * Thread: `[any thread]`.
 #[no_mangle]
 pub extern "C" fn chi_shutdown() {
     client::shutdown();
 }
 
 /// The IPC manager for the thread that calls: the worker's table while a method runs, else the
-/// process's. Never null, valid for the process's life. Before `chi_init` its functions return
-/// `CHI_NOT_INITIALIZED`. `[any thread]`
+/// process's. Before `chi_init` its functions return `CHI_NOT_INITIALIZED`.
+///
+/// * Ownership: the table lives as long as the process.
+/// * Null: the result is never null.
+/// * Thread: `[any thread]`.
 #[no_mangle]
 pub extern "C" fn chi_ipc_manager() -> *const chi_ipc {
     let hook = WORKER_IPC.load(Ordering::Acquire);
@@ -100,7 +114,11 @@ pub extern "C" fn chi_ipc_manager() -> *const chi_ipc {
 
 /// For the runtime, which calls it when a module that it loads has brought this library along:
 /// `worker_ipc` gives a worker's table, and with `refuse_init` the process is a runtime, in which
-/// `chi_init` is refused. A null `worker_ipc` takes an earlier one away. `[loader]`
+/// `chi_init` is refused.
+///
+/// * Ownership: the function has to stay as long as the process, or until another call.
+/// * Null: a null `worker_ipc` takes an earlier one away.
+/// * Thread: `[loader]`.
 #[no_mangle]
 pub extern "C" fn chi_client_adopt(worker_ipc: chi_worker_ipc_fn, refuse_init: bool) {
     let hook = worker_ipc.map_or(ptr::null_mut(), |hook| hook as *mut c_void);
@@ -110,8 +128,11 @@ pub extern "C" fn chi_client_adopt(worker_ipc: chi_worker_ipc_fn, refuse_init: b
     }
 }
 
-/// The message of the last call that failed on this thread, never null. Valid until the next call on
-/// this thread. `[any thread]`
+/// The message of the last call that failed on this thread.
+///
+/// * Ownership: the text is the library's, until the next call on this thread.
+/// * Null: the result is never null.
+/// * Thread: `[any thread]`.
 #[no_mangle]
 pub extern "C" fn chi_last_error() -> *const c_char {
     let ipc = chi_ipc_manager();
@@ -119,51 +140,24 @@ pub extern "C" fn chi_last_error() -> *const c_char {
     unsafe { ((*ipc).last_error)(ipc) }
 }
 
-/// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own. Valid for the
-/// process's life. `[any thread]`
+/// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own.
+///
+/// * Ownership: the name lives as long as the process.
+/// * Null: the result is never null.
+/// * Thread: `[any thread]`.
 #[no_mangle]
 pub extern "C" fn chi_status_name(status: chi_status) -> *const c_char {
-    macro_rules! names {
-        ($($name:ident),* $(,)?) => {
-            match status {
-                $($name => concat!(stringify!($name), "\0"),)*
-                _ => "CHI_STATUS\0",
-            }
-        };
-    }
-    names!(
-        CHI_OK,
-        CHI_FAILED,
-        CHI_INVALID,
-        CHI_NO_POOL,
-        CHI_NO_METHOD,
-        CHI_UNSUPPORTED,
-        CHI_NO_MODULE,
-        CHI_EXISTS,
-        CHI_NO_SPACE,
-        CHI_TOO_LARGE,
-        CHI_RING_FULL,
-        CHI_TIMEOUT,
-        CHI_UNAVAILABLE,
-        CHI_DENIED,
-        CHI_VERSION,
-        CHI_FORKED,
-        CHI_NOT_INITIALIZED,
-        CHI_CANCELLED,
-        CHI_NOT_FOUND,
-        CHI_IO,
-        CHI_BUSY,
-        CHI_INTERNAL,
-    )
-    .as_ptr()
-    .cast()
+    status_name_c(status).unwrap_or(c"CHI_STATUS").as_ptr()
 }
 
 /// Creates the pool `name` of the module `module`, or finds it when it exists with the same module and
-/// parameters, and stores its id. Names are C strings, not null; `params` may be null when `params_len`
-/// is 0; `id` is not null. Nothing is kept of the arguments. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
-/// `CHI_INVALID` (a name), what the module's construction returned, `CHI_UNAVAILABLE`, `CHI_FORKED`,
-/// `CHI_NOT_INITIALIZED`. `[any thread]`
+/// parameters, and stores its id.
+///
+/// * Ownership: nothing is kept of the arguments; `*id` is written on success.
+/// * Null: `params` may be null when `params_len` is 0, the others must not be null.
+/// * Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (a name), what the module's construction returned,
+///   `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_ipc.create_pool`.
@@ -180,9 +174,13 @@ pub unsafe extern "C" fn chi_pool_create(
     unsafe { ((*ipc).create_pool)(ipc, module, name, params, params_len, id) }
 }
 
-/// Like `chi_pool_create`, as `options` say, which are not null: zero them, set `size`, then what matters.
-/// A pool that exists with another number of containers is `CHI_EXISTS`, more than `CHI_MAX_CONTAINERS` are
-/// `CHI_INVALID`; `CHI_VERSION` inside a runtime of ABI 1.0. `[any thread]`
+/// Like `chi_pool_create`, as `options` say: zero them, set `size`, then what matters.
+///
+/// * Ownership: as `chi_pool_create`.
+/// * Null: `params` may be null when `params_len` is 0, the others must not be null.
+/// * Errors: as `chi_pool_create`; also `CHI_EXISTS` for a pool that exists with another number of containers,
+///   `CHI_INVALID` for more than `CHI_MAX_CONTAINERS`, `CHI_VERSION` inside a runtime of ABI 1.0.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_ipc.create_pool_with`.
@@ -196,20 +194,22 @@ pub unsafe extern "C" fn chi_pool_create_with(
     id: *mut chi_pool_id,
 ) -> chi_status {
     let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid, and the function read only where it covers it; the rest is the caller's
-    // promise.
-    unsafe {
-        if !covers!(*ipc, chi_ipc, create_pool_with) {
-            let why = "the runtime is older than pools of several containers";
-            return answer(Err(Failure::new(CHI_VERSION, why)));
-        }
-        ((*ipc).create_pool_with)(ipc, module, name, params, params_len, options, id)
-    }
+    // SAFETY: the table is valid, and as long as it says.
+    let Some(create) = (unsafe { read_field!(ipc, chi_ipc, create_pool_with) }) else {
+        let why = "the runtime is older than pools of several containers";
+        return answer(Err(Failure::new(CHI_VERSION, why)));
+    };
+    // SAFETY: the caller's promise.
+    unsafe { create(ipc, module, name, params, params_len, options, id) }
 }
 
-/// Finds a pool by its name, a C string that is not null, and stores its id in `id`, which is not null
-/// either. Errors: `CHI_NO_POOL`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
-/// `[any thread]`
+/// Finds a pool by its name, and stores its id.
+///
+/// * Ownership: nothing is kept of the arguments; `*id` is written on success.
+/// * Null: neither `name` nor `id` may be null.
+/// * Errors: `CHI_NO_POOL`, `CHI_INVALID` for what cannot be a pool's name, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+///   `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// As `chi_ipc.find_pool`.
@@ -221,9 +221,11 @@ pub unsafe extern "C" fn chi_pool_find(name: *const c_char, id: *mut chi_pool_id
 }
 
 /// Destroys a pool: its tasks that have not started end with `CHI_CANCELLED`, running ones end by
-/// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (still running
-/// tasks after 30 s; the pool stays), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
-/// `[any thread]`
+/// themselves first.
+///
+/// * Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (still running tasks after 30 s; the
+///   pool stays), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
 #[no_mangle]
 pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
     let ipc = chi_ipc_manager();
@@ -232,9 +234,13 @@ pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
 }
 
 /// Makes a task of `size` bytes, `sizeof` of a struct that begins with a `chi_task`, for the method
-/// `method` of the pool `pool`, and stores it in `task`, which is not null. The fields behind its
-/// `chi_task` are zero. The caller owns the task until `chi_task_delete`. Errors: `CHI_NO_SPACE`,
-/// `CHI_INVALID` (the size), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
+/// `method` of the pool `pool`, and stores it in `*task`. The fields behind its `chi_task` are zero.
+///
+/// * Ownership: the caller owns the task until `chi_task_delete`.
+/// * Null: `task` must not be null.
+/// * Errors: `CHI_NO_SPACE`, `CHI_INVALID` (the size), `CHI_UNAVAILABLE`, `CHI_FORKED`,
+///   `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `task` must point to a place for a pointer.
@@ -261,7 +267,11 @@ pub unsafe extern "C" fn chi_task_new(
 }
 
 /// Deletes a task, and with it every block that was allocated for it, by either side; on a task in flight
-/// that takes effect at its completion. Null is ignored. `[any thread]`
+/// that takes effect at its completion.
+///
+/// * Ownership: the task is the caller's no longer.
+/// * Null: a null `task` is ignored.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `task` must be null or a task that has not been deleted.
@@ -272,10 +282,14 @@ pub unsafe extern "C" fn chi_task_delete(task: *mut chi_task) {
     unsafe { ((*ipc).del_task)(ipc, task) }
 }
 
-/// Submits a task, which is not null; from now until its completion only `chi_wait`, `chi_is_complete` and
-/// `chi_task_delete` may be called with it. When the ring is full, waits for room up to 10 s, then
-/// returns `CHI_RING_FULL`, and the task is still the caller's. Other errors: `CHI_BUSY` (in flight
-/// already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
+/// Submits a task. When the ring is full, waits for room up to 10 s.
+///
+/// * Ownership: until its completion only `chi_wait`, `chi_is_complete` and `chi_task_delete` may be called
+///   with the task. After an error it is still the caller's.
+/// * Null: `task` must not be null.
+/// * Errors: `CHI_RING_FULL`, `CHI_BUSY` (in flight already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+///   `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `task` must be a task that has not been deleted.
@@ -286,7 +300,12 @@ pub unsafe extern "C" fn chi_submit(task: *mut chi_task) -> chi_status {
     unsafe { ((*ipc).enqueue)(ipc, task) }
 }
 
-/// Like `chi_submit`, but returns `CHI_RING_FULL` at once when the ring is full. `[any thread]`
+/// Like `chi_submit`, but returns `CHI_RING_FULL` at once when the ring is full.
+///
+/// * Ownership: as `chi_submit`.
+/// * Null: `task` must not be null.
+/// * Errors: as `chi_submit`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `task` must be a task that has not been deleted.
@@ -297,11 +316,15 @@ pub unsafe extern "C" fn chi_try_submit(task: *mut chi_task) -> chi_status {
     unsafe { ((*ipc).try_enqueue)(ipc, task) }
 }
 
-/// Waits for a task, which is not null, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns
-/// the task's own status when it is complete, with its message as `chi_last_error`. `CHI_TIMEOUT` means
-/// that it is not complete and goes on; `CHI_UNAVAILABLE` that the runtime has ended, and the task with
-/// it; `CHI_INVALID` that it was never submitted; `CHI_FORKED`. A module's own status may have the same
-/// number as one of these: `chi_is_complete` tells. `[any thread]`
+/// Waits for a task, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns the task's own
+/// status when it is complete, with its message as `chi_last_error`.
+///
+/// * Ownership: a complete task is the caller's again.
+/// * Null: `task` must not be null.
+/// * Errors: `CHI_TIMEOUT` when the task is not complete and goes on; `CHI_UNAVAILABLE` when the runtime has
+///   ended, and the task with it; `CHI_INVALID` when it was never submitted; `CHI_FORKED`. A module's own
+///   status may have the same number as one of these: `chi_is_complete` tells.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `task` must be a task that has been submitted and not deleted.
@@ -321,14 +344,17 @@ pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_s
     }
 }
 
-/// True when a task, which is not null, is complete. In a child that was forked after `chi_init`, false.
-/// `[any thread]`
+/// True when a task is complete. In a child that was forked after `chi_init`, false.
+///
+/// * Ownership: the task stays whose it is.
+/// * Null: a null `task` is not complete.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
-/// `task` must be a task that has not been deleted.
+/// `task` must be null or a task that has not been deleted.
 #[no_mangle]
 pub unsafe extern "C" fn chi_is_complete(task: *const chi_task) -> bool {
-    if client::is_forked() {
+    if task.is_null() || client::is_forked() {
         return false;
     }
     // SAFETY: the completion word is only ever accessed atomically.
@@ -337,9 +363,12 @@ pub unsafe extern "C" fn chi_is_complete(task: *const chi_task) -> bool {
     word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0
 }
 
-/// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed, and stores it in
-/// `buffer`, which is not null. The caller owns it until `chi_free`. Errors: `CHI_NO_SPACE`,
-/// `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`. `[any thread]`
+/// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed.
+///
+/// * Ownership: the caller owns the block until `chi_free`; `*buffer` is written on success.
+/// * Null: `buffer` must not be null.
+/// * Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `buffer` must point to a place for a buffer.
@@ -350,8 +379,11 @@ pub unsafe extern "C" fn chi_alloc(size: u64, buffer: *mut chi_buffer) -> chi_st
     unsafe { ((*ipc).alloc)(ipc, ptr::null_mut(), size, buffer) }
 }
 
-/// Gives a buffer of `chi_alloc` back. No task in flight may refer to it. Null, and a buffer of no bytes,
-/// are ignored. `[any thread]`
+/// Gives a buffer of `chi_alloc` back. No task in flight may refer to it.
+///
+/// * Ownership: the block is the caller's no longer. `*buffer` itself is only read.
+/// * Null: a null `buffer` is ignored, and so is one of no bytes.
+/// * Thread: `[any thread]`.
 ///
 /// # Safety
 /// `buffer` must be null or come from `chi_alloc`.

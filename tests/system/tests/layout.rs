@@ -120,6 +120,9 @@ fn rust() -> Layouts {
             poller_remove,
             poller_arm
         },
+        chi_locks { size, reserved, create, free, lock, try_lock, unlock },
+        chi_events { size, reserved, create, free, wait, set },
+        chi_pollers { size, reserved, add, remove, arm },
         chi_field_layout {
             offset_,
             kind_,
@@ -273,10 +276,15 @@ fn declared(header: &str) -> Vec<(String, Vec<String>)> {
 
 /// A struct that is added to the contract must be added to this test.
 #[test]
-fn every_struct_of_the_header_is_compared() {
-    let header = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/chimaera/abi.h");
-    let header = std::fs::read_to_string(header).expect("the header is part of the sources");
-    let declared = declared(&header);
+fn every_struct_of_the_headers_is_compared() {
+    let headers = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/chimaera/abi");
+    let headers = std::fs::read_dir(headers).expect("the headers are part of the sources");
+    let declared: Vec<_> = headers
+        .flat_map(|header| {
+            let header = header.expect("the directory is readable").path();
+            declared(&std::fs::read_to_string(header).expect("a header is text"))
+        })
+        .collect();
     assert!(declared.len() > 15, "{declared:?}");
     let cpp = cpp();
     for (name, fields) in declared {

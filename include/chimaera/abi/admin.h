@@ -1,0 +1,87 @@
+/* The tasks of the admin pool, which every runtime has.
+ * Generated from src/abi/admin.rs by `make headers`; do not edit. */
+#ifndef CHIMAERA_ABI_ADMIN_H_
+#define CHIMAERA_ABI_ADMIN_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chimaera/abi/task.h"
+
+// Admin method: create a pool or find the one that exists (`chi_create_task`).
+#define CHI_ADMIN_CREATE_POOL 10
+
+// Admin method: destroy a pool (`chi_destroy_task`).
+#define CHI_ADMIN_DESTROY_POOL 11
+
+// Admin method: find a pool by its name (`chi_find_task`).
+#define CHI_ADMIN_FIND_POOL 12
+
+// Admin method: stop the runtime (`chi_task`, nothing more). It completes before the runtime ends.
+#define CHI_ADMIN_STOP 13
+
+// Admin method: describe the runtime as JSON (`chi_describe_task`).
+#define CHI_ADMIN_DESCRIBE 14
+
+// The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
+// other.
+typedef struct chi_create_task {
+  // The task.
+  struct chi_task task;
+  // In: the module's name, `"repo:module"`.
+  struct chi_shm_string module_name_;
+  // In: the pool's name: 1 to 255 bytes of UTF-8 without control characters.
+  struct chi_shm_string pool_name_;
+  // In: the module's parameters, bytes that only the module understands. A container gets them in
+  // the form that `chi_module_descriptor.params` gives them.
+  struct chi_shm_vector params_;
+  // Out: the pool.
+  struct chi_pool_id pool_id_;
+  // Out: 1 when the pool existed before.
+  uint32_t existed_;
+  // In: how many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0, which is all that ABI
+  // 1.0 knew, is 1.
+  uint32_t containers_;
+} chi_create_task;
+
+// The task that destroys a pool. Each container's own `kDestroy` gets the same task.
+typedef struct chi_destroy_task {
+  // The task.
+  struct chi_task task;
+  // In: the pool.
+  struct chi_pool_id pool_id_;
+} chi_destroy_task;
+
+// The task that finds a pool by its name.
+typedef struct chi_find_task {
+  // The task.
+  struct chi_task task;
+  // In: the pool's name.
+  struct chi_shm_string pool_name_;
+  // Out: the pool.
+  struct chi_pool_id pool_id_;
+} chi_find_task;
+
+// `chi_describe_task.subject_`: the pools.
+#define CHI_DESCRIBE_POOLS 1
+
+// `chi_describe_task.subject_`: the modules found, and the files refused and why.
+#define CHI_DESCRIBE_MODULES 2
+
+// `chi_describe_task.subject_`: sessions, memory, workers.
+#define CHI_DESCRIBE_RUNTIME 3
+
+// The task that describes the runtime.
+typedef struct chi_describe_task {
+  // The task.
+  struct chi_task task;
+  // In: `CHI_DESCRIBE_*`.
+  uint32_t subject_;
+  // Zero.
+  uint32_t reserved_;
+  // Out: a JSON document.
+  struct chi_shm_string json_;
+} chi_describe_task;
+
+#endif  // CHIMAERA_ABI_ADMIN_H_

@@ -1,0 +1,146 @@
+/* What a ChiMod exports.
+ * Generated from src/abi/module.rs by `make headers`; do not edit. */
+#ifndef CHIMAERA_ABI_MODULE_H_
+#define CHIMAERA_ABI_MODULE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chimaera/abi/container.h"
+#include "chimaera/abi/host.h"
+#include "chimaera/abi/version.h"
+
+// The method that the runtime runs once per container, with the creating task, when a pool is created.
+#define CHI_METHOD_CREATE 0
+
+// The method that the runtime runs once per container before a pool is destroyed.
+#define CHI_METHOD_DESTROY 1
+
+// Called after a node failed.
+#define CHI_METHOD_NODE_FAILURE 2
+
+// Called to recover a container's state.
+#define CHI_METHOD_RECOVER 3
+
+// Called to move a container.
+#define CHI_METHOD_MIGRATE 4
+
+// Called to hand a container's state to a newer module.
+#define CHI_METHOD_UPGRADE 5
+
+// The first number for methods of a module's own. Tasks from clients name only such methods.
+#define CHI_METHOD_CUSTOM 10
+
+// No method's number reaches this.
+#define CHI_METHOD_LIMIT 4096
+
+// `chi_method.flags_`: the container runs it. Without it, a task that names it ends with
+// `CHI_UNSUPPORTED`.
+#define CHI_METHOD_SUPPORTED 1
+
+// `chi_method.flags_`: the module has a monitor for it; without one the runtime picks a lane itself.
+#define CHI_METHOD_MONITORED 2
+
+// `chi_method.flags_`: the module puts the results of a broadcast together itself, with
+// `chi_container_ops.aggregate`. Without it, a broadcast returns what container 0 returned. Since ABI
+// 1.1.
+#define CHI_METHOD_AGGREGATED 4
+
+// `chi_method.flags_`: `chi_container_ops.serialize` works on its tasks. Since ABI 1.1.
+#define CHI_METHOD_SERIALIZED 8
+
+// One method of a module.
+typedef struct chi_method {
+  // Its number, below `CHI_METHOD_LIMIT`.
+  uint32_t number_;
+  // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`, `CHI_METHOD_SERIALIZED`.
+  uint32_t flags_;
+  // Its name, `"kCompress"` for example.
+  const char *name_;
+  // Size of its task in bytes, `chi_task` included. 0 for one that is not supported.
+  uint32_t task_size_;
+  // How many strings and vectors lie in the task.
+  uint32_t n_fields_;
+  // Where they lie; null when there are none.
+  const struct chi_field_layout *fields_;
+} chi_method;
+
+// The magic number of a `chi_module_descriptor`, `"ChiMod"` and a zero byte twice, little-endian.
+#define CHI_MODULE_MAGIC 110429202901059
+
+// `chi_module_descriptor.language`: C++.
+#define CHI_LANG_CPP 1
+
+// `chi_module_descriptor.language`: Rust.
+#define CHI_LANG_RUST 2
+
+// `chi_module_descriptor.language`: C, or anything else that speaks the contract.
+#define CHI_LANG_C 3
+
+// What a module says of itself. Everything it points to lives as long as the process.
+typedef struct chi_module_descriptor {
+  // `CHI_MODULE_MAGIC`. First, and never moved.
+  uint64_t magic;
+  // `sizeof(chi_module_descriptor)` in the module.
+  uint32_t size;
+  // `CHI_ABI_MAJOR` that the module was built against.
+  uint32_t abi_major;
+  // `CHI_ABI_MINOR` that the module was built against.
+  uint32_t abi_minor;
+  // `CHI_LANG_*`.
+  uint32_t language;
+  // Version of the SDK it was built with, `"0.1.0"`.
+  const char *sdk_version;
+  // The module's name, `"repo:module"`; the same as `get_module_name()` returns.
+  const char *name;
+  // The module's own version.
+  const char *version;
+  // How many methods follow.
+  uint32_t n_methods;
+  // `sizeof(chi_method)` in the module: the distance from one to the next.
+  uint32_t method_stride;
+  // The methods, in any order, no number twice.
+  const struct chi_method *methods;
+  // `sizeof(chi_field_layout)` in the module.
+  uint32_t field_stride;
+  // Zero.
+  uint32_t reserved;
+  // Writes to `archive` the one form of a pool's parameters, which may also be text, or equal to the
+  // defaults. The runtime calls it before it makes a pool or compares it with one that exists;
+  // containers get what it wrote. Null when all bytes are parameters, as they are. Must not suspend.
+  // Since ABI 1.1.
+  //
+  // * Ownership: parameters and archive are the caller's, and not kept.
+  // * Null: `params` may be null when `len` is 0; `archive` is not null.
+  // * Errors: `CHI_INVALID`, after `chi_host.set_error`, for what are no such parameters.
+  // * Thread: `[worker]`.
+  chi_status (*params)(const void *params, uint64_t len, struct chi_archive *archive);
+} chi_module_descriptor;
+
+// `chi_module`, exported by every module, says what the module is. It is called first, once.
+//
+// * Ownership: the host and the descriptor live as long as the process.
+// * Null: `host` is not null. The result is null, after `chi_host.set_error`, when the module cannot work
+//   in this runtime.
+// * Thread: `[loader]`.
+typedef const struct chi_module_descriptor *(*chi_module_fn)(const struct chi_host *host);
+
+// `get_module_name`, exported by every module: `"repo:module"`.
+//
+// * Ownership: the name lives as long as the process.
+// * Null: the result is not null.
+// * Thread: `[any thread]`.
+typedef const char *(*chi_get_module_name_fn)(void);
+
+// `alloc_state` and `new_state`, exported by every module. Both construct a container, a
+// `chi_container`; `new_state` calls `chi_container_ops.init` too.
+//
+// * Ownership: the container is the runtime's until `chi_container_ops.destroy`; the arguments are not
+//   kept.
+// * Null: neither argument is null. The result is null, after `chi_host.set_error`, when there is no
+//   container.
+// * Thread: `[worker]`.
+typedef void *(*chi_new_state_fn)(const struct chi_pool_id *pool_id, const char *pool_name);
+
+#endif  // CHIMAERA_ABI_MODULE_H_
