@@ -5,6 +5,8 @@ use std::ffi::CStr;
 
 use chimaera_abi::*;
 
+use crate::copy;
+
 /// A status and its message.
 pub type Failure = (chi_status, String);
 
@@ -38,7 +40,7 @@ impl<T> Owned<T> {
                 ((*self.ipc).alloc)(self.ipc, self.task.cast(), bytes.len() as u64, &mut buffer);
             check(self.ipc, status)?;
             if !bytes.is_empty() {
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.data_.cast(), bytes.len());
+                copy::bytes_to_shared(bytes, buffer.data_.cast());
             }
             *vector = chi_shm_vector {
                 shm_: buffer.shm_,
@@ -68,8 +70,8 @@ impl<T> Owned<T> {
             let message = if len == 0 {
                 status_text(status).to_owned()
             } else {
-                String::from_utf8_lossy(std::slice::from_raw_parts(text.cast(), len as usize))
-                    .into_owned()
+                let bytes = copy::vec_from_shared(text.cast(), len as usize);
+                String::from_utf8_lossy(&bytes).into_owned()
             };
             Err((status, message))
         }
@@ -166,8 +168,8 @@ pub unsafe fn describe(ipc: *const chi_ipc, subject: u32) -> Result<String, Fail
         return Ok(String::new());
     }
     // SAFETY: the task is complete, and its output lies at `data_` until it is deleted.
-    let bytes = unsafe { std::slice::from_raw_parts(json.data_.cast::<u8>(), json.size_ as usize) };
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    let bytes = unsafe { copy::vec_from_shared(json.data_.cast(), json.size_ as usize) };
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What `options` say of the number of containers.
@@ -175,15 +177,12 @@ pub unsafe fn describe(ipc: *const chi_ipc, subject: u32) -> Result<String, Fail
 /// # Safety
 /// `options` must be null or as long as its size says.
 pub unsafe fn containers(options: *const chi_pool_options) -> Result<u32, Failure> {
-    // SAFETY: by the caller's promise; the size comes first in every version.
-    let size = unsafe { options.cast::<u32>().as_ref() };
-    let Some(&size) = size else {
+    if options.is_null() {
         return Err((CHI_INVALID, "the pool's options are null".to_owned()));
-    };
-    if (size as usize) < std::mem::size_of::<chi_pool_options>() {
-        let why = "chi_pool_options.size must be sizeof(chi_pool_options)";
-        return Err((CHI_INVALID, why.to_owned()));
     }
-    // SAFETY: the struct covers the field.
-    Ok(unsafe { (*options).containers })
+    // SAFETY: by the caller's promise.
+    unsafe { read_field!(options, chi_pool_options, containers) }.ok_or_else(|| {
+        let why = "chi_pool_options.size must be sizeof(chi_pool_options)";
+        (CHI_INVALID, why.to_owned())
+    })
 }

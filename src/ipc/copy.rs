@@ -23,17 +23,6 @@ pub unsafe fn from_shared(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// Copies `len` bytes from shared memory, byte by byte: for text, which lies at any address.
-///
-/// # Safety
-/// `from` must be mapped and `to` writable and private for `len` bytes.
-pub unsafe fn bytes_from_shared(from: *const u8, to: *mut u8, len: usize) {
-    for byte in 0..len {
-        // SAFETY: inside the caller's range.
-        unsafe { to.add(byte).write((*from.add(byte).cast::<AtomicU8>()).load(Ordering::Relaxed)) }
-    }
-}
-
 /// Copies `len` bytes into shared memory, word by word with relaxed atomic stores.
 ///
 /// # Safety
@@ -52,6 +41,87 @@ pub unsafe fn to_shared(from: *const u8, to: *mut u8, len: usize) {
         // SAFETY: inside the caller's range.
         unsafe {
             (*to.add(byte).cast::<AtomicU8>()).store(from.add(byte).read(), Ordering::Relaxed)
+        }
+    }
+}
+
+/// Copies `len` bytes from shared memory at any address, with relaxed atomic loads as [`from_shared`] does.
+///
+/// # Safety
+/// `from` must be mapped and `to` writable and private for `len` bytes.
+pub unsafe fn bytes_from_shared(from: *const u8, to: *mut u8, len: usize) {
+    let head = from.align_offset(8).min(len);
+    let words = (len - head) / 8;
+    for byte in (0..head).chain(head + words * 8..len) {
+        // SAFETY: inside the caller's range.
+        unsafe { to.add(byte).write((*from.add(byte).cast::<AtomicU8>()).load(Ordering::Relaxed)) }
+    }
+    for word in 0..words {
+        // SAFETY: inside the caller's range, and aligned behind the head.
+        unsafe {
+            let value = (*from.add(head).cast::<AtomicU64>().add(word)).load(Ordering::Relaxed);
+            to.add(head).cast::<u64>().add(word).write_unaligned(value);
+        }
+    }
+}
+
+/// A private copy of `len` bytes of shared memory at any address.
+///
+/// # Safety
+/// `from` must be mapped for `len` bytes.
+pub unsafe fn vec_from_shared(from: *const u8, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    // SAFETY: by the caller's promise; the vector has room for so many bytes, and then has them.
+    unsafe {
+        bytes_from_shared(from, bytes.as_mut_ptr(), len);
+        bytes.set_len(len);
+    }
+    bytes
+}
+
+/// Copies bytes to shared memory at any address, with relaxed atomic stores as [`to_shared`] does.
+///
+/// # Safety
+/// `to` must be mapped and writable for as many bytes.
+pub unsafe fn bytes_to_shared(bytes: &[u8], to: *mut u8) {
+    let head = to.align_offset(8).min(bytes.len());
+    let words = (bytes.len() - head) / 8;
+    let tail = head + words * 8;
+    for at in (0..head).chain(tail..bytes.len()) {
+        // SAFETY: inside the caller's range.
+        unsafe { (*to.add(at).cast::<AtomicU8>()).store(bytes[at], Ordering::Relaxed) }
+    }
+    for (word, value) in bytes[head..tail].chunks_exact(8).enumerate() {
+        let value = u64::from_ne_bytes(value.try_into().expect("a chunk has eight bytes"));
+        // SAFETY: inside the caller's range, and aligned behind the head.
+        unsafe { (*to.add(head).cast::<AtomicU64>().add(word)).store(value, Ordering::Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_every_length_at_every_address_come_back() {
+        let memory = [const { AtomicU64::new(0) }; 8];
+        let base = memory.as_ptr().cast_mut().cast::<u8>();
+        for start in 0..9 {
+            for len in 0..40 {
+                let bytes: Vec<u8> = (1..=len as u8).collect();
+                // SAFETY: the memory has 64 bytes, and is only accessed atomically.
+                let back = unsafe {
+                    bytes_to_shared(&bytes, base.add(start));
+                    vec_from_shared(base.add(start), len)
+                };
+                assert_eq!(back, bytes, "{len} bytes at {start}");
+                // SAFETY: as above.
+                let around = unsafe { vec_from_shared(base, 64) };
+                let outside = around[..start].iter().chain(&around[start + len..]);
+                assert!(outside.copied().all(|byte| byte == 0), "{len} bytes at {start}");
+                // SAFETY: as above.
+                unsafe { bytes_to_shared(&[0; 64], base) };
+            }
         }
     }
 }
