@@ -45,6 +45,14 @@ inline const chi_ipc *CurrentIpc() {
   return ipc;
 }
 
+/* The runtime's extension of this id, or null when it does not have it. */
+template <class Table>
+const Table *FindExtension(const char *id) {
+  if (g_host == nullptr) return nullptr;
+  const auto *table = static_cast<const Table *>(g_host->extension(g_host, id));
+  return table != nullptr && table->size >= sizeof(Table) ? table : nullptr;
+}
+
 /* Throws what a function of `ipc` reported. */
 inline void Check(const chi_ipc *ipc, chi_status status) {
   if (status != CHI_OK) throw Error(status, ipc->last_error(ipc));

@@ -14,12 +14,36 @@ namespace chi {
 inline namespace v1 CHI_LAYER {
 namespace detail {
 
+/* The host, when it has events and pollers as ABI 1.1 had them. */
 inline const chi_host *HostWithEvents() {
   if (g_host == nullptr || !CHI_COVERS(g_host, chi_host, poller_arm)) {
     throw Error(CHI_UNSUPPORTED,
                 "this runtime has no events and pollers; it is older than the module");
   }
   return g_host;
+}
+
+inline chi_events FindEvents() {
+  if (const auto *events = FindExtension<chi_events>(CHI_EXT_EVENTS)) return *events;
+  const chi_host *host = HostWithEvents();
+  return {sizeof(chi_events), 0, host->event_new, host->event_free, host->event_wait,
+          host->event_set};
+}
+
+inline const chi_events &Events() {
+  static const chi_events events = FindEvents();
+  return events;
+}
+
+inline chi_pollers FindPollers() {
+  if (const auto *pollers = FindExtension<chi_pollers>(CHI_EXT_POLLERS)) return *pollers;
+  const chi_host *host = HostWithEvents();
+  return {sizeof(chi_pollers), 0, host->poller_add, host->poller_remove, host->poller_arm};
+}
+
+inline const chi_pollers &Pollers() {
+  static const chi_pollers pollers = FindPollers();
+  return pollers;
 }
 
 }  // namespace detail
@@ -38,20 +62,20 @@ inline const chi_host *HostWithEvents() {
 class CoEvent {
  public:
   /** Not set. Throws where no worker is. Worker. */
-  CoEvent() : event_(detail::HostWithEvents()->event_new(detail::g_host)) {
+  CoEvent() : events_(detail::Events()), event_(events_.create(detail::g_host)) {
     if (event_ == nullptr) throw Error(CHI_NOT_INITIALIZED, "only a worker can make an event");
   }
-  ~CoEvent() { detail::g_host->event_free(detail::g_host, event_); }
+  ~CoEvent() { events_.free(detail::g_host, event_); }
   CoEvent(const CoEvent &) = delete;
   CoEvent &operator=(const CoEvent &) = delete;
 
   /** Suspends the running task until it is set. Throws `CHI_CANCELLED` when the task is cancelled,
    * `CHI_BUSY` when another task waits for it, `CHI_INVALID` outside a method. Worker. */
-  void Wait() { Check(detail::g_host->event_wait(detail::g_host, event_, 0, CHI_WAIT_FOREVER)); }
+  void Wait() { Check(events_.wait(detail::g_host, event_, 0, CHI_WAIT_FOREVER)); }
 
   /** The same for this many nanoseconds at most. False when it was not set in time. Worker. */
   bool WaitFor(u64 timeout_ns) {
-    const chi_status status = detail::g_host->event_wait(detail::g_host, event_, 0, timeout_ns);
+    const chi_status status = events_.wait(detail::g_host, event_, 0, timeout_ns);
     if (status == CHI_TIMEOUT) return false;
     Check(status);
     return true;
@@ -60,12 +84,11 @@ class CoEvent {
   /** The same, but a cancellation does not end it: for what is sure to come soon, and must have
    * come before the method returns because it still uses the task's memory. Worker. */
   void WaitUninterrupted() {
-    Check(detail::g_host->event_wait(detail::g_host, event_, CHI_EVENT_UNINTERRUPTED,
-                                     CHI_WAIT_FOREVER));
+    Check(events_.wait(detail::g_host, event_, CHI_EVENT_UNINTERRUPTED, CHI_WAIT_FOREVER));
   }
 
   /** Any thread. */
-  void Set() noexcept { detail::g_host->event_set(detail::g_host, event_); }
+  void Set() noexcept { events_.set(detail::g_host, event_); }
 
  private:
   static void Check(chi_status status) {
@@ -81,6 +104,7 @@ class CoEvent {
     }
   }
 
+  const chi_events &events_;
   chi_event *event_;
 };
 
@@ -92,20 +116,20 @@ class CoEvent {
 class Poller {
  public:
   /** Not armed. Throws `CHI_INVALID` where no worker is, or for what cannot be watched. Worker. */
-  Poller(int fd, chi_poll_fn poll, void *context) : poll_(poll), context_(context) {
-    const chi_status status =
-        detail::HostWithEvents()->poller_add(detail::g_host, fd, &Poller::Call, this, &poller_);
+  Poller(int fd, chi_poll_fn poll, void *context)
+      : pollers_(detail::Pollers()), poll_(poll), context_(context) {
+    const chi_status status = pollers_.add(detail::g_host, fd, &Poller::Call, this, &poller_);
     if (status != CHI_OK) {
       throw Error(status, "only a worker can watch, and only what can be polled");
     }
   }
-  ~Poller() { detail::g_host->poller_remove(detail::g_host, poller_); }
+  ~Poller() { pollers_.remove(detail::g_host, poller_); }
   Poller(const Poller &) = delete;
   Poller &operator=(const Poller &) = delete;
 
   /** Throws `CHI_INVALID` on another worker. Worker. */
   void Arm(bool armed) {
-    const chi_status status = detail::g_host->poller_arm(detail::g_host, poller_, armed);
+    const chi_status status = pollers_.arm(detail::g_host, poller_, armed);
     if (status != CHI_OK) throw Error(status, "a poller is armed by its own worker");
   }
 
@@ -129,6 +153,7 @@ class Poller {
     failed_ = true;
   }
 
+  const chi_pollers &pollers_;
   chi_poll_fn poll_;
   void *context_;
   bool failed_ = false;

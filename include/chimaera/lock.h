@@ -11,27 +11,39 @@ namespace chi {
 inline namespace v1 CHI_LAYER {
 namespace detail {
 
+/* How this runtime makes locks: its extension, or what the host itself has for modules of ABI 1.1.
+ */
+inline chi_locks FindLocks() {
+  if (const auto *locks = FindExtension<chi_locks>(CHI_EXT_LOCKS)) return *locks;
+  if (g_host != nullptr && CHI_COVERS(g_host, chi_host, unlock)) {
+    return {
+        sizeof(chi_locks), 0, g_host->lock_new, g_host->lock_free, g_host->lock, g_host->try_lock,
+        g_host->unlock};
+  }
+  throw Error(CHI_UNSUPPORTED, "this runtime has no locks; it is older than the module");
+}
+
+inline const chi_locks &Locks() {
+  static const chi_locks locks = FindLocks();
+  return locks;
+}
+
 /* A lock of the runtime's. */
 class CoLock {
  public:
-  CoLock() {
-    if (g_host == nullptr || g_host->size <= offsetof(chi_host, unlock)) {
-      throw Error(CHI_UNSUPPORTED, "this runtime has no locks; it is older than the module");
-    }
-    lock_ = g_host->lock_new(g_host);
-  }
-  ~CoLock() { g_host->lock_free(g_host, lock_); }
+  CoLock() : locks_(Locks()), lock_(locks_.create(g_host)) {}
+  ~CoLock() { locks_.free(g_host, lock_); }
   CoLock(const CoLock &) = delete;
   CoLock &operator=(const CoLock &) = delete;
 
   /* False when the time ran out. */
   bool Take(u32 mode, u64 timeout_ns) {
-    const chi_status status = g_host->lock(g_host, lock_, mode, timeout_ns);
+    const chi_status status = locks_.lock(g_host, lock_, mode, timeout_ns);
     return status != CHI_TIMEOUT && Check(status);
   }
 
   bool TryTake(u32 mode) {
-    const chi_status status = g_host->try_lock(g_host, lock_, mode);
+    const chi_status status = locks_.try_lock(g_host, lock_, mode);
     return status != CHI_BUSY && Check(status);
   }
 
@@ -40,7 +52,7 @@ class CoLock {
     throw Error(CHI_INVALID, "the task gives back a lock that it has not taken");
   }
 
-  bool TryGive(u32 mode) noexcept { return g_host->unlock(g_host, lock_, mode) == CHI_OK; }
+  bool TryGive(u32 mode) noexcept { return locks_.unlock(g_host, lock_, mode) == CHI_OK; }
 
  private:
   static bool Check(chi_status status) {
@@ -56,6 +68,7 @@ class CoLock {
     }
   }
 
+  const chi_locks &locks_;
   chi_lock *lock_;
 };
 

@@ -46,6 +46,7 @@
 #define CHI_STRINGIZE_TEXT(X) #X
 
 /* True when the struct at TABLE, which begins with its size, is long enough to have the field. */
-#define CHI_COVERS(TABLE, TYPE, FIELD) ((TABLE)->size > offsetof(TYPE, FIELD))
+#define CHI_COVERS(TABLE, TYPE, FIELD) \
+  ((TABLE)->size >= offsetof(TYPE, FIELD) + sizeof(TYPE::FIELD))
 
 #endif  // CHIMAERA_MACROS_H_

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_host, chi_run_context, covers, since_1_0, CHI_CANCELLED, CHI_MONITOR_EST_LOAD,
+    chi_host, chi_run_context, covers, read_field, since_1_0, CHI_CANCELLED, CHI_MONITOR_EST_LOAD,
     CHI_MONITOR_GLOBAL_SCHEDULE, CHI_MONITOR_LOCAL_SCHEDULE, CHI_OK, CHI_QUEUE_HIGH_LATENCY,
     CHI_VERSION,
 };
@@ -102,7 +102,7 @@ impl Init<'_> {
         let pool_id = self.identity.pool_id.to_raw();
         // SAFETY: `kCreate` runs, on its worker; the array has room for `n_lanes` addresses.
         let status = unsafe {
-            (host.create_queue)(host, &pool_id, queue_id, n_lanes, flags, queue.as_mut_ptr())
+            ((*host).create_queue)(host, &pool_id, queue_id, n_lanes, flags, queue.as_mut_ptr())
         };
         match status {
             CHI_OK => Ok(queue),
@@ -159,8 +159,10 @@ impl<'a> RunContext<'a> {
     /// without waiting.
     pub fn is_cancelled(&self) -> bool {
         host().is_some_and(|host| {
+            // SAFETY: the table is as long as it says.
+            let function = unsafe { read_field!(host, chi_host, is_cancelled) };
             // SAFETY: the table is valid; a context stays on its worker.
-            covers!(host, chi_host, is_cancelled) && unsafe { (host.is_cancelled)(host) }
+            function.is_some_and(|is_cancelled| unsafe { is_cancelled(host) })
         })
     }
 
@@ -174,7 +176,7 @@ impl<'a> RunContext<'a> {
     pub fn yield_now(&self) -> Result<()> {
         let host = host().ok_or_else(no_host)?;
         // SAFETY: a context stays on its worker (it is not `Send`), and a method is running there.
-        match unsafe { (host.yield_now)(host) } {
+        match unsafe { ((*host).yield_now)(host) } {
             CHI_OK => Ok(()),
             CHI_CANCELLED => {
                 Err(Status::new(CHI_CANCELLED, "the task is cancelled: it should end"))

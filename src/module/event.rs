@@ -1,31 +1,89 @@
 //! Events and pollers: how what happens outside of tasks gets to the tasks that wait for it.
 
-use std::ffi::c_void;
+use std::ffi::{c_void, CStr};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_event, chi_host, chi_poller, covers, CHI_BUSY, CHI_CANCELLED, CHI_EVENT_UNINTERRUPTED,
-    CHI_INVALID, CHI_NOT_INITIALIZED, CHI_OK, CHI_TIMEOUT, CHI_UNSUPPORTED, CHI_WAIT_FOREVER,
+    chi_event, chi_events, chi_host, chi_poller, chi_pollers, read_field, CHI_BUSY, CHI_CANCELLED,
+    CHI_EVENT_UNINTERRUPTED, CHI_EXT_EVENTS, CHI_EXT_POLLERS, CHI_INVALID, CHI_NOT_INITIALIZED,
+    CHI_OK, CHI_TIMEOUT, CHI_UNSUPPORTED, CHI_WAIT_FOREVER,
 };
 use chimaera_task::{Result, Status};
 
-use crate::host::{host, log, LogLevel};
+use crate::host::{extension_table, host, log, LogLevel};
 use crate::panics::catch;
 
-/// The host, when it has events and pollers.
-fn host_with_events() -> Result<&'static chi_host> {
+/// A table of the runtime's, and the host to call it with.
+struct Of<T> {
+    host: *const chi_host,
+    table: T,
+}
+
+// SAFETY: the host is immutable, lives as long as the process, and the functions check their thread.
+unsafe impl<T: Send> Send for Of<T> {}
+// SAFETY: as above, and at the same time.
+unsafe impl<T: Sync> Sync for Of<T> {}
+
+/// The extension of this id, or what the host itself has for modules of ABI 1.1.
+///
+/// # Safety
+///
+/// The extension is a struct that begins with its size, a `u32`, and then is as `T`.
+unsafe fn find<T>(
+    found: &'static OnceLock<Of<T>>,
+    id: &CStr,
+    of_host: impl FnOnce(*const chi_host) -> Option<T>,
+) -> Result<&'static Of<T>> {
+    if let Some(found) = found.get() {
+        return Ok(found);
+    }
     let host = host().ok_or_else(|| {
         Status::new(CHI_NOT_INITIALIZED, "events and pollers work inside a runtime only")
     })?;
-    if !covers!(host, chi_host, poller_arm) {
+    // SAFETY: says the caller.
+    let table = unsafe { extension_table(id) }.or_else(|| of_host(host));
+    let Some(table) = table else {
         let what = "this runtime has no events and pollers; it is older than the module";
         return Err(Status::new(CHI_UNSUPPORTED, what));
+    };
+    Ok(found.get_or_init(|| Of { host, table }))
+}
+
+fn events() -> Result<&'static Of<chi_events>> {
+    static EVENTS: OnceLock<Of<chi_events>> = OnceLock::new();
+    // SAFETY: the id's extension is such a table; the host is as long as it says.
+    unsafe {
+        find(&EVENTS, CHI_EXT_EVENTS, |host| {
+            Some(chi_events {
+                size: size_of::<chi_events>() as u32,
+                reserved: 0,
+                create: read_field!(host, chi_host, event_new)?,
+                free: read_field!(host, chi_host, event_free)?,
+                wait: read_field!(host, chi_host, event_wait)?,
+                set: read_field!(host, chi_host, event_set)?,
+            })
+        })
     }
-    Ok(host)
+}
+
+fn pollers() -> Result<&'static Of<chi_pollers>> {
+    static POLLERS: OnceLock<Of<chi_pollers>> = OnceLock::new();
+    // SAFETY: as in `events`.
+    unsafe {
+        find(&POLLERS, CHI_EXT_POLLERS, |host| {
+            Some(chi_pollers {
+                size: size_of::<chi_pollers>() as u32,
+                reserved: 0,
+                add: read_field!(host, chi_host, poller_add)?,
+                remove: read_field!(host, chi_host, poller_remove)?,
+                arm: read_field!(host, chi_host, poller_arm)?,
+            })
+        })
+    }
 }
 
 /// What a task waits for until some thread, a task's or another, sets it.
@@ -34,7 +92,7 @@ fn host_with_events() -> Result<&'static chi_host> {
 /// setting it once. One task at a time waits for it.
 ///
 /// ```
-/// # use std::sync::Arc;
+/// # use std::sync::{Arc, OnceLock};
 /// use chimaera::module::Event;
 ///
 /// fn read_slowly() -> chimaera::Result<()> {
@@ -49,7 +107,7 @@ fn host_with_events() -> Result<&'static chi_host> {
 /// # assert_eq!(read_slowly().unwrap_err().code(), chimaera::abi::CHI_NOT_INITIALIZED);
 /// ```
 pub struct Event {
-    host: &'static chi_host,
+    events: &'static Of<chi_events>,
     event: *mut chi_event,
 }
 
@@ -62,12 +120,12 @@ impl Event {
     /// An event that is not set. Errors: `CHI_NOT_INITIALIZED` outside a runtime's workers,
     /// `CHI_UNSUPPORTED` in an older runtime. `[worker]`
     pub fn new() -> Result<Self> {
-        let host = host_with_events()?;
-        // SAFETY: the table covers the function, which checks the thread.
-        let event = unsafe { (host.event_new)(host) };
+        let events = events()?;
+        // SAFETY: the function checks the thread.
+        let event = unsafe { (events.table.create)(events.host) };
         match event.is_null() {
             true => Err(Status::new(CHI_NOT_INITIALIZED, "only a worker can make an event")),
-            false => Ok(Event { host, event }),
+            false => Ok(Event { events, event }),
         }
     }
 
@@ -91,12 +149,13 @@ impl Event {
     /// Sets it. `[any thread]`
     pub fn set(&self) {
         // SAFETY: the event lives as long as `self`; any thread may call.
-        unsafe { (self.host.event_set)(self.host, self.event) }
+        unsafe { (self.events.table.set)(self.events.host, self.event) }
     }
 
     fn wait_as(&self, flags: u32, timeout_ns: u64) -> Result<()> {
         // SAFETY: the event lives as long as `self`; the function checks the thread.
-        let status = unsafe { (self.host.event_wait)(self.host, self.event, flags, timeout_ns) };
+        let status =
+            unsafe { (self.events.table.wait)(self.events.host, self.event, flags, timeout_ns) };
         let why = match status {
             CHI_OK => return Ok(()),
             CHI_TIMEOUT => "the event was not set in time",
@@ -111,8 +170,8 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: `event_new` made it, and this is the last call.
-        unsafe { (self.host.event_free)(self.host, self.event) }
+        // SAFETY: `create` made it, and this is the last call.
+        unsafe { (self.events.table.free)(self.events.host, self.event) }
     }
 }
 
@@ -136,7 +195,7 @@ pub trait Poll: Send + Sync + 'static {
 /// then when it has. Before it sleeps it watches the file descriptor, and wakes when that becomes
 /// readable. Dropping it ends that, on any thread but not in `poll` itself.
 pub struct Poller<T: Poll> {
-    host: &'static chi_host,
+    pollers: &'static Of<chi_pollers>,
     poller: *mut chi_poller,
     watched: Arc<Watched<T>>,
 }
@@ -158,14 +217,15 @@ impl<T: Poll> Poller<T> {
     /// Errors: `CHI_INVALID` outside a worker, or when the descriptor cannot be watched;
     /// `CHI_NOT_INITIALIZED`, `CHI_UNSUPPORTED` as for [`Event::new`]. `[worker]`
     pub fn new(fd: RawFd, target: Arc<T>) -> Result<Self> {
-        let host = host_with_events()?;
+        let pollers = pollers()?;
         let watched = Arc::new(Watched { target, failed: AtomicBool::new(false) });
         let context = Arc::as_ptr(&watched).cast_mut().cast::<c_void>();
         let mut poller = std::ptr::null_mut();
-        // SAFETY: the table covers the function; what it is called with lives until the poller is
-        // removed.
-        match unsafe { (host.poller_add)(host, fd, poll::<T>, context, &mut poller) } {
-            CHI_OK => Ok(Poller { host, poller, watched }),
+        // SAFETY: what the function is called with lives until the poller is removed.
+        let status =
+            unsafe { (pollers.table.add)(pollers.host, fd, poll::<T>, context, &mut poller) };
+        match status {
+            CHI_OK => Ok(Poller { pollers, poller, watched }),
             status => {
                 Err(Status::new(status, "only a worker can watch, and only what can be polled"))
             }
@@ -181,7 +241,7 @@ impl<T: Poll> Poller<T> {
     /// `[worker]`
     pub fn arm(&self, armed: bool) -> Result<()> {
         // SAFETY: the poller lives as long as `self`; the function checks the thread.
-        match unsafe { (self.host.poller_arm)(self.host, self.poller, armed) } {
+        match unsafe { (self.pollers.table.arm)(self.pollers.host, self.poller, armed) } {
             CHI_OK => Ok(()),
             status => Err(Status::new(status, "a poller is armed by its own worker")),
         }
@@ -190,8 +250,8 @@ impl<T: Poll> Poller<T> {
 
 impl<T: Poll> Drop for Poller<T> {
     fn drop(&mut self) {
-        // SAFETY: `poller_add` made it, and this is the last call; the target is still there.
-        unsafe { (self.host.poller_remove)(self.host, self.poller) }
+        // SAFETY: `add` made it, and this is the last call; the target is still there.
+        unsafe { (self.pollers.table.remove)(self.pollers.host, self.poller) }
     }
 }
 

@@ -16,9 +16,11 @@ use chimaera_abi::{
 /// long as the process.
 static HOST: AtomicPtr<chi_host> = AtomicPtr::new(ptr::null_mut());
 
-pub(crate) fn host() -> Option<&'static chi_host> {
-    // SAFETY: null, or a table that lives as long as the process and is immutable (see `HOST`).
-    unsafe { HOST.load(Ordering::Acquire).as_ref() }
+/// The host. It may be shorter than `chi_host`, so there is no reference to it: what ABI 1.0 names may be
+/// read through the pointer, what came later with `read_field!`.
+pub(crate) fn host() -> Option<*const chi_host> {
+    let host = HOST.load(Ordering::Acquire);
+    (!host.is_null()).then_some(host.cast_const())
 }
 
 /// Whether a module can work with a host.
@@ -60,7 +62,7 @@ pub(crate) unsafe fn accept(table: *const chi_host) -> Acceptance {
 fn resolve() -> *const chi_ipc {
     match host() {
         // SAFETY: the table is valid, and the function may be called from any thread.
-        Some(host) => unsafe { (host.ipc)(host) },
+        Some(host) => unsafe { ((*host).ipc)(host) },
         None => ptr::null(),
     }
 }
@@ -69,7 +71,7 @@ fn resolve() -> *const chi_ipc {
 pub(crate) fn set_error(message: &str) {
     if let Some(host) = host() {
         // SAFETY: the text is `len` bytes of UTF-8, and the host copies it.
-        unsafe { (host.set_error)(host, message.as_ptr().cast(), message.len() as u64) }
+        unsafe { ((*host).set_error)(host, message.as_ptr().cast(), message.len() as u64) }
     }
 }
 
@@ -99,7 +101,7 @@ pub fn log(level: LogLevel, line: fmt::Arguments<'_>) {
         }
     };
     // SAFETY: the text is `len` bytes of UTF-8, and the host copies it.
-    unsafe { (host.log)(host, level as u32, text.as_ptr().cast(), text.len() as u64) }
+    unsafe { ((*host).log)(host, level as u32, text.as_ptr().cast(), text.len() as u64) }
 }
 
 /// An optional feature of the runtime by its id, or `None` when it does not have it. What the pointer
@@ -107,7 +109,21 @@ pub fn log(level: LogLevel, line: fmt::Arguments<'_>) {
 pub fn extension(id: &CStr) -> Option<NonNull<c_void>> {
     let host = host()?;
     // SAFETY: the id ends with a zero, and the function may be called from any thread.
-    NonNull::new(unsafe { (host.extension)(host, id.as_ptr()) }.cast_mut())
+    NonNull::new(unsafe { ((*host).extension)(host, id.as_ptr()) }.cast_mut())
+}
+
+/// The table of functions that an extension is, or `None` when the runtime does not have it.
+///
+/// # Safety
+///
+/// The extension of this id is a struct that begins with its size, a `u32`, and then is as `T`, or as much
+/// of it as the size says.
+pub(crate) unsafe fn extension_table<T>(id: &CStr) -> Option<T> {
+    let table = extension(id)?.cast::<T>();
+    // SAFETY: the struct begins with its size, says the caller.
+    let size = unsafe { table.cast::<u32>().read() } as usize;
+    // SAFETY: it is long enough to be a whole `T`.
+    (size >= size_of::<T>()).then(|| unsafe { table.read() })
 }
 
 macro_rules! log_macros {

@@ -7,17 +7,64 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_host, chi_lock, chi_status, covers, CHI_BUSY, CHI_CANCELLED, CHI_INVALID,
-    CHI_LOCK_EXCLUSIVE, CHI_LOCK_SHARED, CHI_NOT_INITIALIZED, CHI_OK, CHI_TIMEOUT, CHI_UNSUPPORTED,
-    CHI_WAIT_FOREVER,
+    chi_host, chi_lock, chi_locks, chi_status, read_field, CHI_BUSY, CHI_CANCELLED, CHI_EXT_LOCKS,
+    CHI_INVALID, CHI_LOCK_EXCLUSIVE, CHI_LOCK_SHARED, CHI_NOT_INITIALIZED, CHI_OK, CHI_TIMEOUT,
+    CHI_UNSUPPORTED, CHI_WAIT_FOREVER,
 };
 use chimaera_task::{Result, Status};
 
-use crate::host::host;
+use crate::host::{extension_table, host};
+
+/// How this runtime makes locks.
+struct Locks {
+    host: *const chi_host,
+    table: chi_locks,
+}
+
+// SAFETY: the host is immutable, lives as long as the process, and any thread may call it.
+unsafe impl Send for Locks {}
+// SAFETY: as above, and at the same time.
+unsafe impl Sync for Locks {}
+
+/// The runtime's extension, or what the host itself has for modules of ABI 1.1.
+fn locks() -> Result<&'static Locks> {
+    static LOCKS: OnceLock<Locks> = OnceLock::new();
+    if let Some(locks) = LOCKS.get() {
+        return Ok(locks);
+    }
+    let Some(host) = host() else {
+        return Err(Status::new(CHI_NOT_INITIALIZED, "locks work inside a runtime only"));
+    };
+    // SAFETY: the id's extension is such a table; the host is as long as it says.
+    let table = unsafe { extension_table(CHI_EXT_LOCKS).or_else(|| locks_of(host)) };
+    let Some(table) = table else {
+        let what = "this runtime has no locks; it is older than the module";
+        return Err(Status::new(CHI_UNSUPPORTED, what));
+    };
+    Ok(LOCKS.get_or_init(|| Locks { host, table }))
+}
+
+/// # Safety
+///
+/// The host is as long as it says.
+unsafe fn locks_of(host: *const chi_host) -> Option<chi_locks> {
+    // SAFETY: says the caller.
+    unsafe {
+        Some(chi_locks {
+            size: size_of::<chi_locks>() as u32,
+            reserved: 0,
+            create: read_field!(host, chi_host, lock_new)?,
+            free: read_field!(host, chi_host, lock_free)?,
+            lock: read_field!(host, chi_host, lock)?,
+            try_lock: read_field!(host, chi_host, try_lock)?,
+            unlock: read_field!(host, chi_host, unlock)?,
+        })
+    }
+}
 
 /// A lock of the runtime's.
 struct Raw {
-    host: &'static chi_host,
+    locks: &'static Locks,
     lock: *mut chi_lock,
 }
 
@@ -28,8 +75,8 @@ unsafe impl Sync for Raw {}
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // SAFETY: `lock_new` made it, and this is the last call.
-        unsafe { (self.host.lock_free)(self.host, self.lock) }
+        // SAFETY: `create` made it, and this is the last call.
+        unsafe { (self.locks.table.free)(self.locks.host, self.lock) }
     }
 }
 
@@ -46,28 +93,23 @@ impl Lazy {
         if let Some(raw) = self.0.get() {
             return Ok(raw);
         }
-        let Some(host) = host() else {
-            return Err(Status::new(CHI_NOT_INITIALIZED, "locks work inside a runtime only"));
-        };
-        if !covers!(host, chi_host, unlock) {
-            let what = "this runtime has no locks; it is older than the module";
-            return Err(Status::new(CHI_UNSUPPORTED, what));
-        }
-        // SAFETY: the table covers the function, which any thread may call.
-        Ok(self.0.get_or_init(|| Raw { host, lock: unsafe { (host.lock_new)(host) } }))
+        let locks = locks()?;
+        // SAFETY: any thread may call the function.
+        let create = || Raw { locks, lock: unsafe { (locks.table.create)(locks.host) } };
+        Ok(self.0.get_or_init(create))
     }
 
     fn take(&self, mode: u32, timeout_ns: u64) -> Result<Hold<'_>> {
         let raw = self.raw()?;
         // SAFETY: the lock lives as long as `self`; the function checks the thread.
-        let status = unsafe { (raw.host.lock)(raw.host, raw.lock, mode, timeout_ns) };
+        let status = unsafe { (raw.locks.table.lock)(raw.locks.host, raw.lock, mode, timeout_ns) };
         Hold::of(raw, mode, status)
     }
 
     fn try_take(&self, mode: u32) -> Result<Option<Hold<'_>>> {
         let raw = self.raw()?;
         // SAFETY: as above.
-        match unsafe { (raw.host.try_lock)(raw.host, raw.lock, mode) } {
+        match unsafe { (raw.locks.table.try_lock)(raw.locks.host, raw.lock, mode) } {
             CHI_BUSY => Ok(None),
             status => Hold::of(raw, mode, status).map(Some),
         }
@@ -99,7 +141,10 @@ impl Drop for Hold<'_> {
     fn drop(&mut self) {
         // It fails only when the guard has outlived its task, and then the runtime has released the lock.
         // SAFETY: the lock lives longer than the guard; the function checks the thread.
-        let _ = unsafe { (self.raw.host.unlock)(self.raw.host, self.raw.lock, self.mode) };
+        let _ = unsafe {
+            let locks = self.raw.locks;
+            (locks.table.unlock)(locks.host, self.raw.lock, self.mode)
+        };
     }
 }
 

@@ -36,7 +36,7 @@ impl<T: Task> Replica<'_, T> {
                 // SAFETY: the task is one of the runtime's and complete; its message has `len` bytes
                 // and stays as it is while the task is lent.
                 let text = unsafe {
-                    let text = (ipc.task_message)(ipc, task, &mut len);
+                    let text = ((*ipc).task_message)(ipc, task, &mut len);
                     std::slice::from_raw_parts(text.cast::<u8>(), len as usize)
                 };
                 Err(Status::new(code, String::from_utf8_lossy(text)))

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use chimaera_abi::{
     chi_archive, chi_container, chi_container_ops, chi_host, chi_pool_id, chi_run_context,
-    chi_status, chi_task, covers, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE, CHI_METHOD_DESTROY,
-    CHI_NO_METHOD, CHI_OK, CHI_UNSUPPORTED,
+    chi_status, chi_task, read_field, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE,
+    CHI_METHOD_DESTROY, CHI_NO_METHOD, CHI_OK, CHI_UNSUPPORTED,
 };
 use chimaera_task::{__private::lend, CreateTask, Result, Status};
 
@@ -245,10 +245,12 @@ pub(crate) unsafe fn identity(
 /// Which container is being built, and of how many: the only one in a runtime of ABI 1.0.
 fn place() -> (u32, u32) {
     let (mut id, mut count) = (0, 1);
-    let host = host().filter(|host| covers!(host, chi_host, container_id));
-    // SAFETY: the table covers the function; both places are this function's.
-    let known = host
-        .is_some_and(|host| unsafe { (host.container_id)(host, &mut id, &mut count) == CHI_OK });
+    let known = host().is_some_and(|host| {
+        // SAFETY: the table is as long as it says.
+        let function = unsafe { read_field!(host, chi_host, container_id) };
+        // SAFETY: the table is valid; both places are this function's.
+        function.is_some_and(|function| unsafe { function(host, &mut id, &mut count) } == CHI_OK)
+    });
     if known {
         (id, count)
     } else {

@@ -38,7 +38,7 @@ impl Drop for Block {
         let ipc = self.ipc.as_raw();
         // SAFETY: the buffer came from `alloc` without an owner, and this is its only `free`; handles
         // of tasks that it is attached to hold a clone until they are over.
-        unsafe { (ipc.free)(ipc, &self.raw) }
+        unsafe { ((*ipc).free)(ipc, &self.raw) }
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn sweep() {
     for deferred in &over {
         let ipc = deferred.ipc.as_raw();
         // SAFETY: the task was not deleted before, and is not in the list any more.
-        unsafe { (ipc.del_task)(ipc, deferred.task) };
+        unsafe { ((*ipc).del_task)(ipc, deferred.task) };
     }
 }
 
@@ -159,7 +159,7 @@ impl Deferred {
         let ipc = self.ipc.as_raw();
         // SAFETY: the task was submitted and is not deleted. Without a bound to wait for, this only
         // asks, also whether the runtime has ended.
-        unsafe { (ipc.wait)(ipc, self.task, 0) == CHI_TIMEOUT }
+        unsafe { ((*ipc).wait)(ipc, self.task, 0) == CHI_TIMEOUT }
     }
 }
 

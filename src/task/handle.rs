@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_ipc, chi_task, covers, CHI_OK, CHI_RING_FULL, CHI_TIMEOUT, CHI_WAIT_FOREVER,
+    chi_ipc, chi_task, read_field, CHI_OK, CHI_RING_FULL, CHI_TIMEOUT, CHI_WAIT_FOREVER,
 };
 
 use crate::buffer::Attached;
@@ -48,7 +48,7 @@ impl<T: Task> Handle<T> {
         let (ipc, mut len) = (done.0.ipc.as_raw(), 0);
         // SAFETY: the task is complete; the message has `len` bytes and stays until the deletion.
         let message = unsafe {
-            let text = (ipc.task_message)(ipc, done.0.raw(), &mut len);
+            let text = ((*ipc).task_message)(ipc, done.0.raw(), &mut len);
             match text.is_null() || len == 0 {
                 true => String::new(),
                 false => {
@@ -69,7 +69,7 @@ impl<T: Task> Drop for Handle<T> {
             if !self.attached.is_empty() && in_flight(state(task)) {
                 self.attached.defer(self.ipc, task);
             } else {
-                (ipc.del_task)(ipc, task);
+                ((*ipc).del_task)(ipc, task);
             }
         }
     }
@@ -120,7 +120,7 @@ impl<T: Task> NewTask<T> {
     pub fn submit(self) -> Result<Pending<T>> {
         let ipc = self.0.ipc;
         // SAFETY: the task is ours and not in flight.
-        ipc.check(unsafe { (ipc.as_raw().enqueue)(ipc.as_raw(), self.0.raw()) })?;
+        ipc.check(unsafe { ((*ipc.as_raw()).enqueue)(ipc.as_raw(), self.0.raw()) })?;
         Ok(Pending(self.0))
     }
 
@@ -129,7 +129,7 @@ impl<T: Task> NewTask<T> {
     pub fn try_submit(self) -> Result<Pending<T>, Unsubmitted<T>> {
         let ipc = self.0.ipc;
         // SAFETY: the task is ours and not in flight.
-        match ipc.check(unsafe { (ipc.as_raw().try_enqueue)(ipc.as_raw(), self.0.raw()) }) {
+        match ipc.check(unsafe { ((*ipc.as_raw()).try_enqueue)(ipc.as_raw(), self.0.raw()) }) {
             Ok(()) => Ok(Pending(self.0)),
             Err(status) => Err(Unsubmitted { task: self, status }),
         }
@@ -145,7 +145,7 @@ impl<T: Task> NewTask<T> {
         self.base().forget();
         let ipc = self.0.ipc;
         // SAFETY: the task is ours and not in flight.
-        ipc.check(unsafe { (ipc.as_raw().enqueue)(ipc.as_raw(), self.0.raw()) })?;
+        ipc.check(unsafe { ((*ipc.as_raw()).enqueue)(ipc.as_raw(), self.0.raw()) })?;
         // It is the runtime's.
         std::mem::forget(self.0);
         Ok(())
@@ -196,9 +196,10 @@ impl<T: Task> Pending<T> {
     /// Errors: `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn cancel(&self) -> Result<()> {
         let ipc = self.0.ipc;
-        ipc.require(covers!(ipc.as_raw(), chi_ipc, cancel))?;
+        // SAFETY: the table is as long as it says.
+        let cancel = ipc.require(unsafe { read_field!(ipc.as_raw(), chi_ipc, cancel) })?;
         // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
-        ipc.check(unsafe { (ipc.as_raw().cancel)(ipc.as_raw(), self.0.raw()) })
+        ipc.check(unsafe { cancel(ipc.as_raw(), self.0.raw()) })
     }
 
     /// Whether the task is over, so that [`wait`](Self::wait) returns at once.
@@ -206,13 +207,13 @@ impl<T: Task> Pending<T> {
         // Asked of the table, not of the task: in a forked child the segment is not there.
         let ipc = self.0.ipc.as_raw();
         // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
-        unsafe { (ipc.wait)(ipc, self.0.raw(), 0) == CHI_OK }
+        unsafe { ((*ipc).wait)(ipc, self.0.raw(), 0) == CHI_OK }
     }
 
     fn wait_ns(self, timeout: u64) -> Result<Done<T>, WaitError<T>> {
         let ipc = self.0.ipc;
         // SAFETY: the task was submitted and not deleted.
-        match unsafe { (ipc.as_raw().wait)(ipc.as_raw(), self.0.raw(), timeout) } {
+        match unsafe { ((*ipc.as_raw()).wait)(ipc.as_raw(), self.0.raw(), timeout) } {
             CHI_OK => self.0.outcome().map_err(WaitError::Failed),
             CHI_TIMEOUT if timeout != CHI_WAIT_FOREVER => Err(WaitError::Timeout(self)),
             status => {
@@ -230,13 +231,14 @@ impl<T: Task> Pending<T> {
 pub fn submit_all<T: Task>(tasks: Vec<NewTask<T>>) -> Result<Vec<Pending<T>>> {
     let Some(first) = tasks.first() else { return Ok(Vec::new()) };
     let ipc = first.0.ipc;
-    ipc.require(covers!(ipc.as_raw(), chi_ipc, enqueue_batch))?;
+    // SAFETY: the table is as long as it says.
+    let enqueue_batch =
+        ipc.require(unsafe { read_field!(ipc.as_raw(), chi_ipc, enqueue_batch) })?;
     let raw: Vec<*mut chi_task> = tasks.iter().map(|task| task.0.raw()).collect();
     let mut submitted = 0;
     // SAFETY: the tasks are ours and not in flight; the number of those in flight is stored.
     ipc.check(unsafe {
-        let table = ipc.as_raw();
-        (table.enqueue_batch)(table, raw.as_ptr(), raw.len() as u64, &mut submitted)
+        enqueue_batch(ipc.as_raw(), raw.as_ptr(), raw.len() as u64, &mut submitted)
     })?;
     Ok(tasks.into_iter().map(|task| Pending(task.0)).collect())
 }

@@ -7,8 +7,8 @@ use std::ptr;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_buffer, chi_ipc, chi_pool_id, chi_pool_options, chi_status, chi_task, covers, since_1_0,
-    CHI_OK, CHI_VERSION, CHI_WAIT_FOREVER,
+    chi_buffer, chi_ipc, chi_pool_id, chi_pool_options, chi_status, chi_task, read_field,
+    since_1_0, CHI_OK, CHI_VERSION, CHI_WAIT_FOREVER,
 };
 
 use crate::buffer::sweep;
@@ -43,7 +43,14 @@ impl Default for PoolOptions {
 /// The IPC manager: makes tasks, finds and makes pools, allocates buffers. A handle to a table that
 /// lives as long as the process, from [`ipc`](crate::ipc()). `[any thread]`
 #[derive(Clone, Copy)]
-pub struct Ipc(&'static chi_ipc);
+// Invariant: the table covers all that ABI 1.0 names, is never written, and lives as long as the process.
+// It may be shorter than `chi_ipc`, so there is no reference to it.
+pub struct Ipc(*const chi_ipc);
+
+// SAFETY: the table is immutable, and its functions may be called from any thread.
+unsafe impl Send for Ipc {}
+// SAFETY: as above, and at the same time.
+unsafe impl Sync for Ipc {}
 
 impl Ipc {
     /// The handle to a C table. Errors: `CHI_VERSION` when the table is shorter than this crate's.
@@ -61,13 +68,11 @@ impl Ipc {
                 format!("an IPC manager of {size} bytes, need {}", since_1_0::IPC),
             ));
         }
-        // SAFETY: the table is immutable, and covers all that ABI 1.0 names; what came later is read
-        // only where its size covers it.
-        Ok(Ipc(unsafe { &*table }))
+        Ok(Ipc(table))
     }
 
-    /// The C table.
-    pub fn as_raw(self) -> &'static chi_ipc {
+    /// The C table: it covers what ABI 1.0 names, and lives as long as the process.
+    pub fn as_raw(self) -> *const chi_ipc {
         self.0
     }
 
@@ -83,7 +88,7 @@ impl Ipc {
     ) -> Result<NewTask<T>> {
         let mut task = ptr::null_mut::<chi_task>();
         // SAFETY: the table is valid; the function stores an address through the pointer.
-        self.check(unsafe { (self.0.new_task)(self.0, size_of::<T>() as u32, &mut task) })?;
+        self.check(unsafe { ((*self.0).new_task)(self.0, size_of::<T>() as u32, &mut task) })?;
         // SAFETY: a zeroed task of the size of a `T`, aligned to CHI_TASK_ALIGN, that is ours alone.
         let task = unsafe { NewTask::<T>::from_fresh(self, task.cast()) };
         task.base().address(pool, query, method);
@@ -110,7 +115,7 @@ impl Ipc {
         // SAFETY: the strings end with a zero, the bytes are `len` many, `id` may be written.
         let status = unsafe {
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
-            (self.0.create_pool)(self.0, module.as_ptr(), name.as_ptr(), params, len, &mut id)
+            ((*self.0).create_pool)(self.0, module.as_ptr(), name.as_ptr(), params, len, &mut id)
         };
         self.check(status)?;
         Ok(id.into())
@@ -127,20 +132,21 @@ impl Ipc {
         params: &[u8],
         options: PoolOptions,
     ) -> Result<PoolId> {
-        if !covers!(self.0, chi_ipc, create_pool_with) {
+        // SAFETY: the table is as long as it says.
+        let Some(create) = (unsafe { read_field!(self.0, chi_ipc, create_pool_with) }) else {
             let why = "the runtime is older than pools of several containers";
             return Err(Status::new(CHI_VERSION, why));
-        }
+        };
         let (module, name) = (CString::new(module)?, CString::new(name)?);
         let size = size_of::<chi_pool_options>() as u32;
         let options = chi_pool_options { size, containers: options.containers };
         let mut id = chi_pool_id::default();
-        // SAFETY: the table covers the function; the strings end with a zero, the bytes are `len` many,
+        // SAFETY: the strings end with a zero, the bytes are `len` many,
         // the options are whole, `id` may be written.
         let status = unsafe {
             let (module, name) = (module.as_ptr(), name.as_ptr());
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
-            (self.0.create_pool_with)(self.0, module, name, params, len, &options, &mut id)
+            create(self.0, module, name, params, len, &options, &mut id)
         };
         self.check(status)?;
         Ok(id.into())
@@ -151,7 +157,7 @@ impl Ipc {
         let name = CString::new(name)?;
         let mut id = chi_pool_id::default();
         // SAFETY: the string ends with a zero, and `id` may be written.
-        self.check(unsafe { (self.0.find_pool)(self.0, name.as_ptr(), &mut id) })?;
+        self.check(unsafe { ((*self.0).find_pool)(self.0, name.as_ptr(), &mut id) })?;
         Ok(id.into())
     }
 
@@ -159,31 +165,32 @@ impl Ipc {
     /// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), and those of waiting.
     pub fn destroy_pool(self, pool: PoolId) -> Result<()> {
         // SAFETY: the pointer is to a whole id.
-        self.check(unsafe { (self.0.destroy_pool)(self.0, &pool.to_raw()) })
+        self.check(unsafe { ((*self.0).destroy_pool)(self.0, &pool.to_raw()) })
     }
 
     /// Sleeps; inside a method, suspends the task and not the worker. Errors: `CHI_CANCELLED`, early, when
     /// the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn sleep(self, duration: Duration) -> Result<()> {
-        self.require(covers!(self.0, chi_ipc, sleep))?;
+        // SAFETY: the table is as long as it says.
+        let sleep = self.require(unsafe { read_field!(self.0, chi_ipc, sleep) })?;
         // SAFETY: the table is valid.
-        self.check(unsafe { (self.0.sleep)(self.0, nanoseconds(duration)) })
+        self.check(unsafe { sleep(self.0, nanoseconds(duration)) })
     }
 
     /// Lets others run, then goes on: inside a method, other tasks of its worker. Errors:
     /// `CHI_CANCELLED` when the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn yield_now(self) -> Result<()> {
-        self.require(covers!(self.0, chi_ipc, yield_now))?;
+        // SAFETY: the table is as long as it says.
+        let yield_now = self.require(unsafe { read_field!(self.0, chi_ipc, yield_now) })?;
         // SAFETY: the table is valid.
-        self.check(unsafe { (self.0.yield_now)(self.0) })
+        self.check(unsafe { yield_now(self.0) })
     }
 
-    /// Fails unless the table covers a function of a later minor.
-    pub(crate) fn require(self, covered: bool) -> Result<()> {
-        match covered {
-            true => Ok(()),
-            false => Err(Status::new(CHI_VERSION, "the runtime is of an older version of the ABI")),
-        }
+    /// A function of a later minor, or a failure when the table does not cover it.
+    pub(crate) fn require<F>(self, function: Option<F>) -> Result<F> {
+        function.ok_or_else(|| {
+            Status::new(CHI_VERSION, "the runtime is of an older version of the ABI")
+        })
     }
 
     /// A block for a task, or for nobody when `owner` is null.
@@ -191,7 +198,7 @@ impl Ipc {
         let mut buffer = MaybeUninit::uninit();
         // SAFETY: the function writes the buffer when it succeeds; an owner is a live task or null.
         unsafe {
-            self.check((self.0.alloc)(self.0, owner, size as u64, buffer.as_mut_ptr()))?;
+            self.check(((*self.0).alloc)(self.0, owner, size as u64, buffer.as_mut_ptr()))?;
             Ok(buffer.assume_init())
         }
     }
@@ -201,7 +208,7 @@ impl Ipc {
         let mut buffer = MaybeUninit::uninit();
         // SAFETY: as in `alloc_for`.
         unsafe {
-            let made = (self.0.alloc_elements)(self.0, owner, size as u64, buffer.as_mut_ptr());
+            let made = ((*self.0).alloc_elements)(self.0, owner, size as u64, buffer.as_mut_ptr());
             self.check(made)?;
             Ok(buffer.assume_init())
         }
@@ -213,14 +220,14 @@ impl Ipc {
             return Ok(());
         }
         // SAFETY: the message is never null, ends with a zero, and stays until the thread's next call.
-        let message = unsafe { CStr::from_ptr((self.0.last_error)(self.0)) };
+        let message = unsafe { CStr::from_ptr(((*self.0).last_error)(self.0)) };
         Err(Status::new(status, message.to_string_lossy()))
     }
 }
 
 impl fmt::Debug for Ipc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ipc").field(&ptr::from_ref(self.0)).finish()
+        f.debug_tuple("Ipc").field(&self.0).finish()
     }
 }
 

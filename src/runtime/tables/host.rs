@@ -1,6 +1,6 @@
 //! The host table: what the runtime offers a container beyond sending tasks.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_void, CStr};
 
 use chimaera_abi::*;
 
@@ -151,8 +151,48 @@ unsafe extern "C" fn is_cancelled(_: *const chi_host) -> bool {
     with_current(|worker| worker.is_some_and(Worker::is_cancelled))
 }
 
-unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c_void {
-    std::ptr::null()
+static LOCKS: chi_locks = chi_locks {
+    size: std::mem::size_of::<chi_locks>() as u32,
+    reserved: 0,
+    create: locks::lock_new,
+    free: locks::lock_free,
+    lock: locks::lock,
+    try_lock: locks::try_lock,
+    unlock: locks::unlock,
+};
+
+static EVENTS: chi_events = chi_events {
+    size: std::mem::size_of::<chi_events>() as u32,
+    reserved: 0,
+    create: events::event_new,
+    free: events::event_free,
+    wait: events::event_wait,
+    set: events::event_set,
+};
+
+static POLLERS: chi_pollers = chi_pollers {
+    size: std::mem::size_of::<chi_pollers>() as u32,
+    reserved: 0,
+    add: pollers::poller_add,
+    remove: pollers::poller_remove,
+    arm: pollers::poller_arm,
+};
+
+unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const c_void {
+    if id.is_null() {
+        return std::ptr::null();
+    }
+    // SAFETY: the module's string.
+    let id = unsafe { CStr::from_ptr(id) };
+    if id == CHI_EXT_LOCKS {
+        (&raw const LOCKS).cast()
+    } else if id == CHI_EXT_EVENTS {
+        (&raw const EVENTS).cast()
+    } else if id == CHI_EXT_POLLERS {
+        (&raw const POLLERS).cast()
+    } else {
+        std::ptr::null()
+    }
 }
 
 unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {

@@ -53,7 +53,7 @@ mod ffi {
 
 /// The address of this thread's table, 0 when it has none.
 fn current_ipc() -> usize {
-    chimaera::ipc().map_or(0, |ipc| std::ptr::from_ref(ipc.as_raw()) as usize)
+    chimaera::ipc().map_or(0, |ipc| ipc.as_raw() as usize)
 }
 
 fn checked(reply: ffi::Reply) -> Result<ffi::Reply> {
