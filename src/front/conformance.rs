@@ -325,7 +325,7 @@ fn long_name() -> CString {
 }
 
 fn creation_of_pools(on: Subject) {
-    let (module, name) = (c"no:module".as_ptr(), c"conformance".as_ptr());
+    let (module, name) = (c"no:module".as_ptr(), c"no such pool".as_ptr());
     let mut id = chi_pool_id::default();
     let size = size_of::<chi_pool_options>() as u32;
     let options = chi_pool_options { size, containers: 1 };
@@ -371,7 +371,7 @@ fn other_pools(on: Subject) {
     let mut id = chi_pool_id::default();
     let find = |name: *const c_char, id| call!(on, find_pool, name, id);
     on.expect_null(find(null(), &mut id), "name");
-    on.expect_null(find(c"conformance".as_ptr(), null_mut()), "id");
+    on.expect_null(find(c"no such pool".as_ptr(), null_mut()), "id");
     let long = long_name();
     for bad in [c"", c"a\nb", c"\xff", &long] {
         on.expect(find(bad.as_ptr(), &mut id), CHI_INVALID, POOL_NAME);

@@ -42,6 +42,11 @@ pub fn rust_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join(format!("lib{name}_runtime.so")))
 }
 
+/// The module `test:rust_conformance`.
+pub fn rust_conformance() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_conformance.so"))
+}
+
 /// The module `test:rust_events`.
 pub fn rust_events() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_events.so"))

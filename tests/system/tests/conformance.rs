@@ -1,0 +1,51 @@
+//! The contract has one meaning: an application's table, and that of a module's method, give the answers
+//! that the conformance suite wants. The fake table of the SDK's tests runs it, too.
+
+use chimaera::{DomainQuery, NewTask, PoolId};
+use chimaera_front::conformance::{check, Subject};
+use chimaera_tests::{artefacts, connect, in_client, Options};
+
+const MODULE: &str = "test:rust_conformance";
+const QUICK: u32 = 10;
+const FAILING: u32 = 11;
+const ENDLESS: u32 = 12;
+const EXTENSIONS: u32 = 14;
+
+/// A task of no more than its header.
+#[chimaera::task]
+struct PlainTask;
+
+/// Runs a method of the module in a daemon of its own, from a process of its own.
+macro_rules! call {
+    ($method:expr) => {
+        in_client!(Options::new().file(artefacts::rust_conformance()), |_| {
+            let ipc = connect();
+            let pool = ipc.create_pool(MODULE, "conformance", b"").unwrap();
+            let task: NewTask<PlainTask> =
+                ipc.new_task(pool, DomainQuery::dynamic(), $method).unwrap();
+            task.call().unwrap();
+        })
+    };
+}
+
+#[test]
+fn an_applications_table_conforms() {
+    in_client!(Options::new().file(artefacts::rust_conformance()), |_| {
+        let ipc = connect();
+        let pool: PoolId = ipc.create_pool(MODULE, "conformance", b"").unwrap();
+        let subject = Subject {
+            ipc: ipc.as_raw(),
+            pool: pool.to_raw(),
+            quick: QUICK,
+            failing: FAILING,
+            endless: ENDLESS,
+        };
+        // SAFETY: the table is the process's, and any thread may use it.
+        unsafe { check(subject) };
+    });
+}
+
+#[test]
+fn the_runtime_has_the_extensions() {
+    call!(EXTENSIONS);
+}
