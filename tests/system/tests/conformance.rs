@@ -9,6 +9,7 @@ const MODULE: &str = "test:rust_conformance";
 const QUICK: u32 = 10;
 const FAILING: u32 = 11;
 const ENDLESS: u32 = 12;
+const CHECK: u32 = 13;
 const EXTENSIONS: u32 = 14;
 
 /// A task of no more than its header.
@@ -48,4 +49,9 @@ fn an_applications_table_conforms() {
 #[test]
 fn the_runtime_has_the_extensions() {
     call!(EXTENSIONS);
+}
+
+#[test]
+fn a_methods_table_conforms() {
+    call!(CHECK);
 }
