@@ -98,13 +98,6 @@ impl Mapping {
         (len <= room).then(|| unsafe { self.base.add(offset as usize) })
     }
 
-    /// The address of an offset, which must lie inside the segment.
-    #[inline]
-    pub fn at(&self, offset: u64) -> *mut u8 {
-        debug_assert!(offset < self.layout.size);
-        self.base.as_ptr().wrapping_add(offset as usize)
-    }
-
     /// The offset of an address of this process, when it lies inside the segment.
     #[inline]
     pub fn offset_of(&self, address: *const u8) -> Option<u64> {

@@ -9,6 +9,12 @@ pub(crate) struct Failure {
     pub(crate) message: String,
 }
 
+impl From<Failure> for chimaera_front::Failure {
+    fn from(failure: Failure) -> chimaera_front::Failure {
+        chimaera_front::Failure::new(failure.status, failure.message)
+    }
+}
+
 impl Failure {
     pub(crate) fn new(status: chi_status, message: impl Into<String>) -> Failure {
         Failure { status, message: message.into() }

@@ -75,7 +75,11 @@ pub fn task_in_segment(bytes: &[u8]) {
         let offset = layout.client_arena;
         // SAFETY: the client's arena has room for `len` bytes.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), session.mapping.at(offset), len);
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                session.mapping.address(offset).as_ptr(),
+                len,
+            );
         }
         let origin = Origin::Client { session: session.begin_task(), offset };
         let mut record = Record::new(origin, 64).expect("a small body");

@@ -297,26 +297,28 @@ impl Worker {
         self.suspend(WaitsFor::Anyone);
     }
 
-    /// Suspends the running task until another one that was made inside the runtime is complete.
+    /// Suspends the running task until another one that was made inside the runtime is complete: true; or
+    /// until the bound has passed: false. The task must live until this returns.
     ///
     /// # Errors
-    /// Never submitted, another waiter, too late, or a circle. The task must live until this returns.
+    /// The task was never submitted; another method waits for it; what runs cannot wait; or the running
+    /// task waits in a circle.
     pub(crate) fn wait_for_task(
         &self,
         task: &Record,
         until: Option<Instant>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let word = &task.completion;
         let mut parked = None;
         let ended = loop {
             if word.is_complete() {
-                break Ok(());
+                break Ok(true);
             }
             if !self.may_wait() {
                 break Err(no_wait());
             }
             if until.is_some_and(|until| Instant::now() >= until) {
-                break Err(Failure::new(CHI_TIMEOUT, "the task is not complete; it goes on"));
+                break Ok(false);
             }
             match self.running().and_then(Record::cancel_reason) {
                 // The task waited for cannot end before this one does.
@@ -329,11 +331,11 @@ impl Worker {
                 Parking::Parked => parked = Some(waiter),
                 Parking::Complete => {
                     self.forget_wait();
-                    break Ok(());
+                    break Ok(true);
                 }
                 Parking::Idle => {
                     self.forget_wait();
-                    let why = "the task was never submitted";
+                    let why = "wait for a task that was never submitted";
                     break Err(Failure::new(CHI_INVALID, why));
                 }
                 Parking::Taken => {

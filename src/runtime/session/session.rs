@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 
 use crate::sys::{lock, Guard};
@@ -118,9 +118,9 @@ impl Session {
 
     /// True when the client has asked for the cancellation of its task at `offset`, which has been taken in.
     pub(crate) fn asks_to_cancel(&self, offset: u64) -> bool {
-        let at = self.mapping.at(offset + std::mem::offset_of!(chi_task, state_) as u64);
+        let at = offset + std::mem::offset_of!(chi_task, state_) as u64;
         // SAFETY: the task's header lies in the segment, aligned to 64: `accept` checked it.
-        let word = unsafe { AtomicU32::from_ptr(at.cast()) };
+        let word = unsafe { self.mapping.word(at) };
         word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
     }
 

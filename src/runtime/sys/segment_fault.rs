@@ -146,12 +146,12 @@ mod tests {
         let (mapping, guard, tell) = guarded();
         let (_other_mapping, other, other_tell) = guarded();
         let at = mapping.layout().client_arena;
-        map_nothing(mapping.at(at), 3 * PAGE);
+        map_nothing(mapping.find(at, 3 * PAGE).unwrap().as_ptr(), 3 * PAGE);
         assert!(!guard.has_faulted() && !told(&tell));
         // SAFETY: mapped; the last bytes of the first page and the first ones of the next.
         unsafe {
             *libc::__errno_location() = 77;
-            let word = mapping.at(at + PAGE - 8).cast::<u64>();
+            let word = mapping.address(at + PAGE - 8).as_ptr().cast::<u64>();
             assert_eq!(word.read_volatile(), 0);
             assert_eq!(*libc::__errno_location(), 77, "the handler leaves errno alone");
             word.add(1).write_volatile(5);
@@ -165,10 +165,11 @@ mod tests {
     fn a_fault_in_a_library_s_copy_is_survived() {
         let (mapping, guard, _tell) = guarded();
         let at = mapping.layout().runtime_arena;
-        map_nothing(mapping.at(at), 64 * PAGE);
+        let nothing = mapping.find(at, 64 * PAGE).unwrap().as_ptr();
+        map_nothing(nothing, 64 * PAGE);
         let mut copy = vec![1_u8; 32 * PAGE as usize];
         // SAFETY: so many bytes are mapped there.
-        unsafe { std::ptr::copy_nonoverlapping(mapping.at(at), copy.as_mut_ptr(), copy.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(nothing, copy.as_mut_ptr(), copy.len()) };
         assert!(copy.iter().all(|byte| *byte == 0) && guard.has_faulted());
     }
 

@@ -1,28 +1,27 @@
 //! How code in methods submits tasks, waits for them, cancels them.
 
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_front::Waited;
 
-use super::calls::call;
 use crate::failure::Failure;
 use crate::scheduler::{no_wait, path, Worker};
 use crate::task::{CancelReason, Record, IT_SHOULD_END};
 
-pub(super) unsafe extern "C" fn enqueue(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    // SAFETY: the caller's task.
-    call(|worker| unsafe { submit(worker, task) })
-}
-
+/// Submits a task.
+///
 /// # Safety
 /// `task` must be a task that `new_task` made.
-unsafe fn submit(worker: &Worker, task: *mut chi_task) -> Result<(), Failure> {
-    // SAFETY: by the caller's promise.
-    let record = unsafe { &*Record::of(task) };
-    // SAFETY: as above; the word is only accessed atomically.
-    let state = unsafe { AtomicU32::from_ptr(&raw mut (*task).state_) };
-    while record.completion.is_in_flight() {
+pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<(), Failure> {
+    let task = task.as_ptr();
+    // SAFETY: by the caller's promise; the word is only accessed atomically.
+    let (record, state) =
+        unsafe { (Record::of(task), AtomicU32::from_ptr(&raw mut (*task).state_)) };
+    // SAFETY: the record of a task that is not deleted.
+    while unsafe { (*record).completion.is_in_flight() } {
         if state.load(Ordering::Acquire) & CHI_TASK_COMPLETE == 0 {
             return Err(Failure::new(CHI_BUSY, "the task is in flight; wait for it first"));
         }
@@ -31,7 +30,7 @@ unsafe fn submit(worker: &Worker, task: *mut chi_task) -> Result<(), Failure> {
     }
     // SAFETY: the task is not in flight, and so the caller's, who gives it up here.
     unsafe {
-        let mut record = Box::from_raw(Record::of(task));
+        let mut record = Box::from_raw(record);
         record.container = std::ptr::null();
         record.method = std::ptr::null();
         record.lane = std::ptr::null();
@@ -46,105 +45,47 @@ unsafe fn submit(worker: &Worker, task: *mut chi_task) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tasks that a caller passes as an array.
+/// Waits for a task.
 ///
 /// # Safety
-/// `tasks` must point to `count` pointers, for as long as the slice is used.
-unsafe fn slice<'a>(tasks: *const *mut chi_task, count: u64) -> &'a [*mut chi_task] {
-    if count == 0 {
-        return &[];
-    }
-    // SAFETY: by the caller's promise.
-    unsafe { std::slice::from_raw_parts(tasks, count as usize) }
-}
-
-pub(super) unsafe extern "C" fn enqueue_batch(
-    _: *const chi_ipc,
-    tasks: *const *mut chi_task,
-    count: u64,
-    submitted: *mut u64,
-) -> chi_status {
-    let mut done = 0;
-    let status = call(|worker| {
-        // SAFETY: the caller's array of tasks.
-        unsafe { slice(tasks, count) }.iter().try_for_each(|&task| {
-            // SAFETY: the caller's task.
-            unsafe { submit(worker, task)? };
-            done += 1;
-            Ok(())
-        })
-    });
-    if !submitted.is_null() {
-        // SAFETY: the caller's pointer.
-        unsafe { *submitted = done };
-    }
-    status
-}
-
-pub(super) unsafe extern "C" fn wait(
-    _: *const chi_ipc,
-    task: *mut chi_task,
+/// `task` must be a task that `new_task` made, and that is not deleted meanwhile.
+pub(super) unsafe fn wait(
+    worker: &Worker,
+    task: NonNull<chi_task>,
     timeout_ns: u64,
-) -> chi_status {
-    let until = bound(timeout_ns);
-    // SAFETY: the caller's task, which it does not delete meanwhile.
-    call(|worker| worker.wait_for_task(unsafe { &*Record::of(task) }, until))
-}
-
-pub(super) unsafe extern "C" fn wait_all(
-    _: *const chi_ipc,
-    tasks: *const *mut chi_task,
-    count: u64,
-    timeout_ns: u64,
-) -> chi_status {
-    let until = bound(timeout_ns);
-    call(|worker| {
-        // SAFETY: the caller's array of tasks, which it does not delete meanwhile.
-        let tasks = unsafe { slice(tasks, count) };
-        // SAFETY: as above.
-        tasks
-            .iter()
-            .try_for_each(|&task| worker.wait_for_task(unsafe { &*Record::of(task) }, until))
-    })
-}
-
-/// When a wait of so long a time ends; `None` for one without bound.
-fn bound(timeout_ns: u64) -> Option<Instant> {
-    match timeout_ns {
+) -> Result<Waited, Failure> {
+    let until = match timeout_ns {
         CHI_WAIT_FOREVER => None,
         ns => Instant::now().checked_add(Duration::from_nanos(ns)),
-    }
+    };
+    // SAFETY: by the caller's promise.
+    let record = unsafe { &*Record::of(task.as_ptr()) };
+    Ok(match worker.wait_for_task(record, until)? {
+        true => Waited::Complete,
+        false => Waited::TimedOut,
+    })
 }
 
-pub(super) unsafe extern "C" fn cancel(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    call(|worker| {
-        // SAFETY: the caller's task, which `new_task` made.
-        let record = unsafe { &*Record::of(task) };
-        if record.completion.is_in_flight() && record.cancel(CancelReason::Asked) {
-            worker.shared.cancel_marked();
-        }
-        Ok(())
-    })
+/// Cancels a task, if it is in flight.
+///
+/// # Safety
+/// `task` must be a task that `new_task` made.
+pub(super) unsafe fn cancel(worker: &Worker, task: NonNull<chi_task>) {
+    // SAFETY: by the caller's promise.
+    let record = unsafe { &*Record::of(task.as_ptr()) };
+    if record.completion.is_in_flight() && record.cancel(CancelReason::Asked) {
+        worker.shared.cancel_marked();
+    }
 }
 
 /// Runs something that suspends the running task, and tells whether the task is cancelled.
-fn suspend(f: impl FnOnce(&Worker)) -> chi_status {
-    call(|worker| {
-        if !worker.may_wait() {
-            return Err(no_wait());
-        }
-        f(worker);
-        match worker.is_cancelled() {
-            true => Err(Failure::new(CHI_CANCELLED, IT_SHOULD_END)),
-            false => Ok(()),
-        }
-    })
-}
-
-pub(super) unsafe extern "C" fn sleep(_: *const chi_ipc, duration_ns: u64) -> chi_status {
-    suspend(|worker| worker.sleep(Duration::from_nanos(duration_ns)))
-}
-
-pub(super) unsafe extern "C" fn yield_now(_: *const chi_ipc) -> chi_status {
-    suspend(Worker::yield_now)
+pub(super) fn suspend(worker: &Worker, f: impl FnOnce(&Worker)) -> Result<(), Failure> {
+    if !worker.may_wait() {
+        return Err(no_wait());
+    }
+    f(worker);
+    match worker.is_cancelled() {
+        true => Err(Failure::new(CHI_CANCELLED, IT_SHOULD_END)),
+        false => Ok(()),
+    }
 }

@@ -1,12 +1,12 @@
 //! The tables of functions that modules call: `chi_host` and, for code in methods, `chi_ipc`. It imports
 //! every room below; modules reach the runtime through nothing else.
 
-mod calls;
 mod events;
 pub(crate) mod host;
 pub(crate) mod ipc;
 mod ipc_tasks;
 mod locks;
+mod memory;
 mod pollers;
 
 pub(crate) use self::ipc::worker_ipc;

@@ -30,7 +30,9 @@ const HEADER: usize = std::mem::size_of::<chi_task>();
 #[inline]
 pub(crate) fn take_header(record: &mut Record, session: &Session, offset: u64) {
     // SAFETY: the caller checked the range; a body has at least 64 bytes.
-    unsafe { copy::from_shared(session.mapping.at(offset), record.body().cast(), HEADER) }
+    unsafe {
+        copy::from_shared(session.mapping.address(offset).as_ptr(), record.body().cast(), HEADER)
+    }
 }
 
 /// Reads the rest of the body, and checks every string and vector in it.
@@ -53,7 +55,8 @@ pub(crate) fn take_body(
     let body = record.body().cast::<u8>();
     // SAFETY: both ranges were checked above; a task is aligned to 64.
     unsafe {
-        copy::from_shared(session.mapping.at(offset).add(HEADER), body.add(HEADER), size - HEADER);
+        let from = session.mapping.address(offset).as_ptr().add(HEADER);
+        copy::from_shared(from, body.add(HEADER), size - HEADER);
         take_fields(record, session, body, fields, true)
     }
 }
@@ -93,7 +96,8 @@ unsafe fn take_fields(
                 ),
             ));
         };
-        vector.data_ = session.mapping.at(start).cast();
+        // SAFETY: `start` lies inside the segment, as was just checked.
+        vector.data_ = unsafe { session.mapping.address(start) }.as_ptr().cast();
         if field.inner.is_empty() {
             if start >= layout.runtime_arena {
                 // Another task's result, or this one's of the last time, whose block may be free again:
@@ -131,7 +135,7 @@ unsafe fn take_fields(
         let data = block.data();
         // SAFETY: `bytes` at `start` lie inside the segment, aligned to the elements' 8 or more; the
         // block holds as many.
-        unsafe { copy::from_shared(session.mapping.at(start), data, bytes as usize) };
+        unsafe { copy::from_shared(session.mapping.address(start).as_ptr(), data, bytes as usize) };
         (vector.data_, vector.size_, vector.capacity_) = (data.cast(), bytes, bytes);
         record.private.push(block);
         record.copies.push((data, original));
@@ -177,7 +181,9 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
             let mut told = (text.len() as u32).to_ne_bytes().to_vec();
             told.extend_from_slice(text);
             // SAFETY: the block is the runtime's own, aligned to 8 or more, and holds a length and the text.
-            unsafe { copy::to_shared(told.as_ptr(), session.mapping.at(block), told.len()) };
+            unsafe {
+                copy::to_shared(told.as_ptr(), session.mapping.address(block).as_ptr(), told.len())
+            };
             record.blocks.push(block);
             shm = block;
         }
@@ -249,7 +255,7 @@ unsafe fn give_body(
     let given = unsafe { give_fields(record, session, body, fields) };
     // SAFETY: by the caller's promise.
     unsafe {
-        let to = session.mapping.at(offset).add(HEADER);
+        let to = session.mapping.address(offset).as_ptr().add(HEADER);
         copy::to_shared(body.add(HEADER), to, size - HEADER);
     }
     given
@@ -309,7 +315,9 @@ unsafe fn give_vector(
         let (offset, capacity) = room(record, session, vector.size_)?;
         // SAFETY: the block is the runtime's own, aligned to 8 or more; the bytes are readable by the
         // caller's promise.
-        unsafe { copy::to_shared(data, session.mapping.at(offset), vector.size_ as usize) };
+        unsafe {
+            copy::to_shared(data, session.mapping.address(offset).as_ptr(), vector.size_ as usize)
+        };
         return Ok(at(offset, vector.size_, capacity));
     }
     if session.mapping.offset_of(data).is_some() {
@@ -336,7 +344,9 @@ unsafe fn give_vector(
     };
     // SAFETY: the client's own block was checked on the way in, a new one is the runtime's; both hold
     // `size_` bytes and are aligned to 8.
-    unsafe { copy::to_shared(data, session.mapping.at(offset), vector.size_ as usize) };
+    unsafe {
+        copy::to_shared(data, session.mapping.address(offset).as_ptr(), vector.size_ as usize)
+    };
     Ok(at(offset, vector.size_, capacity))
 }
 

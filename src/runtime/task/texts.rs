@@ -2,12 +2,14 @@
 //! needs one, and drops it when it is used again.
 
 use std::cell::RefCell;
-use std::ffi::{c_char, CString};
+use std::ffi::c_char;
+
+use chimaera_front::last_error::Text;
 
 #[derive(Default)]
 struct All {
     error: String,
-    last: CString,
+    last: Text,
     circle: Option<String>,
     message: String,
 }
@@ -51,8 +53,8 @@ impl Texts {
     }
 
     /// Why the last call of `chi_ipc` failed that the method made.
-    pub(crate) fn set_last_error(&self, text: CString) {
-        self.with(|all| all.last = text);
+    pub(crate) fn set_last_error(&self, text: &str) {
+        self.with(|all| all.last.keep(text));
     }
 
     /// The same, until it is set again or the task has ended.
