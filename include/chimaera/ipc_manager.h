@@ -2,6 +2,7 @@
 #ifndef CHIMAERA_IPC_MANAGER_H_
 #define CHIMAERA_IPC_MANAGER_H_
 
+#include <atomic>
 #include <new>
 #include <string>
 #include <string_view>
@@ -30,13 +31,20 @@ inline namespace v1 CHI_LAYER {
  *     task->Wait();
  *     ipc_manager->DelTask(task);
  */
-class IpcManager : private chi_ipc {
+class IpcManager {
  public:
   /** See CHI_IPC_MANAGER. */
-  static const IpcManager *Get() { return static_cast<const IpcManager *>(detail::CurrentIpc()); }
+  static const IpcManager *Get() {
+    const chi_ipc *table = detail::CurrentIpc();
+    const IpcManager *manager = s_all.load(std::memory_order_acquire);
+    while (manager != nullptr && manager->table_ != table) manager = manager->next_;
+    return manager != nullptr ? manager : Add(table);
+  }
+  IpcManager(const IpcManager &) = delete;
+  IpcManager &operator=(const IpcManager &) = delete;
 
   /** The C table. */
-  const chi_ipc *table() const { return this; }
+  const chi_ipc *table() const { return table_; }
 
   /** Makes a task. `args` are those of a constructor of `T` after the allocator; the task node may
    * be left out, and is then a fresh one. The caller owns it until DelTask.
@@ -47,7 +55,7 @@ class IpcManager : private chi_ipc {
     static_assert(detail::TaskRules<T>::kKept);
     using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
     chi_task *raw = nullptr;
-    detail::Check(this, new_task(this, sizeof(T), &raw));
+    detail::Check(table_, table_->new_task(table_, sizeof(T), &raw));
     /* The compiler may forget what lay where an object is constructed, so keep it apart. */
     const chi_task header = *raw;
     const Alloc allocator(raw, sizeof(T), header);
@@ -62,7 +70,7 @@ class IpcManager : private chi_ipc {
         return hipc::FullPtr<T>(::new (raw) T(allocator, node, std::forward<Args>(args)...));
       }
     } catch (...) {
-      del_task(this, raw);
+      table_->del_task(table_, raw);
       throw;
     }
   }
@@ -70,26 +78,26 @@ class IpcManager : private chi_ipc {
   /** Deletes a task and all that was allocated for it. One in flight goes at its completion. */
   template <typename T>
   void DelTask(const hipc::FullPtr<T> &task) const {
-    del_task(this, task.ptr_);
+    table_->del_task(table_, task.ptr_);
   }
   template <typename T>
   void DelTask(const hipc::MemContext &, const hipc::FullPtr<T> &task) const {
-    del_task(this, task.ptr_);
+    table_->del_task(table_, task.ptr_);
   }
 
   /** Submits a task; waits for room while the ring is full. On an error the task was not submitted.
    * Errors: `CHI_RING_FULL` (after 10 s), `CHI_BUSY`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
   template <typename T>
   void Enqueue(const hipc::FullPtr<T> &task) const {
-    detail::Check(this, enqueue(this, task.ptr_));
+    detail::Check(table_, table_->enqueue(table_, task.ptr_));
   }
 
   /** Submits a task unless the ring is full; false when it is. Other errors as Enqueue. */
   template <typename T>
   bool TryEnqueue(const hipc::FullPtr<T> &task) const {
-    const chi_status status = try_enqueue(this, task.ptr_);
+    const chi_status status = table_->try_enqueue(table_, task.ptr_);
     if (status == CHI_RING_FULL) return false;
-    detail::Check(this, status);
+    detail::Check(table_, status);
     return true;
   }
 
@@ -97,10 +105,10 @@ class IpcManager : private chi_ipc {
   template <typename T, typename... Args>
   hipc::FullPtr<T> SubmitTask(const hipc::MemContext &mctx, Args &&...args) const {
     hipc::FullPtr<T> task = NewTask<T>(mctx, std::forward<Args>(args)...);
-    const chi_status status = enqueue(this, task.ptr_);
+    const chi_status status = table_->enqueue(table_, task.ptr_);
     if (status != CHI_OK) {
-      const Error error(status, last_error(this));
-      del_task(this, task.ptr_);
+      const Error error(status, table_->last_error(table_));
+      table_->del_task(table_, task.ptr_);
       throw error;
     }
     return task;
@@ -109,7 +117,7 @@ class IpcManager : private chi_ipc {
   /** Waits until the task is complete. See Task::Wait. */
   template <typename T>
   void Wait(const hipc::FullPtr<T> &task) const {
-    detail::Check(this, wait(this, task.ptr_, CHI_WAIT_FOREVER));
+    detail::Check(table_, table_->wait(table_, task.ptr_, CHI_WAIT_FOREVER));
   }
 
   /** Submits tasks in order, and wakes the runtime once for all of them. When it fails, as Enqueue
@@ -117,17 +125,17 @@ class IpcManager : private chi_ipc {
    * many were. */
   template <typename T>
   void EnqueueBatch(const std::vector<hipc::FullPtr<T>> &tasks, u64 *submitted = nullptr) const {
-    detail::Require(CHI_COVERS(this, chi_ipc, enqueue_batch), "batches of tasks");
+    detail::Require(CHI_COVERS(table_, chi_ipc, enqueue_batch), "batches of tasks");
     const std::vector<chi_task *> raw = Raw(tasks);
-    detail::Check(this, enqueue_batch(this, raw.data(), raw.size(), submitted));
+    detail::Check(table_, table_->enqueue_batch(table_, raw.data(), raw.size(), submitted));
   }
 
   /** Waits until all of these tasks are complete. See Task::Wait. */
   template <typename T>
   void Wait(const std::vector<hipc::FullPtr<T>> &tasks) const {
-    detail::Require(CHI_COVERS(this, chi_ipc, wait_all), "waiting for several tasks");
+    detail::Require(CHI_COVERS(table_, chi_ipc, wait_all), "waiting for several tasks");
     const std::vector<chi_task *> raw = Raw(tasks);
-    detail::Check(this, wait_all(this, raw.data(), raw.size(), CHI_WAIT_FOREVER));
+    detail::Check(table_, table_->wait_all(table_, raw.data(), raw.size(), CHI_WAIT_FOREVER));
   }
 
   /** Asks for a task's cancellation. See Task::Cancel. */
@@ -139,7 +147,7 @@ class IpcManager : private chi_ipc {
   /** A fresh task node: a root in an application, a child of the running task in a method. */
   TaskNode MakeTaskNode() const {
     TaskNode node{};
-    make_task_node(this, &node);
+    table_->make_task_node(table_, &node);
     return node;
   }
 
@@ -147,12 +155,12 @@ class IpcManager : private chi_ipc {
    * with FreeBuffer. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
   chi_buffer AllocBuffer(u64 bytes) const {
     chi_buffer buffer{};
-    detail::Check(this, alloc(this, nullptr, bytes, &buffer));
+    detail::Check(table_, table_->alloc(table_, nullptr, bytes, &buffer));
     return buffer;
   }
 
   /** Gives back a buffer of AllocBuffer. No task in flight may refer to it. */
-  void FreeBuffer(const chi_buffer &buffer) const { free(this, &buffer); }
+  void FreeBuffer(const chi_buffer &buffer) const { table_->free(table_, &buffer); }
 
   /** Creates the pool `name` of `module` (`"repo:module"`) with so many containers on this node (1
    * to CHI_MAX_CONTAINERS), or finds it when it exists with the same module, `params` and number of
@@ -163,28 +171,30 @@ class IpcManager : private chi_ipc {
                     std::string_view params = {}, u32 containers = 1) const {
     PoolId id;
     if (containers == 1) {
-      detail::Check(
-          this, create_pool(this, module.c_str(), name.c_str(), params.data(), params.size(), &id));
+      detail::Check(table_, table_->create_pool(table_, module.c_str(), name.c_str(), params.data(),
+                                                params.size(), &id));
       return id;
     }
-    if (!CHI_COVERS(this, chi_ipc, create_pool_with)) {
+    if (!CHI_COVERS(table_, chi_ipc, create_pool_with)) {
       throw Error(CHI_VERSION, "the runtime is older than pools of several containers");
     }
     const chi_pool_options options{sizeof(chi_pool_options), containers};
-    detail::Check(this, create_pool_with(this, module.c_str(), name.c_str(), params.data(),
-                                         params.size(), &options, &id));
+    detail::Check(table_, table_->create_pool_with(table_, module.c_str(), name.c_str(),
+                                                   params.data(), params.size(), &options, &id));
     return id;
   }
 
   /** Finds a pool by its name. Error: `CHI_NO_POOL`. */
   PoolId FindPool(const std::string &name) const {
     PoolId id;
-    detail::Check(this, find_pool(this, name.c_str(), &id));
+    detail::Check(table_, table_->find_pool(table_, name.c_str(), &id));
     return id;
   }
 
   /** Destroys a pool. Errors: `CHI_NO_POOL`, `CHI_DENIED`. */
-  void DestroyPool(const PoolId &id) const { detail::Check(this, destroy_pool(this, &id)); }
+  void DestroyPool(const PoolId &id) const {
+    detail::Check(table_, table_->destroy_pool(table_, &id));
+  }
 
  private:
   template <typename T>
@@ -194,6 +204,24 @@ class IpcManager : private chi_ipc {
     for (const hipc::FullPtr<T> &task : tasks) raw.push_back(task.ptr_);
     return raw;
   }
+
+  IpcManager(const chi_ipc *table, const IpcManager *next) : table_(table), next_(next) {}
+
+  /* Two threads that meet a table at once may make one each; either does. */
+  static const IpcManager *Add(const chi_ipc *table) {
+    auto *made = new IpcManager(table, s_all.load(std::memory_order_relaxed));
+    while (!s_all.compare_exchange_weak(made->next_, made, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+    }
+    return made;
+  }
+
+  /* One for each table that was met, as good as always a single one. They stay for as long as the
+   * process lives, as the tables do: a thread may keep the pointer. */
+  CHI_HIDDEN static inline std::atomic<const IpcManager *> s_all{nullptr};
+
+  const chi_ipc *const table_;
+  const IpcManager *next_;
 };
 
 /** Sleeps for `duration_ns` nanoseconds; in a method, suspends the task and not the worker, and

@@ -193,6 +193,8 @@ class Module {
   static Bound<R> &RuntimeOf(chi_container *container) {
     return static_cast<Box *>(container)->runtime;
   }
+  /* What lies there came as bytes, from a client in any language: no constructor of this process
+   * ran on it. That it is a Task all the same is what the contract says of every task's layout. */
   static hipc::FullPtr<Task> TaskOf(chi_task *task) {
     return hipc::FullPtr<Task>(static_cast<Task *>(task));
   }
@@ -220,7 +222,7 @@ class Module {
     return Guard([&] {
       /* A client may have left anything there; Task::Fail sets it. */
       task->status_ = CHI_OK;
-      RuntimeOf(container).Run(method, TaskOf(task), *static_cast<RunContext *>(rctx));
+      RuntimeOf(container).Run(method, TaskOf(task), *rctx);
       return task->status_;
     });
   }
@@ -228,8 +230,7 @@ class Module {
   static chi_status Monitor(chi_container *container, u32 mode, u32 method, chi_task *task,
                             chi_run_context *rctx) {
     return Guard([&] {
-      RuntimeOf(container).Monitor(static_cast<MonitorModeId>(mode), method, TaskOf(task),
-                                   *static_cast<RunContext *>(rctx));
+      RuntimeOf(container).Monitor(static_cast<MonitorModeId>(mode), method, TaskOf(task), *rctx);
       return CHI_OK;
     });
   }
@@ -254,8 +255,7 @@ class Module {
   static chi_status Aggregate(chi_container *container, u32 method, chi_task *task,
                               chi_task *replica, chi_run_context *rctx) {
     return Guard([&] {
-      RuntimeOf(container).Aggregate(method, TaskOf(task), TaskOf(replica),
-                                     *static_cast<RunContext *>(rctx));
+      RuntimeOf(container).Aggregate(method, TaskOf(task), TaskOf(replica), *rctx);
       return CHI_OK;
     });
   }

@@ -124,11 +124,10 @@ enum class MonitorModeId : u32 {
 
 /** What a method or a monitor is told of the circumstances of its run: `worker_id_`, and `lane_`
  * and `est_ns_`, which a monitor sets. Valid until it returns. */
-struct RunContext : public chi_run_context {};
+using RunContext = chi_run_context;
 
 static_assert(sizeof(PoolId) == sizeof(chi_pool_id) && sizeof(IntFlag) == sizeof(chi_bitfield) &&
-                  sizeof(DomainQuery) == sizeof(chi_domain_query) &&
-                  sizeof(RunContext) == sizeof(chi_run_context),
+                  sizeof(DomainQuery) == sizeof(chi_domain_query),
               "the C++ types add nothing to the C structs");
 
 }  // namespace v1
