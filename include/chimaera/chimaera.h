@@ -8,11 +8,13 @@
 
 #include "chimaera/archive.h"
 #include "chimaera/client.h"
+#include "chimaera/entry_points.h"
 #include "chimaera/error.h"
 #include "chimaera/hipc_string.h"
 #include "chimaera/hipc_vector.h"
 #include "chimaera/ipc_manager.h"
 #include "chimaera/params.h"
+#include "chimaera/shared_library.h"
 #include "chimaera/task.h"
 #include "chimaera/types.h"
 

@@ -10,8 +10,10 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <type_traits>
 
 #include "chimaera/dispatch.h"
+#include "chimaera/entry_points.h"
 
 /* The module's own version, from chimaera_mod.yaml when CMake builds it. */
 #ifndef CHI_MODULE_VERSION
@@ -40,6 +42,9 @@
   HSHM_DLL const chi_module_descriptor *chi_module(const chi_host *host) {                     \
     return ::chi::detail::Module<TYPE_UNWRAP(TRAIT_CLASS)>::Describe(host, get_module_name()); \
   }                                                                                            \
+  static_assert(::std::is_same_v<decltype(&alloc_state), alloc_state_t> &&                     \
+                ::std::is_same_v<decltype(&new_state), new_state_t> &&                         \
+                ::std::is_same_v<decltype(&get_module_name), get_module_name_t>);              \
   }
 
 namespace chi {
