@@ -13,6 +13,7 @@
 #include "chimaera/hipc_string.h"
 #include "chimaera/hipc_vector.h"
 #include "chimaera/ipc_manager.h"
+#include "chimaera/names.h"
 #include "chimaera/params.h"
 #include "chimaera/shared_library.h"
 #include "chimaera/task.h"

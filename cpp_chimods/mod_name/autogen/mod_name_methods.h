@@ -2,9 +2,12 @@
 #ifndef EXAMPLE_MOD_NAME_METHODS_H_
 #define EXAMPLE_MOD_NAME_METHODS_H_
 
-#include "chimaera/macros.h"
+#include "chimaera/chimaera.h"
 
 namespace example::mod_name {
+
+/* What needs no namespace of Chimaera's here; the module's own names go before these. */
+using namespace chi::names;
 
 /** The numbers of the methods that the module implements. */
 class Method {

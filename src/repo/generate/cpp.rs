@@ -9,7 +9,9 @@ use crate::module::{Method, Module};
 
 /// `autogen/<mod>_methods.h`.
 pub(crate) fn methods(module: &Module) -> Generated {
-    let mut text = head(module, "The methods of", "METHODS", &[], &["chimaera/macros.h".into()]);
+    let mut text = head(module, "The methods of", "METHODS", &[], &["chimaera/chimaera.h".into()]);
+    text += "\n/* What needs no namespace of Chimaera's here; the module's own names go before these. */\n";
+    text += "using namespace chi::names;\n";
     text += "\n/** The numbers of the methods that the module implements. */\nclass Method {\n public:\n";
     for (number, method) in module.supported() {
         if let Some(doc) = module.tasks.get(&method.name).and_then(|task| task.doc.as_ref()) {

@@ -2,9 +2,12 @@
 #ifndef WRITTEN_PRESS_METHODS_H_
 #define WRITTEN_PRESS_METHODS_H_
 
-#include "chimaera/macros.h"
+#include "chimaera/chimaera.h"
 
 namespace written::press {
+
+/* What needs no namespace of Chimaera's here; the module's own names go before these. */
+using namespace chi::names;
 
 /** The numbers of the methods that the module implements. */
 class Method {
