@@ -7,13 +7,16 @@
 #       packages of other repos whose clients its modules use. Makes <namespace>::<name>_client, the
 #       headers for C and C++, of each module in Rust; cargo builds the module itself.
 #
-#   chimaera_add_module(name
+#   chimaera_add_module(name [OWN_DISPATCH]
 #       [CLIENT_SOURCES source...] [CLIENT_LIBRARIES target...]
 #       [RUNTIME_SOURCES source...] [RUNTIME_LIBRARIES target...])
 #       In the directory of a module or in its src. Makes <namespace>::<name>_client, and with
 #       RUNTIME_SOURCES <namespace>::<name>_runtime, the ChiMod lib<namespace>_<name>_runtime.so in
 #       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH. The build brings the module's directory
-#       autogen up to date with chimaera_mod.yaml before anything is compiled.
+#       autogen up to date with chimaera_mod.yaml before anything is compiled, and each runtime
+#       source begins with its <name>_lib_exec.h, so that CHI_TASK_CC knows the methods whether or
+#       not the source includes it. OWN_DISPATCH is for a module whose source overrides Run, and
+#       describes methods that have no <Name>Task.
 #
 #   chimaera_add_test(name target)
 #       A test that runs the program `target` against a daemon of its own, with the modules of this
@@ -258,7 +261,7 @@ function(chimaera_add_test name target)
 endfunction()
 
 function(chimaera_add_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
+  cmake_parse_arguments(PARSE_ARGV 1 arg "OWN_DISPATCH" ""
                         "CLIENT_SOURCES;CLIENT_LIBRARIES;RUNTIME_SOURCES;RUNTIME_LIBRARIES")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "chimaera_add_module(${name}): unknown: ${arg_UNPARSED_ARGUMENTS}")
@@ -292,6 +295,10 @@ function(chimaera_add_module name)
     target_compile_definitions(
       ${runtime} PRIVATE CHI_MODULE_NAMESPACE=${namespace}
                          CHI_MODULE_VERSION="${CHIMAERA_REPO_VERSION}")
+    if(NOT arg_OWN_DISPATCH)
+      target_compile_options(
+        ${runtime} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${name}_lib_exec.h>")
+    endif()
     target_link_libraries(${runtime} PRIVATE ${arg_RUNTIME_LIBRARIES})
     _chimaera_finish_runtime(${runtime} "${CHIMAERA_MODULE_DIR}")
     # From the modules' directory, what their clients link lies in the libraries' directory; or, for what

@@ -102,8 +102,9 @@ class Module {
       "the generated dispatch is missing: include <module>_lib_exec.h, which `chimaera repo "
       "refresh` writes into autogen, or override Run");
   static_assert(!kHasRun<R> || IsValid<GeneratedDescription, R>,
-                "a Runtime that overrides Run has a function DescribeMethods beside it: include "
-                "<module>_lib_exec.h, or write one");
+                "a Runtime that overrides Run has its methods described beside it: "
+                "chimaera_add_module includes <module>_lib_exec.h, which does; elsewhere include "
+                "it, or write a DescribeMethods");
 
  public:
   static void *AllocState() noexcept { return Construct(nullptr, nullptr); }
