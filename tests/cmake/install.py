@@ -2,7 +2,7 @@
 """Installs the build, moves the prefix, and uses it as its users would: a repo of modules that finds the
 package, its installation, a project that finds both, programs that ask pkg-config, a repo that the
 installed program makes, builds and installs, with a module in each language, and the installed program,
-which finds all modules by itself."""
+which finds all modules by itself. The sample repo is installed only by those who ask for it."""
 
 import fnmatch
 import os
@@ -19,23 +19,16 @@ CONTENTS = """
     bin/chimaera
     include/chimaera/*.h
     include/chimaera_chimods/*.h
-    include/example_chimods/*.h
-    lib/chimaera/modules/libchimaera_bdev_runtime.so
     lib/chimaera/modules/libchimaera_bench_runtime.so
     lib/chimaera/modules/libchimaera_bdev_runtime.so
     lib/chimaera/modules/libchimaera_empty_runtime.so
     lib/chimaera/modules/libchimaera_kv_runtime.so
-    lib/chimaera/modules/libexample_empty_runtime.so
-    lib/chimaera/modules/libexample_mod_name_runtime.so
     lib*/cmake/chimaera/ChimaeraModule.cmake
     lib*/cmake/chimaera/ChimaeraTargets.cmake
     lib*/cmake/chimaera/chimaeraConfig.cmake
     lib*/cmake/chimaera/chimaeraConfigVersion.cmake
     lib*/cmake/chimaera/chimaeraRepoConfig.cmake.in
     lib*/cmake/chimaera/chimaera_module.map
-    lib*/cmake/example/exampleConfig.cmake
-    lib*/cmake/example/exampleConfigVersion.cmake
-    lib*/cmake/example/exampleTargets*.cmake
     lib*/libchimaera_client.a
     lib*/libchimaera_client.so
     lib*/libchimaera_client.so.0
@@ -43,8 +36,6 @@ CONTENTS = """
     lib*/libchimaera_embedded.so
     lib*/libchimaera_embedded.so.0
     lib*/libchimaera_embedded.so.0.*
-    lib*/libexample_empty_client.so
-    lib*/libexample_mod_name_client.so
     lib*/pkgconfig/chimaera.pc
     share/bash-completion/completions/chimaera
     share/chimaera/crate/*
@@ -55,16 +46,28 @@ CONTENTS = """
     share/zsh/site-functions/_chimaera
 """.split()
 
+# What CHIMAERA_INSTALL_EXAMPLE adds to that.
+EXAMPLE = """
+    include/example_chimods/*.h
+    lib/chimaera/modules/libexample_empty_runtime.so
+    lib/chimaera/modules/libexample_mod_name_runtime.so
+    lib*/cmake/example/exampleConfig.cmake
+    lib*/cmake/example/exampleConfigVersion.cmake
+    lib*/cmake/example/exampleTargets*.cmake
+    lib*/libexample_empty_client.so
+    lib*/libexample_mod_name_client.so
+""".split()
 
-def check_contents(stage, prefix):
+
+def check_contents(stage, prefix, contents):
     """Everything lies under the prefix, and nothing of it says where that is."""
     files = {path for path in stage.rglob("*") if not path.is_dir()}
     names = {str(path.relative_to(prefix)) for path in files}
-    for pattern in CONTENTS:
+    for pattern in contents:
         if not fnmatch.filter(names, pattern):
             sys.exit(f"the installation has no {pattern}")
     for name in names:
-        if not any(fnmatch.fnmatch(name, pattern) for pattern in CONTENTS):
+        if not any(fnmatch.fnmatch(name, pattern) for pattern in contents):
             sys.exit(f"the installation has {name}, which no list names")
     for path in files:
         if path.suffix in (".cmake", ".pc"):
@@ -76,6 +79,17 @@ def check_contents(stage, prefix):
                 if "PATH)" in line and not all(
                         part.startswith("$ORIGIN") for part in line.split("[")[1][:-1].split(":")):
                     sys.exit(f"{path} has a path that cannot be moved: {line}")
+
+
+def install_example(places, directory):
+    """Installs Chimaera with the sample repo, and returns the prefix."""
+    made, prefix = directory / "with-example", directory / "sample"
+    build(places.cmake, ROOT, made, "Ninja", "CHIMAERA_INSTALL_EXAMPLE=ON", "CHIMAERA_BUILD_CARGO=OFF",
+          "CHIMAERA_BUILD_TESTS=OFF", f"CHIMAERA_CARGO_TARGET_DIR={places.target}",
+          targets=[f"example_{name}_{part}" for name in ("mod_name", "empty") for part in ("client", "runtime")])
+    run(places.cmake, "--install", made, "--prefix", prefix)
+    check_contents(prefix, prefix, CONTENTS + EXAMPLE)
+    return prefix
 
 
 def check_schemas(prefix):
@@ -171,16 +185,17 @@ def main():
         stage, moved, hello = directory / "stage", directory / "moved here", directory / "hello"
         run(places.cmake, "--install", places.build, "--prefix", "/opt/chimaera",
             env={**os.environ, "DESTDIR": str(stage)})
-        check_contents(stage, stage / "opt/chimaera")
+        check_contents(stage, stage / "opt/chimaera", CONTENTS)
         shutil.move(stage / "opt/chimaera", moved)
         check_schemas(moved)
-        ask(places.cmake, moved, directory)
+        sample = install_example(places, directory)
+        ask(places.cmake, f"{moved};{sample}", directory)
 
         build(places.cmake, ROOT / "docs/examples/greet_cpp", directory / "b1", "Unix Makefiles",
               f"CMAKE_PREFIX_PATH={moved}", f"CMAKE_INSTALL_PREFIX={hello}")
         run(places.cmake, "--install", directory / "b1")
         build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b2", "Ninja",
-              f"CMAKE_PREFIX_PATH={moved};{hello}")
+              f"CMAKE_PREFIX_PATH={moved};{hello};{sample}")
         build(places.cmake, ROOT / "tests/cmake/consumer", directory / "b3", "Ninja",
               f"CHIMAERA_SOURCE_DIR={ROOT}", "CHIMAERA_BUILD_CARGO=OFF",
               f"CHIMAERA_CARGO_TARGET_DIR={places.target}")
@@ -190,7 +205,7 @@ def main():
                     *check_pkg_config(moved, directory)]
 
         program = moved / "bin/chimaera"
-        with daemon(program, directory, [hello / MODULES]) as environment:
+        with daemon(program, directory, [hello / MODULES, sample / MODULES]) as environment:
             found = loaded(program, environment)
             wanted = {"chimaera:bdev", "chimaera:bench", "chimaera:kv", "chimaera:empty",
                       "example:mod_name", "example:empty", "hello:greet"}

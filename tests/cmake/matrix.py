@@ -105,6 +105,7 @@ class Matrix:
         directory = self.directory / f"chimaera-{name}"
         build(cmake, ROOT, directory, generator, *compiler,
               f"CHIMAERA_CARGO_TARGET_DIR={self.target}", f"CMAKE_INSTALL_LIBDIR={libdir}",
+              "CHIMAERA_INSTALL_EXAMPLE=ON",
               targets=("chimaera_cargo", "example_mod_name_runtime", "example_mod_name_client",
                        "example_empty_runtime", "example_empty_client"))
         run(cmake, "--install", directory, "--prefix", self.prefix(libdir))
