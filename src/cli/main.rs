@@ -16,6 +16,7 @@ mod settings;
 mod start;
 mod status;
 mod stop;
+mod table;
 
 use std::process::ExitCode;
 
@@ -57,7 +58,7 @@ enum Command {
     /// With --json, `each_worker` is a list of this in the order of the workers' numbers: `group` is
     /// `low_latency`, which runs all tasks where it is the only one, or `high_latency`.
     Status,
-    /// Show the modules that were found, and the files that were refused and why
+    /// Show the modules with their libraries, and the files that were refused and why
     Modules(modules::Args),
     /// List, create and destroy pools
     #[command(subcommand)]

@@ -3,13 +3,16 @@
 use chimaera_abi::CHI_DESCRIBE_MODULES;
 use serde_json::Value;
 
-use crate::{Context, Outcome};
+use crate::{table, Context, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Show also the files that do not try to be modules
     #[arg(long)]
     all: bool,
+    /// Show the methods of each module, too
+    #[arg(long)]
+    methods: bool,
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
@@ -17,24 +20,20 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if context.print_json(&document) {
         return Ok(());
     }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut out = String::new();
-    for module in list(&document["loaded"]) {
-        out += &format!(
-            "{}  {}  ABI {}, SDK {}\n    {}\n",
-            text(&module["name"]),
-            text(&module["language"]),
-            text(&module["abi"]),
-            text(&module["sdk_version"]),
-            text(&module["path"]),
-        );
-        let methods: Vec<String> = list(&module["methods"])
+    let loaded = list(&document["loaded"]);
+    if !loaded.is_empty() {
+        let rows = loaded
             .iter()
-            .filter(|method| method["supported"] == true)
-            .map(|method| format!("{} {}", text(&method["name"]), method["number"]))
-            .collect();
-        out += &format!("    {}\n", methods.join(", "));
+            .map(|module| ["name", "version", "language", "path"].map(|key| text(&module[key])));
+        let mut lines = table::lines(["NAME", "VERSION", "LANGUAGE", "LIBRARY"], rows).into_iter();
+        out.extend(lines.next());
+        for (line, module) in lines.zip(loaded) {
+            out += &line;
+            if args.methods {
+                out += &format!("    {}\n", methods(module));
+            }
+        }
     }
     let refused = list(&document["refused"]);
     let shown: Vec<&Value> =
@@ -51,4 +50,20 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     }
     crate::print(&out);
     Ok(())
+}
+
+/// The methods that a module supports, each with its number.
+fn methods(module: &Value) -> String {
+    let supported = list(&module["methods"]).iter().filter(|method| method["supported"] == true);
+    let methods: Vec<String> =
+        supported.map(|method| format!("{} {}", text(&method["name"]), method["number"])).collect();
+    methods.join(", ")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }

@@ -7,7 +7,7 @@ use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_OK};
 use chimaera_client_rs as client;
 use serde_json::{json, Value};
 
-use crate::{Context, Failed, Outcome};
+use crate::{table, Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -116,22 +116,12 @@ fn show(context: &Context, name: &str) -> Outcome {
 /// Prints pools, one to a line.
 fn table<'a>(pools: impl Iterator<Item = &'a Value>) {
     const KEYS: [&str; 6] = ["name", "id", "module", "containers", "lanes", "tasks"];
-    let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS"].map(str::to_owned);
     let rows = pools.map(|pool| {
         KEYS.map(|key| match &pool[key] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         })
     });
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..KEYS.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text += cells.join("  ").trim_end();
-        text.push('\n');
-    }
-    crate::print(&text);
+    let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS"];
+    crate::print(&table::lines(head, rows).concat());
 }

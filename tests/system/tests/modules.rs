@@ -79,6 +79,32 @@ fn modules_in_both_languages_are_loaded_and_described() {
     assert_eq!(method(one("example:mod_name"), 10), (json!("kCompress"), json!(true), json!(152)));
 }
 
+/// For people, it is the table from a module's name to its library.
+#[test]
+fn the_modules_are_a_table() {
+    let daemon = Daemon::start(&Options::new().mod_name().kv());
+    let document = modules(&daemon);
+    let expected: Vec<Vec<String>> =
+        std::iter::once(["NAME", "VERSION", "LANGUAGE", "LIBRARY"].map(str::to_owned).to_vec())
+            .chain(document["loaded"].as_array().unwrap().iter().map(|module| {
+                let cell = |key: &str| module[key].as_str().unwrap().to_owned();
+                ["name", "version", "language", "path"].map(cell).to_vec()
+            }))
+            .collect();
+    let text = daemon.cli(&["modules"]).ok().stdout;
+    let rows: Vec<Vec<String>> =
+        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+    assert_eq!(rows, expected, "{text}");
+    // Cells of a column begin below each other.
+    let head = text.lines().next().unwrap();
+    let column = head.find("LIBRARY").unwrap();
+    assert!(text.lines().skip(1).all(|line| line[column..].starts_with('/')), "{text}");
+
+    let text = daemon.cli(&["modules", "--methods"]).ok().stdout;
+    let after = text.lines().skip_while(|line| !line.starts_with("example:mod_name")).nth(1);
+    assert_eq!(after, Some("    kCreate 0, kDestroy 1, kCompress 10, kDecompress 11"), "{text}");
+}
+
 #[test]
 fn a_text_file_is_no_module() {
     let site = Site::new();
