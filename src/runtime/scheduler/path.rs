@@ -164,14 +164,17 @@ fn no_method(module: &Module, number: u32) -> Failure {
 fn unsupported(module: &Module, method: &Method) -> Failure {
     let Method { name, number, .. } = method;
     let module = &module.name;
-    Failure::new(
-        CHI_UNSUPPORTED,
-        if method.supported {
-            format!("only the runtime itself calls {name} (method {number}) of module {module}")
-        } else {
-            format!("the module {module} does not support {name} (method {number})")
-        },
-    )
+    let why = if !method.supported {
+        format!("the module {module} does not support {name} (method {number})")
+    } else if matches!(*number, CHI_METHOD_CREATE | CHI_METHOD_DESTROY) {
+        format!("only the runtime itself calls {name} (method {number}) of module {module}")
+    } else {
+        format!(
+            "{name} (method {number}) of module {module} is not called by this version of the \
+             runtime, and tasks may not name it"
+        )
+    };
+    Failure::new(CHI_UNSUPPORTED, why)
 }
 
 // Place -----------------------------------------------------------------------------------------------

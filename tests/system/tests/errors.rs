@@ -197,7 +197,9 @@ fn an_unknown_method() {
         for (method, name) in [(0, "kCreate"), (1, "kDestroy")] {
             let (code, message) = fails(ipc, pool, method);
             assert_eq!(code, CHI_UNSUPPORTED);
-            assert!(message.contains(name), "{message}");
+            let expected = "only the runtime itself calls";
+            let module = throws::MODULE;
+            assert_eq!(message, format!("{expected} {name} (method {method}) of module {module}"));
         }
         assert!(echo(ipc, pool, 10).unwrap());
     });
