@@ -17,7 +17,6 @@
 #include "kv/kv_client.h"
 #include "mod_name/mod_name_client.h"
 #include "nested_tasks.h"
-#include "spec_example_client.h"
 #include "throws_method_tasks.h"
 
 namespace {
@@ -163,16 +162,6 @@ void Nested(const Arguments &, Output &out) {
   out.Add("plain", task->plain_[1].str());
 }
 
-/** The specification's client, both ways. */
-void SpecExample(const Arguments &, Output &) {
-  example::spec_name::Client client;
-  client.pool_id_ = CHI_IPC_MANAGER->CreatePool("example:spec_name", "test_spec");
-  client.Compress(HSHM_MCTX, kQuery);
-  chi::OwnedTask<example::spec_name::CompressTask> task(client.AsyncCompress(HSHM_MCTX, kQuery));
-  task->Wait();
-  task->ThrowIfFailed();
-}
-
 void SendPlain(const chi::PoolId &pool, chi::u32 method) { Send<PlainTask>(pool, method); }
 void SendNumber(chi::u32 method, const std::string &number) {
   Send<NumberTask>(Throws(), method, std::stoull(number));
@@ -237,7 +226,6 @@ const std::map<std::string, Command> kCommands = {
        const std::string value = Kv().Get(HSHM_MCTX, kQuery, args.at(0));
        out.Add("equal", chi::u64{value == Bytes(args.at(1))});
      }},
-    {"spec-example", SpecExample},
     {"get", [](const Arguments &args,
                Output &out) { out.Add("value", Kv().Get(HSHM_MCTX, kQuery, args.at(0))); }},
     {"delete",

@@ -278,6 +278,14 @@ void TestPlain(const char *path, const char *name) {
   Stop(module);
 }
 
+/* The IPC manager is an object of its own, which has the table, and always the same one for it. */
+void TestManager() {
+  auto *ipc_manager = CHI_IPC_MANAGER;
+  CHECK(ipc_manager->table() == chi_ipc_manager());
+  CHECK(static_cast<const void *>(ipc_manager) != ipc_manager->table());
+  CHECK(ipc_manager == CHI_IPC_MANAGER);
+}
+
 void TestErrors() {
   bool thrown = false;
   try {
@@ -305,16 +313,15 @@ void TestErrors() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 7) {
-    std::fprintf(stderr, "usage: %s mod_name empty throws_ctor throws_method nested spec_example\n",
-                 argv[0]);
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: %s mod_name empty throws_ctor throws_method nested\n", argv[0]);
     return 2;
   }
+  TestManager();
   TestErrors();
   TestCompressor(argv[1]);
   TestPlain(argv[2], "example:empty");
   TestThrows(argv[3], argv[4]);
   TestNested(argv[5]);
-  TestPlain(argv[6], "example:spec_name");
   return g_failures == 0 ? 0 : 1;
 }

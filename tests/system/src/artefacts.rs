@@ -77,11 +77,6 @@ pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))
 }
 
-/// The listings of the specification as a module.
-pub fn spec_example() -> PathBuf {
-    file(variable("CHI_TEST_FAULT_MODULES").join("spec_example").join("libtest_spec_example.so"))
-}
-
 /// A program that the build made of tests/cpp, `"cpp_client"` for example.
 pub fn program(name: &str) -> PathBuf {
     file(variable("CHI_TEST_PROGRAMS").join(name))

@@ -169,17 +169,6 @@ fn large_values_do_not_pile_up_in_the_segment() {
 }
 
 #[test]
-fn the_specification_s_own_example() {
-    let daemon = Daemon::start(&Options::new().file(artefacts::spec_example()));
-    all_ok(daemon.site().run(cpp(), &["spec-example"]));
-    let status = daemon.cli(&["status", "--json"]).ok().json();
-    assert_eq!(status["tasks_failed"], 0, "{status}");
-    let modules = daemon.cli(&["modules", "--json"]).ok().json();
-    assert_eq!(modules["loaded"][0]["name"], "example:spec_name", "{modules}");
-    assert_eq!(modules["loaded"][0]["language"], "C++", "{modules}");
-}
-
-#[test]
 fn strings_and_vectors_at_every_depth_go_both_ways() {
     let daemon = Daemon::start(&Options::new().file(artefacts::test_module("nested")));
     let line = all_ok(daemon.site().run(cpp(), &["nested"])).remove(0);

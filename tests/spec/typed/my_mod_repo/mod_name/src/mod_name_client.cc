@@ -1,0 +1,1 @@
+#include "mod_name/mod_name_client.h"
