@@ -1,10 +1,10 @@
 //! What the macros' output names. Not for use by hand; it may change at any time.
 
+pub use crate::api::handle::lend;
 pub use crate::archive::{
     load_elements, save_elements, set_from_text, FromText, LoadArchive, PoolParams, SaveArchive,
     Serialize, SerializeElement, SerializeInPlace, TaskSerializers,
 };
-pub use crate::element::{collect, deepest, Part};
-pub use crate::handle::lend;
+pub use crate::shm::element::{collect, deepest, Part};
 pub use crate::{Result, ShmVec, Status};
 pub use chimaera_abi::{chi_field_layout, CHI_MAX_FIELD_DEPTH, CHI_MAX_TASK_SIZE, CHI_TASK_ALIGN};

@@ -39,40 +39,28 @@
 //! `&T`, strings and vectors are written through `&self`, and the plain fields that anyone writes are
 //! [`Cell`](core::cell::Cell)s, which have the layout of what they hold.
 
-mod admin;
+mod api;
 pub mod archive;
-mod buffer;
-mod bytes;
-mod descriptor;
-mod element;
-mod handle;
 mod ids;
-mod ipc;
-mod manager;
+mod shm;
 mod status;
-mod string;
-mod task;
-mod vec;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use admin::{CreateTask, DestroyTask};
+pub use api::{
+    submit_all, wait_all, Buffer, CreateTask, DestroyTask, Done, NewTask, Pending, PoolOptions,
+    Task, TaskBase, Unsubmitted, WaitError,
+};
 pub use archive::{FromText, PoolParams, Serialize};
-pub use buffer::Buffer;
-pub use bytes::ShmBytes;
 pub use chimaera_macros::{
     task, FromText, Pod, PoolParams, Serialize, SerializeInPlace, ShmElement,
 };
-pub use element::{Pod, ShmElement};
-pub use handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
 pub use ids::{DomainQuery, PoolId, TaskNode};
-pub use ipc::{ipc, set_resolver};
-pub use manager::{Ipc, PoolOptions};
+pub use shm::{
+    ipc, set_resolver, Element, ElementMut, Ipc, Pod, ShmBytes, ShmElement, ShmString, ShmVec,
+};
 pub use status::{Result, Status};
-pub use string::ShmString;
-pub use task::{Task, TaskBase};
-pub use vec::{Element, ElementMut, ShmVec};
 
 // Lengths in the contract are 64 bits wide, and are used as `usize` throughout.
 const _: () = assert!(usize::BITS == 64, "chimaera needs a 64-bit target");

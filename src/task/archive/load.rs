@@ -7,8 +7,8 @@ use std::ptr;
 use chimaera_abi::{chi_archive, chi_task, CHI_OK, CHI_VERSION};
 
 use super::{Serialize, MAX_DEPTH};
-use crate::string::no_memory;
-use crate::{Result, Status};
+use crate::shm::string::no_memory;
+use crate::status::{Result, Status};
 
 /// Takes values from bytes.
 pub struct LoadArchive<'a> {

@@ -39,7 +39,7 @@ pub use place::{
 pub use save::SaveArchive;
 pub use values::Serialize;
 
-use crate::Result;
+use crate::status::Result;
 
 /// How deep structs may lie in structs.
 const MAX_DEPTH: u32 = 64;

@@ -1,7 +1,7 @@
 //! The parameters of pools: structs, as bytes and as text.
 
 use super::{from_bytes, to_bytes, Serialize};
-use crate::{Result, Status};
+use crate::status::{Result, Status};
 
 /// The version of the format of parameters, their first byte.
 const PARAMS_VERSION: u8 = 1;

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 
 use super::{LoadArchive, SaveArchive, Serialize};
-use crate::bytes::for_each_chunk;
-use crate::descriptor::{Descriptor, Kind};
-use crate::{Pod, Result, ShmBytes, ShmElement, ShmString, ShmVec};
+use crate::shm::bytes::for_each_chunk;
+use crate::shm::descriptor::{Descriptor, Kind};
+use crate::shm::{Pod, ShmBytes, ShmElement, ShmString, ShmVec};
+use crate::status::Result;
 
 /// So many bytes are on their way at a time.
 const CHUNK: usize = 1024;

@@ -7,7 +7,7 @@ use chimaera_abi::{chi_archive, CHI_OK};
 
 use super::load::{deeper, foreign};
 use super::Serialize;
-use crate::{Result, Status};
+use crate::status::{Result, Status};
 
 /// So many bytes are gathered before an archive of the runtime's gets them.
 const GATHERED: usize = 64 << 10;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use chimaera_abi::chi_task_node;
 
 use super::{LoadArchive, SaveArchive};
-use crate::string::no_memory;
-use crate::{DomainQuery, PoolId, Result, Status};
+use crate::ids::{DomainQuery, PoolId};
+use crate::shm::string::no_memory;
+use crate::status::{Result, Status};
 
 /// A type with a form in bytes, in the format of `docs/wire-format.md`: integers, floats, `bool`,
 /// arrays, `String`, `Vec`, `Option`, `BTreeMap`, tuples, [`PoolId`], [`DomainQuery`],

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use chimaera_abi::{chi_create_task, chi_destroy_task};
 
-use crate::{PoolId, ShmBytes, ShmString};
+use crate::ids::PoolId;
+use crate::shm::{ShmBytes, ShmString};
 
 /// The task that creates a pool: the C struct `chi_create_task`. The container's own `kCreate` gets it
 /// too.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chimaera_abi::{chi_buffer, chi_task, CHI_TIMEOUT};
 
-use crate::{Ipc, Result, Status};
+use crate::shm::Ipc;
+use crate::status::{Result, Status};
 
 /// Shared memory of the caller's, not of a task's, from [`Ipc::alloc`]. A task refers to it with
 /// [`NewTask::attach`](crate::NewTask::attach), so that one filling serves many tasks.

@@ -2,9 +2,10 @@
 
 use chimaera_abi::{chi_field_layout, chi_shm_string, CHI_FIELD_STRING, CHI_NO_SPACE};
 
-use crate::bytes;
-use crate::descriptor::Descriptor;
-use crate::{Result, ShmElement, Status};
+use super::bytes;
+use super::descriptor::Descriptor;
+use crate::shm::ShmElement;
+use crate::status::{Result, Status};
 
 /// A string in a task: the C struct `chi_shm_string`, a C++ `hipc::string`.
 ///

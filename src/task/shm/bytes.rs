@@ -4,8 +4,9 @@ use std::mem::MaybeUninit;
 
 use chimaera_abi::{chi_field_layout, chi_shm_vector, CHI_FIELD_VECTOR, CHI_NO_SPACE};
 
-use crate::descriptor::{Descriptor, Kind};
-use crate::{Result, ShmElement, Status};
+use super::descriptor::{Descriptor, Kind};
+use crate::shm::ShmElement;
+use crate::status::{Result, Status};
 
 /// How much of the shared bytes is copied to the stack at a time.
 const CHUNK: usize = 1024;

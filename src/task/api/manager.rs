@@ -1,19 +1,17 @@
-//! The IPC manager: the C table `chi_ipc`, typed.
+//! What the IPC manager does for applications and methods: tasks, buffers, pools, time.
 
-use std::ffi::{CStr, CString};
-use std::fmt;
-use std::mem::MaybeUninit;
+use std::ffi::CString;
 use std::ptr;
 use std::time::Duration;
 
-use chimaera_abi::{
-    chi_buffer, chi_ipc, chi_pool_id, chi_pool_options, chi_status, chi_task, read_field,
-    since_1_0, CHI_OK, CHI_VERSION, CHI_WAIT_FOREVER,
-};
+use chimaera_abi::{chi_ipc, chi_pool_id, chi_pool_options, chi_task, read_field, CHI_VERSION};
 
-use crate::buffer::sweep;
-use crate::handle::NewTask;
-use crate::{Buffer, DomainQuery, PoolId, Result, Status, Task};
+use super::buffer::{sweep, Buffer};
+use super::handle::NewTask;
+use super::task::Task;
+use crate::ids::{DomainQuery, PoolId};
+use crate::shm::{nanoseconds, Ipc};
+use crate::status::{Result, Status};
 
 /// How a pool is created: [`Ipc::create_pool_with`].
 ///
@@ -40,42 +38,7 @@ impl Default for PoolOptions {
     }
 }
 
-/// The IPC manager: makes tasks, finds and makes pools, allocates buffers. A handle to a table that
-/// lives as long as the process, from [`ipc`](crate::ipc()). `[any thread]`
-#[derive(Clone, Copy)]
-// Invariant: the table covers all that ABI 1.0 names, is never written, and lives as long as the process.
-// It may be shorter than `chi_ipc`, so there is no reference to it.
-pub struct Ipc(*const chi_ipc);
-
-// SAFETY: the table is immutable, and its functions may be called from any thread.
-unsafe impl Send for Ipc {}
-// SAFETY: as above, and at the same time.
-unsafe impl Sync for Ipc {}
-
 impl Ipc {
-    /// The handle to a C table. Errors: `CHI_VERSION` when the table is shorter than this crate's.
-    ///
-    /// # Safety
-    ///
-    /// `table` points to a `chi_ipc` that is as long as its `size` says and lives as long as the
-    /// process.
-    pub unsafe fn from_raw(table: *const chi_ipc) -> Result<Self> {
-        // SAFETY: every table begins with its size.
-        let size = unsafe { (*table).size } as usize;
-        if size < since_1_0::IPC {
-            return Err(Status::new(
-                CHI_VERSION,
-                format!("an IPC manager of {size} bytes, need {}", since_1_0::IPC),
-            ));
-        }
-        Ok(Ipc(table))
-    }
-
-    /// The C table: it covers what ABI 1.0 names, and lives as long as the process.
-    pub fn as_raw(self) -> *const chi_ipc {
-        self.0
-    }
-
     /// Makes a task for `method` of `pool`, all fields zero or empty.
     ///
     /// Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
@@ -88,7 +51,9 @@ impl Ipc {
     ) -> Result<NewTask<T>> {
         let mut task = ptr::null_mut::<chi_task>();
         // SAFETY: the table is valid; the function stores an address through the pointer.
-        self.check(unsafe { ((*self.0).new_task)(self.0, size_of::<T>() as u32, &mut task) })?;
+        self.check(unsafe {
+            ((*self.as_raw()).new_task)(self.as_raw(), size_of::<T>() as u32, &mut task)
+        })?;
         // SAFETY: a zeroed task of the size of a `T`, aligned to CHI_TASK_ALIGN, that is ours alone.
         let task = unsafe { NewTask::<T>::from_fresh(self, task.cast()) };
         task.base().address(pool, query, method);
@@ -115,7 +80,14 @@ impl Ipc {
         // SAFETY: the strings end with a zero, the bytes are `len` many, `id` may be written.
         let status = unsafe {
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
-            ((*self.0).create_pool)(self.0, module.as_ptr(), name.as_ptr(), params, len, &mut id)
+            ((*self.as_raw()).create_pool)(
+                self.as_raw(),
+                module.as_ptr(),
+                name.as_ptr(),
+                params,
+                len,
+                &mut id,
+            )
         };
         self.check(status)?;
         Ok(id.into())
@@ -133,7 +105,8 @@ impl Ipc {
         options: PoolOptions,
     ) -> Result<PoolId> {
         // SAFETY: the table is as long as it says.
-        let Some(create) = (unsafe { read_field!(self.0, chi_ipc, create_pool_with) }) else {
+        let Some(create) = (unsafe { read_field!(self.as_raw(), chi_ipc, create_pool_with) })
+        else {
             let why = "the runtime is older than pools of several containers";
             return Err(Status::new(CHI_VERSION, why));
         };
@@ -146,7 +119,7 @@ impl Ipc {
         let status = unsafe {
             let (module, name) = (module.as_ptr(), name.as_ptr());
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
-            create(self.0, module, name, params, len, &options, &mut id)
+            create(self.as_raw(), module, name, params, len, &options, &mut id)
         };
         self.check(status)?;
         Ok(id.into())
@@ -157,7 +130,7 @@ impl Ipc {
         let name = CString::new(name)?;
         let mut id = chi_pool_id::default();
         // SAFETY: the string ends with a zero, and `id` may be written.
-        self.check(unsafe { ((*self.0).find_pool)(self.0, name.as_ptr(), &mut id) })?;
+        self.check(unsafe { ((*self.as_raw()).find_pool)(self.as_raw(), name.as_ptr(), &mut id) })?;
         Ok(id.into())
     }
 
@@ -165,73 +138,24 @@ impl Ipc {
     /// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), and those of waiting.
     pub fn destroy_pool(self, pool: PoolId) -> Result<()> {
         // SAFETY: the pointer is to a whole id.
-        self.check(unsafe { ((*self.0).destroy_pool)(self.0, &pool.to_raw()) })
+        self.check(unsafe { ((*self.as_raw()).destroy_pool)(self.as_raw(), &pool.to_raw()) })
     }
 
     /// Sleeps; inside a method, suspends the task and not the worker. Errors: `CHI_CANCELLED`, early, when
     /// the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn sleep(self, duration: Duration) -> Result<()> {
         // SAFETY: the table is as long as it says.
-        let sleep = self.require(unsafe { read_field!(self.0, chi_ipc, sleep) })?;
+        let sleep = self.require(unsafe { read_field!(self.as_raw(), chi_ipc, sleep) })?;
         // SAFETY: the table is valid.
-        self.check(unsafe { sleep(self.0, nanoseconds(duration)) })
+        self.check(unsafe { sleep(self.as_raw(), nanoseconds(duration)) })
     }
 
     /// Lets others run, then goes on: inside a method, other tasks of its worker. Errors:
     /// `CHI_CANCELLED` when the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn yield_now(self) -> Result<()> {
         // SAFETY: the table is as long as it says.
-        let yield_now = self.require(unsafe { read_field!(self.0, chi_ipc, yield_now) })?;
+        let yield_now = self.require(unsafe { read_field!(self.as_raw(), chi_ipc, yield_now) })?;
         // SAFETY: the table is valid.
-        self.check(unsafe { yield_now(self.0) })
+        self.check(unsafe { yield_now(self.as_raw()) })
     }
-
-    /// A function of a later minor, or a failure when the table does not cover it.
-    pub(crate) fn require<F>(self, function: Option<F>) -> Result<F> {
-        function.ok_or_else(|| {
-            Status::new(CHI_VERSION, "the runtime is of an older version of the ABI")
-        })
-    }
-
-    /// A block for a task, or for nobody when `owner` is null.
-    pub(crate) fn alloc_for(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
-        let mut buffer = MaybeUninit::uninit();
-        // SAFETY: the function writes the buffer when it succeeds; an owner is a live task or null.
-        unsafe {
-            self.check(((*self.0).alloc)(self.0, owner, size as u64, buffer.as_mut_ptr()))?;
-            Ok(buffer.assume_init())
-        }
-    }
-
-    /// A block for a task, for elements that hold strings or vectors.
-    pub(crate) fn alloc_elements(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
-        let mut buffer = MaybeUninit::uninit();
-        // SAFETY: as in `alloc_for`.
-        unsafe {
-            let made = ((*self.0).alloc_elements)(self.0, owner, size as u64, buffer.as_mut_ptr());
-            self.check(made)?;
-            Ok(buffer.assume_init())
-        }
-    }
-
-    /// Turns a status of the table's into a result.
-    pub(crate) fn check(self, status: chi_status) -> Result<()> {
-        if status == CHI_OK {
-            return Ok(());
-        }
-        // SAFETY: the message is never null, ends with a zero, and stays until the thread's next call.
-        let message = unsafe { CStr::from_ptr(((*self.0).last_error)(self.0)) };
-        Err(Status::new(status, message.to_string_lossy()))
-    }
-}
-
-impl fmt::Debug for Ipc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ipc").field(&self.0).finish()
-    }
-}
-
-/// A bound in the contract's nanoseconds; too long a one is none.
-pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
-    u64::try_from(timeout.as_nanos()).unwrap_or(CHI_WAIT_FOREVER)
 }

@@ -6,7 +6,8 @@ use std::ptr;
 
 use chimaera_abi::{chi_buffer, chi_field_layout, chi_shm_vector, chi_task, CHI_SHM_NULL};
 
-use crate::{ipc, Result, Status};
+use crate::shm::ipc;
+use crate::status::{Result, Status};
 
 /// A `chi_shm_vector` that lies in a task or in another vector's block.
 ///

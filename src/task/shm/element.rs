@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use chimaera_abi::{chi_field_layout, chi_task_node};
 
-use crate::{DomainQuery, PoolId};
+use crate::ids::{DomainQuery, PoolId};
 
 /// A type that may be a field of a task or an element of a [`ShmVec`](crate::ShmVec): plain data, a
 /// [`Cell`] of it, a shared string or vector, or a `#[repr(C)]` struct of those.

@@ -10,8 +10,8 @@ use chimaera_abi::{
 };
 
 use crate::archive::TaskSerializers;
-use crate::manager::nanoseconds;
-use crate::{DomainQuery, PoolId, TaskNode};
+use crate::ids::{DomainQuery, PoolId, TaskNode};
+use crate::shm::nanoseconds;
 
 /// A task struct: `#[repr(C)]`, beginning with [`TaskBase`]. Implemented by [`macro@crate::task`].
 ///

@@ -9,11 +9,14 @@ use chimaera_abi::{
     chi_ipc, chi_task, read_field, CHI_OK, CHI_RING_FULL, CHI_TIMEOUT, CHI_WAIT_FOREVER,
 };
 
-use crate::buffer::Attached;
-use crate::descriptor::set_offset;
-use crate::manager::nanoseconds;
-use crate::task::{in_flight, state};
-use crate::{Buffer, Ipc, Result, ShmBytes, Status, Task};
+use super::buffer::Attached;
+use super::buffer::Buffer;
+use super::task::Task;
+use super::task::{in_flight, state};
+use crate::shm::descriptor::set_offset;
+use crate::shm::nanoseconds;
+use crate::shm::{Ipc, ShmBytes};
+use crate::status::{Result, Status};
 
 /// The one owner of a task from `new_task` to `del_task`.
 struct Handle<T: Task> {

@@ -6,9 +6,10 @@ use std::ops::Deref;
 
 use chimaera_abi::{chi_field_layout, chi_shm_vector, chi_task, CHI_FIELD_VECTOR};
 
-use crate::descriptor::{fill_part, set_offset, Descriptor, Kind};
-use crate::string::{no_memory, too_much};
-use crate::{ipc, Pod, Result, ShmBytes, ShmElement, ShmString, Status};
+use super::descriptor::{fill_part, set_offset, Descriptor, Kind};
+use super::string::{no_memory, too_much};
+use crate::shm::{ipc, Pod, ShmBytes, ShmElement, ShmString};
+use crate::status::{Result, Status};
 
 /// A vector in a task: the C struct `chi_shm_vector`, a C++ `hipc::vector<T>`.
 ///

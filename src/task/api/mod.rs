@@ -1,0 +1,13 @@
+//! What applications and methods do with tasks: make, submit, wait, delete. It imports `shm` and `archive`.
+
+mod admin;
+mod buffer;
+pub(crate) mod handle;
+mod manager;
+mod task;
+
+pub use self::admin::{CreateTask, DestroyTask};
+pub use self::buffer::Buffer;
+pub use self::handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
+pub use self::manager::PoolOptions;
+pub use self::task::{Task, TaskBase};
