@@ -336,27 +336,27 @@ fn tasks_are_submitted_once_and_waited_for_after_that() {
         let raw = std::ptr::from_ref(&*task).cast_mut().cast();
         // SAFETY: the task lives until it is dropped at the end, and nothing else touches it here.
         unsafe {
-            assert_eq!((table.wait)(table, raw, 0), CHI_INVALID);
-            assert_eq!((table.enqueue)(table, raw), 0);
-            assert_eq!((table.enqueue)(table, raw), CHI_BUSY);
-            assert_eq!((table.try_enqueue)(table, raw), CHI_BUSY);
-            assert_eq!((table.wait)(table, raw, 1), CHI_TIMEOUT);
-            assert_eq!((table.wait)(table, raw, u64::MAX), 0);
+            assert_eq!(((*table).wait)(table, raw, 0), CHI_INVALID);
+            assert_eq!(((*table).enqueue)(table, raw), 0);
+            assert_eq!(((*table).enqueue)(table, raw), CHI_BUSY);
+            assert_eq!(((*table).try_enqueue)(table, raw), CHI_BUSY);
+            assert_eq!(((*table).wait)(table, raw, 1), CHI_TIMEOUT);
+            assert_eq!(((*table).wait)(table, raw, u64::MAX), 0);
             // It may go again, and a wait for what is over returns at once.
-            assert_eq!((table.enqueue)(table, raw), 0);
-            assert_eq!((table.wait)(table, raw, u64::MAX), 0);
-            assert_eq!((table.wait)(table, raw, 0), 0);
+            assert_eq!(((*table).enqueue)(table, raw), 0);
+            assert_eq!(((*table).wait)(table, raw, u64::MAX), 0);
+            assert_eq!(((*table).wait)(table, raw, 0), 0);
             let mut local = [0_u64; 8];
             let stack = local.as_mut_ptr().cast();
-            assert_eq!((table.enqueue)(table, stack), CHI_INVALID);
-            assert_eq!((table.wait)(table, stack, 0), CHI_INVALID);
-            (table.del_task)(table, stack);
-            (table.del_task)(table, std::ptr::null_mut());
+            assert_eq!(((*table).enqueue)(table, stack), CHI_INVALID);
+            assert_eq!(((*table).wait)(table, stack, 0), CHI_INVALID);
+            ((*table).del_task)(table, stack);
+            ((*table).del_task)(table, std::ptr::null_mut());
         }
         let mut made = std::ptr::null_mut();
         for size in [0, 63, 16385, u32::MAX] {
             // SAFETY: `made` may be written.
-            let status = unsafe { (table.new_task)(table, size, &mut made) };
+            let status = unsafe { ((*table).new_task)(table, size, &mut made) };
             assert_eq!(status, CHI_INVALID, "{size}");
         }
     });

@@ -20,8 +20,9 @@ fn create(ipc: Ipc, name: &[u8]) -> Result<PoolId> {
     // SAFETY: the strings end with a zero, there are no parameters, and `id` may be written.
     let (status, message) = unsafe {
         let none = std::ptr::null();
-        let status = (table.create_pool)(table, module.as_ptr(), name.as_ptr(), none, 0, &mut id);
-        (status, std::ffi::CStr::from_ptr((table.last_error)(table)))
+        let status =
+            ((*table).create_pool)(table, module.as_ptr(), name.as_ptr(), none, 0, &mut id);
+        (status, std::ffi::CStr::from_ptr(((*table).last_error)(table)))
     };
     match status {
         CHI_OK => Ok(id.into()),
@@ -66,11 +67,11 @@ fn null_strings_are_refused() {
         unsafe {
             let name = c"name".as_ptr();
             let create = |module, name, id: &mut chi_pool_id| {
-                (table.create_pool)(table, module, name, std::ptr::null(), 0, id)
+                ((*table).create_pool)(table, module, name, std::ptr::null(), 0, id)
             };
             assert_eq!(create(null, name, &mut id), CHI_INVALID);
             assert_eq!(create(name, null, &mut id), CHI_INVALID);
-            assert_eq!((table.find_pool)(table, null, &mut id), CHI_INVALID);
+            assert_eq!(((*table).find_pool)(table, null, &mut id), CHI_INVALID);
         }
     });
 }
