@@ -16,7 +16,7 @@ TEST_ENVIRONMENT := \
 .NOTPARALLEL:
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
-.PHONY: help setup build headers check-headers check-format lint test loom fuzz soak demo bench install clean
+.PHONY: help setup configure build headers check-headers check-format lint test loom fuzz soak demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,8 +24,10 @@ help: ## List these targets
 setup: ## Install what the build needs, or print the command that does
 	@tools/setup
 
-build: setup ## Build everything, optimised, into build/ and target/
+configure: setup
 	@cmake --log-level=NOTICE -S . -B $(BUILD) -G Ninja
+
+build: configure ## Build everything, optimised, into build/ and target/
 	@cmake --build $(BUILD)
 
 headers: ## Refresh include/chimaera/abi.h and its parts from src/abi and src/client/c
@@ -63,7 +65,8 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 soak: build ## Run the whole-system tests with many more repetitions than `make test` (CHI_SOAK)
 	CHI_SOAK=1 $(TEST_ENVIRONMENT) cargo test --release -p chimaera-tests -- --include-ignored
 
-demo: build ## See it work, on every file under DIR=path (default: this project's sources)
+demo: configure ## See it work, on every file under DIR=path (default: this project's sources)
+	@cmake --build $(BUILD) --target demo
 	@demo/run "$${DIR:-}"
 
 BENCH := target/release/chimaera bench

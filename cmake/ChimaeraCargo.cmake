@@ -38,27 +38,57 @@ endforeach()
 
 if(CHIMAERA_BUILD_CARGO)
   find_program(CHIMAERA_CARGO cargo REQUIRED)
+  set(_chimaera_cargo "${CHIMAERA_CARGO}" build --release --target-dir
+                      "${CHIMAERA_CARGO_TARGET_DIR}")
+
+  # What C and C++ link and the build itself runs: all that most targets wait for.
+  set(_chimaera_base_products
+      "${_chimaera_libraries}/libchimaera_client.so" "${_chimaera_release}/libchimaera_client.so"
+      "${_chimaera_release}/libchimaera_client.a" "${_chimaera_release}/chimaera")
+  set(_chimaera_rest_products "${_chimaera_libraries}/libchimaera_embedded.so"
+                              "${_chimaera_release}/libchimaera_embedded.so")
+  set(_chimaera_packages "")
+  set(_chimaera_base chimaera_cargo)
+  if(CHIMAERA_IS_TOP_LEVEL)
+    # `make demo` stops here. The crates get the features that they have in the whole workspace, so that the
+    # build of everything goes on from this one instead of making the program anew; the test cmake_demo
+    # compares them.
+    set(_chimaera_features chimaera/module,chimaera/runtime)
+    if(CHIMAERA_BUILD_TESTS)
+      string(APPEND _chimaera_features ",chimaera-front/conformance")
+    endif()
+    set(CHIMAERA_DEMO_PACKAGES
+        -p chimaera-cli -p chimaera-client-c -p chimaera-kv-runtime -p chimaera-demo-store -p chimaera
+        -p chimaera-front --features ${_chimaera_features})
+    set(_chimaera_base chimaera_cargo_demo)
+    add_custom_target(
+      chimaera_cargo_demo
+      COMMAND ${_chimaera_cargo} ${CHIMAERA_DEMO_PACKAGES} ${CHIMAERA_CARGO_FLAGS}
+      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+      BYPRODUCTS ${_chimaera_base_products}
+      COMMENT "Building the program, the client and a store with cargo"
+      USES_TERMINAL VERBATIM)
+  else()
+    list(APPEND _chimaera_rest_products ${_chimaera_base_products})
+  endif()
   # The tests are members of the workspace; one set of packages means one set of features, and so one
   # build for them all.
-  set(_chimaera_packages "")
   if(CHIMAERA_BUILD_TESTS)
     set(_chimaera_packages --workspace)
   endif()
   # Always run: cargo knows better than CMake what is out of date.
   add_custom_target(
     chimaera_cargo ALL
-    COMMAND "${CHIMAERA_CARGO}" build --release --target-dir "${CHIMAERA_CARGO_TARGET_DIR}"
-            ${_chimaera_packages} ${CHIMAERA_CARGO_FLAGS}
+    COMMAND ${_chimaera_cargo} ${_chimaera_packages} ${CHIMAERA_CARGO_FLAGS}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    BYPRODUCTS "${_chimaera_libraries}/libchimaera_client.so"
-               "${_chimaera_libraries}/libchimaera_embedded.so"
-               "${_chimaera_release}/libchimaera_client.so"
-               "${_chimaera_release}/libchimaera_client.a"
-               "${_chimaera_release}/libchimaera_embedded.so"
-               "${_chimaera_release}/chimaera"
+    BYPRODUCTS ${_chimaera_rest_products}
     COMMENT "Building the Rust part with cargo"
     USES_TERMINAL VERBATIM)
-  foreach(target IN ITEMS client_shared client_static embedded program)
-    add_dependencies(chimaera::${target} chimaera_cargo)
+  if(CHIMAERA_IS_TOP_LEVEL)
+    add_dependencies(chimaera_cargo chimaera_cargo_demo)
+  endif()
+  foreach(target IN ITEMS client_shared client_static program)
+    add_dependencies(chimaera::${target} ${_chimaera_base})
   endforeach()
+  add_dependencies(chimaera::embedded chimaera_cargo)
 endif()
