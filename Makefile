@@ -16,7 +16,8 @@ TEST_ENVIRONMENT := \
 .NOTPARALLEL:
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build headers check-headers check-format lint test loom fuzz soak demo bench install clean
+.PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
+	test-cmake test-docs test-tools test-full loom fuzz soak soak-short demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -44,12 +45,53 @@ check-format: ## Check the format of all sources
 lint: check-headers ## Check format, lints and generated headers
 	@tools/lint
 
-test: build lint ## Run everything that CI runs
+# The suites. T=name runs the tests alone whose names contain `name`; for test-system, T=file is all of
+# tests/system/tests/file.rs, too.
+#
+# Cargo is always told of the whole workspace: another set of packages would be another set of features,
+# and everything below the tests would be built again for it.
+ifeq ($(origin T),environment)
+undefine T
+endif
+CARGO_TEST := $(TEST_ENVIRONMENT) cargo test --release --no-fail-fast --workspace
+CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+SYSTEM_FILES := $(patsubst tests/system/tests/%.rs,%,$(wildcard tests/system/tests/*.rs))
+
+# The files of T: the one of this name, else those that have such tests.
+FILES = $(if $(T),$(or $(filter $(T),$(SYSTEM_FILES)),$(FILES_WITH_TEST)),$(SYSTEM_FILES))
+FILES_WITH_TEST = $(patsubst tests/system/tests/%.rs,%,$(shell \
+	grep -l 'fn [a-z0-9_]*$(T)' tests/system/tests/*.rs))
+
+UNIT = $(CARGO_TEST) --exclude chimaera-tests $(T)
+SYSTEM = $(CARGO_TEST) $(addprefix --test ,$(FILES)) $(filter-out $(SYSTEM_FILES),$(T))
+CMAKE = $(CTEST) -LE docs $(if $(T),-R $(T))
+DOCS = $(CTEST) -L docs $(if $(T),-R $(T))
+
+test: build lint test-tools ## Run what a change must pass: lint and the four suites below
+	@failed=; \
+	$(UNIT) || failed="$$failed unit"; \
+	$(SYSTEM) || failed="$$failed system"; \
+	$(CMAKE) || failed="$$failed cmake"; \
+	$(DOCS) || failed="$$failed docs"; \
+	for suite in $$failed; do echo "make test: make test-$$suite failed" >&2; done; \
+	[ -z "$$failed" ]
+
+test-unit: build ## Run the tests of the Rust crates (T=name: those alone)
+	@$(UNIT)
+
+test-system: build ## Run the tests with real daemons and clients (T=name or T=file: those alone)
+	@$(if $(FILES),$(SYSTEM),echo "no test in tests/system/tests is named like '$(T)'" >&2; exit 1)
+
+test-cmake: build test-tools ## Run the tests of C and C++, of the package and of new modules (T=name: those alone)
+	@$(CMAKE)
+
+test-docs: build test-tools ## Build and run what the documents show; check listings and links (T=name: those alone)
+	@$(DOCS)
+
+test-tools:
 	@tools/setup --tests
-	@failed=0; \
-	$(TEST_ENVIRONMENT) cargo test --release --workspace --no-fail-fast || failed=1; \
-	ctest --test-dir $(BUILD) --output-on-failure || failed=1; \
-	exit $$failed
+
+test-full: loom soak-short ## Run what takes longer, but has an end: the models of loom and a short soak
 
 loom: ## Check the lock-free parts under every order of events (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
@@ -62,8 +104,15 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 		(cd fuzz && cargo +nightly fuzz run --target-dir target $$fuzzer -- -max_total_time=60) || exit 1; \
 	done
 
-soak: build ## Run the whole-system tests with many more repetitions than `make test` (CHI_SOAK)
-	CHI_SOAK=1 $(TEST_ENVIRONMENT) cargo test --release -p chimaera-tests -- --include-ignored
+# CHI_SOAK is a share, in percent, of the repetitions of a soak.
+soak: build ## Run the whole-system tests with many more repetitions, for hours
+	CHI_SOAK=100 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
+
+# The tests that kill clients, attack the runtime, and let its devices fail.
+SOAK_SHORT := death hostile threads bdev_faults
+
+soak-short: build
+	CHI_SOAK=10 $(CARGO_TEST) $(addprefix --test ,$(SOAK_SHORT))
 
 demo: configure ## See it work, on every file under DIR=path (default: this project's sources)
 	@cmake --build $(BUILD) --target demo

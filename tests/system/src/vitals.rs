@@ -60,11 +60,12 @@ impl Vitals {
     }
 }
 
-/// How often to do something: `few` times, or `many` when `CHI_SOAK` is set.
+/// How often to do something: `few` times, or in a soak as many per cent of `many` as `CHI_SOAK` says.
 pub fn rounds(few: usize, many: usize) -> usize {
-    if std::env::var_os("CHI_SOAK").is_some_and(|value| !value.is_empty()) {
-        many
-    } else {
-        few
-    }
+    let Some(percent) = std::env::var_os("CHI_SOAK").filter(|value| !value.is_empty()) else {
+        return few;
+    };
+    let percent = percent.to_str().and_then(|text| text.parse::<usize>().ok());
+    let percent = percent.expect("CHI_SOAK is a share of a soak in percent, 1 to 100");
+    few.max(many * percent / 100)
 }
