@@ -13,14 +13,14 @@ use crate::{pool, Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Create the pools of a file, in order; those that are there already stay as they are
+    /// Create the pools listed in a file, in order; existing ones stay as they are
     Up {
-        /// A configuration file, or one with the list `pools` alone
+        /// A configuration file, or a file with nothing but `pools`
         file: PathBuf,
     },
-    /// Destroy the pools of a file, the last one first; those that are absent do not matter
+    /// Destroy the pools listed in a file, last one first; missing ones are skipped
     Down {
-        /// A configuration file, or one with the list `pools` alone
+        /// A configuration file, or a file with nothing but `pools`
         file: PathBuf,
     },
 }
@@ -66,8 +66,8 @@ fn read(path: &Path) -> Result<File, Problems> {
     Err(Problem {
         file: path.to_owned(),
         position: Some(Position::START),
-        message: "there is no `pools`".into(),
-        help: "list the pools: `pools:`, and lines of `- name: NAME` and `module: REPO:MODULE`"
+        message: "the file has no `pools`".into(),
+        help: "add `pools:` with an item for each pool: `- name: NAME` and `module: REPO:MODULE`"
             .into(),
     }
     .into())
@@ -128,7 +128,7 @@ fn remove(found: &Value, pool: &Pool) -> Result<&'static str, String> {
     match found.find(|found| found["name"] == *pool.name) {
         None => Ok("absent"),
         Some(found) if found["module"] != *pool.module => Err(format!(
-            "pool '{}' is of module {}, not {}; it stays",
+            "pool '{}' belongs to module {}, not {}; not destroyed",
             pool.name,
             found["module"].as_str().unwrap_or_default(),
             pool.module

@@ -10,11 +10,11 @@ use crate::{Context, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show what a runtime would be started with, and where each value comes from
+    /// Show the settings that a runtime would start with, and where each comes from
     Show(settings::Args),
     /// Check a configuration file
     Check {
-        /// The file [default: the one that a runtime would be started with]
+        /// The file [default: the one that a runtime would read]
         file: Option<PathBuf>,
     },
     /// Print a configuration file with every key, its meaning and its default
@@ -51,8 +51,8 @@ fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         let all: Vec<String> = all.iter().map(|file| file.display().to_string()).collect();
         if !context.print_json(&json!({ "file": null, "problems": [] })) {
             crate::print(&format!(
-                "there is no configuration file: ${FILE_VARIABLE} is not set, and there is no {}\n",
-                all.join(" and no ")
+                "no configuration file: ${FILE_VARIABLE} is not set, and none of these exists: {}\n",
+                all.join(", ")
             ));
         }
         return Ok(());
@@ -60,7 +60,7 @@ fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
     let read = File::read(&file).and_then(|file| file.check_cores());
     read.map_err(|found| misconfigured(context, &found))?;
     if !context.print_json(&json!({ "file": file, "problems": [] })) {
-        crate::print(&format!("{}: nothing is wrong\n", file.display()));
+        crate::print(&format!("{}: no problems\n", file.display()));
     }
     Ok(())
 }

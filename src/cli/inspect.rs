@@ -59,8 +59,8 @@ fn load_apart(file: &Path, limit: Duration) -> Result<Value, Failed> {
         return Ok(said);
     }
     let why = match status.map(|status| (status.signal(), status.code())) {
-        None => format!("loading it does not end: given up after {} s", limit.as_secs()),
-        Some((Some(signal), _)) => format!("loading it ends the process with signal {signal}"),
+        None => format!("loading it took longer than {} s", limit.as_secs()),
+        Some((Some(signal), _)) => format!("loading it kills the process with signal {signal}"),
         Some((None, code)) => {
             format!("loading it ends the process with exit code {}", code.unwrap_or_default())
         }

@@ -1,7 +1,7 @@
 //! The program `chimaera`.
 //!
 //! Exit codes: 0 success; 1 failure, with a message on standard error; 2 wrong usage, or a
-//! wrong configuration; 3 the instance does not run.
+//! wrong configuration; 3 the instance is not running.
 
 mod bench;
 mod compose;
@@ -47,45 +47,45 @@ struct Cli {
 enum Command {
     /// Start a runtime
     Start(start::Args),
-    /// Stop a runtime, in order: tasks that run finish, pools are destroyed
+    /// Stop a runtime cleanly: running tasks finish, pools are destroyed
     Stop(stop::Args),
-    /// Show whether a runtime runs, and what it does
+    /// Show whether a runtime is running, and what it is doing
     ///
-    /// Of each worker it shows the group, how many tasks it has completed, and how many are suspended on
-    /// it just now: they wait for other tasks, a lock, an event or a time, and each has a stack. A
-    /// periodic task between two runs is not one of them.
+    /// For each worker it shows the group, how many tasks it has completed, and how many are suspended on
+    /// it right now: those wait for other tasks, a lock, an event or a timer, and each holds a stack. A
+    /// periodic task between two runs does not count.
     ///
-    /// With --json, `each_worker` is a list of this in the order of the workers' numbers: `group` is
-    /// `low_latency`, which runs all tasks where it is the only one, or `high_latency`.
+    /// With --json, `each_worker` lists the workers in the order of their numbers; `group` is
+    /// `low_latency`, which runs all tasks if it is the only one, or `high_latency`.
     Status,
-    /// Show the modules with their libraries, and the files that were refused and why
+    /// List the modules with their libraries, and the files that were refused and why
     Modules(modules::Args),
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
-    /// Create and destroy the pools that a file lists
+    /// Create or destroy the pools listed in a file
     #[command(subcommand)]
     Compose(compose::Command),
     /// Show, check and explain the configuration of a runtime
     #[command(subcommand)]
     Config(config::Command),
-    /// Make, extend and examine a module
+    /// Create, extend and inspect modules
     #[command(subcommand)]
     Module(module::Command),
-    /// Make a module repo, and bring its generated code up to date
+    /// Create and build module repos, and keep their generated code up to date
     #[command(subcommand)]
     Repo(repo::Command),
-    /// Measure what a task costs, with a runtime of its own
+    /// Measure what tasks cost, in a runtime started for the purpose
     #[command(subcommand)]
     Bench(bench::Command),
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     Completion {
-        /// Which shell
+        /// The shell to complete for
         shell: clap_complete::Shell,
     },
     /// Print the manual page
     Man {
-        /// Write the page of every command into this directory instead
+        /// Write a page for every command into this directory instead
         #[arg(long, value_name = "DIR")]
         out: Option<std::path::PathBuf>,
     },
@@ -106,7 +106,7 @@ enum Failed {
     Message(String),
     /// An argument is wrong in a way that only this program can tell.
     Usage(String),
-    /// The instance does not run.
+    /// The instance is not running.
     NotRunning(String),
     /// The user knows already.
     Told,
@@ -163,7 +163,7 @@ fn print(text: &str) {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
-        eprintln!("chimaera: standard output cannot be written: {error}");
+        eprintln!("chimaera: cannot write to standard output: {error}");
         std::process::exit(1);
     }
 }

@@ -11,37 +11,37 @@ use crate::{inspect, Context, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make a module, with one method that works, in a repo
+    /// Create a module with one working method in a repo
     New {
-        /// Its name, and that of its directory
+        /// Name of the module and of its directory
         name: String,
-        /// What to write it in
+        /// Language to write it in
         #[arg(long)]
         lang: Lang,
-        /// Describe its tasks in chimaera_mod.yaml, from which they and clients in C, C++ and Rust come
+        /// Describe its tasks in chimaera_mod.yaml; they and clients for C, C++ and Rust are generated
         #[arg(long)]
         described: bool,
-        /// The repo
+        /// Directory of the repo
         #[arg(long, value_name = "DIR", default_value = ".")]
         repo: PathBuf,
-        /// A checkout of Chimaera, from which a module in Rust takes its crates [default: those that are
-        /// installed with this program, or the checkout that it lies in]
+        /// A checkout of Chimaera from which a module in Rust takes its crates [default: those installed
+        /// with this program, or the checkout that it is in]
         #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
         source: Option<PathBuf>,
     },
-    /// Add a method to a module: its number, and where its author writes
+    /// Add a method to a module: a number, and a place to write its code
     AddMethod {
-        /// Its name, kCompress for example
+        /// Name of the method, for example kCompress
         name: String,
-        /// The module
+        /// Directory of the module
         #[arg(long, value_name = "DIR", default_value = ".")]
         module: PathBuf,
     },
-    /// Show a module's contract as a runtime sees it, and if it would be refused, why
+    /// Show a module's contract as a runtime sees it, or why it would be refused
     Inspect {
         /// The shared library
         file: PathBuf,
-        /// How many seconds loading it may take
+        /// How long loading it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 10)]
         timeout: u64,
         /// Used by inspect: load the file in this process and print what it says
@@ -110,7 +110,7 @@ fn tell_added(context: &Context, added: &Added) {
     let mut text = format!("{} is method {}\n", added.name, added.number);
     text += &written(&added.files);
     for (file, code) in &added.left {
-        text += &format!("left   {}, which needs this:\n{code}", file.display());
+        text += &format!("could not change {}; add this to it:\n{code}", file.display());
     }
     crate::print(&text);
 }

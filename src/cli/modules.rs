@@ -7,7 +7,7 @@ use crate::{table, Context, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Show also the files that do not try to be modules
+    /// Also list files that do not look like modules
     #[arg(long)]
     all: bool,
     /// Show the methods of each module, too
@@ -42,11 +42,14 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         out += &format!("refused  {}\n    {}\n", text(&file["path"]), text(&file["reason"]));
     }
     let hidden = refused.len() - shown.len();
-    if hidden > 0 {
-        out += &format!("{hidden} other files are no modules (--all shows them)\n");
+    match hidden {
+        0 => {}
+        1 => out += "1 other file is not a module (--all lists it)\n",
+        _ => out += &format!("{hidden} other files are not modules (--all lists them)\n"),
     }
     if list(&document["directories"]).is_empty() {
-        out += "no directories were scanned: set CHI_REPO_PATH, or start with --modules DIR\n";
+        out += "no directories were scanned: set CHI_REPO_PATH, or start the runtime with \
+                --modules DIR\n";
     }
     crate::print(&out);
     Ok(())

@@ -13,11 +13,11 @@ use crate::{table, Context, Failed, Outcome};
 pub(crate) enum Command {
     /// List the pools
     List,
-    /// Create a pool, or find it when it exists with the same module, parameters and containers
+    /// Create a pool, or find an existing one with the same module, parameters and containers
     Create {
-        /// Its name
+        /// Name of the pool
         pool: String,
-        /// Its module, `repo:module`
+        /// Module of the pool, `repo:module`
         #[arg(long)]
         module: String,
         /// Parameters for the module
@@ -26,18 +26,18 @@ pub(crate) enum Command {
         /// A file with parameters for the module
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
-        /// How many containers it has on this node
+        /// Number of its containers on this node
         #[arg(long, value_name = "N", default_value_t = 1)]
         containers: u32,
     },
     /// Show one pool
     Show {
-        /// Its name
+        /// Name of the pool
         pool: String,
     },
-    /// Destroy a pool: what has not started is cancelled, what runs finishes
+    /// Destroy a pool: running tasks finish, queued ones are cancelled
     Destroy {
-        /// Its name
+        /// Name of the pool
         pool: String,
     },
 }
@@ -57,8 +57,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             let id = format!("{}.{}", id.major_, id.minor_);
             let document = json!({ "name": pool, "id": id, "existed": existed });
             if !context.print_json(&document) {
-                let what = if existed { "exists" } else { "created" };
-                crate::print(&format!("{what} '{pool}' ({id})\n"));
+                crate::print(&match existed {
+                    true => format!("'{pool}' already exists ({id})\n"),
+                    false => format!("created '{pool}' ({id})\n"),
+                });
             }
             Ok(())
         }

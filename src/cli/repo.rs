@@ -9,30 +9,30 @@ use crate::{repo_build, Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make a repo
+    /// Create a repo
     New {
-        /// Its directory
+        /// Directory of the repo
         dir: PathBuf,
-        /// The namespace of its modules, their code and their CMake targets
+        /// Namespace of its modules, of their code and of their CMake targets
         #[arg(long, value_name = "NAME")]
         namespace: String,
     },
-    /// Write the code that is generated from the YAML files: the directories autogen of the modules
+    /// Write the code generated from the YAML files into the directory autogen of each module
     Refresh {
-        /// A repo, or one of its modules
+        /// Directory of a repo, or of one of its modules
         #[arg(default_value = ".")]
         dir: PathBuf,
-        /// Write nothing, and fail when a file is not up to date
+        /// Write nothing, and fail if a file is not up to date
         #[arg(long)]
         check: bool,
     },
-    /// Build the modules of a repo, in C++ with CMake and in Rust with cargo
+    /// Build the modules of a repo: C++ with CMake, Rust with cargo
     Build(repo_build::BuildArgs),
-    /// Build the modules of a repo, and install them where the program of the same prefix finds them
+    /// Build the modules of a repo, and install them where the program of that prefix finds them
     Install(repo_build::InstallArgs),
     /// Print the JSON Schema of a file, for editors
     Schema {
-        /// Of chimaera_repo.yaml or of chimaera_mod.yaml
+        /// Which file it describes
         file: File,
     },
 }

@@ -12,20 +12,20 @@ use crate::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct BuildArgs {
-    /// The repo
+    /// Directory of the repo
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Where to build [default: build in the repo]; the modules come into its directory modules
+    /// Directory to build in [default: build in the repo]; modules end up in its subdirectory modules
     #[arg(long, value_name = "DIR")]
     build_dir: Option<PathBuf>,
-    /// A checkout of Chimaera to build modules in C++ against, in place of an installed one
+    /// A checkout of Chimaera to build modules in C++ against, instead of an installed one
     #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
     source: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct InstallArgs {
-    /// Where to: the modules come into lib/chimaera/modules under it, headers into include
+    /// Prefix to install into: modules go to lib/chimaera/modules, headers to include
     prefix: PathBuf,
     #[command(flatten)]
     build: BuildArgs,
@@ -40,7 +40,7 @@ pub(crate) fn build(context: &Context, args: &BuildArgs) -> Outcome {
     let document = json!({ "modules": modules, "directory": directory });
     if !context.print_json(&document) {
         let lines: String = modules.iter().map(|file| format!("{}\n", file.display())).collect();
-        crate::print(&format!("{lines}for a runtime: CHI_REPO_PATH={}\n", directory.display()));
+        crate::print(&format!("{lines}to load them: CHI_REPO_PATH={}\n", directory.display()));
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ fn cargo_dir(args: &BuildArgs) -> PathBuf {
 fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed> {
     if args.dir.join(MODULE_FILE).exists() {
         return Err(Failed::Message(format!(
-            "{} is a module; give the directory of its repo",
+            "{} is a module: give the directory of its repo",
             args.dir.display()
         )));
     }
@@ -135,7 +135,7 @@ fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed
         files.push(build_rust(args, module, &directory)?);
     }
     if let Some(absent) = files.iter().find(|file| !file.exists()) {
-        return Err(Failed::Message(format!("the build did not make {}", absent.display())));
+        return Err(Failed::Message(format!("the build did not produce {}", absent.display())));
     }
     files.sort();
     Ok(files)
@@ -199,7 +199,7 @@ fn run(command: &mut Command) -> Outcome {
         .stdin(Stdio::null())
         .stdout(Stdio::from(std::os::fd::AsFd::as_fd(&stderr).try_clone_to_owned()?));
     let ended = command.status().map_err(|error| {
-        Failed::Message(format!("{tool} cannot be run: {error}; is it installed?"))
+        Failed::Message(format!("cannot run {tool}: {error}; is it installed?"))
     })?;
     if ended.success() {
         Ok(())

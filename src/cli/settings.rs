@@ -12,18 +12,18 @@ use crate::{Context, Failed};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The configuration file; without it $CHI_SERVER_CONF, else chimaera/chimaera.yaml in
-    /// $XDG_CONFIG_HOME (~/.config) or in /etc, where there is one
+    /// The configuration file [default: $CHI_SERVER_CONF, else chimaera/chimaera.yaml in
+    /// $XDG_CONFIG_HOME (~/.config) or in /etc, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Read no configuration file
     #[arg(long, conflicts_with = "config")]
     no_config: bool,
-    /// Worker threads [default: cores less one, at least one]
+    /// Number of worker threads [default: one less than there are cores, at least 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// A directory to scan for modules, before those of CHI_REPO_PATH, LD_LIBRARY_PATH and the
-    /// configuration file; may be given several times
+    /// configuration file; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     module_paths: Vec<PathBuf>,
     /// How long an idle worker looks for work before it sleeps, in microseconds [default: 50]
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     log_level: Option<Level>,
 }
 
-/// How much is logged. Each level has those before it.
+/// How much is logged. Each level includes those before it.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Level {
     Error,

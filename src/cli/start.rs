@@ -23,12 +23,12 @@ const READY: &str = "ready";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Go on in the background once it is ready, and write a log file (`chimaera status` tells where)
+    /// Run in the background, and log to a file (`chimaera status` shows which)
     #[arg(long)]
     daemon: bool,
     #[command(flatten)]
     settings: settings::Args,
-    /// For an instance whose name is not used again: leave no file behind
+    /// For an instance whose name is never used again: leave no files behind
     #[arg(long, hide = true)]
     private: bool,
     /// Used by --daemon: report on standard output, log to standard error
@@ -49,12 +49,9 @@ pub(crate) fn run(context: Context, args: Args) -> Outcome {
 
 /// Where the log goes.
 fn open_log(path: &Path) -> Result<File, Failed> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| Failed::Message(format!("the log {}: {error}", path.display())))
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
+        Failed::Message(format!("cannot open the log {}: {error}", path.display()))
+    })
 }
 
 /// Why a runtime does not start, with the place in the file when that is about a pool.
@@ -114,7 +111,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let stop = runtime.stopper();
     std::thread::Builder::new().name("chi-signals".into()).spawn(move || {
         for signal in signals.forever() {
-            tracing::info!(signal, "told to stop");
+            tracing::info!(signal, "asked to stop");
             stop();
         }
     })?;
@@ -183,8 +180,8 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
         let _ = child.kill();
         child.wait()?;
         return Err(Failed::Message(format!(
-            "it was not ready after {READY_BOUND:?}, and is ended; the last lines of {} say what it \
-             was doing",
+            "the runtime was not ready after {READY_BOUND:?} and was killed; the last lines of {} \
+             show what it was doing",
             log_path.display()
         )));
     }
@@ -192,7 +189,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     if line.trim_end() != READY {
         let code = child.wait()?;
         let why = if line.is_empty() {
-            format!("it ended before it was ready ({code}); see {}", log_path.display())
+            format!("the runtime exited before it was ready ({code}); see {}", log_path.display())
         } else {
             line.trim_end().to_owned()
         };

@@ -16,7 +16,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         if context.print_json(&stopped) {
             std::process::exit(3);
         }
-        return Err(Failed::NotRunning(format!("the instance '{}' does not run", context.name)));
+        return Err(Failed::NotRunning(format!("instance '{}' is not running", context.name)));
     }
     let reader = Reader::open(&instance)?;
     let page = reader.page();
@@ -70,19 +70,17 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     line(
         "sessions",
-        format!("{} (of {} so far)", document["sessions"], document["sessions_total"]),
+        format!("{} ({} since the start)", document["sessions"], document["sessions_total"]),
     );
     line("pools", document["pools"].to_string());
     line("modules", format!("{} loaded, {} refused", document["modules"], document["refused"]));
-    line(
-        "tasks",
-        format!("{tasks} completed, {failed} of them with an error; {suspended} suspended"),
-    );
+    line("tasks", format!("{tasks} completed, of which {failed} failed; {suspended} suspended"));
     if let Some(bytes) = document["resident_bytes"].as_u64() {
         line("memory", format!("{:.1} MiB resident", bytes as f64 / f64::from(1 << 20)));
     }
     line("socket", instance.socket().display().to_string());
-    let log = log.map_or("its standard error".to_owned(), |log| log.display().to_string());
+    let log =
+        log.map_or("the standard error of the process".to_owned(), |log| log.display().to_string());
     line("log", log);
     crate::print(&text);
     Ok(())

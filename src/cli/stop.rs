@@ -8,7 +8,7 @@ use crate::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How long to wait for its end, in seconds
+    /// How long to wait for it to stop, in seconds
     #[arg(long, value_name = "S", default_value_t = 30)]
     timeout: u64,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let instance = context.instance()?;
     if !instance.is_running()? {
-        return Err(Failed::NotRunning(format!("the instance '{}' does not run", context.name)));
+        return Err(Failed::NotRunning(format!("instance '{}' is not running", context.name)));
     }
     context.connect()?;
     chimaera_client_rs::stop_runtime()?;
@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     while instance.is_running()? {
         if Instant::now() >= until {
             return Err(Failed::Message(format!(
-                "the instance '{}' still runs after {} s; its log tells what it waits for",
+                "instance '{}' is still running after {} s; its log says what it is waiting for",
                 context.name, args.timeout
             )));
         }

@@ -30,7 +30,8 @@ pub struct File {
 impl File {
     /// Reads a file and what it refers to.
     pub fn read(path: &Path) -> Result<File, Problems> {
-        let bytes = chimaera_yaml::read_file(path, "`chimaera config default` prints a whole one")?;
+        let bytes =
+            chimaera_yaml::read_file(path, "`chimaera config default` prints a complete one")?;
         let mut file = File::parse(path, &bytes)?;
         let mut problems = Vec::new();
         for pool in &mut file.pools {
@@ -168,8 +169,8 @@ impl Reader<'_> {
                 let (default, most) = (units::show(default, SIZES), units::show(most, SIZES));
                 problems.push((
                     at,
-                    format!("`segment.default` ({default}) is more than `segment.max` ({most})"),
-                    "write both so that they agree".to_owned(),
+                    format!("`segment.default` ({default}) exceeds `segment.max` ({most})"),
+                    "lower `segment.default`, or raise `segment.max`".to_owned(),
                 ));
             }
         }
@@ -189,7 +190,7 @@ impl Reader<'_> {
         if let (true, Some(at)) = (low.max(1) + high > MAX_WORKERS, high_at.or(low_at)) {
             problems.push((
                 at,
-                format!("both groups have {} workers together", low.max(1) + high),
+                format!("the two groups have {} workers in all", low.max(1) + high),
                 format!("write {MAX_WORKERS} or less"),
             ));
         }

@@ -107,35 +107,35 @@ pub const KEYS: &[Key] = &[
             "workers.low_latency.count",
             Kind::Number { least: 1, most: MAX_WORKERS as u64 },
             Preset::Depends {
-                how: "as many as its `cores`; else the cores that the process may use, less one, \
-                      less the workers of the other group, at least 1",
+                how: "as many as its `cores`; otherwise the cores that the process may use, less \
+                      one, less the workers of the other group, and at least 1",
                 example: "3",
             },
-            "Workers of the group that runs tasks of low latency, and all tasks where there is no \
-             other group. `workers: 3` is short for this. There are 256 workers at most in both \
-             groups. The flag replaces all that the file says about workers.",
+            "Number of workers for tasks of low latency, and for all tasks if there is no other \
+             group. `workers: 3` is short for this. Both groups together have at most 256 workers. \
+             The flag overrides everything that the file says about workers.",
         )
     },
     key(
         "workers.low_latency.cores",
         Kind::Cores,
         Preset::Depends { how: "none: the operating system chooses", example: "[0, 2-3]" },
-        "The cores to which the workers of the group are pinned, one each in turn.",
+        "The cores to pin this group's workers to, one core each, in turn.",
     ),
     key(
         "workers.high_latency.count",
         Kind::Number { least: 0, most: MAX_WORKERS as u64 - 1 },
         Preset::Depends {
-            how: "as many as its `cores`; else 0: there is one group",
+            how: "as many as its `cores`; otherwise 0: there is one group",
             example: "1",
         },
-        "Workers of the group that runs tasks of high latency.",
+        "Number of workers for tasks of high latency.",
     ),
     key(
         "workers.high_latency.cores",
         Kind::Cores,
         Preset::Depends { how: "none: the operating system chooses", example: "[4-5]" },
-        "The cores to which the workers of the group are pinned, one each in turn.",
+        "The cores to pin this group's workers to, one core each, in turn.",
     ),
     Key {
         flag: Some("--spin-us"),
@@ -143,68 +143,70 @@ pub const KEYS: &[Key] = &[
             "spin",
             Kind::Time { least: 0, most: 1_000_000_000, never: false },
             Preset::Value("50us"),
-            "How long an idle worker looks for work before it sleeps. Longer saves the next task a \
-             wake-up and costs processor time.",
+            "How long an idle worker looks for work before it sleeps. A longer time saves the next \
+             task a wake-up and costs CPU time.",
         )
     },
     key(
         "stack_size",
         Kind::Size { least: 64 << 10, most: 64 << 20 },
         Preset::Value("256KiB"),
-        "The stack of a task. Only touched pages take memory.",
+        "Stack size of a task. Only touched pages take memory.",
     ),
     key(
         "long_task_warning",
         Kind::Time { least: 1_000_000, most: 3_600_000_000_000, never: true },
         Preset::Value("100ms"),
-        "A task that runs for longer without giving up its worker is warned of in the log.",
+        "A task that runs for longer than this without yielding its worker is reported in the log.",
     ),
     key(
         "segment.default",
         Kind::Size { least: MIN_SEGMENT, most: MAX_SEGMENT },
         Preset::Value("128MiB"),
-        "The shared memory of a client that asks for no size. Not more than `segment.max`; where \
-         only that is set, and is less, this is as much.",
+        "Shared memory of a client that does not ask for a size. At most `segment.max`; if only \
+         that is set, and is smaller, it applies here too.",
     ),
     key(
         "segment.max",
         Kind::Size { least: MIN_SEGMENT, most: MAX_SEGMENT },
         Preset::Value("64GiB"),
-        "The most shared memory that a client may ask for.",
+        "The most shared memory that a client can ask for.",
     ),
     key(
         "segment.runtime_share",
         Kind::Percent { least: *SHARES.start(), most: *SHARES.end() },
         Preset::Value("50%"),
-        "How much of it the runtime has for what it and its modules allocate for the client, such as \
-         results; the client has the rest for its tasks and what it sends.",
+        "The part of it that is for what the runtime and its modules allocate for the client, such \
+         as results; the rest is for the client's tasks and what it sends.",
     ),
     key(
         "limits.sessions",
         Kind::Number { least: 1, most: 65536 },
         Preset::Value("1024"),
-        "Clients at a time. Each takes a few descriptors of the process (`ulimit -n`).",
+        "Maximum number of clients at a time. Each takes a few file descriptors of the process \
+         (`ulimit -n`).",
     ),
     key(
         "limits.pools",
         Kind::Number { least: 2, most: 65536 },
         Preset::Value("65536"),
-        "Pools at a time. The admin's is one.",
+        "Maximum number of pools at a time, including the pool `admin`.",
     ),
     key(
         "limits.tasks_in_flight",
         Kind::Number { least: 256, most: 1_000_000 },
         Preset::Value("65536"),
-        "Tasks of one client under way, beyond which its rings wait.",
+        "Maximum number of tasks that one client has in flight; beyond it, further ones wait in \
+         its rings.",
     ),
     key(
         "limits.suspended_tasks",
         Kind::Number { least: 64, most: 1_000_000 },
         Preset::Value("28000"),
-        "Tasks of all workers together that are suspended, beyond which those of clients wait in \
-         their rings; subtasks may be a sixteenth more, and end with CHI_NO_SPACE beyond that. \
-         Each takes a stack, and so two of the mappings that Linux gives a process: beyond 30000, \
-         raise vm.max_map_count.",
+        "Maximum number of suspended tasks on all workers together; beyond it, clients' tasks wait \
+         in their rings. Subtasks may exceed it by a sixteenth, and end with CHI_NO_SPACE beyond \
+         that. Each takes a stack, and with it two of the mappings that Linux allows a process: \
+         beyond 30000, raise vm.max_map_count.",
     ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],
@@ -213,9 +215,9 @@ pub const KEYS: &[Key] = &[
             "module_paths",
             Kind::Directories,
             Preset::Value("[]"),
-            "Directories to scan for modules. They do not replace those of the flag and of the \
-             variables, but come after them; last comes lib/chimaera/modules of the prefix in which \
-             the program is installed. The first file with a module's name is taken.",
+            "Directories to scan for modules. They do not replace those of the flag and the \
+             variables but come after them; lib/chimaera/modules of the prefix that the program is \
+             installed in comes last. The first file with a module's name wins.",
         )
     },
     Key {
@@ -225,7 +227,8 @@ pub const KEYS: &[Key] = &[
             "log.level",
             Kind::Level,
             Preset::Value("info"),
-            "What to log: `error`, `warn`, `info`, `debug` or `trace`; each has those before it.",
+            "What to log: `error`, `warn`, `info`, `debug` or `trace`; each level includes those \
+             before it.",
         )
     },
     key(
@@ -235,13 +238,13 @@ pub const KEYS: &[Key] = &[
             how: "standard error; with `--daemon`, NAME.log in the directory of the instances",
             example: "/var/log/chimaera.log",
         },
-        "The file to which the log is appended.",
+        "The file to append the log to.",
     ),
     key(
         "pools",
         Kind::Pools,
         Preset::Value("[]"),
-        "Pools to create at start, in this order, before clients are let in. When one cannot be \
-         created, the runtime does not start. `chimaera compose` takes the same list.",
+        "Pools to create at start, in this order, before clients can connect. If one of them \
+         cannot be created, the runtime does not start. `chimaera compose` takes the same list.",
     ),
 ];

@@ -16,7 +16,7 @@
 //!
 //! let text = b"spin: 20us\nsegment:\n  max: 1GB\n";
 //! let problems = File::parse("conf.yaml".as_ref(), text).unwrap_err();
-//! assert_eq!(problems.to_string(), "conf.yaml:3:8: \"1GB\" has a unit that is not known\n    write 1GiB");
+//! assert_eq!(problems.to_string(), "conf.yaml:3:8: \"1GB\" has an unknown unit\n    write 1GiB");
 //!
 //! let flags = Flags { no_config: true, workers: Some(2), ..Flags::default() };
 //! let settings = Settings::load(&flags, &|_| None).unwrap();

@@ -44,9 +44,8 @@ impl Pool {
             Problem {
                 file: file.to_owned(),
                 position: Some(at),
-                message: format!("the parameters in {}: {why}", source.display()),
-                help: "name a file that can be read; what is relative begins at the directory of \
-                       this file"
+                message: format!("cannot take the parameters from {}: {why}", source.display()),
+                help: "name a readable file; relative paths start at the directory of this file"
                     .into(),
             }
         })?;
@@ -111,11 +110,11 @@ pub(crate) fn read(entry: Entry, base: &Path, report: &mut Report) -> Vec<Pool> 
             Some(first) => report.add(
                 pool.at,
                 format!(
-                    "a second pool '{}': the first is on line {}",
+                    "duplicate pool '{}': the first one is on line {}",
                     shown(&pool.name),
                     first.at.line
                 ),
-                "remove one of the two, or rename it",
+                "remove or rename one of them",
             ),
             None => pools.push(pool),
         }
@@ -128,9 +127,13 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         let good = name.text.len() <= 255 && !name.text.chars().any(char::is_control);
         if !good {
             let help = "use 1 to 255 bytes of UTF-8 without control characters";
-            report.add(name.at, format!("\"{}\" cannot name a pool", shown(&name.text)), help);
+            report.add(
+                name.at,
+                format!("\"{}\" is not a valid pool name", shown(&name.text)),
+                help,
+            );
         } else if name.text == "admin" {
-            report.add(name.at, "the pool 'admin' is there always", "choose another name");
+            report.add(name.at, "the pool 'admin' always exists", "choose another name");
         }
         good
     });
@@ -141,7 +144,7 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
             && !module.text.starts_with(':')
             && !module.text.ends_with(':');
         if !good {
-            let what = format!("\"{}\" cannot name a module", shown(&module.text));
+            let what = format!("\"{}\" is not a valid module name", shown(&module.text));
             report.add(module.at, what, "write `repo:module`, as `chimaera modules` shows it");
         }
         good
@@ -169,7 +172,11 @@ fn required(
     match section.take(key) {
         Some(entry) => text(entry, report),
         None => {
-            report.add(at, format!("a pool without `{key}`"), format!("add {example}, say"));
+            report.add(
+                at,
+                format!("this pool has no `{key}`"),
+                format!("add {example}, for example"),
+            );
             None
         }
     }
@@ -180,7 +187,7 @@ fn as_text(entries: &[Entry]) -> Result<String, (Position, String)> {
     let mut settings = Vec::new();
     for Entry { key, at, value } in entries {
         if key.is_empty() || key.contains(['=', ',', '"']) || key.trim() != key {
-            return Err((*at, format!("\"{}\" cannot name a parameter", shown(key))));
+            return Err((*at, format!("\"{}\" is not a valid parameter name", shown(key))));
         }
         let text = match &value.kind {
             Kind::Scalar { text, .. } => text,
@@ -209,8 +216,8 @@ fn read_params(
         .filter_map(|key| section.take(key))
         .collect();
     for extra in forms.drain(1.min(forms.len())..) {
-        let what = format!("parameters in a second form, `{}`", extra.key);
-        report.add(extra.at, what, "write one of `params`, `params_base64`, `params_file`");
+        let what = format!("parameters are given a second time, as `{}`", extra.key);
+        report.add(extra.at, what, "keep one of `params`, `params_base64`, `params_file`");
     }
     let Some(entry) = forms.pop() else { return (Vec::new(), None) };
     let (key, at) = (entry.key.clone(), entry.value.at);
@@ -230,16 +237,16 @@ fn read_params(
         (_, Kind::Sequence(_) | Kind::Mapping(_)) => {
             let help = match &key[..] {
                 "params" => {
-                    "write a map of names and values, or a text, in quotes if it holds `: ` \
-                             or begins with a bracket"
+                    "write a map of names and values, or a string, quoted if it contains `: ` \
+                     or starts with a bracket"
                 }
-                _ => "write a text here",
+                _ => "write a string here",
             };
             return wrong(format!("`{key}` is {}", entry.value.describe()), help);
         }
         ("params_file", Kind::Scalar { text, .. }) => match path(text, base) {
             Ok(_) if text.is_empty() => {
-                return wrong("`params_file` is nothing".into(), "write the path of a file")
+                return wrong("`params_file` is empty".into(), "write the path of a file")
             }
             Ok(path) => return (Vec::new(), Some((path, at))),
             Err((message, help)) => return wrong(message, &help),
@@ -250,17 +257,14 @@ fn read_params(
                 Ok(bytes) => bytes,
                 Err(error) => {
                     let help = "write what `base64 FILE` prints";
-                    return wrong(format!("no base64: {error}"), help);
+                    return wrong(format!("not valid Base64: {error}"), help);
                 }
             }
         }
         (_, Kind::Scalar { text, .. }) => text.clone().into_bytes(),
     };
     if params.len() > MAX_PARAMS {
-        return wrong(
-            format!("{} bytes of parameters", params.len()),
-            "a pool takes a mebibyte of them at most",
-        );
+        return wrong(format!("the parameters have {} bytes", params.len()), "the limit is 1 MiB");
     }
     (params, None)
 }

@@ -84,7 +84,7 @@ fn pool() -> Value {
     let params = json!({
         "type": ["string", "number", "boolean", "null", "object"],
         "additionalProperties": scalar,
-        "description": "Parameters for the module: names and values, or a text.",
+        "description": "Parameters for the module: names and values, or a string.",
     });
     json!({
         "type": "object",
@@ -102,7 +102,7 @@ fn pool() -> Value {
                 "type": "integer",
                 "minimum": 1,
                 "maximum": CHI_MAX_CONTAINERS,
-                "description": "How many containers it has.",
+                "description": "Number of its containers.",
             },
         },
         "required": ["name", "module"],

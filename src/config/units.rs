@@ -67,7 +67,7 @@ pub(crate) fn parse(text: &str, units: Units) -> Result<u64, Wrong> {
     let (number, unit) = (&text[..end], text[end..].trim_start());
     let shown = chimaera_yaml::shown(text);
     if number.is_empty() {
-        return Err((format!("\"{shown}\" does not begin with a number"), like()));
+        return Err((format!("\"{shown}\" does not start with a number"), like()));
     }
     let meant = || {
         let small = unit.to_lowercase();
@@ -79,16 +79,16 @@ pub(crate) fn parse(text: &str, units: Units) -> Result<u64, Wrong> {
     }
     let Some((_, factor)) = units.iter().find(|known| known.0 == unit) else {
         let help = meant().map_or_else(like, |unit| format!("write {number}{unit}"));
-        return Err((format!("\"{shown}\" has a unit that is not known"), help));
+        return Err((format!("\"{shown}\" has an unknown unit"), help));
     };
     if number.contains('.') {
         return Err((
-            format!("{shown} is no whole number"),
-            "write a whole number, in a smaller unit where needed".into(),
+            format!("{shown} is not a whole number"),
+            "write a whole number, in a smaller unit if need be".into(),
         ));
     }
     let value = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
-    value.ok_or_else(|| (format!("{shown} is too much"), "write less".into()))
+    value.ok_or_else(|| (format!("{shown} is too large"), "write a smaller value".into()))
 }
 
 /// The bytes that a size such as `64MiB` means. Errors: what is wrong with it, and what to write.
@@ -146,8 +146,8 @@ mod tests {
             ("64", SIZES, "one of B, KiB, MiB, GiB, TiB"),
             ("1.5GiB", SIZES, "a smaller unit"),
             ("-1s", TIMES, "a number and a unit"),
-            ("99999999TiB", SIZES, "write less"),
-            ("99999999999999999999B", SIZES, "write less"),
+            ("99999999TiB", SIZES, "write a smaller value"),
+            ("99999999999999999999B", SIZES, "write a smaller value"),
         ] {
             let help = parse(text, units).unwrap_err().1;
             assert!(help.contains(want), "{text}: {help}");

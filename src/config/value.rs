@@ -136,19 +136,19 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
                 Some(number) if (least..=most).contains(&number) => Ok(Value::Percent(number)),
                 Some(_) => out_of_range(text, format!("{least}%"), format!("{most}%")),
                 None => Err((
-                    format!("\"{}\" is no percentage", shown(text)),
+                    format!("\"{}\" is not a percentage", shown(text)),
                     "write a whole number and `%`".into(),
                 )),
             }
         }
         Kind::Name if instance::is_name(text) => Ok(Value::Text(text.to_owned())),
         Kind::Name => Err((
-            format!("\"{}\" cannot name an instance", shown(text)),
+            format!("\"{}\" is not a valid instance name", shown(text)),
             "use 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`".into(),
         )),
         Kind::Level if LEVELS.contains(&text) => Ok(Value::Text(text.to_owned())),
         Kind::Level => Err((
-            format!("\"{}\" is no level", shown(text)),
+            format!("\"{}\" is not a log level", shown(text)),
             match nearest(&text.to_lowercase(), &LEVELS) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write one of {}", LEVELS.join(", ")),
@@ -172,12 +172,15 @@ fn out_of_range<T>(
 /// directory.
 pub(crate) fn path(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
     if text.contains('\0') {
-        return Err(("a path with a zero byte".into(), "write a path without it".into()));
+        return Err(("the path contains a zero byte".into(), "write a path without one".into()));
     }
     match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => match std::env::home_dir() {
             Some(home) => Ok(home.join(rest.trim_start_matches('/'))),
-            None => Err(("`~` means nothing without $HOME".into(), "write the whole path".into())),
+            None => Err((
+                "`~` cannot be resolved: $HOME is not set".into(),
+                "write the full path".into(),
+            )),
         },
         _ => Ok(base.join(text)),
     }
@@ -213,7 +216,7 @@ fn cores(entry: Entry, report: &mut Report) -> Option<Vec<usize>> {
         };
         let what = item.value.describe();
         let Node::Scalar { text, .. } = item.value.kind else {
-            wrong(format!("{what} is no core"), "write numbers and ranges: `[0, 2-3]`");
+            wrong(format!("{what} is not a core number"), "write numbers and ranges: `[0, 2-3]`");
             continue;
         };
         let (first, last) = text.split_once('-').unwrap_or((&text, &text));
@@ -228,13 +231,16 @@ fn cores(entry: Entry, report: &mut Report) -> Option<Vec<usize>> {
             (Some(first), Some(last)) if first <= last => {
                 for core in first as usize..=last as usize {
                     if all.contains(&core) {
-                        wrong(format!("core {core} is there twice"), "name each core once");
+                        wrong(format!("core {core} is listed twice"), "list each core once");
                         break;
                     }
                     all.push(core);
                 }
             }
-            _ => wrong(format!("{what} is no core"), "write numbers and ranges: `[0, 2-3]`"),
+            _ => wrong(
+                format!("{what} is not a core number"),
+                "write numbers and ranges: `[0, 2-3]`",
+            ),
         }
     }
     good.then_some(all)

@@ -25,7 +25,7 @@ pub fn is_name(name: &str) -> bool {
 pub enum Error {
     /// The name cannot be used.
     #[error(
-        "'{0}' cannot name an instance: use 1 to 48 letters, digits, '.', '_' or '-', not beginning \
+        "'{0}' is not a valid instance name: use 1 to 48 letters, digits, '.', '_' or '-', not beginning \
          with '.' or '-'"
     )]
     Name(String),

@@ -25,8 +25,8 @@ pub fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
     });
     match read {
         Ok(()) if bytes.len() as u64 > MAX_FILE_BYTES => Err(whole(
-            format!("has more than {MAX_FILE_BYTES} bytes"),
-            "a file of this kind has a few kilobytes; is this the right one?",
+            format!("the file has more than {MAX_FILE_BYTES} bytes"),
+            "files of this kind have a few kilobytes; is this the right one?",
         )
         .into()),
         Ok(()) => Ok(bytes),

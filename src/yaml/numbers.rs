@@ -4,25 +4,28 @@ use crate::tree::{Kind, Node};
 
 /// The number in `node`, or what is wrong with it and what would be right.
 pub fn integer(node: &Node) -> Result<i64, (String, String)> {
-    let no_number = || format!("{} is no whole number", node.describe());
+    let no_number = || format!("{} is not a whole number", node.describe());
     let Kind::Scalar { text, plain } = &node.kind else {
         return Err((no_number(), "write a number".into()));
     };
     let decimal = text.strip_prefix(['-', '+']).unwrap_or(text);
     let digits = !decimal.is_empty() && decimal.bytes().all(|b| b.is_ascii_digit());
     if digits && !plain {
-        return Err((format!("\"{text}\" in quotes is a text"), "write it without quotes".into()));
+        return Err((
+            format!("\"{text}\" is quoted, and so is a string"),
+            "remove the quotes".into(),
+        ));
     }
     if digits && decimal.len() > 1 && decimal.starts_with('0') {
         let meant = decimal.trim_start_matches('0');
         return Err((
-            format!("{text} begins with a zero, and so is octal for some readers of YAML"),
+            format!("{text} starts with a zero, which some YAML readers take for octal"),
             format!("write {} or another number", if meant.is_empty() { "0" } else { meant }),
         ));
     }
     if digits {
         return text.parse().map_err(|_| {
-            (format!("{} is too large a number", node.describe()), "write a smaller one".into())
+            (format!("{} is too large", node.describe()), "write a smaller number".into())
         });
     }
     let other = |prefix: &str, radix: u32| {
@@ -58,6 +61,6 @@ mod tests {
         for text in ["", "ten", "1.0", "1e3", "0x", "0x-1", "--1", "010", "99999999999999999999"] {
             assert!(read(text, true).is_err(), "{text}");
         }
-        assert_eq!(read("10", false), Err("\"10\" in quotes is a text".into()));
+        assert_eq!(read("10", false), Err("\"10\" is quoted, and so is a string".into()));
     }
 }

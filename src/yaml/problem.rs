@@ -73,7 +73,7 @@ impl Problems {
             file: file.to_owned(),
             position: None,
             message: format!("{what}: {error}"),
-            help: "see that the path is right, and that you may read and write there".into(),
+            help: "check the path, and that you have permission to read and write there".into(),
         }
         .into()
     }

@@ -94,7 +94,7 @@ pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
             report.add(
                 at,
                 format!("`{}` is {}", entry.key, entry.value.describe()),
-                "write a text here",
+                "write a string here",
             );
             None
         }

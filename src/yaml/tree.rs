@@ -55,11 +55,11 @@ impl Node {
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar { text, plain: true } if text.is_empty() || text == "~" => {
-                "nothing".into()
+                "an empty value".into()
             }
             Kind::Scalar { text, .. } => format!("\"{}\"", shown(text)),
-            Kind::Sequence(items) => format!("a list of {}", items.len()),
-            Kind::Mapping(_) => "a map of keys and values".into(),
+            Kind::Sequence(_) => "a list".into(),
+            Kind::Mapping(_) => "a map".into(),
             Kind::Refused => "something refused".into(),
         }
     }
@@ -86,8 +86,8 @@ pub fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             report.add(
                 Position { line, column },
-                "the file is not UTF-8 here",
-                "save the file in the encoding UTF-8",
+                "the file is not valid UTF-8 here",
+                "save the file as UTF-8",
             );
             return None;
         }
@@ -103,8 +103,8 @@ pub fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
             Err(error) => {
                 builder.report.add(
                     position(error.marker()),
-                    format!("this is no YAML: {}", error.info()),
-                    "see that the lines above end and are indented as they should",
+                    format!("this is not valid YAML: {}", error.info()),
+                    "check that the lines above are complete and correctly indented",
                 );
                 return None;
             }
@@ -139,13 +139,17 @@ impl Builder<'_> {
             Event::DocumentStart(_) if self.root.is_some() => {
                 self.report.add(
                     at,
-                    "a second document begins here",
-                    "one file is one document: remove the line `---`",
+                    "a second document starts here",
+                    "a file holds one document: remove the line `---`",
                 );
                 return false;
             }
             Event::Alias(_) => {
-                self.report.add(at, "an alias (`*name`)", "write the value itself");
+                self.report.add(
+                    at,
+                    "aliases (`*name`) are not supported",
+                    "write the value itself",
+                );
                 self.close(Node { at, kind: Kind::Refused });
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -179,8 +183,8 @@ impl Builder<'_> {
             self.too_deep = true;
             self.report.add(
                 at,
-                format!("nested more than {MAX_DEPTH} deep"),
-                "nothing in this file is nested so deeply",
+                format!("nested more than {MAX_DEPTH} levels deep"),
+                "no file of this kind needs that: check the brackets",
             );
         }
         !self.too_deep
@@ -189,11 +193,19 @@ impl Builder<'_> {
     /// Reports an anchor or a tag; true when there is none.
     fn bare(&mut self, at: Position, anchor: usize, tag: Option<&Cow<'_, Tag>>) -> bool {
         if anchor != 0 {
-            self.report.add(at, "an anchor (`&name`)", "write the value out wherever it is needed");
+            self.report.add(
+                at,
+                "anchors (`&name`) are not supported",
+                "write the value out wherever it is used",
+            );
         }
         if let Some(tag) = tag {
             let tag = shown(&format!("{}{}", tag.handle, tag.suffix));
-            self.report.add(at, format!("a tag (`{tag}`)"), "write the value without it");
+            self.report.add(
+                at,
+                format!("tags (`{tag}`) are not supported"),
+                "write the value without it",
+            );
         }
         anchor == 0 && tag.is_none()
     }
@@ -210,8 +222,8 @@ impl Builder<'_> {
                         if !matches!(found.kind, Kind::Refused) {
                             self.report.add(
                                 found.at,
-                                format!("a key that is {}", found.describe()),
-                                "a key is a word",
+                                format!("a key cannot be {}", found.describe()),
+                                "write a word as the key",
                             );
                         }
                         return;
@@ -221,11 +233,11 @@ impl Builder<'_> {
                         Some(first) => self.report.add(
                             found.at,
                             format!(
-                                "`{}` is there twice: first on line {}",
+                                "`{}` is given twice, first on line {}",
                                 shown(&text),
                                 first.at.line
                             ),
-                            "remove one of the two",
+                            "remove one of them",
                         ),
                     }
                 }

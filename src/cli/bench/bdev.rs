@@ -20,38 +20,38 @@ const DEVICE_BLOCK: u64 = 4096;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A file that is the device, all of which is overwritten, or a directory to make one in [default:
-    /// the device is in memory]
+    /// A file to use as the device, which is overwritten, or a directory to create one in [default: the
+    /// device is in memory]
     #[arg(long)]
     path: Option<PathBuf>,
-    /// How the file is read and written
+    /// How to read and write the file
     #[arg(long, value_enum, default_value_t = EngineArg::Uring, requires = "path")]
     engine: EngineArg,
-    /// Read and write past the operating system's cache
+    /// Bypass the operating system's cache
     #[arg(long, requires = "path")]
     direct: bool,
-    /// What is measured; may be given several times [default: both]
+    /// What to measure; can be repeated [default: both]
     #[arg(long = "operation", value_enum, value_name = "OPERATION")]
     operations: Vec<Operation>,
-    /// Bytes that are read or written at once, such as 4KiB or 1MiB
+    /// How much to read or write at once, such as 4KiB or 1MiB
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     block_size: u64,
     /// Reads or writes in flight
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
     depth: u32,
-    /// Bytes of the device; a file that is given has its own
+    /// Size of the device; an existing file keeps its own
     #[arg(long, default_value = "64MiB", value_parser = parse_size)]
     size: u64,
-    /// Blocks in no order instead of one after the other
+    /// Access blocks in random order instead of one after the other
     #[arg(long)]
     random: bool,
-    /// Rounds; the operations take turns in each
+    /// Number of rounds; the operations take turns in each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// How long each measurement takes, in seconds
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
-    /// The runtime's workers; one has a core to itself
+    /// Number of the runtime's workers; a single one has a core to itself
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     #[command(flatten)]
@@ -175,11 +175,13 @@ impl Args {
         let least = u64::from(bdev::MIN_BLOCK_SIZE);
         if bytes == 0 || !bytes.is_multiple_of(least) || bytes > 1 << 30 {
             let bytes = show_size(bytes);
-            return wrong(format!("{bytes} at once; multiples of {least}B up to 1GiB work"));
+            return wrong(format!(
+                "cannot read or write {bytes} at once: use a multiple of {least}B up to 1GiB"
+            ));
         }
         if self.path.is_none() && self.size < bytes {
             return wrong(format!(
-                "a device of {} has no {}",
+                "a device of {} is smaller than one access of {}",
                 show_size(self.size),
                 show_size(bytes)
             ));
@@ -301,7 +303,7 @@ fn tell(context: &Context, args: &Args, engine: u64, all: &mut [Measured]) {
             "ram" => "in memory".to_owned(),
             engine => format!(
                 "in a file, by {engine}, {}",
-                if args.direct { "past the cache" } else { "through the cache" }
+                if args.direct { "bypassing the cache" } else { "through the cache" }
             ),
         },
         "",

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Tasks in flight of the client that floods the runtime
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     flood: u32,
-    /// Rounds; each measures the clients alone and beside the one that floods
+    /// Number of rounds; each measures the clients alone and beside the flood
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// How long each measurement takes, in seconds

@@ -17,13 +17,13 @@ const DEPTH: usize = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Containers that are idle
+    /// Idle containers
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4096))]
     containers: u32,
-    /// Lanes of each of them
+    /// Lanes of each
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     lanes: u32,
-    /// Rounds; each measures with and without them
+    /// Number of rounds; each measures with and without them
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Tasks of each kind in a round

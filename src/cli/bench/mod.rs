@@ -20,20 +20,20 @@ use crate::{Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Measure an empty task there and back, beside a bounced cache line and a bare ring
+    /// Measure the round trip of an empty task, beside a bounced cache line and a bare ring
     Latency(Latency),
-    /// Measure tasks per second at several depths, with one and with several client processes
+    /// Measure tasks per second at several depths, with one and several client processes
     Throughput(Throughput),
-    /// Measure a subtask from a method to another container and back, beside a bare fiber switch and
-    /// an empty task from a client
+    /// Measure the round trip of a subtask between containers, beside a bare coroutine switch and an
+    /// empty task from a client
     Subtask(subtask::Args),
-    /// Measure an empty task beside many containers and lanes that are idle, and without them
+    /// Measure an empty task with and without many idle containers and lanes beside it
     Lanes(lanes::Args),
-    /// Measure lanes that compute on one and on two workers, beside the same work in bare threads
+    /// Measure computing lanes on one worker and on two, beside the same work in bare threads
     Scale(scale::Args),
     /// Measure clients with one task at a time, alone and beside a client that floods the runtime
     Fairness(fairness::Args),
-    /// Measure a block device: reads and writes in flight, in memory beside memcpy, or in a file
+    /// Measure a block device with reads and writes in flight, in a file, or in memory beside memcpy
     Bdev(bdev::Args),
     /// The other process of the floor measurements
     #[command(hide = true)]
@@ -54,7 +54,7 @@ pub(crate) enum Command {
 
 #[derive(clap::Args)]
 pub(crate) struct Latency {
-    /// Rounds; the kinds take turns in each
+    /// Number of rounds; the kinds take turns in each
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Round trips of each kind in a round
@@ -66,11 +66,11 @@ pub(crate) struct Latency {
 
 #[derive(clap::Args)]
 pub(crate) struct Throughput {
-    /// Tasks in flight at a time; may be given several times
+    /// Tasks in flight at a time; can be repeated
     #[arg(long = "depth", value_name = "N", default_values_t = [1, 16, 64],
           value_parser = clap::value_parser!(u32).range(1..=512))]
     depths: Vec<u32>,
-    /// Client processes at a time; may be given several times
+    /// Client processes at a time; can be repeated
     #[arg(long = "clients", value_name = "N", default_values_t = [1, 2, 4],
           value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: Vec<u32>,
@@ -80,7 +80,7 @@ pub(crate) struct Throughput {
     /// The module to measure
     #[arg(long, default_value = task::RUST)]
     module: String,
-    /// The runtime's workers
+    /// Number of the runtime's workers
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     #[command(flatten)]
@@ -90,7 +90,7 @@ pub(crate) struct Throughput {
 #[derive(clap::Args)]
 struct Modules {
     /// A directory with the modules example:empty, chimaera:empty, chimaera:bench and chimaera:bdev,
-    /// before those of CHI_REPO_PATH; may be given several times
+    /// scanned before those of CHI_REPO_PATH; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     directories: Vec<PathBuf>,
 }
@@ -99,7 +99,7 @@ struct Modules {
 struct Place {
     #[command(flatten)]
     modules: Modules,
-    /// The core of the client, and the core of the runtime's worker
+    /// The cores of the client and of the runtime's worker
     #[arg(long, num_args = 2, value_names = ["CLIENT", "WORKER"])]
     cores: Option<Vec<usize>>,
 }
@@ -125,7 +125,7 @@ impl Place {
 }
 
 fn two_cores() -> Failed {
-    Failed::Message("the measurement needs two cores".into())
+    Failed::Message("this measurement needs two cores".into())
 }
 
 /// The cores that this process may use.

@@ -16,13 +16,13 @@ pub(crate) struct Args {
     /// How long a task computes, in microseconds
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     task_us: u64,
-    /// Lanes that compute
+    /// Computing lanes
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1024))]
     lanes: u32,
     /// Tasks in flight for each lane
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=64))]
     depth: u32,
-    /// Rounds; threads and workers, one and two, take turns in each, and the best of each counts
+    /// Number of rounds; threads and workers, one and two, take turns in each, and the best counts
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// How long each measurement takes, in seconds

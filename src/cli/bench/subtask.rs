@@ -17,10 +17,10 @@ const BATCH: u64 = 50;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Rounds; the kinds take turns in each
+    /// Number of rounds; the kinds take turns in each
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Samples of each kind in a round; one of subtasks is the mean of 50
+    /// Samples of each kind in a round; each of subtasks is the mean of 50
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let empty = [Pool::open(CPP, "bench_cpp")?, Pool::open(RUST, "bench_rust")?];
     let caller = open_bench("bench_caller", 1, 1)?;
     let mut fiber = Fiber::new();
-    let mut switch = Kind::new("fiber_ns", "fiber switch and back")?;
+    let mut switch = Kind::new("fiber_ns", "coroutine switch and back")?;
     let mut task = Kind::new("task_rust_ns", "empty task of a client")?;
     let mut subtasks = [
         Kind::new("subtask_cpp_ns", "subtask, Rust to C++")?,
@@ -93,7 +93,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         cores.worker,
         rust.len(),
         cores.client,
-        times::table(&kinds, &[("per fiber", &switch), ("per task", &task)])
+        times::table(&kinds, &[("per switch", &switch), ("per task", &task)])
     ));
     Ok(())
 }

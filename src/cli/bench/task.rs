@@ -72,8 +72,8 @@ pub(super) fn open_bench(name: &str, containers: u32, lanes: u32) -> Result<benc
 
 fn no_pool(error: impl std::fmt::Display) -> Failed {
     Failed::Message(format!(
-        "{error}; the modules {CPP}, {RUST} and {BENCH} must lie in a directory given with --modules \
-         or in CHI_REPO_PATH",
+        "{error}; the modules {CPP}, {RUST} and {BENCH} must be in a directory given with --modules or \
+         listed in CHI_REPO_PATH",
         BENCH = bench::MODULE
     ))
 }

@@ -118,8 +118,8 @@ fn what_the_environment_and_the_command_line_say_is_checked() {
     let place = Place::new("").with("CHI_LOG", "loud");
     let flags = Flags { name: Some("a b".into()), ..Flags::default() };
     let why = place.try_load(&flags).unwrap_err();
-    assert!(why.contains("CHI_LOG: \"loud\" is no level"), "{why}");
-    assert!(why.contains("--name: \"a b\" cannot name an instance"), "{why}");
+    assert!(why.contains("CHI_LOG: \"loud\" is not a log level"), "{why}");
+    assert!(why.contains("--name: \"a b\" is not a valid instance name"), "{why}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn parameters_may_stand_in_a_file() {
     let text = "pools:\n  - {name: a, module: 'm:m', params_file: bytes}\n";
     let place = Place::new(text);
     let why = place.try_load(&Flags::default()).unwrap_err();
-    assert!(why.contains("chimaera.yaml:2:43: the parameters in "), "{why}");
+    assert!(why.contains("chimaera.yaml:2:43: cannot take the parameters from "), "{why}");
     assert!(why.contains("there is no such file"), "{why}");
     std::fs::write(place.home.path().join("chimaera/bytes"), b"\xff\0x").unwrap();
     let pools = place.load(&Flags::default()).pools;

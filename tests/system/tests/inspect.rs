@@ -53,9 +53,9 @@ fn a_module_that_ends_its_process_or_hangs_is_told() {
     let file = artefacts::test_module("ends");
     for place in ["constructor", "chi_module", "name"] {
         for (how, reason) in [
-            ("abort", "loading it ends the process with signal 6"),
+            ("abort", "loading it kills the process with signal 6"),
             ("exit", "loading it ends the process with exit code 7"),
-            ("hang", "loading it does not end: given up after 1 s"),
+            ("hang", "loading it took longer than 1 s"),
         ] {
             let end = format!("{place} {how}");
             let said = inspect(&file, &end, false);

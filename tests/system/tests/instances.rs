@@ -154,7 +154,7 @@ fn sigint_and_sigterm_end_it_in_order() {
         too_late(line(&mut client));
         assert_eq!(client.end(), 0);
         let log = daemon.log();
-        let order = ["told to stop", "stopping", "pool destroyed", "stopped"];
+        let order = ["asked to stop", "stopping", "pool destroyed", "stopped"];
         let places: Vec<_> = order.iter().map(|text| log.find(text)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{log}");
         assert!(site.status_page().is_none() && !site.socket().exists());

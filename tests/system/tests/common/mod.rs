@@ -20,7 +20,7 @@ pub(crate) fn runs(pid: u64) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
-/// The program said that the instance does not run.
+/// The program said that the instance is not running.
 #[track_caller]
 pub(crate) fn not_running(output: Output) {
     assert_eq!(output.code, 3, "{output:#?}");
