@@ -7,7 +7,7 @@ include(CMakePackageConfigHelpers)
 
 foreach(kind IN ITEMS BIN LIB INCLUDE DATA)
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}DIR}")
-    message(FATAL_ERROR "CMAKE_INSTALL_${kind}DIR is ${CMAKE_INSTALL_${kind}DIR}: give it relative to "
+    message(FATAL_ERROR "CMAKE_INSTALL_${kind}DIR is ${CMAKE_INSTALL_${kind}DIR}: make it relative to "
                         "the prefix, or the installed tree could not be moved")
   endif()
 endforeach()

@@ -34,7 +34,7 @@ pub fn init(options: Options) -> Result<()> {
     if REFUSED.load(Ordering::Relaxed) {
         return Err(Failure::new(
             CHI_DENIED,
-            "inside the runtime there is nothing to connect to: modules use the table of their worker",
+            "chi_init is refused inside a runtime: modules use the IPC manager of their worker",
         ));
     }
     static AT_FORK: Once = Once::new();
@@ -97,7 +97,7 @@ pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
     check_fork()?;
     let mut process = lock();
     let Some(session) = &process.session else {
-        return Err(Failure::new(CHI_NOT_INITIALIZED, "call chi_init before anything else"));
+        return Err(Failure::new(CHI_NOT_INITIALIZED, "not connected: call chi_init first"));
     };
     if session.is_dead() {
         let session = Session::connect(&process.options)?;

@@ -77,12 +77,12 @@ impl Session {
         let [_, size, _, share, ..] = welcome.words;
         let layout = Layout::divided(size, share);
         if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
-            return Err(odd("makes no sense to this client; both need the same version"));
+            return Err(odd("makes no sense to this client; both must be of the same version"));
         }
         let doorbell = fds.pop().expect("there are two");
         let segment = fds.pop().expect("there are two");
         let mapping = Mapping::new(segment.as_fd(), layout).map_err(|error| {
-            Failure::new(CHI_IO, format!("mapping a segment of {} bytes: {error}", layout.size))
+            Failure::new(CHI_IO, format!("cannot map a segment of {} bytes: {error}", layout.size))
         })?;
         let mapped = Message::new(Kind::Mapped, &[mapping.base() as u64]);
         wire::send(socket.as_fd(), &mapped, &[])
@@ -144,7 +144,7 @@ impl Session {
     }
 
     pub(crate) fn gone(&self) -> Failure {
-        gone(&self.instance, "it has ended, or has ended this session")
+        gone(&self.instance, "it has stopped, or has ended this session")
     }
 
     /// A ring for a thread.
@@ -313,7 +313,7 @@ fn open(instance: &Instance) -> Result<OwnedFd> {
         SocketFlags::CLOEXEC,
         None,
     )
-    .map_err(|error| Failure::new(CHI_IO, format!("making a socket: {error}")))?;
+    .map_err(|error| Failure::new(CHI_IO, format!("cannot create a socket: {error}")))?;
     let address = SocketAddrUnix::new(&path)
         .map_err(|error| Failure::new(CHI_INVALID, format!("{}: {error}", path.display())))?;
     rustix::net::connect(&socket, &address).map_err(|error| {
@@ -362,15 +362,18 @@ fn ask(
         Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
         other => other,
     };
-    match answer.map_err(|error| gone(instance, &format!("it does not answer ({error})")))? {
+    match answer.map_err(|error| gone(instance, &format!("it is not responding ({error})")))? {
         Received::Message(message, fds) if message.kind == wanted => Ok((message, fds)),
         Received::Message(message, _) if message.kind == Kind::Refused => {
             Err(Failure::new(message.status(), message.text))
         }
-        Received::Closed => Err(gone(instance, "it has hung up")),
+        Received::Closed => Err(gone(instance, "it closed the connection")),
         Received::Message(..) | Received::Garbage => Err(Failure::new(
             CHI_VERSION,
-            format!("what listens at {} is no Chimaera runtime", instance.socket().display()),
+            format!(
+                "whatever listens at {} is not a Chimaera runtime",
+                instance.socket().display()
+            ),
         )),
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Res
             // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew` replaces.
             f(thread, unsafe { &*session })
         })
-        .unwrap_or_else(|_| Err(Failure::new(CHI_UNAVAILABLE, "the thread is ending")))
+        .unwrap_or_else(|_| Err(Failure::new(CHI_UNAVAILABLE, "this thread is exiting")))
 }
 
 /// This thread's session, and an address's offset in it, when the address lies in its segment. The thread

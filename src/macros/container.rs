@@ -18,7 +18,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         return Err(Error::new_spanned(path, "`#[container]` goes on the type's own `impl` block"));
     }
     if !item.generics.params.is_empty() {
-        return Err(Error::new_spanned(&item.generics, "a container has no parameters"));
+        return Err(Error::new_spanned(&item.generics, "a container cannot be generic"));
     }
     let found = Found::in_impl(&mut item)?;
     let krate = &args.krate;
@@ -33,7 +33,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let Some(create) = &found.create else {
         return Err(Error::new(
             Span::call_site(),
-            "a container has a `#[create] fn create(init: &Init<'_>) -> Result<Self>`",
+            "a container needs a `#[create] fn create(init: &Init<'_>) -> Result<Self>`",
         ));
     };
     let (create, params) = (&create.sig.ident, params(create)?);
@@ -120,7 +120,7 @@ impl Parse for Args {
         });
         syn::parse::Parser::parse2(parser, input.parse()?)?;
         let name = name.ok_or_else(|| {
-            Error::new(Span::call_site(), "say the module's name: `name = \"repo:module\"`")
+            Error::new(Span::call_site(), "give the module's name: `name = \"repo:module\"`")
         })?;
         Ok(Args { name, version, unsupported, krate })
     }
@@ -168,7 +168,7 @@ impl Found {
             }
             let Some(attr) = ours.first() else { continue };
             let ident = function.sig.ident.clone();
-            let twice = || Error::new_spanned(attr, "there is one already");
+            let twice = || Error::new_spanned(attr, "there already is one");
             match () {
                 () if attr.path().is_ident("create") => {
                     attr.meta.require_path_only()?;
@@ -201,7 +201,10 @@ impl Found {
             with(monitors, "monitors").chain(with(aggregates, "adds to"))
         {
             if !self.methods.iter().any(|method| same(&method.number, number)) {
-                let message = format!("`{}` {what} a method that is not here", function.sig.ident);
+                let message = format!(
+                    "`{}` {what} a method that this block does not have",
+                    function.sig.ident
+                );
                 return Err(Error::new_spanned(number, message));
             }
         }
@@ -210,7 +213,7 @@ impl Found {
             let first = own.next().map(|(_, function)| function.clone());
             match own.next() {
                 Some((number, _)) => {
-                    Err(Error::new_spanned(number, format!("this method has {what} already")))
+                    Err(Error::new_spanned(number, format!("this method already has {what}")))
                 }
                 None => Ok(first),
             }
@@ -271,8 +274,8 @@ fn aggregation(krate: &Path, method: &Method, aggregate: &ImplItemFn) -> Result<
         return Err(Error::new_spanned(
             sig,
             format!(
-                "an aggregation is `fn(&self, task: &{0}, replica: &Replica<'_, {0}>)`, if wanted with \
-                 a further `ctx: &RunContext<'_>`",
+                "an aggregation is `fn(&self, task: &{0}, replica: &Replica<'_, {0}>)`, with \
+                 `ctx: &RunContext<'_>` after that if needed",
                 task.to_token_stream()
             ),
         ));

@@ -59,13 +59,16 @@ pub(crate) fn from_text(item: TokenStream) -> Result<TokenStream> {
     let krate = path(&input.attrs)?;
     let name = &input.ident;
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new_spanned(name, "a text says one of an enum's variants"));
+        return Err(Error::new_spanned(name, "the text of an enum is one of its variants"));
     };
     let mut variants = Vec::new();
     let mut words = Vec::new();
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(Error::new_spanned(variant, "no text says a variant with data"));
+            return Err(Error::new_spanned(
+                variant,
+                "a variant with data cannot be written as text",
+            ));
         }
         words.push(snake(&variant.ident.unraw().to_string()));
         variants.push(&variant.ident);
@@ -118,6 +121,6 @@ mod tests {
                 A(u8),
             }
         ));
-        assert_eq!(data.unwrap_err().to_string(), "no text says a variant with data");
+        assert_eq!(data.unwrap_err().to_string(), "a variant with data cannot be written as text");
     }
 }

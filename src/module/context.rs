@@ -95,7 +95,9 @@ impl Init<'_> {
 
     fn add_queue(&self, queue_id: u32, n_lanes: u32, flags: u32) -> Result<Queue> {
         if !(1..=65536).contains(&n_lanes) {
-            return Err(Status::invalid(format!("a queue of {n_lanes} lanes; 1 to 65536 work")));
+            return Err(Status::invalid(format!(
+                "cannot create a queue of {n_lanes} lanes: use 1 to 65536"
+            )));
         }
         let host = host().ok_or_else(no_host)?;
         let mut queue = Queue::with_room(self.identity.pool_id, queue_id, n_lanes);

@@ -69,7 +69,7 @@ impl<C: Container> Declared<C> {
     pub const fn name(&mut self, name: &str) {
         assert!(
             same(C::NAME.to_bytes(), name.as_bytes()),
-            "the container has another name than its repo and chimaera_mod.yaml give it"
+            "the container's name is not the one that its repo and chimaera_mod.yaml give it"
         );
     }
 
@@ -92,18 +92,18 @@ impl<C: Container> Declared<C> {
         }
         let Some(entry) = self.take(number) else {
             panic!(
-                "chimaera_mod.yaml has this method, and the container has no function for it: \
+                "chimaera_mod.yaml has this method, but the container has no function for it: \
                  write one with #[method(..)] and the method's constant"
             );
         };
         assert!(
             entry.run.is_some(),
-            "chimaera_mod.yaml has a number for this method, and the container calls it unsupported"
+            "chimaera_mod.yaml has a number for this method, but the container declares it unsupported"
         );
         assert!(
             same(entry.name.to_bytes(), name.as_bytes()),
-            "the container has another method under this number: in #[method(..)], say `name = ` \
-             the name that chimaera_mod.yaml has"
+            "the container gives this number to another method: in #[method(..)], set `name = ` \
+             to the name in chimaera_mod.yaml"
         );
     }
 
@@ -113,18 +113,18 @@ impl<C: Container> Declared<C> {
         let Some(entry) = self.take(number) else {
             assert!(
                 number < CHI_METHOD_CUSTOM,
-                "chimaera_mod.yaml has this method under `unsupported`: say so in \
+                "chimaera_mod.yaml lists this method under `unsupported`: do the same in \
                  #[container(.., unsupported(kName = number))]"
             );
             return;
         };
         assert!(
             entry.run.is_none(),
-            "chimaera_mod.yaml has -1 for this method, and the container runs it"
+            "chimaera_mod.yaml has -1 for this method, but the container runs it"
         );
         assert!(
             same(entry.name.to_bytes(), name.as_bytes()),
-            "the container calls another method unsupported under this number"
+            "the container declares another method unsupported under this number"
         );
     }
 
@@ -133,7 +133,7 @@ impl<C: Container> Declared<C> {
     pub const fn end(&self) {
         assert!(
             self.found == self.methods.len(),
-            "the container has a method that chimaera_mod.yaml has not"
+            "the container has a method that is not in chimaera_mod.yaml"
         );
     }
 

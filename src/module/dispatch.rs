@@ -194,7 +194,7 @@ const fn check<C: Container>() {
             number != CHI_METHOD_CREATE && number != CHI_METHOD_DESTROY,
             "kCreate (0) and kDestroy (1) are the container's create and destroy"
         );
-        assert!(number < CHI_METHOD_LIMIT, "a method's number reaches CHI_METHOD_LIMIT");
+        assert!(number < CHI_METHOD_LIMIT, "a method's number must be below CHI_METHOD_LIMIT");
         assert!(!C::METHODS[i].name.to_bytes().is_empty(), "a method without a name");
         let mut k = 0;
         while k < i {

@@ -51,9 +51,9 @@ impl<C: Container> Shell<C> {
     }
 
     fn container(&self) -> Result<&C> {
-        self.container
-            .get()
-            .ok_or_else(|| Status::new(CHI_INTERNAL, "a task came before kCreate succeeded"))
+        self.container.get().ok_or_else(|| {
+            Status::new(CHI_INTERNAL, "the container got a task before kCreate succeeded")
+        })
     }
 
     /// # Safety
@@ -86,13 +86,13 @@ impl<C: Container> Shell<C> {
 
     fn create(&self, task: &CreateTask, ctx: RunContext<'_>) -> Result<()> {
         if self.container.get().is_some() {
-            return Err(Status::new(CHI_EXISTS, "the container has been created already"));
+            return Err(Status::new(CHI_EXISTS, "the container already exists"));
         }
         let params = task.params.copy_to_vec()?;
         let container = C::create(&Init { identity: &self.identity, params, ctx })?;
         self.container
             .set(container)
-            .map_err(|_| Status::new(CHI_EXISTS, "the container was created meanwhile"))
+            .map_err(|_| Status::new(CHI_EXISTS, "the container was created in the meantime"))
     }
 
     /// # Safety

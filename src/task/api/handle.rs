@@ -303,7 +303,9 @@ impl<T: Task> From<Unsubmitted<T>> for Status {
 impl<T: Task> From<WaitError<T>> for Status {
     fn from(error: WaitError<T>) -> Self {
         match error {
-            WaitError::Timeout(_) => Status::new(CHI_TIMEOUT, "the time ran out; the task goes on"),
+            WaitError::Timeout(_) => {
+                Status::new(CHI_TIMEOUT, "timed out; the task is still running")
+            }
             WaitError::Failed(status) => status,
         }
     }

@@ -23,7 +23,7 @@ use crate::shm::nanoseconds;
 /// cannot make one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task",
-    note = "put `#[chimaera::task]` on the struct"
+    note = "add `#[chimaera::task]` to the struct"
 )]
 pub unsafe trait Task: Sized + 'static {
     /// Where its strings and vectors lie, from the start of the task.

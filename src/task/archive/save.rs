@@ -59,7 +59,7 @@ impl SaveArchive<'_> {
     /// Adds bytes as they are, without their number.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes.try_reserve(bytes.len()).map_err(|_| {
-            Status::new(chimaera_abi::CHI_NO_SPACE, "no memory for the bytes of a value")
+            Status::new(chimaera_abi::CHI_NO_SPACE, "out of memory for the bytes of a value")
         })?;
         self.bytes.extend_from_slice(bytes);
         self.position += bytes.len() as u64;

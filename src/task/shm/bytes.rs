@@ -106,7 +106,7 @@ pub(crate) fn copy_to_vec(descriptor: &Descriptor) -> Result<Vec<u8>> {
     let len = descriptor.len();
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| {
-        Status::new(CHI_NO_SPACE, format!("no memory for a private copy of {len} bytes"))
+        Status::new(CHI_NO_SPACE, format!("out of memory for a private copy of {len} bytes"))
     })?;
     let n = descriptor.read(0, &mut bytes.spare_capacity_mut()[..len]);
     // SAFETY: `read` has filled the first `n` bytes, which are within the capacity.

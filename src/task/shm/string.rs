@@ -70,5 +70,5 @@ pub(crate) fn too_much(limit: usize) -> Status {
 
 /// The error for a copy of `n` elements that this process has no memory for.
 pub(crate) fn no_memory(n: usize) -> Status {
-    Status::new(CHI_NO_SPACE, format!("no memory for a private copy of {n} elements"))
+    Status::new(CHI_NO_SPACE, format!("out of memory for a private copy of {n} elements"))
 }

@@ -39,7 +39,7 @@ impl Ipc {
         if size < since_1_0::IPC {
             return Err(Status::new(
                 CHI_VERSION,
-                format!("an IPC manager of {size} bytes, need {}", since_1_0::IPC),
+                format!("the IPC manager has {size} bytes, at least {} are needed", since_1_0::IPC),
             ));
         }
         Ok(Ipc(table))
@@ -53,7 +53,7 @@ impl Ipc {
     /// A function of a later minor, or a failure when the table does not cover it.
     pub(crate) fn require<F>(self, function: Option<F>) -> Result<F> {
         function.ok_or_else(|| {
-            Status::new(CHI_VERSION, "the runtime is of an older version of the ABI")
+            Status::new(CHI_VERSION, "this runtime speaks an older version of the ABI")
         })
     }
 
