@@ -172,7 +172,7 @@ void TestCompressor(const char *path) {
   TestElsewhere(module);
   {
     auto wrong = RunTask<DecompressTask>("this is no zstd frame", 100);
-    CHECK(wrong->GetStatus() == CHI_INVALID && Contains(wrong->GetMessage(), "sound zstd frame"));
+    CHECK(wrong->GetStatus() == CHI_INVALID && Contains(wrong->GetMessage(), "valid zstd frame"));
     auto level = RunTask<CompressTask>("text", 99);
     CHECK(level->GetStatus() == CHI_INVALID && Contains(level->GetMessage(), "99"));
     bool thrown = false;

@@ -49,7 +49,7 @@ class Workspace {
  private:
   template <typename Context>
   static Context *Made(Context *context) {
-    if (context == nullptr) throw chi::Error(CHI_FAILED, "zstd has no memory for a context");
+    if (context == nullptr) throw chi::Error(CHI_FAILED, "out of memory for a zstd context");
     return context;
   }
   struct Free {
@@ -139,7 +139,7 @@ class Runtime : public chi::ContainerRuntime {
         ZSTD_compressCCtx(workspace->Compressor(), workspace->out.data(), workspace->out.size(),
                           workspace->in.data(), workspace->in.size(), level);
     if (ZSTD_isError(size)) {
-      return task->Fail(CHI_FAILED, Describe("the data cannot be compressed", size));
+      return task->Fail(CHI_FAILED, Describe("compression failed", size));
     }
     task->output_.assign(workspace->out.data(), size);
   }
@@ -179,7 +179,7 @@ class Runtime : public chi::ContainerRuntime {
       ZSTD_outBuffer out{workspace->out.data(), workspace->out.size(), 0};
       left = ZSTD_decompressStream(context, &out, &in);
       if (ZSTD_isError(left)) {
-        return task->Fail(CHI_INVALID, Describe("the data is not a sound zstd frame", left));
+        return task->Fail(CHI_INVALID, Describe("the data is not a valid zstd frame", left));
       }
       full = left != 0 && out.pos == out.size;
       if (out.pos > task->max_size_ - task->output_.size()) {
@@ -188,7 +188,7 @@ class Runtime : public chi::ContainerRuntime {
       task->output_.append(workspace->out.data(), out.pos);
     }
     if (left != 0) {
-      return task->Fail(CHI_INVALID, "the data is not a sound zstd frame: it ends too early");
+      return task->Fail(CHI_INVALID, "the data is not a valid zstd frame: it ends too early");
     }
   }
   void MonitorDecompress(chi::MonitorModeId mode, hipc::FullPtr<DecompressTask> task,

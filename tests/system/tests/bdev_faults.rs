@@ -46,7 +46,10 @@ fn without_io_uring(reason: &str) {
         let params = Params { direct, ..of_file(&path, Io::Uring) };
         let (code, message) = text_of(Client::create("uring", params));
         assert_eq!(code, CHI_IO);
-        assert!(message.contains(&format!("io_uring is refused: {reason}")), "{message}");
+        assert!(
+            message.contains(&format!("the operating system refuses io_uring: {reason}")),
+            "{message}"
+        );
     }
 }
 
@@ -58,7 +61,7 @@ fn falls_back_once(log: Option<String>) {
         let pool = format!("pool=\"{name}\"");
         let lines = log
             .lines()
-            .filter(|line| line.contains(&pool) && line.contains("threads read and write instead"));
+            .filter(|line| line.contains(&pool) && line.contains("using threads instead"));
         assert_eq!(lines.count(), 1, "{log}");
     }
 }

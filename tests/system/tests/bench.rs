@@ -131,9 +131,12 @@ fn what_cannot_be_measured_is_refused() {
     refused(&["scale", "--cores", "1000", "1001"], "this process may not use core 1000");
     refused(&["fairness", "--core", "1000"], "this process may not use core 1000");
     refused(&["subtask", "--cores", "1000", "1001"], "this process may not use core 1000");
-    refused(&["bdev", "--block-size", "1000B"], "1000B at once; multiples of 512B");
-    refused(&["bdev", "--block-size", "1MiB", "--size", "4KiB"], "a device of 4KiB has no 1MiB");
-    refused(&["bdev", "--path", "/missing/file"], "/missing/file cannot be opened");
+    refused(&["bdev", "--block-size", "1000B"], "1000B at once: use a multiple of 512B");
+    refused(
+        &["bdev", "--block-size", "1MiB", "--size", "4KiB"],
+        "a device of 4KiB is smaller than one access of 1MiB",
+    );
+    refused(&["bdev", "--path", "/missing/file"], "cannot open /missing/file: ");
     let site = Site::new();
     let nothing = site.cli(&["bench", "subtask", "--rounds", "1", "--count", "1"]);
     assert_eq!(nothing.code, 1);

@@ -74,11 +74,12 @@ impl Params {
         let size = self.block_size;
         if !size.is_power_of_two() || !(MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&size) {
             return Err(Status::invalid(format!(
-                "blocks of {size} bytes; powers of two from {MIN_BLOCK_SIZE} to {MAX_BLOCK_SIZE} work"
+                "the block size {size} is not a power of two from {MIN_BLOCK_SIZE} to \
+                 {MAX_BLOCK_SIZE}"
             )));
         }
         if self.path.is_empty() && (self.io != Io::Auto || self.direct || self.sync) {
-            return Err(Status::invalid("io, direct and sync are for devices with a path"));
+            return Err(Status::invalid("io, direct and sync need a path"));
         }
         if !self.path.is_empty() && !self.path.starts_with('/') {
             let path = &self.path;
@@ -105,10 +106,10 @@ mod tests {
 
     #[test]
     fn parameters_that_make_no_device_are_refused() {
-        refused("sync=true", "are for devices with a path");
+        refused("sync=true", "io, direct and sync need a path");
         refused("path=x", "the path \"x\" is not absolute");
-        refused("block_size=1000", "blocks of 1000 bytes; powers of two");
-        refused("block_size=256", "blocks of 256 bytes; powers of two");
+        refused("block_size=1000", "the block size 1000 is not a power of two");
+        refused("block_size=256", "the block size 256 is not a power of two from 512");
         refused("blocks=9223372036854775807", "are too many");
     }
 }

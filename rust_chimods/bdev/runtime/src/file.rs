@@ -55,7 +55,7 @@ impl Spare {
         }
         let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.posix.get().is_none() {
-            log_info!("{}; threads read and write for that worker instead", why.message());
+            log_info!("{}; using threads for that worker instead", why.message());
             // Whoever starts them is alone here.
             let _ = self.posix.set(Posix::new(self.file.clone())?);
         }
@@ -81,11 +81,11 @@ impl File {
                 ErrorKind::IsADirectory => CHI_INVALID,
                 _ => CHI_IO,
             };
-            Status::new(code, format!("{path} cannot be opened: {error}"))
+            Status::new(code, format!("cannot open {path}: {error}"))
         })?;
         let metadata = file
             .metadata()
-            .map_err(|error| Status::new(CHI_IO, format!("{path} cannot be looked at: {error}")))?;
+            .map_err(|error| Status::new(CHI_IO, format!("cannot examine {path}: {error}")))?;
         if !metadata.is_file() {
             return Err(Status::invalid(format!("{path} is not a regular file")));
         }
@@ -93,13 +93,13 @@ impl File {
         let blocks = if params.blocks == 0 { there } else { params.blocks };
         if blocks == 0 || blocks > there {
             return Err(Status::invalid(format!(
-                "{path} has {} bytes, too few for {} blocks of {}; `truncate -s` makes it longer",
+                "{path} has {} bytes, too few for {} blocks of {}: extend it with `truncate -s`",
                 metadata.len(),
                 blocks.max(1),
                 params.block_size
             )));
         }
-        let cannot = |error| Status::new(CHI_IO, format!("{path} cannot be set up: {error}"));
+        let cannot = |error| Status::new(CHI_IO, format!("cannot set up {path}: {error}"));
         let flags = rustix::fs::fcntl_getfl(&file).map_err(cannot)?;
         rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(cannot)?;
         lock(&file, &path, ctx)?;
@@ -192,12 +192,10 @@ fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
                 ctx.sleep(Duration::from_millis(10))?;
             }
             Err(Errno::WOULDBLOCK) => {
-                let text = format!("{path} is another device's, or locked");
+                let text = format!("{path} is in use by another device, or locked");
                 return Err(Status::new(CHI_BUSY, text));
             }
-            Err(error) => {
-                return Err(Status::new(CHI_IO, format!("{path} cannot be locked: {error}")))
-            }
+            Err(error) => return Err(Status::new(CHI_IO, format!("cannot lock {path}: {error}"))),
         }
     }
 }
@@ -212,7 +210,7 @@ impl Mover {
                     return Ok(Mover::Either { uring, posix });
                 }
                 Err(status) if io == Io::Uring => return Err(status),
-                Err(status) => log_info!("{}; threads read and write instead", status.message()),
+                Err(status) => log_info!("{}; using threads instead", status.message()),
             }
         }
         Ok(Mover::Posix(Posix::new(file)?))
@@ -240,7 +238,7 @@ struct Bounce {
 impl Bounce {
     /// `len` bytes, at least one.
     fn new(len: usize) -> Result<Bounce> {
-        let none = || Status::new(CHI_NO_SPACE, format!("no memory for a copy of {len} bytes"));
+        let none = || Status::new(CHI_NO_SPACE, format!("out of memory for a copy of {len} bytes"));
         let layout = Layout::from_size_align(len, DIRECT_ALIGN).map_err(|_| none())?;
         // SAFETY: the layout has a size: no request is empty.
         let data = unsafe { std::alloc::alloc_zeroed(layout) };

@@ -59,7 +59,7 @@ impl Runtime {
     fn create(init: &Init<'_>, params: Params) -> Result<Self> {
         if init.container_count() != 1 {
             return Err(Status::invalid(format!(
-                "a device in {} containers; a device has one",
+                "a device has one container, not {}",
                 init.container_count()
             )));
         }

@@ -26,7 +26,7 @@ impl Map {
         let n_words = blocks.div_ceil(64) as usize;
         let mut words = Vec::new();
         words.try_reserve_exact(n_words).map_err(|_| {
-            Status::new(CHI_NO_SPACE, format!("no memory for the map of {blocks} blocks"))
+            Status::new(CHI_NO_SPACE, format!("out of memory for the map of {blocks} blocks"))
         })?;
         words.resize(n_words, 0);
         if !blocks.is_multiple_of(64) {
@@ -49,7 +49,8 @@ impl Map {
         let free = state.free;
         if count > free {
             let blocks = self.blocks;
-            let text = format!("{count} blocks of a device with {free} free ones of {blocks}");
+            let text =
+                format!("cannot allocate {count} blocks: the device has {free} of {blocks} free");
             return Err(Status::new(DEVICE_FULL, text));
         }
         let mut extents: Vec<Extent> = Vec::new();
@@ -110,7 +111,7 @@ impl Map {
             _ if count == 0 => Err(Status::invalid("no blocks")),
             Some(end) if end <= blocks => Ok(()),
             _ => Err(Status::invalid(format!(
-                "{count} blocks from {block} on, of a device of {blocks} blocks"
+                "the device has no {count} blocks from block {block} on: it has {blocks}"
             ))),
         }
     }
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(map.allocate(100).unwrap(), [Extent { block: 100, count: 100 }]);
         let status = map.allocate(1).unwrap_err();
         assert_eq!(status.code(), DEVICE_FULL);
-        assert_eq!(status.message(), "1 blocks of a device with 0 free ones of 200");
+        assert_eq!(status.message(), "cannot allocate 1 blocks: the device has 0 of 200 free");
         map.free(&[Extent { block: 10, count: 1 }, Extent { block: 190, count: 5 }]).unwrap();
         let again = map.allocate(6).unwrap();
         assert_eq!(again, [Extent { block: 10, count: 1 }, Extent { block: 190, count: 5 }]);
@@ -190,7 +191,7 @@ mod tests {
         assert!(map.check(Extent { block: 69, count: 2 }).is_err());
         for wrong in [Extent { block: 120, count: 9 }, Extent { block: u64::MAX, count: 2 }] {
             let status = map.check(wrong).unwrap_err();
-            assert!(status.message().ends_with("of a device of 128 blocks"), "{status}");
+            assert!(status.message().ends_with("on: it has 128"), "{status}");
         }
         assert_eq!(map.check(Extent { block: 1, count: 0 }).unwrap_err().message(), "no blocks");
     }

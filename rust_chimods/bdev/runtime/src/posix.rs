@@ -71,7 +71,9 @@ impl Posix {
                     unsafe { Request::finish(request, serve(&shared.file, &*request)) };
                 }
             });
-            let refused = |error| Status::new(CHI_IO, format!("no thread for the device: {error}"));
+            let refused = |error| {
+                Status::new(CHI_IO, format!("cannot start a thread for the device: {error}"))
+            };
             posix.threads.push(thread.map_err(refused)?);
         }
         Ok(posix)

@@ -75,5 +75,5 @@ impl Ram {
 }
 
 fn no_memory(bytes: usize) -> Status {
-    Status::new(CHI_NO_SPACE, format!("no memory for {bytes} bytes of blocks"))
+    Status::new(CHI_NO_SPACE, format!("out of memory for {bytes} bytes of blocks"))
 }

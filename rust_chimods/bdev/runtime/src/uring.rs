@@ -70,8 +70,9 @@ impl Uring {
             return Ok(ring.clone());
         }
         drop(rings);
-        let ring = Ring::new(&self.file)
-            .map_err(|error| Status::new(CHI_IO, format!("io_uring is refused: {error}")))?;
+        let ring = Ring::new(&self.file).map_err(|error| {
+            Status::new(CHI_IO, format!("the operating system refuses io_uring: {error}"))
+        })?;
         let fd = ring.doorbell.as_raw_fd();
         let poller = Arc::new(Poller::new(fd, Arc::new(ring))?);
         let mut rings = self.rings.write().unwrap_or_else(PoisonError::into_inner);

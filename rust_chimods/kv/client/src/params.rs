@@ -33,7 +33,7 @@ impl Params {
     pub fn check(&self) -> Result<()> {
         if self.device.is_empty() && !self.compressor.is_empty() {
             return Err(Status::invalid(
-                "a compressor without a device: values in memory stay as they are",
+                "a compressor needs a device: values in memory are not compressed",
             ));
         }
         Ok(())
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_compressor_needs_a_device() {
         let status = Params::from_text("compressor=c").unwrap().check().unwrap_err();
-        assert!(status.message().contains("a compressor without a device"));
+        assert!(status.message().contains("a compressor needs a device"));
         Params::from_text("compressor=c,device=d").unwrap().check().unwrap();
     }
 }

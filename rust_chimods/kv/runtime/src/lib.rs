@@ -207,7 +207,7 @@ impl Runtime {
 fn key(key: &ShmString) -> Result<Vec<u8>> {
     match key.len() {
         1..=MAX_KEY_BYTES => key.copy_to_vec(),
-        n => Err(Status::invalid(format!("a key of {n} bytes; 1 to {MAX_KEY_BYTES} work"))),
+        n => Err(Status::invalid(format!("a key has 1 to {MAX_KEY_BYTES} bytes, not {n}"))),
     }
 }
 

@@ -105,7 +105,7 @@ impl<V: Value> Store<V> {
             Err(bytes) => Err(Status::new(
                 STORE_FULL,
                 format!(
-                    "the store has {bytes} of {} bytes; {} more do not fit",
+                    "the store holds {bytes} of at most {} bytes; {} more do not fit",
                     self.max_bytes,
                     new - old
                 ),
@@ -164,7 +164,7 @@ mod tests {
         put(&store, "a", "12345678").unwrap();
         let status = put(&store, "b", "1").unwrap_err();
         assert_eq!(status.code(), STORE_FULL);
-        assert_eq!(status.message(), "the store has 9 of 10 bytes; 2 more do not fit");
+        assert_eq!(status.message(), "the store holds 9 of at most 10 bytes; 2 more do not fit");
         assert_eq!(put(&store, "a", "1234567890").unwrap_err().code(), STORE_FULL);
         assert_eq!(store.get(b"a").unwrap().len(), 8);
         put(&store, "a", "").unwrap();

@@ -80,7 +80,7 @@ impl Drop for Place {
         // Nobody waits for it; the task goes when it is over.
         if let Err(status) = bdev::Client::from_pool(self.device).free_async(&self.extents) {
             let n: u64 = self.extents.iter().map(|extent| extent.count).sum();
-            log_error!("{n} blocks stay allocated: {}", status.message());
+            log_error!("could not free {n} blocks: {}", status.message());
         }
     }
 }
