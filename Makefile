@@ -105,14 +105,11 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 	done
 
 # CHI_SOAK is a share, in percent, of the repetitions of a soak.
-soak: build ## Run the whole-system tests with many more repetitions, for hours
+soak: build ## Run the whole-system tests with many more repetitions than `make test`
 	CHI_SOAK=100 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
 
-# The tests that kill clients, attack the runtime, and let its devices fail.
-SOAK_SHORT := death hostile threads bdev_faults
-
 soak-short: build
-	CHI_SOAK=10 $(CARGO_TEST) $(addprefix --test ,$(SOAK_SHORT))
+	CHI_SOAK=20 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
 
 demo: configure ## See it work, on every file under DIR=path (default: this project's sources)
 	@cmake --build $(BUILD) --target demo
