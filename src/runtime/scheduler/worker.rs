@@ -318,6 +318,9 @@ impl Worker {
                 break Err(no_wait());
             }
             if until.is_some_and(|until| Instant::now() >= until) {
+                if !word.is_in_flight() && !word.is_complete() {
+                    break Err(never_submitted());
+                }
                 break Ok(false);
             }
             match self.running().and_then(Record::cancel_reason) {
@@ -335,8 +338,7 @@ impl Worker {
                 }
                 Parking::Idle => {
                     self.forget_wait();
-                    let why = "wait for a task that was never submitted";
-                    break Err(Failure::new(CHI_INVALID, why));
+                    break Err(never_submitted());
                 }
                 Parking::Taken => {
                     self.forget_wait();
@@ -398,4 +400,9 @@ pub(crate) fn no_wait() -> Failure {
         CHI_INVALID,
         "a monitor cannot wait, and neither can Del, an aggregation or a poller",
     )
+}
+
+/// What a wait is told for a task that is neither in flight nor complete.
+fn never_submitted() -> Failure {
+    Failure::new(CHI_INVALID, "wait for a task that was never submitted")
 }
