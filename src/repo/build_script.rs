@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use chimaera_yaml::Problems;
 
-use crate::module::Module;
-use crate::refresh::{refresh, Mode};
-use crate::repo::{Repo, MODULE_FILE, REPO_FILE};
+use crate::edit::{refresh, Mode};
+use crate::model::Module;
+use crate::names::{MODULE_FILE, REPO_FILE};
+use crate::read::Repo;
 
 /// Brings the generated code of the module that the crate belongs to up to date: that of the
 /// `chimaera_mod.yaml` beside its `Cargo.toml` or in the directory above. Without one, as in a crate

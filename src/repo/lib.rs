@@ -7,32 +7,28 @@
 //!                         └────► Problems, each with its file, line and column
 //! ```
 //!
+//! Imports go one way: `names` and `model` know nobody, `read` fills the model, `generate` makes text
+//! of it, `edit` writes files.
+//!
 //! The readers are strict: what they do not know is a problem, and they go on to find all problems of
 //! a repo in one go. The generators are pure functions of what was read, so their output is the same
 //! everywhere; [`refresh`] is the only part that writes to the `autogen` directories.
 
-mod add_method;
 pub mod build_script;
-mod describe;
-mod fields;
+mod edit;
 mod generate;
-mod methods;
-mod module;
+mod model;
 mod names;
-mod params;
-mod refresh;
-mod repo;
-mod scaffold;
+mod read;
+mod reserved_words;
 mod schema;
-mod words;
-mod written;
 
-pub use add_method::{add_method, Added};
 pub use chimaera_yaml::{Position, Problem, Problems};
-pub use module::{Language, Method, Module};
-pub use refresh::{refresh, Change, Changed, Mode};
-pub use repo::{Repo, MODULE_FILE, REPO_FILE};
-pub use scaffold::{new_module, new_repo, Tasks};
+pub use edit::{add_method, new_module, new_repo, refresh};
+pub use edit::{Added, Change, Changed, Mode, Tasks};
+pub use model::{Language, Method, Module};
+pub use names::{MODULE_FILE, REPO_FILE};
+pub use read::{parse_module, Repo};
 pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};
 
 /// Reads `bytes` as either file, and generates the code of a module that is taken, in both languages.
@@ -40,7 +36,7 @@ pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};
 pub fn fuzz(bytes: &[u8]) {
     let dir = std::path::Path::new("repo/mod_name");
     let _ = Repo::parse(dir, bytes);
-    if let Ok(mut module) = Module::parse(dir, "example", bytes) {
+    if let Ok(mut module) = parse_module(dir, "example", bytes) {
         for language in [Language::Cpp, Language::Rust] {
             module.language = language;
             let _ = generate::files(&module);

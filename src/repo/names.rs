@@ -1,6 +1,11 @@
 //! Names: what may be one, and how a method is called in each language.
 
-use crate::words::{CPP_KEYWORDS, C_LIBRARY, MACROS, METHODS, RUST_KEYWORDS, TAKEN};
+use crate::reserved_words::{CPP_KEYWORDS, C_LIBRARY, MACROS, METHODS, RUST_KEYWORDS, TAKEN};
+
+/// The file that makes a directory a repo.
+pub const REPO_FILE: &str = "chimaera_repo.yaml";
+/// The file that makes a directory in a repo a module.
+pub const MODULE_FILE: &str = "chimaera_mod.yaml";
 
 /// The longest name that the readers take: what is made of it still fits into a line.
 pub(crate) const MAX_NAME: usize = 40;

@@ -1,23 +1,18 @@
 //! From what was read to the text of files. Nothing here touches the disk.
 
+mod c;
 mod cpp;
-mod described_c;
-mod described_cpp;
-mod described_cpp_client;
-mod described_rust;
+mod from_rust;
 mod layout;
 mod params;
 mod rust;
-mod rust_layout;
 mod serializers;
-mod written;
 
 pub(crate) use layout::{call, declaration};
 
 use chimaera_yaml::Problems;
 
-use crate::fields::{Body, Field};
-use crate::module::{Language, Method, Module};
+use crate::model::{Body, Field, Language, Method, Module};
 
 /// What the first lines of every generated file say. A file without it was written by a person.
 pub(crate) const MARKER: &str = "Generated from chimaera_mod.yaml; do not edit.";
@@ -38,22 +33,22 @@ pub(crate) struct Generated {
 /// Problems: those of the source of hand-written tasks.
 pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
     let mut files = match module.language {
-        Language::Cpp => vec![cpp::methods(module), cpp::lib_exec(module)],
-        Language::Rust => vec![rust::methods(module), rust::lib_exec(module)],
+        Language::Cpp => vec![cpp::dispatch::methods(module), cpp::dispatch::lib_exec(module)],
+        Language::Rust => vec![rust::dispatch::methods(module), rust::dispatch::lib_exec(module)],
     };
     // What is described is for callers in every language.
     let is_described = module.params.is_some() || described(module).next().is_some();
-    if module.language == Language::Rust && (is_described || module.written.is_some()) {
-        files.push(cpp::methods(module));
+    if module.language == Language::Rust && (is_described || module.rust_tasks.is_some()) {
+        files.push(cpp::dispatch::methods(module));
     }
     if is_described {
-        files.push(described_c::header(module));
-        files.push(described_cpp::tasks(module));
-        files.push(described_cpp_client::header(module));
-        files.push(described_rust::file(module));
+        files.push(c::from_yaml::header(module));
+        files.push(cpp::from_yaml::tasks(module));
+        files.push(cpp::client::header(module));
+        files.push(rust::from_yaml::file(module));
     }
-    if let Some(written) = &module.written {
-        files.extend(written::files(module, written)?);
+    if let Some(tasks) = &module.rust_tasks {
+        files.extend(from_rust::files(module, tasks)?);
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
@@ -80,7 +75,7 @@ fn explain(field: &Field, directed: bool, more: &str) -> String {
         None => format!("`{}`", field.name),
     };
     match directed {
-        true => format!("{}: {doc}.{more}", described_c::direction(field.direction)),
+        true => format!("{}: {doc}.{more}", c::from_yaml::direction(field.direction)),
         false => format!("{doc}.{more}"),
     }
 }

@@ -2,13 +2,11 @@
 
 use std::fmt::Write;
 
-use super::described_c::prefix;
+use super::c::from_yaml::prefix;
 use super::layout::{call, comment, declaration};
-use super::rust_layout::{literal, rust_comment};
+use super::rust::layout::{literal, rust_comment};
 use super::{explain, serializers};
-use crate::fields::{Field, Scalar, Type};
-use crate::module::Module;
-use crate::params::{range, Params, Value};
+use crate::model::{range, Field, Module, Params, Scalar, Type, Value};
 
 /// What the struct is, unless the file says.
 const DOC: &str = "What a pool is created with.";

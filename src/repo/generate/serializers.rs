@@ -1,7 +1,7 @@
 //! How described tasks go to another process: the serialisers in C++, the directions in Rust.
 
 use super::layout::call;
-use crate::fields::{Body, Direction, Field};
+use crate::model::{Body, Direction, Field};
 
 /// What stands before the member of a struct in C++ that sends its fields.
 pub(super) const CPP_STRUCT: &str = "  /** Sends the fields. */\n";

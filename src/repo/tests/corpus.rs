@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chimaera_repo::{Module, Problems, Repo};
+use chimaera_repo::{parse_module, Problems, Repo};
 
 fn corpus(kind: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(kind);
@@ -31,7 +31,7 @@ fn read(file: &Path) -> Result<(), Problems> {
     let bytes = std::fs::read(file).unwrap();
     let read = match is_repo(file) {
         true => Repo::parse(&dir, &bytes).map(drop),
-        false => Module::parse(&dir, "example", &bytes).map(drop),
+        false => parse_module(&dir, "example", &bytes).map(drop),
     };
     read.map_err(|mut problems| {
         for problem in &mut problems.0 {

@@ -106,13 +106,13 @@ proptest! {
     #[test]
     fn no_text_makes_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = chimaera_repo::Repo::parse(Path::new("r"), &bytes);
-        let _ = chimaera_repo::Module::parse(Path::new("r/m"), "example", &bytes);
+        let _ = chimaera_repo::parse_module(Path::new("r/m"), "example", &bytes);
     }
 
     #[test]
     fn no_yaml_makes_a_reader_panic(text in "([ \\-:\\[\\]{}#&*!|>'\"%,?\n]|k[A-Z]|name|[0-9]|: |\n  )*") {
         let _ = chimaera_repo::Repo::parse(Path::new("r"), text.as_bytes());
-        let _ = chimaera_repo::Module::parse(Path::new("r/m"), "example", text.as_bytes());
+        let _ = chimaera_repo::parse_module(Path::new("r/m"), "example", text.as_bytes());
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{flock, renameat_with, FlockOperation, RenameFlags, CWD};
 use serde::Serialize;
 
 use crate::generate::{self, Generated, MARKER};
-use crate::repo::Repo;
+use crate::read::Repo;
 
 /// What the directories of files that are being made begin with.
 const SCRATCH: &str = ".autogen-";

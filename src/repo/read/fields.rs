@@ -1,12 +1,8 @@
-//! Reading the sections `structs` and `tasks` of `chimaera_mod.yaml`.
+//! Reading fields: their names, their types, their directions.
 
-use std::collections::BTreeMap;
+use chimaera_yaml::{shown, text, Entry, Kind, Position, Report, Section, Text};
 
-use chimaera_abi::{CHI_MAX_TASK_SIZE, CHI_METHOD_CUSTOM};
-use chimaera_yaml::{nearest, shown, text, Entry, Kind, Position, Report, Section, Text};
-
-use crate::fields::{is_plain, parse, Body, Described, Direction, Struct, Type, TASK_HEADER};
-use crate::module::Method;
+use crate::model::{is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER};
 use crate::names;
 
 /// The longest name of a field: what is made of it still fits into a line.
@@ -38,123 +34,8 @@ const TAKEN: &[&str] = &[
     "task_node",
 ];
 
-/// Names that a call cannot have: clients in Rust have functions of these names.
-const TAKEN_CALLS: &[&str] = &["create_with", "from_pool", "pool_id", "task", "with_query"];
-
-/// The structs of the section `structs`.
-pub(crate) fn read_structs(
-    entry: Option<Entry>,
-    with_params: bool,
-    report: &mut Report,
-) -> Vec<Struct> {
-    let mut structs: Vec<Struct> = Vec::new();
-    let Some(section) = entry.and_then(|entry| Section::open(entry.value, "`structs`", report))
-    else {
-        return structs;
-    };
-    for entry in section.into_entries() {
-        let (name, at) = (entry.key, entry.at);
-        let camel = name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !camel || names::refuse_name(&name).is_some() {
-            report.add(
-                at,
-                format!("`{}` is no name of a struct", shown(&name)),
-                "write words that begin with capitals, `FileExtent` for example",
-            );
-        } else if name.ends_with("Task")
-            || ["Client", "Method", "Runtime"].contains(&&name[..])
-            || with_params && ["Create", "Params", "ParamsDefault"].contains(&&name[..])
-        {
-            report.add(
-                at,
-                format!("the generated code has another `{name}`"),
-                "choose another name",
-            );
-        }
-        // What is made for a struct has these names: the copies in C++ and Rust, the functions in C.
-        let made = |of: &str, other: &str| {
-            of.strip_prefix(other).is_some_and(|rest| ["Value", "Set", "SetAll"].contains(&rest))
-        };
-        if let Some(other) =
-            structs.iter().find(|other| made(&name, &other.name) || made(&other.name, &name))
-        {
-            report.add(
-                at,
-                format!("`{name}` would be the name of something made for `{}`", other.name),
-                "choose another name",
-            );
-        }
-        let what = format!("the struct `{}`", shown(&name));
-        let Some(mut section) = Section::open(entry.value, what, report) else { continue };
-        let doc = section.text("doc", report).map(|text| text.text);
-        let fields = section.take("fields");
-        section.close("", report);
-        let body = read_fields(fields, at, false, &structs, report);
-        let plain = body.fields.iter().all(|field| is_plain(&field.ty, &structs));
-        if body.fields.is_empty() {
-            report.add(at, format!("`{name}` has no fields"), "write some under `fields:`");
-        }
-        structs.push(Struct { name, doc, body, plain });
-    }
-    structs
-}
-
-/// The tasks of the section `tasks`, by the methods' names.
-pub(crate) fn read_tasks(
-    entry: Option<Entry>,
-    methods: &[Method],
-    structs: &[Struct],
-    report: &mut Report,
-) -> BTreeMap<String, Described> {
-    let mut tasks = BTreeMap::new();
-    let Some(section) = entry.and_then(|entry| Section::open(entry.value, "`tasks`", report))
-    else {
-        return tasks;
-    };
-    for entry in section.into_entries() {
-        let (name, at) = (entry.key, entry.at);
-        let custom = methods.iter().any(|m| {
-            m.name == name && m.supported && m.number.is_some_and(|n| n >= CHI_METHOD_CUSTOM)
-        });
-        if !custom {
-            let known: Vec<&str> = methods.iter().map(|method| &method.name[..]).collect();
-            let help = match nearest(&name, &known) {
-                Some(near) if near != name => format!("did you mean `{near}`?"),
-                _ => "describe custom methods that have a number above".into(),
-            };
-            report.add(at, format!("no custom method `{}` is supported", shown(&name)), help);
-        }
-        if TAKEN_CALLS.contains(&&names::snake(&name)[..]) {
-            report.add(
-                at,
-                format!("the generated clients have another `{}`", names::snake(&name)),
-                "choose another name for the method",
-            );
-        }
-        let what = format!("the task of `{}`", shown(&name));
-        let Some(mut section) = Section::open(entry.value, what, report) else { continue };
-        let doc = section.text("doc", report).map(|text| text.text);
-        let fields = section.take("fields");
-        section.close("", report);
-        let body = fields.map(|fields| {
-            let body = read_fields(Some(fields), at, true, structs, report);
-            if body.size > CHI_MAX_TASK_SIZE {
-                report.add(
-                    at,
-                    format!("the task of `{name}` has {} bytes", body.size),
-                    format!("a task has at most {CHI_MAX_TASK_SIZE}: put bulk into vectors"),
-                );
-            }
-            body
-        });
-        tasks.insert(name, Described { doc, body });
-    }
-    tasks
-}
-
 /// A list of fields, of a task or of a struct.
-fn read_fields(
+pub(super) fn read_fields(
     entry: Option<Entry>,
     owner: Position,
     in_task: bool,
@@ -203,7 +84,7 @@ fn read_fields(
     body
 }
 
-pub(crate) fn read_name(
+pub(super) fn read_name(
     name: Option<Text>,
     field: Position,
     body: &Body,
@@ -291,4 +172,60 @@ fn read_type(
         return None;
     }
     Some(ty)
+}
+
+/// The type that `text` names, or what is wrong with it and what would be right.
+pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
+    let text = text.trim();
+    if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
+        let n = n.trim().parse().ok().filter(|n| (1..=MAX_ARRAY).contains(n)).ok_or_else(|| {
+            (
+                format!("an array of \"{n}\" elements", n = shown(n)),
+                format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
+            )
+        })?;
+        let of = parse(of, structs)?;
+        return match (&of, is_plain(&of, structs)) {
+            (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
+            _ => Err((
+                "an array of something else than numbers or plain structs".into(),
+                "use a vector: `vector<string>`, for example".into(),
+            )),
+        };
+    }
+    if let Some(of) = text.strip_prefix("vector<").and_then(|text| text.strip_suffix('>')) {
+        let of = parse(of, structs)?;
+        let allowed = match &of {
+            Type::Vector(inner) => is_plain(inner, structs) && **inner != Type::Bool,
+            Type::Bool | Type::Array(..) => false,
+            _ => true,
+        };
+        return match allowed {
+            true => Ok(Type::Vector(Box::new(of))),
+            false => Err((
+                format!("a vector of `{}`", shown(text)),
+                "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
+                 structs"
+                    .into(),
+            )),
+        };
+    }
+    match text {
+        "bool" => return Ok(Type::Bool),
+        "string" => return Ok(Type::String),
+        "bytes" => return Ok(Type::Bytes),
+        _ => {}
+    }
+    if let Some(scalar) = Scalar::by_name(text) {
+        return Ok(Type::Scalar(scalar));
+    }
+    if let Some(index) = structs.iter().position(|found| found.name == text) {
+        return Ok(Type::Struct(index));
+    }
+    Err((
+        format!("no type `{}`", shown(text)),
+        "types are u8 to u64, i8 to i64, f32, f64, bool, string, bytes, vector<T>, T[N], and structs \
+         that stand above"
+            .into(),
+    ))
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::layout::WIDTH;
-use crate::fields::Field;
+use super::super::layout::WIDTH;
+use crate::model::Field;
 
 /// Longer lists of arguments take a line each, as rustfmt has it.
 const ARGUMENTS: usize = 60;

@@ -2,16 +2,15 @@
 
 use std::fmt::Write;
 
-use super::layout::{assignment, call, comment, condition, declaration, WIDTH};
-use super::{explain, guard, params, Generated, MARKER};
-use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
-use crate::module::Module;
+use super::super::layout::{assignment, call, comment, condition, declaration, WIDTH};
+use super::super::{self as generate, explain, guard, params, Generated, MARKER};
+use crate::model::{is_plain, Body, Direction, Field, Member, Module, Struct, Type};
 use crate::names::{shouted, snake};
 
 /// `autogen/<mod>_c.h`.
 pub(crate) fn header(module: &Module) -> Generated {
     let prefix = prefix(module);
-    let described: Vec<_> = super::described(module).collect();
+    let described: Vec<_> = generate::described(module).collect();
     let methods = described.iter().map(|(number, method, _, _)| (*number, &method.name[..]));
     let mut text = head(module, "C", "its described tasks", &["string.h"], methods);
     let shout = prefix.to_uppercase();
@@ -99,14 +98,14 @@ pub(crate) fn foot(module: &Module, guarded: &str, asserts: &str) -> String {
 pub(crate) fn asserts(module: &Module, name: &str, body: &Body) -> String {
     let assert = format!("{}_ASSERT", prefix(module).to_uppercase());
     let mut text =
-        format!("{assert}(sizeof({name}) == {}, \"{}\");\n", body.size, super::OTHER_SIZE);
+        format!("{assert}(sizeof({name}) == {}, \"{}\");\n", body.size, generate::OTHER_SIZE);
     for field in &body.fields {
         let _ = writeln!(
             text,
             "{assert}(offsetof({name}, {}_) == {}, \"{}\");",
             field.name,
             field.offset,
-            super::OTHER_PLACE
+            generate::OTHER_PLACE
         );
     }
     text

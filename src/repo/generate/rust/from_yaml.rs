@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use super::rust_layout::{imports, returned_struct, rust_comment, signature, statement};
-use super::{described, explain, params, serializers, Generated, MARKER};
-use crate::fields::{is_plain, Body, Field, Member, Struct, Type};
-use crate::module::Module;
+use super::super::{described, explain, params, serializers, Generated, MARKER};
+use super::layout::{imports, returned_struct, rust_comment, signature, statement};
+use crate::model::{is_plain, Body, Field, Member, Module, Struct, Type};
 use crate::names::{is_rust_keyword, shouted, snake};
 
 /// The longest array with a default.

@@ -13,17 +13,18 @@ use rustix::fs::{memfd_create, MemfdFlags};
 use syn::visit_mut::VisitMut;
 use syn::{parse_quote, Ident, Visibility};
 
-use super::described_c::{self, prefix};
-use super::described_cpp::{self, constructor, ALLOC};
+use super::c::from_yaml::{self as c_from_yaml, prefix};
+use super::cpp::dispatch;
+use super::cpp::from_yaml::{self as cpp_from_yaml, constructor, ALLOC};
 use super::layout::{comment_lines, WIDTH};
-use super::{cpp, described_rust, rust_layout, serializers, Generated, MARKER};
-use crate::fields::{Body, Field};
-use crate::module::{Method, Module};
+use super::rust::{from_yaml as rust_from_yaml, layout as rust_layout};
+use super::{serializers, Generated, MARKER};
+use crate::model::{Body, Field, Method, Module, RustStruct, RustTasks};
 use crate::names::{is_rust_keyword, snake};
-use crate::written::{self, doc, named, Written, WrittenStruct};
+use crate::read::{doc, name as field_name, named};
 
 /// The headers for C and C++, and the checks for Rust.
-pub(crate) fn files(module: &Module, written: &Written) -> Result<Vec<Generated>, Problems> {
+pub(crate) fn files(module: &Module, written: &RustTasks) -> Result<Vec<Generated>, Problems> {
     let failed = |error: String| {
         Problems::from(Problem {
             file: module.dir.join(&written.file),
@@ -40,7 +41,7 @@ pub(crate) fn files(module: &Module, written: &Written) -> Result<Vec<Generated>
 }
 
 /// `autogen/<mod>_tasks_c.h`.
-fn c(module: &Module, written: &Written) -> Result<Generated, String> {
+fn c(module: &Module, written: &RustTasks) -> Result<Generated, String> {
     let prefix = prefix(module);
     let name = |found: &str| format!("{prefix}_{}", snake(found));
     let mut source = TokenStream::new();
@@ -49,36 +50,36 @@ fn c(module: &Module, written: &Written) -> Result<Generated, String> {
         let mut item = found.item.clone();
         item.ident = format_ident!("{}", name(&found.name()));
         for field in named(&mut item) {
-            match found.is_task && written::name(field) == chimaera_task_shape::BASE {
+            match found.is_task && field_name(field) == chimaera_task_shape::BASE {
                 true => {
                     field.ident = Some(format_ident!("task"));
                     field.ty = parse_quote!(chi_task);
                 }
                 false => {
-                    field.ident = Some(format_ident!("{}_", written::name(field)));
+                    field.ident = Some(format_ident!("{}_", field_name(field)));
                     let mut to_c = ToC { written, name: &name };
                     to_c.visit_type_mut(&mut field.ty);
                 }
             }
         }
         source.extend(documented(item, &found.doc));
-        asserts += &described_c::asserts(module, &name(&found.name()), &found.body);
+        asserts += &c_from_yaml::asserts(module, &name(&found.name()), &found.body);
     }
     let methods = methods(module, written).map(|(number, method)| (number, &method.name[..]));
     let what = format!("the tasks of {}", written.file);
-    let mut text = described_c::head(module, "TASKS_C", &what, &[], methods);
+    let mut text = c_from_yaml::head(module, "TASKS_C", &what, &[], methods);
     let config = Config { language: Language::C, style: Style::Both, ..config() };
     text.push('\n');
     text += &bindings(&source, written.structs.iter().map(|found| name(&found.name())), config)?;
-    text += &described_c::foot(module, "TASKS_C", &asserts);
+    text += &c_from_yaml::foot(module, "TASKS_C", &asserts);
     Ok(Generated { name: format!("{}_tasks_c.h", module.name), text })
 }
 
 /// `autogen/<mod>_tasks.h`.
-fn cpp(module: &Module, written: &Written) -> Result<Generated, String> {
+fn cpp(module: &Module, written: &RustTasks) -> Result<Generated, String> {
     let includes = ["chimaera/chimaera.h".to_owned(), format!("{}_methods.h", module.name)];
     let what = format!("The tasks of {} of", written.file);
-    let mut text = cpp::head(module, &what, "TASKS", &["cstddef"], &includes);
+    let mut text = dispatch::head(module, &what, "TASKS", &["cstddef"], &includes);
     let mut source = TokenStream::new();
     let mut config = Config { language: Language::Cxx, ..config() };
     let renamed = [
@@ -99,7 +100,7 @@ fn cpp(module: &Module, written: &Written) -> Result<Generated, String> {
         let own = std::mem::take(&mut fields.named).into_iter();
         fields.named = own.skip(usize::from(found.is_task)).collect();
         for field in named(&mut item) {
-            field.ident = Some(format_ident!("{}_", written::name(field)));
+            field.ident = Some(format_ident!("{}_", field_name(field)));
             Bare.visit_type_mut(&mut field.ty);
         }
         if found.is_task {
@@ -117,10 +118,10 @@ fn cpp(module: &Module, written: &Written) -> Result<Generated, String> {
         source.extend(documented(item, &found.doc));
     }
     text.push('\n');
-    text += &bindings(&source, written.structs.iter().map(WrittenStruct::name), config)?;
+    text += &bindings(&source, written.structs.iter().map(RustStruct::name), config)?;
     let structs = written.structs.iter().map(|found| (found.name(), &found.body));
-    text += &described_cpp::asserts(structs);
-    text += &cpp::foot(module, "TASKS");
+    text += &cpp_from_yaml::asserts(structs);
+    text += &dispatch::foot(module, "TASKS");
     Ok(Generated { name: format!("{}_tasks.h", module.name), text })
 }
 
@@ -128,7 +129,7 @@ fn cpp(module: &Module, written: &Written) -> Result<Generated, String> {
 const CONSTRUCTORS: &str = "  /** SHM default constructor */\n";
 
 /// How a struct is made in C++; nothing for plain data.
-fn constructors(module: &Module, found: &WrittenStruct) -> Option<String> {
+fn constructors(module: &Module, found: &RustStruct) -> Option<String> {
     let name = found.name();
     let fields = &found.body.fields;
     let made = |argument: &str| -> Vec<String> {
@@ -177,7 +178,7 @@ fn constructors(module: &Module, found: &WrittenStruct) -> Option<String> {
 }
 
 /// `autogen/<mod>_layouts.rs`.
-fn layouts(module: &Module, written: &Written) -> Generated {
+fn layouts(module: &Module, written: &RustTasks) -> Generated {
     let raw = |body: &Body| {
         let mut body = body.clone();
         for field in &mut body.fields {
@@ -196,7 +197,7 @@ fn layouts(module: &Module, written: &Written) -> Generated {
          {}{}",
         module.full_name(),
         rust_layout::imports("super", &names),
-        described_rust::asserts(bodies.iter().map(|(name, body)| (name.clone(), body)))
+        rust_from_yaml::asserts(bodies.iter().map(|(name, body)| (name.clone(), body)))
     );
     Generated { name: format!("{}_layouts.rs", module.name), text }
 }
@@ -204,7 +205,7 @@ fn layouts(module: &Module, written: &Written) -> Generated {
 /// The methods whose tasks are written here.
 fn methods<'m>(
     module: &'m Module,
-    written: &'m Written,
+    written: &'m RustTasks,
 ) -> impl Iterator<Item = (u32, &'m Method)> {
     module.supported().filter(|(_, method)| {
         let task = task_of(method);
@@ -219,7 +220,7 @@ fn task_of(method: &Method) -> String {
 
 /// What C calls a type.
 struct ToC<'w, N> {
-    written: &'w Written,
+    written: &'w RustTasks,
     name: N,
 }
 

@@ -120,7 +120,7 @@ pub(crate) struct Struct {
 
 /// What the file says of a method's task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Described {
+pub(crate) struct TaskFromYaml {
     pub(crate) doc: Option<String>,
     /// `None` when the method is only explained.
     pub(crate) body: Option<Body>,
@@ -217,60 +217,4 @@ pub(crate) fn is_plain(ty: &Type, structs: &[Struct]) -> bool {
         Type::String | Type::Bytes | Type::Vector(_) => false,
         Type::Struct(index) => structs[*index].plain,
     }
-}
-
-/// The type that `text` names, or what is wrong with it and what would be right.
-pub(crate) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
-    let text = text.trim();
-    if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
-        let n = n.trim().parse().ok().filter(|n| (1..=MAX_ARRAY).contains(n)).ok_or_else(|| {
-            (
-                format!("an array of \"{n}\" elements", n = chimaera_yaml::shown(n)),
-                format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
-            )
-        })?;
-        let of = parse(of, structs)?;
-        return match (&of, is_plain(&of, structs)) {
-            (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
-            _ => Err((
-                "an array of something else than numbers or plain structs".into(),
-                "use a vector: `vector<string>`, for example".into(),
-            )),
-        };
-    }
-    if let Some(of) = text.strip_prefix("vector<").and_then(|text| text.strip_suffix('>')) {
-        let of = parse(of, structs)?;
-        let allowed = match &of {
-            Type::Vector(inner) => is_plain(inner, structs) && **inner != Type::Bool,
-            Type::Bool | Type::Array(..) => false,
-            _ => true,
-        };
-        return match allowed {
-            true => Ok(Type::Vector(Box::new(of))),
-            false => Err((
-                format!("a vector of `{}`", chimaera_yaml::shown(text)),
-                "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
-                 structs"
-                    .into(),
-            )),
-        };
-    }
-    match text {
-        "bool" => return Ok(Type::Bool),
-        "string" => return Ok(Type::String),
-        "bytes" => return Ok(Type::Bytes),
-        _ => {}
-    }
-    if let Some(scalar) = Scalar::by_name(text) {
-        return Ok(Type::Scalar(scalar));
-    }
-    if let Some(index) = structs.iter().position(|found| found.name == text) {
-        return Ok(Type::Struct(index));
-    }
-    Err((
-        format!("no type `{}`", chimaera_yaml::shown(text)),
-        "types are u8 to u64, i8 to i64, f32, f64, bool, string, bytes, vector<T>, T[N], and structs \
-         that stand above"
-            .into(),
-    ))
 }

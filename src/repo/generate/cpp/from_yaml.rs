@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::layout::{call, comment, declaration};
-use super::{cpp, described, explain, params, serializers, Generated};
-use crate::fields::{is_plain, Body, Direction, Field, Member, Struct, Type};
-use crate::module::Module;
+use super::super::layout::{self, call, comment, declaration};
+use super::super::{self as generate, described, explain, params, serializers, Generated};
+use super::dispatch;
+use crate::model::{is_plain, Body, Direction, Field, Member, Module, Struct, Type};
 
 /// `autogen/<mod>_described_tasks.h`.
 pub(crate) fn tasks(module: &Module) -> Generated {
@@ -13,7 +13,7 @@ pub(crate) fn tasks(module: &Module) -> Generated {
     let standard = ["array", "cstddef", "string", "string_view", "vector"];
     let includes = ["chimaera/chimaera.h".to_owned(), methods];
     let mut text =
-        cpp::head(module, "The described tasks of", "DESCRIBED_TASKS", &standard, &includes);
+        dispatch::head(module, "The described tasks of", "DESCRIBED_TASKS", &standard, &includes);
     let cpp = Cpp { structs: &module.structs };
     if let Some(params) = &module.params {
         text += &params::cpp(params);
@@ -28,7 +28,7 @@ pub(crate) fn tasks(module: &Module) -> Generated {
     let tasks =
         described(module).map(|(_, method, _, body)| (format!("{}Task", &method.name[1..]), body));
     text += &asserts(structs.chain(tasks));
-    text += &cpp::foot(module, "DESCRIBED_TASKS");
+    text += &dispatch::foot(module, "DESCRIBED_TASKS");
     Generated { name: format!("{}_described_tasks.h", module.name), text }
 }
 
@@ -288,7 +288,7 @@ pub(crate) fn asserts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> 
                     #pragma GCC diagnostic ignored \"-Winvalid-offsetof\"\n"
         .to_owned();
     for (name, body) in structs {
-        let (size, place) = (super::OTHER_SIZE, super::OTHER_PLACE);
+        let (size, place) = (generate::OTHER_SIZE, generate::OTHER_PLACE);
         let _ = writeln!(text, "static_assert(sizeof({name}) == {}, \"{size}\");", body.size);
         for Field { name: field, offset, .. } in &body.fields {
             let _ = writeln!(
@@ -305,12 +305,12 @@ pub(crate) const ALLOC: &str = "const hipc::CtxAllocator<CHI_ALLOC_T> &alloc";
 /// A constructor with its initialisers: in one line if all fits, else below.
 pub(crate) fn constructor(head: &str, args: &[&str], initialisers: &[String], end: &str) -> String {
     let line = format!("  {head}{}) : {} {end}\n", args.join(", "), initialisers.join(", "));
-    if line.len() <= super::layout::WIDTH + 1 {
+    if line.len() <= layout::WIDTH + 1 {
         return line;
     }
     let mut text = declaration(2, head, args, ")");
     let below = format!("      : {} {end}\n", initialisers.join(", "));
-    if below.len() <= super::layout::WIDTH + 1 {
+    if below.len() <= layout::WIDTH + 1 {
         return text + &below;
     }
     let _ = writeln!(text, "      : {} {end}", initialisers.join(",\n        "));

@@ -2,17 +2,17 @@
 
 use std::fmt::Write;
 
-use super::described_cpp::Cpp;
-use super::layout::{assignment, call, comment, declaration, WIDTH};
-use super::{cpp, described, explain, Generated};
-use crate::fields::{Body, Field, Type};
-use crate::module::Module;
+use super::super::layout::{assignment, call, comment, declaration, WIDTH};
+use super::super::{described, explain, Generated};
+use super::dispatch;
+use super::from_yaml::Cpp;
+use crate::model::{Body, Field, Module, Type};
 
 /// `autogen/<mod>_described_client.h`.
 pub(crate) fn header(module: &Module) -> Generated {
     let includes = ["chimaera/chimaera.h".to_owned(), format!("{}_described_tasks.h", module.name)];
     let standard = ["array", "string", "string_view", "vector"];
-    let mut text = cpp::head(module, "A client of", "DESCRIBED_CLIENT", &standard, &includes);
+    let mut text = dispatch::head(module, "A client of", "DESCRIBED_CLIENT", &standard, &includes);
     let cpp = Cpp { structs: &module.structs };
     for (_, method, _, body) in described(module) {
         text += &cpp.result(&method.name, body);
@@ -36,7 +36,7 @@ class DescribedClient : public chi::PoolClient<DescribedClient{params}> {{
         text += &cpp.calls(&method.name, doc, body);
     }
     text += "};\n";
-    text += &cpp::foot(module, "DESCRIBED_CLIENT");
+    text += &dispatch::foot(module, "DESCRIBED_CLIENT");
     Generated { name: format!("{}_described_client.h", module.name), text }
 }
 

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use super::layout::{call, comment, WIDTH};
-use super::{guard, Generated, MARKER};
-use crate::methods::INHERITED;
-use crate::module::{Method, Module};
+use super::super::layout::{call, comment, WIDTH};
+use super::super::{guard, Generated, MARKER};
+use crate::model::{Method, Module};
 
 /// `autogen/<mod>_methods.h`.
 pub(crate) fn methods(module: &Module) -> Generated {
@@ -29,7 +28,7 @@ pub(crate) fn lib_exec(module: &Module) -> Generated {
     let name = &module.name;
     let mut includes = vec!["chimaera/chimaera.h".into(), format!("{name}_methods.h")];
     // Custom tasks are described, or their author writes them.
-    let custom = || module.supported().filter(|(_, m)| !INHERITED.contains(&&m.name[..]));
+    let custom = || module.supported().filter(|(_, m)| !m.is_inherited());
     let is_described =
         |method: &Method| module.tasks.get(&method.name).is_some_and(|task| task.body.is_some());
     if module.params.is_some() || custom().any(|(_, method)| is_described(method)) {
@@ -148,8 +147,8 @@ struct Parts<'m> {
 
 impl Parts<'_> {
     fn of(method: &Method) -> Parts<'_> {
-        let stem = &method.name[1..];
-        let inherited = INHERITED.contains(&&method.name[..]);
+        let stem = method.stem();
+        let inherited = method.is_inherited();
         let task = format!("{}{stem}Task", if inherited { "chi::" } else { "" });
         Parts {
             stem,

@@ -13,86 +13,42 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, DeriveInput, Expr, Field, Fields, Ident, Item, ItemStruct, Lit};
 
-use crate::fields::{
-    self, is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER,
+use crate::model::{
+    is_plain, Body, Direction, RustStruct, RustTasks, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER,
 };
 
-/// The hand-written tasks of a module, and the structs in them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// The file, as the YAML names it.
-    pub(crate) file: String,
-    /// By dependency: each after those that lie in it.
-    pub(crate) structs: Vec<WrittenStruct>,
-}
-
-/// A hand-written struct.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WrittenStruct {
-    /// As Rust compiles it, its attributes left out.
-    pub(crate) item: ItemStruct,
-    /// Where it stands.
-    pub(crate) at: Position,
-    /// What it is, from its comment.
-    pub(crate) doc: String,
-    /// Whether it is a task, rather than something that lies in one.
-    pub(crate) is_task: bool,
-    /// Its own fields: in a task without the base.
-    pub(crate) body: Body,
-    /// Without strings and vectors.
-    pub(crate) plain: bool,
-    /// The fields that are sent to other processes; `None` when the author does not say.
-    pub(crate) sent: Option<Body>,
-    /// The fields with strings or vectors in them.
-    shared: Vec<String>,
-}
-
-impl WrittenStruct {
-    /// Whether a field of it is, or holds, strings or vectors.
-    pub(crate) fn holds_shared(&self, field: &fields::Field) -> bool {
-        self.shared.contains(&field.name)
-    }
-
-    /// Its name.
-    pub(crate) fn name(&self) -> String {
-        self.item.ident.to_string()
-    }
-}
-
-impl Written {
-    /// Reads the Rust source `bytes` of `path`, which the YAML calls `file`. `layouts` is the name of the
-    /// generated module that has the Rust compiler check what is found.
-    pub(crate) fn parse(
-        path: &Path,
-        file: &str,
-        layouts: &str,
-        bytes: &[u8],
-    ) -> Result<Written, Problems> {
-        let mut reader = Reader {
-            report: Report::new(path),
-            sources: Vec::new(),
-            known: foreign(),
-            open: Vec::new(),
-            structs: Vec::new(),
-        };
-        match std::str::from_utf8(bytes) {
-            Ok(text) => match syn::parse_file(text) {
-                Ok(source) => {
-                    reader.require_layouts(&source.items, file, layouts);
-                    reader.read(source.items);
-                }
-                Err(error) => {
-                    let message = format!("rustc will not take this: {error}");
-                    reader.report.add(position(error.span()), message, MEND);
-                }
-            },
-            Err(error) => {
-                reader.report.add(Position::START, error.to_string(), "write the file in UTF-8");
+/// Reads the Rust source `bytes` of `path`, which the YAML calls `file`. `layouts` is the name of the
+/// generated module that has the Rust compiler check what is found.
+pub(crate) fn parse(
+    path: &Path,
+    file: &str,
+    layouts: &str,
+    bytes: &[u8],
+) -> Result<RustTasks, Problems> {
+    let mut reader = Reader {
+        report: Report::new(path),
+        sources: Vec::new(),
+        known: foreign(),
+        open: Vec::new(),
+        structs: Vec::new(),
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => match syn::parse_file(text) {
+            Ok(source) => {
+                reader.require_layouts(&source.items, file, layouts);
+                reader.read(source.items);
             }
+            Err(error) => {
+                let message = format!("rustc will not take this: {error}");
+                reader.report.add(position(error.span()), message, MEND);
+            }
+        },
+        Err(error) => {
+            reader.report.add(Position::START, error.to_string(), "write the file in UTF-8");
         }
-        let Reader { report, structs, .. } = reader;
-        report.finish(Written { file: file.to_owned(), structs })
     }
+    let Reader { report, structs, .. } = reader;
+    report.finish(RustTasks { file: file.to_owned(), structs })
 }
 
 /// The structs of the contract that may lie in a task.
@@ -130,7 +86,7 @@ struct Reader {
     known: Vec<Struct>,
     /// The structs that are being read, each lying in the one before.
     open: Vec<String>,
-    structs: Vec<WrittenStruct>,
+    structs: Vec<RustStruct>,
 }
 
 /// The fields of `chi_task`, from which a task in C++ is derived.
@@ -223,7 +179,7 @@ impl Reader {
         Some(self.known.len() - 1)
     }
 
-    fn read_struct(&mut self, index: usize) -> Result<WrittenStruct, Vec<Refusal>> {
+    fn read_struct(&mut self, index: usize) -> Result<RustStruct, Vec<Refusal>> {
         let refused = |error: syn::Error| {
             let of = |error: syn::Error| (error.span(), error.to_string(), MEND.to_owned());
             error.into_iter().map(of).collect::<Vec<Refusal>>()
@@ -292,7 +248,7 @@ impl Reader {
             sent
         });
         let plain = shared.is_empty();
-        Ok(WrittenStruct { item, at, doc, is_task, body, plain, sent, shared })
+        Ok(RustStruct { item, at, doc, is_task, body, plain, sent, shared })
     }
 
     fn read_type(&mut self, ty: &syn::Type) -> Result<Type, Refusal> {

@@ -2,35 +2,14 @@
 
 use chimaera_yaml::{shown, Entry, Kind, Position, Report, Section, Text};
 
-use crate::describe::read_name;
-use crate::fields::{parse, Body, Direction, Scalar, Type};
-use crate::module::Method;
+use super::fields::{parse, read_name};
+use crate::model::{range, Body, Direction, Method, Params, Scalar, Type, Value};
 
 /// The longest text that is a default.
 const MAX_TEXT: usize = 60;
 
-/// What the pools of a module are created with.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Params {
-    pub(crate) doc: Option<String>,
-    /// Numbers, `bool` and `string` only.
-    pub(crate) body: Body,
-    /// One for each field.
-    pub(crate) defaults: Vec<Value>,
-}
-
-/// The value of a field without another.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
-    Integer(i128),
-    Float(f64),
-    Bool(bool),
-    /// Printable ASCII.
-    Text(String),
-}
-
 /// The parameters of the section `params`.
-pub(crate) fn read(
+pub(super) fn read(
     entry: Option<Entry>,
     methods: &[Method],
     report: &mut Report,
@@ -150,13 +129,5 @@ fn expected(ty: &Type) -> String {
             format!("a number from {least} to {most}")
         }
         _ => format!("at most {MAX_TEXT} printable characters of ASCII"),
-    }
-}
-
-/// The least and the greatest value of an integer.
-pub(crate) fn range(scalar: Scalar) -> (i128, i128) {
-    match scalar {
-        Scalar::Unsigned(bits) => (0, (1 << bits) - 1),
-        Scalar::Signed(bits) | Scalar::Float(bits) => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
     }
 }

@@ -7,13 +7,9 @@ use chimaera_yaml::{
     nearest, read_file, shown, Position, Problem, Problems, Report, Section, Text,
 };
 
-use crate::module::Module;
-use crate::names;
-
-/// The file that makes a directory a repo.
-pub const REPO_FILE: &str = "chimaera_repo.yaml";
-/// The file that makes a directory in a repo a module.
-pub const MODULE_FILE: &str = "chimaera_mod.yaml";
+use super::module;
+use crate::model::Module;
+use crate::names::{self, MODULE_FILE, REPO_FILE};
 
 /// A repo, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +108,7 @@ impl Repo {
         let namespace = repo.as_ref().map_or("", |repo| &repo.namespace);
         let mut modules: Vec<Module> = Vec::new();
         for dir in dirs {
-            match Module::read(&dir, namespace) {
+            match module::read(&dir, namespace) {
                 Ok(module) => {
                     if let Some(other) = modules.iter().find(|other| other.name == module.name) {
                         problems.push(Problem {

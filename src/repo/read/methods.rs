@@ -3,15 +3,11 @@
 use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_LIMIT};
 use chimaera_yaml::{integer, nearest, shown, Entry, Kind, Position, Report, Section};
 
-use crate::module::Method;
+use crate::model::{Method, INHERITED};
 use crate::names;
 
-/// The inherited methods: the number of each is its place here.
-pub(crate) const INHERITED: [&str; 6] =
-    ["kCreate", "kDestroy", "kNodeFailure", "kRecover", "kMigrate", "kUpgrade"];
-
 /// Reports the keys that were probably meant to be methods.
-pub(crate) fn refuse_names(section: &mut Section, next: u32, report: &mut Report) {
+pub(super) fn refuse_names(section: &mut Section, next: u32, report: &mut Report) {
     let meant = |entry: &Entry| {
         let number =
             matches!(entry.value.kind, Kind::Scalar { .. }) && integer(&entry.value).is_ok();
@@ -33,7 +29,7 @@ pub(crate) fn refuse_names(section: &mut Section, next: u32, report: &mut Report
 
 /// Reads methods, and which of those that are not supported have a number; the inherited ones that are
 /// not mentioned are there as well.
-pub(crate) fn read(
+pub(super) fn read(
     entries: Vec<Entry>,
     unsupported: Option<Entry>,
     report: &mut Report,

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::rust_layout::rust_comment;
-use super::{Generated, MARKER};
-use crate::module::Module;
+use super::super::{Generated, MARKER};
+use super::layout::rust_comment;
+use crate::model::Module;
 use crate::names::shouted;
 
 /// `autogen/<mod>_methods.rs`, a module of the client's crate.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use chimaera_yaml::{read_file, Position, Problem, Problems};
 
+use super::refresh::{refresh, Mode};
+use super::scaffold::replace;
 use crate::generate::{call, declaration};
-use crate::module::{Language, Module};
-use crate::names;
-use crate::refresh::{refresh, Mode};
-use crate::repo::{Repo, MODULE_FILE};
-use crate::scaffold::replace;
+use crate::model::{Language, Module};
+use crate::names::{self, MODULE_FILE};
+use crate::read::{parse_module, Repo};
 
 /// What was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
         text = with_task(&text, &name);
     }
     // The file was read before: what is wrong with it now is that the lines do not fit into its form.
-    let fits = Module::parse(dir, &module.namespace, text.as_bytes()).is_ok_and(|changed| {
+    let fits = parse_module(dir, &module.namespace, text.as_bytes()).is_ok_and(|changed| {
         changed.methods.len() == module.methods.len() + 1
             && changed.tasks.contains_key(&name) == described
     });

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use chimaera_yaml::{Problem, Problems};
 
-use crate::module::Language;
-use crate::names;
-use crate::refresh::{refresh, Mode};
-use crate::repo::{Repo, MODULE_FILE, REPO_FILE};
+use super::refresh::{refresh, Mode};
+use crate::model::Language;
+use crate::names::{self, MODULE_FILE, REPO_FILE};
+use crate::read::Repo;
 
 macro_rules! template {
     ($name:literal) => {
-        include_str!(concat!("templates/", $name, ".in"))
+        include_str!(concat!("../templates/", $name, ".in"))
     };
 }
 

@@ -1,0 +1,9 @@
+//! What changes the files of a repo: new repos and modules, new methods, and the generated code.
+
+mod add_method;
+mod refresh;
+mod scaffold;
+
+pub use add_method::{add_method, Added};
+pub use refresh::{refresh, Change, Changed, Mode};
+pub use scaffold::{new_module, new_repo, Tasks};

@@ -1,0 +1,3 @@
+//! What is generated for C.
+
+pub(super) mod from_yaml;

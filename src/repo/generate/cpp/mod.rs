@@ -1,0 +1,5 @@
+//! What is generated for C++.
+
+pub(super) mod client;
+pub(super) mod dispatch;
+pub(super) mod from_yaml;

@@ -1,0 +1,17 @@
+//! What the files of a repo say, read and checked. It knows nobody that reads it or uses it.
+
+mod fields;
+mod method;
+mod module;
+mod params;
+mod rust_tasks;
+
+pub(crate) use fields::{
+    is_plain, Body, Direction, Field, Member, Scalar, Struct, TaskFromYaml, Type, MAX_ARRAY,
+    TASK_HEADER,
+};
+pub use method::Method;
+pub(crate) use method::INHERITED;
+pub use module::{Language, Module};
+pub(crate) use params::{range, Params, Value};
+pub(crate) use rust_tasks::{RustStruct, RustTasks};

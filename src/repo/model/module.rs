@@ -1,0 +1,78 @@
+//! A module, as its files describe it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chimaera_abi::CHI_METHOD_CUSTOM;
+use chimaera_yaml::{Position, Text};
+use serde::Serialize;
+
+use super::fields::{Struct, TaskFromYaml};
+use super::method::Method;
+use super::params::Params;
+use super::rust_tasks::RustTasks;
+
+/// What a module is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// C++.
+    Cpp,
+    /// Rust.
+    Rust,
+}
+
+/// A module, as its file describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Module {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The namespace of its repo.
+    pub namespace: String,
+    /// Its name within the repo.
+    pub name: String,
+    /// Where the file gives the name, or begins.
+    pub(crate) name_at: Position,
+    /// What it is, in a line.
+    pub description: Option<String>,
+    /// What it is written in.
+    pub language: Language,
+    /// Its methods: the six inherited ones, custom ones by number, then those without a number.
+    pub methods: Vec<Method>,
+    /// What its pools are created with, when the file describes it.
+    pub(crate) params: Option<Params>,
+    /// The structs that lie in tasks.
+    pub(crate) structs: Vec<Struct>,
+    /// The tasks that the file describes, by the names of their methods.
+    pub(crate) tasks: BTreeMap<String, TaskFromYaml>,
+    /// The source of a module in Rust whose tasks other languages get, as the file names it.
+    pub(crate) rust_source: Option<Text>,
+    /// What is in that source.
+    pub(crate) rust_tasks: Option<RustTasks>,
+}
+
+impl Module {
+    /// The file beside this module's that its generated code comes from, too.
+    pub(crate) fn source(&self) -> Option<PathBuf> {
+        self.rust_source.as_ref().map(|file| self.dir.join(&file.text))
+    }
+
+    /// `repo:module`.
+    pub fn full_name(&self) -> String {
+        format!("{}:{}", self.namespace, self.name)
+    }
+
+    /// The methods that it runs, by number.
+    pub fn supported(&self) -> impl Iterator<Item = (u32, &Method)> {
+        self.methods
+            .iter()
+            .filter(|method| method.supported)
+            .filter_map(|method| Some((method.number?, method)))
+    }
+
+    /// The first number after those of all custom methods.
+    pub fn next_number(&self) -> u32 {
+        let highest = self.methods.iter().filter_map(|method| method.number).max();
+        highest.map_or(CHI_METHOD_CUSTOM, |highest| CHI_METHOD_CUSTOM.max(highest + 1))
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading the sections `structs` and `tasks` of `chimaera_mod.yaml`.
+
+use std::collections::BTreeMap;
+
+use chimaera_abi::{CHI_MAX_TASK_SIZE, CHI_METHOD_CUSTOM};
+use chimaera_yaml::{nearest, shown, Entry, Report, Section};
+
+use super::fields::read_fields;
+use crate::model::{is_plain, Method, Struct, TaskFromYaml};
+use crate::names;
+
+/// Names that a call cannot have: clients in Rust have functions of these names.
+const TAKEN_CALLS: &[&str] = &["create_with", "from_pool", "pool_id", "task", "with_query"];
+
+/// The structs of the section `structs`.
+pub(super) fn read_structs(
+    entry: Option<Entry>,
+    with_params: bool,
+    report: &mut Report,
+) -> Vec<Struct> {
+    let mut structs: Vec<Struct> = Vec::new();
+    let Some(section) = entry.and_then(|entry| Section::open(entry.value, "`structs`", report))
+    else {
+        return structs;
+    };
+    for entry in section.into_entries() {
+        let (name, at) = (entry.key, entry.at);
+        let camel = name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !camel || names::refuse_name(&name).is_some() {
+            report.add(
+                at,
+                format!("`{}` is no name of a struct", shown(&name)),
+                "write words that begin with capitals, `FileExtent` for example",
+            );
+        } else if name.ends_with("Task")
+            || ["Client", "Method", "Runtime"].contains(&&name[..])
+            || with_params && ["Create", "Params", "ParamsDefault"].contains(&&name[..])
+        {
+            report.add(
+                at,
+                format!("the generated code has another `{name}`"),
+                "choose another name",
+            );
+        }
+        // What is made for a struct has these names: the copies in C++ and Rust, the functions in C.
+        let made = |of: &str, other: &str| {
+            of.strip_prefix(other).is_some_and(|rest| ["Value", "Set", "SetAll"].contains(&rest))
+        };
+        if let Some(other) =
+            structs.iter().find(|other| made(&name, &other.name) || made(&other.name, &name))
+        {
+            report.add(
+                at,
+                format!("`{name}` would be the name of something made for `{}`", other.name),
+                "choose another name",
+            );
+        }
+        let what = format!("the struct `{}`", shown(&name));
+        let Some(mut section) = Section::open(entry.value, what, report) else { continue };
+        let doc = section.text("doc", report).map(|text| text.text);
+        let fields = section.take("fields");
+        section.close("", report);
+        let body = read_fields(fields, at, false, &structs, report);
+        let plain = body.fields.iter().all(|field| is_plain(&field.ty, &structs));
+        if body.fields.is_empty() {
+            report.add(at, format!("`{name}` has no fields"), "write some under `fields:`");
+        }
+        structs.push(Struct { name, doc, body, plain });
+    }
+    structs
+}
+
+/// The tasks of the section `tasks`, by the methods' names.
+pub(super) fn read_tasks(
+    entry: Option<Entry>,
+    methods: &[Method],
+    structs: &[Struct],
+    report: &mut Report,
+) -> BTreeMap<String, TaskFromYaml> {
+    let mut tasks = BTreeMap::new();
+    let Some(section) = entry.and_then(|entry| Section::open(entry.value, "`tasks`", report))
+    else {
+        return tasks;
+    };
+    for entry in section.into_entries() {
+        let (name, at) = (entry.key, entry.at);
+        let custom = methods.iter().any(|m| {
+            m.name == name && m.supported && m.number.is_some_and(|n| n >= CHI_METHOD_CUSTOM)
+        });
+        if !custom {
+            let known: Vec<&str> = methods.iter().map(|method| &method.name[..]).collect();
+            let help = match nearest(&name, &known) {
+                Some(near) if near != name => format!("did you mean `{near}`?"),
+                _ => "describe custom methods that have a number above".into(),
+            };
+            report.add(at, format!("no custom method `{}` is supported", shown(&name)), help);
+        }
+        if TAKEN_CALLS.contains(&&names::snake(&name)[..]) {
+            report.add(
+                at,
+                format!("the generated clients have another `{}`", names::snake(&name)),
+                "choose another name for the method",
+            );
+        }
+        let what = format!("the task of `{}`", shown(&name));
+        let Some(mut section) = Section::open(entry.value, what, report) else { continue };
+        let doc = section.text("doc", report).map(|text| text.text);
+        let fields = section.take("fields");
+        section.close("", report);
+        let body = fields.map(|fields| {
+            let body = read_fields(Some(fields), at, true, structs, report);
+            if body.size > CHI_MAX_TASK_SIZE {
+                report.add(
+                    at,
+                    format!("the task of `{name}` has {} bytes", body.size),
+                    format!("a task has at most {CHI_MAX_TASK_SIZE}: put bulk into vectors"),
+                );
+            }
+            body
+        });
+        tasks.insert(name, TaskFromYaml { doc, body });
+    }
+    tasks
+}
