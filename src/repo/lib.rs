@@ -22,6 +22,7 @@ mod names;
 mod read;
 mod reserved_words;
 mod schema;
+mod templates;
 
 pub use chimaera_yaml::{Position, Problem, Problems};
 pub use edit::{add_method, new_module, new_repo, refresh};

@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of example:empty. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef EXAMPLE_EMPTY_METHODS_H_
 #define EXAMPLE_EMPTY_METHODS_H_

@@ -1,10 +1,11 @@
+// clang-format off
 /* The dispatch of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef EXAMPLE_MOD_NAME_LIB_EXEC_H_
 #define EXAMPLE_MOD_NAME_LIB_EXEC_H_
 
 #include "chimaera/chimaera.h"
-#include "mod_name/mod_name_tasks.h"
 #include "mod_name_methods.h"
+#include "mod_name/mod_name_tasks.h"
 
 namespace example::mod_name {
 
@@ -36,17 +37,17 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
-                                            rctx);
+      return CreateHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
-                                             rctx);
+      return DestroyHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kCompress:
-      return CompressHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<CompressTask>(task),
-                                              rctx);
+      return CompressHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<CompressTask>(task), rctx);
     case Method::kDecompress:
-      return DecompressHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<DecompressTask>(task),
-                                                rctx);
+      return DecompressHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<DecompressTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -58,13 +59,17 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kCompress:
-      return CompressHooks<RuntimeT>::Del(runtime, hipc::FullPtr<CompressTask>(task));
+      return CompressHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<CompressTask>(task));
     case Method::kDecompress:
-      return DecompressHooks<RuntimeT>::Del(runtime, hipc::FullPtr<DecompressTask>(task));
+      return DecompressHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<DecompressTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -94,17 +99,21 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
-                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+      return CreateHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::CreateTask>(task),
+          hipc::FullPtr<chi::CreateTask>(replica), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
-                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+      return DestroyHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task),
+          hipc::FullPtr<chi::DestroyTask>(replica), rctx);
     case Method::kCompress:
-      return CompressHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<CompressTask>(task),
-                                                hipc::FullPtr<CompressTask>(replica), rctx);
+      return CompressHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<CompressTask>(task),
+          hipc::FullPtr<CompressTask>(replica), rctx);
     case Method::kDecompress:
-      return DecompressHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<DecompressTask>(task),
-                                                  hipc::FullPtr<DecompressTask>(replica), rctx);
+      return DecompressHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<DecompressTask>(task),
+          hipc::FullPtr<DecompressTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -113,18 +122,22 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
-  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
-  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.Add<chi::CreateTask>(
+      Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+      CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::DestroyTask>(
+      Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+      DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
-  table.Add<CompressTask>(Method::kCompress, "kCompress", CompressHooks<RuntimeT>::kMonitor,
-                          CompressHooks<RuntimeT>::kDel, CompressHooks<RuntimeT>::kAggregate);
-  table.Add<DecompressTask>(Method::kDecompress, "kDecompress", DecompressHooks<RuntimeT>::kMonitor,
-                            DecompressHooks<RuntimeT>::kDel, DecompressHooks<RuntimeT>::kAggregate);
+  table.Add<CompressTask>(
+      Method::kCompress, "kCompress", CompressHooks<RuntimeT>::kMonitor,
+      CompressHooks<RuntimeT>::kDel, CompressHooks<RuntimeT>::kAggregate);
+  table.Add<DecompressTask>(
+      Method::kDecompress, "kDecompress", DecompressHooks<RuntimeT>::kMonitor,
+      DecompressHooks<RuntimeT>::kDel, DecompressHooks<RuntimeT>::kAggregate);
 }
 
 }  // namespace example::mod_name

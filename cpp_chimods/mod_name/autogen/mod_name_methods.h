@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef EXAMPLE_MOD_NAME_METHODS_H_
 #define EXAMPLE_MOD_NAME_METHODS_H_

@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of chimaera:bdev. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef CHIMAERA_BDEV_METHODS_H_
 #define CHIMAERA_BDEV_METHODS_H_

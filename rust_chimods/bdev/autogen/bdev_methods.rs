@@ -1,5 +1,6 @@
 //! The methods of `chimaera:bdev`.
 //! Generated from chimaera_mod.yaml; do not edit.
+#![cfg_attr(rustfmt, rustfmt_skip)]
 
 /// The numbers of the methods that the module implements.
 pub enum Method {}

@@ -1,12 +1,12 @@
-/* The tasks of client/src/tasks.rs of chimaera:bdev.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* The tasks of client/src/tasks.rs of chimaera:bdev. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef CHIMAERA_BDEV_TASKS_H_
 #define CHIMAERA_BDEV_TASKS_H_
 
 #include <cstddef>
 
-#include "bdev_methods.h"
 #include "chimaera/chimaera.h"
+#include "bdev_methods.h"
 
 namespace chimaera::bdev {
 
@@ -16,7 +16,6 @@ struct Extent {
   uint64_t block_;
   // How many, at least one.
   uint64_t count_;
-
   /** Sends the fields. */
   template <typename Ar>
   void serialize(Ar &ar) {
@@ -46,12 +45,10 @@ struct Stats {
   uint64_t written_bytes_;
   // Reads, writes and flushes that the operating system refused.
   uint64_t errors_;
-
   /** Sends the fields. */
   template <typename Ar>
   void serialize(Ar &ar) {
-    ar(block_size_, blocks_, free_blocks_, engine_, reads_, writes_, flushes_, read_bytes_,
-       written_bytes_, errors_);
+    ar(block_size_, blocks_, free_blocks_, engine_, reads_, writes_, flushes_, read_bytes_, written_bytes_, errors_);
   }
 };
 
@@ -61,14 +58,13 @@ struct AllocateTask : public chi::Task {
   uint64_t count_;
   // Out: the blocks, in as few extents as there are.
   hipc::vector<Extent> extents_;
-
   /** SHM default constructor */
   explicit AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), count_(), extents_(alloc) {}
 
   /** Emplace constructor */
   AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-               const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : AllocateTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -79,7 +75,7 @@ struct AllocateTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-               const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : AllocateTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -101,14 +97,13 @@ struct AllocateTask : public chi::Task {
 struct FreeTask : public chi::Task {
   // In.
   hipc::vector<Extent> extents_;
-
   /** SHM default constructor */
   explicit FreeTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), extents_(alloc) {}
 
   /** Emplace constructor */
   FreeTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : FreeTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -119,7 +114,7 @@ struct FreeTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   FreeTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : FreeTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -144,14 +139,13 @@ struct ReadTask : public chi::Task {
   // Out: their bytes. They go where the field points already, when there is room: to a buffer that
   // the caller attached.
   hipc::vector<char> data_;
-
   /** SHM default constructor */
   explicit ReadTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), block_(), count_(), data_(alloc) {}
 
   /** Emplace constructor */
   ReadTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : ReadTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -162,7 +156,7 @@ struct ReadTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   ReadTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : ReadTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -186,14 +180,13 @@ struct WriteTask : public chi::Task {
   uint64_t block_;
   // In: whole blocks.
   hipc::vector<char> data_;
-
   /** SHM default constructor */
   explicit WriteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), block_(), data_(alloc) {}
 
   /** Emplace constructor */
   WriteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : WriteTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -204,7 +197,7 @@ struct WriteTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   WriteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : WriteTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -222,12 +215,14 @@ struct WriteTask : public chi::Task {
 
 // `kFlush`: makes what was written last, also when the machine loses its power.
 struct FlushTask : public chi::Task {
+
   /** SHM default constructor */
-  explicit FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc) {}
+  explicit FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc) {}
 
   /** Emplace constructor */
   FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : FlushTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -238,7 +233,7 @@ struct FlushTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : FlushTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -256,13 +251,13 @@ struct FlushTask : public chi::Task {
 struct StatsTask : public chi::Task {
   // Out.
   Stats stats_;
-
   /** SHM default constructor */
-  explicit StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc), stats_() {}
+  explicit StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), stats_() {}
 
   /** Emplace constructor */
   StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : StatsTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -273,7 +268,7 @@ struct StatsTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : StatsTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -289,7 +284,6 @@ struct StatsTask : public chi::Task {
   }
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "another size than in the other languages");
@@ -322,7 +316,6 @@ static_assert(sizeof(FlushTask) == 64, "another size than in the other languages
 static_assert(sizeof(StatsTask) == 144, "another size than in the other languages");
 static_assert(offsetof(StatsTask, stats_) == 64, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace chimaera::bdev
 

@@ -1,5 +1,5 @@
-/* chimaera:bdev for C: the tasks of client/src/tasks.rs.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* chimaera:bdev for C: the tasks of client/src/tasks.rs. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef CHIMAERA_BDEV_TASKS_C_H_
 #define CHIMAERA_BDEV_TASKS_C_H_
 
@@ -114,7 +114,6 @@ typedef struct chimaera_bdev_stats_task {
   struct chimaera_bdev_stats stats_;
 } chimaera_bdev_stats_task;
 
-// clang-format off
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "another size than in the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "lies elsewhere in the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, count_) == 8, "lies elsewhere in the other languages");
@@ -144,7 +143,6 @@ CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, data_) == 72, "lies else
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_flush_task) == 64, "another size than in the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats_task) == 144, "another size than in the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "lies elsewhere in the other languages");
-// clang-format on
 
 #undef CHIMAERA_BDEV_ASSERT
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 //! What the container of `chimaera:empty` runs: anything else does not compile.
 //! Generated from chimaera_mod.yaml; do not edit.
+#![cfg_attr(rustfmt, rustfmt_skip)]
 
 use chimaera::module::Declared;
 

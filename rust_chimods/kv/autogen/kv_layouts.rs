@@ -1,26 +1,27 @@
 //! That the fields of the tasks of `chimaera:kv` lie where C and C++ have them.
 //! Generated from chimaera_mod.yaml; do not edit.
+#![cfg_attr(rustfmt, rustfmt_skip)]
 
 use super::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of::<PutTask>() == 152);
+    assert!(size_of:: < PutTask > () == 152);
     assert!(offset_of!(PutTask, key) == 64);
     assert!(offset_of!(PutTask, value) == 104);
     assert!(offset_of!(PutTask, replaced) == 144);
     assert!(offset_of!(PutTask, reserved) == 148);
-    assert!(size_of::<GetTask>() == 144);
+    assert!(size_of:: < GetTask > () == 144);
     assert!(offset_of!(GetTask, key) == 64);
     assert!(offset_of!(GetTask, value) == 104);
-    assert!(size_of::<DeleteTask>() == 112);
+    assert!(size_of:: < DeleteTask > () == 112);
     assert!(offset_of!(DeleteTask, key) == 64);
     assert!(offset_of!(DeleteTask, existed) == 104);
     assert!(offset_of!(DeleteTask, reserved) == 108);
-    assert!(size_of::<ScanTask>() == 152);
+    assert!(size_of:: < ScanTask > () == 152);
     assert!(offset_of!(ScanTask, prefix) == 64);
     assert!(offset_of!(ScanTask, limit) == 104);
     assert!(offset_of!(ScanTask, keys) == 112);
-    assert!(size_of::<CountTask>() == 72);
+    assert!(size_of:: < CountTask > () == 72);
     assert!(offset_of!(CountTask, count) == 64);
 };

@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of chimaera:kv. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef CHIMAERA_KV_METHODS_H_
 #define CHIMAERA_KV_METHODS_H_

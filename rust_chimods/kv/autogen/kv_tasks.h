@@ -1,5 +1,5 @@
-/* The tasks of client/src/tasks.rs of chimaera:kv.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* The tasks of client/src/tasks.rs of chimaera:kv. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef CHIMAERA_KV_TASKS_H_
 #define CHIMAERA_KV_TASKS_H_
 
@@ -19,14 +19,13 @@ struct PutTask : public chi::Task {
   // Out: 1 when it replaced a value.
   uint32_t replaced_;
   uint32_t reserved_;
-
   /** SHM default constructor */
   explicit PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), key_(alloc), value_(alloc), replaced_(), reserved_() {}
 
   /** Emplace constructor */
   PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : PutTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -37,7 +36,7 @@ struct PutTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : PutTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -61,14 +60,13 @@ struct GetTask : public chi::Task {
   hipc::string key_;
   // Out.
   hipc::vector<char> value_;
-
   /** SHM default constructor */
   explicit GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), key_(alloc), value_(alloc) {}
 
   /** Emplace constructor */
   GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : GetTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -79,7 +77,7 @@ struct GetTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-          const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : GetTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -104,14 +102,13 @@ struct DeleteTask : public chi::Task {
   // Out: 1 when the key was there.
   uint32_t existed_;
   uint32_t reserved_;
-
   /** SHM default constructor */
   explicit DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), key_(alloc), existed_(), reserved_() {}
 
   /** Emplace constructor */
   DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : DeleteTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -122,7 +119,7 @@ struct DeleteTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-             const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : DeleteTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -148,14 +145,13 @@ struct ScanTask : public chi::Task {
   uint64_t limit_;
   // Out: the keys, sorted by their bytes.
   hipc::vector<hipc::string> keys_;
-
   /** SHM default constructor */
   explicit ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), prefix_(alloc), limit_(), keys_(alloc) {}
 
   /** Emplace constructor */
   ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : ScanTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -166,7 +162,7 @@ struct ScanTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : ScanTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -188,13 +184,13 @@ struct ScanTask : public chi::Task {
 struct CountTask : public chi::Task {
   // Out.
   uint64_t count_;
-
   /** SHM default constructor */
-  explicit CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc), count_() {}
+  explicit CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), count_() {}
 
   /** Emplace constructor */
   CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : CountTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -205,7 +201,7 @@ struct CountTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : CountTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -221,7 +217,6 @@ struct CountTask : public chi::Task {
   }
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(PutTask) == 152, "another size than in the other languages");
@@ -243,7 +238,6 @@ static_assert(offsetof(ScanTask, keys_) == 112, "lies elsewhere in the other lan
 static_assert(sizeof(CountTask) == 72, "another size than in the other languages");
 static_assert(offsetof(CountTask, count_) == 64, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace chimaera::kv
 

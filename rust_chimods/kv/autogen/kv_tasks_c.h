@@ -1,5 +1,5 @@
-/* chimaera:kv for C: the tasks of client/src/tasks.rs.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* chimaera:kv for C: the tasks of client/src/tasks.rs. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef CHIMAERA_KV_TASKS_C_H_
 #define CHIMAERA_KV_TASKS_C_H_
 
@@ -79,7 +79,6 @@ typedef struct chimaera_kv_count_task {
   uint64_t count_;
 } chimaera_kv_count_task;
 
-// clang-format off
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_put_task) == 152, "another size than in the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, key_) == 64, "lies elsewhere in the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, value_) == 104, "lies elsewhere in the other languages");
@@ -98,7 +97,6 @@ CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, limit_) == 104, "lies elsewhe
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, keys_) == 112, "lies elsewhere in the other languages");
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_count_task) == 72, "another size than in the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_count_task, count_) == 64, "lies elsewhere in the other languages");
-// clang-format on
 
 #undef CHIMAERA_KV_ASSERT
 #ifdef __cplusplus

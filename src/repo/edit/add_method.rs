@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chimaera_yaml::{read_file, Position, Problem, Problems};
+use minijinja::{context, Value};
 
 use super::refresh::{refresh, Mode};
 use super::scaffold::replace;
-use crate::generate::{call, declaration};
+use super::text::SourceText;
 use crate::model::{Language, Module};
 use crate::names::{self, MODULE_FILE};
 use crate::read::{parse_module, Repo};
+use crate::templates::fill;
 
 /// What was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +47,20 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
         .into());
     }
     let number = module.next_number();
-    let text = String::from_utf8_lossy(&read_file(&file, "")?).into_owned();
-    let mut text = with_method(&text, module, &format!("{name}: {number}"));
+    let mut text = SourceText::new(String::from_utf8_lossy(&read_file(&file, "")?).into_owned());
+    let last = module.methods.iter().map(|method| method.at.line).max().unwrap_or(0);
+    text.insert_lines(last, &format!("{name}: {number}"));
     // In a module whose file describes tasks, it describes this one too.
     let described = !module.tasks.is_empty();
     if described {
-        text = with_task(&text, &name);
+        add_task(&mut text, &name);
     }
     // The file was read before: what is wrong with it now is that the lines do not fit into its form.
-    let fits = parse_module(dir, &module.namespace, text.as_bytes()).is_ok_and(|changed| {
-        changed.methods.len() == module.methods.len() + 1
-            && changed.tasks.contains_key(&name) == described
-    });
+    let fits =
+        parse_module(dir, &module.namespace, text.as_str().as_bytes()).is_ok_and(|changed| {
+            changed.methods.len() == module.methods.len() + 1
+                && changed.tasks.contains_key(&name) == described
+        });
     if !fits {
         let task = if described { ", and its task under `tasks:`" } else { "" };
         let help = format!("add the line `{name}: {number}`{task} by hand, and refresh");
@@ -70,14 +74,14 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     }
     for (path, edit) in edits {
         let path = dir.join(path);
-        let old = fs::read_to_string(&path).unwrap_or_default();
-        match (edit.place)(&old) {
+        let mut source = SourceText::new(fs::read_to_string(&path).unwrap_or_default());
+        match (edit.place)(&source.normalized()) {
             Some(at) => {
-                let mut new = format!("{}{}{}", &old[..at], edit.code, &old[at..]);
+                source.insert(at, &edit.code);
                 if module.language == Language::Rust {
-                    new = import(&new, &format!("{}Task", &added.name[1..]));
+                    import(&mut source, &format!("{}Task", &added.name[1..]));
                 }
-                replace(&path, &new)?;
+                replace(&path, source.as_str())?;
                 if !added.files.contains(&path) {
                     added.files.push(path);
                 }
@@ -85,23 +89,16 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
             None => added.left.push((path, edit.code)),
         }
     }
-    replace(&file, &text)?;
+    replace(&file, text.as_str())?;
     added.files.insert(0, file);
     added.files.extend(refresh(dir, Mode::Write)?.into_iter().map(|changed| changed.file));
     Ok(added)
 }
 
-/// The file's text with a line after that of the last method.
-fn with_method(text: &str, module: &Module, line: &str) -> String {
-    let last = module.methods.iter().map(|method| method.at.line).max().unwrap_or(0);
-    let mut lines: Vec<&str> = text.lines().collect();
-    lines.insert(last.min(lines.len()), line);
-    lines.join("\n") + "\n"
-}
-
-/// The file's text with a task, of no fields yet, at the end of the section `tasks`.
-fn with_task(text: &str, method: &str) -> String {
-    let mut lines: Vec<&str> = text.lines().collect();
+/// Puts a task, of no fields yet, at the end of the section `tasks`.
+fn add_task(text: &mut SourceText, method: &str) {
+    let whole = text.normalized();
+    let lines: Vec<&str> = whole.lines().collect();
     let start = lines.iter().position(|line| line.starts_with("tasks:"));
     let inside = |line: &&str| line.is_empty() || line.starts_with([' ', '#']);
     let mut end = start.map_or(lines.len(), |start| {
@@ -110,9 +107,7 @@ fn with_task(text: &str, method: &str) -> String {
     while end > 0 && lines[end - 1].is_empty() {
         end -= 1;
     }
-    let task = format!("  {method}:\n    fields: []");
-    lines.insert(end, &task);
-    lines.join("\n") + "\n"
+    text.insert_lines(end, &format!("  {method}:\n    fields: []"));
 }
 
 /// Code, and where in a file it goes.
@@ -126,12 +121,15 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
     match module.language {
         Language::Cpp => (
             format!("src/{}_runtime.cc", module.name),
-            Edit { code: cpp_runtime(method), place: |text| end_of_class(text, "class Runtime") },
+            Edit {
+                code: code("runtime.cc", method),
+                place: |text| end_of_class(text, "class Runtime"),
+            },
         ),
         Language::Rust => (
             "runtime/src/lib.rs".into(),
             Edit {
-                code: rust_runtime(method),
+                code: code("runtime.rs", method),
                 place: |text| {
                     let start = text.find("\n#[chimaera::container(")?;
                     Some(start + text[start..].find("\n}\n")? + 1)
@@ -149,21 +147,21 @@ fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
         Language::Cpp => [
             (
                 format!("include/{name}/{name}_tasks.h"),
-                edit(cpp_task(method), |text| text.rfind("\n}  // namespace ")),
+                edit(code("task.h", method), |text| text.rfind("\n}  // namespace ")),
             ),
             (
                 format!("include/{name}/{name}_client.h"),
-                edit(cpp_client(method), |text| end_of_class(text, "class Client")),
+                edit(code("client.h", method), |text| end_of_class(text, "class Client")),
             ),
         ],
         Language::Rust => [
             (
                 "client/src/lib.rs".into(),
-                edit(rust_task(method), |text| text.find("\n/// A pool of the module.")),
+                edit(code("task.rs", method), |text| text.find("\n/// A pool of the module.")),
             ),
             (
                 "client/src/lib.rs".into(),
-                edit(rust_client(method), |text| {
+                edit(code("client.rs", method), |text| {
                     let start = text.find("\nimpl Client {")?;
                     let private = text[start..].find("\n\n    fn task<").map(|at| at + 1);
                     Some(start + private.or_else(|| text[start..].find("\n}\n").map(|at| at + 1))?)
@@ -173,18 +171,27 @@ fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     }
 }
 
-/// Adds a task to what a container's crate takes from its client's.
-fn import(text: &str, task: &str) -> String {
+/// Adds a task to what a container's crate takes from its client's, before the first name after its own.
+fn import(source: &mut SourceText, task: &str) {
     const LIST: &str = "_client::{";
-    let listed = |text: &str| {
-        let start = text.find(LIST)? + LIST.len();
-        Some((start, start + text[start..].find('}')?))
+    let text = source.normalized();
+    let Some(start) = text.find(LIST).map(|at| at + LIST.len()) else { return };
+    let Some(end) = text[start..].find('}').map(|at| start + at) else { return };
+    let mut at = start;
+    for name in text[start..end].split_inclusive(',') {
+        let word = name.trim_start();
+        if !word.is_empty() && word > task {
+            let place = at + name.len() - word.len();
+            return source.insert(place, &format!("{task}, "));
+        }
+        at += name.len();
+    }
+    let last = text[start..end].trim_end();
+    let item = match last.ends_with(',') {
+        true => format!(" {task},"),
+        false => format!(", {task}"),
     };
-    let Some((start, end)) = listed(text) else { return text.to_owned() };
-    let mut names: Vec<&str> = text[start..end].split(',').map(str::trim).collect();
-    names.push(task);
-    names.sort_unstable();
-    format!("{}{}{}", &text[..start], names.join(", "), &text[end..])
+    source.insert(start + last.len(), &item);
 }
 
 /// Before the first private member of a class, or its end.
@@ -197,121 +204,16 @@ fn end_of_class(text: &str, class: &str) -> Option<usize> {
     Some(if text[..place].ends_with("\n\n") { place - 1 } else { place })
 }
 
-fn cpp_task(method: &str) -> String {
+/// What a template makes of a method.
+fn code(template: &str, method: &str) -> String {
     let stem = &method[1..];
-    let constructor = declaration(
-        2,
-        &format!("explicit {stem}Task("),
-        &["const hipc::CtxAllocator<CHI_ALLOC_T> &alloc"],
-        ") : chi::Task(alloc) {}",
-    );
-    let emplace = declaration(
-        2,
-        &format!("explicit {stem}Task("),
-        &[
-            "const hipc::CtxAllocator<CHI_ALLOC_T> &alloc",
-            "const chi::TaskNode &task_node",
-            "const chi::PoolId &pool_id",
-            "const chi::DomainQuery &dom_query",
-        ],
-        ")",
-    );
-    format!(
-        "
-/** The {stem}Task task. */
-struct {stem}Task : public chi::Task {{
-  /** SHM default constructor */
-{constructor}
-  /** Emplace constructor */
-{emplace}      : chi::Task(alloc) {{
-    // Initialize task
-    task_node_ = task_node;
-    pool_ = pool_id;
-    method_ = Method::{method};
-    task_flags_.SetBits(0);
-    dom_query_ = dom_query;
-  }}
-}};
-"
-    )
-}
-
-fn cpp_client(method: &str) -> String {
-    let stem = &method[1..];
-    let args = ["const hipc::MemContext &mctx", "const chi::DomainQuery &dom_query"];
-    let sync = declaration(2, &format!("void {stem}("), &args, ") const {");
-    let asynchronous =
-        declaration(2, &format!("hipc::FullPtr<{stem}Task> Async{stem}("), &args, ") const {");
-    let made = call(
-        4,
-        &format!("chi::OwnedTask<{stem}Task> task("),
-        &[&format!("Async{stem}(mctx, dom_query)")],
-        ");",
-    );
-    let submitted = call(
-        4,
-        &format!("return CHI_IPC_MANAGER->SubmitTask<{stem}Task>("),
-        &["mctx", "pool_id_", "dom_query"],
-        ");",
-    );
-    format!(
-        "
-  /** Calls {method}. */
-{sync}{made}    task->Wait();
-    task->ThrowIfFailed();
-  }}
-  /** The caller owns the task. */
-{asynchronous}{submitted}  }}
-"
-    )
-}
-
-fn cpp_runtime(method: &str) -> String {
-    let stem = &method[1..];
-    let head = call(
-        2,
-        &format!("void {stem}("),
-        &[&format!("hipc::FullPtr<{stem}Task>"), "chi::RunContext &"],
-        ") {}",
-    );
-    format!("\n  /** Runs {method}. */\n{head}")
-}
-
-fn rust_task(method: &str) -> String {
-    format!("\n/// `{method}`.\n#[chimaera::task]\npub struct {}Task {{}}\n", &method[1..])
-}
-
-fn rust_client(method: &str) -> String {
-    let (stem, name, constant) = (&method[1..], names::snake(method), names::shouted(method));
-    let function = if names::is_rust_keyword(&name) { format!("r#{name}") } else { name.clone() };
-    format!(
-        "
-    /// Calls `{method}`.
-    pub fn {function}(&self) -> Result<()> {{
-        self.{name}_async()?.wait()?;
-        Ok(())
-    }}
-
-    /// See [`{name}`](Self::{name}).
-    pub fn {name}_async(&self) -> Result<Pending<{stem}Task>> {{
-        self.task::<{stem}Task>(Method::{constant})?.submit()
-    }}
-"
-    )
-}
-
-fn rust_runtime(method: &str) -> String {
-    let (stem, name, constant) = (&method[1..], names::snake(method), names::shouted(method));
-    let function = if names::is_rust_keyword(&name) { format!("r#{name}") } else { name };
-    format!(
-        "
-    /// Runs `{method}`.
-    #[method(Method::{constant}, name = \"{method}\")]
-    fn {function}(&self, _task: &{stem}Task) -> Result<()> {{
-        Ok(())
-    }}
-"
-    )
+    let snake = names::snake(method);
+    let function =
+        if names::is_rust_keyword(&snake) { format!("r#{snake}") } else { snake.clone() };
+    // As wide as the name, for lines that begin below what follows it.
+    let margin = " ".repeat(stem.len());
+    let with: Value = context! { name => method, stem, snake, function, margin };
+    fill(&format!("method/{template}"), with)
 }
 
 fn one(file: &Path, message: &str, help: &str) -> Problem {

@@ -3,6 +3,7 @@
 mod add_method;
 mod refresh;
 mod scaffold;
+mod text;
 
 pub use add_method::{add_method, Added};
 pub use refresh::{refresh, Change, Changed, Mode};

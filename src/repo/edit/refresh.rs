@@ -8,6 +8,7 @@ use chimaera_yaml::{Problem, Problems};
 use rustix::fs::{flock, renameat_with, FlockOperation, RenameFlags, CWD};
 use serde::Serialize;
 
+use super::text::in_form_of;
 use crate::generate::{self, Generated, MARKER};
 use crate::read::Repo;
 
@@ -115,7 +116,7 @@ impl Plan {
         let mut problems = Vec::new();
         let found = entries(&plan.autogen)
             .map_err(|error| Problems::io(&plan.autogen, "cannot be read", &error))?;
-        for file in &plan.files {
+        for file in &mut plan.files {
             let path = plan.autogen.join(&file.name);
             let change = |change| Changed { file: path.clone(), change };
             if !found.contains(&path) {
@@ -133,7 +134,10 @@ impl Plan {
                         .into(),
                     help: "rename it or move it away, and refresh again".into(),
                 });
-            } else if old != file.text.as_bytes() {
+                continue;
+            }
+            file.text = in_form_of(&old, &file.text);
+            if old != file.text.as_bytes() {
                 plan.changes.push(change(Change::Updated));
             }
         }

@@ -5,17 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use chimaera_yaml::{Problem, Problems};
+use minijinja::{context, Value};
 
 use super::refresh::{refresh, Mode};
+use super::text::SourceText;
 use crate::model::Language;
 use crate::names::{self, MODULE_FILE, REPO_FILE};
 use crate::read::Repo;
-
-macro_rules! template {
-    ($name:literal) => {
-        include_str!(concat!("../templates/", $name, ".in"))
-    };
-}
+use crate::templates::fill;
 
 /// What builds the modules in C++ of a repo.
 const CMAKE_FILE: &str = "CMakeLists.txt";
@@ -38,7 +35,7 @@ pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
         return Err(refused(dir, format!("the namespace \"{namespace}\" {why}")));
     }
     let files = [
-        (dir.join(REPO_FILE), template!("chimaera_repo.yaml").replace("@ns@", namespace)),
+        (dir.join(REPO_FILE), fill("new/repo/chimaera_repo.yaml", context! { ns => namespace })),
         (dir.join(CMAKE_FILE), cmake(namespace)),
     ];
     create(dir, &files)
@@ -48,7 +45,7 @@ pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
 fn cmake(namespace: &str) -> String {
     const VERSION: &str =
         concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
-    template!("CMakeLists.txt").replace("@ns@", namespace).replace("@version@", VERSION)
+    fill("new/repo/CMakeLists.txt", context! { ns => namespace, version => VERSION })
 }
 
 /// Makes the module `name` in the repo `dir`, and has the repo build it. Returns the files that it
@@ -83,14 +80,16 @@ pub fn new_module(
         (Language::Rust, Some(crates)) => Some(workspace(crates)),
         (Language::Rust, None) => return Err(no_crates(manifest)),
     };
-    let fill = |text: &str| fill(text, &repo.namespace, name, tasks);
-    let mut methods = template!("chimaera_mod.yaml").to_owned();
-    if tasks == Tasks::Described {
-        methods += template!("chimaera_mod_described.yaml");
-    }
-    let mut whole = vec![(module.join(MODULE_FILE), methods)];
-    let files = templates(language, tasks).into_iter();
-    whole.extend(files.map(|(path, text)| (module.join(fill(path)), fill(text))));
+    let with = context! {
+        ns => repo.namespace,
+        mod => name,
+        crate => format!("{}_{name}", repo.namespace).to_lowercase(),
+        described => tasks == Tasks::Described,
+    };
+    let text = |template: &str| fill(&format!("new/{template}"), with.clone());
+    let mut whole = vec![(module.join(MODULE_FILE), text("chimaera_mod.yaml"))];
+    let files = templates(name, language, tasks).into_iter();
+    whole.extend(files.map(|(path, template)| (module.join(path), text(template))));
     whole[1..].sort();
     let mut made = create(&module, &whole)?;
     made.extend(refresh(&module, Mode::Write)?.into_iter().map(|changed| changed.file));
@@ -104,69 +103,42 @@ pub fn new_module(
     Ok(made)
 }
 
-/// The files that a module's author goes on with, and their places in its directory.
-fn templates(language: Language, tasks: Tasks) -> Vec<(&'static str, &'static str)> {
+/// The files that a module's author goes on with: their places in its directory, and their templates.
+fn templates(name: &str, language: Language, tasks: Tasks) -> Vec<(String, &'static str)> {
+    let at = |path: &str| path.to_owned();
     let mut files = match language {
         Language::Cpp => vec![
-            ("CMakeLists.txt", template!("cpp/CMakeLists.txt")),
-            ("src/@mod@_runtime.cc", template!("cpp/runtime.cc")),
-            ("test/CMakeLists.txt", template!("cpp/test_CMakeLists.txt")),
-            ("test/@mod@_test.cc", template!("cpp/test.cc")),
+            (at("CMakeLists.txt"), "cpp/CMakeLists.txt"),
+            (format!("src/{name}_runtime.cc"), "cpp/runtime.cc"),
+            (at("test/CMakeLists.txt"), "cpp/test_CMakeLists.txt"),
+            (format!("test/{name}_test.cc"), "cpp/test.cc"),
         ],
         Language::Rust => vec![
-            ("client/Cargo.toml", template!("rust/client.toml")),
-            ("client/build.rs", template!("rust/client_build.rs")),
-            ("runtime/Cargo.toml", template!("rust/runtime.toml")),
-            ("runtime/build.rs", template!("rust/runtime_build.rs")),
-            ("runtime/src/lib.rs", template!("rust/runtime.rs")),
-            ("runtime/tests/@mod@.rs", template!("rust/test.rs")),
+            (at("client/Cargo.toml"), "rust/client.toml"),
+            (at("client/build.rs"), "rust/client_build.rs"),
+            (at("runtime/Cargo.toml"), "rust/runtime.toml"),
+            (at("runtime/build.rs"), "rust/runtime_build.rs"),
+            (at("runtime/src/lib.rs"), "rust/runtime.rs"),
+            (format!("runtime/tests/{name}.rs"), "rust/test.rs"),
         ],
     };
     files.extend(match (language, tasks) {
         (Language::Cpp, Tasks::ByHand) => vec![
-            ("include/@mod@/@mod@_client.h", template!("cpp/client.h")),
-            ("include/@mod@/@mod@_tasks.h", template!("cpp/tasks.h")),
-            ("src/CMakeLists.txt", template!("cpp/src_CMakeLists.txt")),
-            ("src/@mod@_client.cc", template!("cpp/client.cc")),
+            (format!("include/{name}/{name}_client.h"), "cpp/client.h"),
+            (format!("include/{name}/{name}_tasks.h"), "cpp/tasks.h"),
+            (at("src/CMakeLists.txt"), "cpp/src_CMakeLists.txt"),
+            (format!("src/{name}_client.cc"), "cpp/client.cc"),
         ],
         (Language::Cpp, Tasks::Described) => vec![
-            ("include/@mod@/@mod@_client.h", template!("cpp/described/client.h")),
-            ("src/CMakeLists.txt", template!("cpp/described/src_CMakeLists.txt")),
+            (format!("include/{name}/{name}_client.h"), "cpp/described/client.h"),
+            (at("src/CMakeLists.txt"), "cpp/described/src_CMakeLists.txt"),
         ],
-        (Language::Rust, Tasks::ByHand) => vec![("client/src/lib.rs", template!("rust/client.rs"))],
+        (Language::Rust, Tasks::ByHand) => vec![(at("client/src/lib.rs"), "rust/client.rs")],
         (Language::Rust, Tasks::Described) => {
-            vec![("client/src/lib.rs", template!("rust/described/client.rs"))]
+            vec![(at("client/src/lib.rs"), "rust/described/client.rs")]
         }
     });
     files
-}
-
-fn fill(text: &str, namespace: &str, module: &str, tasks: Tasks) -> String {
-    let name = format!("{namespace}_{module}").to_lowercase();
-    // As clang-format orders them.
-    let mut includes = [
-        "#include \"chimaera/chimaera.h\"\n".to_owned(),
-        if text.contains("class Client") {
-            format!("#include \"{module}/{module}_tasks.h\"\n")
-        } else {
-            format!("#include \"{module}_methods.h\"\n")
-        },
-    ];
-    includes.sort();
-    // The dispatch includes described tasks; their client takes parameters of the pool.
-    let (own_tasks, params) = match tasks {
-        Tasks::ByHand => (format!("#include \"{module}/{module}_tasks.h\"\n"), ""),
-        Tasks::Described => (String::new(), ", b\"\""),
-    };
-    text.replace("@includes@\n", &(includes.concat() + "\n"))
-        .replace("@tasks@\n", &own_tasks)
-        .replace("@params@", params)
-        .replace("@ns@", namespace)
-        .replace("@mod@", module)
-        .replace("@NS@", &namespace.to_uppercase())
-        .replace("@MOD@", &module.to_uppercase())
-        .replace("@crate@", &name.replace('_', "-"))
-        .replace("@crate_@", &name)
 }
 
 /// Writes new files, or none when the directory has something in it already.
@@ -175,7 +147,7 @@ fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Probl
         return Err(Problem {
             file: dir.to_owned(),
             position: None,
-            message: "something lies here already".into(),
+            message: "the directory is not empty".into(),
             help: "choose another name, or an empty directory".into(),
         }
         .into());
@@ -195,28 +167,28 @@ fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Probl
 /// Has the CMakeLists.txt of a repo build a module.
 fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, Problems> {
     let file = repo.join(CMAKE_FILE);
-    let mut text = match fs::read_to_string(&file) {
+    let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => cmake(namespace),
         Err(error) => return Err(Problems::io(&file, "cannot be read", &error)),
     };
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text += &format!("add_subdirectory({module})\n");
-    replace(&file, &text)?;
+    let mut text = SourceText::new(text);
+    text.insert_lines(usize::MAX, &format!("add_subdirectory({module})"));
+    replace(&file, text.as_str())?;
     Ok(file)
 }
 
 /// The Cargo.toml of a repo, which names all its modules, and where the crates of Chimaera are.
 fn workspace(crates: &Path) -> String {
-    let lines = [("chimaera", "", ", default-features = false"), ("chimaera-repo", "src/repo", "")]
-        .map(|(name, path, rest)| {
-            // Without a slash at the end when the path is that of the directory itself.
-            let dir: PathBuf = crates.join(path).components().collect();
-            format!("{name} = {{ path = {:?}{rest} }}", dir.display().to_string())
-        });
-    template!("rust/workspace.toml").replace("@chimaera@", &lines.join("\n"))
+    let of = |name: &str, below: &str, rest: &str| -> Value {
+        // Without a slash at the end when it is the directory itself.
+        let dir: PathBuf = crates.join(below).components().collect();
+        // In quotes, as Rust and TOML write texts alike.
+        context! { name, rest, path => format!("{:?}", dir.display().to_string()) }
+    };
+    let crates =
+        [of("chimaera", "", ", default-features = false"), of("chimaera-repo", "src/repo", "")];
+    fill("new/repo/Cargo.toml", context! { crates })
 }
 
 fn no_crates(manifest: PathBuf) -> Problems {

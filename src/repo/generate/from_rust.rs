@@ -7,46 +7,45 @@ use std::os::fd::AsRawFd;
 
 use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use chimaera_yaml::{Problem, Problems};
+use minijinja::context;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use rustix::fs::{memfd_create, MemfdFlags};
+use serde::Serialize;
 use syn::visit_mut::VisitMut;
 use syn::{parse_quote, Ident, Visibility};
 
-use super::c::from_yaml::{self as c_from_yaml, prefix};
-use super::cpp::dispatch;
-use super::cpp::from_yaml::{self as cpp_from_yaml, constructor, ALLOC};
-use super::layout::{comment_lines, WIDTH};
-use super::rust::{from_yaml as rust_from_yaml, layout as rust_layout};
-use super::{serializers, Generated, MARKER};
-use crate::model::{Body, Field, Method, Module, RustStruct, RustTasks};
-use crate::names::{is_rust_keyword, snake};
+use super::view::{self, LayoutView};
+use super::{c, rust, Generated};
+use crate::model::{Field, Method, Module, RustStruct, RustTasks};
+use crate::names::snake;
 use crate::read::{doc, name as field_name, named};
+use crate::templates::{comment_lines, fill, WIDTH};
 
 /// The headers for C and C++, and the checks for Rust.
-pub(crate) fn files(module: &Module, written: &RustTasks) -> Result<Vec<Generated>, Problems> {
+pub(super) fn files(module: &Module, tasks: &RustTasks) -> Result<Vec<Generated>, Problems> {
     let failed = |error: String| {
         Problems::from(Problem {
-            file: module.dir.join(&written.file),
+            file: module.dir.join(&tasks.file),
             position: None,
             message: format!("cbindgen made no headers of this: {error}"),
             help: "take the structs that it names out of this file".into(),
         })
     };
+    let structs = tasks.structs.iter().map(|found| (found.name(), &found.body));
     Ok(vec![
-        c(module, written).map_err(failed)?,
-        cpp(module, written).map_err(failed)?,
-        layouts(module, written),
+        c_header(module, tasks).map_err(failed)?,
+        cpp_header(module, tasks).map_err(failed)?,
+        rust::layouts_file(module, structs),
     ])
 }
 
 /// `autogen/<mod>_tasks_c.h`.
-fn c(module: &Module, written: &RustTasks) -> Result<Generated, String> {
-    let prefix = prefix(module);
+fn c_header(module: &Module, tasks: &RustTasks) -> Result<Generated, String> {
+    let prefix = c::prefix(module);
     let name = |found: &str| format!("{prefix}_{}", snake(found));
     let mut source = TokenStream::new();
-    let mut asserts = String::new();
-    for found in &written.structs {
+    for found in &tasks.structs {
         let mut item = found.item.clone();
         item.ident = format_ident!("{}", name(&found.name()));
         for field in named(&mut item) {
@@ -57,29 +56,34 @@ fn c(module: &Module, written: &RustTasks) -> Result<Generated, String> {
                 }
                 false => {
                     field.ident = Some(format_ident!("{}_", field_name(field)));
-                    let mut to_c = ToC { written, name: &name };
-                    to_c.visit_type_mut(&mut field.ty);
+                    ToC { tasks, name: &name }.visit_type_mut(&mut field.ty);
                 }
             }
         }
         source.extend(documented(item, &found.doc));
-        asserts += &c_from_yaml::asserts(module, &name(&found.name()), &found.body);
     }
-    let methods = methods(module, written).map(|(number, method)| (number, &method.name[..]));
-    let what = format!("the tasks of {}", written.file);
-    let mut text = c_from_yaml::head(module, "TASKS_C", &what, &[], methods);
     let config = Config { language: Language::C, style: Style::Both, ..config() };
-    text.push('\n');
-    text += &bindings(&source, written.structs.iter().map(|found| name(&found.name())), config)?;
-    text += &c_from_yaml::foot(module, "TASKS_C", &asserts);
-    Ok(Generated { name: format!("{}_tasks_c.h", module.name), text })
+    let names = tasks.structs.iter().map(|found| name(&found.name()));
+    let layouts: Vec<LayoutView<'_>> = tasks
+        .structs
+        .iter()
+        .map(|found| LayoutView::of(name(&found.name()), &found.body))
+        .collect();
+    let context = context! {
+        source => tasks.file,
+        methods => c::methods(methods(module, tasks)),
+        bindings => bindings(&source, names, config)?,
+        layouts,
+        ..view::module(module)
+    };
+    Ok(Generated {
+        name: format!("{}_tasks_c.h", module.name),
+        text: fill("generated/c/tasks_c.h", context),
+    })
 }
 
 /// `autogen/<mod>_tasks.h`.
-fn cpp(module: &Module, written: &RustTasks) -> Result<Generated, String> {
-    let includes = ["chimaera/chimaera.h".to_owned(), format!("{}_methods.h", module.name)];
-    let what = format!("The tasks of {} of", written.file);
-    let mut text = dispatch::head(module, &what, "TASKS", &["cstddef"], &includes);
+fn cpp_header(module: &Module, tasks: &RustTasks) -> Result<Generated, String> {
     let mut source = TokenStream::new();
     let mut config = Config { language: Language::Cxx, ..config() };
     let renamed = [
@@ -92,7 +96,7 @@ fn cpp(module: &Module, written: &RustTasks) -> Result<Generated, String> {
     ];
     config.export.rename =
         renamed.map(|(rust, cpp)| (rust.to_owned(), cpp.to_owned())).into_iter().collect();
-    for found in &written.structs {
+    for found in &tasks.structs {
         let name = found.name();
         let mut item = found.item.clone();
         // What every task begins with is a base class here.
@@ -106,110 +110,81 @@ fn cpp(module: &Module, written: &RustTasks) -> Result<Generated, String> {
         if found.is_task {
             config.export.rename.insert(name.clone(), format!("{name} : public chi::Task"));
         }
-        let mut body = constructors(module, found).unwrap_or_default();
-        body += &match &found.sent {
-            Some(sent) if found.is_task => serializers::cpp_task(sent),
-            Some(sent) => serializers::cpp_struct(sent),
-            None => String::new(),
-        };
-        if !body.is_empty() {
+        let struct_view = StructView::of(module, found);
+        let body = fill("generated/cpp/struct_body.h", context! { struct => struct_view });
+        if !body.trim().is_empty() {
             config.export.body.insert(name.clone(), body);
         }
         source.extend(documented(item, &found.doc));
     }
-    text.push('\n');
-    text += &bindings(&source, written.structs.iter().map(RustStruct::name), config)?;
-    let structs = written.structs.iter().map(|found| (found.name(), &found.body));
-    text += &cpp_from_yaml::asserts(structs);
-    text += &dispatch::foot(module, "TASKS");
-    Ok(Generated { name: format!("{}_tasks.h", module.name), text })
+    let layouts: Vec<LayoutView<'_>> =
+        tasks.structs.iter().map(|found| LayoutView::of(found.name(), &found.body)).collect();
+    let context = context! {
+        source => tasks.file,
+        bindings => bindings(&source, tasks.structs.iter().map(RustStruct::name), config)?,
+        layouts,
+        ..view::module(module)
+    };
+    Ok(Generated {
+        name: format!("{}_tasks.h", module.name),
+        text: fill("generated/cpp/tasks.h", context),
+    })
 }
 
-/// What stands before the constructors of a struct.
-const CONSTRUCTORS: &str = "  /** SHM default constructor */\n";
+/// What a struct in C++ needs beside its fields, for the template.
+#[derive(Serialize)]
+struct StructView<'m> {
+    name: String,
+    is_task: bool,
+    plain: bool,
+    /// The method whose task it is.
+    method: Option<&'m str>,
+    fields: Vec<FieldView<'m>>,
+    sent: Option<SentView<'m>>,
+}
 
-/// How a struct is made in C++; nothing for plain data.
-fn constructors(module: &Module, found: &RustStruct) -> Option<String> {
-    let name = found.name();
-    let fields = &found.body.fields;
-    let made = |argument: &str| -> Vec<String> {
-        let one = |field: &Field| match found.holds_shared(field) {
-            true => format!("{}_({argument})", field.name),
-            false => format!("{}_()", field.name),
-        };
-        fields.iter().map(one).collect()
-    };
-    let explicit = format!("explicit {name}(");
-    if !found.is_task {
-        return (!found.plain).then(|| {
-            let plainly = constructor(&format!("{name}("), &[], &made(""), "{}");
-            CONSTRUCTORS.to_owned()
-                + &plainly
-                + &constructor(&explicit, &[ALLOC], &made("alloc"), "{}")
+#[derive(Serialize)]
+struct FieldView<'m> {
+    name: &'m str,
+    shared: bool,
+}
+
+/// The names of the fields that go to other processes, and come back.
+#[derive(Serialize)]
+struct SentView<'m> {
+    inputs: Vec<&'m str>,
+    outputs: Vec<&'m str>,
+}
+
+impl<'m> StructView<'m> {
+    fn of(module: &'m Module, found: &'m RustStruct) -> StructView<'m> {
+        let name = found.name();
+        let method = module.supported().find(|(_, method)| task_of(method) == name);
+        let field =
+            |field: &'m Field| FieldView { name: &field.name, shared: found.holds_shared(field) };
+        let sent = found.sent.as_ref().map(|sent| SentView {
+            inputs: view::names(sent.inputs()),
+            outputs: view::names(sent.outputs()),
         });
-    }
-    let mut initialisers = vec!["chi::Task(alloc)".to_owned()];
-    initialisers.extend(made("alloc"));
-    let mut text = CONSTRUCTORS.to_owned();
-    text += &constructor(&explicit, &[ALLOC], &initialisers, "{}");
-    let method = module.supported().find(|(_, method)| task_of(method) == name);
-    if let Some((_, method)) = method {
-        let args = [
-            ALLOC,
-            "const chi::TaskNode &task_node",
-            "const chi::PoolId &pool_id",
-            "const chi::DomainQuery &dom_query",
-        ];
-        text += "\n  /** Emplace constructor */\n";
-        text += &constructor(&format!("{name}("), &args, &[format!("{name}(alloc)")], "{");
-        text += &format!(
-            "    task_node_ = task_node;\n    pool_ = pool_id;\n    method_ = Method::{};\n    \
-             dom_query_ = dom_query;\n  }}\n",
-            method.name
-        );
-        text += "\n  /** Emplace constructor: `fill` gets the task, and sets its fields. */\n";
-        text += "  template <typename Fill>\n";
-        let args = [&args[..], &["Fill &&fill"]].concat();
-        let made = [format!("{name}(alloc, task_node, pool_id, dom_query)")];
-        text += &constructor(&format!("{name}("), &args, &made, "{");
-        text += "    fill(*this);\n  }\n";
-    }
-    Some(text)
-}
-
-/// `autogen/<mod>_layouts.rs`.
-fn layouts(module: &Module, written: &RustTasks) -> Generated {
-    let raw = |body: &Body| {
-        let mut body = body.clone();
-        for field in &mut body.fields {
-            if is_rust_keyword(&field.name) {
-                field.name = format!("r#{}", field.name);
-            }
+        StructView {
+            is_task: found.is_task,
+            plain: found.plain,
+            method: method.map(|(_, method)| &method.name[..]),
+            fields: found.body.fields.iter().map(field).collect(),
+            sent,
+            name,
         }
-        body
-    };
-    let bodies: Vec<_> =
-        written.structs.iter().map(|found| (found.name(), raw(&found.body))).collect();
-    let mut names: Vec<&str> = bodies.iter().map(|(name, _)| &name[..]).collect();
-    names.sort();
-    let text = format!(
-        "//! That the fields of the tasks of `{}` lie where C and C++ have them.\n//! {MARKER}\n\n\
-         {}{}",
-        module.full_name(),
-        rust_layout::imports("super", &names),
-        rust_from_yaml::asserts(bodies.iter().map(|(name, body)| (name.clone(), body)))
-    );
-    Generated { name: format!("{}_layouts.rs", module.name), text }
+    }
 }
 
-/// The methods whose tasks are written here.
+/// The methods whose tasks stand in that source.
 fn methods<'m>(
     module: &'m Module,
-    written: &'m RustTasks,
+    tasks: &'m RustTasks,
 ) -> impl Iterator<Item = (u32, &'m Method)> {
     module.supported().filter(|(_, method)| {
         let task = task_of(method);
-        written.structs.iter().any(|found| found.is_task && found.name() == task)
+        tasks.structs.iter().any(|found| found.is_task && found.name() == task)
     })
 }
 
@@ -219,8 +194,8 @@ fn task_of(method: &Method) -> String {
 }
 
 /// What C calls a type.
-struct ToC<'w, N> {
-    written: &'w RustTasks,
+struct ToC<'t, N> {
+    tasks: &'t RustTasks,
     name: N,
 }
 
@@ -238,7 +213,7 @@ impl<N: Fn(&str) -> String> VisitMut for ToC<'_, N> {
                     "PoolId" => "chi_pool_id".to_owned(),
                     "DomainQuery" => "chi_domain_query".to_owned(),
                     "TaskNode" => "chi_task_node".to_owned(),
-                    word if self.written.structs.iter().any(|found| found.name() == word) => {
+                    word if self.tasks.structs.iter().any(|found| found.name() == word) => {
                         (self.name)(word)
                     }
                     word => word.to_owned(),
@@ -313,10 +288,6 @@ fn bindings(
     let mut text = Vec::new();
     bindings.write(&mut text);
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
-    // It puts an empty line before what follows no fields, and none between the two.
-    let apart =
-        |text: String, what: &str| text.replace(&format!(";\n{what}"), &format!(";\n\n{what}"));
-    let text = apart(apart(text, CONSTRUCTORS), serializers::CPP_STRUCT).replace("{\n\n", "{\n");
     Ok(text.trim_matches('\n').to_owned() + "\n")
 }
 

@@ -1,6 +1,6 @@
 //! What the pools of a module are created with.
 
-use super::fields::{Body, Scalar};
+use super::fields::{Body, Field, Scalar};
 
 /// What the pools of a module are created with.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +10,18 @@ pub(crate) struct Params {
     pub(crate) body: Body,
     /// One for each field.
     pub(crate) defaults: Vec<Value>,
+}
+
+impl Params {
+    /// What the struct is.
+    pub(crate) fn doc(&self) -> &str {
+        self.doc.as_deref().unwrap_or("What a pool is created with.")
+    }
+
+    /// The fields, each with its default.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&Field, &Value)> {
+        self.body.fields.iter().zip(&self.defaults)
+    }
 }
 
 /// The value of a field without another.

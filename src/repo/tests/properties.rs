@@ -1,4 +1,5 @@
-//! What holds for the generated code of any module: it is the same twice, and formatted.
+//! What holds for the generated code of any module: it is the same twice, compiles, and is
+//! left alone by formatters.
 
 mod common;
 
@@ -144,8 +145,42 @@ fn has(tool: &str) -> bool {
     found
 }
 
+/// What the headers of any module are for: programs in C, and the first few of them in C++, include them.
 #[test]
-fn cpp_is_formatted() {
+fn headers_compile() {
+    if !has("cc") || !has("c++") {
+        return;
+    }
+    let (_repos, files) = generated("cpp");
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include");
+    let named = |end: &'static str| {
+        files.iter().filter(move |file| file.to_str().is_some_and(|name| name.ends_with(end)))
+    };
+    let c = named("_c.h").map(|file| (file, "cc", "-std=c11"));
+    let cpp = named("_client.h").take(3).map(|file| (file, "c++", "-std=c++17"));
+    let mut compiled = 0;
+    for (file, compiler, standard) in c.chain(cpp) {
+        let output = Command::new(compiler)
+            .args([standard, "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+            .args(["-Wno-unused-function", "-x", if compiler == "cc" { "c" } else { "c++" }])
+            .arg("-I")
+            .arg(&include)
+            .arg("-I")
+            .arg(file.parent().unwrap())
+            .arg("-include")
+            .arg(file)
+            .arg("/dev/null")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{said}", std::fs::read_to_string(file).unwrap());
+        compiled += 1;
+    }
+    assert!(compiled > 50);
+}
+
+#[test]
+fn formatters_leave_cpp_alone() {
     if !has("clang-format") {
         return;
     }
@@ -160,7 +195,7 @@ fn cpp_is_formatted() {
 }
 
 #[test]
-fn rust_is_formatted() {
+fn formatters_leave_rust_alone() {
     if !has("rustfmt") {
         return;
     }

@@ -31,10 +31,10 @@ void CallForErrors(Client &client) {
 template <typename Extent, typename EntryValue, typename Client>
 void CallTurn(Client &client) {
   EntryValue entry;
-  entry.name = TEXT;
-  entry.extent = MakeExtent<Extent>(5);
-  entry.data = "data";
-  entry.weights = {0.5f};
+  entry.name_ = TEXT;
+  entry.extent_ = MakeExtent<Extent>(5);
+  entry.data_ = "data";
+  entry.weights_ = {0.5f};
   std::array<chi::u8, 20> digest{};
   for (chi::u8 i = 0; i < 20; ++i) digest[i] = i;
   const std::string text = "a" + std::string(LONG_SIZE, 'b');
@@ -43,20 +43,21 @@ void CallTurn(Client &client) {
       {MakeExtent<Extent>(1), MakeExtent<Extent>(2)}, {"one", "", text, TEXT}, {"12", ""},
       {{1, -2, 3}, {}}, {entry, EntryValue()}, {MakeExtent<Extent>(3), MakeExtent<Extent>(4)});
   const std::string turned(text.rbegin(), text.rend());
-  EXPECT(got.tiny == 3 && got.wide == 2.5 && !got.flag);
-  EXPECT(std::equal(digest.rbegin(), digest.rend(), got.digest.begin()));
-  EXPECT(got.text == turned && got.data == "setyb" && got.extent.start_ == 2);
-  EXPECT(got.entry.name == TEXT "!" && got.entry.extent.blocks_ == 8);
-  EXPECT(got.entry.data == "atad" && got.entry.kind == 1);
-  EXPECT((got.entry.weights == std::vector<chi::f32>{0.5f, 1}));
-  EXPECT(got.extents.size() == 2 && got.extents[0].start_ == 2);
-  EXPECT(got.words.size() == 4 && got.words[0] == "eno" && got.words[1].empty());
-  EXPECT(got.words[2] == turned && std::string(got.words[3].rbegin(), got.words[3].rend()) == TEXT);
-  EXPECT((got.blobs == std::vector<std::string>{"21", ""}));
-  EXPECT((got.rows == std::vector<std::vector<chi::i16>>{{3, -2, 1}, {}}));
-  EXPECT(got.entries.size() == 2 && got.entries[0].name == TEXT "!");
-  EXPECT(got.entries[1].name == "!");
-  EXPECT(got.pairs[0].start_ == 4 && got.pairs[1].start_ == 3);
+  EXPECT(got.tiny_ == 3 && got.wide_ == 2.5 && !got.flag_);
+  EXPECT(std::equal(digest.rbegin(), digest.rend(), got.digest_.begin()));
+  EXPECT(got.text_ == turned && got.data_ == "setyb" && got.extent_.start_ == 2);
+  EXPECT(got.entry_.name_ == TEXT "!" && got.entry_.extent_.blocks_ == 8);
+  EXPECT(got.entry_.data_ == "atad" && got.entry_.kind_ == 1);
+  EXPECT((got.entry_.weights_ == std::vector<chi::f32>{0.5f, 1}));
+  EXPECT(got.extents_.size() == 2 && got.extents_[0].start_ == 2);
+  EXPECT(got.words_.size() == 4 && got.words_[0] == "eno" && got.words_[1].empty());
+  EXPECT(got.words_[2] == turned &&
+         std::string(got.words_[3].rbegin(), got.words_[3].rend()) == TEXT);
+  EXPECT((got.blobs_ == std::vector<std::string>{"21", ""}));
+  EXPECT((got.rows_ == std::vector<std::vector<chi::i16>>{{3, -2, 1}, {}}));
+  EXPECT(got.entries_.size() == 2 && got.entries_[0].name_ == TEXT "!");
+  EXPECT(got.entries_[1].name_ == "!");
+  EXPECT(got.pairs_[0].start_ == 4 && got.pairs_[1].start_ == 3);
 }
 
 template <typename Client, typename Params>
@@ -70,8 +71,8 @@ void CallParams(const std::string &module) {
   Client client;
   client.Create(HSHM_MCTX, "typed", params);
   const auto found = client.Settings(HSHM_MCTX, kQuery);
-  EXPECT(found.factor == 7 && found.share == 0.25f && !found.exact);
-  EXPECT(found.label == "the \"label\"" && found.note == TEXT && found.limit == UINT64_MAX);
+  EXPECT(found.factor_ == 7 && found.share_ == 0.25f && !found.exact_);
+  EXPECT(found.label_ == "the \"label\"" && found.note_ == TEXT && found.limit_ == UINT64_MAX);
   const auto create = [&](std::string_view bytes) {
     return CHI_IPC_MANAGER->CreatePool(module, "typed", bytes);
   };

@@ -1,5 +1,4 @@
 //! What is generated for C++.
 
-pub(super) mod client;
 pub(super) mod dispatch;
 pub(super) mod from_yaml;

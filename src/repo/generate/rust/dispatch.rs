@@ -1,52 +1,61 @@
 //! The constants of a module in Rust, and what ties its container to them.
 
-use std::fmt::Write;
+use quote::quote;
 
-use super::super::{Generated, MARKER};
-use super::layout::rust_comment;
+use super::super::Generated;
+use super::{doc, file, ident, number};
 use crate::model::Module;
 use crate::names::shouted;
 
 /// `autogen/<mod>_methods.rs`, a module of the client's crate.
-pub(crate) fn methods(module: &Module) -> Generated {
-    let mut text = format!(
-        "//! The methods of `{}`.\n//! {MARKER}\n\n\
-         /// The numbers of the methods that the module implements.\npub enum Method {{}}\n\n\
-         impl Method {{\n",
-        module.full_name()
-    );
-    for (number, method) in module.supported() {
-        let doc = module.tasks.get(&method.name).and_then(|task| task.doc.as_deref());
-        text += &match doc {
-            Some(doc) => rust_comment(4, &format!("`{}`: {doc}", method.name)),
-            None => rust_comment(4, &format!("`{}`.", method.name)),
+pub(in crate::generate) fn methods(module: &Module) -> Generated {
+    let constants = module.supported().map(|(value, method)| {
+        let about = match module.tasks.get(&method.name).and_then(|task| task.doc.as_deref()) {
+            Some(about) => doc(&format!("`{}`: {about}", method.name)),
+            None => doc(&format!("`{}`.", method.name)),
         };
-        let _ = writeln!(text, "    pub const {}: u32 = {number};", shouted(&method.name));
+        let (name, value) = (ident(&shouted(&method.name)), number(value));
+        quote! { #about pub const #name: u32 = #value; }
+    });
+    let items = quote! {
+        /// The numbers of the methods that the module implements.
+        pub enum Method {}
+        impl Method {
+            #(#constants)*
+        }
+    };
+    Generated {
+        name: format!("{}_methods.rs", module.name),
+        text: file(&format!("The methods of `{}`.", module.full_name()), &[], items),
     }
-    text += "}\n";
-    Generated { name: format!("{}_methods.rs", module.name), text }
 }
 
 /// `autogen/<mod>_lib_exec.rs`, a module of the container's crate.
-pub(crate) fn lib_exec(module: &Module) -> Generated {
-    let mut text = format!(
-        "//! What the container of `{}` runs: anything else does not compile.\n//! {MARKER}\n\n\
-         use chimaera::module::Declared;\n\n\
-         const _: () = {{\n    let mut declared = Declared::<crate::Runtime>::new();\n    \
-         declared.name(\"{0}\");\n",
-        module.full_name()
-    );
-    if module.params.is_some() {
-        text += "    declared.params();\n";
-    }
-    for method in &module.methods {
-        let Some(number) = method.number else {
-            let _ = writeln!(text, "    // {} is not supported, and has no number.", method.name);
-            continue;
+pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
+    let full_name = module.full_name();
+    let params = module.params.is_some().then(|| quote! { declared.params(); });
+    let methods = module.methods.iter().filter_map(|method| {
+        let (name, value) = (&method.name, number(method.number?));
+        Some(match method.supported {
+            true => quote! { declared.method(#value, #name); },
+            false => quote! { declared.unsupported(#value, #name); },
+        })
+    });
+    let items = quote! {
+        use chimaera::module::Declared;
+        const _: () = {
+            let mut declared = Declared::<crate::Runtime>::new();
+            declared.name(#full_name);
+            #params
+            #(#methods)*
+            declared.end();
         };
-        let what = if method.supported { "method" } else { "unsupported" };
-        let _ = writeln!(text, "    declared.{what}({number}, \"{}\");", method.name);
-    }
-    text += "    declared.end();\n};\n";
-    Generated { name: format!("{}_lib_exec.rs", module.name), text }
+    };
+    let unnumbered = module.methods.iter().filter(|method| method.number.is_none());
+    let notes: Vec<String> = unnumbered
+        .map(|method| format!("{} is not supported, and has no number.", method.name))
+        .collect();
+    let about =
+        format!("What the container of `{full_name}` runs: anything else does not compile.");
+    Generated { name: format!("{}_lib_exec.rs", module.name), text: file(&about, &notes, items) }
 }

@@ -1,134 +1,108 @@
-//! The described tasks of a module, and a client for them, in Rust.
+//! The tasks that the YAML of a module describes, and a client for them, in Rust.
 
-use std::fmt::Write;
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
 
-use super::super::{described, explain, params, serializers, Generated, MARKER};
-use super::layout::{imports, returned_struct, rust_comment, signature, statement};
-use crate::model::{is_plain, Body, Field, Member, Module, Struct, Type};
-use crate::names::{is_rust_keyword, shouted, snake};
+use super::super::{described, view, Generated};
+use super::{doc, file, ident, layouts, number, params};
+use crate::model::{is_plain, Body, Direction, Field, Member, Method, Module, Struct, Type};
+use crate::names::{shouted, snake};
 
 /// The longest array with a default.
 const DEFAULT_ARRAY: u32 = 32;
+/// A function with more arguments, `self` left out, is one that clippy warns of.
+const MANY_ARGUMENTS: usize = 6;
 
 /// `autogen/<mod>_described.rs`.
-pub(crate) fn file(module: &Module) -> Generated {
+pub(in crate::generate) fn file_for(module: &Module) -> Generated {
     let rust = Rust { structs: &module.structs };
-    let mut text = format!(
-        "//! The described tasks of `{0}`, and a client for them.\n//! {MARKER}\n\n\
-         // A program may use some of it only.\n#![allow(dead_code)]\n\n",
-        module.full_name()
-    );
-    let mut code = String::new();
-    if let Some(params) = &module.params {
-        code += &params::rust(params);
-    }
-    for found in &module.structs {
-        code += &rust.structure(found);
-    }
-    for (_, method, doc, body) in described(module) {
-        code += &rust.task(&method.name, doc, body);
-    }
-    for (_, method, _, body) in described(module) {
-        code += &rust.result(&method.name, body);
-    }
-    code += &client(module);
-    for (_, method, doc, body) in described(module) {
-        code += &rust.calls(&method.name, doc, body);
-    }
-    code += "
-    fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
-        chimaera::ipc()?.new_task(self.pool_id, self.query, method)
-    }
-}
-";
-    let structs = module.structs.iter().map(|found| (found.name.clone(), &found.body));
-    let tasks =
-        described(module).map(|(_, method, _, body)| (format!("{}Task", &method.name[1..]), body));
-    code += &asserts(structs.chain(tasks));
-    if code.contains("Cell<") {
-        text += "use std::cell::Cell;\n\n";
-    }
-    let used: Vec<&str> = [
-        "DomainQuery",
-        "ElementMut",
-        "NewTask",
-        "Pending",
-        "Pod",
-        "PoolId",
-        "PoolOptions",
-        "Result",
-        "ShmBytes",
-        "ShmElement",
-        "ShmString",
-        "ShmVec",
-        "Task",
-    ]
-    .into_iter()
-    .filter(|name| {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        code.match_indices(name).any(|(at, _)| {
-            !code[..at].ends_with(word) && !code[at + name.len()..].starts_with(word)
-        })
-    })
-    .collect();
-    text += &imports("chimaera", &used);
-    for (number, method, _, _) in described(module) {
-        let _ = write!(text, "\nconst {}: u32 = {number};", shouted(&method.name));
-    }
-    text.push('\n');
-    text += &code;
-    Generated { name: format!("{}_described.rs", module.name), text }
-}
-
-fn client(module: &Module) -> String {
-    let (ty, to_bytes) = match module.params {
-        Some(_) => {
-            ("&Params", "        let params = &chimaera::archive::params_to_bytes(params)?;\n")
-        }
-        None => ("&[u8]", ""),
+    let numbers = described(module).map(|(value, method, _, _)| {
+        let (name, value) = (ident(&shouted(&method.name)), number(value));
+        quote! { const #name: u32 = #value; }
+    });
+    let params = module.params.as_ref().map(params::structure);
+    let structs = module.structs.iter().map(|found| rust.structure(found));
+    let tasks = described(module).map(|(_, method, about, body)| rust.task(method, about, body));
+    let results = described(module).map(|(_, method, _, body)| rust.result(method, body));
+    let calls = described(module).map(|(_, method, about, body)| rust.calls(method, about, body));
+    let client = client(module, calls);
+    let layouts =
+        layouts(module.structs.iter().map(|found| (found.name.clone(), &found.body)).chain(
+            described(module).map(|(_, method, _, body)| (format!("{}Task", method.stem()), body)),
+        ));
+    let items = quote! {
+        #![allow(dead_code, unused_imports, reason = "a program may use some of it only")]
+        use std::cell::Cell;
+        use chimaera::{
+            DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, PoolOptions, Result, ShmBytes,
+            ShmElement, ShmString, ShmVec, Task,
+        };
+        #(#numbers)*
+        #params
+        #(#structs)*
+        #(#tasks)*
+        #(#results)*
+        #client
+        #layouts
     };
-    format!(
-        "
-/// A pool of `{0}`, and which of its containers calls are for. It may be copied, and be used in an
-/// application and in another module's methods alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {{
-    pool_id: PoolId,
-    query: DomainQuery,
-}}
+    let about = format!("The described tasks of `{}`, and a client for them.", module.full_name());
+    Generated { name: format!("{}_described.rs", module.name), text: file(&about, &[], items) }
+}
 
-impl Client {{
-    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
-    pub fn create(name: &str, params: {ty}) -> Result<Self> {{
-        Client::create_with(name, params, PoolOptions::default())
-    }}
-
-    /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
-    pub fn create_with(name: &str, params: {ty}, options: PoolOptions) -> Result<Self> {{
-{to_bytes}        let ipc = chimaera::ipc()?;
-        let id = ipc.create_pool_with(\"{0}\", name, params, options)?;
-        Ok(Client::from_pool(id))
-    }}
-
-    /// The client of a pool whose id is known.
-    pub fn from_pool(pool_id: PoolId) -> Self {{
-        let query = DomainQuery::dynamic();
-        Client {{ pool_id, query }}
-    }}
-
-    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
-    #[must_use]
-    pub fn with_query(self, query: DomainQuery) -> Self {{
-        Client {{ query, ..self }}
-    }}
-
-    /// The pool.
-    pub fn pool_id(&self) -> PoolId {{
-        self.pool_id
-    }}
-",
-        module.full_name()
-    )
+/// The client, with the calls of methods.
+fn client(module: &Module, calls: impl Iterator<Item = TokenStream>) -> TokenStream {
+    let full_name = module.full_name();
+    let about = doc(&format!(
+        "A pool of `{full_name}`, and which of its containers calls are for. It may be copied, and be \
+         used in an application and in another module's methods alike."
+    ));
+    let (ty, to_bytes) = match module.params {
+        Some(_) => (
+            quote! { &Params },
+            quote! { let params = &chimaera::archive::params_to_bytes(params)?; },
+        ),
+        None => (quote! { &[u8] }, TokenStream::new()),
+    };
+    quote! {
+        #about
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Client {
+            pool_id: PoolId,
+            query: DomainQuery,
+        }
+        impl Client {
+            /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+            pub fn create(name: &str, params: #ty) -> Result<Self> {
+                Client::create_with(name, params, PoolOptions::default())
+            }
+            /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+            pub fn create_with(name: &str, params: #ty, options: PoolOptions) -> Result<Self> {
+                #to_bytes
+                let ipc = chimaera::ipc()?;
+                let id = ipc.create_pool_with(#full_name, name, params, options)?;
+                Ok(Client::from_pool(id))
+            }
+            /// The client of a pool whose id is known.
+            pub fn from_pool(pool_id: PoolId) -> Self {
+                let query = DomainQuery::dynamic();
+                Client { pool_id, query }
+            }
+            /// A client of the same pool whose calls carry this query, in place of
+            /// `DomainQuery::dynamic()`.
+            #[must_use]
+            pub fn with_query(self, query: DomainQuery) -> Self {
+                Client { query, ..self }
+            }
+            /// The pool.
+            pub fn pool_id(&self) -> PoolId {
+                self.pool_id
+            }
+            #(#calls)*
+            fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
+                chimaera::ipc()?.new_task(self.pool_id, self.query, method)
+            }
+        }
+    }
 }
 
 struct Rust<'m> {
@@ -136,80 +110,121 @@ struct Rust<'m> {
 }
 
 impl Rust<'_> {
-    /// A type in shared memory, in a vector or a plain struct.
-    fn name(&self, ty: &Type) -> String {
-        match ty {
-            Type::Scalar(scalar) => scalar.name(),
-            Type::Bool => "u8".into(),
-            Type::Array(of, n) => format!("[{}; {n}]", self.name(of)),
-            Type::String => "ShmString".into(),
-            Type::Bytes => "ShmBytes".into(),
-            Type::Vector(of) => format!("ShmVec<{}>", self.name(of)),
-            Type::Struct(index) => self.structs[*index].name.clone(),
-        }
+    fn is_plain(&self, ty: &Type) -> bool {
+        is_plain(ty, self.structs)
     }
 
-    /// The type of a member that is written through a shared reference.
-    fn member(&self, ty: &Type) -> String {
-        match is_plain(ty, self.structs) {
-            true => format!("Cell<{}>", self.name(ty)),
-            false => self.name(ty),
+    /// A type in shared memory, in a vector or a plain struct.
+    fn name(&self, ty: &Type) -> TokenStream {
+        match ty {
+            Type::Scalar(scalar) => {
+                let name = ident(&scalar.name());
+                quote! { #name }
+            }
+            Type::Bool => quote! { u8 },
+            Type::Array(of, n) => {
+                let (of, n) = (self.name(of), number(*n));
+                quote! { [#of; #n] }
+            }
+            Type::String => quote! { ShmString },
+            Type::Bytes => quote! { ShmBytes },
+            Type::Vector(of) => {
+                let of = self.name(of);
+                quote! { ShmVec<#of> }
+            }
+            Type::Struct(index) => {
+                let name = ident(&self.structs[*index].name);
+                quote! { #name }
+            }
         }
     }
 
     /// The type of a private copy.
-    fn value(&self, ty: &Type) -> String {
+    fn value(&self, ty: &Type) -> TokenStream {
         match ty {
-            Type::Bool => "bool".into(),
-            Type::String => "String".into(),
-            Type::Bytes => "Vec<u8>".into(),
-            Type::Vector(of) => format!("Vec<{}>", self.value(of)),
+            Type::Bool => quote! { bool },
+            Type::String => quote! { String },
+            Type::Bytes => quote! { Vec<u8> },
+            Type::Vector(of) => {
+                let of = self.value(of);
+                quote! { Vec<#of> }
+            }
             Type::Struct(index) if !self.structs[*index].plain => {
-                format!("{}Value", self.structs[*index].name)
+                let name = value_name(&self.structs[*index]);
+                quote! { #name }
             }
             _ => self.name(ty),
         }
     }
 
-    fn parameter(&self, ty: &Type) -> String {
+    fn parameter(&self, ty: &Type) -> TokenStream {
         match ty {
-            Type::String => "&str".into(),
-            Type::Bytes => "&[u8]".into(),
+            Type::String => quote! { &str },
+            Type::Bytes => quote! { &[u8] },
             Type::Vector(of) => match &**of {
-                Type::String => "&[&str]".into(),
-                Type::Bytes => "&[&[u8]]".into(),
-                of => format!("&[{}]", self.value(of)),
+                Type::String => quote! { &[&str] },
+                Type::Bytes => quote! { &[&[u8]] },
+                of => {
+                    let of = self.value(of);
+                    quote! { &[#of] }
+                }
             },
-            Type::Struct(index) if !self.structs[*index].plain => format!("&{}", self.value(ty)),
+            Type::Struct(index) if !self.structs[*index].plain => {
+                let name = value_name(&self.structs[*index]);
+                quote! { &#name }
+            }
             _ => self.value(ty),
         }
     }
 
-    fn members(&self, body: &Body, is_task: bool, cells: bool) -> String {
-        let mut text = String::new();
-        for member in body.members() {
-            match member {
-                Member::Gap { index, bytes } => {
-                    let ty = format!("[u8; {bytes}]");
-                    let ty = if cells { format!("Cell<{ty}>") } else { ty };
-                    let _ = write!(
-                        text,
-                        "    /// Zero.\n{}    pub reserved{index}: {ty},\n",
-                        serializers::RUST_GAP
-                    );
-                }
-                Member::Field(field) => {
-                    let flag = if field.ty == Type::Bool { " 0 or 1." } else { "" };
-                    text += &rust_comment(4, &explain(field, is_task, flag));
-                    if is_task {
-                        text += serializers::rust_direction(field.direction);
-                    }
-                    let ty = if cells { self.member(&field.ty) } else { self.name(&field.ty) };
-                    let _ = writeln!(text, "    pub {}: {ty},", field.name);
+    /// The members of a task, or of a struct. `cells` says that it is written through a shared reference.
+    fn members(&self, body: &Body, is_task: bool, cells: bool) -> Vec<TokenStream> {
+        let celled = |ty: TokenStream| {
+            if cells {
+                quote! { Cell<#ty> }
+            } else {
+                ty
+            }
+        };
+        let member = |member: Member<'_>| match member {
+            Member::Gap { index, bytes } => {
+                let (name, bytes) = (format_ident!("reserved{index}"), number(bytes));
+                let ty = celled(quote! { [u8; #bytes] });
+                quote! {
+                    /// Zero.
+                    #[chi(skip)]
+                    pub #name: #ty
                 }
             }
-        }
-        text
+            Member::Field(field) => {
+                let flag = if field.ty == Type::Bool { " 0 or 1." } else { "" };
+                let text = format!("{}{flag}", view::explain(field));
+                let (about, way) = match is_task {
+                    true => {
+                        let direction = view::direction(field.direction);
+                        (doc(&format!("{direction}: {text}")), way(field.direction))
+                    }
+                    false => (doc(&text), TokenStream::new()),
+                };
+                let name = ident(&field.name);
+                let ty = match self.is_plain(&field.ty) {
+                    true => celled(self.name(&field.ty)),
+                    false => self.name(&field.ty),
+                };
+                quote! { #about #way pub #name: #ty }
+            }
+        };
+        body.members().into_iter().map(member).collect()
+    }
+
+    /// The members of a struct of private copies.
+    fn copies<'f>(&self, fields: impl Iterator<Item = &'f Field>) -> Vec<TokenStream> {
+        let member = |field: &Field| {
+            let (about, name) = (doc(&view::explain(field)), ident(&field.name));
+            let ty = self.value(&field.ty);
+            quote! { #about pub #name: #ty }
+        };
+        fields.map(member).collect()
     }
 
     fn has_default(&self, ty: &Type) -> bool {
@@ -222,212 +237,233 @@ impl Rust<'_> {
         }
     }
 
-    fn structure(&self, found: &Struct) -> String {
-        let Struct { name, doc, body, plain } = found;
-        let doc = doc.clone().unwrap_or_else(|| format!("A struct `{name}`."));
-        let default = match body.fields.iter().all(|field| self.has_default(&field.ty)) {
-            true => "Default, ",
-            false => "",
-        };
-        let mut text = format!("\n{}", rust_comment(0, &doc));
+    fn structure(&self, found: &Struct) -> TokenStream {
+        let Struct { name, doc: about, body, plain } = found;
+        let about = doc(&about.clone().unwrap_or_else(|| format!("A struct `{name}`.")));
+        let has_default = body.fields.iter().all(|field| self.has_default(&field.ty));
+        let default = has_default.then(|| quote! { Default, });
+        let members = self.members(body, false, !plain);
+        let name = ident(name);
         if *plain {
-            let _ = write!(
-                text,
-                "#[derive(Clone, Copy, Debug, {default}PartialEq, Pod, chimaera::Serialize)]\n#[repr(C)]\n\
-                 pub struct {name} {{\n{}}}\n",
-                self.members(body, false, false)
-            );
-            return text;
-        }
-        let _ = write!(
-            text,
-            "#[derive(ShmElement, chimaera::SerializeInPlace)]\n#[repr(C)]\npub struct {name} {{\n{}}}\n\n\
-             /// A private copy of [`{name}`].\n#[derive(Clone, Debug, {default}PartialEq)]\n\
-             pub struct {name}Value {{\n",
-            self.members(body, false, true)
-        );
-        for field in &body.fields {
-            text += &rust_comment(4, &explain(field, false, ""));
-            let _ = writeln!(text, "    pub {}: {},", field.name, self.value(&field.ty));
-        }
-        let _ = write!(
-            text,
-            "}}\n\nimpl {name}Value {{\n    /// Copies shared memory.\n    \
-             pub fn read(from: &{name}) -> Result<Self> {{\n"
-        );
-        for field in &body.fields {
-            text += &self.read(field, &format!("from.{}", field.name));
-        }
-        text += &returned_struct("Self", body.fields.iter());
-        let _ = write!(
-            text,
-            "    }}\n\n    /// Copies into an element of a vector.\n    \
-             pub fn write(&self, to: &ElementMut<'_, {name}>) -> Result<()> {{\n"
-        );
-        for Field { name: field, ty, .. } in &body.fields {
-            let part = format!("|to| &to.{field}, &self.{field}");
-            text += &match ty {
-                Type::String => format!("        to.set_string({part})?;\n"),
-                Type::Bytes => format!("        to.set_bytes({part})?;\n"),
-                Type::Vector(_) => format!("        to.set_vec({part})?;\n"),
-                _ => self.set(ty, &format!("to.{field}"), &format!("self.{field}")),
+            return quote! {
+                #about
+                #[derive(Clone, Copy, Debug, #default PartialEq, Pod, chimaera::Serialize)]
+                #[repr(C)]
+                pub struct #name { #(#members),* }
             };
         }
-        let _ = write!(
-            text,
-            "        Ok(())\n    }}\n\n    /// Copies into a struct that lies in a task itself.\n    \
-             pub fn write_in_task(&self, to: &{name}) -> Result<()> {{\n"
-        );
-        for Field { name: field, ty, .. } in &body.fields {
-            let (to, from) = (format!("to.{field}"), format!("self.{field}"));
-            text += &match ty {
+        let value = value_name(found);
+        let copy_of = doc(&format!("A private copy of [`{name}`]."));
+        let copies = self.copies(body.fields.iter());
+        let reads = body.fields.iter().map(|field| self.read(field, &quote! { from }));
+        let names = body.fields.iter().map(|field| ident(&field.name));
+        let writes = body.fields.iter().map(|field| {
+            let name = ident(&field.name);
+            let part = quote! { |to| &to.#name, &self.#name };
+            match &field.ty {
+                Type::String => quote! { to.set_string(#part)?; },
+                Type::Bytes => quote! { to.set_bytes(#part)?; },
+                Type::Vector(_) => quote! { to.set_vec(#part)?; },
+                ty => set(ty, quote! { to.#name }, quote! { self.#name }),
+            }
+        });
+        let writes_in_task = body.fields.iter().map(|field| {
+            let name = ident(&field.name);
+            match &field.ty {
                 Type::String | Type::Bytes | Type::Vector(_) => {
-                    format!("        {to}.set(&{from})?;\n")
+                    quote! { to.#name.set(&self.#name)?; }
                 }
-                _ => self.set(ty, &to, &from),
-            };
+                ty => set(ty, quote! { to.#name }, quote! { self.#name }),
+            }
+        });
+        quote! {
+            #about
+            #[derive(ShmElement, chimaera::SerializeInPlace)]
+            #[repr(C)]
+            pub struct #name { #(#members),* }
+            #copy_of
+            #[derive(Clone, Debug, #default PartialEq)]
+            pub struct #value { #(#copies),* }
+            impl #value {
+                /// Copies shared memory.
+                pub fn read(from: &#name) -> Result<Self> {
+                    #(#reads)*
+                    Ok(Self { #(#names),* })
+                }
+                /// Copies into an element of a vector.
+                pub fn write(&self, to: &ElementMut<'_, #name>) -> Result<()> {
+                    #(#writes)*
+                    Ok(())
+                }
+                /// Copies into a struct that lies in a task itself.
+                pub fn write_in_task(&self, to: &#name) -> Result<()> {
+                    #(#writes_in_task)*
+                    Ok(())
+                }
+            }
         }
-        text + "        Ok(())\n    }\n}\n"
     }
 
-    fn task(&self, method: &str, doc: &str, body: &Body) -> String {
+    fn task(&self, method: &Method, about: &str, body: &Body) -> TokenStream {
+        let (about, name) = (doc(about), task_name(method));
         let members = self.members(body, true, true);
-        let braces = if members.is_empty() { "{}\n".into() } else { format!("{{\n{members}}}\n") };
-        format!(
-            "\n{}#[chimaera::task]\npub struct {}Task {braces}",
-            rust_comment(0, doc),
-            &method[1..]
-        )
-    }
-
-    /// A statement that sets a plain member.
-    fn set(&self, ty: &Type, to: &str, from: &str) -> String {
-        let from = if *ty == Type::Bool { format!("{from}.into()") } else { from.to_owned() };
-        format!("        {to}.set({from});\n")
+        quote! {
+            #about
+            #[chimaera::task]
+            pub struct #name { #(#members),* }
+        }
     }
 
     /// Statements that put an argument into a field of a task.
-    fn write(&self, Field { name, ty, .. }: &Field) -> String {
-        let to = format!("task.{name}");
-        let each = |write: &str| {
-            format!(
-                "        let shared = &{to};\n        shared.resize({name}.len())?;\n        \
-                 for (index, item) in {name}.iter().enumerate() {{\n            \
-                 shared.update(index, |to| {write})?;\n        }}\n"
-            )
+    fn write(&self, Field { name, ty, .. }: &Field) -> TokenStream {
+        let name = ident(name);
+        let each = |write: TokenStream| {
+            quote! {
+                let shared = &task.#name;
+                shared.resize(#name.len())?;
+                for (index, item) in #name.iter().enumerate() {
+                    shared.update(index, |to| #write)?;
+                }
+            }
         };
         match ty {
-            Type::String | Type::Bytes => format!("        {to}.set({name})?;\n"),
+            Type::String | Type::Bytes => quote! { task.#name.set(#name)?; },
             Type::Vector(of) => match &**of {
-                of if is_plain(of, self.structs) => format!("        {to}.set({name})?;\n"),
-                Type::String | Type::Bytes => format!("        {to}.set_all({name})?;\n"),
-                Type::Struct(_) => each("item.write(to)"),
-                _ => each("to.set_vec(|to| to, item)"),
+                of if self.is_plain(of) => quote! { task.#name.set(#name)?; },
+                Type::String | Type::Bytes => quote! { task.#name.set_all(#name)?; },
+                Type::Struct(_) => each(quote! { item.write(to) }),
+                _ => each(quote! { to.set_vec(|to| to, item) }),
             },
-            Type::Struct(index) if !self.structs[*index].plain => {
-                format!("        let shared = &{to};\n        {name}.write_in_task(shared)?;\n")
-            }
-            ty => self.set(ty, &to, name),
+            Type::Struct(index) if !self.structs[*index].plain => quote! {
+                let shared = &task.#name;
+                #name.write_in_task(shared)?;
+            },
+            ty => set(ty, quote! { task.#name }, quote! { #name }),
         }
     }
 
-    /// Statements that make a private copy of a field under the field's name.
-    fn read(&self, Field { name, ty, .. }: &Field, from: &str) -> String {
-        let each = |copy: &str| {
-            format!(
-                "        let mut {name} = Vec::new();\n        for item in {from}.iter() {{\n            \
-                 {name}.push({copy});\n        }}\n"
-            )
+    /// Statements that make a private copy of a field of `from`, under the field's name.
+    fn read(&self, Field { name, ty, .. }: &Field, from: &TokenStream) -> TokenStream {
+        let name = ident(name);
+        let from = quote! { #from.#name };
+        let each = |copy: TokenStream| {
+            quote! {
+                let mut #name = Vec::new();
+                for item in #from.iter() {
+                    #name.push(#copy);
+                }
+            }
         };
         let copy = match ty {
-            Type::String => format!("{from}.to_string()?"),
-            Type::Bytes => format!("{from}.copy_to_vec()?"),
+            Type::String => quote! { #from.to_string()? },
+            Type::Bytes => quote! { #from.copy_to_vec()? },
             Type::Vector(of) => match &**of {
-                of if is_plain(of, self.structs) => format!("{from}.copy_to_vec()?"),
-                Type::String => return each("item.to_string()?"),
-                Type::Struct(_) => return each(&format!("{}::read(&item)?", self.value(of))),
-                _ => return each("item.copy_to_vec()?"),
+                of if self.is_plain(of) => quote! { #from.copy_to_vec()? },
+                Type::String => return each(quote! { item.to_string()? }),
+                Type::Struct(_) => {
+                    let value = self.value(of);
+                    return each(quote! { #value::read(&item)? });
+                }
+                _ => return each(quote! { item.copy_to_vec()? }),
             },
             Type::Struct(index) if !self.structs[*index].plain => {
-                format!("{}::read(&{from})?", self.value(ty))
+                let value = self.value(ty);
+                quote! { #value::read(&#from)? }
             }
-            Type::Bool => format!("{from}.get() != 0"),
-            _ => format!("{from}.get()"),
+            Type::Bool => quote! { #from.get() != 0 },
+            _ => quote! { #from.get() },
         };
-        format!("        let {name} = {copy};\n")
+        quote! { let #name = #copy; }
     }
 
     /// The struct of a method's results, when there are several.
-    fn result(&self, method: &str, body: &Body) -> String {
+    fn result(&self, method: &Method, body: &Body) -> Option<TokenStream> {
         if body.outputs().count() < 2 {
-            return String::new();
+            return None;
         }
-        let mut text = format!(
-            "\n/// What `{method}` returns.\n#[derive(Clone, Debug, PartialEq)]\npub struct {}Result {{\n",
-            &method[1..]
-        );
-        for field in body.outputs() {
-            text += &rust_comment(4, &explain(field, false, ""));
-            let _ = writeln!(text, "    pub {}: {},", field.name, self.value(&field.ty));
-        }
-        text + "}\n"
+        let (about, name) = (doc(&format!("What `{}` returns.", method.name)), result_name(method));
+        let copies = self.copies(body.outputs());
+        Some(quote! {
+            #about
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct #name { #(#copies),* }
+        })
     }
 
-    fn calls(&self, method: &str, doc: &str, body: &Body) -> String {
-        let (stem, name) = (&method[1..], snake(method));
-        let inputs: Vec<String> = body
+    fn calls(&self, method: &Method, about: &str, body: &Body) -> TokenStream {
+        let (about, name) = (doc(about), snake(&method.name));
+        let (call, call_async) = (ident(&name), format_ident!("{name}_async"));
+        let inputs: Vec<TokenStream> = body
             .inputs()
-            .map(|field| format!("{}: {}", field.name, self.parameter(&field.ty)))
+            .map(|field| {
+                let (name, ty) = (ident(&field.name), self.parameter(&field.ty));
+                quote! { #name: #ty }
+            })
             .collect();
-        let passed: Vec<&str> = body.inputs().map(|field| &field.name[..]).collect();
+        let passed = body.inputs().map(|field| ident(&field.name));
+        let many = (inputs.len() > MANY_ARGUMENTS)
+            .then(|| quote! { #[allow(clippy::too_many_arguments)] });
         let outputs: Vec<&Field> = body.outputs().collect();
-        let returned = match &outputs[..] {
-            [] => "()".to_owned(),
-            [one] => self.value(&one.ty),
-            _ => format!("{stem}Result"),
-        };
-        let function = if is_rust_keyword(&name) { format!("r#{name}") } else { name.clone() };
-        let mut text = format!("\n{}", rust_comment(4, doc));
-        text += &signature(&function, &inputs, &returned);
-        text += &statement("let pending", &format!("self.{name}_async"), &passed);
-        text += match outputs.is_empty() {
-            true => "        pending.wait()?;\n",
-            false => "        let done = pending.wait()?;\n",
-        };
-        for field in &outputs {
-            text += &self.read(field, &format!("done.{}", field.name));
-        }
-        match &outputs[..] {
-            [] => text += "        Ok(())\n",
-            [one] => {
-                let _ = writeln!(text, "        Ok({})", one.name);
+        let names: Vec<Ident> = outputs.iter().map(|field| ident(&field.name)).collect();
+        let reads = outputs.iter().map(|field| self.read(field, &quote! { done }));
+        let done = if outputs.is_empty() { None } else { Some(quote! { let done = }) };
+        let (returned, result) = match &outputs[..] {
+            [] => (quote! { () }, quote! { () }),
+            [one] => (self.value(&one.ty), quote! { #(#names)* }),
+            _ => {
+                let result = result_name(method);
+                (quote! { #result }, quote! { #result { #(#names),* } })
             }
-            many => {
-                text += &returned_struct(&format!("{stem}Result"), many.iter().copied());
+        };
+        let submits =
+            doc(&format!("Submits `{}`; its results are the fields of the task.", method.name));
+        let (task, constant) = (task_name(method), ident(&shouted(&method.name)));
+        let writes = body.inputs().map(|field| self.write(field));
+        quote! {
+            #about
+            #many
+            pub fn #call(&self, #(#inputs),*) -> Result<#returned> {
+                let pending = self.#call_async(#(#passed),*)?;
+                #done pending.wait()?;
+                #(#reads)*
+                Ok(#result)
+            }
+            #submits
+            #many
+            pub fn #call_async(&self, #(#inputs),*) -> Result<Pending<#task>> {
+                let task: NewTask<#task> = self.task(#constant)?;
+                #(#writes)*
+                task.submit()
             }
         }
-        let _ = write!(
-            text,
-            "    }}\n\n    /// Submits `{method}`; its results are the fields of the task.\n"
-        );
-        text += &signature(&format!("{name}_async"), &inputs, &format!("Pending<{stem}Task>"));
-        let made = format!("let task: NewTask<{stem}Task>");
-        text += &statement(&made, "self.task", &[&shouted(method)]);
-        for field in body.inputs() {
-            text += &self.write(field);
-        }
-        text + "        task.submit()\n    }\n"
     }
 }
 
-/// That this compiler places all fields as the others do.
-pub(crate) fn asserts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> String {
-    let mut text = "\nconst _: () = {\n    use std::mem::{offset_of, size_of};\n".to_owned();
-    for (name, body) in structs {
-        let _ = writeln!(text, "    assert!(size_of::<{name}>() == {});", body.size);
-        for Field { name: field, offset, .. } in &body.fields {
-            let _ = writeln!(text, "    assert!(offset_of!({name}, {field}) == {offset});");
-        }
+/// A statement that sets a plain member.
+fn set(ty: &Type, to: TokenStream, from: TokenStream) -> TokenStream {
+    match ty {
+        Type::Bool => quote! { #to.set(#from.into()); },
+        _ => quote! { #to.set(#from); },
     }
-    text + "};\n"
+}
+
+/// The attribute that says which way the field of a task goes.
+fn way(direction: Direction) -> TokenStream {
+    match direction {
+        Direction::In => quote! { #[chi(in)] },
+        Direction::Out => quote! { #[chi(out)] },
+        Direction::InOut => quote! { #[chi(inout)] },
+    }
+}
+
+fn task_name(method: &Method) -> Ident {
+    format_ident!("{}Task", method.stem())
+}
+
+fn result_name(method: &Method) -> Ident {
+    format_ident!("{}Result", method.stem())
+}
+
+fn value_name(found: &Struct) -> Ident {
+    format_ident!("{}Value", found.name)
 }

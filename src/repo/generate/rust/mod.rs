@@ -1,5 +1,108 @@
 //! What is generated for Rust.
 
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::Item;
+
+use crate::model::{Body, Module};
+use crate::names::is_rust_keyword;
+use crate::templates::comment_lines;
+
 pub(super) mod dispatch;
 pub(super) mod from_yaml;
-pub(super) mod layout;
+mod params;
+
+/// The longest line of a comment, with its margin.
+const COMMENT: usize = 90;
+
+/// A file of these items, with what it is at its beginning.
+fn file(about: &str, notes: &[String], items: TokenStream) -> String {
+    let lines = [about.to_owned(), super::MARKER.to_owned()];
+    let lines = lines.iter().chain(notes).map(|line| format!(" {line}"));
+    let head = quote! { #(#![doc = #lines])* #![cfg_attr(rustfmt, rustfmt_skip)] };
+    let syn::File { mut attrs, .. } = parsed(head);
+    let mut parsed = parsed(items);
+    attrs.append(&mut parsed.attrs);
+    let mut text = prettyplease::unparse(&syn::File { shebang: None, attrs, items: Vec::new() });
+    let mut before: Option<Item> = None;
+    for item in parsed.items {
+        // prettyplease puts no lines between items.
+        let together = |before| {
+            matches!(
+                (before, &item),
+                (&Some(Item::Use(_)), Item::Use(_)) | (&Some(Item::Const(_)), Item::Const(_))
+            )
+        };
+        if !together(&before) {
+            text.push('\n');
+        }
+        let file = syn::File { shebang: None, attrs: Vec::new(), items: vec![item.clone()] };
+        text += &prettyplease::unparse(&file);
+        before = Some(item);
+    }
+    text
+}
+
+/// What the generator makes is Rust: anything else is a mistake in it.
+fn parsed(tokens: TokenStream) -> syn::File {
+    let text = tokens.to_string();
+    syn::parse2(tokens).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A comment on what follows.
+fn doc(text: &str) -> TokenStream {
+    let lines = comment_lines(text, COMMENT);
+    let lines = lines.iter().map(|line| format!(" {line}"));
+    quote! { #(#[doc = #lines])* }
+}
+
+/// A name, which may be a keyword.
+fn ident(name: &str) -> Ident {
+    match is_rust_keyword(name) {
+        true => Ident::new_raw(name, Span::call_site()),
+        false => format_ident!("{name}"),
+    }
+}
+
+/// A number as it stands in the source.
+fn number(value: u32) -> proc_macro2::Literal {
+    proc_macro2::Literal::u32_unsuffixed(value)
+}
+
+/// That this compiler places all fields as the others do.
+fn layouts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> TokenStream {
+    let asserts = structs.flat_map(|(name, body)| {
+        let (name, size) = (ident(&name), number(body.size));
+        let whole = quote! { assert!(size_of::<#name>() == #size); };
+        let fields = body.fields.iter().map(|field| {
+            let (field, offset) = (ident(&field.name), number(field.offset));
+            quote! { assert!(offset_of!(#name, #field) == #offset); }
+        });
+        std::iter::once(whole).chain(fields).collect::<Vec<_>>()
+    });
+    quote! {
+        const _: () = {
+            use std::mem::{offset_of, size_of};
+            #(#asserts)*
+        };
+    }
+}
+
+/// `autogen/<mod>_layouts.rs`: checks on structs of a source in Rust, a module of which it is.
+pub(super) fn layouts_file<'b>(
+    module: &Module,
+    structs: impl Iterator<Item = (String, &'b Body)> + Clone,
+) -> super::Generated {
+    let mut names: Vec<String> = structs.clone().map(|(name, _)| name).collect();
+    names.sort();
+    let names = names.iter().map(|name| ident(name));
+    let checks = layouts(structs);
+    let about = format!(
+        "That the fields of the tasks of `{}` lie where C and C++ have them.",
+        module.full_name()
+    );
+    super::Generated {
+        name: format!("{}_layouts.rs", module.name),
+        text: file(&about, &[], quote! { use super::{#(#names),*}; #checks }),
+    }
+}

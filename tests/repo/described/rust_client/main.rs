@@ -12,7 +12,6 @@ use described_shelf_client as shelf;
 use expect::{call_method, expect_failure, TEXT};
 
 /// The client of `described:parts`, a module in C++.
-#[rustfmt::skip]
 #[path = "../parts/autogen/parts_described.rs"]
 pub mod parts;
 

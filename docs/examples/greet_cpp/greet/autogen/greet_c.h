@@ -1,3 +1,4 @@
+// clang-format off
 /* hello:greet for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_C_H_
 #define HELLO_GREET_C_H_
@@ -29,10 +30,12 @@ typedef struct hello_greet_greet_task {
 } hello_greet_greet_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status hello_greet_greet_new(chi_pool_id pool, chi_domain_query query,
-                                               const char *name, hello_greet_greet_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status hello_greet_greet_new(
+    chi_pool_id pool, chi_domain_query query,
+    const char *name,
+    hello_greet_greet_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, HELLO_GREET_GREET, &made);
@@ -46,11 +49,9 @@ static inline chi_status hello_greet_greet_new(chi_pool_id pool, chi_domain_quer
   return status;
 }
 
-// clang-format off
 HELLO_GREET_ASSERT(sizeof(hello_greet_greet_task) == 144, "another size than in the other languages");
 HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, name_) == 64, "lies elsewhere in the other languages");
 HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, text_) == 104, "lies elsewhere in the other languages");
-// clang-format on
 
 #undef HELLO_GREET_ASSERT
 #ifdef __cplusplus

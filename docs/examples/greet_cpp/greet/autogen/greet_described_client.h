@@ -1,3 +1,4 @@
+// clang-format off
 /* A client of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_DESCRIBED_CLIENT_H_
 #define HELLO_GREET_DESCRIBED_CLIENT_H_
@@ -20,17 +21,18 @@ class DescribedClient : public chi::PoolClient<DescribedClient> {
 
   /** Makes a greeting of a name. */
   std::string Greet(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
-                    std::string_view name) const {
+      std::string_view name) const {
     auto pending = AsyncGreet(mctx, dom_query, name);
     chi::OwnedTask<GreetTask> task(pending);
     task->Wait();
     task->ThrowIfFailed();
-    return task->text_.str();
+    std::string result{};
+    result = task->text_.str();
+    return result;
   }
   /** The caller owns the task. */
-  hipc::FullPtr<GreetTask> AsyncGreet(const hipc::MemContext &mctx,
-                                      const chi::DomainQuery &dom_query,
-                                      std::string_view name) const {
+  hipc::FullPtr<GreetTask> AsyncGreet(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      std::string_view name) const {
     return CHI_IPC_MANAGER->SubmitTask<GreetTask>(mctx, pool_id_, dom_query, name);
   }
 };

@@ -1,3 +1,4 @@
+// clang-format off
 /* The described tasks of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_DESCRIBED_TASKS_H_
 #define HELLO_GREET_DESCRIBED_TASKS_H_
@@ -26,8 +27,8 @@ struct GreetTask : public chi::Task {
 
   /** Emplace constructor */
   explicit GreetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                     const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
-                     std::string_view name)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      std::string_view name)
       : GreetTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -49,14 +50,12 @@ struct GreetTask : public chi::Task {
   }
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(GreetTask) == 144, "another size than in the other languages");
 static_assert(offsetof(GreetTask, name_) == 64, "lies elsewhere in the other languages");
 static_assert(offsetof(GreetTask, text_) == 104, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace hello::greet
 

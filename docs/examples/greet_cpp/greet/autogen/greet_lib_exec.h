@@ -1,10 +1,11 @@
+// clang-format off
 /* The dispatch of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_LIB_EXEC_H_
 #define HELLO_GREET_LIB_EXEC_H_
 
 #include "chimaera/chimaera.h"
-#include "greet_described_tasks.h"
 #include "greet_methods.h"
+#include "greet_described_tasks.h"
 
 namespace hello::greet {
 
@@ -33,13 +34,14 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
-                                            rctx);
+      return CreateHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
-                                             rctx);
+      return DestroyHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kGreet:
-      return GreetHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<GreetTask>(task), rctx);
+      return GreetHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<GreetTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -51,11 +53,14 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kGreet:
-      return GreetHooks<RuntimeT>::Del(runtime, hipc::FullPtr<GreetTask>(task));
+      return GreetHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<GreetTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -83,14 +88,17 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
-                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+      return CreateHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::CreateTask>(task),
+          hipc::FullPtr<chi::CreateTask>(replica), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
-                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+      return DestroyHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task),
+          hipc::FullPtr<chi::DestroyTask>(replica), rctx);
     case Method::kGreet:
-      return GreetHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<GreetTask>(task),
-                                             hipc::FullPtr<GreetTask>(replica), rctx);
+      return GreetHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<GreetTask>(task),
+          hipc::FullPtr<GreetTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -99,16 +107,19 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
-  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
-  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.Add<chi::CreateTask>(
+      Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+      CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::DestroyTask>(
+      Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+      DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
-  table.Add<GreetTask>(Method::kGreet, "kGreet", GreetHooks<RuntimeT>::kMonitor,
-                       GreetHooks<RuntimeT>::kDel, GreetHooks<RuntimeT>::kAggregate);
+  table.Add<GreetTask>(
+      Method::kGreet, "kGreet", GreetHooks<RuntimeT>::kMonitor,
+      GreetHooks<RuntimeT>::kDel, GreetHooks<RuntimeT>::kAggregate);
 }
 
 }  // namespace hello::greet

@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_METHODS_H_
 #define HELLO_GREET_METHODS_H_

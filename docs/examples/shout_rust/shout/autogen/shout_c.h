@@ -1,3 +1,4 @@
+// clang-format off
 /* hello:shout for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_SHOUT_C_H_
 #define HELLO_SHOUT_C_H_
@@ -29,10 +30,12 @@ typedef struct hello_shout_shout_task {
 } hello_shout_shout_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status hello_shout_shout_new(chi_pool_id pool, chi_domain_query query,
-                                               const char *text, hello_shout_shout_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status hello_shout_shout_new(
+    chi_pool_id pool, chi_domain_query query,
+    const char *text,
+    hello_shout_shout_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, HELLO_SHOUT_SHOUT, &made);
@@ -46,11 +49,9 @@ static inline chi_status hello_shout_shout_new(chi_pool_id pool, chi_domain_quer
   return status;
 }
 
-// clang-format off
 HELLO_SHOUT_ASSERT(sizeof(hello_shout_shout_task) == 144, "another size than in the other languages");
 HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, text_) == 64, "lies elsewhere in the other languages");
 HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, loud_) == 104, "lies elsewhere in the other languages");
-// clang-format on
 
 #undef HELLO_SHOUT_ASSERT
 #ifdef __cplusplus

@@ -1,10 +1,13 @@
 //! The described tasks of `hello:shout`, and a client for them.
 //! Generated from chimaera_mod.yaml; do not edit.
+#![cfg_attr(rustfmt, rustfmt_skip)]
+#![allow(dead_code, unused_imports, reason = "a program may use some of it only")]
 
-// A program may use some of it only.
-#![allow(dead_code)]
-
-use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, Result, ShmString, Task};
+use std::cell::Cell;
+use chimaera::{
+    DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, PoolOptions, Result,
+    ShmBytes, ShmElement, ShmString, ShmVec, Task,
+};
 
 const SHOUT: u32 = 10;
 
@@ -19,8 +22,8 @@ pub struct ShoutTask {
     pub loud: ShmString,
 }
 
-/// A pool of `hello:shout`, and which of its containers calls are for. It may be copied, and be used in an
-/// application and in another module's methods alike.
+/// A pool of `hello:shout`, and which of its containers calls are for. It may be copied, and
+/// be used in an application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -32,31 +35,27 @@ impl Client {
     pub fn create(name: &str, params: &[u8]) -> Result<Self> {
         Client::create_with(name, params, PoolOptions::default())
     }
-
     /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
     pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {
         let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with("hello:shout", name, params, options)?;
         Ok(Client::from_pool(id))
     }
-
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {
         let query = DomainQuery::dynamic();
         Client { pool_id, query }
     }
-
-    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    /// A client of the same pool whose calls carry this query, in place of
+    /// `DomainQuery::dynamic()`.
     #[must_use]
     pub fn with_query(self, query: DomainQuery) -> Self {
         Client { query, ..self }
     }
-
     /// The pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
-
     /// Makes a text loud.
     pub fn shout(&self, text: &str) -> Result<String> {
         let pending = self.shout_async(text)?;
@@ -64,14 +63,12 @@ impl Client {
         let loud = done.loud.to_string()?;
         Ok(loud)
     }
-
     /// Submits `kShout`; its results are the fields of the task.
     pub fn shout_async(&self, text: &str) -> Result<Pending<ShoutTask>> {
         let task: NewTask<ShoutTask> = self.task(SHOUT)?;
         task.text.set(text)?;
         task.submit()
     }
-
     fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
         chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
@@ -79,7 +76,7 @@ impl Client {
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of::<ShoutTask>() == 144);
+    assert!(size_of:: < ShoutTask > () == 144);
     assert!(offset_of!(ShoutTask, text) == 64);
     assert!(offset_of!(ShoutTask, loud) == 104);
 };

@@ -1,3 +1,4 @@
+// clang-format off
 /* A client of hello:shout. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_SHOUT_DESCRIBED_CLIENT_H_
 #define HELLO_SHOUT_DESCRIBED_CLIENT_H_
@@ -20,17 +21,18 @@ class DescribedClient : public chi::PoolClient<DescribedClient> {
 
   /** Makes a text loud. */
   std::string Shout(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
-                    std::string_view text) const {
+      std::string_view text) const {
     auto pending = AsyncShout(mctx, dom_query, text);
     chi::OwnedTask<ShoutTask> task(pending);
     task->Wait();
     task->ThrowIfFailed();
-    return task->loud_.str();
+    std::string result{};
+    result = task->loud_.str();
+    return result;
   }
   /** The caller owns the task. */
-  hipc::FullPtr<ShoutTask> AsyncShout(const hipc::MemContext &mctx,
-                                      const chi::DomainQuery &dom_query,
-                                      std::string_view text) const {
+  hipc::FullPtr<ShoutTask> AsyncShout(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      std::string_view text) const {
     return CHI_IPC_MANAGER->SubmitTask<ShoutTask>(mctx, pool_id_, dom_query, text);
   }
 };

@@ -1,3 +1,4 @@
+// clang-format off
 /* The described tasks of hello:shout. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_SHOUT_DESCRIBED_TASKS_H_
 #define HELLO_SHOUT_DESCRIBED_TASKS_H_
@@ -26,8 +27,8 @@ struct ShoutTask : public chi::Task {
 
   /** Emplace constructor */
   explicit ShoutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                     const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
-                     std::string_view text)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      std::string_view text)
       : ShoutTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -49,14 +50,12 @@ struct ShoutTask : public chi::Task {
   }
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(ShoutTask) == 144, "another size than in the other languages");
 static_assert(offsetof(ShoutTask, text_) == 64, "lies elsewhere in the other languages");
 static_assert(offsetof(ShoutTask, loud_) == 104, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace hello::shout
 

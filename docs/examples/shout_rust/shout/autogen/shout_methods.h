@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of hello:shout. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_SHOUT_METHODS_H_
 #define HELLO_SHOUT_METHODS_H_

@@ -1,10 +1,11 @@
+// clang-format off
 /* The dispatch of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef EXAMPLE_MOD_NAME_LIB_EXEC_H_
 #define EXAMPLE_MOD_NAME_LIB_EXEC_H_
 
 #include "chimaera/chimaera.h"
-#include "mod_name/mod_name_tasks.h"
 #include "mod_name_methods.h"
+#include "mod_name/mod_name_tasks.h"
 
 namespace example::mod_name {
 
@@ -48,27 +49,29 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
-                                            rctx);
+      return CreateHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
-                                             rctx);
+      return DestroyHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kNodeFailure:
-      return NodeFailureHooks<RuntimeT>::Monitor(runtime, mode,
-                                                 hipc::FullPtr<chi::NodeFailureTask>(task), rctx);
+      return NodeFailureHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::NodeFailureTask>(task), rctx);
     case Method::kRecover:
-      return RecoverHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::RecoverTask>(task),
-                                             rctx);
+      return RecoverHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::RecoverTask>(task), rctx);
     case Method::kMigrate:
-      return MigrateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::MigrateTask>(task),
-                                             rctx);
+      return MigrateHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::MigrateTask>(task), rctx);
     case Method::kUpgrade:
-      return UpgradeHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::UpgradeTask>(task),
-                                             rctx);
+      return UpgradeHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::UpgradeTask>(task), rctx);
     case Method::kFirst:
-      return FirstHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<FirstTask>(task), rctx);
+      return FirstHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<FirstTask>(task), rctx);
     case Method::kLast:
-      return LastHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<LastTask>(task), rctx);
+      return LastHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<LastTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -80,21 +83,29 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kNodeFailure:
-      return NodeFailureHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::NodeFailureTask>(task));
+      return NodeFailureHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::NodeFailureTask>(task));
     case Method::kRecover:
-      return RecoverHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::RecoverTask>(task));
+      return RecoverHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::RecoverTask>(task));
     case Method::kMigrate:
-      return MigrateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::MigrateTask>(task));
+      return MigrateHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::MigrateTask>(task));
     case Method::kUpgrade:
-      return UpgradeHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::UpgradeTask>(task));
+      return UpgradeHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::UpgradeTask>(task));
     case Method::kFirst:
-      return FirstHooks<RuntimeT>::Del(runtime, hipc::FullPtr<FirstTask>(task));
+      return FirstHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<FirstTask>(task));
     case Method::kLast:
-      return LastHooks<RuntimeT>::Del(runtime, hipc::FullPtr<LastTask>(task));
+      return LastHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<LastTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -132,30 +143,37 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
-                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+      return CreateHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::CreateTask>(task),
+          hipc::FullPtr<chi::CreateTask>(replica), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
-                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+      return DestroyHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task),
+          hipc::FullPtr<chi::DestroyTask>(replica), rctx);
     case Method::kNodeFailure:
       return NodeFailureHooks<RuntimeT>::Aggregate(
           runtime, hipc::FullPtr<chi::NodeFailureTask>(task),
           hipc::FullPtr<chi::NodeFailureTask>(replica), rctx);
     case Method::kRecover:
-      return RecoverHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::RecoverTask>(task),
-                                               hipc::FullPtr<chi::RecoverTask>(replica), rctx);
+      return RecoverHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::RecoverTask>(task),
+          hipc::FullPtr<chi::RecoverTask>(replica), rctx);
     case Method::kMigrate:
-      return MigrateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::MigrateTask>(task),
-                                               hipc::FullPtr<chi::MigrateTask>(replica), rctx);
+      return MigrateHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::MigrateTask>(task),
+          hipc::FullPtr<chi::MigrateTask>(replica), rctx);
     case Method::kUpgrade:
-      return UpgradeHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::UpgradeTask>(task),
-                                               hipc::FullPtr<chi::UpgradeTask>(replica), rctx);
+      return UpgradeHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::UpgradeTask>(task),
+          hipc::FullPtr<chi::UpgradeTask>(replica), rctx);
     case Method::kFirst:
-      return FirstHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<FirstTask>(task),
-                                             hipc::FullPtr<FirstTask>(replica), rctx);
+      return FirstHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<FirstTask>(task),
+          hipc::FullPtr<FirstTask>(replica), rctx);
     case Method::kLast:
-      return LastHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<LastTask>(task),
-                                            hipc::FullPtr<LastTask>(replica), rctx);
+      return LastHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<LastTask>(task),
+          hipc::FullPtr<LastTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -164,24 +182,31 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
-  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
-  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.Add<chi::CreateTask>(
+      Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+      CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::DestroyTask>(
+      Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+      DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.Add<chi::NodeFailureTask>(
       Method::kNodeFailure, "kNodeFailure", NodeFailureHooks<RuntimeT>::kMonitor,
       NodeFailureHooks<RuntimeT>::kDel, NodeFailureHooks<RuntimeT>::kAggregate);
-  table.Add<chi::RecoverTask>(Method::kRecover, "kRecover", RecoverHooks<RuntimeT>::kMonitor,
-                              RecoverHooks<RuntimeT>::kDel, RecoverHooks<RuntimeT>::kAggregate);
-  table.Add<chi::MigrateTask>(Method::kMigrate, "kMigrate", MigrateHooks<RuntimeT>::kMonitor,
-                              MigrateHooks<RuntimeT>::kDel, MigrateHooks<RuntimeT>::kAggregate);
-  table.Add<chi::UpgradeTask>(Method::kUpgrade, "kUpgrade", UpgradeHooks<RuntimeT>::kMonitor,
-                              UpgradeHooks<RuntimeT>::kDel, UpgradeHooks<RuntimeT>::kAggregate);
-  table.Add<FirstTask>(Method::kFirst, "kFirst", FirstHooks<RuntimeT>::kMonitor,
-                       FirstHooks<RuntimeT>::kDel, FirstHooks<RuntimeT>::kAggregate);
+  table.Add<chi::RecoverTask>(
+      Method::kRecover, "kRecover", RecoverHooks<RuntimeT>::kMonitor,
+      RecoverHooks<RuntimeT>::kDel, RecoverHooks<RuntimeT>::kAggregate);
+  table.Add<chi::MigrateTask>(
+      Method::kMigrate, "kMigrate", MigrateHooks<RuntimeT>::kMonitor,
+      MigrateHooks<RuntimeT>::kDel, MigrateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::UpgradeTask>(
+      Method::kUpgrade, "kUpgrade", UpgradeHooks<RuntimeT>::kMonitor,
+      UpgradeHooks<RuntimeT>::kDel, UpgradeHooks<RuntimeT>::kAggregate);
+  table.Add<FirstTask>(
+      Method::kFirst, "kFirst", FirstHooks<RuntimeT>::kMonitor,
+      FirstHooks<RuntimeT>::kDel, FirstHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(11, "kOld");
-  table.Add<LastTask>(Method::kLast, "kLast", LastHooks<RuntimeT>::kMonitor,
-                      LastHooks<RuntimeT>::kDel, LastHooks<RuntimeT>::kAggregate);
+  table.Add<LastTask>(
+      Method::kLast, "kLast", LastHooks<RuntimeT>::kMonitor,
+      LastHooks<RuntimeT>::kDel, LastHooks<RuntimeT>::kAggregate);
   // kOlder is not supported, and has no number.
 }
 

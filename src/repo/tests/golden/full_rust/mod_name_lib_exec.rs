@@ -1,5 +1,7 @@
 //! What the container of `example:mod_name` runs: anything else does not compile.
 //! Generated from chimaera_mod.yaml; do not edit.
+//! kOlder is not supported, and has no number.
+#![cfg_attr(rustfmt, rustfmt_skip)]
 
 use chimaera::module::Declared;
 
@@ -15,6 +17,5 @@ const _: () = {
     declared.method(10, "kFirst");
     declared.unsupported(11, "kOld");
     declared.method(4095, "kLast");
-    // kOlder is not supported, and has no number.
     declared.end();
 };

@@ -1,3 +1,4 @@
+// clang-format off
 /* The tasks of src/tasks.rs of example:mod_name. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef EXAMPLE_MOD_NAME_TASKS_H_
 #define EXAMPLE_MOD_NAME_TASKS_H_
@@ -14,7 +15,6 @@ struct Extent {
   uint64_t start_;
   uint8_t digest_[20];
   uint32_t reserved_;
-
   /** Sends the fields. */
   template <typename Ar>
   void serialize(Ar &ar) {
@@ -27,11 +27,9 @@ struct Entry {
   Extent extent_;
   hipc::vector<float> weights_;
   uint8_t flag_;
-
   /** SHM default constructor */
   Entry() : name_(), extent_(), weights_(), flag_() {}
-  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : name_(alloc), extent_(), weights_(alloc), flag_() {}
+  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : name_(alloc), extent_(), weights_(alloc), flag_() {}
 
   /** Sends the fields. */
   template <typename Ar>
@@ -53,23 +51,13 @@ struct FirstTask : public chi::Task {
   chi::DomainQuery asked_;
   chi::TaskNode node_;
   Extent extents_[2];
-
   /** SHM default constructor */
   explicit FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : chi::Task(alloc),
-        entry_(alloc),
-        entries_(alloc),
-        rows_(alloc),
-        blobs_(alloc),
-        type_(),
-        cache_(),
-        asked_(),
-        node_(),
-        extents_() {}
+      : chi::Task(alloc), entry_(alloc), entries_(alloc), rows_(alloc), blobs_(alloc), type_(), cache_(), asked_(), node_(), extents_() {}
 
   /** Emplace constructor */
   FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : FirstTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -80,7 +68,7 @@ struct FirstTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : FirstTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -100,8 +88,10 @@ struct FirstTask : public chi::Task {
 
 // Has no method.
 struct OtherTask : public chi::Task {
+
   /** SHM default constructor */
-  explicit OtherTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc) {}
+  explicit OtherTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc) {}
 
   /** Sends what the caller gives. */
   template <typename Ar>
@@ -112,7 +102,6 @@ struct OtherTask : public chi::Task {
   void SerializeOut(Ar &) {}
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 32, "another size than in the other languages");
@@ -136,7 +125,6 @@ static_assert(offsetof(FirstTask, node_) == 328, "lies elsewhere in the other la
 static_assert(offsetof(FirstTask, extents_) == 344, "lies elsewhere in the other languages");
 static_assert(sizeof(OtherTask) == 64, "another size than in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace example::mod_name
 

@@ -1,5 +1,5 @@
-/* example:mod_name for C: the tasks of src/tasks.rs.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* example:mod_name for C: the tasks of src/tasks.rs. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef EXAMPLE_MOD_NAME_TASKS_C_H_
 #define EXAMPLE_MOD_NAME_TASKS_C_H_
 
@@ -54,7 +54,6 @@ typedef struct example_mod_name_other_task {
   chi_task task;
 } example_mod_name_other_task;
 
-// clang-format off
 EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_extent) == 32, "another size than in the other languages");
 EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, start_) == 0, "lies elsewhere in the other languages");
 EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, digest_) == 8, "lies elsewhere in the other languages");
@@ -75,7 +74,6 @@ EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, asked_) == 316, "l
 EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, node_) == 328, "lies elsewhere in the other languages");
 EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, extents_) == 344, "lies elsewhere in the other languages");
 EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_other_task) == 64, "another size than in the other languages");
-// clang-format on
 
 #undef EXAMPLE_MOD_NAME_ASSERT
 #ifdef __cplusplus

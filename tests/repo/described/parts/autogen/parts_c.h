@@ -1,3 +1,4 @@
+// clang-format off
 /* described:parts for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_PARTS_C_H_
 #define DESCRIBED_PARTS_C_H_
@@ -58,11 +59,10 @@ static inline described_parts_params described_parts_params_default(void) {
 }
 
 /** Creates a pool with so many containers on this node, or finds it when it exists with the same
- * parameters, and stores its id. Errors: those of `chi_pool_create_with`, and `CHI_NO_SPACE`.
- * Any thread. */
-static inline chi_status described_parts_create(const char *pool_name,
-                                                const described_parts_params *params,
-                                                uint32_t containers, chi_pool_id *pool) {
+ * parameters, and stores its id. Errors: those of `chi_pool_create_with`, and `CHI_NO_SPACE`. Any
+ * thread. */
+static inline chi_status described_parts_create(const char *pool_name, const described_parts_params *params,
+                                             uint32_t containers, chi_pool_id *pool) {
   chi_params bytes = chi_params_begin();
   chi_params_put(&bytes, &params->factor_, sizeof(params->factor_));
   chi_params_put(&bytes, &params->share_, sizeof(params->share_));
@@ -104,37 +104,34 @@ typedef struct described_parts_entry {
 /** What described_parts_entry is a copy of. Borrowed by the functions that take it. */
 typedef struct described_parts_entry_value {
   /** Its name. */
-  const char *name;
+  const char *name_;
   /** `extent`. */
-  described_parts_extent extent;
+  described_parts_extent extent_;
   /** `data`. */
-  const void *data;
-  uint64_t data_size;
+  const void *data_;
+  uint64_t data_size_;
   /** `weights`. */
-  const float *weights;
-  uint64_t weights_count;
+  const float *weights_;
+  uint64_t weights_count_;
   /** `kind`. */
-  uint8_t kind;
+  uint8_t kind_;
 } described_parts_entry_value;
 
 /** Copies a value into a struct that lies in a task or in a vector of one. Errors: those of
  * `chi_vector_set`. Any thread. */
 static inline chi_status described_parts_entry_set(chi_task *task, described_parts_entry *to,
-                                                   const described_parts_entry_value *from) {
-  to->extent_ = from->extent;
-  to->kind_ = from->kind;
-  chi_status status = chi_string_set(task, &to->name_, from->name);
-  if (status == CHI_OK) status = chi_vector_set(task, &to->data_, from->data, from->data_size);
-  if (status == CHI_OK)
-    status = chi_vector_set(task, &to->weights_, from->weights,
-                            from->weights_count * sizeof(*from->weights));
+                                               const described_parts_entry_value *from) {
+  to->extent_ = from->extent_;
+  to->kind_ = from->kind_;
+  chi_status status = chi_string_set(task, &to->name_, from->name_);
+  if (status == CHI_OK) status = chi_vector_set(task, &to->data_, from->data_, from->data_size_);
+  if (status == CHI_OK) status = chi_vector_set(task, &to->weights_, from->weights_, from->weights_count_ * sizeof(*from->weights_));
   return status;
 }
 
 /** Sets a vector of such structs to copies of values. Otherwise the same. */
 static inline chi_status described_parts_entry_set_all(chi_task *task, chi_shm_vector *vector,
-                                                       const described_parts_entry_value *from,
-                                                       uint64_t count) {
+                                                   const described_parts_entry_value *from, uint64_t count) {
   chi_status status = chi_vector_elements(task, vector, count, sizeof(described_parts_entry));
   described_parts_entry *to = (described_parts_entry *)vector->data_;
   for (uint64_t i = 0; status == CHI_OK && i < count; ++i) {
@@ -160,12 +157,14 @@ typedef struct described_parts_sum_task {
 } described_parts_sum_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status described_parts_sum_new(chi_pool_id pool, chi_domain_query query,
-                                                 const void *data, uint64_t data_size,
-                                                 uint32_t block_size, bool exact,
-                                                 described_parts_sum_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status described_parts_sum_new(
+    chi_pool_id pool, chi_domain_query query,
+    const void *data, uint64_t data_size,
+    uint32_t block_size,
+    bool exact,
+    described_parts_sum_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_SUM, &made);
@@ -220,17 +219,25 @@ typedef struct described_parts_turn_task {
 } described_parts_turn_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
 static inline chi_status described_parts_turn_new(
-    chi_pool_id pool, chi_domain_query query, int8_t tiny, double wide, bool flag,
-    const uint8_t digest[20], const char *text, const void *data, uint64_t data_size,
-    const described_parts_extent *extent, const described_parts_entry_value *entry,
-    const described_parts_extent *extents, uint64_t extents_count, const char *const *words,
-    uint64_t words_count, const void *const *blobs, const uint64_t *blobs_sizes,
-    uint64_t blobs_count, const int16_t *const *rows, const uint64_t *rows_counts,
-    uint64_t rows_count, const described_parts_entry_value *entries, uint64_t entries_count,
-    const described_parts_extent pairs[2], described_parts_turn_task **task) {
+    chi_pool_id pool, chi_domain_query query,
+    int8_t tiny,
+    double wide,
+    bool flag,
+    const uint8_t digest[20],
+    const char *text,
+    const void *data, uint64_t data_size,
+    const described_parts_extent *extent,
+    const described_parts_entry_value *entry,
+    const described_parts_extent *extents, uint64_t extents_count,
+    const char *const *words, uint64_t words_count,
+    const void *const *blobs, const uint64_t *blobs_sizes, uint64_t blobs_count,
+    const int16_t *const *rows, const uint64_t *rows_counts, uint64_t rows_count,
+    const described_parts_entry_value *entries, uint64_t entries_count,
+    const described_parts_extent pairs[2],
+    described_parts_turn_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_TURN, &made);
@@ -245,16 +252,11 @@ static inline chi_status described_parts_turn_new(
   status = chi_string_set(made, &(*task)->text_, text);
   if (status == CHI_OK) status = chi_vector_set(made, &(*task)->data_, data, data_size);
   if (status == CHI_OK) status = described_parts_entry_set(made, &(*task)->entry_, entry);
-  if (status == CHI_OK)
-    status = chi_vector_set(made, &(*task)->extents_, extents, extents_count * sizeof(*extents));
+  if (status == CHI_OK) status = chi_vector_set(made, &(*task)->extents_, extents, extents_count * sizeof(*extents));
   if (status == CHI_OK) status = chi_strings_set(made, &(*task)->words_, words, words_count);
-  if (status == CHI_OK)
-    status = chi_vectors_set(made, &(*task)->blobs_, blobs, blobs_sizes, 1, blobs_count);
-  if (status == CHI_OK)
-    status = chi_vectors_set(made, &(*task)->rows_, (const void *const *)rows, rows_counts,
-                             sizeof(**rows), rows_count);
-  if (status == CHI_OK)
-    status = described_parts_entry_set_all(made, &(*task)->entries_, entries, entries_count);
+  if (status == CHI_OK) status = chi_vectors_set(made, &(*task)->blobs_, blobs, blobs_sizes, 1, blobs_count);
+  if (status == CHI_OK) status = chi_vectors_set(made, &(*task)->rows_, (const void *const *)rows, rows_counts, sizeof(**rows), rows_count);
+  if (status == CHI_OK) status = described_parts_entry_set_all(made, &(*task)->entries_, entries, entries_count);
   if (status != CHI_OK) {
     chi_task_delete(made);
     *task = NULL;
@@ -269,10 +271,11 @@ typedef struct described_parts_nothing_task {
 } described_parts_nothing_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status described_parts_nothing_new(chi_pool_id pool, chi_domain_query query,
-                                                     described_parts_nothing_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status described_parts_nothing_new(
+    chi_pool_id pool, chi_domain_query query,
+    described_parts_nothing_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_NOTHING, &made);
@@ -294,11 +297,13 @@ typedef struct described_parts_fail_task {
 } described_parts_fail_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status described_parts_fail_new(chi_pool_id pool, chi_domain_query query,
-                                                  bool thrown, const char *why,
-                                                  described_parts_fail_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status described_parts_fail_new(
+    chi_pool_id pool, chi_domain_query query,
+    bool thrown,
+    const char *why,
+    described_parts_fail_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_FAIL, &made);
@@ -332,13 +337,15 @@ typedef struct described_parts_relay_task {
 } described_parts_relay_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status described_parts_relay_new(chi_pool_id pool, chi_domain_query query,
-                                                   const char *store, const void *data,
-                                                   uint64_t data_size, uint32_t width,
-                                                   const char *why,
-                                                   described_parts_relay_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status described_parts_relay_new(
+    chi_pool_id pool, chi_domain_query query,
+    const char *store,
+    const void *data, uint64_t data_size,
+    uint32_t width,
+    const char *why,
+    described_parts_relay_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_RELAY, &made);
@@ -376,10 +383,11 @@ typedef struct described_parts_settings_task {
 } described_parts_settings_task;
 
 /** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is
- * no task. Any thread. */
-static inline chi_status described_parts_settings_new(chi_pool_id pool, chi_domain_query query,
-                                                      described_parts_settings_task **task) {
+ * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
+ * task. Any thread. */
+static inline chi_status described_parts_settings_new(
+    chi_pool_id pool, chi_domain_query query,
+    described_parts_settings_task **task) {
   chi_task *made = NULL;
   *task = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_SETTINGS, &made);
@@ -388,7 +396,6 @@ static inline chi_status described_parts_settings_new(chi_pool_id pool, chi_doma
   return status;
 }
 
-// clang-format off
 DESCRIBED_PARTS_ASSERT(sizeof(described_parts_extent) == 16, "another size than in the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, start_) == 0, "lies elsewhere in the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, blocks_) == 8, "lies elsewhere in the other languages");
@@ -436,7 +443,6 @@ DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, exact_) == 76, "l
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, label_) == 80, "lies elsewhere in the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, note_) == 120, "lies elsewhere in the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, limit_) == 160, "lies elsewhere in the other languages");
-// clang-format on
 
 #undef DESCRIBED_PARTS_ASSERT
 #ifdef __cplusplus

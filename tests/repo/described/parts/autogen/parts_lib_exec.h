@@ -1,3 +1,4 @@
+// clang-format off
 /* The dispatch of described:parts. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_PARTS_LIB_EXEC_H_
 #define DESCRIBED_PARTS_LIB_EXEC_H_
@@ -5,8 +6,8 @@
 #include <type_traits>
 
 #include "chimaera/chimaera.h"
-#include "parts_described_tasks.h"
 #include "parts_methods.h"
+#include "parts_described_tasks.h"
 
 namespace described::parts {
 
@@ -50,24 +51,29 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
-                                            rctx);
+      return CreateHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
-                                             rctx);
+      return DestroyHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kSum:
-      return SumHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<SumTask>(task), rctx);
+      return SumHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<SumTask>(task), rctx);
     case Method::kTurn:
-      return TurnHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<TurnTask>(task), rctx);
+      return TurnHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<TurnTask>(task), rctx);
     case Method::kNothing:
-      return NothingHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<NothingTask>(task), rctx);
+      return NothingHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<NothingTask>(task), rctx);
     case Method::kFail:
-      return FailHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<FailTask>(task), rctx);
+      return FailHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<FailTask>(task), rctx);
     case Method::kRelay:
-      return RelayHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<RelayTask>(task), rctx);
+      return RelayHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<RelayTask>(task), rctx);
     case Method::kSettings:
-      return SettingsHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<SettingsTask>(task),
-                                              rctx);
+      return SettingsHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<SettingsTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -79,21 +85,29 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kSum:
-      return SumHooks<RuntimeT>::Del(runtime, hipc::FullPtr<SumTask>(task));
+      return SumHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<SumTask>(task));
     case Method::kTurn:
-      return TurnHooks<RuntimeT>::Del(runtime, hipc::FullPtr<TurnTask>(task));
+      return TurnHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<TurnTask>(task));
     case Method::kNothing:
-      return NothingHooks<RuntimeT>::Del(runtime, hipc::FullPtr<NothingTask>(task));
+      return NothingHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<NothingTask>(task));
     case Method::kFail:
-      return FailHooks<RuntimeT>::Del(runtime, hipc::FullPtr<FailTask>(task));
+      return FailHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<FailTask>(task));
     case Method::kRelay:
-      return RelayHooks<RuntimeT>::Del(runtime, hipc::FullPtr<RelayTask>(task));
+      return RelayHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<RelayTask>(task));
     case Method::kSettings:
-      return SettingsHooks<RuntimeT>::Del(runtime, hipc::FullPtr<SettingsTask>(task));
+      return SettingsHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<SettingsTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -131,29 +145,37 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
-                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+      return CreateHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::CreateTask>(task),
+          hipc::FullPtr<chi::CreateTask>(replica), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
-                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+      return DestroyHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task),
+          hipc::FullPtr<chi::DestroyTask>(replica), rctx);
     case Method::kSum:
-      return SumHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<SumTask>(task),
-                                           hipc::FullPtr<SumTask>(replica), rctx);
+      return SumHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<SumTask>(task),
+          hipc::FullPtr<SumTask>(replica), rctx);
     case Method::kTurn:
-      return TurnHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<TurnTask>(task),
-                                            hipc::FullPtr<TurnTask>(replica), rctx);
+      return TurnHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<TurnTask>(task),
+          hipc::FullPtr<TurnTask>(replica), rctx);
     case Method::kNothing:
-      return NothingHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<NothingTask>(task),
-                                               hipc::FullPtr<NothingTask>(replica), rctx);
+      return NothingHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<NothingTask>(task),
+          hipc::FullPtr<NothingTask>(replica), rctx);
     case Method::kFail:
-      return FailHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<FailTask>(task),
-                                            hipc::FullPtr<FailTask>(replica), rctx);
+      return FailHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<FailTask>(task),
+          hipc::FullPtr<FailTask>(replica), rctx);
     case Method::kRelay:
-      return RelayHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<RelayTask>(task),
-                                             hipc::FullPtr<RelayTask>(replica), rctx);
+      return RelayHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<RelayTask>(task),
+          hipc::FullPtr<RelayTask>(replica), rctx);
     case Method::kSettings:
-      return SettingsHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<SettingsTask>(task),
-                                                hipc::FullPtr<SettingsTask>(replica), rctx);
+      return SettingsHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<SettingsTask>(task),
+          hipc::FullPtr<SettingsTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -165,27 +187,35 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   static_assert(std::is_same_v<chi::ParamsOf<RuntimeT>, Params>,
                 "chimaera_mod.yaml describes what a pool is created with: the Runtime has one "
                 "public Create(hipc::FullPtr<chi::CreateTask>, const Params &, chi::RunContext &)");
-  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
-  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.Add<chi::CreateTask>(
+      Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+      CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::DestroyTask>(
+      Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+      DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
-  table.Add<SumTask>(Method::kSum, "kSum", SumHooks<RuntimeT>::kMonitor, SumHooks<RuntimeT>::kDel,
-                     SumHooks<RuntimeT>::kAggregate);
-  table.Add<TurnTask>(Method::kTurn, "kTurn", TurnHooks<RuntimeT>::kMonitor,
-                      TurnHooks<RuntimeT>::kDel, TurnHooks<RuntimeT>::kAggregate);
-  table.Add<NothingTask>(Method::kNothing, "kNothing", NothingHooks<RuntimeT>::kMonitor,
-                         NothingHooks<RuntimeT>::kDel, NothingHooks<RuntimeT>::kAggregate);
-  table.Add<FailTask>(Method::kFail, "kFail", FailHooks<RuntimeT>::kMonitor,
-                      FailHooks<RuntimeT>::kDel, FailHooks<RuntimeT>::kAggregate);
-  table.Add<RelayTask>(Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
-                       RelayHooks<RuntimeT>::kDel, RelayHooks<RuntimeT>::kAggregate);
+  table.Add<SumTask>(
+      Method::kSum, "kSum", SumHooks<RuntimeT>::kMonitor,
+      SumHooks<RuntimeT>::kDel, SumHooks<RuntimeT>::kAggregate);
+  table.Add<TurnTask>(
+      Method::kTurn, "kTurn", TurnHooks<RuntimeT>::kMonitor,
+      TurnHooks<RuntimeT>::kDel, TurnHooks<RuntimeT>::kAggregate);
+  table.Add<NothingTask>(
+      Method::kNothing, "kNothing", NothingHooks<RuntimeT>::kMonitor,
+      NothingHooks<RuntimeT>::kDel, NothingHooks<RuntimeT>::kAggregate);
+  table.Add<FailTask>(
+      Method::kFail, "kFail", FailHooks<RuntimeT>::kMonitor,
+      FailHooks<RuntimeT>::kDel, FailHooks<RuntimeT>::kAggregate);
+  table.Add<RelayTask>(
+      Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
+      RelayHooks<RuntimeT>::kDel, RelayHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(15, "kOld");
-  table.Add<SettingsTask>(Method::kSettings, "kSettings", SettingsHooks<RuntimeT>::kMonitor,
-                          SettingsHooks<RuntimeT>::kDel, SettingsHooks<RuntimeT>::kAggregate);
+  table.Add<SettingsTask>(
+      Method::kSettings, "kSettings", SettingsHooks<RuntimeT>::kMonitor,
+      SettingsHooks<RuntimeT>::kDel, SettingsHooks<RuntimeT>::kAggregate);
 }
 
 }  // namespace described::parts

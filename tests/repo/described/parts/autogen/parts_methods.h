@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of described:parts. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_PARTS_METHODS_H_
 #define DESCRIBED_PARTS_METHODS_H_

@@ -93,11 +93,11 @@ class Runtime : public chi::ContainerRuntime {
   }
 
   static void Change(EntryValue &entry) {
-    entry.name += "!";
-    ++entry.extent.blocks_;
-    std::reverse(entry.data.begin(), entry.data.end());
-    entry.weights.push_back(1);
-    ++entry.kind;
+    entry.name_ += "!";
+    ++entry.extent_.blocks_;
+    std::reverse(entry.data_.begin(), entry.data_.end());
+    entry.weights_.push_back(1);
+    ++entry.kind_;
   }
 
   Params params_; /* Fixed once `Create` is done. */

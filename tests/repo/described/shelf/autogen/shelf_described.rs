@@ -1,14 +1,12 @@
 //! The described tasks of `described:shelf`, and a client for them.
 //! Generated from chimaera_mod.yaml; do not edit.
-
-// A program may use some of it only.
-#![allow(dead_code)]
+#![cfg_attr(rustfmt, rustfmt_skip)]
+#![allow(dead_code, unused_imports, reason = "a program may use some of it only")]
 
 use std::cell::Cell;
-
 use chimaera::{
-    DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, PoolOptions, Result, ShmBytes,
-    ShmElement, ShmString, ShmVec, Task,
+    DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, PoolOptions, Result,
+    ShmBytes, ShmElement, ShmString, ShmVec, Task,
 };
 
 const SUM: u32 = 10;
@@ -113,7 +111,6 @@ impl EntryValue {
             kind,
         })
     }
-
     /// Copies into an element of a vector.
     pub fn write(&self, to: &ElementMut<'_, Entry>) -> Result<()> {
         to.set_string(|to| &to.name, &self.name)?;
@@ -123,7 +120,6 @@ impl EntryValue {
         to.kind.set(self.kind);
         Ok(())
     }
-
     /// Copies into a struct that lies in a task itself.
     pub fn write_in_task(&self, to: &Entry) -> Result<()> {
         to.name.set(&self.name)?;
@@ -325,8 +321,8 @@ pub struct SettingsResult {
     pub limit: u64,
 }
 
-/// A pool of `described:shelf`, and which of its containers calls are for. It may be copied, and be used in an
-/// application and in another module's methods alike.
+/// A pool of `described:shelf`, and which of its containers calls are for. It may be copied,
+/// and be used in an application and in another module's methods alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -338,32 +334,32 @@ impl Client {
     pub fn create(name: &str, params: &Params) -> Result<Self> {
         Client::create_with(name, params, PoolOptions::default())
     }
-
     /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
-    pub fn create_with(name: &str, params: &Params, options: PoolOptions) -> Result<Self> {
+    pub fn create_with(
+        name: &str,
+        params: &Params,
+        options: PoolOptions,
+    ) -> Result<Self> {
         let params = &chimaera::archive::params_to_bytes(params)?;
         let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with("described:shelf", name, params, options)?;
         Ok(Client::from_pool(id))
     }
-
     /// The client of a pool whose id is known.
     pub fn from_pool(pool_id: PoolId) -> Self {
         let query = DomainQuery::dynamic();
         Client { pool_id, query }
     }
-
-    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    /// A client of the same pool whose calls carry this query, in place of
+    /// `DomainQuery::dynamic()`.
     #[must_use]
     pub fn with_query(self, query: DomainQuery) -> Self {
         Client { query, ..self }
     }
-
     /// The pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
-
     /// Sums up the bytes of every block.
     pub fn sum(&self, data: &[u8], block_size: u32, exact: bool) -> Result<Vec<u64>> {
         let pending = self.sum_async(data, block_size, exact)?;
@@ -371,16 +367,19 @@ impl Client {
         let sums = done.sums.copy_to_vec()?;
         Ok(sums)
     }
-
     /// Submits `kSum`; its results are the fields of the task.
-    pub fn sum_async(&self, data: &[u8], block_size: u32, exact: bool) -> Result<Pending<SumTask>> {
+    pub fn sum_async(
+        &self,
+        data: &[u8],
+        block_size: u32,
+        exact: bool,
+    ) -> Result<Pending<SumTask>> {
         let task: NewTask<SumTask> = self.task(SUM)?;
         task.data.set(data)?;
         task.block_size.set(block_size);
         task.exact.set(exact.into());
         task.submit()
     }
-
     /// Gives everything back, some of it turned round.
     #[allow(clippy::too_many_arguments)]
     pub fn turn(
@@ -400,10 +399,23 @@ impl Client {
         entries: &[EntryValue],
         pairs: [Extent; 2],
     ) -> Result<TurnResult> {
-        let pending = self.turn_async(
-            tiny, wide, flag, digest, text, data, extent, entry, extents, words, blobs, rows,
-            entries, pairs,
-        )?;
+        let pending = self
+            .turn_async(
+                tiny,
+                wide,
+                flag,
+                digest,
+                text,
+                data,
+                extent,
+                entry,
+                extents,
+                words,
+                blobs,
+                rows,
+                entries,
+                pairs,
+            )?;
         let done = pending.wait()?;
         let tiny = done.tiny.get();
         let wide = done.wide.get();
@@ -448,7 +460,6 @@ impl Client {
             pairs,
         })
     }
-
     /// Submits `kTurn`; its results are the fields of the task.
     #[allow(clippy::too_many_arguments)]
     pub fn turn_async(
@@ -494,27 +505,23 @@ impl Client {
         task.pairs.set(pairs);
         task.submit()
     }
-
     /// Does nothing.
     pub fn nothing(&self) -> Result<()> {
         let pending = self.nothing_async()?;
         pending.wait()?;
         Ok(())
     }
-
     /// Submits `kNothing`; its results are the fields of the task.
     pub fn nothing_async(&self) -> Result<Pending<NothingTask>> {
         let task: NewTask<NothingTask> = self.task(NOTHING)?;
         task.submit()
     }
-
     /// Fails.
     pub fn fail(&self, thrown: bool, why: &str) -> Result<()> {
         let pending = self.fail_async(thrown, why)?;
         pending.wait()?;
         Ok(())
     }
-
     /// Submits `kFail`; its results are the fields of the task.
     pub fn fail_async(&self, thrown: bool, why: &str) -> Result<Pending<FailTask>> {
         let task: NewTask<FailTask> = self.task(FAIL)?;
@@ -522,15 +529,19 @@ impl Client {
         task.why.set(why)?;
         task.submit()
     }
-
     /// Has the module in the other language sum up bytes, several times at once.
-    pub fn relay(&self, store: &str, data: &[u8], width: u32, why: &str) -> Result<Vec<u64>> {
+    pub fn relay(
+        &self,
+        store: &str,
+        data: &[u8],
+        width: u32,
+        why: &str,
+    ) -> Result<Vec<u64>> {
         let pending = self.relay_async(store, data, width, why)?;
         let done = pending.wait()?;
         let sums = done.sums.copy_to_vec()?;
         Ok(sums)
     }
-
     /// Submits `kRelay`; its results are the fields of the task.
     pub fn relay_async(
         &self,
@@ -546,7 +557,6 @@ impl Client {
         task.why.set(why)?;
         task.submit()
     }
-
     /// Says what the pool was created with.
     pub fn settings(&self) -> Result<SettingsResult> {
         let pending = self.settings_async()?;
@@ -566,13 +576,11 @@ impl Client {
             limit,
         })
     }
-
     /// Submits `kSettings`; its results are the fields of the task.
     pub fn settings_async(&self) -> Result<Pending<SettingsTask>> {
         let task: NewTask<SettingsTask> = self.task(SETTINGS)?;
         task.submit()
     }
-
     fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
         chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
@@ -580,22 +588,22 @@ impl Client {
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of::<Extent>() == 16);
+    assert!(size_of:: < Extent > () == 16);
     assert!(offset_of!(Extent, start) == 0);
     assert!(offset_of!(Extent, blocks) == 8);
     assert!(offset_of!(Extent, sparse) == 12);
-    assert!(size_of::<Entry>() == 144);
+    assert!(size_of:: < Entry > () == 144);
     assert!(offset_of!(Entry, name) == 0);
     assert!(offset_of!(Entry, extent) == 40);
     assert!(offset_of!(Entry, data) == 56);
     assert!(offset_of!(Entry, weights) == 96);
     assert!(offset_of!(Entry, kind) == 136);
-    assert!(size_of::<SumTask>() == 152);
+    assert!(size_of:: < SumTask > () == 152);
     assert!(offset_of!(SumTask, data) == 64);
     assert!(offset_of!(SumTask, block_size) == 104);
     assert!(offset_of!(SumTask, exact) == 108);
     assert!(offset_of!(SumTask, sums) == 112);
-    assert!(size_of::<TurnTask>() == 576);
+    assert!(size_of:: < TurnTask > () == 576);
     assert!(offset_of!(TurnTask, tiny) == 64);
     assert!(offset_of!(TurnTask, wide) == 72);
     assert!(offset_of!(TurnTask, flag) == 80);
@@ -610,17 +618,17 @@ const _: () = {
     assert!(offset_of!(TurnTask, rows) == 464);
     assert!(offset_of!(TurnTask, entries) == 504);
     assert!(offset_of!(TurnTask, pairs) == 544);
-    assert!(size_of::<NothingTask>() == 64);
-    assert!(size_of::<FailTask>() == 112);
+    assert!(size_of:: < NothingTask > () == 64);
+    assert!(size_of:: < FailTask > () == 112);
     assert!(offset_of!(FailTask, thrown) == 64);
     assert!(offset_of!(FailTask, why) == 72);
-    assert!(size_of::<RelayTask>() == 232);
+    assert!(size_of:: < RelayTask > () == 232);
     assert!(offset_of!(RelayTask, store) == 64);
     assert!(offset_of!(RelayTask, data) == 104);
     assert!(offset_of!(RelayTask, width) == 144);
     assert!(offset_of!(RelayTask, why) == 152);
     assert!(offset_of!(RelayTask, sums) == 192);
-    assert!(size_of::<SettingsTask>() == 168);
+    assert!(size_of:: < SettingsTask > () == 168);
     assert!(offset_of!(SettingsTask, factor) == 64);
     assert!(offset_of!(SettingsTask, share) == 72);
     assert!(offset_of!(SettingsTask, exact) == 76);

@@ -1,3 +1,4 @@
+// clang-format off
 /* A client of described:shelf. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_SHELF_DESCRIBED_CLIENT_H_
 #define DESCRIBED_SHELF_DESCRIBED_CLIENT_H_
@@ -15,49 +16,49 @@ namespace described::shelf {
 /** What kTurn returns. */
 struct TurnResult {
   /** `tiny`. */
-  chi::i8 tiny = 0;
+  chi::i8 tiny_ = 0;
   /** `wide`. */
-  chi::f64 wide = 0;
+  chi::f64 wide_ = 0;
   /** `flag`. */
-  bool flag = false;
+  bool flag_ = false;
   /** `digest`. */
-  std::array<chi::u8, 20> digest{};
+  std::array<chi::u8, 20> digest_{};
   /** `text`. */
-  std::string text;
+  std::string text_;
   /** `data`. */
-  std::string data;
+  std::string data_;
   /** `extent`. */
-  Extent extent{};
+  Extent extent_{};
   /** `entry`. */
-  EntryValue entry{};
+  EntryValue entry_{};
   /** `extents`. */
-  std::vector<Extent> extents;
+  std::vector<Extent> extents_;
   /** `words`. */
-  std::vector<std::string> words;
+  std::vector<std::string> words_;
   /** `blobs`. */
-  std::vector<std::string> blobs;
+  std::vector<std::string> blobs_;
   /** `rows`. */
-  std::vector<std::vector<chi::i16>> rows;
+  std::vector<std::vector<chi::i16>> rows_;
   /** `entries`. */
-  std::vector<EntryValue> entries;
+  std::vector<EntryValue> entries_;
   /** `pairs`. */
-  std::array<Extent, 2> pairs{};
+  std::array<Extent, 2> pairs_{};
 };
 
 /** What kSettings returns. */
 struct SettingsResult {
   /** `factor`. */
-  chi::i64 factor = 0;
+  chi::i64 factor_ = 0;
   /** `share`. */
-  chi::f32 share = 0;
+  chi::f32 share_ = 0;
   /** `exact`. */
-  bool exact = false;
+  bool exact_ = false;
   /** `label`. */
-  std::string label;
+  std::string label_;
   /** `note`. */
-  std::string note;
+  std::string note_;
   /** `limit`. */
-  chi::u64 limit = 0;
+  chi::u64 limit_ = 0;
 };
 
 /** Calls the described methods of a pool. All calls throw chi::Error; any thread. */
@@ -68,75 +69,91 @@ class DescribedClient : public chi::PoolClient<DescribedClient, Params> {
 
   /** Sums up the bytes of every block. */
   std::vector<chi::u64> Sum(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
-                            std::string_view data, chi::u32 block_size, bool exact) const {
+      std::string_view data,
+      chi::u32 block_size,
+      bool exact) const {
     auto pending = AsyncSum(mctx, dom_query, data, block_size, exact);
     chi::OwnedTask<SumTask> task(pending);
     task->Wait();
     task->ThrowIfFailed();
-    std::vector<chi::u64> result;
+    std::vector<chi::u64> result{};
     result = task->sums_.CopyOut();
     return result;
   }
   /** The caller owns the task. */
   hipc::FullPtr<SumTask> AsyncSum(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
-                                  std::string_view data, chi::u32 block_size, bool exact) const {
+      std::string_view data,
+      chi::u32 block_size,
+      bool exact) const {
     return CHI_IPC_MANAGER->SubmitTask<SumTask>(mctx, pool_id_, dom_query, data, block_size, exact);
   }
 
   /** Gives everything back, some of it turned round. */
-  TurnResult Turn(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, chi::i8 tiny,
-                  chi::f64 wide, bool flag, const std::array<chi::u8, 20> &digest,
-                  std::string_view text, std::string_view data, const Extent &extent,
-                  const EntryValue &entry, const std::vector<Extent> &extents,
-                  const std::vector<std::string> &words, const std::vector<std::string> &blobs,
-                  const std::vector<std::vector<chi::i16>> &rows,
-                  const std::vector<EntryValue> &entries,
-                  const std::array<Extent, 2> &pairs) const {
-    auto pending = AsyncTurn(mctx, dom_query, tiny, wide, flag, digest, text, data, extent, entry,
-                             extents, words, blobs, rows, entries, pairs);
+  TurnResult Turn(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      chi::i8 tiny,
+      chi::f64 wide,
+      bool flag,
+      const std::array<chi::u8, 20> &digest,
+      std::string_view text,
+      std::string_view data,
+      const Extent &extent,
+      const EntryValue &entry,
+      const std::vector<Extent> &extents,
+      const std::vector<std::string> &words,
+      const std::vector<std::string> &blobs,
+      const std::vector<std::vector<chi::i16>> &rows,
+      const std::vector<EntryValue> &entries,
+      const std::array<Extent, 2> &pairs) const {
+    auto pending = AsyncTurn(mctx, dom_query, tiny, wide, flag, digest, text, data, extent, entry, extents, words, blobs, rows, entries, pairs);
     chi::OwnedTask<TurnTask> task(pending);
     task->Wait();
     task->ThrowIfFailed();
-    TurnResult result;
-    result.tiny = task->tiny_;
-    result.wide = task->wide_;
-    result.flag = task->flag_ != 0;
-    result.digest = task->digest_;
-    result.text = task->text_.str();
-    result.data = task->data_.view();
-    result.extent = task->extent_;
-    result.entry = task->entry_.Value();
-    result.extents = task->extents_.CopyOut();
-    result.words.reserve(task->words_.size());
+    TurnResult result{};
+    result.tiny_ = task->tiny_;
+    result.wide_ = task->wide_;
+    result.flag_ = task->flag_ != 0;
+    result.digest_ = task->digest_;
+    result.text_ = task->text_.str();
+    result.data_ = task->data_.view();
+    result.extent_ = task->extent_;
+    result.entry_ = task->entry_.Value();
+    result.extents_ = task->extents_.CopyOut();
+    result.words_.reserve(task->words_.size());
     for (const hipc::string &item : task->words_) {
-      result.words.push_back(item.str());
+      result.words_.push_back(item.str());
     }
-    result.blobs.reserve(task->blobs_.size());
+    result.blobs_.reserve(task->blobs_.size());
     for (const hipc::vector<char> &item : task->blobs_) {
-      result.blobs.push_back(std::string(item.view()));
+      result.blobs_.push_back(std::string(item.view()));
     }
-    result.rows.reserve(task->rows_.size());
+    result.rows_.reserve(task->rows_.size());
     for (const hipc::vector<chi::i16> &item : task->rows_) {
-      result.rows.push_back(item.CopyOut());
+      result.rows_.push_back(item.CopyOut());
     }
-    result.entries.reserve(task->entries_.size());
+    result.entries_.reserve(task->entries_.size());
     for (const Entry &item : task->entries_) {
-      result.entries.push_back(item.Value());
+      result.entries_.push_back(item.Value());
     }
-    result.pairs = task->pairs_;
+    result.pairs_ = task->pairs_;
     return result;
   }
   /** The caller owns the task. */
-  hipc::FullPtr<TurnTask> AsyncTurn(
-      const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, chi::i8 tiny, chi::f64 wide,
-      bool flag, const std::array<chi::u8, 20> &digest, std::string_view text,
-      std::string_view data, const Extent &extent, const EntryValue &entry,
-      const std::vector<Extent> &extents, const std::vector<std::string> &words,
-      const std::vector<std::string> &blobs, const std::vector<std::vector<chi::i16>> &rows,
-      const std::vector<EntryValue> &entries, const std::array<Extent, 2> &pairs) const {
-    return CHI_IPC_MANAGER->SubmitTask<TurnTask>(mctx, pool_id_, dom_query, tiny, wide, flag,
-                                                 digest, text, data, extent, entry, extents, words,
-                                                 blobs, rows, entries, pairs);
+  hipc::FullPtr<TurnTask> AsyncTurn(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      chi::i8 tiny,
+      chi::f64 wide,
+      bool flag,
+      const std::array<chi::u8, 20> &digest,
+      std::string_view text,
+      std::string_view data,
+      const Extent &extent,
+      const EntryValue &entry,
+      const std::vector<Extent> &extents,
+      const std::vector<std::string> &words,
+      const std::vector<std::string> &blobs,
+      const std::vector<std::vector<chi::i16>> &rows,
+      const std::vector<EntryValue> &entries,
+      const std::array<Extent, 2> &pairs) const {
+    return CHI_IPC_MANAGER->SubmitTask<TurnTask>(mctx, pool_id_, dom_query, tiny, wide, flag, digest, text, data, extent, entry, extents, words, blobs, rows, entries, pairs);
   }
 
   /** Does nothing. */
@@ -147,14 +164,14 @@ class DescribedClient : public chi::PoolClient<DescribedClient, Params> {
     task->ThrowIfFailed();
   }
   /** The caller owns the task. */
-  hipc::FullPtr<NothingTask> AsyncNothing(const hipc::MemContext &mctx,
-                                          const chi::DomainQuery &dom_query) const {
+  hipc::FullPtr<NothingTask> AsyncNothing(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) const {
     return CHI_IPC_MANAGER->SubmitTask<NothingTask>(mctx, pool_id_, dom_query);
   }
 
   /** Fails. */
-  void Fail(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, bool thrown,
-            std::string_view why) const {
+  void Fail(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      bool thrown,
+      std::string_view why) const {
     auto pending = AsyncFail(mctx, dom_query, thrown, why);
     chi::OwnedTask<FailTask> task(pending);
     task->Wait();
@@ -162,29 +179,32 @@ class DescribedClient : public chi::PoolClient<DescribedClient, Params> {
   }
   /** The caller owns the task. */
   hipc::FullPtr<FailTask> AsyncFail(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
-                                    bool thrown, std::string_view why) const {
+      bool thrown,
+      std::string_view why) const {
     return CHI_IPC_MANAGER->SubmitTask<FailTask>(mctx, pool_id_, dom_query, thrown, why);
   }
 
   /** Has the module in the other language sum up bytes, several times at once. */
   std::vector<chi::u64> Relay(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
-                              std::string_view store, std::string_view data, chi::u32 width,
-                              std::string_view why) const {
+      std::string_view store,
+      std::string_view data,
+      chi::u32 width,
+      std::string_view why) const {
     auto pending = AsyncRelay(mctx, dom_query, store, data, width, why);
     chi::OwnedTask<RelayTask> task(pending);
     task->Wait();
     task->ThrowIfFailed();
-    std::vector<chi::u64> result;
+    std::vector<chi::u64> result{};
     result = task->sums_.CopyOut();
     return result;
   }
   /** The caller owns the task. */
-  hipc::FullPtr<RelayTask> AsyncRelay(const hipc::MemContext &mctx,
-                                      const chi::DomainQuery &dom_query, std::string_view store,
-                                      std::string_view data, chi::u32 width,
-                                      std::string_view why) const {
-    return CHI_IPC_MANAGER->SubmitTask<RelayTask>(mctx, pool_id_, dom_query, store, data, width,
-                                                  why);
+  hipc::FullPtr<RelayTask> AsyncRelay(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      std::string_view store,
+      std::string_view data,
+      chi::u32 width,
+      std::string_view why) const {
+    return CHI_IPC_MANAGER->SubmitTask<RelayTask>(mctx, pool_id_, dom_query, store, data, width, why);
   }
 
   /** Says what the pool was created with. */
@@ -193,18 +213,17 @@ class DescribedClient : public chi::PoolClient<DescribedClient, Params> {
     chi::OwnedTask<SettingsTask> task(pending);
     task->Wait();
     task->ThrowIfFailed();
-    SettingsResult result;
-    result.factor = task->factor_;
-    result.share = task->share_;
-    result.exact = task->exact_ != 0;
-    result.label = task->label_.str();
-    result.note = task->note_.str();
-    result.limit = task->limit_;
+    SettingsResult result{};
+    result.factor_ = task->factor_;
+    result.share_ = task->share_;
+    result.exact_ = task->exact_ != 0;
+    result.label_ = task->label_.str();
+    result.note_ = task->note_.str();
+    result.limit_ = task->limit_;
     return result;
   }
   /** The caller owns the task. */
-  hipc::FullPtr<SettingsTask> AsyncSettings(const hipc::MemContext &mctx,
-                                            const chi::DomainQuery &dom_query) const {
+  hipc::FullPtr<SettingsTask> AsyncSettings(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) const {
     return CHI_IPC_MANAGER->SubmitTask<SettingsTask>(mctx, pool_id_, dom_query);
   }
 };

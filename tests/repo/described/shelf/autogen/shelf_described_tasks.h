@@ -1,3 +1,4 @@
+// clang-format off
 /* The described tasks of described:shelf. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_SHELF_DESCRIBED_TASKS_H_
 #define DESCRIBED_SHELF_DESCRIBED_TASKS_H_
@@ -67,15 +68,15 @@ struct Extent {
 /** A private copy of Entry. */
 struct EntryValue {
   /** Its name. */
-  std::string name;
+  std::string name_;
   /** `extent`. */
-  Extent extent{};
+  Extent extent_{};
   /** `data`. */
-  std::string data;
+  std::string data_;
   /** `weights`. */
-  std::vector<chi::f32> weights;
+  std::vector<chi::f32> weights_;
   /** `kind`. */
-  chi::u8 kind = 0;
+  chi::u8 kind_ = 0;
 };
 
 /** A named part. */
@@ -99,21 +100,21 @@ struct Entry {
 
   /** Copies a value into shared memory, for the task that the struct lies in. */
   void Assign(hipc::Owner owner, const EntryValue &value) {
-    name_.assign(owner, value.name);
-    extent_ = value.extent;
-    data_.assign(owner, value.data.data(), value.data.size());
-    weights_.assign(owner, value.weights.data(), value.weights.size());
-    kind_ = value.kind;
+    name_.assign(owner, value.name_);
+    extent_ = value.extent_;
+    data_.assign(owner, value.data_.data(), value.data_.size());
+    weights_.assign(owner, value.weights_.data(), value.weights_.size());
+    kind_ = value.kind_;
   }
 
   /** A private copy. */
   EntryValue Value() const {
     EntryValue value;
-    value.name = name_.str();
-    value.extent = extent_;
-    value.data = data_.view();
-    value.weights = weights_.CopyOut();
-    value.kind = kind_;
+    value.name_ = name_.str();
+    value.extent_ = extent_;
+    value.data_ = data_.view();
+    value.weights_ = weights_.CopyOut();
+    value.kind_ = kind_;
     return value;
   }
 
@@ -143,8 +144,10 @@ struct SumTask : public chi::Task {
 
   /** Emplace constructor */
   explicit SumTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                   const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
-                   std::string_view data, chi::u32 block_size, bool exact)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      std::string_view data,
+      chi::u32 block_size,
+      bool exact)
       : SumTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -205,25 +208,25 @@ struct TurnTask : public chi::Task {
 
   /** SHM default constructor */
   explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : chi::Task(alloc),
-        text_(alloc),
-        data_(alloc),
-        entry_(alloc),
-        extents_(alloc),
-        words_(alloc),
-        blobs_(alloc),
-        rows_(alloc),
-        entries_(alloc) {}
+      : chi::Task(alloc), text_(alloc), data_(alloc), entry_(alloc), extents_(alloc), words_(alloc), blobs_(alloc), rows_(alloc), entries_(alloc) {}
 
   /** Emplace constructor */
   explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                    const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, chi::i8 tiny,
-                    chi::f64 wide, bool flag, const std::array<chi::u8, 20> &digest,
-                    std::string_view text, std::string_view data, const Extent &extent,
-                    const EntryValue &entry, const std::vector<Extent> &extents,
-                    const std::vector<std::string> &words, const std::vector<std::string> &blobs,
-                    const std::vector<std::vector<chi::i16>> &rows,
-                    const std::vector<EntryValue> &entries, const std::array<Extent, 2> &pairs)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      chi::i8 tiny,
+      chi::f64 wide,
+      bool flag,
+      const std::array<chi::u8, 20> &digest,
+      std::string_view text,
+      std::string_view data,
+      const Extent &extent,
+      const EntryValue &entry,
+      const std::vector<Extent> &extents,
+      const std::vector<std::string> &words,
+      const std::vector<std::string> &blobs,
+      const std::vector<std::vector<chi::i16>> &rows,
+      const std::vector<EntryValue> &entries,
+      const std::array<Extent, 2> &pairs)
       : TurnTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -260,26 +263,25 @@ struct TurnTask : public chi::Task {
   /** Sends what the caller gives. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
-    ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_,
-       entries_, pairs_);
+    ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_, entries_, pairs_);
   }
 
   /** Sends what the method finds. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
-    ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_,
-       entries_, pairs_);
+    ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_, entries_, pairs_);
   }
 };
 
 /** Does nothing. */
 struct NothingTask : public chi::Task {
   /** SHM default constructor */
-  explicit NothingTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc) {}
+  explicit NothingTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc) {}
 
   /** Emplace constructor */
   explicit NothingTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : NothingTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -306,12 +308,14 @@ struct FailTask : public chi::Task {
   IN hipc::string why_;
 
   /** SHM default constructor */
-  explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : chi::Task(alloc), why_(alloc) {}
+  explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), why_(alloc) {}
 
   /** Emplace constructor */
   explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                    const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, bool thrown,
-                    std::string_view why)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      bool thrown,
+      std::string_view why)
       : FailTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -353,9 +357,11 @@ struct RelayTask : public chi::Task {
 
   /** Emplace constructor */
   explicit RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-                     const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
-                     std::string_view store, std::string_view data, chi::u32 width,
-                     std::string_view why)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      std::string_view store,
+      std::string_view data,
+      chi::u32 width,
+      std::string_view why)
       : RelayTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -402,9 +408,8 @@ struct SettingsTask : public chi::Task {
       : chi::Task(alloc), label_(alloc), note_(alloc) {}
 
   /** Emplace constructor */
-  explicit SettingsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc,
-                        const chi::TaskNode &task_node, const chi::PoolId &pool_id,
-                        const chi::DomainQuery &dom_query)
+  explicit SettingsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : SettingsTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -423,7 +428,6 @@ struct SettingsTask : public chi::Task {
   }
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "another size than in the other languages");
@@ -474,7 +478,6 @@ static_assert(offsetof(SettingsTask, label_) == 80, "lies elsewhere in the other
 static_assert(offsetof(SettingsTask, note_) == 120, "lies elsewhere in the other languages");
 static_assert(offsetof(SettingsTask, limit_) == 160, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace described::shelf
 

@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of described:shelf. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_SHELF_METHODS_H_
 #define DESCRIBED_SHELF_METHODS_H_

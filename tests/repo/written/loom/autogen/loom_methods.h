@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of written:loom. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef WRITTEN_LOOM_METHODS_H_
 #define WRITTEN_LOOM_METHODS_H_

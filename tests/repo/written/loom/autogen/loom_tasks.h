@@ -1,5 +1,5 @@
-/* The tasks of client/src/tasks.rs of written:loom.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* The tasks of client/src/tasks.rs of written:loom. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef WRITTEN_LOOM_TASKS_H_
 #define WRITTEN_LOOM_TASKS_H_
 
@@ -18,7 +18,6 @@ struct Extent {
   uint32_t blocks_;
   // Zero.
   uint32_t reserved_;
-
   /** Sends the fields. */
   template <typename Ar>
   void serialize(Ar &ar) {
@@ -34,11 +33,9 @@ struct Entry {
   Extent extent_;
   // What it weighs.
   hipc::vector<float> weights_;
-
   /** SHM default constructor */
   Entry() : name_(), extent_(), weights_() {}
-  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : name_(alloc), extent_(), weights_(alloc) {}
+  explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : name_(alloc), extent_(), weights_(alloc) {}
 
   /** Sends the fields. */
   template <typename Ar>
@@ -61,20 +58,13 @@ struct TurnTask : public chi::Task {
   hipc::vector<Entry> entries_;
   // In and out.
   uint64_t total_;
-
   /** SHM default constructor */
   explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : chi::Task(alloc),
-        text_(alloc),
-        words_(alloc),
-        extents_(alloc),
-        entry_(alloc),
-        entries_(alloc),
-        total_() {}
+      : chi::Task(alloc), text_(alloc), words_(alloc), extents_(alloc), entry_(alloc), entries_(alloc), total_() {}
 
   /** Emplace constructor */
   TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : TurnTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -85,7 +75,7 @@ struct TurnTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : TurnTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -110,14 +100,13 @@ struct FailTask : public chi::Task {
   uint32_t reserved_;
   // In.
   hipc::string why_;
-
   /** SHM default constructor */
   explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), thrown_(), reserved_(), why_(alloc) {}
 
   /** Emplace constructor */
   FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : FailTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -128,7 +117,7 @@ struct FailTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-           const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : FailTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -157,20 +146,13 @@ struct RelayTask : public chi::Task {
   hipc::string why_;
   // Out.
   hipc::vector<hipc::string> answers_;
-
   /** SHM default constructor */
   explicit RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : chi::Task(alloc),
-        store_(alloc),
-        text_(alloc),
-        width_(),
-        reserved_(),
-        why_(alloc),
-        answers_(alloc) {}
+      : chi::Task(alloc), store_(alloc), text_(alloc), width_(), reserved_(), why_(alloc), answers_(alloc) {}
 
   /** Emplace constructor */
   RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
       : RelayTask(alloc) {
     task_node_ = task_node;
     pool_ = pool_id;
@@ -181,7 +163,7 @@ struct RelayTask : public chi::Task {
   /** Emplace constructor: `fill` gets the task, and sets its fields. */
   template <typename Fill>
   RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
-            const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
       : RelayTask(alloc, task_node, pool_id, dom_query) {
     fill(*this);
   }
@@ -199,7 +181,6 @@ struct RelayTask : public chi::Task {
   }
 };
 
-// clang-format off
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "another size than in the other languages");
@@ -229,7 +210,6 @@ static_assert(offsetof(RelayTask, reserved_) == 148, "lies elsewhere in the othe
 static_assert(offsetof(RelayTask, why_) == 152, "lies elsewhere in the other languages");
 static_assert(offsetof(RelayTask, answers_) == 192, "lies elsewhere in the other languages");
 #pragma GCC diagnostic pop
-// clang-format on
 
 }  // namespace written::loom
 

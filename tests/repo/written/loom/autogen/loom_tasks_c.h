@@ -1,5 +1,5 @@
-/* written:loom for C: the tasks of client/src/tasks.rs.
- * Generated from chimaera_mod.yaml; do not edit. */
+// clang-format off
+/* written:loom for C: the tasks of client/src/tasks.rs. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef WRITTEN_LOOM_TASKS_C_H_
 #define WRITTEN_LOOM_TASKS_C_H_
 
@@ -87,7 +87,6 @@ typedef struct written_loom_relay_task {
   chi_shm_vector answers_;
 } written_loom_relay_task;
 
-// clang-format off
 WRITTEN_LOOM_ASSERT(sizeof(written_loom_extent) == 16, "another size than in the other languages");
 WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, start_) == 0, "lies elsewhere in the other languages");
 WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, blocks_) == 8, "lies elsewhere in the other languages");
@@ -114,7 +113,6 @@ WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, width_) == 144, "lies else
 WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, reserved_) == 148, "lies elsewhere in the other languages");
 WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, why_) == 152, "lies elsewhere in the other languages");
 WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, answers_) == 192, "lies elsewhere in the other languages");
-// clang-format on
 
 #undef WRITTEN_LOOM_ASSERT
 #ifdef __cplusplus

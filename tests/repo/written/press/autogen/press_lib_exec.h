@@ -1,10 +1,11 @@
+// clang-format off
 /* The dispatch of written:press. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef WRITTEN_PRESS_LIB_EXEC_H_
 #define WRITTEN_PRESS_LIB_EXEC_H_
 
 #include "chimaera/chimaera.h"
-#include "press/press_tasks.h"
 #include "press_methods.h"
+#include "press/press_tasks.h"
 
 namespace written::press {
 
@@ -39,17 +40,20 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::CreateTask>(task),
-                                            rctx);
+      return CreateHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::CreateTask>(task), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<chi::DestroyTask>(task),
-                                             rctx);
+      return DestroyHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<chi::DestroyTask>(task), rctx);
     case Method::kTurn:
-      return TurnHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<TurnTask>(task), rctx);
+      return TurnHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<TurnTask>(task), rctx);
     case Method::kFail:
-      return FailHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<FailTask>(task), rctx);
+      return FailHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<FailTask>(task), rctx);
     case Method::kRelay:
-      return RelayHooks<RuntimeT>::Monitor(runtime, mode, hipc::FullPtr<RelayTask>(task), rctx);
+      return RelayHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<RelayTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -61,15 +65,20 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::CreateTask>(task));
+      return CreateHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::CreateTask>(task));
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Del(runtime, hipc::FullPtr<chi::DestroyTask>(task));
+      return DestroyHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task));
     case Method::kTurn:
-      return TurnHooks<RuntimeT>::Del(runtime, hipc::FullPtr<TurnTask>(task));
+      return TurnHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<TurnTask>(task));
     case Method::kFail:
-      return FailHooks<RuntimeT>::Del(runtime, hipc::FullPtr<FailTask>(task));
+      return FailHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<FailTask>(task));
     case Method::kRelay:
-      return RelayHooks<RuntimeT>::Del(runtime, hipc::FullPtr<RelayTask>(task));
+      return RelayHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<RelayTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -101,20 +110,25 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
   switch (method) {
     case Method::kCreate:
-      return CreateHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::CreateTask>(task),
-                                              hipc::FullPtr<chi::CreateTask>(replica), rctx);
+      return CreateHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::CreateTask>(task),
+          hipc::FullPtr<chi::CreateTask>(replica), rctx);
     case Method::kDestroy:
-      return DestroyHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<chi::DestroyTask>(task),
-                                               hipc::FullPtr<chi::DestroyTask>(replica), rctx);
+      return DestroyHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<chi::DestroyTask>(task),
+          hipc::FullPtr<chi::DestroyTask>(replica), rctx);
     case Method::kTurn:
-      return TurnHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<TurnTask>(task),
-                                            hipc::FullPtr<TurnTask>(replica), rctx);
+      return TurnHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<TurnTask>(task),
+          hipc::FullPtr<TurnTask>(replica), rctx);
     case Method::kFail:
-      return FailHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<FailTask>(task),
-                                            hipc::FullPtr<FailTask>(replica), rctx);
+      return FailHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<FailTask>(task),
+          hipc::FullPtr<FailTask>(replica), rctx);
     case Method::kRelay:
-      return RelayHooks<RuntimeT>::Aggregate(runtime, hipc::FullPtr<RelayTask>(task),
-                                             hipc::FullPtr<RelayTask>(replica), rctx);
+      return RelayHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<RelayTask>(task),
+          hipc::FullPtr<RelayTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -123,20 +137,25 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
 /** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
-  table.Add<chi::CreateTask>(Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
-                             CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
-  table.Add<chi::DestroyTask>(Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
-                              DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
+  table.Add<chi::CreateTask>(
+      Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,
+      CreateHooks<RuntimeT>::kDel, CreateHooks<RuntimeT>::kAggregate);
+  table.Add<chi::DestroyTask>(
+      Method::kDestroy, "kDestroy", DestroyHooks<RuntimeT>::kMonitor,
+      DestroyHooks<RuntimeT>::kDel, DestroyHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(2, "kNodeFailure");
   table.AddUnsupported(3, "kRecover");
   table.AddUnsupported(4, "kMigrate");
   table.AddUnsupported(5, "kUpgrade");
-  table.Add<TurnTask>(Method::kTurn, "kTurn", TurnHooks<RuntimeT>::kMonitor,
-                      TurnHooks<RuntimeT>::kDel, TurnHooks<RuntimeT>::kAggregate);
-  table.Add<FailTask>(Method::kFail, "kFail", FailHooks<RuntimeT>::kMonitor,
-                      FailHooks<RuntimeT>::kDel, FailHooks<RuntimeT>::kAggregate);
-  table.Add<RelayTask>(Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
-                       RelayHooks<RuntimeT>::kDel, RelayHooks<RuntimeT>::kAggregate);
+  table.Add<TurnTask>(
+      Method::kTurn, "kTurn", TurnHooks<RuntimeT>::kMonitor,
+      TurnHooks<RuntimeT>::kDel, TurnHooks<RuntimeT>::kAggregate);
+  table.Add<FailTask>(
+      Method::kFail, "kFail", FailHooks<RuntimeT>::kMonitor,
+      FailHooks<RuntimeT>::kDel, FailHooks<RuntimeT>::kAggregate);
+  table.Add<RelayTask>(
+      Method::kRelay, "kRelay", RelayHooks<RuntimeT>::kMonitor,
+      RelayHooks<RuntimeT>::kDel, RelayHooks<RuntimeT>::kAggregate);
   table.AddUnsupported(13, "kOld");
 }
 

@@ -1,3 +1,4 @@
+// clang-format off
 /* The methods of written:press. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef WRITTEN_PRESS_METHODS_H_
 #define WRITTEN_PRESS_METHODS_H_

@@ -1,6 +1,5 @@
 //! The client of `hello:shout`: `chimaera_mod.yaml` describes its tasks and calls.
 
-#[rustfmt::skip]
 #[path = "../../autogen/shout_described.rs"]
 mod described;
 #[path = "../../autogen/shout_methods.rs"]

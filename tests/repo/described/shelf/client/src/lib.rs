@@ -1,6 +1,5 @@
 //! The client of `described:shelf`.
 
-#[rustfmt::skip]
 #[path = "../../autogen/shelf_described.rs"]
 mod described;
 #[path = "../../autogen/shelf_methods.rs"]

@@ -12,7 +12,6 @@ use described_shelf_client::{
 
 /// The client of `described:parts`, a module in C++.
 #[allow(unreachable_pub)]
-#[rustfmt::skip]
 #[path = "../../../parts/autogen/parts_described.rs"]
 pub mod parts;
 

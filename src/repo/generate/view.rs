@@ -1,0 +1,127 @@
+//! What the templates see of the model, as far as all languages see the same.
+
+use minijinja::{context, Value};
+use serde::Serialize;
+
+use super::MARKER;
+use crate::model::{is_plain, Body, Direction, Field, Member, Module, Struct, Type};
+
+/// The names that every file of a module has in it.
+pub(super) fn module(module: &Module) -> Value {
+    let name = format!("{}_{}", module.namespace, module.name);
+    context! {
+        ns => module.namespace,
+        mod => module.name,
+        prefix => name.to_lowercase(),
+        guard => name.to_uppercase(),
+        marker => MARKER,
+        has_params => module.params.is_some(),
+    }
+}
+
+/// A field: what it is, and `types`, what a language calls it.
+#[derive(Serialize)]
+pub(super) struct FieldView<'m, T> {
+    name: &'m str,
+    doc: String,
+    kind: &'static str,
+    direction: &'static str,
+    #[serde(flatten)]
+    types: T,
+}
+
+impl<'m, T> FieldView<'m, T> {
+    pub(super) fn of(field: &'m Field, structs: &[Struct], types: T) -> Self {
+        FieldView {
+            name: &field.name,
+            doc: explain(field),
+            kind: kind(&field.ty, structs),
+            direction: direction(field.direction),
+            types,
+        }
+    }
+}
+
+/// A field, or what fills a gap.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum MemberView<'m, T> {
+    Field(FieldView<'m, T>),
+    Gap { gap: bool, index: usize, bytes: u32 },
+}
+
+/// The fields and gaps of a body, in order.
+pub(super) fn members<'m, T>(
+    body: &'m Body,
+    view: impl Fn(&'m Field) -> FieldView<'m, T>,
+) -> Vec<MemberView<'m, T>> {
+    let members = body.members().into_iter().map(|member| match member {
+        Member::Field(field) => MemberView::Field(view(field)),
+        Member::Gap { index, bytes } => MemberView::Gap { gap: true, index, bytes },
+    });
+    members.collect()
+}
+
+/// Where the fields of a struct lie, for what has every compiler check it.
+#[derive(Serialize)]
+pub(super) struct LayoutView<'m> {
+    name: String,
+    size: u32,
+    fields: Vec<PlaceView<'m>>,
+}
+
+#[derive(Serialize)]
+struct PlaceView<'m> {
+    name: &'m str,
+    offset: u32,
+}
+
+impl<'m> LayoutView<'m> {
+    pub(super) fn of(name: String, body: &'m Body) -> Self {
+        let place = |field: &'m Field| PlaceView { name: &field.name, offset: field.offset };
+        let fields = body.fields.iter().map(place).collect();
+        LayoutView { name, size: body.size, fields }
+    }
+}
+
+/// The names of fields.
+pub(super) fn names<'m>(fields: impl Iterator<Item = &'m Field>) -> Vec<&'m str> {
+    fields.map(|field| &field.name[..]).collect()
+}
+
+/// What a type is, as far as it matters to how values go in and out.
+fn kind(ty: &Type, structs: &[Struct]) -> &'static str {
+    match ty {
+        Type::Scalar(_) => "scalar",
+        Type::Bool => "bool",
+        Type::Array(..) => "array",
+        Type::String => "string",
+        Type::Bytes => "bytes",
+        Type::Struct(index) if structs[*index].plain => "plain",
+        Type::Struct(_) => "struct",
+        Type::Vector(of) => match &**of {
+            Type::String => "strings",
+            Type::Bytes => "blobs",
+            Type::Vector(_) => "vectors",
+            of if is_plain(of, structs) => "plain_vector",
+            _ => "structs",
+        },
+    }
+}
+
+/// What the comment of a field says.
+pub(super) fn explain(field: &Field) -> String {
+    match &field.doc {
+        Some(doc) => format!("{}.", doc.trim_end_matches('.')),
+        None => format!("`{}`.", field.name),
+    }
+}
+
+/// Whether a field comes back.
+pub(super) fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "In",
+        Direction::Out => "Out",
+        Direction::InOut => "In and out",
+    }
+}
