@@ -110,10 +110,169 @@ pub(crate) const RUST_KEYWORDS: &[&str] = &[
 /// Namespaces of C++ and of the C++ layer.
 pub(crate) const TAKEN: &[&str] = &["chi", "hipc", "std"];
 
-/// Words that are macros of the C++ layer, of the C library or of a compiler.
-pub(crate) const MACROS: &[&str] = &[
-    "EOF", "IN", "INOUT", "NULL", "OUT", "assert", "errno", "linux", "stderr", "stdin", "stdout",
-    "unix",
+/// Macros of one header of the C library, or of a few that belong together.
+pub(crate) struct Macros {
+    /// Whose they are, for people.
+    pub(crate) of: &'static str,
+    /// Each with any capitals and digits after it.
+    capitals: &'static [&'static str],
+    /// Each with any digits after it.
+    numbered: &'static [&'static str],
+    /// Each with anything after it.
+    begin: &'static [&'static str],
+    /// As they are.
+    words: &'static [&'static str],
+}
+
+impl Macros {
+    const fn of(of: &'static str) -> Macros {
+        Macros { of, capitals: &[], numbered: &[], begin: &[], words: &[] }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        let after = |beginnings: &[&str], rest: fn(u8) -> bool| {
+            beginnings
+                .iter()
+                .filter_map(|beginning| word.strip_prefix(beginning))
+                .any(|end| !end.is_empty() && end.bytes().all(rest))
+        };
+        after(self.capitals, |b| b.is_ascii_uppercase() || b.is_ascii_digit())
+            || after(self.numbered, |b| b.is_ascii_digit())
+            || after(self.begin, |_| true)
+            || self.words.contains(&word)
+    }
+}
+
+/// The macros that a word is one of, or might be: a header defines some of a family today and others
+/// tomorrow, or on another machine.
+pub(crate) fn macros_with(word: &str) -> Option<&'static Macros> {
+    MACROS.iter().find(|macros| macros.has(word))
+}
+
+/// Macros whose names have no `_` before them, so that a word of somebody's may be one. What is sure to be
+/// no macro is a word with small letters in it that begins with a capital, but for the few here.
+const MACROS: &[Macros] = &[
+    Macros { words: &["IN", "INOUT", "OUT"], ..Macros::of("chimaera/macros.h") },
+    Macros { capitals: &["E"], words: &["errno"], ..Macros::of("errno.h") },
+    Macros {
+        capitals: &["SIG"],
+        begin: &["sa_", "si_", "sigev_", "sv_"],
+        words: &["MINSIGSTKSZ", "NGREG", "NSIG", "sigmask"],
+        ..Macros::of("signal.h")
+    },
+    Macros {
+        begin: &["st_"],
+        words: &["ACCESSPERMS", "ALLPERMS", "DEFFILEMODE"],
+        ..Macros::of("sys/stat.h")
+    },
+    Macros { begin: &["h_"], ..Macros::of("netdb.h") },
+    Macros { begin: &["s6_"], ..Macros::of("netinet/in.h") },
+    Macros {
+        capitals: &["IF"],
+        begin: &["ifa_", "ifc_", "ifr_"],
+        words: &["SOMAXCONN"],
+        ..Macros::of("net/if.h and sys/socket.h")
+    },
+    Macros {
+        capitals: &["CMPLX"],
+        words: &["CMPLX", "I", "complex", "imaginary"],
+        ..Macros::of("complex.h")
+    },
+    Macros {
+        capitals: &["HUGE", "NAN", "SNAN"],
+        words: &[
+            "DOMAIN",
+            "HUGE",
+            "INFINITY",
+            "MAXFLOAT",
+            "NAN",
+            "OVERFLOW",
+            "PLOSS",
+            "SING",
+            "SNAN",
+            "TLOSS",
+            "UNDERFLOW",
+            "math_errhandling",
+        ],
+        ..Macros::of("math.h")
+    },
+    Macros {
+        words: &["BUFSIZ", "NULL", "assert", "noreturn", "stderr", "stdin", "stdout"],
+        ..Macros::of("stdio.h and the like")
+    },
+    Macros { begin: &["PRI", "SCN"], words: &["WEOF"], ..Macros::of("inttypes.h and wchar.h") },
+    Macros {
+        capitals: &["MAX", "MIN"],
+        words: &[
+            "CANBSIZ", "HZ", "MAX", "MIN", "NBBY", "NCARGS", "NFDBITS", "NGROUPS", "NODEV",
+            "NOFILE", "NOGROUP", "NZERO", "howmany", "powerof2", "roundup",
+        ],
+        ..Macros::of("limits.h and sys/param.h")
+    },
+    Macros {
+        capitals: &["FIO", "SIO", "TIOC"],
+        words: &["CTRL", "NCC"],
+        ..Macros::of("sys/ioctl.h")
+    },
+    Macros {
+        capitals: &["POLL"],
+        words: &["FAPPEND", "FASYNC", "FFSYNC", "FNDELAY", "FNONBLOCK"],
+        ..Macros::of("poll.h and fcntl.h")
+    },
+    Macros {
+        capitals: &["WIF"],
+        words: &[
+            "WCONTINUED",
+            "WCOREDUMP",
+            "WCOREFLAG",
+            "WEXITED",
+            "WEXITSTATUS",
+            "WNOHANG",
+            "WNOWAIT",
+            "WSTOPPED",
+            "WSTOPSIG",
+            "WTERMSIG",
+            "WUNTRACED",
+        ],
+        ..Macros::of("sys/wait.h")
+    },
+    Macros {
+        words: &[
+            "DTTOIF",
+            "GETALL",
+            "GETNCNT",
+            "GETPID",
+            "GETVAL",
+            "GETZCNT",
+            "SETALL",
+            "SETVAL",
+            "SHMLBA",
+            "CSIGNAL",
+            "MAXNAMLEN",
+            "d_fileno",
+            "sched_priority",
+        ],
+        ..Macros::of("dirent.h, sched.h and sys/sem.h")
+    },
+    Macros {
+        capitals: &["TCGET", "TCI", "TCO", "TCS"],
+        numbered: &["B", "BS", "CR", "CS", "FF", "NL", "TAB", "VEOL", "VT"],
+        words: &[
+            "BRKINT", "BSDLY", "CBAUD", "CBAUDEX", "CBRK", "CCEQ", "CDISCARD", "CDSUSP", "CEOF",
+            "CEOL", "CEOT", "CERASE", "CFLUSH", "CIBAUD", "CINTR", "CKILL", "CLNEXT", "CLOCAL",
+            "CMIN", "CMSPAR", "CQUIT", "CRDLY", "CREAD", "CREPRINT", "CRPRNT", "CRTSCTS", "CSIZE",
+            "CSTART", "CSTATUS", "CSTOP", "CSTOPB", "CSUSP", "CTIME", "CWERASE", "FFDLY", "FLUSHO",
+            "HUPCL", "ICANON", "ICRNL", "IEXTEN", "IGNBRK", "IGNCR", "IGNPAR", "IMAXBEL", "INLCR",
+            "INPCK", "ISIG", "ISTRIP", "IUCLC", "IUTF8", "IXANY", "IXOFF", "IXON", "NCCS", "NLDLY",
+            "NOFLSH", "OCRNL", "OFDEL", "OFILL", "OLCUC", "ONLCR", "ONLRET", "ONOCR", "OPOST",
+            "PARENB", "PARMRK", "PARODD", "PENDIN", "TABDLY", "TCFLSH", "TCXONC", "TOSTOP",
+            "VDISCARD", "VEOF", "VEOL", "VERASE", "VINTR", "VKILL", "VLNEXT", "VMIN", "VQUIT",
+            "VREPRINT", "VSTART", "VSTOP", "VSUSP", "VSWTC", "VTDLY", "VTIME", "VWERASE", "XCASE",
+            "XTABS",
+        ],
+        ..Macros::of("termios.h")
+    },
+    Macros { words: &["i386", "linux", "mips", "sparc", "sun", "unix"], ..Macros::of("compilers") },
 ];
 
 /// What stands in the global namespace of every program in C++, as far as it is a word that somebody
@@ -407,9 +566,11 @@ pub(crate) const C_LIBRARY: &[&str] = &[
 ];
 
 /// What methods cannot be called, for the generated and the usual code calls something else so: in C++
-/// `runtime.X(...)`, `client.X(...)` and the struct `XTask`, in Rust the functions of a client.
+/// `runtime.X(...)`, `client.X(...)` and the struct `XTask`, in C the constant `NS_MOD_X`, in Rust the
+/// functions of a client.
 pub(crate) const METHODS: &[&str] = &[
     "Alloc",
+    "Assert",
     "Client",
     "Container",
     "Crate",
@@ -424,6 +585,7 @@ pub(crate) const METHODS: &[&str] = &[
     "GetLaneByHash",
     "Init",
     "Method",
+    "Module",
     "Monitor",
     "New",
     "PoolId",

@@ -16,6 +16,7 @@ use syn::{Attribute, DeriveInput, Expr, Field, Fields, Ident, Item, ItemStruct, 
 use crate::model::{
     is_plain, Body, Direction, RustStruct, RustTasks, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER,
 };
+use crate::names;
 
 /// Reads the Rust source `bytes` of `path`, which the YAML calls `file`. `layouts` is the name of the
 /// generated module that has the Rust compiler check what is found.
@@ -229,6 +230,11 @@ impl Reader {
                 }
                 Err(refusal) => refusals.push(refusal),
             }
+        }
+        let struct_name = item.ident.to_string();
+        if let Some(why) = names::refuse_name(&struct_name) {
+            let message = format!("`{struct_name}` {why}");
+            refusals.push((item.ident.span(), message, "choose another name".to_owned()));
         }
         if !refusals.is_empty() {
             return Err(refusals);

@@ -34,7 +34,7 @@ pub(super) fn read_structs(
                 "write words that begin with capitals, `FileExtent` for example",
             );
         } else if name.ends_with("Task")
-            || ["Client", "Method", "Runtime"].contains(&&name[..])
+            || ["Client", "DescribedClient", "Method", "Runtime"].contains(&&name[..])
             || with_params && ["Create", "Params", "ParamsDefault"].contains(&&name[..])
         {
             report.add(
@@ -101,6 +101,24 @@ pub(super) fn read_tasks(
                 at,
                 format!("the generated clients have another `{}`", names::snake(&name)),
                 "choose another name for the method",
+            );
+        }
+        // What is made for a method has these names.
+        let made = |found: &&Struct| {
+            found
+                .name
+                .strip_prefix(name.strip_prefix('k').unwrap_or(&name))
+                .is_some_and(|rest| ["Result", "Hooks"].contains(&rest))
+        };
+        if let Some(other) = structs.iter().find(made) {
+            report.add(
+                at,
+                format!(
+                    "something made for `{}` would have the name of `{}`",
+                    shown(&name),
+                    other.name
+                ),
+                "choose another name for the struct",
             );
         }
         let what = format!("the task of `{}`", shown(&name));

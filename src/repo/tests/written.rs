@@ -60,6 +60,10 @@ fn what_is_no_source_is_told() {
         (&b"pub struct \xff;"[..], "write the file in UTF-8"),
         (b"pub struct {}", "tasks.rs:1:12: rustc will not take this"),
         (b"mod layouts;\npub struct Plain;", "there are no tasks in this file"),
+        (
+            b"mod layouts;\n#[derive(Clone, Copy, Pod)]\n#[repr(C)]\npub struct EIO { pub size: u64 }",
+            "tasks.rs:4:12: `EIO` is, or may be, a macro of errno.h",
+        ),
     ] {
         let found = problems(&repo(YAML, source));
         assert!(found.contains(told), "{found}");
