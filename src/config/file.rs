@@ -71,7 +71,8 @@ impl File {
             pools: Vec::new(),
             has_pools: false,
         };
-        if let Some(root) = chimaera_yaml::parse(bytes, &mut report) {
+        let root = chimaera_yaml::parse(bytes, &mut report);
+        if let Some(root) = root.filter(|root| !root.is_null()) {
             if let Some(root) = Section::open(root, "a configuration", &mut report) {
                 let mut reader = Reader { file: &mut file, base, report: &mut report };
                 reader.section("", root);
@@ -116,7 +117,7 @@ impl Reader<'_> {
     fn subsection(&mut self, path: &str, entry: Entry) {
         match &entry.value.kind {
             // All that was in it is commented out.
-            Node::Scalar { text, plain: true } if matches!(&text[..], "" | "~" | "null") => {}
+            Node::Scalar { .. } if entry.value.is_null() => {}
             Node::Scalar { .. } if path == "workers" => {
                 let key = KEYS.iter().find(|key| key.path == "workers.low_latency.count");
                 let key = key.expect("it is in the table");

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
 use chimaera_abi::CHI_MAX_CONTAINERS;
 use chimaera_runtime::PoolConfig;
-use chimaera_yaml::{read_file, shown, text, Entry, Kind, Position, Problem, Problems};
+use chimaera_yaml::{read_file, shown, string, text, Entry, Kind, Position, Problem, Problems};
 use chimaera_yaml::{Report, Section, Text};
 
 use crate::keys;
@@ -32,8 +32,11 @@ pub struct Pool {
     /// Where the file wants it.
     pub at: Position,
     /// The file that has the parameters, until they are loaded.
-    params_file: Option<(PathBuf, Position)>,
+    params_file: ParamsFile,
 }
+
+/// A file that has parameters, and where it is named.
+type ParamsFile = Option<(PathBuf, Position)>;
 
 impl Pool {
     /// Reads the file that has the parameters.
@@ -68,7 +71,7 @@ impl Pool {
         match std::str::from_utf8(&self.params) {
             _ if self.params.is_empty() => {}
             Ok(text) => all.push(("params", quoted(text))),
-            Err(_) => all.push(("params_base64", BASE64.encode(&self.params))),
+            Err(_) => all.push(("params_base64", quoted(&BASE64.encode(&self.params)))),
         }
         if self.containers != 1 {
             all.push(("containers", self.containers.to_string()));
@@ -206,11 +209,7 @@ fn as_text(entries: &[Entry]) -> Result<String, (Position, String)> {
 }
 
 /// Reads the parameters, of which there is one form at most.
-fn read_params(
-    section: &mut Section,
-    base: &Path,
-    report: &mut Report,
-) -> (Vec<u8>, Option<(PathBuf, Position)>) {
+fn read_params(section: &mut Section, base: &Path, report: &mut Report) -> (Vec<u8>, ParamsFile) {
     let mut forms: Vec<Entry> = ["params", "params_base64", "params_file"]
         .into_iter()
         .filter_map(|key| section.take(key))
@@ -219,52 +218,51 @@ fn read_params(
         let what = format!("parameters are given a second time, as `{}`", extra.key);
         report.add(extra.at, what, "keep one of `params`, `params_base64`, `params_file`");
     }
-    let Some(entry) = forms.pop() else { return (Vec::new(), None) };
-    let (key, at) = (entry.key.clone(), entry.value.at);
-    let mut wrong = |message: String, help: &str| {
-        report.add(at, message, help);
-        (Vec::new(), None)
-    };
-    let params = match (&key[..], &entry.value.kind) {
-        (_, Kind::Refused) => return (Vec::new(), None),
+    forms.pop().and_then(|entry| read_form(entry, base, report)).unwrap_or_default()
+}
+
+/// The parameters that an entry has, or names the file of. `None` when they are not right.
+fn read_form(entry: Entry, base: &Path, report: &mut Report) -> Option<(Vec<u8>, ParamsFile)> {
+    let at = entry.value.at;
+    let result = match (&entry.key[..], &entry.value.kind) {
+        (_, Kind::Refused) => return None,
         ("params", Kind::Mapping(entries)) => match as_text(entries) {
-            Ok(text) => text.into_bytes(),
+            Ok(text) => Ok(text.into_bytes()),
             Err((at, message)) => {
                 report.add(at, message, "write `NAME: VALUE`, the value on one line");
-                return (Vec::new(), None);
+                return None;
             }
         },
-        (_, Kind::Sequence(_) | Kind::Mapping(_)) => {
-            let help = match &key[..] {
-                "params" => {
-                    "write a map of names and values, or a string, quoted if it contains `: ` \
-                     or starts with a bracket"
-                }
-                _ => "write a string here",
-            };
-            return wrong(format!("`{key}` is {}", entry.value.describe()), help);
-        }
-        ("params_file", Kind::Scalar { text, .. }) => match path(text, base) {
-            Ok(_) if text.is_empty() => {
-                return wrong("`params_file` is empty".into(), "write the path of a file")
-            }
-            Ok(path) => return (Vec::new(), Some((path, at))),
-            Err((message, help)) => return wrong(message, &help),
+        ("params", Kind::Scalar { text, .. }) => Ok(text.clone().into_bytes()),
+        ("params", Kind::Sequence(_)) => Err((
+            format!("`params` is {}", entry.value.describe()),
+            "write a map of names and values, or a string, quoted if it contains `: ` or starts \
+              with a bracket"
+                .to_owned(),
+        )),
+        ("params_file", _) => match path(&string(entry, report)?.text, base) {
+            Ok(path) => return Some((Vec::new(), Some((path, at)))),
+            Err(wrong) => Err(wrong),
         },
-        ("params_base64", Kind::Scalar { text, .. }) => {
-            let text: String = text.split_whitespace().collect();
-            match BASE64.decode(text) {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    let help = "write what `base64 FILE` prints";
-                    return wrong(format!("not valid Base64: {error}"), help);
-                }
-            }
+        _ => {
+            let text = string(entry, report)?.text.replace([' ', '\t', '\r', '\n'], "");
+            BASE64.decode(text).map_err(|error| {
+                (format!("not valid Base64: {error}"), "write what `base64 FILE` prints".to_owned())
+            })
         }
-        (_, Kind::Scalar { text, .. }) => text.clone().into_bytes(),
     };
-    if params.len() > MAX_PARAMS {
-        return wrong(format!("the parameters have {} bytes", params.len()), "the limit is 1 MiB");
+    let result = result.and_then(|params| match params.len() > MAX_PARAMS {
+        true => Err((
+            format!("the parameters have {} bytes", params.len()),
+            "the limit is 1 MiB".to_owned(),
+        )),
+        false => Ok(params),
+    });
+    match result {
+        Ok(params) => Some((params, None)),
+        Err((message, help)) => {
+            report.add(at, message, help);
+            None
+        }
     }
-    (params, None)
 }

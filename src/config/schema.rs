@@ -5,9 +5,11 @@ use serde_json::{json, Map, Value};
 
 use crate::keys::{Key, Kind, Preset, KEYS, LEVELS};
 use crate::units::{Units, SIZES, TIMES};
+use crate::value::MAX_CORES;
 
-/// The JSON Schema of the file. What it refuses, the reader refuses; ranges of what has a unit only the
-/// reader checks.
+/// The JSON Schema of the file. What it refuses, the reader refuses. What only the reader finds, it cannot
+/// say: ranges of what has a unit, what several keys must agree on, files that are not there, and how a
+/// number is spelt. A test holds both to it.
 pub fn schema() -> Value {
     let mut root = object();
     for key in KEYS {
@@ -46,21 +48,25 @@ fn property(key: &Key) -> Value {
         }
         Kind::Size { .. } => json!({ "type": "string", "pattern": with_unit(SIZES, false) }),
         Kind::Time { never, .. } => json!({ "type": "string", "pattern": with_unit(TIMES, never) }),
-        Kind::Percent { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *%$" }),
+        Kind::Percent { .. } => json!({ "type": "string", "pattern": r"^[0-9]+[ \t]*%$" }),
         // Readers of YAML take some names for numbers.
-        Kind::Name => json!({ "type": ["string", "number", "boolean"] }),
-        Kind::Level => json!({ "enum": LEVELS }),
-        Kind::File => json!({ "type": "string", "minLength": 1 }),
-        Kind::Directories => {
-            json!({ "type": ["array", "string"], "items": { "type": "string", "minLength": 1 } })
-        }
-        Kind::Cores => json!({
-            "type": ["array", "string", "integer"],
-            "items": { "anyOf": [
-                { "type": "integer", "minimum": 0, "maximum": 1023 },
-                { "type": "string", "pattern": "^[0-9]+ *(- *[0-9]+)?$" },
-            ]},
+        Kind::Name => json!({
+            "type": ["string", "number", "boolean"],
+            "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,47}$",
+            "minimum": 0,
         }),
+        Kind::Level => json!({ "enum": LEVELS }),
+        Kind::File => file(),
+        Kind::Directories => {
+            json!({ "type": ["array", "string"], "items": file(), "pattern": FILE })
+        }
+        Kind::Cores => {
+            let item = json!({ "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": MAX_CORES - 1 },
+                { "type": "string", "pattern": CORES },
+            ]});
+            json!({ "anyOf": [item, { "type": "array", "items": item }] })
+        }
         Kind::Pools => json!({ "type": "array", "items": pool() }),
     };
     schema["description"] = key.doc.into();
@@ -76,28 +82,63 @@ fn property(key: &Key) -> Value {
 fn with_unit(units: Units, never: bool) -> String {
     let units: Vec<&str> = units.iter().map(|unit| unit.0).collect();
     let never = if never { "|^never$" } else { "" };
-    format!("^[0-9]+ *({})${never}", units.join("|"))
+    format!(r"^[0-9]+[ \t]*({})${never}", units.join("|"))
+}
+
+/// A text that is not blank, and no zero byte in it.
+const FILE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
+/// A core, or the first and the last of some.
+const CORES: &str = concat!(
+    r"^[ \t]*0*([0-9]{1,3}|10[01][0-9]|102[0-3])[ \t]*",
+    r"(-[ \t]*0*([0-9]{1,3}|10[01][0-9]|102[0-3])[ \t]*)?$"
+);
+/// What Base64 is, with white space anywhere.
+const BASE64: &str = concat!(
+    r"^(?=[\s\S]*[^ \t\r\n])[ \t\r\n]*(([A-Za-z0-9+/][ \t\r\n]*){4})*",
+    r"([A-Za-z0-9+/][ \t\r\n]*[AQgw][ \t\r\n]*=[ \t\r\n]*=[ \t\r\n]*|",
+    r"([A-Za-z0-9+/][ \t\r\n]*){2}[AEIMQUYcgkosw048][ \t\r\n]*=[ \t\r\n]*)?$"
+);
+
+fn file() -> Value {
+    json!({ "type": "string", "pattern": FILE })
 }
 
 fn pool() -> Value {
     let scalar = json!({ "type": ["string", "number", "boolean", "null"] });
     let params = json!({
         "type": ["string", "number", "boolean", "null", "object"],
+        "propertyNames": { "pattern": r#"^[^=,"\s]([^=,"]*[^=,"\s])?$"# },
         "additionalProperties": scalar,
         "description": "Parameters for the module: names and values, or a string.",
     });
+    let both = |one: &str, other: &str| json!({ "required": [one, other] });
     json!({
         "type": "object",
         "properties": {
-            "name": { "type": ["string", "number", "boolean"], "description": "Its name: 1 to 255 bytes." },
+            "name": {
+                "type": ["string", "number", "boolean"],
+                "pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+                "maxLength": 255,
+                "not": { "const": "admin" },
+                "description": "Its name: 1 to 255 bytes.",
+            },
             "module": {
                 "type": "string",
                 "pattern": "^[^:]+:[^:]+$",
+                "maxLength": 255,
                 "description": "Its module, `repo:module`.",
             },
             "params": params,
-            "params_base64": { "type": "string", "description": "Parameters for the module, in Base64." },
-            "params_file": { "type": "string", "minLength": 1, "description": "A file with parameters for the module." },
+            "params_base64": {
+                "type": "string",
+                "pattern": BASE64,
+                "description": "Parameters for the module, in Base64.",
+            },
+            "params_file": {
+                "type": "string",
+                "pattern": FILE,
+                "description": "A file with parameters for the module.",
+            },
             "containers": {
                 "type": "integer",
                 "minimum": 1,
@@ -106,6 +147,11 @@ fn pool() -> Value {
             },
         },
         "required": ["name", "module"],
+        "not": { "anyOf": [
+            both("params", "params_base64"),
+            both("params", "params_file"),
+            both("params_base64", "params_file"),
+        ]},
         "additionalProperties": false,
     })
 }

@@ -64,7 +64,7 @@ pub(crate) fn parse(text: &str, units: Units) -> Result<u64, Wrong> {
     let all = || units.iter().rev().map(|unit| unit.0).collect::<Vec<_>>().join(", ");
     let like = || format!("write a number and a unit, one of {}", all());
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = (&text[..end], text[end..].trim_start());
+    let (number, unit) = (&text[..end], text[end..].trim_start_matches([' ', '\t']));
     let shown = chimaera_yaml::shown(text);
     if number.is_empty() {
         return Err((format!("\"{shown}\" does not start with a number"), like()));

@@ -10,7 +10,7 @@ use crate::keys::{Kind, LEVELS};
 use crate::units::{self, Wrong, SIZES, TIMES};
 
 /// The largest number of a core, and one more.
-const MAX_CORES: u64 = 1024;
+pub(crate) const MAX_CORES: u64 = 1024;
 
 /// The value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -
         }
         Kind::Cores => return cores(entry, report).map(Value::Cores),
         Kind::File => {
-            let text = chimaera_yaml::text(entry, report)?;
+            let text = chimaera_yaml::string(entry, report)?;
             path(&text.text, base).map(Value::File)
         }
         _ => {
@@ -131,7 +131,9 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
             out_of_range(text, units::show(least, TIMES), units::show(most, TIMES))
         }
         Kind::Percent { least, most } => {
-            let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+            let digits = text.strip_suffix('%').map(|text| text.trim_end_matches([' ', '\t']));
+            let digits = digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+            let number = digits.and_then(|digits| digits.parse().ok());
             match number {
                 Some(number) if (least..=most).contains(&number) => Ok(Value::Percent(number)),
                 Some(_) => out_of_range(text, format!("{least}%"), format!("{most}%")),
@@ -194,9 +196,7 @@ pub(crate) fn items(entry: Entry, report: &mut Report) -> Vec<Entry> {
             items.into_iter().map(|value| Entry { key: key.clone(), at, value }).collect()
         }
         Node::Refused => Vec::new(),
-        Node::Scalar { ref text, plain } if !(plain && matches!(&text[..], "" | "~" | "null")) => {
-            vec![Entry { key, at, value }]
-        }
+        Node::Scalar { .. } if !value.is_null() => vec![Entry { key, at, value }],
         Node::Scalar { .. } | Node::Mapping(_) => {
             let what = format!("`{key}` is {}", value.describe());
             report.add(value.at, what, "write a list: `[first, second]`, or `[]` for none");
@@ -221,10 +221,11 @@ fn cores(entry: Entry, report: &mut Report) -> Option<Vec<usize>> {
         };
         let (first, last) = text.split_once('-').unwrap_or((&text, &text));
         let number = |text: &str| {
+            let text = text.trim_matches([' ', '\t']);
             let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             text.parse::<u64>().ok().filter(|_| digits)
         };
-        match (number(first.trim()), number(last.trim())) {
+        match (number(first), number(last)) {
             (Some(first), Some(last)) if last >= MAX_CORES || first >= MAX_CORES => {
                 wrong(format!("{what} is out of range"), "cores are 0 to 1023");
             }

@@ -28,6 +28,9 @@ pub(crate) fn refuse_name(name: &str) -> Option<String> {
     if name.len() > MAX_NAME {
         return Some(format!("has {} characters, more than {MAX_NAME}", name.len()));
     }
+    if ["FALSE", "False", "NULL", "Null", "TRUE", "True"].contains(&name) {
+        return Some("is no text in YAML, unless it is in quotes".into());
+    }
     if TAKEN.contains(&name) {
         return Some("has another meaning in C++ already".into());
     }

@@ -17,6 +17,7 @@
 //! ```
 
 mod file;
+mod meaning;
 mod numbers;
 mod problem;
 mod section;
@@ -24,8 +25,9 @@ mod tree;
 mod words;
 
 pub use file::read_file;
+pub use meaning::Meaning;
 pub use numbers::integer;
 pub use problem::{Position, Problem, Problems, Report};
-pub use section::{text, Section, Text};
+pub use section::{string, text, Section, Text};
 pub use tree::{parse, shown, Entry, Kind, Node};
 pub use words::nearest;

@@ -1,5 +1,6 @@
 //! Reading maps strictly: every key is taken by someone, or is a problem.
 
+use crate::meaning::Meaning;
 use crate::problem::{Position, Report};
 use crate::tree::{shown, Entry, Kind, Node};
 use crate::words::nearest;
@@ -85,9 +86,7 @@ pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
     let at = entry.value.at;
     match &entry.value.kind {
         Kind::Refused => None,
-        Kind::Scalar { text, plain }
-            if !(text.trim().is_empty() || *plain && matches!(&text[..], "~" | "null")) =>
-        {
+        Kind::Scalar { text, .. } if !is_blank(text) && !entry.value.is_null() => {
             Some(Text { text: text.clone(), at })
         }
         _ => {
@@ -99,4 +98,22 @@ pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
             None
         }
     }
+}
+
+/// The value of an entry as a text that is one for every reader of YAML, and not a number, say.
+pub fn string(entry: Entry, report: &mut Report) -> Option<Text> {
+    let meaning = entry.value.meaning();
+    let key = entry.key.clone();
+    let Text { text, at } = text(entry, report)?;
+    if meaning != Some(Meaning::Text) {
+        let message = format!("`{key}` is {text}, which YAML does not take for a text");
+        report.add(at, message, format!("write it in quotes: \"{text}\""));
+        return None;
+    }
+    Some(Text { text, at })
+}
+
+/// Whether nobody sees anything of a text: it is white space, as the patterns of JSON Schema have it.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() && c != '\u{85}' || c == '\u{feff}')
 }

@@ -54,9 +54,7 @@ impl Node {
     /// What it is, for messages.
     pub fn describe(&self) -> String {
         match &self.kind {
-            Kind::Scalar { text, plain: true } if text.is_empty() || text == "~" => {
-                "an empty value".into()
-            }
+            Kind::Scalar { .. } if self.is_null() => "an empty value".into(),
             Kind::Scalar { text, .. } => format!("\"{}\"", shown(text)),
             Kind::Sequence(_) => "a list".into(),
             Kind::Mapping(_) => "a map".into(),

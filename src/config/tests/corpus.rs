@@ -1,12 +1,11 @@
-//! The reader, the schema and the printers on good and bad files.
+//! The reader and the printers on good and bad files.
 //!
 //! A bad file's problems are in the file beside it with the ending `.txt`; `CHI_REFRESH_GOLDEN=1`
 //! writes those anew.
 
 use std::path::{Path, PathBuf};
 
-use chimaera_config::{default_file, schema, File, Flags, Settings, KEYS};
-use chimaera_yaml::{Kind, Node, Report};
+use chimaera_config::{default_file, File, Flags, Settings, KEYS};
 use serde_json::Value;
 
 fn corpus(kind: &str) -> Vec<PathBuf> {
@@ -105,39 +104,6 @@ fn the_examples_of_the_default_file_are_right() {
     assert_eq!(settings.pools.len(), 1, "{text}");
     assert_eq!(settings.runtime().high_latency_cores, [4, 5], "{text}");
     assert!(settings.log_file().is_some(), "{text}");
-}
-
-fn json(node: &Node) -> Value {
-    match &node.kind {
-        Kind::Scalar { text, plain } => match chimaera_yaml::integer(node) {
-            Ok(number) => number.into(),
-            Err(_) if *plain && matches!(&text[..], "" | "~" | "null") => Value::Null,
-            Err(_) => text.clone().into(),
-        },
-        Kind::Sequence(items) => items.iter().map(json).collect(),
-        Kind::Mapping(entries) => {
-            let pair = |entry: &chimaera_yaml::Entry| (entry.key.clone(), json(&entry.value));
-            entries.iter().map(pair).collect::<serde_json::Map<_, _>>().into()
-        }
-        Kind::Refused => Value::Null,
-    }
-}
-
-#[test]
-fn the_schema_judges_as_the_reader_does() {
-    let validator = jsonschema::validator_for(&schema()).unwrap();
-    let valid = |bytes: &[u8]| {
-        let root = chimaera_yaml::parse(bytes, &mut Report::new(Path::new("")));
-        validator.is_valid(&root.as_ref().map_or(Value::Null, json))
-    };
-    for file in corpus("good") {
-        assert!(valid(&std::fs::read(&file).unwrap()), "{}", file.display());
-    }
-    assert!(valid(default_file().as_bytes()));
-    for file in corpus("bad") {
-        let fine = file.file_name().unwrap().to_str().unwrap().starts_with("fine_");
-        assert!(fine || !valid(&std::fs::read(&file).unwrap()), "{}", file.display());
-    }
 }
 
 #[test]

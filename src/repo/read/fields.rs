@@ -5,6 +5,9 @@ use chimaera_yaml::{shown, text, Entry, Kind, Position, Report, Section, Text};
 use crate::model::{is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER};
 use crate::names;
 
+/// What may stand around the parts of a type.
+const SPACES: [char; 2] = [' ', '\t'];
+
 /// The longest name of a field: what is made of it still fits into a line.
 const MAX_FIELD_NAME: usize = 20;
 
@@ -176,14 +179,17 @@ fn read_type(
 
 /// The type that `text` names, or what is wrong with it and what would be right.
 pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
-    let text = text.trim();
+    let text = text.trim_matches(SPACES);
     if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
-        let n = n.trim().parse().ok().filter(|n| (1..=MAX_ARRAY).contains(n)).ok_or_else(|| {
-            (
-                format!("an array of \"{n}\" elements", n = shown(n)),
-                format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
-            )
-        })?;
+        let n = digits(n.trim_matches(SPACES))
+            .and_then(|n| n.parse().ok())
+            .filter(|n| (1..=MAX_ARRAY).contains(n))
+            .ok_or_else(|| {
+                (
+                    format!("an array of \"{n}\" elements", n = shown(n)),
+                    format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
+                )
+            })?;
         let of = parse(of, structs)?;
         return match (&of, is_plain(&of, structs)) {
             (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
@@ -228,4 +234,9 @@ pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
          that stand above"
             .into(),
     ))
+}
+
+/// The text, if it is digits: Rust would read a sign as well.
+fn digits(text: &str) -> Option<&str> {
+    text.bytes().all(|b| b.is_ascii_digit()).then_some(text)
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use chimaera_yaml::{read_file, shown, text, Entry, Position, Problems, Report, Section, Text};
+use chimaera_yaml::{
+    read_file, shown, text, Entry, Kind, Node, Position, Problems, Report, Section, Text,
+};
 
 use super::{from_rust, from_yaml, methods, params};
 use crate::model::{Language, Module, RustTasks};
@@ -67,16 +69,10 @@ fn read_all(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> M
         rust_tasks: None,
     };
     let section = match chimaera_yaml::parse(bytes, report) {
-        Some(root) => Section::open(root, "a module", report),
-        None if report.is_empty() => {
-            report.add(
-                Position::START,
-                "the file is empty",
-                "list the module's methods: `kCreate: 0`, `kDestroy: 1`, `kName: 10`",
-            );
-            None
-        }
-        None => None,
+        Some(Node { kind: Kind::Mapping(entries), .. }) if entries.is_empty() => empty(report),
+        Some(root) if !root.is_null() => Section::open(root, "a module", report),
+        _ if report.is_empty() => empty(report),
+        _ => None,
     };
     let Some(mut section) = section else { return module };
     read_name(&mut module, &mut section, report);
@@ -102,7 +98,17 @@ fn read_all(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> M
     module
 }
 
-/// Reports what cannot be the source of hand-written tasks.
+/// Reports a file that says nothing.
+fn empty(report: &mut Report) -> Option<Section> {
+    report.add(
+        Position::START,
+        "the file is empty",
+        "list the module's methods: `kCreate: 0`, `kDestroy: 1`, `kName: 10`",
+    );
+    None
+}
+
+/// Reports what cannot be the source of tasks in Rust.
 fn check_rust_source(Text { text, at }: &Text, language: Language, report: &mut Report) {
     if language != Language::Rust {
         report.add(*at, "a module in C++ has no tasks in Rust", "leave `rust_tasks` out");

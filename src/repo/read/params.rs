@@ -1,6 +1,6 @@
 //! Reading the section `params` of `chimaera_mod.yaml`: what the pools of a module are created with.
 
-use chimaera_yaml::{shown, Entry, Kind, Position, Report, Section, Text};
+use chimaera_yaml::{shown, Entry, Kind, Meaning, Position, Report, Section, Text};
 
 use super::fields::{parse, read_name};
 use crate::model::{range, Body, Direction, Method, Params, Scalar, Type, Value};
@@ -86,7 +86,7 @@ fn read_default(entry: Entry, ty: &Type, report: &mut Report) -> Option<Value> {
     let at = entry.value.at;
     let (found, expected) = match &entry.value.kind {
         Kind::Refused => return None,
-        Kind::Scalar { text, .. } => value(text, ty),
+        Kind::Scalar { text, .. } => (value(text, entry.value.meaning(), ty), expected(ty)),
         _ => (None, expected(ty)),
     };
     if found.is_none() {
@@ -96,11 +96,12 @@ fn read_default(entry: Entry, ty: &Type, report: &mut Report) -> Option<Value> {
     found
 }
 
-/// The value that a text is, and what it must be.
-fn value(text: &str, ty: &Type) -> (Option<Value>, String) {
-    let found = match ty {
-        Type::Bool => text.parse().ok().map(Value::Bool),
-        Type::Scalar(Scalar::Float(bits)) => text
+/// The value that a text is.
+fn value(text: &str, meaning: Option<Meaning>, ty: &Type) -> Option<Value> {
+    match (ty, meaning?) {
+        (_, Meaning::Null) => None,
+        (Type::Bool, Meaning::Bool(value)) => Some(Value::Bool(value)),
+        (Type::Scalar(Scalar::Float(bits)), Meaning::Integer | Meaning::Float) => text
             .parse()
             .ok()
             .filter(|value: &f64| match bits {
@@ -108,16 +109,16 @@ fn value(text: &str, ty: &Type) -> (Option<Value>, String) {
                 _ => value.is_finite(),
             })
             .map(Value::Float),
-        Type::Scalar(scalar) => {
+        (Type::Scalar(scalar @ (Scalar::Unsigned(_) | Scalar::Signed(_))), Meaning::Integer) => {
             let (least, most) = range(*scalar);
             text.parse().ok().filter(|value| (least..=most).contains(value)).map(Value::Integer)
         }
+        (Type::Scalar(_) | Type::Bool, _) => None,
         _ => {
             let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
             (printable && text.len() <= MAX_TEXT).then(|| Value::Text(text.to_owned()))
         }
-    };
-    (found, expected(ty))
+    }
 }
 
 fn expected(ty: &Type) -> String {
