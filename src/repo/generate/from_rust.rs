@@ -15,8 +15,8 @@ use serde::Serialize;
 use syn::visit_mut::VisitMut;
 use syn::{parse_quote, Ident, Visibility};
 
-use super::view::{self, LayoutView};
-use super::{c, rust, Generated};
+use super::view::{self, Generated, LayoutView};
+use super::{c, rust};
 use crate::model::{Field, Method, Module, RustStruct, RustTasks};
 use crate::names::snake;
 use crate::read::{doc, name as field_name, named};

@@ -10,17 +10,8 @@ mod view;
 
 use chimaera_yaml::Problems;
 
-use crate::model::{Body, Language, Method, Module};
-
-/// What the first lines of every generated file say. A file without it was written by a person.
-pub(crate) const MARKER: &str = "Generated from chimaera_mod.yaml; do not edit.";
-
-/// A file in the directory `autogen` of a module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Generated {
-    pub(crate) name: String,
-    pub(crate) text: String,
-}
+use crate::model::{Language, Module};
+pub(crate) use view::{Generated, MARKER};
 
 /// The files that a module's `autogen` holds, by name.
 ///
@@ -31,7 +22,7 @@ pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
         Language::Rust => vec![rust::dispatch::methods(module), rust::dispatch::lib_exec(module)],
     };
     // What the YAML describes is for callers in every language.
-    let is_described = module.params.is_some() || described(module).next().is_some();
+    let is_described = module.params.is_some() || view::described(module).next().is_some();
     if module.language == Language::Rust && (is_described || module.rust_tasks.is_some()) {
         files.push(cpp::dispatch::methods(module));
     }
@@ -45,13 +36,4 @@ pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
-}
-
-/// The methods whose tasks the YAML describes, by number, each with what it does.
-fn described(module: &Module) -> impl Iterator<Item = (u32, &Method, &str, &Body)> {
-    module.supported().filter_map(|(number, method)| {
-        let task = module.tasks.get(&method.name)?;
-        let doc = task.doc.as_deref().unwrap_or(&method.name);
-        Some((number, method, doc, task.body.as_ref()?))
-    })
 }

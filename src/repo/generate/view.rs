@@ -1,10 +1,29 @@
-//! What the templates see of the model, as far as all languages see the same.
+//! What generated files are, and what their templates see of the model, as far as all languages see the
+//! same.
 
 use minijinja::{context, Value};
 use serde::Serialize;
 
-use super::MARKER;
-use crate::model::{is_plain, Body, Direction, Field, Member, Module, Struct, Type};
+use crate::model::{is_plain, Body, Direction, Field, Member, Method, Module, Struct, Type};
+
+/// What the first lines of every generated file say. A file without it was written by a person.
+pub(crate) const MARKER: &str = "Generated from chimaera_mod.yaml; do not edit.";
+
+/// A file in the directory `autogen` of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Generated {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// The methods whose tasks the YAML describes, by number, each with what it does.
+pub(super) fn described(module: &Module) -> impl Iterator<Item = (u32, &Method, &str, &Body)> {
+    module.supported().filter_map(|(number, method)| {
+        let task = module.tasks.get(&method.name)?;
+        let doc = task.doc.as_deref().unwrap_or(&method.name);
+        Some((number, method, doc, task.body.as_ref()?))
+    })
+}
 
 /// The names that every file of a module has in it.
 pub(super) fn module(module: &Module) -> Value {

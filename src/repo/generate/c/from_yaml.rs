@@ -3,8 +3,8 @@
 use minijinja::context;
 use serde::Serialize;
 
-use super::super::view::{self, FieldView, LayoutView, MemberView};
-use super::super::{described, literal, Generated};
+use super::super::literal;
+use super::super::view::{self, described, FieldView, Generated, LayoutView, MemberView};
 use crate::model::{is_plain, Body, Field, Module, Struct, Type};
 use crate::names::snake;
 use crate::templates::fill;

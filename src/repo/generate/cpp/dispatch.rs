@@ -2,7 +2,7 @@
 
 use minijinja::{context, Value};
 
-use super::super::{view, Generated};
+use super::super::view::{self, Generated};
 use crate::model::{Method, Module};
 use crate::templates::fill;
 

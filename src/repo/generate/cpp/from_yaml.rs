@@ -3,8 +3,8 @@
 use minijinja::{context, Value};
 use serde::Serialize;
 
-use super::super::view::{self, FieldView, LayoutView, MemberView};
-use super::super::{described, literal, Generated};
+use super::super::literal;
+use super::super::view::{self, described, FieldView, Generated, LayoutView, MemberView};
 use crate::model::{is_plain, Body, Direction, Field, Method, Module, Struct, Type};
 use crate::templates::fill;
 

@@ -2,7 +2,7 @@
 
 use quote::quote;
 
-use super::super::Generated;
+use super::super::view::Generated;
 use super::{doc, file, ident, number};
 use crate::model::Module;
 use crate::names::shouted;

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::super::{described, view, Generated};
+use super::super::view::{self, described, Generated};
 use super::{doc, file, ident, layouts, number, params};
 use crate::model::{is_plain, Body, Direction, Field, Member, Method, Module, Struct, Type};
 use crate::names::{shouted, snake};

@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::Item;
 
+use super::view::{Generated, MARKER};
 use crate::model::{Body, Module};
 use crate::names::is_rust_keyword;
 use crate::templates::comment_lines;
@@ -17,7 +18,7 @@ const COMMENT: usize = 90;
 
 /// A file of these items, with what it is at its beginning.
 fn file(about: &str, notes: &[String], items: TokenStream) -> String {
-    let lines = [about.to_owned(), super::MARKER.to_owned()];
+    let lines = [about.to_owned(), MARKER.to_owned()];
     let lines = lines.iter().chain(notes).map(|line| format!(" {line}"));
     let head = quote! { #(#![doc = #lines])* #![cfg_attr(rustfmt, rustfmt_skip)] };
     let syn::File { mut attrs, .. } = parsed(head);
@@ -92,7 +93,7 @@ fn layouts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> TokenStream
 pub(super) fn layouts_file<'b>(
     module: &Module,
     structs: impl Iterator<Item = (String, &'b Body)> + Clone,
-) -> super::Generated {
+) -> Generated {
     let mut names: Vec<String> = structs.clone().map(|(name, _)| name).collect();
     names.sort();
     let names = names.iter().map(|name| ident(name));
@@ -101,7 +102,7 @@ pub(super) fn layouts_file<'b>(
         "That the fields of the tasks of `{}` lie where C and C++ have them.",
         module.full_name()
     );
-    super::Generated {
+    Generated {
         name: format!("{}_layouts.rs", module.name),
         text: file(&about, &[], quote! { use super::{#(#names),*}; #checks }),
     }
