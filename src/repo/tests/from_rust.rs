@@ -1,4 +1,4 @@
-//! Hand-written tasks in Rust: the headers that are made of them, and what is wrong with some.
+//! Tasks that stand in a source in Rust: the headers that are made of them, and what is wrong with some.
 
 mod common;
 
@@ -24,15 +24,15 @@ fn problems(repo: &Repo) -> String {
 
 #[test]
 fn headers_are_made_as_they_should_and_again_the_same() {
-    let repo = repo(YAML, include_str!("written/good.rs"));
+    let repo = repo(YAML, include_str!("from_rust/good.rs"));
     assert_eq!(refresh(repo.path(), Mode::Write).unwrap().len(), 6);
     assert_eq!(refresh(repo.path(), Mode::Write).unwrap(), []);
-    golden("written", &contents(&repo.path().join("mod_name/autogen")));
+    golden("from_rust", &contents(&repo.path().join("mod_name/autogen")));
 }
 
 #[test]
 fn a_source_that_changed_makes_the_headers_stale() {
-    let good = include_str!("written/good.rs");
+    let good = include_str!("from_rust/good.rs");
     let repo = repo(YAML, good);
     refresh(repo.path(), Mode::Write).unwrap();
     let source = repo.path().join("mod_name/src/tasks.rs");
@@ -47,8 +47,8 @@ fn a_source_that_changed_makes_the_headers_stale() {
 
 #[test]
 fn all_problems_of_a_source_are_found() {
-    let text = problems(&repo(YAML, include_str!("written/bad.rs")));
-    golden("written_bad", &[("problems.txt".to_owned(), text)].into());
+    let text = problems(&repo(YAML, include_str!("from_rust/bad.rs")));
+    golden("from_rust_bad", &[("problems.txt".to_owned(), text)].into());
 }
 
 #[test]
@@ -73,6 +73,6 @@ fn what_is_no_source_is_told() {
 #[test]
 fn a_struct_is_described_or_written_and_not_both() {
     let both = "tasks: {kFirst: {fields: [{name: size, type: u8, dir: in}]}}\n";
-    let found = problems(&repo(&format!("{YAML}{both}"), include_str!("written/good.rs")));
+    let found = problems(&repo(&format!("{YAML}{both}"), include_str!("from_rust/good.rs")));
     assert!(found.contains("chimaera_mod.yaml describes a `FirstTask`, too"), "{found}");
 }
