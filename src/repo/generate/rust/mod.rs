@@ -9,9 +9,11 @@ use crate::model::{Body, Module};
 use crate::names::is_rust_keyword;
 use crate::templates::comment_lines;
 
+mod client;
 pub(super) mod dispatch;
 pub(super) mod from_yaml;
 mod params;
+mod types;
 
 /// The longest line of a comment, with its margin.
 const COMMENT: usize = 90;
