@@ -4,25 +4,18 @@
 //! wrong configuration; 3 the instance is not running.
 
 mod bench;
-mod compose;
-mod config;
-mod inspect;
-mod module;
-mod modules;
-mod pool;
-mod repo;
-mod repo_build;
+mod commands;
+mod context;
 mod settings;
-mod start;
-mod status;
-mod stop;
 mod table;
 
 use std::process::ExitCode;
 
-use chimaera_client_rs::Options;
-use chimaera_ipc::instance::{self, Instance};
+use chimaera_ipc::instance;
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{compose, config, module, modules, pool, repo, start, status, stop};
+use crate::context::{print, Context, Failed, Outcome};
 
 /// A task runtime over shared memory.
 ///
@@ -89,83 +82,6 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<std::path::PathBuf>,
     },
-}
-
-/// What every command knows.
-struct Context {
-    /// The instance's name, by the command line or the environment or else the default.
-    name: String,
-    /// The name on the command line.
-    named: Option<String>,
-    json: bool,
-}
-
-/// Why a command failed.
-enum Failed {
-    /// With a message for standard error.
-    Message(String),
-    /// An argument is wrong in a way that only this program can tell.
-    Usage(String),
-    /// The instance is not running.
-    NotRunning(String),
-    /// The user knows already.
-    Told,
-    /// The user knows already what is wrong with the configuration.
-    Misconfigured,
-}
-
-type Outcome = Result<(), Failed>;
-
-impl<E: std::error::Error> From<E> for Failed {
-    fn from(error: E) -> Self {
-        Failed::Message(error.to_string())
-    }
-}
-
-impl Context {
-    fn instance(&self) -> Result<Instance, Failed> {
-        Instance::new(Some(&self.name)).map_err(|error| match error {
-            instance::Error::Name(_) => Failed::Usage(error.to_string()),
-            instance::Error::Directory { .. } => Failed::Message(error.to_string()),
-        })
-    }
-
-    /// Connects to the instance.
-    fn connect(&self) -> Outcome {
-        self.instance()?;
-        let options = Options { instance: Some(self.name.clone()), ..Options::default() };
-        chimaera_client_rs::init(options).map_err(|failure| match failure.status {
-            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message.into_owned()),
-            _ => Failed::Message(failure.to_string()),
-        })
-    }
-
-    /// Asks the instance to describe something.
-    fn describe(&self, subject: u32) -> Result<serde_json::Value, Failed> {
-        self.connect()?;
-        Ok(serde_json::from_str(&chimaera_client_rs::describe(subject)?)?)
-    }
-
-    /// Prints a JSON document, if that is what was asked for.
-    fn print_json(&self, value: &serde_json::Value) -> bool {
-        if self.json {
-            print(&format!("{value:#}\n"));
-        }
-        self.json
-    }
-}
-
-/// Writes to standard output. A reader that has gone (`| head`) is no failure.
-fn print(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            std::process::exit(0);
-        }
-        eprintln!("chimaera: cannot write to standard output: {error}");
-        std::process::exit(1);
-    }
 }
 
 fn run(cli: Cli) -> Outcome {

@@ -8,7 +8,7 @@ use chimaera_config::{Flags, Settings};
 use chimaera_yaml::Problems;
 use serde_json::json;
 
-use crate::{Context, Failed};
+use crate::context::{Context, Failed};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

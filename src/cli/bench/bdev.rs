@@ -11,9 +11,9 @@ use serde_json::{json, Value};
 
 use super::daemon::Daemon;
 use super::device::{Device, Operation, Places};
+use super::place::{bind, progress, Place};
 use super::times::{self, Kind};
-use super::{bind, progress, Place};
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 /// The block of the device, unless less is read and written at once.
 const DEVICE_BLOCK: u64 = 4096;
@@ -293,7 +293,7 @@ fn tell(context: &Context, args: &Args, engine: u64, all: &mut [Measured]) {
     } else {
         String::new()
     };
-    crate::print(&format!(
+    crate::context::print(&format!(
         "{} blocks of {}, {} in flight, of a device {}\n\n{:<26}{:>10}{:>10}{of_memcpy}{throughput}\n\n\
          in nanoseconds\n{}",
         if args.random { "random" } else { "successive" },

@@ -11,7 +11,7 @@ use chimaera_bench_client as bench;
 use super::daemon::{self, Daemon};
 use super::task::{open_bench, Pool};
 use super::times::Kind;
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct ClientArgs {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chimaera::client::{self, Options};
 
-use super::{bind, Modules};
-use crate::{Failed, Outcome};
+use super::place::{bind, Modules};
+use crate::context::{Failed, Outcome};
 
 /// The names of its workers' threads begin so.
 const WORKER: &str = "chi-worker";

@@ -8,7 +8,7 @@ use chimaera::{Buffer, Pending};
 use chimaera_bdev_client::{Client, ReadTask, WriteTask};
 
 use super::times::Kind;
-use crate::{Failed, Outcome};
+use crate::context::{Failed, Outcome};
 
 /// How long it is looked whether any of them is over, before one is waited for.
 const LOOK: Duration = Duration::from_micros(200);

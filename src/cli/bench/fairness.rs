@@ -4,9 +4,10 @@ use serde_json::{json, Value};
 
 use super::clients::Process;
 use super::daemon::Daemon;
+use super::place::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
+use super::task;
 use super::times::{self, Kind};
-use super::{allowed_cores, bind, check_core, others, progress, task, two_cores, Modules};
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -104,7 +105,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if context.print_json(&Value::Object(document)) {
         return Ok(());
     }
-    crate::print(&format!(
+    crate::context::print(&format!(
         "{} clients with one task at a time, alone and beside one with {} in flight ({:.0} tasks/s), on \
          cores {places:?}, the worker on core {worker}, in nanoseconds\n\n{}\n\
          p99 beside the flood: {:.2} times the p99 alone; the worst client's: {:.2} times\n",

@@ -11,8 +11,8 @@ use chimaera_ipc::layout::Layout;
 use chimaera_ipc::ring::{Consumer, Entry, Producer};
 use chimaera_ipc::segment::{self, Mapping};
 
-use super::bind;
-use crate::{Failed, Outcome};
+use super::place::bind;
+use crate::context::{Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct PeerArgs {

@@ -7,10 +7,10 @@ use chimaera_bench_client as bench;
 use serde_json::{json, Value};
 
 use super::daemon::Daemon;
+use super::place::{bind, progress, Place};
 use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
-use super::{bind, progress, Place};
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 /// Tasks in flight where they are many.
 const DEPTH: usize = 64;
@@ -103,7 +103,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return Ok(());
     }
     let table = |kinds: &[&Kind; 2]| times::table(kinds, &[("per without", kinds[0])]);
-    crate::print(&format!(
+    crate::context::print(&format!(
         "empty tasks of one pool without and with {} other containers that have {} lanes and are idle, \
          between cores {} and {}, in nanoseconds\n\n{}\n{}",
         args.containers,

@@ -6,12 +6,24 @@ use serde_json::{json, Value};
 
 use super::daemon::Daemon;
 use super::floor::Peer;
+use super::place::{bind, progress, Place};
 use super::task::{Pool, CPP, RUST};
 use super::times::{self, Kind, WARM_UP};
-use super::{bind, progress, Latency};
-use crate::{Context, Outcome};
+use crate::context::{Context, Outcome};
 
-pub(super) fn run(context: &Context, args: &Latency) -> Outcome {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Number of rounds; the kinds take turns in each
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Round trips of each kind in a round
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let cores = args.place.cores()?;
     let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
     let mut peer = Peer::start(cores.worker)?;
@@ -57,7 +69,7 @@ pub(super) fn run(context: &Context, args: &Latency) -> Outcome {
     if context.print_json(&Value::Object(document)) {
         return Ok(());
     }
-    crate::print(&format!(
+    crate::context::print(&format!(
         "round trips between cores {} and {}, {} of each kind, in nanoseconds\n\n{}",
         cores.client,
         cores.worker,

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::clients::Process;
 use super::daemon::Daemon;
-use super::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
-use crate::{Context, Failed, Outcome};
+use super::place::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -191,6 +191,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     text += "\nThe best round of each; with cores free: the median round, had no worker waited for a core \
              that something else used.\n";
-    crate::print(&text);
+    crate::context::print(&text);
     Ok(())
 }

@@ -6,10 +6,10 @@ use corosensei::{Coroutine, CoroutineResult};
 use serde_json::{json, Value};
 
 use super::daemon::Daemon;
+use super::place::{bind, progress, Place};
 use super::task::{open_bench, Pool, CPP, RUST};
 use super::times::{self, Kind};
-use super::{bind, progress, Place};
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 /// Subtasks, and switches, are measured by so many one after the other: one alone takes hardly longer
 /// than looking at the clock.
@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if context.print_json(&Value::Object(document)) {
         return Ok(());
     }
-    crate::print(&format!(
+    crate::context::print(&format!(
         "on core {}, {} samples of each kind, each the mean of {BATCH}; the client's tasks, from core \
          {}, one by one; in nanoseconds\n\n{}",
         cores.worker,

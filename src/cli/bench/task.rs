@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use chimaera_bench_client as bench;
 use chimaera_client_rs as client;
 
-use crate::Failed;
+use crate::context::Failed;
 
 /// The module in C++ that does nothing.
 pub(super) const CPP: &str = "example:empty";

@@ -4,10 +4,33 @@ use serde_json::{json, Value};
 
 use super::clients::Process;
 use super::daemon::Daemon;
-use super::{bind, others, progress, Throughput};
-use crate::{Context, Failed, Outcome};
+use super::place::{bind, others, progress, Place};
+use crate::context::{Context, Failed, Outcome};
 
-pub(super) fn run(context: &Context, args: &Throughput) -> Outcome {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Tasks in flight at a time; can be repeated
+    #[arg(long = "depth", value_name = "N", default_values_t = [1, 16, 64],
+          value_parser = clap::value_parser!(u32).range(1..=512))]
+    depths: Vec<u32>,
+    /// Client processes at a time; can be repeated
+    #[arg(long = "clients", value_name = "N", default_values_t = [1, 2, 4],
+          value_parser = clap::value_parser!(u32).range(1..=256))]
+    clients: Vec<u32>,
+    /// How long each measurement takes, in seconds
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// The module to measure
+    #[arg(long, default_value = super::task::RUST)]
+    module: String,
+    /// Number of the runtime's workers
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let cores = args.place.cores()?;
     // A single worker has a core to itself; several share with the clients what there is.
     let worker_core = (args.workers == 1).then_some(cores.worker);
@@ -39,11 +62,11 @@ pub(super) fn run(context: &Context, args: &Throughput) -> Outcome {
             row["tasks_per_s"].as_f64().unwrap_or(0.0)
         );
     }
-    crate::print(&text);
+    crate::context::print(&text);
     Ok(())
 }
 
-fn measure(daemon: &Daemon, args: &Throughput, clients: u32, depth: u32) -> Result<f64, Failed> {
+fn measure(daemon: &Daemon, args: &Args, clients: u32, depth: u32) -> Result<f64, Failed> {
     let (depth, seconds) = (depth.to_string(), args.seconds.to_string());
     let command = ["client", &args.module, &depth, &seconds];
     let start = |_| Process::start(daemon, &command);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::{json, Map, Value};
 
-use crate::{Failed, Outcome};
+use crate::context::{Failed, Outcome};
 
 /// Round trips before those that count, to wake everything up.
 pub(super) const WARM_UP: u32 = 500;

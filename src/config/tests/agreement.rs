@@ -30,7 +30,7 @@ const ONLY_THE_READER: &[&str] = &[
     "is out of range",
     "is too large",
     // What the parts of a file have to do with each other.
-    "is more than `segment.max`",
+    "exceeds `segment.max`",
     "workers in all",
     "duplicate pool",
     // How many bytes a text has.

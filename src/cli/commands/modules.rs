@@ -3,7 +3,8 @@
 use chimaera_abi::CHI_DESCRIBE_MODULES;
 use serde_json::Value;
 
-use crate::{table, Context, Outcome};
+use crate::context::{Context, Outcome};
+use crate::table;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -51,7 +52,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         out += "no directories were scanned: set CHI_REPO_PATH, or start the runtime with \
                 --modules DIR\n";
     }
-    crate::print(&out);
+    crate::context::print(&out);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use rustix::fs::{memfd_create, MemfdFlags};
 use rustix::process::{pidfd_open, set_parent_process_death_signal, Pid, PidfdFlags, Signal};
 use serde_json::{json, Value};
 
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 /// Shows the contract of the module in `file`, which gets so long to be loaded.
 pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcome {
@@ -28,7 +28,7 @@ pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcom
     }
     let refused = document["refused"].as_str().map(str::to_owned);
     if !context.print_json(&document) {
-        crate::print(&shown(&document));
+        crate::context::print(&shown(&document));
     }
     match refused {
         None => Ok(()),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use chimaera_ipc::status_page::{Reader, WorkerLine};
 use serde_json::{json, Value};
 
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let instance = context.instance()?;
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let log =
         log.map_or("the standard error of the process".to_owned(), |log| log.display().to_string());
     line("log", log);
-    crate::print(&text);
+    crate::context::print(&text);
     Ok(())
 }
 

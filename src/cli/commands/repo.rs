@@ -1,11 +1,13 @@
 //! `chimaera repo`.
 
-use std::path::{Display, Path, PathBuf};
+use std::path::PathBuf;
 
-use chimaera_repo::{Change, Changed, Mode, Problems};
+use chimaera_repo::{Change, Changed, Mode};
 use serde_json::json;
 
-use crate::{repo_build, Context, Failed, Outcome};
+use super::repo_build;
+use super::repo_output::{problems, shown, written};
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -57,7 +59,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Build(args) => repo_build::build(context, &args),
         Command::Install(args) => repo_build::install(context, &args),
         Command::Schema { file } => {
-            crate::print(match file {
+            crate::context::print(match file {
                 File::Repo => chimaera_repo::REPO_SCHEMA,
                 File::Module => chimaera_repo::MODULE_SCHEMA,
             });
@@ -74,7 +76,7 @@ fn refresh(context: &Context, dir: PathBuf, check: bool) -> Outcome {
         return if stale { Err(Failed::Told) } else { Ok(()) };
     }
     let lines: String = changed.iter().map(|changed| line(changed, check)).collect();
-    crate::print(&lines);
+    crate::context::print(&lines);
     if stale {
         return Err(Failed::Message(format!(
             "{} not up to date: run `chimaera repo refresh {}`",
@@ -100,24 +102,6 @@ fn line(changed: &Changed, check: bool) -> String {
 /// Tells which files were made or changed.
 pub(crate) fn tell_written(context: &Context, files: &[PathBuf]) {
     if !context.print_json(&json!({ "written": files })) {
-        crate::print(&written(files));
+        crate::context::print(&written(files));
     }
-}
-
-/// A line for each file that was written.
-pub(crate) fn written(files: &[PathBuf]) -> String {
-    files.iter().map(|file| format!("wrote  {}\n", shown(file))).collect()
-}
-
-/// A path without the directory that the user is in.
-fn shown(file: &Path) -> Display<'_> {
-    file.strip_prefix(".").unwrap_or(file).display()
-}
-
-/// Tells of what is wrong with a repo's files.
-pub(crate) fn problems(context: &Context, found: &Problems) -> Failed {
-    if !context.print_json(&json!({ "problems": found })) {
-        eprintln!("{found}");
-    }
-    Failed::Told
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use chimaera_config::{candidates, find, File, FILE_VARIABLE};
 use serde_json::json;
 
+use crate::context::{Context, Outcome};
 use crate::settings::{self, misconfigured};
-use crate::{Context, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -28,17 +28,17 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Show(args) => {
             let settings = args.load(context)?;
             if !context.print_json(&settings.json()) {
-                crate::print(&settings.yaml());
+                crate::context::print(&settings.yaml());
             }
             Ok(())
         }
         Command::Check { file } => check(context, file),
         Command::Default => {
-            crate::print(&chimaera_config::default_file());
+            crate::context::print(&chimaera_config::default_file());
             Ok(())
         }
         Command::Schema => {
-            crate::print(&format!("{:#}\n", chimaera_config::schema()));
+            crate::context::print(&format!("{:#}\n", chimaera_config::schema()));
             Ok(())
         }
     }
@@ -50,7 +50,7 @@ fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         let all = candidates(&environment);
         let all: Vec<String> = all.iter().map(|file| file.display().to_string()).collect();
         if !context.print_json(&json!({ "file": null, "problems": [] })) {
-            crate::print(&format!(
+            crate::context::print(&format!(
                 "no configuration file: ${FILE_VARIABLE} is not set, and none of these exists: {}\n",
                 all.join(", ")
             ));
@@ -60,7 +60,7 @@ fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
     let read = File::read(&file).and_then(|file| file.check_cores());
     read.map_err(|found| misconfigured(context, &found))?;
     if !context.print_json(&json!({ "file": file, "problems": [] })) {
-        crate::print(&format!("{}: no problems\n", file.display()));
+        crate::context::print(&format!("{}: no problems\n", file.display()));
     }
     Ok(())
 }

@@ -16,7 +16,8 @@ use serde_json::json;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::EnvFilter;
 
-use crate::{settings, Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
+use crate::settings;
 
 /// The line by which a daemon tells who started it that it is ready.
 const READY: &str = "ready";
@@ -121,7 +122,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         // Whoever started the daemon may read to the end now.
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     } else if context.json {
-        crate::print(&format!("{:#}\n", started_json(context, std::process::id())?));
+        crate::context::print(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
     runtime.wait();
     Ok(())
@@ -197,7 +198,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     }
     let pid = child.id();
     if !context.print_json(&started_json(context, pid)?) {
-        crate::print(&format!(
+        crate::context::print(&format!(
             "started '{}' (process {pid}), log {}\n",
             context.name,
             log_path.display()

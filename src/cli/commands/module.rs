@@ -6,8 +6,9 @@ use std::time::Duration;
 use chimaera_repo::{Added, Language, Tasks};
 use serde_json::json;
 
-use crate::repo::{problems, written};
-use crate::{inspect, Context, Outcome};
+use super::inspect;
+use super::repo_output::{problems, written};
+use crate::context::{Context, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -112,5 +113,5 @@ fn tell_added(context: &Context, added: &Added) {
     for (file, code) in &added.left {
         text += &format!("could not change {}; add this to it:\n{code}", file.display());
     }
-    crate::print(&text);
+    crate::context::print(&text);
 }

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use chimaera_repo::{Language, Mode, Module, Repo, MODULE_FILE};
 use serde_json::json;
 
-use crate::repo::problems;
-use crate::{Context, Failed, Outcome};
+use super::repo_output::problems;
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct BuildArgs {
@@ -40,7 +40,10 @@ pub(crate) fn build(context: &Context, args: &BuildArgs) -> Outcome {
     let document = json!({ "modules": modules, "directory": directory });
     if !context.print_json(&document) {
         let lines: String = modules.iter().map(|file| format!("{}\n", file.display())).collect();
-        crate::print(&format!("{lines}to load them: CHI_REPO_PATH={}\n", directory.display()));
+        crate::context::print(&format!(
+            "{lines}to load them: CHI_REPO_PATH={}\n",
+            directory.display()
+        ));
     }
     Ok(())
 }
@@ -73,7 +76,7 @@ pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
     if !context.print_json(&json!({ "installed": installed })) {
         let lines: String =
             installed.iter().map(|file| format!("installed  {}\n", file.display())).collect();
-        crate::print(&lines);
+        crate::context::print(&lines);
     }
     Ok(())
 }

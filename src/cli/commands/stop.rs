@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::{Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         std::thread::sleep(Duration::from_millis(2));
     }
     if !context.print_json(&json!({ "name": context.name, "stopped": true })) {
-        crate::print(&format!("stopped '{}'\n", context.name));
+        crate::context::print(&format!("stopped '{}'\n", context.name));
     }
     Ok(())
 }

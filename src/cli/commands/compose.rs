@@ -8,8 +8,9 @@ use chimaera_config::{File, Pool};
 use chimaera_yaml::{Position, Problem, Problems};
 use serde_json::{json, Value};
 
+use super::pool;
+use crate::context::{Context, Failed, Outcome};
 use crate::settings::misconfigured;
-use crate::{pool, Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -108,7 +109,7 @@ impl Steps {
         }
         if !context.print_json(&document) {
             let lines = self.0.iter().map(|(name, what)| format!("{what:<10} {name}\n"));
-            crate::print(&lines.collect::<String>());
+            crate::context::print(&lines.collect::<String>());
         }
     }
 }

@@ -7,7 +7,8 @@ use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_OK};
 use chimaera_client_rs as client;
 use serde_json::{json, Value};
 
-use crate::{table, Context, Failed, Outcome};
+use crate::context::{Context, Failed, Outcome};
+use crate::table;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -57,7 +58,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             let id = format!("{}.{}", id.major_, id.minor_);
             let document = json!({ "name": pool, "id": id, "existed": existed });
             if !context.print_json(&document) {
-                crate::print(&match existed {
+                crate::context::print(&match existed {
                     true => format!("'{pool}' already exists ({id})\n"),
                     false => format!("created '{pool}' ({id})\n"),
                 });
@@ -68,7 +69,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             context.connect()?;
             destroy(&pool).map_err(Failed::Message)?;
             if !context.print_json(&json!({ "name": pool, "destroyed": true })) {
-                crate::print(&format!("destroyed '{pool}'\n"));
+                crate::context::print(&format!("destroyed '{pool}'\n"));
             }
             Ok(())
         }
@@ -125,5 +126,5 @@ fn table<'a>(pools: impl Iterator<Item = &'a Value>) {
         })
     });
     let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS"];
-    crate::print(&table::lines(head, rows).concat());
+    crate::context::print(&table::lines(head, rows).concat());
 }

@@ -1,0 +1,14 @@
+//! The commands, a file each. They import `context`, `settings` and `table`.
+
+pub(crate) mod compose;
+pub(crate) mod config;
+mod inspect;
+pub(crate) mod module;
+pub(crate) mod modules;
+pub(crate) mod pool;
+pub(crate) mod repo;
+mod repo_build;
+mod repo_output;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;

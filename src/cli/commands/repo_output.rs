@@ -1,0 +1,26 @@
+//! What the commands for repos and modules say of files.
+
+use std::path::{Display, Path, PathBuf};
+
+use chimaera_repo::Problems;
+use serde_json::json;
+
+use crate::context::{Context, Failed};
+
+/// A line for each file that was written.
+pub(crate) fn written(files: &[PathBuf]) -> String {
+    files.iter().map(|file| format!("wrote  {}\n", shown(file))).collect()
+}
+
+/// A path without the directory that the user is in.
+pub(crate) fn shown(file: &Path) -> Display<'_> {
+    file.strip_prefix(".").unwrap_or(file).display()
+}
+
+/// Tells of what is wrong with a repo's files.
+pub(crate) fn problems(context: &Context, found: &Problems) -> Failed {
+    if !context.print_json(&json!({ "problems": found })) {
+        eprintln!("{found}");
+    }
+    Failed::Told
+}

@@ -1,0 +1,81 @@
+//! What every command knows, and how it fails.
+
+use chimaera_client_rs::Options;
+use chimaera_ipc::instance::{self, Instance};
+
+/// What every command knows.
+pub(crate) struct Context {
+    /// The instance's name, by the command line or the environment or else the default.
+    pub(crate) name: String,
+    /// The name on the command line.
+    pub(crate) named: Option<String>,
+    pub(crate) json: bool,
+}
+
+/// Why a command failed.
+pub(crate) enum Failed {
+    /// With a message for standard error.
+    Message(String),
+    /// An argument is wrong in a way that only this program can tell.
+    Usage(String),
+    /// The instance is not running.
+    NotRunning(String),
+    /// The user knows already.
+    Told,
+    /// The user knows already what is wrong with the configuration.
+    Misconfigured,
+}
+
+pub(crate) type Outcome = Result<(), Failed>;
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Failed::Message(error.to_string())
+    }
+}
+
+impl Context {
+    pub(crate) fn instance(&self) -> Result<Instance, Failed> {
+        Instance::new(Some(&self.name)).map_err(|error| match error {
+            instance::Error::Name(_) => Failed::Usage(error.to_string()),
+            instance::Error::Directory { .. } => Failed::Message(error.to_string()),
+        })
+    }
+
+    /// Connects to the instance.
+    pub(crate) fn connect(&self) -> Outcome {
+        self.instance()?;
+        let options = Options { instance: Some(self.name.clone()), ..Options::default() };
+        chimaera_client_rs::init(options).map_err(|failure| match failure.status {
+            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message.into_owned()),
+            _ => Failed::Message(failure.to_string()),
+        })
+    }
+
+    /// Asks the instance to describe something.
+    pub(crate) fn describe(&self, subject: u32) -> Result<serde_json::Value, Failed> {
+        self.connect()?;
+        Ok(serde_json::from_str(&chimaera_client_rs::describe(subject)?)?)
+    }
+
+    /// Prints a JSON document, if that is what was asked for.
+    pub(crate) fn print_json(&self, value: &serde_json::Value) -> bool {
+        if self.json {
+            print(&format!("{value:#}\n"));
+        }
+        self.json
+    }
+}
+
+/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+pub(crate) fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("chimaera: cannot write to standard output: {error}");
+        std::process::exit(1);
+    }
+}

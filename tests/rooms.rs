@@ -1,0 +1,345 @@
+//! Reads the imports of this project's sources, and holds the order of its rooms: which crate may depend
+//! on which, which room of the runtime may import which, and that no files import each other in a large
+//! circle. A name that is re-exported counts as an import of the file that defines it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use syn::visit::Visit;
+
+/// The rooms of `src/runtime`, from the ground up. Each may import those before it.
+const RUNTIME: [&str; 17] = [
+    "failure",
+    "sys",
+    "config",
+    "log",
+    "module",
+    "session",
+    "sync",
+    "pool",
+    "task",
+    "coroutine",
+    "scheduler",
+    "tables",
+    "admin",
+    "control",
+    "runtime",
+    "inspect",
+    "fuzzing",
+];
+
+/// The crates below `src`, from the ground up. Each may depend on those before it, and no others.
+const CRATES: [(&str, &[&str]); 16] = [
+    ("src/abi", &[]),
+    ("src/ipc", &["src/abi"]),
+    ("src/front", &["src/abi", "src/ipc"]),
+    ("src/task/shape", &[]),
+    ("src/macros", &["src/task/shape"]),
+    ("src/task", &["src/abi", "src/macros"]),
+    ("src/module", &["src/abi", "src/task", "src/macros"]),
+    ("src/client", &["src/abi", "src/ipc", "src/front"]),
+    ("src/client/c", &["src/abi", "src/client"]),
+    ("src/runtime", &["src/abi", "src/ipc", "src/front"]),
+    (".", &["src/abi", "src/client", "src/module", "src/runtime", "src/task"]),
+    ("src/runtime/c", &["src/abi", "src/runtime"]),
+    ("src/yaml", &[]),
+    ("src/config", &["src/abi", "src/ipc", "src/runtime", "src/yaml"]),
+    ("src/repo", &["src/abi", "src/task/shape", "src/yaml"]),
+    (
+        "src/cli",
+        &["src/abi", "src/ipc", "src/client", "src/runtime", "src/config", "src/repo", "src/yaml"],
+    ),
+];
+
+/// Files that may import each other in a circle, at most.
+const MAX_CIRCLE: usize = 3;
+
+type Imports = BTreeMap<PathBuf, BTreeSet<PathBuf>>;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A crate's modules: the file of each, and the names that it passes on from another.
+struct Modules {
+    files: BTreeMap<Vec<String>, PathBuf>,
+    passed_on: BTreeMap<Vec<String>, Vec<String>>,
+}
+
+/// Every path that a file names, from `crate`, `self` or `super`.
+#[derive(Default)]
+struct Paths {
+    uses: Vec<(Vec<String>, bool)>,
+    modules: Vec<String>,
+}
+
+impl Paths {
+    fn tree(&mut self, prefix: &[String], tree: &syn::UseTree, public: bool) {
+        let with = |name: String| prefix.iter().cloned().chain([name]).collect::<Vec<_>>();
+        match tree {
+            syn::UseTree::Path(path) => {
+                self.tree(&with(path.ident.to_string()), &path.tree, public);
+            }
+            syn::UseTree::Name(name) => self.uses.push((with(name.ident.to_string()), public)),
+            syn::UseTree::Rename(name) => self.uses.push((with(name.ident.to_string()), public)),
+            syn::UseTree::Glob(_) => self.uses.push((prefix.to_vec(), public)),
+            syn::UseTree::Group(group) => {
+                group.items.iter().for_each(|item| self.tree(prefix, item, public));
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.tree(&[], &item.tree, !matches!(item.vis, syn::Visibility::Inherited));
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let is_test = item.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"))
+            && item.ident.to_string().ends_with("tests");
+        match &item.content {
+            None if !is_test => self.modules.push(item.ident.to_string()),
+            Some(_) if !is_test => syn::visit::visit_item_mod(self, item),
+            _ => {}
+        }
+    }
+
+    /// Where something may be seen from is no import.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<String> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        if names.len() > 1 {
+            self.uses.push((names, false));
+        }
+        syn::visit::visit_path(self, path);
+    }
+}
+
+fn paths_of(file: &Path) -> Paths {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let parsed = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let mut paths = Paths::default();
+    paths.visit_file(&parsed);
+    paths
+}
+
+impl Modules {
+    /// The modules of the crate whose root is this file.
+    fn of(root: &Path) -> (Modules, BTreeMap<Vec<String>, Paths>) {
+        let mut modules = Modules { files: BTreeMap::new(), passed_on: BTreeMap::new() };
+        let mut found = BTreeMap::new();
+        let mut open = vec![(Vec::new(), root.to_owned())];
+        while let Some((name, file)) = open.pop() {
+            let paths = paths_of(&file);
+            let is_root = name.is_empty() || file.ends_with("mod.rs");
+            let stem = file.file_stem().expect("a file has a name");
+            let parent = file.parent().expect("a file lies somewhere");
+            let directory = if is_root { parent.to_owned() } else { parent.join(stem) };
+            for child in &paths.modules {
+                let path = name.iter().cloned().chain([child.clone()]).collect::<Vec<_>>();
+                let places =
+                    [directory.join(format!("{child}.rs")), directory.join(child).join("mod.rs")];
+                if let Some(place) = places.into_iter().find(|place| place.is_file()) {
+                    open.push((path, place));
+                }
+            }
+            modules.files.insert(name.clone(), file);
+            found.insert(name, paths);
+        }
+        for (module, paths) in &found {
+            for (path, _) in paths.uses.iter().filter(|(_, public)| *public) {
+                let Some(target) = modules.absolute(module, path) else { continue };
+                let name = target.last().expect("a path has a name").clone();
+                let own = module.iter().cloned().chain([name]).collect();
+                modules.passed_on.insert(own, target);
+            }
+        }
+        (modules, found)
+    }
+
+    /// A path as seen from the crate's root; `None` when it leads out of the crate.
+    fn absolute(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
+        let mut from = module.to_vec();
+        let mut rest = path;
+        match rest.first()?.as_str() {
+            "crate" => from.clear(),
+            "self" => {}
+            "super" => {
+                from.pop()?;
+            }
+            first => {
+                // A module of this one, named without `self`.
+                let child: Vec<_> = module.iter().cloned().chain([first.to_owned()]).collect();
+                self.files.get(&child)?;
+                return Some(module.iter().chain(path).cloned().collect());
+            }
+        }
+        rest = &rest[1..];
+        while rest.first().is_some_and(|name| name == "super") {
+            from.pop()?;
+            rest = &rest[1..];
+        }
+        from.extend(rest.iter().cloned());
+        Some(from)
+    }
+
+    /// The file that defines what a path names.
+    fn file_of(&self, path: &[String]) -> Option<&PathBuf> {
+        let mut path = path.to_vec();
+        // Names are passed on a few times at most.
+        for _ in 0..4 {
+            let passed = (1..=path.len()).rev().find_map(|length| {
+                let target = self.passed_on.get(&path[..length])?;
+                (target[..] != path[..length]).then(|| [target, &path[length..]].concat())
+            });
+            match passed {
+                Some(on) => path = on,
+                None => break,
+            }
+        }
+        (0..=path.len()).rev().find_map(|length| self.files.get(&path[..length]))
+    }
+}
+
+/// The imports among the files of one crate.
+fn imports(root: &Path) -> Imports {
+    let (modules, found) = Modules::of(root);
+    let mut imports = Imports::new();
+    for (module, paths) in &found {
+        let own = &modules.files[module];
+        let into = imports.entry(own.clone()).or_default();
+        let passes_on = own.ends_with("mod.rs") || own.ends_with("lib.rs");
+        for (path, public) in &paths.uses {
+            // A face that passes names on imports nothing itself: whoever uses them does.
+            if *public && passes_on {
+                continue;
+            }
+            let Some(absolute) = modules.absolute(module, path) else { continue };
+            if let Some(file) = modules.file_of(&absolute).filter(|file| *file != own) {
+                into.insert(file.clone());
+            }
+        }
+    }
+    imports
+}
+
+/// The files that are reached from one.
+fn reached<'i>(imports: &'i Imports, from: &'i PathBuf) -> BTreeSet<&'i PathBuf> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(file) = open.pop() {
+        for next in imports.get(file).into_iter().flatten() {
+            if reached.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    reached
+}
+
+/// Sets of files that import each other in circles.
+fn circles(imports: &Imports) -> Vec<BTreeSet<&PathBuf>> {
+    let reach: BTreeMap<_, _> = imports.keys().map(|file| (file, reached(imports, file))).collect();
+    let mut circles: Vec<BTreeSet<&PathBuf>> = Vec::new();
+    for (file, from_here) in &reach {
+        let circle: BTreeSet<_> =
+            from_here.iter().filter(|other| reach[**other].contains(*file)).copied().collect();
+        if circle.len() > 1 && !circles.contains(&circle) {
+            circles.push(circle);
+        }
+    }
+    circles
+}
+
+fn short(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// The crates of this project below `src`, and its own.
+fn crates() -> Vec<(&'static str, PathBuf)> {
+    let exists = |(name, _): &(&'static str, _)| {
+        let root = root().join(name);
+        let places = [root.join("lib.rs"), root.join("main.rs"), root.join("src/lib.rs")];
+        Some((*name, places.into_iter().find(|place| place.is_file())?))
+    };
+    CRATES.iter().filter_map(exists).collect()
+}
+
+#[test]
+fn each_room_of_the_runtime_imports_only_those_below_it() {
+    let runtime = root().join("src/runtime");
+    let room_of = |file: &Path| -> Option<String> {
+        let inside = file.strip_prefix(&runtime).ok()?;
+        let first = inside.components().next()?.as_os_str().to_str()?;
+        Some(first.trim_end_matches(".rs").to_owned())
+    };
+    let height = |room: &str| {
+        let found = RUNTIME.iter().position(|other| *other == room);
+        found.unwrap_or_else(|| panic!("the room '{room}' is not in the table of this test"))
+    };
+    let imports = imports(&runtime.join("lib.rs"));
+    let mut wrong = Vec::new();
+    for (file, imported) in imports.iter().filter(|(file, _)| !file.ends_with("lib.rs")) {
+        let room = room_of(file).expect("it lies below src/runtime");
+        for other in imported {
+            let below = room_of(other).expect("it lies below src/runtime");
+            if below != room && (below == "lib" || height(&below) >= height(&room)) {
+                wrong.push(format!("{} imports {}", short(file), short(other)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "rooms are imported from below:\n{}", wrong.join("\n"));
+    let arrows: usize = imports.values().map(BTreeSet::len).sum();
+    assert!(arrows > 100, "only {arrows} imports were found: this test does not read them");
+}
+
+#[test]
+fn no_files_import_each_other_in_a_large_circle() {
+    let mut large = Vec::new();
+    for (_, root) in crates() {
+        let imports = imports(&root);
+        for circle in circles(&imports) {
+            if circle.len() > MAX_CIRCLE {
+                let files: Vec<_> = circle.iter().map(|file| short(file)).collect();
+                large.push(files.join(", "));
+            }
+        }
+    }
+    assert!(large.is_empty(), "import circles of more than {MAX_CIRCLE}:\n{}", large.join("\n"));
+}
+
+#[test]
+fn crates_depend_only_on_those_below_them() {
+    for (name, _) in crates() {
+        let (_, allowed) = CRATES.iter().find(|(other, _)| *other == name).expect("in the table");
+        let manifest = root().join(name).join("Cargo.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let normal = text.split("\n[").filter(|part| {
+            part.starts_with("dependencies") || part.starts_with("build-dependencies")
+        });
+        for line in normal.flat_map(str::lines) {
+            let Some((_, path)) = line.split_once("path = \"") else { continue };
+            let path = path.split('"').next().expect("a string ends");
+            let target = manifest.parent().unwrap().join(path).canonicalize().unwrap();
+            let target = short(&target);
+            if target.starts_with("src") {
+                assert!(allowed.contains(&target.as_str()), "{name} depends on {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_circle_is_found() {
+    let file = |name: &str| PathBuf::from(name);
+    let imports: Imports =
+        [("a", vec!["b"]), ("b", vec!["c"]), ("c", vec!["a", "d"]), ("d", vec![])]
+            .into_iter()
+            .map(|(from, to)| (file(from), to.into_iter().map(file).collect()))
+            .collect();
+    let found = circles(&imports);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0], [&file("a"), &file("b"), &file("c")].into_iter().collect());
+}
