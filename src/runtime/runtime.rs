@@ -17,7 +17,7 @@ use crate::config::{pin, Config, Error};
 use crate::control::{close, Acceptor, CLOSE_BOUND};
 use crate::coroutine::{cxx_exceptions, stack};
 use crate::module::{Modules, Services};
-use crate::scheduler::{turn, watchdog, ControlCommand, Shared, WorkerMessage};
+use crate::scheduler::{event_loop, watchdog, ControlCommand, Shared, WorkerMessage};
 use crate::sys::{membarrier, segment_fault};
 use crate::tables::{host, ipc};
 
@@ -183,7 +183,8 @@ impl Workers {
                     or_abort(|| {
                         let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
                         let ended = pinned.and_then(|()| {
-                            turn::run(index, own).map_err(|error| Error::io("its epoll", error))
+                            event_loop::run(index, own)
+                                .map_err(|error| Error::io("its epoll", error))
                         });
                         if let Err(error) = ended {
                             tracing::error!(worker = index, %error, "a worker cannot go on");

@@ -45,14 +45,17 @@ fn fail(status: chi_status, message: impl std::fmt::Display) -> chi_status {
 /// `options` is null or points to options whose strings are null or C strings.
 unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_status> {
     let mut config = Config::embedded();
-    // SAFETY: by the caller's promise; a struct of another size is not read further.
-    let Some(options) = (unsafe { options.as_ref() }) else {
+    if options.is_null() {
         return Ok(config);
-    };
-    if (options.size as usize) < size_of::<chi_embedded_options>() {
+    }
+    // SAFETY: by the caller's promise; the options begin with their size, and a shorter struct is not read
+    // any further.
+    if unsafe { (*options).size as usize } < size_of::<chi_embedded_options>() {
         let what = "chi_embedded_options.size must be sizeof(chi_embedded_options)";
         return Err(fail(CHI_INVALID, what));
     }
+    // SAFETY: by the caller's promise, and as long as this type.
+    let options = unsafe { &*options };
     if options.workers != 0 {
         config.workers = options.workers as usize;
     }

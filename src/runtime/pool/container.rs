@@ -256,7 +256,7 @@ impl Container {
 
     /// A lane for a task without a monitor: the lanes of the first queue for its latency in turn.
     #[inline]
-    pub(crate) fn any_lane(&self, turn: usize, high_latency: bool) -> &ContainerLane {
+    pub(crate) fn any_lane(&self, next: usize, high_latency: bool) -> &ContainerLane {
         let routes = self.routes.get().expect("tasks go to published containers");
         let queue = match (high_latency, &routes.high_latency) {
             (true, HighLatency::Lane(lane)) => return lane,
@@ -268,8 +268,8 @@ impl Container {
             return &lanes[0];
         }
         // One without tasks, if there is one near: in another it would wait for its turn.
-        let near = (turn..turn + lanes.len().min(NEAR)).map(|turn| &lanes[turn % lanes.len()]);
-        near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[turn % lanes.len()])
+        let near = (next..next + lanes.len().min(NEAR)).map(|index| &lanes[index % lanes.len()]);
+        near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[next % lanes.len()])
     }
 
     /// Queues, and lanes in all.

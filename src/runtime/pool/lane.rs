@@ -132,7 +132,7 @@ impl LaneState {
     }
 
     /// To be asked after a task was queued behind others: who must be notified. It may
-    /// be another worker than the one that owned the lane before. `None` when a note is on its way, or the
+    /// be another worker than the one that owned the lane before. `None` when a message is on its way, or the
     /// task has been found and has ended already.
     #[must_use]
     pub(crate) fn owner_to_notify(&self, me: u32) -> Option<u32> {
@@ -147,7 +147,7 @@ impl LaneState {
     /// A worker has been notified of the lane, or has taken it over: who must look into the queue now.
     #[must_use]
     pub(crate) fn on_notified(&self) -> Option<u32> {
-        // First: whoever queues a task after this and finds no owner's note on its way sends one.
+        // First: whoever queues a task after this and finds no message to the owner on its way sends one.
         self.notified.swap(false, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         self.owner()
@@ -367,7 +367,7 @@ mod loom_tests {
                 }
             };
             stealer.join().unwrap();
-            // The note arrives; and worker 1's own list led to the first task.
+            // The message arrives; and worker 1's own list led to the first task.
             if let Some(owner) = tell {
                 look(&model, owner);
             }
@@ -383,7 +383,7 @@ mod loom_tests {
     /// A lane's owner finds a task, and ends it, before whoever queued it asks whom to tell. The next task
     /// is notified of as ever.
     #[test]
-    fn loom_a_task_that_is_found_early_keeps_no_later_one_from_being_told_of() {
+    fn loom_a_task_that_is_found_early_keeps_no_owner_from_being_notified_of_a_later_one() {
         loom::model(|| {
             let model = Model::new();
             // Worker 1 owns the lane, and serves it.
@@ -395,18 +395,18 @@ mod loom_tests {
             };
             let _ = model.state.enter(1, true);
             model.push();
-            let told = model.state.owner_to_notify(2).is_some();
+            let notified = model.state.owner_to_notify(2).is_some();
             owner.join().unwrap();
             if let Some(owner) = model.state.owner() {
                 // The lane had been left before the task came, which made worker 1 its owner anew.
                 assert_eq!(owner, 1);
                 model.drain();
             }
-            if told {
+            if notified {
                 assert_eq!(model.state.on_notified(), None, "the lane is empty");
             }
             assert_eq!(model.state.enter(1, false), Entered::First);
-            assert_eq!(model.state.owner_to_notify(2), Some(1), "nobody has been told");
+            assert_eq!(model.state.owner_to_notify(2), Some(1), "nobody has been notified");
         });
     }
 

@@ -1,7 +1,7 @@
 //! Workers and the way of a task on them. From the ground: what workers share (`shared`, `mailbox`,
 //! `run_queue`, `steal`), a worker and what it owns (`worker`, `timers`), the way of a task (`path`, with
 //! `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `overflow` above), and the loop that
-//! drives it (`turn`); beside them the watchdog. It imports every room below but knows nothing of the
+//! drives it (`event_loop`); beside them the watchdog. It imports every room below but knows nothing of the
 //! tables, the admin pool or the acceptor.
 
 mod admission;
@@ -9,6 +9,7 @@ mod broadcast;
 mod call;
 pub(crate) mod cancel;
 mod deadlock;
+pub(crate) mod event_loop;
 mod mailbox;
 mod overflow;
 pub(crate) mod path;
@@ -17,7 +18,6 @@ mod run_queue;
 mod shared;
 mod steal;
 mod timers;
-pub(crate) mod turn;
 pub(crate) mod watchdog;
 mod watchdog_state;
 pub(crate) mod worker;

@@ -1,7 +1,7 @@
 //! A worker: what a thread owns that runs tasks, and how the task that it runs waits.
 //!
 //! A worker is used by its own thread only; what others may touch is its mailbox and its run queue. What
-//! happens to tasks on it stands in `path`, and what it does all day in `turn`.
+//! happens to tasks on it stands in `path`, and what it does all day in `event_loop`.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;

@@ -14,13 +14,13 @@ pub(crate) fn destination<'p>(
     pool: &'p Pool,
     query: chi_domain_query,
     asks: bool,
-    turn: &Cell<usize>,
+    next: &Cell<usize>,
 ) -> Result<&'p Container, Failure> {
     let containers = pool.containers();
     let number = match query.kind_ {
         CHI_DOMAIN_DYNAMIC if containers.len() > 1 && !asks => {
-            turn.set(turn.get().wrapping_add(1));
-            turn.get() % containers.len()
+            next.set(next.get().wrapping_add(1));
+            next.get() % containers.len()
         }
         CHI_DOMAIN_DYNAMIC | CHI_DOMAIN_GLOBAL_BCAST => 0,
         CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID => query.value_ as usize,

@@ -115,7 +115,7 @@ mod models {
     use loom::sync::{Arc, Condvar};
     use Mode::{Exclusive, Shared};
 
-    /// What stands for a fiber: it sleeps until it is woken.
+    /// What stands for a coroutine: it sleeps until it is woken.
     struct Sleepers(Vec<(Mutex<bool>, Condvar)>);
 
     impl Sleepers {
