@@ -31,10 +31,16 @@ struct Retired {
 }
 
 impl Retired {
+    /// The workers that have not counted enough rounds yet.
+    fn awaited<'r>(&'r self, now: &'r [u64]) -> impl Iterator<Item = usize> + 'r {
+        let rounds = self.rounds.iter().zip(now).enumerate();
+        rounds.filter(|(_, (then, now))| **now < **then + GRACE_ROUNDS).map(|(worker, _)| worker)
+    }
+
     /// True when the pool can be freed.
     fn is_over(&mut self, now: &[u64]) -> bool {
         debug_assert_eq!(self.pool.in_flight(), 0);
-        if !self.rounds.iter().zip(now).all(|(then, now)| *now >= then + GRACE_ROUNDS) {
+        if self.awaited(now).next().is_some() {
             return false;
         }
         self.rounds = now.to_vec();
@@ -197,16 +203,21 @@ impl Registry {
     }
 
     /// Frees the pools that no worker can come to any more, now that the workers have counted so many
-    /// rounds.
-    pub(crate) fn free_retired(&self, now: &[u64]) {
+    /// rounds. Returns the workers that must count more of them before the others can be freed.
+    pub(crate) fn free_retired(&self, now: &[u64]) -> Vec<usize> {
         let mut state = lock(&self.state);
         let (over, stay): (Vec<_>, Vec<_>) =
             state.retired.drain(..).map(|mut old| (old.is_over(now), old)).partition(|old| old.0);
         state.retired = stay.into_iter().map(|(_, old)| old).collect();
         self.retired.store(state.retired.len(), Ordering::Release);
+        let mut awaited: Vec<usize> =
+            state.retired.iter().flat_map(|old| old.awaited(now)).collect();
         drop(state);
         // What a pool holds may take long to free.
         drop(over);
+        awaited.sort_unstable();
+        awaited.dedup();
+        awaited
     }
 
     /// The task at `by`, which may have been creating or destroying a pool, was given up in the middle.
@@ -299,6 +310,7 @@ mod tests {
         let begun = registry.begin_destruction(id, 7).unwrap();
         let weak = Arc::downgrade(&begun.pool);
         registry.retire(begun, vec![10, 20]);
+        assert_eq!(registry.free_retired(&[12, 20]), [1]);
         for (rounds, alive) in
             [([10, 20], true), ([12, 21], true), ([12, 22], true), ([13, 24], true)]
         {

@@ -89,13 +89,12 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-/// Frees the pools that no worker can come to any more. Workers that sleep are woken for it: only rounds
-/// that they count show that they are done with a pool.
+/// Frees the pools that no worker can come to any more. Workers that are parked are woken for it: only
+/// rounds that they count show that they are done with a pool.
 fn free_retired(shared: &Shared) {
     if shared.pools.has_retired() {
-        shared.pools.free_retired(&shared.rounds());
-        if shared.pools.has_retired() {
-            shared.wake_workers();
+        for worker in shared.pools.free_retired(&shared.rounds()) {
+            shared.mailboxes[worker].wake();
         }
     }
 }
