@@ -16,7 +16,7 @@ const ONLY_THE_READER: &[&str] = &[
     // What is no tree of JSON.
     "this is not valid YAML",
     "is given twice",
-    "is not UTF-8",
+    "is not valid UTF-8",
     "anchors (",
     "aliases (",
     "tags (",

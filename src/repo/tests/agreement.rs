@@ -17,7 +17,7 @@ const ONLY_THE_READER: &[&str] = &[
     "this is not valid YAML",
     "is given twice",
     "a second document",
-    "is not UTF-8",
+    "is not valid UTF-8",
     // How a number is spelt.
     "starts with a zero",
     "is not a whole number",
