@@ -16,7 +16,7 @@ int main() {
     host.Create(HSHM_MCTX, "host");
     const std::string guest = guests.Get(HSHM_MCTX, query, "first");
     const relay::polite::WelcomeResult welcome = host.Welcome(HSHM_MCTX, query, guest, 2);
-    std::cout << welcome.text << welcome.lengths.at(1) << "\n";
+    std::cout << welcome.text_ << welcome.lengths_.at(1) << "\n";
   } catch (const chi::Error &error) {
     std::cerr << error.what() << "\n";
     return 1;
