@@ -81,6 +81,7 @@ impl Context {
     }
 
     /// Gives up the worker until the coroutine is resumed.
+    #[inline]
     pub(crate) fn pause(&self, pause: Pause) {
         let saved = ExceptionState::take();
         // SAFETY: the yielder lives on the coroutine's own stack as long as its code runs.
@@ -116,6 +117,7 @@ impl Coroutine {
     }
 
     /// Runs the coroutine until it pauses, or its body has ended.
+    #[inline]
     pub(crate) fn resume(&mut self) -> Result<Pause, Ended> {
         let Coroutine { coroutine, trap, .. } = self;
         match with_trap(*trap, || coroutine.resume(())) {

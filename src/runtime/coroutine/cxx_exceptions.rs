@@ -22,6 +22,7 @@ pub(crate) struct ExceptionState {
 }
 
 impl ExceptionState {
+    #[inline]
     fn of_thread() -> *mut ExceptionState {
         let globals = GLOBALS.load(Ordering::Acquire);
         if globals.is_null() {
@@ -32,6 +33,7 @@ impl ExceptionState {
     }
 
     /// Takes the thread's state away and leaves none behind.
+    #[inline]
     pub(crate) fn take() -> ExceptionState {
         let none = ExceptionState { caught: ptr::null_mut(), uncaught: 0 };
         let state = ExceptionState::of_thread();
@@ -42,6 +44,7 @@ impl ExceptionState {
         unsafe { ptr::replace(state, none) }
     }
 
+    #[inline]
     pub(crate) fn put_back(self) {
         let state = ExceptionState::of_thread();
         if !state.is_null() {

@@ -125,6 +125,7 @@ impl Coroutines {
     }
 
     /// Calls `f` with a coroutine that is not running.
+    #[inline]
     pub(crate) fn with(&self, number: u32, f: impl FnOnce(&Context)) {
         if let Some(Some(coroutine)) = self.all.borrow().get(number as usize) {
             f(&coroutine.context);
@@ -141,11 +142,13 @@ impl Coroutines {
     }
 
     /// A coroutine's task can go on.
+    #[inline]
     pub(crate) fn make_ready(&self, coroutine: u32) {
         self.ready.borrow_mut().push_back(coroutine as usize);
     }
 
     /// The coroutine that is to run next; `None` when a fresh one is needed.
+    #[inline]
     pub(crate) fn next(&self) -> Option<usize> {
         let mut ready = self.ready.borrow_mut();
         if self.streak.get() < STREAK {
@@ -162,6 +165,7 @@ impl Coroutines {
 
     /// True when the coroutine that has been resumed, which has no task, shall look for new work, for many that
     /// could go on have done so in a row.
+    #[inline]
     pub(crate) fn must_start_new(&self) -> bool {
         self.new_first.take()
     }
@@ -185,6 +189,7 @@ impl Coroutines {
     }
 
     /// Prepares a wait of the coroutine that runs.
+    #[inline]
     pub(crate) fn prepare_wait(&self, worker: u32) -> Waiter {
         let number = self.wait.get().next();
         self.wait.set(number);
@@ -195,11 +200,13 @@ impl Coroutines {
     }
 
     /// Gives the prepared wait up before it began.
+    #[inline]
     pub(crate) fn forget_wait(&self) {
         self.context().waiting.set(false);
     }
 
     /// Ends a wait of a coroutine that is not running: that of this tag.
+    #[inline]
     pub(crate) fn wake(&self, coroutine: u32, tag: u32) {
         self.end_wait(coroutine, |number| number.tag() == tag);
     }
@@ -209,6 +216,7 @@ impl Coroutines {
         self.end_wait(coroutine, |number| number == wait);
     }
 
+    #[inline]
     fn end_wait(&self, coroutine: u32, is_it: impl FnOnce(WaitNumber) -> bool) {
         self.with(coroutine, |context| {
             if is_it(context.wait.get()) && context.waiting.replace(false) {
@@ -228,6 +236,7 @@ impl Coroutines {
     }
 
     /// Lets a coroutine run until it pauses or ends.
+    #[inline]
     pub(crate) fn resume(&self, number: usize) -> (Coroutine, Result<Pause, Ended>) {
         let mut coroutine = self.all.borrow_mut()[number].take();
         let coroutine_mut = coroutine.as_mut().expect("a coroutine on a list is not running");
@@ -240,6 +249,7 @@ impl Coroutines {
     }
 
     /// Puts a coroutine back that has paused. One that is spare beyond those that are kept ends; false then.
+    #[inline]
     pub(crate) fn put_back(&self, number: usize, mut coroutine: Coroutine, pause: &Pause) -> bool {
         let is_spare = matches!(pause, Pause::Spare);
         if is_spare && self.spare.borrow().len() >= SPARE_COROUTINES {

@@ -98,6 +98,7 @@ thread_local! {
 }
 
 /// Runs a coroutine with its trap set.
+#[inline]
 pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     TRAP.set(Some(trap));
     let result = f();

@@ -67,6 +67,7 @@ impl LaneState {
 
     /// Begins to serve the lane. False when it is not `me`'s, is served already, or has no task.
     #[must_use]
+    #[inline]
     pub(crate) fn serve(&self, me: u32) -> bool {
         self.change(|state| {
             let mine = state >> OWNER_SHIFT == u64::from(me);
@@ -75,11 +76,13 @@ impl LaneState {
     }
 
     /// Ends serving the lane, which the caller does.
+    #[inline]
     pub(crate) fn stop_serving(&self) {
         self.word.fetch_and(!SERVED, Ordering::AcqRel);
     }
 
     /// The task that the caller serves is suspended; the caller does not serve the lane any more.
+    #[inline]
     pub(crate) fn suspend(&self) {
         self.word.fetch_add(SUSPENDED_ONE.wrapping_sub(SERVED), Ordering::AcqRel);
     }
@@ -94,6 +97,7 @@ impl LaneState {
 
     /// Counts out a task that had been suspended. True when tasks are left.
     #[must_use]
+    #[inline]
     pub(crate) fn leave_suspended(&self) -> bool {
         self.word.fetch_sub(SUSPENDED_ONE + 1, Ordering::AcqRel) & COUNT > 1
     }
@@ -107,6 +111,7 @@ impl LaneState {
         })
     }
 
+    #[inline]
     fn change(&self, next: impl Fn(u64) -> Option<u64>) -> bool {
         let mut state = self.word.load(Ordering::Acquire);
         while let Some(next) = next(state) {
@@ -126,6 +131,7 @@ impl LaneState {
     }
 
     /// The worker that owns the lane, when there are tasks in it.
+    #[inline]
     pub(crate) fn owner(&self) -> Option<u32> {
         let state = self.word.load(Ordering::Acquire);
         (state & COUNT > 0).then_some((state >> OWNER_SHIFT) as u32)
@@ -135,6 +141,7 @@ impl LaneState {
     /// be another worker than the one that owned the lane before. `None` when a message is on its way, or the
     /// task has been found and has ended already.
     #[must_use]
+    #[inline]
     pub(crate) fn owner_to_notify(&self, me: u32) -> Option<u32> {
         // Either this sees who has taken the lane over, or that worker sees the task.
         fence(Ordering::SeqCst);
@@ -191,11 +198,13 @@ impl<T> Lane<T> {
     }
 
     /// Marks the lane as listed by a worker; true when it was not.
+    #[inline]
     pub(crate) fn list(&self, me: u32) -> bool {
         self.listed.swap(me + 1, std::sync::atomic::Ordering::AcqRel) != me + 1
     }
 
     /// The worker has taken the lane off its list.
+    #[inline]
     pub(crate) fn unlist(&self, me: u32) {
         let order = std::sync::atomic::Ordering::AcqRel;
         // Another worker that has it listed meanwhile keeps it listed.

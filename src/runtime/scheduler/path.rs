@@ -70,6 +70,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
 }
 
 /// Sends a task on its way that was made inside the runtime, and is given up by whoever made it.
+#[inline]
 pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
     match route(worker, &mut record, |_, _| Ok(())) {
         Ok(lane) => place(worker, record, lane, false),
@@ -223,6 +224,7 @@ fn place(worker: &Worker, mut record: Box<Record>, lane: *const ContainerLane, h
 }
 
 /// Starts tasks, at most `most` of them, of a lane that stood on the list.
+#[inline]
 pub(super) fn serve(worker: &Worker, lane: *const ContainerLane, most: usize) {
     // SAFETY: a listed lane's container is there until this worker has counted a round.
     let lane = unsafe { &*lane };
@@ -233,6 +235,7 @@ pub(super) fn serve(worker: &Worker, lane: *const ContainerLane, most: usize) {
 }
 
 /// Starts tasks of the lane, which this loop alone serves.
+#[inline]
 fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     for _ in 0..most {
         let Some(handle) = lane.queue.pop() else { break };
@@ -254,6 +257,7 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
 }
 
 /// Leaves a lane that the caller served to whoever is next.
+#[inline]
 pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
     lane.state.stop_serving();
     if !lane.queue.is_empty() {
@@ -404,6 +408,7 @@ fn call_del(worker: &Worker, record: &mut Record) {
 }
 
 /// Hands a task back to whoever made it inside the runtime.
+#[inline]
 pub(super) fn finish_internal(
     worker: &Worker,
     record: Box<Record>,

@@ -137,6 +137,7 @@ pub(super) fn queue_on_least_loaded(
 
 /// Queues a task that is counted in its lane, and notifies the lane's worker. The lane may have gone to
 /// another worker since the task was counted, even if it is the only one there.
+#[inline]
 pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
     lane.queue.push(record.into_handle());
     match lane.state.owner_to_notify(worker.index) {

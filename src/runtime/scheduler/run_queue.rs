@@ -172,6 +172,7 @@ impl RunQueue {
     }
 
     /// A task of this worker begins a wait without bound.
+    #[inline]
     pub(crate) fn count_wait(&self) {
         self.waits.store(self.waits.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
@@ -212,6 +213,7 @@ impl RunQueue {
     }
 
     /// Puts a lane on the list, once.
+    #[inline]
     pub(crate) fn list(&self, me: u32, lane: &ContainerLane) {
         if lane.list(me) {
             self.entries().lanes_of(lane.high_latency).push_back(LanePtr(lane));

@@ -97,6 +97,7 @@ impl Worker {
 
     // What it owns ------------------------------------------------------------------------------------
 
+    #[inline]
     pub(crate) fn mailbox(&self) -> &Mailbox {
         &self.shared.mailboxes[self.index as usize]
     }
@@ -108,6 +109,7 @@ impl Worker {
     }
 
     /// Puts one of this worker's own lanes on the list, once.
+    #[inline]
     pub(crate) fn list(&self, lane: &ContainerLane) {
         self.run_queue().list(self.index, lane);
     }
@@ -119,6 +121,7 @@ impl Worker {
     }
 
     /// The task that runs on this coroutine, when there is one.
+    #[inline]
     pub(crate) fn running(&self) -> Option<&Record> {
         self.context().task()
     }
@@ -193,11 +196,13 @@ impl Worker {
     // How its tasks wait ------------------------------------------------------------------------------
 
     /// True when the code that runs may be suspended, or be kept waiting at all.
+    #[inline]
     pub(crate) fn may_wait(&self) -> bool {
         self.context().callback.get().is_null()
     }
 
     /// Where a task is suspended that runs on the coroutine that runs.
+    #[inline]
     pub(crate) fn own_coroutine(&self) -> SuspendedAt {
         let as_what = SuspendedAs::Coroutine(self.coroutines.current());
         SuspendedAt { worker: self.index, as_what }
@@ -221,6 +226,7 @@ impl Worker {
 
     /// Suspends the running task until its prepared wait is over, or it is cancelled. Its lane goes on
     /// without it.
+    #[inline]
     pub(crate) fn suspend(&self, waits_for: WaitsFor) {
         let context = self.context();
         let code = self.run_queue().leave_module();
@@ -303,6 +309,7 @@ impl Worker {
     /// # Errors
     /// The task was never submitted; another method waits for it; what runs cannot wait; or the running
     /// task waits in a circle.
+    #[inline]
     pub(crate) fn wait_for_task(
         &self,
         task: &Record,
@@ -361,6 +368,7 @@ impl Worker {
     }
 
     /// Ends a wait, on whichever worker.
+    #[inline]
     pub(crate) fn wake(&self, waiter: Waiter) {
         if waiter.worker == self.index {
             self.coroutines.wake(waiter.coroutine, waiter.tag);

@@ -72,6 +72,7 @@ impl CompletionWord {
     }
 
     /// Has the completion wake `waiter`, in place of an earlier wait of the same coroutine.
+    #[inline]
     pub(crate) fn park(&self, waiter: Waiter) -> Parking {
         let mut state = self.0.load(Ordering::Acquire);
         loop {
@@ -94,6 +95,7 @@ impl CompletionWord {
 
     /// The coroutine does not wait any longer, and nobody will be woken. True when the task is complete
     /// instead.
+    #[inline]
     pub(crate) fn leave(&self, waiter: Waiter) -> bool {
         let mut state = self.0.load(Ordering::Acquire);
         loop {
@@ -113,12 +115,14 @@ impl CompletionWord {
 
     /// The coroutine that waited has seen that the task is complete. True when it must free the task, which
     /// was deleted meanwhile.
+    #[inline]
     pub(crate) fn is_left_to_waiter(&self) -> bool {
         self.0.load(Ordering::Acquire) & DELETED != 0
     }
 
     /// Deletes the task. False when that takes effect at its completion.
     #[must_use]
+    #[inline]
     pub(crate) fn delete(&self) -> bool {
         let mut state = self.0.load(Ordering::Acquire);
         while state & IN_FLIGHT != 0 {

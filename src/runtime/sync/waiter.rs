@@ -9,6 +9,7 @@ pub(crate) struct WaitNumber(u64);
 
 impl WaitNumber {
     /// The number after this one.
+    #[inline]
     pub(crate) fn next(self) -> WaitNumber {
         let next = self.0 + 1;
         // A tag of 0 would look like no waiter at all.
@@ -17,6 +18,7 @@ impl WaitNumber {
 
     /// Its lowest bits, never 0. Two waits of a worker with the same tag are half a billion waits apart, and
     /// a wake-up is read within a round of its worker.
+    #[inline]
     pub(crate) fn tag(self) -> u32 {
         self.0 as u32 & ((1 << TAG_BITS) - 1)
     }
@@ -57,6 +59,7 @@ impl Waiter {
     }
 
     /// True when both are waits of one coroutine.
+    #[inline]
     pub(crate) fn is_same_coroutine(self, other: Waiter) -> bool {
         (self.worker, self.coroutine) == (other.worker, other.coroutine)
     }

@@ -28,6 +28,7 @@ pub(crate) extern "C" fn worker_ipc() -> *const chi_ipc {
 }
 
 /// Runs a function of the table on the worker that this thread is.
+#[inline(always)]
 fn here<R>(f: impl FnOnce(&Worker) -> std::result::Result<R, Failure>) -> Result<R> {
     let result = with_current(|worker| match worker {
         Some(worker) => f(worker),

@@ -15,6 +15,7 @@ use crate::task::{CancelReason, Record, IT_SHOULD_END};
 ///
 /// # Safety
 /// `task` must be a task that `new_task` made.
+#[inline]
 pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<(), Failure> {
     let task = task.as_ptr();
     // SAFETY: by the caller's promise; the word is only accessed atomically.
@@ -49,6 +50,7 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
 ///
 /// # Safety
 /// `task` must be a task that `new_task` made, and that is not deleted meanwhile.
+#[inline]
 pub(super) unsafe fn wait(
     worker: &Worker,
     task: NonNull<chi_task>,

@@ -16,6 +16,7 @@ use crate::task::{CancelReason, Origin, PrivateBlock, Record};
 const PRIVATE_SEGMENT: u64 = 0xffff << CHI_SHM_OFFSET_BITS;
 
 /// The node of a task that the running method makes.
+#[inline]
 pub(super) fn child_node(worker: &Worker) -> chi_task_node {
     match worker.running().map(Record::node) {
         Some(node) => chi_task_node { depth_: node.depth_.saturating_add(1), ..node },
@@ -49,6 +50,7 @@ pub(super) fn new_task(worker: &Worker, size: u32) -> Result<NonNull<chi_task>, 
 ///
 /// # Safety
 /// `task` must be a task that `new_task` made, and is given up.
+#[inline]
 pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
     let task = task.as_ptr();
     // SAFETY: by the caller's promise.

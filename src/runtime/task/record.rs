@@ -169,6 +169,7 @@ impl Record {
     }
 
     /// Marks the task when something has happened that cancels it, and says why it is cancelled.
+    #[inline]
     pub(crate) fn look_for_cancellation(&self) -> Option<CancelReason> {
         if self.cancel_reason().is_none() {
             // SAFETY: null, or the container in which the task is counted.
@@ -187,11 +188,13 @@ impl Record {
     }
 
     /// True when the client has asked for the cancellation of its task.
+    #[inline]
     pub(crate) fn client_asks_to_cancel(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, offset } if session.asks_to_cancel(*offset))
     }
 
     /// True when nobody waits for the task.
+    #[inline]
     pub(crate) fn is_forgotten(&self) -> bool {
         // SAFETY: the body is private, and has at least a header.
         let flags = unsafe { (*self.body()).task_flags_.bits_ };
@@ -200,6 +203,7 @@ impl Record {
 
     /// The task rests from now on, so that its client's wish to cancel it must be told. To be looked for
     /// once more after this: it may have come before.
+    #[inline]
     pub(crate) fn note_suspended(&self, at: SuspendedAt) {
         if let Origin::Client { session, offset } = &self.origin {
             session.note_suspended(*offset, at);
@@ -207,6 +211,7 @@ impl Record {
     }
 
     /// The task goes on, or has ended.
+    #[inline]
     pub(crate) fn forget_suspended(&self, at: SuspendedAt) {
         if let Origin::Client { session, offset } = &self.origin {
             session.forget_suspended(*offset, at);
@@ -350,6 +355,7 @@ impl Record {
     }
 
     /// True when the task came from a client that has gone meanwhile.
+    #[inline]
     pub(crate) fn is_orphan(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, .. } if session.is_dead())
     }
