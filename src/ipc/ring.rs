@@ -71,25 +71,25 @@ pub struct Full;
 
 /// Where a ring lies.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub struct RingMemory {
     header: *const Header,
     slots: *const AtomicU64,
     mask: u64,
 }
 
 // SAFETY: a place is an address; the words behind it are atomic.
-unsafe impl Send for Place {}
+unsafe impl Send for RingMemory {}
 
-impl Place {
+impl RingMemory {
     /// The ring whose header lies at `header` and whose `slots` slots, a power of two, begin at
     /// `first`.
     ///
     /// # Safety
     /// Both must be mapped, aligned and zeroed at first, for as long as a producer or consumer made
     /// from this lives.
-    pub unsafe fn new(header: *const Header, first: *const AtomicU64, slots: u64) -> Place {
+    pub unsafe fn new(header: *const Header, first: *const AtomicU64, slots: u64) -> RingMemory {
         assert!(slots.is_power_of_two() && slots >= 4);
-        Place { header, slots: first, mask: slots - 1 }
+        RingMemory { header, slots: first, mask: slots - 1 }
     }
 
     fn slots(&self) -> u64 {
@@ -114,14 +114,14 @@ impl Place {
 
 /// The client's end.
 pub struct Producer {
-    place: Place,
+    place: RingMemory,
     tail: u64,
     head_seen: u64,
 }
 
 impl Producer {
     /// The producer of a fresh ring. There must be only one.
-    pub fn new(place: Place) -> Producer {
+    pub fn new(place: RingMemory) -> Producer {
         Producer { place, tail: 0, head_seen: 0 }
     }
 
@@ -163,14 +163,14 @@ impl Producer {
 /// The runtime's end. Whatever the client writes into the segment, at any time, `pop` gives entries or
 /// nothing, at most one for each slot and lap.
 pub struct Consumer {
-    place: Place,
+    place: RingMemory,
     head: u64,
     shown: u64,
 }
 
 impl Consumer {
     /// The consumer of a fresh ring. There must be only one.
-    pub fn new(place: Place) -> Consumer {
+    pub fn new(place: RingMemory) -> Consumer {
         Consumer { place, head: 0, shown: 0 }
     }
 
@@ -238,9 +238,9 @@ mod tests {
             }
         }
 
-        pub(super) fn place(&self) -> Place {
+        pub(super) fn place(&self) -> RingMemory {
             // SAFETY: the tests keep the memory longer than what they make from it.
-            unsafe { Place::new(&*self.header, self.slots.as_ptr(), self.slots.len() as u64) }
+            unsafe { RingMemory::new(&*self.header, self.slots.as_ptr(), self.slots.len() as u64) }
         }
     }
 

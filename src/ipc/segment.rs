@@ -9,7 +9,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use crate::layout::{Layout, RINGS, RING_SLOTS};
-use crate::ring::{Header, Place};
+use crate::ring::{Header, RingMemory};
 
 /// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the other.
 /// Its pages come when they are first touched.
@@ -106,13 +106,13 @@ impl Mapping {
     }
 
     /// Where a ring lies. At most one producer and one consumer may be made of it.
-    pub fn ring(&self, index: u64) -> Place {
+    pub fn ring(&self, index: u64) -> RingMemory {
         assert!(index < RINGS);
         // SAFETY: the layout puts header and slots inside the mapping, aligned; a fresh memfd is zero.
         unsafe {
             let header = self.address(self.layout.ring(index)).as_ptr();
             let slots = header.add(std::mem::size_of::<Header>());
-            Place::new(header.cast::<Header>(), slots.cast(), RING_SLOTS)
+            RingMemory::new(header.cast::<Header>(), slots.cast(), RING_SLOTS)
         }
     }
 

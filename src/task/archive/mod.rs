@@ -23,19 +23,19 @@
 //! # Ok::<(), chimaera::Status>(())
 //! ```
 
+mod in_place;
 mod load;
 mod params;
-mod place;
 mod save;
 mod values;
 
+pub use in_place::{
+    load_elements, save_elements, SerializeElement, SerializeInPlace, TaskSerializers,
+};
 pub use load::LoadArchive;
 #[doc(hidden)]
 pub use params::set_from_text;
 pub use params::{params_from_bytes, params_to_bytes, FromText, PoolParams};
-pub use place::{
-    load_elements, save_elements, SerializeElement, SerializeInPlace, TaskSerializers,
-};
 pub use save::SaveArchive;
 pub use values::Serialize;
 
