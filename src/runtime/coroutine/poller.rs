@@ -26,7 +26,7 @@ pub(crate) struct Target {
 unsafe impl Send for Target {}
 
 /// The target of a poller while its function runs.
-pub(crate) type TargetGuard = MutexGuard<'static, Option<Target>>;
+pub(super) type TargetGuard = MutexGuard<'static, Option<Target>>;
 
 /// A poller, as modules hold it behind `chi_poller`.
 pub(crate) struct Poller {

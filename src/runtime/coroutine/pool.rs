@@ -8,7 +8,7 @@ use super::stack::Ended;
 use crate::sync::{WaitNumber, Waiter};
 
 /// Coroutines without a task that are kept; each has a stack.
-pub(crate) const SPARE_COROUTINES: usize = 256;
+pub(super) const SPARE_COROUTINES: usize = 256;
 
 /// Tasks that go on before new ones may start.
 const STREAK: u32 = 8;

@@ -16,7 +16,7 @@ const VERY_FEW_IN_FLIGHT: usize = 64;
 
 /// When a task is looked at. What is true when it comes need not be when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(super) enum Moment {
     /// It has found its container, in which it is counted from now on.
     Entering,
     /// Its method is about to run.
@@ -25,7 +25,7 @@ pub(crate) enum Moment {
 
 /// Admits a task to a container, or says why it must end instead.
 #[inline(always)]
-pub(crate) fn admit(
+pub(super) fn admit(
     worker: &Worker,
     record: &Record,
     container: &Container,
@@ -104,7 +104,7 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
 /// How many tasks of a session may be in flight for more of them to be taken from its rings: the more tasks
 /// wait on this worker, the fewer. Whatever one session has waiting, others have their turn.
 #[inline]
-pub(crate) fn most_in_flight(worker: &Worker) -> usize {
+pub(super) fn most_in_flight(worker: &Worker) -> usize {
     let config = &worker.shared.config;
     if worker.coroutines.have_room() {
         return config.max_in_flight;

@@ -31,7 +31,7 @@ fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessa
 }
 
 /// Looks for circles, and breaks one. True when there was one: there may be others.
-pub(crate) fn look(shared: &Shared) -> bool {
+pub(super) fn look(shared: &Shared) -> bool {
     let before: Waits = ask(shared, WorkerMessage::ReportWaits);
     if before.waits.is_empty() {
         return false;

@@ -21,7 +21,7 @@ pub(crate) struct Answers<T> {
 }
 
 /// A question of the watchdog's, answered in place.
-pub(crate) type Question<T> = Arc<Mutex<Answers<T>>>;
+pub(super) type Question<T> = Arc<Mutex<Answers<T>>>;
 
 /// What another thread tells a worker.
 pub(crate) enum WorkerMessage {

@@ -10,7 +10,7 @@ use crate::session::Ring;
 
 /// What was stolen.
 #[derive(Default)]
-pub(crate) struct Loot {
+pub(super) struct Loot {
     pub(crate) rings: Vec<Ring>,
     /// Lanes that are the stealer's now, with tasks in them.
     pub(crate) lanes: Vec<*const ContainerLane>,
@@ -18,7 +18,7 @@ pub(crate) struct Loot {
 
 /// Takes over, for the worker `me`, what waits for the worker `busy`: its rings, and the lanes of which no
 /// task has started. When that worker is back meanwhile, only what it has not read yet is taken.
-pub(crate) fn steal(me: u32, busy: u32, queue: &RunQueue, mailbox: &Mailbox) -> Loot {
+pub(super) fn steal(me: u32, busy: u32, queue: &RunQueue, mailbox: &Mailbox) -> Loot {
     let mut loot = Loot::default();
     queue.steal(|entries| {
         loot.rings.append(&mut entries.rings);
@@ -72,7 +72,7 @@ fn steal_messages(me: u32, mailbox: &Mailbox, loot: &mut Loot) {
 }
 
 /// Takes half of the entries of the worker `me` for the worker `idle`, which is to be told so.
-pub(crate) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
+pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     let mut entries = queue.entries();
     let Entries { rings, lanes, high_latency_lanes } = &mut *entries;
     let mut given = Vec::new();
