@@ -99,9 +99,9 @@ typedef struct chi_container_ops {
   // Adds to `task`, a broadcast, what one container made of it: `replica`, a task of the same type
   // that is complete. Called on one container (the first of the node) for each replica in the order
   // of the containers, failed ones too, once all are complete. Afterwards the first replica whose
-  // `status_` is not `CHI_OK` makes the broadcast fail: to let a failure pass, set it to `CHI_OK`. May
-  // suspend. Called only for methods with `CHI_METHOD_AGGREGATED`; may be null when there are none.
-  // Since ABI 1.1.
+  // `status_` is not `CHI_OK` makes the broadcast fail: to let a failure pass, set it to `CHI_OK`. Must
+  // not suspend: whatever would wait fails with `CHI_INVALID`. Called only for methods with
+  // `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1.
   //
   // * Ownership: tasks and context are the runtime's; the replicas are freed afterwards, so what is to
   //   stay is copied.
