@@ -9,7 +9,7 @@ TEST_ENVIRONMENT := \
 	CHI_TEST_BIN=$(CARGO_TARGET_DIR)/release/chimaera \
 	CHI_TEST_MODULES=$(CURDIR)/$(BUILD)/modules \
 	CHI_TEST_RUST_MODULES=$(CARGO_TARGET_DIR)/release \
-	CHI_TEST_FAULT_MODULES=$(CURDIR)/$(BUILD)/test_modules \
+	CHI_TEST_FAULT_MODULES=$(CURDIR)/$(BUILD)/fixtures \
 	CHI_TEST_PROGRAMS=$(CURDIR)/$(BUILD)/tests/cpp
 
 # The tools below use all cores by themselves; `make -j` need not, and must not, start two at once.

@@ -99,35 +99,35 @@ impl Lazy {
         Ok(self.0.get_or_init(create))
     }
 
-    fn take(&self, mode: u32, timeout_ns: u64) -> Result<Hold<'_>> {
+    fn take(&self, mode: u32, timeout_ns: u64) -> Result<Held<'_>> {
         let raw = self.raw()?;
         // SAFETY: the lock lives as long as `self`; the function checks the thread.
         let status = unsafe { (raw.locks.table.lock)(raw.locks.host, raw.lock, mode, timeout_ns) };
-        Hold::of(raw, mode, status)
+        Held::of(raw, mode, status)
     }
 
-    fn try_take(&self, mode: u32) -> Result<Option<Hold<'_>>> {
+    fn try_take(&self, mode: u32) -> Result<Option<Held<'_>>> {
         let raw = self.raw()?;
         // SAFETY: as above.
         match unsafe { (raw.locks.table.try_lock)(raw.locks.host, raw.lock, mode) } {
             CHI_BUSY => Ok(None),
-            status => Hold::of(raw, mode, status).map(Some),
+            status => Held::of(raw, mode, status).map(Some),
         }
     }
 }
 
 /// A lock that the running task has.
-struct Hold<'a> {
+struct Held<'a> {
     raw: &'a Raw,
     mode: u32,
     /// It stays with the task, and so on its worker.
     task: PhantomData<*const ()>,
 }
 
-impl<'a> Hold<'a> {
+impl<'a> Held<'a> {
     fn of(raw: &'a Raw, mode: u32, status: chi_status) -> Result<Self> {
         let why = match status {
-            CHI_OK => return Ok(Hold { raw, mode, task: PhantomData }),
+            CHI_OK => return Ok(Held { raw, mode, task: PhantomData }),
             CHI_TIMEOUT => "others held the lock for too long",
             CHI_CANCELLED => "the task was cancelled while it waited for a lock",
             CHI_INVALID => "only a running method can take a lock",
@@ -137,7 +137,7 @@ impl<'a> Hold<'a> {
     }
 }
 
-impl Drop for Hold<'_> {
+impl Drop for Held<'_> {
     fn drop(&mut self) {
         // It fails only when the guard has outlived its task, and then the runtime has released the lock.
         // SAFETY: the lock lives longer than the guard; the function checks the thread.
@@ -211,8 +211,8 @@ impl<T> CoMutex<T> {
 
     /// Takes it if that needs no waiting. Errors as for [`lock`](Self::lock). `[worker]`
     pub fn try_lock(&self) -> Result<Option<CoMutexGuard<'_, T>>> {
-        let hold = self.lock.try_take(CHI_LOCK_EXCLUSIVE)?;
-        Ok(hold.map(|hold| CoMutexGuard { value: &self.value, _hold: hold }))
+        let held = self.lock.try_take(CHI_LOCK_EXCLUSIVE)?;
+        Ok(held.map(|held| CoMutexGuard { value: &self.value, _held: held }))
     }
 
     /// The value, which nobody else can have meanwhile.
@@ -221,8 +221,8 @@ impl<T> CoMutex<T> {
     }
 
     fn take(&self, timeout_ns: u64) -> Result<CoMutexGuard<'_, T>> {
-        let hold = self.lock.take(CHI_LOCK_EXCLUSIVE, timeout_ns)?;
-        Ok(CoMutexGuard { value: &self.value, _hold: hold })
+        let held = self.lock.take(CHI_LOCK_EXCLUSIVE, timeout_ns)?;
+        Ok(CoMutexGuard { value: &self.value, _held: held })
     }
 }
 
@@ -232,11 +232,11 @@ impl<T> fmt::Debug for CoMutex<T> {
     }
 }
 
-/// The hold on a [`CoMutex`], given back when it is dropped.
+/// Possession of a [`CoMutex`], given back when it is dropped.
 #[must_use = "the lock is given back at once when the guard is dropped"]
 pub struct CoMutexGuard<'a, T> {
     value: &'a T,
-    _hold: Hold<'a>,
+    _held: Held<'a>,
 }
 
 impl<T> Deref for CoMutexGuard<'_, T> {
@@ -313,12 +313,12 @@ impl<T> CoRwLock<T> {
     }
 
     fn take(&self, mode: u32, timeout_ns: u64) -> Result<CoRwGuard<'_, T>> {
-        Ok(CoRwGuard { value: &self.value, _hold: self.lock.take(mode, timeout_ns)? })
+        Ok(CoRwGuard { value: &self.value, _held: self.lock.take(mode, timeout_ns)? })
     }
 
     fn try_take(&self, mode: u32) -> Result<Option<CoRwGuard<'_, T>>> {
-        let hold = self.lock.try_take(mode)?;
-        Ok(hold.map(|hold| CoRwGuard { value: &self.value, _hold: hold }))
+        let held = self.lock.try_take(mode)?;
+        Ok(held.map(|held| CoRwGuard { value: &self.value, _held: held }))
     }
 }
 
@@ -328,11 +328,11 @@ impl<T> fmt::Debug for CoRwLock<T> {
     }
 }
 
-/// The hold on a [`CoRwLock`], as a reader or as a writer, given back when it is dropped.
+/// Possession of a [`CoRwLock`], as a reader or as a writer, given back when it is dropped.
 #[must_use = "the lock is given back at once when the guard is dropped"]
 pub struct CoRwGuard<'a, T> {
     value: &'a T,
-    _hold: Hold<'a>,
+    _held: Held<'a>,
 }
 
 impl<T> Deref for CoRwGuard<'_, T> {

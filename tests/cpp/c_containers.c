@@ -8,7 +8,7 @@
 #include "chimaera/abi.h"
 #include "json.h"
 
-/* WhereTask of tests/modules/spread_tasks.h. */
+/* WhereTask of tests/fixtures/spread_tasks.h. */
 struct where_task {
   struct chi_task task;
   uint32_t container;

@@ -8,7 +8,7 @@
 #include "chimaera/abi.h"
 #include "json.h"
 
-/* ValueTask of tests/modules/model_tasks.h, and its methods. */
+/* ValueTask of tests/fixtures/model_tasks.h, and its methods. */
 struct value_task {
   struct chi_task task;
   uint64_t value;

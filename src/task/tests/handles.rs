@@ -228,7 +228,7 @@ fn a_full_ring_gives_the_task_back() {
 #[test]
 fn a_wait_that_times_out_gives_the_task_back() {
     let fake = FakeIpc::new(sum);
-    fake.hold(true);
+    fake.pause(true);
     let pending = new_task().submit().unwrap();
     assert!(!pending.is_complete());
     let Err(WaitError::Timeout(pending)) = pending.wait_timeout(Duration::from_millis(1)) else {
@@ -242,7 +242,7 @@ fn a_wait_that_times_out_gives_the_task_back() {
 #[test]
 fn a_task_dropped_in_flight_goes_at_its_completion() {
     let fake = FakeIpc::new(sum);
-    fake.hold(true);
+    fake.pause(true);
     drop(new_task().submit().unwrap());
     assert_eq!(fake.alive(), (1, 0));
     fake.finish();
@@ -263,7 +263,7 @@ fn a_buffer_serves_many_tasks_and_outlives_them() {
         assert_eq!(done.bytes.copy_to_vec().unwrap(), b"shared!!");
     }
     // Dropped in flight, with the last other clone gone: both stay until the task is over.
-    fake.hold(true);
+    fake.pause(true);
     let mut task = new_task();
     task.attach(|task| &task.bytes, &buffer).unwrap();
     drop(task.submit().unwrap());

@@ -5,7 +5,7 @@
 //! | `CHI_TEST_BIN` | the program `chimaera` |
 //! | `CHI_TEST_MODULES` | the directory of the modules in C++ (`build/modules`) |
 //! | `CHI_TEST_RUST_MODULES` | the directory of the modules in Rust (`target/release`) |
-//! | `CHI_TEST_FAULT_MODULES` | the directory of the test modules (`build/test_modules`) |
+//! | `CHI_TEST_FAULT_MODULES` | the directory of the test modules (`build/fixtures`) |
 //! | `CHI_TEST_PROGRAMS` | the directory of the client programs in C and C++ (`build/tests/cpp`) |
 
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub fn spread_rust() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_spread.so"))
 }
 
-/// The library of a directory of tests/modules, `"throws_method"` for example.
+/// The library of a directory of tests/fixtures, `"throws_method"` for example.
 pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))
 }

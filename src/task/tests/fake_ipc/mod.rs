@@ -26,7 +26,7 @@ struct State {
     buffers: HashMap<usize, usize>,
     runner: Option<Runner>,
     /// Tasks stay in flight until `finish`.
-    hold: bool,
+    paused: bool,
     /// Tasks of this method stay in flight until they are cancelled.
     endless: Option<u32>,
     ring_full: bool,
@@ -62,8 +62,8 @@ impl FakeIpc {
         FakeIpc(turn)
     }
 
-    pub(crate) fn hold(&self, hold: bool) {
-        state(|state| state.hold = hold);
+    pub(crate) fn pause(&self, paused: bool) {
+        state(|state| state.paused = paused);
     }
 
     /// Has the tasks of a method stay in flight until they are cancelled.
@@ -148,7 +148,7 @@ impl Backend for Fake {
         state_word(task).store(CHI_TASK_IN_FLIGHT, Ordering::Release);
         // SAFETY: the caller's task.
         let method = unsafe { task.as_ref() }.method_;
-        if !state(|state| state.hold || state.endless == Some(method)) {
+        if !state(|state| state.paused || state.endless == Some(method)) {
             run(task);
         }
         Ok(())
