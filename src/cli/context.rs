@@ -1,7 +1,11 @@
 //! What every command knows, and how it fails.
 
 use chimaera_client_rs::Options;
+use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
+
+/// How long a running instance may take to answer a request.
+const ANSWER_BOUND: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What every command knows.
 pub(crate) struct Context {
@@ -54,8 +58,17 @@ impl Context {
 
     /// Asks the instance to describe something.
     pub(crate) fn describe(&self, subject: u32) -> Result<serde_json::Value, Failed> {
-        self.connect()?;
-        Ok(serde_json::from_str(&chimaera_client_rs::describe(subject)?)?)
+        self.ask(Request::Describe, &[subject.into()])
+    }
+
+    /// Sends the instance a request, which its control thread answers.
+    pub(crate) fn ask(&self, request: Request, words: &[u64]) -> Result<serde_json::Value, Failed> {
+        let answer = control::ask(&self.instance()?, request, words, "", ANSWER_BOUND);
+        let answer = answer.map_err(|error| match error {
+            control::Error::NotRunning(_) => Failed::NotRunning(error.to_string()),
+            other => Failed::Message(other.to_string()),
+        })?;
+        Ok(serde_json::from_str(&answer)?)
     }
 
     /// Prints a JSON document, if that is what was asked for.

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod arena;
+pub mod control;
 pub mod copy;
 pub mod futex;
 pub mod instance;

@@ -35,6 +35,22 @@ pub enum Kind {
     Ring = 4,
     /// Runtime: a status; the text tells why.
     Refused = 5,
+    /// The program, instead of `Hello`: what it asks for (`control::Request`), and up to five more words.
+    Request = 6,
+    /// Runtime: the size of its answer in bytes; with the descriptor of a memory file that holds it.
+    Answer = 7,
+}
+
+impl Kind {
+    const ALL: [Kind; 7] = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Mapped,
+        Kind::Ring,
+        Kind::Refused,
+        Kind::Request,
+        Kind::Answer,
+    ];
 }
 
 /// One message.
@@ -85,9 +101,7 @@ impl Message {
         if number(0)? != MAGIC || bytes.len() > HEAD + MAX_TEXT {
             return None;
         }
-        let kind = [Kind::Hello, Kind::Welcome, Kind::Mapped, Kind::Ring, Kind::Refused]
-            .into_iter()
-            .find(|kind| Some(*kind as u32) == number(4))?;
+        let kind = Kind::ALL.into_iter().find(|kind| Some(*kind as u32) == number(4))?;
         let mut words = [0; WORDS];
         for (i, word) in words.iter_mut().enumerate() {
             let at = 8 + i * 8;

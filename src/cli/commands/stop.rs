@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chimaera_ipc::control::Request;
 use serde_json::json;
 
 use crate::context::{Context, Failed, Outcome};
@@ -18,9 +19,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if !instance.is_running()? {
         return Err(Failed::NotRunning(format!("instance '{}' is not running", context.name)));
     }
-    context.connect()?;
-    chimaera_client_rs::stop_runtime()?;
-    chimaera_client_rs::shutdown();
+    context.ask(Request::Stop, &[])?;
     let until = Instant::now() + Duration::from_secs(args.timeout);
     while instance.is_running()? {
         if Instant::now() >= until {

@@ -171,7 +171,7 @@ unsafe extern "C" fn run(
                     worker.shared.command(ControlCommand::Stop);
                     Ok(())
                 }
-                _ => describe(worker, task.cast()),
+                _ => answer(worker, task.cast()),
             }
         };
         match result {
@@ -248,20 +248,10 @@ unsafe fn find_pool(worker: &Worker, task: *mut chi_find_task) -> Result<(), Fai
     Ok(())
 }
 
-unsafe fn describe(worker: &Worker, task: *mut chi_describe_task) -> Result<(), Failure> {
+unsafe fn answer(worker: &Worker, task: *mut chi_describe_task) -> Result<(), Failure> {
     // SAFETY: the task is the running one, and of this type.
     let subject = unsafe { (*task).subject_ };
-    let document = match subject {
-        CHI_DESCRIBE_POOLS => describe::pools(&worker.shared),
-        CHI_DESCRIBE_MODULES => describe::modules(&worker.shared),
-        CHI_DESCRIBE_RUNTIME => describe::runtime(&worker.shared),
-        other => {
-            return Err(Failure::new(
-                CHI_INVALID,
-                format!("there is nothing to describe as {other}"),
-            ))
-        }
-    };
+    let document = describe::describe(&worker.shared, subject)?;
     let text = document.to_string();
     let ipc = worker_ipc();
     let mut buffer = chi_buffer { shm_: 0, data_: ptr::null_mut(), size_: 0 };

@@ -2,13 +2,29 @@
 
 use std::sync::atomic::Ordering;
 
+use chimaera_abi::*;
+
+use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::Container;
 use crate::scheduler::Shared;
 use serde_json::json;
 
+/// Describes a subject, `CHI_DESCRIBE_...`.
+pub(crate) fn describe(shared: &Shared, subject: u32) -> Result<serde_json::Value, Failure> {
+    match subject {
+        CHI_DESCRIBE_POOLS => Ok(pools(shared)),
+        CHI_DESCRIBE_MODULES => Ok(modules(shared)),
+        CHI_DESCRIBE_RUNTIME => Ok(runtime(shared)),
+        other => {
+            let message = format!("there is no description of subject {other}");
+            Err(Failure::new(CHI_INVALID, message))
+        }
+    }
+}
+
 /// The pools that are open.
-pub(super) fn pools(shared: &Shared) -> serde_json::Value {
+fn pools(shared: &Shared) -> serde_json::Value {
     let table = shared.table();
     let all = table.iter().map(|pool| {
         let shapes = pool.containers().iter().map(Container::shape);
@@ -50,7 +66,7 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
 }
 
 /// The table of modules, and the files that were refused.
-pub(super) fn modules(shared: &Shared) -> serde_json::Value {
+fn modules(shared: &Shared) -> serde_json::Value {
     let modules = &shared.modules;
     let loaded = modules.loaded.iter().map(|module| describe_module(module));
     let refused = modules.refused.iter().map(|refusal| {
@@ -68,7 +84,7 @@ pub(super) fn modules(shared: &Shared) -> serde_json::Value {
 }
 
 /// Workers and sessions.
-pub(super) fn runtime(shared: &Shared) -> serde_json::Value {
+fn runtime(shared: &Shared) -> serde_json::Value {
     let page = shared.page();
     let sessions = shared.sessions().into_iter().map(|session| {
         json!({

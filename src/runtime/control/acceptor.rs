@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::control;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{Layout, RINGS};
 use chimaera_ipc::ring::Consumer;
@@ -17,6 +18,7 @@ use rustix::net::SocketFlags;
 use rustix::process::PidfdFlags;
 
 use super::close::{self, CLOSE_BOUND};
+use super::requests;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
 use crate::session::{Ring, Session, SessionRef};
@@ -26,6 +28,10 @@ use crate::sys::Guard;
 const SETUP_BOUND: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again when the process has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections beyond the session limit, so that requests of the program are answered when clients have all
+/// sessions.
+const MORE_CONNECTIONS: usize = 16;
 
 const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;
@@ -201,14 +207,16 @@ impl Acceptor {
                 format!("this runtime belongs to user {own}; user {theirs} may not use it"),
             ));
         }
-        if self.clients.len() >= self.shared.config.max_sessions {
-            let most = self.shared.config.max_sessions;
-            return Err(Failure::new(
-                CHI_NO_SPACE,
-                format!("session limit ({most}) reached: raise limits.sessions"),
-            ));
+        if self.clients.len() >= self.shared.config.max_sessions + MORE_CONNECTIONS {
+            return Err(self.session_limit());
         }
         Ok(())
+    }
+
+    fn session_limit(&self) -> Failure {
+        let most = self.shared.config.max_sessions;
+        let message = format!("session limit ({most}) reached: raise limits.sessions");
+        Failure::new(CHI_NO_SPACE, message)
     }
 
     fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
@@ -260,6 +268,14 @@ impl Acceptor {
         let client = self.clients.get_mut(&number).expect("the caller has it");
         match (&mut client.phase, message.kind) {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
+            (Phase::Greeting, Kind::Request) => {
+                let document = requests::answer(&self.shared, message)?;
+                control::answer(&client.socket, &document).map_err(|error| {
+                    Failure::new(CHI_IO, format!("cannot answer the request: {error}"))
+                })?;
+                self.end(number, "its request was answered");
+                Ok(())
+            }
             (Phase::Mapping { .. }, Kind::Mapped) => {
                 let phase = std::mem::replace(&mut client.phase, Phase::Greeting);
                 let Phase::Mapping { mapping, doorbell, guard } = phase else { unreachable!() };
@@ -297,6 +313,11 @@ impl Acceptor {
     }
 
     fn greet(&mut self, number: u64, hello: &Message) -> Result<(), Failure> {
+        let is_greeting = |client: &&Client| matches!(client.phase, Phase::Greeting);
+        let greeting = self.clients.values().filter(is_greeting).count();
+        if self.clients.len() - greeting >= self.shared.config.max_sessions {
+            return Err(self.session_limit());
+        }
         let [wire, major, minor, wanted, ..] = hello.words;
         if wire != WIRE_VERSION || major != u64::from(CHI_ABI_MAJOR) {
             return Err(Failure::new(

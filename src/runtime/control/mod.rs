@@ -4,6 +4,7 @@
 
 mod acceptor;
 pub(crate) mod close;
+mod requests;
 
 pub(crate) use self::acceptor::Acceptor;
 pub(crate) use self::close::CLOSE_BOUND;

@@ -1,0 +1,183 @@
+//! Control requests: what the program asks a running instance over its socket. The control thread answers
+//! them itself, so they work while every worker is busy, and they need no session and no segment.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use chimaera_abi::chi_status;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::instance::Instance;
+use crate::wire::{self, Kind, Message, Received};
+
+/// How long to wait before connecting again to a runtime that has too many connections to accept.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
+
+/// What a request asks for: the first word of a message of [`Kind::Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Request {
+    /// Describe a subject, `CHI_DESCRIBE_...`, the second word. The answer is JSON.
+    Describe = 1,
+    /// End the runtime. The answer comes before it has ended.
+    Stop = 2,
+}
+
+impl Request {
+    /// The request of this number.
+    pub fn of(number: u64) -> Option<Request> {
+        [Request::Describe, Request::Stop].into_iter().find(|&request| request as u64 == number)
+    }
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No runtime listens.
+    #[error("instance '{0}' is not running")]
+    NotRunning(String),
+    /// The runtime refused the request.
+    #[error("{text}")]
+    Refused {
+        /// The status.
+        status: chi_status,
+        /// Why.
+        text: String,
+    },
+    /// The runtime did not answer in time.
+    #[error("instance '{name}' did not answer within {bound:?}")]
+    Silent {
+        /// The instance.
+        name: String,
+        /// The bound that has passed.
+        bound: Duration,
+    },
+    /// What came back is not an answer.
+    #[error("instance '{0}' did not answer this request; it may be of another version")]
+    Unknown(String),
+    /// The socket failed.
+    #[error("{path}: {error}")]
+    Socket {
+        /// The socket's path.
+        path: String,
+        /// The error.
+        error: io::Error,
+    },
+}
+
+/// Asks a running instance and returns its answer, within `bound`. `words` follow the request's number.
+///
+/// # Errors
+/// See [`Error`].
+pub fn ask(
+    instance: &Instance,
+    request: Request,
+    words: &[u64],
+    text: &str,
+    bound: Duration,
+) -> Result<String, Error> {
+    let until = Instant::now() + bound;
+    let silent = || Error::Silent { name: instance.name().to_owned(), bound };
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => silent(),
+        io::ErrorKind::NotFound
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => Error::NotRunning(instance.name().to_owned()),
+        _ => Error::Socket { path: instance.socket().display().to_string(), error },
+    };
+    let socket = connect(instance, until).map_err(failed)?;
+    let all: Vec<u64> = std::iter::once(request as u64).chain(words.iter().copied()).collect();
+    let question = Message { text: text.to_owned(), ..Message::new(Kind::Request, &all) };
+    // A runtime that refuses the connection has hung up already; its refusal can still be read.
+    match wire::send(socket.as_fd(), &question, &[]) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(failed(error)),
+        _ => {}
+    }
+    match receive(&socket, until).map_err(failed)? {
+        Received::Message(answer, fds) if answer.kind == Kind::Answer => {
+            read(&answer, fds).map_err(failed)
+        }
+        Received::Message(answer, _) if answer.kind == Kind::Refused => {
+            Err(Error::Refused { status: answer.status(), text: answer.text })
+        }
+        Received::Closed => Err(Error::NotRunning(instance.name().to_owned())),
+        Received::Message(..) | Received::Garbage => {
+            Err(Error::Unknown(instance.name().to_owned()))
+        }
+    }
+}
+
+/// Answers a request, for the runtime: the document goes as a sealed memory file, whatever its size.
+pub fn answer(socket: &OwnedFd, document: &str) -> io::Result<()> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = rustix::fs::memfd_create("chimaera-answer", flags)?;
+    let mut left = document.as_bytes();
+    while !left.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, left))?;
+        left = &left[written..];
+    }
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    let message = Message::new(Kind::Answer, &[document.len() as u64]);
+    wire::send(socket.as_fd(), &message, &[file.as_fd()])
+}
+
+/// The document behind an answer.
+fn read(answer: &Message, fds: Vec<OwnedFd>) -> io::Result<String> {
+    let odd = || io::Error::new(io::ErrorKind::InvalidData, "the answer has no document");
+    let file = fds.first().ok_or_else(odd)?;
+    if rustix::fs::fstat(file)?.st_size as u64 != answer.words[0] {
+        return Err(odd());
+    }
+    let mut bytes = vec![0; answer.words[0] as usize];
+    let mut done = 0;
+    while done < bytes.len() {
+        let at = done as u64;
+        let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut bytes[done..], at))?;
+        if read == 0 {
+            return Err(odd());
+        }
+        done += read;
+    }
+    String::from_utf8(bytes).map_err(|_| odd())
+}
+
+fn connect(instance: &Instance, until: Instant) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    let address = SocketAddrUnix::new(instance.socket())?;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => return Ok(socket),
+            Err(Errno::INTR) => {}
+            // More clients are connecting than the runtime has accepted.
+            Err(Errno::AGAIN) if Instant::now() < until => std::thread::sleep(BACKLOG_PAUSE),
+            Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The next message, however often a signal interrupts the wait for it.
+fn receive(socket: &OwnedFd, until: Instant) -> io::Result<Received> {
+    loop {
+        let rest = until.saturating_duration_since(Instant::now());
+        let rest = Timespec { tv_sec: rest.as_secs() as i64, tv_nsec: rest.subsec_nanos().into() };
+        let mut fds = [PollFd::new(socket, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, Some(&rest)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return wire::receive(socket.as_fd()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
