@@ -1,4 +1,4 @@
-//! What a runtime is started with, and why it may not start.
+//! The configuration of a runtime, and the errors of starting one.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,65 +22,68 @@ pub struct PoolConfig {
     pub containers: u32,
 }
 
-/// What a runtime is started with.
+/// The configuration of a runtime.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The instance; `None` takes `$CHI_INSTANCE`, or else `default`.
+    /// The instance's name; `None` means `$CHI_INSTANCE`, or `default` if that is not set.
     pub instance: Option<String>,
-    /// Worker threads of both groups together, 1 to 256. The default is one less than the cores that
-    /// the process may use, at least one.
+    /// The number of worker threads in both groups together, 1 to 256. The default is one less than
+    /// the number of cores that the process may use, but at least one.
     pub workers: usize,
-    /// How many of the workers, the last ones, are the group for tasks of high latency; the others are
-    /// the group for tasks of low latency, which has at least one. 0 makes one group that runs all.
+    /// How many of the workers, counted from the last, form the group for high-latency tasks. The
+    /// others, at least one, form the group for low-latency tasks. With 0 there is one group that
+    /// runs all tasks.
     pub high_latency_workers: usize,
-    /// The cores to which the workers for low latency are pinned, one each in turn; none: the operating
-    /// system chooses, and may move them.
+    /// The cores to which the low-latency workers are pinned, one each, in turn. If empty, the
+    /// operating system chooses the cores and may move the workers.
     pub cores: Vec<usize>,
-    /// The same for the group for tasks of high latency.
+    /// The same for the high-latency workers.
     pub high_latency_cores: Vec<usize>,
     /// Directories to scan for modules, in order. The default is `$CHI_REPO_PATH`, then
     /// `$LD_LIBRARY_PATH`, then the directory of the modules that were installed with the program.
     pub module_paths: Vec<PathBuf>,
-    /// How long an idle worker looks for work before it sleeps.
+    /// How long an idle worker spins, looking for work, before it parks.
     pub spin: Duration,
-    /// Bytes of a task's stack, 64 KiB to 64 MiB, rounded up to whole pages. Only touched pages take
-    /// memory.
+    /// The size of a task's stack in bytes, 64 KiB to 64 MiB, rounded up to whole pages. Only pages
+    /// that are touched take memory.
     pub stack_size: usize,
-    /// Tasks of all workers together that are suspended, 64 to a million, beyond which new ones wait in
-    /// their rings. Each takes a stack, and so two of the mappings that Linux gives a process
-    /// (`vm.max_map_count`, 65530 unless it is raised).
+    /// The limit on suspended tasks, all workers together, 64 to a million; beyond it, new tasks
+    /// wait in their rings. Each suspended task takes a stack, and so two of the mappings that
+    /// Linux allows a process (`vm.max_map_count`, 65530 by default).
     pub max_suspended: usize,
-    /// Tasks of one session under way, 256 to a million, beyond which its rings wait.
+    /// The limit on one session's tasks in flight, 256 to a million; beyond it, the session's rings
+    /// wait.
     pub max_in_flight: usize,
-    /// The segment of a client that asks for no size, in bytes.
+    /// The size, in bytes, of the segment of a client that does not ask for a size.
     pub default_segment: u64,
-    /// The largest segment that a client may ask for, in bytes.
+    /// The size, in bytes, of the largest segment that a client may ask for.
     pub max_segment: u64,
-    /// The runtime's share of the arenas of a segment, 10 to 90 hundredths: what it allocates for
-    /// clients lies there; what they allocate lies in the rest.
+    /// The runtime's share of a segment's arenas in percent, 10 to 90. What the runtime allocates
+    /// for the client comes from there; what the client allocates comes from the rest.
     pub runtime_share: u64,
-    /// Sessions at a time.
+    /// The limit on concurrent sessions.
     pub max_sessions: usize,
-    /// Pools at a time, 2 to 65536; the admin's is one.
+    /// The limit on pools, the admin pool included, 2 to 65536.
     pub max_pools: u32,
-    /// A task that runs for longer without giving up its worker is warned of in the log; `None` warns
-    /// of none.
+    /// A task that runs for longer than this without giving up its worker is reported in the log;
+    /// `None` turns the warning off.
     pub long_task_warning: Option<Duration>,
-    /// Pools to create, in this order, before clients are let in. When one cannot be created, the
+    /// Pools to create, in this order, before clients are accepted. If one cannot be created, the
     /// runtime does not start.
     pub pools: Vec<PoolConfig>,
-    /// The process is only a runtime: modules that bring libchimaera_client along cannot connect.
+    /// The process is a runtime and nothing else: modules that link libchimaera_client cannot
+    /// connect.
     pub daemon: bool,
-    /// The log goes to a file, which is or will be this process's standard error; `chimaera status`
-    /// shows it.
+    /// The log is a file, which is or will become this process's standard error; `chimaera status`
+    /// shows this.
     pub log_is_file: bool,
-    /// The instance's name will not be used again: no file of its stays behind.
+    /// The instance's name will not be used again, so none of its files may stay behind.
     pub private: bool,
 }
 
 impl Config {
-    /// For a runtime inside a test or an application: the defaults, and an instance that nobody else
-    /// has, whose name is [`Runtime::instance`](crate::Runtime::instance)'s.
+    /// For a runtime inside a test or an application: the defaults, and an instance of its own,
+    /// whose name [`Runtime::instance`](crate::Runtime::instance) returns.
     pub fn embedded() -> Config {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -88,19 +91,19 @@ impl Config {
         Config { instance: Some(name), private: true, ..Config::default() }
     }
 
-    /// The directory of the modules that were installed with the program, when there is one.
+    /// The directory of the modules that were installed with the program, if it exists.
     pub fn installed_modules() -> Option<PathBuf> {
         let program = std::env::current_exe().ok()?;
         let modules = program.parent()?.parent()?.join("lib/chimaera/modules");
         modules.is_dir().then_some(modules)
     }
 
-    /// Whether the worker of this index is one for tasks of high latency.
+    /// Whether the worker with this index is in the group for high-latency tasks.
     pub fn is_high_latency(&self, worker: usize) -> bool {
         worker >= self.workers - self.high_latency_workers
     }
 
-    /// The core to which the worker of this index is to be pinned.
+    /// The core to which the worker with this index is to be pinned, if any.
     pub fn core_of(&self, worker: usize) -> Option<usize> {
         let low = self.workers - self.high_latency_workers;
         let (cores, index) = match worker.checked_sub(low) {
@@ -110,22 +113,22 @@ impl Config {
         (!cores.is_empty()).then(|| cores[index % cores.len()])
     }
 
-    /// Refuses numbers that are out of their ranges.
+    /// Checks that every number is in its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let size = |what, found: u64, least: u64, most: u64| match found {
             found if (least..=most).contains(&found) => Ok(()),
-            _ => Err(Error::Config(format!("{what}: {least} to {most}, not {found}"))),
+            _ => Err(Error::Config(format!("{what} must be {least} to {most}, not {found}"))),
         };
         size("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
         let high = self.high_latency_workers as u64;
-        size("workers for high latency", high, 0, self.workers as u64 - 1)?;
-        size("bytes of a stack", self.stack_size as u64, 64 << 10, 64 << 20)?;
-        size("suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
-        size("tasks of a session under way", self.max_in_flight as u64, 256, 1_000_000)?;
-        size("bytes of the largest segment", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
-        size("bytes of a segment", self.default_segment, MIN_SEGMENT, self.max_segment)?;
-        size("hundredths of a segment", self.runtime_share, *SHARES.start(), *SHARES.end())?;
-        size("pools", self.max_pools.into(), 2, 65536)?;
+        size("high-latency workers", high, 0, self.workers as u64 - 1)?;
+        size("the stack size in bytes", self.stack_size as u64, 64 << 10, 64 << 20)?;
+        size("the limit on suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
+        size("the limit on tasks in flight", self.max_in_flight as u64, 256, 1_000_000)?;
+        size("the largest segment in bytes", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
+        size("a segment in bytes", self.default_segment, MIN_SEGMENT, self.max_segment)?;
+        size("the runtime's percentage", self.runtime_share, *SHARES.start(), *SHARES.end())?;
+        size("the limit on pools", self.max_pools.into(), 2, 65536)?;
         check_cores(&self.cores)?;
         check_cores(&self.high_latency_cores)
     }
@@ -137,21 +140,22 @@ fn usable_cores() -> Result<Vec<usize>, Error> {
     let ask = || {
         let mut all = CpuSet::new();
         (0..CpuSet::MAX_CPU).for_each(|core| all.set(core));
-        // It takes away those that do not exist, or that a control group forbids.
+        // The kernel drops the cores that do not exist or that a control group forbids.
         sched_setaffinity(None, &all)?;
         sched_getaffinity(None)
     };
-    // In a thread that is for nothing else.
+    // In a thread of its own, because it changes the affinity of the thread that asks.
     let asked = std::thread::scope(|scope| scope.spawn(ask).join());
     let found = asked.expect("asking does not panic").map_err(failed)?;
     Ok((0..CpuSet::MAX_CPU).filter(|&core| found.is_set(core)).collect())
 }
 
-/// Whether this process may pin threads to these cores, whatever the affinity of the thread that asks.
-/// `[any thread]`
+/// Checks that this process may pin threads to these cores, whatever the affinity of the calling
+/// thread. `[any thread]`
 ///
 /// # Errors
-/// [`Error::Core`] with the first that it may not use; [`Error::Io`] when the operating system does not tell.
+/// [`Error::Core`] with the first core that it may not use; [`Error::Io`] if the operating system
+/// does not say.
 ///
 /// ```
 /// let error = chimaera_runtime::check_cores(&[99_999]).unwrap_err();
@@ -166,7 +170,7 @@ pub fn check_cores(cores: &[usize]) -> Result<(), Error> {
     wrong.map_or(Ok(()), |&core| Err(Error::Core { core, usable: ranges(&usable) }))
 }
 
-/// Ascending numbers in few words: `0-3, 6`.
+/// Ascending numbers as ranges: `0-3, 6`.
 fn ranges(numbers: &[usize]) -> String {
     let runs = numbers.chunk_by(|before, after| before + 1 == *after);
     let runs = runs.map(|run| match run {
@@ -176,13 +180,12 @@ fn ranges(numbers: &[usize]) -> String {
     runs.collect::<Vec<_>>().join(", ")
 }
 
-/// Binds the calling thread to one core.
+/// Pins the calling thread to one core.
 pub(crate) fn pin(core: usize) -> Result<(), Error> {
     let mut only = CpuSet::new();
     only.set(core);
-    sched_setaffinity(None, &only).map_err(|error| {
-        Error::io(format!("core {core}, to which a worker is to be pinned"), error)
-    })
+    sched_setaffinity(None, &only)
+        .map_err(|error| Error::io(format!("pinning a worker to core {core}"), error))
 }
 
 impl Default for Config {
@@ -229,15 +232,17 @@ pub enum Error {
     /// The instance's name or directory cannot be used.
     #[error(transparent)]
     Instance(#[from] instance::Error),
-    /// The instance runs already.
-    #[error("the instance '{name}' is already running (process {pid})")]
+    /// The instance is already running.
+    #[error(
+        "instance '{name}' is already running (process {pid}); stop it or choose another name"
+    )]
     Running {
         /// Its name.
         name: String,
-        /// Its process.
+        /// Its process id.
         pid: u32,
     },
-    /// A pool of the configuration cannot be created.
+    /// A configured pool cannot be created.
     #[error("creating pool '{pool}': {message}")]
     Pool {
         /// Its name.
@@ -250,10 +255,10 @@ pub enum Error {
     Core {
         /// Its number.
         core: usize,
-        /// Those that can be, `0-3, 6`.
+        /// The cores that can be used, as `0-3, 6`.
         usable: String,
     },
-    /// A number is out of its range.
+    /// A number is out of range.
     #[error("{0}")]
     Config(String),
     /// The operating system refused something.
@@ -261,7 +266,7 @@ pub enum Error {
     Io {
         /// What was tried.
         what: String,
-        /// Its answer.
+        /// The operating system's error.
         error: std::io::Error,
     },
 }
@@ -297,9 +302,9 @@ mod tests {
         let config = Config { workers: 2, ..Config::default() };
         assert!(config.check().is_ok());
         let all_high = Config { high_latency_workers: 2, ..config.clone() };
-        assert_eq!(refused(all_high), "workers for high latency: 0 to 1, not 2");
+        assert_eq!(refused(all_high), "high-latency workers must be 0 to 1, not 2");
         let small = Config { default_segment: 1, ..config.clone() };
-        assert!(refused(small).contains("a segment: 4194304 to 68719476736, not 1"));
+        assert!(refused(small).contains("a segment in bytes must be 4194304 to 68719476736, not 1"));
         for core in [1023, 99_999] {
             let why = refused(Config { cores: vec![core], ..config.clone() });
             let want = format!("core {core} cannot be used; this process may use ");

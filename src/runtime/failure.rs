@@ -1,8 +1,8 @@
-//! How the runtime's own functions fail.
+//! The error type of the runtime's own functions.
 
 use chimaera_abi::chi_status;
 
-/// A status other than `CHI_OK`, and why.
+/// A status other than `CHI_OK`, and a message that says why.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) status: chi_status,

@@ -1,5 +1,5 @@
-//! Entries for the fuzzers in `fuzz/`: the runtime's readers of what it does not trust. Each panics
-//! when a reader lets something through that it must not.
+//! Entry points for the fuzzers in `fuzz/`: the runtime's readers of untrusted input. Each panics
+//! if a reader accepts what it must refuse.
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,9 +13,9 @@ use chimaera_abi::*;
 use chimaera_ipc::layout::{Layout, MIN_SEGMENT};
 use chimaera_ipc::segment::{self, Mapping};
 
-/// Reads bytes as a file in a directory of modules.
+/// Examines the bytes as if they were a file in a directory of modules.
 pub fn elf_file(bytes: &[u8]) {
-    // Both a verdict and an error are answers; what is looked for are panics and endless loops.
+    // A verdict and an error are both fine; the fuzzer looks for panics and endless loops.
     let _ = elf::examine(bytes, bytes.len() as u64);
 }
 
@@ -61,8 +61,8 @@ fn session() -> std::io::Result<SessionRef> {
     Ok(SessionRef::new(Session::new(1, mapping, 1 << 40, doorbell, guard)))
 }
 
-/// Takes bytes for the client's arena, whose first task a client has submitted, and brings that task
-/// there and back.
+/// Uses the bytes as the contents of the client's arena, takes the task at its start as if a client
+/// had submitted it, and completes that task.
 pub fn task_in_segment(bytes: &[u8]) {
     thread_local! {
         static SESSION: OnceCell<(SessionRef, PoolMethod)> = const { OnceCell::new() };
@@ -94,14 +94,14 @@ pub fn task_in_segment(bytes: &[u8]) {
         for hold in 0..4 {
             session.release(hold);
         }
-        assert_eq!(session.used_bytes(), 0, "blocks are left behind");
+        assert_eq!(session.used_bytes(), 0, "blocks have leaked");
     });
 }
 
-/// Checks that every vector lies in the client's segment or in a private copy.
+/// Checks that the data of every vector is in the client's segment or in a private copy.
 ///
 /// # Safety
-/// `base` must hold what `fields` describe.
+/// `base` must point to memory that is laid out as `fields` describe.
 unsafe fn check(record: &Record, session: &Session, base: *const u8, fields: &[Field]) {
     for field in fields {
         // SAFETY: by the caller's promise.
@@ -114,7 +114,7 @@ unsafe fn check(record: &Record, session: &Session, base: *const u8, fields: &[F
         }
         assert!((data as u64).is_multiple_of(field.elem_align), "a vector is not aligned");
         if field.inner.is_empty() {
-            let offset = session.mapping.offset_of(data).expect("leaf bytes lie in the segment");
+            let offset = session.mapping.offset_of(data).expect("leaf bytes are in the segment");
             assert!(vector.capacity_ <= session.mapping.layout().size - offset);
             continue;
         }
@@ -122,7 +122,7 @@ unsafe fn check(record: &Record, session: &Session, base: *const u8, fields: &[F
             record.private.iter().find(|block| block.data() == data).expect("a private copy");
         assert!(vector.size_ as usize <= copy.size());
         for index in 0..vector.size_ / field.elem_size {
-            // SAFETY: the element lies inside the copy.
+            // SAFETY: `index` is less than the number of elements, and the copy holds them all.
             unsafe {
                 let element = data.add((index * field.elem_size) as usize);
                 check(record, session, element, &field.inner);

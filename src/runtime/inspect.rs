@@ -1,4 +1,4 @@
-//! A module's contract as a runtime sees it, without a runtime.
+//! Inspects a module file as a runtime would, without starting a runtime.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::admin::describe_module;
 use crate::module::{exported, judge, Modules, Verdict, SYMBOLS};
 use crate::runtime::services;
 
-/// What the file says without being loaded: which symbols of the contract it exports, what it links,
-/// and, when a runtime would not even try to load it, why.
+/// What can be read from the file without loading it: which symbols of the contract it exports,
+/// what it links and, if a runtime would not even try to load it, why.
 ///
 /// ```json
 /// {
@@ -47,8 +47,8 @@ pub fn read(path: &Path) -> Value {
     })
 }
 
-/// What the module says once it is loaded, or `{"refused": why}`. Its code runs: a module that ends the
-/// process ends this one.
+/// Loads the module and describes it, or returns `{"refused": why}`. The module's code runs in this
+/// process and can end it.
 pub fn load(path: &Path) -> Value {
     match Modules::default().load(path, &services(true)) {
         Ok(module) => describe_module(&module),

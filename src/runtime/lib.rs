@@ -4,20 +4,20 @@
 //! [`Runtime::start`] starts one inside the calling process; the program `chimaera` is a thin shell
 //! around it.
 //!
-//! Its rooms, from the ground up; each imports only what stands before it (`tests/rooms.rs` sees to that):
+//! Its rooms, bottom up: each imports only rooms listed above it (`tests/rooms.rs` enforces this).
 //!
 //! | room | owns |
 //! |---|---|
 //! | `sys` | signals, fences, parking, mutexes |
-//! | `config` | what a runtime is started with |
-//! | `log` | what the log says of tasks, and how much |
-//! | `module` | the modules: their files, their libraries, their methods |
+//! | `config` | the configuration of a runtime |
+//! | `log` | log lines about tasks, and their rate limit |
+//! | `module` | modules: files, libraries, methods |
 //! | `session` | clients' sessions: segments, arenas, tasks in flight |
-//! | `sync` | completion words, locks, who waits for whom |
+//! | `sync` | completion words, locks, the wait graph |
 //! | `pool` | pools, containers, lanes, names |
 //! | `task` | tasks: records, bodies, properties |
 //! | `coroutine` | the stacks that tasks run on |
-//! | `scheduler` | workers, and the way of a task on them |
+//! | `scheduler` | workers, and the path of a task through them |
 //! | `tables` | the functions that modules call |
 //! | `admin` | the admin pool: creating, destroying, describing |
 //! | `control` | accepting clients, ending sessions and the runtime |

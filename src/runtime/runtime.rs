@@ -1,4 +1,4 @@
-//! A runtime: started, running, ended.
+//! Starting and stopping a runtime.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -21,11 +21,11 @@ use crate::scheduler::{event_loop, watchdog, ControlCommand, Shared, WorkerMessa
 use crate::sys::{membarrier, segment_fault};
 use crate::tables::{host, ipc};
 
-/// How long workers may take to end once they are told to.
+/// How long the threads may take to end once they have been told to.
 const END_BOUND: Duration = Duration::from_secs(5);
 
-/// A runtime in this process. It ends when it is told to, by [`Runtime::stop`] or by a client, or when
-/// this is dropped.
+/// A runtime in this process. It stops when [`Runtime::stop`] is called, when a client asks it to,
+/// or when this value is dropped.
 ///
 /// ```no_run
 /// let runtime = chimaera_runtime::Runtime::start(chimaera_runtime::Config::default())?;
@@ -37,14 +37,15 @@ pub struct Runtime {
     instance: Instance,
     shared: Arc<Shared>,
     control: Option<JoinHandle<()>>,
-    /// Dropped before the lock.
+    /// Removes the status page's name when it is dropped. Declared before `_lock`, so that the name
+    /// is gone before another runtime can take the instance.
     _page_name: status_page::Name,
-    /// Held as long as the instance runs.
+    /// The instance's lock, held as long as the runtime runs.
     _lock: OwnedFd,
 }
 
 impl Runtime {
-    /// Starts a runtime and returns when it accepts clients.
+    /// Starts a runtime and returns once it accepts clients.
     pub fn start(config: Config) -> Result<Runtime, Error> {
         let begin = Instant::now();
         config.check()?;
@@ -63,7 +64,7 @@ impl Runtime {
             Writer::create(&instance).map_err(|error| Error::io("the status page", error))?;
         let modules = Modules::scan(&config.module_paths, &services(config.daemon));
         let shared = Shared::new(config, modules, page)
-            .map_err(|error| Error::io("making eventfds", error))?;
+            .map_err(|error| Error::io("creating eventfds", error))?;
         let shared = Arc::new(shared);
         segment_fault::install();
         stack::install();
@@ -74,7 +75,7 @@ impl Runtime {
         create_pools(&shared)?;
         let listener = listen(&instance)?;
         let acceptor = Acceptor::new(shared.clone(), listener)
-            .map_err(|error| Error::io("making an epoll", error))?;
+            .map_err(|error| Error::io("creating an epoll instance", error))?;
         let socket = instance.socket();
         let own = shared.clone();
         let control = std::thread::Builder::new()
@@ -83,7 +84,7 @@ impl Runtime {
                 or_abort(|| {
                     let mut acceptor = acceptor;
                     acceptor.serve();
-                    // A failure means that somebody has removed it already.
+                    // An error means that the file is already gone.
                     let _ = std::fs::remove_file(&socket);
                     own.end_workers();
                     workers.end();
@@ -104,28 +105,29 @@ impl Runtime {
         Ok(Runtime { instance, shared, control: Some(control), _page_name: page_name, _lock: lock })
     }
 
-    /// The instance that this runtime is.
+    /// The instance that this runtime serves.
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// Names of the modules that are loaded.
+    /// The names of the loaded modules.
     pub fn modules(&self) -> Vec<String> {
         self.shared.modules.loaded.iter().map(|module| module.name.clone()).collect()
     }
 
-    /// Tells the runtime to end. Tasks that run finish, those that have not started are cancelled.
+    /// Tells the runtime to stop. Running tasks finish; tasks that have not started are cancelled.
     pub fn stop(&self) {
         self.shared.command(ControlCommand::Stop);
     }
 
-    /// A function that tells the runtime to end, for a thread that handles signals.
+    /// Returns a function that does the same as [`Runtime::stop`], for a thread that handles
+    /// signals.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || shared.command(ControlCommand::Stop)
     }
 
-    /// Waits until the runtime has ended.
+    /// Waits until the runtime has stopped.
     pub fn wait(mut self) {
         self.join();
     }
@@ -146,7 +148,7 @@ impl Drop for Runtime {
             self.join();
         }
         if self.shared.config.private {
-            // A failure means that somebody has removed it already.
+            // An error means that the file is already gone.
             let _ = std::fs::remove_file(self.instance.lock());
         }
     }
@@ -166,8 +168,8 @@ fn fill_page(shared: &Shared) {
     page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);
 }
 
-/// The workers' threads. If this is dropped, the start has failed: it destroys the pools that there are
-/// already and ends the workers.
+/// The threads of the workers and of the watchdog. Dropping this while it has threads means that
+/// the start has failed: it destroys the pools created so far, then ends the threads.
 struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -184,10 +186,10 @@ impl Workers {
                         let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
                         let ended = pinned.and_then(|()| {
                             event_loop::run(index, own)
-                                .map_err(|error| Error::io("its epoll", error))
+                                .map_err(|error| Error::io("setting up its epoll instance", error))
                         });
                         if let Err(error) = ended {
-                            tracing::error!(worker = index, %error, "a worker cannot go on");
+                            tracing::error!(worker = index, %error, "a worker cannot start");
                             std::process::abort();
                         }
                     });
@@ -224,7 +226,8 @@ impl Drop for Workers {
     }
 }
 
-/// What modules are given, and where it is told what they bring along.
+/// What modules are given: the runtime's tables, and the callback that takes the exception globals
+/// of each C++ runtime that a module links.
 pub(crate) fn services(daemon: bool) -> Services {
     Services {
         host: host::host(),
@@ -235,13 +238,13 @@ pub(crate) fn services(daemon: bool) -> Services {
     }
 }
 
-/// Creates the pools of the configuration.
+/// Creates the configured pools.
 fn create_pools(shared: &Shared) -> Result<(), Error> {
     for wanted in &shared.config.pools {
         let (answer, told) = channel();
         let own = wanted.clone();
         let create = move || {
-            // SAFETY: the table is that of the worker that runs this.
+            // SAFETY: a worker runs this closure, so `worker_ipc` returns that worker's table.
             let made = unsafe {
                 chimaera_ipc::admin::create_pool(
                     ipc::worker_ipc(),
@@ -251,7 +254,7 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
                     own.containers,
                 )
             };
-            // It fails only when the start has been given up.
+            // It fails only if the start has been abandoned and the receiver dropped.
             let _ = answer.send(made.map(|_| ()).map_err(|(_, message)| message));
         };
         shared.mailboxes[0].send(WorkerMessage::Run(Box::new(create)));
@@ -261,8 +264,8 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs a thread's work; a panic in it, a defect, ends the process. Without that thread, tasks would
-/// hang for ever, whereas the clients of a dead runtime are told at once.
+/// Runs the body of a thread and aborts the process if it panics, which is always a bug. Without
+/// that thread tasks would hang for ever, whereas clients learn at once that a runtime has died.
 fn or_abort(work: impl FnOnce()) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
         tracing::error!("a thread of the runtime panicked; this is a bug");
@@ -270,7 +273,8 @@ fn or_abort(work: impl FnOnce()) {
     }
 }
 
-/// Waits for the workers, but not for ever for one whose method never returns.
+/// Waits for the threads to end, but only for [`END_BOUND`]: a method that never returns must not
+/// block the shutdown.
 fn end(workers: Vec<JoinHandle<()>>) {
     let until = Instant::now() + END_BOUND;
     for (index, worker) in workers.into_iter().enumerate() {
@@ -285,14 +289,15 @@ fn end(workers: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Has the kernel refuse descriptors that clients send. The runtime wants none, and to close one can
-/// take as long as its sender likes (`SO_LINGER`). The connections inherit it.
+/// Makes the kernel refuse file descriptors that clients send. The runtime expects none, and
+/// closing one can block for as long as its sender likes (`SO_LINGER`). Accepted connections
+/// inherit the option.
 fn refuse_descriptors(socket: &OwnedFd) {
     /// From the kernel's include/uapi/asm-generic/socket.h; libc does not have it yet.
     const SO_PASSRIGHTS: libc::c_int = 83;
     let off: libc::c_int = 0;
-    // SAFETY: the descriptor is open, and the value lives through the call. It fails on kernels before
-    // 6.16, which do not know the option; there, descriptors are received and closed.
+    // SAFETY: the descriptor is open, and `off` lives until the call returns. Kernels before 6.16
+    // do not know the option and return an error; there, descriptors are received and closed.
     unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -314,7 +319,8 @@ fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
         None,
     )
     .map_err(failed)?;
-    // This process holds the instance's lock, so a socket that is there was left by a dead one.
+    // This process holds the instance's lock, so an existing socket was left behind by a dead
+    // process.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Error::io(path.display().to_string(), error));

@@ -1,4 +1,4 @@
-//! The container of the admin pool: the methods that the runtime has itself.
+//! The container of the admin pool: the methods that the runtime itself implements.
 
 use std::ffi::{c_char, c_void};
 use std::mem::{offset_of, size_of};
@@ -103,8 +103,9 @@ pub(crate) fn open(shared: &Shared) {
         reserved: 0,
         params: None,
     };
-    // SAFETY: the tables are this file's.
-    let methods = unsafe { Methods::read(&descriptor) }.expect("the admin's own table is sound");
+    // SAFETY: the descriptor and its tables are constants of this file, and valid.
+    let methods =
+        unsafe { Methods::read(&descriptor) }.expect("the admin pool's own table is valid");
     let module = Module {
         name: NAME.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -118,12 +119,12 @@ pub(crate) fn open(shared: &Shared) {
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
     let pool = Pool::new(id, c"admin".into(), Vec::new(), None, &Arc::new(module), 1);
-    // SAFETY: this file's own container, and nobody else has the pool yet.
+    // SAFETY: the object is this file's own container, and nothing else uses the pool yet.
     let sound = unsafe { pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut()) };
-    assert!(sound, "the admin's own table is sound");
+    assert!(sound, "the admin pool's own table is valid");
     pool.publish();
     let pool = Arc::new(pool);
-    // Nobody can have waited for it.
+    // Nothing can have waited for it: no worker runs yet.
     let waiters = shared.pools.complete(pool.clone());
     debug_assert!(waiters.is_empty());
     shared.set_pool(id.major_, Some(pool));
@@ -161,7 +162,7 @@ unsafe extern "C" fn run(
 ) -> chi_status {
     with_current(|worker| {
         let worker = worker.expect("methods run on workers");
-        // SAFETY: the runtime calls with a task of the layout that the method's entry declares.
+        // SAFETY: the runtime passes a task of the layout that the method's entry declares.
         let result = unsafe {
             match method {
                 CHI_ADMIN_CREATE_POOL => create_pool(worker, task.cast()),
@@ -187,7 +188,7 @@ unsafe extern "C" fn run(
 /// A private copy of a vector's bytes.
 ///
 /// # Safety
-/// The vector must be one of a routed task.
+/// The vector must belong to a task whose body the runtime has checked.
 unsafe fn bytes(vector: &chi_shm_vector, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
     if vector.size_ > most {
         return Err(Failure::new(
@@ -197,8 +198,8 @@ unsafe fn bytes(vector: &chi_shm_vector, most: u64, what: &str) -> Result<Vec<u8
     }
     let mut copied = Vec::with_capacity(vector.size_ as usize);
     if vector.size_ > 0 {
-        // SAFETY: the runtime has checked pointer and length. The bytes may change while they are
-        // read; whatever is read is then checked in the copy.
+        // SAFETY: the runtime has checked pointer and length. A client may change the bytes while
+        // they are read, so only the copy is checked and used.
         unsafe {
             let size = vector.size_ as usize;
             copy::bytes_from_shared(vector.data_.cast::<u8>(), copied.as_mut_ptr(), size);
@@ -217,7 +218,7 @@ unsafe fn name(string: &chi_shm_string, what: &str) -> Result<String, Failure> {
 }
 
 unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
-    // SAFETY: the task is the running one, and of this type.
+    // SAFETY: `run` passes the running task, whose method has this type.
     unsafe {
         let module = name(&(*task).module_name_, "the module's name")?;
         let pool = name(&(*task).pool_name_, "the pool's name")?;
@@ -231,7 +232,7 @@ unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(),
 }
 
 unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(), Failure> {
-    // SAFETY: the task is the running one, and of this type.
+    // SAFETY: `run` passes the running task, whose method has this type.
     let id = unsafe { (*task).pool_id_ };
     if id.major_ == CHI_ADMIN_POOL_MAJOR {
         return Err(Failure::new(CHI_DENIED, "the admin pool lasts as long as the runtime"));
@@ -240,7 +241,7 @@ unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(
 }
 
 unsafe fn find_pool(worker: &Worker, task: *mut chi_find_task) -> Result<(), Failure> {
-    // SAFETY: the task is the running one, and of this type.
+    // SAFETY: `run` passes the running task, whose method has this type.
     unsafe {
         let pool = name(&(*task).pool_name_, "the pool's name")?;
         (*task).pool_id_ = pool_manager::find(worker, &pool)?;
@@ -249,19 +250,20 @@ unsafe fn find_pool(worker: &Worker, task: *mut chi_find_task) -> Result<(), Fai
 }
 
 unsafe fn answer(worker: &Worker, task: *mut chi_describe_task) -> Result<(), Failure> {
-    // SAFETY: the task is the running one, and of this type.
+    // SAFETY: `run` passes the running task, whose method has this type.
     let subject = unsafe { (*task).subject_ };
     let document = describe::describe(&worker.shared, subject)?;
     let text = document.to_string();
     let ipc = worker_ipc();
     let mut buffer = chi_buffer { shm_: 0, data_: ptr::null_mut(), size_: 0 };
-    // SAFETY: the table is the worker's; the block holds the text, and is aligned to 8 or more.
+    // SAFETY: the table is the worker's; the allocated block holds the text, and is aligned to 8 or
+    // more.
     unsafe {
         let status = ((*ipc).alloc)(ipc, task.cast(), text.len() as u64, &mut buffer);
         if status != CHI_OK {
             return Err(Failure::new(
                 status,
-                "the segment has no room for the description; ask for a larger one in chi_init",
+                "the segment is too full for the description; ask for a larger one in chi_init",
             ));
         }
         copy::to_shared(text.as_ptr(), buffer.data_.cast(), text.len());

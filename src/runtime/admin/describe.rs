@@ -1,4 +1,4 @@
-//! What the runtime says of itself, as JSON.
+//! Descriptions of pools, modules and the runtime, as JSON.
 
 use std::sync::atomic::Ordering;
 
@@ -23,7 +23,7 @@ pub(crate) fn describe(shared: &Shared, subject: u32) -> Result<serde_json::Valu
     }
 }
 
-/// The pools that are open.
+/// Describes the open pools.
 fn pools(shared: &Shared) -> serde_json::Value {
     let table = shared.table();
     let all = table.iter().map(|pool| {
@@ -42,7 +42,7 @@ fn pools(shared: &Shared) -> serde_json::Value {
     json!(all.collect::<Vec<_>>())
 }
 
-/// A loaded module.
+/// Describes a loaded module.
 pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
     let methods = module.methods.iter().map(|method| {
         json!({
@@ -65,7 +65,7 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
     })
 }
 
-/// The table of modules, and the files that were refused.
+/// Describes the loaded modules and the files that were refused.
 fn modules(shared: &Shared) -> serde_json::Value {
     let modules = &shared.modules;
     let loaded = modules.loaded.iter().map(|module| describe_module(module));
@@ -83,7 +83,7 @@ fn modules(shared: &Shared) -> serde_json::Value {
     })
 }
 
-/// Workers and sessions.
+/// Describes the workers and sessions.
 fn runtime(shared: &Shared) -> serde_json::Value {
     let page = shared.page();
     let sessions = shared.sessions().into_iter().map(|session| {

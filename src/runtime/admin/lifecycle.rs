@@ -1,4 +1,4 @@
-//! How containers begin and end: the calls that the runtime itself makes of a module.
+//! Constructing and destroying containers: the calls that the runtime itself makes into a module.
 
 use chimaera_abi::*;
 
@@ -6,17 +6,18 @@ use crate::failure::Failure;
 use crate::pool::{Container, Pool};
 use crate::scheduler::Worker;
 
-/// The task that `kDestroy` gets when no client asked for the destruction.
+/// The task that is passed to `kDestroy` if no client asked for the destruction.
 pub(super) fn destroy_task(id: chi_pool_id) -> chi_destroy_task {
     chi_destroy_task { task: chi_task::new(), pool_id_: id }
 }
 
-/// Why a module's code failed that the running task has called, in its own words.
+/// Takes the message with which module code failed, if the code that the running task called set
+/// one.
 fn take_error(worker: &Worker) -> Option<String> {
     worker.running()?.texts.take_error()
 }
 
-/// Builds the containers of a pool. When one fails, those before it are destroyed again.
+/// Constructs the containers of a pool. If one fails, those before it are destroyed again.
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool.
@@ -39,7 +40,7 @@ pub(super) unsafe fn construct_all(
         let mut farewell = destroy_task(pool.id);
         let undone = destruct_all(worker, &containers[..number], (&raw mut farewell).cast());
         if let Err(also) = undone {
-            tracing::warn!(pool = pool.name(), also.message, "after a creation that failed");
+            tracing::warn!(pool = pool.name(), also.message, "undoing a failed creation");
         }
         return Err(failure);
     }
@@ -56,14 +57,15 @@ unsafe fn construct(
     task: *mut chi_task,
 ) -> Result<(), Failure> {
     take_error(worker);
-    // SAFETY: the module's function, called as the contract says.
+    // SAFETY: the function belongs to a loaded module and is called as the contract requires: on a
+    // worker, with a live id and name.
     let object = unsafe { (container.module.new_state)(&container.id, container.name.as_ptr()) };
     if object.is_null() {
         let why = take_error(worker).unwrap_or_else(|| "new_state gave no reason".into());
         return Err(Failure::new(CHI_FAILED, format!("pool '{}': {why}", container.name())));
     }
     let object: *mut chi_container = object.cast();
-    // SAFETY: a container of the module, which nobody else uses yet.
+    // SAFETY: the module has just constructed the object, and nothing else uses this container yet.
     if !unsafe { container.set_object(object) } {
         return Err(Failure::new(CHI_FAILED, "the module's container has no valid function table"));
     }
@@ -75,14 +77,15 @@ unsafe fn construct(
     }
     let result = lifecycle(worker, container, CHI_METHOD_CREATE, task);
     if result.is_err() {
-        // SAFETY: constructed above, and never published.
+        // SAFETY: the object was constructed above and never published, so nothing else uses it.
         unsafe { (container.ops().destroy)(object) };
         container.clear_object();
     }
     result
 }
 
-/// Takes leave of containers and frees their objects. The first failure is the result; it stops nothing.
+/// Runs the containers' `kDestroy` and frees their objects. The first failure is returned, but all
+/// containers are destroyed.
 pub(super) fn destruct_all(
     worker: &Worker,
     containers: &[Container],
@@ -98,13 +101,14 @@ pub(super) fn destruct_all(
 
 fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Result<(), Failure> {
     let result = lifecycle(worker, container, CHI_METHOD_DESTROY, task);
-    // SAFETY: no task is in the container and none can come; this is the last call.
+    // SAFETY: no task is in the container and none can enter it, so this is the last call on the
+    // object.
     unsafe { (container.ops().destroy)(container.object()) };
     container.clear_object();
     result
 }
 
-/// Runs `kCreate` or `kDestroy`, when the module supports it.
+/// Runs `kCreate` or `kDestroy`, if the module supports it.
 fn lifecycle(
     worker: &Worker,
     container: &Container,
@@ -122,7 +126,8 @@ fn lifecycle(
         runtime_: std::ptr::null_mut(),
         est_ns_: 0,
     };
-    // SAFETY: the object is constructed; `kCreate` and `kDestroy` get the admin pool's task.
+    // SAFETY: the object is constructed, and `task` is the admin pool's task, which `kCreate` and
+    // `kDestroy` take.
     let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
     if status == CHI_OK {
         return Ok(());

@@ -1,4 +1,5 @@
-//! The parameters of pools: in the canonical form that a module gives them, and lent to its containers.
+//! The parameters of pools: converted to the canonical form that the module defines, and lent to
+//! the pool's containers.
 
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -11,10 +12,10 @@ use crate::failure::Failure;
 use crate::module::Canonicalize;
 use crate::task::Texts;
 
-/// The most bytes of a pool's parameters.
+/// The limit on the size of a pool's parameters, in bytes.
 pub(super) const MAX_PARAMS: u64 = 1 << 20;
 
-/// Where a module writes the parameters to.
+/// The archive into which a module writes the canonical parameters.
 #[repr(C)]
 struct Canonical {
     archive: chi_archive,
@@ -22,13 +23,14 @@ struct Canonical {
 }
 
 unsafe extern "C" fn write(archive: *mut chi_archive, data: *const c_void, len: u64) -> chi_status {
-    // SAFETY: the archive is the first field of a `Canonical` that `canonicalize` has lent to the module.
+    // SAFETY: the archive is the first field of the `Canonical` that `canonicalize` lends to the
+    // module, and nothing else uses it during the call.
     let bytes = unsafe { &mut (*archive.cast::<Canonical>()).bytes };
     if len > MAX_PARAMS - bytes.len() as u64 {
         return CHI_TOO_LARGE;
     }
     if len > 0 {
-        // SAFETY: the module's bytes, `len` of them.
+        // SAFETY: by the contract, the module passes `len` readable bytes.
         bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(data.cast(), len as usize) });
     }
     CHI_OK
@@ -42,7 +44,8 @@ unsafe extern "C" fn remaining(_: *const chi_archive) -> u64 {
     0
 }
 
-/// The parameters of a pool in the canonical form of its module. `texts` are those of the task that runs.
+/// Converts the parameters of a pool to the canonical form of its module. `texts` are those of the
+/// running task.
 pub(super) fn canonicalize(
     wanted: &Wanted<'_>,
     by: Canonicalize,
@@ -60,7 +63,8 @@ pub(super) fn canonicalize(
         bytes: Vec::new(),
     };
     texts.take_error();
-    // SAFETY: the module's function, called on a worker as the contract says.
+    // SAFETY: the function belongs to a loaded module and is called on a worker, as the contract
+    // requires; parameters and archive outlive the call.
     let status =
         unsafe { by(given.as_ptr().cast(), given.len() as u64, (&raw mut canonical).cast()) };
     if status == CHI_OK {
@@ -70,10 +74,10 @@ pub(super) fn canonicalize(
     Err(Failure::new(status, format!("pool '{}': {why}", wanted.name)))
 }
 
-/// The most bytes of parameters that a message shows.
+/// The longest parameters that a message shows, in bytes.
 const MAX_SHOWN: usize = 100;
 
-/// Parameters in a message, as they were given; `None` for those that are long, or no text.
+/// Parameters as a message shows them; `None` if they are too long or not text.
 pub(super) fn shown(given: &[u8]) -> Option<String> {
     if given.is_empty() {
         return Some("none".to_owned());
@@ -83,14 +87,15 @@ pub(super) fn shown(given: &[u8]) -> Option<String> {
     fits.then(|| format!("`{text}`"))
 }
 
-/// What a creating task says itself, while the parameters in it are a pool's.
+/// The creating task's own parameters, kept while the task shows those of the pool.
 pub(super) struct Lent(chi_shm_vector);
 
-/// Has a creating task show its containers the parameters that the pool has: the bytes that were
-/// checked, not those in the client's segment, which may be others by now.
+/// Makes a creating task show its containers the parameters of the pool: the bytes that were
+/// checked, not those in the client's segment, which may have changed since.
 ///
 /// # Safety
-/// `task` must be a running `chi_create_task`; the parameters must outlive what [`Lent::take_back`] ends.
+/// `task` must be a running `chi_create_task`; `params` must stay alive until [`Lent::take_back`]
+/// is called.
 pub(super) unsafe fn lend(params: &[u8], task: *mut chi_create_task) -> Lent {
     // SAFETY: by the caller's promise.
     unsafe {
@@ -100,17 +105,17 @@ pub(super) unsafe fn lend(params: &[u8], task: *mut chi_create_task) -> Lent {
             [] => (ptr::null_mut(), 0),
             params => (params.as_ptr().cast_mut().cast(), params.len() as u64),
         };
-        // Without a capacity, nobody writes there.
+        // With a capacity of 0, nothing writes into the lent bytes.
         params_.write(chi_shm_vector { data_, size_, capacity_: 0, ..given });
         Lent(given)
     }
 }
 
 impl Lent {
-    /// The task says again what it said.
+    /// Restores the task's own parameters.
     ///
     /// # Safety
-    /// `task` must be the one that was lent to.
+    /// `task` must be the one that was passed to [`lend`].
     pub(super) unsafe fn take_back(self, task: *mut chi_create_task) {
         // SAFETY: by the caller's promise.
         unsafe { (*task).params_ = self.0 }

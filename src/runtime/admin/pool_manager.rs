@@ -1,5 +1,5 @@
-//! The pool manager: creates, finds and destroys pools. Its calls run inside tasks of the admin pool,
-//! and wait as such.
+//! The pool manager: creates, finds and destroys pools. Its functions run inside tasks of the admin
+//! pool, and suspend those tasks when they wait.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -16,17 +16,17 @@ use crate::pool::{Lookup, Pool};
 use crate::scheduler::{cancel, Worker};
 use crate::task::CancelScope;
 
-/// How long a destruction waits for tasks that are running.
+/// How long a destruction waits for the pool's running tasks to end.
 const DESTROY_BOUND: Duration = Duration::from_secs(30);
-/// How long a task waits for another that creates or destroys the pool it asks for: longer than a
+/// How long a task waits for another one that creates or destroys the same pool: longer than a
 /// destruction may take.
 const CHANGE_BOUND: Duration = Duration::from_secs(40);
-/// A destruction looks whether the pool's tasks have ended after so long a time, and then less and less
-/// often.
+/// How long a destruction waits before it first checks whether the pool's tasks have ended; the
+/// pauses then double, up to `LAST_LOOK`.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
 
-/// The id of the pool of this name.
+/// Returns the id of the pool with this name.
 pub(super) fn find(worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> {
     match settled(worker, name)? {
         Some(pool) => Ok(pool.id),
@@ -34,8 +34,9 @@ pub(super) fn find(worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> 
     }
 }
 
-/// The pool of this name, once nobody changes it. Fails when that takes too long, as when the pool's own
-/// `kCreate` asks for it, and when the task that waits is cancelled.
+/// Returns the pool with this name, after waiting for any creation or destruction of it to finish.
+/// Fails if that takes too long, for example because the pool's own `kCreate` asks for it, or if
+/// the waiting task is cancelled.
 fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
     let until = Instant::now() + CHANGE_BOUND;
     loop {
@@ -56,7 +57,8 @@ fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
         worker.suspend(WaitsFor::Anyone);
         worker.shared.pools.leave(name, waiter);
         if worker.is_cancelled() {
-            let message = format!("cancelled while another task changes pool '{name}'");
+            let message =
+                format!("cancelled while waiting for another task to change pool '{name}'");
             return Err(Failure::new(CHI_CANCELLED, message));
         }
         if Instant::now() >= until {
@@ -67,8 +69,8 @@ fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
     }
 }
 
-/// Creates a pool or finds it; the flag says that it existed. `task` is the creating task, which
-/// the `kCreate` of each container gets.
+/// Creates a pool or finds the existing one; the flag says whether it existed. `task` is the
+/// creating task, which is passed to the `kCreate` of each container.
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool.
@@ -102,15 +104,15 @@ pub(super) unsafe fn create(
                 let message = format!("pool limit ({most}) reached: raise limits.pools");
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }
-            // Another task was faster.
+            // Another task has taken the name meanwhile.
             None => {}
         }
     };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
     let params = wanted.params.to_vec();
     let pool = Arc::new(Pool::new(id, c_name, params, shown, module, wanted.containers));
-    // SAFETY: by the caller's promise, the admin pool's running task, which creates a pool; the pool
-    // outlives the loan, for who gives up the task gives up the pool as well.
+    // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
+    // The pool's parameters outlive the loan: whatever abandons the task abandons the pool with it.
     let built = unsafe {
         let lent = params::lend(&pool.params, task.cast());
         let built = construct_all(worker, &pool, task);
@@ -139,7 +141,7 @@ pub(super) unsafe fn create(
     result
 }
 
-/// Destroys a pool, whose tasks are cancelled. `task` is what the `kDestroy` of each container gets.
+/// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.
 pub(super) fn destroy(
     worker: &Worker,
     id: chi_pool_id,
@@ -159,7 +161,7 @@ pub(super) fn destroy(
         shared.set_pool(id.major_, Some(pool.clone()));
         let (name, count) = (pool.name(), pool.in_flight());
         let message = format!(
-            "pool '{name}' still runs {count} tasks after {DESTROY_BOUND:?}; it is not destroyed"
+            "pool '{name}' still has {count} running tasks after {DESTROY_BOUND:?} and was not destroyed; try again"
         );
         worker.wake_all(shared.pools.give_up_destruction(begun));
         return Err(Failure::new(CHI_BUSY, message));
@@ -168,13 +170,13 @@ pub(super) fn destroy(
     tracing::info!(pool = pool.name(), "pool destroyed");
     drop(pool);
     worker.wake_all(shared.pools.retire(begun, shared.rounds()));
-    // The watchdog frees it, once every worker has been seen to be done with it.
+    // The watchdog frees it once every worker is known to be done with it.
     shared.wake_workers();
     shared.watchdog.wake();
     result
 }
 
-/// Waits until a closed pool has no tasks. False when that takes too long.
+/// Waits until a closed pool has no tasks. False if that takes too long.
 fn drain(worker: &Worker, pool: &Pool) -> bool {
     let until = Instant::now() + DESTROY_BOUND;
     let mut pause = FIRST_LOOK;
@@ -188,18 +190,18 @@ fn drain(worker: &Worker, pool: &Pool) -> bool {
     true
 }
 
-/// Destroys every pool but the admin's, because the runtime ends: the last one first, for a pool
-/// may use those that were there before it.
+/// Destroys every pool except the admin pool because the runtime is stopping, the newest first: a
+/// pool may use pools that were created before it.
 pub(crate) fn close_all(worker: &Worker) {
     for id in worker.shared.pools.in_reverse_order() {
         let mut task = destroy_task(id);
         if let Err(failure) = destroy(worker, id, (&raw mut task).cast()) {
-            tracing::warn!(failure.message, "while the runtime ends");
+            tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
         }
     }
 }
 
-/// The pool that a creation asks for.
+/// The pool that a creation request asks for.
 pub(super) struct Wanted<'a> {
     pub(super) module: &'a str,
     pub(super) name: &'a str,
@@ -225,7 +227,8 @@ impl Wanted<'_> {
         Ok(())
     }
 
-    /// The pool of the wanted name, when it is as wanted. `shown` are the wanted parameters in a message.
+    /// Returns the id of an existing pool of the wanted name, if it is as wanted. `shown` are the
+    /// wanted parameters as a message shows them.
     fn existing(&self, pool: &Pool, shown: Option<String>) -> Result<chi_pool_id, Failure> {
         let (module, count) = (&pool.module().name, pool.count());
         let mut found = Vec::new();

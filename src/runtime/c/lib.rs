@@ -1,5 +1,5 @@
-//! libchimaera_embedded: a runtime inside the calling process, for programs in C and C++. Its header is
-//! `include/chimaera/embedded.h`, which says what each function does.
+//! libchimaera_embedded: a runtime inside the calling process, for programs in C and C++. Its
+//! header, `include/chimaera/embedded.h`, documents each function.
 
 #![allow(non_camel_case_types)]
 
@@ -34,12 +34,13 @@ thread_local! {
 
 fn fail(status: chi_status, message: impl std::fmt::Display) -> chi_status {
     let text = CString::new(message.to_string().replace('\0', " ")).unwrap_or_default();
-    // A thread that is ending has nobody left to ask for the message.
+    // A thread that is ending has lost its thread-locals, and nothing on it can ask for the
+    // message.
     let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = text);
     status
 }
 
-/// What the options ask for.
+/// Turns the options into a configuration.
 ///
 /// # Safety
 /// `options` is null or points to options whose strings are null or C strings.
@@ -48,13 +49,13 @@ unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_sta
     if options.is_null() {
         return Ok(config);
     }
-    // SAFETY: by the caller's promise; the options begin with their size, and a shorter struct is not read
-    // any further.
+    // SAFETY: by the caller's promise; the options begin with their size, and nothing behind it is
+    // read from a shorter struct.
     if unsafe { (*options).size as usize } < size_of::<chi_embedded_options>() {
         let what = "chi_embedded_options.size must be sizeof(chi_embedded_options)";
         return Err(fail(CHI_INVALID, what));
     }
-    // SAFETY: by the caller's promise, and as long as this type.
+    // SAFETY: by the caller's promise, and the size that was just checked covers the whole type.
     let options = unsafe { &*options };
     if options.workers != 0 {
         config.workers = options.workers as usize;
@@ -75,10 +76,10 @@ unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_sta
     Ok(config)
 }
 
-/// The log goes to standard error, warnings and worse unless `$CHI_LOG` says otherwise.
+/// Logs to standard error: warnings and errors, unless `$CHI_LOG` says otherwise.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("CHI_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    // It fails when there is a log already, from an earlier start.
+    // It fails if a subscriber is already installed, for example by an earlier start.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -89,8 +90,8 @@ fn log_to_stderr() {
 /// Starts a runtime. See the header.
 ///
 /// # Safety
-/// `options` is null or points to options whose strings are null or C strings; `embedded` points to a
-/// place for a pointer.
+/// `options` is null or points to options whose strings are null or C strings; `embedded` points to
+/// a pointer that may be written.
 #[no_mangle]
 pub unsafe extern "C" fn chi_embedded_start(
     options: *const chi_embedded_options,
@@ -133,7 +134,7 @@ pub unsafe extern "C" fn chi_embedded_instance(embedded: *const chi_embedded) ->
     unsafe { (*embedded).instance.as_ptr() }
 }
 
-/// Ends a runtime. See the header.
+/// Stops a runtime. See the header.
 ///
 /// # Safety
 /// `embedded` is null or comes from `chi_embedded_start` and was not stopped.

@@ -1,4 +1,4 @@
-//! The acceptor: it lets clients in, sets their sessions up, and ends them.
+//! The acceptor: it accepts clients, sets up their sessions, and ends them.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,9 +24,9 @@ use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
 use crate::session::{Ring, Session, SessionRef};
 use crate::sys::Guard;
 
-/// How long a client may take to set its session up.
+/// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
-/// How long to wait before accepting again when the process has no descriptors left.
+/// How long to wait before accepting again if the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections beyond the session limit, so that requests of the program are answered when clients have all
@@ -37,20 +37,20 @@ const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;
 
 enum Phase {
-    /// Connected; it has to say hello.
+    /// Connected; the client's hello is due.
     Greeting,
-    /// It has got its segment; it has to map it.
+    /// The client has received its segment; its answer that it has mapped it is due.
     Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard },
     Open {
         session: SessionRef,
-        /// The worker of each of its rings.
+        /// The worker to which each of its rings was given.
         workers: Vec<u32>,
     },
 }
 
 struct Client {
     socket: OwnedFd,
-    /// Tells of the process's death even while a child of it keeps the socket open.
+    /// Reports the death of the process even if a forked child keeps the socket open.
     pidfd: Option<OwnedFd>,
     pid: i32,
     phase: Phase,
@@ -64,7 +64,7 @@ pub(crate) struct Acceptor {
     clients: HashMap<u64, Client>,
     next: u64,
     accept_again: Option<Instant>,
-    /// Rings of each worker.
+    /// How many rings have been given to each worker.
     load: Vec<u32>,
 }
 
@@ -90,7 +90,7 @@ impl Acceptor {
         })
     }
 
-    /// Serves until the runtime is told to stop. Afterwards no pool is left, and the sessions end when
+    /// Serves until the runtime is told to stop, and then closes the pools. The sessions end when
     /// this is dropped.
     pub(crate) fn serve(&mut self) {
         loop {
@@ -142,7 +142,7 @@ impl Acceptor {
             tv_nsec: rest.subsec_nanos().into(),
         });
         let mut space = [const { std::mem::MaybeUninit::uninit() }; 64];
-        // An interrupted wait is a reason to look around, like any event.
+        // An interrupted wait returns as if there had been an event.
         let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, timeout.as_ref()) else {
             return;
         };
@@ -151,7 +151,7 @@ impl Acceptor {
             match token {
                 CONTROL => {}
                 LISTENER => self.accept(),
-                token if token % 2 == 1 => self.end(token / 2, "its process exited"),
+                token if token % 2 == 1 => self.end(token / 2, "the client's process exited"),
                 token => self.hear(token / 2),
             }
         }
@@ -165,7 +165,7 @@ impl Acceptor {
             epoll::delete(&self.epoll, &self.listener)
         };
         if let Err(error) = result {
-            tracing::error!(%error, "cannot watch the socket");
+            tracing::error!(%error, "cannot watch the listening socket");
         }
     }
 
@@ -177,7 +177,7 @@ impl Acceptor {
                 if let Err(failure) = self.admit(&socket) {
                     tracing::warn!(failure.message, "client refused");
                     let refusal = Message::refused(failure.status, failure.message);
-                    // A client that has gone already does not need to know.
+                    // It fails only if the client is already gone.
                     let _ = wire::send(socket.as_fd(), &refusal, &[]);
                     return;
                 }
@@ -190,15 +190,15 @@ impl Acceptor {
                 self.watch_listener(false);
                 self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
             }
-            // The client has gone meanwhile.
+            // The client is already gone.
             Err(_) => {}
         }
     }
 
-    /// Checks who it is that connects.
+    /// Checks that the connecting process may have a session.
     fn admit(&self, socket: &OwnedFd) -> Result<(), Failure> {
         let peer = rustix::net::sockopt::socket_peercred(socket).map_err(|error| {
-            Failure::new(CHI_IO, format!("cannot tell who is connecting: {error}"))
+            Failure::new(CHI_IO, format!("cannot read the client's credentials: {error}"))
         })?;
         let (theirs, own) = (peer.uid.as_raw(), instance::uid());
         if theirs != own {
@@ -221,7 +221,8 @@ impl Acceptor {
 
     fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
         let peer = rustix::net::sockopt::socket_peercred(&socket)?;
-        // Without a pidfd (the process is in another pid namespace, say), the hang-up has to do.
+        // Without a pidfd, for example if the process is in another pid namespace, the hang-up has
+        // to suffice.
         let pidfd = rustix::process::pidfd_open(peer.pid, PidfdFlags::empty()).ok();
         let number = self.next;
         self.next += 1;
@@ -245,20 +246,20 @@ impl Acceptor {
                     self.refuse(number, failure);
                 }
             }
-            Ok(Received::Closed) => self.end(number, "it hung up"),
+            Ok(Received::Closed) => self.end(number, "the client hung up"),
             Ok(Received::Garbage) => self.refuse(
                 number,
                 Failure::new(CHI_INVALID, "this is the socket of a Chimaera runtime; the message is not part of its protocol"),
             ),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => self.end(number, &format!("its socket fails: {error}")),
+            Err(error) => self.end(number, &format!("reading from the client's socket failed: {error}")),
         }
     }
 
     fn refuse(&mut self, number: u64, failure: Failure) {
         if let Some(client) = self.clients.get(&number) {
             let refusal = Message::refused(failure.status, failure.message.clone());
-            // A client that has gone already does not need to know.
+            // It fails only if the client is already gone.
             let _ = wire::send(client.socket.as_fd(), &refusal, &[]);
         }
         self.end(number, &failure.message);
@@ -290,7 +291,7 @@ impl Acceptor {
             (Phase::Open { session, workers }, Kind::Ring) => {
                 let index = workers.len() as u64;
                 if index == RINGS {
-                    let why = format!("thread limit ({RINGS} per session) reached: let a thread that submits tasks end first");
+                    let why = format!("thread limit ({RINGS} per session) reached: end a thread that has submitted tasks");
                     let refusal = Message::refused(CHI_NO_SPACE, why);
                     return send(client, &refusal, &[]);
                 }
@@ -305,10 +306,7 @@ impl Acceptor {
                 self.shared.mailboxes[worker].send(message);
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }
-            _ => Err(Failure::new(
-                CHI_INVALID,
-                "unexpected message while the session is being set up",
-            )),
+            _ => Err(Failure::new(CHI_INVALID, "unexpected message for the state of the session")),
         }
     }
 
@@ -338,7 +336,8 @@ impl Acceptor {
         let default = self.shared.config.default_segment;
         let share = self.shared.config.runtime_share;
         let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
-        let io = |error: std::io::Error| Failure::new(CHI_IO, format!("making a segment: {error}"));
+        let io =
+            |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;
         let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
         let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -346,7 +345,7 @@ impl Acceptor {
         let guard = Guard::new(&mapping, self.shared.control.as_fd()).ok_or_else(|| {
             Failure::new(
                 CHI_NO_SPACE,
-                "segment limit (4096 per process) reached: end some sessions",
+                "segment limit (4096 per process) reached: close some sessions",
             )
         })?;
         let client = self.clients.get_mut(&number).expect("the caller has it");
@@ -361,7 +360,8 @@ impl Acceptor {
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
         tracing::debug!(session = number, pid = client.pid, reason, "session ended");
-        // Closing removes a descriptor from the epoll set, unless a forked child has it as well.
+        // Closing a descriptor removes it from the epoll set, unless a forked child holds it as
+        // well.
         let _ = epoll::delete(&self.epoll, &client.socket);
         if let Some(pidfd) = &client.pidfd {
             let _ = epoll::delete(&self.epoll, pidfd);
@@ -371,14 +371,15 @@ impl Acceptor {
             session.set_dead();
             self.shared.remove_session(number);
             workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
-            // To all of them: rings change their workers, and its tasks may wait on any.
+            // Sent to all workers: rings move between them, and the session's tasks may be
+            // suspended on any.
             for mailbox in &self.shared.mailboxes {
                 mailbox.send(WorkerMessage::DropSession { session: number });
             }
         }
     }
 
-    /// Ends clients that take too long to set their session up, and accepts again after a pause.
+    /// Ends clients that take too long to set up their sessions, and accepts again after a pause.
     fn overdue(&mut self) {
         let now = Instant::now();
         let late = |client: &Client| {
@@ -387,7 +388,7 @@ impl Acceptor {
         let numbers: Vec<u64> =
             self.clients.iter().filter(|(_, client)| late(client)).map(|(n, _)| *n).collect();
         for number in numbers {
-            self.end(number, "it did not set up its session within 5 s");
+            self.end(number, "the client did not set up its session within 5 s");
         }
         if self.accept_again.is_some_and(|at| now >= at) {
             self.accept_again = None;
@@ -395,12 +396,12 @@ impl Acceptor {
         }
     }
 
-    /// Ends sessions for whose segments there was no memory.
+    /// Ends sessions with a page of their segment for which there was no memory.
     fn faulted(&mut self) {
         for session in self.shared.sessions() {
             if session.has_faulted() {
-                tracing::warn!(session = session.number, "no memory for a page of its segment");
-                self.end(session.number, "no memory for a page of its segment");
+                tracing::warn!(session = session.number, "no memory for a page of the segment");
+                self.end(session.number, "no memory for a page of the segment");
             }
         }
     }
@@ -410,7 +411,7 @@ impl Drop for Acceptor {
     fn drop(&mut self) {
         let numbers: Vec<u64> = self.clients.keys().copied().collect();
         for number in numbers {
-            self.end(number, "the runtime ends");
+            self.end(number, "the runtime is stopping");
         }
         self.shared.page().sessions.store(0, Ordering::Relaxed);
     }
@@ -422,5 +423,5 @@ fn send(
     fds: &[std::os::fd::BorrowedFd<'_>],
 ) -> Result<(), Failure> {
     wire::send(client.socket.as_fd(), message, fds)
-        .map_err(|error| Failure::new(CHI_IO, format!("cannot answer on the socket: {error}")))
+        .map_err(|error| Failure::new(CHI_IO, format!("sending to the client failed: {error}")))
 }

@@ -1,14 +1,14 @@
-//! How the pools of a runtime that ends are closed.
+//! Closing the pools of a runtime that is stopping.
 
 use crate::admin::close_all;
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
 use std::time::Duration;
 
-/// How long pools may take to end when the runtime does.
+/// How long destroying all pools may take when the runtime stops.
 pub(crate) const CLOSE_BOUND: Duration = Duration::from_secs(10);
 
-/// Has a worker destroy all pools, and then say `ControlCommand::PoolsClosed`. What does not run yet does
-/// not start any more.
+/// Makes a worker destroy all pools and then send `ControlCommand::PoolsClosed`. Tasks that have
+/// not started are not started any more.
 pub(crate) fn begin(shared: &Shared) {
     shared.set_stopping();
     let close = || {

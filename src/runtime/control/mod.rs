@@ -1,6 +1,6 @@
-//! The control thread: it accepts clients, sets their sessions up, notices their deaths, and ends the
-//! runtime. No task goes this way. It imports `sys`, `config`, `session`, `scheduler` and, to close the
-//! pools, `admin`.
+//! The control thread: it accepts clients, sets up their sessions, notices their deaths, and stops
+//! the runtime. No task passes through it. It imports `sys`, `config`, `session`, `scheduler` and,
+//! to close the pools, `admin`.
 
 mod acceptor;
 pub(crate) mod close;

@@ -1,5 +1,5 @@
-//! What the log says of tasks, and how much of it. It knows no task: whoever writes brings its context.
-//! It imports `sys`.
+//! Log lines about tasks, and a limit on their rate. The room knows no task type: the caller passes
+//! a [`TaskContext`]. It imports `sys`.
 
 mod rate_limit;
 mod task_context;

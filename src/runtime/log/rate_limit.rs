@@ -1,4 +1,5 @@
-//! A bound on what the log says of failing tasks: a client can make them as fast as tasks come.
+//! A rate limit for log lines about failing tasks: a client can make them as fast as it can submit
+//! tasks.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,26 +8,26 @@ use std::time::{Duration, Instant};
 use crate::sys::lock;
 use chimaera_abi::chi_pool_id;
 
-/// Lines of one kind, about one method of one pool, that are let through in a `SPAN`.
+/// Lines of one kind, about one method of one pool, that pass in a [`SPAN`].
 const LINES: u32 = 10;
 const SPAN: Duration = Duration::from_secs(10);
-/// Methods that are told apart at a time.
+/// How many pairs of kind and method are counted at a time. Lines beyond that are left out.
 const METHODS: usize = 1024;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LineKind {
-    /// A task that nobody waits for has failed.
+    /// A fire-and-forget task has failed.
     Forgotten,
     /// A task has overflowed its stack.
     Overflowed,
-    /// A task has ended with a lock.
+    /// A task has ended while it held a lock.
     LockLeft,
     /// There is no memory for a stack.
     Starved,
 }
 
-/// Which method of which pool a line is about; the default is for lines about none.
+/// Which method of which pool a line is about; the default stands for lines that are about none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Subject {
     pub(crate) pool: chi_pool_id,
@@ -39,22 +40,22 @@ impl Default for Subject {
     }
 }
 
-/// What was let through of one kind.
+/// The lines of one kind and subject that have passed in the present span.
 struct Passed {
     since: Instant,
     lines: u32,
     left_out: u64,
 }
 
-/// Decides what the log says.
+/// Decides which lines are written.
 #[derive(Default)]
 pub(crate) struct RateLimit {
     passed: Mutex<HashMap<(LineKind, Subject), Passed>>,
 }
 
 impl RateLimit {
-    /// Whether the log may have one more line of this kind; if so, how many were left out since the
-    /// last. `[any thread]`
+    /// Whether one more line of this kind may be written; if so, returns how many have been left
+    /// out since the last. `[any thread]`
     #[cold]
     pub(crate) fn pass(&self, kind: LineKind, subject: Subject) -> Option<u64> {
         self.pass_at(Instant::now(), (kind, subject))

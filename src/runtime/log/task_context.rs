@@ -1,24 +1,25 @@
-//! What the log says of a task: its pool, its method, and its place in the tree of tasks.
+//! The fields of a log line about a task: its pool, its method, and its position in the tree of
+//! tasks.
 
 use std::fmt;
 
 use chimaera_abi::chi_task_node;
 
-/// What the log says of a task; what is not known is left out.
+/// What a log line says about a task. Unknown fields are left out.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct TaskContext<'a> {
     pub(crate) pool: Option<&'a str>,
     pub(crate) method: Option<&'a str>,
-    /// The session that the task came from; a method's subtasks have that of their root.
+    /// The session that the task came from; subtasks have that of their root task.
     pub(crate) session: Option<u64>,
-    /// As whoever made the root task sees it in `task_node_`.
+    /// The root task's identifier, as its creator sees it in `task_node_`.
     pub(crate) root: Option<u64>,
     pub(crate) depth: Option<u32>,
 }
 
 impl<'a> TaskContext<'a> {
-    /// Adds a session, unless it is 0, and a place in the tree of tasks, unless it is that of a task
-    /// that nobody made.
+    /// Adds the session, unless it is 0, and the position in the tree of tasks, unless the node is
+    /// empty (its root is 0).
     pub(crate) fn at(mut self, session: u64, node: chi_task_node) -> TaskContext<'a> {
         self.session = (session != 0).then_some(session);
         if node.root_ != 0 {
@@ -41,8 +42,8 @@ impl fmt::Display for TaskContext<'_> {
     }
 }
 
-/// Writes to the log, at a level of `tracing`'s, something about a task:
-/// `log_task!(warn, record.log_context(), status, "the task failed")`.
+/// Logs a line about a task at one of `tracing`'s levels: `log_task!(warn, record.log_context(),
+/// status, "the task failed")`.
 macro_rules! log_task {
     ($level:ident, target: $target:literal, $context:expr, $($rest:tt)+) => {{
         let $crate::log::TaskContext { pool, method, session, root, depth } = $context;

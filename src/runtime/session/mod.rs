@@ -1,5 +1,5 @@
-//! A client's session as the runtime sees it: its segment, its arena, what is held for it, and how many of
-//! its tasks are in flight. It imports `sys`.
+//! A client's session as the runtime sees it: its segment, its arena, the blocks that are held for
+//! it, and the number of its tasks in flight. It imports `sys`.
 
 mod refs;
 mod ring;

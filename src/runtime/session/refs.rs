@@ -1,7 +1,8 @@
-//! References to a session, which count its tasks in flight apart from everything else that keeps it.
+//! References to a session, which count its tasks in flight separately from everything else that
+//! keeps it alive.
 //!
-//! One word has both counts, so that a task costs its session one atomic operation when it comes and one
-//! when it goes.
+//! One word holds both counts, so that a task costs its session one atomic operation when it begins
+//! and one when it ends.
 
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -13,7 +14,7 @@ use std::sync::atomic::{fence, AtomicU64, Ordering};
 
 use super::session::Session;
 
-/// One reference that is no task: a ring's, a list's.
+/// One reference that is not a task's: a ring's or a list's.
 const HOLDER: u64 = 1;
 /// One task in flight.
 const TASK: u64 = 1 << 32;
@@ -23,16 +24,16 @@ struct Counted<T> {
     value: T,
 }
 
-/// Keeps a session.
+/// Keeps a session alive.
 pub(crate) type SessionRef = Ref<Session, HOLDER>;
-/// Keeps a session for one of its tasks, which is in flight as long as this lives.
+/// Keeps a session alive for one of its tasks, which counts as in flight until this is dropped.
 pub(crate) type TaskRef = Ref<Session, TASK>;
 
 /// A reference that counts as `UNIT`.
 pub(crate) struct Ref<T, const UNIT: u64>(NonNull<Counted<T>>);
 
-// SAFETY: a reference gives shared access from any thread, and whichever thread lets go last drops the
-// value, as with an `Arc`.
+// SAFETY: a reference gives shared access from any thread, and the thread that drops the last one
+// drops the value, as with an `Arc`; hence `T: Send + Sync`.
 unsafe impl<T: Send + Sync, const UNIT: u64> Send for Ref<T, UNIT> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync, const UNIT: u64> Sync for Ref<T, UNIT> {}
@@ -47,11 +48,11 @@ impl<T> Ref<T, HOLDER> {
 impl<T, const UNIT: u64> Ref<T, UNIT> {
     #[inline]
     fn counted(&self) -> &Counted<T> {
-        // SAFETY: there as long as any reference is.
+        // SAFETY: the allocation lives as long as any reference to it.
         unsafe { self.0.as_ref() }
     }
 
-    /// Another reference, of whichever kind.
+    /// Creates another reference, of either kind.
     #[inline]
     fn another<const OTHER: u64>(&self) -> Ref<T, OTHER> {
         // Neither count reaches 2^32: a segment has room for fewer tasks, a process for fewer rings.
@@ -59,13 +60,13 @@ impl<T, const UNIT: u64> Ref<T, UNIT> {
         Ref(self.0)
     }
 
-    /// Counts a task in.
+    /// Creates a task's reference, and so counts the task.
     #[inline]
     pub(crate) fn begin_task(&self) -> Ref<T, TASK> {
         self.another()
     }
 
-    /// How many tasks are in flight.
+    /// The number of tasks in flight.
     #[inline]
     pub(crate) fn tasks_in_flight(&self) -> usize {
         (self.counted().counts.load(Ordering::Relaxed) / TASK) as usize
@@ -92,7 +93,7 @@ impl<T, const UNIT: u64> Drop for Ref<T, UNIT> {
     #[inline]
     fn drop(&mut self) {
         if self.counted().counts.fetch_sub(UNIT, Ordering::Release) == UNIT {
-            // What other threads did to the value comes before it is dropped.
+            // Everything that other threads did with the value happens before it is dropped.
             fence(Ordering::Acquire);
             free(self.0);
         }
@@ -101,7 +102,7 @@ impl<T, const UNIT: u64> Drop for Ref<T, UNIT> {
 
 #[cold]
 fn free<T>(counted: NonNull<Counted<T>>) {
-    // SAFETY: made by `Ref::new`, and no reference is left.
+    // SAFETY: `Ref::new` leaked this box, and no reference to it is left.
     drop(unsafe { Box::from_raw(counted.as_ptr()) });
 }
 
@@ -146,7 +147,8 @@ mod loom_tests {
         dropped: Arc<AtomicBool>,
     }
 
-    // SAFETY: what the model checks: whoever drops the value sees what the other wrote.
+    // SAFETY: this is what the model checks: the thread that drops the value sees what the other
+    // one wrote.
     unsafe impl Sync for Probe {}
     // SAFETY: as above.
     unsafe impl Send for Probe {}
@@ -159,8 +161,8 @@ mod loom_tests {
         }
     }
 
-    /// The last of a task and a ring, whichever it is, drops the session, once, and sees what the other
-    /// wrote.
+    /// The last of a task and a ring, whichever it is, drops the session exactly once, and sees
+    /// what the other wrote.
     #[test]
     fn loom_a_session_is_dropped_by_whoever_lets_go_last() {
         loom::model(|| {
@@ -169,7 +171,7 @@ mod loom_tests {
             let ring = Ref::new(Probe { written, dropped: dropped.clone() });
             let task = ring.begin_task();
             let other = loom::thread::spawn(move || {
-                // SAFETY: nobody else touches it before the drop.
+                // SAFETY: nothing else accesses it before the drop.
                 task.written.with_mut(|written| unsafe { *written = 7 });
                 drop(task);
             });

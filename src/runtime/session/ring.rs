@@ -10,8 +10,9 @@ use super::refs::SessionRef;
 pub(crate) struct Ring {
     pub(crate) session: SessionRef,
     pub(crate) consumer: Consumer,
-    /// Submissions that wait, in their order, until fewer of the session's tasks are in flight. What came
-    /// behind them and is none, such as cancellations, has passed them.
+    /// Submissions, in their order, that are postponed until fewer of the session's tasks are in
+    /// flight. Other messages behind them in the ring, such as cancellations, have been handled
+    /// already.
     pub(crate) postponed: VecDeque<u64>,
 }
 

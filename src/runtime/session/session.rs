@@ -1,4 +1,4 @@
-//! A session as the runtime sees it.
+//! The state of a session.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -10,50 +10,54 @@ use chimaera_abi::{chi_task, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::segment::Mapping;
 
-/// Lists of blocks that the runtime holds for complete tasks, until their release.
+/// The lists of blocks that the runtime holds for completed tasks until their clients release them.
 #[derive(Default)]
 struct Holds {
     lists: Vec<Vec<u64>>,
     free: Vec<u32>,
 }
 
-/// The number of a hold has 24 bits in the completion word.
+/// The completion word has 24 bits for the number of a hold.
 const MAX_HOLDS: usize = 1 << 24;
 
-/// What private copies of descriptors a session's tasks may take at a time, in bytes.
+/// The limit on the private copies of descriptors of one session's tasks, in bytes.
 const MAX_COPIES: u64 = 256 << 20;
 
-/// Where a task rests that has started and does not run now.
+/// Where a task is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SuspendedAt {
     pub(crate) worker: u32,
     pub(crate) as_what: SuspendedAs,
 }
 
-/// As what a task rests on its worker.
+/// The form in which a worker keeps a suspended task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SuspendedAs {
-    /// On the coroutine of this number.
+    /// On the coroutine with this number.
     Coroutine(u32),
-    /// Between two runs, as the periodic task of this number.
+    /// Between two runs, as the periodic task with this number.
     Periodic(u64),
 }
 
-/// A client's session. Kept alive by its rings and by its tasks; unmapped when the last has let go.
+/// A client's session. Its rings and tasks keep it alive; its segment is unmapped when the last of
+/// them drops its reference.
 pub(crate) struct Session {
-    /// Before the mapping, so that it is dropped first: another mapping may get the same address.
+    /// Declared before the mapping, so that it is dropped first: afterwards another mapping may get
+    /// the same address.
     guard: Guard,
     pub(crate) number: u64,
     pub(crate) mapping: Mapping,
-    /// Where the client has mapped the segment: only ever handed back to it.
+    /// The address at which the client has mapped the segment. Only ever returned to the client,
+    /// never used here.
     pub(crate) client_base: u64,
     pub(crate) doorbell: OwnedFd,
     arena: Mutex<Arena>,
     holds: Mutex<Holds>,
-    /// Bytes of private copies.
+    /// Bytes of private copies of descriptors.
     copies: AtomicU64,
     dead: AtomicBool,
-    /// Where tasks rest that have neither ended nor been told that they are cancelled, by their offsets.
+    /// Where suspended tasks are, by their offsets, unless they have already been told that they
+    /// are cancelled.
     suspended: Mutex<HashMap<u64, SuspendedAt>>,
 }
 
@@ -90,25 +94,27 @@ impl Session {
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// The task at `offset` rests here until it is woken or cancelled.
+    /// Notes that the task at `offset` is suspended until it is woken or cancelled.
     pub(crate) fn note_suspended(&self, offset: u64, at: SuspendedAt) {
         lock(&self.suspended).insert(offset, at);
     }
 
-    /// It no longer does.
+    /// Notes that it no longer is.
     pub(crate) fn forget_suspended(&self, offset: u64, at: SuspendedAt) {
         let mut suspended = lock(&self.suspended);
-        // A client may submit a task while it is in flight; then another run of it is noted here.
+        // A client may, against the rules, submit a task that is in flight; then the entry is that
+        // of another run.
         if suspended.get(&offset) == Some(&at) {
             suspended.remove(&offset);
         }
     }
 
-    /// Where the task at `offset` rests, if its client wants to cancel it. The answer is given once, so that a
-    /// client that asks again and again costs nobody else anything.
+    /// Returns where the task at `offset` is suspended, if its client has asked to cancel it. The
+    /// answer is given once, so that a client that asks again and again costs others nothing.
     pub(crate) fn take_suspended(&self, offset: u64) -> Option<SuspendedAt> {
         let mut suspended = lock(&self.suspended);
-        // The wish may be one for an earlier run of the task: then where this one rests stays known.
+        // The request may have been for an earlier run of the task; then the entry of this run
+        // stays.
         if suspended.contains_key(&offset) && self.asks_to_cancel(offset) {
             suspended.remove(&offset)
         } else {
@@ -116,15 +122,15 @@ impl Session {
         }
     }
 
-    /// True when the client has asked for the cancellation of its task at `offset`, which has been taken in.
+    /// True if the client has asked to cancel its task at `offset`, which must have been accepted.
     pub(crate) fn asks_to_cancel(&self, offset: u64) -> bool {
         let at = offset + std::mem::offset_of!(chi_task, state_) as u64;
-        // SAFETY: the task's header lies in the segment, aligned to 64: `accept` checked it.
+        // SAFETY: the task's header is inside the segment and aligned to 64: `accept` checked it.
         let word = unsafe { self.mapping.word(at) };
         word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
     }
 
-    /// True when a page of the segment could not be had.
+    /// True if there was no memory for a page of the segment.
     pub(crate) fn has_faulted(&self) -> bool {
         self.guard.has_faulted()
     }
@@ -142,8 +148,8 @@ impl Session {
         }
     }
 
-    /// Keeps blocks until the client releases them. `None`, and the blocks are freed, when the client
-    /// has let too many pile up.
+    /// Holds blocks until the client releases them, and returns the number of the hold. If the
+    /// client has let too many pile up, frees the blocks and returns `None`.
     pub(crate) fn hold(&self, blocks: Vec<u64>) -> Option<u32> {
         let mut holds = lock(&self.holds);
         let number = match holds.free.pop() {
@@ -162,7 +168,7 @@ impl Session {
         Some(number)
     }
 
-    /// The client's release: a number that means nothing is ignored.
+    /// Frees the blocks of a hold that the client has released. An invalid number is ignored.
     pub(crate) fn release(&self, number: u32) {
         let blocks = {
             let mut holds = lock(&self.holds);
@@ -178,7 +184,7 @@ impl Session {
         self.free(&blocks);
     }
 
-    /// Counts bytes that are to be copied for a task. False when there are too many already.
+    /// Counts bytes that are about to be copied for a task. False if that would exceed the limit.
     pub(crate) fn count_copies(&self, bytes: u64) -> bool {
         if self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_COPIES {
             return true;
@@ -187,7 +193,7 @@ impl Session {
         false
     }
 
-    /// The copies are gone.
+    /// Discounts copies that have been freed.
     pub(crate) fn uncount_copies(&self, bytes: u64) {
         if bytes > 0 {
             self.copies.fetch_sub(bytes, Ordering::Relaxed);

@@ -1,10 +1,10 @@
 //! A fence that costs the frequent side nothing.
 //!
-//! Two threads each write a word and then read the other's; at least one must see the other's write.
-//! With a full fence on both sides that holds, but here one side passes it at every task and the other
-//! hardly ever. So the rare side has the kernel run a fence on all threads of the process (the system
-//! call membarrier), and the frequent side only keeps the compiler from reordering. Where the kernel
-//! does not offer it, both fence.
+//! Two threads each write a word and then read the other's; at least one must see the other's
+//! write. A full fence on both sides ensures that, but here one side runs for every task and the
+//! other hardly ever. So the rare side has the kernel run a fence on all threads of the process
+//! (the membarrier system call), and the frequent side only keeps the compiler from reordering.
+//! Where the kernel does not support it, both sides use a full fence.
 
 use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
 use std::sync::Once;
@@ -16,7 +16,7 @@ fn membarrier(command: libc::c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0_u32, 0) == 0 }
 }
 
-/// Asks the kernel for its help, once for the process. Before any thread uses the fences.
+/// Registers the process with the kernel, once. Must be called before any thread uses the fences.
 pub(crate) fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -25,7 +25,7 @@ pub(crate) fn prepare() {
     });
 }
 
-/// The frequent side, between its write and its read.
+/// The fence of the frequent side, between its write and its read.
 #[inline]
 pub(crate) fn light() {
     if ASYMMETRIC.load(Ordering::Relaxed) {
@@ -35,11 +35,11 @@ pub(crate) fn light() {
     }
 }
 
-/// The rare side, between its write and its read.
+/// The fence of the rare side, between its write and its read.
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
     if ASYMMETRIC.load(Ordering::Relaxed) {
         let done = membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-        assert!(done, "a registered process may always ask for the fence");
+        assert!(done, "a registered process may always request the fence");
     }
 }

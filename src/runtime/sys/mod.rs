@@ -1,5 +1,5 @@
-//! What the runtime asks of the operating system and the processor: signals, fences, parking, mutexes.
-//! It owns the process's handlers of SIGBUS and SIGSEGV. It imports no other room.
+//! What the runtime needs of the operating system and the processor: signals, fences, parking,
+//! mutexes. It owns the process's handlers of SIGBUS and SIGSEGV. It imports no other room.
 
 pub(crate) mod membarrier;
 pub(crate) mod mutex;

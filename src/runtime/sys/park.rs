@@ -1,4 +1,4 @@
-//! How a worker parks, to the microsecond.
+//! Parking a worker, with a timeout accurate to the microsecond.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,21 +9,22 @@ use std::time::Duration;
 
 use rustix::event::{epoll, Timespec};
 
-/// By how much the operating system may prolong a sleep, in nanoseconds: its default is 50 us, as much as the
-/// shortest periods of tasks. Linux, prctl(2), `PR_SET_TIMERSLACK`.
+/// The timer slack, in nanoseconds: how much longer than asked a thread may sleep. The default of
+/// Linux is 50 us, as much as the shortest periods of tasks. See prctl(2), `PR_SET_TIMERSLACK`.
 const SLACK_NS: libc::c_ulong = 1000;
 
-/// Has the calling thread wake up in time. `[a worker, once]`
+/// Lowers the calling thread's timer slack, so that it wakes up on time. `[a worker, once]`
 pub(crate) fn prepare_thread() {
-    // SAFETY: it concerns this thread's timers only. Where it is refused, sleeps take a little longer.
+    // SAFETY: the call affects this thread's timers only. If it is refused, sleeps take a little
+    // longer.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, SLACK_NS) };
 }
 
-/// Parks until one of the descriptors tells of something, or for `rest`. They are never read: being
-/// edge-triggered, they tell of each thing once. An interrupted wait is a reason to look around, like any
-/// event.
+/// Parks until one of the descriptors signals, or for `rest`. They are never read: they are
+/// edge-triggered, so each event is reported once. An interrupted wait returns as if there had been
+/// an event.
 pub(crate) fn park_on_epoll(epoll: BorrowedFd<'_>, rest: Option<Duration>) {
-    /// The operating system has no `epoll_pwait2` (before Linux 5.11), or a sandbox does not allow it.
+    /// Set if the kernel has no `epoll_pwait2` (before Linux 5.11) or a sandbox forbids it.
     static COARSE: AtomicBool = AtomicBool::new(false);
     let time = rest.map(|rest| libc::timespec {
         tv_sec: rest.as_secs() as libc::time_t,
@@ -32,8 +33,8 @@ pub(crate) fn park_on_epoll(epoll: BorrowedFd<'_>, rest: Option<Duration>) {
     let mut events = [const { MaybeUninit::<libc::epoll_event>::uninit() }; 16];
     if !COARSE.load(Ordering::Relaxed) {
         let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the array has room for as many events as the call says, the time is null or one, and no
-        // signals are named.
+        // SAFETY: the array has room for as many events as the call is told, the time is null or
+        // points to a `timespec` that outlives the call, and the signal mask is null.
         let done = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,

@@ -1,5 +1,5 @@
-//! Faults on a segment's pages: when the kernel has no page to give, the access raises SIGBUS. The
-//! handler puts a private page of zeros there, marks the segment, and lets the access go on; the
+//! Faults on a segment's pages: if the kernel has no page to give, the access raises SIGBUS. The
+//! handler maps a private page of zeros there, marks the segment, and lets the access continue; the
 //! session is ended soon after.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -16,7 +16,7 @@ struct Slot {
     base: AtomicUsize,
     len: AtomicUsize,
     faulted: AtomicBool,
-    /// The eventfd of the control thread to tell.
+    /// The eventfd to write at a fault, which wakes the control thread.
     tell: AtomicI32,
 }
 
@@ -29,14 +29,14 @@ static RANGES: [Slot; SLOTS] = [const {
     }
 }; SLOTS];
 
-/// Keeps a segment's range guarded.
+/// Guards a segment's range of addresses until it is dropped.
 pub(crate) struct Guard {
     slot: usize,
 }
 
 impl Guard {
-    /// Guards a mapping; `tell`, an eventfd that stays open longer than the guard lives, is raised at a
-    /// fault. `None` when too many are guarded.
+    /// Guards a mapping. A fault in it writes to `tell`, an eventfd that must stay open for as long
+    /// as the guard lives. `None` if all [`SLOTS`] are taken.
     pub(crate) fn new(mapping: &Mapping, tell: BorrowedFd<'_>) -> Option<Guard> {
         let base = mapping.base() as usize;
         for (slot, range) in RANGES.iter().enumerate() {
@@ -64,16 +64,19 @@ impl Drop for Guard {
     }
 }
 
-/// Installs the handler, once for the process. Faults anywhere else go to the handler that was there
-/// before.
+/// Installs the handler, once per process. Faults anywhere else go to the handler that was
+/// installed before.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| signal::handle(libc::SIGBUS, on_segment_fault));
 }
 
-/// Gives a segment's page that could not be had zeros, and goes on.
+/// Maps a page of zeros where a segment's page could not be had. False if the fault is anywhere
+/// else.
 unsafe fn on_segment_fault(info: *mut libc::siginfo_t, _: *mut libc::c_void) -> bool {
-    // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler.
+    // SAFETY: the kernel passes valid pointers, and everything called here may be called in a
+    // signal handler. The page that is replaced belongs to a guarded segment, whose mapping
+    // outlives its guard.
     unsafe {
         let address = (*info).si_addr() as usize;
         for range in &RANGES {
@@ -114,7 +117,7 @@ mod tests {
 
     const PAGE: u64 = 4096;
 
-    /// A segment, its guard, and what the guard tells.
+    /// A segment, its guard, and the eventfd that a fault writes.
     fn guarded() -> (Mapping, Guard, OwnedFd) {
         install();
         let layout = Layout::of(0);
@@ -125,12 +128,13 @@ mod tests {
         (mapping, guard, tell)
     }
 
-    /// Puts pages behind which there is no memory at an address, or anywhere for null.
+    /// Maps pages that have no memory behind them at an address, or anywhere if it is null.
     fn map_nothing(at: *mut u8, len: u64) -> *mut u8 {
         let fd = rustix::fs::memfd_create("nothing", MemfdFlags::CLOEXEC).unwrap();
         let fixed = if at.is_null() { MapFlags::empty() } else { MapFlags::FIXED };
         let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: anywhere, or over a part of a segment that the caller owns.
+        // SAFETY: the kernel chooses free addresses, or the pages replace part of a segment that
+        // the caller owns.
         unsafe {
             let flags = MapFlags::SHARED | fixed;
             rustix::mm::mmap(at.cast(), len as usize, prot, flags, &fd, 0).unwrap().cast()
@@ -168,12 +172,12 @@ mod tests {
         let nothing = mapping.find(at, 64 * PAGE).unwrap().as_ptr();
         map_nothing(nothing, 64 * PAGE);
         let mut copy = vec![1_u8; 32 * PAGE as usize];
-        // SAFETY: so many bytes are mapped there.
+        // SAFETY: 64 pages are mapped at `nothing`, and `copy` has room for the 32 that are copied.
         unsafe { std::ptr::copy_nonoverlapping(nothing, copy.as_mut_ptr(), copy.len()) };
         assert!(copy.iter().all(|byte| *byte == 0) && guard.has_faulted());
     }
 
-    /// In a child, because it dies.
+    /// Runs in a child process, because the fault kills it.
     #[test]
     fn a_fault_anywhere_else_still_kills() {
         let (_mapping, _guard, _tell) = guarded();
@@ -188,7 +192,7 @@ mod tests {
             }
         }
         let mut status = 0;
-        // SAFETY: the child is this process's own, and the place for its status is, too.
+        // SAFETY: the child belongs to this process, and `status` may be written.
         assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
         assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGBUS, "{status:#x}");
     }

@@ -1,24 +1,27 @@
-//! The process's handlers of SIGBUS and SIGSEGV: the runtime's own first, then whoever was there before.
+//! The process's handlers of SIGBUS and SIGSEGV: the runtime's own first, then the one that was
+//! installed before.
 
 use std::mem::MaybeUninit;
 
-/// Handles a fault; false when it is somebody else's. It may do only what a signal handler may.
+/// Handles a fault; returns false if the fault is not its own. It may do only what a signal handler
+/// may.
 pub(crate) type Handler = unsafe fn(*mut libc::siginfo_t, *mut libc::c_void) -> bool;
 
-/// A handler of the runtime's, and the process's own that was there before.
+/// The runtime's handler of a signal, and the handler that it replaced.
 struct Handling {
     ours: Option<Handler>,
     previous: MaybeUninit<libc::sigaction>,
 }
 
 const NONE: Handling = Handling { ours: None, previous: MaybeUninit::zeroed() };
-/// For SIGBUS and SIGSEGV.
+/// The entry of SIGBUS, then that of SIGSEGV.
 static mut HANDLING: [Handling; 2] = [NONE, NONE];
 
-/// Has `ours` handle SIGBUS or SIGSEGV before the handler that is there. Each once for the process.
+/// Installs `ours` in front of the present handler of SIGBUS or SIGSEGV, at most once per signal
+/// and process.
 pub(crate) fn handle(signal: libc::c_int, ours: Handler) {
-    // SAFETY: the handler does only what a signal handler may, and its entry is written before it can
-    // run, once.
+    // SAFETY: `ours` does only what a signal handler may, and the entry is written once, before the
+    // handler can run.
     unsafe {
         let entry = &mut *entry(signal);
         entry.ours = Some(ours);
@@ -44,7 +47,7 @@ extern "C" fn on_fault(
     // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler. The
     // entry was written before the handler was installed.
     unsafe {
-        // What runs on this thread may be about to ask for the reason of a call of its own.
+        // The interrupted code may be about to read the errno of a call of its own.
         let reason = *libc::__errno_location();
         let entry = entry(signal);
         if (*entry).ours.is_some_and(|ours| ours(info, context)) {

@@ -1,4 +1,5 @@
-//! Events: what something outside of the tasks, a thread or a device, ends a task's wait with.
+//! Events: they let something outside of the tasks, such as a thread or a device, end a task's
+//! wait.
 
 use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use crate::sys::lock;
 use crate::task::Record;
 use chimaera_abi::*;
 
-/// An event, as modules hold it behind `chi_event`.
+/// An event, to which a module's `chi_event` pointer refers.
 struct Event {
     shared: Arc<Shared>,
     state: Mutex<State>,
@@ -93,17 +94,19 @@ pub(super) unsafe extern "C" fn event_new(_: *const chi_host) -> *mut chi_event 
 
 pub(super) unsafe extern "C" fn event_free(_: *const chi_host, event: *mut chi_event) {
     if !event.is_null() {
-        // SAFETY: what `event_new` returned, freed once.
+        // SAFETY: the module passes what `event_new` returned, and frees it once.
         drop(unsafe { Arc::from_raw(event.cast::<Event>()) });
     }
 }
 
-/// A reference of one's own to an event: who waits for it may free it as soon as it is set.
+/// Takes a reference to an event, because a task that waits for it may free it as soon as it is
+/// set.
 ///
 /// # Safety
-/// `event` must be what `event_new` returned, and not freed.
+/// `event` must be what `event_new` returned, and not yet freed.
 unsafe fn event_of(event: *mut chi_event) -> Arc<Event> {
-    // SAFETY: by the caller's promise there is a reference that is the module's; it is not dropped.
+    // SAFETY: by the caller's promise the module's own reference exists; `ManuallyDrop` leaves it
+    // in place.
     Arc::clone(&*unsafe { ManuallyDrop::new(Arc::from_raw(event.cast::<Event>())) })
 }
 
@@ -122,7 +125,7 @@ pub(super) unsafe extern "C" fn event_wait(
         else {
             return CHI_INVALID;
         };
-        // SAFETY: the module's promise.
+        // SAFETY: by the contract, the event comes from `event_new` and is not freed yet.
         let event = unsafe { event_of(event) };
         wait_for_event(worker, record, &event, flags, timeout_ns)
     })
@@ -130,7 +133,7 @@ pub(super) unsafe extern "C" fn event_wait(
 
 pub(super) unsafe extern "C" fn event_set(_: *const chi_host, event: *mut chi_event) {
     if !event.is_null() {
-        // SAFETY: the module's promise.
+        // SAFETY: by the contract, the event comes from `event_new` and is not freed yet.
         unsafe { event_of(event) }.set();
     }
 }

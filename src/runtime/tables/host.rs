@@ -39,12 +39,13 @@ static HOST: chi_host = chi_host {
     poller_arm: pollers::poller_arm,
 };
 
-/// The table, for the process's life.
+/// The table, which is valid for the life of the process.
 pub(crate) fn host() -> *const chi_host {
     &HOST
 }
 
-/// Keeps why a module's code fails: for the task that it runs for, or else for this thread.
+/// Keeps the message of module code that fails: in the running task or, if there is none, for this
+/// thread.
 fn keep_error(text: String) {
     with_current(|worker| match worker.and_then(|worker| current_task(worker.context())) {
         Some(task) => task.texts.set_error(text),
@@ -53,7 +54,7 @@ fn keep_error(text: String) {
 }
 
 /// # Safety
-/// `text` must be null or hold `len` bytes.
+/// `text` must be null or point to `len` readable bytes.
 unsafe fn lossy(text: *const c_char, len: u64) -> String {
     if text.is_null() {
         return String::new();
@@ -64,12 +65,12 @@ unsafe fn lossy(text: *const c_char, len: u64) -> String {
 }
 
 unsafe extern "C" fn set_error(_: *const chi_host, text: *const c_char, len: u64) {
-    // SAFETY: the module's promise.
+    // SAFETY: by the contract, `text` points to `len` readable bytes or is null.
     keep_error(unsafe { lossy(text, len) });
 }
 
 unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, len: u64) {
-    // SAFETY: the module's promise.
+    // SAFETY: by the contract, `text` points to `len` readable bytes or is null.
     let text = unsafe { lossy(text, len) };
     with_current(|worker| {
         let context = worker.map(speaker).unwrap_or_default();
@@ -82,7 +83,7 @@ unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, le
     });
 }
 
-/// On whose behalf a module's code runs: a container that is being built, or a task.
+/// The context in which module code runs: a container that is being constructed, or a task.
 pub(super) fn speaker(worker: &Worker) -> TaskContext<'_> {
     let task = current_task(worker.context());
     let context = task.map(|task| task.log_context()).unwrap_or_default();
@@ -96,9 +97,10 @@ unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
     super::ipc::worker_ipc()
 }
 
-/// The container that the running coroutine builds.
+/// The container that the running coroutine is constructing.
 fn building(worker: &Worker) -> Option<&Container> {
-    // SAFETY: null, or a container whose pool the builder, which runs on this coroutine, holds.
+    // SAFETY: the pointer is null, or points to a container whose pool is kept by the function that
+    // constructs it, which runs on this coroutine.
     unsafe { worker.context().building.get().as_ref() }
 }
 
@@ -110,21 +112,21 @@ unsafe extern "C" fn create_queue(
     flags: u32,
     lanes: *mut *mut chi_lane,
 ) -> chi_status {
-    // SAFETY: the module's pointer.
+    // SAFETY: by the contract, the pointer is valid.
     let id = unsafe { *pool_id };
     let made = with_current(|worker| {
         let container = worker.and_then(building).filter(|container| container.id == id);
         match container {
             Some(container) => container.add_queue(queue_id, n_lanes, flags),
             None => {
-                let why = "queues are made while the container is created, not later";
+                let why = "queues can only be created while their container is being created";
                 Err(Failure::new(CHI_INVALID, why))
             }
         }
     });
     match made {
         Ok(addresses) => {
-            // SAFETY: the module's array has room for `n_lanes`.
+            // SAFETY: by the contract, the module's array has room for `n_lanes` pointers.
             unsafe { std::ptr::copy_nonoverlapping(addresses.as_ptr(), lanes, addresses.len()) };
             CHI_OK
         }
@@ -182,7 +184,7 @@ unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const 
     if id.is_null() {
         return std::ptr::null();
     }
-    // SAFETY: the module's string.
+    // SAFETY: by the contract, `id` is a C string.
     let id = unsafe { CStr::from_ptr(id) };
     if id == CHI_EXT_LOCKS {
         (&raw const LOCKS).cast()
@@ -199,11 +201,12 @@ unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut 
     with_current(|worker| {
         let Some(worker) = worker else { return CHI_INVALID };
         let running = || {
-            // SAFETY: null, or the container in which the running task is counted.
+            // SAFETY: the pointer is null, or points to the container in which the running task is
+            // counted, which keeps it alive.
             unsafe { worker.running()?.container.as_ref() }
         };
         let Some(container) = building(worker).or_else(running) else { return CHI_INVALID };
-        // SAFETY: the module's pointers.
+        // SAFETY: by the contract, both pointers may be written.
         unsafe { (*id, *count) = (container.number, container.count) };
         CHI_OK
     })

@@ -1,4 +1,5 @@
-//! The runtime's back end of the contract: the table by which code in methods makes and sends tasks.
+//! The runtime's back end of the contract: the table with which code in methods creates and sends
+//! tasks.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
@@ -13,7 +14,7 @@ use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::scheduler::{is_current, with_current, Worker};
 
-/// The worker that runs the calling method.
+/// The back end that calls the worker of the calling thread.
 struct WorkerBackend;
 
 static TABLE: chi_ipc = chimaera_front::table::<WorkerBackend>();
@@ -27,7 +28,7 @@ pub(crate) extern "C" fn worker_ipc() -> *const chi_ipc {
     }
 }
 
-/// Runs a function of the table on the worker that this thread is.
+/// Calls `f` with the worker of this thread.
 #[inline(always)]
 fn here<R>(f: impl FnOnce(&Worker) -> std::result::Result<R, Failure>) -> Result<R> {
     let result = with_current(|worker| match worker {
@@ -40,9 +41,10 @@ fn here<R>(f: impl FnOnce(&Worker) -> std::result::Result<R, Failure>) -> Result
     Ok(result?)
 }
 
-// SAFETY of each unsafe call below: the promise of `Backend` is that of the function called.
+// SAFETY of each unsafe call below: `Backend` demands of the caller what the called function
+// demands.
 impl Backend for WorkerBackend {
-    /// The message belongs to the task that runs, and stays with it when it is suspended.
+    /// The message belongs to the running task, and stays with it while it is suspended.
     fn keep_error(message: &str) {
         with_current(|worker| match worker.and_then(|worker| current_task(worker.context())) {
             Some(task) => task.texts.set_last_error(message),

@@ -1,4 +1,4 @@
-//! How code in methods submits tasks, waits for them, cancels them.
+//! Submitting, awaiting and cancelling tasks from code in methods.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,22 +14,23 @@ use crate::task::{CancelReason, Record, IT_SHOULD_END};
 /// Submits a task.
 ///
 /// # Safety
-/// `task` must be a task that `new_task` made.
+/// `task` must come from `new_task`, and must not be deleted yet.
 #[inline]
 pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<(), Failure> {
     let task = task.as_ptr();
-    // SAFETY: by the caller's promise; the word is only accessed atomically.
+    // SAFETY: by the caller's promise the task has a record; its state word is only accessed
+    // atomically.
     let (record, state) =
         unsafe { (Record::of(task), AtomicU32::from_ptr(&raw mut (*task).state_)) };
-    // SAFETY: the record of a task that is not deleted.
+    // SAFETY: the record is live, because the task has not been deleted.
     while unsafe { (*record).completion.is_in_flight() } {
         if state.load(Ordering::Acquire) & CHI_TASK_COMPLETE == 0 {
             return Err(Failure::new(CHI_BUSY, "the task is in flight; wait for it first"));
         }
-        // Whoever completes it is about to say so in the completion word, too.
+        // The worker that completes it is about to set the state word as well.
         std::hint::spin_loop();
     }
-    // SAFETY: the task is not in flight, and so the caller's, who gives it up here.
+    // SAFETY: the task is not in flight, so its record belongs to the caller, who gives it up here.
     unsafe {
         let mut record = Box::from_raw(record);
         record.container = std::ptr::null();
@@ -49,7 +50,7 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
 /// Waits for a task.
 ///
 /// # Safety
-/// `task` must be a task that `new_task` made, and that is not deleted meanwhile.
+/// `task` must come from `new_task`, and must not be deleted before this returns.
 #[inline]
 pub(super) unsafe fn wait(
     worker: &Worker,
@@ -71,7 +72,7 @@ pub(super) unsafe fn wait(
 /// Cancels a task, if it is in flight.
 ///
 /// # Safety
-/// `task` must be a task that `new_task` made.
+/// `task` must come from `new_task`, and must not be deleted yet.
 pub(super) unsafe fn cancel(worker: &Worker, task: NonNull<chi_task>) {
     // SAFETY: by the caller's promise.
     let record = unsafe { &*Record::of(task.as_ptr()) };
@@ -80,7 +81,7 @@ pub(super) unsafe fn cancel(worker: &Worker, task: NonNull<chi_task>) {
     }
 }
 
-/// Runs something that suspends the running task, and tells whether the task is cancelled.
+/// Calls `f`, which suspends the running task, and fails if the task is cancelled afterwards.
 pub(super) fn suspend(worker: &Worker, f: impl FnOnce(&Worker)) -> Result<(), Failure> {
     if !worker.may_wait() {
         return Err(no_wait());

@@ -1,4 +1,4 @@
-//! Locks that suspend the task that waits for them, and never its worker: how a task takes and leaves them.
+//! Taking and leaving locks, which suspend a task that waits and never its worker.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::scheduler::{with_current, Worker};
 use crate::sync::{Entry, Lock, Mode, Standing};
 use crate::task::Record;
 
-/// Takes a lock for the running task.
+/// Takes a lock for the running task, which waits if it must.
 fn take_lock(
     worker: &Worker,
     record: &Record,
@@ -23,7 +23,7 @@ fn take_lock(
     if record.holdings.enter_again(lock, mode) {
         return CHI_OK;
     }
-    // Its own, because the module may free the lock while the task waits.
+    // A reference of its own, because the module may free the lock while the task waits.
     let lock = lock.clone();
     if !lock.core.try_enter(worker.root_of(record), mode) {
         let status = wait_for_lock(worker, record, &lock, mode, timeout_ns);
@@ -35,7 +35,7 @@ fn take_lock(
     CHI_OK
 }
 
-/// Takes a lock for the running task if that needs no waiting.
+/// Takes a lock for the running task if it need not wait.
 fn try_enter(worker: &Worker, record: &Record, lock: &Arc<Lock>, mode: Mode) -> chi_status {
     if record.holdings.enter_again(lock, mode) {
         return CHI_OK;
@@ -110,7 +110,7 @@ fn wait_for_lock(
     }
 }
 
-/// Gives a lock back that the running task took.
+/// Releases a lock that the running task holds.
 fn leave_lock(worker: &Worker, record: &Record, lock: &Lock, mode: Mode) -> chi_status {
     match record.holdings.leave(lock, mode) {
         None => CHI_INVALID,
@@ -136,24 +136,27 @@ pub(super) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_loc
     if lock.is_null() {
         return;
     }
-    // SAFETY: what `lock_new` returned, freed once.
+    // SAFETY: the module passes what `lock_new` returned, and frees it once.
     let lock = unsafe { Arc::from_raw(lock.cast::<Lock>()) };
     let roots = lock.core.inside().len();
     if roots > 0 {
         let (pool, lock) = (lock.pool(), lock.number());
-        tracing::warn!(pool, lock, roots, "a lock is freed that tasks hold");
+        tracing::warn!(pool, lock, roots, "a lock was freed while tasks held it");
     }
     let woken = lock.core.close();
     with_current(|worker| match worker {
         Some(worker) => worker.wake_all(woken),
-        None => debug_assert!(woken.is_empty(), "no task waits for a lock that no worker frees"),
+        None => debug_assert!(
+            woken.is_empty(),
+            "tasks wait only on workers, and a worker frees a lock that has waiters"
+        ),
     });
 }
 
-/// Calls `f` for the running task, with the lock and the mode.
+/// Calls `f` with the running task, the lock and the mode.
 ///
 /// # Safety
-/// `lock` must be what `lock_new` returned, and not freed.
+/// `lock` must be null or what `lock_new` returned, and not yet freed.
 unsafe fn with_lock(
     lock: *mut chi_lock,
     mode: u32,
@@ -170,8 +173,8 @@ unsafe fn with_lock(
         else {
             return CHI_INVALID;
         };
-        // SAFETY: by the caller's promise there is a reference that is the module's; this one is not
-        // dropped.
+        // SAFETY: by the caller's promise the module's own reference exists; `ManuallyDrop` leaves
+        // it in place.
         let lock = unsafe { ManuallyDrop::new(Arc::from_raw(lock.cast::<Lock>())) };
         f(worker, record, &lock, mode)
     })
@@ -183,7 +186,7 @@ pub(super) unsafe extern "C" fn lock(
     mode: u32,
     timeout_ns: u64,
 ) -> chi_status {
-    // SAFETY: the module's promise.
+    // SAFETY: by the contract, the lock is null or comes from `lock_new` and is not freed yet.
     unsafe {
         with_lock(lock, mode, |worker, record, lock, mode| {
             take_lock(worker, record, lock, mode, timeout_ns)
@@ -196,7 +199,7 @@ pub(super) unsafe extern "C" fn try_lock(
     lock: *mut chi_lock,
     mode: u32,
 ) -> chi_status {
-    // SAFETY: the module's promise.
+    // SAFETY: by the contract, the lock is null or comes from `lock_new` and is not freed yet.
     unsafe { with_lock(lock, mode, try_enter) }
 }
 
@@ -205,7 +208,7 @@ pub(super) unsafe extern "C" fn unlock(
     lock: *mut chi_lock,
     mode: u32,
 ) -> chi_status {
-    // SAFETY: the module's promise.
+    // SAFETY: by the contract, the lock is null or comes from `lock_new` and is not freed yet.
     unsafe {
         with_lock(lock, mode, |worker, record, lock, mode| leave_lock(worker, record, lock, mode))
     }

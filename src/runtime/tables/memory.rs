@@ -1,4 +1,4 @@
-//! The tasks and buffers that code in methods makes, and what it reads of tasks.
+//! Tasks and buffers created by code in methods, and access to what tasks hold.
 
 use std::alloc::Layout;
 use std::ffi::c_void;
@@ -12,10 +12,10 @@ use crate::failure::Failure;
 use crate::scheduler::Worker;
 use crate::task::{CancelReason, Origin, PrivateBlock, Record};
 
-/// In the shared pointers that methods see: an address in the runtime's private memory.
+/// Marks a shared pointer, as methods see it, as an address in the runtime's private memory.
 const PRIVATE_SEGMENT: u64 = 0xffff << CHI_SHM_OFFSET_BITS;
 
-/// The node of a task that the running method makes.
+/// The node of a task that the running method creates.
 #[inline]
 pub(super) fn child_node(worker: &Worker) -> chi_task_node {
     match worker.running().map(Record::node) {
@@ -24,7 +24,7 @@ pub(super) fn child_node(worker: &Worker) -> chi_task_node {
     }
 }
 
-/// A task of so many bytes.
+/// Creates a task of `size` bytes.
 #[inline]
 pub(super) fn new_task(worker: &Worker, size: u32) -> Result<NonNull<chi_task>, Failure> {
     let mut record = worker.spare.take(Origin::Internal);
@@ -37,7 +37,7 @@ pub(super) fn new_task(worker: &Worker, size: u32) -> Result<NonNull<chi_task>, 
     }
     let body = record.body();
     let record = Box::into_raw(record);
-    // SAFETY: the body holds `size` bytes and is the caller's from now on.
+    // SAFETY: the body holds `size` bytes, and nothing else refers to it until it is returned.
     unsafe {
         debug_assert_eq!(Record::of(body), record);
         body.cast::<u8>().write_bytes(0, size as usize);
@@ -46,10 +46,10 @@ pub(super) fn new_task(worker: &Worker, size: u32) -> Result<NonNull<chi_task>, 
     Ok(NonNull::new(body).expect("a body has an address"))
 }
 
-/// Deletes a task, or has it deleted at its completion.
+/// Deletes a task or, if it is in flight, has it deleted at its completion.
 ///
 /// # Safety
-/// `task` must be a task that `new_task` made, and is given up.
+/// `task` must come from `new_task`, and the caller must not use it afterwards.
 #[inline]
 pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
     let task = task.as_ptr();
@@ -57,8 +57,8 @@ pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
     unsafe {
         let record = Record::of(task);
         let is_periodic = (*task).task_flags_.bits_ & CHI_TASK_PERIODIC != 0;
-        // A periodic one that is in flight goes on for ever unless it is told: nobody is left who could
-        // stop it. Before it is deleted, for then it may be gone at once.
+        // A periodic task in flight would run for ever, because nothing could stop it after this.
+        // It is cancelled before it is deleted, because after that it may be gone at once.
         if is_periodic
             && (*record).completion.is_in_flight()
             && (*record).cancel(CancelReason::Asked)
@@ -71,10 +71,10 @@ pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
     }
 }
 
-/// The message of a task that failed.
+/// Returns the message of a task that failed.
 ///
 /// # Safety
-/// `task` must be a task that `new_task` made.
+/// `task` must come from `new_task`, and must not be deleted yet.
 pub(super) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8]>> {
     // SAFETY: by the caller's promise.
     let (record, status) = unsafe { (&*Record::of(task.as_ptr()), (*task.as_ptr()).status_) };
@@ -89,7 +89,7 @@ pub(super) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
     Some(NonNull::slice_from_raw_parts(text, len))
 }
 
-/// A block of private memory, the record's or, without one, its caller's.
+/// Allocates a block of private memory, which belongs to the record or, without one, to the caller.
 fn private(record: Option<&mut Record>, size: u64) -> Result<(*mut c_void, u64), Failure> {
     let block = usize::try_from(size).ok().and_then(PrivateBlock::new).ok_or_else(|| {
         Failure::new(CHI_NO_SPACE, format!("the runtime has no memory for {size} bytes"))
@@ -102,10 +102,10 @@ fn private(record: Option<&mut Record>, size: u64) -> Result<(*mut c_void, u64),
     Ok(found)
 }
 
-/// A buffer, which its owner keeps if it has one.
+/// Allocates a buffer, which belongs to `owner` or, without one, to the caller.
 ///
 /// # Safety
-/// `owner` must be the body of a live record, if there is one.
+/// `owner`, if given, must be the body of a live record.
 pub(super) unsafe fn alloc(
     owner: Option<NonNull<chi_task>>,
     size: u64,
@@ -116,7 +116,7 @@ pub(super) unsafe fn alloc(
     if let (Some(record), Block::Bytes) = (&mut record, block) {
         if let Origin::Client { session, .. } = &record.origin {
             let (shm_, size_) = session.alloc(size).map_err(|failed| no_room(failed, size))?;
-            // SAFETY: a block of the session's arena lies in its segment.
+            // SAFETY: a block of the session's arena is inside its segment.
             let data_ = unsafe { session.mapping.address(shm_) }.as_ptr().cast();
             record.blocks.push(shm_);
             return Ok(chi_buffer { shm_, data_, size_ });
@@ -145,19 +145,20 @@ fn no_room(failed: Failed, size: u64) -> Failure {
     }
 }
 
-/// Gives a buffer back that has no owner.
+/// Frees a buffer that has no owner.
 ///
 /// # Safety
 /// The buffer must come from `alloc` without an owner.
 pub(super) unsafe fn free(buffer: chi_buffer) {
-    // SAFETY: private memory of this size, aligned to 64, by the caller's promise.
+    // SAFETY: by the caller's promise, private memory that `PrivateBlock` allocated with this size
+    // and alignment.
     unsafe {
         let layout = Layout::from_size_align_unchecked(buffer.size_ as usize, 64);
         std::alloc::dealloc(buffer.data_.cast(), layout);
     }
 }
 
-/// The address of a shared pointer that a method sees.
+/// Returns the address that a shared pointer, as methods see it, stands for.
 pub(super) fn resolve(shm: chi_shm_ptr) -> *mut c_void {
     if shm & PRIVATE_SEGMENT == PRIVATE_SEGMENT {
         return (shm & !PRIVATE_SEGMENT) as *mut c_void;

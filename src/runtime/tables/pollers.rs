@@ -20,7 +20,7 @@ pub(super) unsafe extern "C" fn poller_add(
         let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context }) else {
             return CHI_INVALID;
         };
-        // SAFETY: the module's pointer.
+        // SAFETY: by the contract, the pointer may be written.
         unsafe { *poller = Arc::into_raw(made).cast_mut().cast() };
         CHI_OK
     })
@@ -28,7 +28,7 @@ pub(super) unsafe extern "C" fn poller_add(
 
 pub(super) unsafe extern "C" fn poller_remove(_: *const chi_host, poller: *mut chi_poller) {
     if !poller.is_null() {
-        // SAFETY: what `poller_add` returned, removed once.
+        // SAFETY: the module passes what `poller_add` returned, and removes it once.
         unsafe { Arc::from_raw(poller.cast::<Poller>()) }.remove();
     }
 }
@@ -38,7 +38,8 @@ pub(super) unsafe extern "C" fn poller_arm(
     poller: *mut chi_poller,
     armed: bool,
 ) -> chi_status {
-    // SAFETY: null, or what `poller_add` returned and is not removed.
+    // SAFETY: by the contract, the pointer is null or comes from `poller_add` and is not removed
+    // yet.
     let Some(poller) = (unsafe { poller.cast::<Poller>().as_ref() }) else { return CHI_INVALID };
     with_current(|worker| {
         let arm = |worker: &crate::scheduler::worker::Worker| {

@@ -41,8 +41,11 @@ fn a_second_start_under_the_same_name() {
     let daemon = Daemon::start(&Options::new().throws());
     let site = daemon.site();
     let mut client = busy(site, 1_000_000_000);
-    let message =
-        format!("the instance '{}' is already running (process {})", site.name(), daemon.pid());
+    let message = format!(
+        "instance '{}' is already running (process {}); stop it or choose another name",
+        site.name(),
+        daemon.pid()
+    );
     for arguments in [&["start"][..], &["start", "--daemon"]] {
         let output = site.cli(arguments);
         assert_eq!(output.code, 1, "{output:#?}");

@@ -325,7 +325,7 @@ fn containers_may_take_locks_when_the_runtime_ends() {
     kill(start(&daemon, 1));
     Vitals::settled(&daemon, 0);
     daemon.stop();
-    assert!(!daemon.log().contains("while the runtime ends"), "{}", daemon.log());
+    assert!(!daemon.log().contains("while the runtime stops"), "{}", daemon.log());
 }
 
 #[test]
