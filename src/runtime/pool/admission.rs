@@ -1,4 +1,4 @@
-//! Who may come in: whether a container is open for tasks, and how many are inside.
+//! Whether a container is open for tasks, and how many are in it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -6,7 +6,8 @@ const CREATING: u32 = 0;
 const LIVE: u32 = 1;
 const DESTROYING: u32 = 2;
 
-/// A container's door. Tasks are counted in before they are looked at and out when they have ended.
+/// A container's admission state. Tasks are counted in before anything else is done with them, and
+/// out when they have ended.
 pub(crate) struct Admission {
     state: AtomicU32,
     /// Tasks that have been admitted and have not ended.
@@ -14,16 +15,17 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Of a container that is being created.
+    /// The state of a container that is being created.
     pub(crate) fn new() -> Admission {
         Admission { state: AtomicU32::new(CREATING), in_flight: AtomicU64::new(0) }
     }
 
-    /// Counts a task in, unless the container is not live.
+    /// Counts a task in, if the container is live.
     #[inline]
     pub(crate) fn enter(&self) -> bool {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
-        // Pairs with `close`: either it sees the task, or the task sees that it is too late.
+        // Pairs with `close`: either the closing side sees the task in the count, or the task sees
+        // that the container is closed.
         if self.state.load(Ordering::SeqCst) == LIVE {
             return true;
         }
@@ -31,7 +33,7 @@ impl Admission {
         false
     }
 
-    /// Counts a task out. The container may be gone right after.
+    /// Counts a task out. The container may be freed right afterwards.
     #[inline]
     pub(crate) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Release);

@@ -1,4 +1,4 @@
-//! A container: one of the objects that run a pool's methods.
+//! A container: an object that runs a pool's methods, and the runtime's state of it.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_void, CStr};
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::module::Module;
 use crate::sys::lock;
 
-/// Lanes that are looked at for an empty one.
+/// How many lanes are checked for an empty one.
 const NEAR: usize = 8;
 
 struct Queue {
@@ -22,20 +22,20 @@ struct Queue {
     lanes: Box<[ContainerLane]>,
 }
 
-/// The queues of a container, once its creation is over.
+/// The queues of a container, fixed once the container has been created.
 struct Routes {
     queues: Vec<Queue>,
-    /// The queue for tasks without a monitor, by its index.
+    /// The index of the queue for tasks that no monitor has placed.
     normal: usize,
-    /// Where those of high latency go.
+    /// Where high-latency tasks go that no monitor has placed.
     high_latency: HighLatency,
 }
 
-/// Where tasks of high latency go that no monitor has placed.
+/// Where high-latency tasks go that no monitor has placed.
 enum HighLatency {
-    /// To the container's queue for them, of this index.
+    /// To the container's queue for them, which has this index.
     Queue(usize),
-    /// To a lane of the runtime's own: the container has no such queue.
+    /// To a lane that the runtime added, because the container has no such queue.
     Lane(Box<ContainerLane>),
 }
 
@@ -69,13 +69,14 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    /// Reads a container's table; `None` when it has none, or one that is too short.
+    /// Reads a container's table; `None` if there is none or it is too short.
     ///
     /// # Safety
     /// `object` must be a container of a loaded module.
     unsafe fn read(object: *mut chi_container) -> Option<Ops> {
-        // SAFETY: a container begins with a pointer to its table, which begins with its size. The table may be
-        // shorter than ours, so it is read field by field, and no further than it reaches.
+        // SAFETY: a container begins with a pointer to its table, which begins with its size. The
+        // table may be shorter than ours, so its fields are read one by one, and only those that
+        // its size covers.
         unsafe {
             let ops = (*object).ops;
             if ops.is_null() || ((*ops).size as usize) < since_1_0::CONTAINER_OPS {
@@ -97,11 +98,11 @@ impl Ops {
     }
 }
 
-/// A container and what the runtime keeps about it.
+/// A container, with the runtime's state of it.
 pub(crate) struct Container {
     /// The pool's id.
     pub(crate) id: chi_pool_id,
-    /// Which container of the pool.
+    /// The container's number in the pool.
     pub(crate) number: u32,
     /// How many containers the pool has.
     pub(crate) count: u32,
@@ -118,7 +119,8 @@ pub(crate) struct Container {
     only_lane: AtomicPtr<ContainerLane>,
 }
 
-// SAFETY: the object is used only through its module's functions, which may run on any worker.
+// SAFETY: the object is only used through its module's functions, which the contract lets any
+// worker call; `ops` is written before the container is shared.
 unsafe impl Send for Container {}
 // SAFETY: as above.
 unsafe impl Sync for Container {}
@@ -155,15 +157,15 @@ impl Container {
         self.object.load(Ordering::Relaxed)
     }
 
-    /// Notes the module's object and its functions. False when its table is not a proper one.
+    /// Sets the module's object and reads its functions. False if its table is not valid.
     ///
     /// # Safety
-    /// `object` must be a container of the module, and nobody else may use this one yet.
+    /// `object` must be a container of the module, and nothing else may use this container yet.
     #[must_use]
     pub(crate) unsafe fn set_object(&self, object: *mut chi_container) -> bool {
         // SAFETY: by the caller's promise.
         let ops = unsafe { Ops::read(object) };
-        // SAFETY: nobody else uses the container yet, by the caller's promise.
+        // SAFETY: by the caller's promise, nothing else uses the container yet.
         unsafe { *self.ops.get() = ops };
         if ops.is_some() {
             self.object.store(object, Ordering::Release);
@@ -171,15 +173,15 @@ impl Container {
         ops.is_some()
     }
 
-    /// The object is destroyed.
+    /// Notes that the object has been destroyed.
     pub(crate) fn clear_object(&self) {
         self.object.store(ptr::null_mut(), Ordering::Release);
     }
 
-    /// The module's functions. Only after construction.
+    /// The module's functions. May only be called once the object is constructed.
     #[inline]
     pub(crate) fn ops(&self) -> &Ops {
-        // SAFETY: written before a container is published, and never again.
+        // SAFETY: `ops` is written before the container is published and never afterwards.
         unsafe { (*self.ops.get()).as_ref() }.expect("a container is constructed before it is used")
     }
 
@@ -206,13 +208,14 @@ impl Container {
         self.admission.open();
     }
 
-    /// The lane of all tasks without a monitor whose latency matters, when there is but one; else null.
+    /// The lane of all low-latency tasks that no monitor has placed, if there is only one;
+    /// otherwise null.
     #[inline]
     pub(crate) fn only_lane(&self) -> *const ContainerLane {
         self.only_lane.load(Ordering::Relaxed)
     }
 
-    /// Adds a queue while the container is being created, and gives its lanes' addresses.
+    /// Adds a queue while the container is being created, and returns the addresses of its lanes.
     pub(crate) fn add_queue(
         &self,
         id: u32,
@@ -228,7 +231,7 @@ impl Container {
         if self.routes.get().is_some() {
             return Err(Failure::new(
                 CHI_INVALID,
-                "queues are made while the container is created, not later",
+                "queues can only be created while their container is being created",
             ));
         }
         let mut queues = lock(&self.queues);
@@ -243,7 +246,7 @@ impl Container {
         Ok(addresses)
     }
 
-    /// The lane that a monitor chose, when it is one of this container's.
+    /// The lane that a monitor chose, if it is one of this container's.
     #[inline]
     pub(crate) fn own_lane(&self, chosen: *mut chi_lane) -> Option<&ContainerLane> {
         let size = std::mem::size_of::<ContainerLane>();
@@ -254,7 +257,8 @@ impl Container {
         })
     }
 
-    /// A lane for a task without a monitor: the lanes of the first queue for its latency in turn.
+    /// A lane for a task that no monitor has placed: the lanes of the first queue for its latency,
+    /// in turn.
     #[inline]
     pub(crate) fn any_lane(&self, next: usize, high_latency: bool) -> &ContainerLane {
         let routes = self.routes.get().expect("tasks go to published containers");
@@ -267,12 +271,13 @@ impl Container {
         if lanes.len() == 1 {
             return &lanes[0];
         }
-        // One without tasks, if there is one near: in another it would wait for its turn.
+        // Prefer an empty lane among the next few: in any other the task would have to wait its
+        // turn.
         let near = (next..next + lanes.len().min(NEAR)).map(|index| &lanes[index % lanes.len()]);
         near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[next % lanes.len()])
     }
 
-    /// Queues, and lanes in all.
+    /// The number of queues, and of all their lanes.
     pub(crate) fn shape(&self) -> (usize, usize) {
         let queues = self.routes.get().map_or(&[][..], |routes| &routes.queues);
         (queues.len(), queues.iter().map(|queue| queue.lanes.len()).sum())

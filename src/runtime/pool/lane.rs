@@ -1,10 +1,10 @@
 //! A lane: a private queue of a container, served by one worker at a time.
 //!
-//! One word says who serves the lane and how many tasks are in it (queued, running or suspended).
-//! The task that finds the lane empty makes its worker the owner, or the one that it chooses. A lane
-//! of which no task has started may go to another worker; once a task has been suspended, the lane
-//! stays with its worker until that task has ended, so that a task that is resumed still has the
-//! lane's worker to itself.
+//! One word holds which worker owns the lane and how many tasks are in it (queued, running or
+//! suspended). A task that enters an empty lane makes its worker the owner, or another worker of
+//! its choice. A lane of which no task has started may be taken over by another worker. Once a task
+//! has been suspended, the lane stays with its worker until that task has ended, so that a resumed
+//! task still has the lane's worker to itself.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -16,29 +16,30 @@ use loom::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
 #[cfg(not(all(loom, test)))]
 use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
 
-/// From this bit up: the owner.
+/// From this bit up: the number of the worker that owns the lane.
 const OWNER_SHIFT: u32 = 56;
-/// The owner starts the lane's tasks, one after the other, just now.
+/// The owner is serving the lane: it is starting its tasks, one after the other.
 const SERVED: u64 = 1 << 55;
-/// From this bit up: tasks that have been suspended and have not ended.
+/// From this bit up: the number of tasks that have been suspended and have not ended.
 const SUSPENDED_SHIFT: u32 = 32;
 const SUSPENDED_ONE: u64 = 1 << SUSPENDED_SHIFT;
 const SUSPENDED: u64 = SERVED - SUSPENDED_ONE;
-/// Below: tasks in all.
+/// The low bits: the number of all tasks.
 const COUNT: u64 = SUSPENDED_ONE - 1;
 
-/// Who serves a lane, and how many tasks are in it.
+/// Which worker owns a lane, and how many tasks are in it.
 pub(crate) struct LaneState {
     word: AtomicU64,
     notified: AtomicBool,
 }
 
-/// What entering a lane came to.
+/// The result of entering a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entered {
-    /// The lane was empty, and belongs to the worker that was named.
+    /// The lane was empty, and now belongs to the given worker.
     First,
-    /// The lane is another's or busy: the task must be queued, and its owner notified.
+    /// The lane belongs to another worker or is busy: the task must be queued, and the owner
+    /// notified.
     Behind { owner: u32 },
 }
 
@@ -47,8 +48,8 @@ impl LaneState {
         LaneState { word: AtomicU64::new(0), notified: AtomicBool::new(false) }
     }
 
-    /// Counts a task in. If it is the first, the lane becomes the worker `me`'s, and with `serve` that
-    /// worker serves it from now on.
+    /// Counts a task in. If it is the first, the lane now belongs to the worker `me`, and with
+    /// `serve` that worker is serving it.
     #[inline]
     pub(crate) fn enter(&self, me: u32, serve: bool) -> Entered {
         let mut state = self.word.load(Ordering::Relaxed);
@@ -65,7 +66,8 @@ impl LaneState {
         }
     }
 
-    /// Begins to serve the lane. False when it is not `me`'s, is served already, or has no task.
+    /// Begins to serve the lane. False if it is not `me`'s, is already being served, or has no
+    /// task.
     #[must_use]
     #[inline]
     pub(crate) fn serve(&self, me: u32) -> bool {
@@ -75,34 +77,35 @@ impl LaneState {
         })
     }
 
-    /// Ends serving the lane, which the caller does.
+    /// Ends serving the lane. Only for the worker that serves it.
     #[inline]
     pub(crate) fn stop_serving(&self) {
         self.word.fetch_and(!SERVED, Ordering::AcqRel);
     }
 
-    /// The task that the caller serves is suspended; the caller does not serve the lane any more.
+    /// Counts the task that the caller is running as suspended. The caller no longer serves the
+    /// lane.
     #[inline]
     pub(crate) fn suspend(&self) {
         self.word.fetch_add(SUSPENDED_ONE.wrapping_sub(SERVED), Ordering::AcqRel);
     }
 
-    /// Counts out the task that the caller served to its end. True when tasks are left; the caller then
-    /// still serves the lane.
+    /// Counts out the task that the caller has run to its end. True if tasks are left; then the
+    /// caller still serves the lane.
     #[inline]
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
         self.word.fetch_sub(1, Ordering::AcqRel) & COUNT > 1
     }
 
-    /// Counts out a task that had been suspended. True when tasks are left.
+    /// Counts out a task that had been suspended. True if tasks are left.
     #[must_use]
     #[inline]
     pub(crate) fn leave_suspended(&self) -> bool {
         self.word.fetch_sub(SUSPENDED_ONE + 1, Ordering::AcqRel) & COUNT > 1
     }
 
-    /// Makes the lane `me`'s, when it has tasks and none of them has started.
+    /// Makes `me` the owner, if the lane has tasks and none of them has started.
     #[must_use]
     pub(crate) fn take_over(&self, me: u32) -> bool {
         self.change(|state| {
@@ -124,26 +127,26 @@ impl LaneState {
         false
     }
 
-    /// True when no task is in the lane.
+    /// True if no task is in the lane.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.word.load(Ordering::Relaxed) & COUNT == 0
     }
 
-    /// The worker that owns the lane, when there are tasks in it.
+    /// The worker that owns the lane, if there are tasks in it.
     #[inline]
     pub(crate) fn owner(&self) -> Option<u32> {
         let state = self.word.load(Ordering::Acquire);
         (state & COUNT > 0).then_some((state >> OWNER_SHIFT) as u32)
     }
 
-    /// To be asked after a task was queued behind others: who must be notified. It may
-    /// be another worker than the one that owned the lane before. `None` when a message is on its way, or the
-    /// task has been found and has ended already.
+    /// Returns the worker to notify after a task was queued behind others. It may have become the
+    /// owner since the task entered. `None` if a message is already on its way, or if the task has
+    /// already been found and has ended.
     #[must_use]
     #[inline]
     pub(crate) fn owner_to_notify(&self, me: u32) -> Option<u32> {
-        // Either this sees who has taken the lane over, or that worker sees the task.
+        // Either this sees the worker that has taken the lane over, or that worker sees the task.
         fence(Ordering::SeqCst);
         match self.owner()? {
             owner if owner == me => Some(me),
@@ -151,39 +154,41 @@ impl LaneState {
         }
     }
 
-    /// A worker has been notified of the lane, or has taken it over: who must look into the queue now.
+    /// To be called by a worker that has been notified of the lane or has taken it over. Returns
+    /// the worker that must now look into the queue.
     #[must_use]
     pub(crate) fn on_notified(&self) -> Option<u32> {
-        // First: whoever queues a task after this and finds no message to the owner on its way sends one.
+        // Cleared first, so that a task that is queued from now on sends its owner a new message.
         self.notified.swap(false, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         self.owner()
     }
 }
 
-/// A task in a lane. What it is, only who made it knows.
+/// A task in a lane: an opaque pointer, which only the room `task` can read.
 pub(crate) struct TaskHandle(pub(crate) NonNull<c_void>);
 
-// SAFETY: whoever takes a task out of a lane is its only user.
+// SAFETY: the handle owns its task, so the thread that takes it out of a lane is its only user.
 unsafe impl Send for TaskHandle {}
 
 /// A lane of a container.
 pub(crate) type ContainerLane = Lane<TaskHandle>;
 
-/// A lane on its way to its owner.
+/// A pointer to a lane, sent to the lane's owner.
 pub(crate) struct LanePtr(pub(crate) *const ContainerLane);
 
-// SAFETY: a lane outlives the tasks in it, and whoever sends it says that there are some; its owner looks
-// before it touches anything else.
+// SAFETY: a lane outlives the tasks in it, and its pool outlives the messages about it: it is freed
+// only after every worker has read the messages that it had then. The lane is shared state that any
+// worker may access.
 unsafe impl Send for LanePtr {}
 
 /// A lane of tasks of type `T`.
 pub(crate) struct Lane<T> {
     pub(crate) state: LaneState,
     pub(crate) queue: SegQueue<T>,
-    /// For tasks whose latency does not matter.
+    /// The lane is for high-latency tasks.
     pub(crate) high_latency: bool,
-    /// The worker, counted from 1, in whose list the lane stands; 0 for none.
+    /// The worker, counted from 1, that has the lane in its list; 0 for none.
     listed: std::sync::atomic::AtomicU32,
 }
 
@@ -197,17 +202,17 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Marks the lane as listed by a worker; true when it was not.
+    /// Marks the lane as listed by the worker `me`; true if it was not listed by that worker.
     #[inline]
     pub(crate) fn list(&self, me: u32) -> bool {
         self.listed.swap(me + 1, std::sync::atomic::Ordering::AcqRel) != me + 1
     }
 
-    /// The worker has taken the lane off its list.
+    /// Notes that the worker `me` has removed the lane from its list.
     #[inline]
     pub(crate) fn unlist(&self, me: u32) {
         let order = std::sync::atomic::Ordering::AcqRel;
-        // Another worker that has it listed meanwhile keeps it listed.
+        // If another worker has listed it meanwhile, it stays listed there.
         let _ =
             self.listed.compare_exchange(me + 1, 0, order, std::sync::atomic::Ordering::Relaxed);
     }
@@ -263,7 +268,7 @@ mod loom_tests {
         ran: UnsafeCell<u32>,
     }
 
-    // SAFETY: what the models check: only the worker that serves the lane runs tasks.
+    // SAFETY: this is what the models check: only the worker that serves the lane runs tasks.
     unsafe impl Sync for Model {}
     // SAFETY: as above.
     unsafe impl Send for Model {}
@@ -278,7 +283,7 @@ mod loom_tests {
         }
 
         fn run(&self) {
-            // SAFETY: what the model checks: nobody else is here.
+            // SAFETY: this is what the model checks: nothing else accesses the counter.
             self.ran.with_mut(|ran| unsafe { *ran += 1 });
         }
 
@@ -308,7 +313,7 @@ mod loom_tests {
         }
     }
 
-    /// Two workers enter at the same time: one of them owns the lane alone until it is empty, and
+    /// Two workers enter at the same time: one of them alone owns the lane until it is empty, and
     /// both tasks run.
     #[test]
     fn loom_one_worker_at_a_time_runs_tasks() {
@@ -335,8 +340,8 @@ mod loom_tests {
         });
     }
 
-    /// A task is queued behind another while a worker that was notified of the lane takes it over: in the end
-    /// both tasks have been found.
+    /// A task is queued behind another while a worker takes the lane over: in the end both tasks
+    /// have been found.
     #[test]
     fn loom_a_task_that_is_queued_during_a_takeover_is_found() {
         loom::model(|| {
@@ -376,12 +381,12 @@ mod loom_tests {
                 }
             };
             stealer.join().unwrap();
-            // The message arrives; and worker 1's own list led to the first task.
+            // The message arrives. Worker 1's own list leads it to the first task.
             if let Some(owner) = tell {
                 look(&model, owner);
             }
             if let Some(owner) = model.state.owner() {
-                assert_eq!(owner, 1, "the stealer has left tasks that nobody knows of");
+                assert_eq!(owner, 1, "the stealer has left tasks of which no worker knows");
                 look(&model, 1);
             }
             // SAFETY: the other thread has ended.
@@ -389,8 +394,8 @@ mod loom_tests {
         });
     }
 
-    /// A lane's owner finds a task, and ends it, before whoever queued it asks whom to tell. The next task
-    /// is notified of as ever.
+    /// A lane's owner finds a task and runs it before the worker that queued it asks whom to
+    /// notify. The owner is still notified of the next task.
     #[test]
     fn loom_a_task_that_is_found_early_keeps_no_owner_from_being_notified_of_a_later_one() {
         loom::model(|| {
@@ -407,7 +412,8 @@ mod loom_tests {
             let notified = model.state.owner_to_notify(2).is_some();
             owner.join().unwrap();
             if let Some(owner) = model.state.owner() {
-                // The lane had been left before the task came, which made worker 1 its owner anew.
+                // The lane was already empty when the task entered, which made worker 1 its owner
+                // again.
                 assert_eq!(owner, 1);
                 model.drain();
             }
@@ -415,7 +421,7 @@ mod loom_tests {
                 assert_eq!(model.state.on_notified(), None, "the lane is empty");
             }
             assert_eq!(model.state.enter(1, false), Entered::First);
-            assert_eq!(model.state.owner_to_notify(2), Some(1), "nobody has been notified");
+            assert_eq!(model.state.owner_to_notify(2), Some(1), "no message is on its way yet");
         });
     }
 

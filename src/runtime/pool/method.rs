@@ -1,20 +1,22 @@
-//! What a pool knows of its methods: what its module says, and how long they take here.
+//! The methods of a pool: their description, which is the module's, and their measured run times,
+//! which are the pool's.
 
 use crate::module::{Method, Methods};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// One measurement counts for so much of the estimate.
+/// A measurement counts for one part in this many of the estimate.
 const WEIGHT: u32 = 8;
-/// Tasks about which a monitor is not asked that had no answer.
+/// For how many tasks a monitor that gave no estimate is not asked again.
 const ASK_AGAIN: u32 = 63;
 
-/// A method of a pool. Two pools of one module have different data, so each measures for itself.
+/// A method of a pool. Each pool measures for itself, because pools of one module have different
+/// data.
 pub(crate) struct PoolMethod {
     method: Method,
-    /// How long it runs, in nanoseconds, as measured so far; 0 before.
+    /// The measured run time in nanoseconds, averaged; 0 before the first measurement.
     mean_ns: AtomicU32,
-    /// So many tasks more about which the monitor is not asked for an estimate.
+    /// For how many more tasks the monitor is not asked for an estimate.
     silent: AtomicU32,
 }
 
@@ -32,14 +34,14 @@ impl PoolMethod {
         PoolMethod { method, mean_ns: AtomicU32::new(0), silent: AtomicU32::new(0) }
     }
 
-    /// How long it runs, in nanoseconds, as measured so far; 0 before.
+    /// The measured run time in nanoseconds, averaged; 0 before the first measurement.
     #[inline]
     pub(crate) fn mean_ns(&self) -> u32 {
         self.mean_ns.load(Ordering::Relaxed)
     }
 
-    /// Takes a measurement of a run into account. One that is far off, because the worker was
-    /// interrupted, counts as a few times the estimate.
+    /// Adds the measured time of a run to the estimate. An outlier, because the worker was
+    /// preempted, counts as a few times the estimate.
     pub(crate) fn learn(&self, ns: u64) {
         let ns = u32::try_from(ns).unwrap_or(u32::MAX).max(1);
         let mean = match self.mean_ns() {
@@ -52,7 +54,7 @@ impl PoolMethod {
         self.mean_ns.store(mean, Ordering::Relaxed);
     }
 
-    /// Whether the monitor is to be asked for an estimate of the next task.
+    /// Whether to ask the monitor for an estimate of the next task.
     pub(crate) fn is_monitor_worth_asking(&self) -> bool {
         let silent = self.silent.load(Ordering::Relaxed);
         if silent > 0 {
@@ -61,7 +63,7 @@ impl PoolMethod {
         silent == 0
     }
 
-    /// The monitor had no answer: it is asked about another task only after a while.
+    /// Notes that the monitor gave no estimate, so that it is asked again only after a while.
     pub(crate) fn note_silence(&self) {
         self.silent.store(ASK_AGAIN, Ordering::Relaxed);
     }
@@ -79,7 +81,7 @@ impl PoolMethods {
         PoolMethods { by_number: (0..count as u32).map(one).collect() }
     }
 
-    /// The method of this number.
+    /// The method with this number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&PoolMethod> {
         self.by_number.get(number as usize)?.as_deref()
@@ -102,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Two pools of one module: what the one learns, the other does not believe.
+    /// A measurement in one pool of a module does not change the estimate in another.
     #[test]
     fn each_pool_has_its_own_estimate() {
         let (slow, fast) = (PoolMethod::new(method()), PoolMethod::new(method()));

@@ -1,6 +1,6 @@
-//! Pools and what they are made of: containers, their lanes, their methods, who may come in. It owns the
-//! table of open pools and the register of names. A task is an opaque handle here. It imports `sys`,
-//! `module` and `sync`.
+//! Pools and what they consist of: containers, lanes, methods, admission. It owns the table of open
+//! pools and the registry of names. Here, a task is an opaque handle. It imports `sys`, `module`
+//! and `sync`.
 
 mod admission;
 mod container;

@@ -9,11 +9,12 @@ use super::container::Container;
 use super::method::PoolMethods;
 use crate::module::Module;
 
-/// A pool. Its containers and methods stay where they are as long as it lives.
+/// A pool. Its containers and methods do not move as long as it lives.
 pub(crate) struct Pool {
     pub(crate) id: chi_pool_id,
     pub(crate) params: Vec<u8>,
-    /// The parameters as a message shows what its creator gave; `None` when they are not fit for that.
+    /// The parameters that the creator gave, as messages show them; `None` if they are too long or
+    /// not text.
     pub(crate) shown: Option<String>,
     pub(crate) methods: PoolMethods,
     /// At least one, by number.
@@ -21,7 +22,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool of `count` containers, at least one, that are not constructed yet.
+    /// A pool of `count` containers, at least one, whose objects are not constructed yet.
     pub(crate) fn new(
         id: chi_pool_id,
         name: Arc<CStr>,
@@ -67,13 +68,13 @@ impl Pool {
         self.containers.iter().for_each(|container| container.admission.close());
     }
 
-    /// Opens it again after a destruction that could not be.
+    /// Opens the pool again after a destruction that failed.
     pub(crate) fn reopen(&self) {
         self.containers.iter().for_each(|container| container.admission.open());
     }
 
-    /// Tasks that have been admitted to its containers and have not ended. A closed pool's stay none
-    /// once there are none.
+    /// The number of tasks that have been admitted to its containers and have not ended. Once it is
+    /// 0 for a closed pool, it stays 0.
     pub(crate) fn in_flight(&self) -> u64 {
         self.containers.iter().map(|container| container.admission.in_flight()).sum()
     }

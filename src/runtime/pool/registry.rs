@@ -1,5 +1,6 @@
-//! The register of pools: names, slots, who changes which pool, and pools that are gone but may not be
-//! freed yet. It decides nothing about workers: whoever must be woken is given back to the caller.
+//! The registry of pools: names, slots, which task is creating or destroying which pool, and
+//! destroyed pools that cannot be freed yet. It knows no workers: waiters to be woken are returned
+//! to the caller.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -11,33 +12,34 @@ use super::pool::Pool;
 use crate::sync::Waiter;
 use crate::sys::lock;
 
-/// Rounds after which a worker has done with what it was doing, and has read its messages.
+/// After this many rounds, a worker has finished what it was doing and has read its messages.
 const GRACE_ROUNDS: u64 = 2;
 
 enum Named {
-    /// It is being created or destroyed, by the task whose body has this address.
+    /// Being created or destroyed by the task whose body has this address.
     Changing { by: usize, slot: u32, waiters: Vec<Waiter> },
-    /// `order` rises with each pool that is complete: what it was built over has a lower one.
+    /// `order` rises with each pool that is created: a pool that this one uses has a lower one.
     Ready { pool: Arc<Pool>, order: u64 },
 }
 
-/// A pool without tasks, kept until no worker can come to one of its lanes any more: each must have
-/// done with what it was doing, and after that each must have read the messages that this left.
+/// A destroyed pool, without tasks, kept until no worker can reach one of its lanes any more: first
+/// every worker must finish what it was doing, then every worker must read the messages that this
+/// may have left.
 struct Retired {
     pool: Arc<Pool>,
     rounds: Vec<u64>,
-    /// All have done with what they were doing.
+    /// All workers have finished what they were doing.
     settled: bool,
 }
 
 impl Retired {
-    /// The workers that have not counted enough rounds yet.
+    /// The workers that have not completed enough rounds yet.
     fn awaited<'r>(&'r self, now: &'r [u64]) -> impl Iterator<Item = usize> + 'r {
         let rounds = self.rounds.iter().zip(now).enumerate();
         rounds.filter(|(_, (then, now))| **now < **then + GRACE_ROUNDS).map(|(worker, _)| worker)
     }
 
-    /// True when the pool can be freed.
+    /// Whether the pool can be freed.
     fn is_over(&mut self, now: &[u64]) -> bool {
         debug_assert_eq!(self.pool.in_flight(), 0);
         if self.awaited(now).next().is_some() {
@@ -54,12 +56,12 @@ struct State {
     retired: Vec<Retired>,
     free_slots: Vec<u32>,
     slots: u32,
-    /// How many pools have been complete so far.
+    /// How many pools have been created so far.
     completed: u64,
 }
 
 impl State {
-    /// Ends a change. Returns who waited for that.
+    /// Ends a creation or destruction. Returns the waiters for it.
     fn end_change(&mut self, name: &str, becomes: Option<Named>) -> Vec<Waiter> {
         let before = match becomes {
             Some(named) => self.named.insert(name.to_owned(), named),
@@ -72,27 +74,27 @@ impl State {
     }
 }
 
-/// What a look-up of a name finds, once nobody changes the pool.
+/// The result of looking up a name.
 pub(crate) enum Lookup {
     Found(Arc<Pool>),
     Absent,
-    /// Somebody changes it: the waiter is woken when that is over.
+    /// A task is creating or destroying the pool: the waiter is woken when it has finished.
     Changing,
 }
 
-/// A pool whose change has begun, and its place among the others.
+/// A pool whose destruction has begun, and its position among the others.
 pub(crate) struct BeingDestroyed {
     pub(crate) pool: Arc<Pool>,
     order: u64,
 }
 
-/// The register.
+/// The registry.
 pub(crate) struct Registry {
     state: Mutex<State>,
-    /// How many pools wait to be freed.
+    /// How many pools are waiting to be freed.
     retired: AtomicUsize,
-    /// The next pool's minor number. It starts anywhere, so that an id from another runtime's life
-    /// does not fit.
+    /// The next pool's minor number. It starts at an arbitrary value, so that an id from an earlier
+    /// run of the runtime does not match.
     next_minor: AtomicU32,
 }
 
@@ -105,7 +107,8 @@ impl Registry {
         Registry { state: Mutex::new(state), retired: AtomicUsize::new(0), next_minor }
     }
 
-    /// Looks a name up; while somebody changes its pool, `waiter` is queued instead.
+    /// Looks up a name; while a task is creating or destroying its pool, `waiter` is queued
+    /// instead.
     pub(crate) fn find(&self, name: &str, waiter: Waiter) -> Lookup {
         match lock(&self.state).named.get_mut(name) {
             None => Lookup::Absent,
@@ -117,15 +120,15 @@ impl Registry {
         }
     }
 
-    /// The waiter does not wait for this name any longer.
+    /// Removes a waiter for this name.
     pub(crate) fn leave(&self, name: &str, waiter: Waiter) {
         if let Some(Named::Changing { waiters, .. }) = lock(&self.state).named.get_mut(name) {
             waiters.retain(|other| *other != waiter);
         }
     }
 
-    /// Takes a name and a slot for a pool that the task at `by` is about to create. `None` when somebody
-    /// else has taken the name meanwhile; an error when there are `most` pools already.
+    /// Reserves a name and a slot for a pool that the task at `by` is about to create. `None` if
+    /// the name has been taken meanwhile; an error if there are already `most` pools.
     pub(crate) fn begin_creation(
         &self,
         name: &str,
@@ -137,7 +140,7 @@ impl Registry {
             return None;
         }
         let slot = state.free_slots.pop().or_else(|| {
-            // Slot 0 names no pool, so the last one has the number of the limit.
+            // Slot 0 is never used, so the last slot has the number of the limit.
             let fresh = (state.slots <= most).then_some(state.slots)?;
             state.slots += 1;
             Some(fresh)
@@ -149,7 +152,8 @@ impl Registry {
         Some(Ok(chi_pool_id { major_, minor_ }))
     }
 
-    /// Lets a pool that is complete be found. Returns who waited for that.
+    /// Registers a pool that has been created, so that it is found from now on. Returns the waiters
+    /// for that.
     pub(crate) fn complete(&self, pool: Arc<Pool>) -> Vec<Waiter> {
         let mut state = lock(&self.state);
         let order = state.completed;
@@ -158,15 +162,15 @@ impl Registry {
         state.end_change(&name, Some(Named::Ready { pool, order }))
     }
 
-    /// A creation has failed. Returns who waited for it.
+    /// Frees the name and slot of a pool whose creation failed. Returns the waiters for it.
     pub(crate) fn end_creation(&self, name: &str, id: chi_pool_id) -> Vec<Waiter> {
         let mut state = lock(&self.state);
         state.free_slots.push(id.major_);
         state.end_change(name, None)
     }
 
-    /// Marks a pool as being destroyed by the task at `by`; `None` when there is no such pool, or somebody
-    /// changes it.
+    /// Marks a pool as being destroyed by the task at `by`; `None` if there is no such pool, or
+    /// another task is already destroying it.
     pub(crate) fn begin_destruction(&self, id: chi_pool_id, by: usize) -> Option<BeingDestroyed> {
         let mut state = lock(&self.state);
         let (pool, order) = state.named.values().find_map(|named| match named {
@@ -178,15 +182,15 @@ impl Registry {
         Some(BeingDestroyed { pool, order })
     }
 
-    /// The pool stays after all. Returns who waited for that.
+    /// Abandons a destruction: the pool stays. Returns the waiters for it.
     pub(crate) fn give_up_destruction(&self, given: BeingDestroyed) -> Vec<Waiter> {
         let BeingDestroyed { pool, order } = given;
         let name = pool.name().to_owned();
         lock(&self.state).end_change(&name, Some(Named::Ready { pool, order }))
     }
 
-    /// The pool is destroyed; it is freed once every worker has counted some rounds more than `rounds`.
-    /// Returns who waited for that.
+    /// Removes a destroyed pool, which is freed once every worker has completed enough rounds after
+    /// `rounds`. Returns the waiters for its destruction.
     pub(crate) fn retire(&self, destroyed: BeingDestroyed, rounds: Vec<u64>) -> Vec<Waiter> {
         let pool = destroyed.pool;
         let mut state = lock(&self.state);
@@ -197,13 +201,14 @@ impl Registry {
         waiters
     }
 
-    /// True when pools wait to be freed.
+    /// Whether pools are waiting to be freed.
     pub(crate) fn has_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire) > 0
     }
 
-    /// Frees the pools that no worker can come to any more, now that the workers have counted so many
-    /// rounds. Returns the workers that must count more of them before the others can be freed.
+    /// Frees the pools that no worker can reach any more; `now` are the rounds that the workers
+    /// have completed. Returns the workers that must complete more of them before the other pools
+    /// can be freed.
     pub(crate) fn free_retired(&self, now: &[u64]) -> Vec<usize> {
         let mut state = lock(&self.state);
         let (over, stay): (Vec<_>, Vec<_>) =
@@ -213,16 +218,16 @@ impl Registry {
         let mut awaited: Vec<usize> =
             state.retired.iter().flat_map(|old| old.awaited(now)).collect();
         drop(state);
-        // What a pool holds may take long to free.
+        // After the lock is released, because freeing a pool may take long.
         drop(over);
         awaited.sort_unstable();
         awaited.dedup();
         awaited
     }
 
-    /// The task at `by`, which may have been creating or destroying a pool, was given up in the middle.
-    /// There is no such pool then, and its slot is free; what was made of it stays in memory, for nobody
-    /// knows its state. Returns the names, and who waited.
+    /// Removes the pool that the task at `by`, which was abandoned, may have been creating or
+    /// destroying. Its slot is free again; what had been constructed stays in memory, because its
+    /// state is unknown. Returns the names and the waiters.
     pub(crate) fn give_up(&self, by: usize) -> (Vec<String>, Vec<Waiter>) {
         let mut state = lock(&self.state);
         let given_up = state.named.extract_if(
@@ -240,7 +245,7 @@ impl Registry {
         (names, woken)
     }
 
-    /// All complete pools but the admin's, the last one first, for a pool may use those that were there
+    /// All pools except the admin pool, the newest first: a pool may use pools that were created
     /// before it.
     pub(crate) fn in_reverse_order(&self) -> Vec<chi_pool_id> {
         let state = lock(&self.state);
@@ -288,7 +293,7 @@ mod tests {
     fn who_asks_for_a_pool_that_changes_is_woken_when_that_is_over() {
         let registry = Registry::new();
         let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
-        assert!(registry.begin_creation("one", 8, 16).is_none(), "somebody else has the name");
+        assert!(registry.begin_creation("one", 8, 16).is_none(), "the name is taken");
         for tag in 1..=3 {
             assert!(matches!(registry.find("one", waiter(tag)), Lookup::Changing));
         }

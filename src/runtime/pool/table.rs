@@ -6,8 +6,8 @@ use chimaera_abi::chi_pool_id;
 
 use super::pool::Pool;
 
-/// The pools that are open for tasks, by slot. Replaced as a whole; workers keep the one they know
-/// until they see a newer version.
+/// The pools that are open for tasks, by slot. Replaced as a whole; a worker keeps using the
+/// version that it has until it sees a newer one.
 #[derive(Default)]
 pub(crate) struct PoolTable {
     slots: Vec<Option<Arc<Pool>>>,
@@ -28,7 +28,7 @@ impl PoolTable {
         self.slots.iter().flatten()
     }
 
-    /// The same table with one slot changed.
+    /// A copy of the table with one slot changed.
     pub(crate) fn with(&self, slot: u32, pool: Option<Arc<Pool>>) -> PoolTable {
         let mut slots = self.slots.clone();
         let slot = slot as usize;

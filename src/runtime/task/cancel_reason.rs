@@ -1,16 +1,18 @@
-//! Why tasks are cancelled, which ones, and what they are told.
+//! Why tasks are cancelled, which tasks a cancellation is for, and the status and message that they
+//! end with.
 
 use chimaera_abi::*;
 
 use crate::failure::Failure;
 
-/// Why a task is cancelled. The number is what a record keeps; 0 means that it is not.
+/// Why a task is cancelled. A record keeps the number; there, 0 means that the task is not
+/// cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum CancelReason {
-    /// Its client asked for it, or has deleted it.
+    /// Its client asked for the cancellation, or has deleted the task.
     Asked = 1,
-    /// Its client has gone.
+    /// Its client is gone.
     Gone,
     /// Its pool is being destroyed.
     Destroyed,
@@ -18,7 +20,7 @@ pub(crate) enum CancelReason {
     Deadline,
     /// The task that waits for it is cancelled.
     Parent,
-    /// It waits in a circle.
+    /// It is part of a deadlock.
     Deadlock,
 }
 
@@ -51,8 +53,9 @@ impl CancelReason {
         Failure::new(status, text)
     }
 
-    /// The outcome of a task whose method ended because the task is cancelled, and said `text`. Why it is
-    /// cancelled, the method cannot know. `circle` are the waits of a circle that the task was in.
+    /// The outcome of a task whose method ended because the task was cancelled and failed with
+    /// `text`, which cannot name the reason: the method does not know it. `circle` describes the
+    /// waits of the deadlock that the task was part of, if any.
     pub(crate) fn outcome(
         self,
         circle: Option<String>,
@@ -70,11 +73,11 @@ impl CancelReason {
     }
 }
 
-/// How `sleep` and `yield_now` tell a method that its task is cancelled.
+/// The message with which `sleep` and `yield_now` fail when their task is cancelled.
 pub(crate) const IT_SHOULD_END: &str = "the task is cancelled: it should end";
 
-/// How a wait that ends early in a method says so. The SDKs of both languages have some of these words,
-/// and a module brings its own SDK along.
+/// Messages with which a method's wait fails when its task is cancelled. The SDKs of both languages
+/// spell some of them, and a module is built with an SDK of its own version.
 const WAIT_ENDED: [&str; 4] = [
     IT_SHOULD_END,
     "the task was cancelled while it waited for a lock",
@@ -82,13 +85,14 @@ const WAIT_ENDED: [&str; 4] = [
     "the runtime is stopping, or the client has gone",
 ];
 
-/// What the method of a cancelled task says of its end besides what it was told itself.
+/// What the method of a cancelled task says itself, without the message of the call that told it of
+/// the cancellation.
 fn own_words(text: &str, is_broadcast: bool) -> Option<String> {
     let reasons = CancelReason::ALL.map(|reason| reason.failure().message);
     let mut told = WAIT_ENDED.into_iter().chain(reasons.iter().map(String::as_str));
     let own = match told.find_map(|told| text.strip_suffix(told)) {
         None => text,
-        // What comes before a replica's reason only says which replica it was.
+        // The text before a replica's reason only names the replica.
         Some(_) if is_broadcast => "",
         Some(before) => before.trim_end_matches([':', ' ']),
     };
@@ -98,8 +102,8 @@ fn own_words(text: &str, is_broadcast: bool) -> Option<String> {
 /// Which tasks a cancellation is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CancelScope {
-    /// All of a session.
+    /// All tasks of a session.
     Session(u64),
-    /// All of a pool.
+    /// All tasks of a pool.
     Pool(chi_pool_id),
 }

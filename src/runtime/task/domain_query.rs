@@ -7,8 +7,9 @@ use chimaera_abi::*;
 use crate::failure::Failure;
 use crate::pool::{Container, Pool};
 
-/// The container that a query leads to; the first for one that leads to all containers, or to wherever
-/// the first one's monitor says (`asks`). Tasks that any container may run go to them in turn.
+/// The container to which a query leads. That is the first container for a query that leads to all
+/// of them, and for one that the first container's monitor decides (`asks`). Tasks that any
+/// container may run are distributed in turn.
 #[inline]
 pub(crate) fn destination<'p>(
     pool: &'p Pool,

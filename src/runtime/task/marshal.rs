@@ -1,8 +1,8 @@
-//! Takes a task's body from a segment into private memory, and back.
+//! Copies a task's body from a segment into private memory, and back.
 //!
 //! Each byte of the segment that decides anything is read once, into the private copy, and checked
-//! there. Strings and vectors of the copy point straight at the shared leaf bytes; blocks that hold
-//! descriptors themselves are copied too.
+//! there. Strings and vectors of the copy point directly to the shared leaf bytes; blocks that
+//! themselves hold descriptors are copied as well.
 
 use std::sync::atomic::Ordering;
 
@@ -16,26 +16,28 @@ use crate::failure::Failure;
 use crate::module::Field;
 use crate::session::Session;
 
-/// What private copies of one task's inner descriptors may take, in bytes.
+/// The limit on the private copies of one task's inner descriptors, in bytes.
 const MAX_COPIES: u64 = 64 << 20;
-/// What a copy takes besides its bytes, at most.
+/// The overhead that a copy is charged besides its bytes; an upper bound.
 const BLOCK_COST: u64 = 192;
 
-/// Bytes of a message that go back to a client.
+/// The limit on a message that is returned to a client, in bytes.
 const MAX_MESSAGE: usize = 4096;
 
 const HEADER: usize = std::mem::size_of::<chi_task>();
 
-/// Reads the first 64 bytes of the task at `offset`, which lies in the segment, into the record.
+/// Reads the first 64 bytes of the task at `offset` into the record. The caller has checked that
+/// they are inside the segment.
 #[inline]
 pub(crate) fn take_header(record: &mut Record, session: &Session, offset: u64) {
-    // SAFETY: the caller checked the range; a body has at least 64 bytes.
+    // SAFETY: the caller has checked that the header at `offset` is inside the segment, and a body
+    // has at least 64 bytes.
     unsafe {
         copy::from_shared(session.mapping.address(offset).as_ptr(), record.body().cast(), HEADER)
     }
 }
 
-/// Reads the rest of the body, and checks every string and vector in it.
+/// Reads the rest of the body and checks every string and vector in it.
 pub(crate) fn take_body(
     record: &mut Record,
     session: &Session,
@@ -53,7 +55,8 @@ pub(crate) fn take_body(
         return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
     }
     let body = record.body().cast::<u8>();
-    // SAFETY: both ranges were checked above; a task is aligned to 64.
+    // SAFETY: the segment holds `size` bytes from `offset` and the body has room for as many, as
+    // was checked above; a task is aligned to 64.
     unsafe {
         let from = session.mapping.address(offset).as_ptr().add(HEADER);
         copy::from_shared(from, body.add(HEADER), size - HEADER);
@@ -62,7 +65,7 @@ pub(crate) fn take_body(
 }
 
 /// # Safety
-/// `base` must be private memory that holds the element or body that `fields` describe.
+/// `base` must point to private memory that holds an element or body laid out as `fields` describe.
 unsafe fn take_fields(
     record: &mut Record,
     session: &Session,
@@ -71,7 +74,8 @@ unsafe fn take_fields(
     in_body: bool,
 ) -> Result<(), Failure> {
     for field in fields {
-        // SAFETY: the field lies inside what `base` holds, aligned to 8: `Method::read` checked it.
+        // SAFETY: the field is inside what `base` holds and aligned to 8: `Method::read` checked
+        // it.
         let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
         vector.offset_in_task_ = if in_body { field.offset as u32 } else { 0 };
         vector.reserved_ = 0;
@@ -96,19 +100,20 @@ unsafe fn take_fields(
                 ),
             ));
         };
-        // SAFETY: `start` lies inside the segment, as was just checked.
+        // SAFETY: `start` is inside the segment, as was just checked.
         vector.data_ = unsafe { session.mapping.address(start) }.as_ptr().cast();
         if field.inner.is_empty() {
             if start >= layout.runtime_arena {
-                // Another task's result, or this one's of the last time, whose block may be free again:
-                // a method reads it, but writes into a block of its own.
+                // A result of another task, or of an earlier run of this one, whose block may have
+                // been freed since. A method may read it, but when it writes, it gets a block of
+                // its own.
                 vector.capacity_ = 0;
             }
             continue;
         }
         let count = vector.size_ / field.elem_size;
         if count == 0 {
-            // The client could change descriptors that a method put there.
+            // Descriptors that a method put there could be changed by the client.
             vector.shm_ = CHI_SHM_NULL;
             (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
             continue;
@@ -124,7 +129,7 @@ unsafe fn take_fields(
         if !session.count_copies(cost) {
             return Err(Failure::new(
                 CHI_NO_SPACE,
-                "the strings and vectors inside the vectors of this client's tasks take more than 256 MiB; wait for some of the tasks first",
+                "the strings and vectors inside the vectors of this client's tasks take more than 256 MiB; wait for some of its tasks to complete",
             ));
         }
         record.copied += cost;
@@ -133,14 +138,14 @@ unsafe fn take_fields(
             return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
         };
         let data = block.data();
-        // SAFETY: `bytes` at `start` lie inside the segment, aligned to the elements' 8 or more; the
-        // block holds as many.
+        // SAFETY: `bytes` bytes at `start` are inside the segment and aligned as the elements are,
+        // to 8 or more; the block holds as many.
         unsafe { copy::from_shared(session.mapping.address(start).as_ptr(), data, bytes as usize) };
         (vector.data_, vector.size_, vector.capacity_) = (data.cast(), bytes, bytes);
         record.private.push(block);
         record.copies.push((data, original));
         for index in 0..count {
-            // SAFETY: the element lies inside the block.
+            // SAFETY: `index` is less than `count`, so the element is inside the block.
             unsafe {
                 let element = data.add((index * field.elem_size) as usize);
                 take_fields(record, session, element, &field.inner, false)?;
@@ -150,20 +155,22 @@ unsafe fn take_fields(
     Ok(())
 }
 
-/// Writes the body, the outcome and at last the completion word of a client's task.
+/// Writes the body, the outcome and finally the completion word of a client's task.
 pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
     let Origin::Client { session, offset } = &record.origin else {
-        unreachable!("only a client's task lies in a segment");
+        unreachable!("only clients' tasks are in segments");
     };
-    // SAFETY: the record keeps its session, and its origin stays as it is until the end of this function.
+    // SAFETY: the record's origin keeps the session alive, and does not change until the end of
+    // this function.
     let (session, offset) = (unsafe { &*std::ptr::from_ref::<Session>(session) }, *offset);
     let (mut status, mut message) = (status, message);
     let body = record.body();
-    // SAFETY: null, or a method of a module, which is never unloaded.
+    // SAFETY: the pointer is null, or points to a method of the pool of the task's container, in
+    // which the task is still counted.
     if let Some(method) = unsafe { record.method.as_ref() } {
         if method.task_size > HEADER {
             // SAFETY: the private body holds `task_size` bytes, and so does the segment from
-            // `offset`, as `take_body` checked before the method ran.
+            // `offset`: `take_body` checked it before the method ran.
             let given = unsafe {
                 give_body(record, session, body.cast(), offset, method.task_size, &method.fields)
             };
@@ -180,7 +187,8 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
         if let Ok((block, _)) = session.alloc(text.len() as u64 + 4) {
             let mut told = (text.len() as u32).to_ne_bytes().to_vec();
             told.extend_from_slice(text);
-            // SAFETY: the block is the runtime's own, aligned to 8 or more, and holds a length and the text.
+            // SAFETY: the block was just allocated for the length and the text, and is aligned to 8
+            // or more.
             unsafe {
                 copy::to_shared(told.as_ptr(), session.mapping.address(block).as_ptr(), told.len())
             };
@@ -192,12 +200,12 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
     if !record.blocks.is_empty() {
         match session.hold(std::mem::take(&mut record.blocks)) {
             Some(hold) => bits |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT,
-            // The blocks are freed, and so neither results nor message are there.
+            // The blocks have been freed, so neither the results nor the message exist any more.
             None => (status, shm) = (CHI_NO_SPACE, CHI_SHM_NULL),
         }
     }
     let field = |at: usize| offset + at as u64;
-    // SAFETY: the header lies inside the segment, aligned to 64.
+    // SAFETY: the header is inside the segment and aligned to 64.
     unsafe {
         if status != CHI_OK {
             let message =
@@ -213,12 +221,12 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
     }
 }
 
-/// Why what a task returns cannot go back.
+/// Why a task's results cannot be returned.
 #[derive(Clone, Copy)]
 enum Lost {
     /// The session's segment is full.
     NoRoom,
-    /// The module put strings or vectors where the client can change them.
+    /// The module put descriptors of strings or vectors where the client can change them.
     Exposed,
 }
 
@@ -227,7 +235,7 @@ impl Lost {
         match self {
             Lost::NoRoom => (
                 CHI_NO_SPACE,
-                "the segment has no room for what the method returns; delete tasks whose results \
+                "the segment has no room for the method's results; delete tasks whose results \
                  are done with, or ask for a larger segment",
             ),
             Lost::Exposed => (
@@ -240,7 +248,8 @@ impl Lost {
 }
 
 /// # Safety
-/// `body` must hold `size` bytes, and so must the segment from `offset`.
+/// `body` must hold `size` bytes laid out as `fields` describe, and so must the segment from
+/// `offset`.
 unsafe fn give_body(
     record: &mut Record,
     session: &Session,
@@ -249,7 +258,7 @@ unsafe fn give_body(
     size: usize,
     fields: &[Field],
 ) -> Result<(), Lost> {
-    // A client decides how many there are, so they are not looked for one by one.
+    // Sorted for binary search: the client decides how many there are.
     record.copies.sort_unstable_by_key(|(copied, _)| *copied);
     // SAFETY: by the caller's promise.
     let given = unsafe { give_fields(record, session, body, fields) };
@@ -261,11 +270,11 @@ unsafe fn give_body(
     given
 }
 
-/// Rewrites the strings and vectors of private memory as the client reads them. One for which there is
-/// no room becomes empty.
+/// Rewrites the strings and vectors in private memory to what the client reads. One for which there
+/// is no room becomes empty.
 ///
 /// # Safety
-/// `base` must be private memory that holds the element or body that `fields` describe.
+/// `base` must point to private memory that holds an element or body laid out as `fields` describe.
 unsafe fn give_fields(
     record: &mut Record,
     session: &Session,
@@ -274,9 +283,10 @@ unsafe fn give_fields(
 ) -> Result<(), Lost> {
     let mut result = Ok(());
     for field in fields {
-        // SAFETY: the field lies inside what `base` holds, aligned to 8.
+        // SAFETY: the field is inside what `base` holds and aligned to 8.
         let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
-        // SAFETY: the vector is the method's own, and so its `size_` bytes at `data_` are readable.
+        // SAFETY: the vector is private, so by the contract of methods its `size_` bytes at `data_`
+        // are readable.
         match unsafe { give_vector(record, session, *vector, field) } {
             Ok(given) => *vector = given,
             Err(lost) => {
@@ -290,7 +300,7 @@ unsafe fn give_fields(
 }
 
 /// # Safety
-/// `vector` must be one that a method may have left: null, or `size_` readable bytes at `data_`.
+/// `vector` must be as a method may leave it: `data_` is null, or points to `size_` readable bytes.
 unsafe fn give_vector(
     record: &mut Record,
     session: &Session,
@@ -313,8 +323,8 @@ unsafe fn give_vector(
             return Ok(at(offset, vector.size_, vector.capacity_.max(vector.size_)));
         }
         let (offset, capacity) = room(record, session, vector.size_)?;
-        // SAFETY: the block is the runtime's own, aligned to 8 or more; the bytes are readable by the
-        // caller's promise.
+        // SAFETY: the block was just allocated with room for `size_` bytes, aligned to 8 or more;
+        // the bytes at `data` are readable by the caller's promise.
         unsafe {
             copy::to_shared(data, session.mapping.address(offset).as_ptr(), vector.size_ as usize)
         };
@@ -324,7 +334,7 @@ unsafe fn give_vector(
         return Err(Lost::Exposed);
     }
     for index in 0..vector.size_ / field.elem_size {
-        // SAFETY: the element lies inside the private block.
+        // SAFETY: the element is inside the vector's `size_` bytes, which are private.
         unsafe {
             let element = data.add((index * field.elem_size) as usize);
             give_fields(record, session, element, &field.inner)?;
@@ -333,7 +343,7 @@ unsafe fn give_vector(
     let original = record.copies.binary_search_by_key(&data, |(copied, _)| *copied);
     let original = original.ok().map(|at| record.copies[at].1);
     let (offset, capacity) = match original {
-        // What lies in the runtime's arena is another task's, or free again.
+        // A block in the runtime's arena belongs to another task, or has been freed.
         Some(own)
             if vector.size_ <= own.capacity_
                 && own.shm_ < session.mapping.layout().runtime_arena =>
@@ -342,8 +352,8 @@ unsafe fn give_vector(
         }
         _ => room(record, session, vector.size_)?,
     };
-    // SAFETY: the client's own block was checked on the way in, a new one is the runtime's; both hold
-    // `size_` bytes and are aligned to 8.
+    // SAFETY: the client's own block was checked when the task was taken; a new one was just
+    // allocated. Both hold `size_` bytes and are aligned to 8.
     unsafe {
         copy::to_shared(data, session.mapping.address(offset).as_ptr(), vector.size_ as usize)
     };

@@ -1,5 +1,5 @@
-//! A task inside the runtime: its record, its private body, its way from a segment and back, its
-//! properties, and why it may be cancelled. State and rules only; the way that a task goes is the
+//! A task inside the runtime: its record, its private body, the copying from a segment and back,
+//! its properties, and why it may be cancelled. State and rules only; the path of a task is the
 //! scheduler's. It imports `sys`, `log`, `module`, `session`, `sync` and `pool`.
 
 mod block;

@@ -1,8 +1,8 @@
-//! When a periodic task runs.
+//! The times at which a periodic task runs.
 
 use std::time::{Duration, Instant};
 
-/// When a periodic task runs.
+/// The times at which a periodic task runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Period {
     period: Duration,
@@ -11,18 +11,19 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// A period, longer than nothing, whose first run is due `now`.
+    /// A period, which must not be zero, whose first run is due `now`.
     pub(crate) fn new(period: Duration, now: Instant) -> Period {
         Period { period, due: now }
     }
 
-    /// The next run's time: a whole number of periods from the first, and not before `now`.
+    /// The time of the next run: a whole number of periods after the first, and not before `now`.
     pub(crate) fn next(&mut self, now: Instant) -> Instant {
         let late = now.saturating_duration_since(self.due + self.period);
-        // Runs that were missed are left out.
+        // Missed runs are skipped.
         let missed = late.as_nanos().div_ceil(self.period.as_nanos());
         let until = self.period.as_nanos() * (1 + missed);
-        // At least one period, and no more than the process has lived and one: that is far from the end.
+        // At least one period, and at most one more than the process's lifetime, so the sum cannot
+        // overflow.
         self.due += Duration::from_nanos(u64::try_from(until).unwrap_or(u64::MAX / 4));
         self.due
     }

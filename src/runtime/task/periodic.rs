@@ -1,4 +1,4 @@
-//! A worker's periodic tasks between two runs.
+//! A worker's periodic tasks that are between two runs.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ pub(crate) struct PeriodicTasks {
 }
 
 impl PeriodicTasks {
-    /// A number that no other task of this worker has had.
+    /// A number that no periodic task of this worker has had.
     pub(crate) fn number(&self) -> u64 {
         self.next.set(self.next.get() + 1);
         self.next.get()
@@ -24,7 +24,7 @@ impl PeriodicTasks {
         self.tasks.borrow_mut().insert(number, record);
     }
 
-    /// `None` when it has stopped meanwhile.
+    /// `None` if the task has been stopped meanwhile.
     pub(crate) fn take(&self, number: u64) -> Option<Box<Record>> {
         self.tasks.borrow_mut().remove(&number)
     }
@@ -33,12 +33,12 @@ impl PeriodicTasks {
         self.tasks.borrow().contains_key(&number)
     }
 
-    /// Whether the task of this number is there and as `f` says.
+    /// Whether the task with this number is here and `f` holds for it.
     pub(crate) fn is(&self, number: u64, f: impl FnOnce(&Record) -> bool) -> bool {
         self.tasks.borrow().get(&number).is_some_and(|record| f(record))
     }
 
-    /// Those that there is a reason to stop.
+    /// The tasks for which `reason` gives a reason to stop, with that reason.
     pub(crate) fn to_stop(
         &self,
         reason: impl Fn(&Record) -> Option<CancelReason>,

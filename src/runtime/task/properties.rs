@@ -1,4 +1,4 @@
-//! The properties of a task that is taken in: its deadline and its period.
+//! The properties of a submitted task: its deadline and its period.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use super::period::Period;
 use super::record::Record;
 use crate::failure::Failure;
 
-/// Flags that make a task more than a call.
+/// The flags that say that a task has such a property.
 const MATTER: u32 = CHI_TASK_PERIODIC | CHI_TASK_DEADLINE;
 
-/// The longest period, 146 years: a few of them can still be added up.
+/// The longest period, 146 years: short enough that a few of them can be added without overflow.
 const MAX_PERIOD_NS: u64 = u64::MAX / 4;
 
-/// Notes the properties of a task that is taken in.
+/// Reads a submitted task's properties from its body into its record.
 #[inline]
 pub(crate) fn read(record: &mut Record) -> Result<(), Failure> {
-    // SAFETY: the body is private, and has at least a header.
+    // SAFETY: the body is private and has at least a header.
     let (flags, ns, until) = unsafe {
         let body = &*record.body();
         (body.task_flags_.bits_, body.period_ns_, body.message_)
@@ -28,7 +28,7 @@ pub(crate) fn read(record: &mut Record) -> Result<(), Failure> {
     note(record, flags, ns, until)
 }
 
-/// How long it is until `CLOCK_MONOTONIC` says `ns`.
+/// The time left until `CLOCK_MONOTONIC` reaches `ns`.
 fn time_until(ns: u64) -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
@@ -42,7 +42,7 @@ fn note(record: &mut Record, flags: u32, ns: u64, until: u64) -> Result<(), Fail
         return Err(Failure::new(CHI_INVALID, "a task has a period or a deadline, not both"));
     }
     if flags & CHI_TASK_DEADLINE != 0 {
-        // A task from a client says when its time is over, for it may have waited in its ring.
+        // A client's task carries the point in time, because the task may have waited in its ring.
         let rest = if until == 0 { Duration::from_nanos(ns) } else { time_until(until) };
         record.deadline.set(now.checked_add(rest));
         return Ok(());

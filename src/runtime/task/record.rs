@@ -20,15 +20,16 @@ use crate::sync::{CompletionWord, Holdings};
 
 /// Where a task came from.
 pub(crate) enum Origin {
-    /// From a client: the task lies at this offset of its session's segment.
+    /// From a client: the task is at this offset of its session's segment.
     Client { session: TaskRef, offset: u64 },
-    /// From a method of a module, in private memory.
+    /// From the runtime or a module's method; the task is in private memory.
     Internal,
 }
 
-/// Bytes of a body that need no allocation of their own.
+/// The size of the largest body that is stored in the record itself.
 const INLINE: usize = 320;
-/// Before a body stands the address of its record, in a space that keeps the body aligned to 64.
+/// Every body is preceded by the address of its record, in a space that keeps the body aligned to
+/// 64.
 const BACK: usize = 64;
 
 #[repr(C, align(64))]
@@ -38,61 +39,65 @@ struct InlineBody {
     body: [u64; INLINE / 8],
 }
 
-/// The runtime's private side of one task. Owned by whoever runs it; records of internal tasks belong
-/// to the method that made them while they are idle or complete.
+/// The runtime's private side of one task. Whatever queues or runs the task owns it; the record of
+/// an internal task belongs, while idle or complete, to the method that created the task.
 #[repr(C)]
 pub(crate) struct Record {
     inline: InlineBody,
     large: Option<PrivateBlock>,
     pub(crate) origin: Origin,
-    /// The session that the task, or its root, came from; 0 for what the runtime and its modules do of
-    /// themselves. For those who read the log: it decides nothing.
+    /// The session that the task or its root task came from; 0 for tasks that the runtime and its
+    /// modules start by themselves. Only for the log: nothing is decided by it.
     pub(crate) session: u64,
-    /// Null until the task is routed.
+    /// Null until the task has been resolved and admitted.
     pub(crate) container: *const Container,
     pub(crate) method: *const PoolMethod,
     pub(crate) lane: *const ContainerLane,
-    /// Blocks in the runtime's arena of the task's session.
+    /// Blocks that were allocated for the task in the runtime's arena of its session.
     pub(crate) blocks: Vec<u64>,
     pub(crate) private: Vec<PrivateBlock>,
-    /// Vectors of strings or vectors, whose blocks were copied: the copy, and what the client wrote.
+    /// Vectors of strings or vectors, whose blocks were copied: the address of the copy, and the
+    /// descriptor that the client wrote.
     pub(crate) copies: Vec<(*mut u8, chi_shm_vector)>,
-    /// Bytes of copies that are counted in the task's session.
+    /// Bytes of copies that are charged to the task's session.
     pub(crate) copied: u64,
-    /// What is said of the task.
+    /// The task's messages.
     pub(crate) texts: Texts,
-    /// Of a task that was made inside the runtime: whether it is in flight, and who waits for it.
+    /// For a task that was created inside the runtime: whether it is in flight, and what waits for
+    /// it.
     pub(crate) completion: CompletionWord,
-    /// The task has been suspended since it started; its lane went on without it.
+    /// The task has been suspended since it started, and so its lane has gone on without it.
     pub(crate) suspended: Cell<bool>,
-    /// The task's root, and the locks that it has.
+    /// The task's root, and the locks that the task holds.
     pub(crate) holdings: Holdings,
-    /// Why the task is cancelled, a number of `Why`; 0 while it is not.
+    /// Why the task is cancelled, the number of a [`CancelReason`]; 0 while it is not.
     cancelled: AtomicU32,
-    /// The task, suspended, was told that it is cancelled.
+    /// The suspended task has been told that it is cancelled.
     pub(crate) told: Cell<bool>,
-    /// When the task is of no use any more.
+    /// When the task is cancelled if it has not ended.
     pub(crate) deadline: Cell<Option<Instant>>,
-    /// When it runs again.
+    /// When the task runs again, if it is periodic.
     pub(crate) period: Option<Period>,
-    /// How long it is estimated to run, in nanoseconds, when that matters; else 0.
+    /// The estimated run time in nanoseconds, if it matters, or else 0.
     pub(crate) estimate: u32,
-    /// The worker whose load the estimate is a part of.
+    /// The worker whose load includes the estimate.
     pub(crate) charged: u32,
     /// The task is for all containers of its pool.
     pub(crate) everywhere: bool,
-    /// Its replicas, while there are some: they are given back even if its method's frames are lost.
+    /// Its replicas while it is being broadcast. The record owns them, so that they are freed even
+    /// if the frames of its method are lost.
     pub(crate) replicas: Cell<Option<Box<Replicas>>>,
-    /// The record is also reached through its body, so no reference to it is ever the only one.
+    /// The record is also reached through its body, so a reference to it is never the only way to
+    /// it.
     _shared: PhantomPinned,
 }
 
 impl Record {
-    /// In place of the worker of a task that counts in no worker's load.
+    /// The value of `charged` for a task that counts in no worker's load.
     pub(crate) const UNCHARGED: u32 = u32::MAX;
 
-    /// A fresh record with a zeroed body of `size` bytes. `None` when there is no memory for a large
-    /// body.
+    /// Allocates a record with a zeroed body of `size` bytes. `None` if there is no memory for a
+    /// large body.
     pub(crate) fn new(origin: Origin, size: usize) -> Option<Box<Record>> {
         let mut record = Box::new(Record {
             inline: InlineBody { back: ptr::null_mut(), _pad: [0; 7], body: [0; INLINE / 8] },
@@ -125,12 +130,12 @@ impl Record {
         record.make_room(size).then_some(record)
     }
 
-    /// Makes a used record a fresh one.
+    /// Resets a used record for a new task.
     #[inline(always)]
     pub(crate) fn renew(&mut self, origin: Origin) {
         debug_assert!(matches!(self.origin, Origin::Internal));
         self.completion.renew(matches!(origin, Origin::Client { .. }));
-        // SAFETY: the origin that `clear` left has nothing to drop.
+        // SAFETY: `clear` left `Origin::Internal`, which has nothing to drop.
         unsafe { ptr::write(&mut self.origin, origin) };
         self.session = 0;
         self.container = ptr::null();
@@ -140,7 +145,7 @@ impl Record {
         self.reset_for_submit();
     }
 
-    /// The task begins anew: nothing has happened to it yet.
+    /// Resets what happened to the task when it was last in flight.
     #[inline(always)]
     pub(crate) fn reset_for_submit(&mut self) {
         self.texts.clear();
@@ -153,13 +158,13 @@ impl Record {
         self.estimate = 0;
     }
 
-    /// Marks the task as cancelled. True when it was not.
+    /// Marks the task as cancelled. True if it was not cancelled before.
     pub(crate) fn cancel(&self, reason: CancelReason) -> bool {
         let order = Ordering::Relaxed;
         self.cancelled.compare_exchange(0, reason as u32, order, order).is_ok()
     }
 
-    /// Why the task is cancelled, when it is.
+    /// Why the task is cancelled, if it is.
     #[inline]
     pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
         match self.cancelled.load(Ordering::Relaxed) {
@@ -168,11 +173,13 @@ impl Record {
         }
     }
 
-    /// Marks the task when something has happened that cancels it, and says why it is cancelled.
+    /// Marks the task as cancelled if something has happened that cancels it. Returns why it is
+    /// cancelled, if it is.
     #[inline]
     pub(crate) fn look_for_cancellation(&self) -> Option<CancelReason> {
         if self.cancel_reason().is_none() {
-            // SAFETY: null, or the container in which the task is counted.
+            // SAFETY: the pointer is null, or points to the container in which the task is counted,
+            // which keeps it alive.
             let container = unsafe { self.container.as_ref() };
             if self.is_orphan() {
                 self.cancel(CancelReason::Gone);
@@ -187,13 +194,13 @@ impl Record {
         self.cancel_reason()
     }
 
-    /// True when the client has asked for the cancellation of its task.
+    /// True if the client has asked to cancel its task.
     #[inline]
     pub(crate) fn client_asks_to_cancel(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, offset } if session.asks_to_cancel(*offset))
     }
 
-    /// True when nobody waits for the task.
+    /// True for a fire-and-forget task.
     #[inline]
     pub(crate) fn is_forgotten(&self) -> bool {
         // SAFETY: the body is private, and has at least a header.
@@ -201,8 +208,9 @@ impl Record {
         flags & CHI_TASK_FIRE_AND_FORGET != 0
     }
 
-    /// The task rests from now on, so that its client's wish to cancel it must be told. To be looked for
-    /// once more after this: it may have come before.
+    /// Notes that the task is suspended, so that its client's request to cancel it is passed on.
+    /// The caller must check for such a request once more afterwards, because it may have come
+    /// before.
     #[inline]
     pub(crate) fn note_suspended(&self, at: SuspendedAt) {
         if let Origin::Client { session, offset } = &self.origin {
@@ -210,7 +218,7 @@ impl Record {
         }
     }
 
-    /// The task goes on, or has ended.
+    /// Notes that the task has been resumed or has ended.
     #[inline]
     pub(crate) fn forget_suspended(&self, at: SuspendedAt) {
         if let Origin::Client { session, offset } = &self.origin {
@@ -218,13 +226,14 @@ impl Record {
         }
     }
 
-    /// Why a cancellation of this scope cancels the task; `None` when it does not.
+    /// Why a cancellation with this scope cancels the task; `None` if it does not.
     pub(crate) fn cancelled_by(&self, scope: &CancelScope) -> Option<CancelReason> {
         match (scope, &self.origin) {
             (CancelScope::Session(number), Origin::Client { session, .. }) => {
                 (session.number == *number).then_some(CancelReason::Gone)
             }
-            // SAFETY: null, or the container in which the task is counted.
+            // SAFETY: the pointer is null, or points to the container in which the task is counted,
+            // which keeps it alive.
             (CancelScope::Pool(id), _) => match unsafe { self.container.as_ref() } {
                 Some(container) => (container.id == *id).then_some(CancelReason::Destroyed),
                 None => None,
@@ -233,7 +242,7 @@ impl Record {
         }
     }
 
-    /// Why a task that is about to start must not; `None` when it may.
+    /// Why a task that is about to start must not; `None` if it may.
     #[inline]
     pub(crate) fn reason_not_to_start(&self) -> Option<CancelReason> {
         if let Some(reason) = self.cancel_reason() {
@@ -243,9 +252,10 @@ impl Record {
         (Instant::now() >= deadline).then_some(CancelReason::Deadline)
     }
 
-    /// What the log says of the task.
+    /// The task's fields in a log line.
     pub(crate) fn log_context(&self) -> TaskContext<'_> {
-        // SAFETY: null, or the container in which the task is counted, with whose pool a method lives.
+        // SAFETY: the pointers are null, or point to the container in which the task is counted and
+        // to a method of its pool; the pool lives as long as a task is counted in it.
         let (container, method) = unsafe { (self.container.as_ref(), self.method.as_ref()) };
         TaskContext {
             pool: container.map(|container| container.name()),
@@ -255,7 +265,7 @@ impl Record {
         .at(self.session, self.node())
     }
 
-    /// What bounds the lines of the log about tasks like this one.
+    /// What the log's rate limit counts this task's lines under.
     pub(crate) fn log_subject(&self) -> Subject {
         // SAFETY: as above.
         let (container, method) = unsafe { (self.container.as_ref(), self.method.as_ref()) };
@@ -266,27 +276,27 @@ impl Record {
         }
     }
 
-    /// The task on its way through a lane.
+    /// Turns the record into a handle for a lane.
     #[inline]
     pub(crate) fn into_handle(self: Box<Record>) -> TaskHandle {
         TaskHandle(NonNull::from(Box::leak(self)).cast())
     }
 
     /// # Safety
-    /// The handle must be what `into_handle` made, and is used up.
+    /// The handle must come from `into_handle`, and only be used once.
     #[inline]
     pub(crate) unsafe fn from_handle(handle: TaskHandle) -> Box<Record> {
         // SAFETY: by the caller's promise.
         unsafe { Box::from_raw(handle.0.cast::<Record>().as_ptr()) }
     }
 
-    /// True when this is a client's task at this place of its session.
+    /// True if this is the task at offset `at` of the session with this number.
     pub(crate) fn is_of(&self, number: u64, at: u64) -> bool {
         matches!(&self.origin, Origin::Client { session, offset }
             if session.number == number && *offset == at)
     }
 
-    /// Lets go of everything that the task held.
+    /// Frees or releases everything that the task held.
     #[inline]
     pub(crate) fn clear(&mut self) {
         let lists = self.blocks.capacity() | self.private.capacity() | self.copies.capacity();
@@ -308,8 +318,8 @@ impl Record {
         }
     }
 
-    /// Makes sure that the body holds `size` bytes; what it held before is kept up to 64 bytes. False
-    /// when there is no memory.
+    /// Makes sure that the body has room for `size` bytes; a body that moves keeps its first 64
+    /// bytes. False if there is no memory.
     #[must_use]
     pub(crate) fn make_room(&mut self, size: usize) -> bool {
         if size <= INLINE {
@@ -317,7 +327,7 @@ impl Record {
         }
         let Some(block) = PrivateBlock::new(BACK + size) else { return false };
         let header = std::mem::size_of::<chi_task>();
-        // SAFETY: the block has room for the back pointer, and behind it for a whole body; the old
+        // SAFETY: the block has room for the back pointer and, after it, for a whole body; the old
         // body has at least a header.
         unsafe {
             block.data().cast::<*mut Record>().write(self);
@@ -337,31 +347,31 @@ impl Record {
         }
     }
 
-    /// The task's place in the tree of tasks.
+    /// The task's position in the tree of tasks.
     #[inline]
     pub(crate) fn node(&self) -> chi_task_node {
         // SAFETY: the body is private, and has at least a header.
         unsafe { (*self.body()).task_node_ }
     }
 
-    /// The record of a body.
+    /// The record to which a body belongs.
     ///
     /// # Safety
-    /// `body` must be what `body` returned of a live record.
+    /// `body` must be the body of a live record.
     #[inline]
     pub(crate) unsafe fn of(body: *const chi_task) -> *mut Record {
-        // SAFETY: the back pointer stands before every body.
+        // SAFETY: every body is preceded by the pointer to its record.
         unsafe { body.byte_sub(BACK).cast::<*mut Record>().read() }
     }
 
-    /// True when the task came from a client that has gone meanwhile.
+    /// True if the task came from a client that is gone.
     #[inline]
     pub(crate) fn is_orphan(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, .. } if session.is_dead())
     }
 }
 
-/// Empties a list, and keeps room for as many entries as most tasks have.
+/// Empties a list but keeps room for as many entries as most tasks have.
 fn empty<T>(list: &mut Vec<T>) {
     list.clear();
     list.shrink_to(4);

@@ -1,4 +1,4 @@
-//! Replicas: the copies of a task for all containers of its pool, one for each.
+//! Replicas: the copies of a broadcast task, one for each container of its pool.
 
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,14 @@ use super::record::Record;
 use crate::failure::Failure;
 use crate::module::{Field, Method};
 
-/// What the replicas of all broadcasts under way may take, in bytes.
+/// The limit on the replicas of all broadcasts in flight, in bytes.
 const MAX_REPLICAS: u64 = 256 << 20;
-/// What a replica takes besides its body and its blocks, about.
+/// The overhead that a replica is charged besides its body and its blocks; approximate.
 const REPLICA_COST: u64 = 1024;
-/// What a block takes besides its bytes, at most.
+/// The overhead that a block is charged besides its bytes; an upper bound.
 const BLOCK_COST: u64 = 192;
 
-/// Bytes that replicas take.
+/// The bytes that all replicas together take.
 #[derive(Default)]
 pub(crate) struct ReplicaBudget(AtomicU64);
 
@@ -30,7 +30,7 @@ impl ReplicaBudget {
         Err(Failure::new(
             CHI_NO_SPACE,
             format!(
-                "the broadcasts under way take more than {} MiB; let some of them end, or send less \
+                "the broadcasts in flight take more than {} MiB; wait for some of them, or send less \
                  with each",
                 MAX_REPLICAS >> 20
             ),
@@ -45,9 +45,9 @@ impl ReplicaBudget {
 /// The replicas of a broadcast, by container.
 #[derive(Default)]
 pub(crate) struct Replicas {
-    /// Each is this list's own, as long as it is idle or complete.
+    /// Owned by this list while they are idle or complete.
     records: Vec<*mut Record>,
-    /// Counted in the runtime's budget.
+    /// Bytes that are charged to the runtime's budget.
     bytes: u64,
 }
 
@@ -56,10 +56,11 @@ impl Replicas {
         &self.records
     }
 
-    /// Gives all of them up, which must be idle or complete, and what they counted for.
+    /// Returns all replicas, which must be idle or complete, to the caller, and their bytes to the
+    /// budget.
     pub(crate) fn give_back(self, budget: &ReplicaBudget) -> impl Iterator<Item = Box<Record>> {
         budget.give_back(self.bytes);
-        // SAFETY: made from boxes in `add`, and nobody else's while they are not in flight.
+        // SAFETY: `add` made them from boxes, and this list owns them while they are not in flight.
         self.records.into_iter().map(|record| unsafe { Box::from_raw(record) })
     }
 
@@ -69,8 +70,9 @@ impl Replicas {
         Ok(())
     }
 
-    /// Adds the copy of `task` for the container of this number, which is made of `fresh`, a record with an
-    /// empty body. On a cluster, the serialisers do it for those elsewhere.
+    /// Adds the copy of `task` for the container with this number. It is made from `fresh`, a
+    /// record with an empty body. For containers on other nodes of a cluster, the serialisers do
+    /// this.
     pub(crate) fn add(
         &mut self,
         budget: &ReplicaBudget,
@@ -83,7 +85,7 @@ impl Replicas {
         let counted = self.take(budget, REPLICA_COST + size as u64);
         let room = fresh.make_room(size);
         let body = fresh.body();
-        // From here on it is in the list, whatever fails.
+        // From here on the list owns it, whatever fails.
         let record = Box::into_raw(fresh);
         self.records.push(record);
         counted?;
@@ -95,7 +97,8 @@ impl Replicas {
         unsafe {
             (*body).pool_ = (*task).pool_;
             (*body).method_ = (*task).method_;
-            // It is part of the task, which is periodic, forgotten or late as a whole.
+            // The replica is part of the task: period, deadline and fire-and-forget apply to the
+            // task as a whole.
             (*body).task_flags_.bits_ = (*task).task_flags_.bits_ & CHI_TASK_HIGH_LATENCY;
             (*body).dom_query_ = chi_domain_query { kind_: CHI_DOMAIN_GLOBAL_ID, value_: number };
             ptr::copy_nonoverlapping(
@@ -107,8 +110,9 @@ impl Replicas {
         }
     }
 
-    /// Parts a copy's strings and vectors from the original's: bytes stay shared until the method
-    /// assigns new ones, blocks with strings or vectors in them are copied into `blocks`.
+    /// Separates a copy's strings and vectors from those of the original: leaf bytes stay shared
+    /// until the method assigns new ones, blocks that hold strings or vectors are copied into
+    /// `blocks`.
     ///
     /// # Safety
     /// `base` must be private memory that holds the element or body that `fields` describe.
@@ -122,7 +126,7 @@ impl Replicas {
         for field in fields {
             // SAFETY: the field lies inside what `base` holds, aligned to 8.
             let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
-            // Without a capacity, whoever assigns takes a block of the replica's own.
+            // With a capacity of 0, an assignment allocates a block of the replica's own.
             vector.capacity_ = 0;
             if vector.data_.is_null() || vector.size_ == 0 {
                 vector.shm_ = CHI_SHM_NULL;
@@ -138,7 +142,7 @@ impl Replicas {
                 return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
             };
             let data = block.data();
-            // SAFETY: the vector has `bytes` bytes in private memory, the block as many.
+            // SAFETY: the vector has `bytes` bytes in private memory, and the block has as many.
             unsafe {
                 ptr::copy_nonoverlapping(vector.data_.cast::<u8>(), data, bytes as usize);
             }
@@ -146,7 +150,7 @@ impl Replicas {
             vector.capacity_ = bytes;
             blocks.push(block);
             for index in 0..bytes / field.elem_size {
-                // SAFETY: the element lies inside the block.
+                // SAFETY: the element is inside the block.
                 unsafe {
                     let element = data.add((index * field.elem_size) as usize);
                     self.part(budget, blocks, element, &field.inner)?;
@@ -157,15 +161,15 @@ impl Replicas {
     }
 }
 
-/// Makes the first replica's results those of the task.
+/// Makes a replica's results those of the task.
 ///
 /// # Safety
-/// Both must have private bodies of the method's layout, and nobody else may use them; the replica must be
-/// complete.
+/// Both must have private bodies of the method's layout, and nothing else may use them; the replica
+/// must be complete.
 pub(crate) unsafe fn adopt(task: *mut Record, replica: *mut Record, method: &Method) {
     let header = std::mem::size_of::<chi_task>();
-    // SAFETY: by the caller's promise. The replica's blocks go over to the task with what refers to
-    // them.
+    // SAFETY: by the caller's promise. The replica's blocks move to the task together with what
+    // refers to them.
     unsafe {
         let (to, from) = ((*task).body().cast::<u8>(), (*replica).body().cast::<u8>());
         settle(from, &method.fields);
@@ -174,7 +178,8 @@ pub(crate) unsafe fn adopt(task: *mut Record, replica: *mut Record, method: &Met
     }
 }
 
-/// Gives strings and vectors that are as they came a capacity again: their bytes.
+/// Restores the capacity, which is their size, of strings and vectors that the method has not
+/// assigned.
 ///
 /// # Safety
 /// As `Replicas::part`.
@@ -187,7 +192,7 @@ unsafe fn settle(base: *mut u8, fields: &[Field]) {
             continue;
         }
         for index in 0..vector.size_ / field.elem_size {
-            // SAFETY: the element lies inside the vector's block, which is private.
+            // SAFETY: the element is inside the vector's block, which is private.
             unsafe {
                 let element = vector.data_.cast::<u8>().add((index * field.elem_size) as usize);
                 settle(element, &field.inner);

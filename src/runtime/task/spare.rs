@@ -1,24 +1,24 @@
-//! Records that a worker keeps for reuse.
+//! A worker's pool of records for reuse.
 
 use std::cell::{Cell, RefCell};
 
 use super::record::{Origin, Record};
 
-/// Records that are kept, less than a kilobyte each: as many as a few busy sessions have in flight. What
-/// is beyond them goes back to the allocator.
+/// How many records are kept, of less than a kilobyte each: as many as a few busy sessions have in
+/// flight. Further ones are freed.
 const MOST: usize = 1024;
 
-/// Records for reuse.
+/// A worker's records for reuse.
 #[derive(Default)]
 pub(crate) struct SpareRecords {
     #[expect(clippy::vec_box, reason = "a record's address must not change")]
     records: RefCell<Vec<Box<Record>>>,
-    /// Records that went back to the allocator since somebody last asked.
+    /// Records freed since [`SpareRecords::take_freed`] was last called.
     freed: Cell<u64>,
 }
 
 impl SpareRecords {
-    /// A record, fresh or used before.
+    /// Takes a kept record, or allocates one.
     #[inline(always)]
     pub(crate) fn take(&self, origin: Origin) -> Box<Record> {
         match self.records.borrow_mut().pop() {
@@ -30,7 +30,7 @@ impl SpareRecords {
         }
     }
 
-    /// Takes a record back.
+    /// Keeps a record for reuse, or frees it.
     #[inline(always)]
     pub(crate) fn put(&self, mut record: Box<Record>) {
         record.clear();
@@ -42,7 +42,7 @@ impl SpareRecords {
         }
     }
 
-    /// How many records went back to the allocator since this was last asked.
+    /// How many records have been freed since this was last called.
     pub(crate) fn take_freed(&self) -> u64 {
         self.freed.take()
     }

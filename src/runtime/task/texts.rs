@@ -1,5 +1,5 @@
-//! What is said of a task in words. Most tasks have none, so a record keeps a place for them only when it
-//! needs one, and drops it when it is used again.
+//! The messages of a task. Most tasks have none, so a record allocates them only when one is set,
+//! and frees them when it is reused.
 
 use std::cell::RefCell;
 use std::ffi::c_char;
@@ -14,7 +14,7 @@ struct All {
     message: String,
 }
 
-/// The words of one task.
+/// The messages of one task.
 #[derive(Default)]
 pub(crate) struct Texts(RefCell<Option<Box<All>>>);
 
@@ -23,7 +23,7 @@ impl Texts {
         f(self.0.borrow_mut().get_or_insert_default())
     }
 
-    /// Drops them all.
+    /// Frees all of them.
     #[inline]
     pub(crate) fn clear(&mut self) {
         if !self.is_empty() {
@@ -41,28 +41,29 @@ impl Texts {
         self.0.get_mut().is_none()
     }
 
-    /// Why the method fails, as its module says (`chi_host.set_error`).
+    /// Sets the message with which the method fails, as its module reports it
+    /// (`chi_host.set_error`).
     pub(crate) fn set_error(&self, text: String) {
         self.with(|all| all.error = text);
     }
 
-    /// What the module said, once.
+    /// Takes the message that the module set.
     pub(crate) fn take_error(&self) -> Option<String> {
         let text = std::mem::take(&mut self.0.borrow_mut().as_mut()?.error);
         (!text.is_empty()).then_some(text)
     }
 
-    /// Why the last call of `chi_ipc` failed that the method made.
+    /// Sets why the method's last failed call of `chi_ipc` failed.
     pub(crate) fn set_last_error(&self, text: &str) {
         self.with(|all| all.last.keep(text));
     }
 
-    /// The same, until it is set again or the task has ended.
+    /// That message; valid until it is set again or the task has ended.
     pub(crate) fn last_error(&self) -> *const c_char {
         self.0.borrow().as_ref().map_or(c"".as_ptr(), |all| all.last.as_ptr())
     }
 
-    /// The circle of waits that the task was told to leave.
+    /// Sets the description of the deadlock because of which the task was cancelled.
     pub(crate) fn set_circle(&self, text: String) {
         self.with(|all| all.circle = Some(text));
     }
@@ -71,20 +72,20 @@ impl Texts {
         self.0.borrow_mut().as_mut()?.circle.take()
     }
 
-    /// Why the task failed, for whoever made it inside the runtime.
+    /// Sets why the task failed, for the method that created it.
     pub(crate) fn set_message(&self, text: &str) {
         self.with(|all| text.clone_into(&mut all.message));
     }
 
-    /// A copy of the message, when there is one.
+    /// A copy of that message, if there is one.
     pub(crate) fn message_text(&self) -> Option<String> {
         let all = self.0.borrow();
         let message = &all.as_ref()?.message;
         (!message.is_empty()).then(|| message.clone())
     }
 
-    /// Address and length of the message, which stays where it is until the texts are cleared; `None` when
-    /// there is none.
+    /// Address and length of that message, which stays in place until the texts are cleared; `None`
+    /// if there is none.
     pub(crate) fn message(&self) -> Option<(*const c_char, usize)> {
         let all = self.0.borrow();
         let message = &all.as_ref()?.message;
