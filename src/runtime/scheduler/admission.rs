@@ -1,5 +1,5 @@
-//! Admission: every check that stands between a task and its method, and how many tasks of one session may
-//! be in flight.
+//! Admission: every check between a task and its method, and the limit on one session's tasks in
+//! flight.
 
 use std::sync::atomic::Ordering;
 
@@ -10,14 +10,14 @@ use crate::failure::Failure;
 use crate::pool::Container;
 use crate::task::{Origin, Record};
 
-/// Tasks of one session in flight that are few, and very few.
+/// What counts as few, and as very few, tasks of one session in flight.
 const FEW_IN_FLIGHT: usize = 256;
 const VERY_FEW_IN_FLIGHT: usize = 64;
 
-/// When a task is looked at. What is true when it comes need not be when its turn comes.
+/// When a task is checked. What holds when it arrives may no longer hold when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// It has found its container, in which it is counted from now on.
+    /// It has been resolved to its container, in which it is counted from now on.
     Entering,
     /// Its method is about to run.
     Starting,
@@ -66,7 +66,8 @@ fn destroyed(container: &Container) -> Failure {
     )
 }
 
-/// Whether a task may start and wait, though many wait already.
+/// Checks whether a task may start, and so perhaps be suspended, although many are suspended
+/// already.
 #[cold]
 fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     if worker.coroutines.are_starving() {
@@ -79,20 +80,20 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
             let most = most_in_flight(worker).max(FEW_IN_FLIGHT);
             if session.tasks_in_flight() > most {
                 let message = format!(
-                    "more than {most} of the client's tasks are in flight, and many tasks wait in the \
-                     runtime (limits.suspended_tasks is {limit}); let some of them end first"
+                    "more than {most} of the client's tasks are in flight, and many tasks are suspended in the \
+                     runtime: wait for some of them, or raise limits.suspended_tasks ({limit})"
                 );
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }
         }
-        // Those that wait can only end when their subtasks do, so these have some room more; but some is
-        // left to sessions that have very few.
+        // Suspended tasks may be unable to end before their subtasks do, so subtasks get some extra
+        // room, of which a part is left to sessions with very few tasks in flight.
         Origin::Internal => {
             let all = worker.shared.coroutines.load(Ordering::Relaxed);
             if all > most_coroutines(limit, 16) && worker.coroutines.need_another() {
                 let message = format!(
-                    "too many tasks wait in the runtime (limits.suspended_tasks is {limit}) for \
-                     another subtask to start"
+                    "too many tasks are suspended in the runtime for another subtask to start: raise \
+                     limits.suspended_tasks ({limit})"
                 );
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }
@@ -101,8 +102,9 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many tasks of a session may be in flight for more of them to be taken from its rings: the more tasks
-/// wait on this worker, the fewer. Whatever one session has waiting, others have their turn.
+/// The limit on a session's tasks in flight above which no more are taken from its rings: the more
+/// tasks are suspended on this worker, the lower it is, so that other sessions get their turn
+/// however many tasks one session has suspended.
 #[inline]
 pub(super) fn most_in_flight(worker: &Worker) -> usize {
     let config = &worker.shared.config;
@@ -111,8 +113,8 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
     }
     let waiting = worker.coroutines.in_use();
     let share = |of: usize| (of / config.workers).max(64);
-    // Above this, only sessions with few tasks in flight are served, so that one session's waiting
-    // tasks do not keep the others out.
+    // Above this, only sessions with few tasks in flight are served, so that one session's
+    // suspended tasks do not keep the others out.
     let many = config.max_suspended / 7 * 5;
     let all = || worker.shared.coroutines.load(Ordering::Relaxed);
     if waiting <= share(many) {
@@ -126,7 +128,7 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
     }
 }
 
-/// How many coroutines there may be at a limit of suspended tasks and a part of that more.
+/// The limit on coroutines: the limit on suspended tasks plus one `part`-th of it.
 fn most_coroutines(limit: usize, part: usize) -> usize {
     limit + limit / part
 }

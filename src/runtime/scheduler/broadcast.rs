@@ -1,7 +1,8 @@
 //! Broadcasts: one task for all containers of a pool.
 //!
-//! The task itself runs in the first container. There it is copied once for each container; the copies,
-//! its replicas, are its subtasks. When all have ended, their outcomes become its own.
+//! The task itself runs in the first container. There it is copied once for each container; the
+//! copies, its replicas, are its subtasks. When all have ended, their results and outcomes are
+//! combined into its own.
 
 use chimaera_abi::*;
 
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::pool::{Container, PoolMethod};
 use crate::task::{adopt, Origin, Record, Replicas};
 
-/// Runs a task in all containers of its pool. `submit` sends a replica on its way.
+/// Runs a task in all containers of its pool. `submit` submits a replica.
 pub(super) fn run(
     worker: &Worker,
     record: *mut Record,
@@ -21,7 +22,8 @@ pub(super) fn run(
     rctx: &mut chi_run_context,
     submit: fn(&Worker, Box<Record>),
 ) -> Result<(), Failure> {
-    // SAFETY: the running task's record, which its caller keeps; it is counted in its container.
+    // SAFETY: `record` is the running task's, which the caller keeps; the task is counted in its
+    // container, which keeps that alive.
     let (task, container) = unsafe { (&*record, &*(*record).container) };
     worker.run_queue().show(task.session, task.node());
     let made = make(worker, task, method, container.count);
@@ -33,14 +35,15 @@ pub(super) fn run(
     outcome
 }
 
-/// Gives back a task's replicas, which are idle or complete, if it has some.
+/// Recycles a task's replicas, if it has any. They must be idle or complete.
 pub(super) fn give_back(worker: &Worker, task: &Record) {
     if let Some(replicas) = task.replicas.take() {
         replicas.give_back(&worker.shared.replicas).for_each(|record| worker.recycle(record));
     }
 }
 
-/// Makes the replicas. The task keeps them, so that they are not lost with this coroutine's frames.
+/// Creates the replicas. The task's record owns them, so that they are not lost with this
+/// coroutine's frames.
 fn make(worker: &Worker, task: &Record, method: &PoolMethod, count: u32) -> Result<(), Failure> {
     let mut replicas = Box::new(Replicas::default());
     let made = (0..count).try_for_each(|number| {
@@ -49,7 +52,7 @@ fn make(worker: &Worker, task: &Record, method: &PoolMethod, count: u32) -> Resu
         let mut fresh = fresh;
         fresh.session = task.session;
         let node = task.node();
-        // SAFETY: the body is private, and has at least a header.
+        // SAFETY: the body is private and has at least a header.
         unsafe {
             fresh.body().write(chi_task::new());
             (*fresh.body()).task_node_ =
@@ -61,32 +64,32 @@ fn make(worker: &Worker, task: &Record, method: &PoolMethod, count: u32) -> Resu
     made
 }
 
-/// Sends all replicas off and waits until they have ended, whatever happens meanwhile: they share bytes
-/// with the task.
+/// Submits all replicas and waits until they have ended, even if the task is cancelled meanwhile:
+/// they share bytes with it.
 fn send_and_wait(worker: &Worker, task: &Record, submit: fn(&Worker, Box<Record>)) {
     let records = with_replicas(task, |replicas| replicas.records().to_vec());
     for &replica in &records {
-        // SAFETY: idle, and given up until it is complete.
+        // SAFETY: the replica is idle, and this list does not touch it again until it is complete.
         unsafe {
             (*replica).completion.submit(false);
             submit(worker, Box::from_raw(replica));
         }
     }
     for &replica in &records {
-        // SAFETY: the task keeps it, and it is submitted.
+        // SAFETY: the task's record keeps the replica alive, and it has been submitted.
         let ended = unsafe { worker.wait_for_task(&*replica, None) };
-        assert!(matches!(ended, Ok(true)), "a task that was sent off ends");
+        assert!(matches!(ended, Ok(true)), "a submitted replica ends");
     }
 }
 
 fn with_replicas<R>(task: &Record, f: impl FnOnce(&Replicas) -> R) -> R {
-    let replicas = task.replicas.take().expect("a broadcast that was made has replicas");
+    let replicas = task.replicas.take().expect("the replicas were created before");
     let result = f(&replicas);
     task.replicas.set(Some(replicas));
     result
 }
 
-/// Makes the outcomes of the replicas, which are complete, the task's.
+/// Combines the results and outcomes of the replicas, which must be complete, into the task's.
 fn gather(
     worker: &Worker,
     task: *mut Record,
@@ -94,11 +97,11 @@ fn gather(
     method: &PoolMethod,
     rctx: &mut chi_run_context,
 ) -> Result<(), Failure> {
-    // SAFETY: the running task's record.
+    // SAFETY: `task` is the running task's record, which the caller keeps.
     let records = unsafe { with_replicas(&*task, |replicas| replicas.records().to_vec()) };
     let mut outcome = Ok(());
     for (number, &replica) in records.iter().enumerate() {
-        // SAFETY: as above; the replica is complete and the task's own.
+        // SAFETY: as above; the replica is complete and so belongs to the task.
         let (own, replica) = unsafe { (&*task, &*replica) };
         let added = aggregate(worker, own, container, method, replica, rctx);
         let ended = outcome_of(replica).map_err(|failure| {
@@ -112,13 +115,14 @@ fn gather(
         }
     }
     if outcome.is_ok() && !method.aggregated {
-        // SAFETY: all replicas are complete, and like the task itself of the method's layout.
+        // SAFETY: all replicas are complete and, like the task, have bodies of the method's layout;
+        // nothing else uses them.
         unsafe { adopt(task, records[0], method) };
     }
     outcome
 }
 
-/// Has the module add a replica's results to the task's, when it does that.
+/// Has the module add a replica's results to the task's, if the method is aggregated.
 fn aggregate(
     worker: &Worker,
     task: &Record,
@@ -131,11 +135,11 @@ fn aggregate(
         return Ok(());
     }
     let aggregate = container.ops().aggregate;
-    let aggregate = aggregate.expect("a container without it is not made of such a module");
+    let aggregate = aggregate.expect("creating a container without it fails for such a module");
     let queue = worker.run_queue();
     queue.enter_module(Running::method(container.id.major_, method.number));
-    // SAFETY: the container is live and counted; both bodies are private and of the method's layout, and
-    // the replica is complete.
+    // SAFETY: the container is kept alive by the task that is counted in it; both bodies are
+    // private and of the method's layout, and the replica is complete.
     let status = run_callback(worker.context(), CallbackKind::Aggregation, || unsafe {
         aggregate(container.object(), method.number, task.body(), replica.body(), rctx)
     });
@@ -149,9 +153,9 @@ fn aggregate(
     }
 }
 
-/// How a replica ended, which is complete.
+/// The outcome of a replica, which must be complete.
 fn outcome_of(replica: &Record) -> Result<(), Failure> {
-    // SAFETY: the body is private, and has at least a header.
+    // SAFETY: the body is private and has at least a header.
     let status = unsafe { (*replica.body()).status_ };
     match status {
         CHI_OK => Ok(()),

@@ -1,4 +1,4 @@
-//! Calls into modules: methods and monitors, and how long methods take.
+//! Calls into modules: methods and monitors, and measuring how long methods take.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -14,12 +14,12 @@ use crate::log::log_task;
 use crate::pool::{Container, PoolMethod};
 use crate::task::Record;
 
-/// What a monitor finds in place of its estimate.
+/// The value of the estimate if a monitor does not set one.
 pub(super) const NO_ANSWER: u64 = u64::MAX;
-/// Of so many tasks that a worker runs, one is measured.
+/// One of this many tasks that a worker runs is measured.
 const SAMPLE: u32 = 32;
 
-/// What a method or a monitor is given besides its task.
+/// The context that a method or a monitor gets besides its task.
 pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_context {
     chi_run_context {
         size: std::mem::size_of::<chi_run_context>() as u32,
@@ -30,7 +30,8 @@ pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_conte
     }
 }
 
-/// Why a module's code failed for this task: in its own words, if it had any.
+/// The failure of module code that ran for this task, with the message that it set, or else
+/// `otherwise`.
 pub(super) fn module_failure(
     record: &Record,
     status: chi_status,
@@ -53,8 +54,8 @@ pub(super) fn ask_monitor(
         rctx.est_ns_ = NO_ANSWER;
     }
     let own = ptr::from_mut(record);
-    // SAFETY: the container is live and counted, the record the caller's, its body private and of the
-    // method's layout.
+    // SAFETY: the task is counted in the container, which keeps it alive; the record is the
+    // caller's, and its body is private and of the method's layout.
     let status = run_callback(worker.context(), CallbackKind::Monitor(own), || unsafe {
         let monitor = container.ops().monitor;
         monitor(container.object(), mode, method.number, (*own).body(), &mut rctx)
@@ -67,7 +68,7 @@ pub(super) fn ask_monitor(
     }))
 }
 
-/// Calls a method, and of some calls learns how long they take.
+/// Calls a method, and measures how long some of the calls take.
 #[inline]
 pub(super) fn call_method(
     worker: &Worker,
@@ -88,7 +89,7 @@ pub(super) fn call_method(
     }
 }
 
-/// Calls a method, and writes to the log when it begins and ends.
+/// Calls a method, and logs its start and end.
 #[cold]
 fn call_traced(
     worker: &Worker,
@@ -133,7 +134,8 @@ fn call_module(
     let queue = worker.run_queue();
     queue.show(record.session, record.node());
     queue.enter_module(Running::method(container.id.major_, method.number));
-    // SAFETY: the container is live and counted, and the body private and of the method's layout.
+    // SAFETY: the task is counted in the container, which keeps it alive; its body is private and
+    // of the method's layout.
     let status =
         unsafe { (container.ops().run)(container.object(), method.number, record.body(), rctx) };
     queue.leave_module();

@@ -1,10 +1,11 @@
-//! Cancellation: how a task that shall end learns of it.
+//! Cancellation: how a task learns that it should end.
 //!
-//! A record is marked first; a task that has not started sees the mark when its turn comes, one that
-//! runs sees it at its next wait or when it asks. A session knows where its suspended tasks are; when a
-//! pool or a session ends, every worker looks through its coroutines. A wait for a time, a lock or a
-//! descriptor ends early; a wait for a task marks that task in turn, and goes on until it has ended. So a
-//! method never leaves a wait while the task that it waits for still uses its fields.
+//! First the record is marked. A task that has not started sees the mark when its turn comes, a
+//! running one at its next wait or when it asks. A session knows where its suspended tasks are;
+//! when a pool is destroyed or a session ends, every worker searches its coroutines. A wait for a
+//! time, a lock or an event ends early; a wait for a task marks that task in turn and lasts until
+//! it has ended. So a method never leaves a wait while the task that it waits for still uses its
+//! fields.
 
 use super::mailbox::WorkerMessage;
 use super::path::stop_periodic;
@@ -14,7 +15,7 @@ use crate::session::{Session, SuspendedAs, SuspendedAt};
 use crate::sync::WaitId;
 use crate::task::{CancelReason, CancelScope, Record};
 
-/// Cancels tasks of all workers.
+/// Cancels the tasks in this scope on all workers.
 pub(crate) fn cancel(worker: &Worker, scope: CancelScope) {
     for (index, mailbox) in worker.shared.mailboxes.iter().enumerate() {
         if index != worker.index as usize {
@@ -24,12 +25,12 @@ pub(crate) fn cancel(worker: &Worker, scope: CancelScope) {
     cancel_here(worker, &scope);
 }
 
-/// Cancels this worker's tasks, as far as they rest.
+/// Cancels this worker's suspended tasks in this scope.
 pub(super) fn cancel_here(worker: &Worker, scope: &CancelScope) {
     cancel_where(worker, |record| record.cancelled_by(scope));
 }
 
-/// Cancels the tasks that are marked here.
+/// Cancels this worker's suspended tasks that are marked.
 pub(super) fn cancel_marked(worker: &Worker) {
     worker.mailbox().begin_cancel_marked();
     cancel_where(worker, Record::cancel_reason);
@@ -50,7 +51,8 @@ fn cancel_where(worker: &Worker, reason: impl Fn(&Record) -> Option<CancelReason
     }
 }
 
-/// Tells a suspended task that it is cancelled. True when it waits for a task, which is marked now.
+/// Tells a suspended task that it is cancelled. True if it waits for a task, which has now been
+/// marked.
 fn tell(
     worker: &Worker,
     number: u32,
@@ -67,14 +69,14 @@ fn tell(
             worker.coroutines.wake_exactly(number, context.wait.get());
             false
         }
-        // SAFETY: the record that is waited for is there as long as the wait lasts, which ends on
-        // this thread.
+        // SAFETY: the record that is waited for stays alive until the wait has ended, and waits end
+        // on this thread.
         WaitsFor::Task(child) => unsafe { (*child).cancel(CancelReason::Parent) },
     }
 }
 
-/// A client asks for the cancellation of its task at `offset`. One that does not rest finds the
-/// request in its completion word.
+/// Handles a client's request to cancel its task at `offset`. A task that is not suspended finds
+/// the request in its state word.
 pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
     let Some(SuspendedAt { worker: index, as_what }) = session.take_suspended(offset) else {
         return;
@@ -87,9 +89,11 @@ pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
     }
 }
 
-/// Cancels the client's task at `offset`, if it rests here and its client still wants that.
+/// Cancels the client's task at `offset`, if it is suspended here and its client still wants it
+/// cancelled.
 pub(super) fn cancel_task(worker: &Worker, as_what: SuspendedAs, session: u64, offset: u64) {
-    // Another run of the task may have come here since it was asked for; where it rests stays known then.
+    // Since the request, another run of the task may have come here; then the entry that says where
+    // it is suspended is restored.
     let is_meant = |record: &Record| {
         record.is_of(session, offset)
             && (record.client_asks_to_cancel() || {
@@ -117,7 +121,7 @@ pub(super) fn cancel_task(worker: &Worker, as_what: SuspendedAs, session: u64, o
     }
 }
 
-/// Ends a wait whose task waits in a circle.
+/// Ends a wait that is part of a deadlock.
 pub(super) fn break_wait(worker: &Worker, id: WaitId, circle: String) {
     worker.coroutines.with(id.coroutine, |context| {
         let Some(record) = context.task() else { return };

@@ -1,6 +1,6 @@
-//! Tasks that wait for each other in a circle: the watchdog asks every worker who waits for whom, twice; a
-//! circle that is there both times, of the same waits, is one that nobody will ever leave. Its waits are
-//! put into words; one of its tasks is told so, and its wait ends.
+//! Deadlocks: tasks that wait for each other in a circle. The watchdog asks every worker twice
+//! which tasks wait for what. A circle that consists of the same waits both times can never resolve
+//! itself. Its waits are described in the log, and one of them is ended with that description.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use super::shared::Shared;
 use crate::sync::{find_circle, victim, Wait, Waits};
 use crate::sys::lock;
 
-/// How long a worker may take to answer; one that a method keeps busy does not.
+/// How long to wait for the workers' answers; a worker that a method keeps busy does not answer.
 const ANSWER_BOUND: Duration = Duration::from_millis(100);
-/// Between the two questions.
+/// The pause between the two questions.
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// Asks all workers, and waits for their answers.
+/// Asks all workers and collects their answers.
 fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessage) -> T {
     let question = Question::<T>::default();
     for mailbox in &shared.mailboxes {
@@ -30,7 +30,7 @@ fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessa
     found
 }
 
-/// Looks for circles, and breaks one. True when there was one: there may be others.
+/// Looks for circles and breaks one. True if there was one: there may be others.
 pub(super) fn look(shared: &Shared) -> bool {
     let before: Waits = ask(shared, WorkerMessage::ReportWaits);
     if before.waits.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn look(shared: &Shared) -> bool {
     true
 }
 
-/// The waits of a circle in words. Only these are: there may be tens of thousands of others.
+/// Describes the waits of a circle. Only these, because there may be tens of thousands of others.
 fn in_words(shared: &Shared, circle: &[&Wait]) -> String {
     let ids = Arc::new(circle.iter().map(|wait| wait.id).collect::<Vec<_>>());
     let told: Vec<(_, String)> =

@@ -1,5 +1,5 @@
-//! A worker's day: it switches between coroutines, reads its messages, and gives timers, lanes and rings
-//! their turns, until there is nothing to do, when it parks.
+//! A worker's event loop: it switches between coroutines, reads messages, and serves timers, lanes
+//! and rings in turn, until there is nothing to do; then it parks.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,21 +27,21 @@ use crate::session::{Ring, SessionRef, TaskRef};
 use crate::sys::{lock, park};
 use crate::task::{CancelScope, Origin};
 
-/// Rounds without work between two looks at the clock.
+/// How many rounds without work pass between two readings of the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
-/// Entries taken from one ring before the next has its turn.
+/// How many entries are taken from one ring before the next one's turn.
 const RING_BATCH: usize = 32;
-/// Submissions of one ring that are postponed; beyond that the ring fills up.
+/// How many submissions of one ring may be postponed; beyond that, the ring fills up.
 const MOST_POSTPONED: usize = 1 << 16;
 
-/// A worker and its loop.
+/// A worker and the state of its loop.
 struct Loop {
     worker: Worker,
-    /// Of the lanes on each list, how many have stood there since the last counted round.
+    /// How many lanes of each list have been in it since the last counted round.
     old_lanes: Cell<(usize, usize)>,
 }
 
-/// Runs a worker until the runtime ends.
+/// Runs a worker on the calling thread until the runtime ends.
 pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
     let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
     let own = shared.mailboxes[index as usize].descriptor();
@@ -57,7 +57,8 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
 
 // Coroutines ------------------------------------------------------------------------------------------
 
-/// The thread's own stack: it does nothing but choose the next coroutine. Returns when the runtime ends.
+/// Runs on the thread's own stack, where it only chooses and resumes the next coroutine. Returns
+/// when the runtime ends.
 fn switch_between_coroutines(own: &Rc<Loop>) {
     let worker = &own.worker;
     let coroutines = &worker.coroutines;
@@ -90,8 +91,8 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
                 worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
                 end_overflowed(worker, &coroutine);
             }
-            // The body returned: the runtime ends. Coroutines that still wait then are those whose tasks
-            // did not end in time.
+            // The body returned, because the runtime ends. Coroutines that still wait then belong
+            // to tasks that did not end in time.
             (_, Err(stack::Ended::Returned)) => {
                 if coroutines.are_all_waiting() {
                     return coroutines.forget_all();
@@ -101,15 +102,17 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
     }
 }
 
-/// Shows how many tasks are suspended, now that a coroutine is about to run: it changes at no other time.
+/// Shows the number of suspended tasks on the status page. Called before a coroutine is resumed:
+/// the number does not change at any other time.
 fn show_suspended(worker: &Worker) {
     let line = &worker.shared.page().lines[worker.index as usize];
     line.suspended.store(worker.coroutines.in_use() as u64 - 1, Ordering::Relaxed);
 }
 
 impl Loop {
-    /// There is no memory for another coroutine. Until a task that waits can go on, no other starts: those
-    /// that methods have sent are refused, since others may wait for them.
+    /// Called when there is no memory for another coroutine. Until a suspended task can be resumed,
+    /// no client's task starts; subtasks are refused, because suspended tasks may be waiting for
+    /// them.
     #[cold]
     fn starve(&self, error: &std::io::Error) {
         let worker = &self.worker;
@@ -134,7 +137,7 @@ impl Loop {
             let mut others = Vec::new();
             while let Some(message) = worker.mailbox().take() {
                 match message {
-                    // It runs a module's code, which needs a coroutine.
+                    // It runs module code, which needs a coroutine.
                     WorkerMessage::Run(_) => others.push(message),
                     message => self.read(message),
                 }
@@ -151,7 +154,8 @@ impl Loop {
 
     // The loop ----------------------------------------------------------------------------------------
 
-    /// The loop, on a coroutine. Returns when the runtime ends.
+    /// The loop, which runs on a coroutine. Returns when the runtime ends or the coroutine is
+    /// retired.
     fn work(&self) {
         let worker = &self.worker;
         let mut idle_rounds = 0;
@@ -195,7 +199,7 @@ impl Loop {
         }
     }
 
-    /// Looks everywhere once. True when there was something to do.
+    /// Checks every source of work once. True if there was any.
     #[inline]
     fn round(&self) -> bool {
         let worker = &self.worker;
@@ -229,7 +233,8 @@ impl Loop {
             index += 1;
         }
         if high_latency_lanes > 0 {
-            // One lane's next task when others wait for answers, else a round of them all.
+            // If there was other work, only the next task of one lane, so that low-latency tasks do
+            // not have to wait; otherwise a batch of each lane.
             let (lanes, batch) = if busy { (1, 1) } else { (high_latency_lanes, LANE_BATCH) };
             busy = true;
             for _ in 0..lanes {
@@ -243,7 +248,7 @@ impl Loop {
         busy
     }
 
-    /// Parks until a doorbell, a message or a timer.
+    /// Parks until a doorbell rings, a message arrives or a timer is due.
     #[cold]
     fn park(&self) {
         let worker = &self.worker;
@@ -316,7 +321,8 @@ impl Loop {
         }
     }
 
-    /// Runs something of the runtime's own as a task: what modules do in it may wait, and hold locks.
+    /// Runs a function of the runtime as a task, so that module code which it calls can wait and
+    /// hold locks.
     fn run_as_task(&self, f: Box<dyn FnOnce() + Send>) {
         let worker = &self.worker;
         let record = worker.spare.take(Origin::Internal);
@@ -331,7 +337,7 @@ impl Loop {
 
     // Timers ------------------------------------------------------------------------------------------
 
-    /// Does what is due. True when there was something.
+    /// Handles the timers that are due. True if there were any.
     fn ring_timers(&self) -> bool {
         let worker = &self.worker;
         let now = Instant::now();
@@ -345,7 +351,7 @@ impl Loop {
                     runs += 1;
                 }
             }
-            // However many periodic tasks a client has, rings and lanes have their turn between them.
+            // However many periodic tasks a client has, rings and lanes get their turn in between.
             if runs == LANE_BATCH {
                 break;
             }
@@ -353,7 +359,7 @@ impl Loop {
         rung
     }
 
-    /// Forgets the timers that do not matter any more.
+    /// Removes timers that are no longer needed.
     #[cold]
     fn sweep_timers(&self) {
         let worker = &self.worker;
@@ -363,7 +369,7 @@ impl Loop {
         });
     }
 
-    /// True when a timer is due so soon that it is not worth to park: waking up might take longer.
+    /// True if a timer is due so soon that parking is not worth it: waking up might take longer.
     #[cold]
     fn is_due_soon(&self) -> bool {
         let worker = &self.worker;
@@ -373,7 +379,7 @@ impl Loop {
 
     // Lanes -------------------------------------------------------------------------------------------
 
-    /// Takes the first lane off a list.
+    /// Removes and returns the first lane of a list.
     #[inline]
     fn next_lane(&self, high_latency: bool) -> Option<*const ContainerLane> {
         let lane = self.worker.run_queue().entries().lanes_of(high_latency).pop_front()?;
@@ -385,15 +391,16 @@ impl Loop {
         Some(lane.0)
     }
 
-    /// Counts a round once every lane that was listed at the last count has had its turn: what this
-    /// worker saw before is then behind it. Returns how many lanes are listed now.
+    /// Counts a round once every lane that was listed at the last count has had its turn: by then
+    /// the worker has finished with everything that it had seen before. Returns how many lanes are
+    /// listed now.
     #[inline]
     fn count_round(&self) -> (usize, usize) {
         let entries = self.worker.run_queue().entries();
         let lanes = (entries.lanes.len(), entries.high_latency_lanes.len());
         drop(entries);
         let old = self.old_lanes.get();
-        // Another worker may have taken some of them.
+        // Another worker may have stolen some of them.
         if old.0.min(lanes.0) == 0 && old.1.min(lanes.1) == 0 {
             self.worker.mailbox().count_round();
             self.old_lanes.set(lanes);
@@ -403,23 +410,23 @@ impl Loop {
 
     // Rings -------------------------------------------------------------------------------------------
 
-    /// Polls a ring from now on.
+    /// Adds a ring to those that are polled.
     fn add_ring(&self, ring: Ring) {
         let worker = &self.worker;
-        // The session may have ended on its way here.
+        // The session may have ended while the message was in flight.
         if ring.session.is_dead() {
             return;
         }
         match worker.run_queue().watch(&ring.session) {
             Ok(()) => worker.run_queue().entries().rings.push(ring),
             Err(error) => {
-                let reason = format!("its doorbell cannot be watched: {error}");
+                let reason = format!("cannot watch the client's doorbell: {error}");
                 worker.shared.kill(&ring.session, &reason);
             }
         }
     }
 
-    /// Lets go of a session's rings.
+    /// Removes a session's rings.
     fn drop_rings(&self, session: u64) {
         let queue = self.worker.run_queue();
         let mut entries = queue.entries();
@@ -431,7 +438,7 @@ impl Loop {
         }
     }
 
-    /// Takes a batch from a ring. False when there is no ring of this index.
+    /// Takes a batch from a ring. False if there is no ring with this index.
     #[inline]
     fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
         let worker = &self.worker;
@@ -478,7 +485,7 @@ impl Loop {
                     cancel::client_cancels(worker, &session, offset);
                 }
                 Taken::Garbage { session } => {
-                    let reason = "wrote an entry into its ring that means nothing";
+                    let reason = "the client wrote an invalid entry into its ring";
                     worker.shared.kill(&session, reason);
                 }
             }
@@ -493,7 +500,7 @@ impl Loop {
     }
 }
 
-/// What was taken from a ring.
+/// An entry that was taken from a ring.
 enum Taken {
     Task { session: TaskRef, offset: u64 },
     Release { session: SessionRef, hold: u32 },

@@ -1,4 +1,4 @@
-//! What other threads tell a worker, and what workers tell the control thread.
+//! Mailboxes: messages from other threads to a worker, and commands to the control thread.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use chimaera_ipc::sleep::Sleeper;
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
-/// What workers answer to a question of the watchdog's.
+/// The workers' answers to a question of the watchdog's.
 #[derive(Default)]
 pub(crate) struct Answers<T> {
     /// How many workers have answered.
@@ -20,47 +20,48 @@ pub(crate) struct Answers<T> {
     pub(crate) found: T,
 }
 
-/// A question of the watchdog's, answered in place.
+/// A question of the watchdog's; the workers add their answers to it.
 pub(super) type Question<T> = Arc<Mutex<Answers<T>>>;
 
-/// What another thread tells a worker.
+/// A message to a worker.
 pub(crate) enum WorkerMessage {
-    /// Serve this ring.
+    /// Poll this ring.
     AddRing(Ring),
-    /// Let go of a session's rings, and cancel its tasks.
+    /// Drop a session's rings and cancel its tasks.
     DropSession { session: u64 },
-    /// Another worker has queued a task in this lane, which is yours.
+    /// Another worker has queued a task in this lane, which the receiver owns.
     Lane(LanePtr),
-    /// Run this as a task of the runtime's own.
+    /// Run this function as a task of the runtime's own.
     Run(Box<dyn FnOnce() + Send>),
-    /// The wait of this coroutine with this tag is over.
+    /// End the wait of this coroutine that has this tag.
     Wake { coroutine: u32, tag: u32 },
-    /// Say who waits for whom.
+    /// Report which tasks wait for what.
     ReportWaits(Question<Waits>),
-    /// Put these waits into words, as far as they are yours.
+    /// Describe those of these waits that are on the receiver.
     DescribeWaits(Arc<Vec<WaitId>>, Question<Vec<(WaitId, String)>>),
-    /// This wait is part of a circle: end it.
+    /// End this wait, which is part of a deadlock.
     BreakWait { id: WaitId, circle: String },
-    /// Cancel these tasks, as far as they rest here.
+    /// Cancel the tasks in this scope that are suspended on the receiver.
     Cancel(CancelScope),
-    /// Cancel a client's task, if it rests here.
+    /// Cancel a client's task, if it is suspended on the receiver.
     CancelTask { as_what: SuspendedAs, session: u64, offset: u64 },
-    /// Look for tasks that are marked as cancelled.
+    /// Look for suspended tasks that are marked as cancelled.
     CancelMarked,
-    /// A method keeps this worker busy: take over what waits for it.
+    /// Steal what is waiting for this worker, which a method keeps busy.
     StealFrom { busy: u32 },
-    /// This worker is idle: give it half of your work.
+    /// Give half of the receiver's work to this worker, which is idle.
     ShareWith { idle: u32 },
 }
 
-/// A worker's side that other threads see.
+/// The part of a worker that other threads use.
 pub(crate) struct Mailbox {
     messages: SegQueue<WorkerMessage>,
     sleeper: Sleeper,
     wake: OwnedFd,
-    /// How often the worker has looked at its messages and held nothing that belongs to a pool.
+    /// How many rounds the worker has completed: in each it has read its messages, and has finished
+    /// with everything of pools that it was using.
     rounds: AtomicU64,
-    /// There is a message to look for marked tasks.
+    /// A `CancelMarked` message is on its way.
     marked: AtomicBool,
 }
 
@@ -80,29 +81,30 @@ impl Mailbox {
         &self.wake
     }
 
-    /// Leaves a message and wakes the worker if it is parked.
+    /// Sends a message, and wakes the worker if it is parked.
     pub(crate) fn send(&self, message: WorkerMessage) {
         self.messages.push(message);
         self.wake();
     }
 
-    /// Has the worker look for tasks that were marked as cancelled. However many there are, one message will
-    /// do.
+    /// Makes the worker look for tasks that were marked as cancelled. However many there are, one
+    /// message suffices.
     pub(crate) fn cancel_marked(&self) {
         if !self.marked.swap(true, Ordering::AcqRel) {
             self.send(WorkerMessage::CancelMarked);
         }
     }
 
-    /// The worker is about to look for them. Those that are marked from now on get another message.
+    /// Notes that the worker is about to look for them. Tasks that are marked from now on need
+    /// another message.
     pub(crate) fn begin_cancel_marked(&self) {
         self.marked.swap(false, Ordering::AcqRel);
     }
 
-    /// Makes the worker look around.
+    /// Wakes the worker if it is parked.
     pub(crate) fn wake(&self) {
         if self.sleeper.must_wake() {
-            // It fails only when the counter is full, and then the event has long been raised.
+            // It fails only if the counter is full, and then the event is already pending.
             let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
         }
     }
@@ -111,12 +113,12 @@ impl Mailbox {
         self.messages.pop()
     }
 
-    /// True when there are messages that the worker has not read.
+    /// True if there are messages that the worker has not read.
     pub(crate) fn has_messages(&self) -> bool {
         !self.messages.is_empty()
     }
 
-    /// The worker has looked at its messages.
+    /// Counts a round. Only the worker itself calls this.
     #[inline]
     pub(crate) fn count_round(&self) {
         self.rounds.store(self.rounds.load(Ordering::Relaxed) + 1, Ordering::Release);
@@ -126,7 +128,7 @@ impl Mailbox {
         self.rounds.load(Ordering::Acquire)
     }
 
-    /// Says that the worker is about to park. False when there is a message after all.
+    /// Announces that the worker is about to park. False if there is a message after all.
     pub(crate) fn park(&self) -> bool {
         self.sleeper.park();
         self.messages.is_empty()
@@ -136,18 +138,18 @@ impl Mailbox {
         self.sleeper.unpark();
     }
 
-    /// True when the worker is parked, or is about to.
+    /// True if the worker is parked or about to park.
     pub(crate) fn is_parked(&self) -> bool {
         self.sleeper.must_wake()
     }
 }
 
-/// What the control thread is told.
+/// A command to the control thread.
 pub(crate) enum ControlCommand {
-    /// End this session, and say why in the log.
+    /// End this session; the reason goes to the log.
     EndSession { session: u64, reason: String },
-    /// End the runtime.
+    /// Stop the runtime.
     Stop,
-    /// All pools are destroyed.
+    /// All pools have been destroyed.
     PoolsClosed,
 }

@@ -1,8 +1,8 @@
-//! Workers and the way of a task on them. From the ground: what workers share (`shared`, `mailbox`,
-//! `run_queue`, `steal`), a worker and what it owns (`worker`, `timers`), the way of a task (`path`, with
-//! `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `overflow` above), and the loop that
-//! drives it (`event_loop`); beside them the watchdog. It imports every room below but knows nothing of the
-//! tables, the admin pool or the acceptor.
+//! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
+//! `run_queue`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
+//! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `overflow`
+//! above), and the loop that drives it (`event_loop`); beside them the watchdog. It imports every
+//! room below but knows nothing of the tables, the admin pool or the acceptor.
 
 mod admission;
 mod broadcast;

@@ -1,13 +1,13 @@
-//! The way of a task inside the runtime, once, from top to bottom:
+//! The path of a task inside the runtime, from top to bottom:
 //!
 //! ```text
-//! accept   a client's submission: its header comes from the segment into a private record
-//! submit   or a method's: the record is there already
-//! resolve  which pool, which method, which container
-//! admit    may it come in? (`admission`)
-//! place    the rest of its body; which lane; now and here, or later (`placement`)
-//! run      may it start? then its method (`call`, `broadcast`)
-//! complete tell whoever waits; give back what it held
+//! accept   a client's submission: its header is copied from the segment into a private record
+//! submit   or a method's: the record already exists
+//! resolve  find the pool, the method and the container
+//! admit    check whether the container takes it (`admission`)
+//! place    copy the rest of its body, choose a lane, run at once or queue (`placement`)
+//! run      check whether it may start, then call its method (`call`, `broadcast`)
+//! complete report its outcome, release what it held, wake what waits for it
 //! ```
 
 use std::ptr;
@@ -30,31 +30,32 @@ use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
 use crate::sync::Completed;
 use crate::task::{destination, marshal, properties, CancelReason, Origin, Record};
 
-/// Tasks taken from one lane before the next has its turn.
+/// How many tasks are taken from one lane before the next one's turn.
 pub(super) const LANE_BATCH: usize = 32;
-/// A task that is estimated to run for this long or longer, in nanoseconds, is worth handing to another
-/// worker: a few times what it takes to tell one that is awake.
+/// A task with at least this estimated run time, in nanoseconds, is worth handing to another
+/// worker: a few times what it takes to notify one that is awake.
 const LONG_NS: u32 = 5_000;
 
 // Accept ----------------------------------------------------------------------------------------------
 
-/// Takes a task in that a client submitted, and starts it here if its lane is free. A function of
-/// its own, so that `benches/instructions.py` can tell its instructions from the polling around it.
+/// Accepts a task that a client submitted, and starts it here if its lane is empty. A separate
+/// function, so that `benches/instructions.py` can tell its instructions from the polling around
+/// it.
 #[inline(never)]
 pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
     let layout = *session.mapping.layout();
     let header = std::mem::size_of::<chi_task>() as u64;
     if offset < layout.client_arena || offset > layout.runtime_arena - header {
-        worker.shared.kill(&session, "submitted something that is not a task");
+        worker.shared.kill(&session, "the client submitted an offset that is not in its arena");
         return;
     }
     let own: *const Session = &*session;
     let mut record = worker.spare.take(Origin::Client { session, offset });
-    // SAFETY: the record holds the session.
+    // SAFETY: the record's origin keeps the session alive.
     let own = unsafe { &*own };
     record.session = own.number;
     marshal::take_header(&mut record, own, offset);
-    // SAFETY: the body is private, and has at least a header.
+    // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
         record.cancel(CancelReason::Asked);
     }
@@ -69,7 +70,8 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
     }
 }
 
-/// Sends a task on its way that was made inside the runtime, and is given up by whoever made it.
+/// Submits a task that was created inside the runtime; its creator gives up the record until the
+/// task is complete.
 #[inline]
 pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
     match route(worker, &mut record, |_, _| Ok(())) {
@@ -80,7 +82,7 @@ pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
     }
 }
 
-/// Sends a periodic task on its way again, which has waited for its time.
+/// Submits a periodic task again, which was waiting for its next run.
 pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(record) = take_periodic(worker, number) else { return };
     let lane = record.lane;
@@ -89,8 +91,8 @@ pub(super) fn run_again(worker: &Worker, number: u64) {
 
 // Resolve, admit --------------------------------------------------------------------------------------
 
-/// Finds the task's container and method, has it admitted, completes its body, and finds its lane. On
-/// success the task is counted in its container.
+/// Resolves the task's container and method, admits the task, completes its body, and chooses its
+/// lane. On success the task is counted in its container.
 #[inline]
 fn route(
     worker: &Worker,
@@ -98,31 +100,31 @@ fn route(
     take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
 ) -> Result<*const ContainerLane, Failure> {
     let (pool, method) = enter(worker, record)?;
-    // SAFETY: the pool stays as long as a task is counted in one of its containers, and its methods with
-    // it.
+    // SAFETY: a pool and its methods live as long as a task is counted in one of its containers,
+    // and this one is.
     let (pool, method) = unsafe { (&*pool, &*method) };
     let found = find_lane(worker, record, pool, method, take_body);
     match found {
         Ok(lane) => record.lane = lane,
         Err(_) => {
-            // The body is not, or not wholly, checked, so none of it goes back.
+            // The body has not been checked, or not completely, so none of it is returned.
             record.method = ptr::null();
             let container = std::mem::replace(&mut record.container, ptr::null());
-            // SAFETY: the task is counted there until now.
+            // SAFETY: the task is counted in the container until now, which keeps it alive.
             unsafe { (*container).admission.leave() };
         }
     }
     found
 }
 
-/// Resolves and admits. The table is not borrowed any more when the module's code runs: it may come back
-/// here.
+/// Resolves and admits. The table is no longer borrowed when module code runs, because that code
+/// may call back into this.
 #[inline]
 fn enter(
     worker: &Worker,
     record: &mut Record,
 ) -> Result<(*const Pool, *const PoolMethod), Failure> {
-    // SAFETY: the body is private, and has at least a header.
+    // SAFETY: the body is private and has at least a header.
     let task = unsafe { &*record.body() };
     let table = worker.table();
     let Some(pool) = table.get(task.pool_) else { return Err(no_pool(worker, task.pool_)) };
@@ -135,7 +137,7 @@ fn enter(
     Ok((pool, method))
 }
 
-/// The method of this number, when tasks may name it.
+/// The method with this number, if tasks may call it.
 #[inline]
 fn own_method(pool: &Pool, number: u32) -> Result<&PoolMethod, Failure> {
     match pool.methods.get(number) {
@@ -191,7 +193,7 @@ fn find_lane(
     record.method = method;
     take_body(record, method)?;
     properties::read(record)?;
-    // SAFETY: the body is private, and has at least a header.
+    // SAFETY: the body is private and has at least a header.
     if method.monitored && unsafe { (*record.body()).dom_query_.kind_ } == CHI_DOMAIN_DYNAMIC {
         choose_container(worker, record, pool, method)?;
     }
@@ -200,13 +202,14 @@ fn find_lane(
     choose_lane(worker, record, container, method)
 }
 
-/// Puts a task into its lane. With `here`, it runs at once when the lane is free and the task is
-/// not expected to take long.
+/// Puts a task into its lane. With `here`, it runs at once if the lane is empty and the task is not
+/// expected to take long.
 #[inline]
 fn place(worker: &Worker, mut record: Box<Record>, lane: *const ContainerLane, here: bool) {
-    // SAFETY: the lane belongs to the container, in which the task is counted.
+    // SAFETY: the lane belongs to the container in which the task is counted, which keeps it alive.
     let lane = unsafe { &*lane };
-    // SAFETY: a routed task has a method.
+    // SAFETY: a routed task has a method, which lives as long as the task is counted in its
+    // container.
     let mean = unsafe { (*record.method).mean_ns() };
     let estimate = if record.estimate != 0 { record.estimate } else { mean };
     if estimate >= LONG_NS || lane.high_latency {
@@ -223,10 +226,11 @@ fn place(worker: &Worker, mut record: Box<Record>, lane: *const ContainerLane, h
     }
 }
 
-/// Starts tasks, at most `most` of them, of a lane that stood on the list.
+/// Starts at most `most` tasks of a lane that was taken from the list.
 #[inline]
 pub(super) fn serve(worker: &Worker, lane: *const ContainerLane, most: usize) {
-    // SAFETY: a listed lane's container is there until this worker has counted a round.
+    // SAFETY: the container of a listed lane lives until this worker has counted a round after its
+    // destruction.
     let lane = unsafe { &*lane };
     lane.unlist(worker.index);
     if lane.state.serve(worker.index) {
@@ -234,12 +238,12 @@ pub(super) fn serve(worker: &Worker, lane: *const ContainerLane, most: usize) {
     }
 }
 
-/// Starts tasks of the lane, which this loop alone serves.
+/// Starts at most `most` tasks of a lane that the caller is serving.
 #[inline]
 fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     for _ in 0..most {
         let Some(handle) = lane.queue.pop() else { break };
-        // SAFETY: made by `queue`, and taken out once.
+        // SAFETY: `queue` made the handle with `into_handle`, and it is popped only once.
         let record = unsafe { Record::from_handle(handle) };
         if record.client_asks_to_cancel() {
             record.cancel(CancelReason::Asked);
@@ -248,7 +252,7 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
         if !run(worker, record) {
             return;
         }
-        // Others wait for their turn meanwhile.
+        // Other lanes and rings are waiting for their turn.
         if long {
             break;
         }
@@ -256,7 +260,7 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     pass_on(worker, lane);
 }
 
-/// Leaves a lane that the caller served to whoever is next.
+/// Stops serving a lane, and lists it again if tasks are left.
 #[inline]
 pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
     lane.state.stop_serving();
@@ -267,11 +271,12 @@ pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
 
 // Run -------------------------------------------------------------------------------------------------
 
-/// Runs a task to its end. True when the caller still serves the lane: it has tasks left, and this
+/// Runs a task to its end. True if the caller still serves the lane: tasks are left in it, and this
 /// one was never suspended.
 #[inline]
 fn run(worker: &Worker, record: Box<Record>) -> bool {
-    // SAFETY: routed records have a container, in which they are counted, and a method.
+    // SAFETY: a routed record has a container and a method; the task is counted in the container,
+    // which keeps both alive.
     let (container, method) = unsafe { (&*record.container, &*record.method) };
     if let Err(failure) = admit(worker, &record, container, Moment::Starting) {
         return complete(worker, record, failure.status, &failure.message);
@@ -305,7 +310,7 @@ fn failure_of(
     status: chi_status,
 ) -> Failure {
     module_failure(record, status, || match (status, record.cancel_reason()) {
-        // `explain` says why.
+        // `explain` adds the reason.
         (CHI_CANCELLED | CHI_DEADLOCK, Some(_)) => String::new(),
         _ => {
             let (method, pool) = (&method.name, container.name());
@@ -314,7 +319,8 @@ fn failure_of(
     })
 }
 
-/// Says why a task was cancelled that ended because of that.
+/// Adds the reason of the cancellation to the failure of a task that ended because it was
+/// cancelled.
 #[cold]
 fn explain(record: &Record, failure: Failure) -> Failure {
     match (failure.status, record.cancel_reason()) {
@@ -328,8 +334,8 @@ fn explain(record: &Record, failure: Failure) -> Failure {
 
 // Complete --------------------------------------------------------------------------------------------
 
-/// Completes a task, counts it out, and lets go of its record; a periodic one that is not over is kept
-/// for its next run. True when the caller still serves the lane.
+/// Completes a task, counts it out and disposes of its record; a periodic task that is to run again
+/// is kept instead. True if the caller still serves the lane.
 #[inline]
 pub(super) fn complete(
     worker: &Worker,
@@ -353,12 +359,14 @@ pub(super) fn complete(
         finish(worker, record, status, message);
         None
     };
-    // SAFETY: the task is counted in the lane until now, and in the container until `leave` below.
+    // SAFETY: the task is counted in the lane until now, and in the container until `leave` below,
+    // which keeps both alive.
     let serves = unsafe { leave_lane(worker, lane, suspended) };
     match kept {
         Some(record) => keep_until_due(worker, record),
         None => {
-            // SAFETY: null for a task that was never routed; else counted until now.
+            // SAFETY: the pointer is null for a task that was never routed; otherwise the task is
+            // counted in the container until now.
             if let Some(container) = unsafe { container.as_ref() } {
                 container.admission.leave();
             }
@@ -367,7 +375,8 @@ pub(super) fn complete(
     serves
 }
 
-/// Lets go of a record whose task is over.
+/// Reports the outcome of a task that has ended, and recycles its record or returns it to its
+/// creator.
 #[inline(always)]
 fn finish(worker: &Worker, mut record: Box<Record>, status: chi_status, message: &str) {
     if status != CHI_OK && record.is_forgotten() {
@@ -391,23 +400,25 @@ fn finish(worker: &Worker, mut record: Box<Record>, status: chi_status, message:
     }
 }
 
-/// Has the module drop what it attached to the private body.
+/// Has the module free what it attached to the private body (`Del`).
 #[inline]
 fn call_del(worker: &Worker, record: &mut Record) {
-    // SAFETY: null for a task that was never routed; else live and counted.
+    // SAFETY: the pointer is null for a task that was never routed; otherwise the task is counted
+    // in the container, which keeps it alive.
     let Some(container) = (unsafe { record.container.as_ref() }) else { return };
     if let Some(del) = container.ops().del {
-        // SAFETY: a routed task has a method.
+        // SAFETY: a routed task has a method, which lives as long as the task is counted in its
+        // container.
         let number = unsafe { &*record.method }.number;
         let own = ptr::from_mut(record);
-        // SAFETY: the record is the caller's, the body private and of the method's layout.
+        // SAFETY: the record is the caller's, and its body is private and of the method's layout.
         run_callback(worker.context(), CallbackKind::Del(own), || unsafe {
             del(container.object(), number, (*own).body());
         });
     }
 }
 
-/// Hands a task back to whoever made it inside the runtime.
+/// Completes a task that was created inside the runtime, and so returns it to its creator.
 #[inline]
 pub(super) fn finish_internal(
     worker: &Worker,
@@ -420,8 +431,9 @@ pub(super) fn finish_internal(
     }
     let body = record.body();
     let record = Box::into_raw(record);
-    // SAFETY: the record is the runtime's until it is complete; after that, it belongs to whoever waits or
-    // deletes, except when it was deleted before.
+    // SAFETY: the record belongs to the runtime until `complete`. After that it belongs to the
+    // creator or to the coroutine that waits, and is not touched here, unless `complete` returned
+    // `Free`: then it had been deleted, and this is its last owner.
     unsafe {
         (*body).status_ = status;
         AtomicU32::from_ptr(&raw mut (*body).state_).store(CHI_TASK_COMPLETE, Ordering::Release);
@@ -433,7 +445,7 @@ pub(super) fn finish_internal(
     }
 }
 
-/// A task that nobody waits for has failed: only the log can say so.
+/// Logs the failure of a fire-and-forget task, which nothing else would report.
 #[cold]
 fn report_forgotten(worker: &Worker, record: &Record, status: chi_status, message: &str) {
     let pass = worker.shared.rate_limit.pass(LineKind::Forgotten, record.log_subject());
@@ -444,16 +456,16 @@ fn report_forgotten(worker: &Worker, record: &Record, status: chi_status, messag
             status,
             message,
             left_out,
-            "a task that nobody waits for failed"
+            "a fire-and-forget task failed"
         );
     }
 }
 
-/// Counts a task out of its lane. True when the caller still serves the lane.
+/// Counts a task out of its lane. True if the caller still serves the lane.
 ///
 /// # Safety
-/// `lane` must be null for a task that is in no lane, else a lane in which it is counted, and which
-/// its container keeps.
+/// `lane` must be null if the task is in no lane, or else the lane in which it is counted, which
+/// its container keeps alive.
 #[inline]
 pub(super) unsafe fn leave_lane(
     worker: &Worker,
@@ -475,12 +487,12 @@ pub(super) unsafe fn leave_lane(
 
 // Periodic tasks, between two runs ----------------------------------------------------------------------
 
-/// A run of a periodic task has succeeded. Gives the task back when it runs again.
+/// Ends a successful run of a periodic task. Returns the task if it is to run again.
 fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     let reason = match record.look_for_cancellation() {
         None if worker.shared.is_stopping() => CancelReason::Destroyed,
         None => {
-            // Its next run is placed anew, and fails in its own words.
+            // The next run is charged again when it is placed, and has messages of its own.
             uncharge(worker, &mut record);
             record.texts.clear();
             return Some(record);
@@ -497,7 +509,7 @@ fn periodic_at(worker: &Worker, number: u64) -> SuspendedAt {
     SuspendedAt { worker: worker.index, as_what: SuspendedAs::Periodic(number) }
 }
 
-/// Keeps a periodic task, which has left its lane, until its next run.
+/// Keeps a periodic task until its next run. It has already left its lane.
 fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
     let number = worker.periodic.number();
     let period = record.period.as_mut().expect("only a periodic task runs again");
@@ -512,7 +524,7 @@ fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
     }
 }
 
-/// Takes a periodic task out. `None` when it has stopped meanwhile.
+/// Removes a periodic task that waits for its next run. `None` if it has been stopped meanwhile.
 fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
     let record = worker.periodic.take(number)?;
     record.forget_suspended(periodic_at(worker, number));

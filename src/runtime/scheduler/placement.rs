@@ -1,4 +1,4 @@
-//! Where a task runs: its container, its lane, and the worker for a lane that has none.
+//! Placement: the container and lane in which a task runs, and the worker that gets an empty lane.
 
 use std::sync::atomic::Ordering;
 
@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::task::{destination, Record};
 
-/// Asks a method's monitor which containers a task is for, and counts the task over to the one that
-/// it names. A task that it leaves alone goes to the containers in turn.
+/// Asks a method's monitor which containers a task is for, and moves the task's count to the
+/// container that it names. If it names none, the containers take turns.
 ///
 /// The task must be counted in the first container of the pool.
 pub(super) fn choose_container(
@@ -25,7 +25,8 @@ pub(super) fn choose_container(
     let first = &pool.containers()[0];
     debug_assert!(std::ptr::eq(record.container, first));
     ask_monitor(worker, record, first, method, CHI_MONITOR_GLOBAL_SCHEDULE)?;
-    // What the caller of a task inside the runtime asked for stays there for the next time.
+    // The query is replaced so that the caller's own one is asked about again if it submits the
+    // task again.
     // SAFETY: the body is private, and has at least a header.
     let query = unsafe {
         let dynamic = chi_domain_query { kind_: CHI_DOMAIN_DYNAMIC, value_: 0 };
@@ -45,7 +46,7 @@ pub(super) fn choose_container(
     Ok(())
 }
 
-/// Asks a method's monitor for the task's lane, or takes one of those for its latency.
+/// Asks a method's monitor for the task's lane, or chooses one for the task's latency.
 #[inline(always)]
 pub(super) fn choose_lane(
     worker: &Worker,
@@ -73,7 +74,7 @@ fn choose_among_lanes(
     container: &Container,
     method: &PoolMethod,
 ) -> Result<*const ContainerLane, Failure> {
-    // The replicas of a task for all containers are asked about.
+    // For a broadcast, the monitor is asked about each replica instead.
     if method.monitored && !record.everywhere {
         let rctx = ask_monitor(worker, record, container, method, CHI_MONITOR_LOCAL_SCHEDULE)?;
         ask_estimate(worker, record, container, method)?;
@@ -97,7 +98,7 @@ fn no_lane(container: &Container, method: &PoolMethod) -> Failure {
     Failure::new(CHI_INVALID, message)
 }
 
-/// Asks the monitor how long the task will run. One that gives no answer is asked about another task
+/// Asks the monitor how long the task will run. A monitor that gives no estimate is asked again
 /// only after a while.
 fn ask_estimate(
     worker: &Worker,
@@ -115,8 +116,8 @@ fn ask_estimate(
     Ok(())
 }
 
-/// Queues a task that takes long, or may wait, in its lane; a lane without tasks goes to the worker
-/// that has the least to do.
+/// Queues a task in its lane that takes long or may be kept waiting; an empty lane goes to the
+/// worker with the least to do.
 #[cold]
 pub(super) fn queue_on_least_loaded(
     worker: &Worker,
@@ -135,8 +136,8 @@ pub(super) fn queue_on_least_loaded(
     queue(worker, record, lane);
 }
 
-/// Queues a task that is counted in its lane, and notifies the lane's worker. The lane may have gone to
-/// another worker since the task was counted, even if it is the only one there.
+/// Queues a task that is counted in its lane, and notifies the lane's owner. The lane may have been
+/// taken over since the task was counted, even if it is the only task in it.
 #[inline]
 pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
     lane.queue.push(record.into_handle());
@@ -150,11 +151,12 @@ pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) 
     }
 }
 
-/// Another worker queued a task in a lane that was this worker's at the time.
+/// Handles the message that another worker queued a task in a lane that this worker owned at the
+/// time.
 pub(super) fn on_lane_notified(worker: &Worker, lane: *const ContainerLane) {
-    // SAFETY: the task that was queued with this message keeps lane and container; should another
-    // message have led to it already, the containers of the table this worker knows still do, for
-    // a container is freed only after every worker has seen that it is gone.
+    // SAFETY: the task that was queued with this message keeps lane and container alive. If another
+    // message has already led to it, and it has ended, the container is still alive: it is freed
+    // only after every worker has read the messages that were sent before its destruction.
     let lane = unsafe { &*lane };
     match lane.state.on_notified() {
         Some(owner) if owner != worker.index => {
@@ -166,7 +168,7 @@ pub(super) fn on_lane_notified(worker: &Worker, lane: *const ContainerLane) {
     }
 }
 
-/// The worker of a lane's group with the least work, this one if there is no lesser.
+/// The worker with the least load in the group of a lane; this one, if no other has less.
 fn least_loaded(worker: &Worker, high_latency: bool) -> u32 {
     let config = &worker.shared.config;
     let low = config.workers - config.high_latency_workers;
@@ -185,7 +187,7 @@ fn least_loaded(worker: &Worker, high_latency: bool) -> u32 {
     best as u32
 }
 
-/// A task that was placed has ended.
+/// Removes a task that has ended from the load of its worker.
 #[inline]
 pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
     if record.estimate != 0 {
@@ -198,7 +200,7 @@ pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
     }
 }
 
-/// True when all that this worker can expect is so far away that it is not worth to stay awake.
+/// True if all that this worker can expect is so far off that spinning is not worth it.
 #[cold]
 pub(super) fn must_wait_long(worker: &Worker) -> bool {
     let spin = worker.shared.config.spin.as_nanos() as u64;

@@ -1,5 +1,5 @@
-//! A worker's run queue: the rings and lanes that it serves. They are its own, except while it runs a
-//! module's code: that may take long, and another worker may then steal them.
+//! A worker's run queue: the rings and lanes that it serves. Only the worker itself uses them,
+//! except while it runs module code: that may take long, and another worker may then steal them.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -13,18 +13,18 @@ use crate::sys::{lock, membarrier};
 use chimaera_abi::chi_task_node;
 use rustix::event::epoll;
 
-/// What stands in a run queue.
+/// The contents of a run queue.
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) rings: Vec<Ring>,
-    /// Own lanes with tasks to start.
+    /// The worker's lanes with tasks to start, for low-latency tasks.
     pub(crate) lanes: VecDeque<LanePtr>,
-    /// The same, of those whose tasks' latency does not matter.
+    /// The same, for high-latency tasks.
     pub(crate) high_latency_lanes: VecDeque<LanePtr>,
 }
 
 impl Entries {
-    /// The list for lanes of one kind or the other.
+    /// The list for high-latency or for low-latency lanes.
     #[inline]
     pub(crate) fn lanes_of(&mut self, high_latency: bool) -> &mut VecDeque<LanePtr> {
         match high_latency {
@@ -34,7 +34,8 @@ impl Entries {
     }
 }
 
-/// What a worker runs, in one word: 0 for the runtime's own code, else which method of which pool.
+/// What a worker is running, in one word: 0 for the runtime's own code, otherwise a pool and a
+/// method.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Running(u32);
 
@@ -42,7 +43,7 @@ impl Running {
     const MODULE: u32 = 1 << 31;
     pub(crate) const RUNTIME: Running = Running(0);
 
-    /// A method, below 4096, of the pool in a slot, at most 65536.
+    /// A method, whose number is below 4096, of the pool in a slot, at most 65536.
     #[inline]
     pub(crate) fn method(slot: u32, method: u32) -> Running {
         Running(Running::MODULE | slot << 12 | method)
@@ -58,28 +59,29 @@ impl Running {
 #[repr(align(128))]
 pub(crate) struct RunQueue {
     running: AtomicU32,
-    /// Where the task that runs, or ran last, stands in the tree of tasks.
+    /// The running task's position in the tree of tasks, or that of the last one.
     depth: AtomicU32,
     root: AtomicU64,
-    /// The session that it, or its root, came from.
+    /// The session that this task or its root task came from.
     session: AtomicU64,
-    /// Another worker is stealing, and holds `stealing`.
+    /// Another worker is stealing and holds `stealing`.
     stealer: AtomicBool,
     entries: RefCell<Entries>,
     stealing: Mutex<()>,
-    /// Nanoseconds of work that is estimated to wait for this worker, in tasks that take long.
+    /// The estimated run time, in nanoseconds, of the long tasks that wait for this worker.
     pub(crate) load: AtomicU64,
-    /// Counts waits without bound that tasks of this worker have begun.
+    /// Counts the unbounded waits that tasks of this worker have begun.
     waits: AtomicU64,
-    /// A method keeps the worker from its run queue, the watchdog says.
+    /// Set by the watchdog while a method keeps the worker from its run queue.
     pub(crate) busy: AtomicBool,
     epoll: Arc<OwnedFd>,
 }
 
-// SAFETY: `entries` is used by the worker itself while it runs the runtime's code, and by a stealer while
-// it does not; `steal` and `leave_module` see to that.
+// SAFETY: `entries` is used by the worker itself while it runs the runtime's code, and by a stealer
+// only while it does not; `steal` and `leave_module` exclude each other by the flags `running` and
+// `stealer` with a fence on each side. All other fields are `Sync`.
 unsafe impl Sync for RunQueue {}
-// SAFETY: as above; what stands in the queue may be used by any worker.
+// SAFETY: as above; any worker may use the rings and lanes in the queue.
 unsafe impl Send for RunQueue {}
 
 impl RunQueue {
@@ -99,19 +101,20 @@ impl RunQueue {
         })
     }
 
-    /// What the worker runs.
+    /// What the worker is running.
     pub(crate) fn running(&self) -> Running {
         Running(self.running.load(Ordering::Acquire))
     }
 
-    /// The session of the task that runs, and where it stands in the tree of tasks, when it runs for long.
+    /// The session of the running task and its position in the tree of tasks, if it has been
+    /// running for a while; otherwise they may be those of another task.
     pub(crate) fn node(&self) -> (u64, chi_task_node) {
         let (root_, depth_) = (&self.root, &self.depth);
         let (root_, depth_) = (root_.load(Ordering::Relaxed), depth_.load(Ordering::Relaxed));
         (self.session.load(Ordering::Relaxed), chi_task_node { root_, depth_, node_: 0 })
     }
 
-    /// Which task runs, for those who watch: its session, and where it stands in the tree of tasks.
+    /// Shows the watchdog which task is running: its session and its position in the tree of tasks.
     #[inline]
     pub(crate) fn show(&self, session: u64, node: chi_task_node) {
         self.root.store(node.root_, Ordering::Relaxed);
@@ -123,30 +126,32 @@ impl RunQueue {
         self.epoll.as_fd()
     }
 
-    /// The same, for pollers that keep it.
+    /// The same, for pollers, which keep a reference to it.
     pub(crate) fn shared_epoll(&self) -> &Arc<OwnedFd> {
         &self.epoll
     }
 
-    /// What stands here. For the worker itself, outside of modules' code.
+    /// The contents. Only for the worker itself, outside of module code.
     #[inline]
     pub(crate) fn entries(&self) -> RefMut<'_, Entries> {
         debug_assert!(self.running.load(Ordering::Relaxed) == 0, "a stealer may be here");
         self.entries.borrow_mut()
     }
 
-    /// The worker is about to run a module's code, and does not touch its run queue meanwhile.
+    /// Notes that the worker is about to run module code. Until `leave_module` it does not touch
+    /// its run queue.
     #[inline]
     pub(crate) fn enter_module(&self, running: Running) {
         self.running.store(running.0, Ordering::Release);
     }
 
-    /// The worker comes back from a module's code. Returns what it ran.
+    /// Notes that the worker is back from module code. Returns what it was running.
     #[inline]
     pub(crate) fn leave_module(&self) -> Running {
         let before = self.running.load(Ordering::Relaxed);
         self.running.store(0, Ordering::Relaxed);
-        // Either the stealer sees that the worker is back, or the worker sees the stealer.
+        // Either the stealer sees that the worker is back, or the worker sees the stealer and
+        // waits.
         membarrier::light();
         if self.stealer.load(Ordering::Acquire) {
             self.let_stealer_finish();
@@ -159,7 +164,7 @@ impl RunQueue {
         drop(lock(&self.stealing));
     }
 
-    /// Has `f` take entries of another worker, unless that worker is here itself.
+    /// Calls `f` with the entries of another worker, if that worker is running module code.
     pub(crate) fn steal(&self, f: impl FnOnce(&mut Entries)) {
         let Ok(guard) = self.stealing.try_lock() else { return };
         self.stealer.store(true, Ordering::Relaxed);
@@ -171,18 +176,18 @@ impl RunQueue {
         drop(guard);
     }
 
-    /// A task of this worker begins a wait without bound.
+    /// Counts an unbounded wait of a task of this worker.
     #[inline]
     pub(crate) fn count_wait(&self) {
         self.waits.store(self.waits.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// How many there have been.
+    /// How many unbounded waits there have been.
     pub(crate) fn waits(&self) -> u64 {
         self.waits.load(Ordering::Acquire)
     }
 
-    /// Watches a session's doorbell.
+    /// Adds a session's doorbell to the epoll set.
     pub(crate) fn watch(&self, session: &Session) -> rustix::io::Result<()> {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         let data = epoll::EventData::new_u64(session.number);
@@ -192,13 +197,13 @@ impl RunQueue {
         }
     }
 
-    /// Does not watch it any more.
+    /// Removes it from the epoll set.
     pub(crate) fn unwatch(&self, session: &Session) {
-        // It fails only when the doorbell was never added.
+        // It fails only if the doorbell was never added.
         let _ = epoll::delete(&*self.epoll, session.doorbell.as_fd());
     }
 
-    /// Tells the clients that the worker is about to park. False when there is an entry after all.
+    /// Tells the clients that the worker is about to park. False if there is an entry after all.
     pub(crate) fn park_rings(&self) -> bool {
         let mut all_empty = true;
         for ring in &mut self.entries().rings {
@@ -207,12 +212,12 @@ impl RunQueue {
         all_empty
     }
 
-    /// Tells them that it is awake.
+    /// Tells the clients that the worker is awake.
     pub(crate) fn unpark_rings(&self) {
         self.entries().rings.iter_mut().for_each(|ring| ring.consumer.unpark());
     }
 
-    /// Puts a lane on the list, once.
+    /// Lists a lane, unless it is already listed.
     #[inline]
     pub(crate) fn list(&self, me: u32, lane: &ContainerLane) {
         if lane.list(me) {
@@ -233,8 +238,8 @@ mod tests {
         assert_eq!(Running::RUNTIME.parts(), None);
     }
 
-    /// A worker goes in and out of modules' code and uses its run queue between; a stealer steals from it.
-    /// Nobody is ever there together with the other, or `RefCell` panics.
+    /// A worker enters and leaves module code and uses its run queue in between, while a stealer
+    /// steals from it. They never use it at the same time, or `RefCell` would panic.
     #[test]
     fn the_worker_and_a_stealer_are_never_there_together() {
         membarrier::prepare();

@@ -1,4 +1,4 @@
-//! What the threads of a runtime share.
+//! The state that the threads of a runtime share.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::sync::Waiter;
 use crate::sys::lock;
 use crate::task::ReplicaBudget;
 
-/// What the threads of a runtime share.
+/// The state that the threads of a runtime share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) modules: Modules,
@@ -30,9 +30,9 @@ pub(crate) struct Shared {
     pub(crate) run_queues: Vec<RunQueue>,
     pub(crate) watchdog: WatchdogState,
     pub(crate) rate_limit: RateLimit,
-    /// Coroutines of all workers.
+    /// The number of coroutines of all workers.
     pub(crate) coroutines: AtomicUsize,
-    /// Records that workers have given back to the allocator.
+    /// The number of records that workers have freed.
     pub(crate) freed_records: AtomicU64,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
@@ -41,9 +41,9 @@ pub(crate) struct Shared {
     sessions: Mutex<Vec<SessionRef>>,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
-    /// Workers end once they have nothing left to do.
+    /// Tells workers to end once they have nothing left to do.
     ending: AtomicBool,
-    /// The runtime is stopping: what has not started does not start any more.
+    /// The runtime is stopping: no further task starts.
     stopping: AtomicBool,
 }
 
@@ -87,7 +87,7 @@ impl Shared {
         lock(&self.table).clone()
     }
 
-    /// Puts a pool into its slot, or takes it out.
+    /// Puts a pool into its slot, or empties the slot.
     pub(crate) fn set_pool(&self, slot: u32, pool: Option<Arc<Pool>>) {
         let mut table = lock(&self.table);
         *table = Arc::new(table.with(slot, pool));
@@ -96,7 +96,7 @@ impl Shared {
         self.table_version.fetch_add(1, Ordering::Release);
     }
 
-    /// The sessions that are connected.
+    /// The open sessions.
     pub(crate) fn sessions(&self) -> Vec<SessionRef> {
         lock(&self.sessions).clone()
     }
@@ -115,10 +115,10 @@ impl Shared {
         self.page().sessions.store(sessions.len() as u32, Ordering::Relaxed);
     }
 
-    /// Tells the control thread.
+    /// Sends a command to the control thread.
     pub(crate) fn command(&self, command: ControlCommand) {
         self.commands.push(command);
-        // It fails only when the counter is full, and then the event has long been raised.
+        // It fails only if the counter is full, and then the event is already pending.
         let _ = rustix::io::write(&self.control, &1_u64.to_ne_bytes());
     }
 
@@ -139,7 +139,7 @@ impl Shared {
         self.mailboxes[worker as usize].send(WorkerMessage::Wake { coroutine, tag });
     }
 
-    /// Has all workers look for the tasks that are marked as cancelled.
+    /// Makes all workers look for suspended tasks that are marked as cancelled.
     pub(crate) fn cancel_marked(&self) {
         self.mailboxes.iter().for_each(Mailbox::cancel_marked);
     }
@@ -149,7 +149,7 @@ impl Shared {
         self.mailboxes.iter().map(Mailbox::rounds).collect()
     }
 
-    /// Makes every worker look around.
+    /// Wakes every worker that is parked.
     pub(crate) fn wake_workers(&self) {
         self.mailboxes.iter().for_each(Mailbox::wake);
     }

@@ -1,5 +1,5 @@
-//! Stealing: what an idle worker takes over from one of its group that a method keeps busy, and what a busy
-//! one gives away.
+//! Stealing: an idle worker takes over the work of another one in its group that a method keeps
+//! busy, and a busy worker gives work away.
 
 use std::collections::VecDeque;
 
@@ -8,16 +8,16 @@ use super::run_queue::{Entries, RunQueue};
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::Ring;
 
-/// What was stolen.
+/// The stolen rings and lanes.
 #[derive(Default)]
 pub(super) struct Loot {
     pub(crate) rings: Vec<Ring>,
-    /// Lanes that are the stealer's now, with tasks in them.
+    /// Lanes with tasks in them, which the stealer now owns.
     pub(crate) lanes: Vec<*const ContainerLane>,
 }
 
-/// Takes over, for the worker `me`, what waits for the worker `busy`: its rings, and the lanes of which no
-/// task has started. When that worker is back meanwhile, only what it has not read yet is taken.
+/// Steals, for the worker `me`, what is waiting for the worker `busy`: its rings, and the lanes of
+/// which no task has started. If that worker is back meanwhile, only its unread messages are taken.
 pub(super) fn steal(me: u32, busy: u32, queue: &RunQueue, mailbox: &Mailbox) -> Loot {
     let mut loot = Loot::default();
     queue.steal(|entries| {
@@ -32,7 +32,7 @@ pub(super) fn steal(me: u32, busy: u32, queue: &RunQueue, mailbox: &Mailbox) -> 
     loot
 }
 
-/// Takes lanes off a list of the worker `from`.
+/// Steals lanes from a list of the worker `from`.
 fn steal_lanes(
     me: u32,
     from: u32,
@@ -40,8 +40,8 @@ fn steal_lanes(
     taken: &mut Vec<*const ContainerLane>,
 ) {
     for index in (0..list.len()).rev() {
-        // SAFETY: its container is there as long as the lane stands on the list of a worker that
-        // has not counted a round since.
+        // SAFETY: the container of a listed lane lives until the worker on whose list it is has
+        // counted a round after its destruction, and that worker does not count one during a steal.
         let lane = unsafe { &*list[index].0 };
         if lane.state.take_over(me) {
             list.remove(index);
@@ -51,14 +51,17 @@ fn steal_lanes(
     }
 }
 
-/// Takes over what a busy worker has been told and has not read.
+/// Steals from a busy worker's unread messages.
 fn steal_messages(me: u32, mailbox: &Mailbox, loot: &mut Loot) {
     let mut others = Vec::new();
     while let Some(message) = mailbox.take() {
         match message {
             WorkerMessage::AddRing(ring) => loot.rings.push(ring),
             WorkerMessage::Lane(lane) => {
-                // SAFETY: the message says that there are tasks in it, which keep it.
+                // SAFETY: the message was sent for a task in the lane, which keeps it alive. If
+                // that task has ended since, the lane's container still lives until the worker to
+                // which the message was sent has read its messages and counted further rounds, and
+                // that worker is busy in module code.
                 if unsafe { (*lane.0).state.take_over(me) } {
                     loot.lanes.push(lane.0);
                 } else {
@@ -71,14 +74,15 @@ fn steal_messages(me: u32, mailbox: &Mailbox, loot: &mut Loot) {
     others.into_iter().for_each(|message| mailbox.send(message));
 }
 
-/// Takes half of the entries of the worker `me` for the worker `idle`, which is to be told so.
+/// Removes half of the entries of the worker `me`, as messages for the worker `idle`.
 pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     let mut entries = queue.entries();
     let Entries { rings, lanes, high_latency_lanes } = &mut *entries;
     let mut given = Vec::new();
     let mut give = |list: &mut VecDeque<LanePtr>| {
         for index in (0..list.len()).rev().step_by(2) {
-            // SAFETY: a listed lane's container is there until this worker has counted a round.
+            // SAFETY: the container of a listed lane lives until this worker has counted a round
+            // after its destruction.
             let lane = unsafe { &*list[index].0 };
             if lane.state.take_over(idle) {
                 list.remove(index);

@@ -1,4 +1,4 @@
-//! What a worker has to do at a time.
+//! A worker's timers.
 
 use crate::sync::WaitNumber;
 use std::cell::{Cell, RefCell};
@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-/// Something that is due at a time.
+/// What to do when a timer is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// The end of a coroutine's wait.
@@ -15,15 +15,15 @@ pub(crate) enum Timer {
     Run { number: u64 },
 }
 
-/// Timers that are kept before those are looked for that do not matter any more.
+/// How many timers are kept before unneeded ones are looked for.
 const MANY: usize = 1024;
 
-/// A worker's timers. One is not taken back when its time does not matter any more: whoever it is for
-/// knows. When there are many, those are swept away.
+/// A worker's timers. A timer is not removed when it is no longer needed: its handler recognises
+/// that it is stale. When there are many, stale ones are swept.
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: RefCell<BinaryHeap<Reverse<(Instant, Timer)>>>,
-    /// How many there were after the last sweep.
+    /// How many timers there were after the last sweep.
     swept: Cell<usize>,
 }
 
@@ -37,14 +37,14 @@ impl Timers {
         self.heap.borrow_mut().push(Reverse((at, timer)));
     }
 
-    /// True when it is time to sweep: there are twice as many as there were, so that a sweep costs each
-    /// timer little.
+    /// True if it is time to sweep: there are more than twice as many as after the last sweep, so
+    /// that sweeping costs little per timer.
     #[inline]
     pub(crate) fn are_many(&self) -> bool {
         self.heap.borrow().len() > MANY + 2 * self.swept.get()
     }
 
-    /// Keeps those that matter.
+    /// Removes all timers for which `matters` is false.
     #[cold]
     pub(crate) fn sweep(&self, mut matters: impl FnMut(Timer) -> bool) {
         let mut heap = self.heap.borrow_mut();
@@ -55,12 +55,12 @@ impl Timers {
         self.swept.set(heap.len());
     }
 
-    /// When the next one is due.
+    /// When the next timer is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.heap.borrow().peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes one that is due.
+    /// Removes and returns a timer that is due.
     pub(crate) fn due(&self, now: Instant) -> Option<Timer> {
         let mut heap = self.heap.borrow_mut();
         heap.peek().filter(|Reverse((at, _))| *at <= now)?;

@@ -1,7 +1,7 @@
-//! The watchdog: a thread that looks after the workers while any of them is awake. It has an idle worker
-//! relieve one that a method keeps busy, and says in the log which method that is. What must happen some
-//! time after the tasks have gone, it does, too: pools that are destroyed are freed, and memory goes back
-//! to the operating system.
+//! The watchdog: a thread that watches the workers while any of them is awake. It has an idle
+//! worker steal from one that a method keeps busy, and names that method in the log. It also does
+//! what can only be done some time after tasks have ended: it frees destroyed pools and returns
+//! memory to the operating system.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -15,37 +15,37 @@ use super::run_queue::{RunQueue, Running};
 use super::shared::Shared;
 use crate::log::{log_task, TaskContext};
 
-/// How often it looks.
+/// The interval at which it checks the workers.
 const TICK: Duration = Duration::from_millis(2);
-/// How often it looks for tasks that wait for each other in a circle, when tasks have begun to wait.
+/// How often it looks for deadlocks, if tasks have begun unbounded waits.
 const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
-/// Ticks without a pause after which a worker is asked to share.
+/// After this many ticks without parking, a worker is asked to share its work.
 const OVERLOADED: u32 = 5;
-/// A method is warned of once in so long a time.
+/// The minimum time between two warnings about the same method.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
-/// Records that are given back to the allocator, before it is asked to give memory back in turn: a megabyte
-/// or two.
+/// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
+/// operating system.
 const MANY_FREED: u64 = 2048;
 
-/// What the watchdog remembers of a worker from one tick to the next.
+/// What the watchdog knows of a worker from the previous tick.
 #[derive(Clone, Copy)]
 struct Seen {
     running: Running,
-    /// The task's session, and its place in the tree of tasks.
+    /// The task's session, and its position in the tree of tasks.
     node: (u64, chi_task_node),
     tasks: u64,
     rounds: u64,
     parks: u64,
-    /// Since when it has run what it runs.
+    /// Since when it has been running this.
     since: Instant,
-    /// Ticks since then.
+    /// Ticks since `since`.
     ticks: u32,
-    /// Ticks since it last slept.
+    /// Ticks since it was last parked.
     awake: u32,
     warned: bool,
 }
 
-/// Watches until the runtime ends.
+/// Runs the watchdog until the runtime ends.
 pub(crate) fn run(shared: &Shared) {
     shared.watchdog.begin();
     let workers = 0..shared.run_queues.len();
@@ -73,7 +73,8 @@ pub(crate) fn run(shared: &Shared) {
                 trim();
             }
         }
-        // Once all sleep, those that wait may wait for each other; and a pool may still be to be freed.
+        // While all workers are parked, suspended tasks may be in a deadlock, and a pool may be
+        // waiting to be freed.
         let rest = if shared.pools.has_retired() {
             Some(TICK)
         } else {
@@ -89,8 +90,8 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-/// Frees the pools that no worker can come to any more. Workers that are parked are woken for it: only
-/// rounds that they count show that they are done with a pool.
+/// Frees the pools that no worker can reach any more. Parked workers are woken for this, because
+/// only the rounds that they count show that they have finished with a pool.
 fn free_retired(shared: &Shared) {
     if shared.pools.has_retired() {
         for worker in shared.pools.free_retired(&shared.rounds()) {
@@ -99,11 +100,12 @@ fn free_retired(shared: &Shared) {
     }
 }
 
-/// Has the allocator give unused memory back to the operating system: it keeps what many small blocks
-/// leave behind. A large number of tasks at a time would otherwise be paid for by the idle runtime.
+/// Makes the allocator return unused memory to the operating system. It keeps what many small
+/// blocks leave behind, so that otherwise an idle runtime would keep the memory of its busiest
+/// time.
 fn trim() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: the function may be called by any thread at any time.
+    // SAFETY: `malloc_trim` may be called from any thread at any time.
     unsafe {
         libc::malloc_trim(0);
     }
@@ -159,7 +161,7 @@ fn tick(
     seen.node = now.node;
     seen.awake = awake;
     shared.run_queues[worker].busy.store(true, Ordering::Relaxed);
-    // Again when something has come in, and now and then in any case.
+    // Repeated when messages have arrived, and at growing intervals in any case.
     if seen.ticks.is_power_of_two() || shared.mailboxes[worker].has_messages() {
         if let Some(idle) = idle_worker(shared, worker) {
             shared.mailboxes[idle].send(WorkerMessage::StealFrom { busy: worker as u32 });
@@ -176,8 +178,8 @@ fn tick(
     }
 }
 
-/// A worker of the same group that sleeps. One of the other group is no help: on a worker for tasks of
-/// low latency, one of high latency would keep them waiting, and the other way round.
+/// A parked worker of the same group. One of the other group must not help: high-latency tasks on a
+/// low-latency worker would delay low-latency tasks, and the other way round.
 fn idle_worker(shared: &Shared, busy: usize) -> Option<usize> {
     let high = shared.config.is_high_latency(busy);
     (0..shared.run_queues.len()).find(|&worker| {

@@ -1,11 +1,11 @@
-//! How the watchdog is woken.
+//! Putting the watchdog to sleep and waking it.
 
 use std::sync::atomic::{fence, AtomicBool, Ordering};
 use std::sync::OnceLock;
 use std::thread::Thread;
 use std::time::Duration;
 
-/// What wakes the watchdog.
+/// The watchdog's thread, and whether it is asleep.
 #[derive(Default)]
 pub(crate) struct WatchdogState {
     thread: OnceLock<Thread>,
@@ -13,14 +13,15 @@ pub(crate) struct WatchdogState {
 }
 
 impl WatchdogState {
-    /// The calling thread is the watchdog. Once.
+    /// Registers the calling thread as the watchdog. Must be called once.
     pub(crate) fn begin(&self) {
         assert!(self.thread.set(std::thread::current()).is_ok(), "there is one watchdog");
     }
 
-    /// A worker has woken up, or the runtime ends. `[any thread]`
+    /// Wakes the watchdog, because a worker has woken up or the runtime ends. `[any thread]`
     pub(crate) fn wake(&self) {
-        // Either the watchdog sees the worker awake, or the worker the watchdog asleep.
+        // Either the watchdog sees that the worker is awake, or the worker sees that the watchdog
+        // is asleep.
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) {
             if let Some(thread) = self.thread.get() {
@@ -29,8 +30,8 @@ impl WatchdogState {
         }
     }
 
-    /// Sleeps until it is woken, or for a time, if `may_sleep` says so once wakers can see it asleep. True
-    /// when it slept.
+    /// Sleeps until it is woken, or for `time`, if `may_sleep` returns true once wakers can see
+    /// that it is asleep. True if it slept.
     pub(crate) fn sleep(&self, time: Option<Duration>, may_sleep: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let sleeps = may_sleep();

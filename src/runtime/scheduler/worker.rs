@@ -1,7 +1,7 @@
-//! A worker: what a thread owns that runs tasks, and how the task that it runs waits.
+//! A worker: what a thread that runs tasks owns, and how the running task waits.
 //!
-//! A worker is used by its own thread only; what others may touch is its mailbox and its run queue. What
-//! happens to tasks on it stands in `path`, and what it does all day in `event_loop`.
+//! Only its own thread uses a worker; other threads use its mailbox and its run queue. What happens
+//! to tasks on it is in `path`, and its loop is in `event_loop`.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -32,21 +32,21 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     pub(crate) periodic: PeriodicTasks,
     pub(crate) spare: SpareRecords,
-    /// What modules have it look at.
+    /// The modules' pollers that this worker calls.
     pub(crate) pollers: Pollers,
-    /// For lanes without a monitor.
+    /// The turn of the lanes, for tasks that no monitor places.
     pub(crate) next_lane: Cell<usize>,
-    /// For tasks that any container of their pool may run.
+    /// The turn of the containers, for tasks that any container of their pool may run.
     pub(crate) next_container: Cell<usize>,
-    /// Whether the log has each task's start and end: its level when the runtime started.
+    /// Whether each task's start and end is logged, as the log level was when the runtime started.
     pub(crate) traces: bool,
-    /// Counts tasks, of which a few are measured.
+    /// Counts tasks, to choose those that are measured.
     pub(crate) samples: Cell<u32>,
-    /// The table that `own_table` keeps.
+    /// Points to the table that `own_table` keeps alive.
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
     table_version: Cell<u64>,
-    /// Roots that have been given a number here.
+    /// How many roots have been numbered by this worker.
     roots: Cell<u64>,
 }
 
@@ -54,20 +54,21 @@ thread_local! {
     static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
 }
 
-/// Calls `f` with the worker that this thread is, when it is one.
+/// Calls `f` with the worker of this thread, if it has one.
 #[inline]
 pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
-    // SAFETY: null, or a worker that lives until `while_current` returns, further up on this thread.
+    // SAFETY: the pointer is null, or points to a worker that lives until `while_current`, further
+    // up on this thread, returns.
     f(unsafe { WORKER.get().as_ref() })
 }
 
-/// True when this thread is a worker.
+/// True if this thread is a worker.
 #[inline]
 pub(crate) fn is_current() -> bool {
     !WORKER.get().is_null()
 }
 
-/// Makes this thread the worker as long as `f` runs.
+/// Makes `worker` the worker of this thread while `f` runs.
 pub(crate) fn while_current(worker: &Worker, f: impl FnOnce()) {
     WORKER.set(worker);
     f();
@@ -95,47 +96,47 @@ impl Worker {
         }
     }
 
-    // What it owns ------------------------------------------------------------------------------------
+    // Components --------------------------------------------------------------------------------------
 
     #[inline]
     pub(crate) fn mailbox(&self) -> &Mailbox {
         &self.shared.mailboxes[self.index as usize]
     }
 
-    /// What this worker serves.
+    /// The rings and lanes that this worker serves.
     #[inline]
     pub(crate) fn run_queue(&self) -> &RunQueue {
         &self.shared.run_queues[self.index as usize]
     }
 
-    /// Puts one of this worker's own lanes on the list, once.
+    /// Lists one of this worker's own lanes, unless it is already listed.
     #[inline]
     pub(crate) fn list(&self, lane: &ContainerLane) {
         self.run_queue().list(self.index, lane);
     }
 
-    /// The coroutine that is running.
+    /// The context of the running coroutine.
     #[inline]
     pub(crate) fn context(&self) -> &Context {
         self.coroutines.context()
     }
 
-    /// The task that runs on this coroutine, when there is one.
+    /// The task that runs on this coroutine, if there is one.
     #[inline]
     pub(crate) fn running(&self) -> Option<&Record> {
         self.context().task()
     }
 
-    /// The pools that are open for tasks. To be asked anew after a module's code has run, which may come
-    /// back here and find another table.
+    /// The pools that are open for tasks. Must be asked for again after module code has run: that
+    /// code may call this function, which may replace the table.
     #[inline]
     pub(crate) fn table(&self) -> &PoolTable {
         let version = self.shared.table_version();
         if version != self.table_version.get() {
             self.renew_table(version);
         }
-        // SAFETY: the worker keeps the table until it is called here again, on this thread, and finds a
-        // newer one; the caller has done with it by then.
+        // SAFETY: the worker keeps the table alive until this function is called again on this
+        // thread and finds a newer one; by then the caller no longer uses the reference.
         unsafe { &*self.table.get() }
     }
 
@@ -147,7 +148,7 @@ impl Worker {
         *self.own_table.borrow_mut() = table;
     }
 
-    /// Takes a record back.
+    /// Keeps a record for reuse, or frees it.
     #[inline(always)]
     pub(crate) fn recycle(&self, record: Box<Record>) {
         self.spare.put(record);
@@ -163,7 +164,7 @@ impl Worker {
         }
     }
 
-    /// The root of a task: a number that is unique in the runtime and neither 0 nor the largest.
+    /// The number of a task's root: unique in the runtime, and neither 0 nor the largest value.
     pub(crate) fn root_of(&self, record: &Record) -> u64 {
         if record.holdings.root() == 0 {
             self.roots.set(self.roots.get() + 1);
@@ -172,7 +173,7 @@ impl Worker {
         record.holdings.root()
     }
 
-    /// Gives all locks back that a task has not, now that it has ended.
+    /// Releases all locks that a task still holds at its end.
     #[cold]
     pub(crate) fn release_locks(&self, record: &Record) {
         for Held { lock, times } in record.holdings.take() {
@@ -193,38 +194,39 @@ impl Worker {
         }
     }
 
-    // How its tasks wait ------------------------------------------------------------------------------
+    // Waiting -----------------------------------------------------------------------------------------
 
-    /// True when the code that runs may be suspended, or be kept waiting at all.
+    /// True if the running code may be suspended. Callbacks may not.
     #[inline]
     pub(crate) fn may_wait(&self) -> bool {
         self.context().callback.get().is_null()
     }
 
-    /// Where a task is suspended that runs on the coroutine that runs.
+    /// Where the running task is, if it is suspended now: on the running coroutine.
     #[inline]
     pub(crate) fn own_coroutine(&self) -> SuspendedAt {
         let as_what = SuspendedAs::Coroutine(self.coroutines.current());
         SuspendedAt { worker: self.index, as_what }
     }
 
-    /// Prepares a wait of the running coroutine; `suspend` then waits.
+    /// Prepares a wait of the running coroutine; `suspend` then begins it.
     pub(crate) fn prepare_wait(&self) -> Waiter {
         self.coroutines.prepare_wait(self.index)
     }
 
-    /// Gives the wait up before it began.
+    /// Cancels the prepared wait before it begins.
     pub(crate) fn forget_wait(&self) {
         self.coroutines.forget_wait();
     }
 
-    /// Ends the prepared wait of the running coroutine at `at`, if nothing else does before.
+    /// Sets a timer that ends the prepared wait of the running coroutine at `at`, if nothing ends
+    /// it earlier.
     pub(crate) fn set_timer(&self, at: Instant) {
         let (coroutine, wait) = (self.coroutines.current(), self.context().wait.get());
         self.timers.set(at, Timer::Wake { coroutine, wait });
     }
 
-    /// Suspends the running task until its prepared wait is over, or it is cancelled. Its lane goes on
+    /// Suspends the running task until its prepared wait ends or it is cancelled. Its lane goes on
     /// without it.
     #[inline]
     pub(crate) fn suspend(&self, waits_for: WaitsFor) {
@@ -246,13 +248,14 @@ impl Worker {
                         self.run_queue().enter_module(code);
                         return;
                     }
-                    // SAFETY: the record that is waited for is there as long as the wait lasts.
+                    // SAFETY: the record that is waited for lives until the wait has ended.
                     WaitsFor::Task(child) => self.cancel_child(unsafe { &*child }),
                 }
             }
             if first {
                 record.suspended.set(true);
-                // SAFETY: null, or the lane that the task was started from, which is still in it.
+                // SAFETY: the pointer is null, or points to the lane that the task was started
+                // from, which the task, still counted in it, keeps alive.
                 if let Some(lane) = unsafe { record.lane.as_ref() } {
                     lane.state.suspend();
                     if !lane.queue.is_empty() {
@@ -284,14 +287,15 @@ impl Worker {
         self.run_queue().enter_module(code);
     }
 
-    /// Suspends the running task for a time, or less when it is cancelled meanwhile.
+    /// Suspends the running task for a time, or for less if it is cancelled meanwhile.
     pub(crate) fn sleep(&self, time: Duration) {
-        // So far away that it makes no difference, when the clock cannot express it.
+        // If the clock cannot represent the time, one that is so far off that it makes no
+        // difference.
         let at = Instant::now().checked_add(time);
         self.sleep_until(at.unwrap_or_else(|| Instant::now() + Duration::from_secs(1 << 32)));
     }
 
-    /// Lets everything else have a turn.
+    /// Gives other tasks, timers, lanes and rings a turn.
     pub(crate) fn yield_now(&self) {
         self.sleep_until(Instant::now());
     }
@@ -303,12 +307,13 @@ impl Worker {
         self.suspend(WaitsFor::Anyone);
     }
 
-    /// Suspends the running task until another one that was made inside the runtime is complete: true; or
-    /// until the bound has passed: false. The task must live until this returns.
+    /// Suspends the running task until another one that was created inside the runtime is complete;
+    /// returns true then, and false if `until` has passed before. The other task must live until
+    /// this returns.
     ///
     /// # Errors
-    /// The task was never submitted; another method waits for it; what runs cannot wait; or the running
-    /// task waits in a circle.
+    /// The task was never submitted; another method is waiting for it; the running code cannot
+    /// wait; or the running task is part of a deadlock.
     #[inline]
     pub(crate) fn wait_for_task(
         &self,
@@ -331,7 +336,7 @@ impl Worker {
                 break Ok(false);
             }
             match self.running().and_then(Record::cancel_reason) {
-                // The task waited for cannot end before this one does.
+                // The task that is waited for cannot end before this one does.
                 Some(CancelReason::Deadlock) => break Err(CancelReason::Deadlock.failure()),
                 Some(_) => self.cancel_child(task),
                 None => {}
@@ -361,13 +366,14 @@ impl Worker {
         };
         let Some(waiter) = parked else { return ended };
         if word.leave(waiter) && word.is_left_to_waiter() {
-            // SAFETY: deleted under this wait, which is the last to touch it.
+            // SAFETY: the task is complete and was deleted during this wait, so the waiter is its
+            // last owner.
             self.recycle(unsafe { Box::from_raw(ptr::from_ref(task).cast_mut()) });
         }
         ended
     }
 
-    /// Ends a wait, on whichever worker.
+    /// Ends a wait on any worker.
     #[inline]
     pub(crate) fn wake(&self, waiter: Waiter) {
         if waiter.worker == self.index {
@@ -381,28 +387,28 @@ impl Worker {
         woken.into_iter().for_each(|waiter| self.wake(waiter));
     }
 
-    // How they learn that they should end -------------------------------------------------------------
+    // Cancellation ------------------------------------------------------------------------------------
 
-    /// The running task's wait for `child` shall be over soon, because the task is cancelled.
+    /// Cancels `child`, for which the running task waits, because the running task is cancelled.
     fn cancel_child(&self, child: &Record) {
         if child.cancel(CancelReason::Parent) {
             self.shared.cancel_marked();
         }
     }
 
-    /// True when a task that waits must not wait any longer.
+    /// True if a waiting task must stop waiting.
     pub(crate) fn must_give_up(&self, record: &Record) -> bool {
         self.shared.is_stopping() || record.look_for_cancellation().is_some()
     }
 
-    /// True when the running task should come to its end.
+    /// True if the running task should end.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.shared.is_stopping()
             || self.running().is_some_and(|record| record.look_for_cancellation().is_some())
     }
 }
 
-/// What module's code is told that cannot wait.
+/// The failure of a wait in module code that cannot wait.
 pub(crate) fn no_wait() -> Failure {
     Failure::new(
         CHI_INVALID,
@@ -410,7 +416,7 @@ pub(crate) fn no_wait() -> Failure {
     )
 }
 
-/// What a wait is told for a task that is neither in flight nor complete.
+/// The failure of a wait for a task that is neither in flight nor complete.
 fn never_submitted() -> Failure {
     Failure::new(CHI_INVALID, "wait for a task that was never submitted")
 }
