@@ -1,8 +1,8 @@
-//! A coroutine, and what its code finds out about it.
+//! A coroutine, and the context that its code uses.
 //!
-//! A worker's loop itself runs on a coroutine. A task that does not wait runs right there, without any
-//! switch. A task that waits suspends the coroutine; the worker then goes on with one whose task can go on,
-//! or else with a spare one that takes up the loop. A coroutine never changes its thread.
+//! A worker's loop itself runs on a coroutine. A task that does not wait runs right there, without
+//! a switch. A task that waits suspends the coroutine; the worker then resumes another one whose
+//! task is ready, or a spare one, which continues the loop. A coroutine never changes its thread.
 
 use std::cell::Cell;
 use std::ptr;
@@ -20,45 +20,45 @@ use crate::task::Record;
 /// What a suspended task waits for.
 #[derive(Clone, Copy)]
 pub(crate) enum WaitsFor {
-    /// For a time, or for somebody who ends the wait. A cancellation ends it early.
+    /// For a time, or for anything that ends the wait. A cancellation ends it early.
     Anyone,
-    /// For a lock, which the wait keeps. A cancellation ends it early.
+    /// For a lock, which the waiting code keeps alive. A cancellation ends it early.
     Lock(*const Lock),
-    /// For the end of a task that was made in the runtime: a cancellation goes on to that task. The
-    /// record is there as long as the wait lasts.
+    /// For the end of a task that was created in the runtime. A cancellation is passed on to that
+    /// task. The record lives until the wait has ended.
     Task(*const Record),
 }
 
-/// Why a coroutine gave up its worker.
+/// Why a coroutine has paused.
 pub(crate) enum Pause {
-    /// It has nothing to do; any time will do to go on.
+    /// It has no task. It may be resumed at any time, to run the loop.
     Spare,
-    /// Its task waits; it goes on when it is woken.
+    /// Its task waits. It is resumed when the wait has ended.
     Waiting,
 }
 
-/// What a coroutine's code finds out about its coroutine.
+/// The state of a coroutine that its code uses.
 pub(crate) struct Context {
     yielder: Cell<*const Yielder<(), Pause>>,
     /// The task that runs on the coroutine.
     pub(crate) record: Cell<*mut Record>,
-    /// The innermost of the module's callbacks that run on the coroutine; else null.
+    /// The innermost callback that is running on the coroutine, or null.
     pub(crate) callback: Cell<*const CallbackFrame>,
-    /// The container that the coroutine builds; else null.
+    /// The container that code on the coroutine is constructing, or null.
     pub(crate) building: Cell<*const Container>,
     /// What the task waits for, while it is suspended.
     pub(crate) waits_for: Cell<WaitsFor>,
-    /// The wait ends by itself after a time.
+    /// The wait ends by itself after some time.
     pub(crate) bounded: Cell<bool>,
     /// The coroutine's latest wait.
     pub(crate) wait: Cell<WaitNumber>,
     pub(crate) waiting: Cell<bool>,
-    /// The coroutine is one too many: its body returns when it is resumed.
+    /// There are too many spare coroutines: this one's body returns when it is resumed.
     pub(crate) retired: Cell<bool>,
 }
 
 impl Context {
-    /// The context of a coroutine without a task, or of none.
+    /// A context without a task.
     pub(crate) fn new() -> Box<Context> {
         Box::new(Context {
             yielder: Cell::new(ptr::null()),
@@ -76,15 +76,17 @@ impl Context {
     /// The task that runs on the coroutine, or is suspended on it.
     #[inline]
     pub(crate) fn task(&self) -> Option<&Record> {
-        // SAFETY: null, or the record of a task that has not ended, which lives until it has.
+        // SAFETY: the pointer is null, or points to the record of a task that has not ended; the
+        // record lives until the pointer is cleared.
         unsafe { self.record.get().as_ref() }
     }
 
-    /// Gives up the worker until the coroutine is resumed.
+    /// Pauses the coroutine until it is resumed.
     #[inline]
     pub(crate) fn pause(&self, pause: Pause) {
         let saved = ExceptionState::take();
-        // SAFETY: the yielder lives on the coroutine's own stack as long as its code runs.
+        // SAFETY: the yielder is on the coroutine's own stack and lives as long as its body runs,
+        // and only code of that body calls this.
         unsafe { (*self.yielder.get()).suspend(pause) };
         saved.put_back();
     }
@@ -98,8 +100,8 @@ pub(crate) struct Coroutine {
 }
 
 impl Coroutine {
-    /// A coroutine that will run `body` on a stack of this many bytes. Its pages count only once they are
-    /// touched; below lies a guard page.
+    /// A coroutine that will run `body` on a stack of `stack` bytes. Only pages that are touched
+    /// take memory; there are guard pages below.
     pub(crate) fn new(stack: usize, body: impl FnOnce() + 'static) -> std::io::Result<Coroutine> {
         let context = Context::new();
         let own: *const Context = &*context;
@@ -107,7 +109,8 @@ impl Coroutine {
         let limit = stack.limit().get();
         let coroutine =
             corosensei::Coroutine::with_stack(stack, move |yielder: &Yielder<_, _>, ()| {
-                // SAFETY: the context is boxed and lives longer than the coroutine.
+                // SAFETY: the context is boxed, so it does not move, and it lives longer than the
+                // coroutine.
                 unsafe { (*own).yielder.set(yielder) };
                 body();
                 Ended::Returned
@@ -116,7 +119,7 @@ impl Coroutine {
         Ok(Coroutine { coroutine, trap, context })
     }
 
-    /// Runs the coroutine until it pauses, or its body has ended.
+    /// Runs the coroutine until it pauses or its body ends.
     #[inline]
     pub(crate) fn resume(&mut self) -> Result<Pause, Ended> {
         let Coroutine { coroutine, trap, .. } = self;

@@ -1,5 +1,6 @@
-//! Coroutines: the pooled stacks on which a worker's loop, its tasks and its callbacks run, what they wait
-//! for, and what happens when a module overflows one. It imports `sys`, `pool`, `sync` and `task`.
+//! Coroutines: the pooled stacks on which a worker's loop, its tasks and its callbacks run, what
+//! tasks wait for, and what happens when module code overflows a stack. It imports `sys`, `pool`,
+//! `sync` and `task`.
 
 mod callback;
 mod coroutine;

@@ -1,4 +1,5 @@
-//! Pollers: what a module has a worker look at between its tasks, such as the completions of a device.
+//! Pollers: functions of modules that a worker calls between tasks, for example to check for the
+//! completions of a device.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -14,70 +15,73 @@ use super::callback::{run_callback, CallbackKind};
 use super::coroutine::Context;
 use crate::sys::lock;
 
-/// What is called.
+/// The function of a poller and its argument.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) poll: chi_poll_fn,
     pub(crate) context: *mut c_void,
 }
 
-// SAFETY: the context is the module's, which says that its function may be called on the worker with it,
-// wherever it is removed.
+// SAFETY: the context is only passed to the module's function, which only the poller's worker
+// calls; other threads at most discard it when the poller is removed.
 unsafe impl Send for Target {}
 
-/// The target of a poller while its function runs.
+/// The lock on a poller's target, held while its function runs.
 pub(super) type TargetGuard = MutexGuard<'static, Option<Target>>;
 
-/// A poller, as modules hold it behind `chi_poller`.
+/// A poller, to which a module's `chi_poller` pointer refers.
 pub(crate) struct Poller {
-    /// Of the worker that calls it.
+    /// The epoll instance of the worker that calls the poller.
     epoll: Arc<OwnedFd>,
     fd: i32,
-    /// Written by its worker only.
+    /// Written only by its worker.
     armed: AtomicBool,
-    /// `None` once it is removed. Held during a call.
+    /// `None` once the poller is removed. Locked during a call.
     target: Mutex<Option<Target>>,
 }
 
 impl Poller {
-    /// Calls the module's function; `None` when it is removed.
+    /// Calls the module's function; `None` if the poller has been removed.
     fn call(&self, context: &Context) -> Option<bool> {
         let guard = lock(&self.target);
         let Target { poll, context: own } = (*guard)?;
-        // SAFETY: the guard is used only as long as it is in this frame, whose caller keeps the poller.
+        // SAFETY: the guard is used only in this frame, or by the overflow handler in its place,
+        // and the caller keeps the poller alive that long.
         let guard: TargetGuard = unsafe { std::mem::transmute(guard) };
         let mut guard = ManuallyDrop::new(guard);
         let kind = CallbackKind::Poller(&mut guard);
-        // SAFETY: the module's function and context, which it has not removed.
+        // SAFETY: the module has not removed the poller, so its function and context are valid.
         let busy = run_callback(context, kind, || unsafe { poll(own) });
         drop(ManuallyDrop::into_inner(guard));
         Some(busy)
     }
 
-    /// Never calls it again. It may be called right now, on its worker, unless the caller is that worker.
+    /// Removes the poller: its function is not called again. Waits for a call that is running on
+    /// its worker, unless the caller is that worker.
     pub(crate) fn remove(&self) {
         *lock(&self.target) = None;
         if self.fd >= 0 {
-            // SAFETY: the module keeps it open until this call is over.
+            // SAFETY: by the contract, the module keeps the descriptor open until this call
+            // returns.
             let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-            // It was added with the poller, so it is there.
+            // It was added together with the poller, so it is there.
             let _ = epoll::delete(&*self.epoll, fd);
         }
     }
 }
 
-/// The pollers of a worker.
+/// A worker's pollers.
 #[derive(Default)]
 pub(crate) struct Pollers {
     all: RefCell<Vec<Arc<Poller>>>,
     armed: Cell<u32>,
-    /// Rounds since the last look.
+    /// Rounds since the pollers were last called.
     rounds: Cell<u32>,
 }
 
 impl Pollers {
-    /// Rounds with work between two looks, so that what the tasks of many rounds ask of a device goes
-    /// out at once.
+    /// How many rounds with work pass between two calls, so that what the tasks of many rounds
+    /// request of a device is submitted at once.
     const ROUNDS: u32 = 16;
 
     #[inline]
@@ -85,7 +89,7 @@ impl Pollers {
         self.armed.get() > 0
     }
 
-    /// Counts a round in which there was work. True when it is time to look.
+    /// Counts a round in which there was work. True if it is time to call the pollers.
     #[inline]
     pub(crate) fn is_time(&self) -> bool {
         self.are_armed() && {
@@ -108,8 +112,8 @@ impl Pollers {
         });
     }
 
-    /// Calls those that are armed, on the coroutine of this context. True when one of them had something
-    /// to do.
+    /// Calls the armed pollers on the coroutine with this context. True if one of them had
+    /// something to do.
     #[cold]
     pub(crate) fn poll(&self, context: &Context) -> bool {
         self.rounds.set(0);
@@ -131,7 +135,8 @@ impl Pollers {
         busy
     }
 
-    /// Adds one, which the worker with this epoll calls; what its descriptor tells of wakes the worker.
+    /// Adds a poller, which the worker with this epoll instance calls. Events on its descriptor
+    /// wake the worker.
     pub(crate) fn add(
         &self,
         epoll: &Arc<OwnedFd>,
@@ -139,7 +144,8 @@ impl Pollers {
         target: Target,
     ) -> rustix::io::Result<Arc<Poller>> {
         if fd >= 0 {
-            // SAFETY: the module's descriptor, which it keeps open until it removes the poller.
+            // SAFETY: by the contract, the module keeps the descriptor open until it removes the
+            // poller.
             let fd = unsafe { BorrowedFd::borrow_raw(fd) };
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&**epoll, fd, epoll::EventData::new_u64(0), flags)?;
@@ -155,7 +161,8 @@ impl Pollers {
         Ok(poller)
     }
 
-    /// Arms a poller or disarms it. False when it is not one of these, whose worker has this epoll.
+    /// Arms or disarms a poller. False if it belongs to another worker than the one with this epoll
+    /// instance.
     pub(crate) fn arm(&self, epoll: &Arc<OwnedFd>, poller: &Poller, armed: bool) -> bool {
         if !Arc::ptr_eq(epoll, &poller.epoll) {
             return false;

@@ -1,4 +1,4 @@
-//! A worker's coroutines: which one runs, which can go on, which have no task, and their waits.
+//! A worker's coroutines: which one is running, which are ready, which are spare, and their waits.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,37 +7,37 @@ use super::coroutine::{Context, Coroutine, Pause};
 use super::stack::Ended;
 use crate::sync::{WaitNumber, Waiter};
 
-/// Coroutines without a task that are kept; each has a stack.
+/// How many coroutines without a task are kept; each has a stack.
 pub(super) const SPARE_COROUTINES: usize = 256;
 
-/// Tasks that go on before new ones may start.
+/// How many suspended tasks are resumed in a row before new ones may start.
 const STREAK: u32 = 8;
 
 /// The coroutines of a worker.
 pub(crate) struct Coroutines {
-    /// Each but the one that runs.
+    /// All except the running one, by number.
     all: RefCell<Vec<Option<Coroutine>>>,
-    /// Numbers that no coroutine has.
+    /// Numbers that are not in use.
     free: RefCell<Vec<usize>>,
-    /// The latest wait of any of them: no two waits have the same number.
+    /// The latest wait of any coroutine: no two waits have the same number.
     wait: Cell<WaitNumber>,
-    /// Those whose tasks can go on.
+    /// Coroutines whose tasks can be resumed.
     ready: RefCell<VecDeque<usize>>,
-    /// Those without a task.
+    /// Coroutines without a task.
     spare: RefCell<Vec<usize>>,
     count: Cell<usize>,
-    /// The one that runs.
+    /// The running coroutine.
     current: Cell<usize>,
     context: Cell<*const Context>,
-    /// In its place while none runs.
+    /// The context that is used while no coroutine is running.
     none: Box<Context>,
-    /// There is no memory for another one.
+    /// There is no memory for another coroutine.
     starving: Cell<bool>,
-    /// Coroutines with tasks that have been chosen in a row.
+    /// How many suspended tasks have been resumed in a row.
     streak: Cell<u32>,
-    /// New tasks are to start before more of those that can go on.
+    /// New tasks must get a chance to start before more suspended ones are resumed.
     new_first: Cell<bool>,
-    /// Counts pauses, so that a loop notices that it was away.
+    /// Counts pauses, so that the loop notices that its coroutine was paused.
     pauses: Cell<u64>,
 }
 
@@ -63,7 +63,7 @@ impl Default for Coroutines {
 }
 
 impl Coroutines {
-    /// How many have a task, with the one that runs.
+    /// How many coroutines have a task, the running one included.
     #[inline]
     pub(crate) fn in_use(&self) -> usize {
         self.count.get() - self.spare.borrow().len()
@@ -75,19 +75,19 @@ impl Coroutines {
         self.pauses.get()
     }
 
-    /// True when some coroutine's task can go on.
+    /// True if a suspended task can be resumed.
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.borrow().is_empty()
     }
 
-    /// True when another task can start and wait, as far as this worker alone is concerned.
+    /// True if another task can start and be suspended, as far as this worker alone is concerned.
     #[inline]
     pub(crate) fn have_room(&self) -> bool {
         self.count.get() <= SPARE_COROUTINES && !self.starving.get()
     }
 
-    /// True when there is no memory for another one.
+    /// True if there is no memory for another coroutine.
     pub(crate) fn are_starving(&self) -> bool {
         self.starving.get()
     }
@@ -96,31 +96,32 @@ impl Coroutines {
         self.starving.set(starving);
     }
 
-    /// True when none can be resumed.
+    /// True if no coroutine can be resumed.
     pub(crate) fn are_all_waiting(&self) -> bool {
         self.spare.borrow().is_empty() && self.ready.borrow().is_empty()
     }
 
-    /// True when a task that starts to wait needs a fresh coroutine.
+    /// True if suspending another task takes a new coroutine.
     pub(crate) fn need_another(&self) -> bool {
         self.spare.borrow().is_empty()
     }
 
-    /// True when tasks are suspended.
+    /// True if tasks are suspended.
     pub(crate) fn has_suspended(&self) -> bool {
         self.in_use() > 1
     }
 
-    /// The number of the one that runs.
+    /// The number of the running coroutine.
     pub(crate) fn current(&self) -> u32 {
         self.current.get() as u32
     }
 
-    /// The context of the one that runs, or that of none.
+    /// The context of the running coroutine, or the substitute if none is running.
     #[inline]
     pub(crate) fn context(&self) -> &Context {
-        // SAFETY: set before a coroutine is resumed and after it has paused, and a context is boxed; the caller
-        // runs on that coroutine, or on none.
+        // SAFETY: the pointer is set before a coroutine is resumed and after it has paused, so it
+        // belongs to the coroutine on which the caller runs, or to `none`. Contexts are boxed, and
+        // live as long as their coroutine.
         unsafe { &*self.context.get() }
     }
 
@@ -141,13 +142,13 @@ impl Coroutines {
         }
     }
 
-    /// A coroutine's task can go on.
+    /// Notes that a coroutine can be resumed.
     #[inline]
     pub(crate) fn make_ready(&self, coroutine: u32) {
         self.ready.borrow_mut().push_back(coroutine as usize);
     }
 
-    /// The coroutine that is to run next; `None` when a fresh one is needed.
+    /// Chooses the coroutine to run next; `None` if a new one is needed.
     #[inline]
     pub(crate) fn next(&self) -> Option<usize> {
         let mut ready = self.ready.borrow_mut();
@@ -163,14 +164,14 @@ impl Coroutines {
         spare.or_else(|| ready.pop_front())
     }
 
-    /// True when the coroutine that has been resumed, which has no task, shall look for new work, for many that
-    /// could go on have done so in a row.
+    /// True if the spare coroutine that has just been resumed must look for new work first, because
+    /// many suspended tasks have been resumed in a row.
     #[inline]
     pub(crate) fn must_start_new(&self) -> bool {
         self.new_first.take()
     }
 
-    /// Adds a coroutine, and gives its number.
+    /// Adds a coroutine and returns its number.
     pub(crate) fn add(&self, coroutine: Coroutine) -> usize {
         let mut all = self.all.borrow_mut();
         let number = self.free.borrow_mut().pop().unwrap_or_else(|| {
@@ -182,13 +183,13 @@ impl Coroutines {
         number
     }
 
-    /// A coroutine has ended.
+    /// Removes a coroutine that has ended.
     pub(crate) fn remove(&self, number: usize) {
         self.free.borrow_mut().push(number);
         self.count.set(self.count.get() - 1);
     }
 
-    /// Prepares a wait of the coroutine that runs.
+    /// Prepares a wait of the running coroutine.
     #[inline]
     pub(crate) fn prepare_wait(&self, worker: u32) -> Waiter {
         let number = self.wait.get().next();
@@ -199,19 +200,19 @@ impl Coroutines {
         Waiter { worker, coroutine: self.current(), tag: number.tag() }
     }
 
-    /// Gives the prepared wait up before it began.
+    /// Cancels the prepared wait before it begins.
     #[inline]
     pub(crate) fn forget_wait(&self) {
         self.context().waiting.set(false);
     }
 
-    /// Ends a wait of a coroutine that is not running: that of this tag.
+    /// Ends the wait with this tag of a coroutine that is not running.
     #[inline]
     pub(crate) fn wake(&self, coroutine: u32, tag: u32) {
         self.end_wait(coroutine, |number| number.tag() == tag);
     }
 
-    /// Ends a wait of a coroutine that is not running: the one with this number.
+    /// Ends the wait with this number of a coroutine that is not running.
     pub(crate) fn wake_exactly(&self, coroutine: u32, wait: WaitNumber) {
         self.end_wait(coroutine, |number| number == wait);
     }
@@ -225,9 +226,9 @@ impl Coroutines {
         });
     }
 
-    /// Whether the wait of this number has not ended.
+    /// Whether the wait with this number has not ended yet.
     pub(crate) fn is_waiting(&self, coroutine: u32, wait: WaitNumber) -> bool {
-        // The one that runs is preparing a wait, or has none.
+        // The running coroutine may be preparing this wait, so its waits count as not ended.
         let mut waits = coroutine == self.current();
         self.with(coroutine, |context| {
             waits = context.wait.get() == wait && context.waiting.get();
@@ -235,7 +236,7 @@ impl Coroutines {
         waits
     }
 
-    /// Lets a coroutine run until it pauses or ends.
+    /// Resumes a coroutine until it pauses or ends.
     #[inline]
     pub(crate) fn resume(&self, number: usize) -> (Coroutine, Result<Pause, Ended>) {
         let mut coroutine = self.all.borrow_mut()[number].take();
@@ -245,16 +246,17 @@ impl Coroutines {
         let paused = coroutine_mut.resume();
         self.context.set(&*self.none);
         self.pauses.set(self.pauses.get() + 1);
-        (coroutine.expect("it was there before"), paused)
+        (coroutine.expect("it was taken above"), paused)
     }
 
-    /// Puts a coroutine back that has paused. One that is spare beyond those that are kept ends; false then.
+    /// Puts back a coroutine that has paused. If there are enough spare ones already, ends it and
+    /// returns false.
     #[inline]
     pub(crate) fn put_back(&self, number: usize, mut coroutine: Coroutine, pause: &Pause) -> bool {
         let is_spare = matches!(pause, Pause::Spare);
         if is_spare && self.spare.borrow().len() >= SPARE_COROUTINES {
             coroutine.context.retired.set(true);
-            // Its body looks there.
+            // Its body reads `retired` through this.
             self.context.set(&*coroutine.context);
             let left = coroutine.resume();
             self.context.set(&*self.none);
@@ -269,7 +271,7 @@ impl Coroutines {
         true
     }
 
-    /// Leaves the stacks of tasks as they are that did not end in time.
+    /// Leaks the coroutines of tasks that did not end in time: their stacks must not be unwound.
     pub(crate) fn forget_all(&self) {
         self.all.borrow_mut().drain(..).flatten().for_each(std::mem::forget);
     }

@@ -1,11 +1,11 @@
-//! The stacks of tasks, and what happens when a method overflows one.
+//! The stacks of tasks, and the handling of their overflow.
 //!
-//! Below a stack lie pages that nobody may touch. A method that reaches them is taken off its coroutine:
-//! the handler of SIGSEGV lets the coroutine return at once, without unwinding, and the task ends with
-//! `CHI_FAULT`. What the method held in its frames is lost to its module. When it is not the module's
-//! code that reaches the page but the C library's or the runtime's, called at the very end of the stack,
-//! that code may be in the middle of something that all depend on; so it gets the page, and goes on,
-//! until the module's own code reaches the next one.
+//! Below each stack are guard pages. When a method reaches them, the SIGSEGV handler makes its
+//! coroutine return at once, without unwinding, and the task ends with `CHI_FAULT`. Whatever the
+//! method's frames held is lost to its module. If the guard page is reached not by the module's
+//! code but by the C library's or the runtime's, called near the end of the stack, that code may be
+//! in the middle of an operation on process-wide state. So it gets the page and continues, until
+//! the module's own code reaches the next one.
 
 use std::cell::Cell;
 use std::io;
@@ -19,28 +19,28 @@ use corosensei::stack::{Stack, StackPointer, STACK_ALIGNMENT};
 use corosensei::trap::CoroutineTrapHandler;
 
 const PAGE: usize = 4096;
-/// Pages below a stack that nobody may touch.
+/// Bytes of the guard pages below a stack.
 const GUARD: usize = 16 * PAGE;
-/// Bytes of the stack on which a worker's signals are handled.
+/// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 64 * 1024;
 
 /// How a coroutine's body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It returned.
+    /// The body returned.
     Returned,
-    /// It reached the end of its stack.
+    /// The body overflowed its stack.
     Overflowed,
 }
 
-/// A stack.
+/// A stack with its guard pages.
 pub(crate) struct TaskStack {
     limit: usize,
     base: usize,
 }
 
-// SAFETY: both ends are addresses of one private mapping that lives as long as `self`, whole pages, and
-// the guard pages are inside.
+// SAFETY: both ends are page-aligned addresses of one private mapping that lives as long as `self`
+// and includes the guard pages.
 unsafe impl Stack for TaskStack {
     fn base(&self) -> StackPointer {
         NonZeroUsize::new(self.base).expect("nothing is mapped at null")
@@ -52,12 +52,12 @@ unsafe impl Stack for TaskStack {
 }
 
 impl TaskStack {
-    /// A stack of this many bytes, rounded up to whole pages.
+    /// Maps a stack of `size` bytes, rounded up to whole pages.
     pub(crate) fn new(size: usize) -> io::Result<TaskStack> {
         const { assert!(PAGE.is_multiple_of(STACK_ALIGNMENT)) };
         let size = size.next_multiple_of(PAGE);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
-        // SAFETY: a fresh mapping at an address that the kernel chooses aliases nothing.
+        // SAFETY: a new mapping at an address that the kernel chooses aliases nothing.
         let limit =
             unsafe { libc::mmap(ptr::null_mut(), GUARD + size, libc::PROT_NONE, flags, -1, 0) };
         if limit == libc::MAP_FAILED {
@@ -65,7 +65,8 @@ impl TaskStack {
         }
         let limit = limit as usize;
         let stack = TaskStack { limit, base: limit + GUARD + size };
-        // SAFETY: the upper part of the mapping just made.
+        // SAFETY: the range is the part above the guard pages of the mapping just made, which
+        // nothing uses yet.
         let opened = unsafe {
             let usable = (limit + GUARD) as *mut libc::c_void;
             libc::mprotect(usable, size, libc::PROT_READ | libc::PROT_WRITE)
@@ -79,14 +80,15 @@ impl TaskStack {
 
 impl Drop for TaskStack {
     fn drop(&mut self) {
-        // SAFETY: the mapping that `new` made; failure would mean that it was not mapped.
+        // SAFETY: the range is the whole mapping that `new` made, and nothing uses the stack any
+        // more.
         unsafe {
             libc::munmap(self.limit as *mut libc::c_void, self.base - self.limit);
         }
     }
 }
 
-/// What the handler needs to know of the coroutine that runs on a thread.
+/// What the handler needs to know of a thread's running coroutine.
 #[derive(Clone, Copy)]
 pub(crate) struct Trap {
     pub(crate) handler: CoroutineTrapHandler<Ended>,
@@ -97,7 +99,7 @@ thread_local! {
     static TRAP: Cell<Option<Trap>> = const { Cell::new(None) };
 }
 
-/// Runs a coroutine with its trap set.
+/// Calls `f`, which resumes a coroutine, with the coroutine's trap set.
 #[inline]
 pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     TRAP.set(Some(trap));
@@ -106,8 +108,8 @@ pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The code of objects that must not be left in the middle of something: the C library, the dynamic
-/// linker, and the one that the runtime is in.
+/// The code of the objects that must not be interrupted for good in the middle of an operation: the
+/// C library, the dynamic linker, and the object that contains the runtime.
 static SHARED_CODE: [(AtomicUsize, AtomicUsize); 16] =
     [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 16];
 
@@ -117,13 +119,15 @@ fn is_shared_code(address: usize) -> bool {
     })
 }
 
-/// Called for each loaded object: notes the code of those that hold one of the addresses in `data`.
+/// Called for each loaded object; notes the code of those that contain one of the addresses in
+/// `data`.
 unsafe extern "C" fn note_object(
     info: *mut libc::dl_phdr_info,
     _size: usize,
     data: *mut libc::c_void,
 ) -> libc::c_int {
-    // SAFETY: the linker passes a valid description; `data` is what `note_shared_code` passes.
+    // SAFETY: the dynamic linker passes a valid description; `data` is the array that
+    // `note_shared_code` passes.
     unsafe {
         let wanted = &*data.cast::<[usize; 3]>();
         let headers = std::slice::from_raw_parts((*info).dlpi_phdr, (*info).dlpi_phnum.into());
@@ -149,20 +153,21 @@ unsafe extern "C" fn note_object(
 }
 
 fn note_shared_code() {
-    // The base of the dynamic linker, from the auxiliary vector, is the start of its code or below it.
+    // Zero if there is no dynamic linker, as in a static program.
     // SAFETY: the call only reads the vector.
     let linker = unsafe { libc::getauxval(libc::AT_BASE) } as usize;
     let mut wanted =
         [libc::malloc as *const () as usize, note_shared_code as *const () as usize, 0];
-    // The linker's own code: any function of it will do.
+    // The address of any function of the linker serves to find its code.
     wanted[2] = if linker == 0 { 0 } else { libc::dl_iterate_phdr as *const () as usize };
-    // SAFETY: the callback fits, and gets what it expects.
+    // SAFETY: the callback has the required type, and `wanted` outlives the call and is what it
+    // expects.
     unsafe {
         libc::dl_iterate_phdr(Some(note_object), wanted.as_mut_ptr().cast());
     }
 }
 
-/// Installs the handler, once for the process.
+/// Installs the handler, once per process.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -171,12 +176,12 @@ pub(crate) fn install() {
     });
 }
 
-/// Gives the calling thread, a worker, a stack for its signals, which must not be handled on a stack
-/// that has no room left. It lasts as long as the process.
+/// Gives the calling thread, a worker, a signal stack: a signal cannot be handled on a stack that
+/// has no room left. The mapping is never freed.
 pub(crate) fn prepare_thread() -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
     let prot = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a fresh mapping, given to the kernel and to nobody else.
+    // SAFETY: a new mapping, which only the kernel uses and which is never unmapped.
     let done = unsafe {
         let at = libc::mmap(ptr::null_mut(), SIGNAL_STACK, prot, flags, -1, 0);
         if at == libc::MAP_FAILED {
@@ -191,14 +196,14 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
     }
 }
 
-/// Handles a fault at the end of a task's stack. False when it is something else.
+/// Handles a fault in the guard pages of the running stack. False for any other fault.
 ///
 /// # Safety
-/// To be called in a handler of SIGSEGV with what the kernel passed.
+/// Must be called in a SIGSEGV handler with the arguments that the kernel passed.
 unsafe fn on_overflow(info: *mut libc::siginfo_t, context: *mut libc::c_void) -> bool {
     // SAFETY: by the caller's promise.
     let address = unsafe { (*info).si_addr() } as usize;
-    // A thread that is ending has no coroutine.
+    // A thread that is ending has no thread-locals, and no coroutine.
     let Ok(Some(trap)) = TRAP.try_with(Cell::get) else { return false };
     if !(trap.limit..trap.limit + GUARD).contains(&address) {
         return false;
@@ -208,7 +213,7 @@ unsafe fn on_overflow(info: *mut libc::siginfo_t, context: *mut libc::c_void) ->
     let (code, stack) = registers(context);
     if is_shared_code(code) {
         let page = address & !(PAGE - 1);
-        // SAFETY: a page of the guard of the stack that is running.
+        // SAFETY: the page is a guard page of the running stack, on which nothing has been stored.
         return unsafe {
             let prot = libc::PROT_READ | libc::PROT_WRITE;
             libc::mprotect(page as *mut libc::c_void, PAGE, prot) == 0
@@ -217,9 +222,9 @@ unsafe fn on_overflow(info: *mut libc::siginfo_t, context: *mut libc::c_void) ->
     if !trap.handler.stack_ptr_in_bounds(stack) {
         return false;
     }
-    // SAFETY: the fault is on the stack of the coroutine that runs on this thread, in code of a module,
-    // whose frames are given up; what the runtime's frames on this stack hold is found in the task's
-    // record, or was handed to it before the module was called.
+    // SAFETY: the fault is on the stack of this thread's running coroutine, in code of a module,
+    // whose frames are abandoned. What the runtime's frames on this stack own is found through the
+    // task's record, or was moved there before the module was called.
     unsafe { divert(context, &trap.handler) };
     true
 }

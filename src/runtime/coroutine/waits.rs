@@ -1,4 +1,4 @@
-//! What the suspended tasks of a worker wait for, as the search for circles wants to know it.
+//! Reports what a worker's suspended tasks wait for, for the detection of deadlocks.
 
 use std::fmt::Write;
 
@@ -6,20 +6,20 @@ use super::coroutine::{Context, WaitsFor};
 use super::pool::Coroutines;
 use crate::sync::{Node, Wait, WaitId, Waits};
 
-/// What a task waits for without bound; `None` when it does not.
+/// What a task waits for without a bound; `None` if it does not.
 fn node(context: &Context) -> Option<Node> {
     if context.bounded.get() || !context.waiting.get() {
         return None;
     }
     match context.waits_for.get() {
-        // SAFETY: the wait keeps the lock.
+        // SAFETY: the waiting code keeps the lock alive until its wait has ended.
         WaitsFor::Lock(lock) => Some(Node::Lock(unsafe { (*lock).number() })),
         WaitsFor::Task(child) => Some(Node::Task(child.addr())),
         WaitsFor::Anyone => None,
     }
 }
 
-/// Adds the waits without bound of a worker's tasks, and the locks that they hold.
+/// Collects the unbounded waits of a worker's tasks, and the locks that they hold.
 pub(crate) fn collect(coroutines: &Coroutines, worker: u32, into: &mut Waits) {
     coroutines.each(|coroutine, context| {
         let Some(record) = context.task() else { return };
@@ -31,7 +31,7 @@ pub(crate) fn collect(coroutines: &Coroutines, worker: u32, into: &mut Waits) {
     });
 }
 
-/// A wait in words; `None` when it is over.
+/// Describes a wait; `None` if it has ended.
 pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
     let mut text = None;
     coroutines.with(id.coroutine, |context| {
@@ -42,11 +42,11 @@ pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
         let mut told = format!("{} waits for ", record.log_context());
         // Writing to a string does not fail.
         let _ = match context.waits_for.get() {
-            // SAFETY: the wait keeps the lock.
+            // SAFETY: the waiting code keeps the lock alive until its wait has ended.
             WaitsFor::Lock(lock) => write!(told, "{}", unsafe { &*lock }),
-            // SAFETY: the record that is waited for is there as long as the wait lasts, which ends on this
-            // thread. So is its pool: should the task have ended just now, the pool outlasts what this
-            // worker is doing.
+            // SAFETY: the record that is waited for lives until the wait has ended, which happens
+            // on this thread. So does its pool: even if the task has just ended, the pool is not
+            // freed before this worker has counted another round.
             WaitsFor::Task(child) => write!(told, "{}", unsafe { (*child).log_context() }),
             WaitsFor::Anyone => return,
         };

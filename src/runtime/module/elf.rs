@@ -1,4 +1,4 @@
-//! Judges a file by reading it, before anything of it is ever run.
+//! Judges a file by reading it, before any of its code runs.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,12 +14,12 @@ use object::Endianness;
 pub(crate) const SYMBOLS: [&str; 5] =
     ["is_chimaera_task_", "get_module_name", "alloc_state", "new_state", "chi_module"];
 
-/// What a file turned out to be.
+/// What a file is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It exports the whole contract.
     Module,
-    /// It is something else altogether: no shared library, or one without any symbol of the contract.
+    /// It is not a module: not a shared library, or one without any symbol of the contract.
     Other(String),
     /// It exports part of the contract, or is damaged.
     Broken(String),
@@ -35,7 +35,7 @@ pub(crate) fn judge(path: &Path) -> Verdict {
         Ok(found) => found.len(),
         Err(error) => return Verdict::Broken(format!("cannot be read: {error}")),
     };
-    // Few and large pieces are read of a file: a buffer would only read what nobody asks for.
+    // Unbuffered: few and large pieces are read, and a buffer would only read more than is needed.
     let cache = ReadCache::new(file);
     match examine(&cache, len) {
         Ok(verdict) => verdict,
@@ -52,7 +52,7 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
     let header = elf::FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
     if header.e_type(endian) != elf::ET_DYN {
-        return not_library("the ELF file is of another type");
+        return not_library("it is another type of ELF file");
     }
     let machine = if cfg!(target_arch = "aarch64") { elf::EM_AARCH64 } else { elf::EM_X86_64 };
     if header.e_machine(endian) != machine {
@@ -65,7 +65,7 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
         }
     }
     let sections = header.sections(endian, data)?;
-    // Without section headers there is no telling what it exports, short of loading it.
+    // Without section headers, only loading it would tell what it exports.
     if sections.iter().all(|section| section.sh_type(endian) != elf::SHT_DYNSYM) {
         return Ok(Verdict::Other("not a module: it has no dynamic symbol table".into()));
     }
@@ -95,7 +95,8 @@ pub(crate) fn exported<'data, R: ReadRef<'data>>(
         |section: &&elf::SectionHeader64<_>| section.sh_type(endian) == elf::SHT_DYNSYM;
     let Some(table) = sections.iter().find(is_dynamic) else { return Ok(found) };
     let names = sections.section(table.link(endian))?.data(endian, data)?;
-    // Most files in a directory of libraries are no modules, and one look at all names at once tells.
+    // Most files in a directory of libraries are not modules, and one search of all names shows
+    // that.
     if SYMBOLS.iter().all(|symbol| memmem::find(names, symbol.as_bytes()).is_none()) {
         return Ok(found);
     }

@@ -1,5 +1,5 @@
-//! Why a module's code failed that runs for no task: while it is loaded, and on threads of its own.
-//! The text of code that runs for a task belongs to that task.
+//! The error messages of module code that runs for no task: while it is loaded, and on the module's
+//! own threads. The messages of code that runs for a task belong to that task.
 
 use std::cell::RefCell;
 
@@ -7,13 +7,13 @@ thread_local! {
     static ERROR: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps what `chi_host.set_error` was told on this thread.
+/// Keeps the message that was passed to `chi_host.set_error` on this thread.
 pub(crate) fn set(text: String) {
-    // A thread that is ending has nobody left to tell.
+    // On a thread that is ending, nothing could read the message.
     let _ = ERROR.try_with(|error| *error.borrow_mut() = Some(text));
 }
 
-/// What was set last on this thread, once.
+/// Takes the message that was last set on this thread.
 pub(crate) fn take() -> Option<String> {
     ERROR.take().filter(|text| !text.is_empty())
 }

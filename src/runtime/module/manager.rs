@@ -1,4 +1,4 @@
-//! The module manager: finds ChiMods, judges them, loads those that are.
+//! The module manager: finds files, judges them, and loads those that are ChiMods.
 
 use std::collections::HashSet;
 use std::ffi::{c_char, CStr};
@@ -20,18 +20,20 @@ pub(crate) type Canonicalize =
 /// `__cxa_get_globals` of a C++ runtime library.
 pub(crate) type ExceptionGlobals = unsafe extern "C" fn() -> *mut std::ffi::c_void;
 
-/// What the manager hands to the modules that it loads, and where it reports what they bring along.
+/// What the manager passes to the modules that it loads, and the callback for the libraries that
+/// they link.
 #[derive(Clone, Copy)]
 pub(crate) struct Services {
     /// The table for `chi_module`; it must live as long as the process.
     pub(crate) host: *const chi_host,
-    /// What libchimaera_client asks inside of the runtime for a worker's table.
+    /// The function with which libchimaera_client, inside the runtime, finds a worker's table.
     pub(crate) worker_ipc: unsafe extern "C" fn() -> *const chi_ipc,
-    /// The process is only a runtime: modules that bring libchimaera_client along cannot connect.
+    /// The process is a runtime and nothing else: modules that link libchimaera_client cannot
+    /// connect.
     pub(crate) daemon: bool,
-    /// The name of the module that the runtime is itself.
+    /// The name of the module that is built into the runtime.
     pub(crate) own_name: &'static str,
-    /// Called when a module has brought a C++ runtime library along.
+    /// Called when a module that links a C++ runtime library has been loaded.
     pub(crate) on_cxx_runtime: fn(ExceptionGlobals),
 }
 
@@ -44,10 +46,10 @@ pub(crate) struct Module {
     pub(crate) sdk_version: String,
     pub(crate) language: u32,
     pub(crate) abi: (u32, u32),
-    /// The file; `None` for what is built in.
+    /// The file; `None` for a built-in module.
     pub(crate) path: Option<PathBuf>,
     pub(crate) methods: Methods,
-    /// Brings parameters into the module's canonical form.
+    /// Converts parameters to the module's canonical form.
     pub(crate) params: Option<Canonicalize>,
     pub(crate) new_state: NewState,
 }
@@ -66,11 +68,11 @@ impl Module {
 pub(crate) struct Refusal {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
-    /// False for a file that is no module and does not try to be one.
+    /// False for a file that is not meant to be a module.
     pub(crate) is_module: bool,
 }
 
-/// What a scan came to.
+/// The result of a scan.
 #[derive(Default)]
 pub(crate) struct Modules {
     pub(crate) loaded: Vec<Arc<Module>>,
@@ -82,7 +84,7 @@ impl Modules {
         self.loaded.iter().find(|module| module.name == name)
     }
 
-    /// Scans directories in order. The first module of a name is taken.
+    /// Scans directories in order. Of several modules with the same name, the first is loaded.
     pub(crate) fn scan(directories: &[PathBuf], services: &Services) -> Modules {
         let mut modules = Modules::default();
         let mut seen = HashSet::new();
@@ -110,7 +112,7 @@ impl Modules {
     fn consider(&mut self, path: PathBuf, services: &Services) {
         match judge(&path) {
             Verdict::Module => {
-                // Its constructors may end this process, or never return: then this is what tells of it.
+                // Logged first, because its constructors may end this process or never return.
                 tracing::info!(path = %path.display(), "loading a module");
                 match self.load(&path, services) {
                     Ok(module) => {
@@ -127,19 +129,19 @@ impl Modules {
 
     fn refuse(&mut self, path: &Path, reason: String, is_module: bool) {
         if is_module {
-            tracing::warn!(path = %path.display(), reason, "refused");
+            tracing::warn!(path = %path.display(), reason, "module refused");
         }
         self.refused.push(Refusal { path: path.to_owned(), reason, is_module });
     }
 
-    /// Loads the file, which exports the whole contract. The error says why it is refused.
+    /// Loads a file that exports the whole contract. The error says why it is refused.
     pub(crate) fn load(&self, path: &Path, services: &Services) -> Result<Module, String> {
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
-        // SAFETY: the file exports the whole contract, so it means to be loaded here, and its
-        // constructors are its author's responsibility, like the rest of its code.
+        // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
+        // constructors do is, like the rest of its code, its author's responsibility.
         let library = unsafe { Library::open(Some(path), flags) }
             .map_err(|error| format!("cannot be loaded: {}", told_by_linker(&error)))?;
-        // SAFETY: the contract gives these symbols their types.
+        // SAFETY: the contract defines the types of these symbols.
         unsafe {
             let marker = symbol::<*const bool>(&library, "is_chimaera_task_")?;
             if marker.cast::<u8>().read() == 0 {
@@ -172,13 +174,14 @@ impl Modules {
         new_state: NewState,
         services: &Services,
     ) -> Result<Module, String> {
-        // SAFETY: the magic comes first in every version of the descriptor.
+        // SAFETY: a descriptor of any version begins with the magic.
         let magic = unsafe { descriptor.cast::<u64>().read_unaligned() };
         if magic != CHI_MODULE_MAGIC || !descriptor.is_aligned() {
             return Err("chi_module did not return a module descriptor".into());
         }
-        // SAFETY: aligned, and of a module that knows the magic: size and version come next in every version
-        // of the descriptor. It may be shorter than ours, so no reference to the whole is made.
+        // SAFETY: the descriptor is aligned, and its module knows the magic; size and version
+        // follow in every version of the descriptor. It may be shorter than ours, so no reference
+        // to the whole is made.
         let (size, abi) =
             unsafe { ((*descriptor).size, ((*descriptor).abi_major, (*descriptor).abi_minor)) };
         if abi.0 != CHI_ABI_MAJOR {
@@ -190,7 +193,8 @@ impl Modules {
         if (size as usize) < since_1_0::MODULE_DESCRIPTOR {
             return Err(format!("its descriptor has only {size} bytes"));
         }
-        // SAFETY: the descriptor has all that 1.0 has; null or C strings of the module.
+        // SAFETY: the descriptor covers all fields of 1.0; the strings are null or C strings of the
+        // module.
         let (name, version, sdk_version, language) = unsafe {
             (
                 text((*descriptor).name),
@@ -215,19 +219,19 @@ impl Modules {
         if name == services.own_name {
             return Err(format!("name {name} already taken by the runtime itself"));
         }
-        // SAFETY: the table is the loaded module's.
+        // SAFETY: the descriptor covers all fields of 1.0, and its tables are the loaded module's.
         let methods = unsafe { Methods::read(descriptor)? };
         let covers_params = size as usize
             >= std::mem::offset_of!(chi_module_descriptor, params)
                 + std::mem::size_of::<Option<Canonicalize>>();
-        // SAFETY: the descriptor is long enough for the field.
+        // SAFETY: the descriptor covers the field.
         let params = if covers_params { unsafe { (*descriptor).params } } else { None };
         let path = Some(path.to_owned());
         Ok(Module { name, version, sdk_version, language, abi, path, methods, params, new_state })
     }
 }
 
-/// What the dynamic linker says: the error itself only tells which function failed.
+/// The dynamic linker's message: the error itself only says which function failed.
 fn told_by_linker(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -252,12 +256,13 @@ unsafe fn text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Looks for what a module brought along: libchimaera_client, which is told that it is inside a
-/// runtime, and the C++ runtime library, whose exception state goes with each task.
+/// Finds the libraries that a module links and that the runtime has to know: libchimaera_client,
+/// which is told that it is inside a runtime, and the C++ runtime library, whose exception state
+/// must be switched with the tasks.
 fn adopt(library: &Library, services: &Services) {
     type Adopt =
         unsafe extern "C" fn(chi_worker_ipc: unsafe extern "C" fn() -> *const chi_ipc, bool);
-    // SAFETY: the symbols have these types wherever they are defined.
+    // SAFETY: libchimaera_client and the C++ ABI define these symbols with these types.
     unsafe {
         if let Ok(adopt) = library.get::<Adopt>(b"chi_client_adopt") {
             adopt(services.worker_ipc, services.daemon);
@@ -273,7 +278,7 @@ fn files(directory: &Path) -> std::io::Result<Vec<(PathBuf, (u64, u64))>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        // A link that leads nowhere is no file.
+        // This skips dangling links.
         if let Ok(metadata) = std::fs::metadata(&path) {
             if metadata.is_file() {
                 found.push((path, (metadata.dev(), metadata.ino())));

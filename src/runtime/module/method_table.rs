@@ -1,4 +1,4 @@
-//! What the runtime knows of a module's methods: its own, checked copy of the descriptor's tables.
+//! A module's methods: the runtime's own, checked copy of the descriptor's tables.
 
 use std::ffi::CStr;
 
@@ -21,7 +21,7 @@ pub(crate) struct Method {
     pub(crate) name: String,
     pub(crate) supported: bool,
     pub(crate) monitored: bool,
-    /// The module puts the results of a broadcast together.
+    /// The module combines the results of a broadcast.
     pub(crate) aggregated: bool,
     pub(crate) task_size: usize,
     pub(crate) fields: Vec<Field>,
@@ -34,7 +34,7 @@ pub(crate) struct Methods {
 }
 
 impl Methods {
-    /// The method of this number.
+    /// The method with this number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Method> {
         self.by_number.get(number as usize)?.as_deref()
@@ -47,10 +47,10 @@ impl Methods {
     /// Reads and checks a module's table. The error says what is wrong with it.
     ///
     /// # Safety
-    /// The descriptor must have at least the size that it has in ABI 1.0; its pointers must be those of a
+    /// The descriptor must cover at least the fields of ABI 1.0; its pointers must be those of a
     /// loaded module.
     pub(crate) unsafe fn read(descriptor: *const chi_module_descriptor) -> Result<Methods, String> {
-        // SAFETY: the descriptor has at least what 1.0 has, by the caller's promise.
+        // SAFETY: by the caller's promise, the descriptor covers all fields of 1.0.
         let (table, count, stride, field_stride) = unsafe {
             (
                 (*descriptor).methods,
@@ -68,8 +68,8 @@ impl Methods {
         }
         let mut methods = Methods::default();
         for index in 0..count as usize {
-            // SAFETY: the table has `count` entries, `stride` bytes apart; the name is null or a C string of
-            // the module.
+            // SAFETY: the table has `count` entries, `stride` bytes apart, which cover at least the
+            // fields of 1.0; the name is null or a C string of the module.
             let method = unsafe { read_method(table.byte_add(index * stride), field_stride) }?;
             let slot = method.number as usize;
             if methods.by_number.len() <= slot {
@@ -88,9 +88,10 @@ impl Methods {
 }
 
 /// # Safety
-/// `raw` must be an entry of a loaded module, with at least what 1.0 has of it.
+/// `raw` must be an entry of a loaded module's table and cover at least the fields of 1.0.
 unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Method, String> {
-    // SAFETY: by the caller's promise. The entry may be shorter than ours, so it is read field by field.
+    // SAFETY: by the caller's promise. The entry may be shorter than ours, so its fields are read
+    // one by one.
     let raw = unsafe {
         chi_method {
             number_: (*raw).number_,
@@ -148,7 +149,8 @@ unsafe fn read_fields(
     }
     let mut fields: Vec<Field> = Vec::new();
     for index in 0..count as usize {
-        // SAFETY: by the caller's promise. The entry may be shorter than ours, so it is read field by field.
+        // SAFETY: by the caller's promise. The entry may be shorter than ours, so its fields are
+        // read one by one.
         let raw = unsafe {
             let raw = first.byte_add(index * stride);
             chi_field_layout {

@@ -1,5 +1,5 @@
-//! Modules: finding them, judging their files, loading them, and what the runtime knows of their methods.
-//! It owns the table of names and libraries. It imports `sys`.
+//! Modules: finding, judging and loading them, and the runtime's copy of their method tables. It
+//! owns the table of names and libraries. It imports `sys`.
 
 pub(crate) mod elf;
 pub(crate) mod error;

@@ -1,7 +1,8 @@
-//! The completion word of a task that was made inside the runtime: whether it is in flight, who waits for
-//! it, and whether it was deleted, in one word, so that nobody ever sees one of them without the others.
+//! The completion word of a task that was created inside the runtime: whether it is in flight,
+//! which coroutine waits for it, and whether it was deleted. All in one word, so that no thread
+//! sees one of them change without the others.
 //!
-//! `chi_task.state_` shows modules the same; here it is decided.
+//! `chi_task.state_` shows modules the same state; this word is what decides.
 
 #[cfg(all(loom, test))]
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ const DELETED: u64 = 4;
 const FLAGS: u64 = IN_FLIGHT | COMPLETE | DELETED;
 const _: () = assert!(FLAGS < 1 << Waiter::FREE_BITS);
 
-/// What a coroutine that is about to wait finds.
+/// What a coroutine finds that is about to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parking {
     /// The completion will wake it.
@@ -25,22 +26,22 @@ pub(crate) enum Parking {
     Complete,
     /// The task was never submitted.
     Idle,
-    /// Another coroutine waits for the task already.
+    /// Another coroutine is already waiting for the task.
     Taken,
 }
 
-/// What there is to do once a task is complete.
+/// What the completing worker must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Completed {
-    /// Nothing: the task is its owner's again.
+    /// Nothing: the task belongs to its owner again.
     Kept,
-    /// Wake this one.
+    /// Wake this waiter.
     Wake(Waiter),
-    /// Free the task: it was deleted in flight.
+    /// Free the task: it was deleted while in flight.
     Free,
 }
 
-/// The word.
+/// The completion word.
 pub(crate) struct CompletionWord(AtomicU64);
 
 impl CompletionWord {
@@ -48,7 +49,7 @@ impl CompletionWord {
         CompletionWord(AtomicU64::new(0))
     }
 
-    /// Of a fresh task: a client's is in flight from the start.
+    /// Resets the word for a new task: a client's task is in flight from the start.
     #[inline]
     pub(crate) fn renew(&self, in_flight: bool) {
         self.0.store(if in_flight { IN_FLIGHT } else { 0 }, Ordering::Relaxed);
@@ -64,14 +65,14 @@ impl CompletionWord {
         self.0.load(Ordering::Acquire) & COMPLETE != 0
     }
 
-    /// The task is submitted; a `forgotten` one counts as deleted from the start. Only for its owner, while
-    /// it is not in flight.
+    /// Marks the task as submitted; a `forgotten` (fire-and-forget) one counts as deleted from the
+    /// start. Only for its owner, while it is not in flight.
     #[inline]
     pub(crate) fn submit(&self, forgotten: bool) {
         self.0.store(IN_FLIGHT | if forgotten { DELETED } else { 0 }, Ordering::Release);
     }
 
-    /// Has the completion wake `waiter`, in place of an earlier wait of the same coroutine.
+    /// Makes the completion wake `waiter`, in place of an earlier wait of the same coroutine.
     #[inline]
     pub(crate) fn park(&self, waiter: Waiter) -> Parking {
         let mut state = self.0.load(Ordering::Acquire);
@@ -93,8 +94,7 @@ impl CompletionWord {
         }
     }
 
-    /// The coroutine does not wait any longer, and nobody will be woken. True when the task is complete
-    /// instead.
+    /// Removes the waiter: the completion will not wake it. True if the task is already complete.
     #[inline]
     pub(crate) fn leave(&self, waiter: Waiter) -> bool {
         let mut state = self.0.load(Ordering::Acquire);
@@ -113,14 +113,14 @@ impl CompletionWord {
         }
     }
 
-    /// The coroutine that waited has seen that the task is complete. True when it must free the task, which
-    /// was deleted meanwhile.
+    /// Called by the coroutine that waited, once the task is complete. True if it must free the
+    /// task, which was deleted meanwhile.
     #[inline]
     pub(crate) fn is_left_to_waiter(&self) -> bool {
         self.0.load(Ordering::Acquire) & DELETED != 0
     }
 
-    /// Deletes the task. False when that takes effect at its completion.
+    /// Deletes the task. False if that takes effect only at its completion.
     #[must_use]
     #[inline]
     pub(crate) fn delete(&self) -> bool {
@@ -135,7 +135,8 @@ impl CompletionWord {
         true
     }
 
-    /// The task is complete. From here on it may be gone: its owner may delete it at any time.
+    /// Marks the task as complete. From here on it may be freed at any time, because its owner may
+    /// delete it.
     #[inline]
     pub(crate) fn complete(&self) -> Completed {
         let mut state = self.0.load(Ordering::Acquire);
@@ -195,7 +196,8 @@ mod tests {
         assert!(word.delete());
     }
 
-    /// Whoever deletes a task that another waits for makes a mistake; nobody hangs for it.
+    /// Deleting a task that another coroutine waits for is a mistake, but nothing may hang because
+    /// of it.
     #[test]
     fn a_waiter_frees_what_was_deleted_under_it() {
         let word = CompletionWord::new();
@@ -216,9 +218,9 @@ mod loom_tests {
         Waiter { worker: 1, coroutine: 5, tag }
     }
 
-    /// A wait ends by its timer and the coroutine waits again, while the task completes: the completion
-    /// wakes the wait that there is, or the coroutine sees the completion itself. It never wakes a wait
-    /// that is over while the newer one sleeps for ever.
+    /// While the task completes, a wait ends by its timer and the coroutine waits again. Either the
+    /// completion wakes the present wait, or the coroutine sees the completion itself. Never does
+    /// it wake the wait that has ended while the newer one sleeps for ever.
     #[test]
     fn loom_a_completion_wakes_the_wait_that_there_is() {
         loom::model(|| {

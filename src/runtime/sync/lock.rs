@@ -1,8 +1,9 @@
-//! Locks that suspend the task that waits for them, and what a task holds of them.
+//! Locks that suspend the tasks that wait for them, and the record of which locks a task holds.
 //!
-//! A lock is held by a root, with all tasks that it led to. A task of a client is a root of its own,
-//! whatever number it has in its `task_node_`: that is the client's to write, and must not let it into
-//! what another task holds. Tasks that methods make belong to their maker's root.
+//! A lock is held by a root task together with all tasks that descend from it. Each client's task
+//! is a root of its own, whatever number is in its `task_node_`: the client can write there, and
+//! must not get into a lock that another task holds. Tasks that methods create belong to the root
+//! of their creator.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -12,12 +13,12 @@ use std::sync::Arc;
 use super::lock_core::{Core, Inside, Mode};
 use super::waiter::Waiter;
 
-/// A lock, as modules hold it behind `chi_lock`.
+/// A lock, to which a module's `chi_lock` pointer refers.
 pub(crate) struct Lock {
     pub(crate) core: Core<Waiter>,
-    /// For the log.
+    /// Names the lock in the log.
     number: u64,
-    /// The name of the pool for whose container it was made; empty when that is not known.
+    /// The name of the pool for whose container it was created; empty if that is unknown.
     pool: String,
 }
 
@@ -44,35 +45,35 @@ impl Lock {
         self.number
     }
 
-    /// The name of the pool for whose container it was made; empty when that is not known.
+    /// The name of the pool for whose container it was created; empty if that is unknown.
     pub(crate) fn pool(&self) -> &str {
         &self.pool
     }
 }
 
-/// What a task has of one lock.
+/// A task's hold on one lock.
 pub(crate) struct Held {
     pub(crate) lock: Arc<Lock>,
-    /// How often it entered.
+    /// How often the task has entered.
     pub(crate) times: Inside,
 }
 
-/// What a task has to do with locks.
+/// The locks that a task holds, and the root on whose behalf it holds them.
 #[derive(Default)]
 pub(crate) struct Holdings {
-    /// The number of the task's root, unique in the runtime; 0 until somebody asks.
+    /// The number of the task's root, unique in the runtime; 0 until one is needed.
     root: Cell<u64>,
     held: RefCell<Vec<Held>>,
 }
 
 impl Holdings {
-    /// Holdings of a task whose root is known, or not yet known with 0.
+    /// Sets the task's root, or 0 if it has none yet.
     #[inline]
     pub(crate) fn renew(&self, root: u64) {
         self.root.set(root);
     }
 
-    /// The number of the task's root; 0 while nobody has asked for it.
+    /// The number of the task's root; 0 if it has none yet.
     #[inline]
     pub(crate) fn root(&self) -> u64 {
         self.root.get()
@@ -83,17 +84,17 @@ impl Holdings {
         self.held.borrow().is_empty()
     }
 
-    /// The numbers of the locks that the task has.
+    /// The numbers of the locks that the task holds.
     pub(crate) fn locks(&self) -> impl Iterator<Item = u64> {
         self.held.borrow().iter().map(|held| held.lock.number()).collect::<Vec<_>>().into_iter()
     }
 
-    /// Takes away all that the task has.
+    /// Takes all locks that the task holds.
     pub(crate) fn take(&self) -> Vec<Held> {
         self.held.take()
     }
 
-    /// Counts the task in once more. False when it is not inside in this mode.
+    /// Counts a nested entry. False if the task is not inside in this mode.
     pub(crate) fn enter_again(&self, lock: &Lock, mode: Mode) -> bool {
         let mut held = self.held.borrow_mut();
         let times = held.iter_mut().find(|held| std::ptr::eq(&*held.lock, lock));
@@ -106,7 +107,7 @@ impl Holdings {
         }
     }
 
-    /// Counts the task in, which has just entered.
+    /// Notes that the task has entered the lock.
     pub(crate) fn enter(&self, lock: Arc<Lock>, mode: Mode) {
         let mut held = self.held.borrow_mut();
         let index = held.iter().position(|held| Arc::ptr_eq(&held.lock, &lock));
@@ -117,8 +118,8 @@ impl Holdings {
         *held[index].times.of(mode) += 1;
     }
 
-    /// Counts the task out once. `None` when it is not inside in this mode; the lock, when this was the
-    /// last time.
+    /// Notes that the task leaves once. `None` if it is not inside in this mode; the lock, if the
+    /// task has now left as often as it had entered.
     pub(crate) fn leave(&self, lock: &Lock, mode: Mode) -> Option<Option<Arc<Lock>>> {
         let mut held = self.held.borrow_mut();
         let index = held.iter().position(|held| std::ptr::eq(&*held.lock, lock))?;

@@ -1,11 +1,12 @@
-//! The core of a lock that suspends: who holds it, who waits, and who is next.
+//! The core of a lock that suspends tasks: which roots hold it, which tasks wait, and which is
+//! next.
 //!
-//! Roots hold it, not tasks: all tasks that one task led to pass together. A word is enough as long as
-//! one task has the lock for itself and nobody waits; everything else is in a state under a mutex,
-//! which is held for a few instructions only.
+//! Roots hold it, not tasks: all tasks that descend from one task pass together. As long as one
+//! task holds the lock exclusively and none waits, a single atomic word suffices; everything else
+//! is in a state under a mutex, which is held for a few instructions only.
 //!
-//! Roots are served in the order in which they came, and readers do not overtake a waiting writer. Only
-//! a root that is inside already passes at once: its tasks may be what the lock's release waits for.
+//! Roots are served in order of arrival, and readers do not overtake a waiting writer. Only a root
+//! that is already inside passes at once: the release of the lock may depend on its tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,16 +19,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(all(loom, test)))]
 use std::sync::{Mutex, MutexGuard};
 
-/// The word of a lock that nobody holds.
+/// The word of a free lock.
 const FREE: u64 = 0;
 /// The word of a lock whose holders and waiters are in the state. Any other word is the root that
-/// holds it exclusively, with one task, and the state is empty.
+/// holds the lock exclusively, with one task, while the state is empty.
 const IN_STATE: u64 = u64::MAX;
 
-/// What a task wants with the lock.
+/// How a task enters the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Others that share it, too, may be inside.
+    /// Other roots may be inside, if they share it too.
     Shared,
     /// No other root may be inside.
     Exclusive,
@@ -49,25 +50,25 @@ impl Inside {
     }
 }
 
-/// What an attempt to enter came to.
+/// The result of an attempt to enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// The task is inside.
     Inside,
-    /// The task stands in the queue, under this number.
+    /// The task is in the queue, with this ticket.
     Queued(u64),
     /// The lock is being freed.
     Closed,
 }
 
-/// How a task that waits stands.
+/// The state of a task that was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is inside, and not in the queue any more.
+    /// It is inside, and no longer in the queue.
     Inside,
-    /// It waits on.
+    /// It is still waiting.
     Waiting,
-    /// The lock is being freed; the task still has to give up its place in the queue.
+    /// The lock is being freed; the task still has to leave the queue with `give_up`.
     Closed,
 }
 
@@ -84,9 +85,9 @@ struct State<W> {
     writer: u64,
     /// In the order of their tickets.
     queue: VecDeque<Waiting<W>>,
-    /// How many tasks of each root stand in the queue.
+    /// How many tasks of each root are in the queue.
     queued: BTreeMap<u64, u32>,
-    /// How many in the queue are of roots that are inside.
+    /// How many tasks in the queue belong to roots that are inside.
     insiders: u32,
     next_ticket: u64,
     closed: bool,
@@ -104,7 +105,7 @@ impl<W: Copy> State<W> {
         }
     }
 
-    /// Lets a task in whose turn it is already.
+    /// Lets a task in, if it is its turn.
     fn pass(&mut self, root: u64, mode: Mode) -> bool {
         let in_turn = self.queue.is_empty() || self.inside.contains_key(&root);
         let passes = !self.closed && in_turn && self.may_pass(root, mode);
@@ -128,7 +129,7 @@ impl<W: Copy> State<W> {
     }
 
     fn let_out(&mut self, root: u64, mode: Mode) {
-        let inside = self.inside.get_mut(&root).expect("only who is inside leaves");
+        let inside = self.inside.get_mut(&root).expect("only a root that is inside leaves");
         *inside.of(mode) -= 1;
         let rest = *inside;
         if rest.exclusive == 0 && self.writer == root {
@@ -157,7 +158,7 @@ impl<W: Copy> State<W> {
         let waiting = self.queue.remove(index).expect("the caller found it there");
         let root = waiting.root;
         self.insiders -= u32::from(self.inside.contains_key(&root));
-        let count = self.queued.get_mut(&root).expect("who is in the queue is counted");
+        let count = self.queued.get_mut(&root).expect("a root in the queue is counted");
         *count -= 1;
         if *count == 0 {
             self.queued.remove(&root);
@@ -165,8 +166,8 @@ impl<W: Copy> State<W> {
         waiting
     }
 
-    /// Lets in whoever can be: from the front of the queue up to the first who must wait, and beyond
-    /// it those whose root is inside.
+    /// Lets in all tasks that may enter: from the front of the queue to the first that must wait,
+    /// and behind it those whose root is inside. Returns their waiters.
     fn advance(&mut self) -> Vec<W> {
         let mut woken = Vec::new();
         if self.closed {
@@ -188,20 +189,20 @@ impl<W: Copy> State<W> {
     }
 }
 
-/// The core of a lock. `W` says how to wake who waits.
+/// The core of a lock. `W` identifies a waiter to be woken.
 pub(crate) struct Core<W: Copy> {
     word: AtomicU64,
     state: Mutex<State<W>>,
 }
 
-/// The state while it is in use.
+/// The state while it is locked.
 struct Opened<'a, W: Copy> {
     word: &'a AtomicU64,
     state: MutexGuard<'a, State<W>>,
 }
 
 impl<W: Copy> Drop for Opened<'_, W> {
-    /// Goes back to the word alone, where that is enough.
+    /// Returns to the word alone, if that suffices.
     fn drop(&mut self) {
         let state = &mut *self.state;
         if state.closed || !state.queue.is_empty() || state.inside.len() > 1 {
@@ -251,7 +252,7 @@ impl<W: Copy> Core<W> {
             && self.word.compare_exchange(FREE, root, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Enters if that needs no waiting.
+    /// Enters, if the task need not wait.
     pub(crate) fn try_enter(&self, root: u64, mode: Mode) -> bool {
         if self.take_word(root, mode) {
             return true;
@@ -261,7 +262,7 @@ impl<W: Copy> Core<W> {
         state.pass(root, mode)
     }
 
-    /// Enters, or queues up; who is let in later is woken by way of `waiter`.
+    /// Enters, or joins the queue; `waiter` is woken when the task is let in.
     pub(crate) fn enter(&self, root: u64, mode: Mode, waiter: W) -> Entry {
         let mut opened = self.open();
         let state = &mut *opened.state;
@@ -274,7 +275,7 @@ impl<W: Copy> Core<W> {
         Entry::Queued(state.queue_up(root, mode, waiter))
     }
 
-    /// How a task stands that was queued; `waiter` is what wakes it from now on.
+    /// The state of a task that was queued; from now on, `waiter` is woken for it.
     pub(crate) fn stand(&self, ticket: u64, waiter: W) -> Standing {
         let mut opened = self.open();
         let state = &mut *opened.state;
@@ -288,8 +289,8 @@ impl<W: Copy> Core<W> {
         }
     }
 
-    /// Gives up a place in the queue, and says who must be woken because of that; `None` when the task
-    /// is inside meanwhile.
+    /// Leaves the queue. Returns the waiters that must be woken because of that; `None` if the task
+    /// is already inside.
     pub(crate) fn give_up(&self, ticket: u64) -> Option<Vec<W>> {
         let mut opened = self.open();
         let state = &mut *opened.state;
@@ -298,7 +299,7 @@ impl<W: Copy> Core<W> {
         Some(state.advance())
     }
 
-    /// A task of `root` leaves. Returns who must be woken.
+    /// Leaves the lock with a task of `root`. Returns the waiters that must be woken.
     pub(crate) fn leave(&self, root: u64, mode: Mode) -> Vec<W> {
         if mode == Mode::Exclusive
             && self.word.compare_exchange(root, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
@@ -311,7 +312,7 @@ impl<W: Copy> Core<W> {
         state.advance()
     }
 
-    /// Lets nobody in any more. Returns who must be woken: all that wait.
+    /// Lets no further task in. Returns the waiters that must be woken: all of them.
     pub(crate) fn close(&self) -> Vec<W> {
         let mut opened = self.open();
         let state = &mut *opened.state;
@@ -319,7 +320,7 @@ impl<W: Copy> Core<W> {
         state.queue.iter().map(|waiting| waiting.waiter).collect()
     }
 
-    /// The roots that are inside, with how many tasks.
+    /// The roots that are inside, and how many of their tasks are.
     pub(crate) fn inside(&self) -> Vec<(u64, Inside)> {
         self.open().state.inside.iter().map(|(&root, &inside)| (root, inside)).collect()
     }

@@ -1,5 +1,5 @@
-//! What tasks wait for each other with: who waits, completion words, locks, and circles of waits. State
-//! and rules only; how a task is suspended is the scheduler's. It imports `sys`.
+//! How tasks wait for each other: waiters, completion words, locks, and the detection of deadlocks.
+//! State and rules only; suspending a task is up to the scheduler. It imports `sys`.
 
 mod completion;
 mod lock;

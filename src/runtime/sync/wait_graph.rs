@@ -1,10 +1,10 @@
-//! Who waits for whom, and circles in it.
+//! The graph of which task waits for what, and the search for circles in it.
 
 use std::collections::{HashMap, HashSet};
 
 use super::waiter::WaitNumber;
 
-/// What a wait is for, and what a lock is held by.
+/// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Node {
     /// A task, by its record's address.
@@ -13,7 +13,7 @@ pub(crate) enum Node {
     Lock(u64),
 }
 
-/// Which wait of which coroutine of which worker.
+/// Identifies a wait of a coroutine of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WaitId {
     pub(crate) worker: u32,
@@ -21,33 +21,33 @@ pub(crate) struct WaitId {
     pub(crate) number: WaitNumber,
 }
 
-/// A suspended task's wait without bound.
+/// An unbounded wait of a suspended task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub(crate) id: WaitId,
     /// The task that waits, by its record's address.
     pub(crate) task: usize,
     pub(crate) what: Node,
-    /// The wait of a broadcast for its replicas: it must last until they have ended.
+    /// The wait is that of a broadcast for its replicas, and must last until they have ended.
     pub(crate) lasting: bool,
 }
 
-/// Waits without bound, and which task holds which lock.
+/// Unbounded waits, and which task holds which lock.
 #[derive(Default)]
 pub(crate) struct Waits {
     pub(crate) waits: Vec<Wait>,
     pub(crate) held: Vec<(u64, usize)>,
 }
 
-/// The wait of a circle that is to end: one for a lock when there is one, for a task that waits for another
-/// has lent it memory. Some wait is not lasting: a broadcast waits for its replicas only, and none of them
-/// is a broadcast.
+/// The wait of a circle that is to be ended: preferably one for a lock, because a task that waits
+/// for another has lent it memory. There is always one that is not lasting: a broadcast waits only
+/// for its replicas, which are not broadcasts.
 pub(crate) fn victim<'w>(circle: &[&'w Wait]) -> Option<&'w Wait> {
     let for_lock = circle.iter().find(|wait| matches!(wait.what, Node::Lock(_)));
     for_lock.or_else(|| circle.iter().find(|wait| !wait.lasting)).copied()
 }
 
-/// A circle of waits, if there is one.
+/// Finds a circle of waits, if there is one.
 pub(crate) fn find_circle<'w>(waits: &[&'w Wait], held: &[(u64, usize)]) -> Option<Vec<&'w Wait>> {
     let by_task: HashMap<usize, &Wait> = waits.iter().map(|wait| (wait.task, *wait)).collect();
     let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
@@ -56,7 +56,8 @@ pub(crate) fn find_circle<'w>(waits: &[&'w Wait], held: &[(u64, usize)]) -> Opti
     }
     let mut done: HashSet<usize> = HashSet::new();
     for wait in waits {
-        // A walk in depth from this wait; `path` leads to where it is, with the ways not yet gone.
+        // A depth-first search from this wait; `path` leads to the present wait, each step with the
+        // edges that have not been followed yet.
         let mut path: Vec<(&Wait, Vec<usize>)> = Vec::new();
         let next = |wait: &Wait| match wait.what {
             Node::Task(task) => vec![task],

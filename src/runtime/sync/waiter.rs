@@ -1,6 +1,6 @@
-//! Who waits for something, as whoever ends the wait knows it.
+//! Waiters: what the code that ends a wait needs to know of it.
 
-/// Bits of a wait's number that a waiter carries.
+/// How many bits of a wait's number a waiter carries.
 const TAG_BITS: u32 = 29;
 
 /// The number of a wait, unique among all waits of its worker.
@@ -16,30 +16,30 @@ impl WaitNumber {
         WaitNumber(if next & ((1 << TAG_BITS) - 1) == 0 { next + 1 } else { next })
     }
 
-    /// Its lowest bits, never 0. Two waits of a worker with the same tag are half a billion waits apart, and
-    /// a wake-up is read within a round of its worker.
+    /// The lowest bits of the number, never 0. Two waits of a worker with the same tag are half a
+    /// billion waits apart, whereas a wake-up is read within one round of its worker.
     #[inline]
     pub(crate) fn tag(self) -> u32 {
         self.0 as u32 & ((1 << TAG_BITS) - 1)
     }
 }
 
-/// A coroutine that waits, and which of its waits it is.
+/// A coroutine that waits, and the tag of the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waiter {
     /// Below 256.
     pub(crate) worker: u32,
     /// Below 2^24.
     pub(crate) coroutine: u32,
-    /// `WaitNumber::tag`: a wake-up for an earlier wait must not end a later one.
+    /// The wait's [`WaitNumber::tag`]: a wake-up for an earlier wait must not end a later one.
     pub(crate) tag: u32,
 }
 
 impl Waiter {
-    /// Bits below a packed waiter, for whoever packs more into the word.
+    /// How many bits below a packed waiter are free for other uses of the word.
     pub(crate) const FREE_BITS: u32 = 3;
 
-    /// All of it in one word, which is not 0 and has its lowest `FREE_BITS` clear.
+    /// Packs the waiter into a word, which is not 0 and has its lowest `FREE_BITS` bits clear.
     #[inline]
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.worker) << 56
@@ -47,7 +47,7 @@ impl Waiter {
             | u64::from(self.tag) << Waiter::FREE_BITS
     }
 
-    /// The waiter in a word; `None` when there is none.
+    /// Unpacks the waiter in a word; `None` if there is none.
     #[inline]
     pub(crate) fn unpack(bits: u64) -> Option<Waiter> {
         let tag = bits as u32 >> Waiter::FREE_BITS;
@@ -58,7 +58,7 @@ impl Waiter {
         })
     }
 
-    /// True when both are waits of one coroutine.
+    /// True if both are waits of the same coroutine.
     #[inline]
     pub(crate) fn is_same_coroutine(self, other: Waiter) -> bool {
         (self.worker, self.coroutine) == (other.worker, other.coroutine)

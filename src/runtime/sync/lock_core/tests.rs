@@ -115,7 +115,7 @@ mod models {
     use loom::sync::{Arc, Condvar};
     use Mode::{Exclusive, Shared};
 
-    /// What stands for a coroutine: it sleeps until it is woken.
+    /// Threads in place of coroutines: each sleeps until it is woken.
     struct Sleepers(Vec<(Mutex<bool>, Condvar)>);
 
     impl Sleepers {
@@ -140,7 +140,7 @@ mod models {
         }
     }
 
-    /// Enters as the runtime does. Never ends when a wake-up is lost, which loom reports.
+    /// Enters as the runtime does. Never returns if a wake-up is lost, which loom reports.
     fn enter(core: &Core<usize>, sleepers: &Sleepers, root: u64, mode: Mode, me: usize) {
         if core.try_enter(root, mode) {
             return;
@@ -162,7 +162,7 @@ mod models {
                 move || {
                     let root = me as u64 + 1;
                     enter(&core, &sleepers, root, Exclusive, me);
-                    // SAFETY: what the model checks: nobody else is inside.
+                    // SAFETY: this is what the model checks: no other root is inside.
                     value.with_mut(|value| unsafe { *value += 1 });
                     sleepers.wake(core.leave(root, Exclusive));
                 }
@@ -176,7 +176,8 @@ mod models {
         });
     }
 
-    /// Two tasks of one root are inside together, and a third of another root never with them.
+    /// Two tasks of one root are inside together; a task of another root never is together with
+    /// them.
     #[test]
     fn loom_tasks_of_a_root_pass_together() {
         let mut model = loom::model::Builder::new();
@@ -189,7 +190,7 @@ mod models {
             let child = {
                 let (core, sleepers, value) = (core.clone(), sleepers.clone(), value.clone());
                 loom::thread::spawn(move || {
-                    // Its parent is inside, or has left.
+                    // Its parent is inside or has already left.
                     enter(&core, &sleepers, 1, Exclusive, 1);
                     // SAFETY: both tasks of this root only read.
                     value.with(|value| unsafe { *value });
@@ -200,7 +201,7 @@ mod models {
                 let (core, sleepers, value) = (core.clone(), sleepers.clone(), value.clone());
                 loom::thread::spawn(move || {
                     enter(&core, &sleepers, 2, Exclusive, 2);
-                    // SAFETY: what the model checks: no task of the other root is inside.
+                    // SAFETY: this is what the model checks: no task of the other root is inside.
                     value.with_mut(|value| unsafe { *value += 1 });
                     sleepers.wake(core.leave(2, Exclusive));
                 })
@@ -226,7 +227,7 @@ mod models {
                 let (core, sleepers, value) = (core.clone(), sleepers.clone(), value.clone());
                 loom::thread::spawn(move || {
                     enter(&core, &sleepers, me as u64 + 1, Shared, me);
-                    // SAFETY: what the model checks: no writer is inside.
+                    // SAFETY: this is what the model checks: no writer is inside.
                     let seen = value.with(|value| unsafe { *value });
                     assert!(seen == 0 || seen == 1);
                     sleepers.wake(core.leave(me as u64 + 1, Shared));
@@ -242,7 +243,7 @@ mod models {
         });
     }
 
-    /// Whoever gives up while it is let in takes nobody's wake-up along.
+    /// A task that gives up while it is being let in does not swallow another one's wake-up.
     #[test]
     fn loom_giving_up_loses_no_wake_up() {
         loom::model(|| {
