@@ -126,8 +126,8 @@ impl Config {
         size("the limit on suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
         size("the limit on tasks in flight", self.max_in_flight as u64, 256, 1_000_000)?;
         size("the largest segment in bytes", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
-        size("a segment in bytes", self.default_segment, MIN_SEGMENT, self.max_segment)?;
-        size("the runtime's percentage", self.runtime_share, *SHARES.start(), *SHARES.end())?;
+        size("the default segment in bytes", self.default_segment, MIN_SEGMENT, self.max_segment)?;
+        size("the runtime's share in percent", self.runtime_share, *SHARES.start(), *SHARES.end())?;
         size("the limit on pools", self.max_pools.into(), 2, 65536)?;
         check_cores(&self.cores)?;
         check_cores(&self.high_latency_cores)
@@ -304,7 +304,8 @@ mod tests {
         let all_high = Config { high_latency_workers: 2, ..config.clone() };
         assert_eq!(refused(all_high), "high-latency workers must be 0 to 1, not 2");
         let small = Config { default_segment: 1, ..config.clone() };
-        assert!(refused(small).contains("a segment in bytes must be 4194304 to 68719476736, not 1"));
+        assert!(refused(small)
+            .contains("default segment in bytes must be 4194304 to 68719476736, not 1"));
         for core in [1023, 99_999] {
             let why = refused(Config { cores: vec![core], ..config.clone() });
             let want = format!("core {core} cannot be used; this process may use ");

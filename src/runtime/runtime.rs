@@ -186,7 +186,7 @@ impl Workers {
                         let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
                         let ended = pinned.and_then(|()| {
                             event_loop::run(index, own)
-                                .map_err(|error| Error::io("setting up its epoll instance", error))
+                                .map_err(|error| Error::io("setting up its thread", error))
                         });
                         if let Err(error) = ended {
                             tracing::error!(worker = index, %error, "a worker cannot start");

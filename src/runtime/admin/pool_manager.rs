@@ -161,7 +161,8 @@ pub(super) fn destroy(
         shared.set_pool(id.major_, Some(pool.clone()));
         let (name, count) = (pool.name(), pool.in_flight());
         let message = format!(
-            "pool '{name}' still has {count} running tasks after {DESTROY_BOUND:?} and was not destroyed; try again"
+            "pool '{name}' was not destroyed: it still has {count} tasks in flight after \
+             {DESTROY_BOUND:?}; try again once they have ended"
         );
         worker.wake_all(shared.pools.give_up_destruction(begun));
         return Err(Failure::new(CHI_BUSY, message));

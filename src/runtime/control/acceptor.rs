@@ -252,7 +252,7 @@ impl Acceptor {
                 Failure::new(CHI_INVALID, "this is the socket of a Chimaera runtime; the message is not part of its protocol"),
             ),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => self.end(number, &format!("reading from the client's socket failed: {error}")),
+            Err(error) => self.end(number, &format!("the client's socket failed: {error}")),
         }
     }
 

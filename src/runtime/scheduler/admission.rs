@@ -80,8 +80,9 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
             let most = most_in_flight(worker).max(FEW_IN_FLIGHT);
             if session.tasks_in_flight() > most {
                 let message = format!(
-                    "more than {most} of the client's tasks are in flight, and many tasks are suspended in the \
-                     runtime: wait for some of them, or raise limits.suspended_tasks ({limit})"
+                    "more than {most} of the client's tasks are in flight, and many tasks are \
+                     suspended in the runtime: wait for some of them, or raise \
+                     limits.suspended_tasks ({limit})"
                 );
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }
@@ -92,8 +93,8 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
             let all = worker.shared.coroutines.load(Ordering::Relaxed);
             if all > most_coroutines(limit, 16) && worker.coroutines.need_another() {
                 let message = format!(
-                    "too many tasks are suspended in the runtime for another subtask to start: raise \
-                     limits.suspended_tasks ({limit})"
+                    "too many tasks are suspended in the runtime for another subtask to start: \
+                     raise limits.suspended_tasks ({limit})"
                 );
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }

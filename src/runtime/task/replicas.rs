@@ -124,7 +124,7 @@ impl Replicas {
         fields: &[Field],
     ) -> Result<(), Failure> {
         for field in fields {
-            // SAFETY: the field lies inside what `base` holds, aligned to 8.
+            // SAFETY: the field is inside what `base` holds, aligned to 8.
             let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
             // With a capacity of 0, an assignment allocates a block of the replica's own.
             vector.capacity_ = 0;
@@ -185,7 +185,7 @@ pub(crate) unsafe fn adopt(task: *mut Record, replica: *mut Record, method: &Met
 /// As `Replicas::part`.
 unsafe fn settle(base: *mut u8, fields: &[Field]) {
     for field in fields {
-        // SAFETY: the field lies inside what `base` holds, aligned to 8.
+        // SAFETY: the field is inside what `base` holds, aligned to 8.
         let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
         vector.capacity_ = vector.capacity_.max(vector.size_);
         if field.inner.is_empty() || vector.data_.is_null() {

@@ -328,7 +328,7 @@ fn forgotten_tasks_run_and_are_freed_and_their_failures_are_logged() {
         task(pool, model::SLEEP, 1).call().unwrap();
     });
     if let Some(log) = log {
-        let line = log.lines().find(|line| line.contains("nobody waits"));
+        let line = log.lines().find(|line| line.contains("a fire-and-forget task failed"));
         let line = line.unwrap_or_else(|| panic!("{log}"));
         assert!(line.contains("the last tick") && line.contains("kFail"), "{line}");
     }

@@ -416,7 +416,11 @@ fn the_log_says_which_task_a_line_is_about() {
             format!("session={session} root={} depth={depth}", root + after)
         };
         assert_eq!(about(&log, "a line", pool, "kLog", &node(1, 1)).len(), 1, "{log}");
-        assert_eq!(about(&log, "nobody waits", pool, "kFail", &node(2, 0)).len(), 1, "{log}");
+        assert_eq!(
+            about(&log, "a fire-and-forget task failed", pool, "kFail", &node(2, 0)).len(),
+            1,
+            "{log}"
+        );
         let long = about(&log, "has not yielded its worker", pool, "kCompute", &node(3, 0));
         assert_eq!(long.len(), 1, "{log}");
     }
