@@ -25,8 +25,8 @@ pub(super) fn choose_container(
     let first = &pool.containers()[0];
     debug_assert!(std::ptr::eq(record.container, first));
     ask_monitor(worker, record, first, method, CHI_MONITOR_GLOBAL_SCHEDULE)?;
-    // The query is replaced so that the caller's own one is asked about again if it submits the
-    // task again.
+    // The monitor wrote its choice into the query. It is reset to the dynamic query that the caller
+    // asked for, in case the caller submits the task again.
     // SAFETY: the body is private, and has at least a header.
     let query = unsafe {
         let dynamic = chi_domain_query { kind_: CHI_DOMAIN_DYNAMIC, value_: 0 };
