@@ -29,8 +29,8 @@ const SETUP_BOUND: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again if the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections beyond the session limit, so that requests of the program are answered when clients have all
-/// sessions.
+/// How many connections are accepted beyond the session limit, so that the program's requests are
+/// answered even when clients have all sessions.
 const MORE_CONNECTIONS: usize = 16;
 
 const CONTROL: u64 = 0;

@@ -1,4 +1,5 @@
-//! Answers to the program's requests. The control thread gives them, and asks no worker.
+//! Answers to the requests of the program `chimaera`. The control thread gives them without asking
+//! a worker, so they are given even while all workers are busy.
 
 use chimaera_abi::*;
 use chimaera_ipc::control::Request;
@@ -8,7 +9,7 @@ use crate::admin::describe;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
 
-/// Does what a message of kind `Request` asks for, and returns the answer, a JSON document.
+/// Carries out the request in a message of kind `Request`, and returns the answer, a JSON document.
 pub(super) fn answer(shared: &Shared, message: &Message) -> Result<String, Failure> {
     let [request, argument, ..] = message.words;
     let document = match Request::of(request) {
