@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::context::{Context, Failed};
 
 #[derive(clap::Args)]
+#[group(id = "settings")]
 pub(crate) struct Args {
     /// The configuration file [default: $CHI_SERVER_CONF, else chimaera/chimaera.yaml in
     /// $XDG_CONFIG_HOME (~/.config) or in /etc, if there is one]

@@ -137,6 +137,24 @@ pub const KEYS: &[Key] = &[
         Preset::Depends { how: "none: the operating system chooses", example: "[4-5]" },
         "The cores to pin this group's workers to, one core each, in turn.",
     ),
+    key(
+        "workers.standby",
+        Kind::Number { least: 0, most: MAX_WORKERS as u64 - 1 },
+        Preset::Value("4"),
+        "Maximum number of stand-by workers. One is started when methods have blocked all workers of a \
+         group for 10 ms; it takes over what waits for them, and rests when it is no longer needed. \
+         With the workers of both groups at most 256.",
+    ),
+    key(
+        "workers.per_session",
+        Kind::Number { least: 1, most: MAX_WORKERS as u64 },
+        Preset::Depends {
+            how: "one more than there are workers in both groups",
+            example: "2",
+        },
+        "Maximum number of workers, stand-by workers included, that the tasks of one client may block \
+         at a time. Stand-by workers start no more of its tasks then.",
+    ),
     Key {
         flag: Some("--spin-us"),
         ..key(

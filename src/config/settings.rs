@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chimaera_ipc::status_page::MAX_WORKERS;
 use chimaera_runtime::Config;
 use chimaera_yaml::{Position, Problem, Problems};
 
@@ -165,10 +166,13 @@ impl Settings {
     /// What a runtime is started with.
     pub fn runtime(&self) -> Config {
         let high = self.number("workers.high_latency.count") as usize;
+        let workers = self.number("workers.low_latency.count") as usize + high;
         Config {
             instance: Some(self.instance().to_owned()),
-            workers: self.number("workers.low_latency.count") as usize + high,
+            workers,
             high_latency_workers: high,
+            standby_workers: (self.number("workers.standby") as usize).min(MAX_WORKERS - workers),
+            max_blocked_workers: self.number("workers.per_session") as usize,
             cores: self.cores("workers.low_latency.cores"),
             high_latency_cores: self.cores("workers.high_latency.cores"),
             module_paths: self.module_paths.iter().map(|(path, _)| path.clone()).collect(),
@@ -197,7 +201,9 @@ struct Merge {
 impl Merge {
     fn file(&mut self, file: &File, flags: &Flags) {
         for (path, (value, at)) in &file.values {
-            if !(path.starts_with("workers.") && flags.workers.is_some()) {
+            // The flag says how many workers there are, and of which kind.
+            let of_group = path.starts_with("workers.low") || path.starts_with("workers.high");
+            if !(of_group && flags.workers.is_some()) {
                 let origin = Origin::File(file.path.clone(), *at);
                 self.said.insert(path, (value.clone(), origin));
             }
@@ -282,11 +288,14 @@ impl Merge {
         let Value::Number(n) = high.0 else { unreachable!("a count is a number") };
         let rest = Config::default().workers.saturating_sub(n as usize).max(1);
         let low = self.count("workers.low_latency", rest);
+        let Value::Number(all) = low.0 else { unreachable!("a count is a number") };
+        let all = (Value::Number((all + n + 1).min(MAX_WORKERS as u64)), Origin::Default);
         let single = |kind| !matches!(kind, Kind::Directories | Kind::Pools);
         let setting = |key: &'static Key| {
             let said = match key.path {
                 "workers.low_latency.count" => Some(&low),
                 "workers.high_latency.count" => Some(&high),
+                "workers.per_session" => Some(self.said.get("workers.per_session").unwrap_or(&all)),
                 path => self.said.get(path),
             };
             let (value, origin) = match said {

@@ -9,6 +9,9 @@ use chimaera_ipc::layout::{DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGM
 use chimaera_ipc::status_page::MAX_WORKERS;
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
 
+/// Stand-by workers when nobody says how many.
+const STANDBY_WORKERS: usize = 4;
+
 /// A pool that a runtime creates when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
@@ -34,6 +37,12 @@ pub struct Config {
     /// others, at least one, form the group for low-latency tasks. With 0 there is one group that
     /// runs all tasks.
     pub high_latency_workers: usize,
+    /// The most stand-by workers. One is started when methods block all workers of a group, and rests
+    /// when it is no longer needed. At most 256 together with `workers`.
+    pub standby_workers: usize,
+    /// How many workers, stand-by workers included, the tasks of one session may block at a time, 1 to
+    /// 256. A stand-by worker starts no further task of a session that has reached this.
+    pub max_blocked_workers: usize,
     /// The cores to which the low-latency workers are pinned, one each, in turn. If empty, the
     /// operating system chooses the cores and may move the workers.
     pub cores: Vec<usize>,
@@ -98,9 +107,14 @@ impl Config {
         modules.is_dir().then_some(modules)
     }
 
-    /// Whether the worker with this index is in the group for high-latency tasks.
+    /// Whether the worker with this index is in the group for high-latency tasks. Not for stand-by workers.
     pub fn is_high_latency(&self, worker: usize) -> bool {
         worker >= self.workers - self.high_latency_workers
+    }
+
+    /// The number of workers of all kinds, of which some stand-by workers may not have been started.
+    pub(crate) fn all_workers(&self) -> usize {
+        self.workers + self.standby_workers
     }
 
     /// The core to which the worker with this index is to be pinned, if any.
@@ -122,6 +136,10 @@ impl Config {
         size("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
         let high = self.high_latency_workers as u64;
         size("high-latency workers", high, 0, self.workers as u64 - 1)?;
+        let most = (MAX_WORKERS - self.workers) as u64;
+        size("stand-by workers", self.standby_workers as u64, 0, most)?;
+        let blocked = self.max_blocked_workers as u64;
+        size("the limit on blocked workers per session", blocked, 1, MAX_WORKERS as u64)?;
         size("the stack size in bytes", self.stack_size as u64, 64 << 10, 64 << 20)?;
         size("the limit on suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
         size("the limit on tasks in flight", self.max_in_flight as u64, 256, 1_000_000)?;
@@ -191,6 +209,7 @@ pub(crate) fn pin(core: usize) -> Result<(), Error> {
 impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = cores.saturating_sub(1).clamp(1, MAX_WORKERS - STANDBY_WORKERS);
         let paths = |name| {
             let value = std::env::var_os(name).unwrap_or_default();
             let all: Vec<PathBuf> =
@@ -199,7 +218,9 @@ impl Default for Config {
         };
         Config {
             instance: None,
-            workers: cores.saturating_sub(1).clamp(1, MAX_WORKERS),
+            workers,
+            standby_workers: STANDBY_WORKERS,
+            max_blocked_workers: workers + 1,
             module_paths: ["CHI_REPO_PATH", "LD_LIBRARY_PATH"]
                 .into_iter()
                 .flat_map(paths)

@@ -58,7 +58,7 @@ fn session() -> std::io::Result<SessionRef> {
     let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
     let guard = Guard::new(&mapping, doorbell.as_fd())
         .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
-    Ok(SessionRef::new(Session::new(1, mapping, 1 << 40, doorbell, guard)))
+    Ok(SessionRef::new(Session::new(1, 1, mapping, 1 << 40, doorbell, guard)))
 }
 
 /// Uses the bytes as the contents of the client's arena, takes the task at its start as if a client

@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use chimaera_abi::CHI_ADMIN_CREATE_POOL;
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::status_page::{self, Reader, Writer};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
-use crate::config::{pin, Config, Error};
+use crate::config::{Config, Error};
 use crate::control::{close, Acceptor, CLOSE_BOUND};
 use crate::coroutine::{cxx_exceptions, stack};
 use crate::module::{Modules, Services};
-use crate::scheduler::{event_loop, watchdog, ControlCommand, Shared, WorkerMessage};
-use crate::sys::{membarrier, segment_fault};
+use crate::scheduler::{standby, watchdog, ControlCommand, Shared, WorkerMessage};
+use crate::sys::{membarrier, or_abort, segment_fault};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
@@ -179,22 +180,8 @@ impl Workers {
     fn start(shared: &Arc<Shared>) -> Result<Workers, Error> {
         let mut workers = Workers { shared: shared.clone(), threads: Vec::new() };
         for index in 0..shared.config.workers as u32 {
-            let own = shared.clone();
-            let thread =
-                std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
-                    or_abort(|| {
-                        let pinned = own.config.core_of(index as usize).map_or(Ok(()), pin);
-                        let ended = pinned.and_then(|()| {
-                            event_loop::run(index, own)
-                                .map_err(|error| Error::io("setting up its thread", error))
-                        });
-                        if let Err(error) = ended {
-                            tracing::error!(worker = index, %error, "a worker cannot start");
-                            std::process::abort();
-                        }
-                    });
-                });
-            let thread = thread.map_err(|error| Error::io("starting a worker's thread", error))?;
+            let thread = standby::spawn(shared, index)
+                .map_err(|error| Error::io("starting a worker's thread", error))?;
             workers.threads.push(thread);
         }
         let own = shared.clone();
@@ -206,7 +193,9 @@ impl Workers {
 
     /// Waits for the workers, which have been told to end.
     fn end(mut self) {
-        end(std::mem::take(&mut self.threads));
+        let mut threads = std::mem::take(&mut self.threads);
+        threads.extend(self.shared.take_standby_threads());
+        end(threads);
     }
 }
 
@@ -222,7 +211,9 @@ impl Drop for Workers {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.shared.end_workers();
-        end(std::mem::take(&mut self.threads));
+        let mut threads = std::mem::take(&mut self.threads);
+        threads.extend(self.shared.take_standby_threads());
+        end(threads);
     }
 }
 
@@ -257,20 +248,11 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
             // It fails only if the start has been abandoned and the receiver dropped.
             let _ = answer.send(made.map(|_| ()).map_err(|(_, message)| message));
         };
-        shared.mailboxes[0].send(WorkerMessage::Run(Box::new(create)));
+        shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(create)));
         let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
         made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
     }
     Ok(())
-}
-
-/// Runs the body of a thread and aborts the process if it panics, which is always a bug. Without
-/// that thread tasks would hang for ever, whereas clients learn at once that a runtime has died.
-fn or_abort(work: impl FnOnce()) {
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-        tracing::error!("a thread of the runtime panicked; this is a bug");
-        std::process::abort();
-    }
 }
 
 /// Waits for the threads to end, but only for [`END_BOUND`]: a method that never returns must not

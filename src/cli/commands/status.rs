@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
+use chimaera_abi::CHI_DESCRIBE_RUNTIME;
 use chimaera_ipc::status_page::{Reader, WorkerLine};
 use serde_json::{json, Value};
 
@@ -30,6 +31,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
         (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
     let suspended = sum(|line| line.suspended.load(Relaxed));
     let log = if page.log_is_file.load(Relaxed) == 1 { log(pid) } else { None };
+    // What a worker is doing, the page does not say. A runtime that does not answer is shown as far as it does.
+    let described = context.describe(CHI_DESCRIBE_RUNTIME).ok();
+    let each_worker = match described {
+        Some(mut runtime) => runtime["each_worker"].take(),
+        None => lines.clone().map(worker).collect(),
+    };
     let ready_ms = page.ready_after_ns.load(Relaxed) as f64 / 1e6;
     let document = json!({
         "name": instance.name(),
@@ -39,7 +46,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "uptime_s": up.as_secs_f64(),
         "start_to_ready_ms": ready_ms,
         "workers": workers,
-        "each_worker": lines.clone().map(worker).collect::<Vec<_>>(),
+        "each_worker": each_worker,
         "sessions": page.sessions.load(Relaxed),
         "sessions_total": page.sessions_total.load(Relaxed),
         "pools": page.pools.load(Relaxed),
@@ -61,12 +68,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     line("process", format!("{pid}, up {} s, ready after {ready_ms:.1} ms", up.as_secs()));
     line("workers", workers.to_string());
     for (number, worker) in document["each_worker"].as_array().into_iter().flatten().enumerate() {
-        let group = if worker["group"] == HIGH_LATENCY { "high latency" } else { "low latency" };
-        let (tasks, suspended) = (&worker["tasks"], &worker["tasks_suspended"]);
-        line(
-            &format!("  worker {number}"),
-            format!("{group}, {tasks} tasks completed, {suspended} suspended"),
-        );
+        line(&format!("  worker {number}"), in_words(worker));
     }
     line(
         "sessions",
@@ -89,7 +91,30 @@ pub(crate) fn run(context: &Context) -> Outcome {
 /// The group of workers for tasks of high latency.
 const HIGH_LATENCY: &str = "high_latency";
 
-/// What there is to say of a worker.
+/// A worker in words.
+fn in_words(worker: &Value) -> String {
+    let group = match (worker["standby"].as_str(), worker["group"] == HIGH_LATENCY) {
+        (Some("resting"), _) => "stand-by, resting",
+        (Some(_), true) => "stand-by for high latency",
+        (Some(_), false) => "stand-by for low latency",
+        (None, true) => "high latency",
+        (None, false) => "low latency",
+    };
+    let (tasks, suspended) = (&worker["tasks"], &worker["tasks_suspended"]);
+    let mut text = format!("{group}, {tasks} tasks completed, {suspended} suspended");
+    let running = &worker["running"];
+    if let Some(age) = running["age_ms"].as_u64() {
+        let name = |key: &str, or: &'static str| running[key].as_str().unwrap_or(or).to_owned();
+        let (method, pool) = (name("method", "a method"), name("pool", "that is being destroyed"));
+        text += &format!("; busy for {:.1} s with {method} of pool {pool}", age as f64 / 1e3);
+        if let (Some(session), Some(pid)) = (running["session"].as_u64(), running["pid"].as_u64()) {
+            text += &format!(" for session {session} (process {pid})");
+        }
+    }
+    text
+}
+
+/// What the page says of a worker.
 fn worker(line: &WorkerLine) -> Value {
     json!({
         "group": if line.high_latency.load(Relaxed) == 1 { HIGH_LATENCY } else { "low_latency" },

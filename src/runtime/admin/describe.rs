@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::Container;
-use crate::scheduler::Shared;
+use crate::scheduler::{Role, RunQueue, Shared};
 use serde_json::json;
 
 /// Describes a subject, `CHI_DESCRIBE_...`.
@@ -89,13 +89,55 @@ fn runtime(shared: &Shared) -> serde_json::Value {
     let sessions = shared.sessions().into_iter().map(|session| {
         json!({
             "session": session.number,
+            "pid": session.pid,
             "segment_bytes": session.mapping.layout().size,
             "runtime_arena_used_bytes": session.used_bytes(),
         })
     });
+    let workers = (0..shared.started() as u32).map(|index| worker(shared, index));
     json!({
-        "workers": shared.config.workers,
+        "workers": shared.started(),
+        "each_worker": workers.collect::<Vec<_>>(),
         "sessions": sessions.collect::<Vec<_>>(),
         "sessions_total": page.sessions_total.load(Ordering::Relaxed),
     })
+}
+
+/// A worker, and the method that keeps it, if one does.
+fn worker(shared: &Shared, index: u32) -> serde_json::Value {
+    let (queue, line) = (shared.run_queue(index), &shared.page().lines[index as usize]);
+    let role = queue.role();
+    let standby = match role {
+        _ if !shared.is_standby(index) => None,
+        Role::Resting => Some("resting"),
+        _ => Some("serving"),
+    };
+    json!({
+        "group": if role == Role::HighLatency { "high_latency" } else { "low_latency" },
+        "standby": standby,
+        "tasks": line.tasks.load(Ordering::Relaxed),
+        "tasks_failed": line.failed.load(Ordering::Relaxed),
+        "tasks_suspended": line.suspended.load(Ordering::Relaxed),
+        "running": running(shared, queue),
+    })
+}
+
+/// The method that keeps a worker.
+fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
+    let since = queue.busy_since()?;
+    let (slot, number) = queue.running().parts()?;
+    let (session, _) = queue.node();
+    let table = shared.table();
+    // A pool that is being destroyed is no longer in the table.
+    let pool = table.in_slot(slot);
+    let method = pool.and_then(|pool| pool.module().methods.get(number));
+    let sessions = shared.sessions();
+    let client = sessions.iter().find(|client| client.number == session);
+    Some(json!({
+        "pool": pool.map(|pool| pool.name()),
+        "method": method.map(|method| &method.name),
+        "session": client.map(|client| client.number),
+        "pid": client.map(|client| client.pid),
+        "age_ms": shared.start.elapsed().saturating_sub(since).as_millis() as u64,
+    }))
 }

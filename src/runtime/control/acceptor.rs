@@ -20,7 +20,7 @@ use rustix::process::PidfdFlags;
 use super::close::{self, CLOSE_BOUND};
 use super::requests;
 use crate::failure::Failure;
-use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
+use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
 use crate::session::{Ring, Session, SessionRef};
 use crate::sys::Guard;
 
@@ -78,7 +78,7 @@ impl Acceptor {
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
-        let load = vec![0; shared.config.workers];
+        let load = vec![0; shared.config.all_workers()];
         Ok(Acceptor {
             shared,
             listener,
@@ -281,8 +281,9 @@ impl Acceptor {
                 let phase = std::mem::replace(&mut client.phase, Phase::Greeting);
                 let Phase::Mapping { mapping, doorbell, guard } = phase else { unreachable!() };
                 let base = message.words[0];
-                let session =
-                    SessionRef::new(Session::new(number, *mapping, base, doorbell, guard));
+                let session = SessionRef::new(Session::new(
+                    number, client.pid, *mapping, base, doorbell, guard,
+                ));
                 self.shared.add_session(session.clone());
                 tracing::debug!(session = number, pid = client.pid, "session opened");
                 client.phase = Phase::Open { session, workers: Vec::new() };
@@ -295,15 +296,13 @@ impl Acceptor {
                     let refusal = Message::refused(CHI_NO_SPACE, why);
                     return send(client, &refusal, &[]);
                 }
-                let polling = self.load.len() - self.shared.config.high_latency_workers;
-                let queues = &self.shared.run_queues;
-                let busy = |worker: usize| queues[worker].busy.load(Ordering::Relaxed);
-                let worker = (0..polling).min_by_key(|&w| (busy(w), self.load[w])).unwrap_or(0);
-                self.load[worker] += 1;
-                workers.push(worker as u32);
+                let load = |worker: u32, _: &RunQueue| self.load[worker as usize];
+                let worker = self.shared.least_loaded(false, load).unwrap_or(0);
+                self.load[worker as usize] += 1;
+                workers.push(worker);
                 let consumer = Consumer::new(session.mapping.ring(index));
                 let message = WorkerMessage::AddRing(Ring::new(session.clone(), consumer));
-                self.shared.mailboxes[worker].send(message);
+                self.shared.mailbox(worker).send(message);
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }
             _ => Err(Failure::new(CHI_INVALID, "unexpected message for the state of the session")),
@@ -373,7 +372,7 @@ impl Acceptor {
             workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
             // Sent to all workers: rings move between them, and the session's tasks may be
             // suspended on any.
-            for mailbox in &self.shared.mailboxes {
+            for mailbox in self.shared.mailboxes() {
                 mailbox.send(WorkerMessage::DropSession { session: number });
             }
         }

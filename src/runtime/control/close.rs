@@ -1,5 +1,7 @@
 //! Closing the pools of a runtime that is stopping.
 
+use chimaera_abi::CHI_ADMIN_DESTROY_POOL;
+
 use crate::admin::close_all;
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
 use std::time::Duration;
@@ -18,5 +20,6 @@ pub(crate) fn begin(shared: &Shared) {
             worker.shared.command(ControlCommand::PoolsClosed);
         });
     };
-    shared.mailboxes[0].send(WorkerMessage::Run(Box::new(close)));
+    let method = CHI_ADMIN_DESTROY_POOL;
+    shared.mailbox(0).send(WorkerMessage::Run(method, Box::new(close)));
 }

@@ -8,6 +8,7 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicPtr;
 
 use crossbeam_queue::SegQueue;
 
@@ -127,6 +128,11 @@ impl LaneState {
         false
     }
 
+    /// True if tasks have been suspended that have not ended.
+    pub(crate) fn has_suspended(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & SUSPENDED != 0
+    }
+
     /// True if no task is in the lane.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -171,9 +177,6 @@ pub(crate) struct TaskHandle(pub(crate) NonNull<c_void>);
 // SAFETY: the handle owns its task, so the thread that takes it out of a lane is its only user.
 unsafe impl Send for TaskHandle {}
 
-/// A lane of a container.
-pub(crate) type ContainerLane = Lane<TaskHandle>;
-
 /// A pointer to a lane, sent to the lane's owner.
 pub(crate) struct LanePtr(pub(crate) *const ContainerLane);
 
@@ -182,24 +185,70 @@ pub(crate) struct LanePtr(pub(crate) *const ContainerLane);
 // worker may access.
 unsafe impl Send for LanePtr {}
 
-/// A lane of tasks of type `T`.
-pub(crate) struct Lane<T> {
+/// A lane of a container.
+pub(crate) struct ContainerLane {
     pub(crate) state: LaneState,
-    pub(crate) queue: SegQueue<T>,
+    queue: SegQueue<TaskHandle>,
+    /// A task that was popped and put back: it is still the next one. Null for none.
+    first: AtomicPtr<c_void>,
+    /// That task's session, which blocks as many workers as it may. 0 for none.
+    held_back: std::sync::atomic::AtomicU64,
     /// The lane is for high-latency tasks.
     pub(crate) high_latency: bool,
     /// The worker, counted from 1, that has the lane in its list; 0 for none.
     listed: std::sync::atomic::AtomicU32,
 }
 
-impl<T> Lane<T> {
-    pub(crate) fn new(high_latency: bool) -> Lane<T> {
-        Lane {
+impl ContainerLane {
+    pub(crate) fn new(high_latency: bool) -> ContainerLane {
+        ContainerLane {
             state: LaneState::new(),
             queue: SegQueue::new(),
+            first: AtomicPtr::default(),
+            held_back: std::sync::atomic::AtomicU64::new(0),
             high_latency,
             listed: std::sync::atomic::AtomicU32::new(0),
         }
+    }
+
+    /// Adds a task behind the others.
+    #[inline]
+    pub(crate) fn push(&self, task: TaskHandle) {
+        self.queue.push(task);
+    }
+
+    /// Takes the next task. For the worker that serves the lane.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<TaskHandle> {
+        if !self.first.load(std::sync::atomic::Ordering::Acquire).is_null() {
+            return self.take_first();
+        }
+        self.queue.pop()
+    }
+
+    #[cold]
+    fn take_first(&self) -> Option<TaskHandle> {
+        self.held_back.store(0, std::sync::atomic::Ordering::Relaxed);
+        let first = self.first.swap(std::ptr::null_mut(), std::sync::atomic::Ordering::AcqRel);
+        NonNull::new(first).map(TaskHandle)
+    }
+
+    /// Puts back the task that `pop` returned, which its session must not start on this worker now. For
+    /// the worker that serves the lane.
+    pub(crate) fn hold_back(&self, task: TaskHandle, session: u64) {
+        self.held_back.store(session, std::sync::atomic::Ordering::Relaxed);
+        self.first.store(task.0.as_ptr(), std::sync::atomic::Ordering::Release);
+    }
+
+    /// The session whose task is held back.
+    pub(crate) fn held_back(&self) -> u64 {
+        self.held_back.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// True if there is a task to take.
+    #[inline]
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queue.is_empty() || !self.first.load(std::sync::atomic::Ordering::Acquire).is_null()
     }
 
     /// Marks the lane as listed by the worker `me`; true if it was not listed by that worker.

@@ -15,14 +15,16 @@ use crate::session::{Session, SuspendedAs, SuspendedAt};
 use crate::sync::WaitId;
 use crate::task::{CancelReason, CancelScope, Record};
 
-/// Cancels the tasks in this scope on all workers.
+/// Cancels the tasks in this scope on all workers. For the runtime's own code that runs as a task.
 pub(crate) fn cancel(worker: &Worker, scope: CancelScope) {
-    for (index, mailbox) in worker.shared.mailboxes.iter().enumerate() {
+    for (index, mailbox) in worker.shared.mailboxes().iter().enumerate() {
         if index != worker.index as usize {
             mailbox.send(WorkerMessage::Cancel(scope.clone()));
         }
     }
+    let running = worker.run_queue().leave_module();
     cancel_here(worker, &scope);
+    worker.run_queue().enter_module(running);
 }
 
 /// Cancels this worker's suspended tasks in this scope.
@@ -46,7 +48,8 @@ fn cancel_where(worker: &Worker, reason: impl Fn(&Record) -> Option<CancelReason
     if marked {
         worker.shared.cancel_marked();
     }
-    for (number, reason) in worker.periodic.to_stop(reason) {
+    let stopping = worker.run_queue().entries().periodic.to_stop(reason);
+    for (number, reason) in stopping {
         stop_periodic(worker, number, reason);
     }
 }
@@ -85,7 +88,7 @@ pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
         cancel_task(worker, as_what, session.number, offset);
     } else {
         let message = WorkerMessage::CancelTask { as_what, session: session.number, offset };
-        worker.shared.mailboxes[index as usize].send(message);
+        worker.shared.mailbox(index).send(message);
     }
 }
 
@@ -114,7 +117,8 @@ pub(super) fn cancel_task(worker: &Worker, as_what: SuspendedAs, session: u64, o
             }
         }
         SuspendedAs::Periodic(number) => {
-            if worker.periodic.is(number, is_meant) {
+            let is_there = worker.run_queue().entries().periodic.is(number, is_meant);
+            if is_there {
                 stop_periodic(worker, number, CancelReason::Asked);
             }
         }

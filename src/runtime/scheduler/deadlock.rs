@@ -19,11 +19,11 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// Asks all workers and collects their answers.
 fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessage) -> T {
     let question = Question::<T>::default();
-    for mailbox in &shared.mailboxes {
+    for mailbox in shared.mailboxes() {
         mailbox.send(message(question.clone()));
     }
     let until = Instant::now() + ANSWER_BOUND;
-    while lock(&question).workers < shared.mailboxes.len() && Instant::now() < until {
+    while lock(&question).workers < shared.started() && Instant::now() < until {
         std::thread::sleep(Duration::from_micros(200));
     }
     let Answers { found, .. } = std::mem::take(&mut *lock(&question));
@@ -45,7 +45,7 @@ pub(super) fn look(shared: &Shared) -> bool {
     tracing::error!(circle = text, "tasks wait for each other in a circle");
     let Some(victim) = victim(&circle) else { return false };
     let message = WorkerMessage::BreakWait { id: victim.id, circle: text };
-    shared.mailboxes[victim.id.worker as usize].send(message);
+    shared.mailbox(victim.id.worker).send(message);
     true
 }
 

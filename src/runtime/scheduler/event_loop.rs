@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chimaera_abi::CHI_ADMIN_POOL_MAJOR;
 use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 
@@ -16,6 +17,7 @@ use super::mailbox::WorkerMessage;
 use super::overflow::end_overflowed;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
+use super::run_queue::{Role, Running};
 use super::shared::Shared;
 use super::steal;
 use super::timers::Timer;
@@ -44,8 +46,8 @@ struct Loop {
 /// Runs a worker on the calling thread until the runtime ends.
 pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
     let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-    let own = shared.mailboxes[index as usize].descriptor();
-    let queue = &shared.run_queues[index as usize];
+    let own = shared.mailbox(index).descriptor();
+    let queue = shared.run_queue(index);
     epoll::add(queue.epoll(), own, epoll::EventData::new_u64(0), flags)?;
     stack::prepare_thread()?;
     park::prepare_thread();
@@ -124,21 +126,12 @@ impl Loop {
         worker.coroutines.set_starving(true);
         while !worker.coroutines.has_ready() {
             std::thread::sleep(Duration::from_millis(1));
-            let mut runs = Vec::new();
-            while let Some(timer) = worker.timers.due(Instant::now()) {
-                match timer {
-                    Timer::Wake { coroutine, wait } => {
-                        worker.coroutines.wake_exactly(coroutine, wait);
-                    }
-                    run => runs.push(run),
-                }
-            }
-            runs.into_iter().for_each(|run| worker.timers.set(Instant::now(), run));
+            self.end_waits(Instant::now());
             let mut others = Vec::new();
             while let Some(message) = worker.mailbox().take() {
                 match message {
-                    // It runs module code, which needs a coroutine.
-                    WorkerMessage::Run(_) => others.push(message),
+                    // It runs a module's code, which needs a coroutine.
+                    WorkerMessage::Run(..) => others.push(message),
                     message => self.read(message),
                 }
             }
@@ -209,12 +202,18 @@ impl Loop {
             self.read(message);
         }
         if !worker.timers.is_empty() {
-            busy |= self.ring_timers();
+            busy |= self.end_waits(Instant::now());
             if worker.timers.are_many() {
                 self.sweep_timers();
             }
         }
         let pauses = worker.coroutines.pauses();
+        if !worker.run_queue().entries().periodic.is_empty() {
+            busy |= self.run_periodic();
+            if worker.coroutines.pauses() != pauses {
+                return true;
+            }
+        }
         let (lanes, high_latency_lanes) = self.count_round();
         for _ in 0..lanes {
             let Some(lane) = self.next_lane(false) else { break };
@@ -261,7 +260,7 @@ impl Loop {
             let line = &shared.page().lines[worker.index as usize];
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             let rest = |at: Instant| at.saturating_duration_since(Instant::now());
-            park::park_on_epoll(worker.run_queue().epoll(), worker.timers.next().map(rest));
+            park::park_on_epoll(worker.run_queue().epoll(), self.next_timer().map(rest));
         }
         worker.mailbox().unpark();
         worker.run_queue().unpark_rings();
@@ -279,7 +278,7 @@ impl Loop {
                 cancel::cancel_here(worker, &CancelScope::Session(session));
             }
             WorkerMessage::Lane(lane) => on_lane_notified(worker, lane.0),
-            WorkerMessage::Run(f) => self.run_as_task(f),
+            WorkerMessage::Run(method, f) => self.run_as_task(method, f),
             WorkerMessage::Wake { coroutine, tag } => worker.coroutines.wake(coroutine, tag),
             WorkerMessage::ReportWaits(question) => {
                 let mut found = Default::default();
@@ -305,29 +304,37 @@ impl Loop {
             }
             WorkerMessage::CancelMarked => cancel::cancel_marked(worker),
             WorkerMessage::StealFrom { busy } => {
-                let (queue, mailbox) = (
-                    &worker.shared.run_queues[busy as usize],
-                    &worker.shared.mailboxes[busy as usize],
-                );
-                let loot = steal::steal(worker.index, busy, queue, mailbox);
+                let loot = steal::steal(&worker.shared, worker.index, busy);
                 loot.rings.into_iter().for_each(|ring| self.add_ring(ring));
                 loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
+                let periodic = loot.periodic.into_iter();
+                periodic.for_each(|task| path::take_over_periodic(worker, busy, task));
+                loot.runs.into_iter().for_each(|(method, f)| self.run_as_task(method, f));
             }
             WorkerMessage::ShareWith { idle } => {
                 let given = steal::share(worker.index, idle, worker.run_queue());
-                let mailbox = &worker.shared.mailboxes[idle as usize];
+                let mailbox = worker.shared.mailbox(idle);
+                given.into_iter().for_each(|message| mailbox.send(message));
+            }
+            WorkerMessage::Periodic { from, task } => path::take_over_periodic(worker, from, task),
+            WorkerMessage::Rest { to } => {
+                let given = steal::give_all(worker.index, to, worker.run_queue());
+                let mailbox = worker.shared.mailbox(to);
                 given.into_iter().for_each(|message| mailbox.send(message));
             }
         }
     }
 
-    /// Runs a function of the runtime as a task, so that module code which it calls can wait and
-    /// hold locks.
-    fn run_as_task(&self, f: Box<dyn FnOnce() + Send>) {
+    /// Runs something of the runtime's own as a task: what modules do in it may wait, and hold locks.
+    fn run_as_task(&self, method: u32, f: Box<dyn FnOnce() + Send>) {
         let worker = &self.worker;
         let record = worker.spare.take(Origin::Internal);
         worker.context().record.set(std::ptr::from_ref(&*record).cast_mut());
+        // Most of it is modules' code.
+        worker.run_queue().show(0, record.node());
+        worker.run_queue().enter_module(Running::method(CHI_ADMIN_POOL_MAJOR, method));
         f();
+        worker.run_queue().leave_module();
         worker.context().record.set(std::ptr::null_mut());
         if !record.holdings.is_empty() {
             worker.release_locks(&record);
@@ -337,36 +344,44 @@ impl Loop {
 
     // Timers ------------------------------------------------------------------------------------------
 
-    /// Handles the timers that are due. True if there were any.
-    fn ring_timers(&self) -> bool {
+    /// Ends the waits that are due to end. True when there was one.
+    fn end_waits(&self, now: Instant) -> bool {
+        let coroutines = &self.worker.coroutines;
+        let mut any = false;
+        while let Some(Timer { coroutine, wait }) = self.worker.timers.due(now) {
+            any = true;
+            coroutines.wake_exactly(coroutine, wait);
+        }
+        any
+    }
+
+    /// Runs periodic tasks that are due. True when there was one.
+    fn run_periodic(&self) -> bool {
         let worker = &self.worker;
-        let now = Instant::now();
-        let (mut rung, mut runs) = (false, 0);
-        while let Some(timer) = worker.timers.due(now) {
-            rung = true;
-            match timer {
-                Timer::Wake { coroutine, wait } => worker.coroutines.wake_exactly(coroutine, wait),
-                Timer::Run { number } => {
-                    path::run_again(worker, number);
-                    runs += 1;
-                }
-            }
-            // However many periodic tasks a client has, rings and lanes get their turn in between.
-            if runs == LANE_BATCH {
+        let (now, pauses) = (Instant::now(), worker.coroutines.pauses());
+        // However many periodic tasks a client has, rings and lanes have their turn between them.
+        for runs in 0..LANE_BATCH {
+            let due = worker.run_queue().entries().periodic.due(now);
+            let Some(number) = due else { return runs > 0 };
+            path::run_again(worker, number);
+            if worker.coroutines.pauses() != pauses {
                 break;
             }
         }
-        rung
+        true
+    }
+
+    /// When there is something to do next.
+    fn next_timer(&self) -> Option<Instant> {
+        let periodic = self.worker.run_queue().entries().periodic.next();
+        periodic.into_iter().chain(self.worker.timers.next()).min()
     }
 
     /// Removes timers that are no longer needed.
     #[cold]
     fn sweep_timers(&self) {
         let worker = &self.worker;
-        worker.timers.sweep(|timer| match timer {
-            Timer::Run { number } => worker.periodic.contains(number),
-            Timer::Wake { coroutine, wait } => worker.coroutines.is_waiting(coroutine, wait),
-        });
+        worker.timers.sweep(|timer| worker.coroutines.is_waiting(timer.coroutine, timer.wait));
     }
 
     /// True if a timer is due so soon that parking is not worth it: waking up might take longer.
@@ -374,7 +389,7 @@ impl Loop {
     fn is_due_soon(&self) -> bool {
         let worker = &self.worker;
         let soon = worker.shared.config.spin;
-        worker.timers.next().is_some_and(|at| at.saturating_duration_since(Instant::now()) <= soon)
+        self.next_timer().is_some_and(|at| at.saturating_duration_since(Instant::now()) <= soon)
     }
 
     // Lanes -------------------------------------------------------------------------------------------
@@ -417,6 +432,12 @@ impl Loop {
         if ring.session.is_dead() {
             return;
         }
+        // It was on its way when this worker came to rest.
+        if worker.run_queue().role() == Role::Resting {
+            if let Some(other) = worker.shared.least_loaded(false, |_, _| ()) {
+                return worker.shared.mailbox(other).send(WorkerMessage::AddRing(ring));
+            }
+        }
         match worker.run_queue().watch(&ring.session) {
             Ok(()) => worker.run_queue().entries().rings.push(ring),
             Err(error) => {
@@ -447,7 +468,8 @@ impl Loop {
             let taken = {
                 let mut entries = worker.run_queue().entries();
                 let Some(ring) = entries.rings.get_mut(index) else { return false };
-                let full = ring.session.tasks_in_flight() >= most;
+                let full =
+                    ring.session.tasks_in_flight() >= most || worker.refuses(ring.session.number);
                 if full && ring.postponed.len() >= MOST_POSTPONED {
                     return true;
                 }

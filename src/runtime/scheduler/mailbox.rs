@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::pool::LanePtr;
 use crate::session::{Ring, SuspendedAs};
 use crate::sync::{WaitId, Waits};
-use crate::task::CancelScope;
+use crate::task::{CancelScope, Resting};
 use chimaera_ipc::sleep::Sleeper;
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
@@ -31,9 +31,9 @@ pub(crate) enum WorkerMessage {
     DropSession { session: u64 },
     /// Another worker has queued a task in this lane, which the receiver owns.
     Lane(LanePtr),
-    /// Run this function as a task of the runtime's own.
-    Run(Box<dyn FnOnce() + Send>),
-    /// End the wait of this coroutine that has this tag.
+    /// Run this as a task of the runtime's own, which does the work of a method of the admin pool.
+    Run(u32, Box<dyn FnOnce() + Send>),
+    /// The wait of this coroutine with this tag is over.
     Wake { coroutine: u32, tag: u32 },
     /// Report which tasks wait for what.
     ReportWaits(Question<Waits>),
@@ -51,6 +51,10 @@ pub(crate) enum WorkerMessage {
     StealFrom { busy: u32 },
     /// Give half of the receiver's work to this worker, which is idle.
     ShareWith { idle: u32 },
+    /// Keep this periodic task, which the worker `from` has kept until now.
+    Periodic { from: u32, task: Resting },
+    /// You are not needed any more: give this worker what can move.
+    Rest { to: u32 },
 }
 
 /// The part of a worker that other threads use.

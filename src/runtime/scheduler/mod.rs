@@ -16,6 +16,7 @@ pub(crate) mod path;
 mod placement;
 mod run_queue;
 mod shared;
+pub(crate) mod standby;
 mod steal;
 mod timers;
 pub(crate) mod watchdog;
@@ -23,5 +24,6 @@ mod watchdog_state;
 pub(crate) mod worker;
 
 pub(crate) use self::mailbox::{ControlCommand, WorkerMessage};
+pub(crate) use self::run_queue::{Role, RunQueue};
 pub(crate) use self::shared::Shared;
 pub(crate) use self::worker::{is_current, no_wait, with_current, Worker};

@@ -12,23 +12,25 @@
 
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use chimaera_abi::*;
 
 use super::admission::{admit, Moment};
 use super::broadcast;
 use super::call::{call_method, module_failure, run_context};
+use super::mailbox::WorkerMessage;
 use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
-use super::timers::Timer;
+use super::run_queue::RunQueue;
 use super::worker::Worker;
 use crate::coroutine::{run_callback, CallbackKind};
 use crate::failure::Failure;
 use crate::log::{log_task, LineKind};
 use crate::module::{Method, Module};
-use crate::pool::{Container, ContainerLane, Entered, Pool, PoolMethod};
+use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
 use crate::sync::Completed;
-use crate::task::{destination, marshal, properties, CancelReason, Origin, Record};
+use crate::task::{destination, marshal, properties, CancelReason, Origin, Record, Resting};
 
 /// How many tasks are taken from one lane before the next one's turn.
 pub(super) const LANE_BATCH: usize = 32;
@@ -216,6 +218,7 @@ fn place(worker: &Worker, mut record: Box<Record>, lane: *const ContainerLane, h
         record.estimate = estimate.max(1);
         return queue_on_least_loaded(worker, record, lane);
     }
+    let here = here && !worker.refuses(record.session);
     match lane.state.enter(worker.index, here) {
         Entered::First if here => {
             if run(worker, record) {
@@ -242,9 +245,14 @@ pub(super) fn serve(worker: &Worker, lane: *const ContainerLane, most: usize) {
 #[inline]
 fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     for _ in 0..most {
-        let Some(handle) = lane.queue.pop() else { break };
+        let Some(handle) = lane.pop() else { break };
         // SAFETY: `queue` made the handle with `into_handle`, and it is popped only once.
         let record = unsafe { Record::from_handle(handle) };
+        if worker.refuses(record.session) {
+            if let Some(blocked) = who_may_run(worker, lane, record.session) {
+                return hold_back(worker, lane, record, blocked);
+            }
+        }
         if record.client_asks_to_cancel() {
             record.cancel(CancelReason::Asked);
         }
@@ -260,11 +268,34 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     pass_on(worker, lane);
 }
 
+/// A worker that this session blocks and that is to run the lane's next task in its turn. `None` if the
+/// lane cannot move, because tasks of it are suspended on this worker.
+#[cold]
+fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u32> {
+    let blocks = |(index, queue): &(u32, &RunQueue)| {
+        *index != worker.index && queue.running_session() == Some(session)
+    };
+    let blocked = (0..).zip(worker.shared.run_queues()).find(blocks);
+    blocked.filter(|_| !lane.state.has_suspended()).map(|(index, _)| index)
+}
+
+/// Stops serving a lane and hands it to a worker that the session of its next task blocks.
+#[cold]
+fn hold_back(worker: &Worker, lane: &ContainerLane, record: Box<Record>, blocked: u32) {
+    let session = record.session;
+    lane.hold_back(record.into_handle(), session);
+    lane.state.stop_serving();
+    // Another worker may have stolen it in between.
+    if lane.state.take_over(blocked) {
+        worker.shared.mailbox(blocked).send(WorkerMessage::Lane(LanePtr(lane)));
+    }
+}
+
 /// Stops serving a lane, and lists it again if tasks are left.
 #[inline]
 pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
     lane.state.stop_serving();
-    if !lane.queue.is_empty() {
+    if lane.has_queued() {
         worker.list(lane);
     }
 }
@@ -476,7 +507,7 @@ pub(super) unsafe fn leave_lane(
     match unsafe { lane.as_ref() } {
         None => false,
         Some(lane) if suspended => {
-            if lane.state.leave_suspended() && !lane.queue.is_empty() {
+            if lane.state.leave_suspended() && lane.has_queued() {
                 worker.list(lane);
             }
             false
@@ -505,30 +536,40 @@ fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     None
 }
 
-fn periodic_at(worker: &Worker, number: u64) -> SuspendedAt {
-    SuspendedAt { worker: worker.index, as_what: SuspendedAs::Periodic(number) }
+fn periodic_at(worker: u32, number: u64) -> SuspendedAt {
+    SuspendedAt { worker, as_what: SuspendedAs::Periodic(number) }
 }
 
 /// Keeps a periodic task until its next run. It has already left its lane.
 fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
-    let number = worker.periodic.number();
     let period = record.period.as_mut().expect("only a periodic task runs again");
-    let at = period.next(std::time::Instant::now());
+    let at = period.next(Instant::now());
     record.suspended.set(false);
-    record.note_suspended(periodic_at(worker, number));
+    keep_periodic(worker, record, at);
+}
+
+/// Keeps a periodic task until `at`.
+pub(super) fn keep_periodic(worker: &Worker, record: Box<Record>, at: Instant) {
+    let number = worker.run_queue().entries().periodic.number();
+    record.note_suspended(periodic_at(worker.index, number));
     let reason = record.look_for_cancellation();
-    worker.periodic.insert(number, record);
-    match reason {
-        Some(reason) => stop_periodic(worker, number, reason),
-        None => worker.timers.set(at, Timer::Run { number }),
+    worker.run_queue().entries().periodic.insert(Resting { number, at, record });
+    if let Some(reason) = reason {
+        stop_periodic(worker, number, reason);
     }
 }
 
 /// Removes a periodic task that waits for its next run. `None` if it has been stopped meanwhile.
 fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
-    let record = worker.periodic.take(number)?;
-    record.forget_suspended(periodic_at(worker, number));
+    let record = worker.run_queue().entries().periodic.take(number)?;
+    record.forget_suspended(periodic_at(worker.index, number));
     Some(record)
+}
+
+/// Keeps a periodic task that the worker `from` has kept until now.
+pub(super) fn take_over_periodic(worker: &Worker, from: u32, task: Resting) {
+    task.record.forget_suspended(periodic_at(from, task.number));
+    keep_periodic(worker, task.record, task.at);
 }
 
 /// Ends a periodic task between two runs.

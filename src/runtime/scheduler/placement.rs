@@ -7,6 +7,7 @@ use chimaera_abi::*;
 use super::admission::{admit, Moment};
 use super::call::{ask_monitor, NO_ANSWER};
 use super::mailbox::WorkerMessage;
+use super::run_queue::RunQueue;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
@@ -130,7 +131,7 @@ pub(super) fn queue_on_least_loaded(
         Entered::First => chosen,
         Entered::Behind { owner } => owner,
     };
-    let load = &worker.shared.run_queues[owner as usize].load;
+    let load = &worker.shared.run_queue(owner).load;
     load.fetch_add(record.estimate.into(), Ordering::Relaxed);
     record.charged = owner;
     queue(worker, record, lane);
@@ -140,12 +141,12 @@ pub(super) fn queue_on_least_loaded(
 /// taken over since the task was counted, even if it is the only task in it.
 #[inline]
 pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
-    lane.queue.push(record.into_handle());
+    lane.push(record.into_handle());
     match lane.state.owner_to_notify(worker.index) {
         Some(owner) if owner == worker.index => worker.list(lane),
         Some(owner) => {
             let message = WorkerMessage::Lane(LanePtr(lane));
-            worker.shared.mailboxes[owner as usize].send(message);
+            worker.shared.mailbox(owner).send(message);
         }
         None => {}
     }
@@ -161,30 +162,19 @@ pub(super) fn on_lane_notified(worker: &Worker, lane: *const ContainerLane) {
     match lane.state.on_notified() {
         Some(owner) if owner != worker.index => {
             let message = WorkerMessage::Lane(LanePtr(lane));
-            worker.shared.mailboxes[owner as usize].send(message);
+            worker.shared.mailbox(owner).send(message);
         }
-        Some(_) if !lane.queue.is_empty() => worker.list(lane),
+        Some(_) if lane.has_queued() => worker.list(lane),
         _ => {}
     }
 }
 
 /// The worker with the least load in the group of a lane; this one, if no other has less.
 fn least_loaded(worker: &Worker, high_latency: bool) -> u32 {
-    let config = &worker.shared.config;
-    let low = config.workers - config.high_latency_workers;
-    let group = match (high_latency, config.high_latency_workers) {
-        (true, 1..) => low..config.workers,
-        _ => 0..low,
-    };
-    let load = |of: usize| worker.shared.run_queues[of].load.load(Ordering::Relaxed);
-    let me = worker.index as usize;
-    let mut best = if group.contains(&me) { me } else { group.start };
-    for candidate in group {
-        if load(candidate) < load(best) {
-            best = candidate;
-        }
-    }
-    best as u32
+    let shared = &worker.shared;
+    let high_latency = high_latency && shared.config.high_latency_workers > 0;
+    let load = |of: u32, queue: &RunQueue| (queue.load.load(Ordering::Relaxed), of != worker.index);
+    shared.least_loaded(high_latency, load).unwrap_or(worker.index)
 }
 
 /// Removes a task that has ended from the load of its worker.
@@ -193,7 +183,7 @@ pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
     if record.estimate != 0 {
         let estimate = u64::from(std::mem::take(&mut record.estimate));
         if record.charged != Record::UNCHARGED {
-            let load = &worker.shared.run_queues[record.charged as usize].load;
+            let load = &worker.shared.run_queue(record.charged).load;
             load.fetch_sub(estimate, Ordering::Relaxed);
             record.charged = Record::UNCHARGED;
         }
@@ -204,7 +194,7 @@ pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
 #[cold]
 pub(super) fn must_wait_long(worker: &Worker) -> bool {
     let spin = worker.shared.config.spin.as_nanos() as u64;
-    let mut others = worker.shared.run_queues.iter().enumerate().filter_map(|(index, queue)| {
+    let mut others = worker.shared.run_queues().iter().enumerate().filter_map(|(index, queue)| {
         let load = queue.load.load(Ordering::Relaxed);
         (index != worker.index as usize && load > 0).then_some(load)
     });

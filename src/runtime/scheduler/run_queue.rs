@@ -4,12 +4,14 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::{Ring, Session};
 use crate::sys::{lock, membarrier};
+use crate::task::PeriodicTasks;
 use chimaera_abi::chi_task_node;
 use rustix::event::epoll;
 
@@ -21,6 +23,8 @@ pub(crate) struct Entries {
     pub(crate) lanes: VecDeque<LanePtr>,
     /// The same, for high-latency tasks.
     pub(crate) high_latency_lanes: VecDeque<LanePtr>,
+    /// Periodic tasks between two runs.
+    pub(crate) periodic: PeriodicTasks,
 }
 
 impl Entries {
@@ -55,6 +59,29 @@ impl Running {
     }
 }
 
+/// Which tasks a worker is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Role {
+    /// Those of low latency.
+    LowLatency,
+    /// Those of high latency.
+    HighLatency,
+    /// None: a stand-by worker that is not needed. What was suspended on it ends there.
+    Resting,
+}
+
+impl Role {
+    /// That of a group.
+    pub(crate) fn of(high_latency: bool) -> Role {
+        if high_latency {
+            Role::HighLatency
+        } else {
+            Role::LowLatency
+        }
+    }
+}
+
 /// A worker's run queue.
 #[repr(align(128))]
 pub(crate) struct RunQueue {
@@ -74,6 +101,9 @@ pub(crate) struct RunQueue {
     waits: AtomicU64,
     /// Set by the watchdog while a method keeps the worker from its run queue.
     pub(crate) busy: AtomicBool,
+    /// Since when, in nanoseconds since the runtime started.
+    busy_since: AtomicU64,
+    role: AtomicU8,
     epoll: Arc<OwnedFd>,
 }
 
@@ -85,7 +115,7 @@ unsafe impl Sync for RunQueue {}
 unsafe impl Send for RunQueue {}
 
 impl RunQueue {
-    pub(crate) fn new() -> std::io::Result<RunQueue> {
+    pub(crate) fn new(role: Role) -> std::io::Result<RunQueue> {
         Ok(RunQueue {
             running: AtomicU32::new(0),
             depth: AtomicU32::new(0),
@@ -97,6 +127,8 @@ impl RunQueue {
             load: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             busy: AtomicBool::new(false),
+            busy_since: AtomicU64::new(0),
+            role: AtomicU8::new(role as u8),
             epoll: Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?),
         })
     }
@@ -104,6 +136,36 @@ impl RunQueue {
     /// What the worker is running.
     pub(crate) fn running(&self) -> Running {
         Running(self.running.load(Ordering::Acquire))
+    }
+
+    /// The session whose task is running module code on this worker now.
+    pub(crate) fn running_session(&self) -> Option<u64> {
+        (self.running() != Running::RUNTIME).then(|| self.session.load(Ordering::Relaxed))
+    }
+
+    /// A method keeps the worker, and has since `since`.
+    pub(super) fn set_busy(&self, since: Duration) {
+        self.busy_since.store(since.as_nanos() as u64, Ordering::Relaxed);
+        self.busy.store(true, Ordering::Release);
+    }
+
+    /// Since when a method keeps the worker, as the time since the runtime started. `None` if none does.
+    pub(crate) fn busy_since(&self) -> Option<Duration> {
+        let since = || Duration::from_nanos(self.busy_since.load(Ordering::Relaxed));
+        self.busy.load(Ordering::Acquire).then(since)
+    }
+
+    /// Which tasks the worker is there for.
+    pub(crate) fn role(&self) -> Role {
+        match self.role.load(Ordering::Acquire) {
+            0 => Role::LowLatency,
+            1 => Role::HighLatency,
+            _ => Role::Resting,
+        }
+    }
+
+    pub(crate) fn set_role(&self, role: Role) {
+        self.role.store(role as u8, Ordering::Release);
     }
 
     /// The session of the running task and its position in the tree of tasks, if it has been
@@ -243,7 +305,7 @@ mod tests {
     #[test]
     fn the_worker_and_a_stealer_are_never_there_together() {
         membarrier::prepare();
-        let queue = RunQueue::new().unwrap();
+        let queue = RunQueue::new(Role::LowLatency).unwrap();
         let stop = AtomicBool::new(false);
         let taken = std::thread::scope(|scope| {
             let stealer = scope.spawn(|| {

@@ -3,13 +3,15 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
-use super::run_queue::RunQueue;
+use super::run_queue::{Role, RunQueue};
 use super::watchdog_state::WatchdogState;
 use crate::config::Config;
 use crate::log::RateLimit;
@@ -22,18 +24,24 @@ use crate::task::ReplicaBudget;
 
 /// The state that the threads of a runtime share.
 pub(crate) struct Shared {
+    /// When the runtime started.
+    pub(crate) start: Instant,
     pub(crate) config: Config,
     pub(crate) modules: Modules,
     pub(crate) pools: Registry,
     pub(crate) replicas: ReplicaBudget,
-    pub(crate) mailboxes: Vec<Mailbox>,
-    pub(crate) run_queues: Vec<RunQueue>,
     pub(crate) watchdog: WatchdogState,
     pub(crate) rate_limit: RateLimit,
     /// The number of coroutines of all workers.
     pub(crate) coroutines: AtomicUsize,
     /// The number of records that workers have freed.
     pub(crate) freed_records: AtomicU64,
+    /// Of all workers, and of those stand-by workers that are not started yet.
+    mailboxes: Vec<Mailbox>,
+    run_queues: Vec<RunQueue>,
+    standby_threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Workers that have been started. Those that have are a part of everything for good.
+    started: AtomicUsize,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
     table_version: AtomicU64,
@@ -49,14 +57,23 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: Config, modules: Modules, page: Writer) -> std::io::Result<Shared> {
-        let mailboxes = (0..config.workers).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
-        let run_queues = (0..config.workers).map(|_| RunQueue::new()).collect::<Result<_, _>>()?;
+        let all = config.all_workers();
+        let role = |worker| match worker < config.workers {
+            true => Role::of(config.is_high_latency(worker)),
+            false => Role::Resting,
+        };
+        let mailboxes = (0..all).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
+        let run_queues =
+            (0..all).map(|worker| RunQueue::new(role(worker))).collect::<Result<_, _>>()?;
         let control = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Shared {
+            started: AtomicUsize::new(config.workers),
+            start: Instant::now(),
             config,
             modules,
             pools: Registry::new(),
             replicas: ReplicaBudget::default(),
+            standby_threads: Mutex::default(),
             mailboxes,
             run_queues,
             watchdog: WatchdogState::default(),
@@ -73,6 +90,84 @@ impl Shared {
             stopping: AtomicBool::new(false),
         })
     }
+
+    // Workers -----------------------------------------------------------------------------------------
+
+    /// The mailbox of a worker.
+    #[inline]
+    pub(crate) fn mailbox(&self, worker: u32) -> &Mailbox {
+        &self.mailboxes[worker as usize]
+    }
+
+    /// The run queue of a worker.
+    #[inline]
+    pub(crate) fn run_queue(&self, worker: u32) -> &RunQueue {
+        &self.run_queues[worker as usize]
+    }
+
+    /// The mailboxes of the workers that have been started.
+    pub(crate) fn mailboxes(&self) -> &[Mailbox] {
+        &self.mailboxes[..self.started()]
+    }
+
+    /// The run queues of the workers that have been started.
+    pub(crate) fn run_queues(&self) -> &[RunQueue] {
+        &self.run_queues[..self.started()]
+    }
+
+    /// How many workers have been started.
+    pub(crate) fn started(&self) -> usize {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Says that so many have been. For the watchdog, which starts them.
+    pub(super) fn set_started(&self, started: usize) {
+        self.started.store(started, Ordering::Release);
+        self.page().workers.store(started as u32, Ordering::Relaxed);
+    }
+
+    /// Keeps the thread of a stand-by worker until the runtime ends.
+    pub(super) fn keep_thread(&self, thread: JoinHandle<()>) {
+        lock(&self.standby_threads).push(thread);
+    }
+
+    /// Takes the threads of the stand-by workers, to wait for their ends.
+    pub(crate) fn take_standby_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut lock(&self.standby_threads))
+    }
+
+    /// True for a stand-by worker.
+    pub(crate) fn is_standby(&self, worker: u32) -> bool {
+        worker as usize >= self.config.workers
+    }
+
+    /// True when the tasks of a session block as many workers as they may.
+    pub(super) fn blocks_its_share(&self, session: u64) -> bool {
+        if session == 0 {
+            return false;
+        }
+        let running = |queue: &&RunQueue| queue.running_session() == Some(session);
+        let queues = self.run_queues();
+        let most = self.config.max_blocked_workers;
+        // Tasks that end soon block nobody: some worker must be known to be blocked.
+        queues.iter().filter(running).any(|queue| queue.busy.load(Ordering::Relaxed))
+            && queues.iter().filter(running).count() >= most
+    }
+
+    /// The least loaded worker of a group that serves it: one that no method blocks, if there is one.
+    pub(crate) fn least_loaded<K: Ord>(
+        &self,
+        high_latency: bool,
+        load: impl Fn(u32, &RunQueue) -> K,
+    ) -> Option<u32> {
+        let serves = |(_, queue): &(u32, &RunQueue)| queue.role() == Role::of(high_latency);
+        let workers = (0..).zip(self.run_queues()).filter(serves);
+        let key =
+            |worker, queue: &RunQueue| (queue.busy.load(Ordering::Relaxed), load(worker, queue));
+        workers.min_by_key(|(worker, queue)| key(*worker, queue)).map(|(worker, _)| worker)
+    }
+
+    // What it shows -----------------------------------------------------------------------------------
 
     pub(crate) fn page(&self) -> &Page {
         self.page.page()
@@ -136,22 +231,22 @@ impl Shared {
     /// Ends a wait. `[any thread]`
     pub(crate) fn wake(&self, waiter: Waiter) {
         let Waiter { worker, coroutine, tag } = waiter;
-        self.mailboxes[worker as usize].send(WorkerMessage::Wake { coroutine, tag });
+        self.mailbox(worker).send(WorkerMessage::Wake { coroutine, tag });
     }
 
     /// Makes all workers look for suspended tasks that are marked as cancelled.
     pub(crate) fn cancel_marked(&self) {
-        self.mailboxes.iter().for_each(Mailbox::cancel_marked);
+        self.mailboxes().iter().for_each(Mailbox::cancel_marked);
     }
 
     /// How many rounds each worker has counted.
     pub(crate) fn rounds(&self) -> Vec<u64> {
-        self.mailboxes.iter().map(Mailbox::rounds).collect()
+        self.mailboxes().iter().map(Mailbox::rounds).collect()
     }
 
     /// Wakes every worker that is parked.
     pub(crate) fn wake_workers(&self) {
-        self.mailboxes.iter().for_each(Mailbox::wake);
+        self.mailboxes().iter().for_each(Mailbox::wake);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

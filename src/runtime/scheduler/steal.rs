@@ -1,68 +1,91 @@
-//! Stealing: an idle worker takes over the work of another one in its group that a method keeps
-//! busy, and a busy worker gives work away.
+//! Stealing: a worker takes over the work of another one in its group that a method keeps busy, and a
+//! worker gives work away: half of it to an idle one, or all when it comes to rest.
 
 use std::collections::VecDeque;
 
 use super::mailbox::{Mailbox, WorkerMessage};
 use super::run_queue::{Entries, RunQueue};
+use super::shared::Shared;
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::Ring;
+use crate::task::Resting;
 
-/// The stolen rings and lanes.
+/// The stolen work.
 #[derive(Default)]
 pub(super) struct Loot {
-    pub(crate) rings: Vec<Ring>,
+    pub(super) rings: Vec<Ring>,
     /// Lanes with tasks in them, which the stealer now owns.
-    pub(crate) lanes: Vec<*const ContainerLane>,
+    pub(super) lanes: Vec<*const ContainerLane>,
+    /// Periodic tasks between two runs.
+    pub(super) periodic: Vec<Resting>,
+    /// Tasks of the runtime's own.
+    pub(super) runs: Vec<(u32, Box<dyn FnOnce() + Send>)>,
 }
 
-/// Steals, for the worker `me`, what is waiting for the worker `busy`: its rings, and the lanes of
-/// which no task has started. If that worker is back meanwhile, only its unread messages are taken.
-pub(super) fn steal(me: u32, busy: u32, queue: &RunQueue, mailbox: &Mailbox) -> Loot {
+/// Steals, for the worker `me`, what is waiting for the worker `busy`: its rings, its periodic tasks, and
+/// the lanes of which no task has started. If that worker is back meanwhile, only its unread messages are
+/// taken.
+pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
+    let (queue, mailbox) = (shared.run_queue(busy), shared.mailbox(busy));
+    // A lane whose next task this worker must not start is left alone.
+    let is_refused = |lane: &ContainerLane| {
+        let session = lane.held_back();
+        session != 0 && shared.is_standby(me) && shared.blocks_its_share(session)
+    };
     let mut loot = Loot::default();
     queue.steal(|entries| {
         loot.rings.append(&mut entries.rings);
-        steal_lanes(me, busy, &mut entries.lanes, &mut loot.lanes);
-        steal_lanes(me, busy, &mut entries.high_latency_lanes, &mut loot.lanes);
+        loot.periodic = entries.periodic.take_all();
+        for lanes in [&mut entries.lanes, &mut entries.high_latency_lanes] {
+            take_lanes(me, busy, lanes, 1, |lane| !is_refused(lane), |lane| loot.lanes.push(lane));
+        }
     });
     for ring in &loot.rings {
         queue.unwatch(&ring.session);
     }
-    steal_messages(me, mailbox, &mut loot);
+    steal_messages(me, mailbox, is_refused, &mut loot);
     loot
 }
 
-/// Steals lanes from a list of the worker `from`.
-fn steal_lanes(
+/// Takes every `step`-th lane, from the end, from a list of the worker `from`.
+fn take_lanes(
     me: u32,
     from: u32,
     list: &mut VecDeque<LanePtr>,
-    taken: &mut Vec<*const ContainerLane>,
+    step: usize,
+    may_take: impl Fn(&ContainerLane) -> bool,
+    mut take: impl FnMut(*const ContainerLane),
 ) {
-    for index in (0..list.len()).rev() {
+    for index in (0..list.len()).rev().step_by(step) {
         // SAFETY: the container of a listed lane lives until the worker on whose list it is has
-        // counted a round after its destruction, and that worker does not count one during a steal.
+        // counted a round after its destruction, and that worker does not count one meanwhile.
         let lane = unsafe { &*list[index].0 };
-        if lane.state.take_over(me) {
+        if may_take(lane) && lane.state.take_over(me) {
             list.remove(index);
             lane.unlist(from);
-            taken.push(lane);
+            take(lane);
         }
     }
 }
 
 /// Steals from a busy worker's unread messages.
-fn steal_messages(me: u32, mailbox: &Mailbox, loot: &mut Loot) {
+fn steal_messages(
+    me: u32,
+    mailbox: &Mailbox,
+    is_refused: impl Fn(&ContainerLane) -> bool,
+    loot: &mut Loot,
+) {
     let mut others = Vec::new();
     while let Some(message) = mailbox.take() {
         match message {
             WorkerMessage::AddRing(ring) => loot.rings.push(ring),
+            WorkerMessage::Run(method, f) => loot.runs.push((method, f)),
             WorkerMessage::Lane(lane) => {
-                // SAFETY: the message was sent for a task in the lane, which keeps it alive. If
-                // that task has ended since, the lane's container still lives until the worker to
-                // which the message was sent has read its messages and counted further rounds, and
-                // that worker is busy in module code.
-                if unsafe { (*lane.0).state.take_over(me) } {
+                // SAFETY: the message was sent for a task in the lane, which keeps it alive. If that task
+                // has ended since, its container lives until every worker has counted further rounds, and
+                // the worker `me`, which is here, counts none meanwhile.
+                let found = unsafe { &*lane.0 };
+                if !is_refused(found) && found.state.take_over(me) {
                     loot.lanes.push(lane.0);
                 } else {
                     others.push(WorkerMessage::Lane(lane));
@@ -76,24 +99,27 @@ fn steal_messages(me: u32, mailbox: &Mailbox, loot: &mut Loot) {
 
 /// Removes half of the entries of the worker `me`, as messages for the worker `idle`.
 pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
+    let keep = queue.entries().rings.len().div_ceil(2);
+    give(me, idle, queue, keep, 2)
+}
+
+/// Removes all entries of the worker `me` that can move, as messages for the worker `to`.
+pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
+    let mut given = give(me, to, queue, 0, 1);
+    let periodic = queue.entries().periodic.take_all();
+    let messages = periodic.into_iter().map(|task| WorkerMessage::Periodic { from: me, task });
+    given.extend(messages);
+    given
+}
+
+fn give(me: u32, to: u32, queue: &RunQueue, keep: usize, step: usize) -> Vec<WorkerMessage> {
     let mut entries = queue.entries();
-    let Entries { rings, lanes, high_latency_lanes } = &mut *entries;
+    let Entries { rings, lanes, high_latency_lanes, .. } = &mut *entries;
     let mut given = Vec::new();
-    let mut give = |list: &mut VecDeque<LanePtr>| {
-        for index in (0..list.len()).rev().step_by(2) {
-            // SAFETY: the container of a listed lane lives until this worker has counted a round
-            // after its destruction.
-            let lane = unsafe { &*list[index].0 };
-            if lane.state.take_over(idle) {
-                list.remove(index);
-                lane.unlist(me);
-                given.push(WorkerMessage::Lane(LanePtr(lane)));
-            }
-        }
-    };
-    give(high_latency_lanes);
-    give(lanes);
-    let keep = rings.len().div_ceil(2);
+    for list in [high_latency_lanes, lanes] {
+        let take = |lane| given.push(WorkerMessage::Lane(LanePtr(lane)));
+        take_lanes(to, me, list, step, |_| true, take);
+    }
     for mut ring in rings.split_off(keep) {
         ring.consumer.show_progress();
         if !rings.iter().any(|other| other.session.number == ring.session.number) {

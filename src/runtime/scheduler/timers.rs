@@ -1,4 +1,4 @@
-//! A worker's timers.
+//! A worker's timers: when the waits of its coroutines end.
 
 use crate::sync::WaitNumber;
 use std::cell::{Cell, RefCell};
@@ -6,13 +6,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-/// What to do when a timer is due.
+/// The end of a coroutine's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Timer {
-    /// The end of a coroutine's wait.
-    Wake { coroutine: u32, wait: WaitNumber },
-    /// The next run of a periodic task.
-    Run { number: u64 },
+pub(crate) struct Timer {
+    pub(crate) coroutine: u32,
+    pub(crate) wait: WaitNumber,
 }
 
 /// How many timers are kept before unneeded ones are looked for.
@@ -77,9 +75,11 @@ mod tests {
     fn timers_that_do_not_matter_are_swept_and_the_others_are_due_in_their_order() {
         let timers = Timers::default();
         let start = Instant::now();
-        let matters = |timer| matches!(timer, Timer::Run { number } if number % 1000 == 0);
-        for number in 0..1_000_000_u64 {
-            timers.set(start + Duration::from_secs(number), Timer::Run { number });
+        let wait = WaitNumber::default();
+        let matters = |timer: Timer| timer.coroutine % 1000 == 0;
+        for coroutine in 0..1_000_000 {
+            let at = start + Duration::from_secs(coroutine.into());
+            timers.set(at, Timer { coroutine, wait });
             if timers.are_many() {
                 timers.sweep(matters);
             }
@@ -87,8 +87,8 @@ mod tests {
         assert!(timers.heap.borrow().capacity() < 20 * MANY);
         timers.sweep(matters);
         let far = start + Duration::from_secs(1_000_000);
-        for number in (0..1_000_000).step_by(1000) {
-            assert_eq!(timers.due(far), Some(Timer::Run { number }));
+        for coroutine in (0..1_000_000).step_by(1000) {
+            assert_eq!(timers.due(far), Some(Timer { coroutine, wait }));
         }
         assert!(timers.is_empty());
     }

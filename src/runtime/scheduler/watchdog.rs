@@ -1,18 +1,21 @@
-//! The watchdog: a thread that watches the workers while any of them is awake. It has an idle
-//! worker steal from one that a method keeps busy, and names that method in the log. It also does
-//! what can only be done some time after tasks have ended: it frees destroyed pools and returns
-//! memory to the operating system.
+//! The watchdog: a thread that looks after the workers while any of them is awake. It has an idle worker
+//! relieve one that a method keeps busy, or a stand-by worker when methods keep all of a group busy, and says
+//! in the log which method that is. What must happen some
+//! time after the tasks have gone, it does, too: pools that are destroyed are freed, and memory goes back
+//! to the operating system.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::chi_task_node;
 
 use super::deadlock;
 use super::mailbox::{Mailbox, WorkerMessage};
-use super::run_queue::{RunQueue, Running};
+use super::run_queue::{Role, RunQueue, Running};
 use super::shared::Shared;
+use super::standby;
 use crate::log::{log_task, TaskContext};
 
 /// The interval at which it checks the workers.
@@ -21,7 +24,11 @@ const TICK: Duration = Duration::from_millis(2);
 const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
 /// After this many ticks without parking, a worker is asked to share its work.
 const OVERLOADED: u32 = 5;
-/// The minimum time between two warnings about the same method.
+/// Ticks after which a worker counts as blocked by a method that has not yielded.
+const BLOCKED: u32 = 5;
+/// Ticks for which another worker of its group must not have been blocked for a stand-by worker to rest.
+const QUIET: u32 = 50;
+/// A method is warned of once in so long a time.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 /// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
 /// operating system.
@@ -43,19 +50,20 @@ struct Seen {
     /// Ticks since it was last parked.
     awake: u32,
     warned: bool,
+    /// Ticks since a method last kept it.
+    quiet: u32,
 }
 
-/// Runs the watchdog until the runtime ends.
-pub(crate) fn run(shared: &Shared) {
+/// Watches until the runtime ends.
+pub(crate) fn run(shared: &Arc<Shared>) {
     shared.watchdog.begin();
-    let workers = 0..shared.run_queues.len();
-    let mut seen: Vec<Seen> = workers.map(|worker| look(shared, worker)).collect();
+    let mut seen: Vec<Seen> = Vec::new();
     let mut warned: HashMap<(u32, u32), Instant> = HashMap::new();
     let (mut looked_at, mut looked) = (0, Instant::now());
     let mut trimmed_at = 0;
     while !shared.is_ending() {
         free_retired(shared);
-        let waits = || shared.run_queues.iter().map(RunQueue::waits).sum::<u64>();
+        let waits = || shared.run_queues().iter().map(RunQueue::waits).sum::<u64>();
         let unknown = waits() != looked_at;
         if unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {
             looked_at = waits();
@@ -65,7 +73,11 @@ pub(crate) fn run(shared: &Shared) {
             looked = Instant::now();
             continue;
         }
-        let all_parked = || shared.mailboxes.iter().all(Mailbox::is_parked) && !shared.is_ending();
+        let all_parked = || {
+            shared.mailboxes().iter().all(Mailbox::is_parked)
+                && !shared.is_ending()
+                && !standby::is_serving(shared)
+        };
         if all_parked() {
             let freed = shared.freed_records.load(Ordering::Relaxed);
             if freed - trimmed_at >= MANY_FREED {
@@ -84,8 +96,13 @@ pub(crate) fn run(shared: &Shared) {
             continue;
         }
         std::thread::park_timeout(TICK);
-        for (worker, seen) in seen.iter_mut().enumerate() {
+        let known = seen.len() as u32;
+        seen.extend((known..shared.started() as u32).map(|worker| look(shared, worker)));
+        for (worker, seen) in (0..).zip(&mut seen) {
             tick(shared, worker, seen, &mut warned);
+        }
+        for group in [Role::LowLatency, Role::HighLatency] {
+            relieve(shared, group, &seen);
         }
     }
 }
@@ -95,7 +112,7 @@ pub(crate) fn run(shared: &Shared) {
 fn free_retired(shared: &Shared) {
     if shared.pools.has_retired() {
         for worker in shared.pools.free_retired(&shared.rounds()) {
-            shared.mailboxes[worker].wake();
+            shared.mailbox(worker as u32).wake();
         }
     }
 }
@@ -111,29 +128,26 @@ fn trim() {
     }
 }
 
-fn look(shared: &Shared, worker: usize) -> Seen {
-    let line = &shared.page().lines[worker];
+fn look(shared: &Shared, worker: u32) -> Seen {
+    let line = &shared.page().lines[worker as usize];
+    let queue = shared.run_queue(worker);
     Seen {
-        running: shared.run_queues[worker].running(),
-        node: shared.run_queues[worker].node(),
+        running: queue.running(),
+        node: queue.node(),
         tasks: line.tasks.load(Ordering::Relaxed),
-        rounds: shared.mailboxes[worker].rounds(),
+        rounds: shared.mailbox(worker).rounds(),
         parks: line.parks.load(Ordering::Relaxed),
         since: Instant::now(),
         ticks: 0,
         awake: 0,
         warned: false,
+        quiet: 0,
     }
 }
 
-fn tick(
-    shared: &Shared,
-    worker: usize,
-    seen: &mut Seen,
-    warned: &mut HashMap<(u32, u32), Instant>,
-) {
+fn tick(shared: &Shared, worker: u32, seen: &mut Seen, warned: &mut HashMap<(u32, u32), Instant>) {
     let now = look(shared, worker);
-    let awake = if now.parks == seen.parks && !shared.mailboxes[worker].is_parked() {
+    let awake = if now.parks == seen.parks && !shared.mailbox(worker).is_parked() {
         seen.awake + 1
     } else {
         0
@@ -147,24 +161,25 @@ fn tick(
             report(shared, seen, "has yielded its worker");
         }
         if seen.ticks > 0 {
-            shared.run_queues[worker].busy.store(false, Ordering::Relaxed);
+            shared.run_queue(worker).busy.store(false, Ordering::Relaxed);
         }
-        *seen = Seen { awake, ..now };
+        *seen = Seen { awake, quiet: seen.quiet.saturating_add(1), ..now };
         if awake >= OVERLOADED && awake.is_multiple_of(OVERLOADED) {
             if let Some(idle) = idle_worker(shared, worker) {
-                shared.mailboxes[worker].send(WorkerMessage::ShareWith { idle: idle as u32 });
+                shared.mailbox(worker).send(WorkerMessage::ShareWith { idle });
             }
         }
         return;
     }
     seen.ticks += 1;
+    seen.quiet = 0;
     seen.node = now.node;
     seen.awake = awake;
-    shared.run_queues[worker].busy.store(true, Ordering::Relaxed);
-    // Repeated when messages have arrived, and at growing intervals in any case.
-    if seen.ticks.is_power_of_two() || shared.mailboxes[worker].has_messages() {
+    shared.run_queue(worker).set_busy(seen.since.saturating_duration_since(shared.start));
+    // Again when something has come in, and now and then in any case.
+    if seen.ticks.is_power_of_two() || shared.mailbox(worker).has_messages() {
         if let Some(idle) = idle_worker(shared, worker) {
-            shared.mailboxes[idle].send(WorkerMessage::StealFrom { busy: worker as u32 });
+            shared.mailbox(idle).send(WorkerMessage::StealFrom { busy: worker });
         }
     }
     let Some(limit) = shared.config.long_task_warning else { return };
@@ -178,15 +193,45 @@ fn tick(
     }
 }
 
-/// A parked worker of the same group. One of the other group must not help: high-latency tasks on a
-/// low-latency worker would delay low-latency tasks, and the other way round.
-fn idle_worker(shared: &Shared, busy: usize) -> Option<usize> {
-    let high = shared.config.is_high_latency(busy);
-    (0..shared.run_queues.len()).find(|&worker| {
+/// A worker of the same group that sleeps. One of the other group is no help: on a worker for tasks of
+/// low latency, one of high latency would keep them waiting, and the other way round.
+fn idle_worker(shared: &Shared, busy: u32) -> Option<u32> {
+    // What comes to a stand-by worker that rests is not much, and of either group.
+    let role = match shared.run_queue(busy).role() {
+        Role::Resting => Role::LowLatency,
+        role => role,
+    };
+    (0..shared.started() as u32).find(|&worker| {
         worker != busy
-            && shared.config.is_high_latency(worker) == high
-            && shared.mailboxes[worker].is_parked()
+            && shared.run_queue(worker).role() == role
+            && shared.mailbox(worker).is_parked()
     })
+}
+
+/// Has a stand-by worker serve a group all of whose workers are blocked, or rest when it is not needed.
+fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
+    let serves = |worker: &u32| shared.run_queue(*worker).role() == group;
+    let mut serving = (0..seen.len() as u32).filter(serves).peekable();
+    if serving.peek().is_none() {
+        return;
+    }
+    let serving: Vec<u32> = serving.collect();
+    let of = |worker: &u32| &seen[*worker as usize];
+    if serving.iter().all(|worker| of(worker).ticks >= BLOCKED) {
+        let Some(relief) = standby::call_up(shared, group) else { return };
+        for busy in serving {
+            shared.mailbox(relief).send(WorkerMessage::StealFrom { busy });
+        }
+        return;
+    }
+    let mut standby = serving.iter().rev().filter(|worker| shared.is_standby(**worker));
+    // One that a method keeps stays until it is back.
+    let Some(&spare) = standby.find(|worker| of(worker).ticks == 0) else { return };
+    let others = serving.iter().filter(|worker| **worker != spare);
+    let quiet = others.max_by_key(|worker| of(worker).quiet);
+    if let Some(&to) = quiet.filter(|worker| of(worker).quiet >= QUIET) {
+        standby::rest(shared, spare, to);
+    }
 }
 
 #[cold]

@@ -22,7 +22,7 @@ use crate::log::{log_task, LineKind};
 use crate::pool::{ContainerLane, PoolTable};
 use crate::session::{SuspendedAs, SuspendedAt};
 use crate::sync::{Held, Mode, Parking, Waiter};
-use crate::task::{CancelReason, PeriodicTasks, Record, SpareRecords};
+use crate::task::{CancelReason, Record, SpareRecords};
 
 /// A worker.
 pub(crate) struct Worker {
@@ -30,7 +30,6 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) coroutines: Coroutines,
     pub(crate) timers: Timers,
-    pub(crate) periodic: PeriodicTasks,
     pub(crate) spare: SpareRecords,
     /// The modules' pollers that this worker calls.
     pub(crate) pollers: Pollers,
@@ -42,7 +41,9 @@ pub(crate) struct Worker {
     pub(crate) traces: bool,
     /// Counts tasks, to choose those that are measured.
     pub(crate) samples: Cell<u32>,
-    /// Points to the table that `own_table` keeps alive.
+    /// It is a stand-by worker.
+    pub(crate) is_standby: bool,
+    /// The table that `own_table` keeps.
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
     table_version: Cell<u64>,
@@ -77,18 +78,19 @@ pub(crate) fn while_current(worker: &Worker, f: impl FnOnce()) {
 
 impl Worker {
     pub(crate) fn new(index: u32, shared: Arc<Shared>) -> Worker {
+        let is_standby = shared.is_standby(index);
         Worker {
             index,
             shared,
             coroutines: Coroutines::default(),
             timers: Timers::default(),
-            periodic: PeriodicTasks::default(),
             spare: SpareRecords::default(),
             pollers: Pollers::default(),
             next_lane: Cell::new(index as usize),
             next_container: Cell::new(index as usize),
             traces: LevelFilter::current() == LevelFilter::TRACE,
             samples: Cell::new(0),
+            is_standby,
             table: Cell::new(ptr::null()),
             own_table: RefCell::default(),
             table_version: Cell::new(0),
@@ -100,13 +102,13 @@ impl Worker {
 
     #[inline]
     pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.shared.mailboxes[self.index as usize]
+        self.shared.mailbox(self.index)
     }
 
     /// The rings and lanes that this worker serves.
     #[inline]
     pub(crate) fn run_queue(&self) -> &RunQueue {
-        &self.shared.run_queues[self.index as usize]
+        self.shared.run_queue(self.index)
     }
 
     /// Lists one of this worker's own lanes, unless it is already listed.
@@ -148,7 +150,13 @@ impl Worker {
         *self.own_table.borrow_mut() = table;
     }
 
-    /// Keeps a record for reuse, or frees it.
+    /// True when this is a stand-by worker, and the session blocks as many workers as it may.
+    #[inline]
+    pub(crate) fn refuses(&self, session: u64) -> bool {
+        self.is_standby && self.shared.blocks_its_share(session)
+    }
+
+    /// Takes a record back.
     #[inline(always)]
     pub(crate) fn recycle(&self, record: Box<Record>) {
         self.spare.put(record);
@@ -223,7 +231,7 @@ impl Worker {
     /// it earlier.
     pub(crate) fn set_timer(&self, at: Instant) {
         let (coroutine, wait) = (self.coroutines.current(), self.context().wait.get());
-        self.timers.set(at, Timer::Wake { coroutine, wait });
+        self.timers.set(at, Timer { coroutine, wait });
     }
 
     /// Suspends the running task until its prepared wait ends or it is cancelled. Its lane goes on
@@ -258,7 +266,7 @@ impl Worker {
                 // from, which the task, still counted in it, keeps alive.
                 if let Some(lane) = unsafe { record.lane.as_ref() } {
                     lane.state.suspend();
-                    if !lane.queue.is_empty() {
+                    if lane.has_queued() {
                         self.list(lane);
                     }
                 }

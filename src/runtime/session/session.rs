@@ -46,6 +46,8 @@ pub(crate) struct Session {
     /// the same address.
     guard: Guard,
     pub(crate) number: u64,
+    /// The client's process.
+    pub(crate) pid: i32,
     pub(crate) mapping: Mapping,
     /// The address at which the client has mapped the segment. Only ever returned to the client,
     /// never used here.
@@ -64,6 +66,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(
         number: u64,
+        pid: i32,
         mapping: Mapping,
         client_base: u64,
         doorbell: OwnedFd,
@@ -73,6 +76,7 @@ impl Session {
         let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
         Session {
             number,
+            pid,
             mapping,
             client_base,
             doorbell,

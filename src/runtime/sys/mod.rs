@@ -6,6 +6,8 @@ pub(crate) mod mutex;
 pub(crate) mod park;
 pub(crate) mod segment_fault;
 pub(crate) mod signal;
+mod thread;
 
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;
+pub(crate) use self::thread::or_abort;

@@ -1,41 +1,82 @@
-//! A worker's periodic tasks that are between two runs.
+//! A worker's periodic tasks between two runs. They stand in its run queue, so that another worker can take
+//! them over when a method blocks this one.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Instant;
 
 use super::cancel_reason::CancelReason;
 use super::record::Record;
 
+/// Times of tasks that have stopped are dropped once there are so many.
+const MANY: usize = 64;
+
+/// A periodic task between two runs.
+pub(crate) struct Resting {
+    /// Its number on its worker.
+    pub(crate) number: u64,
+    /// When it runs next.
+    pub(crate) at: Instant,
+    pub(crate) record: Box<Record>,
+}
+
+// SAFETY: no task is running it, and whoever has it is its only user.
+unsafe impl Send for Resting {}
+
 /// Periodic tasks between two runs, by number.
 #[derive(Default)]
 pub(crate) struct PeriodicTasks {
-    tasks: RefCell<HashMap<u64, Box<Record>>>,
-    next: Cell<u64>,
+    tasks: HashMap<u64, (Instant, Box<Record>)>,
+    /// When each is due. A task that has stopped is no longer in `tasks`.
+    times: BinaryHeap<Reverse<(Instant, u64)>>,
+    last: u64,
 }
 
 impl PeriodicTasks {
-    /// A number that no periodic task of this worker has had.
-    pub(crate) fn number(&self) -> u64 {
-        self.next.set(self.next.get() + 1);
-        self.next.get()
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
     }
 
-    pub(crate) fn insert(&self, number: u64, record: Box<Record>) {
-        self.tasks.borrow_mut().insert(number, record);
+    /// A number that no other task of this worker has had.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
     }
 
-    /// `None` if the task has been stopped meanwhile.
-    pub(crate) fn take(&self, number: u64) -> Option<Box<Record>> {
-        self.tasks.borrow_mut().remove(&number)
+    pub(crate) fn insert(&mut self, task: Resting) {
+        let Resting { number, at, record } = task;
+        self.tasks.insert(number, (at, record));
+        self.times.push(Reverse((at, number)));
+        if self.times.len() > MANY + 2 * self.tasks.len() {
+            self.times.retain(|Reverse((_, number))| self.tasks.contains_key(number));
+        }
     }
 
-    pub(crate) fn contains(&self, number: u64) -> bool {
-        self.tasks.borrow().contains_key(&number)
+    /// `None` when it has stopped in the meantime.
+    pub(crate) fn take(&mut self, number: u64) -> Option<Box<Record>> {
+        self.tasks.remove(&number).map(|(_, record)| record)
     }
 
-    /// Whether the task with this number is here and `f` holds for it.
+    /// The number of a task that is due.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<u64> {
+        while self.next().is_some_and(|at| at <= now) {
+            let Reverse((_, number)) = self.times.pop()?;
+            if self.tasks.contains_key(&number) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// When the next one is due, or would have been, had it not stopped.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.times.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Whether the task of this number is there and `f` holds for it.
     pub(crate) fn is(&self, number: u64, f: impl FnOnce(&Record) -> bool) -> bool {
-        self.tasks.borrow().get(&number).is_some_and(|record| f(record))
+        self.tasks.get(&number).is_some_and(|(_, record)| f(record))
     }
 
     /// The tasks for which `reason` gives a reason to stop, with that reason.
@@ -43,7 +84,46 @@ impl PeriodicTasks {
         &self,
         reason: impl Fn(&Record) -> Option<CancelReason>,
     ) -> Vec<(u64, CancelReason)> {
-        let tasks = self.tasks.borrow();
-        tasks.iter().filter_map(|(number, record)| Some((*number, reason(record)?))).collect()
+        let tasks = self.tasks.iter();
+        tasks.filter_map(|(number, (_, record))| Some((*number, reason(record)?))).collect()
+    }
+
+    /// Takes all of them.
+    pub(crate) fn take_all(&mut self) -> Vec<Resting> {
+        self.times.clear();
+        let tasks = self.tasks.drain();
+        tasks.map(|(number, (at, record))| Resting { number, at, record }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::task::{Origin, SpareRecords};
+
+    #[test]
+    fn tasks_are_due_in_order_and_stopped_ones_leave_no_times_behind() {
+        let spare = SpareRecords::default();
+        let mut tasks = PeriodicTasks::default();
+        let start = Instant::now();
+        let after = |ms: u64| start + Duration::from_millis(ms);
+        for round in 0..10_000 {
+            let number = tasks.number();
+            let record = spare.take(Origin::Internal);
+            tasks.insert(Resting { number, at: after(round), record });
+            if round % 1000 != 0 {
+                spare.put(tasks.take(number).expect("it has not stopped"));
+            }
+        }
+        assert!(tasks.times.len() <= MANY + 20, "{}", tasks.times.len());
+        assert_eq!(tasks.due(after(999)), Some(1));
+        assert_eq!(tasks.due(after(999)), None);
+        assert_eq!(tasks.due(after(2000)), Some(1001));
+        let rest = tasks.take_all();
+        assert_eq!(rest.len(), 10, "those that were due are still there until they are taken");
+        assert!(tasks.is_empty() && tasks.next().is_none());
+        rest.into_iter().for_each(|task| spare.put(task.record));
     }
 }

@@ -246,7 +246,8 @@ fn releases_get_through_a_full_ring() {
 /// `submit` waits up to its bound and then gives up; what was submitted before still runs.
 #[test]
 fn a_ring_that_stays_full() {
-    in_client!(Options::new().throws().workers(1), |_| {
+    let config = "workers: {low_latency: {count: 1}, standby: 0}\n";
+    in_client!(Options::new().throws().config(config), |_| {
         let ipc = connect();
         let pool = throws_pool(ipc);
         let sleeping = sleep(ipc, pool, Duration::from_secs(14));

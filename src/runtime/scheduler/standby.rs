@@ -1,0 +1,80 @@
+//! Workers' threads: those of the configuration, and stand-by workers, which the watchdog starts when
+//! methods block all workers of a group. A stand-by worker that is not needed any more gives away what can
+//! move and rests; its thread stays, for it would be needed at a time when there may be none to be had.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::event_loop;
+use super::mailbox::WorkerMessage;
+use super::run_queue::Role;
+use super::shared::Shared;
+use crate::config::{pin, Error};
+use crate::sys::or_abort;
+
+/// Starts the thread of a worker.
+pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> std::io::Result<JoinHandle<()>> {
+    let own = shared.clone();
+    std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
+        or_abort(|| {
+            let core = match own.is_standby(index) {
+                true => None,
+                false => own.config.core_of(index as usize),
+            };
+            let ended = core.map_or(Ok(()), pin).and_then(|()| {
+                event_loop::run(index, own).map_err(|error| Error::io("its epoll", error))
+            });
+            if let Err(error) = ended {
+                tracing::error!(worker = index, %error, "a worker cannot go on");
+                std::process::abort();
+            }
+        });
+    })
+}
+
+/// Has a stand-by worker serve a group: one that rests, or a new one. `None` when there is none left, or no
+/// thread to be had.
+pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
+    let queues = (0..).zip(shared.run_queues());
+    let mut resting = queues.filter(|(_, queue)| queue.role() == Role::Resting);
+    let index = match resting.next() {
+        Some((index, _)) => index,
+        None => start(shared)?,
+    };
+    shared.run_queue(index).set_role(group);
+    tracing::info!(worker = index, "a stand-by worker serves: methods block all others");
+    Some(index)
+}
+
+fn start(shared: &Arc<Shared>) -> Option<u32> {
+    let started = shared.started();
+    if started == shared.config.all_workers() {
+        return None;
+    }
+    // From now on it gets messages; it reads them when it runs.
+    shared.set_started(started + 1);
+    match spawn(shared, started as u32) {
+        Ok(thread) => {
+            shared.keep_thread(thread);
+            Some(started as u32)
+        }
+        Err(error) => {
+            shared.set_started(started);
+            tracing::error!(%error, "cannot start a stand-by worker");
+            None
+        }
+    }
+}
+
+/// True when a stand-by worker serves a group.
+pub(super) fn is_serving(shared: &Shared) -> bool {
+    let standby = &shared.run_queues()[shared.config.workers..];
+    standby.iter().any(|queue| queue.role() != Role::Resting)
+}
+
+/// Has a stand-by worker give to `to` what can move, and rest.
+pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
+    shared.run_queue(worker).set_role(Role::Resting);
+    shared.mailbox(worker).send(WorkerMessage::Rest { to });
+    tracing::info!(worker, "a stand-by worker rests: it is not needed any more");
+}
