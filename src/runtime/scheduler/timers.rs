@@ -76,7 +76,7 @@ mod tests {
         let timers = Timers::default();
         let start = Instant::now();
         let wait = WaitNumber::default();
-        let matters = |timer: Timer| timer.coroutine % 1000 == 0;
+        let matters = |timer: Timer| timer.coroutine.is_multiple_of(1000);
         for coroutine in 0..1_000_000 {
             let at = start + Duration::from_secs(coroutine.into());
             timers.set(at, Timer { coroutine, wait });
