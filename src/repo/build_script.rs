@@ -1,7 +1,8 @@
-//! What the build scripts of modules in Rust call, so that none is built from stale code.
+//! The functions that the build scripts of Rust modules call, so that no module is built from stale
+//! generated code.
 //!
 //! ```no_run
-//! // build.rs of a container's crate; that of a client's crate calls `client`.
+//! // In the build.rs of a container's crate; a client's crate calls `client` instead.
 //! chimaera_repo::build_script::runtime();
 //! ```
 
@@ -15,9 +16,10 @@ use crate::model::Module;
 use crate::names::{MODULE_FILE, REPO_FILE};
 use crate::read::Repo;
 
-/// Brings the generated code of the module that the crate belongs to up to date: that of the
-/// `chimaera_mod.yaml` beside its `Cargo.toml` or in the directory above. Without one, as in a crate
-/// that came from a registry, there is nothing to do. Problems end the build script.
+/// Regenerates the code of the module that the crate belongs to, if it is out of date. The module
+/// is described by the `chimaera_mod.yaml` next to the crate's `Cargo.toml` or one directory up.
+/// Without such a file, as in a crate from a registry, there is nothing to do. Problems end the
+/// build script.
 pub fn client() {
     let Some(dir) = module_dir() else { return };
     watch(&dir.join(MODULE_FILE));
@@ -35,7 +37,7 @@ pub fn client() {
     }
 }
 
-/// What [`client`] does, and gives the library its name as the loader sees it.
+/// Does what [`client`] does, and sets the soname of the library.
 pub fn runtime() {
     client();
     println!("cargo:rerun-if-changed=build.rs");
@@ -50,7 +52,7 @@ fn module_dir() -> Option<PathBuf> {
         .find(|dir| dir.join(MODULE_FILE).exists())
 }
 
-/// Has the script run again when the file changes.
+/// Reruns the script when the file changes.
 fn watch(path: &Path) {
     println!("cargo:rerun-if-changed={}", path.display());
 }

@@ -1,4 +1,4 @@
-//! Module repos: reads the two YAML files of a repo, generates code from them, makes new modules.
+//! Module repos: reads the two YAML files of a repo, generates code from them, creates new modules.
 //!
 //! ```text
 //! chimaera_repo.yaml ─┐
@@ -7,12 +7,12 @@
 //!                         └────► Problems, each with its file, line and column
 //! ```
 //!
-//! Imports go one way: `names` and `model` know nobody, `read` fills the model, `generate` makes text
-//! of it, `edit` writes files.
+//! Imports go one way: `names` and `model` import none of the others, `read` fills the model,
+//! `generate` turns it into text, `edit` writes files.
 //!
-//! The readers are strict: what they do not know is a problem, and they go on to find all problems of
-//! a repo in one go. The generators are pure functions of what was read, so their output is the same
-//! everywhere; [`refresh`] is the only part that writes to the `autogen` directories.
+//! The readers are strict: an unknown key is a problem, and they go on to report all problems of a
+//! repo at once. The generators are pure functions of the model, so their output is the same
+//! everywhere; only [`refresh`] writes to the `autogen` directories.
 
 pub mod build_script;
 mod edit;
@@ -32,7 +32,8 @@ pub use names::{MODULE_FILE, REPO_FILE};
 pub use read::{parse_module, Repo};
 pub use schema::{MODULE_SCHEMA, REPO_SCHEMA};
 
-/// Reads `bytes` as either file, and generates the code of a module that is taken, in both languages.
+/// Reads `bytes` as either file, and generates code in both languages for a module that is
+/// accepted.
 #[cfg(feature = "fuzzing")]
 pub fn fuzz(bytes: &[u8]) {
     let dir = std::path::Path::new("repo/mod_name");

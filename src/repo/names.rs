@@ -1,16 +1,16 @@
-//! Names: what may be one, and how a method is called in each language.
+//! Names: which are allowed, and how a method is spelled in each language.
 
 use crate::reserved_words::{macros_with, CPP_KEYWORDS, C_LIBRARY, METHODS, RUST_KEYWORDS, TAKEN};
 
-/// The file that makes a directory a repo.
+/// The file that marks a directory as a repo.
 pub const REPO_FILE: &str = "chimaera_repo.yaml";
-/// The file that makes a directory in a repo a module.
+/// The file that marks a directory in a repo as a module.
 pub const MODULE_FILE: &str = "chimaera_mod.yaml";
 
-/// The longest name that the readers take: what is made of it still fits into a line.
+/// The longest name allowed: names derived from it still fit into a line.
 pub(crate) const MAX_NAME: usize = 40;
 
-/// Whether a word cannot be a name in Rust.
+/// Whether a word is a keyword in Rust, and so cannot be a name.
 pub(crate) fn is_rust_keyword(word: &str) -> bool {
     RUST_KEYWORDS.binary_search(&word).is_ok()
 }
@@ -20,43 +20,46 @@ pub(crate) fn refuse_name(name: &str) -> Option<String> {
     let mut bytes = name.bytes();
     let starts = bytes.next().is_some_and(|b| b.is_ascii_alphabetic());
     if !starts || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Some("is no name: letters, digits and `_` make one, a letter comes first".into());
+        return Some(
+            "is not a valid name: use letters, digits and `_`, with a letter first".into(),
+        );
     }
     if name.contains("__") || name.ends_with('_') {
-        return Some("has a `_` too many: C++ keeps names with `__` for itself".into());
+        return Some("has a `_` too many: C++ reserves names with `__`".into());
     }
     if name.len() > MAX_NAME {
         return Some(format!("has {} characters, more than {MAX_NAME}", name.len()));
     }
     if ["FALSE", "False", "NULL", "Null", "TRUE", "True"].contains(&name) {
-        return Some("is no text in YAML, unless it is in quotes".into());
+        return Some("is not a string in YAML unless it is quoted".into());
     }
     if TAKEN.contains(&name) {
-        return Some("has another meaning in C++ already".into());
+        return Some("already has a meaning in C++".into());
     }
     if let Some(macros) = macros_with(name) {
         return Some(format!("is, or may be, a macro of {}", macros.of));
     }
     let capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
     if name.split_once('_').is_some_and(|(first, _)| first.bytes().all(capital)) {
-        return Some("begins with capitals and `_`, as macros of C do".into());
+        return Some("begins with capitals and `_`, as C macros do".into());
     }
     let languages = match (CPP_KEYWORDS.binary_search(&name).is_ok(), is_rust_keyword(name)) {
-        (true, true) => "C++ and of Rust",
+        (true, true) => "C++ and Rust",
         (true, false) => "C++",
         (false, true) => "Rust",
         (false, false) => return None,
     };
-    Some(format!("is a keyword of {languages}"))
+    Some(format!("is a keyword in {languages}"))
 }
 
-/// Why `name` cannot be the name of a namespace, which in C++ lies beside the C library's functions.
+/// Why `name` cannot be the name of a namespace. In C++ the namespace is declared beside the
+/// functions of the C library.
 pub(crate) fn refuse_namespace(name: &str) -> Option<String> {
     refuse_name(name).or_else(|| {
         C_LIBRARY
             .binary_search(&name)
             .is_ok()
-            .then(|| "has another meaning in the C library".into())
+            .then(|| "already has a meaning in the C library".into())
     })
 }
 
@@ -66,22 +69,21 @@ pub(crate) fn refuse_method(name: &str) -> Option<String> {
     let starts = stem.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
     if !starts || !stem.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Some(
-            "is not the name of a method: those are a `k` and words that begin with capitals"
-                .into(),
+            "is not a valid method name: write a `k` and words that begin with capitals".into(),
         );
     }
     if name.len() > MAX_NAME {
         return Some(format!("has {} characters, more than {MAX_NAME}", name.len()));
     }
     if let Some(macros) = macros_with(stem) {
-        return Some(format!("cannot be had: `{stem}` is, or may be, a macro of {}", macros.of));
+        return Some(format!("cannot be used: `{stem}` is, or may be, a macro of {}", macros.of));
     }
     METHODS
         .contains(&stem)
-        .then(|| format!("cannot be had: containers and clients have a `{stem}` of another kind"))
+        .then(|| format!("cannot be used: containers and clients already have another `{stem}`"))
 }
 
-/// A method's name as near as can be to what somebody wrote: `put_all` → `kPutAll`.
+/// The valid method name closest to `text`: `put_all` → `kPutAll`.
 pub(crate) fn method_name_from(text: &str) -> Option<String> {
     let mut name = String::from("k");
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -140,16 +142,16 @@ mod tests {
         assert_eq!(refuse_name("kv"), None);
         assert_eq!(refuse_name("Mod2_a"), None);
         for (name, why) in [
-            ("", "is no name"),
-            ("2d", "is no name"),
-            ("_a", "is no name"),
-            ("k-v", "is no name"),
-            ("größe", "is no name"),
+            ("", "is not a valid name"),
+            ("2d", "is not a valid name"),
+            ("_a", "is not a valid name"),
+            ("k-v", "is not a valid name"),
+            ("größe", "is not a valid name"),
             ("a__b", "`_` too many"),
             ("a_", "`_` too many"),
-            ("template", "keyword of C++"),
-            ("match", "keyword of Rust"),
-            ("static", "keyword of C++ and of Rust"),
+            ("template", "keyword in C++"),
+            ("match", "keyword in Rust"),
+            ("static", "keyword in C++ and Rust"),
         ] {
             assert!(refuse_name(name).unwrap().contains(why), "{name}");
         }
@@ -161,7 +163,7 @@ mod tests {
         for name in ["time", "index", "free", "log", "abi", "main", "std", "2d"] {
             assert!(refuse_namespace(name).is_some(), "{name}");
         }
-        assert_eq!(refuse_name("time"), None, "a module lies in its repo's namespace");
+        assert_eq!(refuse_name("time"), None, "a module is inside its repo's namespace");
     }
 
     #[test]
@@ -186,7 +188,7 @@ mod tests {
         }
     }
 
-    /// Headers that a module, or a program that calls one, may well include.
+    /// Headers that a module, or a program that calls one, is likely to include.
     const HEADERS: &[&str] = &[
         "aio.h",
         "arpa/inet.h",
@@ -266,7 +268,8 @@ mod tests {
         "wctype.h",
     ];
 
-    /// The macros that the headers define for a compiler: their names, and whether they take arguments.
+    /// The macros that the headers define with a compiler: their names, and whether they take
+    /// arguments.
     fn macros_of(compiler: &str, flags: &[&str], headers: &[&str]) -> Vec<(String, bool)> {
         let include = |header: &&str| format!("#include <{header}>\n");
         let child = Command::new(compiler)
@@ -276,7 +279,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = child else {
-            eprintln!("{compiler} is not installed: nothing is checked");
+            eprintln!("{compiler} is not installed: skipping the check");
             return Vec::new();
         };
         let source: String = headers.iter().map(include).collect();
@@ -313,7 +316,8 @@ mod tests {
             if refuse_method(&method).is_none() {
                 taken.push(method);
             }
-            // A macro with arguments is one only before a bracket, where of these names none stands.
+            // A function-like macro expands only before a parenthesis, and these names are never
+            // followed by one.
             if !with_arguments && refuse_name(&name).is_none() {
                 taken.push(name);
             }

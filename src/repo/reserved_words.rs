@@ -1,4 +1,4 @@
-//! Words that mean something already, in C++, in Rust or in what is built from a module.
+//! Words that are already taken: in C++, in Rust or in what is built from a module.
 
 /// Words that cannot be names in C or C++ (up to C++20), sorted.
 pub(crate) const CPP_KEYWORDS: &[&str] = &[
@@ -98,7 +98,7 @@ pub(crate) const CPP_KEYWORDS: &[&str] = &[
     "xor_eq",
 ];
 
-/// Words that cannot be names in Rust (edition 2024, reserved ones too), sorted.
+/// Words that cannot be names in Rust (edition 2024, including reserved ones), sorted.
 pub(crate) const RUST_KEYWORDS: &[&str] = &[
     "Self", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
     "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
@@ -107,20 +107,20 @@ pub(crate) const RUST_KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// Namespaces of C++ and of the C++ layer.
+/// Namespaces of the standard library and of Chimaera's C++ layer.
 pub(crate) const TAKEN: &[&str] = &["chi", "hipc", "std"];
 
-/// Macros of one header of the C library, or of a few that belong together.
+/// Macros of one C library header, or of a few related ones.
 pub(crate) struct Macros {
-    /// Whose they are, for people.
+    /// The headers, for messages.
     pub(crate) of: &'static str,
-    /// Each with any capitals and digits after it.
+    /// Prefixes of names that go on with capitals and digits.
     capitals: &'static [&'static str],
-    /// Each with any digits after it.
+    /// Prefixes of names that go on with digits.
     numbered: &'static [&'static str],
-    /// Each with anything after it.
+    /// Prefixes of names that go on with anything.
     begin: &'static [&'static str],
-    /// As they are.
+    /// Whole names.
     words: &'static [&'static str],
 }
 
@@ -143,14 +143,15 @@ impl Macros {
     }
 }
 
-/// The macros that a word is one of, or might be: a header defines some of a family today and others
-/// tomorrow, or on another machine.
+/// The macros that a word is or might be one of: a header may define more of a family tomorrow, or
+/// on another machine.
 pub(crate) fn macros_with(word: &str) -> Option<&'static Macros> {
     MACROS.iter().find(|macros| macros.has(word))
 }
 
-/// Macros whose names have no `_` before them, so that a word of somebody's may be one. What is sure to be
-/// no macro is a word with small letters in it that begins with a capital, but for the few here.
+/// Macros whose names do not begin with `_`, so that a word chosen for a module may be one. A word
+/// that begins with a capital and contains small letters is never a macro, except for the few listed
+/// here.
 const MACROS: &[Macros] = &[
     Macros { words: &["IN", "INOUT", "OUT"], ..Macros::of("chimaera/macros.h") },
     Macros { capitals: &["E"], words: &["errno"], ..Macros::of("errno.h") },
@@ -275,8 +276,7 @@ const MACROS: &[Macros] = &[
     Macros { words: &["i386", "linux", "mips", "sparc", "sun", "unix"], ..Macros::of("compilers") },
 ];
 
-/// What stands in the global namespace of every program in C++, as far as it is a word that somebody
-/// might choose, sorted.
+/// Names in the global namespace of every C++ program that might be chosen for a repo, sorted.
 pub(crate) const C_LIBRARY: &[&str] = &[
     "abi",
     "abort",
@@ -565,9 +565,9 @@ pub(crate) const C_LIBRARY: &[&str] = &[
     "yn",
 ];
 
-/// What methods cannot be called, for the generated and the usual code calls something else so: in C++
-/// `runtime.X(...)`, `client.X(...)` and the struct `XTask`, in C the constant `NS_MOD_X`, in Rust the
-/// functions of a client.
+/// Words that method names cannot consist of, because generated or conventional code uses them for
+/// something else: in C++ `runtime.X(...)`, `client.X(...)` and the struct `XTask`, in C the
+/// constant `NS_MOD_X`, in Rust the functions of a client.
 pub(crate) const METHODS: &[&str] = &[
     "Alloc",
     "Assert",

@@ -1,9 +1,10 @@
 //! The JSON Schemas of the two files, by which editors complete and check them.
 //!
-//! What they refuse, the readers refuse. A schema cannot say all that readers check: that a number is there
-//! once, say, or that a name is no keyword. tests/agreement.rs holds both to that.
+//! Whatever the schemas refuse, the readers refuse too. The readers also check what a schema cannot
+//! express, such as that no number is used twice or that a name is not a keyword.
+//! tests/agreement.rs verifies this.
 
-/// Of `chimaera_repo.yaml`.
+/// The schema of `chimaera_repo.yaml`.
 pub const REPO_SCHEMA: &str = include_str!("schema/chimaera_repo.schema.json");
-/// Of `chimaera_mod.yaml`.
+/// The schema of `chimaera_mod.yaml`.
 pub const MODULE_SCHEMA: &str = include_str!("schema/chimaera_mod.schema.json");

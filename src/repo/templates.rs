@@ -1,4 +1,4 @@
-//! The templates of generated files, of new repos and modules, and of what a new method brings.
+//! The templates of generated files, of new repos and modules, and of the code for a new method.
 
 use std::sync::LazyLock;
 
@@ -70,14 +70,14 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// Fills a template. The templates are part of this program, and so is what they are filled with: one
-/// that cannot be filled is a mistake in it.
+/// Renders a template. Both the templates and their contexts are part of this program, so a
+/// template that cannot be rendered is a bug.
 pub(crate) fn fill(name: &str, with: Value) -> String {
     let template = ENVIRONMENT.get_template(name).unwrap_or_else(|error| panic!("{error:#}"));
     template.render(with).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// The filter `comment`: a comment of C, at a column, in as many lines as it takes.
+/// The filter `comment`: a C comment, indented to a column and wrapped.
 fn comment(text: &str, column: Option<usize>) -> String {
     let margin = " ".repeat(column.unwrap_or(0));
     let room = WIDTH - margin.len() - "/** ".len() - " */".len();
@@ -85,7 +85,7 @@ fn comment(text: &str, column: Option<usize>) -> String {
     format!("/** {} */", lines.join(&format!("\n{margin} * ")))
 }
 
-/// The words of a comment in lines of at most `width`, unless a word is longer.
+/// The words of a comment, wrapped into lines of at most `width` unless a single word is longer.
 pub(crate) fn comment_lines(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.replace("*/", "* /").split_whitespace() {

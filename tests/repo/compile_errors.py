@@ -1,6 +1,6 @@
-"""What must not compile, and what the compilers say of it: the mistakes of a module's author.
+"""Mistakes of a module's author that must not compile, and the errors that the compilers must report.
 
-Each mistake is made in a copy of modules that `chimaera module new` has made, with a method kMove."""
+Each mistake is made in a copy of modules created by `chimaera module new`, with a method kMove."""
 
 import shutil
 import subprocess
@@ -13,12 +13,12 @@ YAML = "chimaera_mod.yaml"
 MOVE = "struct MoveTask : public chi::Task {\n"
 RUN = "  void Move(hipc::FullPtr<MoveTask>, chi::RunContext &) {}\n"
 
-# A mistake: its name, the file, what is there and what is put in its place, and what each of the
-# compilers must say.
+# A mistake: its name, the file, the text to replace and its replacement, and what each compiler
+# must report.
 CPP = [
     ("the generated dispatch is not included", SOURCE, DISPATCH, "",
      ["the generated dispatch is missing: include <module>_lib_exec.h"]),
-    ("a method in the YAML and none in the class", SOURCE, RUN, "", ["Move", "Runtime"]),
+    ("a method in the YAML but not in the class", SOURCE, RUN, "", ["Move", "Runtime"]),
     ("a method in the YAML without a task", YAML, "kMove:", "kGone: 77\nkMove:", ["GoneTask"]),
     ("a method that takes another task", SOURCE, "hipc::FullPtr<MoveTask>",
      "hipc::FullPtr<EchoTask>", ["FullPtr<{namespace}::{module}::EchoTask>"]),
@@ -30,15 +30,15 @@ CPP = [
      ["a task is read by other processes and languages, which know no virtual functions"]),
     ("a task that is too large", HEADER, MOVE, MOVE + "  char data_[20000];\n",
      ["a task's body is at most CHI_MAX_TASK_SIZE bytes"]),
-    ("a Runtime of another class", SOURCE, " : public chi::ContainerRuntime", "",
+    ("a Runtime with another base class", SOURCE, " : public chi::ContainerRuntime", "",
      ["a module's Runtime derives from chi::ContainerRuntime"]),
     ("CHI_TASK_CC of another module", SOURCE, "CHI_TASK_CC({module})", "CHI_TASK_CC(other)",
      ["other"]),
 ]
 
 PARAMS = "params: {fields: [{name: level, type: i32}]}\nkMove:"
-CPP.append(("parameters in the YAML that no Create takes", YAML, "kMove:", PARAMS,
-            ["chimaera_mod.yaml describes what a pool is created with", "const Params &"]))
+CPP.append(("parameters in the YAML without a Create that takes them", YAML, "kMove:", PARAMS,
+            ["chimaera_mod.yaml describes pool parameters", "const Params &"]))
 
 CLIENT = "client/src/lib.rs"
 RUNTIME = "runtime/src/lib.rs"
@@ -48,16 +48,16 @@ NO_FIELD = ["cannot lie in a task", "for text `ShmString`"]
 
 
 def field(kind):
-    """A task with a field of a type."""
+    """A task with a field of this type."""
     return f"pub struct MoveTask {{\n    pub field: {kind},\n}}"
 
 
 RUST = [
-    ("a method in the YAML and none in the container", YAML, "kMove:", "kGone: 77\nkMove:",
+    ("a method in the YAML but not in the container", YAML, "kMove:", "kGone: 77\nkMove:",
      ['declared.method(77, "kGone")', "the container has no function for it"]),
     ("a method whose function has no attribute", RUNTIME, METHOD, "#[allow(dead_code)]",
      ['"kMove"', "the container has no function for it"]),
-    ("a method that is called otherwise", RUNTIME, METHOD,
+    ("a method with another name", RUNTIME, METHOD,
      '#[method(Method::MOVE, name = "kCarry")]',
      ['"kMove"', "the container gives this number to another method"]),
     ("a method whose number is not in the YAML", RUNTIME, METHOD,
@@ -70,7 +70,7 @@ RUST = [
     ("a reference in a task", CLIENT, STRUCT, field("&'static str"), NO_FIELD),
     ("a raw pointer in a task", CLIENT, STRUCT, field("*const u8"), NO_FIELD),
     ("a bool in a task", CLIENT, STRUCT, field("bool"), ["for a flag use `Cell<u32>`"]),
-    ("parameters in the YAML that no create takes", YAML, "kMove:", PARAMS,
+    ("parameters in the YAML without a create that takes them", YAML, "kMove:", PARAMS,
      ["declared.params()", "chimaera_mod.yaml describes what a pool is created with"]),
     ("panic = abort", "../Cargo.toml", "[workspace]\n",
      '[profile.dev]\npanic = "abort"\n\n[workspace]\n',
@@ -79,7 +79,7 @@ RUST = [
 
 
 class Mistake:
-    """A mistake, made in the module while this is open."""
+    """A mistake, which is in the module while this is open."""
 
     def __init__(self, module, names, mistake):
         _, file, there, instead, _ = mistake
@@ -89,7 +89,7 @@ class Mistake:
 
     def __enter__(self):
         if self.there not in self.text:
-            sys.exit(f"{self.path} has no {self.there!r}")
+            sys.exit(f"{self.path} does not contain {self.there!r}")
         text = self.text.replace(self.there, self.instead, 1)
         self.path.write_text(text, encoding="utf-8")
 
@@ -98,18 +98,18 @@ class Mistake:
 
 
 def refused(command, names, mistake, **options):
-    """Runs a compiler, which must refuse the mistake with all that is expected of it."""
+    """Runs a compiler, which must refuse the mistake and report everything expected."""
     done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False, **options)
     name, *_, says = mistake
     for words in says:
         words = words.format(**names) if "{module}" in words else words
         if done.returncode == 0 or words not in done.stdout:
-            sys.exit(f"{name}: compiles, or the compiler does not say {words!r}:\n{done.stdout}")
+            sys.exit(f"{name}: compiles, or the compiler does not report {words!r}:\n{done.stdout}")
 
 
 def check_cpp(chimaera, source, module, namespace):
-    """Every mistake in the module in C++, with each compiler that is here."""
+    """Makes every mistake in the C++ module, with each installed compiler."""
     names = {"module": module.name, "namespace": namespace}
     for mistake in CPP:
         with Mistake(module, names, mistake):
@@ -124,7 +124,7 @@ def check_cpp(chimaera, source, module, namespace):
 
 
 def check_rust(cargo, environment, module):
-    """Every mistake in the module in Rust."""
+    """Makes every mistake in the Rust module."""
     for mistake in RUST:
         with Mistake(module, {"module": module.name}, mistake):
             refused([cargo, "build", "--quiet"], {"module": module.name}, mistake,

@@ -10,11 +10,11 @@
 
 namespace chimaera::bdev {
 
-// Blocks that follow each other.
+// A contiguous range of blocks.
 struct Extent {
   // The first block.
   uint64_t block_;
-  // How many, at least one.
+  // Number of blocks, at least one.
   uint64_t count_;
   /** Sends the fields. */
   template <typename Ar>
@@ -23,15 +23,15 @@ struct Extent {
   }
 };
 
-// What a device is, and what it has done since its pool was created.
+// The properties of a device, and its counters since its pool was created.
 struct Stats {
-  // Bytes of a block.
+  // Block size in bytes.
   uint64_t block_size_;
-  // How many blocks there are.
+  // Number of blocks.
   uint64_t blocks_;
-  // How many of them are not allocated.
+  // Number of blocks that are not allocated.
   uint64_t free_blocks_;
-  // How blocks are moved, an `Engine`.
+  // How blocks are transferred, an `Engine`.
   uint64_t engine_;
   // Reads that succeeded.
   uint64_t reads_;
@@ -39,11 +39,11 @@ struct Stats {
   uint64_t writes_;
   // Flushes that succeeded.
   uint64_t flushes_;
-  // Bytes of the reads that succeeded.
+  // Bytes of successful reads.
   uint64_t read_bytes_;
-  // Bytes of the writes that succeeded.
+  // Bytes of successful writes.
   uint64_t written_bytes_;
-  // Reads, writes and flushes that the operating system refused.
+  // Reads, writes and flushes that failed in the operating system.
   uint64_t errors_;
   /** Sends the fields. */
   template <typename Ar>
@@ -54,9 +54,9 @@ struct Stats {
 
 // `kAllocate`: allocates blocks.
 struct AllocateTask : public chi::Task {
-  // In: how many blocks.
+  // In: number of blocks.
   uint64_t count_;
-  // Out: the blocks, in as few extents as there are.
+  // Out: the blocks, in as few extents as possible.
   hipc::vector<Extent> extents_;
   /** SHM default constructor */
   explicit AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
@@ -72,7 +72,7 @@ struct AllocateTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -80,13 +80,13 @@ struct AllocateTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(count_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(extents_);
@@ -111,7 +111,7 @@ struct FreeTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   FreeTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -119,13 +119,13 @@ struct FreeTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(extents_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
@@ -134,10 +134,10 @@ struct FreeTask : public chi::Task {
 struct ReadTask : public chi::Task {
   // In: the first block.
   uint64_t block_;
-  // In: how many blocks.
+  // In: number of blocks.
   uint64_t count_;
-  // Out: their bytes. They go where the field points already, when there is room: to a buffer that
-  // the caller attached.
+  // Out: their bytes. If the field already points to enough space, such as a buffer that the caller
+  // attached, they are written there.
   hipc::vector<char> data_;
   /** SHM default constructor */
   explicit ReadTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
@@ -153,7 +153,7 @@ struct ReadTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   ReadTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -161,13 +161,13 @@ struct ReadTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(block_, count_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(data_);
@@ -194,7 +194,7 @@ struct WriteTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   WriteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -202,18 +202,18 @@ struct WriteTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(block_, data_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
 
-// `kFlush`: makes what was written last, also when the machine loses its power.
+// `kFlush`: makes completed writes durable, so that they survive a power loss.
 struct FlushTask : public chi::Task {
 
   /** SHM default constructor */
@@ -230,7 +230,7 @@ struct FlushTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -238,16 +238,16 @@ struct FlushTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &) {}
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
 
-// `kStats`: tells what the device is and did.
+// `kStats`: gets the device's properties and counters.
 struct StatsTask : public chi::Task {
   // Out.
   Stats stats_;
@@ -265,7 +265,7 @@ struct StatsTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -273,11 +273,11 @@ struct StatsTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &) {}
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(stats_);
@@ -286,35 +286,35 @@ struct StatsTask : public chi::Task {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(Extent) == 16, "another size than in the other languages");
-static_assert(offsetof(Extent, block_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, count_) == 8, "lies elsewhere in the other languages");
-static_assert(sizeof(Stats) == 80, "another size than in the other languages");
-static_assert(offsetof(Stats, block_size_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, blocks_) == 8, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, free_blocks_) == 16, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, engine_) == 24, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, reads_) == 32, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, writes_) == 40, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, flushes_) == 48, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, read_bytes_) == 56, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, written_bytes_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(Stats, errors_) == 72, "lies elsewhere in the other languages");
-static_assert(sizeof(AllocateTask) == 112, "another size than in the other languages");
-static_assert(offsetof(AllocateTask, count_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(AllocateTask, extents_) == 72, "lies elsewhere in the other languages");
-static_assert(sizeof(FreeTask) == 104, "another size than in the other languages");
-static_assert(offsetof(FreeTask, extents_) == 64, "lies elsewhere in the other languages");
-static_assert(sizeof(ReadTask) == 120, "another size than in the other languages");
-static_assert(offsetof(ReadTask, block_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(ReadTask, count_) == 72, "lies elsewhere in the other languages");
-static_assert(offsetof(ReadTask, data_) == 80, "lies elsewhere in the other languages");
-static_assert(sizeof(WriteTask) == 112, "another size than in the other languages");
-static_assert(offsetof(WriteTask, block_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(WriteTask, data_) == 72, "lies elsewhere in the other languages");
-static_assert(sizeof(FlushTask) == 64, "another size than in the other languages");
-static_assert(sizeof(StatsTask) == 144, "another size than in the other languages");
-static_assert(offsetof(StatsTask, stats_) == 64, "lies elsewhere in the other languages");
+static_assert(sizeof(Extent) == 16, "size differs from the other languages");
+static_assert(offsetof(Extent, block_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Extent, count_) == 8, "offset differs from the other languages");
+static_assert(sizeof(Stats) == 80, "size differs from the other languages");
+static_assert(offsetof(Stats, block_size_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Stats, blocks_) == 8, "offset differs from the other languages");
+static_assert(offsetof(Stats, free_blocks_) == 16, "offset differs from the other languages");
+static_assert(offsetof(Stats, engine_) == 24, "offset differs from the other languages");
+static_assert(offsetof(Stats, reads_) == 32, "offset differs from the other languages");
+static_assert(offsetof(Stats, writes_) == 40, "offset differs from the other languages");
+static_assert(offsetof(Stats, flushes_) == 48, "offset differs from the other languages");
+static_assert(offsetof(Stats, read_bytes_) == 56, "offset differs from the other languages");
+static_assert(offsetof(Stats, written_bytes_) == 64, "offset differs from the other languages");
+static_assert(offsetof(Stats, errors_) == 72, "offset differs from the other languages");
+static_assert(sizeof(AllocateTask) == 112, "size differs from the other languages");
+static_assert(offsetof(AllocateTask, count_) == 64, "offset differs from the other languages");
+static_assert(offsetof(AllocateTask, extents_) == 72, "offset differs from the other languages");
+static_assert(sizeof(FreeTask) == 104, "size differs from the other languages");
+static_assert(offsetof(FreeTask, extents_) == 64, "offset differs from the other languages");
+static_assert(sizeof(ReadTask) == 120, "size differs from the other languages");
+static_assert(offsetof(ReadTask, block_) == 64, "offset differs from the other languages");
+static_assert(offsetof(ReadTask, count_) == 72, "offset differs from the other languages");
+static_assert(offsetof(ReadTask, data_) == 80, "offset differs from the other languages");
+static_assert(sizeof(WriteTask) == 112, "size differs from the other languages");
+static_assert(offsetof(WriteTask, block_) == 64, "offset differs from the other languages");
+static_assert(offsetof(WriteTask, data_) == 72, "offset differs from the other languages");
+static_assert(sizeof(FlushTask) == 64, "size differs from the other languages");
+static_assert(sizeof(StatsTask) == 144, "size differs from the other languages");
+static_assert(offsetof(StatsTask, stats_) == 64, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace chimaera::bdev

@@ -27,23 +27,23 @@ extern "C" {
 /** Method kStats (chimaera_bdev_stats_task). */
 #define CHIMAERA_BDEV_STATS 15
 
-// Blocks that follow each other.
+// A contiguous range of blocks.
 typedef struct chimaera_bdev_extent {
   // The first block.
   uint64_t block_;
-  // How many, at least one.
+  // Number of blocks, at least one.
   uint64_t count_;
 } chimaera_bdev_extent;
 
-// What a device is, and what it has done since its pool was created.
+// The properties of a device, and its counters since its pool was created.
 typedef struct chimaera_bdev_stats {
-  // Bytes of a block.
+  // Block size in bytes.
   uint64_t block_size_;
-  // How many blocks there are.
+  // Number of blocks.
   uint64_t blocks_;
-  // How many of them are not allocated.
+  // Number of blocks that are not allocated.
   uint64_t free_blocks_;
-  // How blocks are moved, an `Engine`.
+  // How blocks are transferred, an `Engine`.
   uint64_t engine_;
   // Reads that succeeded.
   uint64_t reads_;
@@ -51,11 +51,11 @@ typedef struct chimaera_bdev_stats {
   uint64_t writes_;
   // Flushes that succeeded.
   uint64_t flushes_;
-  // Bytes of the reads that succeeded.
+  // Bytes of successful reads.
   uint64_t read_bytes_;
-  // Bytes of the writes that succeeded.
+  // Bytes of successful writes.
   uint64_t written_bytes_;
-  // Reads, writes and flushes that the operating system refused.
+  // Reads, writes and flushes that failed in the operating system.
   uint64_t errors_;
 } chimaera_bdev_stats;
 
@@ -63,9 +63,9 @@ typedef struct chimaera_bdev_stats {
 typedef struct chimaera_bdev_allocate_task {
   // What every task begins with.
   chi_task task;
-  // In: how many blocks.
+  // In: number of blocks.
   uint64_t count_;
-  // Out: the blocks, in as few extents as there are.
+  // Out: the blocks, in as few extents as possible.
   chi_shm_vector extents_;
 } chimaera_bdev_allocate_task;
 
@@ -83,10 +83,10 @@ typedef struct chimaera_bdev_read_task {
   chi_task task;
   // In: the first block.
   uint64_t block_;
-  // In: how many blocks.
+  // In: number of blocks.
   uint64_t count_;
-  // Out: their bytes. They go where the field points already, when there is room: to a buffer that
-  // the caller attached.
+  // Out: their bytes. If the field already points to enough space, such as a buffer that the caller
+  // attached, they are written there.
   chi_shm_vector data_;
 } chimaera_bdev_read_task;
 
@@ -100,13 +100,13 @@ typedef struct chimaera_bdev_write_task {
   chi_shm_vector data_;
 } chimaera_bdev_write_task;
 
-// `kFlush`: makes what was written last, also when the machine loses its power.
+// `kFlush`: makes completed writes durable, so that they survive a power loss.
 typedef struct chimaera_bdev_flush_task {
   // What every task begins with.
   chi_task task;
 } chimaera_bdev_flush_task;
 
-// `kStats`: tells what the device is and did.
+// `kStats`: gets the device's properties and counters.
 typedef struct chimaera_bdev_stats_task {
   // What every task begins with.
   chi_task task;
@@ -114,35 +114,35 @@ typedef struct chimaera_bdev_stats_task {
   struct chimaera_bdev_stats stats_;
 } chimaera_bdev_stats_task;
 
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, count_) == 8, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats) == 80, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, block_size_) == 0, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, blocks_) == 8, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, free_blocks_) == 16, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, engine_) == 24, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, reads_) == 32, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, writes_) == 40, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, flushes_) == 48, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, read_bytes_) == 56, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, written_bytes_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, errors_) == 72, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 112, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, count_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 72, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_free_task) == 104, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_free_task, extents_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_read_task) == 120, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, block_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, count_) == 72, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, data_) == 80, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_write_task) == 112, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, block_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, data_) == 72, "lies elsewhere in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_flush_task) == 64, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats_task) == 144, "another size than in the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, count_) == 8, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats) == 80, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, block_size_) == 0, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, blocks_) == 8, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, free_blocks_) == 16, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, engine_) == 24, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, reads_) == 32, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, writes_) == 40, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, flushes_) == 48, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, read_bytes_) == 56, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, written_bytes_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, errors_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 112, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, count_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_free_task) == 104, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_free_task, extents_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_read_task) == 120, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, block_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, count_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_read_task, data_) == 80, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_write_task) == 112, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, block_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, data_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_flush_task) == 64, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats_task) == 144, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "offset differs from the other languages");
 
 #undef CHIMAERA_BDEV_ASSERT
 #ifdef __cplusplus

@@ -10,9 +10,8 @@ impl Method {
     pub const CREATE: u32 = 0;
     /// `kDestroy`.
     pub const DESTROY: u32 = 1;
-    /// `kCall`: Calls empty tasks of another pool, one after the other, and says how long that
-    /// took.
+    /// `kCall`: Calls empty tasks of another pool one by one, and measures the time they take.
     pub const CALL: u32 = 10;
-    /// `kCompute`: Computes, without a pause, in the lane that the task names.
+    /// `kCompute`: Computes without suspending, in the lane that the task selects.
     pub const COMPUTE: u32 = 11;
 }

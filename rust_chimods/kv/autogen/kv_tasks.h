@@ -10,13 +10,13 @@
 
 namespace chimaera::kv {
 
-// `kPut`: puts a value under a key.
+// `kPut`: stores a value under a key.
 struct PutTask : public chi::Task {
   // In.
   hipc::string key_;
   // In.
   hipc::vector<char> value_;
-  // Out: 1 when it replaced a value.
+  // Out: 1 if it replaced a value.
   uint32_t replaced_;
   uint32_t reserved_;
   /** SHM default constructor */
@@ -33,7 +33,7 @@ struct PutTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -41,13 +41,13 @@ struct PutTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(key_, value_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(replaced_);
@@ -74,7 +74,7 @@ struct GetTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -82,13 +82,13 @@ struct GetTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(key_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(value_);
@@ -99,7 +99,7 @@ struct GetTask : public chi::Task {
 struct DeleteTask : public chi::Task {
   // In.
   hipc::string key_;
-  // Out: 1 when the key was there.
+  // Out: 1 if the key existed.
   uint32_t existed_;
   uint32_t reserved_;
   /** SHM default constructor */
@@ -116,7 +116,7 @@ struct DeleteTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -124,13 +124,13 @@ struct DeleteTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(key_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(existed_);
@@ -139,11 +139,11 @@ struct DeleteTask : public chi::Task {
 
 // `kScan`: lists keys in order.
 struct ScanTask : public chi::Task {
-  // In: what the keys begin with; empty for all.
+  // In: the prefix of the keys; empty for all keys.
   hipc::string prefix_;
-  // In: how many keys at most; 0 for all.
+  // In: maximum number of keys; 0 for all.
   uint64_t limit_;
-  // Out: the keys, sorted by their bytes.
+  // Out: the keys, in bytewise order.
   hipc::vector<hipc::string> keys_;
   /** SHM default constructor */
   explicit ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
@@ -159,7 +159,7 @@ struct ScanTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -167,13 +167,13 @@ struct ScanTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(prefix_, limit_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(keys_);
@@ -198,7 +198,7 @@ struct CountTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -206,11 +206,11 @@ struct CountTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &) {}
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(count_);
@@ -219,24 +219,24 @@ struct CountTask : public chi::Task {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(PutTask) == 152, "another size than in the other languages");
-static_assert(offsetof(PutTask, key_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(PutTask, value_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(PutTask, replaced_) == 144, "lies elsewhere in the other languages");
-static_assert(offsetof(PutTask, reserved_) == 148, "lies elsewhere in the other languages");
-static_assert(sizeof(GetTask) == 144, "another size than in the other languages");
-static_assert(offsetof(GetTask, key_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(GetTask, value_) == 104, "lies elsewhere in the other languages");
-static_assert(sizeof(DeleteTask) == 112, "another size than in the other languages");
-static_assert(offsetof(DeleteTask, key_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(DeleteTask, existed_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(DeleteTask, reserved_) == 108, "lies elsewhere in the other languages");
-static_assert(sizeof(ScanTask) == 152, "another size than in the other languages");
-static_assert(offsetof(ScanTask, prefix_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(ScanTask, limit_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(ScanTask, keys_) == 112, "lies elsewhere in the other languages");
-static_assert(sizeof(CountTask) == 72, "another size than in the other languages");
-static_assert(offsetof(CountTask, count_) == 64, "lies elsewhere in the other languages");
+static_assert(sizeof(PutTask) == 152, "size differs from the other languages");
+static_assert(offsetof(PutTask, key_) == 64, "offset differs from the other languages");
+static_assert(offsetof(PutTask, value_) == 104, "offset differs from the other languages");
+static_assert(offsetof(PutTask, replaced_) == 144, "offset differs from the other languages");
+static_assert(offsetof(PutTask, reserved_) == 148, "offset differs from the other languages");
+static_assert(sizeof(GetTask) == 144, "size differs from the other languages");
+static_assert(offsetof(GetTask, key_) == 64, "offset differs from the other languages");
+static_assert(offsetof(GetTask, value_) == 104, "offset differs from the other languages");
+static_assert(sizeof(DeleteTask) == 112, "size differs from the other languages");
+static_assert(offsetof(DeleteTask, key_) == 64, "offset differs from the other languages");
+static_assert(offsetof(DeleteTask, existed_) == 104, "offset differs from the other languages");
+static_assert(offsetof(DeleteTask, reserved_) == 108, "offset differs from the other languages");
+static_assert(sizeof(ScanTask) == 152, "size differs from the other languages");
+static_assert(offsetof(ScanTask, prefix_) == 64, "offset differs from the other languages");
+static_assert(offsetof(ScanTask, limit_) == 104, "offset differs from the other languages");
+static_assert(offsetof(ScanTask, keys_) == 112, "offset differs from the other languages");
+static_assert(sizeof(CountTask) == 72, "size differs from the other languages");
+static_assert(offsetof(CountTask, count_) == 64, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace chimaera::kv

@@ -25,7 +25,7 @@ extern "C" {
 /** Method kCount (chimaera_kv_count_task). */
 #define CHIMAERA_KV_COUNT 14
 
-// `kPut`: puts a value under a key.
+// `kPut`: stores a value under a key.
 typedef struct chimaera_kv_put_task {
   // What every task begins with.
   chi_task task;
@@ -33,7 +33,7 @@ typedef struct chimaera_kv_put_task {
   chi_shm_string key_;
   // In.
   chi_shm_vector value_;
-  // Out: 1 when it replaced a value.
+  // Out: 1 if it replaced a value.
   uint32_t replaced_;
   uint32_t reserved_;
 } chimaera_kv_put_task;
@@ -54,7 +54,7 @@ typedef struct chimaera_kv_delete_task {
   chi_task task;
   // In.
   chi_shm_string key_;
-  // Out: 1 when the key was there.
+  // Out: 1 if the key existed.
   uint32_t existed_;
   uint32_t reserved_;
 } chimaera_kv_delete_task;
@@ -63,11 +63,11 @@ typedef struct chimaera_kv_delete_task {
 typedef struct chimaera_kv_scan_task {
   // What every task begins with.
   chi_task task;
-  // In: what the keys begin with; empty for all.
+  // In: the prefix of the keys; empty for all keys.
   chi_shm_string prefix_;
-  // In: how many keys at most; 0 for all.
+  // In: maximum number of keys; 0 for all.
   uint64_t limit_;
-  // Out: the keys, sorted by their bytes.
+  // Out: the keys, in bytewise order.
   chi_shm_vector keys_;
 } chimaera_kv_scan_task;
 
@@ -79,24 +79,24 @@ typedef struct chimaera_kv_count_task {
   uint64_t count_;
 } chimaera_kv_count_task;
 
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_put_task) == 152, "another size than in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, key_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, value_) == 104, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, replaced_) == 144, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, reserved_) == 148, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_get_task) == 144, "another size than in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_get_task, key_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_get_task, value_) == 104, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_delete_task) == 112, "another size than in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_delete_task, key_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_delete_task, existed_) == 104, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_delete_task, reserved_) == 108, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_scan_task) == 152, "another size than in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, prefix_) == 64, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, limit_) == 104, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, keys_) == 112, "lies elsewhere in the other languages");
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_count_task) == 72, "another size than in the other languages");
-CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_count_task, count_) == 64, "lies elsewhere in the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_put_task) == 152, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, key_) == 64, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, value_) == 104, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, replaced_) == 144, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, reserved_) == 148, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_get_task) == 144, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_get_task, key_) == 64, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_get_task, value_) == 104, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_delete_task) == 112, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_delete_task, key_) == 64, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_delete_task, existed_) == 104, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_delete_task, reserved_) == 108, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_scan_task) == 152, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, prefix_) == 64, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, limit_) == 104, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, keys_) == 112, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_count_task) == 72, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_count_task, count_) == 64, "offset differs from the other languages");
 
 #undef CHIMAERA_KV_ASSERT
 #ifdef __cplusplus

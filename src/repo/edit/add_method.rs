@@ -1,4 +1,5 @@
-//! Adding a method to a module: its line in the YAML, and the places where its author writes.
+//! Adds a method to a module: its line in the YAML, and stubs in the sources that the author
+//! writes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,25 +22,26 @@ pub struct Added {
     pub name: String,
     /// Its number.
     pub number: u32,
-    /// The files that were made or changed.
+    /// The files that were created or changed.
     pub files: Vec<PathBuf>,
-    /// Code for files that do not look as expected, and so were left alone.
+    /// Code for files that were left alone because they do not have the expected form.
     pub left: Vec<(PathBuf, String)>,
 }
 
-/// Adds the method `name`, `kCompress` or a word of which that is made, to the module in `dir`.
+/// Adds the method `name` to the module in `dir`. `name` is a method name such as `kCompress`, or a
+/// word from which one can be derived.
 pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     let (_, modules) = Repo::open(dir)?;
     let file = dir.join(MODULE_FILE);
     let [module] = &modules[..] else {
-        return Err(problem(&file, "there is no such file", "name the directory of a module"));
+        return Err(problem(&file, "no such file", "name the directory of a module"));
     };
     let Some(name) = names::method_name_from(name) else {
-        let why = names::refuse_method(name).unwrap_or_else(|| "is no name of a method".into());
+        let why = names::refuse_method(name).unwrap_or_else(|| "is not a valid method name".into());
         return Err(problem(&file, &format!("`{name}` {why}"), "write `kCompress`, for example"));
     };
     if let Some(other) = module.methods.iter().find(|other| other.name == name) {
-        let message = format!("there is a `{name}` already");
+        let message = format!("`{name}` already exists");
         return Err(Problem {
             position: Some(other.at),
             ..one(&file, &message, "choose another name")
@@ -50,12 +52,13 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     let mut text = SourceText::new(String::from_utf8_lossy(&read_file(&file, "")?).into_owned());
     let last = module.methods.iter().map(|method| method.at.line).max().unwrap_or(0);
     text.insert_lines(last, &format!("{name}: {number}"));
-    // In a module whose file describes tasks, it describes this one too.
+    // A module whose file describes tasks gets a description of this one too.
     let described = !module.tasks.is_empty();
     if described {
         add_task(&mut text, &name);
     }
-    // The file was read before: what is wrong with it now is that the lines do not fit into its form.
+    // The original text parsed without problems, so any problem now means that the added lines do
+    // not fit the form of the file.
     let fits =
         parse_module(dir, &module.namespace, text.as_str().as_bytes()).is_ok_and(|changed| {
             changed.methods.len() == module.methods.len() + 1
@@ -64,10 +67,10 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     if !fits {
         let task = if described { ", and its task under `tasks:`" } else { "" };
         let help = format!("add the line `{name}: {number}`{task} by hand, and refresh");
-        return Err(problem(&file, "the file has another form than one method per line", &help));
+        return Err(problem(&file, "the file does not list one method per line", &help));
     }
     let mut added = Added { name, number, files: Vec::new(), left: Vec::new() };
-    // The code first: when one of its files cannot be written, the YAML is as it was.
+    // The code comes first: if one of its files cannot be written, the YAML is still unchanged.
     let mut edits = vec![container_edit(module, &added.name)];
     if !described {
         edits.extend(client_edits(module, &added.name));
@@ -95,7 +98,7 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     Ok(added)
 }
 
-/// Puts a task, of no fields yet, at the end of the section `tasks`.
+/// Appends a task without fields to the section `tasks`.
 fn add_task(text: &mut SourceText, method: &str) {
     let whole = text.normalized();
     let lines: Vec<&str> = whole.lines().collect();
@@ -110,13 +113,13 @@ fn add_task(text: &mut SourceText, method: &str) {
     text.insert_lines(end, &format!("  {method}:\n    fields: []"));
 }
 
-/// Code, and where in a file it goes.
+/// Code, and where to insert it in a file.
 struct Edit {
     code: String,
     place: fn(&str) -> Option<usize>,
 }
 
-/// Where a method runs.
+/// The stub in the container that runs the method.
 fn container_edit(module: &Module, method: &str) -> (String, Edit) {
     match module.language {
         Language::Cpp => (
@@ -139,7 +142,7 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
     }
 }
 
-/// A method's task, and what calls it.
+/// The method's task, and the client's functions that call it.
 fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     let name = &module.name;
     let edit = |code: String, place: fn(&str) -> Option<usize>| Edit { code, place };
@@ -171,7 +174,8 @@ fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     }
 }
 
-/// Adds a task to what a container's crate takes from its client's, before the first name after its own.
+/// Adds a task to the names that the container's crate imports from its client's, keeping them
+/// sorted.
 fn import(source: &mut SourceText, task: &str) {
     const LIST: &str = "_client::{";
     let text = source.normalized();
@@ -194,23 +198,23 @@ fn import(source: &mut SourceText, task: &str) {
     source.insert(start + last.len(), &item);
 }
 
-/// Before the first private member of a class, or its end.
+/// The position before the first private member of a class, or before its end.
 fn end_of_class(text: &str, class: &str) -> Option<usize> {
     let start = text.find(&format!("\n{class} "))?;
     let end = start + text[start..].find("\n};")?;
     let private = text[start..end].find("\n private:").map(|at| start + at);
     let place = private.unwrap_or(end) + 1;
-    // Not below an empty line: the code brings its own.
+    // The code begins with an empty line of its own, so insert before an existing one.
     Some(if text[..place].ends_with("\n\n") { place - 1 } else { place })
 }
 
-/// What a template makes of a method.
+/// Renders a template for a method.
 fn code(template: &str, method: &str) -> String {
     let stem = &method[1..];
     let snake = names::snake(method);
     let function =
         if names::is_rust_keyword(&snake) { format!("r#{snake}") } else { snake.clone() };
-    // As wide as the name, for lines that begin below what follows it.
+    // As wide as the name, to align continuation lines.
     let margin = " ".repeat(stem.len());
     let with: Value = context! { name => method, stem, snake, function, margin };
     fill(&format!("method/{template}"), with)

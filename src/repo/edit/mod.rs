@@ -1,4 +1,4 @@
-//! What changes the files of a repo: new repos and modules, new methods, and the generated code.
+//! Changes to the files of a repo: new repos and modules, new methods, and the generated code.
 
 mod add_method;
 mod refresh;

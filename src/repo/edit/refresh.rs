@@ -1,4 +1,4 @@
-//! Bringing the `autogen` directories of a repo up to date.
+//! Brings the `autogen` directories of a repo up to date.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,9 +12,9 @@ use super::text::in_form_of;
 use crate::generate::{self, Generated, MARKER};
 use crate::read::Repo;
 
-/// What the directories of files that are being made begin with.
+/// Prefix of the scratch directories in which new files are written.
 const SCRATCH: &str = ".autogen-";
-/// How much of a file's beginning is searched for the marker.
+/// How many bytes at the beginning of a file are searched for the marker.
 const HEAD: usize = 512;
 
 /// Whether to write.
@@ -22,7 +22,7 @@ const HEAD: usize = 512;
 pub enum Mode {
     /// Bring the files up to date.
     Write,
-    /// Only find out which are not.
+    /// Only report which files are out of date.
     Check,
 }
 
@@ -30,15 +30,15 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// It was not there.
+    /// The file did not exist.
     Created,
-    /// It had another content.
+    /// Its content was out of date.
     Updated,
-    /// It is not generated any more.
+    /// It is no longer generated.
     Removed,
 }
 
-/// A generated file that was not as it should be.
+/// A generated file that was out of date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
     /// The file.
@@ -47,17 +47,19 @@ pub struct Changed {
     pub change: Change,
 }
 
-/// Brings the generated files up to date in the repo or the module in `dir`, and says which were not.
+/// Brings the generated files of the repo or module in `dir` up to date, and reports which were
+/// not.
 ///
-/// A module's files change all at once: whoever reads them, and whoever finds them after this was
-/// interrupted at any point, finds the old ones or the new ones. Nothing is written when the repo has
-/// problems, nor over a file without the marker of generated ones.
+/// The files of a module change all at once: a concurrent reader, or one after an interruption at
+/// any point, sees either all old files or all new ones. Nothing is written when the repo has
+/// problems, and a file without the marker of generated files is never overwritten.
 pub fn refresh(dir: &Path, mode: Mode) -> Result<Vec<Changed>, Problems> {
     let (_, modules) = Repo::open(dir)?;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
     for module in &modules {
-        // Held until all is written, so that two refreshes do not plan on each other's leavings.
+        // Held until everything is written, so that two refreshes do not plan on each other's
+        // half-finished work.
         let lock = match mode {
             Mode::Write => Some(lock(&module.dir)?),
             Mode::Check => None,
@@ -83,7 +85,7 @@ pub fn refresh(dir: &Path, mode: Mode) -> Result<Vec<Changed>, Problems> {
     Ok(changed)
 }
 
-/// Keeps other refreshes out of a module while the file is open.
+/// Locks a module against other refreshes until the file is closed.
 fn lock(module: &Path) -> Result<File, Problems> {
     File::open(module)
         .and_then(|dir| {
@@ -93,13 +95,13 @@ fn lock(module: &Path) -> Result<File, Problems> {
         .map_err(|error| Problems::io(module, "the directory cannot be locked", &error))
 }
 
-/// What is to be done in one module.
+/// The changes to make in one module.
 struct Plan {
     module: PathBuf,
     autogen: PathBuf,
     files: Vec<Generated>,
     changes: Vec<Changed>,
-    /// What a person has put beside the generated files.
+    /// Files and directories that a person put beside the generated files.
     others: Vec<PathBuf>,
 }
 
@@ -125,13 +127,12 @@ impl Plan {
             }
             let old = fs::read(&path)
                 .map_err(|error| Problems::io(&path, "the file cannot be read", &error))?;
-            // An empty one is what the loss of power may leave of a generated file.
+            // A power loss may leave a generated file empty.
             if !is_generated(&old) && !old.is_empty() {
                 problems.push(Problem {
                     file: path,
                     position: None,
-                    message: "a person wrote this file: the marker of generated ones is not in it"
-                        .into(),
+                    message: "this file was not generated: it does not contain the marker".into(),
                     help: "rename it or move it away, and refresh again".into(),
                 });
                 continue;
@@ -165,16 +166,17 @@ impl Plan {
         let scratch = self.module.join(format!("{SCRATCH}{}", std::process::id()));
         fs::create_dir(&scratch)?;
         let done = self.write(&scratch).and_then(|()| self.exchange(&scratch));
-        // What cannot be removed now is for the next refresh to sweep.
+        // If it cannot be removed now, the next refresh sweeps it.
         let _ = fs::remove_dir_all(&scratch);
         done
     }
 
-    /// Writes all files as they should be.
+    /// Writes all files in their new state.
     fn write(&self, scratch: &Path) -> io::Result<()> {
         for file in &self.files {
             let (old, new) = (self.autogen.join(&file.name), scratch.join(&file.name));
-            // What stays the same keeps its time, so that nothing is built anew for it.
+            // An unchanged file keeps its modification time, so that nothing is rebuilt because of
+            // it.
             let stays = !self.changes.iter().any(|changed| changed.file == old);
             if !stays || fs::hard_link(&old, &new).is_err() {
                 fs::write(new, &file.text)?;
@@ -183,12 +185,13 @@ impl Plan {
         Ok(())
     }
 
-    /// Puts the new files in the place of the old, all at once.
+    /// Replaces the old files with the new ones, all at once.
     fn exchange(&self, scratch: &Path) -> io::Result<()> {
         if !self.autogen.exists() {
             return fs::rename(scratch, &self.autogen);
         }
-        // What is not generated comes along, under a second name until the exchange.
+        // Files that are not generated move along: they are hard-linked into the new directory
+        // before the exchange.
         let along = self.others.iter().all(|other| {
             other.symlink_metadata().is_ok_and(|found| found.is_file())
                 && other
@@ -204,8 +207,9 @@ impl Plan {
         {
             return Ok(());
         }
-        // A directory in there, or a file system that cannot exchange: each file is whole at least,
-        // and constants come after the dispatch that needs them, so that a mixture does not compile.
+        // Either a directory is in there, or the file system cannot exchange. Then each file is at
+        // least replaced as a whole, and the constants come after the dispatch that needs them, so
+        // that a mixture of old and new does not compile.
         for changed in &self.changes {
             match changed.change {
                 Change::Removed => fs::remove_file(&changed.file)?,
@@ -218,7 +222,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Removes what an interrupted refresh has left. Nobody else is at work: the module is locked.
+    /// Removes what an interrupted refresh left behind. The module is locked, so no other refresh
+    /// is using it.
     fn sweep(&self) -> io::Result<()> {
         for path in entries(&self.module)? {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();
@@ -235,7 +240,7 @@ fn is_generated(text: &[u8]) -> bool {
     head.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
 }
 
-/// What lies in a directory, by name; nothing when there is none.
+/// The entries of a directory, sorted by name; empty if it does not exist.
 fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = match fs::read_dir(dir) {
         Ok(entries) => {

@@ -1,4 +1,4 @@
-//! Making repos and modules: the trees of the specification, with one method that works.
+//! Creates repos and modules: the directory trees of the specification, with one working method.
 
 use std::fs;
 use std::io;
@@ -14,22 +14,22 @@ use crate::names::{self, MODULE_FILE, REPO_FILE};
 use crate::read::Repo;
 use crate::templates::fill;
 
-/// What builds the modules in C++ of a repo.
+/// The build file of a repo's C++ modules.
 const CMAKE_FILE: &str = "CMakeLists.txt";
 
-/// What builds those in Rust.
+/// The build file of its Rust modules.
 const CARGO_FILE: &str = "Cargo.toml";
 
 /// Who writes the tasks of a new module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tasks {
-    /// Its author, and the client with them.
+    /// The author, who also writes the client.
     ByHand,
-    /// The generator, from the description in `chimaera_mod.yaml`, and clients with them.
+    /// The generator, from the description in `chimaera_mod.yaml`; it also writes the clients.
     Described,
 }
 
-/// Makes the repo `dir` with this namespace. Returns the files that it made.
+/// Creates the repo `dir` with this namespace. Returns the files that it created.
 pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
     if let Some(why) = names::refuse_namespace(namespace) {
         return Err(refused(dir, format!("the namespace \"{namespace}\" {why}")));
@@ -41,18 +41,18 @@ pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
     create(dir, &files)
 }
 
-/// The CMakeLists.txt of a repo without modules, which wants this version of Chimaera.
+/// The CMakeLists.txt of a repo without modules, which requires this version of Chimaera.
 fn cmake(namespace: &str) -> String {
     const VERSION: &str =
         concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
     fill("new/repo/CMakeLists.txt", context! { ns => namespace, version => VERSION })
 }
 
-/// Makes the module `name` in the repo `dir`, and has the repo build it. Returns the files that it
-/// made or changed.
+/// Creates the module `name` in the repo `dir`, and adds it to the repo's build. Returns the files
+/// that it created or changed.
 ///
-/// The first module in Rust of a repo needs `crates`, the directory of the crate `chimaera`, in a checkout
-/// or installed: the repo takes it and its kin from there.
+/// The first Rust module of a repo needs `crates`, the directory of the crate `chimaera` in a
+/// checkout or an installation: the repo's workspace refers to the crates there.
 pub fn new_module(
     dir: &Path,
     name: &str,
@@ -68,9 +68,7 @@ pub fn new_module(
     if language == Language::Rust && name != name.to_lowercase() {
         return Err(refused(
             &module,
-            format!(
-                "the module's name \"{name}\" has capitals, which the names of crates have not"
-            ),
+            format!("the module's name \"{name}\" contains capitals, which crate names must not"),
         ));
     }
     let manifest = dir.join(CARGO_FILE);
@@ -103,7 +101,8 @@ pub fn new_module(
     Ok(made)
 }
 
-/// The files that a module's author goes on with: their places in its directory, and their templates.
+/// The files that a module's author continues from: their paths in its directory, and their
+/// templates.
 fn templates(name: &str, language: Language, tasks: Tasks) -> Vec<(String, &'static str)> {
     let at = |path: &str| path.to_owned();
     let mut files = match language {
@@ -141,7 +140,7 @@ fn templates(name: &str, language: Language, tasks: Tasks) -> Vec<(String, &'sta
     files
 }
 
-/// Writes new files, or none when the directory has something in it already.
+/// Writes new files, or none at all if the directory is not empty.
 fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Problems> {
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Problem {
@@ -164,7 +163,7 @@ fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Probl
     Ok(files.iter().map(|(path, _)| path.clone()).collect())
 }
 
-/// Has the CMakeLists.txt of a repo build a module.
+/// Adds a module to the CMakeLists.txt of its repo.
 fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, Problems> {
     let file = repo.join(CMAKE_FILE);
     let text = match fs::read_to_string(&file) {
@@ -178,12 +177,12 @@ fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, P
     Ok(file)
 }
 
-/// The Cargo.toml of a repo, which names all its modules, and where the crates of Chimaera are.
+/// The Cargo.toml of a repo, which lists its modules and says where the crates of Chimaera are.
 fn workspace(crates: &Path) -> String {
     let of = |name: &str, below: &str, rest: &str| -> Value {
-        // Without a slash at the end when it is the directory itself.
+        // Collecting the components drops the trailing slash that joining an empty path leaves.
         let dir: PathBuf = crates.join(below).components().collect();
-        // In quotes, as Rust and TOML write texts alike.
+        // Quoted: Rust and TOML write strings alike.
         context! { name, rest, path => format!("{:?}", dir.display().to_string()) }
     };
     let crates =
@@ -203,7 +202,7 @@ fn no_crates(manifest: PathBuf) -> Problems {
     .into()
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically: whole or not at all.
 pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Problems> {
     let mut scratch = file.as_os_str().to_owned();
     scratch.push(format!(".{}", std::process::id()));

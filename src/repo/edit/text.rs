@@ -1,5 +1,5 @@
-//! A text that a person wrote, changed where it is meant to be and nowhere else: it keeps the ends of
-//! its lines, its byte order mark, and a last line that has no end.
+//! Edits a text that a person wrote, and leaves the rest of it as it was: line endings, byte order
+//! mark, and a missing newline at the end.
 
 const MARK: &str = "\u{feff}";
 
@@ -11,25 +11,26 @@ impl SourceText {
         SourceText(text)
     }
 
-    /// The text as it is in the file.
+    /// The text as it is stored in the file.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text without a mark, its lines ended by `\n`. Positions in it are what [`insert`](Self::insert)
-    /// takes.
+    /// The text without its byte order mark and with `\n` line endings. [`insert`](Self::insert)
+    /// takes positions in this text.
     pub(super) fn normalized(&self) -> String {
         self.0.strip_prefix(MARK).unwrap_or(&self.0).replace("\r\n", "\n")
     }
 
-    /// Puts in `code`, whose lines `\n` ends, at a position in the normalized text.
+    /// Inserts `code`, whose lines end in `\n`, at a position in the normalized text.
     pub(super) fn insert(&mut self, at: usize, code: &str) {
         let at = self.position(at);
         let code = with_ends(code, ends_with_return(&self.0));
         self.0.insert_str(at, &code);
     }
 
-    /// Puts in lines after so many others. The last one of the text stays without an end if it was.
+    /// Inserts lines after the first `after` lines. A last line without a newline keeps it that
+    /// way.
     pub(super) fn insert_lines(&mut self, after: usize, lines: &str) {
         let text = self.normalized();
         let at: usize = text.split_inclusive('\n').take(after).map(str::len).sum();
@@ -39,7 +40,7 @@ impl SourceText {
         }
     }
 
-    /// Where a position in the normalized text is in this one.
+    /// Translates a position in the normalized text to one in the stored text.
     fn position(&self, at: usize) -> usize {
         let start = if self.0.starts_with(MARK) { MARK.len() } else { 0 };
         let bytes = &self.0.as_bytes()[start..];
@@ -56,15 +57,15 @@ impl SourceText {
     }
 }
 
-/// A generated text with the mark and the ends of lines of the file that it takes the place of: what
-/// checks sources out may have chosen them.
+/// A generated text with the byte order mark and the line endings of the file it replaces: a
+/// checkout may have converted them.
 pub(super) fn in_form_of(old: &[u8], new: &str) -> String {
     let mark = if old.starts_with(MARK.as_bytes()) { MARK } else { "" };
     let old = String::from_utf8_lossy(old);
     format!("{mark}{}", with_ends(new, ends_with_return(&old)))
 }
 
-/// Whether most lines end with `\r\n`.
+/// Whether most lines end in `\r\n`.
 fn ends_with_return(text: &str) -> bool {
     text.matches("\r\n").count() * 2 > text.matches('\n').count()
 }

@@ -1,5 +1,6 @@
-//! The tasks that the author of a module in Rust writes, for C and C++: structs by cbindgen, and what
-//! has every compiler check that their fields lie where the others have them.
+//! C and C++ code for tasks that a module's author wrote in Rust: structs by cbindgen, and
+//! assertions by which every compiler checks that the fields have the same offsets in all
+//! languages.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,8 +29,8 @@ pub(super) fn files(module: &Module, tasks: &RustTasks) -> Result<Vec<Generated>
         Problems::from(Problem {
             file: module.dir.join(&tasks.file),
             position: None,
-            message: format!("cbindgen made no headers of this: {error}"),
-            help: "take the structs that it names out of this file".into(),
+            message: format!("cbindgen cannot generate headers from this: {error}"),
+            help: "move the structs that it names out of this file".into(),
         })
     };
     let structs = tasks.structs.iter().map(|found| (found.name(), &found.body));
@@ -99,7 +100,7 @@ fn cpp_header(module: &Module, tasks: &RustTasks) -> Result<Generated, String> {
     for found in &tasks.structs {
         let name = found.name();
         let mut item = found.item.clone();
-        // What every task begins with is a base class here.
+        // The common header of all tasks is a base class in C++.
         let syn::Fields::Named(fields) = &mut item.fields else { continue };
         let own = std::mem::take(&mut fields.named).into_iter();
         fields.named = own.skip(usize::from(found.is_task)).collect();
@@ -131,13 +132,13 @@ fn cpp_header(module: &Module, tasks: &RustTasks) -> Result<Generated, String> {
     })
 }
 
-/// What a struct in C++ needs beside its fields, for the template.
+/// What a C++ struct needs besides its fields, for the template.
 #[derive(Serialize)]
 struct StructView<'m> {
     name: String,
     is_task: bool,
     plain: bool,
-    /// The method whose task it is.
+    /// The method that the task belongs to.
     method: Option<&'m str>,
     fields: Vec<FieldView<'m>>,
     sent: Option<SentView<'m>>,
@@ -149,7 +150,7 @@ struct FieldView<'m> {
     shared: bool,
 }
 
-/// The names of the fields that go to other processes, and come back.
+/// The names of the fields that are sent to other processes and back.
 #[derive(Serialize)]
 struct SentView<'m> {
     inputs: Vec<&'m str>,
@@ -177,7 +178,7 @@ impl<'m> StructView<'m> {
     }
 }
 
-/// The methods whose tasks stand in that source.
+/// The methods whose tasks are defined in that source.
 fn methods<'m>(
     module: &'m Module,
     tasks: &'m RustTasks,
@@ -193,7 +194,7 @@ fn task_of(method: &Method) -> String {
     format!("{}Task", &method.name[1..])
 }
 
-/// What C calls a type.
+/// Replaces Rust types by the names of their C counterparts.
 struct ToC<'t, N> {
     tasks: &'t RustTasks,
     name: N,
@@ -226,7 +227,7 @@ impl<N: Fn(&str) -> String> VisitMut for ToC<'_, N> {
     }
 }
 
-/// Takes the cells off types, and the paths.
+/// Strips `Cell`s and paths from types.
 struct Bare;
 
 impl VisitMut for Bare {
@@ -244,7 +245,7 @@ impl VisitMut for Bare {
     }
 }
 
-/// A struct for cbindgen, with its comments in lines that are short enough.
+/// A struct for cbindgen, with its comments wrapped.
 fn documented(mut item: syn::ItemStruct, text: &str) -> TokenStream {
     item.vis = Visibility::Public(Default::default());
     for field in named(&mut item) {
@@ -270,15 +271,15 @@ fn config() -> Config {
     config
 }
 
-/// What cbindgen makes of these structs.
+/// Runs cbindgen on these structs.
 fn bindings(
     source: &TokenStream,
     names: impl Iterator<Item = String>,
     mut config: Config,
 ) -> Result<String, String> {
-    // Nothing uses them but the includer.
+    // cbindgen leaves out what no function uses, unless it is told to include it.
     config.export.include = names.collect();
-    // cbindgen reads files only.
+    // cbindgen only reads files.
     let file = in_memory(source.to_string().as_bytes()).map_err(|error| error.to_string())?;
     let bindings = Builder::new()
         .with_config(config)

@@ -1,12 +1,13 @@
-//! The defaults of parameters, as each language writes values.
+//! The default values of parameters as literals of each language.
 
 use crate::model::{range, Scalar, Type, Value};
 
-/// In C and C++.
+/// A literal of C and C++.
 pub(super) fn c(ty: &Type, value: &Value) -> String {
     match (value, ty) {
         (Value::Integer(value), Type::Scalar(scalar)) => match scalar {
-            // A minus sign is no part of a number there, and the number without it is too large.
+            // In C, a minus sign is not part of a literal, and the magnitude of the minimum alone
+            // is too large.
             Scalar::Signed(32 | 64) if *value == range(*scalar).0 => format!("{} - 1", value + 1),
             Scalar::Unsigned(32 | 64) => format!("{value}u"),
             _ => value.to_string(),
@@ -21,7 +22,7 @@ pub(super) fn c(ty: &Type, value: &Value) -> String {
     }
 }
 
-/// In Rust.
+/// A literal of Rust.
 pub(super) fn rust(ty: &Type, value: &Value) -> String {
     match (value, ty) {
         (Value::Integer(value), _) => value.to_string(),

@@ -1,5 +1,5 @@
-//! From the model to the text of files: C and C++ by templates, Rust by `quote`. Nothing here touches
-//! the disk.
+//! Generates the text of files from the model: C and C++ through templates, Rust through `quote`.
+//! Nothing here touches the disk.
 
 mod c;
 mod cpp;
@@ -13,15 +13,15 @@ use chimaera_yaml::Problems;
 use crate::model::{Language, Module};
 pub(crate) use view::{Generated, MARKER};
 
-/// The files that a module's `autogen` holds, by name.
+/// The files of a module's `autogen` directory, sorted by name.
 ///
-/// Problems: those of the source in Rust that has the tasks.
+/// Fails with the problems of the Rust source that defines the tasks.
 pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
     let mut files = match module.language {
         Language::Cpp => vec![cpp::dispatch::methods(module), cpp::dispatch::lib_exec(module)],
         Language::Rust => vec![rust::dispatch::methods(module), rust::dispatch::lib_exec(module)],
     };
-    // What the YAML describes is for callers in every language.
+    // Callers in every language get the tasks that the YAML describes.
     let is_described = module.params.is_some() || view::described(module).next().is_some();
     if module.language == Language::Rust && (is_described || module.rust_tasks.is_some()) {
         files.push(cpp::dispatch::methods(module));

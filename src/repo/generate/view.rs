@@ -1,22 +1,21 @@
-//! What generated files are, and what their templates see of the model, as far as all languages see the
-//! same.
+//! Generated files, and the view of the model that the templates of all languages share.
 
 use minijinja::{context, Value};
 use serde::Serialize;
 
 use crate::model::{is_plain, Body, Direction, Field, Member, Method, Module, Struct, Type};
 
-/// What the first lines of every generated file say. A file without it was written by a person.
+/// A line at the beginning of every generated file. A file without it was written by a person.
 pub(crate) const MARKER: &str = "Generated from chimaera_mod.yaml; do not edit.";
 
-/// A file in the directory `autogen` of a module.
+/// A file in the `autogen` directory of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Generated {
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// The methods whose tasks the YAML describes, by number, each with what it does.
+/// The methods whose tasks the YAML describes, by number, each with its documentation.
 pub(super) fn described(module: &Module) -> impl Iterator<Item = (u32, &Method, &str, &Body)> {
     module.supported().filter_map(|(number, method)| {
         let task = module.tasks.get(&method.name)?;
@@ -25,7 +24,7 @@ pub(super) fn described(module: &Module) -> impl Iterator<Item = (u32, &Method, 
     })
 }
 
-/// The names that every file of a module has in it.
+/// The names that every file of a module uses.
 pub(super) fn module(module: &Module) -> Value {
     let name = format!("{}_{}", module.namespace, module.name);
     context! {
@@ -38,7 +37,7 @@ pub(super) fn module(module: &Module) -> Value {
     }
 }
 
-/// A field: what it is, and `types`, what a language calls it.
+/// A field: what it is, and `types`, its spellings in one language.
 #[derive(Serialize)]
 pub(super) struct FieldView<'m, T> {
     name: &'m str,
@@ -61,7 +60,7 @@ impl<'m, T> FieldView<'m, T> {
     }
 }
 
-/// A field, or what fills a gap.
+/// A field, or the padding that fills a gap.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum MemberView<'m, T> {
@@ -81,7 +80,7 @@ pub(super) fn members<'m, T>(
     members.collect()
 }
 
-/// Where the fields of a struct lie, for what has every compiler check it.
+/// The offsets of a struct's fields, for the assertions in each language.
 #[derive(Serialize)]
 pub(super) struct LayoutView<'m> {
     name: String,
@@ -108,7 +107,7 @@ pub(super) fn names<'m>(fields: impl Iterator<Item = &'m Field>) -> Vec<&'m str>
     fields.map(|field| &field.name[..]).collect()
 }
 
-/// What a type is, as far as it matters to how values go in and out.
+/// The kind of a type, as far as copying in and out depends on it.
 fn kind(ty: &Type, structs: &[Struct]) -> &'static str {
     match ty {
         Type::Scalar(_) => "scalar",
@@ -128,7 +127,7 @@ fn kind(ty: &Type, structs: &[Struct]) -> &'static str {
     }
 }
 
-/// What the comment of a field says.
+/// The text of a field's comment.
 pub(super) fn explain(field: &Field) -> String {
     match &field.doc {
         Some(doc) => format!("{}.", doc.trim_end_matches('.')),
@@ -136,7 +135,7 @@ pub(super) fn explain(field: &Field) -> String {
     }
 }
 
-/// Whether a field comes back.
+/// The direction of a field, as its comment gives it.
 pub(super) fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::In => "In",

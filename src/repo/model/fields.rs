@@ -1,4 +1,4 @@
-//! What lies in a task: types, and where C places each field.
+//! The contents of tasks: types, and the offsets that C gives to fields.
 
 use chimaera_abi::{chi_shm_vector, chi_task};
 
@@ -6,12 +6,12 @@ use chimaera_abi::{chi_shm_vector, chi_task};
 pub(crate) const TASK_HEADER: u32 = size_of::<chi_task>() as u32;
 /// The alignment of `chi_task`.
 const TASK_ALIGN: u32 = align_of::<chi_task>() as u32;
-/// The size of the C structs of strings and vectors.
+/// The size of the C structs for strings and vectors.
 const DESCRIPTOR: u32 = size_of::<chi_shm_vector>() as u32;
 /// The longest array: a task's body is small, and bulk goes into vectors.
 pub(crate) const MAX_ARRAY: u32 = 4096;
 
-/// A number type of C, with its bits.
+/// A C number type, with its size in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scalar {
     Unsigned(u32),
@@ -33,12 +33,12 @@ impl Scalar {
         Scalar::Float(64),
     ];
 
-    /// The one of this name.
+    /// The scalar with this name.
     pub(crate) fn by_name(name: &str) -> Option<Scalar> {
         Scalar::ALL.into_iter().find(|scalar| scalar.name() == name)
     }
 
-    /// Its name in the files and in Rust; in C++ it is in the namespace `chi`.
+    /// Its name in the YAML and in Rust; in C++ it is in the namespace `chi`.
     pub(crate) fn name(self) -> String {
         match self {
             Scalar::Unsigned(bits) => format!("u{bits}"),
@@ -69,12 +69,12 @@ pub(crate) enum Type {
     Scalar(Scalar),
     /// A byte that is 0 or 1.
     Bool,
-    /// So many numbers or plain structs.
+    /// A fixed number of scalars or plain structs.
     Array(Box<Type>, u32),
     String,
     Bytes,
     Vector(Box<Type>),
-    /// One of the file's structs, by its place among them.
+    /// One of the file's structs, by index.
     Struct(usize),
 }
 
@@ -86,13 +86,13 @@ pub(crate) enum Direction {
     InOut,
 }
 
-/// A field, and where it lies.
+/// A field, and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) doc: Option<String>,
     pub(crate) ty: Type,
-    /// Of no meaning in a struct: there it is that of the whole.
+    /// Meaningless in a struct, whose direction is that of the field it is used in.
     pub(crate) direction: Direction,
     pub(crate) offset: u32,
     size: u32,
@@ -102,38 +102,38 @@ pub(crate) struct Field {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body {
     pub(crate) fields: Vec<Field>,
-    /// Where they begin.
+    /// The offset at which they begin.
     start: u32,
     pub(crate) size: u32,
     pub(crate) align: u32,
 }
 
-/// A struct that fields may have as their type.
+/// A struct that can be the type of fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Struct {
     pub(crate) name: String,
     pub(crate) doc: Option<String>,
     pub(crate) body: Body,
-    /// Without strings and vectors.
+    /// Whether it contains no strings or vectors.
     pub(crate) plain: bool,
 }
 
-/// What the file says of a method's task.
+/// What the file says about a method's task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskFromYaml {
     pub(crate) doc: Option<String>,
-    /// `None` when the method is only explained.
+    /// `None` if the method is only documented.
     pub(crate) body: Option<Body>,
 }
 
-/// A field, or a gap that the generated structs fill.
+/// A field, or a gap that the generated structs fill with padding.
 pub(crate) enum Member<'f> {
     Field(&'f Field),
     Gap { index: usize, bytes: u32 },
 }
 
 impl Body {
-    /// Nothing yet, after `start` bytes of something else.
+    /// An empty body after `start` bytes of something else.
     pub(crate) fn new(start: u32) -> Body {
         Body {
             fields: Vec::new(),
@@ -143,12 +143,12 @@ impl Body {
         }
     }
 
-    /// Of a struct whose fields nobody needs to know.
+    /// The body of a struct whose fields are irrelevant.
     pub(crate) fn opaque(size: u32, align: u32) -> Body {
         Body { fields: Vec::new(), start: 0, size, align }
     }
 
-    /// Puts a field where C places it. The size grows beyond all bounds rather than wrapping.
+    /// Adds a field at the offset that C gives it. The size saturates instead of wrapping.
     pub(crate) fn push(
         &mut self,
         (name, doc): (String, Option<String>),
@@ -185,12 +185,12 @@ impl Body {
         members
     }
 
-    /// The fields that a caller gives.
+    /// The fields that a caller sets.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(|field| field.direction != Direction::Out)
     }
 
-    /// The fields that a caller gets.
+    /// The fields that a caller gets back.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(|field| field.direction != Direction::In)
     }
@@ -209,7 +209,7 @@ fn size_and_align(ty: &Type, structs: &[Struct]) -> (u32, u32) {
     }
 }
 
-/// Without strings and vectors: plain data.
+/// Whether a type is plain data, without strings and vectors.
 pub(crate) fn is_plain(ty: &Type, structs: &[Struct]) -> bool {
     match ty {
         Type::Scalar(_) | Type::Bool => true,

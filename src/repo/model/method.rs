@@ -2,20 +2,20 @@
 
 use chimaera_yaml::Position;
 
-/// The inherited methods: the number of each is its place here.
+/// The inherited methods. A method's index is its number.
 pub(crate) const INHERITED: [&str; 6] =
     ["kCreate", "kDestroy", "kNodeFailure", "kRecover", "kMigrate", "kUpgrade"];
 
 /// A method of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
-    /// Its name, `kCompress`.
+    /// Its name, such as `kCompress`.
     pub name: String,
-    /// Its number; `None` for a custom method that is not supported and whose number nobody knows.
+    /// Its number; `None` for an unsupported custom method whose number is not given.
     pub number: Option<u32>,
-    /// False for one that is `-1` in the file.
+    /// False if the file sets it to `-1`.
     pub supported: bool,
-    /// Where it stands; at the beginning when the file does not mention it.
+    /// Its position in the file; the beginning if the file does not mention it.
     pub(crate) at: Position,
 }
 
@@ -25,7 +25,7 @@ impl Method {
         &self.name[1..]
     }
 
-    /// Whether every container has it, or at least its number.
+    /// Whether it is one of the methods whose numbers are the same in every container.
     pub(crate) fn is_inherited(&self) -> bool {
         INHERITED.contains(&&self.name[..])
     }

@@ -1,4 +1,5 @@
-//! What the files of a repo say, read and checked. It knows nobody that reads it or uses it.
+//! The contents of a repo's files, read and checked. The model depends on neither its readers nor
+//! its users.
 
 mod fields;
 mod method;

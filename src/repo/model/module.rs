@@ -12,7 +12,7 @@ use super::method::Method;
 use super::params::Params;
 use super::rust_tasks::RustTasks;
 
-/// What a module is written in.
+/// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -31,28 +31,28 @@ pub struct Module {
     pub namespace: String,
     /// Its name within the repo.
     pub name: String,
-    /// Where the file gives the name, or begins.
+    /// Where the file gives the name, or the beginning of the file.
     pub(crate) name_at: Position,
-    /// What it is, in a line.
+    /// A one-line description.
     pub description: Option<String>,
-    /// What it is written in.
+    /// Its language.
     pub language: Language,
     /// Its methods: the six inherited ones, custom ones by number, then those without a number.
     pub methods: Vec<Method>,
-    /// What its pools are created with, when the file describes it.
+    /// The parameters of its pools, if the file describes them.
     pub(crate) params: Option<Params>,
-    /// The structs that lie in tasks.
+    /// The structs used in tasks.
     pub(crate) structs: Vec<Struct>,
     /// The tasks that the file describes, by the names of their methods.
     pub(crate) tasks: BTreeMap<String, TaskFromYaml>,
-    /// The source of a module in Rust whose tasks other languages get, as the file names it.
+    /// The Rust source whose tasks are exported to other languages, as named in the file.
     pub(crate) rust_source: Option<Text>,
-    /// What is in that source.
+    /// The contents of that source.
     pub(crate) rust_tasks: Option<RustTasks>,
 }
 
 impl Module {
-    /// The file beside this module's that its generated code comes from, too.
+    /// The other file, besides the YAML, from which its code is generated.
     pub(crate) fn source(&self) -> Option<PathBuf> {
         self.rust_source.as_ref().map(|file| self.dir.join(&file.text))
     }
@@ -70,7 +70,7 @@ impl Module {
             .filter_map(|method| Some((method.number?, method)))
     }
 
-    /// The first number after those of all custom methods.
+    /// The first number above those of all custom methods.
     pub fn next_number(&self) -> u32 {
         let highest = self.methods.iter().filter_map(|method| method.number).max();
         highest.map_or(CHI_METHOD_CUSTOM, |highest| CHI_METHOD_CUSTOM.max(highest + 1))

@@ -1,8 +1,8 @@
-//! What the pools of a module are created with.
+//! The parameters with which the pools of a module are created.
 
 use super::fields::{Body, Field, Scalar};
 
-/// What the pools of a module are created with.
+/// The parameters with which the pools of a module are created.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Params {
     pub(crate) doc: Option<String>,
@@ -13,9 +13,9 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    /// What the struct is.
+    /// The documentation of the struct.
     pub(crate) fn doc(&self) -> &str {
-        self.doc.as_deref().unwrap_or("What a pool is created with.")
+        self.doc.as_deref().unwrap_or("The parameters of a pool.")
     }
 
     /// The fields, each with its default.
@@ -24,7 +24,7 @@ impl Params {
     }
 }
 
-/// The value of a field without another.
+/// The default value of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Integer(i128),
@@ -34,7 +34,7 @@ pub(crate) enum Value {
     Text(String),
 }
 
-/// The least and the greatest value of an integer.
+/// The smallest and the largest value of an integer type.
 pub(crate) fn range(scalar: Scalar) -> (i128, i128) {
     match scalar {
         Scalar::Unsigned(bits) => (0, (1 << bits) - 1),

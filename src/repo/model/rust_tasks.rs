@@ -1,42 +1,42 @@
-//! The tasks that the author of a module in Rust wrote.
+//! The tasks that a module's author wrote in Rust.
 
 use chimaera_yaml::Position;
 use syn::ItemStruct;
 
 use super::fields::{Body, Field};
 
-/// The tasks of a module that its author wrote in Rust, and the structs in them.
+/// The tasks that a module's author wrote in Rust, and the structs in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RustTasks {
     /// The file, as the YAML names it.
     pub(crate) file: String,
-    /// By dependency: each after those that lie in it.
+    /// In order of dependency: each struct after those it contains.
     pub(crate) structs: Vec<RustStruct>,
 }
 
-/// A struct that the author of a module wrote in Rust.
+/// A struct that a module's author wrote in Rust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RustStruct {
-    /// As Rust compiles it, its attributes left out.
+    /// As Rust compiles it, without its attributes.
     pub(crate) item: ItemStruct,
-    /// Where it stands.
+    /// Its position in the source.
     pub(crate) at: Position,
-    /// What it is, from its comment.
+    /// Its doc comment.
     pub(crate) doc: String,
-    /// Whether it is a task, rather than something that lies in one.
+    /// Whether it is a task, rather than part of one.
     pub(crate) is_task: bool,
-    /// Its own fields: in a task without the base.
+    /// Its own fields; for a task, those after the header.
     pub(crate) body: Body,
-    /// Without strings and vectors.
+    /// Whether it contains no strings or vectors.
     pub(crate) plain: bool,
-    /// The fields that are sent to other processes; `None` when the author does not say.
+    /// The fields that are sent to other processes; `None` if the author does not say.
     pub(crate) sent: Option<Body>,
-    /// The fields with strings or vectors in them.
+    /// The names of the fields that are or contain strings or vectors.
     pub(crate) shared: Vec<String>,
 }
 
 impl RustStruct {
-    /// Whether a field of it is, or holds, strings or vectors.
+    /// Whether a field is or contains strings or vectors.
     pub(crate) fn holds_shared(&self, field: &Field) -> bool {
         self.shared.contains(&field.name)
     }

@@ -1,17 +1,17 @@
-//! Reading fields: their names, their types, their directions.
+//! Reads fields: their names, types and directions.
 
 use chimaera_yaml::{shown, text, Entry, Kind, Position, Report, Section, Text};
 
 use crate::model::{is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER};
 use crate::names;
 
-/// What may stand around the parts of a type.
+/// Characters allowed around the parts of a type.
 const SPACES: [char; 2] = [' ', '\t'];
 
-/// The longest name of a field: what is made of it still fits into a line.
+/// The longest field name allowed: names derived from it still fit into a line.
 const MAX_FIELD_NAME: usize = 20;
 
-/// Names that a field of a task cannot have: the generated code has others of them.
+/// Names that a field of a task cannot have because the generated code uses them itself.
 const TAKEN: &[&str] = &[
     "alloc",
     "base",
@@ -37,7 +37,7 @@ const TAKEN: &[&str] = &[
     "task_node",
 ];
 
-/// A list of fields, of a task or of a struct.
+/// Reads the fields of a task or of a struct.
 pub(super) fn read_fields(
     entry: Option<Entry>,
     owner: Position,
@@ -57,7 +57,7 @@ pub(super) fn read_fields(
             report.add(
                 entry.value.at,
                 format!("`fields` is {}", entry.value.describe()),
-                "write a list, for fields have an order: `- {name: size, type: u64}`",
+                "write a list, because fields have an order: `- {name: size, type: u64}`",
             );
             return body;
         }
@@ -102,27 +102,27 @@ pub(super) fn read_name(
     } else if text.len() > MAX_FIELD_NAME {
         format!("has {} characters, more than {MAX_FIELD_NAME}", text.len())
     } else if text.bytes().any(|b| b.is_ascii_uppercase()) {
-        "has capitals".into()
+        "contains capitals".into()
     } else if TAKEN.contains(&&text[..]) || text.starts_with("reserved") {
-        "is the name of something else in the generated code".into()
+        "is used for something else in the generated code".into()
     } else if body.fields.iter().any(|other| other.name == text) {
-        "is the name of two fields".into()
+        "is already the name of another field".into()
     } else if let Some(other) = body.fields.iter().find(|other| {
-        // In C, an array of any length comes with its length.
+        // In C, an array of any length is passed together with its length.
         let counts = |a: &str, b: &str| {
             let lengths = ["_size", "_sizes", "_count", "_counts"];
             a.strip_prefix(b).is_some_and(|rest| lengths.contains(&rest))
         };
         counts(&text, &other.name) || counts(&other.name, &text)
     }) {
-        format!("would be the length of `{}`, or the other way round, for C", other.name)
+        format!("clashes in C with `{}`: one would be the length of the other", other.name)
     } else {
         return Some(text);
     };
     report.add(
         at,
         format!("`{}` {why}", shown(&text)),
-        "write another word in small letters, `block_size` for example",
+        "write another lowercase word, `block_size` for example",
     );
     None
 }
@@ -134,7 +134,7 @@ fn read_direction(entry: Entry, report: &mut Report) -> Option<Direction> {
         "out" => Some(Direction::Out),
         "inout" => Some(Direction::InOut),
         other => {
-            let message = format!("`{}` is no direction", shown(other));
+            let message = format!("`{}` is not a direction", shown(other));
             report.add(at, message, "write `in`, `out` or `inout`");
             None
         }
@@ -159,7 +159,8 @@ fn read_type(
             return None;
         }
     };
-    // A struct in a vector is written as a whole, with strings and vectors of plain data directly in it.
+    // A struct in a vector is written as a whole, so its strings and vectors of plain data must be
+    // direct members.
     let too_deep = !in_task
         && match &ty {
             Type::Struct(index) => !structs[*index].plain,
@@ -170,14 +171,14 @@ fn read_type(
         report.add(
             at,
             format!("`{}` in a struct", shown(&text)),
-            "in structs lie plain structs, strings, bytes, and vectors of numbers or plain structs",
+            "structs hold plain structs, strings, bytes, and vectors of numbers or plain structs",
         );
         return None;
     }
     Some(ty)
 }
 
-/// The type that `text` names, or what is wrong with it and what would be right.
+/// The type that `text` names, or an error message with the way out.
 pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
     let text = text.trim_matches(SPACES);
     if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
@@ -194,7 +195,7 @@ pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
         return match (&of, is_plain(&of, structs)) {
             (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
             _ => Err((
-                "an array of something else than numbers or plain structs".into(),
+                "an array of something other than numbers or plain structs".into(),
                 "use a vector: `vector<string>`, for example".into(),
             )),
         };
@@ -229,14 +230,14 @@ pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, Str
         return Ok(Type::Struct(index));
     }
     Err((
-        format!("no type `{}`", shown(text)),
+        format!("unknown type `{}`", shown(text)),
         "types are u8 to u64, i8 to i64, f32, f64, bool, string, bytes, vector<T>, T[N], and structs \
          that stand above"
             .into(),
     ))
 }
 
-/// The text, if it is digits: Rust would read a sign as well.
+/// The text, if it consists of digits only: Rust's parser would also accept a sign.
 fn digits(text: &str) -> Option<&str> {
     text.bytes().all(|b| b.is_ascii_digit()).then_some(text)
 }

@@ -1,7 +1,7 @@
-//! Reading the tasks that the author of a module in Rust writes, so that other languages get them.
+//! Reads the tasks that a module's author writes in Rust, so that other languages get them too.
 //!
-//! What the attributes make of a struct is what `chimaera_task_shape` says, here as in the compiler.
-//! Where its fields lie follows from that by the rules of C, and every compiler checks it.
+//! `chimaera_task_shape` determines how the attributes transform a struct, here as in the compiler.
+//! The offsets of the fields then follow from the rules of C, and every compiler checks them.
 
 use std::path::Path;
 
@@ -18,8 +18,8 @@ use crate::model::{
 };
 use crate::names;
 
-/// Reads the Rust source `bytes` of `path`, which the YAML calls `file`. `layouts` is the name of the
-/// generated module that has the Rust compiler check what is found.
+/// Reads the Rust source `bytes` of `path`, which the YAML calls `file`. `layouts` is the name of
+/// the generated module by which the Rust compiler checks the result.
 pub(crate) fn parse(
     path: &Path,
     file: &str,
@@ -40,7 +40,7 @@ pub(crate) fn parse(
                 reader.read(source.items);
             }
             Err(error) => {
-                let message = format!("rustc will not take this: {error}");
+                let message = format!("not valid Rust: {error}");
                 reader.report.add(position(error.span()), message, MEND);
             }
         },
@@ -52,7 +52,7 @@ pub(crate) fn parse(
     report.finish(RustTasks { file: file.to_owned(), structs })
 }
 
-/// The structs of the contract that may lie in a task.
+/// The structs of the contract that may be fields of a task.
 fn foreign() -> Vec<Struct> {
     let of = |name: &str, size: usize, align: usize| Struct {
         name: name.to_owned(),
@@ -83,14 +83,14 @@ impl Source {
 struct Reader {
     report: Report,
     sources: Vec<Source>,
-    /// All structs that were read, and those of the contract: what `Type::Struct` counts in.
+    /// All structs read so far, and those of the contract: `Type::Struct` is an index into this.
     known: Vec<Struct>,
-    /// The structs that are being read, each lying in the one before.
+    /// The structs being read, each nested in the one before.
     open: Vec<String>,
     structs: Vec<RustStruct>,
 }
 
-/// The fields of `chi_task`, from which a task in C++ is derived.
+/// The fields of `chi_task`, from which tasks in C++ are derived.
 const TAKEN: &[&str] = &[
     "dom_query",
     "message",
@@ -103,25 +103,25 @@ const TAKEN: &[&str] = &[
     "task_node",
 ];
 
-/// What helps against all that Rust refuses as well.
-const MEND: &str = "mend the source";
+/// The advice for everything that Rust refuses as well.
+const MEND: &str = "fix the source";
 
-/// Something in the source that other languages cannot have, and what would be right.
+/// Something in the source that other languages cannot represent: where, what, and the way out.
 type Refusal = (Span, String, String);
 
 impl Reader {
-    /// The compiler must be asked whether the fields lie where they are said to.
+    /// Requires that the source includes the module with which the compiler checks the offsets.
     fn require_layouts(&mut self, items: &[Item], file: &str, layouts: &str) {
         let there = items.iter().any(|item| match item {
             Item::Mod(module) => module.ident == "layouts" && module.content.is_none(),
             _ => false,
         });
         if !there {
-            // From the directory of the file to that of the module.
+            // The path from the directory of the file to that of the module.
             let up = "../".repeat(Path::new(file).components().count() - 1);
             self.report.add(
                 Position::START,
-                "nothing checks where the fields of the tasks lie",
+                "the offsets of the tasks' fields are not checked",
                 format!("add `#[path = \"{up}autogen/{layouts}\"]` and `mod layouts;`"),
             );
         }
@@ -144,14 +144,14 @@ impl Reader {
         if names.is_empty() {
             self.report.add(
                 Position::START,
-                "there are no tasks in this file",
+                "this file contains no tasks",
                 "put `#[chimaera::task]` on a struct here, or take `rust_tasks` out of \
                  chimaera_mod.yaml",
             );
         }
     }
 
-    /// The place of a struct among the known ones, which is read if it was not.
+    /// The index of a struct among the known ones; reads it first if necessary.
     fn find(&mut self, name: &str) -> Option<usize> {
         if let Some(index) = self.known.iter().position(|known| known.name == name) {
             return Some(index);
@@ -161,7 +161,8 @@ impl Reader {
             return None;
         }
         self.open.push(name.to_owned());
-        // What was refused is known as nothing at all, so that it is not refused again.
+        // A struct that was refused is recorded as empty, so that its users are not refused as
+        // well.
         let (doc, body, plain) = match self.read_struct(index) {
             Ok(read) => {
                 let summary = (Some(read.doc.clone()), read.body.clone(), read.plain);
@@ -213,7 +214,7 @@ impl Reader {
         for field in &own {
             refusals.extend(conditional(&field.attrs));
             if is_task && TAKEN.contains(&&name(field)[..]) {
-                let message = format!("every task has a `{}` already", name(field));
+                let message = format!("every task already has a field `{}`", name(field));
                 refusals.push((field.span(), message, "choose another name".to_owned()));
             }
             match self.read_type(&field.ty) {
@@ -271,14 +272,14 @@ impl Reader {
                 let n = literal(&array.len).filter(|n| (1..=MAX_ARRAY).contains(n));
                 match n {
                     Some(n) => Ok(Type::Array(Box::new(of), n)),
-                    None => {
-                        Err(refuse(format!("an array of other than 1 to {MAX_ARRAY}, in digits")))
-                    }
+                    None => Err(refuse(format!(
+                        "the length of an array must be 1 to {MAX_ARRAY}, in digits"
+                    ))),
                 }
             }
             syn::Type::Path(path) => {
                 let Some(last) = path.path.segments.last() else {
-                    return Err(refuse("no type".into()));
+                    return Err(refuse("not a type".into()));
                 };
                 let word = last.ident.to_string();
                 let argument = match &last.arguments {
@@ -297,33 +298,33 @@ impl Reader {
                         Some(scalar) => Ok(Type::Scalar(scalar)),
                         None => match self.find(&word) {
                             Some(index) => Ok(Type::Struct(index)),
-                            None => Err(refuse(format!("nobody outside Rust knows `{word}`"))),
+                            None => Err(refuse(format!("`{word}` is unknown outside Rust"))),
                         },
                     },
-                    _ => Err(refuse(format!("nobody outside Rust knows `{word}`"))),
+                    _ => Err(refuse(format!("`{word}` is unknown outside Rust"))),
                 }
             }
-            _ => Err(refuse("no type that lies in a task".into())),
+            _ => Err(refuse("this type cannot be part of a task".into())),
         }
     }
 }
 
-/// What `#[cfg]` decides is another struct for every build.
+/// A struct with `#[cfg]` differs from build to build.
 fn conditional(attrs: &[Attribute]) -> impl Iterator<Item = Refusal> + '_ {
     let cfg = |attr: &&Attribute| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr");
     attrs.iter().filter(cfg).map(|attr| {
-        let message = "other languages cannot know whether this is there".to_owned();
+        let message = "other languages cannot know whether this exists".to_owned();
         (attr.span(), message, "write the struct without `cfg`".to_owned())
     })
 }
 
-/// What a field says of other processes.
+/// What a field's attribute says about sending it to other processes.
 enum Way {
     Goes(Direction),
     Stays,
 }
 
-/// What `#[chi(..)]` on a field says, which rustc has found right.
+/// Reads `#[chi(..)]` on a field, which the attribute macro has already checked.
 fn way(field: &Field) -> Option<Way> {
     let attr = field.attrs.iter().find(|attr| attr.path().is_ident("chi"))?;
     // `in` is a keyword.
@@ -346,7 +347,7 @@ fn literal(n: &Expr) -> Option<u32> {
     }
 }
 
-/// The text of a comment.
+/// The text of a doc comment.
 pub(crate) fn doc(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter(|attr| attr.path().is_ident("doc")).filter_map(|attr| {
         match &attr.meta.require_name_value().ok()?.value {

@@ -1,4 +1,4 @@
-//! Reading the sections `structs` and `tasks` of `chimaera_mod.yaml`.
+//! Reads the sections `structs` and `tasks` of `chimaera_mod.yaml`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::fields::read_fields;
 use crate::model::{is_plain, Method, Struct, TaskFromYaml};
 use crate::names;
 
-/// Names that a call cannot have: clients in Rust have functions of these names.
+/// Names that a call cannot have because clients in Rust have functions of these names.
 const TAKEN_CALLS: &[&str] = &["create_with", "from_pool", "pool_id", "task", "with_query"];
 
 /// The structs of the section `structs`.
@@ -30,7 +30,7 @@ pub(super) fn read_structs(
         if !camel || names::refuse_name(&name).is_some() {
             report.add(
                 at,
-                format!("`{}` is no name of a struct", shown(&name)),
+                format!("`{}` is not a valid struct name", shown(&name)),
                 "write words that begin with capitals, `FileExtent` for example",
             );
         } else if name.ends_with("Task")
@@ -39,11 +39,11 @@ pub(super) fn read_structs(
         {
             report.add(
                 at,
-                format!("the generated code has another `{name}`"),
+                format!("the generated code already has a `{name}`"),
                 "choose another name",
             );
         }
-        // What is made for a struct has these names: the copies in C++ and Rust, the functions in C.
+        // Names derived from a struct: its copies in C++ and Rust, its functions in C.
         let made = |of: &str, other: &str| {
             of.strip_prefix(other).is_some_and(|rest| ["Value", "Set", "SetAll"].contains(&rest))
         };
@@ -52,7 +52,7 @@ pub(super) fn read_structs(
         {
             report.add(
                 at,
-                format!("`{name}` would be the name of something made for `{}`", other.name),
+                format!("`{name}` is also the name of generated code for `{}`", other.name),
                 "choose another name",
             );
         }
@@ -71,7 +71,7 @@ pub(super) fn read_structs(
     structs
 }
 
-/// The tasks of the section `tasks`, by the methods' names.
+/// The tasks of the section `tasks`, by method name.
 pub(super) fn read_tasks(
     entry: Option<Entry>,
     methods: &[Method],
@@ -92,18 +92,18 @@ pub(super) fn read_tasks(
             let known: Vec<&str> = methods.iter().map(|method| &method.name[..]).collect();
             let help = match nearest(&name, &known) {
                 Some(near) if near != name => format!("did you mean `{near}`?"),
-                _ => "describe custom methods that have a number above".into(),
+                _ => "only custom methods with a number above can be described".into(),
             };
-            report.add(at, format!("no custom method `{}` is supported", shown(&name)), help);
+            report.add(at, format!("`{}` is not a supported custom method", shown(&name)), help);
         }
         if TAKEN_CALLS.contains(&&names::snake(&name)[..]) {
             report.add(
                 at,
-                format!("the generated clients have another `{}`", names::snake(&name)),
+                format!("the generated clients already have a `{}`", names::snake(&name)),
                 "choose another name for the method",
             );
         }
-        // What is made for a method has these names.
+        // Names derived from a method.
         let made = |found: &&Struct| {
             found
                 .name
@@ -114,7 +114,7 @@ pub(super) fn read_tasks(
             report.add(
                 at,
                 format!(
-                    "something made for `{}` would have the name of `{}`",
+                    "the generated code for `{}` also has the name `{}`",
                     shown(&name),
                     other.name
                 ),
@@ -132,7 +132,7 @@ pub(super) fn read_tasks(
                 report.add(
                     at,
                     format!("the task of `{name}` has {} bytes", body.size),
-                    format!("a task has at most {CHI_MAX_TASK_SIZE}: put bulk into vectors"),
+                    format!("the limit is {CHI_MAX_TASK_SIZE}: put bulk data into vectors"),
                 );
             }
             body

@@ -6,7 +6,7 @@ use chimaera_yaml::{integer, nearest, shown, Entry, Kind, Position, Report, Sect
 use crate::model::{Method, INHERITED};
 use crate::names;
 
-/// Reports the keys that were probably meant to be methods.
+/// Reports keys that were probably meant to be methods.
 pub(super) fn refuse_names(section: &mut Section, next: u32, report: &mut Report) {
     let meant = |entry: &Entry| {
         let number =
@@ -27,8 +27,8 @@ pub(super) fn refuse_names(section: &mut Section, next: u32, report: &mut Report
     }
 }
 
-/// Reads methods, and which of those that are not supported have a number; the inherited ones that are
-/// not mentioned are there as well.
+/// Reads the methods, and the numbers of those that are not supported. Inherited methods that the
+/// file does not mention are included.
 pub(super) fn read(
     entries: Vec<Entry>,
     unsupported: Option<Entry>,
@@ -56,7 +56,7 @@ struct Methods<'r> {
     report: &'r mut Report,
 }
 
-/// A number that none of the entries has: after the highest if there is one, else the lowest.
+/// An unused number: the one after the highest if possible, else the lowest that is free.
 fn free_number<'e>(entries: impl Iterator<Item = &'e Entry>) -> i64 {
     let custom = i64::from(CHI_METHOD_CUSTOM)..i64::from(CHI_METHOD_LIMIT);
     let used: Vec<i64> = entries
@@ -92,7 +92,7 @@ impl Methods<'_> {
             (Some(place), number) if number != place as i64 => {
                 return self.report.add(
                     entry.value.at,
-                    format!("`{name}` has the number {number}"),
+                    format!("`{name}` has the number {number} instead of {place}"),
                     format!("write {place}, or -1 when the container does not support it"),
                 );
             }
@@ -109,25 +109,28 @@ impl Methods<'_> {
         self.add(Method { name, number: Some(number), supported: true, at }, entry.value.at);
     }
 
-    /// The number of a custom method, if it is one.
+    /// The number of a custom method, if it is valid.
     fn custom(&mut self, name: &str, number: i64, at: Position) -> Option<u32> {
         let free = self.free;
         if number >= i64::from(CHI_METHOD_LIMIT) {
             self.report.add(
                 at,
-                format!("`{name}` has the number {number}, and none may reach {CHI_METHOD_LIMIT}"),
+                format!(
+                    "`{name}` has the number {number}, but numbers end at {}",
+                    CHI_METHOD_LIMIT - 1
+                ),
                 format!("write {free}, which is free"),
             );
             return None;
         }
         if number < i64::from(CHI_METHOD_CUSTOM) {
             let help = match nearest(name, &INHERITED) {
-                Some(near) => format!("did you mean `{near}`? custom methods start from 10"),
+                Some(near) => format!("did you mean `{near}`? custom methods start at 10"),
                 None => format!("write {free}, which is free, or -1 when it is not supported"),
             };
             self.report.add(
                 at,
-                format!("`{name}` has the number {number}, and custom methods start from 10"),
+                format!("`{name}` has the number {number}, but custom methods start at 10"),
                 help,
             );
             return None;
@@ -141,7 +144,7 @@ impl Methods<'_> {
             self.report.add(
                 number_at,
                 format!(
-                    "`{}` has the number {number}, which `{}` has on line {}",
+                    "`{}` has the number {number}, which `{}` already has on line {}",
                     method.name, other.name, other.at.line
                 ),
                 format!("write {}, which is free", self.free),
@@ -151,7 +154,7 @@ impl Methods<'_> {
         self.all.push(method);
     }
 
-    /// The numbers under which callers know custom methods that are not supported.
+    /// The numbers by which callers know custom methods that are not supported.
     fn read_unsupported(&mut self, entry: Entry) {
         let Some(mut section) = Section::open(entry.value, "`unsupported`", self.report) else {
             return;
@@ -163,7 +166,7 @@ impl Methods<'_> {
             let Some(index) = found else {
                 self.report.add(
                     entry.at,
-                    format!("`{}` is no custom method that is -1 above", shown(&entry.key)),
+                    format!("`{}` is not a custom method that is -1 above", shown(&entry.key)),
                     format!("add the line `{}: -1`, or remove this one", shown(&entry.key)),
                 );
                 continue;
@@ -183,8 +186,8 @@ impl Methods<'_> {
         }
     }
 
-    /// All methods: inherited ones that the file does not mention are added, names that one language
-    /// cannot tell apart are refused.
+    /// All methods. Adds the inherited ones that the file does not mention, and refuses names that
+    /// one of the languages cannot tell apart.
     fn finish(mut self) -> Vec<Method> {
         for (index, found) in self.all.iter().enumerate() {
             let name = &found.name;
@@ -211,7 +214,7 @@ impl Methods<'_> {
         }
         for (number, name) in INHERITED.iter().enumerate() {
             if !self.all.iter().any(|found| found.name == *name) {
-                // Every container has the first two, if only those of its base.
+                // Every container has the first two, if only from its base class.
                 let method = Method {
                     name: (*name).into(),
                     number: Some(number as u32),

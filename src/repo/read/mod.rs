@@ -1,5 +1,5 @@
-//! Readers: from the YAML files of a repo, and the sources in Rust that they name, to the model.
-//! Strict: what they do not know is a problem, and they go on to find all problems in one go.
+//! Readers: from the YAML files of a repo, and the Rust sources that they name, to the model. They
+//! are strict: an unknown key is a problem. They go on to report all problems at once.
 
 mod fields;
 mod from_rust;

@@ -1,4 +1,4 @@
-//! Reading `chimaera_mod.yaml`, and the source in Rust that it names.
+//! Reads `chimaera_mod.yaml`, and the Rust source that it names.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -11,14 +11,14 @@ use super::{from_rust, from_yaml, methods, params};
 use crate::model::{Language, Module, RustTasks};
 use crate::names::{self, MODULE_FILE};
 
-/// Reads the files of the module in `dir`, of a repo with this namespace.
+/// Reads the files of the module in `dir`, which belongs to a repo with this namespace.
 pub(super) fn read(dir: &Path, namespace: &str) -> Result<Module, Problems> {
     let file = dir.join(MODULE_FILE);
     let bytes = read_file(&file, "a module has one, with its methods: `kName: 10`")?;
     let mut module = parse(dir, namespace, &bytes)?;
     if let Some(Text { text, .. }) = &module.rust_source {
         let source = dir.join(text);
-        let bytes = read_file(&source, "`rust_tasks` in chimaera_mod.yaml says there is")?;
+        let bytes = read_file(&source, "`rust_tasks` in chimaera_mod.yaml names it")?;
         let layouts = format!("{}_layouts.rs", module.name);
         let tasks = from_rust::parse(&source, text, &layouts, &bytes)?;
         refuse_twice(&module, &source, &tasks)?;
@@ -27,14 +27,14 @@ pub(super) fn read(dir: &Path, namespace: &str) -> Result<Module, Problems> {
     Ok(module)
 }
 
-/// Reads the text of the file of the module in `dir`, and no other file.
+/// Parses the text of the file of the module in `dir`, and reads no other file.
 pub fn parse(dir: &Path, namespace: &str, bytes: &[u8]) -> Result<Module, Problems> {
     let mut report = Report::new(&dir.join(MODULE_FILE));
     let module = read_all(dir, namespace, bytes, &mut report);
     report.finish(module)
 }
 
-/// Refuses structs that both files have: other languages would have two of a name.
+/// Refuses structs that both files define: other languages would get two of the same name.
 fn refuse_twice(module: &Module, source: &Path, rust_tasks: &RustTasks) -> Result<(), Problems> {
     let described = |name: &str| {
         let of_method = |method: &str| name.strip_suffix("Task") == Some(&method[1..]);
@@ -46,7 +46,7 @@ fn refuse_twice(module: &Module, source: &Path, rust_tasks: &RustTasks) -> Resul
     for found in &rust_tasks.structs {
         let name = found.name();
         if described(&name) {
-            let message = format!("chimaera_mod.yaml describes a `{name}`, too");
+            let message = format!("chimaera_mod.yaml describes a `{name}` too");
             report.add(found.at, message, "keep one of the two");
         }
     }
@@ -98,7 +98,7 @@ fn read_all(dir: &Path, namespace: &str, bytes: &[u8], report: &mut Report) -> M
     module
 }
 
-/// Reports a file that says nothing.
+/// Reports an empty file.
 fn empty(report: &mut Report) -> Option<Section> {
     report.add(
         Position::START,
@@ -108,16 +108,16 @@ fn empty(report: &mut Report) -> Option<Section> {
     None
 }
 
-/// Reports what cannot be the source of tasks in Rust.
+/// Reports a path that cannot be the Rust source of tasks.
 fn check_rust_source(Text { text, at }: &Text, language: Language, report: &mut Report) {
     if language != Language::Rust {
-        report.add(*at, "a module in C++ has no tasks in Rust", "leave `rust_tasks` out");
+        report.add(*at, "a module in C++ cannot have tasks in Rust", "remove `rust_tasks`");
     }
     let inside = Path::new(text).components().all(|part| matches!(part, Component::Normal(_)));
     if !inside || !text.ends_with(".rs") {
         report.add(
             *at,
-            format!("\"{}\" is no source of the module's", shown(text)),
+            format!("\"{}\" is not a source file of the module", shown(text)),
             "write its path from here, `client/src/tasks.rs` for example",
         );
     }
@@ -153,7 +153,9 @@ fn read_language(module: &mut Module, entry: Option<Entry>, report: &mut Report)
         match &text[..] {
             "cpp" => module.language = Language::Cpp,
             "rust" => module.language = Language::Rust,
-            other => report.add(at, format!("\"{}\" is no language", shown(other)), HELP),
+            other => {
+                report.add(at, format!("\"{}\" is not a supported language", shown(other)), HELP)
+            }
         }
     } else {
         let has = |files: &[&str]| files.iter().any(|file| module.dir.join(file).exists());
@@ -163,11 +165,11 @@ fn read_language(module: &mut Module, entry: Option<Entry>, report: &mut Report)
             (true, false) => Language::Cpp,
             (false, true) => Language::Rust,
             (true, true) => {
-                let what = "both a CMakeLists.txt and a Cargo.toml lie beside this file";
+                let what = "there is both a CMakeLists.txt and a Cargo.toml beside this file";
                 return report.add(Position::START, what, HELP);
             }
             (false, false) => {
-                let what = "neither a CMakeLists.txt nor a Cargo.toml lies beside this file";
+                let what = "there is neither a CMakeLists.txt nor a Cargo.toml beside this file";
                 return report.add(Position::START, what, HELP);
             }
         };
@@ -177,7 +179,7 @@ fn read_language(module: &mut Module, entry: Option<Entry>, report: &mut Report)
             if !method.supported {
                 report.add(
                     method.at,
-                    format!("a module in Rust cannot be without {}", method.name),
+                    format!("a module in Rust must support {}", method.name),
                     format!("write `{}: {}`", method.name, method.number.unwrap_or_default()),
                 );
             }

@@ -1,11 +1,11 @@
-//! Reading the section `params` of `chimaera_mod.yaml`: what the pools of a module are created with.
+//! Reads the section `params` of `chimaera_mod.yaml`: the parameters of a module's pools.
 
 use chimaera_yaml::{shown, Entry, Kind, Meaning, Position, Report, Section, Text};
 
 use super::fields::{parse, read_name};
 use crate::model::{range, Body, Direction, Method, Params, Scalar, Type, Value};
 
-/// The longest text that is a default.
+/// The longest string that can be a default.
 const MAX_TEXT: usize = 60;
 
 /// The parameters of the section `params`.
@@ -21,7 +21,7 @@ pub(super) fn read(
     let fields = section.take("fields");
     section.close("", report);
     if !methods.iter().any(|method| method.name == "kCreate" && method.supported) {
-        report.add(at, "parameters, and no kCreate that takes them", "write `kCreate: 0`");
+        report.add(at, "parameters without a kCreate that takes them", "write `kCreate: 0`");
     }
     let items = match fields.map(|fields| fields.value.kind) {
         Some(Kind::Sequence(items)) if !items.is_empty() => items,
@@ -65,7 +65,7 @@ fn read_type(ty: Option<Text>, at: Position, report: &mut Report) -> Option<Type
         _ => {
             report.add(
                 at,
-                format!("`{}` is no type of a parameter", shown(&text)),
+                format!("`{}` cannot be the type of a parameter", shown(&text)),
                 "parameters are u8 to u64, i8 to i64, f32, f64, bool and string",
             );
             None
@@ -96,7 +96,7 @@ fn read_default(entry: Entry, ty: &Type, report: &mut Report) -> Option<Value> {
     found
 }
 
-/// The value that a text is.
+/// The value that `text` denotes.
 fn value(text: &str, meaning: Option<Meaning>, ty: &Type) -> Option<Value> {
     match (ty, meaning?) {
         (_, Meaning::Null) => None,

@@ -11,16 +11,16 @@ use super::module;
 use crate::model::Module;
 use crate::names::{self, MODULE_FILE, REPO_FILE};
 
-/// A repo, as its file describes it.
+/// A repo, as described by its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repo {
     /// Its directory.
     pub dir: PathBuf,
     /// The first half of its modules' names, and the namespace of their code and targets.
     pub namespace: String,
-    /// `MAJOR.MINOR.PATCH`; `0.0.0` when the file says nothing.
+    /// `MAJOR.MINOR.PATCH`; `0.0.0` if the file does not say.
     pub version: String,
-    /// What it is, in a line.
+    /// A one-line description.
     pub description: Option<String>,
 }
 
@@ -30,15 +30,18 @@ impl Repo {
         let file = dir.join(REPO_FILE);
         let help = match repo_above(dir) {
             Some(repo) => {
-                format!("{} is a repo: name it or one of its modules, or go there", repo.display())
+                format!(
+                    "the repo is {}: name it or one of its modules, or change to it",
+                    repo.display()
+                )
             }
-            None => "a repo has one, with the line `namespace: NAME`".into(),
+            None => "a repo has this file, with the line `namespace: NAME`".into(),
         };
         let bytes = read_file(&file, &help)?;
         Self::parse(dir, &bytes)
     }
 
-    /// Reads the text of the file of the repo in `dir`.
+    /// Parses the text of the file of the repo in `dir`.
     pub fn parse(dir: &Path, bytes: &[u8]) -> Result<Repo, Problems> {
         let mut report = Report::new(&dir.join(REPO_FILE));
         let report = &mut report;
@@ -83,7 +86,7 @@ impl Repo {
                 if !good {
                     report.add(
                         at,
-                        format!("\"{}\" is no version", shown(&text)),
+                        format!("\"{}\" is not a version", shown(&text)),
                         "write three numbers: `version: 1.0.0`",
                     );
                 }
@@ -95,8 +98,8 @@ impl Repo {
         std::mem::replace(report, Report::new(Path::new(""))).finish(repo)
     }
 
-    /// Reads the repo that `dir` is, or whose module it is, and the modules in `dir`. All problems of
-    /// all files come in one go.
+    /// Reads the repo that `dir` is or that its module belongs to, and the modules in `dir`.
+    /// Reports the problems of all files at once.
     pub fn open(dir: &Path) -> Result<(Repo, Vec<Module>), Problems> {
         let is_module = dir.join(MODULE_FILE).exists() && !dir.join(REPO_FILE).exists();
         let repo_dir = if is_module { parent(dir) } else { dir.to_owned() };
@@ -116,7 +119,7 @@ impl Repo {
                             position: Some(module.name_at),
                             message: format!("a second module with the name {}", module.name),
                             help: format!(
-                                "{} has it already; give this one another with `name:`",
+                                "{} already has it; give this one another with `name:`",
                                 other.dir.display()
                             ),
                         });
@@ -137,16 +140,16 @@ impl Repo {
 }
 
 fn missing_namespace(at: Position, report: &mut Report) {
-    report.add(at, "there is no `namespace`", "add the line `namespace: NAME`");
+    report.add(at, "`namespace` is missing", "add the line `namespace: NAME`");
 }
 
-/// The repo that `dir` lies in, at any depth.
+/// The repo that contains `dir`, at any depth.
 fn repo_above(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;
     dir.ancestors().skip(1).find(|above| above.join(REPO_FILE).is_file()).map(Path::to_owned)
 }
 
-/// The directory above; also that of `.`.
+/// The parent directory, also of `.`.
 fn parent(dir: &Path) -> PathBuf {
     match dir.parent() {
         Some(above) if dir.file_name().is_some() && !above.as_os_str().is_empty() => {
@@ -161,7 +164,7 @@ fn parent(dir: &Path) -> PathBuf {
 fn module_dirs(repo: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>, Problems> {
     let entries = match std::fs::read_dir(repo) {
         Ok(entries) => entries,
-        // The repo's file was missed already.
+        // The repo's missing file was already reported.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Problems::io(repo, "the directory cannot be read", &error)),
     };
@@ -173,17 +176,17 @@ fn module_dirs(repo: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>,
         if entry.file_name().as_encoded_bytes().starts_with(b".") || !dir.is_dir() {
             continue;
         }
-        // One that nobody may look into might be a module.
+        // A directory that cannot be searched might be a module, so it is not skipped silently.
         let file = dir.join(MODULE_FILE);
         let there = file.try_exists();
-        if there.map_err(|error| Problems::io(&file, "cannot be looked for", &error))? {
+        if there.map_err(|error| Problems::io(&file, "cannot be checked", &error))? {
             dirs.push(dir);
         } else if let Some(misspelt) = misspelt(&dir) {
             problems.push(Problem {
                 file: misspelt,
                 position: None,
-                message: "nobody reads a file of this name".into(),
-                help: format!("call it {MODULE_FILE}"),
+                message: "a file of this name is never read".into(),
+                help: format!("rename it to {MODULE_FILE}"),
             });
         }
     }
@@ -191,7 +194,7 @@ fn module_dirs(repo: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>,
     Ok(dirs)
 }
 
-/// A file in `dir` that is probably meant to be the module's.
+/// A file in `dir` that was probably meant to be the module's file.
 fn misspelt(dir: &Path) -> Option<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
         .ok()?

@@ -1,5 +1,5 @@
-//! The schemas and the readers judge alike: what a schema refuses, the reader refuses. What the reader
-//! alone refuses is of a kind that no schema can say, and stands in a list here.
+//! The schemas and the readers agree: whatever a schema refuses, the reader refuses. What only the
+//! reader refuses must be something that a schema cannot express, and is listed here.
 
 use std::path::{Path, PathBuf};
 
@@ -11,43 +11,44 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-/// What the messages of such problems have in them.
+/// Parts of the messages of such problems.
 const ONLY_THE_READER: &[&str] = &[
-    // What is no tree of JSON.
+    // Not a JSON document.
     "this is not valid YAML",
     "is given twice",
     "a second document",
     "is not valid UTF-8",
-    // How a number is spelt.
+    // How a number is spelled.
     "starts with a zero",
     "is not a whole number",
     "the default is",
     // What a name means elsewhere.
-    "is a keyword of",
+    "is a keyword in",
     "a macro of",
-    "another meaning",
-    "is no text in YAML",
-    "cannot be had",
-    "is no name of a struct",
-    "the generated code has another",
-    "the generated clients have another",
-    // What the parts of a file have to do with each other.
-    "which `",
+    "already has a meaning",
+    "is not a string in YAML",
+    "cannot be used",
+    "is not a valid struct name",
+    "the generated code already has",
+    "the generated clients already have",
+    // Relations between the parts of a file.
+    "already has on line",
     "would have the same name",
-    "is the name of two fields",
+    "is already the name of another field",
     "would be the length of",
-    "would be the name of something made",
-    "something made for",
-    "no custom method",
-    "no type `",
+    "is also the name of generated code",
+    "the generated code for",
+    "is not a supported custom method",
+    "is not a custom method that is -1",
+    "unknown type `",
     "in a struct",
-    "an array of something else",
+    "an array of something other",
     "a vector of",
     "the task of",
-    // What lies beside the file, which may say what a module is written in.
+    // Files beside this one, which may determine the language of a module.
     "beside this file",
-    "a module in C++ has no tasks in Rust",
-    "a module in Rust cannot be without",
+    "a module in C++ cannot have tasks in Rust",
+    "a module in Rust must support",
 ];
 
 struct Judges {
@@ -81,7 +82,7 @@ impl Judges {
         Judges::new(REPO_SCHEMA, |dir, bytes| Repo::parse(dir, bytes).map(drop))
     }
 
-    /// What both say of a document; they must agree.
+    /// The verdict of both on a document; they must agree.
     fn judge(&self, document: &[u8]) -> Verdict {
         let root = chimaera_yaml::parse(document, &mut Report::new(Path::new("")));
         let json = root.as_ref().map_or(Value::Null, chimaera_yaml::Node::json);
@@ -95,19 +96,19 @@ impl Judges {
             (Ok(()), false) => {
                 let why: Vec<String> =
                     self.schema.iter_errors(&json).map(|error| error.to_string()).collect();
-                panic!("only the schema refuses this: {why:?}\n{text}\n{json}");
+                panic!("refused by the schema alone: {why:?}\n{text}\n{json}");
             }
             (Err(Problems(problems)), true) => {
                 for problem in &problems {
                     let known = ONLY_THE_READER.iter().any(|part| problem.message.contains(part));
-                    assert!(known, "only the reader refuses this: {problem}\n{text}\n{json}");
+                    assert!(known, "refused by the reader alone: {problem}\n{text}\n{json}");
                 }
                 Verdict::OnlyByTheReader
             }
         }
     }
 
-    /// Judges documents of a kind, of which some are good and some are not.
+    /// Judges generated documents, of which some are valid and some are not.
     fn judge_many(&self, documents: impl Strategy<Value = String>) {
         let mut runner = TestRunner::deterministic();
         let mut verdicts = Vec::new();
@@ -151,7 +152,7 @@ fn on_documents_that_say_nothing() {
     }
 }
 
-/// Scalars that one judge might take for something else than the other.
+/// Scalars that the two might interpret differently.
 fn scalar() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
         "0",
@@ -201,7 +202,7 @@ fn scalar() -> impl Strategy<Value = String> {
     words.prop_map(str::to_owned)
 }
 
-/// Something that is seldom right.
+/// A value that is seldom valid.
 fn other() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => scalar(),
@@ -212,7 +213,7 @@ fn other() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One of these, or something else.
+/// One of these, or occasionally something else.
 fn mostly(right: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop_oneof![
         12 => prop::sample::select(right).prop_map(str::to_owned),
@@ -220,7 +221,7 @@ fn mostly(right: &'static [&'static str]) -> impl Strategy<Value = String> {
     ]
 }
 
-/// A map in one line, of some of these entries.
+/// A map on one line, with some of these entries.
 fn map(entries: Vec<(&'static str, BoxedStrategy<String>)>) -> impl Strategy<Value = String> {
     let count = entries.len();
     let values: Vec<_> = entries
@@ -237,7 +238,7 @@ fn map(entries: Vec<(&'static str, BoxedStrategy<String>)>) -> impl Strategy<Val
     })
 }
 
-/// A list in one line.
+/// A list on one line.
 fn list(item: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
     let whole =
         prop::collection::vec(item, 0..4).prop_map(|items| format!("[{}]", items.join(", ")));
@@ -319,7 +320,7 @@ fn module() -> impl Strategy<Value = String> {
     ])
 }
 
-/// Only some of a module's keys, so that many documents are right.
+/// Only some of a module's keys, so that many documents are valid.
 fn small_module() -> impl Strategy<Value = String> {
     map(vec![
         ("name", mostly(&["mod_name", "Mod2"]).boxed()),

@@ -1,7 +1,7 @@
-//! The readers and the JSON Schemas on a corpus of good and bad files.
+//! Runs the readers and the JSON Schemas on a corpus of good and bad files.
 //!
-//! A bad file's problems are in the file beside it with the ending `.txt`; `CHI_REFRESH_GOLDEN=1`
-//! writes those anew.
+//! The problems of a bad file are listed in the file beside it that ends in `.txt`;
+//! `CHI_REFRESH_GOLDEN=1` rewrites these.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn is_repo(file: &Path) -> bool {
     file.to_str().unwrap().ends_with(".repo.yaml")
 }
 
-/// Reads a file as that of a directory with a `CMakeLists.txt`.
+/// Reads a file as if its directory contained a `CMakeLists.txt`.
 fn read(file: &Path) -> Result<(), Problems> {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("mod_name");

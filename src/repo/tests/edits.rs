@@ -1,4 +1,4 @@
-//! What is changed in files that people wrote: only what is meant, in the form that a file has.
+//! Edits to files that people wrote change only what they should, and keep the form of the file.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ fn files_keep_the_ends_of_their_lines() {
     assert_eq!(
         refresh(&windows, Mode::Check).unwrap(),
         [],
-        "how a file was checked out is no change"
+        "converted line endings do not count as a change"
     );
     for dir in [&unix, &windows] {
         for module in ["hand_cpp", "told_cpp", "hand_rust", "told_rust"] {

@@ -1,4 +1,4 @@
-//! Tasks that stand in a source in Rust: the headers that are made of them, and what is wrong with some.
+//! Tasks written in Rust: the headers generated from them, and the problems of bad ones.
 
 mod common;
 
@@ -16,7 +16,7 @@ fn repo(yaml: &str, source: impl AsRef<[u8]>) -> Repo {
     repo
 }
 
-/// What is wrong with the repo, one line each, without the way to it.
+/// The problems of the repo, one per line, with relative paths.
 fn problems(repo: &Repo) -> String {
     let problems = refresh(repo.path(), Mode::Write).unwrap_err().to_string();
     problems.replace(&format!("{}/", repo.path().display()), "") + "\n"
@@ -58,8 +58,8 @@ fn what_is_no_source_is_told() {
     assert!(problems(&absent).contains("mod_name/src/tasks.rs: there is no such file"));
     for (source, told) in [
         (&b"pub struct \xff;"[..], "write the file in UTF-8"),
-        (b"pub struct {}", "tasks.rs:1:12: rustc will not take this"),
-        (b"mod layouts;\npub struct Plain;", "there are no tasks in this file"),
+        (b"pub struct {}", "tasks.rs:1:12: not valid Rust"),
+        (b"mod layouts;\npub struct Plain;", "this file contains no tasks"),
         (
             b"mod layouts;\n#[derive(Clone, Copy, Pod)]\n#[repr(C)]\npub struct EIO { pub size: u64 }",
             "tasks.rs:4:12: `EIO` is, or may be, a macro of errno.h",
@@ -74,5 +74,5 @@ fn what_is_no_source_is_told() {
 fn a_struct_is_described_or_written_and_not_both() {
     let both = "tasks: {kFirst: {fields: [{name: size, type: u8, dir: in}]}}\n";
     let found = problems(&repo(&format!("{YAML}{both}"), include_str!("from_rust/good.rs")));
-    assert!(found.contains("chimaera_mod.yaml describes a `FirstTask`, too"), "{found}");
+    assert!(found.contains("chimaera_mod.yaml describes a `FirstTask` too"), "{found}");
 }

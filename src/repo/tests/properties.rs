@@ -1,5 +1,5 @@
-//! What holds for the generated code of any module: it is the same twice, compiles, and is
-//! left alone by formatters.
+//! Properties of the generated code of any module: it is reproducible, compiles, and is stable
+//! under the formatters.
 
 mod common;
 
@@ -94,7 +94,7 @@ proptest! {
     fn a_second_refresh_changes_nothing(methods in methods(), language in "cpp|rust") {
         let repo = Repo::new();
         let module = repo.module("kv", &yaml(&language, &methods));
-        // Names that happen to be taken are another test's matter.
+        // Names that are already taken are covered by another test.
         if refresh(repo.path(), Mode::Write).is_ok() {
             let first = contents(&module.join("autogen"));
             prop_assert_eq!(refresh(repo.path(), Mode::Write).unwrap(), []);
@@ -136,16 +136,16 @@ fn generated(language: &str) -> (Vec<Repo>, Vec<PathBuf>) {
     (repos, files)
 }
 
-/// Whether the tool is there; a machine without it cannot judge.
+/// Whether the tool is installed; without it there is nothing to judge by.
 fn has(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok();
     if !found {
-        eprintln!("{tool} is not installed: nothing is checked");
+        eprintln!("{tool} is not installed: skipping the check");
     }
     found
 }
 
-/// What the headers of any module are for: programs in C, and the first few of them in C++, include them.
+/// Generated headers are for any program: in C, and the first few also in C++.
 #[test]
 fn headers_compile() {
     if !has("cc") || !has("c++") {

@@ -1,4 +1,4 @@
-//! `refresh`: what it writes, what it leaves alone, and what remains of it when it is killed.
+//! `refresh`: what it writes, what it leaves alone, and what it leaves behind when it is killed.
 
 mod common;
 
@@ -51,7 +51,7 @@ fn changes_are_told_and_a_second_time_there_are_none() {
     assert_eq!(told(Mode::Write), []);
     assert_eq!(told(Mode::Check), []);
 
-    // Only the constant changes: the dispatch goes by name.
+    // Only the constant changes: the dispatch uses names.
     repo.module("kv", "language: cpp\nkPut: 11\n");
     assert_eq!(told(Mode::Write), [("kv_methods.h".to_owned(), Change::Updated)]);
 
@@ -73,12 +73,13 @@ fn files_that_a_person_wrote_stay() {
     assert_eq!(contents(&autogen)["notes.txt"], "mine");
     assert_eq!(contents(&autogen).len(), 3);
 
-    // One of the same name as a generated one is not overwritten, and nothing else is done either.
+    // A hand-written file with the name of a generated one is not overwritten, and nothing else is
+    // changed.
     std::fs::write(autogen.join("kv_methods.h"), "mine").unwrap();
     let before = contents(&autogen);
     repo.module("kv", TWO);
     let problems = refresh(&module, Mode::Write).unwrap_err().to_string();
-    assert!(problems.contains("kv_methods.h: a person wrote this file"), "{problems}");
+    assert!(problems.contains("kv_methods.h: this file was not generated"), "{problems}");
     assert_eq!(contents(&autogen), before);
 }
 
@@ -121,10 +122,10 @@ fn who_stands_in_a_repo_is_told_where_it_is() {
     let problems = refresh(&inside, Mode::Check).unwrap_err().to_string();
     let place = repo.path().canonicalize().unwrap();
     assert!(problems.contains("chimaera_repo.yaml: there is no such file"), "{problems}");
-    assert!(problems.contains(&format!("{} is a repo", place.display())), "{problems}");
+    assert!(problems.contains(&format!("the repo is {}", place.display())), "{problems}");
 }
 
-/// Not a test by itself: refreshes once, and says what came of it.
+/// Not a test by itself: refreshes once, and prints the outcome.
 #[test]
 fn helper_that_refreshes_once() {
     let Some(dir) = std::env::var_os("CHI_TEST_REFRESH_ONCE") else { return };
@@ -134,7 +135,7 @@ fn helper_that_refreshes_once() {
     }
 }
 
-/// Refreshes in a shell that has set the scene; how it ended, and what it wrote to standard error.
+/// Refreshes in a shell after running `scene`. Returns the exit status and standard error.
 fn refresh_under(scene: &str, dir: &Path) -> (Option<i32>, String) {
     let output = Command::new("sh")
         .args(["-c", &format!("{scene}; exec \"$@\""), "sh"])
@@ -154,7 +155,8 @@ fn a_refresh_that_cannot_write_leaves_the_old_files() {
     refresh(repo.path(), Mode::Write).unwrap();
     let old = contents(&module.join("autogen"));
     repo.module("kv", TWO);
-    // With no room beyond so many blocks of 512 bytes in a file: the signal kills, or the call fails.
+    // Limits file sizes to this many 512-byte blocks: either the signal kills the process, or the
+    // write fails.
     for blocks in 0..6 {
         let (ended, _) = refresh_under(&format!("ulimit -f {blocks}"), repo.path());
         assert_eq!(ended, None, "{blocks} blocks: it was killed");
@@ -170,7 +172,7 @@ fn a_refresh_that_cannot_write_leaves_the_old_files() {
     assert_eq!(refresh(repo.path(), Mode::Check).unwrap(), []);
 }
 
-/// What a refresh has left in a module.
+/// The scratch directories left in a module.
 fn scratch(module: &Path) -> Vec<String> {
     std::fs::read_dir(module)
         .unwrap()
@@ -179,13 +181,13 @@ fn scratch(module: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Not a test by itself: refreshes again and again, for the next one to kill.
+/// Not a test by itself: refreshes repeatedly, for the next test to kill.
 #[test]
 fn helper_that_refreshes() {
     let Some(dir) = std::env::var_os("CHI_TEST_REFRESH_DIR") else { return };
     let module = Path::new(&dir).join("kv");
     let yaml = |text| {
-        // As an editor saves: whole.
+        // Replaced atomically, as editors do.
         std::fs::write(module.join("new"), text).unwrap();
         std::fs::rename(module.join("new"), module.join("chimaera_mod.yaml")).unwrap();
         refresh(Path::new(&dir), Mode::Write).unwrap();
@@ -227,5 +229,9 @@ fn a_killed_refresh_leaves_the_old_files_or_the_new() {
     assert!(seen.iter().all(|n| *n > 0), "killed in one state only: {seen:?}");
 
     refresh(repo.path(), Mode::Write).unwrap();
-    assert_eq!(scratch(&repo.path().join("kv")), [""; 0], "what the killed ones left is gone");
+    assert_eq!(
+        scratch(&repo.path().join("kv")),
+        [""; 0],
+        "leftovers of killed refreshes are swept"
+    );
 }

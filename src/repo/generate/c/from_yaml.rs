@@ -1,4 +1,4 @@
-//! The tasks that the YAML of a module describes, for C.
+//! C code for the tasks that a module's YAML describes.
 
 use minijinja::context;
 use serde::Serialize;
@@ -63,28 +63,28 @@ struct C<'m> {
     structs: &'m [Struct],
 }
 
-/// What C calls the type of a field.
+/// The C spelling of a field's type.
 #[derive(Serialize)]
 struct Types {
-    /// Without the length of an array.
+    /// The type, without the length of an array.
     r#type: String,
-    /// That of an array.
+    /// The length of an array.
     length: Option<u32>,
-    /// What a vector holds.
+    /// The element type of a vector.
     item: Option<String>,
-    /// What a caller gives for the field.
+    /// The arguments that a caller passes for the field.
     parts: Vec<Part>,
-    /// Whether setting it takes memory.
+    /// Whether setting it allocates memory, and so can fail.
     may_fail: bool,
 }
 
 /// A parameter of a function, or a member of a struct that is copied.
 #[derive(Serialize)]
 struct Part {
-    /// With the space before the name, if there is one.
+    /// Includes the space before the name, if there is one.
     r#type: String,
     name: String,
-    /// Of an array, with its brackets.
+    /// The length of an array, with its brackets.
     length: String,
 }
 
@@ -110,7 +110,7 @@ impl<'m> C<'m> {
     fn structure(&self, found: &'m Struct) -> StructView<'m> {
         StructView {
             name: self.struct_name(found),
-            doc: found.doc.clone().unwrap_or_else(|| format!("A struct {}.", found.name)),
+            doc: found.doc.clone().unwrap_or_else(|| format!("The struct {}.", found.name)),
             plain: found.plain,
             members: self.members(&found.body),
             fields: found.body.fields.iter().map(|field| self.field(field)).collect(),
@@ -143,7 +143,7 @@ impl<'m> C<'m> {
         FieldView::of(field, self.structs, types)
     }
 
-    /// A type without the length of an array.
+    /// The C name of a type, without the length of an array.
     fn name(&self, ty: &Type) -> String {
         match ty {
             Type::Scalar(scalar) => scalar.c_name(),
@@ -155,7 +155,7 @@ impl<'m> C<'m> {
         }
     }
 
-    /// The type of what a struct is copied from.
+    /// The type that a struct is copied from.
     fn value(&self, ty: &Type) -> String {
         let value = if is_plain(ty, self.structs) { "" } else { "_value" };
         format!("{}{value}", self.name(ty))

@@ -1,4 +1,4 @@
-//! What is generated for C.
+//! The code generated for C.
 
 use minijinja::{context, Value};
 
@@ -7,7 +7,7 @@ use crate::names::snake;
 
 pub(super) mod from_yaml;
 
-/// What the names of a module begin with.
+/// The prefix of all names of a module.
 pub(super) fn prefix(module: &Module) -> String {
     format!("{}_{}", module.namespace, module.name).to_lowercase()
 }

@@ -1,4 +1,4 @@
-//! The dispatch of a module in C++.
+//! The dispatch code of C++ modules.
 
 use minijinja::{context, Value};
 
@@ -23,7 +23,7 @@ pub(in crate::generate) fn methods(module: &Module) -> Generated {
 
 /// `autogen/<mod>_lib_exec.h`.
 pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
-    // The YAML describes custom tasks, or their author writes them.
+    // Custom tasks are described in the YAML or written by the author.
     let custom = || module.supported().filter(|(_, method)| !method.is_inherited());
     let is_described =
         |method: &Method| module.tasks.get(&method.name).is_some_and(|task| task.body.is_some());

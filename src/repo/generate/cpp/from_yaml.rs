@@ -1,4 +1,4 @@
-//! The tasks that the YAML of a module describes, and a client for them, in C++.
+//! C++ code for the tasks that a module's YAML describes, and a client for them.
 
 use minijinja::{context, Value};
 use serde::Serialize;
@@ -45,20 +45,20 @@ fn task_name(method: &Method) -> String {
     format!("{}Task", method.stem())
 }
 
-/// What C++ calls the type of a field.
+/// The C++ spellings of a field's type.
 #[derive(Serialize)]
 struct Types {
-    /// Of a member.
+    /// As a member.
     r#type: String,
-    /// Of a private copy.
+    /// As a private copy.
     value: String,
-    /// Of a parameter, up to its name.
+    /// As a parameter, up to its name.
     parameter: String,
-    /// Of what a vector holds.
+    /// The element type of a vector.
     item: Option<String>,
-    /// Of a private copy of that.
+    /// The element type of a private copy of it.
     item_value: Option<String>,
-    /// What stands before the member of a task.
+    /// The direction marker before the member of a task.
     mark: &'static str,
 }
 
@@ -70,7 +70,7 @@ struct StructView<'m> {
     members: Vec<MemberView<'m, Types>>,
     fields: Vec<FieldView<'m, Types>>,
     names: Vec<&'m str>,
-    /// The names of the fields that lie in shared memory of their own.
+    /// The names of the fields that have shared memory of their own.
     shared: Vec<&'m str>,
 }
 
@@ -86,7 +86,7 @@ struct TaskView<'m> {
     input_names: Vec<&'m str>,
     output_names: Vec<&'m str>,
     shared: Vec<&'m str>,
-    /// What a call returns.
+    /// The return type of a call.
     returned: String,
 }
 
@@ -99,7 +99,7 @@ impl<'m> Cpp<'m> {
         let Struct { name, doc, body, plain } = found;
         StructView {
             name,
-            doc: doc.clone().unwrap_or_else(|| format!("A struct {name}.")),
+            doc: doc.clone().unwrap_or_else(|| format!("The struct {name}.")),
             plain: *plain,
             members: self.members(body),
             fields: body.fields.iter().map(|field| self.field(field)).collect(),

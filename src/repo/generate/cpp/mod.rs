@@ -1,4 +1,4 @@
-//! What is generated for C++.
+//! The code generated for C++.
 
 pub(super) mod dispatch;
 pub(super) mod from_yaml;

@@ -1,4 +1,4 @@
-//! A client in Rust for the tasks that the YAML of a module describes.
+//! A Rust client for the tasks that a module's YAML describes.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -8,15 +8,15 @@ use super::{doc, ident};
 use crate::model::{Body, Field, Method, Module};
 use crate::names::{shouted, snake};
 
-/// A function with more arguments, `self` left out, is one that clippy warns of.
+/// clippy warns about functions with more arguments than this, not counting `self`.
 const MANY_ARGUMENTS: usize = 6;
 
-/// The client, with the calls of methods.
+/// The client, with the functions that call its methods.
 pub(super) fn client(module: &Module, calls: impl Iterator<Item = TokenStream>) -> TokenStream {
     let full_name = module.full_name();
     let about = doc(&format!(
-        "A pool of `{full_name}`, and which of its containers calls are for. It may be copied, and be \
-         used in an application and in another module's methods alike."
+        "A pool of `{full_name}`, and the query that says which of its containers calls go to. It \
+         can be copied, and used in applications as well as in the methods of other modules."
     ));
     let (ty, to_bytes) = match module.params {
         Some(_) => (
@@ -33,29 +33,29 @@ pub(super) fn client(module: &Module, calls: impl Iterator<Item = TokenStream>) 
             query: DomainQuery,
         }
         impl Client {
-            /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+            /// Creates the pool, or finds it if it exists. Errors: those of `Ipc::create_pool`.
             pub fn create(name: &str, params: #ty) -> Result<Self> {
                 Client::create_with(name, params, PoolOptions::default())
             }
-            /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+            /// Creates the pool with these options. Errors: those of `Ipc::create_pool_with`.
             pub fn create_with(name: &str, params: #ty, options: PoolOptions) -> Result<Self> {
                 #to_bytes
                 let ipc = chimaera::ipc()?;
                 let id = ipc.create_pool_with(#full_name, name, params, options)?;
                 Ok(Client::from_pool(id))
             }
-            /// The client of a pool whose id is known.
+            /// A client for an existing pool with this id.
             pub fn from_pool(pool_id: PoolId) -> Self {
                 let query = DomainQuery::dynamic();
                 Client { pool_id, query }
             }
-            /// A client of the same pool whose calls carry this query, in place of
+            /// A client for the same pool whose calls use this query instead of
             /// `DomainQuery::dynamic()`.
             #[must_use]
             pub fn with_query(self, query: DomainQuery) -> Self {
                 Client { query, ..self }
             }
-            /// The pool.
+            /// The id of the pool.
             pub fn pool_id(&self) -> PoolId {
                 self.pool_id
             }
@@ -67,12 +67,12 @@ pub(super) fn client(module: &Module, calls: impl Iterator<Item = TokenStream>) 
     }
 }
 
-/// The struct of a method's results, when there are several.
+/// The struct of a method's results, if there are several.
 pub(super) fn result(rust: &Rust<'_>, method: &Method, body: &Body) -> Option<TokenStream> {
     if body.outputs().count() < 2 {
         return None;
     }
-    let (about, name) = (doc(&format!("What `{}` returns.", method.name)), result_name(method));
+    let (about, name) = (doc(&format!("The results of `{}`.", method.name)), result_name(method));
     let copies = rust.copies(body.outputs());
     Some(quote! {
         #about
@@ -81,7 +81,7 @@ pub(super) fn result(rust: &Rust<'_>, method: &Method, body: &Body) -> Option<To
     })
 }
 
-/// The functions of the client that call a method.
+/// The client's functions that call a method.
 pub(super) fn calls(rust: &Rust<'_>, method: &Method, about: &str, body: &Body) -> TokenStream {
     let (about, name) = (doc(about), snake(&method.name));
     let (call, call_async) = (ident(&name), format_ident!("{name}_async"));

@@ -1,4 +1,4 @@
-//! The constants of a module in Rust, and what ties its container to them.
+//! The constants of a Rust module, and what ties its container to them.
 
 use quote::quote;
 
@@ -53,9 +53,9 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
     };
     let unnumbered = module.methods.iter().filter(|method| method.number.is_none());
     let notes: Vec<String> = unnumbered
-        .map(|method| format!("{} is not supported, and has no number.", method.name))
+        .map(|method| format!("{} is not supported and has no number.", method.name))
         .collect();
     let about =
-        format!("What the container of `{full_name}` runs: anything else does not compile.");
+        format!("Checks that the container of `{full_name}` implements exactly these methods.");
     Generated { name: format!("{}_lib_exec.rs", module.name), text: file(&about, &notes, items) }
 }

@@ -1,4 +1,4 @@
-//! The tasks that the YAML of a module describes, and a client for them, in Rust.
+//! Rust code for the tasks that a module's YAML describes, and a client for them.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -28,7 +28,7 @@ pub(in crate::generate) fn file_for(module: &Module) -> Generated {
             described(module).map(|(_, method, _, body)| (format!("{}Task", method.stem()), body)),
         ));
     let items = quote! {
-        #![allow(dead_code, unused_imports, reason = "a program may use some of it only")]
+        #![allow(dead_code, unused_imports, reason = "a program may use only part of it")]
         use std::cell::Cell;
         use chimaera::{
             DomainQuery, ElementMut, NewTask, Pending, Pod, PoolId, PoolOptions, Result, ShmBytes,
@@ -46,10 +46,10 @@ pub(in crate::generate) fn file_for(module: &Module) -> Generated {
     Generated { name: format!("{}_described.rs", module.name), text: file(&about, &[], items) }
 }
 
-/// A struct that lies in tasks, and its private copy.
+/// A struct for fields of tasks, and its private copy.
 fn structure(rust: &Rust<'_>, found: &Struct) -> TokenStream {
     let Struct { name, doc: about, body, plain } = found;
-    let about = doc(&about.clone().unwrap_or_else(|| format!("A struct `{name}`.")));
+    let about = doc(&about.clone().unwrap_or_else(|| format!("The struct `{name}`.")));
     let has_default = body.fields.iter().all(|field| rust.has_default(&field.ty));
     let default = has_default.then(|| quote! { Default, });
     let members = rust.members(body, false, !plain);
@@ -95,7 +95,7 @@ fn structure(rust: &Rust<'_>, found: &Struct) -> TokenStream {
         #[derive(Clone, Debug, #default PartialEq)]
         pub struct #value { #(#copies),* }
         impl #value {
-            /// Copies shared memory.
+            /// Copies from shared memory.
             pub fn read(from: &#name) -> Result<Self> {
                 #(#reads)*
                 Ok(Self { #(#names),* })
@@ -105,7 +105,7 @@ fn structure(rust: &Rust<'_>, found: &Struct) -> TokenStream {
                 #(#writes)*
                 Ok(())
             }
-            /// Copies into a struct that lies in a task itself.
+            /// Copies into a struct that is itself a field of a task.
             pub fn write_in_task(&self, to: &#name) -> Result<()> {
                 #(#writes_in_task)*
                 Ok(())

@@ -1,4 +1,4 @@
-//! What is generated for Rust.
+//! The code generated for Rust.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
@@ -15,10 +15,10 @@ pub(super) mod from_yaml;
 mod params;
 mod types;
 
-/// The longest line of a comment, with its margin.
+/// The longest line of a comment, including its indentation.
 const COMMENT: usize = 90;
 
-/// A file of these items, with what it is at its beginning.
+/// A file with these items, headed by a description.
 fn file(about: &str, notes: &[String], items: TokenStream) -> String {
     let lines = [about.to_owned(), MARKER.to_owned()];
     let lines = lines.iter().chain(notes).map(|line| format!(" {line}"));
@@ -29,7 +29,7 @@ fn file(about: &str, notes: &[String], items: TokenStream) -> String {
     let mut text = prettyplease::unparse(&syn::File { shebang: None, attrs, items: Vec::new() });
     let mut before: Option<Item> = None;
     for item in parsed.items {
-        // prettyplease puts no lines between items.
+        // prettyplease puts no empty lines between items.
         let together = |before| {
             matches!(
                 (before, &item),
@@ -46,20 +46,20 @@ fn file(about: &str, notes: &[String], items: TokenStream) -> String {
     text
 }
 
-/// What the generator makes is Rust: anything else is a mistake in it.
+/// Parses generated code. Tokens that are not valid Rust are a bug in the generator.
 fn parsed(tokens: TokenStream) -> syn::File {
     let text = tokens.to_string();
     syn::parse2(tokens).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// A comment on what follows.
+/// A doc comment for what follows.
 fn doc(text: &str) -> TokenStream {
     let lines = comment_lines(text, COMMENT);
     let lines = lines.iter().map(|line| format!(" {line}"));
     quote! { #(#[doc = #lines])* }
 }
 
-/// A name, which may be a keyword.
+/// An identifier, raw if the name is a keyword.
 fn ident(name: &str) -> Ident {
     match is_rust_keyword(name) {
         true => Ident::new_raw(name, Span::call_site()),
@@ -67,12 +67,12 @@ fn ident(name: &str) -> Ident {
     }
 }
 
-/// A number as it stands in the source.
+/// A number literal without a suffix.
 fn number(value: u32) -> proc_macro2::Literal {
     proc_macro2::Literal::u32_unsuffixed(value)
 }
 
-/// That this compiler places all fields as the others do.
+/// Assertions that this compiler gives all fields the same offsets as the others do.
 fn layouts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> TokenStream {
     let asserts = structs.flat_map(|(name, body)| {
         let (name, size) = (ident(&name), number(body.size));
@@ -91,7 +91,7 @@ fn layouts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> TokenStream
     }
 }
 
-/// `autogen/<mod>_layouts.rs`: checks on structs of a source in Rust, a module of which it is.
+/// `autogen/<mod>_layouts.rs`: checks on structs of a Rust source, which includes it as a module.
 pub(super) fn layouts_file<'b>(
     module: &Module,
     structs: impl Iterator<Item = (String, &'b Body)> + Clone,
@@ -101,7 +101,7 @@ pub(super) fn layouts_file<'b>(
     let names = names.iter().map(|name| ident(name));
     let checks = layouts(structs);
     let about = format!(
-        "That the fields of the tasks of `{}` lie where C and C++ have them.",
+        "Checks that the fields of the tasks of `{}` have the same offsets as in C and C++.",
         module.full_name()
     );
     Generated {

@@ -1,4 +1,4 @@
-//! What the pools of a module are created with, in Rust.
+//! The pool parameters of a module, in Rust.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -1,4 +1,4 @@
-//! What Rust calls the types of fields, and how values go into fields and come out.
+//! The Rust types of fields, and how values are written to and read from fields.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -7,10 +7,10 @@ use super::super::view;
 use super::{doc, ident, number};
 use crate::model::{is_plain, Body, Direction, Field, Member, Struct, Type};
 
-/// The longest array with a default.
+/// The longest array for which Rust implements `Default`.
 const DEFAULT_ARRAY: u32 = 32;
 
-/// The structs of a module, and so what Rust calls its types.
+/// The structs of a module, by which its types are named in Rust.
 pub(super) struct Rust<'m> {
     pub(super) structs: &'m [Struct],
 }
@@ -20,7 +20,7 @@ impl Rust<'_> {
         is_plain(ty, self.structs)
     }
 
-    /// A type in shared memory, in a vector or a plain struct.
+    /// The type in shared memory, in a vector or in a plain struct.
     fn name(&self, ty: &Type) -> TokenStream {
         match ty {
             Type::Scalar(scalar) => {
@@ -84,7 +84,8 @@ impl Rust<'_> {
         }
     }
 
-    /// The members of a task, or of a struct. `cells` says that it is written through a shared reference.
+    /// The members of a task or of a struct. With `cells`, they can be written through a shared
+    /// reference.
     pub(super) fn members(&self, body: &Body, is_task: bool, cells: bool) -> Vec<TokenStream> {
         let celled = |ty: TokenStream| {
             if cells {
@@ -98,7 +99,7 @@ impl Rust<'_> {
                 let (name, bytes) = (format_ident!("reserved{index}"), number(bytes));
                 let ty = celled(quote! { [u8; #bytes] });
                 quote! {
-                    /// Zero.
+                    /// Padding; zero.
                     #[chi(skip)]
                     pub #name: #ty
                 }
@@ -134,7 +135,7 @@ impl Rust<'_> {
         fields.map(member).collect()
     }
 
-    /// Whether a private copy of it can be made from nothing.
+    /// Whether a private copy of this type has a default.
     pub(super) fn has_default(&self, ty: &Type) -> bool {
         match ty {
             Type::Array(of, n) => *n <= DEFAULT_ARRAY && self.has_default(of),
@@ -145,7 +146,7 @@ impl Rust<'_> {
         }
     }
 
-    /// Statements that put an argument into a field of a task.
+    /// Statements that write an argument to a field of a task.
     pub(super) fn write(&self, Field { name, ty, .. }: &Field) -> TokenStream {
         let name = ident(name);
         let each = |write: TokenStream| {
@@ -216,7 +217,7 @@ pub(super) fn set(ty: &Type, to: TokenStream, from: TokenStream) -> TokenStream 
     }
 }
 
-/// The attribute that says which way the field of a task goes.
+/// The attribute for the direction of a task's field.
 fn way(direction: Direction) -> TokenStream {
     match direction {
         Direction::In => quote! { #[chi(in)] },

@@ -1,11 +1,11 @@
-//! Repos to try things on.
+//! Repos for tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// A repo in a directory of its own, gone with it.
+/// A repo in a temporary directory, which is removed with it.
 pub(crate) struct Repo(TempDir);
 
 impl Repo {
@@ -19,7 +19,7 @@ impl Repo {
         self.0.path()
     }
 
-    /// Makes a module, or gives it another file.
+    /// Creates a module, or replaces its file.
     pub(crate) fn module(&self, name: &str, yaml: &str) -> PathBuf {
         let dir = self.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
@@ -28,7 +28,7 @@ impl Repo {
     }
 }
 
-/// The files of a directory and what is in them.
+/// The files of a directory and their contents.
 pub(crate) fn contents(dir: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return BTreeMap::new() };
     entries
@@ -40,7 +40,7 @@ pub(crate) fn contents(dir: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Compares with the files of `tests/golden/<name>`; `CHI_REFRESH_GOLDEN=1` writes those anew.
+/// Compares with the files of `tests/golden/<name>`; `CHI_REFRESH_GOLDEN=1` rewrites them.
 #[allow(dead_code)]
 pub(crate) fn golden(name: &str, made: &BTreeMap<String, String>) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);

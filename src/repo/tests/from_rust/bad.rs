@@ -1,4 +1,4 @@
-//! Nothing of this can other languages have.
+//! None of this can be exported to other languages.
 
 use std::cell::Cell;
 

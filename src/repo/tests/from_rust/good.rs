@@ -1,4 +1,4 @@
-//! All that a hand-written task can have.
+//! Everything that a hand-written task can contain.
 
 use std::cell::Cell;
 

@@ -1,5 +1,5 @@
 // clang-format off
-/* hello:greet for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
+/* hello:greet for C: the tasks that its YAML describes. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_C_H_
 #define HELLO_GREET_C_H_
 
@@ -21,7 +21,7 @@ extern "C" {
 
 /** Makes a greeting of a name. */
 typedef struct hello_greet_greet_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** In: Whom to greet. */
   chi_shm_string name_;
@@ -29,9 +29,9 @@ typedef struct hello_greet_greet_task {
   chi_shm_string text_;
 } hello_greet_greet_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status hello_greet_greet_new(
     chi_pool_id pool, chi_domain_query query,
     const char *name,
@@ -49,9 +49,9 @@ static inline chi_status hello_greet_greet_new(
   return status;
 }
 
-HELLO_GREET_ASSERT(sizeof(hello_greet_greet_task) == 144, "another size than in the other languages");
-HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, name_) == 64, "lies elsewhere in the other languages");
-HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, text_) == 104, "lies elsewhere in the other languages");
+HELLO_GREET_ASSERT(sizeof(hello_greet_greet_task) == 144, "size differs from the other languages");
+HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, name_) == 64, "offset differs from the other languages");
+HELLO_GREET_ASSERT(offsetof(hello_greet_greet_task, text_) == 104, "offset differs from the other languages");
 
 #undef HELLO_GREET_ASSERT
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 //! The described tasks of `hello:greet`, and a client for them.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
-#![allow(dead_code, unused_imports, reason = "a program may use some of it only")]
+#![allow(dead_code, unused_imports, reason = "a program may use only part of it")]
 
 use std::cell::Cell;
 use chimaera::{
@@ -22,8 +22,8 @@ pub struct GreetTask {
     pub text: ShmString,
 }
 
-/// A pool of `hello:greet`, and which of its containers calls are for. It may be copied, and
-/// be used in an application and in another module's methods alike.
+/// A pool of `hello:greet`, and the query that says which of its containers calls go to. It
+/// can be copied, and used in applications as well as in the methods of other modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -31,28 +31,28 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+    /// Creates the pool, or finds it if it exists. Errors: those of `Ipc::create_pool`.
     pub fn create(name: &str, params: &[u8]) -> Result<Self> {
         Client::create_with(name, params, PoolOptions::default())
     }
-    /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+    /// Creates the pool with these options. Errors: those of `Ipc::create_pool_with`.
     pub fn create_with(name: &str, params: &[u8], options: PoolOptions) -> Result<Self> {
         let ipc = chimaera::ipc()?;
         let id = ipc.create_pool_with("hello:greet", name, params, options)?;
         Ok(Client::from_pool(id))
     }
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         let query = DomainQuery::dynamic();
         Client { pool_id, query }
     }
-    /// A client of the same pool whose calls carry this query, in place of
+    /// A client for the same pool whose calls use this query instead of
     /// `DomainQuery::dynamic()`.
     #[must_use]
     pub fn with_query(self, query: DomainQuery) -> Self {
         Client { query, ..self }
     }
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }

@@ -1,5 +1,5 @@
 // clang-format off
-/* The described tasks of hello:greet. Generated from chimaera_mod.yaml; do not edit. */
+/* The tasks of hello:greet that its YAML describes. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_GREET_DESCRIBED_TASKS_H_
 #define HELLO_GREET_DESCRIBED_TASKS_H_
 
@@ -37,13 +37,13 @@ struct GreetTask : public chi::Task {
     name_ = name;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(name_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(text_);
@@ -52,9 +52,9 @@ struct GreetTask : public chi::Task {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(GreetTask) == 144, "another size than in the other languages");
-static_assert(offsetof(GreetTask, name_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(GreetTask, text_) == 104, "lies elsewhere in the other languages");
+static_assert(sizeof(GreetTask) == 144, "size differs from the other languages");
+static_assert(offsetof(GreetTask, name_) == 64, "offset differs from the other languages");
+static_assert(offsetof(GreetTask, text_) == 104, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace hello::greet

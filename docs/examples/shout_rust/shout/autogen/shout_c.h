@@ -1,5 +1,5 @@
 // clang-format off
-/* hello:shout for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
+/* hello:shout for C: the tasks that its YAML describes. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_SHOUT_C_H_
 #define HELLO_SHOUT_C_H_
 
@@ -21,7 +21,7 @@ extern "C" {
 
 /** Makes a text loud. */
 typedef struct hello_shout_shout_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** In: What to say. */
   chi_shm_string text_;
@@ -29,9 +29,9 @@ typedef struct hello_shout_shout_task {
   chi_shm_string loud_;
 } hello_shout_shout_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status hello_shout_shout_new(
     chi_pool_id pool, chi_domain_query query,
     const char *text,
@@ -49,9 +49,9 @@ static inline chi_status hello_shout_shout_new(
   return status;
 }
 
-HELLO_SHOUT_ASSERT(sizeof(hello_shout_shout_task) == 144, "another size than in the other languages");
-HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, text_) == 64, "lies elsewhere in the other languages");
-HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, loud_) == 104, "lies elsewhere in the other languages");
+HELLO_SHOUT_ASSERT(sizeof(hello_shout_shout_task) == 144, "size differs from the other languages");
+HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, text_) == 64, "offset differs from the other languages");
+HELLO_SHOUT_ASSERT(offsetof(hello_shout_shout_task, loud_) == 104, "offset differs from the other languages");
 
 #undef HELLO_SHOUT_ASSERT
 #ifdef __cplusplus

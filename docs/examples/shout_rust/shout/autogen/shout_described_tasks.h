@@ -1,5 +1,5 @@
 // clang-format off
-/* The described tasks of hello:shout. Generated from chimaera_mod.yaml; do not edit. */
+/* The tasks of hello:shout that its YAML describes. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef HELLO_SHOUT_DESCRIBED_TASKS_H_
 #define HELLO_SHOUT_DESCRIBED_TASKS_H_
 
@@ -37,13 +37,13 @@ struct ShoutTask : public chi::Task {
     text_ = text;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(text_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(loud_);
@@ -52,9 +52,9 @@ struct ShoutTask : public chi::Task {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(ShoutTask) == 144, "another size than in the other languages");
-static_assert(offsetof(ShoutTask, text_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(ShoutTask, loud_) == 104, "lies elsewhere in the other languages");
+static_assert(sizeof(ShoutTask) == 144, "size differs from the other languages");
+static_assert(offsetof(ShoutTask, text_) == 64, "offset differs from the other languages");
+static_assert(offsetof(ShoutTask, loud_) == 104, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace hello::shout

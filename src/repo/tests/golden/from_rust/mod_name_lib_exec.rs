@@ -1,4 +1,4 @@
-//! What the container of `example:mod_name` runs: anything else does not compile.
+//! Checks that the container of `example:mod_name` implements exactly these methods.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 

@@ -65,7 +65,7 @@ struct FirstTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -73,13 +73,13 @@ struct FirstTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(entry_, entries_, blobs_, type_, asked_, node_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(entries_, rows_, extents_);
@@ -93,37 +93,37 @@ struct OtherTask : public chi::Task {
   explicit OtherTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc) {}
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &) {}
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(Extent) == 32, "another size than in the other languages");
-static_assert(offsetof(Extent, start_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, digest_) == 8, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, reserved_) == 28, "lies elsewhere in the other languages");
-static_assert(sizeof(Entry) == 120, "another size than in the other languages");
-static_assert(offsetof(Entry, name_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, extent_) == 40, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, weights_) == 72, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, flag_) == 112, "lies elsewhere in the other languages");
-static_assert(sizeof(FirstTask) == 408, "another size than in the other languages");
-static_assert(offsetof(FirstTask, entry_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, entries_) == 184, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, rows_) == 224, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, blobs_) == 264, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, type_) == 304, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, cache_) == 308, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, asked_) == 316, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, node_) == 328, "lies elsewhere in the other languages");
-static_assert(offsetof(FirstTask, extents_) == 344, "lies elsewhere in the other languages");
-static_assert(sizeof(OtherTask) == 64, "another size than in the other languages");
+static_assert(sizeof(Extent) == 32, "size differs from the other languages");
+static_assert(offsetof(Extent, start_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Extent, digest_) == 8, "offset differs from the other languages");
+static_assert(offsetof(Extent, reserved_) == 28, "offset differs from the other languages");
+static_assert(sizeof(Entry) == 120, "size differs from the other languages");
+static_assert(offsetof(Entry, name_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Entry, extent_) == 40, "offset differs from the other languages");
+static_assert(offsetof(Entry, weights_) == 72, "offset differs from the other languages");
+static_assert(offsetof(Entry, flag_) == 112, "offset differs from the other languages");
+static_assert(sizeof(FirstTask) == 408, "size differs from the other languages");
+static_assert(offsetof(FirstTask, entry_) == 64, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, entries_) == 184, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, rows_) == 224, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, blobs_) == 264, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, type_) == 304, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, cache_) == 308, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, asked_) == 316, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, node_) == 328, "offset differs from the other languages");
+static_assert(offsetof(FirstTask, extents_) == 344, "offset differs from the other languages");
+static_assert(sizeof(OtherTask) == 64, "size differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace example::mod_name

@@ -54,26 +54,26 @@ typedef struct example_mod_name_other_task {
   chi_task task;
 } example_mod_name_other_task;
 
-EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_extent) == 32, "another size than in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, start_) == 0, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, digest_) == 8, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, reserved_) == 28, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_entry) == 120, "another size than in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, name_) == 0, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, extent_) == 40, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, weights_) == 72, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, flag_) == 112, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_first_task) == 408, "another size than in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, entry_) == 64, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, entries_) == 184, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, rows_) == 224, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, blobs_) == 264, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, type_) == 304, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, cache_) == 308, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, asked_) == 316, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, node_) == 328, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, extents_) == 344, "lies elsewhere in the other languages");
-EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_other_task) == 64, "another size than in the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_extent) == 32, "size differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, start_) == 0, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, digest_) == 8, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_extent, reserved_) == 28, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_entry) == 120, "size differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, name_) == 0, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, extent_) == 40, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, weights_) == 72, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_entry, flag_) == 112, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_first_task) == 408, "size differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, entry_) == 64, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, entries_) == 184, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, rows_) == 224, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, blobs_) == 264, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, type_) == 304, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, cache_) == 308, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, asked_) == 316, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, node_) == 328, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(offsetof(example_mod_name_first_task, extents_) == 344, "offset differs from the other languages");
+EXAMPLE_MOD_NAME_ASSERT(sizeof(example_mod_name_other_task) == 64, "size differs from the other languages");
 
 #undef EXAMPLE_MOD_NAME_ASSERT
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
-//! What the container of `example:mod_name` runs: anything else does not compile.
+//! Checks that the container of `example:mod_name` implements exactly these methods.
 //! Generated from chimaera_mod.yaml; do not edit.
-//! kOlder is not supported, and has no number.
+//! kOlder is not supported and has no number.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
 use chimaera::module::Declared;

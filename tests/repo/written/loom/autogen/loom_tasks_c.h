@@ -21,27 +21,27 @@ extern "C" {
 /** Method kRelay (written_loom_relay_task). */
 #define WRITTEN_LOOM_RELAY 12
 
-// A part of something.
+// A range of blocks.
 typedef struct written_loom_extent {
-  // Where it begins.
+  // The first block.
   uint64_t start_;
-  // How much it is.
+  // Number of blocks.
   uint32_t blocks_;
-  // Zero.
+  // Padding; zero.
   uint32_t reserved_;
 } written_loom_extent;
 
-// A named part.
+// A named range.
 typedef struct written_loom_entry {
   // Its name.
   chi_shm_string name_;
-  // Where it lies.
+  // Its range.
   struct written_loom_extent extent_;
-  // What it weighs.
+  // Its weights.
   chi_shm_vector weights_;
 } written_loom_entry;
 
-// Changes a bit of everything.
+// Changes every field.
 typedef struct written_loom_turn_task {
   // What every task begins with.
   chi_task task;
@@ -63,56 +63,56 @@ typedef struct written_loom_turn_task {
 typedef struct written_loom_fail_task {
   // What every task begins with.
   chi_task task;
-  // In: 1 when it shall be by a panic.
+  // In: 1 to fail with a panic.
   uint32_t thrown_;
   uint32_t reserved_;
   // In.
   chi_shm_string why_;
 } written_loom_fail_task;
 
-// Has the module in C++ turn a text.
+// Has the C++ module turn a text.
 typedef struct written_loom_relay_task {
   // What every task begins with.
   chi_task task;
-  // In: the name of that module's pool.
+  // In: the name of the C++ module's pool.
   chi_shm_string store_;
   // In.
   chi_shm_string text_;
-  // In: how many calls are under way at once.
+  // In: number of concurrent calls.
   uint32_t width_;
   uint32_t reserved_;
-  // In: what the other module is then to fail of, if anything.
+  // In: the reason why the other module shall fail afterwards, if not empty.
   chi_shm_string why_;
   // Out.
   chi_shm_vector answers_;
 } written_loom_relay_task;
 
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_extent) == 16, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, start_) == 0, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, blocks_) == 8, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, reserved_) == 12, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_entry) == 96, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, name_) == 0, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, extent_) == 40, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, weights_) == 56, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_turn_task) == 328, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, text_) == 64, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, words_) == 104, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, extents_) == 144, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entry_) == 184, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entries_) == 280, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, total_) == 320, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_fail_task) == 112, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, thrown_) == 64, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, reserved_) == 68, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, why_) == 72, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_relay_task) == 232, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, store_) == 64, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, text_) == 104, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, width_) == 144, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, reserved_) == 148, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, why_) == 152, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, answers_) == 192, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_extent) == 16, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, start_) == 0, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, blocks_) == 8, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, reserved_) == 12, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_entry) == 96, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, name_) == 0, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, extent_) == 40, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, weights_) == 56, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_turn_task) == 328, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, text_) == 64, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, words_) == 104, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, extents_) == 144, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entry_) == 184, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entries_) == 280, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, total_) == 320, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_fail_task) == 112, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, thrown_) == 64, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, reserved_) == 68, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, why_) == 72, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_relay_task) == 232, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, store_) == 64, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, text_) == 104, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, width_) == 144, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, reserved_) == 148, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, why_) == 152, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, answers_) == 192, "offset differs from the other languages");
 
 #undef WRITTEN_LOOM_ASSERT
 #ifdef __cplusplus
