@@ -1,4 +1,4 @@
-//! Compiles the module's client in C++ and the bridge to it.
+//! Compiles the module's C++ client and the bridge to it.
 
 fn main() {
     let sources = ["src/bridge.cc", "../src/mod_name_client.cc"];
@@ -9,7 +9,7 @@ fn main() {
         .include("../autogen")
         .include("src")
         .std("c++17")
-        // The client takes its table from the crate chimaera, as everything else in the program does.
+        // The client gets its table from the crate chimaera, like everything else in the program.
         .define("CHIMAERA_IPC_FUNCTION", "example_mod_name_bridge_ipc")
         .flag_if_supported("-fno-gnu-unique")
         .flag("-fvisibility=hidden")

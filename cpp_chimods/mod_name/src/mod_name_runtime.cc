@@ -18,8 +18,8 @@ namespace {
 
 constexpr chi::QueueId kQueue = 0;
 
-/** What one call of zstd needs. The buffers are private: zstd is not made for bytes that a client
- * changes while it reads them, so it only ever sees copies. */
+/** The state of one zstd call. The buffers are private copies: zstd is not designed for input that
+ * a client changes while it is being read. */
 class Workspace {
  public:
   ZSTD_CCtx *Compressor() {
@@ -36,7 +36,7 @@ class Workspace {
   /** Copies the caller's bytes into `in`. */
   void Load(const hipc::vector<char> &bytes) { in.assign(bytes.begin(), bytes.end()); }
 
-  /** Gives large buffers back, so that one large task does not hold memory for ever. */
+  /** Frees large buffers, so that one large task does not hold memory forever. */
   void Trim() {
     constexpr std::size_t kKeep = 1 << 20;
     if (in.capacity() > kKeep) std::vector<char>().swap(in);
@@ -60,11 +60,11 @@ class Workspace {
   std::unique_ptr<ZSTD_DCtx, Free> decompressor_;
 };
 
-/** Workspaces that wait for their next task. Any thread. */
+/** Workspaces that are not in use. Any thread. */
 class WorkspacePool {
  public:
-  /** A workspace for the length of a scope. Not to be kept while the task suspends: other tasks of
-   * the worker would make one workspace each. */
+  /** A workspace for the duration of a scope. Do not keep it across a suspension: the worker's
+   * other tasks would each create another workspace. */
   class Lease {
    public:
     explicit Lease(WorkspacePool &pool) : pool_(pool), workspace_(pool.Take()) {}
@@ -78,7 +78,7 @@ class WorkspacePool {
     std::unique_ptr<Workspace> workspace_;
   };
 
-  /** Keeps room for `n` idle workspaces, so that returning one allocates nothing. */
+  /** Reserves space for `n` idle workspaces, so that returning one does not allocate. */
   explicit WorkspacePool(std::size_t n) { idle_.reserve(n); }
 
  private:
@@ -121,7 +121,7 @@ chi::u32 LaneCount() { return std::max(1u, std::thread::hardware_concurrency());
 
 class Runtime : public chi::ContainerRuntime {
  public:
-  /** Takes the parameters, and makes the lanes. */
+  /** Takes the parameters, and creates the lanes. */
   void Create(hipc::FullPtr<CreateTask>, const Params &params, chi::RunContext &) {
     params_ = params;
     if (!IsLevel(params_.level_)) throw chi::Error(CHI_INVALID, WrongLevel(params_.level_));
@@ -151,7 +151,7 @@ class Runtime : public chi::ContainerRuntime {
       case chi::MonitorModeId::kGlobalSchedule:
         return;
       case chi::MonitorModeId::kEstLoad:
-        /* About 250 MB/s at the usual level on a present machine, and the call itself. */
+        /* About 250 MB/s at the default level on current hardware, plus the call itself. */
         rctx.est_ns_ = 5'000 + task->data_.size() * 4;
         return;
     }
@@ -170,7 +170,8 @@ class Runtime : public chi::ContainerRuntime {
       task->output_.reserve(claimed);
     }
 
-    // Chunk by chunk: what a frame claims of its size must not decide how much memory it gets.
+    // Chunk by chunk, so that the size that a frame claims does not determine how much memory is
+    // allocated.
     ZSTD_DCtx *context = workspace->Decompressor();
     ZSTD_inBuffer in{workspace->in.data(), workspace->in.size(), 0};
     std::size_t left = 1;
@@ -199,7 +200,7 @@ class Runtime : public chi::ContainerRuntime {
       case chi::MonitorModeId::kGlobalSchedule:
         return;
       case chi::MonitorModeId::kEstLoad:
-        /* About 1 GB/s of what comes out, which is a few times what goes in. */
+        /* About 1 GB/s of output, which is a few times the input. */
         rctx.est_ns_ = 5'000 + task->data_.size() * 3;
         return;
     }
@@ -208,15 +209,15 @@ class Runtime : public chi::ContainerRuntime {
  private:
   static void TooLarge(hipc::FullPtr<DecompressTask> task) {
     task->Fail(CHI_TOO_LARGE, "the data inflates beyond the " + std::to_string(task->max_size_) +
-                                  " bytes that were asked for at most");
+                                  " bytes of max_size");
   }
 
-  /** Sends tasks to the lanes in turn: they cost about the same, and need no order. */
+  /** Distributes tasks over the lanes in turn: they cost about the same and need no order. */
   void Spread(chi::RunContext &rctx) {
     rctx.lane_ = GetLaneByHash(kQueue, next_lane_.fetch_add(1, std::memory_order_relaxed));
   }
 
-  Params params_; /* Fixed once `Create` is done. */
+  Params params_; /* Constant after `Create`. */
   std::atomic<chi::u32> next_lane_{0};
   WorkspacePool workspaces_{LaneCount()};
 };

@@ -8,7 +8,7 @@ use chimaera_bdev_client::{Client, Engine, Extent, Io, Params, DEVICE_FULL, NOT_
 use chimaera_tests::device::{engines, file_of, of_file};
 use chimaera_tests::{artefacts, bytes, connect, in_client, text_of, Daemon, Options};
 
-/// Takes blocks, fills them, and looks whether all is as it should be.
+/// Allocates blocks, fills them, and checks the contents.
 fn exercise(device: &Client) {
     let before = device.stats().unwrap();
     let size = before.block_size as usize;
@@ -19,7 +19,7 @@ fn exercise(device: &Client) {
     assert!(device.read(0, 300).unwrap() == data);
     assert!(device.read(299, 1).unwrap() == data[299 * size..]);
 
-    // Many at once, in every order.
+    // Many at once, in any order.
     let writes: Vec<_> = (0..100)
         .map(|block| device.write_async(block * 3, vec![block as u8; size]).unwrap())
         .collect();
@@ -29,10 +29,10 @@ fn exercise(device: &Client) {
         let found = read.wait().unwrap().data.copy_to_vec().unwrap();
         assert!(found.len() == size && found.iter().all(|byte| *byte == block as u8));
     }
-    // What lies between them is as it was.
+    // The blocks in between are unchanged.
     assert!(device.read(1, 2).unwrap() == data[size..3 * size]);
 
-    // Through buffers of the caller's own.
+    // Through the caller's own buffers.
     let ipc = chimaera::ipc().unwrap();
     let (from, to) = (ipc.alloc(4 * size).unwrap(), ipc.alloc(4 * size).unwrap());
     from.write_at(0, &data[..4 * size]).unwrap();
@@ -54,7 +54,7 @@ fn exercise(device: &Client) {
     assert_eq!(device.stats().unwrap().free_blocks, before.free_blocks);
 }
 
-/// Everything that a caller can do wrong.
+/// Every mistake that a caller can make.
 fn misuse(device: &Client) {
     let stats = device.stats().unwrap();
     let refused = |result: chimaera::Result<()>| text_of(result);
@@ -69,7 +69,10 @@ fn misuse(device: &Client) {
     let (code, message) = refused(device.write(start, [0; 100]));
     assert_eq!(
         (code, message),
-        (CHI_INVALID, format!("100 bytes are not whole blocks of {}", stats.block_size))
+        (
+            CHI_INVALID,
+            format!("100 bytes are not a whole number of blocks of {}", stats.block_size)
+        )
     );
     for (block, count) in
         [(stats.blocks, 1), (start, stats.blocks + 1), (u64::MAX, 2), (0, u64::MAX)]
@@ -96,13 +99,13 @@ fn blocks_in_memory_keep_what_is_written() {
         device.allocate(1000).unwrap();
         assert!(device.read(999, 1).unwrap() == [0; 4096]);
 
-        // The same name is the same device.
+        // The same name finds the same device.
         assert_eq!(Client::create("ram", params).unwrap(), device);
         assert_eq!(device.stats().unwrap().free_blocks, 0);
         let (code, message) = text_of(Client::create("ram", Params::default()));
         assert_eq!(code, CHI_EXISTS, "{message}");
 
-        // Blocks larger than the pieces that memory is taken in.
+        // Blocks larger than a chunk of memory.
         let params = Params { block_size: 4 << 20, blocks: 3, ..Params::default() };
         let large = Client::create("large", params).unwrap();
         large.allocate(3).unwrap();
@@ -128,13 +131,13 @@ fn blocks_in_a_file_are_the_files_bytes() {
             let block = &fs::read(&path).unwrap()[3 * 4096..4 * 4096];
             assert!(block == [1; 4096], "the second of the many blocks that were written");
 
-            // What a file holds stays when the pool goes.
+            // The contents of the file remain after the pool is destroyed.
             chimaera::ipc().unwrap().destroy_pool(device.pool_id()).unwrap();
             let again = Client::create(&format!("{name} again"), of_file(&path, io)).unwrap();
             again.allocate(4).unwrap();
             assert!(again.read(3, 1).unwrap() == [1; 4096]);
         }
-        // Whatever can be had, and past the cache, and lasting: from any address in memory.
+        // With every engine, direct and durable, from any address in memory.
         let path = file_of(directory.path(), "direct", 400 * 4096);
         let params = Params { direct: true, sync: true, ..of_file(&path, Io::Auto) };
         exercise(&Client::create("direct", params).unwrap());

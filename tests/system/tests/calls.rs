@@ -1,4 +1,4 @@
-//! Every pair of a client's and a module's language, with real programs on both sides.
+//! Every pair of client and module languages, with real programs on both sides.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use chimaera_tests::{
 use example_mod_name_client::Client as Compressor;
 use serde_json::{json, Value};
 
-/// One process's worth of commands; each of their lines must report success.
+/// Runs commands in one process; each of their lines must report success.
 #[track_caller]
 fn all_ok(output: Output) -> Vec<Value> {
     let lines = output.ok().lines();
@@ -34,7 +34,7 @@ fn rust() -> PathBuf {
     artefacts::rust_client()
 }
 
-/// Bytes of all sizes go through the compressor in C++ and come back the same.
+/// Bytes of all sizes pass through the C++ compressor unchanged.
 #[track_caller]
 fn round_trips(client: PathBuf) {
     let daemon = Daemon::start(&Options::new().mod_name());
@@ -65,7 +65,7 @@ fn rust_calls_cpp() {
     round_trips(rust());
 }
 
-/// The bridge to the client in C++ shares the session of the program, and passes errors on.
+/// The bridge to the C++ client shares the program's session, and passes errors on.
 #[test]
 fn rust_calls_cpp_through_the_client_in_cpp() {
     in_client!(Options::new().mod_name(), |_| {
@@ -90,7 +90,7 @@ fn rust_calls_cpp_through_the_client_in_cpp() {
     });
 }
 
-/// Every method of the store in Rust, in one session.
+/// Every method of the Rust store, in one session.
 #[track_caller]
 fn store(client: PathBuf) {
     let daemon = Daemon::start(&Options::new().kv());
@@ -119,7 +119,7 @@ fn store(client: PathBuf) {
     }
     let line = daemon.site().run(&client, &["get", "b/1"]).ok().lines().remove(0);
     assert_eq!(line["name"], "CHI_NOT_FOUND", "{line}");
-    assert_eq!(line["message"], "no key \"b/1\"", "{line}");
+    assert_eq!(line["message"], "key \"b/1\" does not exist", "{line}");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn rust_calls_rust() {
     store(rust());
 }
 
-/// What a client of one language puts, those of the other languages get, up to 16 MiB.
+/// Values that a client of one language puts can be read from the other languages, up to 16 MiB.
 #[test]
 fn values_of_16_mib_are_the_same_in_every_language() {
     let daemon = Daemon::start(&Options::new().kv());
@@ -153,7 +153,7 @@ fn values_of_16_mib_are_the_same_in_every_language() {
     }
 }
 
-/// Many values of 16 MiB through one session: what is deleted makes room.
+/// Many values of 16 MiB through one session: deleting one makes room.
 #[test]
 fn large_values_do_not_pile_up_in_the_segment() {
     in_client!(Options::new().kv(), |_| {
@@ -197,14 +197,14 @@ fn a_rust_module_calls_another_one() {
         task.key.set("key").unwrap();
         task.value.set(&value).unwrap();
         assert!(task.call().unwrap().found.copy_to_vec().unwrap() == value);
-        // It is the pool that everyone sees.
+        // All clients see the same pool.
         let kv = kv::Client::find("inner").unwrap();
         assert!(kv.get("key").unwrap() == value);
         assert_eq!(kv.count().unwrap(), 1);
     });
 }
 
-/// With one worker, a module that waits for another one must not keep it from running.
+/// With one worker, a module that waits for another must not keep it from running.
 #[test]
 fn calls_between_modules_need_only_one_worker() {
     let options = Options::new().workers(1).kv().mod_name().rust_faults();
@@ -213,7 +213,7 @@ fn calls_between_modules_need_only_one_worker() {
     assert_eq!(line["equal"], 16, "{line}");
 }
 
-/// Clients of all languages at once, each with a session of its own.
+/// Clients of all languages at once, each with its own session.
 #[test]
 fn clients_of_all_languages_work_side_by_side() {
     let daemon = Daemon::start(&Options::new().kv().mod_name());

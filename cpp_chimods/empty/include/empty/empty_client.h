@@ -12,11 +12,11 @@ namespace example::empty {
 /** The module's name. Defined in the library example::empty_client. */
 HSHM_DLL extern const char *const kModuleName;
 
-/** Sends tasks that do nothing: what is left is the cost of the way. Throws chi::Error; any thread.
- */
+/** Sends tasks that do nothing, so that only the cost of the round trip remains. Throws chi::Error;
+ * any thread. */
 class Client : public chi::ContainerClient {
  public:
-  /** Create a pool of empty, or find the one of this name; stores its id. */
+  /** Create a pool of empty, or find the pool of this name. Stores its id. */
   void Create(const hipc::MemContext &mctx, const std::string &pool_name) {
     chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name));
     task->Wait();

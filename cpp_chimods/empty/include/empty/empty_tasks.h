@@ -1,4 +1,4 @@
-/* The task of example:empty: nothing but what every task begins with. */
+/* The task of example:empty, which has only the header that all tasks have. */
 #ifndef EXAMPLE_EMPTY_TASKS_H_
 #define EXAMPLE_EMPTY_TASKS_H_
 

@@ -1,4 +1,4 @@
-/* example:mod_name for C: its tasks as C structs, and how to make them. */
+/* example:mod_name for C: its tasks as C structs, and functions that create them. */
 #ifndef EXAMPLE_MOD_NAME_C_H_
 #define EXAMPLE_MOD_NAME_C_H_
 
@@ -15,13 +15,13 @@ extern "C" {
 /** Method: decompress (example_mod_name_decompress_task). */
 #define EXAMPLE_MOD_NAME_DECOMPRESS 11
 
-/** Makes one zstd frame of bytes. */
+/** Compresses bytes into one zstd frame. */
 typedef struct example_mod_name_compress_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
-  /** In: zstd's level; 0 means the pool's. */
+  /** In: the zstd level; 0 means the pool's. */
   int32_t level_;
-  /** Zero. */
+  /** Padding; zero. */
   uint32_t reserved_;
   /** In: the bytes. */
   chi_shm_vector data_;
@@ -29,11 +29,11 @@ typedef struct example_mod_name_compress_task {
   chi_shm_vector output_;
 } example_mod_name_compress_task;
 
-/** The bytes of zstd frames. */
+/** Decompresses zstd frames. */
 typedef struct example_mod_name_decompress_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
-  /** In: refuse to inflate beyond so many bytes. */
+  /** In: the limit for the decompressed bytes; more are refused. */
   uint64_t max_size_;
   /** In: the frames. */
   chi_shm_vector data_;
@@ -41,9 +41,9 @@ typedef struct example_mod_name_decompress_task {
   chi_shm_vector output_;
 } example_mod_name_decompress_task;
 
-/** Makes a task that compresses a copy of `size` bytes. The caller submits it, and deletes it with
- * `chi_task_delete`. Errors: those of `chi_task_new` and `chi_vector_set`; then there is no task.
- * Any thread. */
+/** Creates a task that compresses a copy of `size` bytes. The caller submits it, and deletes it
+ * with `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no
+ * task to delete. Any thread. */
 static inline chi_status example_mod_name_compress_new(chi_pool_id pool, chi_domain_query query,
                                                        const void *bytes, uint64_t size,
                                                        int32_t level,
@@ -63,7 +63,7 @@ static inline chi_status example_mod_name_compress_new(chi_pool_id pool, chi_dom
   return CHI_OK;
 }
 
-/** Makes a task that decompresses a copy of `size` bytes into at most `max_size`. Otherwise like
+/** Creates a task that decompresses a copy of `size` bytes into at most `max_size`. Otherwise like
  * example_mod_name_compress_new. */
 static inline chi_status example_mod_name_decompress_new(chi_pool_id pool, chi_domain_query query,
                                                          const void *bytes, uint64_t size,

@@ -23,7 +23,7 @@ HSHM_DLL extern const char *const kModuleName;
  */
 class Client : public chi::ContainerClient {
  public:
-  /** Create a pool of mod_name, or find the one of this name; stores its id. */
+  /** Create a pool of mod_name, or find the pool of this name. Stores its id. */
   void Create(const hipc::MemContext &mctx, const std::string &pool_name,
               const Params &params = Params()) {
     chi::OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params));
@@ -47,7 +47,8 @@ class Client : public chi::ContainerClient {
     return AsyncDestroyPool(mctx, pool_id_);
   }
 
-  /** Makes one zstd frame of `data` at `level` (0: the pool's). Error: `CHI_INVALID` (level). */
+  /** Compresses `data` into one zstd frame at `level` (0: the pool's). Error: `CHI_INVALID`
+   * (level). */
   std::string Compress(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                        std::string_view data, chi::i32 level = 0) {
     chi::OwnedTask<CompressTask> task(AsyncCompress(mctx, dom_query, data, level));
@@ -63,7 +64,7 @@ class Client : public chi::ContainerClient {
     return ipc_manager->SubmitTask<CompressTask>(mctx, pool_id_, dom_query, data, level);
   }
 
-  /** The bytes of the zstd frames `data`. Errors: `CHI_INVALID` (not zstd, or damaged),
+  /** Decompresses the zstd frames in `data`. Errors: `CHI_INVALID` (not zstd, or damaged),
    * `CHI_TOO_LARGE` (more than `max_size` bytes). */
   std::string Decompress(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                          std::string_view data, chi::u64 max_size) {

@@ -12,9 +12,10 @@ namespace example::mod_name {
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
 
-/** What a pool is created with. */
+/** The parameters of a pool. */
 struct Params {
-  /** zstd's level for tasks that name none, from its lowest to its highest (-131072 to 22). */
+  /** The zstd level of tasks that do not set one, from the lowest to the highest (-131072 to
+   * 22). */
   chi::i32 level_ = 3;
 
   template <typename Ar>
@@ -22,18 +23,18 @@ struct Params {
     ar(level_);
   }
 
-  /** The names that a command line has for them. */
+  /** Their names on a command line. */
   template <typename Fields>
   void named(Fields &fields) {
     fields("level", level_);
   }
 };
 
-/** The CompressTask task: makes one zstd frame of bytes. */
+/** The CompressTask task: compresses bytes into one zstd frame. */
 struct CompressTask : public chi::Task {
-  /** zstd's level, from its lowest to its highest (-131072 to 22); 0 means the pool's. */
+  /** The zstd level, from the lowest to the highest (-131072 to 22); 0 means the pool's. */
   IN chi::i32 level_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   chi::u32 reserved_ = 0;
   /** The bytes. */
   IN hipc::vector<char> data_;
@@ -58,21 +59,21 @@ struct CompressTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** What the method reads. */
+  /** The fields that the method reads. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(level_, data_);
   }
-  /** What the method writes. */
+  /** The fields that the method writes. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(output_);
   }
 };
 
-/** The DecompressTask task: the bytes of zstd frames. */
+/** The DecompressTask task: decompresses zstd frames. */
 struct DecompressTask : public chi::Task {
-  /** Refuse to inflate beyond so many bytes. */
+  /** The limit for the decompressed bytes; more are refused. */
   IN chi::u64 max_size_ = 0;
   /** The frames. */
   IN hipc::vector<char> data_;
@@ -100,12 +101,12 @@ struct DecompressTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** What the method reads. */
+  /** The fields that the method reads. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(max_size_, data_);
   }
-  /** What the method writes. */
+  /** The fields that the method writes. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(output_);

@@ -7,7 +7,7 @@
 #include "example-mod-name-client/src/lib.rs.h"
 #include "mod_name/mod_name_client.h"
 
-/* The table of this thread, from the crate chimaera; null when it has none. */
+/* This thread's table, from the crate chimaera; null if the thread has none. */
 const chi_ipc *example_mod_name_bridge_ipc() {
   return reinterpret_cast<const chi_ipc *>(example::mod_name::bridge::current_ipc());
 }
@@ -15,7 +15,7 @@ const chi_ipc *example_mod_name_bridge_ipc() {
 namespace example::mod_name::bridge {
 namespace {
 
-/* Runs `call`, which fills the reply; an exception becomes its status and message. */
+/* Runs `call`, which fills in the reply. An exception is converted to its status and message. */
 template <typename Call>
 Reply Guard(Call call) {
   Reply reply{CHI_OK, rust::String(), Pool{0, 0}, nullptr};

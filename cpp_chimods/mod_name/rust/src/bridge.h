@@ -1,4 +1,4 @@
-/* What Rust sees of the client in C++. */
+/* The part of the C++ client that Rust sees. */
 #ifndef EXAMPLE_MOD_NAME_BRIDGE_H_
 #define EXAMPLE_MOD_NAME_BRIDGE_H_
 

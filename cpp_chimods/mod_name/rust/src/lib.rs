@@ -1,7 +1,7 @@
-//! The client of `example:mod_name`, a ChiMod in C++, for Rust: a `cxx` bridge to its client in C++.
+//! The Rust client of `example:mod_name`, a C++ ChiMod: a `cxx` bridge to its C++ client.
 //!
-//! It takes its IPC manager from the crate `chimaera`, so it shares the session of the program, and
-//! works inside methods of other modules too.
+//! It uses the IPC manager of the crate `chimaera`, so it shares the program's session and also
+//! works inside methods of other modules.
 //!
 //! ```no_run
 //! # fn main() -> chimaera::Result<()> {
@@ -15,7 +15,7 @@
 use chimaera::archive::params_to_bytes;
 use chimaera::{DomainQuery, PoolId, Result, Serialize, Status};
 
-// The bridge's own items; what users see is below.
+// The bridge's own items; the public interface is below.
 #[allow(missing_docs, unreachable_pub)]
 #[cxx::bridge(namespace = "example::mod_name::bridge")]
 mod ffi {
@@ -51,7 +51,7 @@ mod ffi {
     }
 }
 
-/// The address of this thread's table, 0 when it has none.
+/// The address of this thread's table; 0 if it has none.
 fn current_ipc() -> usize {
     chimaera::ipc().map_or(0, |ipc| ipc.as_raw() as usize)
 }
@@ -70,10 +70,10 @@ fn bytes(reply: &ffi::Reply) -> Vec<u8> {
 /// The module's name.
 pub const MODULE: &str = "example:mod_name";
 
-/// What a pool is created with.
+/// The parameters of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Params {
-    /// zstd's level for tasks that name none.
+    /// The zstd level of tasks that do not set one.
     pub level: i32,
 }
 
@@ -83,8 +83,8 @@ impl Default for Params {
     }
 }
 
-/// A pool of the module, and which of its containers calls are for. It may be copied and sent to other
-/// threads. Every function sends one task and waits for it.
+/// A pool of the module, and the query that says which of its containers calls go to. It can be
+/// copied and sent to other threads. Every function sends one task and waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -92,43 +92,43 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds the one of this name. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, and the
-    /// IPC manager's.
+    /// Creates the pool, or finds the pool of this name. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, and
+    /// those of the IPC manager.
     pub fn create(pool_name: &str) -> Result<Client> {
         let pool = checked(ffi::create(pool_name))?.pool;
         Ok(Client::from_pool(PoolId::new(pool.major, pool.minor)))
     }
 
-    /// Creates the pool with parameters, or finds the one of this name and parameters. Errors: also
-    /// `CHI_INVALID` for a level that zstd does not have.
+    /// Creates the pool with parameters, or finds the pool of this name and parameters. Errors:
+    /// also `CHI_INVALID` for a level that zstd does not have.
     pub fn create_with(pool_name: &str, params: Params) -> Result<Client> {
         let params = params_to_bytes(&params)?;
         chimaera::ipc()?.create_pool(MODULE, pool_name, &params).map(Client::from_pool)
     }
 
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Client {
         Client { pool_id, query: DomainQuery::dynamic() }
     }
 
-    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`.
+    /// A client for the same pool whose calls use this query instead of `DomainQuery::dynamic()`.
     #[must_use]
     pub fn with_query(self, query: DomainQuery) -> Client {
         Client { query, ..self }
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
 
-    /// Makes one zstd frame of `data`, at `level` (0 takes the pool's). Error: `CHI_INVALID` for a level that
-    /// zstd does not have.
+    /// Compresses `data` into one zstd frame at `level` (0: the pool's). Error: `CHI_INVALID` for a
+    /// level that zstd does not have.
     pub fn compress(&self, data: &[u8], level: i32) -> Result<Vec<u8>> {
         Ok(bytes(&checked(ffi::compress(self.pool(), self.query(), data, level))?))
     }
 
-    /// The bytes of the zstd frames `data`. Errors: `CHI_INVALID` for what is no sound zstd,
+    /// Decompresses the zstd frames in `data`. Errors: `CHI_INVALID` if it is not zstd or damaged,
     /// `CHI_TOO_LARGE` for more than `max_size` bytes.
     pub fn decompress(&self, data: &[u8], max_size: u64) -> Result<Vec<u8>> {
         Ok(bytes(&checked(ffi::decompress(self.pool(), self.query(), data, max_size))?))

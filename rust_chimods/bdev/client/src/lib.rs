@@ -1,4 +1,4 @@
-//! The client of `chimaera:bdev`, a device of blocks of one size.
+//! The client of `chimaera:bdev`, a block device.
 //!
 //! ```no_run
 //! use chimaera_bdev_client::{Client, Params};
@@ -29,19 +29,20 @@ use chimaera::{Buffer, DomainQuery, NewTask, Pending, PoolId, Result, Task};
 /// The module's name.
 pub const MODULE: &str = "chimaera:bdev";
 
-/// A status of the module's own: so many blocks are not free.
+/// A status of this module: not enough blocks are free.
 pub const DEVICE_FULL: i32 = CHI_MODULE_STATUS;
-/// A status of the module's own: a block is not allocated.
+/// A status of this module: a block is not allocated.
 pub const NOT_ALLOCATED: i32 = CHI_MODULE_STATUS + 1;
 
-/// A pool of the module, and which of its containers calls are for. It may be copied, sent to other threads,
-/// and used in an application and in another module's methods alike.
+/// A pool of the module, and the query that says which of its containers calls go to. It can be
+/// copied, sent to other threads, and used in applications as well as in the methods of other
+/// modules.
 ///
-/// Every function sends one task. The `_async` forms return once the task is submitted; its results are
-/// the fields of the task. Errors beyond those documented are the IPC manager's.
+/// Every function sends one task. The `_async` forms return once the task is submitted; its results
+/// are in the fields of the task. Errors beyond those documented are those of the IPC manager.
 ///
-/// Tasks that touch the same blocks at the same time have no order, except that each sees of another
-/// whole blocks. Blocks that are freed must not have tasks in flight.
+/// Concurrent tasks on the same blocks are not ordered, but each sees every block as a whole,
+/// before or after a write. Do not free blocks while tasks on them are in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -49,79 +50,79 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds it when it exists with the same parameters. No block of a new pool is
-    /// allocated.
+    /// Creates the pool, or finds it if it exists with the same parameters. A new pool has no
+    /// allocated blocks.
     ///
-    /// Errors: `CHI_INVALID` for parameters that make no device and for what is no regular file or too
-    /// small, `CHI_NOT_FOUND` for a file that is not there, `CHI_BUSY` for one that another device has,
-    /// `CHI_IO` for one that cannot be opened or `io_uring` where it is refused; `CHI_NO_MODULE`; `CHI_EXISTS` when the
-    /// name is another module's pool or one with other parameters.
+    /// Errors: `CHI_INVALID` for invalid parameters, and for a file that is not regular or too
+    /// small; `CHI_NOT_FOUND` if the file does not exist; `CHI_BUSY` if another device uses it;
+    /// `CHI_IO` if it cannot be opened, or if the system refuses `io_uring`; `CHI_NO_MODULE`;
+    /// `CHI_EXISTS` if the name belongs to a pool of another module or with other parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
         chimaera::ipc()?
             .create_pool(MODULE, name, &params_to_bytes(&params)?)
             .map(Client::from_pool)
     }
 
-    /// Finds a pool that exists. Errors: `CHI_NO_POOL`.
+    /// Finds an existing pool. Errors: `CHI_NO_POOL`.
     pub fn find(name: &str) -> Result<Self> {
         chimaera::ipc()?.find_pool(name).map(Client::from_pool)
     }
 
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         Client { pool_id, query: DomainQuery::dynamic() }
     }
 
-    /// A client of the same pool whose calls carry this query, in place of `DomainQuery::dynamic()`. A device
-    /// has one container, to which every query but the id of another leads.
+    /// A client for the same pool whose calls use this query instead of `DomainQuery::dynamic()`. A
+    /// device has one container; every query leads to it, except the id of another.
     #[must_use]
     pub fn with_query(self, query: DomainQuery) -> Self {
         Client { query, ..self }
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
 
-    /// Allocates blocks, in as few extents as are free. What they hold is unspecified. Errors:
-    /// [`DEVICE_FULL`], and then none is allocated.
+    /// Allocates blocks, in as few extents as possible. Their contents are unspecified. Errors:
+    /// [`DEVICE_FULL`]; then none is allocated.
     pub fn allocate(&self, count: u64) -> Result<Vec<Extent>> {
         self.allocate_async(count)?.wait()?.extents.copy_to_vec()
     }
 
-    /// See [`allocate`](Self::allocate).
+    /// Like [`allocate`](Self::allocate), but returns without waiting for the result.
     pub fn allocate_async(&self, count: u64) -> Result<Pending<AllocateTask>> {
         let task: NewTask<AllocateTask> = self.task(Method::ALLOCATE)?;
         task.count.set(count);
         task.submit()
     }
 
-    /// Frees blocks. Errors: [`NOT_ALLOCATED`] when one of them is free or named twice, `CHI_INVALID` for
-    /// one that the device does not have; then none is freed.
+    /// Frees blocks. Errors: [`NOT_ALLOCATED`] if one of them is free or listed twice,
+    /// `CHI_INVALID` if the device does not have one of them; then none is freed.
     pub fn free(&self, extents: &[Extent]) -> Result<()> {
         self.free_async(extents)?.wait().map(|_| ())
     }
 
-    /// See [`free`](Self::free).
+    /// Like [`free`](Self::free), but returns without waiting for the result.
     pub fn free_async(&self, extents: &[Extent]) -> Result<Pending<FreeTask>> {
         let task: NewTask<FreeTask> = self.task(Method::FREE)?;
         task.extents.set(extents)?;
         task.submit()
     }
 
-    /// The bytes of `count` blocks from `block` on. Errors: `CHI_INVALID` for blocks that the device does
-    /// not have, [`NOT_ALLOCATED`], `CHI_IO` with the operating system's reason.
+    /// Reads `count` blocks, beginning at `block`. Errors: `CHI_INVALID` for blocks that the device
+    /// does not have, [`NOT_ALLOCATED`], `CHI_IO` with the operating system's reason.
     pub fn read(&self, block: u64, count: u64) -> Result<Vec<u8>> {
         self.read_async(block, count)?.wait()?.data.copy_to_vec()
     }
 
-    /// See [`read`](Self::read).
+    /// Like [`read`](Self::read), but returns without waiting for the result.
     pub fn read_async(&self, block: u64, count: u64) -> Result<Pending<ReadTask>> {
         self.new_read(block, count)?.submit()
     }
 
-    /// Reads into a buffer, without a copy. It has room for that many blocks.
+    /// Reads into a buffer without a copy. The buffer must have room for that many blocks.
     pub fn read_into(&self, block: u64, count: u64, to: &Buffer) -> Result<Pending<ReadTask>> {
         let mut task = self.new_read(block, count)?;
         task.attach(|task| &task.data, to)?;
@@ -135,14 +136,14 @@ impl Client {
         Ok(task)
     }
 
-    /// Writes whole blocks from `block` on. Errors: those of [`read`](Self::read), and `CHI_INVALID` for
-    /// bytes that are not whole blocks; `CHI_NO_SPACE` when the file's disk is full, or a quota or a limit of the
-    /// operating system's is reached.
+    /// Writes whole blocks, beginning at `block`. Errors: those of [`read`](Self::read);
+    /// `CHI_INVALID` if the data is not a whole number of blocks; `CHI_NO_SPACE` if the disk is
+    /// full, or a quota or a limit of the operating system is reached.
     pub fn write(&self, block: u64, data: impl AsRef<[u8]>) -> Result<()> {
         self.write_async(block, data)?.wait().map(|_| ())
     }
 
-    /// See [`write`](Self::write).
+    /// Like [`write`](Self::write), but returns without waiting for the result.
     pub fn write_async(&self, block: u64, data: impl AsRef<[u8]>) -> Result<Pending<WriteTask>> {
         let task: NewTask<WriteTask> = self.task(Method::WRITE)?;
         task.block.set(block);
@@ -150,7 +151,7 @@ impl Client {
         task.submit()
     }
 
-    /// Writes from a buffer, without a copy.
+    /// Writes from a buffer without a copy.
     pub fn write_from(&self, block: u64, from: &Buffer) -> Result<Pending<WriteTask>> {
         let mut task: NewTask<WriteTask> = self.task(Method::WRITE)?;
         task.block.set(block);
@@ -158,18 +159,18 @@ impl Client {
         task.submit()
     }
 
-    /// Makes what was written before last, also when the machine loses its power. A device in memory has
-    /// nothing to do. Errors: `CHI_IO`, `CHI_NO_SPACE`.
+    /// Makes completed writes durable, so that they survive a power loss. Does nothing for a device
+    /// in memory. Errors: `CHI_IO`, `CHI_NO_SPACE`.
     pub fn flush(&self) -> Result<()> {
         self.flush_async()?.wait().map(|_| ())
     }
 
-    /// See [`flush`](Self::flush).
+    /// Like [`flush`](Self::flush), but returns without waiting for the result.
     pub fn flush_async(&self) -> Result<Pending<FlushTask>> {
         self.task::<FlushTask>(Method::FLUSH)?.submit()
     }
 
-    /// What the device is and did.
+    /// The device's properties and counters.
     pub fn stats(&self) -> Result<Stats> {
         let task: NewTask<StatsTask> = self.task(Method::STATS)?;
         Ok(task.call()?.stats.get())
@@ -180,14 +181,14 @@ impl Client {
     }
 }
 
-/// How a device moves blocks: [`Stats::engine`].
+/// How a device transfers blocks: [`Stats::engine`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Engine {
-    /// It copies memory.
+    /// By copying memory.
     Ram = 0,
-    /// By `io_uring`, on the workers.
+    /// With `io_uring`, on the workers.
     Uring = 1,
-    /// By `pread` and `pwrite`, on threads of its own.
+    /// With `pread` and `pwrite`, on its own threads.
     Posix = 2,
 }

@@ -2,29 +2,29 @@
 
 use chimaera::{FromText, PoolParams, Result, Serialize, Status};
 
-/// The smallest block in bytes.
+/// The smallest block size in bytes.
 pub const MIN_BLOCK_SIZE: u32 = 512;
-/// The largest block in bytes.
+/// The largest block size in bytes.
 pub const MAX_BLOCK_SIZE: u32 = 1 << 24;
-/// How many blocks a device in memory has when its parameters do not say.
+/// The number of blocks of a device in memory, unless its parameters set it.
 pub const DEFAULT_BLOCKS: u64 = 16384;
 
-/// How a file is read and written.
+/// How to access a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, FromText)]
 #[repr(u8)]
 pub enum Io {
-    /// By `io_uring` where the operating system allows it, else as with `Posix`.
+    /// With `io_uring` if the operating system allows it, else like `Posix`.
     #[default]
     Auto = 0,
-    /// By `io_uring`.
+    /// With `io_uring`.
     Uring = 1,
-    /// By a few threads that read and write.
+    /// With `pread` and `pwrite`, on a few threads.
     Posix = 2,
 }
 
-/// What a device is created with.
+/// The parameters of a device.
 ///
-/// A command line may also say it as text:
+/// They can also be parsed from text, as given on a command line:
 ///
 /// ```
 /// use chimaera::PoolParams;
@@ -36,22 +36,23 @@ pub enum Io {
 /// # Ok::<(), chimaera::Status>(())
 /// ```
 ///
-/// With a path the blocks are those of a regular file, which must exist and which no other device may
-/// have: what it holds stays there, but which blocks are allocated is the pool's and goes with it.
-/// Whoever keeps blocks over a restart keeps their numbers too, and allocates all blocks anew.
+/// With a path, the blocks are those of a regular file, which must exist and must not be in use by
+/// another device. The file's contents persist, but the record of which blocks are allocated
+/// belongs to the pool and ends with it. To keep blocks across restarts, also keep their numbers,
+/// and allocate all blocks again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, PoolParams)]
 pub struct Params {
-    /// The file, by an absolute path; empty for memory.
+    /// The absolute path of the file; empty for memory.
     pub path: String,
-    /// Bytes of a block: a power of two, [`MIN_BLOCK_SIZE`] to [`MAX_BLOCK_SIZE`].
+    /// Block size in bytes: a power of two, [`MIN_BLOCK_SIZE`] to [`MAX_BLOCK_SIZE`].
     pub block_size: u32,
-    /// How many blocks; 0 for as many as the file has, and [`DEFAULT_BLOCKS`] in memory.
+    /// Number of blocks; 0 means as many as the file has, or [`DEFAULT_BLOCKS`] in memory.
     pub blocks: u64,
-    /// How a file is read and written.
+    /// How to access the file.
     pub io: Io,
-    /// Past the operating system's cache, if the file system can.
+    /// Bypass the page cache, if the file system supports it.
     pub direct: bool,
-    /// A write ends only when what it wrote will last.
+    /// A write completes only when its data is durable.
     pub sync: bool,
 }
 
@@ -69,7 +70,7 @@ impl Default for Params {
 }
 
 impl Params {
-    /// Refuses what makes no device. Errors: `CHI_INVALID` with what is wrong.
+    /// Refuses invalid parameters. Errors: `CHI_INVALID` with the reason.
     pub fn check(&self) -> Result<()> {
         let size = self.block_size;
         if !size.is_power_of_two() || !(MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&size) {

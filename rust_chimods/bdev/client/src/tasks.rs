@@ -1,5 +1,5 @@
-//! The tasks of the module, for C and C++ too: `autogen/bdev_tasks_c.h` and `autogen/bdev_tasks.h` come
-//! from this file.
+//! The tasks of the module. `autogen/bdev_tasks_c.h` and `autogen/bdev_tasks.h`, for C and C++, are
+//! generated from this file.
 
 use std::cell::Cell;
 
@@ -8,27 +8,27 @@ use chimaera::{Pod, Serialize, ShmBytes, ShmVec};
 #[path = "../../autogen/bdev_layouts.rs"]
 mod layouts;
 
-/// Blocks that follow each other.
+/// A contiguous range of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Serialize)]
 #[repr(C)]
 pub struct Extent {
     /// The first block.
     pub block: u64,
-    /// How many, at least one.
+    /// Number of blocks, at least one.
     pub count: u64,
 }
 
-/// What a device is, and what it has done since its pool was created.
+/// The properties of a device, and its counters since its pool was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Serialize)]
 #[repr(C)]
 pub struct Stats {
-    /// Bytes of a block.
+    /// Block size in bytes.
     pub block_size: u64,
-    /// How many blocks there are.
+    /// Number of blocks.
     pub blocks: u64,
-    /// How many of them are not allocated.
+    /// Number of blocks that are not allocated.
     pub free_blocks: u64,
-    /// How blocks are moved, an `Engine`.
+    /// How blocks are transferred, an `Engine`.
     pub engine: u64,
     /// Reads that succeeded.
     pub reads: u64,
@@ -36,21 +36,21 @@ pub struct Stats {
     pub writes: u64,
     /// Flushes that succeeded.
     pub flushes: u64,
-    /// Bytes of the reads that succeeded.
+    /// Bytes of successful reads.
     pub read_bytes: u64,
-    /// Bytes of the writes that succeeded.
+    /// Bytes of successful writes.
     pub written_bytes: u64,
-    /// Reads, writes and flushes that the operating system refused.
+    /// Reads, writes and flushes that failed in the operating system.
     pub errors: u64,
 }
 
 /// `kAllocate`: allocates blocks.
 #[chimaera::task]
 pub struct AllocateTask {
-    /// In: how many blocks.
+    /// In: number of blocks.
     #[chi(in)]
     pub count: Cell<u64>,
-    /// Out: the blocks, in as few extents as there are.
+    /// Out: the blocks, in as few extents as possible.
     #[chi(out)]
     pub extents: ShmVec<Extent>,
 }
@@ -69,11 +69,11 @@ pub struct ReadTask {
     /// In: the first block.
     #[chi(in)]
     pub block: Cell<u64>,
-    /// In: how many blocks.
+    /// In: number of blocks.
     #[chi(in)]
     pub count: Cell<u64>,
-    /// Out: their bytes. They go where the field points already, when there is room: to a buffer that
-    /// the caller attached.
+    /// Out: their bytes. If the field already points to enough space, such as a buffer that the
+    /// caller attached, they are written there.
     #[chi(out)]
     pub data: ShmBytes,
 }
@@ -89,11 +89,11 @@ pub struct WriteTask {
     pub data: ShmBytes,
 }
 
-/// `kFlush`: makes what was written last, also when the machine loses its power.
+/// `kFlush`: makes completed writes durable, so that they survive a power loss.
 #[chimaera::task]
 pub struct FlushTask {}
 
-/// `kStats`: tells what the device is and did.
+/// `kStats`: gets the device's properties and counters.
 #[chimaera::task]
 pub struct StatsTask {
     /// Out.

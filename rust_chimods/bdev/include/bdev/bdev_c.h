@@ -1,4 +1,5 @@
-/* chimaera:bdev, a block device, for C: how to make its tasks, whose structs bdev_tasks_c.h has.
+/* chimaera:bdev, a block device, for C: functions that create its tasks. bdev_tasks_c.h has the
+ * structs.
  *
  *     chimaera_bdev_write_task *write;
  *     chi_status status = chimaera_bdev_write_new(pool, query, block, bytes, 4096, &write);
@@ -15,9 +16,9 @@
 extern "C" {
 #endif
 
-/** Makes a task that allocates `count` blocks: `extents_` then has chimaera_bdev_extent structs.
- * The caller submits it, and deletes it with `chi_task_delete`. Errors: those of `chi_task_new`;
- * then there is no task. Any thread. */
+/** Creates a task that allocates `count` blocks: `extents_` then holds chimaera_bdev_extent
+ * structs. The caller submits it, and deletes it with `chi_task_delete`. On an error (those of
+ * `chi_task_new`) there is no task to delete. Any thread. */
 static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain_query query,
                                                     uint64_t count,
                                                     chimaera_bdev_allocate_task **task) {
@@ -28,7 +29,7 @@ static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain
   return status;
 }
 
-/** Makes a task that frees the blocks of `n` extents. Otherwise like chimaera_bdev_allocate_new;
+/** Creates a task that frees the blocks of `n` extents. Otherwise like chimaera_bdev_allocate_new;
  * errors also those of `chi_vector_set`. */
 static inline chi_status chimaera_bdev_free_new(chi_pool_id pool, chi_domain_query query,
                                                 const chimaera_bdev_extent *extents, uint64_t n,
@@ -47,7 +48,7 @@ static inline chi_status chimaera_bdev_free_new(chi_pool_id pool, chi_domain_que
   return CHI_OK;
 }
 
-/** Makes a task that reads `count` blocks from `block` on into `data_`. Otherwise like
+/** Creates a task that reads `count` blocks, beginning at `block`, into `data_`. Otherwise like
  * chimaera_bdev_allocate_new. */
 static inline chi_status chimaera_bdev_read_new(chi_pool_id pool, chi_domain_query query,
                                                 uint64_t block, uint64_t count,
@@ -61,8 +62,8 @@ static inline chi_status chimaera_bdev_read_new(chi_pool_id pool, chi_domain_que
   return CHI_OK;
 }
 
-/** Makes a task that writes a copy of `size` bytes, whole blocks, from `block` on. Otherwise like
- * chimaera_bdev_free_new. */
+/** Creates a task that writes a copy of `size` bytes, whole blocks, beginning at `block`. Otherwise
+ * like chimaera_bdev_free_new. */
 static inline chi_status chimaera_bdev_write_new(chi_pool_id pool, chi_domain_query query,
                                                  uint64_t block, const void *data, uint64_t size,
                                                  chimaera_bdev_write_task **task) {
@@ -81,7 +82,8 @@ static inline chi_status chimaera_bdev_write_new(chi_pool_id pool, chi_domain_qu
   return CHI_OK;
 }
 
-/** Makes a task that makes what was written last. Otherwise like chimaera_bdev_allocate_new. */
+/** Creates a task that makes completed writes durable. Otherwise like
+ * chimaera_bdev_allocate_new. */
 static inline chi_status chimaera_bdev_flush_new(chi_pool_id pool, chi_domain_query query,
                                                  chimaera_bdev_flush_task **task) {
   chi_task *made = NULL;
@@ -90,8 +92,8 @@ static inline chi_status chimaera_bdev_flush_new(chi_pool_id pool, chi_domain_qu
   return status;
 }
 
-/** Makes a task that tells what the device is and did. Otherwise like chimaera_bdev_allocate_new.
- */
+/** Creates a task that gets the device's properties and counters. Otherwise like
+ * chimaera_bdev_allocate_new. */
 static inline chi_status chimaera_bdev_stats_new(chi_pool_id pool, chi_domain_query query,
                                                  chimaera_bdev_stats_task **task) {
   chi_task *made = NULL;

@@ -14,27 +14,27 @@ namespace chimaera::bdev {
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
 
-/** How a file is read and written. */
+/** How to access a file. */
 enum class Io : chi::u8 {
-  /** By io_uring where the operating system allows it, else as with kPosix. */
+  /** With io_uring if the operating system allows it, else like kPosix. */
   kAuto = 0,
   kUring = 1,
-  /** By a few threads that read and write. */
+  /** With pread and pwrite, on a few threads. */
   kPosix = 2,
 };
 
-/** What a device is created with. */
+/** The parameters of a device. */
 struct Params {
-  /** A regular file that exists, by an absolute path; empty for memory. */
+  /** The absolute path of an existing regular file; empty for memory. */
   std::string path_;
-  /** Bytes of a block: a power of two, 512 to 16 MiB. */
+  /** Block size in bytes: a power of two, 512 to 16 MiB. */
   chi::u32 block_size_ = 4096;
-  /** How many blocks; 0 for as many as the file has, and 16384 in memory. */
+  /** Number of blocks; 0 means as many as the file has, or 16384 in memory. */
   chi::u64 blocks_ = 0;
   Io io_ = Io::kAuto;
-  /** Past the operating system's cache, if the file system can. */
+  /** Bypass the page cache, if the file system supports it. */
   bool direct_ = false;
-  /** A write ends only when what it wrote will last. */
+  /** A write completes only when its data is durable. */
   bool sync_ = false;
 
   template <typename Ar>
@@ -43,8 +43,8 @@ struct Params {
   }
 };
 
-/** A device of blocks of one size. All calls throw chi::Error; any thread. The tasks of the async
- * forms are the caller's.
+/** A block device. All calls throw chi::Error; any thread. The caller owns the tasks of the async
+ * forms.
  *
  *     chimaera::bdev::Client device;
  *     device.Create(HSHM_MCTX, "scratch");
@@ -58,7 +58,7 @@ class Client : public chi::PoolClient<Client, Params> {
   /** The module's name. */
   static constexpr const char *kModule = "chimaera:bdev";
 
-  /** Allocates `count` blocks, in as few extents as are free. */
+  /** Allocates `count` blocks, in as few extents as possible. */
   std::vector<Extent> Allocate(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                chi::u64 count) {
     chi::OwnedTask<AllocateTask> task(AsyncAllocate(mctx, dom_query, count));
@@ -84,7 +84,7 @@ class Client : public chi::PoolClient<Client, Params> {
     });
   }
 
-  /** The bytes of `count` blocks from `block` on. */
+  /** Reads `count` blocks, beginning at `block`. */
   std::string Read(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, chi::u64 block,
                    chi::u64 count) {
     chi::OwnedTask<ReadTask> task(AsyncRead(mctx, dom_query, block, count));
@@ -99,7 +99,7 @@ class Client : public chi::PoolClient<Client, Params> {
     });
   }
 
-  /** Writes whole blocks from `block` on. */
+  /** Writes whole blocks, beginning at `block`. */
   void Write(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, chi::u64 block,
              std::string_view data) {
     chi::OwnedTask<WriteTask> task(AsyncWrite(mctx, dom_query, block, data));
@@ -114,7 +114,7 @@ class Client : public chi::PoolClient<Client, Params> {
     });
   }
 
-  /** Makes what was written before last, also when the machine loses its power. */
+  /** Makes completed writes durable, so that they survive a power loss. */
   void Flush(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
     chi::OwnedTask<FlushTask> task(AsyncFlush(mctx, dom_query));
     Finish(task);
@@ -124,7 +124,7 @@ class Client : public chi::PoolClient<Client, Params> {
     return CHI_IPC_MANAGER->SubmitTask<FlushTask>(mctx, pool_id_, dom_query);
   }
 
-  /** What the device is and did. */
+  /** The device's properties and counters. */
   Stats GetStats(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
     chi::OwnedTask<StatsTask> task(AsyncGetStats(mctx, dom_query));
     Finish(task);

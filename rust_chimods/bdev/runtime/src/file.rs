@@ -1,4 +1,4 @@
-//! Blocks in a file.
+//! A device whose blocks are in a file.
 
 use std::alloc::Layout;
 use std::fs::{File as OsFile, OpenOptions};
@@ -18,13 +18,13 @@ use crate::posix::Posix;
 use crate::request::{Op, Request};
 use crate::uring::Uring;
 
-/// What direct reads and writes want memory aligned to.
+/// The memory alignment that direct reads and writes require.
 const DIRECT_ALIGN: usize = 4096;
 
-/// The most bytes of one request: the operating system moves no more at once.
+/// The largest request: the operating system transfers no more in one call.
 const MAX_REQUEST: usize = 1 << 30;
 
-/// A file, and how it is read and written.
+/// A file, and the engine that reads and writes it.
 pub(crate) struct File {
     path: String,
     direct: bool,
@@ -34,14 +34,14 @@ pub(crate) struct File {
 enum Mover {
     Uring(Uring),
     Posix(Posix),
-    /// Rings, and threads for workers that get none.
+    /// Rings, and threads for the workers that cannot have a ring.
     Either {
         uring: Uring,
         posix: Spare,
     },
 }
 
-/// Threads that are started when they are needed.
+/// Threads that are started on demand.
 struct Spare {
     file: Arc<OsFile>,
     posix: OnceLock<Posix>,
@@ -56,20 +56,20 @@ impl Spare {
         let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.posix.get().is_none() {
             log_info!("{}; using threads for that worker instead", why.message());
-            // Whoever starts them is alone here.
+            // The lock makes this the only thread that sets it.
             let _ = self.posix.set(Posix::new(self.file.clone())?);
         }
-        self.posix.get().ok_or_else(|| Status::failed("threads that have been started are gone"))
+        self.posix.get().ok_or_else(|| Status::failed("threads that were started are gone"))
     }
 }
 
 impl File {
-    /// Opens the file of a device. Returns also how many blocks it has.
+    /// Opens the file of a device. Also returns the number of its blocks.
     pub(crate) fn open(params: &Params, ctx: &RunContext<'_>) -> Result<(File, u64)> {
         let path = params.path.clone();
         let flags = if params.direct { libc::O_DIRECT } else { 0 }
             | if params.sync { libc::O_DSYNC } else { 0 };
-        // Not to be kept waiting by a pipe, which is then refused.
+        // Do not block on a FIFO, which is refused below.
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
@@ -114,7 +114,7 @@ impl File {
         }
     }
 
-    /// Reads from `at` on into all of `to`.
+    /// Reads from position `at`, filling `to`.
     pub(crate) fn read(&self, worker: u32, at: u64, to: &ShmBytes) -> Result<()> {
         let (data, len) = (to.as_ptr(), to.len());
         if self.fits(data) {
@@ -125,7 +125,7 @@ impl File {
         to.write_at(0, bounce.bytes())
     }
 
-    /// Writes all of `from` to `at`.
+    /// Writes all of `from` at position `at`.
     pub(crate) fn write(&self, worker: u32, at: u64, from: &ShmBytes) -> Result<()> {
         let (data, len) = (from.as_ptr(), from.len());
         if self.fits(data) {
@@ -136,19 +136,20 @@ impl File {
         self.transfer(worker, Op::Write, at, bounce.data, len)
     }
 
-    /// Makes what was written before last.
+    /// Makes completed writes durable.
     pub(crate) fn flush(&self, worker: u32) -> Result<()> {
         let request = Request::new(Op::Sync, 0, std::ptr::null_mut(), 0)?;
         let result = self.mover.run(worker, &request)?;
         result.map(drop).map_err(|error| self.refused(error, "cannot be flushed"))
     }
 
-    /// Whether the operating system can use memory at this address itself.
+    /// Whether the operating system can access memory at this address directly.
     fn fits(&self, data: *mut u8) -> bool {
         !self.direct || data.addr().is_multiple_of(DIRECT_ALIGN)
     }
 
-    /// Moves `len` bytes between the file from `at` on and memory that is there until it returns.
+    /// Transfers `len` bytes between the file at position `at` and memory that stays valid until
+    /// this returns.
     fn transfer(&self, worker: u32, op: Op, at: u64, data: *mut u8, len: usize) -> Result<()> {
         let mut done = 0;
         while done < len {
@@ -182,7 +183,7 @@ impl File {
     }
 }
 
-/// Keeps other devices off the file. Waits a while for one that is being destroyed.
+/// Locks the file against other devices. Waits a while, in case one is just being destroyed.
 fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
     let give_up = Instant::now() + Duration::from_secs(1);
     loop {
@@ -216,7 +217,7 @@ impl Mover {
         Ok(Mover::Posix(Posix::new(file)?))
     }
 
-    /// Serves a request. Outer error: it could not be begun.
+    /// Serves a request. The outer error means that it could not be started.
     fn run(&self, worker: u32, request: &Request) -> Result<io::Result<usize>> {
         match self {
             Mover::Uring(uring) => uring.run(worker, request),
@@ -229,18 +230,18 @@ impl Mover {
     }
 }
 
-/// Aligned memory, for what lies where direct reads and writes cannot use it.
+/// Aligned memory for transfers whose own memory direct reads and writes cannot use.
 struct Bounce {
     data: *mut u8,
     layout: Layout,
 }
 
 impl Bounce {
-    /// `len` bytes, at least one.
+    /// Allocates `len` bytes, at least one.
     fn new(len: usize) -> Result<Bounce> {
         let none = || Status::new(CHI_NO_SPACE, format!("out of memory for a copy of {len} bytes"));
         let layout = Layout::from_size_align(len, DIRECT_ALIGN).map_err(|_| none())?;
-        // SAFETY: the layout has a size: no request is empty.
+        // SAFETY: the layout's size is not zero, because no request is empty.
         let data = unsafe { std::alloc::alloc_zeroed(layout) };
         match data.is_null() {
             true => Err(none()),
@@ -249,12 +250,12 @@ impl Bounce {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: so many bytes are there, private and written to by nobody while they are borrowed.
+        // SAFETY: the allocation has this size, is private, and is not written to while borrowed.
         unsafe { std::slice::from_raw_parts(self.data, self.layout.size()) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and borrowed once.
+        // SAFETY: as above; `&mut self` makes the borrow exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.layout.size()) }
     }
 }

@@ -22,11 +22,11 @@ use file::File;
 use map::Map;
 use ram::Ram;
 
-/// How many lanes a device in memory has: tasks on different parts of it run on so many workers at
-/// once.
+/// Number of lanes of a device in memory: tasks on different parts of it run on up to this many
+/// workers at once.
 const LANES: u32 = 16;
 
-/// The container: a device, and which of its blocks are allocated.
+/// The container: a device, and the map of its allocated blocks.
 pub struct Runtime {
     block_size: u64,
     map: Map,
@@ -34,15 +34,15 @@ pub struct Runtime {
     counters: Counters,
 }
 
-/// Where the blocks are.
+/// Where the blocks are stored.
 enum Backend {
-    /// In memory. The parts of it fall to lanes, so that several workers copy at once.
+    /// In memory, split over the lanes, so that several workers copy at once.
     Ram(Ram, Queue),
-    /// In a file. Its tasks run where they arrive, as they do nothing but wait.
+    /// In a file. Its tasks run on the worker they arrive at, because they only wait.
     File(File),
 }
 
-/// What the device did.
+/// Counters of the device.
 #[derive(Default)]
 struct Counters {
     reads: AtomicU64,
@@ -59,7 +59,7 @@ impl Runtime {
     fn create(init: &Init<'_>, params: Params) -> Result<Self> {
         if init.container_count() != 1 {
             return Err(Status::invalid(format!(
-                "a device has one container, not {}",
+                "a device has exactly one container, not {}",
                 init.container_count()
             )));
         }
@@ -165,20 +165,20 @@ impl Runtime {
         });
     }
 
-    /// Counts what was done, or that it failed.
+    /// Counts a success or a failure.
     fn count(&self, successes: &AtomicU64, done: Result<()>) -> Result<()> {
         let counter = if done.is_ok() { successes } else { &self.counters.errors };
         counter.fetch_add(1, Ordering::Relaxed);
         done
     }
 
-    /// The length of what is whole blocks.
+    /// The length of the data in blocks, which must be whole.
     fn whole_blocks(&self, data: &ShmBytes) -> Result<u64> {
         let len = data.len() as u64;
         match len % self.block_size {
             0 => Ok(len),
             _ => Err(Status::invalid(format!(
-                "{len} bytes are not whole blocks of {}",
+                "{len} bytes are not a whole number of blocks of {}",
                 self.block_size
             ))),
         }

@@ -1,4 +1,4 @@
-//! Which blocks are allocated.
+//! The map of allocated blocks.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,14 +6,14 @@ use chimaera::abi::CHI_NO_SPACE;
 use chimaera::{Result, Status};
 use chimaera_bdev_client::{Extent, DEVICE_FULL, NOT_ALLOCATED};
 
-/// A bit for each block. No lock is held for longer than a look at the bits.
+/// A bitmap with one bit per block. The lock is never held longer than it takes to scan the bits.
 pub(crate) struct Map {
     blocks: u64,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Bit `block % 64` of word `block / 64` is 1 for an allocated block, and for those after the last.
+    /// Bit `block % 64` of word `block / 64` is 1 if the block is allocated or beyond the last.
     words: Vec<u64>,
     free: u64,
     /// The word at which the next search begins.
@@ -21,7 +21,7 @@ struct State {
 }
 
 impl Map {
-    /// Nothing is allocated. Errors: `CHI_NO_SPACE`.
+    /// Creates a map without allocated blocks. Errors: `CHI_NO_SPACE`.
     pub(crate) fn new(blocks: u64) -> Result<Map> {
         let n_words = blocks.div_ceil(64) as usize;
         let mut words = Vec::new();
@@ -43,7 +43,7 @@ impl Map {
         self.state().free
     }
 
-    /// Allocates the next `count` free blocks, adjacent ones as one extent.
+    /// Allocates the next `count` free blocks, with adjacent ones in one extent.
     pub(crate) fn allocate(&self, count: u64) -> Result<Vec<Extent>> {
         let mut state = self.state();
         let free = state.free;
@@ -73,7 +73,7 @@ impl Map {
             }
         }
         state.free -= count;
-        // The search may have gone from the end of the device to its beginning.
+        // The search may have wrapped around the end of the device.
         extents.sort_unstable_by_key(|extent| extent.block);
         extents.dedup_by(|next, last| {
             let adjacent = last.block + last.count == next.block;
@@ -99,7 +99,7 @@ impl Map {
         Ok(())
     }
 
-    /// That the blocks are there and allocated. Errors: `CHI_INVALID`, `NOT_ALLOCATED`.
+    /// Checks that the blocks exist and are allocated. Errors: `CHI_INVALID`, `NOT_ALLOCATED`.
     pub(crate) fn check(&self, extent: Extent) -> Result<()> {
         self.range(extent)?;
         self.state().find_free(extent)
@@ -108,27 +108,27 @@ impl Map {
     fn range(&self, Extent { block, count }: Extent) -> Result<()> {
         let blocks = self.blocks;
         match block.checked_add(count) {
-            _ if count == 0 => Err(Status::invalid("no blocks")),
+            _ if count == 0 => Err(Status::invalid("the count of blocks is 0")),
             Some(end) if end <= blocks => Ok(()),
             _ => Err(Status::invalid(format!(
-                "the device has no {count} blocks from block {block} on: it has {blocks}"
+                "{count} blocks from block {block} on are out of range: the device has {blocks}"
             ))),
         }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // Nothing in it panics.
+        // Nothing panics while holding the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `count` bits from `start` on, at least one.
+/// A mask of `count` bits from `start`, at least one.
 fn bits(start: u64, count: u64) -> u64 {
     (u64::MAX >> (64 - count)) << start
 }
 
 impl State {
-    /// Calls `f` for each word with the bits of these blocks.
+    /// Calls `f` for each word that covers these blocks, with a mask of their bits.
     fn each_word(&mut self, Extent { mut block, count }: Extent, mut f: impl FnMut(&mut u64, u64)) {
         let end = block + count;
         while block < end {
@@ -191,8 +191,11 @@ mod tests {
         assert!(map.check(Extent { block: 69, count: 2 }).is_err());
         for wrong in [Extent { block: 120, count: 9 }, Extent { block: u64::MAX, count: 2 }] {
             let status = map.check(wrong).unwrap_err();
-            assert!(status.message().ends_with("on: it has 128"), "{status}");
+            assert!(status.message().ends_with("out of range: the device has 128"), "{status}");
         }
-        assert_eq!(map.check(Extent { block: 1, count: 0 }).unwrap_err().message(), "no blocks");
+        assert_eq!(
+            map.check(Extent { block: 1, count: 0 }).unwrap_err().message(),
+            "the count of blocks is 0"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Requests by `pread` and `pwrite`, on threads of the device's own.
+//! Serves requests with `pread` and `pwrite`, on the device's own threads.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,10 +12,10 @@ use chimaera::{Result, Status};
 
 use crate::request::{Op, Request};
 
-/// How many requests are at the operating system at once.
+/// Number of requests that the operating system works on at once.
 const THREADS: usize = 8;
 
-/// Threads, and what waits for them.
+/// The threads, and the queue of requests for them.
 pub(crate) struct Posix {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -33,15 +33,15 @@ struct Queue {
     closed: bool,
 }
 
-/// A request whose task waits for it.
+/// A request whose task is waiting for it.
 struct Handed(*const Request);
 
-// SAFETY: a request is `Sync`, and lives until it is finished.
+// SAFETY: a request is `Sync`, and stays valid until it is finished.
 unsafe impl Send for Handed {}
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that holds it panics.
+        // Nothing panics while holding the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +67,7 @@ impl Posix {
             let shared = posix.shared.clone();
             let thread = thread::Builder::new().name("chi-bdev".into()).spawn(move || {
                 while let Some(Handed(request)) = shared.next() {
-                    // SAFETY: the request's task waits until it is finished, which is here.
+                    // SAFETY: the request's task waits until the request is finished here.
                     unsafe { Request::finish(request, serve(&shared.file, &*request)) };
                 }
             });
@@ -79,7 +79,7 @@ impl Posix {
         Ok(posix)
     }
 
-    /// Has a request served, and waits for it.
+    /// Serves a request on one of the threads, and waits for it.
     pub(crate) fn run(&self, request: &Request) -> io::Result<usize> {
         self.shared.queue().requests.push_back(Handed(request));
         self.shared.more.notify_one();
@@ -92,17 +92,17 @@ impl Drop for Posix {
         self.shared.queue().closed = true;
         self.shared.more.notify_all();
         for thread in self.threads.drain(..) {
-            // It does not panic; if it has, the panic has been told.
+            // The thread does not panic; if it does, the panic has already been reported.
             let _ = thread.join();
         }
     }
 }
 
-/// Bytes that were moved, or the negative number of an error.
+/// The number of transferred bytes, or a negated error number.
 fn serve(file: &File, request: &Request) -> i32 {
     let (fd, len, at) = (file.as_raw_fd(), request.len as usize, request.at as libc::off_t);
-    // SAFETY: the memory is there until the request is finished, and the kernel checks that it is
-    // mapped; what other processes do to it meanwhile changes bytes only.
+    // SAFETY: the memory stays valid until the request is finished, and the kernel checks that it
+    // is mapped; concurrent writes by other processes can only change its bytes.
     let moved = unsafe {
         match request.op {
             Op::Read => libc::pread(fd, request.data.cast(), len, at),

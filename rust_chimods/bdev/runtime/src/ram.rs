@@ -1,15 +1,15 @@
-//! Blocks in memory.
+//! A device whose blocks are in memory.
 
 use std::sync::{PoisonError, RwLock};
 
 use chimaera::abi::CHI_NO_SPACE;
 use chimaera::{Result, ShmBytes, Status};
 
-/// Bytes of a chunk, unless the device or a block asks for another size.
+/// Bytes of a chunk, unless a block is larger.
 const CHUNK: usize = 1 << 20;
 
-/// Chunks that get their memory when they are first written to. Each has a lock, held for the time of a
-/// copy and never while anything waits.
+/// Chunks whose memory is allocated at the first write. Each has a lock, which is held for the
+/// duration of a copy and never across a wait.
 pub(crate) struct Ram {
     chunk: usize,
     chunks: Box<[RwLock<Vec<u8>>]>,
@@ -25,12 +25,12 @@ impl Ram {
         Ok(Ram { chunk, chunks: chunks.into() })
     }
 
-    /// Which chunk a byte is in.
+    /// The chunk that contains a position.
     pub(crate) fn chunk_of(&self, at: u64) -> u32 {
         (at / self.chunk as u64) as u32
     }
 
-    /// Copies bytes from `at` on to all of `to`. What was never written is zero.
+    /// Copies from position `at`, filling `to`. Bytes that were never written are zero.
     pub(crate) fn read(&self, at: u64, to: &ShmBytes) -> Result<()> {
         self.each_part(at, to.len(), |chunk, start, done, n| {
             let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl Ram {
         })
     }
 
-    /// Copies all of `from` to `at`. Errors: `CHI_NO_SPACE`.
+    /// Copies all of `from` to position `at`. Errors: `CHI_NO_SPACE`.
     pub(crate) fn write(&self, at: u64, from: &ShmBytes) -> Result<()> {
         self.each_part(at, from.len(), |chunk, start, done, n| {
             let mut chunk = chunk.write().unwrap_or_else(PoisonError::into_inner);
@@ -54,8 +54,8 @@ impl Ram {
         })
     }
 
-    /// Calls `f` for each chunk with the first byte in it, how many bytes came before, and how many
-    /// there are.
+    /// Calls `f` for each chunk with the offset in it, the number of bytes before this part, and
+    /// the length of the part.
     fn each_part(
         &self,
         at: u64,

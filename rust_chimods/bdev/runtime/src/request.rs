@@ -1,4 +1,4 @@
-//! A request to the operating system, on its way.
+//! A request to the operating system.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -9,31 +9,31 @@ use std::time::Duration;
 use chimaera::module::Event;
 use chimaera::Result;
 
-/// What is asked for.
+/// The operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Read,
     Write,
-    /// Make what was written last.
+    /// Makes completed writes durable.
     Sync,
 }
 
 /// One read, write or sync of the device's file.
 pub(crate) struct Request {
     pub(crate) op: Op,
-    /// Where in the file.
+    /// Position in the file.
     pub(crate) at: u64,
-    /// Memory that is there until the request is finished.
+    /// Memory that stays valid until the request is finished.
     pub(crate) data: *mut u8,
     pub(crate) len: u32,
-    /// Bytes that were moved, or the negative number of an error.
+    /// The number of transferred bytes, or a negated error number.
     result: AtomicI32,
     finished: AtomicBool,
-    /// Whoever finishes the request sets it last, when the request may be gone.
+    /// Set last when the request is finished; by then the request itself may be gone.
     event: Arc<Event>,
 }
 
-// SAFETY: the memory is raw bytes that only the operating system touches; everything else is `Sync`.
+// SAFETY: only the operating system accesses the raw memory; all other fields are `Sync`.
 unsafe impl Sync for Request {}
 
 impl Request {
@@ -49,14 +49,15 @@ impl Request {
         })
     }
 
-    /// Takes the outcome.
+    /// Stores the result and wakes the waiting task.
     ///
     /// # Safety
     ///
-    /// `request` was handed over for this one call; whoever waits may free it at once.
+    /// `request` must have been handed over to the caller, who must call this once. The waiting
+    /// task may free it at once.
     pub(crate) unsafe fn finish(request: *const Request, result: i32) {
-        // SAFETY: the waiting task keeps the request until it is finished, which is the last that is seen
-        // of it here.
+        // SAFETY: the waiting task keeps the request valid until it is finished, which is the last
+        // access here.
         let event = unsafe {
             let event = (*request).event.clone();
             (*request).result.store(result, Ordering::Relaxed);
@@ -66,9 +67,9 @@ impl Request {
         event.set();
     }
 
-    /// Suspends the task until the request is finished, however much the task is cancelled meanwhile: its
-    /// memory is in use until then. Where it cannot be suspended, the thread looks now and then, and
-    /// calls `help`.
+    /// Suspends the task until the request is finished, even if the task is cancelled meanwhile,
+    /// because the request's memory is in use until then. If the task cannot be suspended, the
+    /// thread polls periodically and calls `help`.
     pub(crate) fn wait(&self, help: impl Fn()) -> io::Result<usize> {
         while !self.finished.load(Ordering::Acquire) {
             if self.event.wait_uninterrupted().is_err() {

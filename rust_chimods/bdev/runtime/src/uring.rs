@@ -1,4 +1,5 @@
-//! Requests by `io_uring`: a ring for each worker, which the worker itself submits to and reaps.
+//! Serves requests with `io_uring`: one ring per worker, to which the worker itself submits and
+//! which it reaps.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,13 +16,13 @@ use rustix::event::{eventfd, EventfdFlags};
 
 use crate::request::{Op, Request};
 
-/// Requests that go out in one submission at most.
+/// The most requests in one submission.
 const ENTRIES: u32 = 256;
 
-/// Polls without another request, for which those in line wait for one, to go out together.
+/// The number of polls without a new request after which queued requests are submitted.
 const PATIENCE: u32 = 16;
 
-/// The rings, by their workers' numbers.
+/// The rings, indexed by worker number.
 pub(crate) struct Uring {
     file: Arc<File>,
     rings: RwLock<Vec<Option<Arc<Poller<Ring>>>>>,
@@ -30,33 +31,34 @@ pub(crate) struct Uring {
 /// The ring of one worker.
 pub(crate) struct Ring {
     state: Mutex<State>,
-    /// What the operating system tells a worker that sleeps with. It is never read.
+    /// The eventfd by which the operating system wakes a sleeping worker. It is never read.
     doorbell: OwnedFd,
 }
 
 struct State {
     uring: IoUring,
-    /// Requests that the operating system has not taken yet, in their order. The first `entries` of them
-    /// are in the submission queue.
+    /// Requests that have not been submitted yet, in order. The first `entries` of them are in the
+    /// submission queue.
     in_line: VecDeque<*const Request>,
     entries: usize,
-    /// Requests that it has taken, and that are not finished.
+    /// Submitted requests that are not finished.
     in_flight: usize,
-    /// Polls since a request came.
+    /// Polls since the last request was queued.
     polls: u32,
-    /// How many requests there are in line and in flight when some go out.
+    /// How many requests are usually queued and in flight at a submission.
     usual: usize,
-    /// Whether what went out last was finished by that, as what is in the cache is.
+    /// Whether the last submission completed everything immediately, as reads from the page cache
+    /// do.
     at_once: bool,
-    /// The number of the error with which it refused the ring for good.
+    /// The error number with which the ring failed permanently.
     broken: Option<i32>,
 }
 
-// SAFETY: a request is `Sync`, and lives until it is finished, on whatever thread.
+// SAFETY: a request is `Sync`, and stays valid until it is finished, on whichever thread.
 unsafe impl Send for State {}
 
 impl Uring {
-    /// Makes the ring of this worker. Errors: `CHI_IO` when the operating system refuses.
+    /// Creates the ring of this worker. Errors: `CHI_IO` if the operating system refuses.
     pub(crate) fn new(file: Arc<File>, worker: u32) -> Result<Uring> {
         let uring = Uring { file, rings: RwLock::default() };
         uring.ring(worker)?;
@@ -79,12 +81,13 @@ impl Uring {
         if rings.len() <= index {
             rings.resize(index + 1, None);
         }
-        // Only this worker makes its ring, and it has not paused.
+        // Only this worker creates its ring, and it has not been suspended in between.
         rings[index] = Some(poller.clone());
         Ok(poller)
     }
 
-    /// Has a request of a task of this worker served, and waits for it. Outer error: there is no ring.
+    /// Serves a request of a task on this worker, and waits for it. The outer error means that
+    /// there is no ring.
     pub(crate) fn run(&self, worker: u32, request: &Request) -> Result<io::Result<usize>> {
         let poller = self.ring(worker)?;
         poller.arm(true)?;
@@ -97,11 +100,11 @@ impl Uring {
     }
 }
 
-/// Has the operating system's threads, which do what cannot be done at once, run where the process may
-/// and not on the core that this worker is bound to: a worker that looks for work leaves them no time
-/// there. Where they cannot be told, they are slower.
+/// Lets the kernel's io_uring threads, which do what cannot be done immediately, run on all cores
+/// of the process except the one that this worker is bound to: a polling worker leaves them no time
+/// there. If the affinity cannot be set, they are only slower.
 fn spread(uring: &IoUring) {
-    // SAFETY: both sets are plain bits, and as long as their type says.
+    // SAFETY: zero is a valid `cpu_set_t`, and both calls get the size of the set they write to.
     unsafe {
         let mut cores: libc::cpu_set_t = mem::zeroed();
         let mut own: libc::cpu_set_t = mem::zeroed();
@@ -122,10 +125,11 @@ fn spread(uring: &IoUring) {
 }
 
 impl Ring {
-    /// A ring of this thread for the file.
+    /// Creates a ring for the file, owned by this thread.
     fn new(file: &File) -> io::Result<Ring> {
-        // Completions come when the worker enters the kernel for them, as the ring's flag says: they
-        // neither interrupt it nor keep those who complete. Older systems know no such rings.
+        // With these flags, completions are processed when the worker enters the kernel for them:
+        // they neither interrupt it nor delay the threads that complete requests. Older kernels do
+        // not support such rings.
         let mut builder = IoUring::builder();
         builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_submit_all();
         let uring = builder.build(ENTRIES).or_else(|error| match error.raw_os_error() {
@@ -133,27 +137,29 @@ impl Ring {
             _ => Err(error),
         })?;
         uring.submitter().register_files(&[file.as_raw_fd()])?;
-        // The ring's own descriptor does not become readable by what waits for the worker to enter.
+        // The ring's own descriptor does not become readable for completions that wait for the
+        // worker to enter the kernel.
         let doorbell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         uring.submitter().register_eventfd(doorbell.as_raw_fd())?;
         spread(&uring);
         Ok(Ring { state: Mutex::new(State::new(uring)), doorbell })
     }
 
-    /// Puts a request in line, and has what is ripe go out, so that the operating system works on it while
-    /// more requests come.
+    /// Queues a request, and submits if enough are queued, so that the operating system works on
+    /// them while more requests arrive.
     fn hand_over(&self, request: &Request) {
         let mut state = self.state();
         state.in_line.push_back(request);
         state.polls = 0;
-        // Of what would be finished by it, more go out together between two rounds of the worker.
+        // If a submission would complete at once, more requests are submitted together between two
+        // polls of the worker.
         if !state.at_once && state.is_ripe() {
             state.advance();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds it panics half-way.
+        // Nothing panics with the state half updated.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,7 +192,8 @@ impl State {
         self.in_line.is_empty() && self.in_flight == 0
     }
 
-    /// Has go out what is ripe, and finishes what has completed. True when there was something.
+    /// Submits queued requests if there are enough, and finishes completed ones. Returns whether
+    /// there was anything to do.
     fn advance(&mut self) -> bool {
         let sent = self.submit();
         let reaped = self.reap();
@@ -196,17 +203,19 @@ impl State {
         sent > 0 || reaped
     }
 
-    /// Whether what is in line goes out now. What goes out together costs the operating system little more
-    /// than one alone, so others are waited for, where there have been others: a part of them when it has
-    /// nothing to do, else as many as it has, but no longer than for a moment in which none comes.
+    /// Whether to submit the queued requests now. Submitting several together costs the operating
+    /// system little more than submitting one, so it is worth waiting for more if there usually are
+    /// more: for a part of the usual number while nothing is in flight, else for as many as are in
+    /// flight, but only as long as new ones keep arriving.
     fn is_ripe(&self) -> bool {
         let n = self.in_line.len();
         n > 0 && (n >= self.in_flight.max(self.usual / 4) || self.polls >= PATIENCE)
     }
 
-    /// Gives the operating system what is ripe, and has it complete what is done. What it does not take
-    /// now, for want of memory, of room for completions or because a signal came, stays in line for the
-    /// next time. Any other error would come each time: it ends what is in line, and what comes later.
+    /// Submits the queued requests if there are enough, and lets the kernel process completions.
+    /// Requests that it does not accept now, because memory or space for completions is short or a
+    /// signal arrived, stay queued for the next call. Any other error would recur each time: it
+    /// fails all queued requests and all later ones.
     fn submit(&mut self) -> usize {
         let ripe = self.is_ripe();
         let mut queue = self.uring.submission();
@@ -216,13 +225,14 @@ impl State {
         }
         if ripe {
             for request in self.in_line.range(self.entries..) {
-                // SAFETY: a request and its memory stay until it is finished, which it is not in line.
+                // SAFETY: a request and its memory stay valid until it is finished, which a queued
+                // one is not.
                 if unsafe { queue.push(&entry(&**request)) }.is_err() {
                     break;
                 }
                 self.entries += 1;
             }
-            // It follows at once to more, and slowly to fewer.
+            // Rises immediately, and falls slowly.
             let now = self.in_line.len() + self.in_flight;
             self.usual = now.max(self.usual.saturating_sub(1));
         }
@@ -244,7 +254,7 @@ impl State {
                     self.broken = Some(error);
                     self.entries = 0;
                     for request in self.in_line.drain(..) {
-                        // SAFETY: a request that `hand_over` was given, and the system never takes any more.
+                        // SAFETY: a request from `hand_over`, which the kernel never takes any more.
                         unsafe { Request::finish(request, -error) };
                     }
                     0
@@ -253,12 +263,12 @@ impl State {
         }
     }
 
-    /// Finishes what has completed.
+    /// Finishes completed requests.
     fn reap(&mut self) -> bool {
         let mut finished = 0;
         for completion in self.uring.completion() {
             let request = std::ptr::with_exposed_provenance(completion.user_data() as usize);
-            // SAFETY: a request that `hand_over` was given, and whose one completion this is.
+            // SAFETY: a request from `hand_over`, and this is its only completion.
             unsafe { Request::finish(request, completion.result()) };
             finished += 1;
         }
@@ -270,7 +280,7 @@ impl State {
 impl Poll for Ring {
     fn poll(&self) -> bool {
         let mut state = self.state();
-        // With something in line there is something to do, soon: the worker must not sleep.
+        // Queued requests are due soon, so the worker must not sleep.
         state.advance() || !state.in_line.is_empty()
     }
 }

@@ -14,10 +14,10 @@ use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, PoolParams, R
 /// The module's name.
 pub const MODULE: &str = "chimaera:bench";
 
-/// What a pool is created with.
+/// The parameters of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, PoolParams)]
 pub struct Params {
-    /// The lanes of each container.
+    /// Number of lanes of each container.
     pub lanes: u32,
 }
 
@@ -30,13 +30,13 @@ impl Default for Params {
 /// `kCall`: calls the method `kEmpty` of another pool.
 #[chimaera::task]
 pub struct CallTask {
-    /// In: the pool's id, first part. Its module is `chimaera:empty` or `example:empty`.
+    /// In: the first part of the pool's id. Its module is `chimaera:empty` or `example:empty`.
     pub major: Cell<u32>,
-    /// In: the pool's id, second part.
+    /// In: the second part of the pool's id.
     pub minor: Cell<u32>,
-    /// In: how many calls, one after the other.
+    /// In: number of calls, one after the other.
     pub count: Cell<u64>,
-    /// Out: nanoseconds of them all.
+    /// Out: nanoseconds for all of them.
     pub ns: Cell<u64>,
 }
 
@@ -46,14 +46,14 @@ pub struct ComputeTask {
     /// In: the lane, modulo the container's lanes.
     pub lane: Cell<u32>,
     reserved: u32,
-    /// In: how many steps of [`compute`].
+    /// In: number of steps of [`compute`].
     pub steps: Cell<u64>,
-    /// Out: what came of it.
+    /// Out: the result.
     pub result: Cell<u64>,
 }
 
-/// So many steps that depend on each other, of a few cycles each, without memory: work that takes two
-/// workers on two cores half as long as one.
+/// Computes `steps` steps of a few cycles each, which depend on each other and use no memory: two
+/// workers on two cores do this work in half the time of one.
 ///
 /// ```
 /// use chimaera_bench_client::compute;
@@ -74,7 +74,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a pool of so many containers, or finds it when it exists. Errors: those of
+    /// Creates a pool with `containers` containers, or finds it if it exists. Errors: those of
     /// `Ipc::create_pool_with`.
     pub fn create(name: &str, containers: u32, params: Params) -> Result<Self> {
         let params = params_to_bytes(&params)?;
@@ -83,17 +83,17 @@ impl Client {
         Ok(Client { pool_id })
     }
 
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         Client { pool_id }
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
 
-    /// Has a method call empty tasks of the pool `callee`; the nanoseconds of `count` of them.
+    /// Has a method call `count` empty tasks of the pool `callee`. Returns the nanoseconds.
     pub fn call(&self, callee: PoolId, count: u64) -> Result<u64> {
         let task: NewTask<CallTask> =
             chimaera::ipc()?.new_task(self.pool_id, DomainQuery::dynamic(), Method::CALL)?;
@@ -103,7 +103,7 @@ impl Client {
         Ok(task.call()?.ns.get())
     }
 
-    /// Starts to compute in a lane of a container.
+    /// Submits a computation to a lane of a container.
     pub fn compute_async(
         &self,
         container: u32,

@@ -9,7 +9,7 @@ use chimaera::module::{Init, MonitorContext, MonitorMode, Queue};
 use chimaera::{PoolId, Result};
 use chimaera_bench_client::{compute, CallTask, ComputeTask, Method, Params};
 
-/// The container: lanes.
+/// The container: its lanes.
 pub struct Runtime {
     lanes: Queue,
 }

@@ -1,5 +1,5 @@
-//! The client of `chimaera:empty`, a module whose one method does nothing: what it costs to call it is
-//! what Chimaera itself costs.
+//! The client of `chimaera:empty`, a module whose only method does nothing, so that the cost of
+//! calling it is the cost of Chimaera itself.
 
 #[path = "../../autogen/empty_methods.rs"]
 mod methods;
@@ -11,7 +11,7 @@ use chimaera::{DomainQuery, NewTask, Pending, PoolId, Result};
 /// The module's name.
 pub const MODULE: &str = "chimaera:empty";
 
-/// `kEmpty`: nothing in, nothing out.
+/// `kEmpty`: no input and no output.
 #[chimaera::task]
 pub struct EmptyTask;
 
@@ -22,34 +22,34 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+    /// Creates the pool, or finds it if it exists. Errors: those of `Ipc::create_pool`.
     pub fn create(name: &str) -> Result<Self> {
         Ok(Client { pool_id: chimaera::ipc()?.create_pool(MODULE, name, &[])? })
     }
 
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         Client { pool_id }
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
 
-    /// Does nothing, there and back.
+    /// Runs a task that does nothing.
     pub fn empty(&self) -> Result<()> {
         self.empty_task()?.call()?;
         Ok(())
     }
 
-    /// Starts doing nothing.
+    /// Submits a task that does nothing.
     pub fn empty_async(&self) -> Result<Pending<EmptyTask>> {
         self.empty_task()?.submit()
     }
 
-    /// A task to submit, and to use again once it is over, so that making and deleting tasks is not
-    /// part of what is measured.
+    /// A task to submit and to reuse after it completes, so that a measurement does not include
+    /// creating and deleting tasks.
     pub fn empty_task(&self) -> Result<NewTask<EmptyTask>> {
         chimaera::ipc()?.new_task(self.pool_id, DomainQuery::dynamic(), Method::EMPTY)
     }

@@ -7,7 +7,7 @@ use chimaera::module::Init;
 use chimaera::Result;
 use chimaera_empty_client::{EmptyTask, Method};
 
-/// The container: nothing.
+/// The container, which has no state.
 pub struct Runtime;
 
 #[chimaera::container(name = "chimaera:empty")]

@@ -31,52 +31,53 @@ pub const MODULE: &str = "chimaera:kv";
 /// The longest key in bytes. The shortest is 1.
 pub const MAX_KEY_BYTES: usize = 4096;
 
-/// A status of the module's own: the value does not fit under the store's `max_bytes`.
+/// A status of this module: the value would exceed the store's `max_bytes`.
 pub const STORE_FULL: i32 = CHI_MODULE_STATUS;
 
-/// A pool of the module, and which of its containers calls are for. It may be copied, sent to other threads,
-/// and used in an application and in another module's methods alike.
+/// A pool of the module, and the query that says which of its containers calls go to. It can be
+/// copied, sent to other threads, and used in applications as well as in the methods of other
+/// modules.
 ///
-/// Keys are 1 to [`MAX_KEY_BYTES`] bytes, any bytes, ordered by them. Every function sends one task.
-/// Errors beyond those documented are the IPC manager's. The `_async` forms return once the task is
-/// submitted; its results are the fields of the task.
+/// Keys are 1 to [`MAX_KEY_BYTES`] arbitrary bytes, and ordered bytewise. Every function sends one
+/// task. The `_async` forms return once the task is submitted; its results are in the fields of the
+/// task. Errors beyond those documented are those of the IPC manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
-    /// None: each key's tasks go where its hash falls to, all others everywhere.
+    /// None: tasks on a key go to the container selected by its hash, all others to all containers.
     query: Option<DomainQuery>,
 }
 
 impl Client {
-    /// Creates the pool, or finds it when it exists with the same parameters.
+    /// Creates the pool, or finds it if it exists with the same parameters.
     ///
-    /// Errors: `CHI_NO_MODULE`; `CHI_EXISTS` when the name is another module's pool or one with other
-    /// parameters.
+    /// Errors: `CHI_NO_MODULE`; `CHI_EXISTS` if the name belongs to a pool of another module or
+    /// with other parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
         Client::create_with(name, params, PoolOptions::default())
     }
 
-    /// Like [`create`](Self::create), as `options` say: a pool of several containers keeps each key in
-    /// the one that its hash falls to.
+    /// Like [`create`](Self::create), with options. A pool with several containers keeps each key
+    /// in the container selected by its hash.
     pub fn create_with(name: &str, params: Params, options: PoolOptions) -> Result<Self> {
         let pool_id =
             chimaera::ipc()?.create_pool_with(MODULE, name, &params_to_bytes(&params)?, options)?;
         Ok(Client::from_pool(pool_id))
     }
 
-    /// Finds a pool that exists. Errors: `CHI_NO_POOL`.
+    /// Finds an existing pool. Errors: `CHI_NO_POOL`.
     pub fn find(name: &str) -> Result<Self> {
         chimaera::ipc()?.find_pool(name).map(Client::from_pool)
     }
 
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         Client { pool_id, query: None }
     }
 
-    /// A client of the same pool whose calls carry this query. Without one, a key's calls go to the container
-    /// that its hash falls to, and those about all keys everywhere. Of what is put elsewhere, nobody knows who
-    /// does not ask there.
+    /// A client for the same pool whose calls use this query. Without one, calls for a key go to
+    /// the container selected by its hash, and calls for all keys to all containers. A key that a
+    /// query puts into another container is only found with such a query.
     ///
     /// ```no_run
     /// # fn main() -> chimaera::Result<()> {
@@ -92,19 +93,19 @@ impl Client {
         Client { query: Some(query), ..self }
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
 
-    /// Puts a value under a key; `true` when it replaced one.
+    /// Stores a value under a key. Returns `true` if it replaced one.
     ///
     /// Errors: `CHI_INVALID` for a key of the wrong length, [`STORE_FULL`].
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
         Ok(self.put_async(key, value)?.wait()?.replaced.get() != 0)
     }
 
-    /// See [`put`](Self::put).
+    /// Like [`put`](Self::put), but returns without waiting for the result.
     pub fn put_async(
         &self,
         key: impl AsRef<[u8]>,
@@ -116,24 +117,26 @@ impl Client {
         task.submit()
     }
 
-    /// The value of a key. Errors: `CHI_NOT_FOUND`, `CHI_INVALID` for a key of the wrong length.
+    /// Returns the value of a key. Errors: `CHI_NOT_FOUND`, `CHI_INVALID` for a key of the wrong
+    /// length.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         self.get_async(key)?.wait()?.value.copy_to_vec()
     }
 
-    /// See [`get`](Self::get).
+    /// Like [`get`](Self::get), but returns without waiting for the result.
     pub fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Pending<GetTask>> {
         let task: NewTask<GetTask> = self.keyed(key.as_ref(), Method::GET)?;
         task.key.set(key)?;
         task.submit()
     }
 
-    /// Deletes a key; `true` when it was there. Errors: `CHI_INVALID` for a key of the wrong length.
+    /// Deletes a key. Returns `true` if it existed. Errors: `CHI_INVALID` for a key of the wrong
+    /// length.
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         Ok(self.delete_async(key)?.wait()?.existed.get() != 0)
     }
 
-    /// See [`delete`](Self::delete).
+    /// Like [`delete`](Self::delete), but returns without waiting for the result.
     pub fn delete_async(&self, key: impl AsRef<[u8]>) -> Result<Pending<DeleteTask>> {
         let task: NewTask<DeleteTask> = self.keyed(key.as_ref(), Method::DELETE)?;
         task.key.set(key)?;
@@ -145,7 +148,7 @@ impl Client {
         self.scan_async(prefix, limit)?.wait()?.keys.copy_to_vecs(usize::MAX)
     }
 
-    /// See [`scan`](Self::scan).
+    /// Like [`scan`](Self::scan), but returns without waiting for the result.
     pub fn scan_async(&self, prefix: impl AsRef<[u8]>, limit: u64) -> Result<Pending<ScanTask>> {
         let task: NewTask<ScanTask> = self.task(DomainQuery::dynamic(), Method::SCAN)?;
         task.prefix.set(prefix)?;
@@ -153,12 +156,12 @@ impl Client {
         task.submit()
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub fn count(&self) -> Result<u64> {
         Ok(self.count_async()?.wait()?.count.get())
     }
 
-    /// See [`count`](Self::count).
+    /// Like [`count`](Self::count), but returns without waiting for the result.
     pub fn count_async(&self) -> Result<Pending<CountTask>> {
         self.task::<CountTask>(DomainQuery::dynamic(), Method::COUNT)?.submit()
     }
@@ -172,14 +175,14 @@ impl Client {
     }
 }
 
-/// The hash by which keys fall to containers, lanes and shards: FNV-1a of 32 bits.
+/// The hash that assigns keys to containers, lanes and shards: 32-bit FNV-1a.
 pub fn key_hash(key: &[u8]) -> u32 {
     let mut hash = KeyHash::default();
     hash.update(key);
     hash.finish()
 }
 
-/// [`key_hash`] of a key that comes in pieces.
+/// [`key_hash`] of a key given in pieces.
 #[derive(Clone, Debug)]
 pub struct KeyHash(u32);
 
@@ -190,7 +193,7 @@ impl Default for KeyHash {
 }
 
 impl KeyHash {
-    /// The next bytes of the key.
+    /// Adds the next bytes of the key.
     pub fn update(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u32::from(*byte)).wrapping_mul(0x0100_0193);

@@ -2,13 +2,14 @@
 
 use chimaera::{PoolParams, Result, Serialize, Status};
 
-/// What a store is created with.
+/// The parameters of a store.
 ///
-/// With a device, which is a pool of `chimaera:bdev`, the values lie in blocks of it, and memory has only
-/// the keys and where the values are. With a compressor as well, a pool of `example:mod_name`, they are
-/// compressed. Both pools must exist, and stay as long as the store.
+/// With a device (a pool of `chimaera:bdev`), the values are stored in its blocks, and memory only
+/// holds the keys and the locations of the values. With a compressor as well (a pool of
+/// `example:mod_name`), the values are compressed. Both pools must exist, and must outlive the
+/// store.
 ///
-/// A command line may also say it as text:
+/// The parameters can also be parsed from text, as given on a command line:
 ///
 /// ```
 /// use chimaera::PoolParams;
@@ -20,16 +21,17 @@ use chimaera::{PoolParams, Result, Serialize, Status};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, PoolParams)]
 pub struct Params {
-    /// The most bytes that all keys and values together may have in memory; `None` for no limit.
+    /// Limit for the bytes of all keys and values in memory; `None` for no limit.
     pub max_bytes: Option<u64>,
-    /// The pool of `chimaera:bdev` that the values lie in; empty for memory.
+    /// The pool of `chimaera:bdev` that stores the values; empty for memory.
     pub device: String,
-    /// The pool of `example:mod_name` that compresses them; empty for none. Only with a device.
+    /// The pool of `example:mod_name` that compresses the values; empty for none. Requires a
+    /// device.
     pub compressor: String,
 }
 
 impl Params {
-    /// Refuses what makes no store. Errors: `CHI_INVALID`.
+    /// Refuses invalid parameters. Errors: `CHI_INVALID`.
     pub fn check(&self) -> Result<()> {
         if self.device.is_empty() && !self.compressor.is_empty() {
             return Err(Status::invalid(

@@ -1,5 +1,5 @@
-//! The tasks of the module, for C and C++ too: `autogen/kv_tasks_c.h` and `autogen/kv_tasks.h` come from
-//! this file.
+//! The tasks of the module. `autogen/kv_tasks_c.h` and `autogen/kv_tasks.h`, for C and C++, are
+//! generated from this file.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use chimaera::{ShmBytes, ShmString, ShmVec};
 #[path = "../../autogen/kv_layouts.rs"]
 mod layouts;
 
-/// `kPut`: puts a value under a key.
+/// `kPut`: stores a value under a key.
 #[chimaera::task]
 pub struct PutTask {
     /// In.
@@ -17,7 +17,7 @@ pub struct PutTask {
     /// In.
     #[chi(in)]
     pub value: ShmBytes,
-    /// Out: 1 when it replaced a value.
+    /// Out: 1 if it replaced a value.
     #[chi(out)]
     pub replaced: Cell<u32>,
     #[chi(skip)]
@@ -41,7 +41,7 @@ pub struct DeleteTask {
     /// In.
     #[chi(in)]
     pub key: ShmString,
-    /// Out: 1 when the key was there.
+    /// Out: 1 if the key existed.
     #[chi(out)]
     pub existed: Cell<u32>,
     #[chi(skip)]
@@ -51,13 +51,13 @@ pub struct DeleteTask {
 /// `kScan`: lists keys in order.
 #[chimaera::task]
 pub struct ScanTask {
-    /// In: what the keys begin with; empty for all.
+    /// In: the prefix of the keys; empty for all keys.
     #[chi(in)]
     pub prefix: ShmString,
-    /// In: how many keys at most; 0 for all.
+    /// In: maximum number of keys; 0 for all.
     #[chi(in)]
     pub limit: Cell<u64>,
-    /// Out: the keys, sorted by their bytes.
+    /// Out: the keys, in bytewise order.
     #[chi(out)]
     pub keys: ShmVec<ShmString>,
 }

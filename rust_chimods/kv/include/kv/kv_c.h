@@ -1,4 +1,5 @@
-/* chimaera:kv, a key-value store, for C: how to make its tasks, whose structs kv_tasks_c.h has.
+/* chimaera:kv, a key-value store, for C: functions that create its tasks. kv_tasks_c.h has the
+ * structs.
  *
  *     chimaera_kv_put_task *put;
  *     chi_status status = chimaera_kv_put_new(pool, query, "colour", "green", 5, &put);
@@ -15,9 +16,9 @@
 extern "C" {
 #endif
 
-/** Makes a task that stores a copy of `size` bytes under a C string. The caller submits it, and
- * deletes it with `chi_task_delete`. Errors: those of `chi_task_new` and `chi_vector_set`; then
- * there is no task. Any thread. */
+/** Creates a task that stores a copy of `size` bytes under a C string. The caller submits it, and
+ * deletes it with `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`)
+ * there is no task to delete. Any thread. */
 static inline chi_status chimaera_kv_put_new(chi_pool_id pool, chi_domain_query query,
                                              const char *key, const void *value, uint64_t size,
                                              chimaera_kv_put_task **task) {
@@ -36,7 +37,7 @@ static inline chi_status chimaera_kv_put_new(chi_pool_id pool, chi_domain_query 
   return CHI_OK;
 }
 
-/** Makes a task that reads the value of a key. Otherwise like chimaera_kv_put_new. */
+/** Creates a task that reads the value of a key. Otherwise like chimaera_kv_put_new. */
 static inline chi_status chimaera_kv_get_new(chi_pool_id pool, chi_domain_query query,
                                              const char *key, chimaera_kv_get_task **task) {
   chi_task *made = NULL;
@@ -53,7 +54,7 @@ static inline chi_status chimaera_kv_get_new(chi_pool_id pool, chi_domain_query 
   return CHI_OK;
 }
 
-/** Makes a task that removes a key. Otherwise like chimaera_kv_put_new. */
+/** Creates a task that removes a key. Otherwise like chimaera_kv_put_new. */
 static inline chi_status chimaera_kv_delete_new(chi_pool_id pool, chi_domain_query query,
                                                 const char *key, chimaera_kv_delete_task **task) {
   chi_task *made = NULL;
@@ -70,7 +71,7 @@ static inline chi_status chimaera_kv_delete_new(chi_pool_id pool, chi_domain_que
   return CHI_OK;
 }
 
-/** Makes a task that lists at most `limit` keys (0: all) from a prefix. Otherwise like
+/** Creates a task that lists at most `limit` keys (0: all) that begin with a prefix. Otherwise like
  * chimaera_kv_put_new. */
 static inline chi_status chimaera_kv_scan_new(chi_pool_id pool, chi_domain_query query,
                                               const char *prefix, uint64_t limit,
@@ -90,7 +91,7 @@ static inline chi_status chimaera_kv_scan_new(chi_pool_id pool, chi_domain_query
   return CHI_OK;
 }
 
-/** Makes a task that counts the keys. Otherwise like chimaera_kv_put_new. */
+/** Creates a task that counts the keys. Otherwise like chimaera_kv_put_new. */
 static inline chi_status chimaera_kv_count_new(chi_pool_id pool, chi_domain_query query,
                                                chimaera_kv_count_task **task) {
   chi_task *made = NULL;

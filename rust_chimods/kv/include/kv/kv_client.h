@@ -15,13 +15,13 @@ namespace chimaera::kv {
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
 
-/** What a store is created with. */
+/** The parameters of a store. */
 struct Params {
-  /** The most bytes that all keys and values together may have in memory; none for no limit. */
+  /** Limit for the bytes of all keys and values in memory; none for no limit. */
   std::optional<chi::u64> max_bytes_;
-  /** The pool of chimaera:bdev that the values lie in; empty for memory. */
+  /** The pool of chimaera:bdev that stores the values; empty for memory. */
   std::string device_;
-  /** The pool of example:mod_name that compresses them; empty for none. Only with a device. */
+  /** The pool of example:mod_name that compresses the values; empty for none. Requires a device. */
   std::string compressor_;
 
   template <typename Ar>
@@ -30,8 +30,8 @@ struct Params {
   }
 };
 
-/** A key-value store in the runtime. All calls throw chi::Error; any thread. The tasks of the async
- * forms are the caller's.
+/** A key-value store in the runtime. All calls throw chi::Error; any thread. The caller owns the
+ * tasks of the async forms.
  *
  *     chimaera::kv::Client kv;
  *     kv.Create(HSHM_MCTX, "settings");
@@ -44,7 +44,7 @@ class Client : public chi::PoolClient<Client, Params> {
   /** The module's name. */
   static constexpr const char *kModule = "chimaera:kv";
 
-  /** Stores `value` under `key`. True when it replaced one. */
+  /** Stores `value` under `key`. Returns true if it replaced one. */
   bool Put(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query, std::string_view key,
            std::string_view value) {
     chi::OwnedTask<PutTask> task(AsyncPut(mctx, dom_query, key, value));
@@ -59,7 +59,7 @@ class Client : public chi::PoolClient<Client, Params> {
     });
   }
 
-  /** The value of `key`. Error: `CHI_NOT_FOUND`. */
+  /** Returns the value of `key`. Error: `CHI_NOT_FOUND`. */
   std::string Get(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                   std::string_view key) {
     chi::OwnedTask<GetTask> task(AsyncGet(mctx, dom_query, key));
@@ -72,7 +72,7 @@ class Client : public chi::PoolClient<Client, Params> {
                                                 [&](GetTask &task) { task.key_ = key; });
   }
 
-  /** Removes `key`. True when it was there. */
+  /** Removes `key`. Returns true if it existed. */
   bool Delete(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
               std::string_view key) {
     chi::OwnedTask<DeleteTask> task(AsyncDelete(mctx, dom_query, key));

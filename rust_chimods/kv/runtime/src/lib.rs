@@ -19,20 +19,20 @@ use chimaera_kv_client::{
 use store::Store;
 use stored::Stored;
 
-/// How many lanes a pool has: tasks of different keys run on so many workers at once.
+/// Number of lanes of a container: tasks on different keys run on up to this many workers at once.
 const LANES: u32 = 16;
 
-/// The container: a store, and lanes to which keys fall by their hash, so that tasks on one key start
-/// in the order in which they came.
+/// The container: a store, and lanes selected by the hash of the key, so that tasks on one key
+/// start in the order in which they arrived.
 pub struct Runtime {
     values: Values,
     lanes: Queue,
     containers: u32,
-    /// The keys of scans that some containers' keys are still to be added to, by the task.
+    /// The keys collected so far by scans over several containers, by task.
     scans: Mutex<HashMap<usize, Vec<Vec<u8>>>>,
 }
 
-/// Where the values are.
+/// Where the values are stored.
 enum Values {
     Memory(Store),
     Device(Stored),
@@ -74,7 +74,7 @@ impl Runtime {
     #[method(Method::GET, name = "kGet")]
     fn get(&self, task: &GetTask) -> Result<()> {
         let key = key(&task.key)?;
-        let none = || Status::not_found(format!("no key \"{}\"", shown(&key)));
+        let none = || Status::not_found(format!("key \"{}\" does not exist", shown(&key)));
         match &self.values {
             Values::Memory(store) => task.value.set(&**store.get(&key).ok_or_else(none)?),
             Values::Device(stored) => task.value.set(stored.get(&key)?.ok_or_else(none)?),
@@ -106,7 +106,7 @@ impl Runtime {
     fn scan(&self, task: &ScanTask) -> Result<()> {
         let prefix = match task.prefix.len() {
             0..=MAX_KEY_BYTES => task.prefix.copy_to_vec()?,
-            // No key is as long.
+            // No key is that long.
             _ => return task.keys.set_all::<&[u8]>(&[]),
         };
         let limit = match task.limit.get() {
@@ -126,7 +126,8 @@ impl Runtime {
 
     #[aggregate(Method::SCAN)]
     fn aggregate_scan(&self, task: &ScanTask, replica: &Replica<'_, ScanTask>) -> Result<()> {
-        // They are put in order once, when all are there; an error forgets those before it.
+        // The keys are sorted once, when all have arrived. After an error, the next scan at this
+        // address discards the rest.
         let scan = std::ptr::from_ref(task).addr();
         let scans = || self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         let before = scans().remove(&scan).filter(|_| !replica.is_first());
@@ -136,7 +137,7 @@ impl Runtime {
             scans().insert(scan, keys);
             return Ok(());
         }
-        // One sorted part after the other: a stable sort only merges them.
+        // Consecutive sorted parts, which a stable sort only needs to merge.
         keys.sort();
         if let limit @ 1.. = task.limit.get() {
             keys.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -163,7 +164,7 @@ impl Runtime {
         task.count.set(before + replica.count.get());
     }
 
-    /// Its blocks are the device's again.
+    /// Returns the store's blocks to the device.
     #[destroy]
     fn destroy(&self, _ctx: &RunContext<'_>) {
         if let Values::Device(stored) = &self.values {
@@ -171,7 +172,7 @@ impl Runtime {
         }
     }
 
-    /// A key is in the container, and comes through the lane, that its hash falls to.
+    /// Selects the container and the lane of a key by its hash.
     fn route(
         &self,
         mode: MonitorMode,
@@ -186,7 +187,7 @@ impl Runtime {
         key.for_each_chunk(|bytes| hash.update(bytes));
         let hash = hash.finish();
         match mode {
-            // What chose the container is the same for all of its keys.
+            // All keys of this container agree in the part of the hash that selected it.
             MonitorMode::LocalSchedule => {
                 ctx.set_lane(self.lanes.lane_by_hash(hash / self.containers));
             }
@@ -195,7 +196,7 @@ impl Runtime {
         }
     }
 
-    /// What is about all keys is for all containers.
+    /// Sends tasks on all keys to all containers.
     fn send_everywhere(&self, mode: MonitorMode, task: &TaskBase) {
         if mode == MonitorMode::GlobalSchedule && self.containers > 1 {
             task.set_domain_query(DomainQuery::global_bcast());
@@ -203,7 +204,7 @@ impl Runtime {
     }
 }
 
-/// A private copy of a key whose length is right.
+/// A private copy of a key, whose length is checked.
 fn key(key: &ShmString) -> Result<Vec<u8>> {
     match key.len() {
         1..=MAX_KEY_BYTES => key.copy_to_vec(),
@@ -211,7 +212,7 @@ fn key(key: &ShmString) -> Result<Vec<u8>> {
     }
 }
 
-/// A key for a person to read.
+/// A key in readable form.
 fn shown(key: &[u8]) -> String {
     const MAX: usize = 64;
     let dots = if key.len() > MAX { "..." } else { "" };

@@ -1,4 +1,4 @@
-//! The store: ordered shards, each under a lock of its own.
+//! The store: ordered shards, each with its own lock.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Bound;
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chimaera::{Result, Status};
 use chimaera_kv_client::{key_hash, STORE_FULL};
 
-/// As many as there are lanes, by the same hash: a lane's tasks meet no other lane's at a lock, but
-/// for scans and counts.
+/// As many as there are lanes, selected by the same hash: only scans and counts contend with
+/// another lane for a lock.
 const SHARDS: usize = 16;
 
 type Key = Vec<u8>;
 type Shard<V> = BTreeMap<Key, Arc<V>>;
 
-/// What lies under a key.
+/// The value of a key.
 pub(crate) trait Value {
-    /// How many bytes of memory it counts as.
+    /// The number of bytes of memory that it accounts for.
     fn len(&self) -> usize;
 }
 
@@ -27,11 +27,11 @@ impl Value for Vec<u8> {
     }
 }
 
-/// Keys and values. Values are shared, so that a reader uses one without the lock. No lock is held while
-/// anything waits.
+/// Keys and values. Values are shared, so that readers use them without the lock. No lock is held
+/// across a wait.
 pub(crate) struct Store<V = Vec<u8>> {
     shards: [Mutex<Shard<V>>; SHARDS],
-    /// Bytes of all keys and values.
+    /// Total bytes of all keys and values.
     bytes: AtomicU64,
     max_bytes: u64,
 }
@@ -45,7 +45,7 @@ impl<V: Value> Store<V> {
         }
     }
 
-    /// Returns the value that it replaced. Errors: `STORE_FULL`.
+    /// Stores a value. Returns the value it replaced. Errors: `STORE_FULL`.
     pub(crate) fn put(&self, key: Key, value: Arc<V>) -> Result<Option<Arc<V>>> {
         let mut shard = self.shard(&key);
         match shard.entry(key) {
@@ -65,7 +65,7 @@ impl<V: Value> Store<V> {
         self.shard(key).get(key).cloned()
     }
 
-    /// Returns the value that was there.
+    /// Returns the removed value.
     pub(crate) fn delete(&self, key: &[u8]) -> Option<Arc<V>> {
         let removed = self.shard(key).remove(key);
         if let Some(value) = &removed {
@@ -92,12 +92,12 @@ impl<V: Value> Store<V> {
         self.shards.iter().map(|shard| lock(shard).len() as u64).sum()
     }
 
-    /// Accounts for `new` bytes in the place of `old` ones.
+    /// Accounts for `new` bytes in place of `old` ones.
     fn replace(&self, old: usize, new: usize) -> Result<()> {
         let (old, new) = (old as u64, new as u64);
         let update = |bytes: u64| {
             let bytes = bytes - old + new;
-            // What does not grow the store is welcome in a full one.
+            // A change that does not grow the store is allowed even when it is full.
             (bytes <= self.max_bytes || new <= old).then_some(bytes)
         };
         match self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update) {
@@ -118,7 +118,7 @@ impl<V: Value> Store<V> {
     }
 }
 
-/// A panic between two statements leaves a shard whole, so a poisoned one is as good as any.
+/// A panic between two statements leaves a shard consistent, so a poisoned one can still be used.
 fn lock<V>(shard: &Mutex<Shard<V>>) -> MutexGuard<'_, Shard<V>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! Values in the blocks of a device, compressed if there is a compressor.
+//! Values stored in the blocks of a device, compressed if there is a compressor.
 //!
-//! No lock is held while a value is on its way. Whoever puts a value writes it to blocks of its own
-//! first, and only then lets the key lead there. Blocks are given back when the key leads elsewhere and
-//! the last reader of them has finished.
+//! No lock is held during a transfer. A value is first written to new blocks, and only then does
+//! its key refer to them. Blocks are freed when the key refers to others and their last reader has
+//! finished.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use example_mod_name_client as mod_name;
 
 use crate::store::{Store, Value};
 
-/// The most bytes of one write or read: those of a value are in flight together.
+/// The most bytes of one write or read. All pieces of a value are in flight together.
 const PIECE: u64 = 256 << 10;
 
-/// The keys, and where the values lie.
+/// The keys, and the locations of their values.
 pub(crate) struct Stored {
     keys: Store<Place>,
     device: Part<bdev::Client>,
@@ -27,7 +27,7 @@ pub(crate) struct Stored {
 
 /// A pool that the store is built on.
 struct Part<C> {
-    /// What it is to the store.
+    /// Its role in the store, for messages.
     role: &'static str,
     name: String,
     client: C,
@@ -41,7 +41,8 @@ impl<C> Part<C> {
         Ok(Part { role, name: name.to_owned(), client: client(pool) })
     }
 
-    /// Calls it. Of a pool that is gone, the runtime knows no more than a number.
+    /// Calls the pool. When a pool is gone, the runtime only knows its number, so the error names
+    /// it here.
     fn call<T>(&self, call: impl FnOnce(&C) -> Result<T>) -> Result<T> {
         call(&self.client).map_err(|status| match status.code() {
             CHI_NO_POOL => Status::new(
@@ -56,13 +57,13 @@ impl<C> Part<C> {
     }
 }
 
-/// Where a value lies. Its blocks are given back with it.
+/// The location of a value. Dropping it frees the blocks.
 pub(crate) struct Place {
     device: PoolId,
     extents: Vec<bdev::Extent>,
     /// Bytes of the value.
     len: usize,
-    /// Bytes of it in the blocks.
+    /// Bytes of the value as stored in the blocks.
     packed: usize,
 }
 
@@ -77,7 +78,7 @@ impl Drop for Place {
         if self.extents.is_empty() {
             return;
         }
-        // Nobody waits for it; the task goes when it is over.
+        // Nothing waits for this task; it is deleted when it completes.
         if let Err(status) = bdev::Client::from_pool(self.device).free_async(&self.extents) {
             let n: u64 = self.extents.iter().map(|extent| extent.count).sum();
             log_error!("could not free {n} blocks: {}", status.message());
@@ -107,7 +108,8 @@ impl Stored {
         &self.keys
     }
 
-    /// Whether it replaced a value. Errors: `STORE_FULL`, and those of the device and the compressor.
+    /// Stores a value. Returns whether it replaced one. Errors: `STORE_FULL`, and those of the
+    /// device and the compressor.
     pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<bool> {
         let len = value.len();
         let packed = match &self.compressor {
@@ -125,7 +127,7 @@ impl Stored {
         Ok(self.keys.put(key, Arc::new(place))?.is_some())
     }
 
-    /// The value, if there is one. Errors: those of the device and the compressor.
+    /// Returns the value, if there is one. Errors: those of the device and the compressor.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(place) = self.keys.get(key) else { return Ok(None) };
         let packed = self.device.call(|device| self.read(device, &place))?;
@@ -138,14 +140,14 @@ impl Stored {
         match value.len() == place.len {
             true => Ok(Some(value)),
             false => Err(Status::failed(format!(
-                "a value of {} bytes came back as {}",
+                "a value of {} bytes was decompressed to {}",
                 place.len,
                 value.len()
             ))),
         }
     }
 
-    /// Whether it was there.
+    /// Returns whether the key existed.
     pub(crate) fn delete(&self, key: &[u8]) -> bool {
         self.keys.delete(key).is_some()
     }
@@ -174,7 +176,7 @@ impl Stored {
                 }
             }
         }
-        // All of them, so that none is still on its way when the blocks are given back.
+        // Waits for all of them, so that none is in flight when the blocks are freed.
         for write in writes {
             outcome = outcome.and(write.wait().map(drop));
         }
@@ -196,7 +198,7 @@ impl Stored {
         outcome.map(|()| packed)
     }
 
-    /// The extents of a value, cut to what is moved at once.
+    /// The extents of a value, split into pieces.
     fn pieces<'a>(&self, place: &'a Place) -> impl Iterator<Item = bdev::Extent> + 'a {
         let most = (PIECE / self.block_size).max(1);
         place.extents.iter().flat_map(move |extent| {

@@ -1,4 +1,4 @@
-//! The container, driven through the C contract as a runtime drives it.
+//! Tests of the container, driven through the C contract as a runtime drives it.
 
 #[path = "../../../../src/task/tests/fake_ipc/mod.rs"]
 mod fake_ipc;
@@ -48,9 +48,12 @@ fn values_of_all_sizes_come_back() {
 fn a_missing_key_is_named() {
     let module = Module::created();
     let status = get(&module, b"caf\xc3").unwrap_err();
-    assert_eq!((status.code(), status.message()), (CHI_NOT_FOUND, "no key \"caf\\xc3\""));
+    assert_eq!(
+        (status.code(), status.message()),
+        (CHI_NOT_FOUND, "key \"caf\\xc3\" does not exist")
+    );
     let status = get(&module, &[b'k'; 100]).unwrap_err();
-    assert_eq!(status.message(), format!("no key \"{}...\"", "k".repeat(64)));
+    assert_eq!(status.message(), format!("key \"{}...\" does not exist", "k".repeat(64)));
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn keys_fall_to_lanes_by_their_hash() {
     let key = "k".repeat(3000);
     task.key.set(&key).unwrap();
     let mut ctx = context();
-    // SAFETY: a live container, a task of the method's layout, a whole context.
+    // SAFETY: a live container, a task of the method's layout, a complete context.
     let status = unsafe {
         let task = task.base().as_ptr();
         (ops().monitor)(CONTAINER.get(), CHI_MONITOR_LOCAL_SCHEDULE, Method::GET, task, &mut ctx)
