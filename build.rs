@@ -1,5 +1,5 @@
-//! Generates the C headers into `OUT_DIR` for `tests/headers.rs`, in a git checkout with the feature
-//! `headers`; a crate that depends on `chimaera` never runs, nor compiles, cbindgen.
+//! Generates the C headers into `OUT_DIR` for `tests/headers.rs`, in a git checkout and with the
+//! feature `headers` only: crates that depend on `chimaera` neither compile nor run cbindgen.
 
 #[cfg(feature = "headers")]
 #[path = "tools/headers.rs"]

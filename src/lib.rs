@@ -1,6 +1,6 @@
 //! Chimaera: a task runtime over shared memory.
 //!
-//! An application connects to the runtime of this node with [`client::init`], makes a pool of a
+//! An application connects to the runtime of this node with [`client::init`], creates a pool of a
 //! module, and calls its methods as tasks:
 //!
 //! ```no_run
@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! Features: `client` (default) is the session of an application; `module` is the SDK for ChiMods in
-//! Rust; `runtime` starts a runtime inside the calling process, for tests and first steps.
+//! Features: `client` (default) connects applications to a runtime; `module` is the SDK for ChiMods
+//! in Rust; `runtime` starts a runtime inside the calling process, for tests and first experiments.
 
 pub use chimaera_abi as abi;
 
@@ -36,27 +36,28 @@ pub mod client {
 
     use chimaera_task::{Result, Status};
 
-    /// Connects this process to a runtime. Calling it again while connected does nothing. When the
-    /// runtime ends and another takes its place, the next new task connects to that one by itself;
-    /// pools must then be created again. Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED` (another
-    /// user's), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. `[any thread]`
+    /// Connects this process to a runtime. Does nothing if the process is already connected. If the
+    /// runtime ends and another takes its place, the next new task connects to it automatically;
+    /// pools must then be created again. Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED`
+    /// (another user's runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. `[any
+    /// thread]`
     pub fn init(options: Options) -> Result<()> {
-        // SAFETY: the client's table lives as long as the process, on every thread.
+        // SAFETY: the client's table is valid for the life of the process, on every thread.
         unsafe { chimaera_task::set_resolver(chimaera_client_rs::ipc_manager) };
         chimaera_client_rs::init(options).map_err(status)
     }
 
-    /// Asks the runtime for a JSON document on `subject`, one of `CHI_DESCRIBE_*`.
+    /// Asks the runtime for a JSON document about `subject`, one of `CHI_DESCRIBE_*`.
     pub fn describe(subject: u32) -> Result<String> {
         chimaera_client_rs::describe(subject).map_err(status)
     }
 
-    /// Asks the runtime to end. It finishes what runs, and then ends by itself.
+    /// Asks the runtime to stop. It finishes the tasks that are running first.
     pub fn stop_runtime() -> Result<()> {
         chimaera_client_rs::stop_runtime().map_err(status)
     }
 
-    /// A failure as tasks have it too, so that a program needs one type for both.
+    /// Converts a failure to the error type of tasks, so that a program needs only one type.
     fn status(failure: chimaera_client_rs::Failure) -> Status {
         Status::new(failure.status, failure.message)
     }

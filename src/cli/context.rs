@@ -1,4 +1,4 @@
-//! What every command knows, and how it fails.
+//! What all commands share: the instance to use, and how they fail.
 
 use chimaera_client_rs::Options;
 use chimaera_ipc::control::{self, Request};
@@ -7,26 +7,26 @@ use chimaera_ipc::instance::{self, Instance};
 /// How long a running instance may take to answer a request.
 const ANSWER_BOUND: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// What every command knows.
+/// What all commands share.
 pub(crate) struct Context {
-    /// The instance's name, by the command line or the environment or else the default.
+    /// The instance's name: from the command line, else the environment, else the default.
     pub(crate) name: String,
-    /// The name on the command line.
+    /// The name given on the command line.
     pub(crate) named: Option<String>,
     pub(crate) json: bool,
 }
 
 /// Why a command failed.
 pub(crate) enum Failed {
-    /// With a message for standard error.
+    /// For the reason in this message, which goes to standard error.
     Message(String),
-    /// An argument is wrong in a way that only this program can tell.
+    /// An invalid argument that the command-line parser cannot detect.
     Usage(String),
     /// The instance is not running.
     NotRunning(String),
-    /// The user knows already.
+    /// The user has already been told.
     Told,
-    /// The user knows already what is wrong with the configuration.
+    /// The problems of the configuration have already been printed.
     Misconfigured,
 }
 
@@ -56,7 +56,7 @@ impl Context {
         })
     }
 
-    /// Asks the instance to describe something.
+    /// Asks the instance for a JSON description.
     pub(crate) fn describe(&self, subject: u32) -> Result<serde_json::Value, Failed> {
         self.ask(Request::Describe, &[subject.into()])
     }
@@ -71,7 +71,7 @@ impl Context {
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Prints a JSON document, if that is what was asked for.
+    /// Prints a JSON document if JSON was requested, and returns whether it did.
     pub(crate) fn print_json(&self, value: &serde_json::Value) -> bool {
         if self.json {
             print(&format!("{value:#}\n"));
@@ -80,7 +80,7 @@ impl Context {
     }
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+/// Writes to standard output. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

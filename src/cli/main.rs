@@ -1,7 +1,7 @@
 //! The program `chimaera`.
 //!
-//! Exit codes: 0 success; 1 failure, with a message on standard error; 2 wrong usage, or a
-//! wrong configuration; 3 the instance is not running.
+//! Exit codes: 0 success; 1 failure, with a message on standard error; 2 invalid usage or
+//! configuration; 3 the instance is not running.
 
 mod bench;
 mod commands;
@@ -19,8 +19,8 @@ use crate::context::{print, Context, Failed, Outcome};
 
 /// A task runtime over shared memory.
 ///
-/// Applications hand tasks to the runtime, which runs them in ChiMods: modules in C++ or Rust that it
-/// finds in the directories of CHI_REPO_PATH and LD_LIBRARY_PATH.
+/// Applications hand tasks to the runtime, which runs them in ChiMods: C++ or Rust modules that it
+/// finds in the directories listed in CHI_REPO_PATH and LD_LIBRARY_PATH.
 #[derive(Parser)]
 #[command(name = "chimaera", version, max_term_width = 100)]
 struct Cli {
@@ -44,14 +44,14 @@ enum Command {
     Stop(stop::Args),
     /// Show whether a runtime is running, and what it is doing
     ///
-    /// For each worker it shows the group, how many tasks it has completed, and how many are suspended on
-    /// it right now: those wait for other tasks, a lock, an event or a timer, and each holds a stack. A
-    /// periodic task between two runs does not count.
+    /// For each worker it shows the group, the number of completed tasks, and the number of tasks
+    /// suspended on it right now: those wait for other tasks, a lock, an event or a timer, and each
+    /// holds a stack. A periodic task between two runs is not counted.
     ///
-    /// With --json, `each_worker` lists the workers in the order of their numbers; `group` is
-    /// `low_latency`, which runs all tasks if it is the only one, or `high_latency`.
+    /// With --json, `each_worker` lists the workers in order of their numbers. `group` is
+    /// `low_latency`, which runs all tasks if it is the only group, or `high_latency`.
     Status,
-    /// List the modules with their libraries, and the files that were refused and why
+    /// List the modules with their libraries, and the files that were refused with the reasons
     Modules(modules::Args),
     /// List, create and destroy pools
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The flags that say what a runtime is started with, and the configuration that comes of them.
+//! The flags that configure a runtime at start, and the resulting configuration.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,22 +20,22 @@ pub(crate) struct Args {
     /// Read no configuration file
     #[arg(long, conflicts_with = "config")]
     no_config: bool,
-    /// Number of worker threads [default: one less than there are cores, at least 1]
+    /// Number of worker threads [default: one less than the number of cores, at least 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// A directory to scan for modules, before those of CHI_REPO_PATH, LD_LIBRARY_PATH and the
     /// configuration file; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     module_paths: Vec<PathBuf>,
-    /// How long an idle worker looks for work before it sleeps, in microseconds [default: 50]
+    /// How long an idle worker polls for work before it sleeps, in microseconds [default: 50]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     spin_us: Option<u64>,
-    /// What to log [env: CHI_LOG=] [default: info]
+    /// Log level [env: CHI_LOG=] [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
 }
 
-/// How much is logged. Each level includes those before it.
+/// The log level. Each level includes those before it.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Level {
     Error,
@@ -58,7 +58,7 @@ impl Level {
 }
 
 impl Args {
-    /// The configuration. What is wrong with it is told.
+    /// Loads the configuration, and prints its problems.
     pub(crate) fn load(&self, context: &Context) -> Result<Settings, Failed> {
         let flags = Flags {
             config: self.config.clone(),
@@ -73,7 +73,7 @@ impl Args {
             .map_err(|found| misconfigured(context, &found))
     }
 
-    /// Arguments by which another process in the same environment has the same configuration.
+    /// Arguments that give another process in the same environment the same configuration.
     pub(crate) fn again(&self, settings: &Settings) -> Result<Vec<OsString>, std::io::Error> {
         let mut all: Vec<OsString> = match &settings.file {
             Some(file) => vec!["--config".into(), file.into()],
@@ -95,7 +95,7 @@ impl Args {
     }
 }
 
-/// Tells of what is wrong with a configuration.
+/// Prints the problems of a configuration.
 pub(crate) fn misconfigured(context: &Context, found: &Problems) -> Failed {
     context.print_json(&json!({ "error": found.to_string(), "problems": found }));
     eprintln!("{found}");

@@ -1,7 +1,7 @@
 //! Text in columns.
 
-/// The lines of a table, the head first. Each ends with a newline, and every column is as wide as the
-/// widest of its cells.
+/// The lines of a table, with the header first. Each ends with a newline, and every column is as
+/// wide as its widest cell.
 pub(crate) fn lines<const N: usize>(
     head: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,

@@ -15,43 +15,43 @@ use super::place::{bind, progress, Place};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
 
-/// The block of the device, unless less is read and written at once.
+/// The block size of the device, unless the accesses are smaller.
 const DEVICE_BLOCK: u64 = 4096;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A file to use as the device, which is overwritten, or a directory to create one in [default: the
-    /// device is in memory]
+    /// A file to use as the device (it is overwritten), or a directory to create one in [default:
+    /// the device is in memory]
     #[arg(long)]
     path: Option<PathBuf>,
-    /// How to read and write the file
+    /// How to access the file
     #[arg(long, value_enum, default_value_t = EngineArg::Uring, requires = "path")]
     engine: EngineArg,
-    /// Bypass the operating system's cache
+    /// Bypass the page cache of the operating system
     #[arg(long, requires = "path")]
     direct: bool,
     /// What to measure; can be repeated [default: both]
     #[arg(long = "operation", value_enum, value_name = "OPERATION")]
     operations: Vec<Operation>,
-    /// How much to read or write at once, such as 4KiB or 1MiB
+    /// Size of one access, such as 4KiB or 1MiB
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     block_size: u64,
-    /// Reads or writes in flight
+    /// Accesses in flight
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
     depth: u32,
     /// Size of the device; an existing file keeps its own
     #[arg(long, default_value = "64MiB", value_parser = parse_size)]
     size: u64,
-    /// Access blocks in random order instead of one after the other
+    /// Access blocks in random instead of sequential order
     #[arg(long)]
     random: bool,
-    /// Number of rounds; the operations take turns in each
+    /// Number of rounds; the operations alternate in each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long each measurement takes, in seconds
+    /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
-    /// Number of the runtime's workers; a single one has a core to itself
+    /// Number of worker threads; a single one gets a core of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     #[command(flatten)]
@@ -64,15 +64,15 @@ enum EngineArg {
     Posix,
 }
 
-/// A file that is the device.
+/// The file that serves as the device.
 struct DeviceFile {
     path: PathBuf,
-    /// Removed at the end.
+    /// Created by this measurement, and removed at its end.
     ours: bool,
 }
 
 impl DeviceFile {
-    /// The file that was given, or one of `size` bytes in the directory that was.
+    /// Uses the file `path`, or creates one of `size` bytes if it is a directory.
     fn new(path: &Path, size: u64) -> Result<DeviceFile, Failed> {
         let path = std::path::absolute(path)?;
         if !path.is_dir() {
@@ -83,7 +83,7 @@ impl DeviceFile {
         let cannot = |error| Failed::Message(format!("{}: {error}", path.display()));
         let mut file = options.write(true).create_new(true).open(&path).map_err(cannot)?;
         let made = DeviceFile { path: path.clone(), ours: true };
-        // Written, so that no measured write has to find room on the disk.
+        // Written in full, so that no measured write has to allocate disk space.
         let piece = vec![7; 1 << 20];
         let mut left = size;
         while left > 0 {
@@ -99,13 +99,13 @@ impl DeviceFile {
 impl Drop for DeviceFile {
     fn drop(&mut self) {
         if self.ours {
-            // Whoever removed it before has done what was to be done.
+            // It may have been removed already.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Copies between memory of the device's size and of the buffers', in one thread.
+/// Copies between a memory area of the device's size and the buffers, on one thread.
 struct Memory {
     device: Vec<u8>,
     buffers: Vec<Vec<u8>>,
@@ -122,7 +122,7 @@ impl Memory {
         }
     }
 
-    /// Returns how many copies there were in a second.
+    /// Returns the copies per second.
     fn measure(&mut self, operation: Operation, time: Duration) -> f64 {
         let begin = Instant::now();
         let mut done: usize = 0;
@@ -142,11 +142,11 @@ impl Memory {
     }
 }
 
-/// What was measured of an operation.
+/// The results for one operation.
 struct Measured {
     operation: Operation,
     latencies: Kind,
-    /// Operations in a second, of each round, and bare copies.
+    /// Operations per second of each round, and those of bare copies.
     rates: Vec<f64>,
     copies: Vec<f64>,
 }
@@ -168,7 +168,7 @@ fn median(rates: &mut [f64]) -> f64 {
 }
 
 impl Args {
-    /// What is read or written at once must be whole blocks of a device.
+    /// The block size of the device. An access must be a whole number of blocks.
     fn device_block(&self) -> Result<u64, Failed> {
         let wrong = |what: String| Err(Failed::Message(what));
         let bytes = self.block_size;
@@ -176,7 +176,7 @@ impl Args {
         if bytes == 0 || !bytes.is_multiple_of(least) || bytes > 1 << 30 {
             let bytes = show_size(bytes);
             return wrong(format!(
-                "cannot read or write {bytes} at once: use a multiple of {least}B up to 1GiB"
+                "an access of {bytes} is not possible: use a multiple of {least}B up to 1GiB"
             ));
         }
         if self.path.is_none() && self.size < bytes {
@@ -216,8 +216,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let device_block = args.device_block()?;
     let cores = args.place.cores()?;
     let file = args.path.as_ref().map(|path| DeviceFile::new(path, args.size)).transpose()?;
-    // A single worker has a core, and whatever serves the file may use all; several workers share them
-    // with the client.
+    // A single worker gets a core, and whatever serves the file may use all of them; several
+    // workers share the cores with the client.
     let daemon = match args.workers {
         1 => Daemon::start_pinned(&args.place.modules, &[cores.worker])?,
         workers => Daemon::start(&args.place.modules, workers, None)?,
@@ -296,14 +296,14 @@ fn tell(context: &Context, args: &Args, engine: u64, all: &mut [Measured]) {
     crate::context::print(&format!(
         "{} blocks of {}, {} in flight, of a device {}\n\n{:<26}{:>10}{:>10}{of_memcpy}{throughput}\n\n\
          in nanoseconds\n{}",
-        if args.random { "random" } else { "successive" },
+        if args.random { "random" } else { "sequential" },
         show_size(args.block_size),
         args.depth,
         match backend {
             "ram" => "in memory".to_owned(),
             engine => format!(
-                "in a file, by {engine}, {}",
-                if args.direct { "bypassing the cache" } else { "through the cache" }
+                "in a file, through {engine}, {}",
+                if args.direct { "uncached" } else { "cached" }
             ),
         },
         "",

@@ -1,4 +1,4 @@
-//! Client processes of a measurement.
+//! The client processes of a measurement.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -19,22 +19,22 @@ pub(crate) struct ClientArgs {
     module: String,
     /// Tasks in flight
     depth: u32,
-    /// For how long, in seconds
+    /// Duration in seconds
     seconds: f64,
-    /// Send so many tasks instead, however long it takes
+    /// Send this many tasks instead, however long it takes
     #[arg(long)]
     tasks: Option<u64>,
 }
 
-/// A client process: it says that it is connected, waits for its input to end, then sends tasks for
-/// the given time, and prints how many and in how many seconds.
+/// A client process. It reports that it is connected, waits until its input ends, sends tasks for
+/// the given time, and prints their number and the seconds that they took.
 pub(super) fn client(context: &Context, args: &ClientArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let pool = Pool::open(&args.module, "bench_throughput")?;
     on_each_line(|last| if last { flood(pool, args).map(Some) } else { Ok(None) })
 }
 
-/// Keeps tasks in flight. Gives the number of tasks and the seconds.
+/// Keeps tasks in flight. Returns the number of tasks and the seconds.
 fn flood(pool: Pool, args: &ClientArgs) -> Result<String, Failed> {
     let begin = Instant::now();
     let until = begin + Duration::from_secs_f64(args.seconds);
@@ -64,12 +64,12 @@ fn flood(pool: Pool, args: &ClientArgs) -> Result<String, Failed> {
 pub(crate) struct ProbeArgs {
     /// The module to measure
     module: String,
-    /// For how long, in seconds
+    /// Duration in seconds
     seconds: f64,
 }
 
-/// A client process that sends one task at a time. For each line of its input it prints how long each
-/// took.
+/// A client process that sends one task at a time. For each line of its input it prints the
+/// latencies.
 pub(super) fn probe(context: &Context, args: &ProbeArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let pool = Pool::open(&args.module, "bench_probe")?;
@@ -85,26 +85,26 @@ pub(super) fn probe(context: &Context, args: &ProbeArgs) -> Outcome {
 
 #[derive(clap::Args)]
 pub(crate) struct LoadArgs {
-    /// The lanes that compute
+    /// Number of computing lanes
     lanes: u32,
-    /// How much each task computes
+    /// Steps that each task computes
     steps: u64,
     /// Tasks in flight for each lane
     depth: u32,
-    /// For how long, in seconds
+    /// Duration in seconds
     seconds: f64,
 }
 
-/// A client process that has lanes compute. For each line of its input it prints how many tasks that
-/// were, and in how many seconds.
+/// A client process that keeps lanes computing. For each line of its input it prints the number of
+/// tasks and the seconds that they took.
 pub(super) fn load(context: &Context, args: &LoadArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let pool = open_bench("bench_load", 1, args.lanes)?;
     on_each_line(|last| if last { Ok(None) } else { compute(pool, args).map(Some) })
 }
 
-/// Keeps each lane busy on its own, so that none waits for another. Gives the number of tasks and the
-/// seconds.
+/// Keeps each lane busy independently, so that none waits for another. Returns the number of tasks
+/// and the seconds.
 fn compute(pool: bench::Client, args: &LoadArgs) -> Result<String, Failed> {
     let expected = bench::compute(args.steps);
     let begin = Instant::now();
@@ -119,7 +119,7 @@ fn compute(pool: bench::Client, args: &LoadArgs) -> Result<String, Failed> {
     while now < until {
         for (lane, tasks) in (0..).zip(&mut lanes) {
             if tasks.front().is_some_and(|oldest| oldest.is_complete()) {
-                let oldest = tasks.pop_front().expect("it has a front");
+                let oldest = tasks.pop_front().expect("the queue is not empty");
                 check_result(oldest, expected)?;
                 done += 1;
                 tasks.push_back(submit(lane)?);
@@ -127,7 +127,7 @@ fn compute(pool: bench::Client, args: &LoadArgs) -> Result<String, Failed> {
         }
         now = Instant::now();
     }
-    // What ends later does not count: by then not all lanes are busy.
+    // Tasks that end later do not count, because by then some lanes are idle.
     lanes.into_iter().flatten().try_for_each(|task| check_result(task, expected))?;
     Ok(format!("{done} {}", (now - begin).as_secs_f64()))
 }
@@ -135,19 +135,19 @@ fn compute(pool: bench::Client, args: &LoadArgs) -> Result<String, Failed> {
 fn check_result(task: Pending<bench::ComputeTask>, expected: u64) -> Outcome {
     match task.wait()?.result.get() == expected {
         true => Ok(()),
-        false => Err(Failed::Message("a task computed something else".into())),
+        false => Err(Failed::Message("a task returned a wrong result".into())),
     }
 }
 
 #[derive(clap::Args)]
 pub(crate) struct CallerArgs {
-    /// The module whose empty tasks are called
+    /// The module of the empty tasks to call
     module: String,
-    /// How many
+    /// Number of calls
     count: u64,
 }
 
-/// A client process that has one method call another one.
+/// A client process in which one method calls another.
 pub(super) fn caller(context: &Context, args: &CallerArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let callee = Pool::open(&args.module, "bench_callee")?;
@@ -156,8 +156,8 @@ pub(super) fn caller(context: &Context, args: &CallerArgs) -> Outcome {
     Ok(())
 }
 
-/// Says that the process is connected. Then calls `f` for each line of the input, and with `true` at
-/// its end, and prints what it returns.
+/// Reports that the process is connected. Then calls `f` for each line of the input, and once more
+/// with `true` at its end, and prints the results.
 fn on_each_line(mut f: impl FnMut(bool) -> Result<Option<String>, Failed>) -> Outcome {
     println!("connected");
     let mut line = String::new();
@@ -174,7 +174,7 @@ fn on_each_line(mut f: impl FnMut(bool) -> Result<Option<String>, Failed>) -> Ou
     }
 }
 
-/// A client process as the process that measures has it.
+/// The measuring process's handle to a client process.
 pub(super) struct Process {
     child: Child,
     input: Option<ChildStdin>,
@@ -182,7 +182,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the client process `command` of this program and waits until it is connected.
+    /// Starts this program as the client process `command`, and waits until it is connected.
     pub(super) fn start(daemon: &Daemon, command: &[&str]) -> Result<Process, Failed> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--name", &daemon.name, "bench"])
@@ -191,24 +191,24 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()?;
         let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut process = Process { child, input, output };
         process.line()?;
         Ok(process)
     }
 
-    /// Gives it a line of input.
+    /// Sends a line to its input.
     pub(super) fn go(&mut self) -> Outcome {
-        self.input.as_mut().expect("its input has not ended").write_all(b"\n")?;
+        self.input.as_mut().expect("its input is open").write_all(b"\n")?;
         Ok(())
     }
 
-    /// Ends its input.
+    /// Closes its input.
     pub(super) fn end(&mut self) {
         self.input = None;
     }
 
-    /// A line of its output.
+    /// Reads a line of its output.
     pub(super) fn line(&mut self) -> Result<String, Failed> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
@@ -217,20 +217,21 @@ impl Process {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Its next line, a number of tasks and the seconds that they took, as tasks per second.
+    /// Reads its next line, a number of tasks and the seconds that they took. Returns tasks per
+    /// second.
     pub(super) fn rate(&mut self) -> Result<f64, Failed> {
         let line = self.line()?;
         let mut numbers = line.split_whitespace().map(str::parse::<f64>);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(done)), Some(Ok(seconds))) => Ok(done / seconds),
-            _ => Err(Failed::Message(format!("a client process said '{line}'"))),
+            _ => Err(Failed::Message(format!("unexpected output from a client process: '{line}'"))),
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It fails only when the process has ended already.
+        // Killing fails only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

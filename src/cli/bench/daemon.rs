@@ -1,4 +1,4 @@
-//! A runtime for the measurement, in a process of its own, on a core of its own.
+//! A runtime for a measurement, in its own process on its own core.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -10,13 +10,13 @@ use chimaera::client::{self, Options};
 use super::place::{bind, Modules};
 use crate::context::{Failed, Outcome};
 
-/// The names of its workers' threads begin so.
+/// The prefix of its worker threads' names.
 const WORKER: &str = "chi-worker";
 
-/// Bytes of a segment that are enough for the tasks of a measurement.
+/// Bytes of a segment that suffice for the tasks of a measurement.
 const ROOM_FOR_TASKS: u64 = 16 << 20;
 
-/// How long threads ran, and how long they could have run had their core been free, in seconds.
+/// How long threads ran, and how long they could have run if their core had been free, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CoreTime {
     pub(super) ran: f64,
@@ -44,7 +44,7 @@ impl Daemon {
         Daemon::wait_for(command)
     }
 
-    /// Starts a runtime with a worker for each of these cores, pinned to it by its configuration, and
+    /// Starts a runtime with one worker per core, each pinned to its core by configuration, and
     /// waits until it is ready.
     pub(super) fn start_pinned(modules: &Modules, cores: &[usize]) -> Result<Daemon, Failed> {
         let mut command = command(modules)?;
@@ -69,7 +69,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// What its workers have had of their cores until now.
+    /// The core time of its workers so far.
     pub(super) fn core_time(&self) -> Result<CoreTime, Failed> {
         let mut sum = CoreTime::default();
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -84,12 +84,12 @@ impl Daemon {
         Ok(sum)
     }
 
-    /// Connects this process to it.
+    /// Connects this process to the runtime.
     pub(super) fn connect(&self) -> Outcome {
         connect(&self.name)
     }
 
-    /// Connects this process to it with a segment in which it has room for so many bytes.
+    /// Connects this process to the runtime with a segment in which it can allocate `bytes`.
     pub(super) fn connect_with_room(&self, bytes: u64) -> Outcome {
         // Half of a segment is the client's.
         let segment_size = (2 * bytes + ROOM_FOR_TASKS).max(chimaera_ipc::layout::DEFAULT_SEGMENT);
@@ -103,7 +103,7 @@ pub(super) fn connect(name: &str) -> Outcome {
     Ok(client::init(Options { instance: Some(name.to_owned()), ..Options::default() })?)
 }
 
-/// The command that starts a runtime, but for its workers.
+/// The command that starts a runtime, without the options for its workers.
 fn command(modules: &Modules) -> Result<Command, Failed> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["start", "--as-daemon", "--private", "--log-level", "error"]);
@@ -116,7 +116,7 @@ fn command(modules: &Modules) -> Result<Command, Failed> {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
-            // It fails only when the process has ended already.
+            // Killing fails only if the process has already ended.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _ = self.child.wait();

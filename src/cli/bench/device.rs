@@ -1,5 +1,5 @@
-//! A block device as an application uses it: with a number of reads or writes in flight, and buffers of
-//! its own that stay where they are.
+//! A block device, used as applications do: with several reads or writes in flight, and buffers
+//! that the application keeps.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,26 +10,26 @@ use chimaera_bdev_client::{Client, ReadTask, WriteTask};
 use super::times::Kind;
 use crate::context::{Failed, Outcome};
 
-/// How long it is looked whether any of them is over, before one is waited for.
+/// How long to poll for completed operations before blocking on one.
 const LOOK: Duration = Duration::from_micros(200);
 
-/// What is done to the device.
+/// The operation to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Operation {
     Read,
     Write,
 }
 
-/// Where the next block of a measurement is.
+/// The sequence of blocks that a measurement accesses.
 pub(super) struct Places {
-    /// How many there are.
+    /// Number of blocks.
     n: u64,
     next: u64,
     random: bool,
 }
 
 impl Places {
-    /// `n` places, one after the other or in no order.
+    /// A sequence over `n` blocks, in order or random.
     pub(super) fn new(n: u64, random: bool) -> Places {
         Places { n, next: 0x9e37_79b9_7f4a_7c15, random }
     }
@@ -47,16 +47,16 @@ impl Places {
     }
 }
 
-/// A device, and the buffers that are written from and read into.
+/// A device, and the buffers to write from and read into.
 pub(super) struct Device {
     client: Client,
-    /// Blocks of the device that are read or written at once.
+    /// Device blocks per access.
     blocks: u64,
     buffers: Vec<Buffer>,
     places: Places,
 }
 
-/// One that is under way.
+/// An operation in flight.
 struct InFlight {
     task: Task,
     buffer: usize,
@@ -87,8 +87,8 @@ impl InFlight {
 }
 
 impl Device {
-    /// Allocates all blocks of the device, of which `blocks` are read or written at once, from and into
-    /// `depth` buffers of `bytes`.
+    /// Allocates all blocks of the device. An access transfers `blocks` of them to or from one of
+    /// `depth` buffers of `bytes` bytes.
     pub(super) fn new(
         client: Client,
         blocks: u64,
@@ -106,7 +106,7 @@ impl Device {
         Ok(Device { client, blocks, buffers, places: Places::new(all / blocks, random) })
     }
 
-    /// Writes all of it.
+    /// Writes the whole device.
     pub(super) fn fill(&self) -> Outcome {
         for place in 0..self.places.n {
             self.client.write_from(place * self.blocks, &self.buffers[0])?.wait()?;
@@ -114,7 +114,7 @@ impl Device {
         Ok(())
     }
 
-    /// Keeps every buffer in flight for a time. Returns how many operations there were in a second.
+    /// Keeps every buffer in flight for the given time. Returns operations per second.
     pub(super) fn measure(
         &mut self,
         operation: Operation,
@@ -129,10 +129,10 @@ impl Device {
         let mut done: u64 = 0;
         let mut last = begin;
         while begin.elapsed() < time {
-            // Those that are over, in whatever order.
+            // Collects completed operations, in any order.
             let before = done;
             for _ in 0..in_flight.len() {
-                let next = in_flight.pop_front().expect("there are so many");
+                let next = in_flight.pop_front().expect("the loop is bounded by the length");
                 if next.is_over() {
                     let buffer = next.wait(latencies)?;
                     in_flight.push_back(self.start(operation, buffer)?);
@@ -144,7 +144,7 @@ impl Device {
             if done > before {
                 last = Instant::now();
             } else if last.elapsed() >= LOOK {
-                // When none has been over for long, it waits for the oldest.
+                // When none has completed for a while, block on the oldest.
                 let oldest = (0..in_flight.len()).min_by_key(|index| in_flight[*index].since);
                 let oldest = oldest.and_then(|index| in_flight.swap_remove_front(index));
                 let oldest = oldest.expect("a buffer is in flight");

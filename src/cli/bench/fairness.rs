@@ -11,16 +11,16 @@ use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Clients with one task at a time
+    /// Number of clients that keep one task in flight
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=255))]
     clients: u32,
-    /// Tasks in flight of the client that floods the runtime
+    /// Tasks that the flooding client keeps in flight
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     flood: u32,
-    /// Number of rounds; each measures the clients alone and beside the flood
+    /// Number of rounds; each measures the clients alone and during the flood
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long each measurement takes, in seconds
+    /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// The module to measure
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     core: Option<usize>,
 }
 
-/// The clients together, and the worst of them.
+/// The latencies of all clients together, and of the worst.
 struct Times {
     all: Kind,
     each: Vec<Kind>,
@@ -73,9 +73,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let start = |_| Process::start(&daemon, &["probe", &args.module, &seconds]);
     let mut clients = (0..args.clients).map(start).collect::<Result<Vec<_>, _>>()?;
     let mut alone = Times::new("alone_ns", "alone", args.clients)?;
-    let mut beside = Times::new("flooded_ns", "beside the flood", args.clients)?;
+    let mut beside = Times::new("flooded_ns", "during the flood", args.clients)?;
     let flood_depth = args.flood.to_string();
-    // Longer than what is measured, so that the flood lasts as long.
+    // Longer than the measurement, so that the flood does not end first.
     let flood_seconds = (args.seconds + 0.2).to_string();
     let mut flooded = 0.0;
     for round in 0..args.rounds {
@@ -108,7 +108,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     crate::context::print(&format!(
         "{} clients with one task at a time, alone and beside one with {} in flight ({:.0} tasks/s), on \
          cores {places:?}, the worker on core {worker}, in nanoseconds\n\n{}\n\
-         p99 beside the flood: {:.2} times the p99 alone; the worst client's: {:.2} times\n",
+         p99 during the flood: {:.2} times the p99 alone; the worst client's: {:.2} times\n",
         args.clients,
         args.flood,
         flooded / f64::from(args.rounds),

@@ -1,5 +1,5 @@
-//! The machine's floor: a cache line bounced between two processes, and a bare ring there and back,
-//! with no runtime.
+//! The machine's floor without a runtime: the round trip of a cache line between two processes, and
+//! of an entry through a bare pair of rings.
 
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -16,18 +16,19 @@ use crate::context::{Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct PeerArgs {
-    /// The descriptor of the segment
+    /// The file descriptor of the segment
     fd: i32,
 }
 
-/// The rings of the segment: there and back.
+/// The rings of the segment: to the peer and back.
 const THERE: u64 = 0;
 const BACK: u64 = 1;
 
 const LINE: u8 = b'l';
 const RING: u8 = b'r';
 
-/// The other process. It sleeps in a read between rounds, so that it takes nothing from the others.
+/// The peer process. Between rounds it sleeps in a read, so that it takes no time from other
+/// measurements.
 pub(super) struct Peer {
     child: Child,
     mapping: Mapping,
@@ -68,7 +69,7 @@ impl Peer {
         use std::io::Write;
         let mut order = [what, 0, 0, 0, 0];
         order[1..].copy_from_slice(&count.to_le_bytes());
-        self.child.stdin.as_mut().expect("it was asked for").write_all(&order)?;
+        self.child.stdin.as_mut().expect("stdin is piped").write_all(&order)?;
         Ok(())
     }
 
@@ -101,7 +102,7 @@ impl Peer {
         self.there.push(entry).expect("the ring is empty");
         loop {
             if let Some(came) = self.back.pop() {
-                assert_eq!(came, Some(entry), "the echo is another");
+                assert_eq!(came, Some(entry), "the echo differs");
                 self.back.show_progress();
                 return;
             }
@@ -112,15 +113,15 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // The end of its input ends the peer.
+        // Closing its input ends the peer.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// The other process's side.
+/// Runs the peer's side.
 pub(super) fn serve(args: &PeerArgs) -> Outcome {
-    // SAFETY: whoever started this process has left the segment's descriptor open for it alone.
+    // SAFETY: the parent process left the segment's descriptor open for this process alone.
     let fd = unsafe { OwnedFd::from_raw_fd(args.fd) };
     let mapping = Mapping::new(fd.as_fd(), Layout::of(0))?;
     let (mut there, mut back) =
@@ -141,7 +142,7 @@ pub(super) fn serve(args: &PeerArgs) -> Outcome {
             } else {
                 let entry = loop {
                     match there.pop() {
-                        Some(entry) => break entry.expect("the other side writes entries"),
+                        Some(entry) => break entry.expect("the other side writes valid entries"),
                         None => std::hint::spin_loop(),
                     }
                 };

@@ -12,18 +12,18 @@ use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
 
-/// Tasks in flight where they are many.
+/// Tasks in flight in the second kind of measurement.
 const DEPTH: usize = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Idle containers
+    /// Number of idle containers
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4096))]
     containers: u32,
-    /// Lanes of each
+    /// Lanes of each container
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     lanes: u32,
-    /// Number of rounds; each measures with and without them
+    /// Number of rounds; each measures with and without the idle containers
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Tasks of each kind in a round
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     place: Place,
 }
 
-/// What is measured twice.
+/// What is measured both with and without the idle containers.
 struct Busy {
     one: Kind,
     many: Kind,
@@ -58,7 +58,7 @@ impl Busy {
     }
 }
 
-/// Makes the idle containers, and has each of their lanes run one task.
+/// Creates the idle containers, and runs one task on each of their lanes.
 fn make_idle(args: &Args) -> Result<bench::Client, Failed> {
     let idle = open_bench("bench_idle", args.containers, args.lanes)?;
     for container in 0..args.containers {

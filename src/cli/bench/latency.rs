@@ -13,7 +13,7 @@ use crate::context::{Context, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Number of rounds; the kinds take turns in each
+    /// Number of rounds; the kinds alternate in each
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Round trips of each kind in a round
@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         Kind::new("task_cpp_ns", "empty task, C++")?,
         Kind::new("task_rust_ns", "empty task, Rust")?,
     ];
-    // The other processes share a core, and sleep while they are not meant.
+    // The other processes share a core, and sleep while another kind is measured.
     let settle = || std::thread::sleep(Duration::from_millis(1));
     for round in 0..args.rounds {
         progress(&format!("round {} of {}", round + 1, args.rounds));

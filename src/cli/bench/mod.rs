@@ -1,4 +1,4 @@
-//! `chimaera bench`: what a task costs, beside what the machine itself costs.
+//! `chimaera bench`: the cost of a task, compared with the cost of what the machine itself does.
 
 mod bdev;
 mod clients;
@@ -19,34 +19,36 @@ use crate::context::{Context, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Measure the round trip of an empty task, beside a bounced cache line and a bare ring
+    /// Measure the round trip of an empty task, compared with a bounced cache line and a bare ring
     Latency(latency::Args),
-    /// Measure tasks per second at several depths, with one and several client processes
+    /// Measure tasks per second at several depths, with one or more client processes
     Throughput(throughput::Args),
-    /// Measure the round trip of a subtask between containers, beside a bare coroutine switch and an
-    /// empty task from a client
+    /// Measure the round trip of a subtask between containers, compared with a bare coroutine
+    /// switch and an empty task from a client
     Subtask(subtask::Args),
-    /// Measure an empty task with and without many idle containers and lanes beside it
+    /// Measure an empty task with and without many idle containers and lanes
     Lanes(lanes::Args),
-    /// Measure computing lanes on one worker and on two, beside the same work in bare threads
+    /// Measure computing lanes on one worker and on two, compared with the same work in bare
+    /// threads
     Scale(scale::Args),
-    /// Measure clients with one task at a time, alone and beside a client that floods the runtime
+    /// Measure clients with one task in flight, alone and while another client floods the runtime
     Fairness(fairness::Args),
-    /// Measure a block device with reads and writes in flight, in a file, or in memory beside memcpy
+    /// Measure a block device with several accesses in flight, in a file or, compared with memcpy,
+    /// in memory
     Bdev(bdev::Args),
-    /// The other process of the floor measurements
+    /// The peer process of the floor measurements
     #[command(hide = true)]
     Peer(floor::PeerArgs),
-    /// A client process with tasks in flight
+    /// A client process that keeps tasks in flight
     #[command(hide = true)]
     Client(clients::ClientArgs),
-    /// A client process with one task at a time
+    /// A client process with one task in flight
     #[command(hide = true)]
     Probe(clients::ProbeArgs),
-    /// A client process that has lanes compute
+    /// A client process that keeps lanes computing
     #[command(hide = true)]
     Load(clients::LoadArgs),
-    /// A client process that has a method call another
+    /// A client process in which one method calls another
     #[command(hide = true)]
     Caller(clients::CallerArgs),
 }

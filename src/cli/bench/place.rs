@@ -1,4 +1,4 @@
-//! Where a measurement runs: the modules, the cores; and how it shows its progress.
+//! The setting of a measurement: its modules and cores, and how it shows its progress.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use crate::context::Failed;
 
 #[derive(clap::Args)]
 pub(super) struct Modules {
-    /// A directory with the modules example:empty, chimaera:empty, chimaera:bench and chimaera:bdev,
-    /// scanned before those of CHI_REPO_PATH; can be repeated
+    /// A directory with the modules example:empty, chimaera:empty, chimaera:bench and
+    /// chimaera:bdev, scanned before those of CHI_REPO_PATH; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     pub(super) directories: Vec<PathBuf>,
 }
@@ -42,7 +42,7 @@ impl Place {
 }
 
 pub(super) fn two_cores() -> Failed {
-    Failed::Message("this measurement needs two cores".into())
+    Failed::Message("this measurement needs two cores, but this process may use only one".into())
 }
 
 /// The cores that this process may use.
@@ -51,18 +51,18 @@ pub(super) fn allowed_cores() -> Result<Vec<usize>, Failed> {
     Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect())
 }
 
-/// A core that was given, when this process may use it.
+/// Checks that this process may use the given core.
 pub(super) fn check_core(given: usize) -> Result<usize, Failed> {
     let cores = allowed_cores()?;
     match cores.contains(&given) {
         true => Ok(given),
         false => Err(Failed::Message(format!(
-            "this process may not use core {given}; it may use {cores:?}"
+            "this process may not use core {given}; choose one of {cores:?}"
         ))),
     }
 }
 
-/// The cores that this process may use besides these; all, when there are no others.
+/// The other cores that this process may use, or all if there are no others.
 pub(super) fn others(these: &[usize]) -> Result<Vec<usize>, Failed> {
     let cores = allowed_cores()?;
     let others: Vec<usize> = cores.iter().copied().filter(|core| !these.contains(core)).collect();
@@ -76,7 +76,7 @@ pub(super) fn bind(cores: impl IntoIterator<Item = usize>) -> rustix::io::Result
     rustix::thread::sched_setaffinity(None, &set)
 }
 
-/// A line of progress on a terminal.
+/// Shows a line of progress if standard error is a terminal.
 pub(super) fn progress(text: &str) {
     use std::io::IsTerminal;
     if std::io::stderr().is_terminal() {

@@ -13,19 +13,20 @@ use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How long a task computes, in microseconds
+    /// Computing time of a task, in microseconds
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     task_us: u64,
-    /// Computing lanes
+    /// Number of computing lanes
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1024))]
     lanes: u32,
     /// Tasks in flight for each lane
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=64))]
     depth: u32,
-    /// Number of rounds; threads and workers, one and two, take turns in each, and the best counts
+    /// Number of rounds; threads and workers, one and two, alternate in each, and the best round
+    /// counts
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long each measurement takes, in seconds
+    /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.1)]
     seconds: f64,
     #[command(flatten)]
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     cores: Option<Vec<usize>>,
 }
 
-/// Rates in tasks per second, of one and of two of a kind.
+/// Tasks per second of each round, with one and with two threads or workers.
 #[derive(Default)]
 struct Rates {
     one: Vec<f64>,
@@ -43,13 +44,13 @@ struct Rates {
 }
 
 impl Rates {
-    /// What the rounds come to, of one and of two.
+    /// Sums up the rounds, of one and of two.
     fn of(&self, sum_up: fn(&[f64]) -> f64) -> Row {
         Row { one: sum_up(&self.one), two: sum_up(&self.two) }
     }
 }
 
-/// What else the machine does only takes away.
+/// The maximum: other load on the machine can only lower a rate.
 fn best(rates: &[f64]) -> f64 {
     rates.iter().copied().fold(0.0, f64::max)
 }
@@ -60,21 +61,21 @@ fn median(rates: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// A line of the result.
+/// A line of the results.
 struct Row {
     one: f64,
     two: f64,
 }
 
 impl Row {
-    /// How many times as fast two are as one.
+    /// The throughput of two relative to one.
     fn speedup(&self) -> f64 {
         self.two / self.one
     }
 }
 
-/// Has a client load its runtime. Gives the tasks per second, and what they would be had the workers
-/// never waited for a core that something else used.
+/// Has a client load its runtime. Returns the tasks per second, and what they would have been if
+/// the workers had never waited for a core in use by something else.
 fn load(client: &mut Process, daemon: &Daemon) -> Result<(f64, f64), Failed> {
     let before = daemon.core_time()?;
     client.go()?;
@@ -84,7 +85,8 @@ fn load(client: &mut Process, daemon: &Daemon) -> Result<(f64, f64), Failed> {
     Ok((rate, rate * (ran + waited) / ran))
 }
 
-/// How many steps take so long here: by the shortest of some runs.
+/// The number of steps that takes `time` on this machine, calibrated by the shortest of several
+/// runs.
 fn steps_of(time: Duration) -> u64 {
     let probe = 200_000;
     let once = || {
@@ -96,7 +98,7 @@ fn steps_of(time: Duration) -> u64 {
     ((u128::from(probe) * time.as_nanos() / best) as u64).max(1)
 }
 
-/// The same work in bare threads, one on each of these cores: tasks per second.
+/// The same work in bare threads, one per core. Returns tasks per second.
 fn threads(cores: &[usize], steps: u64, seconds: f64) -> Result<f64, Failed> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -145,7 +147,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let (mut one, mut two) = (Process::start(one, &command)?, Process::start(two, &command)?);
     let (mut bare, mut workers) = (Rates::default(), Rates::default());
     let mut free = Rates::default();
-    // One round to wake everything up, and for the runtimes to learn how long the method takes.
+    // A warm-up round, which also lets the runtimes learn how long the method takes.
     load(&mut one, &daemons[0])?;
     load(&mut two, &daemons[1])?;
     for round in 0..args.rounds {

@@ -11,23 +11,23 @@ use super::task::{open_bench, Pool, CPP, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
 
-/// Subtasks, and switches, are measured by so many one after the other: one alone takes hardly longer
-/// than looking at the clock.
+/// Subtasks and switches are timed in batches of this many, because a single one hardly takes
+/// longer than reading the clock.
 const BATCH: u64 = 50;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Number of rounds; the kinds take turns in each
+    /// Number of rounds; the kinds alternate in each
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Samples of each kind in a round; each of subtasks is the mean of 50
+    /// Samples of each kind in a round; a sample of subtasks is the mean of 50
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     #[command(flatten)]
     place: Place,
 }
 
-/// A fiber that is switched to and from.
+/// A coroutine to switch to and back from.
 struct Fiber(Coroutine<(), (), ()>);
 
 impl Fiber {
@@ -38,7 +38,7 @@ impl Fiber {
         Fiber(Coroutine::new(body))
     }
 
-    /// There and back, `BATCH` times; the nanoseconds.
+    /// Switches there and back `BATCH` times. Returns the nanoseconds.
     fn switch(&mut self) -> Result<u64, Failed> {
         let begin = Instant::now();
         for _ in 0..BATCH {
@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let caller = open_bench("bench_caller", 1, 1)?;
     let mut fiber = Fiber::new();
     let mut switch = Kind::new("fiber_ns", "coroutine switch and back")?;
-    let mut task = Kind::new("task_rust_ns", "empty task of a client")?;
+    let mut task = Kind::new("task_rust_ns", "empty task from a client")?;
     let mut subtasks = [
         Kind::new("subtask_cpp_ns", "subtask, Rust to C++")?,
         Kind::new("subtask_rust_ns", "subtask, Rust to Rust")?,

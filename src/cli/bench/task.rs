@@ -1,4 +1,4 @@
-//! An empty task, the way an application sends it.
+//! An empty task, sent as an application sends it.
 
 use std::ffi::{CStr, CString};
 
@@ -9,9 +9,9 @@ use chimaera_client_rs as client;
 
 use crate::context::Failed;
 
-/// The module in C++ that does nothing.
+/// The C++ module whose method does nothing.
 pub(super) const CPP: &str = "example:empty";
-/// The module in Rust that does nothing.
+/// The Rust module whose method does nothing.
 pub(super) const RUST: &str = "chimaera:empty";
 
 const EMPTY: u32 = 10;
@@ -30,16 +30,16 @@ impl Pool {
         Ok(Pool { ipc: client::ipc_manager(), id })
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub(super) fn id(&self) -> PoolId {
         self.id.into()
     }
 
-    /// Makes a task and submits it.
+    /// Creates a task and submits it.
     #[inline]
     pub(super) fn submit(&self) -> Result<*mut chi_task, Failed> {
         let mut task = std::ptr::null_mut();
-        // SAFETY: the table is valid; the task is this function's own until it is submitted.
+        // SAFETY: the table is valid; this function owns the task until it is submitted.
         unsafe {
             check(((*self.ipc).new_task)(self.ipc, 64, &mut task))?;
             (*task).pool_ = self.id;
@@ -49,7 +49,7 @@ impl Pool {
         Ok(task)
     }
 
-    /// Waits for a task of `submit` and deletes it.
+    /// Waits for a task from `submit` and deletes it.
     #[inline]
     pub(super) fn finish(&self, task: *mut chi_task) -> Result<(), Failed> {
         // SAFETY: the task was submitted and not deleted; after the wait it is complete.
@@ -65,7 +65,7 @@ impl Pool {
     }
 }
 
-/// Creates a pool of the module whose methods call others, and compute.
+/// Creates a pool of the module whose methods compute or call other methods.
 pub(super) fn open_bench(name: &str, containers: u32, lanes: u32) -> Result<bench::Client, Failed> {
     bench::Client::create(name, containers, bench::Params { lanes }).map_err(no_pool)
 }
@@ -82,7 +82,7 @@ fn check(status: chi_status) -> Result<(), Failed> {
     if status == CHI_OK {
         return Ok(());
     }
-    // SAFETY: `last_error` gives a C string that is valid until the next call.
+    // SAFETY: `last_error` returns a C string that is valid until the next call.
     let text: CString = unsafe { CStr::from_ptr(client::last_error()) }.to_owned();
     Err(Failed::Message(text.to_string_lossy().into_owned()))
 }

@@ -9,21 +9,21 @@ use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Tasks in flight at a time; can be repeated
+    /// Tasks in flight; can be repeated
     #[arg(long = "depth", value_name = "N", default_values_t = [1, 16, 64],
           value_parser = clap::value_parser!(u32).range(1..=512))]
     depths: Vec<u32>,
-    /// Client processes at a time; can be repeated
+    /// Number of client processes; can be repeated
     #[arg(long = "clients", value_name = "N", default_values_t = [1, 2, 4],
           value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: Vec<u32>,
-    /// How long each measurement takes, in seconds
+    /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// The module to measure
     #[arg(long, default_value = super::task::RUST)]
     module: String,
-    /// Number of the runtime's workers
+    /// Number of worker threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let cores = args.place.cores()?;
-    // A single worker has a core to itself; several share with the clients what there is.
+    // A single worker gets a core of its own; several share all cores with the clients.
     let worker_core = (args.workers == 1).then_some(cores.worker);
     let daemon = Daemon::start(&args.place.modules, args.workers, worker_core)?;
     if worker_core.is_some() {

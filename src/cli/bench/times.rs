@@ -1,4 +1,4 @@
-//! Times of one kind, and how they are told.
+//! Latency distributions of one kind of operation, and their output.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{json, Map, Value};
 
 use crate::context::{Failed, Outcome};
 
-/// Round trips before those that count, to wake everything up.
+/// Warm-up round trips, which are not recorded.
 pub(super) const WARM_UP: u32 = 500;
 
 /// One kind of round trip.
@@ -22,7 +22,8 @@ impl Kind {
         Ok(Kind { key, label, times: Histogram::new_with_bounds(1, 10_000_000_000, 3)? })
     }
 
-    /// Measures `count` round trips after a warm-up. The end of one is the beginning of the next.
+    /// Measures `count` round trips after a warm-up. Each ends at the clock reading that begins the
+    /// next.
     pub(super) fn measure(&mut self, count: u32, mut trip: impl FnMut() -> Outcome) -> Outcome {
         for _ in 0..WARM_UP {
             trip()?;
@@ -34,7 +35,7 @@ impl Kind {
         })
     }
 
-    /// Measures round trips for a time.
+    /// Measures round trips for the given time.
     pub(super) fn measure_for(&mut self, time: Duration, trip: impl FnMut() -> Outcome) -> Outcome {
         let until = Instant::now() + time;
         self.measure_while(trip, |now| now < until)
@@ -57,8 +58,8 @@ impl Kind {
         }
     }
 
-    /// Measures `count` batches of round trips, after one that does not count: `batch` gives the
-    /// nanoseconds that a batch took, of which each trip's share is taken.
+    /// Measures `count` batches of round trips after one that is not recorded. `batch` returns the
+    /// nanoseconds that a batch took; the mean per trip is recorded.
     pub(super) fn measure_batches(
         &mut self,
         count: u32,
@@ -72,7 +73,7 @@ impl Kind {
         Ok(())
     }
 
-    /// Adds one.
+    /// Records one latency.
     pub(super) fn record(&mut self, time: Duration) {
         self.times.saturating_record(time.as_nanos() as u64);
     }
@@ -82,17 +83,17 @@ impl Kind {
         self.times.value_at_quantile(quantile)
     }
 
-    /// How many there are.
+    /// The number of recorded latencies.
     pub(super) fn len(&self) -> u64 {
         self.times.len()
     }
 
-    /// The median in medians of another kind.
+    /// The median relative to that of another kind.
     pub(super) fn per(&self, floor: &Kind) -> f64 {
         self.at(0.5) as f64 / floor.at(0.5).max(1) as f64
     }
 
-    /// All times, for `add_lines` of another process.
+    /// Encodes all latencies for `add_line` in another process.
     pub(super) fn line(&self) -> String {
         let values = self.times.iter_recorded();
         let values: Vec<_> =
@@ -100,10 +101,11 @@ impl Kind {
         json!(values).to_string()
     }
 
-    /// Adds what `line` of another process gave.
+    /// Adds the latencies that `line` encoded in another process.
     pub(super) fn add_line(&mut self, line: &str) -> Outcome {
-        let values: Vec<(u64, u64)> = serde_json::from_str(line)
-            .map_err(|_| Failed::Message(format!("a client process said '{line}'")))?;
+        let values: Vec<(u64, u64)> = serde_json::from_str(line).map_err(|_| {
+            Failed::Message(format!("unexpected output from a client process: '{line}'"))
+        })?;
         for (value, count) in values {
             self.times.saturating_record_n(value, count);
         }
@@ -111,14 +113,14 @@ impl Kind {
     }
 }
 
-/// The kinds as JSON, each by its key.
+/// The kinds as JSON, by key.
 pub(super) fn document(kinds: &[&Kind]) -> Map<String, Value> {
     let quantiles =
         |kind: &Kind| json!({ "p50": kind.at(0.5), "p99": kind.at(0.99), "p999": kind.at(0.999) });
     kinds.iter().map(|kind| (kind.key.to_owned(), quantiles(kind))).collect()
 }
 
-/// The kinds as a table, beside some of them that are floors or references.
+/// The kinds as a table, with ratios to some of them as references.
 pub(super) fn table(kinds: &[&Kind], floors: &[(&str, &Kind)]) -> String {
     let mut text = format!("{:<26}{:>10}{:>10}{:>10}", "", "p50", "p99", "p99.9");
     floors.iter().for_each(|(label, _)| text += &format!("{label:>12}"));

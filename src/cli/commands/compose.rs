@@ -14,14 +14,14 @@ use crate::settings::misconfigured;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Create the pools listed in a file, in order; existing ones stay as they are
+    /// Create the pools listed in a file, in order; existing ones are left as they are
     Up {
-        /// A configuration file, or a file with nothing but `pools`
+        /// A configuration file, or a file with only the key `pools`
         file: PathBuf,
     },
-    /// Destroy the pools listed in a file, last one first; missing ones are skipped
+    /// Destroy the pools listed in a file in reverse order; missing ones are skipped
     Down {
-        /// A configuration file, or a file with nothing but `pools`
+        /// A configuration file, or a file with only the key `pools`
         file: PathBuf,
     },
 }
@@ -58,7 +58,7 @@ pub(crate) fn run(context: Context, command: Command) -> Outcome {
     }
 }
 
-/// Reads a file that must say which pools it wants.
+/// Reads a file that must list pools.
 fn read(path: &Path) -> Result<File, Problems> {
     let file = File::read(path)?;
     if file.has_pools {
@@ -74,13 +74,13 @@ fn read(path: &Path) -> Result<File, Problems> {
     .into())
 }
 
-/// What became of each pool.
+/// The outcome for each pool.
 #[derive(Default)]
 struct Steps(Vec<(String, &'static str)>);
 
 impl Steps {
-    /// Takes a step with each pool until one fails, and keeps what became of each. A failure is where
-    /// the file wants the pool, and why.
+    /// Applies `step` to each pool until one fails, and records the outcomes. A failure points to
+    /// the pool's position in the file.
     fn take<'p>(
         &mut self,
         pools: impl Iterator<Item = &'p Pool>,
@@ -114,7 +114,7 @@ impl Steps {
     }
 }
 
-/// Creates a pool, unless it is there.
+/// Creates a pool unless it exists.
 fn create(pool: &Pool) -> Result<&'static str, String> {
     match client::create_pool(&pool.module, &pool.name, &pool.params, pool.containers) {
         Ok((_, true)) => Ok("unchanged"),
@@ -123,13 +123,13 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
     }
 }
 
-/// Destroys a pool if it is among those that were found, unless it is another module's.
+/// Destroys a pool if it is among those found and belongs to the expected module.
 fn remove(found: &Value, pool: &Pool) -> Result<&'static str, String> {
     let mut found = found.as_array().into_iter().flatten();
     match found.find(|found| found["name"] == *pool.name) {
         None => Ok("absent"),
         Some(found) if found["module"] != *pool.module => Err(format!(
-            "pool '{}' belongs to module {}, not {}; not destroyed",
+            "pool '{}' was not destroyed: it belongs to module {}, not {}",
             pool.name,
             found["module"].as_str().unwrap_or_default(),
             pool.module

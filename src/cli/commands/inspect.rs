@@ -16,12 +16,12 @@ use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
 
-/// Shows the contract of the module in `file`, which gets so long to be loaded.
+/// Shows the contract of the module in `file`, which must load within `limit`.
 pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcome {
     let mut document = inspect::read(file);
     if document["refused"].is_null() {
         let said = load_apart(file, limit)?;
-        // One that is refused on loading has no more to say than why.
+        // A file that fails to load has only the reason to show.
         for (key, value) in said.as_object().into_iter().flatten() {
             document[key] = value.clone();
         }
@@ -39,11 +39,11 @@ pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcom
     }
 }
 
-/// Loads a module in a process of its own, which it may end, and stop for ever.
+/// Loads a module in a separate process, because it may exit or hang.
 fn load_apart(file: &Path, limit: Duration) -> Result<Value, Failed> {
-    // The linker searches its own directories for a name without a slash.
+    // dlopen searches the system's directories for names without a slash.
     let file = std::path::absolute(file)?;
-    // Not a pipe: children that the module starts may keep one open for as long as they like.
+    // Not a pipe: child processes of the module could keep it open indefinitely.
     let mut said = File::from(memfd_create("chimaera-inspect", MemfdFlags::CLOEXEC)?);
     let mut child = Command::new(std::env::current_exe()?)
         .args(["module", "inspect", "--load"])
@@ -59,7 +59,7 @@ fn load_apart(file: &Path, limit: Duration) -> Result<Value, Failed> {
         return Ok(said);
     }
     let why = match status.map(|status| (status.signal(), status.code())) {
-        None => format!("loading it took longer than {} s", limit.as_secs()),
+        None => format!("loading it took longer than {} s (--timeout)", limit.as_secs()),
         Some((Some(signal), _)) => format!("loading it kills the process with signal {signal}"),
         Some((None, code)) => {
             format!("loading it ends the process with exit code {}", code.unwrap_or_default())
@@ -68,7 +68,7 @@ fn load_apart(file: &Path, limit: Duration) -> Result<Value, Failed> {
     Ok(json!({ "refused": why }))
 }
 
-/// Waits for a child, and ends it when it takes longer.
+/// Waits for a child, and kills it when the time is over.
 fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>, Failed> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let until = Instant::now() + limit;
@@ -88,11 +88,11 @@ fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>, Failed
     }
 }
 
-/// Loads the module and prints what it says: what [`inspect`] runs in another process.
+/// Loads the module and prints its contract. [`inspect`] runs this in another process.
 pub(crate) fn load_here(file: &Path) -> Outcome {
-    // Whoever asks may be killed while the module hangs.
+    // The parent may be killed while the module hangs.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // What the module itself prints is no part of the answer.
+    // Output of the module itself must not end up in the answer.
     let mut answer = File::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)?);
     rustix::stdio::dup2_stdout(std::io::stderr())?;
     let said = inspect::load(file);
@@ -114,7 +114,7 @@ fn shown(document: &Value) -> String {
         );
     }
     let symbols = document["symbols"].as_object().into_iter().flatten();
-    // A file that exports none of them does not try to be a module.
+    // A file that exports none of the symbols is not meant to be a module.
     if symbols.clone().any(|(_, found)| found == true) {
         let symbols = symbols.map(|(name, found)| match found == true {
             true => name.clone(),

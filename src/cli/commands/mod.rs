@@ -1,4 +1,4 @@
-//! The commands, a file each. They import `context`, `settings` and `table`.
+//! The commands, one file each. They import `context`, `settings` and `table`.
 
 pub(crate) mod compose;
 pub(crate) mod config;

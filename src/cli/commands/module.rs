@@ -16,21 +16,22 @@ pub(crate) enum Command {
     New {
         /// Name of the module and of its directory
         name: String,
-        /// Language to write it in
+        /// The module's language
         #[arg(long)]
         lang: Lang,
-        /// Describe its tasks in chimaera_mod.yaml; they and clients for C, C++ and Rust are generated
+        /// Describe its tasks in chimaera_mod.yaml, and generate them and clients for C, C++ and
+        /// Rust
         #[arg(long)]
         described: bool,
         /// Directory of the repo
         #[arg(long, value_name = "DIR", default_value = ".")]
         repo: PathBuf,
-        /// A checkout of Chimaera from which a module in Rust takes its crates [default: those installed
-        /// with this program, or the checkout that it is in]
+        /// The checkout of Chimaera from which Rust modules take its crates [default: the
+        /// installation of this program, or the checkout that contains it]
         #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
         source: Option<PathBuf>,
     },
-    /// Add a method to a module: a number, and a place to write its code
+    /// Add a method to a module: its number, and a stub for its code
     AddMethod {
         /// Name of the method, for example kCompress
         name: String,
@@ -38,14 +39,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR", default_value = ".")]
         module: PathBuf,
     },
-    /// Show a module's contract as a runtime sees it, or why it would be refused
+    /// Show a module's contract as a runtime sees it, or why a runtime would refuse it
     Inspect {
         /// The shared library
         file: PathBuf,
-        /// How long loading it may take, in seconds
+        /// Time limit for loading it, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 10)]
         timeout: u64,
-        /// Used by inspect: load the file in this process and print what it says
+        /// Used by inspect: load the file in this process and print its contract
         #[arg(long, hide = true)]
         load: bool,
     },
@@ -89,8 +90,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     }
 }
 
-/// The directory of the crate `chimaera` that belongs to this program: that of its prefix, or the checkout
-/// around it.
+/// The directory of the crate `chimaera` that belongs to this program: in the prefix where it is
+/// installed, or the checkout that contains it.
 fn own_crates(program: &Path) -> Option<PathBuf> {
     program
         .ancestors()

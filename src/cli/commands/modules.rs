@@ -11,7 +11,7 @@ pub(crate) struct Args {
     /// Also list files that do not look like modules
     #[arg(long)]
     all: bool,
-    /// Show the methods of each module, too
+    /// Also show the methods of each module
     #[arg(long)]
     methods: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     Ok(())
 }
 
-/// The methods that a module supports, each with its number.
+/// The supported methods of a module, with their numbers.
 fn methods(module: &Value) -> String {
     let supported = list(&module["methods"]).iter().filter(|method| method["supported"] == true);
     let methods: Vec<String> =

@@ -21,10 +21,10 @@ pub(crate) enum Command {
         /// Module of the pool, `repo:module`
         #[arg(long)]
         module: String,
-        /// Parameters for the module
+        /// Parameters to pass to the module
         #[arg(long, conflicts_with = "params_file")]
         params: Option<String>,
-        /// A file with parameters for the module
+        /// A file with parameters to pass to the module
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
         /// Number of its containers on this node
@@ -76,12 +76,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     }
 }
 
-/// Destroys the pool of this name, or says why not.
+/// Destroys the pool of this name. The error says why it could not.
 pub(crate) fn destroy(pool: &str) -> Result<(), String> {
     let name = CString::new(pool).map_err(|error| error.to_string())?;
     let ipc = client::ipc_manager();
     let mut id = chi_pool_id::default();
-    // SAFETY: the table is valid; name and id live through the calls.
+    // SAFETY: the table is valid; name and id outlive the calls.
     let status = unsafe {
         match ((*ipc).find_pool)(ipc, name.as_ptr(), &mut id) {
             CHI_OK => ((*ipc).destroy_pool)(ipc, &id),
@@ -91,7 +91,7 @@ pub(crate) fn destroy(pool: &str) -> Result<(), String> {
     if status == CHI_OK {
         return Ok(());
     }
-    // SAFETY: `last_error` gives a C string that is valid until the next call.
+    // SAFETY: `last_error` returns a C string that is valid until the next call.
     let why = unsafe { std::ffi::CStr::from_ptr(client::last_error()) };
     Err(why.to_string_lossy().into_owned())
 }
@@ -116,7 +116,7 @@ fn show(context: &Context, name: &str) -> Outcome {
     Ok(())
 }
 
-/// Prints pools, one to a line.
+/// Prints pools, one per line.
 fn table<'a>(pools: impl Iterator<Item = &'a Value>) {
     const KEYS: [&str; 6] = ["name", "id", "module", "containers", "lanes", "tasks"];
     let rows = pools.map(|pool| {

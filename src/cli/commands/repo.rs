@@ -15,26 +15,26 @@ pub(crate) enum Command {
     New {
         /// Directory of the repo
         dir: PathBuf,
-        /// Namespace of its modules, of their code and of their CMake targets
+        /// Namespace of its modules, their code and their CMake targets
         #[arg(long, value_name = "NAME")]
         namespace: String,
     },
-    /// Write the code generated from the YAML files into the directory autogen of each module
+    /// Write the code generated from the YAML files to each module's autogen directory
     Refresh {
         /// Directory of a repo, or of one of its modules
         #[arg(default_value = ".")]
         dir: PathBuf,
-        /// Write nothing, and fail if a file is not up to date
+        /// Write nothing, and fail if a file is out of date
         #[arg(long)]
         check: bool,
     },
     /// Build the modules of a repo: C++ with CMake, Rust with cargo
     Build(repo_build::BuildArgs),
-    /// Build the modules of a repo, and install them where the program of that prefix finds them
+    /// Build the modules of a repo, and install them where the chimaera of that prefix finds them
     Install(repo_build::InstallArgs),
     /// Print the JSON Schema of a file, for editors
     Schema {
-        /// Which file it describes
+        /// The file that the schema is for
         file: File,
     },
 }
@@ -99,7 +99,7 @@ fn line(changed: &Changed, check: bool) -> String {
     format!("{what}  {}\n", shown(&changed.file))
 }
 
-/// Tells which files were made or changed.
+/// Lists the files that were created or changed.
 pub(crate) fn tell_written(context: &Context, files: &[PathBuf]) {
     if !context.print_json(&json!({ "written": files })) {
         crate::context::print(&written(files));

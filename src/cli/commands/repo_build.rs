@@ -1,5 +1,5 @@
-//! `chimaera repo build` and `chimaera repo install`: builds the modules of a repo, in whichever
-//! language, and puts them where a runtime looks.
+//! `chimaera repo build` and `chimaera repo install`: builds the modules of a repo, in both
+//! languages, and puts them where a runtime finds them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,10 +15,10 @@ pub(crate) struct BuildArgs {
     /// Directory of the repo
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Directory to build in [default: build in the repo]; modules end up in its subdirectory modules
+    /// Build directory [default: build in the repo]; modules end up in its subdirectory modules
     #[arg(long, value_name = "DIR")]
     build_dir: Option<PathBuf>,
-    /// A checkout of Chimaera to build modules in C++ against, instead of an installed one
+    /// The checkout of Chimaera against which to build C++ modules, instead of an installation
     #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
     source: Option<PathBuf>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct InstallArgs {
     build: BuildArgs,
 }
 
-/// Where a runtime finds installed modules, under the prefix.
+/// Where a runtime finds installed modules, relative to the prefix.
 const INSTALLED: &str = "lib/chimaera/modules";
 
 pub(crate) fn build(context: &Context, args: &BuildArgs) -> Outcome {
@@ -52,7 +52,8 @@ pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
     let modules = build_all(context, &args.build)?;
     let to = args.prefix.join(INSTALLED);
     if modules.iter().any(|module| !is_rust(module, &args.build)) {
-        // CMake also installs the clients and the package of the repo, and sets the paths of libraries.
+        // CMake also installs the clients and the package of the repo, and adjusts the library
+        // paths.
         let build_dir = build_dir(&args.build)?;
         let mut cmake = Command::new("cmake");
         cmake
@@ -81,7 +82,8 @@ pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
     Ok(())
 }
 
-/// Installs what is generated for C and C++ of the modules in Rust, where CMake puts that of the others.
+/// Installs the generated C and C++ headers of Rust modules where CMake installs those of C++
+/// modules.
 fn install_headers(context: &Context, args: &InstallArgs) -> Result<Vec<PathBuf>, Failed> {
     let (repo, modules) = Repo::open(&args.build.dir).map_err(|found| problems(context, &found))?;
     let to = args.prefix.join(format!("include/{}_chimods", repo.namespace));
@@ -102,7 +104,7 @@ fn install_headers(context: &Context, args: &InstallArgs) -> Result<Vec<PathBuf>
     Ok(installed)
 }
 
-/// Modules in Rust are links to what cargo built.
+/// Rust modules are links to cargo's output.
 fn is_rust(module: &Path, args: &BuildArgs) -> bool {
     std::fs::read_link(module).is_ok_and(|target| target.starts_with(cargo_dir(args)))
 }
@@ -116,7 +118,7 @@ fn cargo_dir(args: &BuildArgs) -> PathBuf {
     build_dir(args).unwrap_or_default().join("cargo")
 }
 
-/// Builds every module of the repo, and returns their files.
+/// Builds every module of the repo. Returns their files.
 fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed> {
     if args.dir.join(MODULE_FILE).exists() {
         return Err(Failed::Message(format!(
@@ -138,13 +140,13 @@ fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed
         files.push(build_rust(args, module, &directory)?);
     }
     if let Some(absent) = files.iter().find(|file| !file.exists()) {
-        return Err(Failed::Message(format!("the build did not produce {}", absent.display())));
+        return Err(Failed::Message(format!("the build did not create {}", absent.display())));
     }
     files.sort();
     Ok(files)
 }
 
-/// The file of a module, as the CMake functions and cargo call it.
+/// The file name that the CMake functions and cargo give to a module.
 fn library(module: &Module) -> String {
     format!("lib{}_{}_runtime.so", module.namespace, module.name)
 }
@@ -167,14 +169,14 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     run(Command::new("cmake").arg("--build").arg(&build))
 }
 
-/// The prefix under which this program is installed, with its CMake package.
+/// The prefix into which this program is installed together with its CMake package.
 fn own_prefix() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let prefix = program.parent()?.parent()?;
     prefix.join("include/chimaera/abi.h").exists().then(|| prefix.to_owned())
 }
 
-/// Builds one module with cargo, and links it into the directory.
+/// Builds one module with cargo, and links to it from the directory.
 fn build_rust(args: &BuildArgs, module: &Module, directory: &Path) -> Result<PathBuf, Failed> {
     let manifest = module.dir.join("runtime/Cargo.toml");
     let target = cargo_dir(args);
@@ -194,7 +196,8 @@ fn build_rust(args: &BuildArgs, module: &Module, directory: &Path) -> Result<Pat
     Ok(file)
 }
 
-/// Runs a tool, whose output goes to standard error: standard output is this program's own.
+/// Runs a tool with its output redirected to standard error, because standard output belongs to
+/// this program.
 fn run(command: &mut Command) -> Outcome {
     let tool = command.get_program().to_string_lossy().into_owned();
     let stderr = std::io::stderr();
@@ -207,11 +210,11 @@ fn run(command: &mut Command) -> Outcome {
     if ended.success() {
         Ok(())
     } else {
-        Err(Failed::Message(format!("{tool} failed ({ended}); its messages are above")))
+        Err(Failed::Message(format!("{tool} failed ({ended}); see its output above")))
     }
 }
 
-/// Replaces a file as a whole: a runtime that has the old one loaded keeps it.
+/// Replaces a file atomically: a runtime that has loaded the old one keeps it.
 fn replace(from: &Path, to: &Path) -> Outcome {
     let beside = to.with_extension("so.new");
     std::fs::copy(from, &beside).map_err(|error| at(&beside, &error))?;

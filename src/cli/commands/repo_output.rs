@@ -1,4 +1,4 @@
-//! What the commands for repos and modules say of files.
+//! The output of the commands for repos and modules.
 
 use std::path::{Display, Path, PathBuf};
 
@@ -7,17 +7,17 @@ use serde_json::json;
 
 use crate::context::{Context, Failed};
 
-/// A line for each file that was written.
+/// One line for each file that was written.
 pub(crate) fn written(files: &[PathBuf]) -> String {
     files.iter().map(|file| format!("wrote  {}\n", shown(file))).collect()
 }
 
-/// A path without the directory that the user is in.
+/// A path relative to the current directory, if it is inside.
 pub(crate) fn shown(file: &Path) -> Display<'_> {
     file.strip_prefix(".").unwrap_or(file).display()
 }
 
-/// Tells of what is wrong with a repo's files.
+/// Prints the problems of a repo's files.
 pub(crate) fn problems(context: &Context, found: &Problems) -> Failed {
     if !context.print_json(&json!({ "problems": found })) {
         eprintln!("{found}");

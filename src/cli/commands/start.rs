@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::context::{Context, Failed, Outcome};
 use crate::settings;
 
-/// The line by which a daemon tells who started it that it is ready.
+/// The line by which a daemon reports that it is ready.
 const READY: &str = "ready";
 
 #[derive(clap::Args)]
@@ -29,10 +29,10 @@ pub(crate) struct Args {
     daemon: bool,
     #[command(flatten)]
     settings: settings::Args,
-    /// For an instance whose name is never used again: leave no files behind
+    /// For an instance whose name is never reused: leave no files behind
     #[arg(long, hide = true)]
     private: bool,
-    /// Used by --daemon: report on standard output, log to standard error
+    /// Used by --daemon: report to standard output, log to standard error
     #[arg(long, hide = true)]
     as_daemon: bool,
 }
@@ -48,14 +48,14 @@ pub(crate) fn run(context: Context, args: Args) -> Outcome {
     }
 }
 
-/// Where the log goes.
+/// Opens the log file.
 fn open_log(path: &Path) -> Result<File, Failed> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
         Failed::Message(format!("cannot open the log {}: {error}", path.display()))
     })
 }
 
-/// Why a runtime does not start, with the place in the file when that is about a pool.
+/// Why a runtime does not start, with the position in the file if the reason is a pool.
 fn explain(error: Error, settings: &Settings) -> String {
     let Error::Pool { pool, .. } = &error else { return error.to_string() };
     let wanted = settings.pools.iter().find(|wanted| wanted.name == *pool);
@@ -70,7 +70,7 @@ fn explain(error: Error, settings: &Settings) -> String {
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     context.instance()?;
-    // The standard error of a daemon is its log already.
+    // The standard error of a daemon is already its log.
     let log_file = settings.log_file().filter(|_| !args.as_daemon);
     let log = log_file.map(open_log).transpose()?.map(Arc::new);
     let writer = match &log {
@@ -82,8 +82,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         .with_writer(writer)
         .with_ansi(log.is_none() && std::io::stderr().is_terminal())
         .init();
-    // A write beyond the limit on a file's size then fails, as any other that has no room, and the daemon
-    // goes on. A handler and not SIG_IGN: programs that modules start do not inherit it.
+    // With a handler, a write beyond the file size limit fails like any other without space, and
+    // the daemon goes on. It must be a handler, not SIG_IGN: programs started by modules do not
+    // inherit it.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
     let started = Runtime::start(Config {
         daemon: true,
@@ -102,7 +103,8 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         }
     };
     if let Some(log) = &log {
-        // What modules write there, too; and `chimaera status` finds the log by it.
+        // The log also receives what modules write to standard error, and `chimaera status` finds
+        // it there.
         rustix::stdio::dup2_stderr(log)?;
     }
     let mut signals = signal_hook::iterator::Signals::new([
@@ -112,14 +114,14 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let stop = runtime.stopper();
     std::thread::Builder::new().name("chi-signals".into()).spawn(move || {
         for signal in signals.forever() {
-            tracing::info!(signal, "asked to stop");
+            tracing::info!(signal, "received a signal to stop");
             stop();
         }
     })?;
     if args.as_daemon {
         println!("{READY}");
         std::io::stdout().flush()?;
-        // Whoever started the daemon may read to the end now.
+        // Lets the parent process read to the end.
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     } else if context.json {
         crate::context::print(&format!("{:#}\n", started_json(context, std::process::id())?));
@@ -133,10 +135,10 @@ fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed
     Ok(json!({ "name": instance.name(), "pid": pid, "socket": instance.socket() }))
 }
 
-/// How long a daemon may take to load its modules and to create its pools.
+/// How long a daemon may take to load its modules and create its pools.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
-/// Waits until there is something to read, or the other end is closed.
+/// Waits until data is available, or the other end is closed.
 fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool> {
     let until = Instant::now() + bound;
     loop {
@@ -154,7 +156,7 @@ fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool
     }
 }
 
-/// Starts this program again in the background, and waits until it is ready.
+/// Runs this program again in the background, and waits until it is ready.
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     instance.prepare_directory()?;
@@ -175,9 +177,9 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     }
     let mut child = command.spawn()?;
     let mut line = String::new();
-    let out = child.stdout.take().expect("it was asked for");
+    let out = child.stdout.take().expect("stdout is piped");
     if !is_readable_within(&out, READY_BOUND)? {
-        // It may have ended just now.
+        // Killing fails if it has just ended.
         let _ = child.kill();
         child.wait()?;
         return Err(Failed::Message(format!(

@@ -1,4 +1,4 @@
-//! `chimaera status`: reads the status page, and so disturbs no worker.
+//! `chimaera status`: reads the status page, so that it disturbs no worker.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     line(
         "sessions",
-        format!("{} ({} since the start)", document["sessions"], document["sessions_total"]),
+        format!("{} ({} since start)", document["sessions"], document["sessions_total"]),
     );
     line("pools", document["pools"].to_string());
     line("modules", format!("{} loaded, {} refused", document["modules"], document["refused"]));
@@ -82,13 +82,13 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     line("socket", instance.socket().display().to_string());
     let log =
-        log.map_or("the standard error of the process".to_owned(), |log| log.display().to_string());
+        log.map_or("standard error of the process".to_owned(), |log| log.display().to_string());
     line("log", log);
     crate::context::print(&text);
     Ok(())
 }
 
-/// The group of workers for tasks of high latency.
+/// The worker group for high-latency tasks.
 const HIGH_LATENCY: &str = "high_latency";
 
 /// A worker in words.
@@ -124,12 +124,12 @@ fn worker(line: &WorkerLine) -> Value {
     })
 }
 
-/// The file that is a process's standard error.
+/// The file to which a process's standard error goes.
 fn log(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/2")).ok()
 }
 
-/// Resident memory of a process in bytes, where the system tells.
+/// Resident memory of a process in bytes, if available.
 fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! `chimaera bench`: that each measurement runs, and says what it measured. Not how fast it was.
+//! `chimaera bench`: each measurement runs and reports results. How fast it was is not tested.
 
 use chimaera_tests::{artefacts, Output, Site};
 use serde_json::{json, Value};
@@ -15,7 +15,7 @@ fn bench_at(site: &Site, args: &[&str]) -> Output {
     site.cli(&[&["bench"], args, &["--modules", directory]].concat())
 }
 
-/// The document of a measurement, and that its text is told too.
+/// Runs a measurement. Returns its JSON document, and checks that there is text output, too.
 fn bench(args: &[&str]) -> Value {
     let site = Site::new();
     let text = bench_at(&site, args).ok().stdout;
@@ -23,7 +23,7 @@ fn bench(args: &[&str]) -> Value {
     bench_at(&site, &[args, &["--json"]].concat()).ok().json()
 }
 
-/// The quantiles of these keys are in order, and there was something.
+/// The quantiles with these keys are in order and not zero.
 fn check_times(document: &Value, keys: &[&str]) {
     for key in keys {
         let at = |quantile: &str| document[*key][quantile].as_u64().unwrap();
@@ -131,7 +131,7 @@ fn what_cannot_be_measured_is_refused() {
     refused(&["scale", "--cores", "1000", "1001"], "this process may not use core 1000");
     refused(&["fairness", "--core", "1000"], "this process may not use core 1000");
     refused(&["subtask", "--cores", "1000", "1001"], "this process may not use core 1000");
-    refused(&["bdev", "--block-size", "1000B"], "1000B at once: use a multiple of 512B");
+    refused(&["bdev", "--block-size", "1000B"], "an access of 1000B is not possible");
     refused(
         &["bdev", "--block-size", "1MiB", "--size", "4KiB"],
         "a device of 4KiB is smaller than one access of 1MiB",

@@ -10,7 +10,7 @@ use common::{not_running, Background};
 use rustix::process::Signal;
 use serde_json::{json, Value};
 
-/// A configuration file at a site.
+/// Writes a configuration file at a site.
 fn write(site: &Site, name: &str, text: &str) -> PathBuf {
     let path = site.path().join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -18,7 +18,7 @@ fn write(site: &Site, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// The program at a site where the modules are known, with these arguments.
+/// The program with these arguments, at a site where it finds the modules.
 fn chimaera(site: &Site, args: &[&str]) -> Command {
     let mut command = site.command(artefacts::chimaera());
     let modules = site.path().join("modules");
@@ -48,7 +48,7 @@ fn cores() -> Vec<usize> {
         .collect()
 }
 
-/// The cores of each worker of a process, by the worker's number.
+/// The cores of each worker of a process, by worker number.
 fn cores_of_workers(pid: u32) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
@@ -113,7 +113,7 @@ fn a_daemon_is_as_its_file_says() {
     assert_eq!((&found["workers"], &found["pools"]), (&json!(3), &json!(3)));
     let log = std::fs::canonicalize(site.path().join("conf/own.log")).unwrap();
     assert_eq!(found["log"], json!(log));
-    // The pool is the one that the file describes.
+    // The pool is the one described in the file.
     let same = ["pool", "create", "one", "--module", "chimaera:kv", "--params", "max_bytes=4096"];
     assert_eq!(site.cli(&[&same[..], &["--json"]].concat()).ok().json()["existed"], true);
     daemon.signal(Signal::TERM);
@@ -133,7 +133,7 @@ fn the_background_and_the_usual_place() {
     let _guard = Background(site.clone());
     assert!(text.contains(log.to_str().unwrap()), "{text}");
     let found = site.status();
-    // The flag beats the file.
+    // The flag overrides the file.
     assert_eq!(found["workers"], 2);
     assert_eq!(found["log"], json!(std::fs::canonicalize(&log).unwrap()));
     assert!(std::fs::read_to_string(&log).unwrap().contains("ready"));
@@ -175,7 +175,7 @@ fn a_wrong_file_is_refused_with_all_that_is_wrong() {
     assert!(output.stderr.contains(&want), "{output:#?}");
     let output = process::run(chimaera(&site, &["start"]).env("CHI_LOG", "noisy"));
     assert!(output.code == 2 && output.stderr.contains("CHI_LOG: \"noisy\""), "{output:#?}");
-    // A file that is not the one to use does no harm.
+    // Other configuration files are not read.
     write(&site, "config/chimaera/chimaera.yaml", "wrong");
     assert_eq!(run(&site, &["config", "show", "--no-config"]).code, 0);
     assert_eq!(run(&site, &["config", "show"]).code, 2);
@@ -207,7 +207,7 @@ fn what_cannot_be_had_ends_the_start() {
     let output = run(&site, &["start", "--config", file.to_str().unwrap()]);
     assert_eq!(output.code, 1, "{output:#?}");
     assert!(output.stderr.contains("no/such/place: No such file"), "{output:#?}");
-    // Nothing of them is in the way of the next.
+    // Nothing of the failed starts blocks the next one.
     Daemon::start_at(site, &Options::new()).stop();
 }
 
@@ -232,7 +232,7 @@ fn compose_brings_pools_up_and_down() {
     assert_eq!(compose("up", &file), good(["one unchanged", "two unchanged"]));
     assert_eq!(pools(&site), [("one".to_owned(), 1), ("two".to_owned(), 2)]);
 
-    // What differs is named, and what comes after it is not tried.
+    // The error names the difference, and later pools are not tried.
     let text = "spin: 1us\npools:\n\
                 - {name: zero, module: 'chimaera:kv'}\n\
                 - {name: two, module: 'chimaera:kv', containers: 4}\n\
@@ -264,13 +264,14 @@ fn compose_brings_pools_up_and_down() {
         assert!(output.stderr.contains(want), "{output:#?}");
     }
 
-    // Another module's pool stays.
+    // A pool of another module is not destroyed.
     let text = "pools:\n- {name: two, module: 'example:mod_name'}\n- {name: zero, module: 'chimaera:kv'}\n";
     let foreign = write(&site, "e.yaml", text);
     let (code, found, error) = compose("down", &foreign);
     assert_eq!((code, found), (1, ["zero destroyed", "two failed"].map(str::to_owned).to_vec()));
     assert!(
-        error.ends_with("belongs to module chimaera:kv, not example:mod_name; not destroyed"),
+        error
+            .ends_with("was not destroyed: it belongs to module chimaera:kv, not example:mod_name"),
         "{error}"
     );
 

@@ -1,16 +1,16 @@
-//! `chimaera module inspect`: what it shows, and that it answers whatever the module does.
+//! `chimaera module inspect`: its output, and that it answers whatever the module does.
 
 use std::path::Path;
 
 use chimaera_tests::{artefacts, process, Site};
 use serde_json::{json, Value};
 
-/// What the program says of a file, which it would take or not.
+/// Inspects a file that is accepted or refused.
 fn inspect(file: &Path, end: &str, taken: bool) -> Value {
     let site = Site::new();
     let mut command = site.command(artefacts::chimaera());
     command.args(["--json", "module", "inspect", "--timeout"]);
-    // Only one that hangs may come to feel the limit.
+    // Only a file that hangs gets a short limit.
     command.arg(if end.ends_with("hang") { "1" } else { "60" });
     command.arg(file).env("CHI_TEST_END", end);
     let output = process::run(&mut command);
@@ -55,14 +55,14 @@ fn a_module_that_ends_its_process_or_hangs_is_told() {
         for (how, reason) in [
             ("abort", "loading it kills the process with signal 6"),
             ("exit", "loading it ends the process with exit code 7"),
-            ("hang", "loading it took longer than 1 s"),
+            ("hang", "loading it took longer than 1 s (--timeout)"),
         ] {
             let end = format!("{place} {how}");
             let said = inspect(&file, &end, false);
             assert_eq!(said["refused"], reason, "{end}");
             assert_eq!(said["symbols"]["chi_module"], true, "{end}");
         }
-        // What a module prints is no part of the answer.
+        // Output of the module itself is not part of the answer.
         assert_eq!(inspect(&file, &format!("{place} talk"), true)["name"], "test:ends");
     }
 }

@@ -1,4 +1,4 @@
-//! Instances: beginning, ending, and what they leave behind.
+//! Instances: starting, stopping, and what they leave behind.
 
 mod common;
 
@@ -7,14 +7,14 @@ use common::{not_running, Background};
 use rustix::process::Signal;
 use serde_json::{json, Value};
 
-/// A client that has had a first answer, now has its worker sleep for so long, and will then ask once
-/// more.
+/// A client that has received a first answer, then makes its worker sleep, and then sends another
+/// task.
 #[track_caller]
 fn busy(site: &Site, nanoseconds: u64) -> Running {
     let mut command = site.command(artefacts::program("cpp_client"));
     command.args(["echo", "10", "--", "sleep", &nanoseconds.to_string(), "--", "echo", "10"]);
     let mut client = Running::start(&mut command);
-    assert_eq!(line(&mut client)["equal"], 1, "its first task works");
+    assert_eq!(line(&mut client)["equal"], 1, "its first task succeeds");
     process::until("the sleep", || {
         let pools = site.cli(&["pool", "list", "--json"]).ok().json();
         let own = pools.as_array()?.iter().find(|pool| pool["name"] == "test_throws")?;
@@ -23,13 +23,13 @@ fn busy(site: &Site, nanoseconds: u64) -> Running {
     client
 }
 
-/// The next thing that a client says.
+/// The client's next line.
 #[track_caller]
 fn line(client: &mut Running) -> Value {
-    serde_json::from_str(&client.line().expect("it goes on")).unwrap()
+    serde_json::from_str(&client.line().expect("it prints another line")).unwrap()
 }
 
-/// What a client hears whose task came after the runtime was told to end.
+/// What a client gets for a task sent after the runtime was told to stop.
 #[track_caller]
 fn too_late(answer: Value) {
     let name = answer["name"].as_str().unwrap();
@@ -53,7 +53,7 @@ fn a_second_start_under_the_same_name() {
         let output = site.cli(&[arguments, &["--json"]].concat());
         assert_eq!((output.code, &output.json()["error"]), (1, &json!(message)), "{output:#?}");
     }
-    // The first one has not noticed.
+    // The first one has not been disturbed.
     assert_eq!(line(&mut client)["status"], 0);
     assert_eq!(line(&mut client)["equal"], 1);
     assert_eq!(client.end(), 0);
@@ -93,7 +93,7 @@ fn instances_side_by_side() {
     let pids: Vec<Value> =
         [&first, &second, &third].map(|daemon| daemon.site().status()["pid"].clone()).to_vec();
     assert_eq!(pids, [first.pid(), second.pid(), third.pid()]);
-    // Each command goes to the one that it names, or that the environment names.
+    // Each command goes to the instance named in its arguments or environment.
     let mut command = second.site().command(artefacts::chimaera());
     let output = process::run(command.args(["pool", "list", "--json"])).ok();
     assert_eq!(output.json().as_array().unwrap().len(), 1, "{output:#?}");
@@ -113,8 +113,8 @@ fn what_a_killed_daemon_leaves_behind() {
         let pid = daemon.pid();
         daemon.cli(&["modules"]).ok();
         daemon.kill();
-        let old = site.status_page().expect("nobody took the page away");
-        assert!(site.socket().exists(), "nobody took the socket away");
+        let old = site.status_page().expect("the page was not removed");
+        assert!(site.socket().exists(), "the socket was not removed");
         not_running(site.cli(&["status"]));
         let daemon = Daemon::start_at(site.clone(), &Options::new());
         assert_ne!(daemon.pid(), pid);
@@ -125,15 +125,15 @@ fn what_a_killed_daemon_leaves_behind() {
     assert!(site.status_page().is_none() && !site.socket().exists());
 }
 
-/// Something else in the place of the socket or the page that is not the daemon's own doing.
+/// Files in place of the socket or the page that the daemon did not create.
 #[test]
 fn other_things_in_the_places_of_its_files() {
     let site = Site::new();
     drop(Daemon::start_at(site.clone(), &Options::new()));
-    std::fs::write(site.socket(), "this is no socket").unwrap();
+    std::fs::write(site.socket(), "this is not a socket").unwrap();
     drop(Daemon::start_at(site.clone(), &Options::new()));
     assert!(!site.socket().exists());
-    // A directory is nobody's leftover: it is reported, and stays.
+    // A directory cannot be a leftover: it is reported, and stays.
     std::fs::create_dir(site.socket()).unwrap();
     let output = site.cli(&["start"]);
     assert_eq!(output.code, 1, "{output:#?}");
@@ -151,13 +151,13 @@ fn sigint_and_sigterm_end_it_in_order() {
         let mut client = busy(&site, 1_000_000_000);
         daemon.signal(signal);
         assert_eq!(daemon.end(), 0, "{}", daemon.log());
-        // What ran was finished, what came after was not.
+        // The running task completed, and the later one did not run.
         let sleep = line(&mut client);
         assert_eq!((&sleep["command"], &sleep["status"]), (&json!("sleep"), &json!(0)), "{sleep}");
         too_late(line(&mut client));
         assert_eq!(client.end(), 0);
         let log = daemon.log();
-        let order = ["asked to stop", "stopping", "pool destroyed", "stopped"];
+        let order = ["received a signal to stop", "stopping", "pool destroyed", "stopped"];
         let places: Vec<_> = order.iter().map(|text| log.find(text)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{log}");
         assert!(site.status_page().is_none() && !site.socket().exists());
@@ -174,7 +174,7 @@ fn stop_waits_for_what_runs() {
     too_late(line(&mut client));
 }
 
-/// A method that never returns is abandoned, and the log says so.
+/// A method that never returns is abandoned, and that is logged.
 #[test]
 fn a_method_that_never_returns_does_not_keep_it_from_ending() {
     let mut daemon = Daemon::start(&Options::new().throws());
