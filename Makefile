@@ -1,10 +1,11 @@
-# Chimaera for people: `make help`. The build goes make -> cmake -> cargo, and never back.
+# Entry points for developers: `make help`. The build goes make -> cmake -> cargo, never the other
+# way.
 
-# Everything is built once, optimised, and both cmake and the cargo calls below use this directory.
+# Everything is built once, optimised; cmake and the cargo calls below share this directory.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 BUILD := build
 
-# What the whole-system tests need to know; tests/system/src/lib.rs says what each is.
+# The environment of the whole-system tests; tests/system/src/lib.rs describes each variable.
 TEST_ENVIRONMENT := \
 	CHI_TEST_BIN=$(CARGO_TARGET_DIR)/release/chimaera \
 	CHI_TEST_MODULES=$(CURDIR)/$(BUILD)/modules \
@@ -12,7 +13,7 @@ TEST_ENVIRONMENT := \
 	CHI_TEST_FAULT_MODULES=$(CURDIR)/$(BUILD)/fixtures \
 	CHI_TEST_PROGRAMS=$(CURDIR)/$(BUILD)/tests/cpp
 
-# The tools below use all cores by themselves; `make -j` need not, and must not, start two at once.
+# The tools below use all cores themselves, so `make -j` must not start two at once.
 .NOTPARALLEL:
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
@@ -45,11 +46,11 @@ check-format: ## Check the format of all sources
 lint: check-headers ## Check format, lints and generated headers
 	@tools/lint
 
-# The suites. T=name runs the tests alone whose names contain `name`; for test-system, T=file is all of
-# tests/system/tests/file.rs, too.
+# The test suites. T=name runs only the tests whose names contain `name`; for test-system, T=file
+# also runs all of tests/system/tests/file.rs.
 #
-# Cargo is always told of the whole workspace: another set of packages would be another set of features,
-# and everything below the tests would be built again for it.
+# Cargo always gets the whole workspace: another set of packages would mean other features, and
+# everything below the tests would be rebuilt for it.
 ifeq ($(origin T),environment)
 undefine T
 endif
@@ -57,7 +58,7 @@ CARGO_TEST := $(TEST_ENVIRONMENT) cargo test --release --no-fail-fast --workspac
 CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
 SYSTEM_FILES := $(patsubst tests/system/tests/%.rs,%,$(wildcard tests/system/tests/*.rs))
 
-# The files of T: the one of this name, else those that have such tests.
+# The test files for T: the one of this name, else those with matching tests.
 FILES = $(if $(T),$(or $(filter $(T),$(SYSTEM_FILES)),$(FILES_WITH_TEST)),$(SYSTEM_FILES))
 FILES_WITH_TEST = $(patsubst tests/system/tests/%.rs,%,$(shell \
 	grep -l 'fn [a-z0-9_]*$(T)' tests/system/tests/*.rs))
@@ -80,7 +81,7 @@ test-unit: build ## Run the tests of the Rust crates (T=name: those alone)
 	@$(UNIT)
 
 test-system: build ## Run the tests with real daemons and clients (T=name or T=file: those alone)
-	@$(if $(FILES),$(SYSTEM),echo "no test in tests/system/tests is named like '$(T)'" >&2; exit 1)
+	@$(if $(FILES),$(SYSTEM),echo "no test in tests/system/tests matches '$(T)'" >&2; exit 1)
 
 test-cmake: build test-tools ## Run the tests of C and C++, of the package and of new modules (T=name: those alone)
 	@$(CMAKE)
@@ -104,7 +105,7 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 		(cd fuzz && cargo +nightly fuzz run --target-dir target $$fuzzer -- -max_total_time=60) || exit 1; \
 	done
 
-# CHI_SOAK is a share, in percent, of the repetitions of a soak.
+# CHI_SOAK scales the repetitions of a soak, in percent.
 soak: build ## Run the whole-system tests with many more repetitions than `make test`
 	CHI_SOAK=100 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
 

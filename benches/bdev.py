@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The block device chimaera:bdev beside fio: the same file, block size, depth, engine and order.
+"""The block device chimaera:bdev compared with fio: the same file, block size, depth, engine and
+order.
 
-The target is 90 % of fio's throughput at 4 KiB and depth 16, and at 1 MiB. `chimaera bench bdev` and fio
-take turns on one file that is written once before. Both have one submitting thread: fio's own, and the
-runtime's one worker, to which another process sends the tasks. fio submits and reaps as its defaults
-say. In the cases "through the cache" the file is in the operating system's cache from the beginning.
-The ratio of a case is the median of those of its rounds, each of two neighbouring measurements.
+The target is 90 % of fio's throughput at 4 KiB and depth 16, and at 1 MiB. `chimaera bench bdev`
+and fio alternate on one file, which is fully written first. Both have one submitting thread: fio's
+own, and the runtime's single worker, to which another process sends the tasks. fio submits and
+reaps with its default settings. In the cases "through the cache" the file is in the page cache from
+the start. The ratio of a case is the median over its rounds, each of which compares two adjacent
+measurements.
 """
 
 import argparse
@@ -26,16 +28,16 @@ def fail(command, done):
 
 
 def output(command):
-    """The JSON that a command prints, which must succeed."""
+    """Runs a command, which must succeed, and parses the JSON that it prints."""
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode != 0:
         fail(command, done)
-    # fio may say something before.
+    # fio may print something first.
     return json.loads(done.stdout[done.stdout.index("{"):])
 
 
 def device(args, case):
-    """MiB/s of the block device."""
+    """Measures the block device, in MiB/s."""
     command = [args.program, "bench", "bdev", "--json", "--modules", args.modules,
                "--path", args.file, "--engine", args.engine, "--operation", case["operation"],
                "--block-size", f"{case['block_size']}B", "--depth", str(case["depth"]),
@@ -45,26 +47,26 @@ def device(args, case):
 
 
 def fio(args, case):
-    """MiB/s of fio."""
+    """Measures fio, in MiB/s."""
     order = ("rand" if case["random"] else "") + case["operation"]
     options = {
         "name": "beside", "filename": args.file, "size": f"{args.size}m",
         "rw": order, "bs": case["block_size"], "iodepth": case["depth"],
         "ioengine": "io_uring" if args.engine == "uring" else "psync",
         "direct": int(case["direct"]), "time_based": 1, "runtime": f"{round(args.seconds * 1000)}ms",
-        # One thread; blocks may come twice, as the device's do; the file is as it was before.
+        # One thread; blocks may repeat, as with the device; the file is used as it is.
         "numjobs": 1, "thread": 1, "norandommap": 1, "invalidate": 0, "overwrite": 1,
         "output-format": "json",
     }
     if args.engine == "posix":
-        # One request at a time in each of as many threads as the device has.
+        # One request at a time on each of as many threads as the device has.
         options |= {"iodepth": 1, "numjobs": 8, "group_reporting": 1}
     command = ["fio"] + [f"--{name}={value}" for name, value in options.items()]
     return output(command)["jobs"][0][case["operation"]]["bw_bytes"] / MIB
 
 
 def cases(args):
-    """What is measured."""
+    """The cases to measure."""
     for block_size in [4 * KIB, MIB]:
         for operation in ["read", "write"]:
             for direct in [False, True]:
@@ -73,7 +75,7 @@ def cases(args):
 
 
 def measure(args, case):
-    """A case with what was found."""
+    """Measures a case."""
     found = {"device_mib_per_s": [], "fio_mib_per_s": []}
     for _ in range(args.rounds):
         found["device_mib_per_s"].append(device(args, case))
@@ -86,7 +88,7 @@ def measure(args, case):
 
 
 def tell(case):
-    """A line for a case."""
+    """Prints a line for a case."""
     size = case["block_size"]
     what = f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
     order = "random " if case["random"] else ""
@@ -103,18 +105,18 @@ def main():
     parser.add_argument("program", help="the program chimaera")
     parser.add_argument("modules", help="the directory with the module chimaera:bdev")
     parser.add_argument("--directory", type=pathlib.Path,
-                        help="where the file is made (default: a temporary directory)")
+                        help="where to create the file (default: a temporary directory)")
     parser.add_argument("--size", type=int, default=256, metavar="MIB", help="default: 256")
     parser.add_argument("--depth", type=int, default=16, help="default: 16")
     parser.add_argument("--engine", choices=["uring", "posix"], default="uring")
-    parser.add_argument("--random", action="store_true", help="blocks in no order")
+    parser.add_argument("--random", action="store_true", help="access blocks in random order")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--seconds", type=float, default=1.0,
-                        help="how long each measurement takes (default: 1)")
+                        help="seconds of each measurement (default: 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     args = parser.parse_args()
     if not shutil.which("fio"):
-        sys.exit("measuring beside fio needs it: apt-get install fio")
+        sys.exit("fio is not installed: apt-get install fio")
 
     found = []
     with tempfile.NamedTemporaryFile(dir=args.directory, prefix="chimaera-bdev-") as file:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a runtime costs while nothing happens: start to ready, CPU and memory with idle sessions.
+"""The cost of an idle runtime: time from start to ready, CPU and memory with idle sessions.
 
 Prints one JSON document. Usage: footprint.py PROGRAM MODULES_DIRECTORY
 """
@@ -29,7 +29,7 @@ def cpu_seconds(pid):
 
 
 def starts(program, modules):
-    """Milliseconds from the start of the program to a ready runtime, as its caller sees it."""
+    """Milliseconds from starting the program until the runtime is ready, as seen by its caller."""
     times = []
     for _ in range(STARTS):
         begin = time.monotonic()

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Counts the instructions of an empty task with callgrind: those of the client's calls, and those of
-the runtime from the ring's entry to the completion. What either side spends on waiting is left out,
-so the counts repeat, whatever else the machine does. And those of a subtask, from the call in a
-method to the method's going on: all that the runtime does while one method calls another.
+"""Counts the instructions of an empty task with callgrind: those of the client's calls, and those
+of the runtime from the ring entry to the completion. Time spent waiting on either side is left out,
+so the counts are reproducible whatever else the machine does. Also counts those of a subtask, from
+the call in a method until the method continues: everything the runtime does while one method calls
+another.
 
 Prints one JSON document.
 """
@@ -24,7 +25,8 @@ MODULES = ["chimaera:empty", "example:empty"]
 
 
 def callgrind(out, calls):
-    """A command under callgrind that counts inside of these functions, or all when there are none."""
+    """Wraps a command in callgrind, counting inside these functions, or everywhere if there are
+    none."""
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
     if not calls:
         return command
@@ -32,7 +34,8 @@ def callgrind(out, calls):
 
 
 def total(out, calls):
-    """What was counted. Functions change their names: one that was not found would count as nothing."""
+    """Reads the counts. A function that was renamed and is not found would count as zero, so that
+    is an error."""
     with open(out, encoding="utf-8") as file:
         text = file.read()
     for call in calls:
@@ -54,7 +57,7 @@ def connected(environment, program):
 
 
 def measure(options, module, side, tasks):
-    """Instructions of one side for a run of so many tasks."""
+    """Counts the instructions of one side for a run of `tasks` tasks."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {**os.environ, "XDG_RUNTIME_DIR": directory, "CHI_INSTANCE": "instructions"}
         out = os.path.join(directory, "out")
@@ -90,8 +93,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="the program chimaera")
     parser.add_argument("modules", help="the directory of the modules")
-    parser.add_argument("module", nargs="*", help="which modules' empty tasks; both by default")
-    parser.add_argument("--against", metavar="FILE", help="counts to compare with, and give the ratio to")
+    parser.add_argument("module", nargs="*", help="modules whose empty tasks to count (default: both)")
+    parser.add_argument("--against", metavar="FILE", help="counts to compare with; prints the ratios")
     options = parser.parse_args()
     if not shutil.which("valgrind"):
         sys.exit("counting instructions needs valgrind")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How long `chimaera repo refresh` takes on a repo of 200 modules of 50 methods each.
 
-The target is less than a second, for the first time, when every file is written. Measured beside it:
-a second time, when nothing is to be done, and when one of the YAML files has changed. Every other
-module is in Rust.
+The target is less than a second for the first refresh, which writes every file. Also measured: a
+refresh that has nothing to do, and one after a change to one of the YAML files. Every other module
+is in Rust.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def module_file(language, methods, first=10):
 
 
 def make(repo, modules, methods):
-    """Makes a repo as its author has it before the first refresh."""
+    """Creates a repo as it is before the first refresh."""
     (repo / "chimaera_repo.yaml").write_text("namespace: example\n", encoding="utf-8")
     for number in range(modules):
         module = repo / f"module{number:03}"
@@ -36,9 +36,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=pathlib.Path, help="the program chimaera")
-    parser.add_argument("--runs", type=int, default=7, help="how often (default: 7)")
+    parser.add_argument("--runs", type=int, default=7, help="number of runs (default: 7)")
     parser.add_argument("--modules", type=int, default=200, help="default: 200")
-    parser.add_argument("--methods", type=int, default=50, help="of each module (default: 50)")
+    parser.add_argument("--methods", type=int, default=50, help="methods per module (default: 50)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     args = parser.parse_args()
 

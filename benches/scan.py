@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What it adds to a runtime's start to find 50 modules among 1,000 shared libraries.
+"""How much time finding 50 modules among 1,000 shared libraries adds to a runtime's start.
 
-The target is less than 200 ms. The files that are no modules are this machine's own libraries, each
-once by a link, and copies of them when there are too few. The modules are copies of the module
-example:empty, each with a name of its own.
+The target is less than 200 ms. The other files are this machine's own libraries, each linked once,
+and copies of them if there are too few. The modules are copies of the module example:empty, each
+with its own name.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from timing import milliseconds, summary, tell
 MODULE = "libexample_empty_runtime.so"
 NAME = b"example:empty\0"
 TARGET_MS = 200
-# Above this size a library is linked, not copied.
+# Libraries above this size are linked, not copied.
 LARGE = 1 << 20
 
 
 def libraries():
-    """The shared libraries of this machine, each once."""
+    """The shared libraries of this machine, without duplicates."""
     seen = set()
     for directory in ["/usr/lib", "/usr/lib64", "/lib", "/usr/local/lib"]:
         for path in sorted(pathlib.Path(directory).rglob("*.so*")):
@@ -39,10 +39,10 @@ def libraries():
 
 
 def fill(directory, module, modules, others):
-    """Puts modules and other libraries into a directory."""
+    """Fills a directory with modules and other libraries."""
     text = module.read_bytes()
     if NAME not in text:
-        sys.exit(f"{module} does not say its name where this bench can change it")
+        sys.exit(f"cannot change the name of the copies: it was not found in {module}")
     for number in range(modules):
         renamed = text.replace(NAME, b"example:m%04d\0" % number)
         (directory / f"libmodule{number:04}.so").write_bytes(renamed)
@@ -51,7 +51,7 @@ def fill(directory, module, modules, others):
         (directory / f"libother{number:04}.so").symlink_to(library)
     small = [library for library in found if library.stat().st_size < LARGE]
     if not small:
-        sys.exit("this machine has no shared libraries to look through")
+        sys.exit("no shared libraries were found on this machine")
     for number in range(len(found), others):
         shutil.copyfile(small[number % len(small)], directory / f"libother{number:04}.so")
 
@@ -61,10 +61,10 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=pathlib.Path, help="the program chimaera")
     parser.add_argument("modules", type=pathlib.Path, help=f"the directory with {MODULE}")
-    parser.add_argument("--runs", type=int, default=15, help="how often (default: 15)")
-    parser.add_argument("--files", type=int, default=1000, help="how many files (default: 1000)")
+    parser.add_argument("--runs", type=int, default=15, help="number of runs (default: 15)")
+    parser.add_argument("--files", type=int, default=1000, help="number of files (default: 1000)")
     parser.add_argument("--among", type=int, default=50, metavar="N",
-                        help="how many of them are modules (default: 50)")
+                        help="number of modules among them (default: 50)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     args = parser.parse_args()
     program = str(args.program.resolve())

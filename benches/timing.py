@@ -1,4 +1,4 @@
-"""What the benches here share: taking times, and telling of them."""
+"""Shared by the benches here: measuring and reporting times."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ import time
 
 
 def milliseconds(command, **options):
-    """Runs a command that must succeed; says how long that took, as its caller sees it."""
+    """Runs a command, which must succeed. Returns how long it took, as seen by its caller."""
     begin = time.monotonic()
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           check=False, **options)
@@ -19,12 +19,12 @@ def milliseconds(command, **options):
 
 
 def summary(times):
-    """Median and worst of some times."""
+    """The median and the maximum of some times."""
     return {"median": statistics.median(times), "worst": max(times), "runs": len(times)}
 
 
 def tell(document, as_json):
-    """Prints a document as JSON, or a line for each of its values."""
+    """Prints a document as JSON, or one line per value."""
     if as_json:
         print(json.dumps(document, indent=2))
         return

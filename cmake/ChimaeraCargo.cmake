@@ -1,6 +1,6 @@
-# Builds the Rust part, and gives its libraries and its program to CMake as the targets of
-# ChimaeraTargets.cmake, and a link to each module in Rust beside the modules in C++, in
-# CHIMAERA_MODULE_DIR.
+# Builds the Rust part with cargo. Its libraries and its program become the targets of
+# ChimaeraTargets.cmake. Each Rust module is linked into CHIMAERA_MODULE_DIR, beside the C++
+# modules.
 
 include(ChimaeraTargets)
 
@@ -8,7 +8,7 @@ set(CHIMAERA_CARGO_TARGET_DIR "${PROJECT_SOURCE_DIR}/target"
     CACHE PATH "The directory that cargo builds into")
 set(_chimaera_release "${CHIMAERA_CARGO_TARGET_DIR}/release")
 
-# cargo names a library's file without the version, the loader asks for it by its SONAME.
+# cargo names libraries without a version, but the loader looks for the SONAME.
 set(_chimaera_libraries "${PROJECT_BINARY_DIR}/lib")
 file(MAKE_DIRECTORY "${_chimaera_libraries}")
 foreach(name IN ITEMS client embedded)
@@ -41,7 +41,7 @@ if(CHIMAERA_BUILD_CARGO)
   set(_chimaera_cargo "${CHIMAERA_CARGO}" build --release --target-dir
                       "${CHIMAERA_CARGO_TARGET_DIR}")
 
-  # What C and C++ link and the build itself runs: all that most targets wait for.
+  # What C and C++ targets link, and what the build itself runs: most targets wait for only these.
   set(_chimaera_base_products
       "${_chimaera_libraries}/libchimaera_client.so" "${_chimaera_release}/libchimaera_client.so"
       "${_chimaera_release}/libchimaera_client.a" "${_chimaera_release}/chimaera")
@@ -50,9 +50,9 @@ if(CHIMAERA_BUILD_CARGO)
   set(_chimaera_packages "")
   set(_chimaera_base chimaera_cargo)
   if(CHIMAERA_IS_TOP_LEVEL)
-    # `make demo` stops here. The crates get the features that they have in the whole workspace, so that the
-    # build of everything goes on from this one instead of making the program anew; the test cmake_demo
-    # compares them.
+    # `make demo` stops here. The crates are built with the features that they have in the whole
+    # workspace, so that a full build continues from this one instead of rebuilding the program; the
+    # test cmake_demo compares the features.
     set(_chimaera_features chimaera/module,chimaera/runtime)
     if(CHIMAERA_BUILD_TESTS)
       string(APPEND _chimaera_features ",chimaera-front/conformance")
@@ -71,8 +71,8 @@ if(CHIMAERA_BUILD_CARGO)
   else()
     list(APPEND _chimaera_rest_products ${_chimaera_base_products})
   endif()
-  # The tests are members of the workspace; one set of packages means one set of features, and so one
-  # build for them all.
+  # The tests are members of the workspace: one set of packages means one set of features, and so
+  # one build for all of them.
   if(CHIMAERA_BUILD_TESTS)
     set(_chimaera_packages --workspace)
   endif()

@@ -1,6 +1,5 @@
-# What `cmake --install` puts under the prefix: the program, libraries, headers, the modules of the
-# project, and the package that find_package(chimaera) finds. Nothing of it knows where the prefix is,
-# so it can be moved.
+# The contents of an installation: the program, libraries, headers, the project's modules, and the
+# package for find_package(chimaera). Nothing in it contains the prefix, so it can be moved.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -8,7 +7,7 @@ include(CMakePackageConfigHelpers)
 foreach(kind IN ITEMS BIN LIB INCLUDE DATA)
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}DIR}")
     message(FATAL_ERROR "CMAKE_INSTALL_${kind}DIR is ${CMAKE_INSTALL_${kind}DIR}: make it relative to "
-                        "the prefix, or the installed tree could not be moved")
+                        "the prefix, so that the installed tree can be moved")
   endif()
 endforeach()
 
@@ -17,8 +16,8 @@ set(_chimaera_package "${CMAKE_INSTALL_LIBDIR}/cmake/chimaera")
 install(PROGRAMS "${_chimaera_release}/chimaera" DESTINATION "${CMAKE_INSTALL_BINDIR}"
         COMPONENT runtime)
 
-# The program writes its own manual pages and completion scripts. Code runs when the project is
-# installed, with the prefix of that moment.
+# The program generates its own manual pages and completion scripts. The code runs at install time,
+# with the prefix of that time.
 set(_chimaera_program "${_chimaera_release}/chimaera")
 install(
   CODE "
@@ -41,7 +40,8 @@ install(FILES "${PROJECT_SOURCE_DIR}/src/repo/schema/chimaera_repo.schema.json"
               "${PROJECT_SOURCE_DIR}/src/repo/schema/chimaera_mod.schema.json"
         DESTINATION "${CMAKE_INSTALL_DATADIR}/chimaera/schema" COMPONENT development)
 
-# cargo names a library without its version; here it gets its full name and the usual two links.
+# cargo names a library without its version; install it under its full name, with the usual two
+# symlinks.
 foreach(name IN ITEMS client embedded)
   set(file "libchimaera_${name}.so")
   set(full "${file}.${PROJECT_VERSION}")
@@ -72,8 +72,8 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/rust_chimods/bdev/include/"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/chimaera_chimods" COMPONENT development
         FILES_MATCHING PATTERN "*.h")
 
-# The crates that modules and clients in Rust depend on, by path: the workspace without the members that
-# nobody else needs. The program finds them from its own place.
+# The crates that Rust modules and clients depend on, by path: the workspace without the members
+# that nothing else needs. The program finds them relative to itself.
 set(_chimaera_crate "${CMAKE_INSTALL_DATADIR}/chimaera/crate")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/Cargo.toml")
 file(READ "${PROJECT_SOURCE_DIR}/Cargo.toml" _chimaera_manifest)
@@ -95,7 +95,7 @@ configure_package_config_file(
   INSTALL_DESTINATION "${_chimaera_package}"
   PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_BINDIR
             CHIMAERA_INSTALL_MODULE_DIR)
-# Before 1.0, a minor version may break what the one before promised.
+# Before 1.0, a minor version may break compatibility.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/chimaeraConfigVersion.cmake"
                                  COMPATIBILITY SameMinorVersion)
 install(
@@ -107,7 +107,7 @@ install(
         "${PROJECT_SOURCE_DIR}/cmake/chimaera_module.map"
   DESTINATION "${_chimaera_package}" COMPONENT development)
 
-# pkg-config knows where its file lies, and finds the rest from there.
+# pkg-config knows the location of its file, and finds the rest relative to it.
 file(RELATIVE_PATH _chimaera_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/chimaera.pc.in"
                "${PROJECT_BINARY_DIR}/package/chimaera.pc" @ONLY)

@@ -1,29 +1,29 @@
-# How repos of ChiMods in C++ are built.
+# Builds repos of C++ ChiMods.
 #
 #   chimaera_add_repo([NAMESPACE name] [DEPENDS package...])
-#       In the CMakeLists.txt of a repo, before its modules. Reads namespace and version from the
-#       chimaera_repo.yaml beside it; a NAMESPACE that disagrees with it is an error. Installing the
-#       project then installs the repo, and find_package(<namespace>) finds it; DEPENDS names the
-#       packages of other repos whose clients its modules use. Makes <namespace>::<name>_client, the
-#       headers for C and C++, of each module in Rust; cargo builds the module itself.
+#       In the CMakeLists.txt of a repo, before its modules. Reads the namespace and the version from
+#       the chimaera_repo.yaml beside it; a NAMESPACE that disagrees is an error. Installing the
+#       project also installs the repo, for find_package(<namespace>) to find; DEPENDS lists the
+#       packages of other repos whose clients its modules use. For each Rust module, defines
+#       <namespace>::<name>_client with its C and C++ headers; cargo builds the module itself.
 #
 #   chimaera_add_module(name [OWN_DISPATCH]
 #       [CLIENT_SOURCES source...] [CLIENT_LIBRARIES target...]
 #       [RUNTIME_SOURCES source...] [RUNTIME_LIBRARIES target...])
-#       In the directory of a module or in its src. Makes <namespace>::<name>_client, and with
-#       RUNTIME_SOURCES <namespace>::<name>_runtime, the ChiMod lib<namespace>_<name>_runtime.so in
-#       CHIMAERA_MODULE_DIR, which serves as CHI_REPO_PATH. The build brings the module's directory
-#       autogen up to date with chimaera_mod.yaml before anything is compiled, and each runtime
-#       source begins with its <name>_lib_exec.h, so that CHI_TASK_CC knows the methods whether or
-#       not the source includes it. OWN_DISPATCH is for a module whose source overrides Run, and
+#       In the directory of a module or in its src. Defines <namespace>::<name>_client and, with
+#       RUNTIME_SOURCES, <namespace>::<name>_runtime: the ChiMod lib<namespace>_<name>_runtime.so in
+#       CHIMAERA_MODULE_DIR, which can be used as CHI_REPO_PATH. Before anything is compiled, the
+#       build brings the module's autogen directory up to date with chimaera_mod.yaml. Each runtime
+#       source begins with its <name>_lib_exec.h, so that CHI_TASK_CC knows the methods even if the
+#       source does not include it. OWN_DISPATCH is for a module whose source overrides Run and
 #       describes methods that have no <Name>Task.
 #
 #   chimaera_add_test(name target)
-#       A test that runs the program `target` against a daemon of its own, with the modules of this
+#       A test that runs the program `target` against its own daemon, with the modules of this
 #       build.
 #
 #   chimaera::module
-#       What every source of a ChiMod is compiled with.
+#       The compile options of every ChiMod source.
 
 include_guard(GLOBAL)
 include(CheckCXXCompilerFlag)
@@ -31,13 +31,13 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(CHIMAERA_MODULE_DIR "${CMAKE_BINARY_DIR}/modules"
-    CACHE PATH "The directory that ChiMods are built into")
+    CACHE PATH "The directory into which ChiMods are built")
 option(CHIMAERA_INSTALL_REPOS "Install the repos of ChiMods with the project" ON)
-# Where the installed program looks by itself, from its own place.
+# The default is where the installed program looks, relative to itself.
 set(CHIMAERA_INSTALL_MODULE_DIR "lib/chimaera/modules"
-    CACHE STRING "The directory under the prefix that ChiMods are installed into")
+    CACHE STRING "The directory under the prefix into which ChiMods are installed")
 
-# Of find_package or of the project, whichever this is.
+# The version of find_package or of the project, whichever applies.
 set_property(GLOBAL PROPERTY _chimaera_version "${chimaera_VERSION}")
 
 set(_chimaera_headers "${CMAKE_CURRENT_LIST_DIR}/../include")
@@ -52,13 +52,13 @@ if(NOT TARGET chimaera::module)
                              INTERFACE "$<BUILD_INTERFACE:${_chimaera_headers}>")
   target_compile_features(chimaera_module INTERFACE cxx_std_17)
   target_compile_definitions(chimaera_module INTERFACE CHIMAERA_RUNTIME)
-  # GCC makes inline variables unique in the process, even across RTLD_LOCAL; a method runs on a
-  # coroutine's stack, whose guard page a large frame must not step over.
+  # GCC makes inline variables unique in the process, even across RTLD_LOCAL. A method runs on a
+  # coroutine's stack, and a large frame must not step over its guard page.
   target_compile_options(
     chimaera_module
     INTERFACE -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
               $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
-  # A project in C alone has clients, and no modules.
+  # A project in C alone has clients, but no modules.
   get_property(_chimaera_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   if("CXX" IN_LIST _chimaera_languages)
     check_cxx_compiler_flag(-fstack-clash-protection CHIMAERA_HAS_STACK_CLASH_PROTECTION)
@@ -68,7 +68,7 @@ if(NOT TARGET chimaera::module)
   endif()
 endif()
 
-# The value of `key: value` at the start of a line of a YAML file; empty when there is none.
+# The value of `key: value` at the start of a line of a YAML file; empty if there is none.
 function(_chimaera_yaml_value file key out)
   set(value "")
   file(STRINGS "${file}" lines REGEX "^${key}[ \t]*:")
@@ -98,7 +98,7 @@ function(chimaera_add_repo)
   if(NOT version)
     set(version "0.0.0")
   endif()
-  # For editors and other tools: compile_commands.json, when the project is the repo.
+  # compile_commands.json for editors and other tools, if the project is the repo.
   if(CMAKE_CURRENT_SOURCE_DIR STREQUAL CMAKE_SOURCE_DIR
      AND "${CMAKE_EXPORT_COMPILE_COMMANDS}" STREQUAL "")
     set(CMAKE_EXPORT_COMPILE_COMMANDS ON PARENT_SCOPE)
@@ -106,14 +106,14 @@ function(chimaera_add_repo)
   _chimaera_add_rust_clients("${namespace}")
   set(CHIMAERA_REPO_NAMESPACE "${namespace}" PARENT_SCOPE)
   set(CHIMAERA_REPO_VERSION "${version}" PARENT_SCOPE)
-  # When the directory has been read to its end, all modules are known.
+  # At the end of the directory, all modules are known.
   if(CHIMAERA_INSTALL_REPOS)
     cmake_language(EVAL CODE "cmake_language(DEFER CALL _chimaera_install_repo \
                               [[${namespace}]] [[${version}]] [[${arg_DEPENDS}]])")
   endif()
 endfunction()
 
-# Installs the package of a repo, when it has modules.
+# Installs the package of a repo, if it has modules.
 function(_chimaera_install_repo namespace version depends)
   get_property(has_modules GLOBAL PROPERTY _chimaera_modules_of_${namespace})
   if(NOT has_modules)
@@ -142,7 +142,7 @@ function(_chimaera_install_repo namespace version depends)
           COMPONENT development)
 endfunction()
 
-# Makes `target` a ChiMod.
+# Turns `target` into a ChiMod.
 function(_chimaera_finish_runtime target directory)
   # Not a variable of this file: a project that adds this one as a subdirectory would not see it.
   set(map "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/chimaera_module.map")
@@ -159,15 +159,15 @@ function(_chimaera_finish_runtime target directory)
 endfunction()
 
 # Brings the generated files of a module up to date before its targets are built. The files are not
-# outputs of the command, or `clean` would remove them. But then Ninja, which looks at all files before it
-# begins, would compile what includes them in the next build only. So an edit of the YAML has the project
-# configured anew, and they are written then; by the build when there is no program yet, and the build tells
-# of problems.
+# outputs of the command, because then `clean` would remove them. But Ninja checks all files before
+# it starts, so it would compile their includers only in the next build. Therefore an edit of the
+# YAML reconfigures the project, which writes the files; if there is no program yet, the build
+# writes them. The build also reports problems.
 function(_chimaera_refresh namespace name directory)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${directory}/chimaera_mod.yaml")
   get_target_property(program chimaera::program IMPORTED_LOCATION)
-  # So does a new program, which may write them otherwise: unless this build makes it, for which Ninja would
-  # look before it does anything else.
+  # A new program may generate different files, so it reconfigures too, unless this build makes the
+  # program: Ninja would look for it before doing anything else.
   if(NOT TARGET chimaera_cargo)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${program}")
   endif()
@@ -191,13 +191,13 @@ function(_chimaera_refresh namespace name directory)
   endforeach()
 endfunction()
 
-# Makes the client of a module, a library when it has sources and else its headers only.
+# Creates the client of a module: a library if it has sources, else only its headers.
 function(_chimaera_add_client namespace name directory sources libraries)
   set(includes "${directory}/include" "${directory}/autogen")
 
   set(client ${namespace}_${name}_client)
   if(sources)
-    # Shared: in an application and in each module that uses it, its globals are the same.
+    # Shared, so that an application and all modules that use it share its globals.
     add_library(${client} SHARED ${sources})
     set_target_properties(${client} PROPERTIES CXX_VISIBILITY_PRESET hidden
                                                VISIBILITY_INLINES_HIDDEN ON)
@@ -227,8 +227,8 @@ function(_chimaera_add_client namespace name directory sources libraries)
   endif()
 endfunction()
 
-# Makes the clients of a repo's modules in Rust, which no CMakeLists.txt of their own can: by that, modules
-# in C++ are known.
+# Creates the clients of a repo's Rust modules. They have no CMakeLists.txt of their own, because
+# that would mark them as C++ modules.
 function(_chimaera_add_rust_clients namespace)
   file(GLOB files CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*/chimaera_mod.yaml")
   foreach(file IN LISTS files)
@@ -301,8 +301,8 @@ function(chimaera_add_module name)
     endif()
     target_link_libraries(${runtime} PRIVATE ${arg_RUNTIME_LIBRARIES})
     _chimaera_finish_runtime(${runtime} "${CHIMAERA_MODULE_DIR}")
-    # From the modules' directory, what their clients link lies in the libraries' directory; or, for what
-    # has a prefix of its own, where it was found.
+    # Libraries that the client links are in the library directory, relative to the module's
+    # directory; or, if they have a prefix of their own, where they were found.
     file(RELATIVE_PATH up "/${CHIMAERA_INSTALL_MODULE_DIR}" "/${CMAKE_INSTALL_LIBDIR}")
     set_target_properties(
       ${runtime} PROPERTIES EXPORT_NAME ${name}_runtime INSTALL_RPATH "$ORIGIN/${up}"

@@ -1,4 +1,4 @@
-# The targets that link Chimaera, alike from its sources and from where it is installed:
+# The targets for linking Chimaera, the same from its sources and from an installation:
 #
 #   chimaera::client         the client, for applications in C and C++ and for modules' clients. A program
 #                            whose property CHIMAERA_STATIC_CLIENT is ON gets the archive, all others
@@ -10,10 +10,10 @@
 #   chimaera::kv_client      the client of the built-in module chimaera:kv
 #   chimaera::program        the program chimaera
 #
-# All are imported, and none is an alias: what a repo exports must name the targets that find_package
-# gives.
+# All of them are imported targets, not aliases: a repo's export must use the names that
+# find_package defines.
 
-# One library. `ARGN` are further properties of it.
+# Defines one library. `ARGN` are additional properties.
 function(_chimaera_add_library name type location)
   add_library(chimaera::${name} ${type} IMPORTED GLOBAL)
   set_target_properties(
@@ -37,7 +37,7 @@ function(_chimaera_add_targets)
   _chimaera_add_library(embedded SHARED "${arg_EMBEDDED}" IMPORTED_SONAME
                         "libchimaera_embedded.so.${arg_SOVERSION}")
 
-  # The clients of modules link this one, and the program that links them has the say.
+  # The clients of modules link this one; the program that links them decides.
   set(static "$<BOOL:$<TARGET_PROPERTY:CHIMAERA_STATIC_CLIENT>>")
   add_library(chimaera::client INTERFACE IMPORTED GLOBAL)
   set_property(

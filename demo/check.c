@@ -1,10 +1,10 @@
-/* The demo's program in C: gets from chimaera:kv what the program in Rust put there, decompresses
- * it with example:mod_name, and compares it with the files.
+/* The demo's C program: gets from chimaera:kv what the Rust program put there, decompresses it with
+ * example:mod_name, and compares it with the files.
  *
  *     demo_check INSTANCE DIRECTORY RECORDS
  *
- * RECORDS is what demo_compress wrote. Lines on standard output tell of each task, and of files
- * that differ or have changed meanwhile. */
+ * RECORDS is the file that demo_compress wrote. Lines on standard output report each task, and
+ * files that differ or have changed in the meantime. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 
 static const chi_domain_query kQuery = {CHI_DOMAIN_DYNAMIC, 0};
 
-/* The two pools, and where the files are. */
+/* The two pools, and the directory of the files. */
 typedef struct demo {
   chi_pool_id kv;
   chi_pool_id compressor;
@@ -32,7 +32,7 @@ typedef struct demo {
 /* A record in memory. */
 typedef struct piece {
   demo_record record;
-  const char *path; /* No zero at its end. */
+  const char *path; /* Not null-terminated. */
   const char *frame;
 } piece;
 
@@ -54,8 +54,8 @@ static int Failed(const char *what, const char *of) {
   return 1;
 }
 
-/* Whether the file holds `bytes` at the record's offset: 1, 0, or -1 when it cannot tell because
- * the file has changed since demo_compress read it. */
+/* Whether the file contains `bytes` at the record's offset: 1, 0, or -1 if it cannot be compared
+ * because the file has changed since demo_compress read it. */
 static int EqualsFile(const demo *demo, const piece *piece, const char *bytes) {
   const size_t size = piece->record.size;
   char *path = NULL;
@@ -85,8 +85,7 @@ static int EqualsFile(const demo *demo, const piece *piece, const char *bytes) {
   return equal;
 }
 
-/* Decompresses a frame and compares it with the file. Returns what the program's exit code becomes.
- */
+/* Decompresses a frame and compares it with the file. Returns the exit code of the program. */
 static int CheckFrame(const demo *demo, const piece *piece, const void *frame,
                       uint64_t frame_size) {
   example_mod_name_decompress_task *task = NULL;
@@ -113,8 +112,8 @@ static int CheckFrame(const demo *demo, const piece *piece, const void *frame,
   return result;
 }
 
-/* Gets a value and compares it with the piece's frame. The caller deletes the task, if there is
- * one. */
+/* Gets a value and compares it with the piece's frame. The caller deletes the task, if one is
+ * returned. */
 static int GetFrame(const demo *demo, const piece *piece, const char *key,
                     chimaera_kv_get_task **get) {
   const uint64_t begin = Now();
@@ -131,7 +130,7 @@ static int GetFrame(const demo *demo, const piece *piece, const char *key,
   return 0;
 }
 
-/* Puts the piece's frame in place of what is there, and gets it back. */
+/* Replaces the stored value by the piece's frame, and gets it back. */
 static int PutFrame(const demo *demo, const piece *piece, const char *key) {
   chimaera_kv_put_task *put = NULL;
   const uint64_t begin = Now();
@@ -153,7 +152,7 @@ static int Check(const demo *demo, const piece *piece) {
   char *key = NULL;
   if (asprintf(&key, "%" PRIu64 "/%.*s", piece->record.offset, (int)piece->record.path_size,
                piece->path) < 0) {
-    fprintf(stderr, "demo_check: no memory for a key\n");
+    fprintf(stderr, "demo_check: out of memory for a key\n");
     return 1;
   }
   chimaera_kv_get_task *get = NULL;
@@ -171,7 +170,7 @@ static int Check(const demo *demo, const piece *piece) {
   return result;
 }
 
-/* Checks all records of a file that lies in memory. */
+/* Checks all records of a file that is mapped into memory. */
 static int CheckAll(const demo *demo, const char *records, size_t size) {
   int result = 0;
   for (size_t at = 0; at < size;) {

@@ -1,11 +1,11 @@
-/* The demo's program in C++: compresses pieces of files with example:mod_name, and checks that they
- * come back.
+/* The demo's C++ program: compresses pieces of files with example:mod_name, and checks that they
+ * decompress to the same bytes.
  *
  *     demo_compress INSTANCE DIRECTORY RECORDS < PIECES
  *
- * A piece is five words, each ended by a zero byte: the file's number, the offset, the size (both
- * in bytes), and the path below DIRECTORY. What was compressed goes into the file RECORDS. Lines on
- * standard output tell of each task, and of files that cannot be read. */
+ * A piece is five words, each terminated by a zero byte: the file's number, the offset, the size
+ * (both in bytes), and the path below DIRECTORY. Compressed pieces are written to the file RECORDS.
+ * Lines on standard output report each task, and files that cannot be read. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,18 +26,18 @@ namespace {
 
 using example::mod_name::Client;
 
-/** A file that cannot be read, and why. */
+/** A file that cannot be read, and the reason. */
 struct Unreadable {
   std::string reason;
 };
 
-/** A piece of a file, as it is now. */
+/** A piece of a file as it is now. */
 struct Piece {
   std::string bytes;
   chi::u64 modified_ns = 0;
 };
 
-/** A descriptor for the length of a scope. */
+/** A descriptor that is closed at the end of a scope. */
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -53,12 +53,12 @@ class Descriptor {
 };
 
 Piece Read(const std::string &path, chi::u64 offset, chi::u64 size) {
-  /* It may have become something else since it was listed: a FIFO must not block, a link not lead
-   * away. */
+  /* The file may have been replaced since it was listed: a FIFO must not block, and a link must not
+   * lead elsewhere. */
   const Descriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat status;
   if (fd < 0 || fstat(fd, &status) != 0) throw Unreadable{std::strerror(errno)};
-  if (!S_ISREG(status.st_mode)) throw Unreadable{"not a regular file any more"};
+  if (!S_ISREG(status.st_mode)) throw Unreadable{"no longer a regular file"};
   Piece piece;
   piece.modified_ns =
       chi::u64(status.st_mtim.tv_sec) * 1000000000 + chi::u64(status.st_mtim.tv_nsec);
@@ -75,7 +75,7 @@ Piece Read(const std::string &path, chi::u64 offset, chi::u64 size) {
   return piece;
 }
 
-/** Runs a call and prints a line about it: how many bytes went in and out, and how long it took. */
+/** Runs a call, and prints a line with the bytes in, the bytes out and the time it took. */
 template <typename CallT>
 std::string Timed(const char *what, const std::string &in, CallT &&call) {
   const auto begin = std::chrono::steady_clock::now();
@@ -86,7 +86,8 @@ std::string Timed(const char *what, const std::string &in, CallT &&call) {
   return out;
 }
 
-/** Compresses one piece and writes its record. False when it did not come back as it was. */
+/** Compresses one piece and writes its record. Returns false if it did not decompress to the same
+ * bytes. */
 bool Handle(const Client &client, std::ostream &records, const std::string &directory,
             chi::u64 file, chi::u64 offset, chi::u64 size, const std::string &path) {
   const chi::DomainQuery query = chi::DomainQuery::Dynamic();

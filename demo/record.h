@@ -1,23 +1,23 @@
-/* What the three programs of the demo hand to each other: a file of records. Each is this header,
- * the file's path (relative to the directory that the demo was given), and the compressed bytes. */
+/* The file of records that the three programs of the demo exchange. Each record is this header,
+ * followed by the file's path (relative to the demo's directory) and the compressed bytes. */
 #ifndef DEMO_RECORD_H_
 #define DEMO_RECORD_H_
 
 #include <stdint.h>
 
-/** A piece of a file, compressed. In the machine's own byte order. */
+/** The header of a compressed piece of a file, in native byte order. */
 typedef struct demo_record {
-  /** Which of the demo's files. */
+  /** The number of the file. */
   uint64_t file;
-  /** Where the piece begins in it. */
+  /** The offset of the piece in the file. */
   uint64_t offset;
-  /** Bytes of the piece. */
+  /** The size of the piece in bytes. */
   uint64_t size;
-  /** When the file was last changed, in nanoseconds since 1970, as it was read. */
+  /** The modification time of the file when it was read, in nanoseconds since 1970. */
   uint64_t modified_ns;
-  /** Bytes of the path that follow. */
+  /** Bytes of the path that follows. */
   uint64_t path_size;
-  /** Compressed bytes that follow the path. */
+  /** Bytes of compressed data after the path. */
   uint64_t frame_size;
 } demo_record;
 

@@ -1,22 +1,23 @@
-//! Makes the C headers of the contract: cbindgen reads src/abi and the client's C functions, and what it
-//! says of each item goes into the header of the file that declares the item, in that file's order.
+//! Generates the C headers of the contract. cbindgen reads src/abi and the client's C functions;
+//! its output for each item goes into the header of the file that declares the item, in that file's
+//! order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::path::Path;
 
-/// A header below include/chimaera/abi/.
+/// A header in include/chimaera/abi/.
 struct Header {
     name: &'static str,
-    /// The file that declares its items.
+    /// The source file that declares its items.
     source: &'static str,
-    /// What it is about, in one line.
+    /// Its subject, in one line.
     about: &'static str,
-    /// The headers that it needs.
+    /// The headers that it includes.
     needs: &'static [&'static str],
 }
 
-/// The headers, each behind those that it needs.
+/// The headers, each after those that it includes.
 const HEADERS: &[Header] = &[
     Header {
         name: "version",
@@ -33,61 +34,61 @@ const HEADERS: &[Header] = &[
     Header {
         name: "shm",
         source: "src/abi/shm.rs",
-        about: "What lies in shared memory: pointers, buffers, strings and vectors.",
+        about: "The contents of shared memory: pointers, buffers, strings and vectors.",
         needs: &[],
     },
     Header {
         name: "task",
         source: "src/abi/task.rs",
-        about: "A task, and what it is addressed with.",
+        about: "A task and its address.",
         needs: &["shm", "status"],
     },
     Header {
         name: "ipc",
         source: "src/abi/ipc.rs",
-        about: "The IPC manager: the one table by which any code makes and sends tasks.",
+        about: "The IPC manager: the table through which all code creates and sends tasks.",
         needs: &["task"],
     },
     Header {
         name: "archive",
         source: "src/abi/archive.rs",
-        about: "Where the bytes of a task go to, or come from.",
+        about: "Archives: byte sinks and sources for serializing tasks.",
         needs: &["status"],
     },
     Header {
         name: "container",
         source: "src/abi/container.rs",
-        about: "A container as the runtime calls it.",
+        about: "A container: the functions that the runtime calls.",
         needs: &["archive", "task"],
     },
     Header {
         name: "locks",
         source: "src/abi/locks.rs",
-        about: "The extension \"locks\": locks that suspend tasks, and never their worker.",
+        about: "The extension \"locks\": locks that suspend a task and not its worker.",
         needs: &["status"],
     },
     Header {
         name: "events",
         source: "src/abi/events.rs",
-        about: "The extension \"events\": what ends the wait of a task from any thread.",
+        about: "The extension \"events\": lets any thread wake a waiting task.",
         needs: &["status"],
     },
     Header {
         name: "pollers",
         source: "src/abi/pollers.rs",
-        about: "The extension \"pollers\": what a worker looks at between tasks.",
+        about: "The extension \"pollers\": callbacks that a worker polls between tasks.",
         needs: &["status"],
     },
     Header {
         name: "host",
         source: "src/abi/host.rs",
-        about: "The host: what the runtime offers a container beyond sending tasks.",
+        about: "The host: what the runtime offers containers besides sending tasks.",
         needs: &["container", "events", "ipc", "locks", "pollers"],
     },
     Header {
         name: "module",
         source: "src/abi/module.rs",
-        about: "What a ChiMod exports.",
+        about: "The symbols that a ChiMod exports.",
         needs: &["container", "host", "version"],
     },
     Header {
@@ -122,7 +123,7 @@ const UMBRELLA: &str = "\
  * container). */
 ";
 
-/// Writes the headers of the project at `root` into `out`: abi.h and the directory abi.
+/// Writes the headers of the project at `root` to `out`: abi.h and the directory abi.
 pub(crate) fn generate(root: &Path, out: &Path) {
     let config = root.join("cbindgen.toml");
     println!("cargo:rerun-if-changed={}", config.display());
@@ -151,7 +152,7 @@ pub(crate) fn generate(root: &Path, out: &Path) {
         std::fs::write(folder.join(format!("{}.h", header.name)), text)
             .expect("OUT_DIR is writable");
     }
-    assert!(blocks.is_empty(), "no header has {:?}", blocks.keys());
+    assert!(blocks.is_empty(), "no header contains {:?}", blocks.keys());
     let includes: String = HEADERS
         .iter()
         .map(|header| format!("#include \"chimaera/abi/{}.h\"\n", header.name))
@@ -160,8 +161,8 @@ pub(crate) fn generate(root: &Path, out: &Path) {
         .expect("OUT_DIR is writable");
 }
 
-/// The source as cbindgen can read it, which expands no macros: a line `NAME = number, "text";` of
-/// `statuses!` is a constant, and other files are named by none.
+/// The source in a form that cbindgen, which expands no macros, can read: each line `NAME = number,
+/// "text";` of `statuses!` becomes a constant, and declarations of other files are left out.
 fn declared(source: &str) -> String {
     let statuses = statuses(source);
     let lines = source.lines().filter(|line| !line.starts_with("pub mod "));
@@ -186,7 +187,7 @@ fn declared(source: &str) -> String {
     declared
 }
 
-/// The name, the number and the text of a line of `statuses!`.
+/// The name, number and text of a line of `statuses!`.
 fn status(line: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = line.trim().split_once(" = ")?;
     let (number, text) = rest.split_once(", ")?;
@@ -203,7 +204,7 @@ fn statuses(source: &str) -> Vec<(&str, &str)> {
     list.lines().filter_map(status).map(|(name, _, text)| (name, text)).collect()
 }
 
-/// What cbindgen wrote, by the name of the item: its comment and its declaration.
+/// cbindgen's output by item name: its comment and its declaration.
 fn blocks(text: &str) -> HashMap<String, String> {
     let mut blocks = HashMap::new();
     let (mut block, mut depth) = (String::new(), 0);
@@ -225,7 +226,7 @@ fn blocks(text: &str) -> HashMap<String, String> {
     blocks
 }
 
-/// The name that a declaration in C gives.
+/// The name that a C declaration introduces.
 fn name(block: &str) -> &str {
     let code = block.lines().find(|line| !line.starts_with("//")).expect("a block has code");
     let end =
@@ -246,8 +247,8 @@ fn name(block: &str) -> &str {
     declared.rsplit([' ', '*']).next().expect("there is a word")
 }
 
-/// Leaves out the section `# Safety` of a comment, the last in it: it speaks to Rust, and a C header says
-/// the same in its words.
+/// Removes the section `# Safety` of a comment, which is its last: it addresses Rust code, and the
+/// C comment says the same in its own terms.
 fn without_safety(block: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut leaving_out = false;
@@ -264,7 +265,7 @@ fn without_safety(block: &str) -> String {
     kept.join("\n") + "\n"
 }
 
-/// A file between its include guard.
+/// Wraps a file in its include guard.
 fn guarded(guard: &str, title: &str, body: &str) -> String {
     format!("{title}#ifndef {guard}\n#define {guard}\n\n{body}\n#endif  // {guard}\n")
 }
@@ -316,7 +317,7 @@ impl Header {
         guarded(&guard, &title, &body)
     }
 
-    /// The structs that an item refers to, and that only a later item or a later header has.
+    /// The structs that an item refers to but that are declared later or in a later header.
     fn named_before<'a>(&self, items: &'a [String]) -> BTreeSet<&'a str> {
         let needed = self.needed();
         let mut known: BTreeSet<String> = HEADERS
@@ -347,7 +348,7 @@ impl Header {
         named
     }
 
-    /// The headers that this one needs, and those that they need.
+    /// The headers that this one includes, directly or indirectly.
     fn needed(&self) -> BTreeSet<&'static str> {
         let mut needed: BTreeSet<&'static str> = self.needs.iter().copied().collect();
         for header in HEADERS.iter().rev() {
@@ -358,8 +359,8 @@ impl Header {
         needed
     }
 
-    /// What the source declares, in its order: what cbindgen made of it, or what cbindgen does not know:
-    /// strings, and structs whose inside nobody sees.
+    /// The items that the source declares, in order: cbindgen's output, and what cbindgen does not
+    /// support: strings and opaque structs.
     fn items(&self, source: &str, blocks: &mut HashMap<String, String>) -> Vec<String> {
         let mut items = Vec::new();
         let mut comment = String::new();
@@ -393,7 +394,7 @@ impl Header {
     }
 }
 
-/// The name of the item that a line of Rust begins to declare.
+/// The name of the item whose declaration begins on a line of Rust.
 fn declared_name(line: &str) -> Option<&str> {
     if let Some((name, _, _)) = status(line) {
         return Some(name);

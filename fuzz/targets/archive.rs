@@ -1,4 +1,4 @@
-//! Bytes that say they are values, of parameters or of a task. Every value has one form only.
+//! Serialized values, of parameters or of a task. Every value has exactly one encoding.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = from_bytes::<All>(bytes) {
         assert_eq!(to_bytes(&value).expect("what was read can be written"), bytes);
     }
-    // Also as text: whatever says the same has one form.
+    // The same holds for text: equal settings have one encoding.
     if let Ok(settings) = Settings::from_any(bytes) {
         let form = params_to_bytes(&settings).expect("what was read can be written");
         let again = Settings::from_any(&form).expect("what was written can be read");

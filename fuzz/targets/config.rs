@@ -1,4 +1,4 @@
-//! The configuration file. The reader knows what to do about whatever it refuses.
+//! The configuration file. For everything it refuses, the reader says how to fix it.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

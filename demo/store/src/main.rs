@@ -1,11 +1,11 @@
-//! The demo's program in Rust: puts what `demo_compress` compressed into `chimaera:kv`, and checks that
-//! it is there.
+//! The demo's Rust program: puts the records of `demo_compress` into `chimaera:kv`, and checks that
+//! they were stored.
 //!
 //! ```text
 //! demo_store INSTANCE RECORDS
 //! ```
 //!
-//! Lines on standard output tell of each task, and of files whose bytes did not come back.
+//! Lines on standard output report each task, and files whose bytes differ.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,7 +27,7 @@ struct Record {
 }
 
 impl Record {
-    /// The next record; `None` at the end.
+    /// Reads the next record; `None` at the end.
     fn read(input: &mut impl Read) -> Result<Option<Record>> {
         const WORDS: usize = 6;
         let mut header = Vec::new();
@@ -35,7 +35,7 @@ impl Record {
             return Ok(None);
         }
         if header.len() < WORDS * 8 {
-            return Err("the records end in the middle of one".into());
+            return Err("the file of records is truncated".into());
         }
         let words: Vec<u64> = header
             .chunks_exact(8)
@@ -65,7 +65,7 @@ fn report(
     Ok(writeln!(out, "task {what} {} {} {}", sizes.0, sizes.1, begin.elapsed().as_nanos())?)
 }
 
-/// Puts all records and gets them again; `false` when one differs.
+/// Puts all records and gets them back. Returns `false` if one differs.
 fn run(instance: String, records: OsString) -> Result<bool> {
     let mut input = BufReader::new(File::open(records)?);
     let mut out = BufWriter::new(std::io::stdout());

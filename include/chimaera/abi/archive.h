@@ -1,4 +1,4 @@
-/* Where the bytes of a task go to, or come from.
+/* Archives: byte sinks and sources for serializing tasks.
  * Generated from src/abi/archive.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_ARCHIVE_H_
 #define CHIMAERA_ABI_ARCHIVE_H_

@@ -1,4 +1,4 @@
-/* A container as the runtime calls it.
+/* A container: the functions that the runtime calls.
  * Generated from src/abi/container.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_CONTAINER_H_
 #define CHIMAERA_ABI_CONTAINER_H_

@@ -1,4 +1,4 @@
-/* The extension "events": what ends the wait of a task from any thread.
+/* The extension "events": lets any thread wake a waiting task.
  * Generated from src/abi/events.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_EVENTS_H_
 #define CHIMAERA_ABI_EVENTS_H_

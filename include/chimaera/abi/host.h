@@ -1,4 +1,4 @@
-/* The host: what the runtime offers a container beyond sending tasks.
+/* The host: what the runtime offers containers besides sending tasks.
  * Generated from src/abi/host.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_HOST_H_
 #define CHIMAERA_ABI_HOST_H_

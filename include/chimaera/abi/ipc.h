@@ -1,4 +1,4 @@
-/* The IPC manager: the one table by which any code makes and sends tasks.
+/* The IPC manager: the table through which all code creates and sends tasks.
  * Generated from src/abi/ipc.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_IPC_H_
 #define CHIMAERA_ABI_IPC_H_

@@ -1,4 +1,4 @@
-/* The extension "locks": locks that suspend tasks, and never their worker.
+/* The extension "locks": locks that suspend a task and not its worker.
  * Generated from src/abi/locks.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_LOCKS_H_
 #define CHIMAERA_ABI_LOCKS_H_

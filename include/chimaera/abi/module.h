@@ -1,4 +1,4 @@
-/* What a ChiMod exports.
+/* The symbols that a ChiMod exports.
  * Generated from src/abi/module.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_MODULE_H_
 #define CHIMAERA_ABI_MODULE_H_

@@ -1,4 +1,4 @@
-/* The extension "pollers": what a worker looks at between tasks.
+/* The extension "pollers": callbacks that a worker polls between tasks.
  * Generated from src/abi/pollers.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_POLLERS_H_
 #define CHIMAERA_ABI_POLLERS_H_

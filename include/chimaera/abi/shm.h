@@ -1,4 +1,4 @@
-/* What lies in shared memory: pointers, buffers, strings and vectors.
+/* The contents of shared memory: pointers, buffers, strings and vectors.
  * Generated from src/abi/shm.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_SHM_H_
 #define CHIMAERA_ABI_SHM_H_

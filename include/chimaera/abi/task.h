@@ -1,4 +1,4 @@
-/* A task, and what it is addressed with.
+/* A task and its address.
  * Generated from src/abi/task.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_TASK_H_
 #define CHIMAERA_ABI_TASK_H_
