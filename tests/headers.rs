@@ -1,5 +1,5 @@
-//! The C headers of the contract are what `build.rs` generates, which `make headers` refreshes, and say of
-//! each function what a caller has to know.
+//! The C headers of the contract are up to date with what `build.rs` generates (`make headers`
+//! refreshes them), and document everything that a caller needs to know about each function.
 #![cfg(feature = "headers")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ fn committed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("include/chimaera").join(name)
 }
 
-/// The files of a directory that has abi.h and abi/, by their names below it.
+/// The files of a directory that contains abi.h and abi/, by relative path.
 fn headers(root: &Path) -> BTreeMap<String, String> {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     let mut found = BTreeMap::from([("abi.h".to_owned(), read(&root.join("abi.h")))]);
@@ -46,11 +46,11 @@ fn committed_headers_are_fresh() {
     let current = headers(&committed(""));
     for name in generated.keys().chain(current.keys()) {
         let fresh = current.get(name) == generated.get(name);
-        assert!(fresh, "include/chimaera/{name} is stale: run `make headers`");
+        assert!(fresh, "include/chimaera/{name} is out of date: run `make headers`");
     }
 }
 
-/// The compilers of C and C++ that are installed, with what makes each strict.
+/// The installed C and C++ compilers, with the flags for strict checking.
 fn compilers() -> Vec<(&'static str, &'static str, &'static str)> {
     let all = [
         ("gcc", "c", "-std=c11"),
@@ -80,17 +80,17 @@ fn each_header_compiles_alone_as_c_and_as_cpp() {
     }
 }
 
-/// A function, or a pointer to one, of a header.
+/// A function of a header, or a pointer to one.
 struct Function {
     name: String,
     comment: String,
     /// Everything before the name.
     result: String,
-    /// Without the table that a function is a member of.
+    /// Without the table, if the function is a member of one.
     arguments: Vec<String>,
 }
 
-/// The functions of a header, and the pointers to functions in its structs and types.
+/// The functions of a header, and the function pointers in its structs and types.
 fn functions(header: &str) -> Vec<Function> {
     let mut found = Vec::new();
     let (mut comment, mut code) = (String::new(), String::new());
@@ -134,7 +134,7 @@ fn function(code: &str, comment: &str) -> Option<Function> {
     })
 }
 
-/// What the comment of a function leaves out.
+/// The points that a function's comment leaves out.
 fn missing(function: &Function) -> Vec<&'static str> {
     let says = |label: &str| {
         function.comment.lines().any(|line| line.trim_start().starts_with(&format!("* {label}: ")))

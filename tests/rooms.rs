@@ -1,13 +1,13 @@
-//! Reads the imports of this project's sources, and holds the order of its rooms: which crate may depend
-//! on which, which room of the runtime may import which, and that no files import each other in a large
-//! circle. A name that is re-exported counts as an import of the file that defines it.
+//! Reads the imports of this project's sources, and checks the order of its rooms: which crates may
+//! depend on which, which rooms of the runtime may import which, and that no large import circles
+//! exist. A re-exported name counts as an import of the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
 
-/// The rooms of `src/runtime`, from the ground up. Each may import those before it.
+/// The rooms of `src/runtime`, bottom up. Each may import those before it.
 const RUNTIME: [&str; 17] = [
     "failure",
     "sys",
@@ -28,7 +28,8 @@ const RUNTIME: [&str; 17] = [
     "fuzzing",
 ];
 
-/// The crates below `src`, from the ground up. Each may depend on those before it, and no others.
+/// The crates in `src`, bottom up. Each may depend only on the crates listed with it, which come
+/// before it.
 const CRATES: [(&str, &[&str]); 16] = [
     ("src/abi", &[]),
     ("src/ipc", &["src/abi"]),
@@ -51,7 +52,7 @@ const CRATES: [(&str, &[&str]); 16] = [
     ),
 ];
 
-/// Files that may import each other in a circle, at most.
+/// The largest import circle allowed, in files.
 const MAX_CIRCLE: usize = 3;
 
 type Imports = BTreeMap<PathBuf, BTreeSet<PathBuf>>;
@@ -60,13 +61,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A crate's modules: the file of each, and the names that it passes on from another.
+/// A crate's modules: the file of each, and the names that it re-exports.
 struct Modules {
     files: BTreeMap<Vec<String>, PathBuf>,
     passed_on: BTreeMap<Vec<String>, Vec<String>>,
 }
 
-/// Every path that a file names, from `crate`, `self` or `super`.
+/// All paths that a file uses, from `crate`, `self` or `super`.
 #[derive(Default)]
 struct Paths {
     uses: Vec<(Vec<String>, bool)>,
@@ -105,7 +106,7 @@ impl<'ast> Visit<'ast> for Paths {
         }
     }
 
-    /// Where something may be seen from is no import.
+    /// A visibility is not an import.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -135,7 +136,7 @@ impl Modules {
             let paths = paths_of(&file);
             let is_root = name.is_empty() || file.ends_with("mod.rs");
             let stem = file.file_stem().expect("a file has a name");
-            let parent = file.parent().expect("a file lies somewhere");
+            let parent = file.parent().expect("a file has a parent");
             let directory = if is_root { parent.to_owned() } else { parent.join(stem) };
             for child in &paths.modules {
                 let path = name.iter().cloned().chain([child.clone()]).collect::<Vec<_>>();
@@ -159,7 +160,7 @@ impl Modules {
         (modules, found)
     }
 
-    /// A path as seen from the crate's root; `None` when it leads out of the crate.
+    /// A path relative to the crate's root; `None` if it leads out of the crate.
     fn absolute(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
         let mut from = module.to_vec();
         let mut rest = path;
@@ -170,7 +171,7 @@ impl Modules {
                 from.pop()?;
             }
             first => {
-                // A module of this one, named without `self`.
+                // A child module of this one, named without `self`.
                 let child: Vec<_> = module.iter().cloned().chain([first.to_owned()]).collect();
                 self.files.get(&child)?;
                 return Some(module.iter().chain(path).cloned().collect());
@@ -185,10 +186,10 @@ impl Modules {
         Some(from)
     }
 
-    /// The file that defines what a path names.
+    /// The file that defines what a path refers to.
     fn file_of(&self, path: &[String]) -> Option<&PathBuf> {
         let mut path = path.to_vec();
-        // Names are passed on a few times at most.
+        // Names are re-exported a few times at most.
         for _ in 0..4 {
             let passed = (1..=path.len()).rev().find_map(|length| {
                 let target = self.passed_on.get(&path[..length])?;
@@ -212,7 +213,8 @@ fn imports(root: &Path) -> Imports {
         let into = imports.entry(own.clone()).or_default();
         let passes_on = own.ends_with("mod.rs") || own.ends_with("lib.rs");
         for (path, public) in &paths.uses {
-            // A face that passes names on imports nothing itself: whoever uses them does.
+            // A re-export is not an import of the file that contains it: its users import the
+            // defining file.
             if *public && passes_on {
                 continue;
             }
@@ -225,7 +227,7 @@ fn imports(root: &Path) -> Imports {
     imports
 }
 
-/// The files that are reached from one.
+/// The files reachable from a file.
 fn reached<'i>(imports: &'i Imports, from: &'i PathBuf) -> BTreeSet<&'i PathBuf> {
     let mut reached = BTreeSet::new();
     let mut open = vec![from];
@@ -239,7 +241,7 @@ fn reached<'i>(imports: &'i Imports, from: &'i PathBuf) -> BTreeSet<&'i PathBuf>
     reached
 }
 
-/// Sets of files that import each other in circles.
+/// The sets of files that import each other in circles.
 fn circles(imports: &Imports) -> Vec<BTreeSet<&PathBuf>> {
     let reach: BTreeMap<_, _> = imports.keys().map(|file| (file, reached(imports, file))).collect();
     let mut circles: Vec<BTreeSet<&PathBuf>> = Vec::new();
@@ -257,7 +259,7 @@ fn short(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// The crates of this project below `src`, and its own.
+/// The crates of this project in `src`, and the root crate.
 fn crates() -> Vec<(&'static str, PathBuf)> {
     let exists = |(name, _): &(&'static str, _)| {
         let root = root().join(name);
@@ -282,17 +284,17 @@ fn each_room_of_the_runtime_imports_only_those_below_it() {
     let imports = imports(&runtime.join("lib.rs"));
     let mut wrong = Vec::new();
     for (file, imported) in imports.iter().filter(|(file, _)| !file.ends_with("lib.rs")) {
-        let room = room_of(file).expect("it lies below src/runtime");
+        let room = room_of(file).expect("it is in src/runtime");
         for other in imported {
-            let below = room_of(other).expect("it lies below src/runtime");
+            let below = room_of(other).expect("it is in src/runtime");
             if below != room && (below == "lib" || height(&below) >= height(&room)) {
                 wrong.push(format!("{} imports {}", short(file), short(other)));
             }
         }
     }
-    assert!(wrong.is_empty(), "rooms are imported from below:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "a lower room imports a higher one:\n{}", wrong.join("\n"));
     let arrows: usize = imports.values().map(BTreeSet::len).sum();
-    assert!(arrows > 100, "only {arrows} imports were found: this test does not read them");
+    assert!(arrows > 100, "only {arrows} imports were found: this test fails to read them");
 }
 
 #[test]

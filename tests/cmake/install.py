@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools import MODULES, ROOT, ask, attempt, build, daemon, loaded, needed, parse_places, run
 
-# What lies under the prefix: each file is one of these, and each of these is some file.
+# The contents of the prefix: each file matches one of these, and each of these matches a file.
 CONTENTS = """
     bin/chimaera
     include/chimaera/*.h
@@ -46,7 +46,7 @@ CONTENTS = """
     share/zsh/site-functions/_chimaera
 """.split()
 
-# What CHIMAERA_INSTALL_EXAMPLE adds to that.
+# The additional contents with CHIMAERA_INSTALL_EXAMPLE.
 EXAMPLE = """
     include/example_chimods/*.h
     lib/chimaera/modules/libexample_empty_runtime.so
@@ -60,29 +60,29 @@ EXAMPLE = """
 
 
 def check_contents(stage, prefix, contents):
-    """Everything lies under the prefix, and nothing of it says where that is."""
+    """Everything is under the prefix, and nothing contains its path."""
     files = {path for path in stage.rglob("*") if not path.is_dir()}
     names = {str(path.relative_to(prefix)) for path in files}
     for pattern in contents:
         if not fnmatch.filter(names, pattern):
-            sys.exit(f"the installation has no {pattern}")
+            sys.exit(f"the installation lacks {pattern}")
     for name in names:
         if not any(fnmatch.fnmatch(name, pattern) for pattern in contents):
-            sys.exit(f"the installation has {name}, which no list names")
+            sys.exit(f"the installation contains {name}, which is not on the list")
     for path in files:
         if path.suffix in (".cmake", ".pc"):
             if "/opt/chimaera" in path.read_text() or str(ROOT) in path.read_text():
-                sys.exit(f"{path} knows the prefix or the sources, so it cannot be moved")
+                sys.exit(f"{path} contains the path of the prefix or the sources, so it cannot be moved")
         elif ".so" in path.name and not path.is_symlink():
             lines = run("readelf", "--dynamic", "--wide", path).splitlines()
             for line in lines:
                 if "PATH)" in line and not all(
                         part.startswith("$ORIGIN") for part in line.split("[")[1][:-1].split(":")):
-                    sys.exit(f"{path} has a path that cannot be moved: {line}")
+                    sys.exit(f"{path} contains a path that cannot be moved: {line}")
 
 
 def install_example(places, directory):
-    """Installs Chimaera with the sample repo, and returns the prefix."""
+    """Installs Chimaera with the sample repo. Returns the prefix."""
     made, prefix = directory / "with-example", directory / "sample"
     build(places.cmake, ROOT, made, "Ninja", "CHIMAERA_INSTALL_EXAMPLE=ON", "CHIMAERA_BUILD_CARGO=OFF",
           "CHIMAERA_BUILD_TESTS=OFF", f"CHIMAERA_CARGO_TARGET_DIR={places.target}",
@@ -96,11 +96,11 @@ def check_schemas(prefix):
     for kind, name in (("repo", "repo"), ("module", "mod")):
         file = prefix / f"share/chimaera/schema/chimaera_{name}.schema.json"
         if file.read_text() != run(prefix / "bin/chimaera", "repo", "schema", kind):
-            sys.exit(f"{file} is not what `chimaera repo schema {kind}` prints")
+            sys.exit(f"{file} differs from the output of `chimaera repo schema {kind}`")
 
 
 def check_pkg_config(prefix, directory):
-    """Builds a program in C and one in C++ with what pkg-config says. Returns the programs."""
+    """Builds a C and a C++ program with the flags of pkg-config. Returns the programs."""
     if shutil.which("pkg-config") is None:
         print("SKIP pkg-config is not installed")
         return []
@@ -118,13 +118,14 @@ def check_pkg_config(prefix, directory):
             run(compiler, "-Wall", ROOT / "tests/cmake/consumer" / source, "-o", program,
                 *shlex.split(flags), *link)
             if ("libchimaera_client.so.0" in needed(program)) == ("--static" in options):
-                sys.exit(f"{program} does not have the client that it asked for")
+                sys.exit(f"{program} is not linked with the requested client")
             programs.append(program)
     return programs
 
 
 def check_new_generator(program, repo, prefix, directory):
-    """What another program generates is compiled in the next build, not in the one after it."""
+    """Code that a changed program generates is compiled by the next build, not by the one after
+    it."""
     build("cmake", repo, directory, "Ninja", f"CMAKE_PREFIX_PATH={prefix}")
     real = program.with_name("chimaera.real")
     program.rename(real)
@@ -134,13 +135,13 @@ def check_new_generator(program, repo, prefix, directory):
     done = attempt("cmake", "--build", directory)
     real.rename(program)
     if done.returncode == 0 or "error of another program" not in done.stdout:
-        sys.exit(f"a build does not compile what it has generated:\n{done.stdout}")
+        sys.exit(f"a build does not compile the code that it has generated:\n{done.stdout}")
     run(program, "repo", "refresh", repo)
 
 
 def check_repo(program, sources, target, directory, moved):
-    """Makes a repo with a module in each language, builds it both against the installed Chimaera and
-    against its sources, and installs it, at last beside Chimaera itself."""
+    """Creates a repo with a module in each language, builds it against both the installed Chimaera
+    and its sources, and installs it, finally beside Chimaera itself."""
     fresh, apart = directory / "fresh", directory / "apart"
     run(program, "repo", "new", fresh, "--namespace", "fresh")
     run(program, "module", "new", "in_cpp", "--lang", "cpp", "--repo", fresh)
@@ -157,13 +158,13 @@ def check_repo(program, sources, target, directory, moved):
     check_new_generator(program, fresh, moved, directory / "b4")
     run(program, "repo", "install", apart, fresh)
     expect_modules(apart / MODULES)
-    # The package has the clients of both, that of the module in Rust in C++.
+    # The package contains the clients of both modules; that of the Rust module is for C++.
     for module, header in (("in_cpp", "in_cpp/in_cpp_client.h"), ("in_rust", "in_rust_described_client.h")):
         build("cmake", ROOT / "tests/cmake/asks", directory / f"asks-{module}", "Ninja", "PACKAGE=fresh",
               f"TARGET_OF_PACKAGE=fresh::{module}_client", f"HEADER={header}",
               f"CMAKE_PREFIX_PATH={moved};{apart}")
 
-    # What the build that runs this has made is taken as it is, and so is the module in Rust.
+    # Both Chimaera and the Rust module are used as the enclosing build made them.
     from_sources = directory / "from-sources"
     from_sources.mkdir()
     (from_sources / "cargo").symlink_to(fresh / "build/cargo")
@@ -214,7 +215,7 @@ def main():
             for each in programs:
                 print(run(each, env=environment), end="")
         check_repo(program, places.target / "release/chimaera", places.target, directory, moved)
-    print("the installed package works where it was moved to")
+    print("the installed package works after it was moved")
 
 
 if __name__ == "__main__":

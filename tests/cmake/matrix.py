@@ -42,7 +42,7 @@ SKIPPED = 77
 
 
 def check_pairs():
-    """Every two choices of different kinds meet in some configuration."""
+    """Every two choices of different kinds occur together in some configuration."""
     for (one, ones), (other, others) in itertools.combinations(enumerate(CHOICES), 2):
         met = {(row[one], row[other]) for row in CONFIGURATIONS}
         if met != set(itertools.product(ones, others)):
@@ -51,7 +51,7 @@ def check_pairs():
 
 
 def find_compiler(name):
-    """The two programs of a compiler, as settings; None when it is absent."""
+    """The C and C++ compilers of this name, as settings; None if they are not installed."""
     found = shutil.which(name), shutil.which(CHOICES.compiler[name])
     if None in found:
         return None
@@ -59,7 +59,7 @@ def find_compiler(name):
 
 
 def find_cmake(name, cache):
-    """A CMake from PyPI, kept in `cache`; None when it cannot be had."""
+    """A CMake from PyPI, kept in `cache`; None if it cannot be installed."""
     directory = cache / name
     program = directory / "cmake/data/bin/cmake"
     if not program.exists():
@@ -77,7 +77,7 @@ def find_cmake(name, cache):
 
 
 class Matrix:
-    """The tools, and what all configurations use."""
+    """The tools, and what all configurations share."""
 
     def __init__(self, places, directory):
         self.directory = directory
@@ -92,7 +92,7 @@ class Matrix:
         run(places.target / "release/chimaera", "repo", "refresh", self.relay)
 
     def lacks(self, row):
-        """What this machine has not."""
+        """The first tool that a configuration lacks on this machine."""
         if self.compilers[row.compiler] is None:
             return f"{row.compiler} is not installed"
         if self.cmakes[row.cmake] is None:
@@ -100,7 +100,7 @@ class Matrix:
         return None
 
     def install_chimaera(self, libdir, name, generator, compiler):
-        """Configures Chimaera itself with a CMake, and installs what that built of it."""
+        """Configures Chimaera itself with a CMake, and installs the result."""
         cmake = self.cmakes[name] or self.cmake
         directory = self.directory / f"chimaera-{name}"
         build(cmake, ROOT, directory, generator, *compiler,
@@ -115,12 +115,12 @@ class Matrix:
         return self.directory / "installed" / libdir.replace("/", "-")
 
     def prefixes(self, libdir, home=None):
-        """Where find_package looks. CMake does not look into lib64 on Debian."""
+        """The prefixes for find_package. CMake does not search lib64 on Debian."""
         home = home or self.prefix(libdir)
         return home, home / libdir / "cmake"
 
     def prepare(self):
-        """Installs Chimaera once for each place of libraries, and the repo hello."""
+        """Installs Chimaera once for each library directory, and the repo hello."""
         run(self.cmake, "--install", self.build, "--prefix", self.prefix("lib"))
         self.install_chimaera("lib64", "oldest", "Unix Makefiles", ())
         self.install_chimaera("lib/x86_64-linux-gnu", "newest", "Ninja",
@@ -146,7 +146,7 @@ class Matrix:
         prefixes = [self.hello]
         if row.source == "subdirectory":
             program = self.target / "release/chimaera"
-            # Asked for the same packages as by the build that runs this, cargo has nothing to do.
+            # The same packages as in the enclosing build, so that cargo has nothing to do.
             settings += [f"CHIMAERA_SOURCE_DIR={ROOT}", f"CHIMAERA_CARGO_TARGET_DIR={self.target}",
                          "CHIMAERA_CARGO_FLAGS=--workspace"]
         else:
@@ -159,11 +159,11 @@ class Matrix:
         for language in ("c", "cc"):
             if ("libchimaera_client.so.0" in needed(made / f"welcome_{language}")) != (
                     row.client == "shared"):
-                sys.exit(f"welcome_{language} does not have the {row.client} client")
+                sys.exit(f"welcome_{language} is not linked with the {row.client} client")
 
         self.call(program, place, made, made / "modules")
         if row.source == "installed":
-            # A repo with a prefix of its own finds the libraries of Chimaera where they are.
+            # A repo with its own prefix finds Chimaera's libraries at their location.
             apart = place / "apart"
             run(cmake, "--install", made, "--prefix", apart)
             self.call(program, place, made, apart / MODULES)

@@ -1,4 +1,4 @@
-"""What the tests of the CMake package share."""
+"""Shared by the tests of the CMake package."""
 
 import argparse
 import contextlib
@@ -45,14 +45,15 @@ def build(cmake, source, directory, generator, *settings, targets=()):
 
 
 def needed(binary):
-    """The shared libraries that a program or library names."""
+    """The shared libraries that a program or library needs."""
     lines = run("readelf", "--dynamic", "--wide", binary).splitlines()
     return {line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line}
 
 
 @contextlib.contextmanager
 def daemon(program, directory, repos):
-    """A daemon with nothing but `repos` and what it finds by itself; gives its clients' environment."""
+    """Starts a daemon with `repos` and its default modules only; yields the environment for its
+    clients."""
     runtime = directory / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
     environment = {
@@ -75,7 +76,7 @@ def loaded(program, environment):
 
 
 def ask(cmake, prefix, directory):
-    """Asks for the installed package in all the ways in which it can be there or not."""
+    """Looks for the installed package in all cases, whether it exists or not."""
     project = ROOT / "tests/cmake/asks"
     settings = ("-S", project, f"-DCMAKE_PREFIX_PATH={prefix}")
     run(cmake, *settings, "-B", directory / "asks")
@@ -86,10 +87,10 @@ def ask(cmake, prefix, directory):
         failing = attempt(cmake, *settings, "-B", directory / f"asks-{package}",
                           f"-DPACKAGE={package}", f"-DCOMPONENT={component}")
         if failing.returncode == 0 or reason not in " ".join(failing.stdout.split()):
-            sys.exit(f"{package} was found with {component}, or the reason is not told:\n"
+            sys.exit(f"{package} was found with {component}, or the reason is missing:\n"
                      f"{failing.stdout}")
 
 
 def link_tree(source, target):
-    """A copy of a tree whose files take no room."""
+    """A copy of a tree that uses hard links and so takes no space."""
     shutil.copytree(source, target, symlinks=True, copy_function=os.link)

@@ -1,6 +1,6 @@
-/* An application in C with a block device: c_bdev NAME PARAMETERS makes one of 64 blocks of 4096
- * bytes, uses it in every way, and gives it wrong arguments. Prints a JSON line with the status
- * and, of a failure, why. */
+/* A C application with a block device: c_bdev NAME PARAMETERS creates a device of 64 blocks of 4096
+ * bytes, uses it in every way, and passes invalid arguments. Prints a JSON line with the status and
+ * the reason of a failure. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "json.h"
 
 enum { BLOCK = 4096, BLOCKS = 64 };
-/* Of the module's own: so many blocks are not free, and a block is not allocated. */
+/* Statuses of the module: not enough free blocks, and a block that is not allocated. */
 enum { DEVICE_FULL = CHI_MODULE_STATUS, NOT_ALLOCATED = CHI_MODULE_STATUS + 1 };
 
 static chi_pool_id pool;
@@ -23,7 +23,7 @@ static int done(chi_status status, const char *why) {
   return 0;
 }
 
-/* Submits a task that could be made, and waits for it. The task is there afterwards. */
+/* Submits a task, if it could be created, and waits for it. The caller still owns the task. */
 static chi_status run(chi_status made, chi_task *task) {
   if (made != CHI_OK) return made;
   chi_status status = chi_submit(task);
@@ -59,7 +59,7 @@ static chi_status put(uint64_t block, const void *data, uint64_t size) {
   return status;
 }
 
-/* Reads blocks, and compares them with what they should be. */
+/* Reads blocks, and compares them with the expected bytes. */
 static chi_status get(uint64_t block, uint64_t count, const void *expected) {
   chimaera_bdev_read_task *task;
   const chi_status made = chimaera_bdev_read_new(pool, anywhere, block, count, &task);
@@ -143,7 +143,7 @@ int main(int argc, char **argv) {
   EXPECT(release(&extent, 1) == NOT_ALLOCATED);
   EXPECT(count(&stats) == CHI_OK && stats.free_blocks_ == BLOCKS);
 
-  /* A task that the device does not know, and a pool that is not there. */
+  /* A method that the device does not have, and a pool that does not exist. */
   chi_task *task;
   EXPECT(chi_task_new(sizeof(*task), pool, anywhere, 99, &task) == CHI_OK);
   EXPECT(run(CHI_OK, task) == CHI_NO_METHOD);

@@ -1,5 +1,5 @@
-/* A client in C that forks: prints a line for every call that its child makes, and one for itself
- * afterwards: the name of the call, and the name of its status. */
+/* A C client that forks. Prints a line for every call of its child, and afterwards one for its own:
+ * the name of the call, and the name of its status. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -30,7 +30,7 @@ static chi_status PutAndGet(chi_pool_id pool) {
   return status;
 }
 
-/* Every call that a child could make; `task` and `buffer` are the parent's. */
+/* Makes every call that a child could make; `task` and `buffer` are the parent's. */
 static void CallAll(chi_pool_id pool, chi_task *task, const chi_buffer *buffer) {
   const chi_ipc *ipc = chi_ipc_manager();
   chi_buffer fresh;
@@ -48,7 +48,7 @@ static void CallAll(chi_pool_id pool, chi_task *task, const chi_buffer *buffer) 
   Print("resolve", ipc->resolve(ipc, buffer->shm_) == NULL ? CHI_FORKED : CHI_OK);
   ipc->task_message(ipc, task, &length);
   Print("task_message", length == 0 ? CHI_FORKED : CHI_OK);
-  /* These return nothing, and must do nothing. */
+  /* These return nothing, and must have no effect. */
   chi_task_delete(task);
   chi_free(buffer);
   chi_shutdown();

@@ -1,5 +1,5 @@
-/* An application in C whose tasks are more than calls: c_model MODULE. Prints a JSON line with the
- * status and, of a failure, why. */
+/* A C application with tasks other than simple calls: c_model MODULE. Prints a JSON line with the
+ * status and the reason of a failure. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static struct value_task *make(uint32_t method, uint64_t value) {
   return made;
 }
 
-/* How a task that is submitted ended; deletes it. */
+/* Waits for a submitted task and deletes it. Returns its status. */
 static chi_status end(struct value_task *task, uint64_t *result) {
   chi_status status = chi_wait(&task->task, CHI_WAIT_FOREVER);
   if (status == CHI_OK) status = task->task.status_;

@@ -1,4 +1,4 @@
-# Fails unless MODULE exports the contract and nothing else. Run by ctest with cmake -P.
+# Fails unless MODULE exports the contract and nothing else. ctest runs it with cmake -P.
 execute_process(COMMAND "${NM}" -D --defined-only "${MODULE}" OUTPUT_VARIABLE lines
                 COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL " [A-Za-z] [^\n]+" symbols "${lines}")

@@ -16,7 +16,7 @@ namespace {
 std::string g_host_error;
 std::string g_ipc_error;
 
-/* What belongs to each task, by its address. A method's private copy allocates for the original. */
+/* The state of each task, by its address. A method's private copy allocates for the original. */
 struct Owned {
   std::vector<void *> blocks;
   std::string message;
@@ -53,7 +53,7 @@ chi_status Enqueue(const chi_ipc *, chi_task *task) {
   const chi_method *method = FindMethod(g_module->descriptor, task->method_);
   task->state_ = CHI_TASK_COMPLETE;
   if (method == nullptr || (method->flags_ & CHI_METHOD_SUPPORTED) == 0) {
-    g_tasks.at(task).message = method == nullptr ? "no such method" : method->name_;
+    g_tasks.at(task).message = method == nullptr ? "the method does not exist" : method->name_;
     task->status_ = method == nullptr ? CHI_NO_METHOD : CHI_UNSUPPORTED;
     return CHI_OK;
   }
@@ -113,20 +113,20 @@ void MakeTaskNode(const chi_ipc *, chi_task_node *node) { *node = chi_task_node{
 
 chi_status CreatePool(const chi_ipc *, const char *, const char *, const void *, uint64_t,
                       chi_pool_id *) {
-  return Fail(CHI_UNSUPPORTED, "there is one pool");
+  return Fail(CHI_UNSUPPORTED, "only one pool is supported");
 }
 chi_status FindPool(const chi_ipc *, const char *, chi_pool_id *) {
-  return Fail(CHI_NO_POOL, "there is no such pool");
+  return Fail(CHI_NO_POOL, "the pool does not exist");
 }
 chi_status DestroyPool(const chi_ipc *, const chi_pool_id *) {
-  return Fail(CHI_DENIED, "the pool stays");
+  return Fail(CHI_DENIED, "the pool cannot be destroyed");
 }
 const char *LastError(const chi_ipc *) { return g_ipc_error.c_str(); }
 
 const chi_ipc *Ipc() {
   static const chi_ipc ipc = [] {
     chi_ipc table{};
-    /* The functions of ABI 1.0, and no later ones. */
+    /* The functions of ABI 1.0 only. */
     table.size = offsetof(chi_ipc, alloc_elements) + sizeof(table.alloc_elements);
     table.new_task = &NewTask;
     table.del_task = &DelTask;
@@ -164,8 +164,8 @@ chi_status ContainerId(const chi_host *, uint32_t *id, uint32_t *count) {
   return CHI_OK;
 }
 const void *Extension(const chi_host *, const char *) { return nullptr; }
-/* With one thread and tasks that run to their end nobody ever waits for a lock: it is how often it
- * was taken. */
+/* With one thread and tasks that run to their end, there is no contention: a lock only counts how
+ * often it was taken. */
 chi_lock *LockNew(const chi_host *) { return reinterpret_cast<chi_lock *>(new int(0)); }
 void LockFree(const chi_host *, chi_lock *lock) { delete reinterpret_cast<int *>(lock); }
 chi_status Lock(const chi_host *, chi_lock *lock, uint32_t, uint64_t) {
@@ -190,7 +190,7 @@ const chi_host *Host() {
                                 &SetError, &Log, &HostIpc, &CreateQueue, &YieldNow, &Extension,
                                 &ContainerId, &LockNew, &LockFree, &Lock, &TryLock, &Unlock,
                                 &IsCancelled,
-                                // It ends before the events.
+                                // The table ends before the events.
                                 nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
   return &host;
 }

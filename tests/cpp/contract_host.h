@@ -1,5 +1,5 @@
-/* A chi_host and a chi_ipc over malloc, to run a module's methods in one thread without a runtime:
- * for the tests of the C++ layer itself. */
+/* A chi_host and a chi_ipc on top of malloc, which run a module's methods on one thread without a
+ * runtime: for the tests of the C++ layer itself. */
 #ifndef CHIMAERA_TESTS_CONTRACT_HOST_H_
 #define CHIMAERA_TESTS_CONTRACT_HOST_H_
 
@@ -10,7 +10,7 @@
 
 namespace contract {
 
-/** A module that is loaded, and its one container. Enqueued tasks run in it at once. */
+/** A loaded module and its only container, in which enqueued tasks run immediately. */
 struct LoadedModule {
   const chi_module_descriptor *descriptor = nullptr;
   void *(*alloc_state)(const chi_pool_id *, const char *) = nullptr;
@@ -20,14 +20,14 @@ struct LoadedModule {
 
 /** The host's table. */
 const chi_host *Host();
-/** What the module said last of a failure. */
+/** The last error that the module reported. */
 const std::string &LastHostError();
-/** The lanes that containers made, and the one that the last monitor chose. */
+/** The lanes that containers created, and the one that the last monitor chose. */
 extern std::vector<int> g_lanes;
 extern chi_lane *g_chosen_lane;
-/** Where enqueued tasks run. */
+/** The module in which enqueued tasks run. */
 extern LoadedModule *g_module;
-/** Tasks and blocks that nobody has given back. */
+/** The number of tasks and blocks that have not been freed. */
 std::size_t LiveBlocks();
 
 /** The method of this number, or null. */

@@ -1,6 +1,6 @@
-/* An application in C++ with a block device: cpp_bdev NAME [PATH ENGINE] makes one of 64 blocks of
- * 4096 bytes, uses it in every way, and gives it wrong arguments. Prints a JSON line with the
- * status and, of a failure, why. */
+/* A C++ application with a block device: cpp_bdev NAME [PATH ENGINE] creates a device of 64 blocks
+ * of 4096 bytes, uses it in every way, and passes invalid arguments. Prints a JSON line with the
+ * status and the reason of a failure. */
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -15,7 +15,7 @@ using chi::u64;
 
 constexpr u64 kBlock = 4096;
 constexpr u64 kBlocks = 64;
-/* Of the module's own: so many blocks are not free, and a block is not allocated. */
+/* Statuses of the module: not enough free blocks, and a block that is not allocated. */
 constexpr chi_status kDeviceFull = CHI_MODULE_STATUS;
 constexpr chi_status kNotAllocated = CHI_MODULE_STATUS + 1;
 
@@ -31,7 +31,7 @@ void Refused(chi_status status, const std::string &what, F f) {
     Expect(error.status() == status, what + ": " + error.what());
     return;
   }
-  throw std::runtime_error(what + " is not refused");
+  throw std::runtime_error(what + " was not refused");
 }
 
 std::string Bytes(u64 size) {
@@ -51,20 +51,21 @@ class Device {
     Expect(extents.size() == 1 && extents[0].block_ == 0 && extents[0].count_ == kBlocks, "all");
     const std::string data = Bytes(3 * kBlock);
     device_.Write(HSHM_MCTX, kAnywhere, 5, data);
-    Expect(Read(5, 3) == data, "what was written is read");
-    Expect(Read(6, 1) == data.substr(kBlock, kBlock), "a part of it");
+    Expect(Read(5, 3) == data, "reads return what was written");
+    Expect(Read(6, 1) == data.substr(kBlock, kBlock), "so do reads of a part");
     Many();
     device_.Flush(HSHM_MCTX, kAnywhere);
 
     const bdev::Stats stats = device_.GetStats(HSHM_MCTX, kAnywhere);
     Expect(stats.block_size_ == kBlock && stats.blocks_ == kBlocks, "the size");
-    Expect(stats.free_blocks_ == 0 && stats.errors_ == 0 && stats.flushes_ == 1, "the rest");
+    Expect(stats.free_blocks_ == 0 && stats.errors_ == 0 && stats.flushes_ == 1,
+           "the other statistics");
     Expect(stats.writes_ == 21 && stats.written_bytes_ == 23 * kBlock, "writes");
     Expect(stats.reads_ == 22 && stats.read_bytes_ == 24 * kBlock, "reads");
 
     bdev::Client again;
     again.Create(HSHM_MCTX, name_, params_);
-    Expect(again.pool_id_ == device_.pool_id_, "the same name is the same device");
+    Expect(again.pool_id_ == device_.pool_id_, "the same name finds the same device");
     params_.block_size_ = 8192;
     Refused(CHI_EXISTS, "the same name with other blocks",
             [&] { again.Create(HSHM_MCTX, name_, params_); });
@@ -82,8 +83,8 @@ class Device {
     RefuseRead(0, 0);
     RefuseRead(0, ~u64{0});
     Refused(kNotAllocated, "a block twice", [&] { Free({{1, 2}, {2, 1}}); });
-    Refused(CHI_INVALID, "a block that is not there", [&] { Free({{kBlocks, 1}}); });
-    Refused(CHI_INVALID, "an extent of nothing", [&] { Free({{0, 0}}); });
+    Refused(CHI_INVALID, "a block beyond the device", [&] { Free({{kBlocks, 1}}); });
+    Refused(CHI_INVALID, "an empty extent", [&] { Free({{0, 0}}); });
     Free({{10, 1}, {12, 3}});
     Refused(kNotAllocated, "a free block", [&] { Read(10, 1); });
     Expect(device_.Allocate(HSHM_MCTX, kAnywhere, 4).size() == 2, "two extents");
@@ -142,7 +143,8 @@ class Device {
       const chi::OwnedTask<bdev::ReadTask> owned(read);
       read->Wait();
       read->ThrowIfFailed();
-      Expect(read->data_.view() == std::string(kBlock, char(read->block_)), "each is its own");
+      Expect(read->data_.view() == std::string(kBlock, char(read->block_)),
+             "each reads its own block");
     }
   }
 

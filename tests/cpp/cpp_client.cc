@@ -1,9 +1,9 @@
-/* A client in C++, driven by the whole-system tests:
+/* A C++ client, driven by the whole-system tests:
  *
  *     cpp_client [--instance NAME] COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...]]...
  *
- * All commands share one session. Each prints one line of JSON with its status, and what it read.
- * The pools are test_compress, test_kv and test_throws; c_client uses the same. */
+ * All commands share one session. Each prints one line of JSON with its status and its results. The
+ * pools are test_compress, test_kv and test_throws; c_client uses the same ones. */
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -30,7 +30,7 @@ const chi::DomainQuery kQuery = chi::DomainQuery::Dynamic();
 const chi::PoolId kNoPool(60000, 60000);
 constexpr chi::u32 kNoMethod = 999;
 
-/** What a command read, as members of its line of JSON. */
+/** The results of a command, as members of its line of JSON. */
 class Output {
  public:
   void Add(const std::string &key, const std::string &value) {
@@ -68,7 +68,8 @@ class Output {
   std::vector<std::function<void()>> members_;
 };
 
-/** `"@file"`: what the file holds; `"N"`: so many bytes that compress, but not to nothing. */
+/** `"@file"`: the contents of the file; `"N"`: this many bytes that compress, but not to almost
+ * nothing. */
 std::string Bytes(const std::string &what) {
   if (!what.empty() && what[0] == '@') {
     std::ifstream file(what.substr(1), std::ios::binary);
@@ -87,7 +88,7 @@ ClientT Open(const char *pool) {
   return client;
 }
 
-/** Sends a task to a pool and waits for it; throws when it failed. */
+/** Sends a task to a pool and waits for it. Throws if it failed. */
 template <typename T, typename... Args>
 chi::OwnedTask<T> Send(const chi::PoolId &pool, Args &&...args) {
   chi::OwnedTask<T> task(
@@ -133,7 +134,7 @@ void Call(const Arguments &args, Output &out) {
   out.Add("equal", task->equal_);
 }
 
-/** Sends rows of strings to test:nested, which turns them round. */
+/** Sends rows of strings to test:nested, which reverses them. */
 void Nested(const Arguments &, Output &out) {
   using test::nested::Row;
   using test::nested::SwapTask;
@@ -175,7 +176,7 @@ const std::map<std::string, Command> kCommands = {
     {"oversize", Oversize},
     {"corrupt",
      [](const Arguments &, Output &) {
-       Compressor().Decompress(HSHM_MCTX, kQuery, "this is no zstd frame", 1000);
+       Compressor().Decompress(HSHM_MCTX, kQuery, "this is not a zstd frame", 1000);
      }},
     {"bad-level",
      [](const Arguments &, Output &) { Compressor().Compress(HSHM_MCTX, kQuery, "text", 99); }},
@@ -241,7 +242,7 @@ const std::map<std::string, Command> kCommands = {
      [](const Arguments &, Output &out) { out.Add("count", Kv().Count(HSHM_MCTX, kQuery)); }},
 };
 
-/** Runs one command and prints its line. False when there is no such command. */
+/** Runs one command and prints its line. Returns false if the command is unknown. */
 bool RunCommand(const Arguments &words) {
   const auto command = kCommands.find(words.empty() ? std::string() : words[0]);
   if (command == kCommands.end()) return false;
@@ -252,7 +253,7 @@ bool RunCommand(const Arguments &words) {
   } catch (const chi::Error &error) {
     Output().Print(words[0], error.status(), error.what());
   } catch (const std::exception &) {
-    return false; /* A missing argument, or one that is no number. */
+    return false; /* A missing argument, or one that is not a number. */
   }
   return true;
 }

@@ -1,5 +1,6 @@
-/* Creates a pool of several containers and sends tasks of every kind of query, in C++:
- * cpp_containers MODULE CONTAINERS. Prints a JSON line with the status and, of a failure, why. */
+/* Creates a pool of several containers and sends tasks with every kind of query, in C++:
+ * cpp_containers MODULE CONTAINERS. Prints a JSON line with the status and the reason of a
+ * failure. */
 #include <cstdlib>
 #include <stdexcept>
 #include <string>

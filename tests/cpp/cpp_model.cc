@@ -1,5 +1,5 @@
-/* An application in C++ whose tasks are more than calls: cpp_model MODULE. Prints a JSON line with
- * the status and, of a failure, why. */
+/* A C++ application with tasks other than simple calls: cpp_model MODULE. Prints a JSON line with
+ * the status and the reason of a failure. */
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -32,7 +32,7 @@ class Model {
     return CHI_IPC_MANAGER->NewTask<ValueTask>(HSHM_MCTX, pool_, method, value, width);
   }
 
-  /* How a task that is submitted ended. */
+  /* Waits for a submitted task. Returns its status. */
   static chi_status End(const Value &task) {
     const chi::OwnedTask<ValueTask> owned(task);
     task->Wait();
@@ -52,7 +52,7 @@ class Model {
     return task.get()->result_;
   }
 
-  /* The test's own bound ends what goes on for ever. */
+  /* The test's own time limit ends a wait that never succeeds. */
   void AwaitTicks(u64 ticks) const {
     while (Ticks() < ticks) chi::Yield();
   }
@@ -68,7 +68,7 @@ void Periodic(const Model &model) {
   tick->SetPeriod(100 * 1000);
   CHI_IPC_MANAGER->Enqueue(tick);
   model.AwaitTicks(20);
-  Expect(!tick->IsComplete(), "a periodic task goes on");
+  Expect(!tick->IsComplete(), "a periodic task keeps running");
   tick->Cancel();
   Expect(Model::End(tick) == CHI_CANCELLED, "a periodic task ends when it is cancelled");
 
@@ -99,14 +99,14 @@ void Forgotten(const Model &model) {
 void HighLatency(const Model &model) {
   const Value tick = model.Make(Method::kTick);
   tick->SetHighLatency();
-  Expect(model.Run(tick) == CHI_OK, "a task of high latency");
+  Expect(model.Run(tick) == CHI_OK, "a high-latency task");
 }
 
 void Cancelled(const Model &model) {
   for (const chi::u32 method : {Method::kSleep, Method::kYield, Method::kAsk}) {
     const Value task = model.Make(method, ~u64{0} >> 1);
     CHI_IPC_MANAGER->Enqueue(task);
-    Expect(!task->WaitFor(kMs), "it goes on");
+    Expect(!task->WaitFor(kMs), "it keeps running");
     CHI_IPC_MANAGER->Cancel(task);
     Expect(Model::End(task) == CHI_CANCELLED, "cancelled method " + std::to_string(method));
   }
@@ -130,7 +130,7 @@ void Batch(const Model &model) {
     Expect(task->IsComplete() && task->GetStatus() == CHI_OK, "all have run");
     ipc->DelTask(task);
   }
-  Expect(model.Ticks() == before + 500, "each once");
+  Expect(model.Ticks() == before + 500, "each has run once");
   const std::vector<Value> none;
   ipc->EnqueueBatch(none);
   ipc->Wait(none);
@@ -139,7 +139,8 @@ void Batch(const Model &model) {
 void Sleeping() {
   const auto begin = std::chrono::steady_clock::now();
   chi::Sleep(2 * kMs);
-  Expect(std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds(2), "it has slept");
+  Expect(std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds(2),
+         "it slept long enough");
   chi::Yield();
 }
 
@@ -154,7 +155,7 @@ void Run(const std::string &module) {
   Batch(model);
   Sleeping();
   Expect(model.Run(model.Make(Method::kTree, 3, 4)) == CHI_OK, "subtasks of subtasks");
-  Expect(model.Run(model.Make(Method::kOverflow)) == CHI_FAULT, "an overflow of the stack");
+  Expect(model.Run(model.Make(Method::kOverflow)) == CHI_FAULT, "a stack overflow");
   Expect(model.Run(model.Make(Method::kMonitored, 3, 5)) == CHI_OK, "a monitor's lane");
   model.Destroy();
 }

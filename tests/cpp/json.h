@@ -1,11 +1,11 @@
-/* JSON strings for the programs that the whole-system tests read. C and C++. */
+/* JSON strings for the programs whose output the whole-system tests read. C and C++. */
 #ifndef CHIMAERA_TESTS_JSON_H_
 #define CHIMAERA_TESTS_JSON_H_
 
 #include <stddef.h>
 #include <stdio.h>
 
-/** Prints a text in quotes, escaped; bytes beyond ASCII go as they are. */
+/** Prints a quoted and escaped string; bytes beyond ASCII are printed as they are. */
 static inline void json_text(const char *text, size_t size) {
   putchar('"');
   for (size_t i = 0; i < size; ++i) {

@@ -1,4 +1,4 @@
-/* Where every shared field lies, as C++ sees it: one JSON line each, and a failure where the C++
+/* The layout of every shared struct in C++: prints one JSON line per field, and fails where the C++
  * layer and the C contract disagree. */
 #include <cstddef>
 #include <cstdio>
@@ -25,7 +25,7 @@ void Expect(const char *what, std::size_t cpp, std::size_t c) {
   ++g_failures;
 }
 
-/* A task, made in zeroed memory. */
+/* A task, created in zeroed memory. */
 template <typename T>
 class Made {
  public:
@@ -50,7 +50,7 @@ class Made {
 #define STRUCT(TYPE) Print(#TYPE, "", 0, sizeof(TYPE))
 #define FIELD(TYPE, NAME) Print(#TYPE, #NAME, offsetof(TYPE, NAME), sizeof(TYPE::NAME))
 #define SAME_SIZE(CPP, TYPE) Expect("sizeof(" #CPP ")", sizeof(CPP), sizeof(TYPE))
-/* A field of a task in C++ lies where C has it. */
+/* Checks that a field of a C++ task has the same offset and size as in C. */
 #define SAME(CPP, TYPE, NAME)                                                      \
   Expect(#CPP "::" #NAME, Made<CPP>().OffsetOf(&CPP::NAME), offsetof(TYPE, NAME)), \
       Expect("sizeof(" #CPP "::" #NAME ")", sizeof(CPP::NAME), sizeof(TYPE::NAME))

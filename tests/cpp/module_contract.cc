@@ -1,5 +1,5 @@
-/* Loads modules as a runtime does and holds them to the contract: what they export, what they
- * describe, what their methods do, and how they fail. */
+/* Loads modules as a runtime does, and checks them against the contract: what they export, what
+ * they describe, what their methods do, and how they fail. */
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -78,7 +78,7 @@ contract::LoadedModule Load(const char *path, const char *name) {
   return module;
 }
 
-/* Makes the container and runs its kCreate. */
+/* Creates the container and runs its kCreate. */
 void Start(contract::LoadedModule &module) {
   module.container = static_cast<chi_container *>(module.new_state(&kPool, "contract"));
   CHECK(module.container != nullptr);
@@ -93,7 +93,7 @@ void Start(contract::LoadedModule &module) {
 
 void Stop(contract::LoadedModule &module) {
   module.container->ops->destroy(module.container);
-  /* The other way to a container. */
+  /* The other way to create a container. */
   auto *again = static_cast<chi_container *>(module.alloc_state(&kPool, "again"));
   CHECK(again != nullptr);
   CHECK(again->ops->init(again, &kPool, "again") == CHI_OK);
@@ -107,7 +107,7 @@ chi::OwnedTask<T> RunTask(Args &&...args) {
       CHI_IPC_MANAGER->SubmitTask<T>(HSHM_MCTX, kPoolId, kQuery, std::forward<Args>(args)...));
 }
 
-/* A task whose inputs went to another one and whose results came back. */
+/* A task whose inputs were sent to another task, and whose results came back. */
 void TestElsewhere(contract::LoadedModule &module) {
   using example::mod_name::CompressTask;
   const auto serialize = [&](chi::OwnedTask<CompressTask> &task, uint32_t mode,
@@ -171,7 +171,7 @@ void TestCompressor(const char *path) {
   }
   TestElsewhere(module);
   {
-    auto wrong = RunTask<DecompressTask>("this is no zstd frame", 100);
+    auto wrong = RunTask<DecompressTask>("this is not a zstd frame", 100);
     CHECK(wrong->GetStatus() == CHI_INVALID && Contains(wrong->GetMessage(), "valid zstd frame"));
     auto level = RunTask<CompressTask>("text", 99);
     CHECK(level->GetStatus() == CHI_INVALID && Contains(level->GetMessage(), "99"));
@@ -278,7 +278,8 @@ void TestPlain(const char *path, const char *name) {
   Stop(module);
 }
 
-/* The IPC manager is an object of its own, which has the table, and always the same one for it. */
+/* The IPC manager is a separate object that refers to the table, and always the same one for a
+ * table. */
 void TestManager() {
   auto *ipc_manager = CHI_IPC_MANAGER;
   CHECK(ipc_manager->table() == chi_ipc_manager());
@@ -291,7 +292,8 @@ void TestErrors() {
   try {
     CHI_IPC_MANAGER->FindPool("nobody");
   } catch (const chi::Error &error) {
-    thrown = error.status() == CHI_NO_POOL && std::string(error.what()) == "there is no such pool";
+    thrown =
+        error.status() == CHI_NO_POOL && std::string(error.what()) == "the pool does not exist";
   }
   CHECK(thrown);
   const chi_buffer buffer = CHI_IPC_MANAGER->AllocBuffer(100);

@@ -1,4 +1,4 @@
-/* How the programs in C++ tell the whole-system tests of their end. */
+/* How the C++ programs report their outcome to the whole-system tests. */
 #ifndef CHIMAERA_TESTS_REPORT_H_
 #define CHIMAERA_TESTS_REPORT_H_
 
@@ -9,8 +9,8 @@
 #include "chimaera/chimaera.h"
 #include "json.h"
 
-/** Calls `f`, and prints a JSON line with the status and, if it throws, why. Returns what `main`
- * shall. */
+/** Calls `f`, and prints a JSON line with the status and, if it throws, the reason. Returns the
+ * exit code for `main`. */
 template <typename F>
 int Report(F f) {
   chi_status status = CHI_OK;

@@ -1,4 +1,4 @@
-/* hshm::SharedLibrary, on a module and on what is none. */
+/* hshm::SharedLibrary with a module, and with a file that does not exist. */
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -27,7 +27,7 @@ void TestModule(const char *path) {
   const auto get_module_name =
       reinterpret_cast<get_module_name_t>(library.GetSymbol("get_module_name"));
   Expect(get_module_name != nullptr, "it exports get_module_name");
-  Expect(std::string(get_module_name()) == "example:mod_name", "it says its name");
+  Expect(std::string(get_module_name()) == "example:mod_name", "it returns its name");
 
   const auto new_state = reinterpret_cast<new_state_t>(library.GetSymbol("new_state"));
   const auto alloc_state = reinterpret_cast<alloc_state_t>(library.GetSymbol("alloc_state"));
@@ -35,26 +35,25 @@ void TestModule(const char *path) {
   Expect(new_state(&pool_id, "pool") == nullptr, "no container before chi_module");
   Expect(alloc_state(&pool_id, "pool") == nullptr, "no container before chi_module");
 
-  Expect(library.GetSymbol("no_such_symbol") == nullptr, "a symbol that is not there is null");
+  Expect(library.GetSymbol("no_such_symbol") == nullptr, "a missing symbol is null");
   Expect(Contains(library.GetError(), "no_such_symbol"), "the error names the symbol");
   library.GetSymbol("new_state");
-  Expect(library.GetError().empty(), "a success ends the error");
-  Expect(dlsym(RTLD_DEFAULT, "get_module_name") == nullptr, "its symbols are its own");
+  Expect(library.GetError().empty(), "a success clears the error");
+  Expect(dlsym(RTLD_DEFAULT, "get_module_name") == nullptr, "its symbols are local");
 
   hshm::SharedLibrary other(std::move(library));
-  Expect(library.IsNull() && !other.IsNull(), "a library moves");
+  Expect(library.IsNull() && !other.IsNull(), "a library can be moved");
   Expect(library.GetSymbol("new_state") == nullptr && !library.GetError().empty(),
-         "nothing is found in no library");
+         "an empty library has no symbols");
   other = hshm::SharedLibrary();
-  Expect(other.IsNull(), "a library is let go of");
-  Expect(std::string(get_module_name()) == "example:mod_name", "its code stays");
+  Expect(other.IsNull(), "a library can be released");
+  Expect(std::string(get_module_name()) == "example:mod_name", "its code stays loaded");
 }
 
 void TestNone() {
   hshm::SharedLibrary library;
-  Expect(library.IsNull() && library.GetError().empty(), "there is none at first");
-  Expect(!library.Load("/no/such/library.so") && library.IsNull(),
-         "what is not there is not loaded");
+  Expect(library.IsNull() && library.GetError().empty(), "a new object is empty and has no error");
+  Expect(!library.Load("/no/such/library.so") && library.IsNull(), "a missing file is not loaded");
   Expect(Contains(library.GetError(), "/no/such/library.so"), "the error names the file");
 }
 

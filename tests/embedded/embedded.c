@@ -2,7 +2,7 @@
  *
  *     test_embedded MODULE_PATH
  *
- * where MODULE_PATH leads to example:mod_name, chimaera:kv, and test:caller, a module that itself
+ * where MODULE_PATH contains example:mod_name, chimaera:kv, and test:caller, a module that itself
  * links libchimaera_client. */
 #include "chimaera/embedded.h"
 
@@ -17,13 +17,13 @@
 
 static const chi_domain_query kQuery = {CHI_DOMAIN_DYNAMIC, 0};
 
-#define CHECK(condition)                                                                         \
-  do {                                                                                           \
-    if (!(condition)) {                                                                          \
-      fprintf(stderr, "%s:%d: not true: %s\n  client: %s\n  embedded: %s\n", __FILE__, __LINE__, \
-              #condition, chi_last_error(), chi_embedded_last_error());                          \
-      exit(1);                                                                                   \
-    }                                                                                            \
+#define CHECK(condition)                                                                       \
+  do {                                                                                         \
+    if (!(condition)) {                                                                        \
+      fprintf(stderr, "%s:%d: failed: %s\n  client: %s\n  embedded: %s\n", __FILE__, __LINE__, \
+              #condition, chi_last_error(), chi_embedded_last_error());                        \
+      exit(1);                                                                                 \
+    }                                                                                          \
   } while (0)
 
 static chi_status Run(chi_task *task) {
@@ -47,7 +47,7 @@ static void Connect(const chi_embedded *embedded) {
   CHECK(chi_init(&options) == CHI_OK);
 }
 
-/* A task to a module in C++, and two to one in Rust. */
+/* A task for a C++ module, and two for a Rust module. */
 static void UseModules(void) {
   chi_pool_id compressor, kv;
   CHECK(chi_pool_create(EXAMPLE_MOD_NAME_MODULE, "c", NULL, 0, &compressor) == CHI_OK);
@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
   char files[sizeof(root) + 16];
   snprintf(files, sizeof(files), "%s/chimaera", root);
 
-  /* One after the other: the process may start as many as it likes. */
+  /* One after the other: a process may start any number of runtimes. */
   for (int i = 0; i < 3; ++i) {
     chi_embedded *embedded = Start(NULL, argv[1]);
     Connect(embedded);
@@ -107,14 +107,14 @@ int main(int argc, char **argv) {
     CHECK(CountFiles(files) == 0);
   }
 
-  /* Two at a time, by their names. */
+  /* Two at a time, with different names. */
   chi_embedded *one = Start("one", argv[1]);
   chi_embedded *two = Start("two", argv[1]);
   CHECK(strcmp(chi_embedded_instance(two), "two") == 0);
   Connect(two);
   UseModules();
 
-  /* What cannot be is refused, and said. */
+  /* Impossible requests are refused with a reason. */
   chi_embedded *none = one;
   chi_embedded_options options = {.size = sizeof(options)};
   options.instance = "one";
@@ -128,7 +128,7 @@ int main(int argc, char **argv) {
   options.workers = 100000;
   CHECK(chi_embedded_start(&options, &none) == CHI_INVALID && none == NULL);
 
-  /* A runtime that ends before its client: what the client then tries says so. */
+  /* A runtime that ends before its client: later calls of the client report it. */
   chi_embedded_stop(two);
   chi_pool_id id;
   CHECK(chi_pool_find("k", &id) == CHI_UNAVAILABLE);

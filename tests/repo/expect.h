@@ -1,4 +1,4 @@
-/* What the clients in C and C++ of the tests check with. */
+/* Checks for the C and C++ clients of the tests. */
 #ifndef CHIMAERA_TESTS_REPO_EXPECT_H_
 #define CHIMAERA_TESTS_REPO_EXPECT_H_
 
@@ -8,24 +8,25 @@
 
 #include "chimaera/abi.h"
 
-/** Ends the program unless the condition holds. */
-#define EXPECT(CONDITION)                                                           \
-  do {                                                                              \
-    if (!(CONDITION)) {                                                             \
-      fprintf(stderr, "%s:%d: %s is not so (%s)\n", __FILE__, __LINE__, #CONDITION, \
-              chi_last_error());                                                    \
-      exit(1);                                                                      \
-    }                                                                               \
+/** Exits the program unless the condition holds. */
+#define EXPECT(CONDITION)                                                               \
+  do {                                                                                  \
+    if (!(CONDITION)) {                                                                 \
+      fprintf(stderr, "%s:%d: %s does not hold (%s)\n", __FILE__, __LINE__, #CONDITION, \
+              chi_last_error());                                                        \
+      exit(1);                                                                          \
+    }                                                                                   \
   } while (0)
 
-/** Sends a task, which ends with a status, and with that in its message when it is not null. */
+/** Runs a task, which must end with a status and, if `message` is not null, with that in its
+ * message. */
 static inline void expect_end(chi_task *task, chi_status expected, const char *message) {
   EXPECT(chi_submit(task) == CHI_OK);
   EXPECT(chi_wait(task, CHI_WAIT_FOREVER) == expected);
   if (message != NULL) EXPECT(strstr(chi_last_error(), message) != NULL);
 }
 
-/** A text that is not ASCII, and one that is long. */
+/** A non-ASCII text, and a long one. */
 #define TEXT "K\xc3\xa4se \xe2\x82\xac"
 #define LONG_SIZE 100000
 

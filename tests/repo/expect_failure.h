@@ -1,4 +1,4 @@
-/* What the clients in C++ of the tests check failures with. */
+/* Checks for failures in the C++ clients of the tests. */
 #ifndef CHIMAERA_TESTS_REPO_EXPECT_FAILURE_H_
 #define CHIMAERA_TESTS_REPO_EXPECT_FAILURE_H_
 
@@ -7,7 +7,7 @@
 #include "chimaera/chimaera.h"
 #include "expect.h"
 
-/** The call fails with a status, and a message that has `text` in it. */
+/** Checks that the call fails with this status and a message that contains `text`. */
 template <typename Call>
 void ExpectFailure(chi_status status, const std::string &text, Call call) {
   try {
@@ -30,7 +30,7 @@ struct PlainTask : public chi::Task {
   }
 };
 
-/** Sends a task without fields. */
+/** Runs a task without fields. */
 inline void CallMethod(const chi::PoolId &pool, chi::u32 method) {
   chi::OwnedTask<PlainTask> task(CHI_IPC_MANAGER->SubmitTask<PlainTask>(HSHM_MCTX, pool, method));
   task->Wait();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What `chimaera repo new`, `module new` and `module add-method` make builds without warnings, and its
-own tests pass against a daemon; no build leaves stale code; mistakes in it do not compile, and the
-compiler tells why."""
+"""The output of `chimaera repo new`, `module new` and `module add-method` builds without warnings,
+and its own tests pass against a daemon. Builds never use stale generated code. Mistakes do not
+compile, and the compiler reports why."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cmake", required=True)
     parser.add_argument("--cargo", required=True)
-    parser.add_argument("--target", required=True, help="the directory that cargo has built Chimaera in")
+    parser.add_argument("--target", required=True, help="the directory into which cargo has built Chimaera")
     parser.add_argument("--source", required=True, help="the checkout of Chimaera")
     args = parser.parse_args()
     chimaera = pathlib.Path(args.target) / "release/chimaera"
@@ -46,7 +46,7 @@ def main():
         modules = ["mod_name", "other_mod", "told_cpp", "told_rust"]
         for module in modules:
             run(chimaera, "module", "add-method", "kMove", directory=repo / module)
-        # A longer name than this may want lines that are broken elsewhere.
+        # With a longer name, clang-format may break lines differently.
         if shutil.which("clang-format"):
             sources = [path for path in repo.rglob("*") if path.suffix in (".h", ".cc")]
             run("clang-format", f"--style=file:{args.source}/.clang-format", "--dry-run", "-Werror",
@@ -80,7 +80,8 @@ def main():
         run(ctest, "--test-dir", "build", "--output-on-failure", "--no-tests=error")
         run(args.cargo, "test")
 
-        # One build is enough after the YAML has changed, whatever has become of the generated files.
+        # After a change of the YAML one build suffices, whatever has happened to the generated
+        # files.
         for number in (40, 41):
             yaml = repo / "mod_name/chimaera_mod.yaml"
             text = yaml.read_text(encoding="utf-8")

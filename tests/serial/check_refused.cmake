@@ -1,4 +1,4 @@
-# The compiler refuses SOURCE, and says what its first line promises.
+# Checks that the compiler refuses SOURCE with the message in its first line.
 
 file(STRINGS "${SOURCE}" first LIMIT_COUNT 1)
 string(REGEX REPLACE "^// refused: " "" expected "${first}")
@@ -11,5 +11,5 @@ if(result EQUAL 0)
 endif()
 string(FIND "${said}" "${expected}" found)
 if(found EQUAL -1)
-  message(FATAL_ERROR "not a word of \"${expected}\":\n${said}")
+  message(FATAL_ERROR "the output lacks \"${expected}\":\n${said}")
 endif()

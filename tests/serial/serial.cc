@@ -1,5 +1,5 @@
-/* Values and tasks as bytes, against the golden files that Rust is tested with too; then bytes that
- * are nearly those, of which every one must be refused or be a value's only form. */
+/* Serializes values and tasks, and compares them with golden files that Rust is tested with too.
+ * Then reads damaged bytes: each must be refused, or be the only encoding of a value. */
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -10,12 +10,12 @@
 #include "contract_host.h"
 #include "values.h"
 
-#define CHECK(CONDITION)                                                     \
-  do {                                                                       \
-    if (!(CONDITION)) {                                                      \
-      std::fprintf(stderr, "line %d: %s is not so\n", __LINE__, #CONDITION); \
-      std::exit(1);                                                          \
-    }                                                                        \
+#define CHECK(CONDITION)                                                         \
+  do {                                                                           \
+    if (!(CONDITION)) {                                                          \
+      std::fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #CONDITION); \
+      std::exit(1);                                                              \
+    }                                                                            \
   } while (false)
 
 namespace {
@@ -52,7 +52,7 @@ void ReadValues(const std::string &path) {
   }
 }
 
-/* Writes the value, then reads it and writes it again. */
+/* Writes the value, reads it and writes it again. */
 template <typename T>
 T Golden(const char *name, const T &value) {
   const std::string &bytes = g_values.at(name);
@@ -114,7 +114,7 @@ void TestParams() {
   CHECK(chi::LoadParams<serial::Params>(task.get()).level_ == 19);
 }
 
-/* The message of the refusal. */
+/* The message of the error. */
 template <typename F>
 std::string Refusal(F &&f) {
   try {
@@ -175,7 +175,7 @@ void TestText(const std::string &path) {
     CHECK(bytes == Hex(expected));
     CHECK(chi::ParamsToBytes(chi::ParamsFromAny<serial::Settings>(bytes)) == bytes);
   }
-  /* One that names no fields takes no text. */
+  /* Parameters that name no fields cannot be given as text. */
   CHECK(Refusal([] { chi::ParamsFromAny<serial::Params>("level=1"); }).find("byte 108") !=
         std::string::npos);
 }
@@ -224,7 +224,7 @@ void TestTasks() {
   CHECK(fresh->turns_ == 5 && fresh->found_pool_ == chi::PoolId(1, 0) && fresh->found_ == "found");
   CHECK(Save(fresh, Mode::kSaveOut) == g_values.at("task_out"));
 
-  /* More than an archive gathers at a time. */
+  /* More than an archive buffers at a time. */
   const std::string large(300000, 'x');
   task->key_ = large;
   Load(fresh, Mode::kLoadIn, Save(task, Mode::kSaveIn));
@@ -235,7 +235,7 @@ void TestTasks() {
   CHECK(why == "strings and vectors in tasks are read into a task only");
 }
 
-/* Bytes that are nearly `bytes`. */
+/* A damaged variation of `bytes`. */
 std::string Damaged(std::string bytes, std::mt19937 &random) {
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
   for (std::size_t left = 1 + below(4); left > 0; --left) {
@@ -261,7 +261,8 @@ std::string Damaged(std::string bytes, std::mt19937 &random) {
   return bytes;
 }
 
-/* True when the bytes were refused, as they must be unless they are what is written again. */
+/* Whether the bytes were refused, as they must be unless writing the value again yields the same
+ * bytes. */
 bool Refused(const std::string &bytes,
              const std::function<std::string(const std::string &)> &turn) {
   try {

@@ -1,4 +1,4 @@
-/* The values of the golden files, for the tests of both. */
+/* The values of the golden files, for all tests that use them. */
 #ifndef CHIMAERA_TESTS_SERIAL_VALUES_H_
 #define CHIMAERA_TESTS_SERIAL_VALUES_H_
 
@@ -164,7 +164,7 @@ struct SendTask : public chi::Task {
   }
 };
 
-/** A C archive over memory. */
+/** A C archive in memory. */
 struct MemoryArchive : public chi_archive {
   std::string bytes_;
   std::size_t taken_ = 0;

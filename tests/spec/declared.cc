@@ -1,5 +1,5 @@
-/* The declarations that the specification's listings show for what Chimaera itself provides, where
- * they are and of the type that they have there; README.md says how readings changed some. */
+/* Checks the declarations of Chimaera itself in the specification's listings, with their namespaces
+ * and types; README.md explains the differences. */
 #include <string>
 #include <type_traits>
 
@@ -45,7 +45,7 @@ static_assert(std::is_same_v<decltype(chi::ContainerClient::pool_id_), chi::Pool
 static_assert(std::is_void_v<decltype(std::declval<chi::ContainerClient &>().serialize(
                   std::declval<Archive &>()))>);
 
-/* A module's own names go before those of chi::names, and so do its repo's. */
+/* A module's own names take precedence over those of chi::names, and so do its repo's. */
 namespace repo {
 struct Task {};
 namespace module {

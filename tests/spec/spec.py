@@ -18,7 +18,7 @@ TYPED = HERE / "typed"
 REPO = TYPED / "my_mod_repo"
 MODULE = REPO / "mod_name"
 
-# Files with mended slips, each after its listing.
+# Files with corrected slips, each with its listing.
 MENDED = {
     "mod_name_tasks.h": MODULE / "include/mod_name/mod_name_tasks.h",
     "mod_name_client.h": MODULE / "include/mod_name/mod_name_client.h",
@@ -26,7 +26,7 @@ MENDED = {
 }
 MARK = re.compile(r"// (slip|added)\(([a-z]+)\)( \{)?$")
 
-# A compiler and a standard each; another pair is left out where its compiler is not installed.
+# Pairs of a compiler and a standard; a pair is skipped if its compiler is not installed.
 COMPILERS = [("gcc", "g++", "17"), ("clang", "clang++", "20")]
 
 
@@ -35,7 +35,7 @@ def listing(name):
 
 
 def compare(name, path):
-    """Walks through a listing and its file at once. Returns the marks that were met."""
+    """Compares a listing and its file in parallel. Returns the marks found."""
     wanted, marks, region = listing(name).splitlines(), set(), None
     place = 0
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -59,17 +59,17 @@ def compare(name, path):
 
 
 def check_listings():
-    """The files are the listings, but for what is marked, and README.md tells of each mark."""
+    """The files are the listings, except for what is marked, and README.md explains each mark."""
     if (MODULE / "chimaera_mod.yaml").read_text() != listing("chimaera_mod.yaml"):
-        sys.exit(f"{MODULE}/chimaera_mod.yaml is not the listing")
+        sys.exit(f"{MODULE}/chimaera_mod.yaml differs from the listing")
     marks = set().union(*(compare(name, path) for name, path in MENDED.items()))
     told = set(re.findall(r"^\| `([a-z]+)` \|", (HERE / "README.md").read_text(), re.MULTILINE))
     if marks != told:
-        sys.exit(f"the files have the marks {sorted(marks)}, README.md tells of {sorted(told)}")
+        sys.exit(f"the files have the marks {sorted(marks)}, README.md explains {sorted(told)}")
 
 
 def listed_tree():
-    """The files of the listed tree, as paths below its root."""
+    """The files of the listed tree, as paths relative to its root."""
     files, stack = set(), []
     for line in listing("repo_tree").splitlines()[1:]:
         indent, name = re.match(r"([│├└─\s]*)(\S+)", line).groups()
@@ -81,7 +81,7 @@ def listed_tree():
 
 
 def check_tree(repo):
-    """After a build the repo has the files of the listed tree, and no others."""
+    """After a build, the repo contains the files of the listed tree, and no others."""
     there = {str(path.relative_to(repo)) for path in repo.rglob("*") if path.is_file()}
     if there != listed_tree():
         sys.exit(f"the repo has, or has not, {sorted(there ^ listed_tree())}, unlike the listed tree")
@@ -136,7 +136,7 @@ def main():
             place = directory / c
             place.mkdir()
             try_out(places.cmake, chimaera, place, settings)
-    print("what the specification shows works as it is typed")
+    print("the specification's listings work as typed")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// The client of the built-in store, and nothing else.
+// The client of the built-in store, from C++ and without other modules.
 #include <iostream>
 
 #include "kv/kv_client.h"

@@ -1,4 +1,4 @@
-/* Has relay:polite greet the one that a key of chimaera:kv names, from C++. */
+/* Has relay:polite greet the name stored under a key of chimaera:kv, from C++. */
 #include <iostream>
 
 #include "kv/kv_client.h"

@@ -12,7 +12,7 @@ static void expect_bytes(const chi_shm_vector *got, const char *expected) {
   EXPECT(got->size_ == 0 || memcmp(got->data_, expected, got->size_) == 0);
 }
 
-/* A text of LONG_SIZE bytes, the first of which differs from all others. */
+/* A text of LONG_SIZE bytes whose first byte differs from all others. */
 static char *long_text(void) {
   char *text = malloc(LONG_SIZE + 1);
   EXPECT(text != NULL);
@@ -22,7 +22,7 @@ static char *long_text(void) {
   return text;
 }
 
-/* Both modules have the same tasks, whose structs have names of their own. */
+/* Both modules have the same tasks, but each has its own struct names. */
 #define CALLS(MODULE, NAME)                                                                      \
   static void call_sum_##MODULE(chi_pool_id pool) {                                              \
     described_##MODULE##_sum_task *sum;                                                          \

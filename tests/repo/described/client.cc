@@ -94,7 +94,7 @@ void Call(const char *pool, const char *other) {
   EXPECT((client.Sum(HSHM_MCTX, kQuery, "abcde", 2, false) == Sums{195, 199, 101}));
   EXPECT(client.Sum(HSHM_MCTX, kQuery, "", 2, true).empty());
 
-  /* The bytes are those of the test in Rust. */
+  /* The same bytes as in the Rust test. */
   chi::OwnedTask sum(client.AsyncSum(HSHM_MCTX, kQuery, "abcde", 2, false));
   sum->Wait();
   chi::SaveArchive ins;

@@ -18,7 +18,7 @@ static void expect_text(const chi_shm_string *got, const char *expected) {
   EXPECT(memcmp(got->bytes_.data_, expected, got->bytes_.size_) == 0);
 }
 
-/* Both modules have the same tasks, whose structs have names of their own. */
+/* Both modules have the same tasks, but each has its own struct names. */
 #define CALLS(MODULE, SHOUTED)                                                                    \
   static void call_errors_##MODULE(chi_pool_id pool) {                                            \
     for (uint32_t thrown = 0; thrown < 2; ++thrown) {                                             \

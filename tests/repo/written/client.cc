@@ -5,7 +5,7 @@
 #include "press/press_c.h"
 #include "press/press_client.h"
 
-/* The structs that C has of the module in C++ are those of C++. */
+/* The structs of the C++ module in C are the same as in C++. */
 #define SAME(CPP, C, FIELD)                                                                   \
   static_assert(offsetof(written::press::CPP, FIELD) == offsetof(written_press_##C, FIELD) && \
                     sizeof(written::press::CPP) == sizeof(written_press_##C),                 \
@@ -68,7 +68,7 @@ void Call(const char *module, const char *pool, const char *other) {
   ExpectFailure(CHI_MODULE_STATUS, TEXT, [&] { client.Relay(kQuery, other, TEXT, 2, TEXT); });
 }
 
-/* The task of the source in Rust has the bytes here that it has there. */
+/* The task of the Rust source is sent as the same bytes here and there. */
 void SendTurn() {
   using written::loom::Extent;
   using written::loom::TurnTask;

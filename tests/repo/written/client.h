@@ -1,4 +1,4 @@
-/* A client in C++ for both modules, whose tasks have the same fields. */
+/* A C++ client for both modules, whose tasks have the same fields. */
 #ifndef CHIMAERA_TESTS_REPO_WRITTEN_CLIENT_H_
 #define CHIMAERA_TESTS_REPO_WRITTEN_CLIENT_H_
 
@@ -17,7 +17,7 @@ struct EntryValue {
   Extent extent{};
   std::vector<chi::f32> weights;
 
-  /** Copies it into shared memory of the task `owner`. */
+  /** Copies it to shared memory of the task `owner`. */
   template <typename Entry>
   void Write(hipc::Owner owner, Entry &to) const {
     to.name_.assign(owner, name);
@@ -25,14 +25,14 @@ struct EntryValue {
     to.weights_.assign(owner, weights.data(), weights.size());
   }
 
-  /** Copies shared memory. */
+  /** Copies from shared memory. */
   template <typename Entry>
   static EntryValue Read(const Entry &from) {
     return {from.name_.str(), from.extent_, from.weights_.CopyOut()};
   }
 };
 
-/** What kTurn gets and gives. */
+/** The inputs and results of kTurn. */
 template <typename Extent>
 struct Turn {
   std::string text;
@@ -42,7 +42,7 @@ struct Turn {
   std::vector<EntryValue<Extent>> entries;
   chi::u64 total = 0;
 
-  /** Copies it into a task. */
+  /** Copies it to a task. */
   template <typename Task>
   void Write(Task &to) const {
     const hipc::Owner owner(&to);
@@ -55,7 +55,7 @@ struct Turn {
     to.total_ = total;
   }
 
-  /** Copies a task. */
+  /** Copies from a task. */
   template <typename Task>
   static Turn Read(const Task &from) {
     Turn turn;
@@ -71,7 +71,8 @@ struct Turn {
   }
 };
 
-/** Calls a pool of the module whose tasks these are. All calls throw chi::Error; any thread. */
+/** Calls a pool of the module that these tasks belong to. All calls throw chi::Error; any
+ * thread. */
 template <typename ExtentT, typename TurnTask, typename FailTask, typename RelayTask>
 class BasicClient : public chi::ContainerClient {
  public:
@@ -79,12 +80,12 @@ class BasicClient : public chi::ContainerClient {
   using Turn = written::Turn<Extent>;
   using PendingTurn = chi::OwnedTask<TurnTask>;
 
-  /** Creates a pool of `module`, or finds the one of this name; stores its id. */
+  /** Creates a pool of `module`, or finds the pool of this name. Stores its id. */
   void Create(const std::string &module, const std::string &pool_name) {
     pool_id_ = CHI_IPC_MANAGER->CreatePool(module, pool_name);
   }
 
-  /** Changes a bit of everything. */
+  /** Changes every field. */
   Turn CallTurn(const chi::DomainQuery &query, const Turn &turn) {
     return Finish(AsyncTurn(query, turn));
   }
@@ -98,7 +99,7 @@ class BasicClient : public chi::ContainerClient {
     return Turn::Read(*pending);
   }
 
-  /** Fails, by what nobody expects when `thrown` says so. */
+  /** Fails, with an unexpected exception if `thrown` is set. */
   void Fail(const chi::DomainQuery &query, bool thrown, std::string_view why) {
     chi::OwnedTask<FailTask> task(
         CHI_IPC_MANAGER->SubmitTask<FailTask>(HSHM_MCTX, pool_id_, query, [&](FailTask &task) {
@@ -109,8 +110,8 @@ class BasicClient : public chi::ContainerClient {
     task->ThrowIfFailed();
   }
 
-  /** Has the module in the other language turn `text`, `width` times at once, and then fail of
-   * `why` unless it is empty. */
+  /** Has the module in the other language turn `text` in `width` concurrent calls, and then fail
+   * with `why` unless it is empty. */
   std::vector<std::string> Relay(const chi::DomainQuery &query, std::string_view store,
                                  std::string_view text, chi::u32 width, std::string_view why) {
     chi::OwnedTask<RelayTask> task(

@@ -1,4 +1,4 @@
-/* Calls the modules that were made of the specification's listings. */
+/* Calls the modules made from the specification's listings. */
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -38,10 +38,10 @@ void TestListings() {
   counts->Wait();
   counts->ThrowIfFailed();
   Expect(counts->compressed_ == 2, "Compress runs once for each task");
-  Expect(counts->monitored_ == 2, "MonitorCompress is asked where each goes");
+  Expect(counts->monitored_ == 2, "MonitorCompress schedules each task");
 }
 
-/** A task of hand:run, complete. */
+/** Runs a task of hand:run. */
 chi::OwnedTask<hand::run::CompressTask> CallHand(chi::u32 method) {
   auto *ipc_manager = CHI_IPC_MANAGER;
   const chi::PoolId pool = ipc_manager->CreatePool("hand:run", "hand");
@@ -51,12 +51,12 @@ chi::OwnedTask<hand::run::CompressTask> CallHand(chi::u32 method) {
   return task;
 }
 
-/** A Run written by hand: tasks have the size and layout that the table of methods says. */
+/** A hand-written Run: tasks have the size and layout given in the method table. */
 void TestRunByHand() {
   const auto task = CallHand(hand::run::Method::kCompress);
-  Expect(task->GetStatus() == CHI_OK, "a Run written by hand runs");
-  Expect(task->output_.str() == "text, compressed", "strings of its tasks go both ways");
-  Expect(task->monitored_ == 1, "its monitors are asked");
+  Expect(task->GetStatus() == CHI_OK, "a hand-written Run works");
+  Expect(task->output_.str() == "text, compressed", "strings of its tasks are passed both ways");
+  Expect(task->monitored_ == 1, "its monitors are called");
 
   const auto refused = [](chi::u32 method, const char *message) {
     const auto task = CallHand(method);
@@ -70,7 +70,7 @@ void TestRunByHand() {
   refused(CHI_METHOD_CREATE, "only the runtime itself calls kCreate (method 0) of module hand:run");
 }
 
-/** A table of methods written by hand. */
+/** A hand-written method table. */
 void TestOwnDispatch() {
   const chi::PoolId pool = CHI_IPC_MANAGER->CreatePool("hand:own", "own");
   for (const int method : {hand::own::Method::kFirst, hand::own::Method::kSecond}) {

@@ -1,12 +1,12 @@
-//! Where the things under test are. The build tells in the environment:
+//! The artefacts under test. The build gives their locations in the environment:
 //!
 //! | variable | what |
 //! |---|---|
 //! | `CHI_TEST_BIN` | the program `chimaera` |
-//! | `CHI_TEST_MODULES` | the directory of the modules in C++ (`build/modules`) |
-//! | `CHI_TEST_RUST_MODULES` | the directory of the modules in Rust (`target/release`) |
+//! | `CHI_TEST_MODULES` | the directory of the C++ modules (`build/modules`) |
+//! | `CHI_TEST_RUST_MODULES` | the directory of the Rust modules (`target/release`) |
 //! | `CHI_TEST_FAULT_MODULES` | the directory of the test modules (`build/fixtures`) |
-//! | `CHI_TEST_PROGRAMS` | the directory of the client programs in C and C++ (`build/tests/cpp`) |
+//! | `CHI_TEST_PROGRAMS` | the directory of the C and C++ client programs (`build/tests/cpp`) |
 
 use std::path::PathBuf;
 
@@ -32,12 +32,12 @@ pub fn chimaera() -> PathBuf {
     file(variable("CHI_TEST_BIN"))
 }
 
-/// The module in C++ of this name, `"example_mod_name"` for example.
+/// The C++ module of this name, such as `"example_mod_name"`.
 pub fn cpp_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_MODULES").join(format!("lib{name}_runtime.so")))
 }
 
-/// The module in Rust of this name, `"chimaera_kv"` for example.
+/// The Rust module of this name, such as `"chimaera_kv"`.
 pub fn rust_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join(format!("lib{name}_runtime.so")))
 }
@@ -72,19 +72,19 @@ pub fn spread_rust() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_spread.so"))
 }
 
-/// The library of a directory of tests/fixtures, `"throws_method"` for example.
+/// The library built from a source in tests/fixtures, such as `"throws_method"`.
 pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))
 }
 
-/// A program that the build made of tests/cpp, `"cpp_client"` for example.
+/// A program built from tests/cpp, such as `"cpp_client"`.
 pub fn program(name: &str) -> PathBuf {
     file(variable("CHI_TEST_PROGRAMS").join(name))
 }
 
-/// The client program in Rust, which has the commands of `cpp_client`.
+/// The Rust client program, which has the commands of `cpp_client`.
 pub fn rust_client() -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/*/deps");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests are in target/*/deps");
     file(profile.join("chi-test-client"))
 }

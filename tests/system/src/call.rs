@@ -1,4 +1,4 @@
-//! Short forms for clients in Rust.
+//! Shorthands for Rust clients.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Status, Task};
 
 use crate::tasks::model::ValueTask;
 
-/// Connects this process to the instance that its environment names.
+/// Connects this process to the instance named in its environment.
 #[track_caller]
 pub fn connect() -> Ipc {
     connect_with(0)
 }
 
-/// Connects with a segment of so many bytes; 0 is the default.
+/// Connects with a segment of this many bytes; 0 is the default.
 #[track_caller]
 pub fn connect_with(segment_size: u64) -> Ipc {
     let connect_timeout = Duration::ZERO;
@@ -21,7 +21,7 @@ pub fn connect_with(segment_size: u64) -> Ipc {
     chimaera::ipc().expect("this process is connected")
 }
 
-/// What calls need that go anywhere in a pool.
+/// Creates tasks that any container of a pool may run.
 pub trait Call {
     /// A task for a method of a pool.
     fn task<T: Task>(self, pool: PoolId, method: u32) -> NewTask<T>;
@@ -34,7 +34,7 @@ impl Call for Ipc {
     }
 }
 
-/// The code and the message of a failure.
+/// The code and message of a failure.
 #[track_caller]
 pub fn text_of<T: std::fmt::Debug>(result: Result<T, Status>) -> (i32, String) {
     let status = result.expect_err("it must fail");
@@ -44,9 +44,9 @@ pub fn text_of<T: std::fmt::Debug>(result: Result<T, Status>) -> (i32, String) {
 /// A pool whose methods take [`ValueTask`].
 #[derive(Clone, Copy)]
 pub struct ValuePool {
-    /// The caller's.
+    /// The IPC manager of the caller.
     pub ipc: Ipc,
-    /// The pool.
+    /// The pool's id.
     pub id: PoolId,
 }
 
@@ -54,10 +54,10 @@ impl ValuePool {
     /// Creates the pool.
     #[track_caller]
     pub fn new(ipc: Ipc, module: &str, name: &str) -> ValuePool {
-        ValuePool { ipc, id: ipc.create_pool(module, name, b"").expect("the module is there") }
+        ValuePool { ipc, id: ipc.create_pool(module, name, b"").expect("the module is loaded") }
     }
 
-    /// A task that is not submitted yet.
+    /// Creates a task without submitting it.
     #[track_caller]
     pub fn task(self, method: u32, value: u64, width: u64) -> NewTask<ValueTask> {
         let task: NewTask<ValueTask> = self.ipc.task(self.id, method);
@@ -66,13 +66,13 @@ impl ValuePool {
         task
     }
 
-    /// A task of no width, submitted.
+    /// Submits a task of width 0.
     #[track_caller]
     pub fn submit(self, method: u32, value: u64) -> Pending<ValueTask> {
         self.task(method, value, 0).submit().expect("there is room in the ring")
     }
 
-    /// The result of a task that succeeds.
+    /// Runs a task, which must succeed, and returns its result.
     #[track_caller]
     pub fn call(self, method: u32, value: u64, width: u64) -> u64 {
         self.task(method, value, width).call().expect("it succeeds").result.get()

@@ -1,13 +1,13 @@
-//! The body of a test in a process of its own.
+//! Runs the body of a test in its own process.
 
 use std::panic::Location;
 
 use crate::{process, Daemon, Options, Site};
 
-/// Set in such a process to the name of the test whose body it is.
+/// In such a process, the name of the test whose body it runs.
 const VARIABLE: &str = "CHI_TEST_CHILD";
 
-/// Runs the rest of a test as a client in a process of its own, against a daemon of its own:
+/// Runs the rest of a test as a client in its own process, against its own daemon:
 ///
 /// ```ignore
 /// #[test]
@@ -20,8 +20,8 @@ const VARIABLE: &str = "CHI_TEST_CHILD";
 /// }
 /// ```
 ///
-/// The process is this test program again, told to run this test alone. `site` is the daemon's, and a
-/// panic in it fails the test.
+/// The process is this test program again, running only this test. `site` is the daemon's. A panic
+/// in the process fails the test.
 #[macro_export]
 macro_rules! in_client {
     ($options:expr, $body:expr) => {{

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{artefacts, sandbox, Output, Running, Site};
 
-/// What a daemon is started with. The default is no modules and two workers.
+/// The options of a daemon. The defaults are no modules and two workers.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     modules: Vec<PathBuf>,
@@ -29,97 +29,97 @@ impl Options {
         Options::default()
     }
 
-    /// A module or some other file. Those given are linked into one fresh directory, the first of
-    /// `CHI_REPO_PATH`.
+    /// Adds a module or some other file. All of them are linked into one fresh directory, the first
+    /// in `CHI_REPO_PATH`.
     #[must_use]
     pub fn file(mut self, path: PathBuf) -> Options {
         self.modules.push(path);
         self
     }
 
-    /// `example:mod_name` in C++.
+    /// Adds `example:mod_name` (C++).
     #[must_use]
     pub fn mod_name(self) -> Options {
         self.file(artefacts::cpp_module("example_mod_name"))
     }
 
-    /// `chimaera:kv` in Rust.
+    /// Adds `chimaera:kv` (Rust).
     #[must_use]
     pub fn kv(self) -> Options {
         self.file(artefacts::rust_module("chimaera_kv"))
     }
 
-    /// `chimaera:bdev` in Rust.
+    /// Adds `chimaera:bdev` (Rust).
     #[must_use]
     pub fn bdev(self) -> Options {
         self.file(artefacts::rust_module("chimaera_bdev"))
     }
 
-    /// `test:throws_method` in C++: throws, sleeps, yields, echoes.
+    /// Adds `test:throws_method` (C++): throws, sleeps, yields, echoes.
     #[must_use]
     pub fn throws(self) -> Options {
         self.file(artefacts::test_module("throws_method"))
     }
 
-    /// `test:model` in C++ and `test:rust_model` in Rust: wait, compute, call themselves.
+    /// Adds `test:model` (C++) and `test:rust_model` (Rust): wait, compute, call themselves.
     #[must_use]
     pub fn model(self) -> Options {
         self.file(artefacts::test_module("model")).file(artefacts::rust_model())
     }
 
-    /// `test:events` in C++ and `test:rust_events` in Rust: wait for events, and poll.
+    /// Adds `test:events` (C++) and `test:rust_events` (Rust): wait for events, and poll.
     #[must_use]
     pub fn events(self) -> Options {
         self.file(artefacts::test_module("events")).file(artefacts::rust_events())
     }
 
-    /// `test:rust_faults` in Rust: panics, fails, echoes, calls `chimaera:kv`.
+    /// Adds `test:rust_faults` (Rust): panics, fails, echoes, calls `chimaera:kv`.
     #[must_use]
     pub fn rust_faults(self) -> Options {
         self.file(artefacts::rust_faults())
     }
 
-    /// `test:locks` in C++ and `test:rust_locks` in Rust.
+    /// Adds `test:locks` (C++) and `test:rust_locks` (Rust).
     #[must_use]
     pub fn locks(self) -> Options {
         self.file(artefacts::test_module("locks")).file(artefacts::rust_locks())
     }
 
-    /// `test:spread` in C++ and `test:spread_rust`: pools of several containers.
+    /// Adds `test:spread` (C++) and `test:spread_rust` (Rust): pools of several containers.
     #[must_use]
     pub fn spread(self) -> Options {
         self.file(artefacts::test_module("spread")).file(artefacts::spread_rust())
     }
 
-    /// A further directory of `CHI_REPO_PATH`.
+    /// Adds a directory to `CHI_REPO_PATH`.
     #[must_use]
     pub fn repo_path(mut self, directory: PathBuf) -> Options {
         self.repo_path.push(directory);
         self
     }
 
-    /// A directory of `LD_LIBRARY_PATH`.
+    /// Adds a directory to `LD_LIBRARY_PATH`.
     #[must_use]
     pub fn library_path(mut self, directory: PathBuf) -> Options {
         self.library_path.push(directory);
         self
     }
 
-    /// How many worker threads.
+    /// Sets the number of worker threads.
     #[must_use]
     pub fn workers(mut self, n: u16) -> Options {
         self.workers = Some(n);
         self
     }
 
-    /// What stands in the configuration file.
+    /// Sets the contents of the configuration file.
     #[must_use]
     pub fn config(mut self, text: impl Into<String>) -> Options {
         self.config = Some(text.into());
         self
     }
 
-    /// How many workers for tasks of low latency, and how many for those of high latency.
+    /// Sets the numbers of workers for low-latency and for high-latency tasks.
     #[must_use]
     pub fn groups(self, low: u16, high: u16) -> Options {
         self.config(format!(
@@ -127,35 +127,35 @@ impl Options {
         ))
     }
 
-    /// A further argument of `chimaera start`.
+    /// Adds an argument of `chimaera start`.
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Options {
         self.arguments.push(argument.into());
         self
     }
 
-    /// The operating system refuses `io_uring` with this error.
+    /// Makes the operating system refuse `io_uring` with this error.
     #[must_use]
     pub fn without_io_uring(mut self, errno: i32) -> Options {
         self.refused_io_uring = Some(errno);
         self
     }
 
-    /// The operating system lets it write to no file beyond so many bytes. Segments are files, too.
+    /// Makes the operating system limit the size of the daemon's files. Segments are files, too.
     #[must_use]
     pub fn file_size(mut self, bytes: u64) -> Options {
         self.file_size = Some(bytes);
         self
     }
 
-    /// The operating system gives it no more than so many bytes of addresses.
+    /// Limits the daemon's address space to this many bytes.
     #[must_use]
     pub fn addresses(mut self, bytes: u64) -> Options {
         self.addresses = Some(bytes);
         self
     }
 
-    /// The command that starts a daemon of these options.
+    /// The command that starts a daemon with these options.
     pub fn command(&self, site: &Site) -> Command {
         let mut command = site.command(artefacts::chimaera());
         let mut repo_path = self.repo_path.clone();
@@ -192,8 +192,8 @@ impl Options {
     }
 }
 
-/// A daemon that runs. When this is dropped, it is told to end, and must end in order; in a test that
-/// fails anyway, it is killed and its log shown.
+/// A running daemon. When dropped, it is stopped and must shut down cleanly; if the test is failing
+/// anyway, it is killed and its log is printed.
 pub struct Daemon {
     site: Site,
     process: Running,
@@ -228,11 +228,11 @@ impl Daemon {
             let Some(line) = daemon.process.line() else {
                 daemon.over = true;
                 let code = daemon.process.end();
-                panic!("{command:?} ended with {code} and was never ready:\n{}", daemon.log());
+                panic!("{command:?} exited with {code} before it was ready:\n{}", daemon.log());
             };
             said += &line;
             match serde_json::from_str::<Value>(&said) {
-                // The program says why, and ends.
+                // The program reports the reason, and exits.
                 Ok(document) if document["error"].is_string() => {}
                 Ok(document) => break document,
                 Err(_) => {}
@@ -242,22 +242,22 @@ impl Daemon {
         daemon
     }
 
-    /// Where it runs.
+    /// The site where it runs.
     pub fn site(&self) -> &Site {
         &self.site
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Whether it runs.
+    /// Whether it is running.
     pub fn is_alive(&mut self) -> bool {
         self.process.ended().is_none()
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -274,20 +274,20 @@ impl Daemon {
         kib * 1024
     }
 
-    /// How many threads it has.
+    /// Its number of threads.
     pub fn threads(&self) -> u64 {
         self.status_number("Threads:")
     }
 
-    /// How many descriptors it has open.
+    /// Its number of open descriptors.
     pub fn fds(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.pid());
-        std::fs::read_dir(directory).expect("it runs").count()
+        std::fs::read_dir(directory).expect("it is running").count()
     }
 
     fn status_number(&self, label: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
-        let status = status.expect("it runs");
+        let status = status.expect("it is running");
         let line = status.lines().find_map(|line| line.strip_prefix(label));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         number.unwrap_or_else(|| panic!("no {label} in {status}"))
@@ -298,27 +298,27 @@ impl Daemon {
         self.process.signal(signal);
     }
 
-    /// Waits for its end, which the test has brought about, and returns its exit code, or minus the
-    /// signal that ended it.
+    /// Waits for it to exit, as the test has arranged. Returns its exit code, or minus the signal
+    /// that ended it.
     #[track_caller]
     pub fn end(&mut self) -> i32 {
         self.over = true;
         self.process.end()
     }
 
-    /// Kills it as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         assert_eq!(self.end(), -9);
     }
 
-    /// Tells it to end, and checks that it does so in order.
+    /// Stops it, and checks that it shuts down cleanly.
     #[track_caller]
     pub fn stop(&mut self) {
         self.check_alive();
         self.signal(Signal::TERM);
         let code = self.end();
-        assert_eq!(code, 0, "the daemon did not end in order:\n{}", self.log());
+        assert_eq!(code, 0, "the daemon did not shut down cleanly:\n{}", self.log());
         assert!(!self.log().contains("its worker is abandoned"), "{}", self.log());
     }
 
@@ -326,7 +326,7 @@ impl Daemon {
     fn check_alive(&mut self) {
         if let Some(code) = self.process.ended() {
             self.over = true;
-            panic!("the daemon has ended by itself ({code}):\n{}", self.log());
+            panic!("the daemon exited by itself ({code}):\n{}", self.log());
         }
     }
 }

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use chimaera_bdev_client::{Engine, Io, Params};
 
-/// How a file may be read and written here: `io_uring` only where the operating system has it, for
-/// container engines like to refuse it.
+/// The engines that are available here: `io_uring` only if the operating system allows it, because
+/// container engines often refuse it.
 pub fn engines() -> Vec<(Io, Engine)> {
     let mut engines = vec![(Io::Posix, Engine::Posix)];
-    // SAFETY: without room for its parameters the call does nothing but fail, with EFAULT where it is
-    // allowed.
+    // SAFETY: with null parameters the call can only fail, with EFAULT if it is allowed.
     let refused = unsafe {
         libc::syscall(libc::SYS_io_uring_setup, 1, std::ptr::null_mut::<libc::c_void>()) == -1
     } && std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT);
@@ -22,7 +21,7 @@ pub fn engines() -> Vec<(Io, Engine)> {
     engines
 }
 
-/// A file of zeroes that occupies nothing.
+/// A sparse file of zeroes.
 #[track_caller]
 pub fn file_of(directory: &Path, name: &str, bytes: u64) -> PathBuf {
     let path = directory.join(name);
@@ -30,7 +29,7 @@ pub fn file_of(directory: &Path, name: &str, bytes: u64) -> PathBuf {
     path
 }
 
-/// A device of all blocks of a file.
+/// The parameters of a device that uses a whole file.
 pub fn of_file(path: &Path, io: Io) -> Params {
     let path = path.to_str().expect("directories for tests have plain names").into();
     Params { path, io, ..Params::default() }

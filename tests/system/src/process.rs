@@ -1,4 +1,4 @@
-//! Other processes: run with a bound, so that a hang is a failure and not a hang.
+//! Runs other processes with a time limit, so that a hang is a failure.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long anything may take that takes milliseconds on an idle machine.
+/// The limit for anything that takes milliseconds on an idle machine.
 pub const BOUND: Duration = Duration::from_secs(60);
 
-/// How a program ended, and what it printed.
+/// How a program ended, and its output.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Its exit code, or minus the number of the signal that ended it.
@@ -30,7 +30,7 @@ impl Output {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
     }
 
-    /// Its standard output as a JSON document a line.
+    /// Its standard output as one JSON document per line.
     #[track_caller]
     pub fn lines(&self) -> Vec<Value> {
         let parse =
@@ -38,7 +38,7 @@ impl Output {
         self.stdout.lines().map(parse).collect()
     }
 
-    /// Itself, when it ended with success.
+    /// Returns itself if the program succeeded, else panics.
     #[track_caller]
     pub fn ok(self) -> Output {
         assert_eq!(self.code, 0, "{self:#?}");
@@ -51,7 +51,7 @@ pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
-/// Runs a program to its end, at most [`BOUND`].
+/// Runs a program to its end, within [`BOUND`].
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     let shown = format!("{command:?}");
@@ -61,7 +61,7 @@ pub fn run(command: &mut Command) -> Output {
     let stderr = drain(child.stderr.take().expect("piped"));
     let status = wait(&mut child, BOUND);
     if status.is_none() {
-        // It may have ended just now.
+        // Killing fails if it has just exited.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -69,20 +69,20 @@ pub fn run(command: &mut Command) -> Output {
     let (stdout, stderr) = (text(stdout), text(stderr));
     match status {
         Some(status) => Output { code: code(status), stdout, stderr },
-        None => panic!("{shown} does not end within {BOUND:?}\n{stdout}\n{stderr}"),
+        None => panic!("{shown} did not exit within {BOUND:?}\n{stdout}\n{stderr}"),
     }
 }
 
 fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What came before a failure is all there is.
+        // After a failure, what was read before it is all there is.
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 
-/// Waits for the end of a child, at most so long.
+/// Waits for a child to exit, within a time limit.
 pub fn wait(child: &mut Child, bound: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + bound;
     loop {
@@ -94,7 +94,7 @@ pub fn wait(child: &mut Child, bound: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// Asks again and again until the answer is there, at most [`BOUND`].
+/// Polls until there is an answer, within [`BOUND`].
 #[track_caller]
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + BOUND;
@@ -107,8 +107,8 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A program that runs while the test goes on: it is heard and spoken to line by line, and killed when
-/// this is dropped.
+/// A program that runs alongside the test, which exchanges lines with it. It is killed when this is
+/// dropped.
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -116,7 +116,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it. Standard error goes where the command says, or else with the test's.
+    /// Starts it. Standard error goes where the command says, or else to the test's.
     #[track_caller]
     pub fn start(command: &mut Command) -> Running {
         let shown = format!("{command:?}");
@@ -135,22 +135,22 @@ impl Running {
         Running { child, stdin, lines }
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its next line, waited for at most [`BOUND`]; `None` when it has closed its output.
+    /// Its next line, within [`BOUND`]; `None` if it has closed its output.
     #[track_caller]
     pub fn line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(BOUND) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("it says nothing for {BOUND:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("it printed nothing for {BOUND:?}"),
         }
     }
 
-    /// Its next line, if it is there already.
+    /// Its next line, if available.
     pub fn try_line(&mut self) -> Option<String> {
         self.lines.try_recv().ok()
     }
@@ -159,7 +159,7 @@ impl Running {
     #[track_caller]
     pub fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("open until `close`");
-        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it listens");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads its input");
     }
 
     /// Closes its standard input.
@@ -174,25 +174,25 @@ impl Running {
         rustix::process::kill_process(pid, signal).expect("it has not been waited for");
     }
 
-    /// Its exit code (minus the signal that ended it) when it has ended.
+    /// Its exit code (or minus the signal that ended it) if it has exited.
     pub fn ended(&mut self) -> Option<i32> {
         self.child.try_wait().expect("the child is this process's own").map(code)
     }
 
-    /// Waits for its end, at most [`BOUND`], and returns its exit code, or minus the signal.
+    /// Waits for it to exit, within [`BOUND`]. Returns its exit code, or minus the signal.
     #[track_caller]
     pub fn end(&mut self) -> i32 {
         let pid = self.pid();
         match wait(&mut self.child, BOUND) {
             Some(status) => code(status),
-            None => panic!("process {pid} does not end within {BOUND:?}"),
+            None => panic!("process {pid} did not exit within {BOUND:?}"),
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it has ended and been waited for, which is as well.
+        // Both fail if it has exited and been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A private place for instances.
+//! A private directory for instances.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,7 @@ use tempfile::TempDir;
 
 use crate::{artefacts, process, Output};
 
-/// An instance's name and the private directory in which it lives. The directory goes with the last
-/// clone.
+/// An instance's name and its private directory, which is removed with the last clone.
 #[derive(Clone, Debug)]
 pub struct Site {
     name: String,
@@ -19,7 +18,7 @@ pub struct Site {
     _guard: Option<Arc<Guard>>,
 }
 
-/// The directory, and what else is left of the instances in it when their daemons were killed.
+/// The directory, and what killed daemons of its instances leave outside it.
 #[derive(Debug)]
 struct Guard {
     name: String,
@@ -29,13 +28,13 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         for page in status_pages(&self.name) {
-            // It is gone when its daemon has just ended in order.
+            // It does not exist if its daemon shut down cleanly.
             let _ = std::fs::remove_file(page);
         }
     }
 }
 
-/// The files of the status pages of an instance and its siblings.
+/// The status page files of an instance and its siblings.
 fn status_pages(name: &str) -> impl Iterator<Item = PathBuf> {
     let files = std::fs::read_dir("/dev/shm").expect("there is shared memory").flatten();
     let name = format!("-{name}");
@@ -46,7 +45,7 @@ fn status_pages(name: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 impl Site {
-    /// A fresh directory, and an instance name that no other test has.
+    /// A fresh directory, and an instance name that no other test uses.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Site {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -62,14 +61,14 @@ impl Site {
         Site { name, directory: path, _guard: Some(Arc::new(guard)) }
     }
 
-    /// The site that this process was started in by [`in_client!`](crate::in_client).
+    /// The site in which [`in_client!`](crate::in_client) started this process.
     pub(crate) fn inherited() -> Site {
         let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
         let directory = PathBuf::from(variable("XDG_RUNTIME_DIR"));
         Site { name: variable("CHI_INSTANCE"), directory, _guard: None }
     }
 
-    /// Another instance in the same directory: its name is this one's and `-suffix`.
+    /// Another instance in the same directory, with `-suffix` appended to the name.
     pub fn sibling(&self, suffix: &str) -> Site {
         Site { name: format!("{}-{suffix}", self.name), ..self.clone() }
     }
@@ -84,13 +83,13 @@ impl Site {
         &self.directory
     }
 
-    /// A fresh directory in it that holds links to files.
+    /// Creates a directory in it with links to files.
     pub fn directory_of(&self, name: &str, files: &[PathBuf]) -> PathBuf {
         let directory = self.directory.join(name);
         std::fs::create_dir(&directory).expect("the name is free");
         for file in files {
             let link = directory.join(file.file_name().expect("it is a file"));
-            std::os::unix::fs::symlink(file, link).expect("no two of a name");
+            std::os::unix::fs::symlink(file, link).expect("the names differ");
         }
         directory
     }
@@ -100,21 +99,21 @@ impl Site {
         self.directory.join("chimaera").join(format!("{}.sock", self.name))
     }
 
-    /// The file of the instance's status page, if there is one. Its name ends with the instance's,
-    /// which is unique.
+    /// The file of the instance's status page, if it exists. Its name ends with the instance's
+    /// name, which is unique.
     pub fn status_page(&self) -> Option<PathBuf> {
         let ending = format!("-{}", self.name);
         status_pages(&self.name).find(|path| path.to_string_lossy().ends_with(&ending))
     }
 
-    /// What `chimaera status --json` says.
+    /// The output of `chimaera status --json`.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
         self.cli(&["status", "--json"]).json()
     }
 
-    /// A command that knows of this instance, and of no other one. Its configuration file, if any, is
-    /// `config/chimaera/chimaera.yaml` in the directory.
+    /// A command whose environment refers to this instance and no other. Its configuration file, if
+    /// any, is `config/chimaera/chimaera.yaml` in the directory.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         for name in ["CHI_REPO_PATH", "CHI_LOG", "CHI_SERVER_CONF", "LD_LIBRARY_PATH"] {

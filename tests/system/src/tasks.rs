@@ -1,4 +1,4 @@
-//! Tasks of modules in C++, for clients in Rust.
+//! Tasks of C++ modules, for Rust clients.
 
 /// `example:mod_name`.
 pub mod mod_name {
@@ -13,10 +13,10 @@ pub mod mod_name {
     /// Method: `DecompressTask`.
     pub const DECOMPRESS: u32 = 11;
 
-    /// Makes one zstd frame of bytes.
+    /// Compresses bytes into one zstd frame.
     #[chimaera::task]
     pub struct CompressTask {
-        /// In: zstd's level; 0 means 3.
+        /// In: the zstd level; 0 means 3.
         pub level: Cell<i32>,
         reserved: u32,
         /// In.
@@ -25,10 +25,10 @@ pub mod mod_name {
         pub output: ShmBytes,
     }
 
-    /// The bytes of zstd frames.
+    /// Decompresses zstd frames.
     #[chimaera::task]
     pub struct DecompressTask {
-        /// In: refuse to inflate beyond so many bytes.
+        /// In: the limit for the decompressed bytes; more are refused.
         pub max_size: Cell<u64>,
         /// In: the frames.
         pub data: ShmBytes,
@@ -55,27 +55,27 @@ pub mod throws {
     pub const THROW: u32 = 10;
     /// Method: `PlainTask`; throws 42.
     pub const THROW_INT: u32 = 11;
-    /// Method: `NumberTask`; blocks its worker for so many nanoseconds.
+    /// Method: `NumberTask`; blocks its worker for this many nanoseconds.
     pub const SLEEP: u32 = 12;
     /// Method: `EchoTask`.
     pub const ECHO: u32 = 13;
-    /// Method: `NumberTask`; yields so many times.
+    /// Method: `NumberTask`; yields this many times.
     pub const YIELD: u32 = 14;
-    /// Method: is declared as unsupported.
+    /// Method: declared as unsupported.
     pub const UNSUPPORTED: u32 = 15;
 
-    /// A task of a method that takes nothing.
+    /// A task without fields.
     #[chimaera::task]
     pub struct PlainTask;
 
-    /// A task of a method that takes a number.
+    /// A task with a number.
     #[chimaera::task]
     pub struct NumberTask {
         /// In.
         pub value: Cell<u64>,
     }
 
-    /// A task that gets its bytes back.
+    /// A task that returns its bytes.
     #[chimaera::task]
     pub struct EchoTask {
         /// In.

@@ -1,11 +1,11 @@
-//! What a daemon holds on to, to see that it holds on to nothing.
+//! The resources of a daemon, to detect leaks.
 
 use std::time::{Duration, Instant};
 
 use crate::process::{self, BOUND};
 use crate::Daemon;
 
-/// What a daemon has.
+/// The resources of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vitals {
     /// Resident memory in bytes.
@@ -19,7 +19,8 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// What a daemon has once so many sessions are left and nothing that belonged to others.
+    /// The resources of a daemon once only this many sessions are left and everything of the others
+    /// is freed.
     #[track_caller]
     pub fn settled(daemon: &Daemon, sessions: usize) -> Vitals {
         process::until("the sessions of those that are gone end", || {
@@ -31,16 +32,16 @@ impl Vitals {
         })
     }
 
-    /// What a daemon has now.
+    /// The current resources of a daemon.
     pub fn now(daemon: &Daemon) -> Vitals {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", daemon.pid()));
-        let maps = maps.expect("it runs");
+        let maps = maps.expect("it is running");
         let segments = maps.lines().filter(|line| line.contains("chimaera-segment")).count();
         Vitals { rss: daemon.rss(), fds: daemon.fds(), threads: daemon.threads(), segments }
     }
 
-    /// Fails when the daemon keeps more than it had: descriptors, threads, segments, or more than
-    /// `slack` bytes of memory.
+    /// Fails if the daemon has more than before: descriptors, threads, segments, or more than
+    /// `slack` additional bytes of memory.
     #[track_caller]
     pub fn assert_no_more(self, daemon: &Daemon, slack: u64) {
         let until = Instant::now() + BOUND;
@@ -54,13 +55,13 @@ impl Vitals {
                 return;
             }
             let over = Instant::now() >= until;
-            assert!(!over, "the daemon holds on to something: {self:?} before, {now:?} after");
+            assert!(!over, "the daemon leaks: {self:?} before, {now:?} after");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// How often to do something: `few` times, or in a soak as many per cent of `many` as `CHI_SOAK` says.
+/// How often to repeat something: `few` times, or in a soak `CHI_SOAK` percent of `many`.
 pub fn rounds(few: usize, many: usize) -> usize {
     let Some(percent) = std::env::var_os("CHI_SOAK").filter(|value| !value.is_empty()) else {
         return few;

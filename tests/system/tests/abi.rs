@@ -1,15 +1,15 @@
-//! Modules that were built against an older minor of the ABI.
+//! Modules built against older minor versions of the ABI.
 
 use std::path::PathBuf;
 
 use chimaera_tests::{artefacts, Daemon, Options};
 use serde_json::Value;
 
-/// The minors that are kept in tests/abi, and the module of each.
+/// The minor versions kept in tests/abi, each with its module.
 fn minors() -> Vec<(String, PathBuf)> {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../abi");
     let mut found: Vec<(String, PathBuf)> = std::fs::read_dir(kept)
-        .expect("tests/abi is there")
+        .expect("tests/abi exists")
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with('v'))
         .map(|name| {

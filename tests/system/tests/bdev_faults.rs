@@ -1,5 +1,5 @@
-//! Block devices in files that the operating system does not serve as one would like, and clients that are
-//! killed while it serves them.
+//! Block devices in files with a misbehaving operating system, and clients that are killed during
+//! I/O.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -18,10 +18,11 @@ use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{artefacts, bytes, connect, in_client, rounds, text_of};
 use chimaera_tests::{Daemon, Options, Running, Vitals};
 
-/// What the allocator may keep of what was once needed.
+/// Memory that the allocator may retain.
 const SLACK: u64 = 12 << 20;
 
-/// Devices that may choose use threads, and those that may not are refused. `reason`: the error's text.
+/// Devices that may choose the engine fall back to threads, and those that may not are refused.
+/// `reason`: the error's text.
 fn without_io_uring(reason: &str) {
     connect();
     let directory = tempfile::tempdir().unwrap();
@@ -36,7 +37,7 @@ fn without_io_uring(reason: &str) {
         writes.into_iter().for_each(|write| drop(write.wait().unwrap()));
         assert!((0..64).all(|n| device.read(n, 1).unwrap() == [n as u8; 4096]));
         device.flush().unwrap();
-        // It is found again, and not opened again.
+        // It is found, and not opened a second time.
         assert_eq!(Client::create(&name, params).unwrap(), device);
         let Stats { engine, writes, reads, flushes, errors, .. } = device.stats().unwrap();
         assert_eq!(engine, Engine::Posix as u64);
@@ -53,7 +54,7 @@ fn without_io_uring(reason: &str) {
     }
 }
 
-/// For each device one line.
+/// Logged once per device.
 #[track_caller]
 fn falls_back_once(log: Option<String>) {
     let Some(log) = log else { return };
@@ -80,7 +81,7 @@ fn the_kernel_has_no_io_uring() {
     }));
 }
 
-/// A worker that is late has no descriptors left for a ring of its own: threads serve its tasks.
+/// A worker that comes late has no descriptors left for its own ring, so threads serve its tasks.
 #[test]
 fn a_worker_gets_no_io_uring_where_another_has_one() {
     if !engines().iter().any(|(io, _)| *io == Io::Uring) {
@@ -101,7 +102,7 @@ fn a_worker_gets_no_io_uring_where_another_has_one() {
                     device.stats().unwrap();
                     if go.wait().is_leader() {
                         let pid = site.cli(&["--json", "status"]).ok().json()["pid"].as_u64();
-                        leave_no_descriptors(pid.expect("it runs") as i32);
+                        leave_no_descriptors(pid.expect("it is running") as i32);
                     }
                     go.wait();
                     for round in 0..200 {
@@ -121,14 +122,14 @@ fn a_worker_gets_no_io_uring_where_another_has_one() {
     }
 }
 
-/// Keeps a process from having another descriptor.
+/// Keeps a process from opening another descriptor.
 fn leave_no_descriptors(pid: i32) {
-    let held = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
+    let held = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is running");
     let held: Vec<u64> =
         held.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
     let first = (0..).find(|fd| !held.contains(fd)).expect("some number is free");
     let limit = libc::rlimit { rlim_cur: first, rlim_max: first };
-    // SAFETY: the limit is there, and nobody wants the old one.
+    // SAFETY: the limit is valid, and a null pointer means not to return the old one.
     let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
 }
@@ -155,7 +156,7 @@ fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
                 let why = format!("{name} ends before byte {end}: it has been truncated");
                 assert!(message.contains(&why), "{message}");
             }
-            // Writing makes it longer again; the hole is zero.
+            // Writing extends it again; the hole is zero.
             device.write(63, [7; 4096]).unwrap();
             assert!(device.read(62, 2).unwrap() == [[0; 4096], [7; 4096]].concat());
             assert_eq!(device.stats().unwrap().errors, 3);
@@ -212,11 +213,11 @@ fn a_file_that_grows_and_shrinks_under_tasks_ends_each_of_them_in_one_of_two_way
     });
 }
 
-/// A file system of its own in memory, as large as it is told; unmounted when dropped.
+/// A small in-memory file system, which is unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` where the user may not mount.
+    /// Returns `None` if the user may not mount.
     fn mount(size: &str) -> Option<SmallDisk> {
         let directory = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
@@ -234,7 +235,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Writes blocks from `first` on until there is no room, and looks whether what was written is there.
+/// Writes blocks, beginning at `first`, until the disk is full, and checks those that were written.
 fn fill(device: &Client, path: &Path, first: u64, why: &str) {
     let blocks = device.stats().unwrap().blocks;
     device.allocate(blocks).unwrap();
@@ -250,7 +251,7 @@ fn fill(device: &Client, path: &Path, first: u64, why: &str) {
     assert!(found.iter().all(|byte| *byte == 7));
     device.write(first, [8; 4096]).unwrap();
     assert!(device.read(first, 1).unwrap() == [8; 4096]);
-    // Many at once fail each for itself.
+    // Concurrent writes each fail individually.
     let writes: Vec<_> =
         (full..full + 50).map(|block| device.write_async(block, [9; 4096]).unwrap()).collect();
     for write in writes {
@@ -277,8 +278,8 @@ fn a_full_disk_is_told_of_and_what_was_written_stays() {
     });
 }
 
-/// Like a full disk, for users who may not mount one. The kernel also sends a signal that by default ends
-/// the process.
+/// Like a full disk, for users who may not mount one. The kernel also sends a signal that kills the
+/// process by default.
 #[test]
 fn a_daemon_that_may_write_no_longer_files() {
     const LIMIT: u64 = 1 << 30;
@@ -293,7 +294,8 @@ fn a_daemon_that_may_write_no_longer_files() {
     });
 }
 
-/// The tasks whose requests the kernel has end when it is through with them, and the file is free again.
+/// Tasks whose requests are in the kernel end when it has finished them, and then the file is
+/// unlocked.
 #[test]
 fn a_device_is_destroyed_under_its_tasks() {
     in_client!(Options::new().bdev(), |_| {
@@ -327,8 +329,8 @@ fn start(daemon: &Daemon, args: &[&str]) -> Running {
     client
 }
 
-/// A dead client's segment stays until the kernel is through with its pages, and no longer; what it wrote
-/// is whole blocks; others notice nothing.
+/// A dead client's segment lives until the kernel is done with its pages, and no longer. The blocks
+/// that it wrote are whole, and other clients are not affected.
 #[test]
 fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
     let mut random = Random::new(seed());
@@ -343,41 +345,41 @@ fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
             std::thread::sleep(Duration::from_micros(random.below(3000)));
             victim.signal(rustix::process::Signal::KILL);
             assert_eq!(victim.end(), -9);
-            // A disk is slower than kills; what waits for it is not what is looked for here.
+            // A disk is slower than the kills; tasks that queue for it are not the point here.
             let few = || (Vitals::now(&daemon).segments <= 8).then_some(());
-            until("the kernel is through with some", few);
+            until("the kernel has finished some", few);
         };
         (1..=8).for_each(&mut one);
         let before = Vitals::settled(&daemon, 1);
         (9..9 + rounds(30, 500)).for_each(&mut one);
-        // The other worker may have made its ring, with a doorbell, only now; and the kernel's threads for
-        // rings, which count as the daemon's, stay for five seconds.
+        // The other worker may create its ring, with a doorbell, only now. The kernel's threads for
+        // rings, which count as the daemon's, live for another five seconds.
         let most = match io {
             Io::Uring => Vitals { fds: before.fds + 2, threads: u64::MAX, ..before },
             _ => before,
         };
         most.assert_no_more(&daemon, SLACK);
         neighbour.close();
-        let served = neighbour.line().expect("it says how often it was served");
-        assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+        let served = neighbour.line().expect("it prints how often it was served");
+        assert_eq!(neighbour.end(), 0, "the neighbour found an error");
         assert!(served.parse::<u64>().unwrap() > 0, "the neighbour was not served");
         assert_eq!(daemon.cli(&["pool", "destroy", "blocks"]).code, 0);
         assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
     }
 }
 
-/// Puts something else in the place of each `io_uring` of this process.
+/// Replaces each `io_uring` of this process by something else.
 fn take_rings() {
     let nothing = File::open("/dev/null").unwrap();
     let mut taken = 0;
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let entry = entry.unwrap();
         let number = entry.file_name().to_str().unwrap().parse().unwrap();
-        // The descriptor of the directory itself is closed by the time it is looked at.
+        // The descriptor of the directory itself is closed by the time it is examined.
         if std::fs::read_link(entry.path())
             .is_ok_and(|what| what.ends_with("anon_inode:[io_uring]"))
         {
-            // SAFETY: the number belongs to a ring all the same, and is closed by it.
+            // SAFETY: the descriptor number stays valid, and its owner still closes it.
             assert_eq!(unsafe { libc::dup2(nothing.as_raw_fd(), number) }, number);
             taken += 1;
         }
@@ -425,7 +427,7 @@ fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
     });
 }
 
-/// The file is free for the successor's device soon after the kernel has taken the dead daemon's apart.
+/// A successor's device can use the file soon after the kernel has torn down the dead daemon.
 #[test]
 fn a_daemon_is_killed_while_the_kernel_reads_and_writes() {
     for (io, _) in engines() {
@@ -436,7 +438,7 @@ fn a_daemon_is_killed_while_the_kernel_reads_and_writes() {
             let mut daemon = Daemon::start(&Options::new().bdev());
             let mut client = start(&daemon, &neighbour);
             let mut victim = start(&daemon, &["victim", &round.to_string()]);
-            // First, or it would complain; its tasks are on their way all the same.
+            // Killed first, or it would report errors; its tasks stay in flight.
             client.signal(rustix::process::Signal::KILL);
             daemon.kill();
             victim.signal(rustix::process::Signal::KILL);
@@ -446,6 +448,6 @@ fn a_daemon_is_killed_while_the_kernel_reads_and_writes() {
         let mut client = start(&daemon, &neighbour);
         client.close();
         assert!(client.line().is_some());
-        assert_eq!(client.end(), 0, "what is in the file is whole blocks");
+        assert_eq!(client.end(), 0, "the file contains whole blocks");
     }
 }

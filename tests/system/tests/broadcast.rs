@@ -50,19 +50,19 @@ fn an_aggregation_puts_the_results_together() {
                 assert_eq!(done.numbers.copy_to_vec().unwrap(), numbers);
                 let words: Vec<String> = numbers.iter().map(|n| format!("word {n}")).collect();
                 assert_eq!(done.words.to_strings(usize::MAX).unwrap(), words);
-                // What the replicas did with what they got is their own.
+                // Each replica changes its own copy of the inputs.
                 assert_eq!(done.notes.to_strings(10).unwrap(), ["in"]);
                 assert_eq!(done.bytes.copy_to_vec().unwrap(), b"in");
                 assert_eq!(done.text.to_string().unwrap(), "word ");
             };
             check(&done);
-            // Again: nothing of the first time is counted twice.
+            // Once more: nothing of the first time is counted twice.
             check(&done.reuse().call().unwrap());
         }
     });
 }
 
-/// Without an aggregation it is the first container's results, strings and all.
+/// Without an aggregation, the result is that of the first container, including strings.
 #[test]
 fn without_an_aggregation_the_first_container_answers() {
     in_client!(Options::new().spread(), |_| {
@@ -115,7 +115,7 @@ fn an_aggregation_lets_failures_pass_or_fails_itself() {
             let task = gather(ipc, pool);
             task.stumble.set(3);
             assert_eq!(text_of(task.call()), (FAULT, "stumbled".to_owned()));
-            // An earlier container's failure comes first.
+            // The failure of an earlier container takes precedence.
             let task = gather(ipc, pool);
             task.failing.set(0b10);
             task.stumble.set(3);
@@ -126,14 +126,14 @@ fn an_aggregation_lets_failures_pass_or_fails_itself() {
     });
 }
 
-/// An aggregation that overflows its stack loses its frames, and nothing else: broadcasts have as much room
-/// as before.
+/// An aggregation that overflows its stack loses its frames and nothing else: the memory limit of
+/// broadcasts is not reduced.
 #[test]
 fn an_aggregation_that_overflows_its_stack_keeps_no_room() {
     in_client!(Options::new().spread(), |_| {
         let ipc = connect();
         let pool = pool(ipc, MODULE, 1000);
-        // So many that what they take would be more than all broadcasts may.
+        // Enough of them to exceed the memory limit of broadcasts if it leaked.
         for _ in 0..300 {
             let task = gather(ipc, pool);
             task.stumble.set(u32::MAX);
@@ -144,7 +144,7 @@ fn an_aggregation_that_overflows_its_stack_keeps_no_room() {
     });
 }
 
-/// A creation whose code overflows its stack leaves no slot of the pool table behind.
+/// A creation whose code overflows its stack does not leak a slot of the pool table.
 #[test]
 fn a_creation_that_overflows_its_stack_keeps_no_slot() {
     in_client!(Options::new().spread().config("limits: {pools: 4}\n"), |_| {
@@ -187,7 +187,7 @@ fn broadcasts_at_the_same_time() {
     });
 }
 
-/// Each ends with success or with what is so of its pool, whatever moment the destruction comes at.
+/// Each ends with success or with a status of its pool, whenever the destruction happens.
 #[test]
 fn a_pool_is_destroyed_under_broadcasts() {
     in_client!(Options::new().spread().workers(3), |_| {
@@ -215,8 +215,8 @@ fn a_pool_is_destroyed_under_broadcasts() {
     });
 }
 
-/// The containers finish with what they have, read the dead client's bytes to the end, and are as good
-/// as new.
+/// The containers finish their work, read the dead client's bytes to the end, and then work as
+/// before.
 #[test]
 fn a_client_is_killed_during_its_broadcasts() {
     let daemon = Daemon::start(&Options::new().spread());
@@ -230,7 +230,7 @@ fn a_client_is_killed_during_its_broadcasts() {
             let mut client =
                 Running::start(daemon.site().command(mortal).args(["broadcast", module]));
             assert_eq!(
-                client.line().expect("it says when its tasks are under way").trim(),
+                client.line().expect("it prints a line when its tasks are in flight").trim(),
                 "ready"
             );
             client.signal(rustix::process::Signal::KILL);
@@ -245,7 +245,7 @@ fn a_client_is_killed_during_its_broadcasts() {
     assert_eq!(daemon.cli(&["status", "--json"]).ok().json()["sessions"], 0);
 }
 
-/// A task for all that never ends by itself.
+/// A broadcast that never ends by itself.
 fn endless(ipc: Ipc, pool: PoolId) -> NewTask<NapTask> {
     let nap = everywhere::<NapTask>(ipc, pool, Method::NAP);
     nap.times.set(u64::MAX);
@@ -253,7 +253,7 @@ fn endless(ipc: Ipc, pool: PoolId) -> NewTask<NapTask> {
     nap
 }
 
-/// The replicas have ended when the task has: nothing is left of it.
+/// When the task has ended, so have its replicas: nothing is left of it.
 #[test]
 fn a_cancellation_ends_all_replicas() {
     in_client!(Options::new().spread().workers(3), |site| {
@@ -268,14 +268,14 @@ fn a_cancellation_ends_all_replicas() {
                     assert_eq!((code, message.as_str()), (CHI_CANCELLED, "the task was cancelled"));
                 }
             }
-            // A task is counted out just after it has told its client.
+            // A task is counted out just after its client is notified.
             until("no task is left", || (tasks_in_modules(site) == 0).then_some(()));
             assert_eq!(gather(ipc, pool).call().unwrap().good.get(), count);
         }
     });
 }
 
-/// The tasks in all pools but the runtime's own.
+/// The tasks in all pools except the runtime's own.
 fn tasks_in_modules(site: &Site) -> u64 {
     let all = site.cli(&["pool", "list", "--json"]).ok().json();
     let pools = all.as_array().expect("a list").iter();
@@ -345,7 +345,7 @@ fn a_periodic_task_for_all() {
             assert_eq!(text_of(task.wait()).0, CHI_CANCELLED);
             let after = tasks();
             std::thread::sleep(Duration::from_millis(10));
-            assert_eq!(tasks(), after, "it still runs");
+            assert_eq!(tasks(), after, "it is still running");
 
             let failing = gather(ipc, pool);
             failing.base().set_period(Duration::from_millis(1));
@@ -355,7 +355,8 @@ fn a_periodic_task_for_all() {
     });
 }
 
-/// Replicas have copies of what they may change. What all of them may take is bounded, and comes back.
+/// Replicas have private copies of what they may change. The memory for all of them is limited, and
+/// is freed again.
 #[test]
 fn a_broadcast_that_takes_too_much_memory_is_refused() {
     in_client!(Options::new().spread().workers(2), |_| {
@@ -369,7 +370,7 @@ fn a_broadcast_that_takes_too_much_memory_is_refused() {
                 let (code, message) = text_of(task.call());
                 assert_eq!(code, CHI_NO_SPACE, "{message}");
                 assert!(message.contains("take more than 256 MiB"), "{message}");
-                // As large, but the replicas share it.
+                // Just as large, but shared by the replicas.
                 let task = gather(ipc, pool);
                 task.text.set("t".repeat(320_000)).unwrap();
                 task.failing.set(1);

@@ -1,5 +1,5 @@
-//! The contract has one meaning: an application's table, and that of a module's method, give the answers
-//! that the conformance suite wants. The fake table of the SDK's tests runs it, too.
+//! The contract means the same everywhere: the tables of an application and of a module's method
+//! pass the same conformance suite. The fake table of the SDK's tests runs it, too.
 
 use chimaera::{DomainQuery, NewTask, PoolId};
 use chimaera_front::conformance::{check, Subject};
@@ -12,11 +12,11 @@ const ENDLESS: u32 = 12;
 const CHECK: u32 = 13;
 const EXTENSIONS: u32 = 14;
 
-/// A task of no more than its header.
+/// A task with only a header.
 #[chimaera::task]
 struct PlainTask;
 
-/// Runs a method of the module in a daemon of its own, from a process of its own.
+/// Runs a method of the module in its own daemon, from its own process.
 macro_rules! call {
     ($method:expr) => {
         in_client!(Options::new().file(artefacts::rust_conformance()), |_| {
@@ -41,7 +41,7 @@ fn an_applications_table_conforms() {
             failing: FAILING,
             endless: ENDLESS,
         };
-        // SAFETY: the table is the process's, and any thread may use it.
+        // SAFETY: the table belongs to the process, and any thread may use it.
         unsafe { check(subject) };
     });
 }

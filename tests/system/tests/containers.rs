@@ -21,7 +21,7 @@ fn pool(ipc: Ipc, module: &str, containers: u32) -> PoolId {
     create(ipc, module, &format!("{module} {containers}"), b"", containers).expect("a new pool")
 }
 
-/// The container that a task of this query runs in.
+/// The container in which a task with this query runs.
 fn place(ipc: Ipc, pool: PoolId, query: DomainQuery) -> Result<u32> {
     let task = ipc.new_task::<WhereTask>(pool, query, Method::WHERE)?;
     let done = task.call()?;
@@ -29,7 +29,7 @@ fn place(ipc: Ipc, pool: PoolId, query: DomainQuery) -> Result<u32> {
     Ok(done.container.get())
 }
 
-/// The container that `Steer` leads to, and the one that was asked, plus 1.
+/// The container to which `Steer` leads, and the one that was asked, plus 1.
 fn steer(ipc: Ipc, pool: PoolId, how: u32, value: u32) -> Result<(u32, u32)> {
     let task = ipc.new_task::<SteerTask>(pool, DomainQuery::dynamic(), Method::STEER)?;
     task.how.set(how);
@@ -67,7 +67,7 @@ fn queries_lead_to_their_containers() {
     });
 }
 
-/// Without a monitor, the containers take turns: no two get more than one task apart per worker.
+/// Without a monitor, tasks are distributed in turn: the counts differ by at most one per worker.
 #[test]
 fn dynamic_tasks_without_a_monitor_are_spread_evenly() {
     in_client!(Options::new().spread().workers(2), |_| {
@@ -98,9 +98,9 @@ fn a_monitor_steers_dynamic_tasks() {
                 (0..4).map(|_| steer(ipc, pool, Steer::LEAVE, 0).unwrap().0).collect();
             seen.sort_unstable();
             assert_eq!(seen, [0, 1, 2, 3], "it leaves the choice to the runtime");
-            // What a broadcast returns without an aggregation.
+            // The result of a broadcast without an aggregation.
             assert_eq!(steer(ipc, pool, Steer::EVERYWHERE, 0).unwrap().0, 0);
-            // Nobody is asked for a task that says where it goes.
+            // The monitor is not asked about a task with an explicit destination.
             let query = DomainQuery::local_id(2);
             let task = ipc.new_task::<SteerTask>(pool, query, Method::STEER).unwrap();
             task.how.set(Steer::THROW);
@@ -176,7 +176,7 @@ fn the_number_of_containers_belongs_to_a_pool() {
     });
 }
 
-/// Those before it are destroyed, those after it never made.
+/// Earlier containers are destroyed, and later ones are never created.
 #[test]
 fn a_container_that_cannot_be_made() {
     in_client!(Options::new().spread(), |_| {
@@ -215,7 +215,7 @@ fn a_thousand_containers_come_and_go() {
     });
 }
 
-/// Each key is in one container, and what is about all keys asks all containers.
+/// Each key is in one container, and tasks on all keys go to all containers.
 #[test]
 fn a_store_of_several_containers_is_one_store() {
     in_client!(Options::new().kv(), |_| {
@@ -240,7 +240,7 @@ fn a_store_of_several_containers_is_one_store() {
         for key in &keys[190..] {
             assert_eq!(dynamic.get(key).unwrap(), format!("value of {key}").into_bytes());
         }
-        // And the containers do share them out.
+        // The keys are in fact distributed over the containers.
         let parts = (0..4).map(|id| store.with_query(DomainQuery::local_id(id)).count().unwrap());
         let parts: Vec<u64> = parts.collect();
         assert_eq!(parts.iter().sum::<u64>(), 199);
@@ -248,7 +248,7 @@ fn a_store_of_several_containers_is_one_store() {
     });
 }
 
-/// The clients in C and C++ create such a pool, and send tasks of every kind of query.
+/// The C and C++ clients create such a pool, and send tasks with every kind of query.
 #[test]
 fn clients_in_c_and_cpp() {
     let daemon = chimaera_tests::Daemon::start(&Options::new().spread());

@@ -1,4 +1,4 @@
-//! Clients and daemons that are killed with -9.
+//! Clients and daemons that are killed with `kill -9`.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,15 +7,15 @@ use chimaera_tests::tasks::model;
 use chimaera_tests::{rounds, Daemon, Options, Running, Vitals};
 use serde_json::Value;
 
-/// What the allocator may keep of what was once needed, and what each worker keeps for reuse: work moves
-/// between workers, so one of them may have its first thousand tasks late.
+/// Memory that the allocator may retain and that each worker keeps for reuse. Work moves between
+/// workers, so one of them may run its first thousand tasks late.
 const SLACK: u64 = 12 << 20;
 
 fn options() -> Options {
     Options::new().kv().mod_name().throws()
 }
 
-/// A client that is under way.
+/// Starts a client, and waits until it is ready.
 #[track_caller]
 fn start(daemon: &Daemon, args: &[&str]) -> Running {
     let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
@@ -30,16 +30,16 @@ fn kill(client: &mut Running) {
     assert_eq!(client.end(), -9);
 }
 
-/// The neighbour has been served and has found nothing wrong.
+/// Stops the neighbour, which must have been served without errors. Returns its rounds.
 #[track_caller]
 fn ask(neighbour: &mut Running) -> u64 {
     neighbour.close();
     let rounds = neighbour.line().and_then(|line| line.parse().ok());
-    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
-    rounds.expect("it says how often it was served")
+    assert_eq!(neighbour.end(), 0, "the neighbour found an error");
+    rounds.expect("it prints how often it was served")
 }
 
-/// Kills clients again and again, while a neighbour uses the daemon.
+/// Kills clients repeatedly while a neighbour uses the daemon.
 #[track_caller]
 fn killed_clients(args: &[&str], times: usize) {
     let daemon = Daemon::start(&options());
@@ -80,7 +80,7 @@ fn tasks_that_yield_for_ever_end_with_their_client() {
     assert_eq!(Vitals::settled(&daemon, 0).segments, 0);
 }
 
-/// The root task ends, and lets go of the segment, only after the subtasks that it waits for.
+/// The root task ends, and releases the segment, only after the subtasks that it waits for.
 #[test]
 fn tasks_that_wait_for_tasks_in_three_pools_end_with_their_client() {
     for module in [model::MODULE, model::RUST] {
@@ -101,7 +101,7 @@ fn tasks_that_wait_for_tasks_in_three_pools_end_with_their_client() {
 
 #[track_caller]
 fn json(client: &mut Running) -> Value {
-    let line = client.line().expect("it says something");
+    let line = client.line().expect("it prints a line");
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
@@ -120,10 +120,10 @@ fn clients_of_a_killed_daemon_are_told_and_find_its_successor() {
     for client in &mut clients {
         let told = json(client);
         assert_eq!(told["name"], "CHI_UNAVAILABLE", "{told}");
-        // The bound is one second; the rest is for a machine that is busy with other tests.
+        // The limit is one second; the rest is slack for a machine that is busy with other tests.
         assert!(told["ms"].as_u64().unwrap() < killed + 3000, "killed at {killed}, but {told}");
         let alone = obey(client, "call");
-        assert_eq!(alone["name"], "CHI_UNAVAILABLE", "there is no runtime: {alone}");
+        assert_eq!(alone["name"], "CHI_UNAVAILABLE", "no runtime is running: {alone}");
     }
     let modules = daemon.site().path().join("modules");
     let successor = Daemon::start_at(daemon.site().clone(), &Options::new().repo_path(modules));
@@ -131,7 +131,7 @@ fn clients_of_a_killed_daemon_are_told_and_find_its_successor() {
         let called = obey(client, "call");
         assert_eq!(called["name"], "CHI_OK", "{called}");
         client.say("maps");
-        assert_eq!(client.line().unwrap(), "2", "the old session's tasks are still there");
+        assert_eq!(client.line().unwrap(), "2", "the old session's tasks still exist");
         let dropped = obey(client, "drop");
         assert_eq!(dropped["name"], "CHI_OK", "{dropped}");
         let called = obey(client, "call");

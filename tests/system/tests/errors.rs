@@ -1,5 +1,5 @@
-//! Faults of modules and tasks that lead nowhere: each gets a clear answer, and the daemon and its
-//! other tasks go on.
+//! Errors in modules, and tasks without a valid destination: each gets a clear answer, and the
+//! daemon and its other tasks continue.
 
 use chimaera::abi::{
     CHI_CANCELLED, CHI_FAILED, CHI_INVALID, CHI_NO_METHOD, CHI_NO_MODULE, CHI_NO_POOL, CHI_OK,
@@ -19,7 +19,7 @@ fn faults_pool(ipc: Ipc) -> PoolId {
     ipc.create_pool(faults::MODULE, "faults", b"").unwrap()
 }
 
-/// Sends a task without fields and returns how it failed.
+/// Sends a task without fields, and returns its failure.
 #[track_caller]
 fn fails(ipc: Ipc, pool: PoolId, method: u32) -> (i32, String) {
     text_of(ipc.task::<PlainTask>(pool, method).call())
@@ -75,10 +75,10 @@ fn a_method_that_returns_an_error() {
             task.text.set(text).unwrap();
             let (code, message) = text_of(task.call());
             assert_eq!(code, faults::FAULT);
-            // Without a message of the method's own there still is one.
+            // Without a message from the method, there is a default one.
             assert!(if text.is_empty() { !message.is_empty() } else { message == text });
         }
-        // A message as long as a method likes arrives, cut where it must be.
+        // A message of any length arrives, truncated at the limit.
         let long = "x".repeat(100_000);
         let task = ipc.task::<faults::FaultTask>(pool, faults::Method::ERROR);
         task.text.set(&long).unwrap();
@@ -87,7 +87,7 @@ fn a_method_that_returns_an_error() {
     });
 }
 
-/// Failures and successes of many threads at once: each gets its own outcome.
+/// Failures and successes on many threads at once: each task gets its own outcome.
 #[test]
 fn failures_of_one_task_are_not_another_s() {
     in_client!(Options::new().throws().rust_faults(), |_| {
@@ -125,7 +125,7 @@ fn a_container_whose_construction_throws() {
             assert!(message.contains("doomed"), "{message}");
             assert_eq!(text_of(ipc.find_pool("doomed")).0, CHI_NO_POOL);
         }
-        // The name is free again.
+        // The name can be used again.
         kv::Client::create("doomed", kv::Params::default()).unwrap();
         let output = site.cli(&["pool", "create", "other", "--module", "test:throws_ctor"]);
         assert_eq!(output.code, 1, "{output:#?}");
@@ -193,7 +193,7 @@ fn an_unknown_method() {
             assert_eq!(code, CHI_NO_METHOD);
             assert_eq!(message, format!("the module test:throws_method has no method {method}"));
         }
-        // The runtime's own calls are not for clients.
+        // Clients cannot make the runtime's own calls.
         for (method, name) in [(0, "kCreate"), (1, "kDestroy")] {
             let (code, message) = fails(ipc, pool, method);
             assert_eq!(code, CHI_UNSUPPORTED);
@@ -256,7 +256,7 @@ fn a_task_to_a_destroyed_pool() {
         ipc.destroy_pool(old).unwrap();
         assert_eq!(text_of(waiting.call()).0, CHI_NO_POOL);
         assert_eq!(text_of(ipc.destroy_pool(old)).0, CHI_NO_POOL);
-        // Its name is free, its number is not used again.
+        // Its name can be used again; its number is not.
         let new = throws_pool(ipc);
         assert_ne!(old, new);
         let (code, message) = fails(ipc, old, throws::ECHO);
@@ -266,7 +266,7 @@ fn a_task_to_a_destroyed_pool() {
     });
 }
 
-/// Whatever moment a destruction comes at: each task runs, or is told that its pool is gone.
+/// Whenever the destruction happens, each task either runs or fails because its pool is gone.
 #[test]
 fn destroying_a_pool_under_load() {
     in_client!(Options::new().throws().workers(3), |site| {

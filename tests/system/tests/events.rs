@@ -1,4 +1,4 @@
-//! Events that threads of a module set, and pollers, in both languages.
+//! Events set by threads of a module, and pollers, in both languages.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn a_thread_of_the_module_ends_a_wait() {
     in_client!(Options::new().events(), |_| in_both(|pool| {
         for width in 0..3 {
             assert_eq!(pool.call(events::SIGNALLED, 5 * MS, width), 1);
-            // Many, set at whatever moment of the wait.
+            // Many events, set at any time during the wait.
             for _ in 0..rounds(10, 1000) {
                 let tasks = (0..50).map(|n| pool.task(events::SIGNALLED, n % 8 * 10_000, width));
                 let ended = wait_all(submit_all(tasks.collect()).unwrap());
@@ -53,10 +53,10 @@ fn a_thread_of_the_module_ends_a_wait() {
 #[test]
 fn a_wait_with_a_bound_ends_in_time() {
     in_client!(Options::new().events(), |_| in_both(|pool| {
-        assert_eq!(pool.call(events::TIMED, 0, 2 * MS), 0, "nobody has set it");
-        assert_eq!(pool.call(events::TIMED, 0, 0), 0, "a look");
+        assert_eq!(pool.call(events::TIMED, 0, 2 * MS), 0, "it is not set");
+        assert_eq!(pool.call(events::TIMED, 0, 0), 0, "a wait of zero only looks");
         assert_eq!(pool.call(events::TIMED, MS, HOUR), 1);
-        // Either comes first.
+        // Set before or after the wait begins.
         for _ in 0..rounds(1, 25) {
             let tasks = (0..200).map(|_| pool.task(events::TIMED, 200_000, 200_000)).collect();
             assert!(wait_all(submit_all(tasks).unwrap()).iter().all(Result::is_ok));
@@ -68,7 +68,7 @@ fn a_wait_with_a_bound_ends_in_time() {
 fn an_event_that_is_set_before_the_wait_ends_one_wait() {
     in_client!(Options::new().events(), |_| in_both(|pool| {
         assert_eq!(pool.call(events::EARLY, MS, 0), 0);
-        // Also in another task, by a task or by a thread.
+        // Also in another task, set by a task or by a thread.
         for width in 0..2 {
             pool.call(events::SET, 0, width);
             pool.call(events::WAIT, 0, 0);
@@ -90,7 +90,7 @@ fn one_task_at_a_time_waits_for_an_event() {
             pool.call(events::SET, 0, 0);
             first.wait().unwrap();
         }
-        // Of many at once all but one are refused.
+        // Of many concurrent waits, all but one are refused.
         let mut tasks =
             submit_all((0..50).map(|_| pool.task(events::WAIT, 0, 0)).collect()).unwrap();
         until("one is left", || {
@@ -116,11 +116,11 @@ fn a_cancellation_and_a_deadline_end_a_wait() {
         let late = pool.task(events::WAIT, 0, 0);
         late.base().set_deadline(Duration::from_millis(2));
         assert_eq!(text_of(late.call()).0, CHI_DEADLINE);
-        // A bound of the wait's own and one of the task's.
+        // With a timeout of the wait, and with a deadline of the task.
         let late = pool.task(events::TIMED, 0, HOUR);
         late.base().set_deadline(Duration::from_millis(2));
         assert_eq!(text_of(late.call()).0, CHI_DEADLINE);
-        // The event is as it was.
+        // The event is unaffected.
         let waiting = start_waiting(pool, 0);
         pool.call(events::SET, 0, 1);
         waiting.wait().unwrap();
@@ -168,7 +168,7 @@ fn nothing_but_the_event_ends_a_wait_without_interruption() {
             assert_eq!(pool.call(events::WAITING, 0, 0), 1);
             assert!(!waiting.is_complete());
             pool.call(events::SET, 0, round);
-            // The method had nothing against it.
+            // The method ignored the cancellation.
             waiting.wait().unwrap();
         }
     }));
@@ -188,7 +188,7 @@ fn waits_end_with_their_pool() {
 
 #[test]
 fn a_runtime_that_stops_waits_for_no_event() {
-    // The daemon must end in order when the test does.
+    // The daemon must shut down cleanly at the end of the test.
     in_client!(Options::new().events(), |_| in_both(|pool| std::mem::forget(start_waiting(
         pool, 0
     ))));
@@ -213,7 +213,7 @@ fn waits_end_with_their_client() {
 fn a_poller_is_called_until_it_has_found_something() {
     in_client!(Options::new().events(), |_| in_both(|pool| {
         assert!(pool.call(events::POLL, 0, 0) >= 1);
-        // Long enough for the worker to fall asleep: the descriptor wakes it.
+        // Long enough for the worker to fall asleep, so that the descriptor has to wake it.
         assert!(pool.call(events::POLL, 50 * MS, 0) >= 1);
         for _ in 0..rounds(1, 25) {
             let tasks = (0..200).map(|n| pool.task(events::POLL, n % 20 * 100_000, 0)).collect();
@@ -225,7 +225,7 @@ fn a_poller_is_called_until_it_has_found_something() {
     }));
 }
 
-/// It fails alone, is called again, and the log has it once.
+/// It fails alone, is called again, and is logged once.
 #[test]
 fn a_poller_that_throws_is_told_of_and_called_again() {
     let log = in_client!(Options::new().events(), |_| in_both(|pool| {

@@ -1,7 +1,7 @@
-//! Pages of a segment that cannot be had. A client cannot bring that about (the seals forbid to cut the
-//! segment short) and a test cannot use all memory, so a runtime inside the test's own process has
-//! pages of its mapping replaced by some behind which there is nothing: the access then raises SIGBUS
-//! as it does when memory is gone.
+//! Pages of a segment that cannot be accessed. A client cannot cause that (the seals prevent
+//! truncating the segment), and a test cannot use up all memory. So for a runtime inside the test's
+//! own process, pages of its mapping are replaced by pages beyond the end of a file: accessing them
+//! raises SIGBUS, as a lack of memory does.
 
 use std::os::fd::AsRawFd;
 
@@ -15,7 +15,7 @@ use rustix::fs::MemfdFlags;
 /// The runtime's mapping of a session's segment: the one that is not the client's.
 fn runtime_s_mapping(link: &Link) -> *mut u8 {
     let inode = rustix::fs::fstat(&link.memfd).expect("it is open").st_ino.to_string();
-    let maps = std::fs::read_to_string("/proc/self/maps").expect("it is there");
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("it is readable");
     let mut starts = maps.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         (words.get(4) == Some(&inode.as_str())).then(|| {
@@ -24,27 +24,27 @@ fn runtime_s_mapping(link: &Link) -> *mut u8 {
         })
     });
     let found = starts.find(|start| *start != link.mapping.base() as usize);
-    found.expect("the runtime has mapped it, too") as *mut u8
+    found.expect("the runtime has also mapped it") as *mut u8
 }
 
-/// Takes the memory from behind a range of the runtime's mapping.
+/// Removes the memory behind a range of the runtime's mapping.
 fn take_memory(link: &Link, offset: u64, len: usize) {
     let nothing = rustix::fs::memfd_create("nothing", MemfdFlags::CLOEXEC).expect("there are more");
     let at = runtime_s_mapping(link).wrapping_add(offset as usize).cast();
     let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
-    // SAFETY: the range is a part of the runtime's mapping, which it accesses with atomics and raw
-    // copies only, and expects to change at any time.
+    // SAFETY: the range is part of the runtime's mapping, which it only accesses with atomics and
+    // raw copies, and whose contents it expects to change at any time.
     let mapped = unsafe { libc::mmap(at, len, prot, flags, nothing.as_raw_fd(), 0) };
     assert_eq!(mapped, at);
 }
 
 fn session() -> (Link, Producer) {
     let link = Link::open(0).expect("the runtime accepts sessions");
-    let (_, ring) = link.ring().expect("and gives rings");
+    let (_, ring) = link.ring().expect("the runtime hands out rings");
     (link, ring)
 }
 
-/// What becomes of a task to a pool that does not exist.
+/// The outcome of a task for a pool that does not exist.
 fn call(link: &Link, ring: &mut Producer) -> Option<i32> {
     let at = link.layout().client_arena;
     link.write(at, &shapes::header(chi_pool_id { major_: 77, minor_: 0 }, 10));
@@ -63,15 +63,16 @@ fn a_fault_on_a_segment_s_page_ends_that_session_only() {
             assert_eq!(call(&link, &mut ring), Some(CHI_NO_POOL));
             let arena = link.layout().client_arena;
             if round % 2 == 0 {
-                // The task itself: the runtime reads zeroes, and the client no answer.
+                // The page of the task itself: the runtime reads zeroes, and the client gets no
+                // answer.
                 take_memory(&link, arena, 4096);
                 link.submit(&mut ring, arena);
             } else {
-                // The page into which the runtime writes the message.
+                // The page to which the runtime writes the message.
                 take_memory(&link, link.layout().runtime_arena, 1 << 20);
                 call(&link, &mut ring);
             }
-            assert!(link.is_ended(), "round {round}: the session goes on without its memory");
+            assert!(link.is_ended(), "round {round}: the session survived without its memory");
             let answer = call(&neighbour, &mut neighbour_s_ring);
             assert_eq!(answer, Some(CHI_NO_POOL), "round {round}: the neighbour");
         }

@@ -1,4 +1,4 @@
-//! Clients that fork and go on in the child.
+//! Clients that fork and continue in the child.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 const RUST_CLIENT: &str = env!("CARGO_BIN_EXE_chi-test-fork");
 
-/// What each call gave, and in which order the calls came.
+/// The result of each call, and the order of the calls.
 #[track_caller]
 fn results(output: &Output) -> (Vec<&str>, BTreeMap<&str, &str>) {
     let lines = output.stdout.lines().map(|line| line.split_once(' ').expect("two words"));
@@ -64,7 +64,7 @@ fn a_child_does_not_keep_its_dead_parent_s_session() {
     assert_eq!(client.end(), -9);
     let after = Vitals::settled(&daemon, 0);
     assert!(after.fds < before.fds, "{before:?} before, {after:?} after");
-    // It was there all the time.
+    // The child stayed for the whole test.
     client.close();
     assert_eq!(client.line().as_deref(), Some("the child was there"));
 }

@@ -1,10 +1,10 @@
-//! Clients that write what they like into their segment, and say what they like on the socket.
+//! Clients that write anything to their segments, and send anything on the socket.
 
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{artefacts, rounds, Daemon, Options, Running, Vitals};
 use serde_json::Value;
 
-/// What the allocator may keep of what was once needed.
+/// Memory that the allocator may retain.
 const SLACK: u64 = 16 << 20;
 
 fn options() -> Options {
@@ -20,7 +20,7 @@ fn start(daemon: &Daemon, args: &[&str]) -> Running {
     Running::start(daemon.site().command(program).args(args))
 }
 
-/// A neighbour that is under way.
+/// Starts a neighbour, and waits until it is ready.
 #[track_caller]
 fn neighbour(daemon: &Daemon) -> Running {
     let mut neighbour = start(daemon, &["neighbour"]);
@@ -28,25 +28,25 @@ fn neighbour(daemon: &Daemon) -> Running {
     neighbour
 }
 
-/// The neighbour has been served, and has found nothing wrong.
+/// Stops the neighbour, which must have been served without errors. Returns its rounds.
 #[track_caller]
 fn ask(neighbour: &mut Running) -> u64 {
     neighbour.close();
     let rounds = neighbour.line().and_then(|line| line.parse().ok());
-    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
-    rounds.expect("it says how often it was served")
+    assert_eq!(neighbour.end(), 0, "the neighbour found an error");
+    rounds.expect("it prints how often it was served")
 }
 
-/// What the attacker did.
+/// The attacker's report.
 #[track_caller]
 fn report(attacker: &mut Running) -> Value {
-    let line = attacker.line().expect("it tells what it did");
+    let line = attacker.line().expect("it prints a report");
     println!("{line}");
     assert_eq!(attacker.end(), 0);
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// Makes the pools that are attacked. The store is small, so that what is put stays in bounds.
+/// Creates the pools to attack. The store is small, so that its contents are limited.
 fn make_pools(daemon: &Daemon) {
     for (module, name, params) in [
         ("chimaera:kv", "attacked_kv", "max_bytes=1000000"),
@@ -59,8 +59,8 @@ fn make_pools(daemon: &Daemon) {
     }
 }
 
-/// Two attackers at a time rewrite their segments under their tasks; a neighbour must not notice, and
-/// afterwards nothing of theirs is left.
+/// Two attackers at a time rewrite their segments while tasks use them. A neighbour must not
+/// notice, and nothing of theirs remains afterwards.
 #[test]
 fn a_client_that_rewrites_its_segment_damages_nobody_else() {
     let mut daemon = Daemon::start(&options());
@@ -77,14 +77,14 @@ fn a_client_that_rewrites_its_segment_damages_nobody_else() {
             .collect();
         attackers.iter_mut().map(report).collect::<Vec<_>>()
     };
-    // The allocator of each worker keeps what the worst moment took, which the more attacks tell the
-    // better.
+    // Each worker's allocator retains what the worst moment needed, which more attacks approach
+    // more closely.
     (0..rounds(1, 20)).for_each(|round| drop(attack(if round == 0 { 3000 } else { 12_000 })));
     let before = Vitals::settled(&daemon, 1);
     for done in (0..rounds(1, 40)).flat_map(|_| attack(12_000)) {
-        // The attack was one: sound tasks reach all methods, and odd ones were taken. How many there are
-        // in the time depends on what else the machine does.
-        // A store that earlier attacks have filled takes nothing more, and has not what is looked for.
+        // The attack was real: valid tasks reach all methods, and odd ones were accepted. How many
+        // depends on the load of the machine. A store that earlier attacks have filled accepts no
+        // more values, and lacks the ones looked for.
         assert!(done["succeeded"].as_u64().unwrap() >= 7, "{done}");
         assert!(done["submitted"].as_u64().unwrap() >= 100, "{done}");
         assert!(done["scribbled"].as_u64().unwrap() >= 1000, "{done}");

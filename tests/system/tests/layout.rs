@@ -1,5 +1,5 @@
-//! Shared structs lie in memory alike for all compilers: sizes and offsets as Rust has them, beside
-//! those that the program `cpp_layout` prints.
+//! Shared structs have the same layout for all compilers: compares the sizes and offsets in Rust
+//! with those that the program `cpp_layout` prints.
 
 use std::collections::BTreeMap;
 use std::mem::{offset_of, size_of};
@@ -9,15 +9,15 @@ use chimaera_kv_client as kv;
 use chimaera_tests::tasks::mod_name;
 use chimaera_tests::{artefacts, process, Site};
 
-/// Offset and size by struct and field; the struct's own by an empty field.
+/// Offset and size by struct and field; an empty field stands for the struct itself.
 type Layouts = BTreeMap<(String, String), (usize, usize)>;
 
 fn field<T, F>(_: impl FnOnce(&T) -> &F) -> usize {
     size_of::<F>()
 }
 
-/// Adds structs: `Type { field, ... }`, or `Type as c_name { field, ... }` with the suffix that the
-/// fields have in C.
+/// Adds structs: `Type { field, ... }`, or `Type as c_name { field, ... }` with the suffix of the
+/// fields in C.
 macro_rules! add {
     ($to:ident, $suffix:literal, $($type:ty as $name:ident { $($field:ident),* }),* $(,)?) => {$(
         let name = stringify!($name).to_owned();
@@ -174,7 +174,7 @@ fn rust() -> Layouts {
         kv::ScanTask as chimaera_kv_scan_task { prefix, limit, keys },
         kv::CountTask as chimaera_kv_count_task { count },
     );
-    // Lies in the library for C, which no Rust program links.
+    // It is in the library for C, which no Rust program links.
     let options = [
         ("", 0, 32),
         ("size", 0, 4),
@@ -189,7 +189,7 @@ fn rust() -> Layouts {
     all
 }
 
-/// What the C++ compiler has.
+/// The layouts of the C++ compiler.
 fn cpp() -> Layouts {
     let program = artefacts::program("cpp_layout");
     let output = process::run(&mut Site::new().command(program)).ok();
@@ -210,12 +210,12 @@ fn rust_and_cpp_agree() {
         assert_eq!(cpp.get(key), Some(place), "{key:?}: C++ on the left, Rust on the right");
     }
     for key in cpp.keys() {
-        assert!(rust.contains_key(key), "{key:?} is compared with nothing in Rust");
+        assert!(rust.contains_key(key), "{key:?} has no counterpart in Rust");
     }
 }
 
-/// What modules of older minors were built with lies where it lay; only structs that say their size have
-/// grown.
+/// Structs that modules of older minor versions were built with keep their layout; only structs
+/// that begin with their size may grow.
 #[test]
 fn nothing_of_an_older_minor_has_moved() {
     let minors = concat!(env!("CARGO_MANIFEST_DIR"), "/../abi");
@@ -242,7 +242,7 @@ fn nothing_of_an_older_minor_has_moved() {
     assert!(compared > 100, "{compared}");
 }
 
-/// Structs of the header and their fields, as the text has them.
+/// The structs and fields that the text of a header declares.
 fn declared(header: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     let mut rest = header;
@@ -250,14 +250,14 @@ fn declared(header: &str) -> Vec<(String, Vec<String>)> {
         rest = &rest[at + "typedef struct ".len()..];
         let Some((name, _)) = rest.split_once([' ', ';']) else { break };
         let name = name.to_owned();
-        // One that is only named is a pointer's target and has no layout.
+        // A struct that is only named is the target of a pointer and has no layout.
         if !rest[name.len()..].starts_with(" {") {
             continue;
         }
         let end = rest.find(&format!("}} {name};")).expect("a struct has an end");
         let body = rest[name.len() + 2..end].to_owned();
         rest = &rest[end..];
-        // What only C++ sees are functions.
+        // The parts for C++ only are functions.
         let body = body.split("#ifdef __cplusplus").next().unwrap();
         let code: Vec<&str> = body.lines().map(|line| line.split("//").next().unwrap()).collect();
         let code = code.join("\n");
@@ -274,7 +274,7 @@ fn declared(header: &str) -> Vec<(String, Vec<String>)> {
     found
 }
 
-/// A struct that is added to the contract must be added to this test.
+/// A struct added to the contract must be added to this test.
 #[test]
 fn every_struct_of_the_headers_is_compared() {
     let headers = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/chimaera/abi");

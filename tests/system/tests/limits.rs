@@ -1,4 +1,5 @@
-//! What does not fit: a segment, a ring, a bound. Each has a status, and nothing is lost.
+//! Things that do not fit: into a segment, a ring, a time limit. Each has a status, and nothing is
+//! lost.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use chimaera_tests::{
     artefacts, bytes, connect, connect_with, in_client, process, text_of, Call, Options,
 };
 
-/// The smallest segment there is.
+/// The smallest possible segment.
 const SMALL: u64 = 4 << 20;
 /// More tasks than a ring has slots.
 const MANY: u64 = 5000;
@@ -34,7 +35,7 @@ fn echo(ipc: Ipc, pool: PoolId, data: &[u8]) -> Result<NewTask<EchoTask>, Status
     Ok(task)
 }
 
-/// Buffers until there is no room, and how many.
+/// Allocates buffers until there is no more room.
 fn fill(ipc: Ipc, size: usize) -> Vec<Buffer> {
     let mut all = Vec::new();
     loop {
@@ -61,7 +62,7 @@ fn an_allocation_larger_than_the_segment() {
         }
         let task = ipc.task::<EchoTask>(pool, throws::ECHO);
         assert_eq!(text_of(task.data.set(bytes(SMALL as usize))).0, CHI_TOO_LARGE);
-        // The task itself is as it was.
+        // The task itself is unchanged.
         task.data.set("small").unwrap();
         assert_eq!(task.call().unwrap().output.copy_to_vec().unwrap(), b"small");
     });
@@ -78,7 +79,7 @@ fn a_larger_segment_holds_more() {
     });
 }
 
-/// Full with buffers of any size, and room again when they are freed, for ever.
+/// Full with buffers of any size, and empty again when they are freed, repeatedly.
 #[test]
 fn a_segment_full_of_buffers() {
     in_client!(Options::new().throws(), |_| {
@@ -88,7 +89,7 @@ fn a_segment_full_of_buffers() {
             let counts: Vec<usize> = (0..5).map(|_| fill(ipc, size).len()).collect();
             assert!(counts[0] > 0 && counts.iter().all(|n| *n == counts[0]), "{size}: {counts:?}");
         }
-        // And for tasks; those that are there already are not hurt.
+        // The same for tasks; existing ones are not affected.
         let waiting = echo(ipc, pool, b"made before").unwrap();
         let full = fill(ipc, 64);
         assert_eq!(text_of(waiting.data.set(bytes(100_000))).0, CHI_NO_SPACE);
@@ -100,7 +101,7 @@ fn a_segment_full_of_buffers() {
     });
 }
 
-/// Full with tasks that nobody deletes, and room again when they are deleted.
+/// Full with tasks that are not deleted, and empty again when they are.
 #[test]
 fn a_segment_full_of_tasks() {
     in_client!(Options::new().throws(), |_| {
@@ -118,7 +119,7 @@ fn a_segment_full_of_tasks() {
             };
             assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
             counts.push(made.len());
-            // All of them are sound.
+            // All of them work.
             let pending: Vec<_> = made.into_iter().map(|task| task.submit().unwrap()).collect();
             for task in pending {
                 assert!(task.wait().unwrap().output.is_empty());
@@ -128,7 +129,7 @@ fn a_segment_full_of_tasks() {
     });
 }
 
-/// The half of the segment in which methods return what they found can be full, too.
+/// The half of the segment for the results of methods can be full, too.
 #[test]
 fn a_segment_full_of_results() {
     in_client!(Options::new().throws(), |_| {
@@ -147,7 +148,7 @@ fn a_segment_full_of_results() {
                     Ok(done) => kept.push(done),
                     Err(status) => break status,
                 }
-                assert!(kept.len() < 1000, "the results lie somewhere else");
+                assert!(kept.len() < 1000, "the results are stored elsewhere");
             };
             assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
             for done in &kept {
@@ -155,12 +156,12 @@ fn a_segment_full_of_results() {
             }
             counts.push(kept.len());
         }
-        // A result that was deleted is room for a new one, at once.
+        // A deleted result makes room for a new one immediately.
         assert!(counts[0] > 10 && counts.iter().all(|n| *n == counts[0]), "{counts:?}");
     });
 }
 
-/// What one client could put may be too much for another one to get.
+/// A value that one client could put may be too large for another to get.
 #[test]
 fn a_result_larger_than_the_segment() {
     in_client!(Options::new().kv(), |site| {
@@ -178,8 +179,8 @@ fn a_result_larger_than_the_segment() {
     });
 }
 
-/// While the worker is busy, a ring fills: `try_submit` says so and gives the task back, `submit` waits
-/// for room, and every task has its own result in the end.
+/// While the worker is busy, a ring fills up: `try_submit` reports that and returns the task,
+/// `submit` waits for room, and in the end every task has its own result.
 #[test]
 fn a_full_ring_loses_nothing() {
     in_client!(Options::new().throws().workers(1), |_| {
@@ -211,7 +212,7 @@ fn a_full_ring_loses_nothing() {
     });
 }
 
-/// Results that are deleted while the ring is full are given back all the same.
+/// Results that are deleted while the ring is full are freed all the same.
 #[test]
 fn releases_get_through_a_full_ring() {
     in_client!(Options::new().throws().workers(1), |_| {
@@ -236,14 +237,14 @@ fn releases_get_through_a_full_ring() {
                 task.wait().unwrap();
             }
         }
-        // As many as ever fitted: nothing is held for the deleted ones.
+        // As many as ever: nothing is held for the deleted ones.
         let done: Vec<_> =
             (0..100).map(|_| echo(ipc, pool, &data).unwrap().call().unwrap()).collect();
         assert_eq!(done.len(), 100);
     });
 }
 
-/// `submit` waits up to its bound and then gives up; what was submitted before still runs.
+/// `submit` waits up to its timeout and then gives up; earlier submissions still run.
 #[test]
 fn a_ring_that_stays_full() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\n";
@@ -285,13 +286,13 @@ fn a_wait_with_a_bound_gives_the_task_back() {
         assert_eq!(timeouts, 5);
         assert!(!task.is_complete());
         task.wait().unwrap();
-        // A bound that is not reached changes nothing.
+        // A timeout that is not reached has no effect.
         let task = sleep(ipc, pool, Duration::from_millis(1));
         task.wait_timeout(process::BOUND).unwrap();
     });
 }
 
-/// A task that is deleted in flight runs to its end, and its memory comes back.
+/// A task that is deleted in flight runs to its end, and its memory is freed.
 #[test]
 fn tasks_deleted_in_flight_give_their_memory_back() {
     in_client!(Options::new().throws().workers(1), |site| {
@@ -307,16 +308,16 @@ fn tasks_deleted_in_flight_give_their_memory_back() {
                 let task = echo(ipc, pool, &data).unwrap().submit().unwrap();
                 match task.wait_timeout(Duration::ZERO) {
                     Err(WaitError::Timeout(task)) => drop(task),
-                    other => panic!("the worker sleeps, but: {other:?}"),
+                    other => panic!("the worker is asleep, but: {other:?}"),
                 }
             }
             drop(sleeping);
             process::until("all of them have run", || (tasks() >= before + 51).then_some(()));
-            // Any new task sweeps up behind them.
+            // Creating any task frees the completed ones.
             drop(ipc.task::<NumberTask>(pool, throws::YIELD));
             assert_eq!(fill(ipc, 1000).len(), room);
         }
-        // The runtime's half is free as well: every one of these needs most of it.
+        // The runtime's half is free as well: each of these needs most of it.
         for _ in 0..20 {
             let data = bytes(500_000);
             let done = echo(ipc, pool, &data).unwrap().call().unwrap();
@@ -325,7 +326,7 @@ fn tasks_deleted_in_flight_give_their_memory_back() {
     });
 }
 
-/// Misuse of a task's life, over the C table that programs in C use.
+/// Misuse of a task's life cycle, through the C table that C programs use.
 #[test]
 fn tasks_are_submitted_once_and_waited_for_after_that() {
     in_client!(Options::new().throws(), |_| {
@@ -335,7 +336,7 @@ fn tasks_are_submitted_once_and_waited_for_after_that() {
         let task = ipc.task::<NumberTask>(pool, throws::SLEEP);
         task.value.set(1_000_000_000);
         let raw = std::ptr::from_ref(&*task).cast_mut().cast();
-        // SAFETY: the task lives until it is dropped at the end, and nothing else touches it here.
+        // SAFETY: the task is valid until it is dropped at the end, and only this test accesses it.
         unsafe {
             assert_eq!(((*table).wait)(table, raw, 0), CHI_INVALID);
             assert_eq!(((*table).enqueue)(table, raw), 0);
@@ -343,7 +344,7 @@ fn tasks_are_submitted_once_and_waited_for_after_that() {
             assert_eq!(((*table).try_enqueue)(table, raw), CHI_BUSY);
             assert_eq!(((*table).wait)(table, raw, 1), CHI_TIMEOUT);
             assert_eq!(((*table).wait)(table, raw, u64::MAX), 0);
-            // It may go again, and a wait for what is over returns at once.
+            // It can be submitted again, and waiting for a completed task returns immediately.
             assert_eq!(((*table).enqueue)(table, raw), 0);
             assert_eq!(((*table).wait)(table, raw, u64::MAX), 0);
             assert_eq!(((*table).wait)(table, raw, 0), 0);
@@ -356,14 +357,14 @@ fn tasks_are_submitted_once_and_waited_for_after_that() {
         }
         let mut made = std::ptr::null_mut();
         for size in [0, 63, 16385, u32::MAX] {
-            // SAFETY: `made` may be written.
+            // SAFETY: `made` is valid for writing.
             let status = unsafe { ((*table).new_task)(table, size, &mut made) };
             assert_eq!(status, CHI_INVALID, "{size}");
         }
     });
 }
 
-/// More threads than a session has rings: the rest are told so, and threads that end make room.
+/// More threads than a session has rings: the others get an error, and threads that end make room.
 #[test]
 fn more_threads_than_rings() {
     in_client!(Options::new().throws(), |_| {

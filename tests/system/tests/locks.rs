@@ -1,4 +1,4 @@
-//! Locks that suspend, in modules of both languages.
+//! Locks that suspend tasks, in modules of both languages.
 
 use std::sync::Barrier;
 
@@ -96,7 +96,8 @@ fn roots_on_all_workers_exclude_each_other() {
 #[test]
 fn a_task_that_holds_a_lock_may_wait_for_another_that_takes_it() {
     in_client!(options(), |_| in_both(|pool| {
-        // Threads have rings on different workers, and who stays in a lane keeps it on its worker.
+        // Threads have rings on different workers, and a task that stays in a lane keeps the lane
+        // on its worker.
         let barrier = Barrier::new(LANES as usize);
         let busy: Vec<_> = std::thread::scope(|scope| {
             let barrier = &barrier;
@@ -117,7 +118,7 @@ fn a_task_that_holds_a_lock_may_wait_for_another_that_takes_it() {
             let mut workers: Vec<&str> = workers.split(',').collect();
             assert_eq!(workers.len(), LANES as usize);
             workers.sort_unstable();
-            assert_ne!(workers.first(), workers.last(), "several workers have had a part in it");
+            assert_ne!(workers.first(), workers.last(), "several workers took part");
         }
         pool.let_go(1);
         busy.into_iter().for_each(|task| drop(task.wait().unwrap()));
@@ -136,7 +137,7 @@ fn a_task_that_holds_a_lock_may_wait_for_another_that_takes_it() {
 #[test]
 fn roots_get_a_lock_in_the_order_in_which_they_asked() {
     in_client!(options(), |_| in_both(|pool| {
-        // One thread's tasks start on one worker, in their order.
+        // The tasks of one thread start on one worker, in order.
         let held: Vec<_> = (1..=6).map(|number| pool.hold(Lock::MUTEX, number)).collect();
         for (number, hold) in (1..).zip(held) {
             let notes: Vec<String> = (1..=number).map(|number: u64| number.to_string()).collect();
@@ -152,7 +153,7 @@ fn a_client_cannot_say_that_its_tasks_are_of_one_root() {
     in_client!(options(), |_| in_both(|pool| {
         let first = pool.task(Method::HOLD, Lock::MUTEX, 1);
         let second = pool.task(Method::HOLD, Lock::MUTEX, 2);
-        // SAFETY: neither task is submitted, so both are this thread's.
+        // SAFETY: neither task is submitted, so both belong to this thread.
         unsafe { (*second.base().as_ptr()).task_node_ = first.base().task_node() };
         let held = [first.submit().unwrap(), second.submit().unwrap()];
         pool.wait_for_notes("1");
@@ -173,7 +174,7 @@ fn readers_share_and_do_not_overtake_a_writer() {
             .map(|(number, lock)| pool.hold(lock, number))
             .collect();
         pool.wait_for_notes("1,2");
-        assert!(!pool.is_free(read), "a writer waits, and comes first");
+        assert!(!pool.is_free(read), "a waiting writer takes precedence");
         pool.let_go(1);
         assert!(!pool.is_free(write));
         pool.let_go(2);
@@ -330,7 +331,7 @@ fn containers_may_take_locks_when_the_runtime_ends() {
 
 #[test]
 fn a_runtime_that_stops_waits_for_no_lock() {
-    // The daemon must end in order when the test does.
+    // The daemon must shut down cleanly at the end of the test.
     in_client!(options(), |_| in_both(|pool| {
         let held = pool.hold(Lock::MUTEX, 1);
         pool.wait_for_notes("1");
@@ -339,13 +340,14 @@ fn a_runtime_that_stops_waits_for_no_lock() {
     }));
 }
 
-/// Two tasks take two locks in opposite orders: one of them is told, lets go, and the other goes on.
+/// Two tasks take two locks in opposite orders: one of them gets an error and releases its lock,
+/// and the other continues.
 #[test]
 fn tasks_that_wait_for_each_other_s_locks_are_told_so() {
     let log = in_client!(options(), |_| {
         connect();
         let pool = Pool::new(CPP, "crossed");
-        // `how` of the method 18 is the lock that is taken under the first one.
+        // `how` of method 18 is the lock that is taken after the first one.
         let cross = |first, second, lane| {
             let task = pool.task(18, first, 50_000_000);
             task.how.set(second);
@@ -376,15 +378,16 @@ fn tasks_that_wait_for_each_other_s_locks_are_told_so() {
     }
 }
 
-/// A broadcast cannot leave its replicas, whose bytes are its own: of a circle that it is in, another task is
-/// told.
+/// A broadcast cannot abandon its replicas, which use its memory: of a circle that includes it,
+/// another task gets the error.
 #[test]
 fn a_circle_that_leads_through_a_broadcast_is_broken_elsewhere() {
     let log = in_client!(Options::new().locks().workers(1), |_| {
         let ipc = connect();
         let containers = PoolOptions::default().containers(3);
         let id = ipc.create_pool_with(CPP, "everywhere", b"", containers).unwrap();
-        // A method that sleeps with `lock` and then takes `how`; number 19 does that in all containers.
+        // The method sleeps while holding `lock` and then takes `how`; number 19 does that in all
+        // containers.
         let crossed = |method, container, lock, how, ms: u64| {
             let query = DomainQuery::local_id(container);
             let task: NewTask<LockTask> = ipc.new_task(id, query, method).unwrap();
@@ -395,8 +398,8 @@ fn a_circle_that_leads_through_a_broadcast_is_broken_elsewhere() {
             task.submit().unwrap()
         };
         for _ in 0..3 {
-            // Its stack is the first, and free again when the broadcast needs one: so the watch finds the
-            // broadcast's wait before the others.
+            // Its stack is the first one, and is free again when the broadcast needs one: so the
+            // watchdog finds the broadcast's wait before the others.
             let first = crossed(18, 2, Lock::NONE, Lock::NONE, 5);
             let tasks = [
                 crossed(18, 0, Lock::MUTEX, Lock::COMMON, 30),

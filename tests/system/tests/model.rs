@@ -1,4 +1,4 @@
-//! What tasks may be besides calls: cancelled, periodic, forgotten, late, many, long.
+//! Tasks other than simple calls: cancelled, periodic, fire-and-forget, late, many, long.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn ms(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// A task, not yet submitted.
+/// A task that is not submitted yet.
 fn task(pool: PoolId, method: u32, value: u64) -> NewTask<ValueTask> {
     let task: NewTask<ValueTask> = chimaera::ipc().unwrap().task(pool, method);
     task.value.set(value);
@@ -34,7 +34,7 @@ fn ticks(pool: PoolId) -> u64 {
     task(pool, model::TICKS, 0).call().unwrap().result.get()
 }
 
-/// Waits until something is so; what must become so does, or the test's own bound ends it.
+/// Waits for a condition that must come true; otherwise the test's own time limit ends it.
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let bound = Instant::now() + Duration::from_secs(60);
     while !is() {
@@ -66,7 +66,7 @@ fn a_suspended_task_that_is_cancelled_ends_at_once_and_others_go_on() {
 fn a_queued_task_that_is_cancelled_never_runs() {
     in_client!(Options::new().model().workers(1), |_| {
         let (_, pool) = pool("queued");
-        // One lane: what is behind the long one waits.
+        // One lane: tasks behind the long one wait.
         let long = task(pool, model::COMPUTE, ns(ms(200)));
         long.width.set(1);
         let long = long.submit().unwrap();
@@ -99,7 +99,7 @@ fn a_task_that_computes_sees_its_cancellation_when_it_asks() {
     });
 }
 
-/// However a cancellation and the end of its task race, the task ends once, in one of two ways.
+/// However a cancellation races with the end of its task, the task ends once, in one of two ways.
 #[test]
 fn a_cancellation_races_with_the_completion() {
     in_client!(Options::new().model().workers(2), |_| {
@@ -118,7 +118,7 @@ fn a_cancellation_races_with_the_completion() {
                 Err(status) => panic!("{status}"),
             }
         }
-        // One that was cancelled in its sleep has not counted.
+        // A task that was cancelled in its sleep has not counted.
         assert_eq!(ticks(pool), ended[0]);
     });
 }
@@ -134,7 +134,7 @@ fn a_cancellation_goes_down_the_tree_of_subtasks() {
         std::thread::sleep(ms(20));
         call.cancel().unwrap();
         assert_eq!(text_of(call.wait()).0, CHI_CANCELLED);
-        // Nobody sleeps there any more: the pool can be destroyed at once.
+        // No task is sleeping there any more, so the pool can be destroyed at once.
         ipc.destroy_pool(other).unwrap();
     });
 }
@@ -190,7 +190,7 @@ fn ten_thousand_tasks_are_suspended_on_one_worker() {
         let (_, pool) = pool("suspended");
         let tasks = (0..10_000).map(|_| task(pool, model::SLEEP, ns(ms(500)))).collect();
         let tasks = submit_all(tasks).unwrap();
-        // The worker serves others meanwhile.
+        // The worker serves other tasks in the meantime.
         assert_eq!(task(pool, model::TICK, 0).call().unwrap().result.get(), 1);
         assert!(wait_all(tasks).iter().all(Result::is_ok));
     });
@@ -223,7 +223,7 @@ fn a_periodic_task_runs_until_it_is_cancelled() {
         let (count, most) = (ticks(pool), begin.elapsed().as_micros() / 10 + 1);
         assert!(u128::from(count) <= most, "{count} runs where {most} were due");
         std::thread::sleep(ms(20));
-        assert_eq!(ticks(pool), count, "it still runs");
+        assert_eq!(ticks(pool), count, "it is still running");
     });
 }
 
@@ -254,7 +254,7 @@ fn a_periodic_task_stops_when_it_is_dropped_fails_or_loses_its_pool() {
     });
 }
 
-/// Runs that a long run misses are left out.
+/// Runs that are missed because of a long one are skipped.
 #[test]
 fn a_periodic_task_that_takes_longer_than_its_period() {
     in_client!(Options::new().model().workers(2), |_| {
@@ -334,7 +334,7 @@ fn forgotten_tasks_run_and_are_freed_and_their_failures_are_logged() {
     }
 }
 
-/// A monitor that misbehaves costs its own task.
+/// A misbehaving monitor only affects its own task.
 #[test]
 fn a_monitor_that_throws_or_picks_a_lane_that_does_not_exist() {
     in_client!(Options::new().model().workers(2), |_| {
@@ -353,13 +353,13 @@ fn a_monitor_that_throws_or_picks_a_lane_that_does_not_exist() {
     });
 }
 
-/// While one task computes for a second, tasks of other lanes are served by the other worker: those in
-/// the same ring, those of new clients, and those that were queued for the busy one.
+/// While one task computes for a second, the other worker serves the tasks of other lanes: those in
+/// the same ring, those of new clients, and those queued for the busy worker.
 #[test]
 fn a_task_that_computes_for_long_delays_its_own_lane_only() {
     let log = in_client!(Options::new().model().workers(2), |_| {
         let (_, pool) = pool("long");
-        // Tasks so far were short, so that the runtime expects no long one.
+        // Earlier tasks were short, so the runtime does not expect a long one.
         (0..100).for_each(|_| drop(task(pool, model::COMPUTE, 0).call().unwrap()));
         for _ in 0..rounds(2, 20) {
             let begin = Instant::now();
@@ -378,7 +378,7 @@ fn a_task_that_computes_for_long_delays_its_own_lane_only() {
                     .unwrap()
                     .unwrap();
             }
-            // The long task is the clock here: it must still run.
+            // The long task serves as the clock: it must still be running.
             assert!(!long.is_complete(), "others waited for it, {:?}", begin.elapsed());
             assert!(!own.is_complete(), "a lane's tasks start in order");
             long.wait().unwrap();
@@ -388,7 +388,7 @@ fn a_task_that_computes_for_long_delays_its_own_lane_only() {
     if let Some(log) = log {
         let lines: Vec<_> =
             log.lines().filter(|line| line.contains("has not yielded its worker")).collect();
-        // At most one in ten seconds.
+        // At most one every ten seconds.
         assert!((1..=1 + rounds(2, 20) / 10).contains(&lines.len()), "{log}");
         assert!(lines[0].contains("kCompute") && lines[0].contains("long"), "{log}");
     }
@@ -430,7 +430,7 @@ fn a_task_that_waits_for_its_own_end_is_told_so() {
     }
 }
 
-/// Lanes of one container run on different workers at once.
+/// Lanes of one container run on different workers at the same time.
 #[test]
 fn lanes_of_one_container_run_at_once() {
     in_client!(Options::new().model().workers(2), |_| {
@@ -442,7 +442,7 @@ fn lanes_of_one_container_run_at_once() {
                 task.submit().unwrap()
             })
             .into();
-        // Both run, or the one that is cancelled could not see it behind the other.
+        // Both must be running: the cancelled one could not notice while queued behind the other.
         for asking in asking.into_iter().rev() {
             asking.cancel().unwrap();
             assert_eq!(text_of(asking.wait()).0, CHI_CANCELLED);
@@ -465,7 +465,7 @@ fn a_task_of_high_latency_runs_too() {
     });
 }
 
-/// An application's own sleeping and yielding.
+/// Sleeping and yielding in an application.
 #[test]
 fn an_application_sleeps_and_yields_by_the_same_calls() {
     in_client!(Options::new().model(), |_| {

@@ -1,4 +1,4 @@
-//! What a runtime finds in its directories: what it loads, and what it refuses and why.
+//! The files that a runtime finds in its directories: which it loads, which it refuses, and why.
 
 use std::ffi::CString;
 use std::fs;
@@ -13,13 +13,13 @@ use serde_json::{json, Value};
 const PARTIAL: &str =
     "exports is_chimaera_task_, get_module_name but not alloc_state, new_state, chi_module";
 
-/// What `chimaera modules --json` says.
+/// The output of `chimaera modules --json`.
 #[track_caller]
 fn modules(daemon: &Daemon) -> Value {
     daemon.cli(&["modules", "--json"]).ok().json()
 }
 
-/// Path and name of the modules that were loaded, sorted.
+/// Path and name of each loaded module, sorted.
 fn loaded(document: &Value) -> Vec<(PathBuf, String)> {
     let one = |module: &Value| {
         (module["path"].as_str().unwrap().into(), module["name"].as_str().unwrap().to_owned())
@@ -29,7 +29,7 @@ fn loaded(document: &Value) -> Vec<(PathBuf, String)> {
     all
 }
 
-/// The entry of a file or a directory that was refused.
+/// The entry of a refused file or directory.
 #[track_caller]
 fn refused<'a>(document: &'a Value, path: &Path) -> &'a Value {
     let path = path.to_str().unwrap();
@@ -40,7 +40,7 @@ fn refused<'a>(document: &'a Value, path: &Path) -> &'a Value {
     one
 }
 
-/// The one file of a daemon that has no other.
+/// The entry for the only file of a daemon.
 #[track_caller]
 fn only_refused(path: PathBuf) -> (String, bool) {
     let daemon = Daemon::start(&Options::new().file(path.clone()).kv());
@@ -79,7 +79,7 @@ fn modules_in_both_languages_are_loaded_and_described() {
     assert_eq!(method(one("example:mod_name"), 10), (json!("kCompress"), json!(true), json!(152)));
 }
 
-/// For people, it is the table from a module's name to its library.
+/// The text output is a table from each module's name to its library.
 #[test]
 fn the_modules_are_a_table() {
     let daemon = Daemon::start(&Options::new().mod_name().kv());
@@ -95,7 +95,7 @@ fn the_modules_are_a_table() {
     let rows: Vec<Vec<String>> =
         text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
     assert_eq!(rows, expected, "{text}");
-    // Cells of a column begin below each other.
+    // The cells of a column are aligned.
     let head = text.lines().next().unwrap();
     let column = head.find("LIBRARY").unwrap();
     assert!(text.lines().skip(1).all(|line| line[column..].starts_with('/')), "{text}");
@@ -133,7 +133,7 @@ fn a_program_is_no_module() {
     assert!(!is_module);
 }
 
-/// A file that ends too early anywhere is never loaded: not even mapped, for that would end the daemon
+/// A file truncated anywhere is never loaded, nor even mapped, because that would end the daemon
 /// with SIGBUS.
 #[test]
 fn truncated_elf_files_are_refused() {
@@ -160,7 +160,8 @@ fn truncated_elf_files_are_refused() {
     }
 }
 
-/// All tables are there, but a segment is to be mapped from beyond the end: who loads that, dies.
+/// All tables are present, but a segment would be mapped from beyond the end of the file: loading
+/// that kills the process.
 #[test]
 fn a_library_whose_segments_reach_beyond_its_end_is_refused() {
     let mut file = fs::read(artefacts::cpp_module("example_mod_name")).unwrap();
@@ -169,11 +170,11 @@ fn a_library_whose_segments_reach_beyond_its_end_is_refused() {
         bytes[..len].copy_from_slice(&file[at..at + len]);
         u64::from_le_bytes(bytes) as usize
     };
-    // e_phoff, e_phentsize, e_phnum; p_type, p_filesz, p_memsz of the ELF header's description.
+    // e_phoff, e_phentsize, e_phnum and p_type, p_filesz, p_memsz, as in the ELF specification.
     let (table, size) = (number(0x20, 8, &file), number(0x36, 2, &file));
     let count = number(0x38, 2, &file);
     let last_load = (0..count).map(|n| table + n * size).rfind(|at| number(*at, 4, &file) == 1);
-    let last_load = last_load.expect("a library has something to load");
+    let last_load = last_load.expect("a library has a loadable segment");
     for field in [32, 40] {
         let longer = number(last_load + field, 8, &file) as u64 + (1 << 24);
         file[last_load + field..][..8].copy_from_slice(&longer.to_le_bytes());
@@ -184,14 +185,14 @@ fn a_library_whose_segments_reach_beyond_its_end_is_refused() {
     assert_eq!(only_refused(path), ("is a truncated shared library".to_owned(), true));
 }
 
-/// A file is judged by tables that may say anything: no lie in them may hurt who reads them.
+/// A file is judged by tables with arbitrary contents, which must not harm the reader.
 #[test]
 fn libraries_with_damaged_headers_are_refused() {
     let whole = fs::read(artefacts::test_module("partial_symbols")).unwrap();
     let site = Site::new();
     let directory = site.path().join("hurt");
     fs::create_dir(&directory).unwrap();
-    // The ELF header and the program headers, a field at a time.
+    // The ELF header and the program headers, one field at a time.
     for at in (4..400).step_by(4) {
         let mut hurt = whole.clone();
         hurt[at] ^= 0xff;
@@ -248,7 +249,7 @@ fn of_two_modules_with_one_name_the_first_wins() {
         let reason = format!("name example:mod_name already taken by {}", winner.display());
         assert_eq!(loser["reason"], reason);
         assert_eq!(loser["is_module"], true);
-        // The one that was refused also does not answer.
+        // The refused one does not answer calls either.
         let client = artefacts::program("cpp_client");
         let line = daemon.site().run(client, &["roundtrip", "1000"]).ok().lines().remove(0);
         assert_eq!(line["status"] == 0, first == &real, "{line}");
@@ -263,7 +264,7 @@ fn directories_are_scanned_in_their_order() {
     let [argument, repo, library] =
         ["argument", "repo", "library"].map(|name| site.directory_of(name, &real));
     let all = [&argument, &repo, &library].map(|directory| directory.display().to_string());
-    // The same file behind each link would be taken once, without a word.
+    // If the links led to the same file, it would be loaded once, and the others ignored silently.
     for directory in [&argument, &library] {
         let link = directory.join(real[0].file_name().unwrap());
         fs::remove_file(&link).unwrap();
@@ -293,12 +294,12 @@ fn directories_that_are_none_are_reported() {
     let reason = |path| refused(&document, path)["reason"].as_str().unwrap().to_owned();
     assert!(reason(&missing).starts_with("the directory cannot be read: No such file"));
     assert!(reason(&file).starts_with("the directory cannot be read: Not a directory"));
-    // They belong to what the user has asked for, so they show without --all.
+    // The user asked for these directories, so they are shown without --all.
     let text = daemon.cli(&["modules"]).ok().stdout;
     assert!(text.contains(missing.to_str().unwrap()), "{text}");
 }
 
-/// What is no regular file is passed over: a FIFO must not hold the start up.
+/// Files that are not regular are skipped: a FIFO must not block the start.
 #[test]
 fn fifos_sockets_and_links_to_nowhere_are_passed_over() {
     let site = Site::new();
@@ -307,7 +308,7 @@ fn fifos_sockets_and_links_to_nowhere_are_passed_over() {
     symlink("nowhere", directory.join("dangling.so")).unwrap();
     symlink("loop.so", directory.join("loop.so")).unwrap();
     let fifo = CString::new(directory.join("fifo.so").to_str().unwrap()).unwrap();
-    // SAFETY: the path is a C string.
+    // SAFETY: the path is a valid C string.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
     let _socket = std::os::unix::net::UnixListener::bind(directory.join("socket.so")).unwrap();
     let daemon = Daemon::start_at(site, &Options::new().repo_path(directory).kv());
@@ -316,7 +317,7 @@ fn fifos_sockets_and_links_to_nowhere_are_passed_over() {
     assert_eq!(document["refused"], json!([]));
 }
 
-/// The user `nobody`, for whom permission bits hold when this test runs as root.
+/// The user `nobody`, to whom permission bits apply if this test runs as root.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -331,11 +332,12 @@ fn an_unreadable_directory_and_an_unreadable_file_are_reported() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let options = Options::new().repo_path(closed.clone()).repo_path(open.clone());
 
-    // Everything as a user for whom permission bits hold; the program goes where that user may go.
+    // Everything runs as a user to whom permission bits apply, with a copy of the program that this
+    // user can reach.
     let root = rustix::process::geteuid().is_root();
     let program = site.path().join("program");
-    // Not by this process: while it has the copy open for writing, children that other tests start
-    // just then have it open, too, and until they have started, nobody can run it.
+    // Not copied by this process: while it has the copy open for writing, children that other tests
+    // start at that moment inherit the descriptor, and until they exec, the copy cannot be run.
     process::run(std::process::Command::new("cp").arg(artefacts::chimaera()).arg(&program)).ok();
     let as_user = |command: &std::process::Command| {
         let mut own = std::process::Command::new(&program);

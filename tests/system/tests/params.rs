@@ -1,11 +1,11 @@
-//! Pools are created with parameters that are structs, from one language for a module in the other.
+//! Pools created with parameters given as structs, from one language for a module in the other.
 
 use chimaera::abi::{CHI_INVALID, CHI_NO_POOL, CHI_OK};
 use chimaera_kv_client as kv;
 use chimaera_tests::{artefacts, connect, in_client, text_of, Daemon, Options};
 use example_mod_name_client as mod_name;
 
-/// Something that zstd makes the smaller the more it tries.
+/// A text that zstd compresses better at higher levels.
 fn text() -> Vec<u8> {
     (0..20_000u32).map(|i| b'a' + (i.wrapping_mul(i) >> 9) as u8 % 20).collect()
 }
@@ -21,11 +21,11 @@ fn a_rust_client_chooses_the_level_of_a_module_in_cpp() {
         assert_eq!(of_pool, plain.compress(&text(), 19).unwrap());
         assert_ne!(of_pool, plain.compress(&text(), 0).unwrap());
         assert_eq!(mod_name::Client::create_with("thorough", params).unwrap(), thorough);
-        // The defaults are no parameters at all.
+        // The defaults are the same as no parameters.
         let again = mod_name::Client::create_with("plain", mod_name::Params::default()).unwrap();
         assert_eq!(again, plain);
 
-        // Text is the same struct.
+        // Parameters as text are the same as the struct.
         let same = ipc.create_pool(mod_name::MODULE, "thorough", b"level=19").unwrap();
         assert_eq!(same, thorough.pool_id());
         let same = ipc.create_pool(mod_name::MODULE, "plain", b"level=3").unwrap();

@@ -11,13 +11,13 @@ use chimaera_kv_client as kv;
 use chimaera_tests::tasks::throws;
 use chimaera_tests::{artefacts, connect, in_client, text_of, Daemon, Options, Vitals};
 
-/// A pool of any bytes as its name, over the C table.
+/// Creates a pool with arbitrary bytes as its name, through the C table.
 fn create(ipc: Ipc, name: &[u8]) -> Result<PoolId> {
     let name = CString::new(name).expect("a C string");
     let module = CString::new(kv::MODULE).expect("a C string");
     let mut id = chi_pool_id::default();
     let table = ipc.as_raw();
-    // SAFETY: the strings end with a zero, there are no parameters, and `id` may be written.
+    // SAFETY: the strings are null-terminated, no parameters are passed, and `id` can be written.
     let (status, message) = unsafe {
         let none = std::ptr::null();
         let status =
@@ -63,7 +63,7 @@ fn null_strings_are_refused() {
         let table = connect().as_raw();
         let mut id = chi_pool_id::default();
         let null = std::ptr::null();
-        // SAFETY: null is what is tested; the rest is sound.
+        // SAFETY: null is what is being tested; everything else is valid.
         unsafe {
             let name = c"name".as_ptr();
             let create = |module, name, id: &mut chi_pool_id| {
@@ -112,7 +112,7 @@ fn the_same_parameters_find_the_pool_and_others_are_refused() {
                 (CHI_EXISTS, "pool 'limited' already exists with other parameters")
             );
         }
-        // The command line gives the same bytes from a file.
+        // The command line reads the same bytes from a file.
         let file = site.path().join("params");
         std::fs::write(&file, params_to_bytes(&params(1000)).unwrap()).unwrap();
         let create = ["pool", "create", "limited", "--module", kv::MODULE, "--json"];
@@ -120,7 +120,7 @@ fn the_same_parameters_find_the_pool_and_others_are_refused() {
         let found = site.cli(&[&create[..], &from_file].concat()).ok().json();
         assert_eq!(found["existed"], true, "{found}");
         assert_eq!(found["id"], first.pool_id().to_string(), "{found}");
-        // Text that says the same is the same, whatever else it is as bytes.
+        // Equal parameters in another textual form are the same.
         for text in ["max_bytes=1000", "device=, max_bytes=1000\n"] {
             let found = site.cli(&[&create[..], &["--params", text]].concat()).ok().json();
             assert_eq!(
@@ -132,7 +132,7 @@ fn the_same_parameters_find_the_pool_and_others_are_refused() {
     });
 }
 
-/// Parameters reach the container, and what it says of them reaches the caller.
+/// Parameters reach the container, and its verdict on them reaches the caller.
 #[test]
 fn parameters_that_a_module_does_not_like() {
     in_client!(Options::new().kv(), |_| {
@@ -166,7 +166,7 @@ fn the_admin_pool_stays() {
         let output = site.cli(&["pool", "destroy", "admin"]);
         assert_eq!(output.code, 1, "{output:#?}");
         assert!(output.stderr.contains("as long as the runtime"), "{output:#?}");
-        // Nor is there a second one of that name.
+        // There cannot be a second pool of that name either.
         let (code, message) = text_of(ipc.create_pool(kv::MODULE, "admin", b""));
         assert_eq!(code, CHI_EXISTS);
         assert!(message.contains("of module chimaera:admin"), "{message}");
@@ -175,7 +175,7 @@ fn the_admin_pool_stays() {
     });
 }
 
-/// Many clients that create one pool at once get the same one, and it is constructed once.
+/// Many clients that create a pool at once get the same one, and it is constructed once.
 #[test]
 fn creations_at_the_same_time_agree() {
     in_client!(Options::new().kv().workers(3), |_| {
@@ -193,7 +193,7 @@ fn creations_at_the_same_time_agree() {
     });
 }
 
-/// Pools may come and go for ever.
+/// Pools can be created and destroyed indefinitely.
 #[test]
 fn a_thousand_pools_leave_nothing_behind() {
     let daemon = Daemon::start(&Options::new().kv().mod_name());
@@ -211,8 +211,8 @@ fn a_thousand_pools_leave_nothing_behind() {
     };
     let before = cycle(300);
     let after = cycle(1000);
-    // A retired container is freed with a later one's end; and a worker that has its first compression
-    // late gets its workspace late.
+    // A retired container is freed when a later one is destroyed, and a worker that compresses for
+    // the first time allocates its workspace late.
     assert_eq!((before.fds, before.threads), (after.fds, after.threads));
     assert!(after.rss < before.rss + (6 << 20), "from {} to {} bytes", before.rss, after.rss);
 }
@@ -228,7 +228,7 @@ fn a_runtime_that_ends_destroys_the_last_pool_first() {
     for name in &names[1..] {
         create(name, "chimaera:kv", "device=pool0");
     }
-    // One that comes back comes last.
+    // A pool that is created again becomes the last one.
     daemon.cli(&["pool", "destroy", &names[5]]).ok();
     create(&names[5], "chimaera:kv", "device=pool0");
     let before = daemon.log().len();

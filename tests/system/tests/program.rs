@@ -1,4 +1,4 @@
-//! The program `chimaera`: starting, stopping, looking.
+//! The program `chimaera`: starting, stopping, status.
 
 mod common;
 
@@ -60,7 +60,7 @@ fn the_background() {
     assert!(std::fs::read_to_string(&log).unwrap().contains("ready"));
     let text = site.cli(&["status"]).ok().stdout;
     assert!(text.contains(log.to_str().unwrap()), "{text}");
-    // It is its own session, so that nothing that ends with the terminal's reaches it.
+    // It has its own session, so that it survives the terminal's.
     let pid = found["pid"].as_u64().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap();
@@ -72,7 +72,7 @@ fn the_background() {
     assert!(std::fs::read_to_string(&log).unwrap().contains("stopped"));
     assert!(site.status_page().is_none() && !site.socket().exists());
     not_running(site.cli(&["status"]));
-    // The next one adds to the log.
+    // The next one appends to the log.
     let text = site.cli(&["start", "--daemon"]).ok().stdout;
     assert!(text.contains(site.name()) && text.contains(log.to_str().unwrap()), "{text}");
     assert_eq!(std::fs::read_to_string(&log).unwrap().matches(" ready ").count(), 2);
@@ -149,7 +149,7 @@ fn the_status_counts() {
     let found = site.status();
     assert_eq!((&found["sessions_total"], &found["refused"]), (&json!(2), &json!(1)), "{found}");
     assert_eq!(found["tasks_failed"], 2, "{found}");
-    // The echo, the sleep, the two that threw, and before each of them the pool's creation.
+    // The echo, the sleep and the two that threw, each preceded by the creation of a pool.
     assert_eq!(found["tasks"], 8, "{found}");
 }
 
@@ -183,7 +183,7 @@ fn names_and_places_that_cannot_be() {
     assert!(output.stderr.contains("too long for a socket"), "{output:#?}");
 }
 
-/// Without `$XDG_RUNTIME_DIR`, instances live in a private directory of the user's own.
+/// Without `$XDG_RUNTIME_DIR`, instances are in a private directory of the user.
 #[test]
 fn without_a_runtime_directory() {
     let site = Site::new();
@@ -192,7 +192,7 @@ fn without_a_runtime_directory() {
     let mut daemon = Running::start(command.args(["start", "--json", "--workers", "1"]));
     let mut said = String::new();
     while serde_json::from_str::<Value>(&said).is_err() {
-        said += &daemon.line().expect("it starts");
+        said += &daemon.line().expect("it prints a line");
     }
     let started: Value = serde_json::from_str(&said).unwrap();
     let socket = PathBuf::from(started["socket"].as_str().unwrap());

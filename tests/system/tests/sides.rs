@@ -1,5 +1,5 @@
-//! What tasks may be besides calls, from every side: applications in C and C++, modules of both languages,
-//! workers of two groups, and the log.
+//! Tasks other than simple calls, from every side: C and C++ applications, modules of both
+//! languages, workers of two groups, and the log.
 
 use std::time::Duration;
 
@@ -44,12 +44,13 @@ fn methods_that_sleep_yield_and_ask_are_cancelled() {
     in_client!(Options::new().model(), |_| in_both(|pool| {
         for (method, value) in [(model::SLEEP, HOUR), (model::YIELD, u64::MAX), (model::ASK, 0)] {
             let task = pool.submit(method, value);
-            // What comes after it in the ring has been served, so it has started, on another lane.
+            // A later task of the same ring has been served, so this one has started, in another
+            // lane.
             pool.call(model::TICK, 0, u64::from(LANES));
             assert!(!task.is_complete());
             task.cancel().unwrap();
             let (status, message) = text_of(task.wait());
-            // What a method says itself is added.
+            // The method's own message is appended.
             let own = if method == model::ASK { ": it asked" } else { "" };
             assert_eq!((status, message), (CHI_CANCELLED, format!("the task was cancelled{own}")));
         }
@@ -100,13 +101,13 @@ fn monitors_pick_lanes_and_estimate() {
         for lane in 0..3 * u64::from(LANES) {
             pool.call(model::MONITORED, 3, lane);
         }
-        // Of tasks that are expected to take long, many in one lane, and some that are not.
+        // Tasks that are expected to be long, many of them in one lane, and some that are not.
         let tasks = (0..300).map(|n| pool.task(model::MONITORED, n % 2 * 3, n % 3 * 1_000_000));
         let tasks = submit_all(tasks.collect()).unwrap();
         assert!(wait_all(tasks).iter().all(Result::is_ok));
         let (status, message) = text_of(pool.task(model::MONITORED, 1, 0).call());
         assert!(status == CHI_FAILED && message.contains("the monitor throws"), "{message}");
-        // In Rust, where no lane can be made up, another pool's; its SDK sees that.
+        // In Rust, which cannot invent a lane, it is another pool's; the SDK detects that.
         ValuePool::new(pool.ipc, model::RUST, "other");
         let (status, message) = text_of(pool.task(model::MONITORED, 2, 0).call());
         let why = [(CHI_INVALID, "a lane that does not exist"), (CHI_FAILED, "a lane of pool")];
@@ -126,7 +127,8 @@ fn monitors_that_overflow_their_stack_or_wait_cost_their_task() {
             let (status, message) = text_of(pool.task(model::MONITORED, 4, 0).call());
             assert_eq!(status, CHI_FAULT, "{message}");
             assert!(message.starts_with("the monitor of kMonitored overflowed"), "{message}");
-            // The same for a task that a method sends; the method's frames are lost with the monitor's.
+            // The same for a task that a method sends; the method's frames are lost along with the
+            // monitor's.
             let call = pool.task(model::CALL, 4, u64::from(model::MONITORED));
             call.other.set(pool.id);
             let (status, message) = text_of(call.call());
@@ -136,7 +138,7 @@ fn monitors_that_overflow_their_stack_or_wait_cost_their_task() {
             assert!(message.contains("a monitor cannot wait"), "{message}");
             pool.call(model::MONITORED, 3, 0);
         }
-        // Nothing is left in it.
+        // Nothing is left in the pool.
         pool.ipc.destroy_pool(pool.id).unwrap();
     }));
 }
@@ -157,7 +159,7 @@ fn of_two_methods_that_wait_for_one_task_the_second_is_told() {
     });
 }
 
-/// A chain of subtasks that is too long ends with a status, and others go on.
+/// A chain of subtasks that is too long ends with a status, and others continue.
 #[test]
 fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
     let few = "workers: 2\nlimits: {suspended_tasks: 1000}\n";
@@ -175,7 +177,8 @@ fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
     });
 }
 
-/// However many of a client's tasks wait, and for whatever limit, their cancellations are heard.
+/// However many of a client's tasks wait, and whatever limit they have reached, they can be
+/// cancelled.
 #[test]
 fn tasks_of_a_client_that_is_at_its_limits_are_cancelled() {
     for limits in ["{tasks_in_flight: 256}", "{suspended_tasks: 64}"] {
@@ -187,7 +190,7 @@ fn tasks_of_a_client_that_is_at_its_limits_are_cancelled() {
                         (0..900).map(|_| pool.submit(model::SLEEP, HOUR)).collect();
                     sleeping.iter().for_each(|task| task.cancel().unwrap());
                     for task in sleeping {
-                        // Those that had a place in a lane when the limit was reached never start.
+                        // Those that were queued in a lane when the limit was reached never start.
                         let (status, message) = text_of(task.wait());
                         assert!([CHI_CANCELLED, CHI_NO_SPACE].contains(&status), "{message}");
                     }
@@ -198,7 +201,7 @@ fn tasks_of_a_client_that_is_at_its_limits_are_cancelled() {
     }
 }
 
-/// Tasks that wait for subtasks of theirs, as many as there may be: others are served beside them.
+/// As many tasks as possible wait for their subtasks: others are still served.
 #[test]
 fn a_client_whose_subtasks_fill_the_runtime_leaves_room_for_others() {
     let few = "workers: 1\nlimits: {suspended_tasks: 600}\n";
@@ -244,7 +247,8 @@ fn a_chain_of_subtasks_ends_where_there_is_no_memory_for_more() {
     assert!(log.is_none_or(|log| log.contains("no memory for another task's stack")));
 }
 
-/// Tasks that wait, at any depth, for one in a pool that is destroyed: it ends, and they all do.
+/// Tasks that wait, at any depth, for a task in a pool that is destroyed: it ends, and so do all of
+/// them.
 #[test]
 fn methods_whose_subtasks_lose_their_pool() {
     in_client!(Options::new().model(), |_| in_both(|pool| {
@@ -318,8 +322,8 @@ fn a_task_that_waits_for_a_lock_is_cancelled_and_so_is_the_one_that_holds_it() {
     }));
 }
 
-/// Tasks of high latency run on the worker for them, one after the other, and those of low latency on the
-/// other one, which the long ones do not delay; nor does it take them over while it is idle.
+/// High-latency tasks run one after the other on the worker for them, and do not delay low-latency
+/// tasks on the other worker, which does not take them over even when it is idle.
 #[test]
 fn groups_of_workers() {
     in_client!(Options::new().model().groups(1, 1), |_| in_both(|pool| {
@@ -332,9 +336,9 @@ fn groups_of_workers() {
         for lane in 0..50 {
             assert_eq!(pool.call(model::COMPUTE, 0, 1 + lane % u64::from(LANES)), 0);
         }
-        // The long tasks are the clock here: one of them must still run.
+        // The long tasks serve as the clock: one of them must still be running.
         assert!(!first.is_complete() || !second.is_complete());
-        // Long enough for an idle worker to look for something to do.
+        // Long enough for an idle worker to look for work.
         std::thread::sleep(Duration::from_millis(100));
         pool.call(model::TICK, 0, 0);
         assert!(!first.is_complete() || !second.is_complete());
@@ -353,7 +357,7 @@ fn the_status_shows_groups_and_suspended_tasks() {
         };
         assert_eq!(of_each("group"), ["low_latency", "high_latency"]);
         let suspended = |want: [u64; 2]| {
-            until("so many are suspended", || (of_each("tasks_suspended") == want).then_some(()));
+            until("that many are suspended", || (of_each("tasks_suspended") == want).then_some(()));
             assert_eq!(site.status()["tasks_suspended"], want[0] + want[1]);
         };
         suspended([0, 0]);
@@ -377,12 +381,12 @@ fn the_status_shows_groups_and_suspended_tasks() {
     }));
 }
 
-/// The number of the root of a task that is not submitted yet.
+/// The root number of a task that is not submitted yet.
 fn root(task: &NewTask<ValueTask>) -> u64 {
     task.base().task_node().root_
 }
 
-/// The lines of the log with a text in them that are about a task of this name, of this root.
+/// The log lines that contain `text` and are about a task of this name and root.
 fn about<'a>(log: &'a str, text: &str, pool: &str, method: &str, node: &str) -> Vec<&'a str> {
     let parts = [text, &format!("pool=\"{pool}\""), &format!("method=\"{method}\""), node];
     log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect()
@@ -396,7 +400,7 @@ fn the_log_says_which_task_a_line_is_about() {
         call.other.set(pool.id);
         let failing = pool.task(model::FAIL, 0, 0);
         let long = pool.task(model::COMPUTE, 400 * MS, 0);
-        // A client's numbers of roots begin with the same one in each process.
+        // The root numbers of clients start at the same value in each process.
         let first = root(&own);
         assert_eq!([root(&call), root(&failing), root(&long)], [first + 1, first + 2, first + 3]);
         own.call().unwrap();
@@ -409,7 +413,7 @@ fn the_log_says_which_task_a_line_is_about() {
         let own = about(&log, "a line", pool, "kLog", "depth=0");
         assert_eq!(own.len(), 1, "{log}");
         let session = own[0].split("session=").nth(1).and_then(|rest| rest.split(' ').next());
-        let session = session.expect("a client's task is of its session");
+        let session = session.expect("a client's task names its session");
         let root = own[0].split("root=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
         let root: u64 = root.parse().unwrap();
         let node = |after: u64, depth: u32| {

@@ -1,5 +1,5 @@
-//! A composition: `chimaera:kv`, in Rust, keeps its values in a `chimaera:bdev`, in Rust, compressed by
-//! an `example:mod_name`, in C++.
+//! A composition: `chimaera:kv` (Rust) stores its values in a `chimaera:bdev` (Rust), compressed by
+//! `example:mod_name` (C++).
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn used(device: &bdev::Client) -> u64 {
     stats.blocks - stats.free_blocks
 }
 
-/// Blocks are given back by tasks that nobody waits for.
+/// Blocks are freed by tasks that nothing waits for.
 fn all_free(device: &bdev::Client) -> bool {
     let until = Instant::now() + Duration::from_secs(30);
     while used(device) > 0 && Instant::now() < until {
@@ -48,7 +48,7 @@ fn values_lie_compressed_in_blocks() {
         mod_name::Client::create("zstd").unwrap();
         let store = kv::Client::create("kv", stored("disk", "zstd")).unwrap();
 
-        // A mebibyte of one letter is a block; bytes that do not compress take many pieces.
+        // A mebibyte of one letter fits into a block; bytes that do not compress take many pieces.
         assert!(!store.put("letters", vec![b'a'; 1 << 20]).unwrap());
         assert_eq!(used(&device), 1);
         assert_eq!(store.get("letters").unwrap(), vec![b'a'; 1 << 20]);
@@ -63,7 +63,7 @@ fn values_lie_compressed_in_blocks() {
         assert!(store.delete("letters").unwrap());
         assert_eq!(store.get("letters").unwrap_err().code(), CHI_NOT_FOUND);
 
-        // What the device says gets through.
+        // Errors of the device are passed on.
         std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
         let (code, message) = text_of(store.get("1"));
         assert_eq!(code, CHI_IO, "{message}");
@@ -103,7 +103,7 @@ fn a_store_whose_pools_are_gone_says_which() {
     });
 }
 
-/// Bytes that nothing compresses.
+/// Incompressible bytes.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 88_172_645_463_325_252_u64;
     std::iter::repeat_with(|| {

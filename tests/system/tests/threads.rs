@@ -10,7 +10,7 @@ use chimaera_kv_client as kv;
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{connect, in_client, rounds, Call, Daemon, Options, Running, Vitals};
 
-/// Threads that submit at the same time; see `chimaera_ipc::layout::RINGS`.
+/// The number of threads that can submit at the same time; see `chimaera_ipc::layout::RINGS`.
 const RINGS: usize = chimaera_ipc::layout::RINGS as usize;
 
 #[test]
@@ -35,7 +35,7 @@ fn threads_come_and_go() {
         }
         let count = store.scan("", 0).unwrap().len();
         assert_eq!(count, threads / 20 * 20 + 1);
-        assert_eq!(fds(), before, "a thread takes its descriptors along");
+        assert_eq!(fds(), before, "a thread's descriptors are closed with it");
         assert_eq!(site.cli(&["--json", "status"]).ok().json()["sessions"], 1);
     });
 }
@@ -47,7 +47,7 @@ fn more_threads_than_rings_are_told_so() {
         let store = kv::Client::create("threads", kv::Params::default()).unwrap();
         let threads = RINGS + 36;
         let (served, refused) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-        // All have asked for a ring before the first gives its own back.
+        // All have requested a ring before the first returns its own.
         let barrier = Barrier::new(threads);
         std::thread::scope(|scope| {
             for thread in 0..threads {
@@ -70,7 +70,7 @@ fn more_threads_than_rings_are_told_so() {
             let why = format!("thread limit ({RINGS} per session) reached");
             assert!(status.message().contains(&why), "{status}");
         }
-        // Those have ended now, and others are served.
+        // Those threads have ended, so others are served.
         std::thread::spawn(move || store.put("after", "all").unwrap()).join().unwrap();
     });
 }
@@ -81,8 +81,8 @@ fn sleep(ipc: Ipc, pool: PoolId, time: Duration) -> Pending<NumberTask> {
     task.submit().expect("the ring has room")
 }
 
-/// While one worker is blocked, clients whose rings are another's are served; those of the blocked one
-/// are served afterwards.
+/// While one worker is blocked, clients with rings on other workers are served; those of the
+/// blocked worker are served afterwards.
 #[test]
 fn a_method_that_blocks_its_worker_blocks_no_other() {
     in_client!(Options::new().kv().throws().workers(3), |site| {
@@ -108,8 +108,8 @@ fn a_method_that_blocks_its_worker_blocks_no_other() {
         for neighbour in &mut neighbours {
             served += usize::from(neighbour.try_line().is_some());
         }
-        assert!(!task.is_complete(), "it was over after {:?}", begin.elapsed());
-        assert!(served >= 4, "one of three workers blocks, but only {served} of 6 are served");
+        assert!(!task.is_complete(), "it completed after {:?}", begin.elapsed());
+        assert!(served >= 4, "one of three workers is blocked, but only {served} of 6 were served");
         task.wait().unwrap();
         for neighbour in &mut neighbours {
             neighbour.close();
@@ -118,7 +118,7 @@ fn a_method_that_blocks_its_worker_blocks_no_other() {
     });
 }
 
-/// A client whose tasks wait without end takes the stacks of its workers; the others go on.
+/// A client whose tasks wait forever takes the stacks of its workers; the others continue.
 #[test]
 fn a_crowd_of_waiting_tasks_keeps_nobody_out() {
     let mut daemon = Daemon::start(&Options::new().kv().mod_name().throws());
@@ -142,7 +142,7 @@ fn a_crowd_of_waiting_tasks_keeps_nobody_out() {
     assert!(daemon.is_alive());
 }
 
-/// Many clients block every worker at once; all come to their turn.
+/// Many clients block every worker at once; all are served eventually.
 #[test]
 fn blocked_workers_lose_nothing() {
     let daemon = Daemon::start(&Options::new().kv().mod_name().throws());
@@ -159,5 +159,5 @@ fn blocked_workers_lose_nothing() {
     assert!(Vitals::settled(&daemon, 1).threads > 0);
     neighbour.close();
     assert!(neighbour.line().is_some());
-    assert_eq!(neighbour.end(), 0, "the neighbour has found something wrong");
+    assert_eq!(neighbour.end(), 0, "the neighbour found an error");
 }

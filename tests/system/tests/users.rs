@@ -1,4 +1,4 @@
-//! Clients of another user. These tests need root, to become somebody else.
+//! Clients of another user. These tests need root to switch users.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -12,15 +12,15 @@ use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
 /// The user "nobody".
 const NOBODY: u32 = 65534;
 
-/// One test at a time: a program that is just being copied cannot be run, and a child that another
-/// test forks meanwhile has the copy open, too.
+/// One test at a time: a program that is being copied cannot be run, and a child that another test
+/// forks at that moment inherits the open copy.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this process may act as others. If not, it says so where nobody can miss it.
+/// Whether this process may act as other users. If not, it prints a notice that is hard to miss.
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
@@ -33,7 +33,7 @@ fn allow(path: impl AsRef<Path>, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("the file is ours");
 }
 
-/// A copy of a program in a place that everybody reaches.
+/// A copy of a program in a directory that everybody can reach.
 fn reachable(program: PathBuf, place: &Path) -> PathBuf {
     let copy = place.join(program.file_name().expect("it is a file"));
     std::fs::copy(program, &copy).expect("there is room");
@@ -46,7 +46,7 @@ fn as_nobody(mut command: Command) -> Command {
     command
 }
 
-/// What a client gets who is somebody else.
+/// The output of a client that runs as another user.
 #[track_caller]
 fn strangers_call(site: &Site, client: &Path) -> Output {
     let mut command = as_nobody(site.command(client));
@@ -67,14 +67,14 @@ fn a_client_of_another_user_is_refused() {
     let own = process::run(site.command(&client).arg("count"));
     assert!(own.stdout.contains("CHI_OK"), "the same client as the right user: {own:?}");
 
-    // As installed: the directory lets nobody in.
+    // As installed: other users cannot enter the directory.
     let refused = strangers_call(&site, &client);
     assert!(refused.code != 0 || !refused.stdout.contains("CHI_OK"), "{refused:?}");
     let said = refused.stdout + &refused.stderr;
     assert!(said.contains("another user's"), "{said}");
     assert!(said.contains("CHI_DENIED") || said.contains("denied"), "{said}");
 
-    // Opened up, the runtime asks who it is, each time.
+    // With an open directory, the runtime checks the user itself, every time.
     allow(site.path(), 0o755);
     allow(site.path().join("chimaera"), 0o755);
     allow(site.socket(), 0o777);

@@ -1,4 +1,4 @@
-//! Waits of methods, and what else belongs to a task while it is suspended.
+//! Waits in methods, and other state of a task that must survive its suspension.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use chimaera_tests::{connect, in_client, process, text_of, Options, Site, ValueP
 
 const MS: u64 = 1_000_000;
 
-/// Coroutines are used again, and deadlines outlive the tasks that had them: none may end the wait of
-/// another task.
+/// Coroutines are reused, and deadlines outlive the tasks that set them: no deadline may end the
+/// wait of another task.
 #[test]
 fn a_deadline_that_has_outlived_its_task_ends_nobody_elses_wait() {
     in_client!(Options::new().model().workers(1), |_| {
@@ -28,7 +28,7 @@ fn a_deadline_that_has_outlived_its_task_ends_nobody_elses_wait() {
         let deadline = Duration::from_millis(1500);
         let first = many(100 * MS, Some(deadline));
         first.into_iter().for_each(|task| drop(task.wait().unwrap()));
-        // These are asleep when the deadlines pass, and an hour after.
+        // These are asleep when the deadlines pass, and would be for an hour.
         let second = many(3_600_000 * MS, None);
         std::thread::sleep(deadline * 3 / 2);
         let early = second.iter().filter(|task| task.is_complete()).count();
@@ -37,7 +37,7 @@ fn a_deadline_that_has_outlived_its_task_ends_nobody_elses_wait() {
     });
 }
 
-/// What a method says of its failure is its own, whatever others say while it is suspended.
+/// A method's error message is its own, whatever others report while it is suspended.
 #[test]
 fn the_words_of_a_method_that_sleeps_are_not_anothers() {
     in_client!(Options::new().model().workers(1), |_| {
@@ -60,21 +60,21 @@ fn the_words_of_a_method_that_sleeps_are_not_anothers() {
     });
 }
 
-/// Anonymous memory of the daemon that is resident, in bytes.
+/// The daemon's resident anonymous memory in bytes.
 fn anonymous(site: &Site) -> u64 {
     let pid = &site.status()["pid"];
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says so");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is running");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux reports it");
     let kib = line.split_whitespace().nth(1).expect("a number");
     kib.parse::<u64>().expect("a number") * 1024
 }
 
-/// What many tasks at a time needed is not kept by a runtime that has nothing to do.
+/// An idle runtime does not keep the memory that many concurrent tasks needed.
 #[test]
 fn memory_of_many_tasks_goes_back() {
     in_client!(Options::new().model().workers(1), |site| {
         let pool = ValuePool::new(connect(), model::MODULE, "many");
-        // Some stacks and records are kept for the next tasks.
+        // Some stacks and records are kept for later tasks.
         const KEPT: u64 = 8 << 20;
         let round = |count: usize| {
             let tasks: Vec<_> = (0..count).map(|_| pool.submit(model::SLEEP, 500 * MS)).collect();

@@ -1,5 +1,5 @@
-//! What the runtime makes of tasks that are wrong in one way each, and of a socket on which anything is
-//! said. The clients here speak the wire themselves.
+//! How the runtime treats tasks with a single defect each, and arbitrary messages on its socket.
+//! The clients here speak the wire protocol themselves.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const SEGMENT: u64 = 4 << 20;
 const ECHO: Shape = shapes::THROWS[1];
 const SWAP: Shape = shapes::NESTED[0];
 
-/// A session, a ring of it, and a pool.
+/// A session, one of its rings, and a pool.
 struct Client {
     link: Link,
     ring: Producer,
@@ -26,7 +26,7 @@ struct Client {
 }
 
 impl Client {
-    /// A session of its own with the pool of a module.
+    /// Opens a session, with the pool of a module.
     #[track_caller]
     fn new(site: &Site, module: &str, segment: u64) -> Client {
         let create = ["--json", "pool", "create", "--module", module, "the_pool"];
@@ -34,12 +34,13 @@ impl Client {
         let (major, minor) = id.split_once('.').unwrap();
         let pool = chi_pool_id { major_: major.parse().unwrap(), minor_: minor.parse().unwrap() };
         let link = Link::open(segment).expect("the runtime accepts sessions");
-        let (_, ring) = link.ring().expect("and gives rings");
+        let (_, ring) = link.ring().expect("the runtime hands out rings");
         let field = Field::of(&link);
         Client { link, ring, pool, field }
     }
 
-    /// A task of a shape whose first string or vector is `vector`; the others are empty.
+    /// Writes a task of this shape whose string or vector number `part` is `vector`; the others are
+    /// empty.
     fn write(&self, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) {
         let mut task = shapes::header(self.pool, shape.method);
         task.resize(shape.size.next_multiple_of(8), 0);
@@ -52,7 +53,7 @@ impl Client {
     #[track_caller]
     fn status(&mut self, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) -> i32 {
         self.write(shape, part, vector);
-        self.call().expect("the session goes on").0
+        self.call().expect("the session is alive").0
     }
 
     fn call(&mut self) -> Option<(i32, u32)> {
@@ -79,7 +80,7 @@ fn a_task_outside_the_client_s_arena_ends_the_session() {
         for offset in outside {
             let mut client = Client::new(site, "test:throws_method", SEGMENT);
             client.link.submit(&mut client.ring, offset);
-            assert!(client.link.is_ended(), "a task at {offset:#x} is taken");
+            assert!(client.link.is_ended(), "a task at {offset:#x} was accepted");
         }
         for offset in [layout.client_arena, layout.runtime_arena - 64] {
             let mut client = Client::new(site, "test:throws_method", SEGMENT);
@@ -99,7 +100,7 @@ fn entries_that_mean_nothing_end_the_session() {
             let slots = client.link.layout().ring(0) + 128;
             client.link.store(slots, 1 << 48 | kind << 44);
             client.link.knock();
-            assert!(client.link.is_ended(), "an entry of kind {kind} is taken");
+            assert!(client.link.is_ended(), "an entry of kind {kind} was accepted");
         }
     });
 }
@@ -135,7 +136,7 @@ fn strings_and_vectors_outside_the_segment_are_refused() {
                 assert_eq!(status, CHI_INVALID, "part {part}: {words:x?}");
             }
         }
-        // The last that is right, whatever the rest of the struct says.
+        // The last one is valid, whatever the rest of the struct contains.
         for right in
             [vector(end - 64, 64, 64), vector(layout.client_arena, 0, 0), vector(inside + 1, 7, 9)]
         {
@@ -154,13 +155,13 @@ fn strings_inside_vectors_are_checked_like_those_outside() {
             client.link.write(farm, &[0; 88]);
             client.link.write(farm + 48, &shapes::vector(at, size, size));
         };
-        // A row whose words lie in another block, and one whose only word lies outside.
+        // A row whose words are in another block, and one whose only word is outside.
         words(&client, farm + 1024, 40);
         client.link.write(farm + 1024, &shapes::vector(farm + 2048, 5, 64));
         assert_eq!(client.status(&SWAP, 1, rows), CHI_OK);
         client.link.write(farm + 1024, &shapes::vector(size - 4, 5, 64));
         assert_eq!(client.status(&SWAP, 1, rows), CHI_INVALID);
-        // Blocks of structs that are not aligned, that overlap with themselves, and that are cut off.
+        // Blocks of structs that are misaligned, overlap themselves, or are cut off.
         words(&client, farm + 1028, 40);
         assert_eq!(client.status(&SWAP, 1, rows), CHI_INVALID);
         assert_eq!(client.status(&SWAP, 1, shapes::vector(farm + 4, 88, 88)), CHI_INVALID);
@@ -170,7 +171,7 @@ fn strings_inside_vectors_are_checked_like_those_outside() {
     });
 }
 
-/// Rows without end in one block, each with words of which there are none.
+/// An endless number of rows in one block, each with words that do not exist.
 #[test]
 fn vectors_in_vectors_take_no_longer_than_their_bytes() {
     in_client!(Options::new().file(artefacts::test_module("nested")), |site| {
@@ -188,17 +189,17 @@ fn vectors_in_vectors_take_no_longer_than_their_bytes() {
     });
 }
 
-/// The runtime copies structs before their task runs. A client whose tasks queue up must not make it
-/// copy the same ones over and over.
+/// The runtime copies structs before their task runs. A client with many queued tasks must not make
+/// it copy the same structs over and over.
 #[test]
 fn what_a_client_can_have_copied_is_bounded() {
     in_client!(Options::new().file(artefacts::test_module("nested")).workers(3), |site| {
         let client = Client::new(site, "test:nested", 128 << 20);
         let resident = || {
             let status = site.cli(&["--json", "status"]).ok().json();
-            status["resident_bytes"].as_u64().expect("it runs")
+            status["resident_bytes"].as_u64().expect("it is running")
         };
-        // One row whose words are all the empty words that there is room for.
+        // One row with as many empty words as there is room for.
         let words = (60 << 20) / 40;
         client.link.write(client.field.farm, &[0; 88]);
         let all = shapes::vector(client.field.farm + 1024, words * 40, words * 40);
@@ -231,22 +232,23 @@ fn releases_of_what_is_not_held_change_nothing() {
     in_client!(Options::new().throws(), |site| {
         let mut client = Client::new(site, "test:throws_method", SEGMENT);
         let sent = client.field.farm;
-        // One task, submitted many times at once: the later completions hide the earlier ones' holds.
+        // One task, submitted many times at once: later completions overwrite the holds of earlier
+        // ones.
         client.write(&ECHO, 0, shapes::vector(sent, 1000, 1000));
         for _ in 0..2000 {
             let offset = client.field.slot(0);
-            client.link.submit(&mut client.ring, offset).expect("the session goes on");
+            client.link.submit(&mut client.ring, offset).expect("the session is alive");
         }
-        // They all go through one lane, so once a task behind them is complete, they are, too.
+        // They all go through one lane, so when a task behind them has completed, so have they.
         let behind = client.field.slot(1);
         for word in 0..ECHO.size as u64 / 8 {
             let same = client.link.load(client.field.slot(0) + word * 8);
             client.link.store(behind + word * 8, same);
         }
-        let (status, _) = client.link.call(&mut client.ring, behind).expect("the session goes on");
+        let (status, _) = client.link.call(&mut client.ring, behind).expect("the session is alive");
         assert!([CHI_OK, CHI_NO_SPACE].contains(&status), "{status}");
-        // The runtime's arena has room for six answers of 256 KiB: they fit only if all that is held
-        // comes back, and stays apart only if nothing comes back twice.
+        // The runtime's arena has room for six answers of 256 KiB: they fit only if every hold was
+        // released, and are disjoint only if none was released twice.
         let len = 256 << 10;
         client.write(&ECHO, 0, shapes::vector(sent, len, len));
         let task: Vec<u64> = (0..ECHO.size as u64 / 8)
@@ -267,7 +269,7 @@ fn releases_of_what_is_not_held_change_nothing() {
                     client.link.store(at + index as u64 * 8, *word);
                 }
                 let done = client.link.call(&mut client.ring, at);
-                let (status, word) = done.expect("the session goes on");
+                let (status, word) = done.expect("the session is alive");
                 assert_eq!(status, CHI_OK, "round {round}, answer {slot}");
                 assert!(word & CHI_TASK_HAS_BLOCKS != 0, "round {round}: {word:#x}");
                 let output = client.link.load(at + ECHO.parts[1].at as u64);
@@ -282,22 +284,25 @@ fn releases_of_what_is_not_held_change_nothing() {
     });
 }
 
-/// A cancellation that its task does not ask for, or that is asked for again and again, costs nobody
-/// else anything, even while a worker does not read its notes.
+/// A cancellation that its task ignores, or that is sent again and again, does not affect others,
+/// even while a worker does not read its messages.
 #[test]
 fn cancellations_of_what_is_not_to_be_cancelled_change_nothing() {
     in_client!(Options::new().model().workers(3), |site| {
         let mut client = Client::new(site, model::MODULE, SEGMENT);
         let resident = || {
             let status = site.cli(&["--json", "status"]).ok().json();
-            status["resident_bytes"].as_u64().expect("it runs")
+            status["resident_bytes"].as_u64().expect("it is running")
         };
         let submit = |client: &mut Client, slot: u64, method: u32, value: Duration| {
             let mut task = shapes::header(client.pool, method);
             task.extend((value.as_nanos() as u64).to_ne_bytes());
             task.resize(std::mem::size_of::<ValueTask>(), 0);
             client.link.write(client.field.slot(slot), &task);
-            client.link.submit(&mut client.ring, client.field.slot(slot)).expect("it goes on");
+            client
+                .link
+                .submit(&mut client.ring, client.field.slot(slot))
+                .expect("the session is alive");
         };
         let cancel = |client: &mut Client, offset: u64| {
             while client.ring.push(Entry::Cancel { offset }).is_err() {
@@ -321,20 +326,20 @@ fn cancellations_of_what_is_not_to_be_cancelled_change_nothing() {
         }
         client.link.knock();
         assert!(most < 8 << 20, "the daemon grew by {most} bytes");
-        client.link.wait(client.field.slot(SLEEPING)).expect("the session goes on");
+        client.link.wait(client.field.slot(SLEEPING)).expect("the session is alive");
         for slot in 0..SLEEPING {
             let state = client.field.slot(slot) + std::mem::offset_of!(chi_task, status_) as u64;
             let word = (client.link.load(state) >> 32) as u32;
             assert_eq!(word & CHI_TASK_COMPLETE, 0, "task {slot} has ended: {word:#x}");
         }
-        // Those that do ask are heard, also after all that.
+        // Tasks that check for cancellation are still cancelled after all that.
         for slot in 0..SLEEPING {
             let offset = client.field.slot(slot);
             let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
             client.link.store(state, u64::from(CHI_TASK_IN_FLIGHT | CHI_TASK_CANCEL) << 32);
             cancel(&mut client, offset);
             client.link.knock();
-            assert_eq!(client.link.wait(offset).expect("the session goes on").0, CHI_CANCELLED);
+            assert_eq!(client.link.wait(offset).expect("the session is alive").0, CHI_CANCELLED);
         }
         submit(&mut client, SLEEPING + 1, model::SLEEP, Duration::from_secs(3600));
         let offset = client.field.slot(SLEEPING + 1);
@@ -342,7 +347,7 @@ fn cancellations_of_what_is_not_to_be_cancelled_change_nothing() {
         client.link.store(state, u64::from(CHI_TASK_IN_FLIGHT | CHI_TASK_CANCEL) << 32);
         cancel(&mut client, offset);
         client.link.knock();
-        assert_eq!(client.link.wait(offset).expect("the session goes on").0, CHI_CANCELLED);
+        assert_eq!(client.link.wait(offset).expect("the session is alive").0, CHI_CANCELLED);
     });
 }
 

@@ -11,7 +11,7 @@ use chimaera::{DomainQuery, Task};
 use described_shelf_client as shelf;
 use expect::{call_method, expect_failure, TEXT};
 
-/// The client of `described:parts`, a module in C++.
+/// The client of `described:parts`, a C++ module.
 #[path = "../parts/autogen/parts_described.rs"]
 pub mod parts;
 
@@ -22,7 +22,7 @@ macro_rules! call {
         let found = client.settings()?;
         assert_eq!((found.factor, found.share, found.exact), (i64::MIN, 0.25, true));
         assert_eq!((&*found.label, &*found.note, found.limit), ("the \"label\"", "", u64::MAX));
-        // What C++ and C create so, too.
+        // The same pool as created by C++ and C.
         let params =
             $module::Params { factor: 7, exact: false, note: TEXT.into(), ..Default::default() };
         let typed = $module::Client::create("typed", &params)?;
@@ -59,7 +59,7 @@ macro_rules! call {
         expect_failure(nobody, CHI_INVALID, "container 3");
         assert_eq!(client.sum(b"abcde", 2, false)?, [195, 199, 101]);
         assert!(client.sum(b"", 2, true)?.is_empty());
-        // The bytes are those of the test in C++.
+        // The same bytes as in the C++ test.
         let done = client.sum_async(b"abcde", 2, false)?.wait()?;
         let ways = $module::SumTask::SERIALIZERS.expect("its fields are described");
         let (mut ins, mut outs) = (SaveArchive::new(), SaveArchive::new());

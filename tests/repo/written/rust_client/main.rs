@@ -46,9 +46,9 @@ macro_rules! call {
     }};
 }
 
-/// A task has the bytes that it has in C++.
+/// The bytes of a sent task are the same as in C++.
 fn send_turn() -> chimaera::Result<()> {
-    let ways = loom::TurnTask::SERIALIZERS.expect("its fields say which way they go");
+    let ways = loom::TurnTask::SERIALIZERS.expect("its fields have directions");
     let ipc = chimaera::ipc()?;
     let make = || {
         ipc.new_task::<loom::TurnTask>(

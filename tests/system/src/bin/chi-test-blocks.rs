@@ -1,12 +1,13 @@
-//! Clients of a block device, of which some are killed:
+//! Clients of a block device, some of which are killed:
 //!
 //! ```text
-//! chi-test-blocks neighbour PATH ENGINE  makes the device "blocks" of a file of 1024 blocks, and checks
-//!                                        what it reads until its standard input ends
+//! chi-test-blocks neighbour PATH ENGINE  creates the device "blocks" on a file of 1024 blocks, and
+//!                                        checks what it reads until its standard input ends
 //! chi-test-blocks victim NUMBER          leaves reads and writes of the device in flight
 //! ```
 //!
-//! Each says "ready" when it is under way. Every block that a client writes names itself and the client.
+//! Each prints "ready" once it has started. Every block that a client writes identifies itself and
+//! the client.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -21,14 +22,14 @@ use chimaera_tests::raw::Random;
 const DEVICE: &str = "blocks";
 const BLOCK: usize = 4096;
 const BLOCKS: u64 = 1024;
-/// The neighbour has the blocks before this one.
+/// The neighbour uses the blocks before this one.
 const VICTIMS: u64 = 256;
 /// Blocks of one task.
 const RUN: u64 = 16;
 /// The neighbour's number.
 const NEIGHBOUR: u64 = 0;
 
-/// What a client writes to blocks from `first` on.
+/// The data that a client writes to blocks, beginning at `first`.
 fn content(first: u64, count: u64, client: u64) -> Vec<u8> {
     let block = |number: u64| {
         let mut block = [(number * 31 + client * 7) as u8; BLOCK];
@@ -39,7 +40,8 @@ fn content(first: u64, count: u64, client: u64) -> Vec<u8> {
     (first..first + count).flat_map(block).collect()
 }
 
-/// Fails when blocks are not whole, or not those from `first` on. Blocks that nobody wrote are zero.
+/// Fails if blocks are torn, or are not those beginning at `first`. Blocks that were never written
+/// are zero.
 fn check(first: u64, found: &[u8]) {
     for (number, block) in (first..).zip(found.chunks(BLOCK)) {
         let client = u64::from_le_bytes(block[8..16].try_into().expect("8 bytes"));
@@ -48,7 +50,7 @@ fn check(first: u64, found: &[u8]) {
     }
 }
 
-/// All runs of blocks between two, in any order.
+/// All runs of blocks in a range, in random order.
 fn runs(random: &mut Random, from: u64, to: u64) -> Vec<u64> {
     let mut runs: Vec<u64> = (from..to).step_by(RUN as usize).collect();
     for at in (1..runs.len()).rev() {
@@ -59,12 +61,12 @@ fn runs(random: &mut Random, from: u64, to: u64) -> Vec<u64> {
 
 fn victim(number: u64) -> ! {
     connect();
-    let device = Client::find(DEVICE).expect("the neighbour has made it");
+    let device = Client::find(DEVICE).expect("the neighbour has created it");
     let mut random = Random::new(number);
     for first in runs(&mut random, VICTIMS, BLOCKS) {
         let write = device.write_async(first, content(first, RUN, number)).expect("there is room");
         let read = device.read_async(random.below(BLOCKS - RUN), RUN).expect("there is room");
-        // They stay in flight.
+        // Leave them in flight.
         std::mem::forget((write, read));
     }
     println!("ready");
@@ -73,18 +75,18 @@ fn victim(number: u64) -> ! {
     }
 }
 
-/// Returns how often it was served.
+/// Returns the number of rounds.
 fn neighbour(path: &str, io: Io) -> usize {
     connect();
-    // Writes that last take long, so that kills find them on their way.
+    // Durable writes take long, so that kills hit them in flight.
     let mut params = of_file(path.as_ref(), io);
     params.sync = true;
     let device = Client::create(DEVICE, params).expect("the file makes a device");
-    device.allocate(BLOCKS).expect("all are free");
+    device.allocate(BLOCKS).expect("all blocks are free");
     let over = Arc::new(AtomicBool::new(false));
     let told = over.clone();
     std::thread::spawn(move || {
-        // However it ends, it is over.
+        // Any input and any end stop it.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         told.store(true, Ordering::Relaxed);
     });

@@ -1,4 +1,4 @@
-//! A client in Rust, driven by the whole-system tests:
+//! A Rust client, driven by the whole-system tests:
 //!
 //! ```text
 //! chi-test-client [--instance NAME] COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...]]...
@@ -18,11 +18,11 @@ use serde_json::{json, Map, Value};
 
 const NO_METHOD: u32 = 999;
 
-/// Why a command gave no line of success.
+/// Why a command did not succeed.
 enum Failed {
     /// The task or the call failed.
     Status(Status),
-    /// There is no such command, or these are not its arguments.
+    /// The command is unknown, or its arguments are wrong.
     Usage,
 }
 
@@ -78,7 +78,7 @@ fn run(words: &[&str]) -> Result<Value, Failed> {
     let found = match *words {
         ["roundtrip", len] => roundtrip(len.parse()?)?,
         ["corrupt"] => {
-            decompress(compressor()?, b"this is no zstd frame", 1000)?;
+            decompress(compressor()?, b"this is not a zstd frame", 1000)?;
             json!({})
         }
         ["unknown-pool"] => plain(PoolId::new(60000, 60000), NO_METHOD)?,
@@ -141,7 +141,7 @@ fn main() -> ExitCode {
             Ok(found) => print(name, CHI_OK, "", found),
             Err(Failed::Status(status)) => print(name, status.code(), status.message(), json!({})),
             Err(Failed::Usage) => {
-                eprintln!("no such command, or not its arguments: {command:?}");
+                eprintln!("unknown command or wrong arguments: {command:?}");
                 return ExitCode::from(2);
             }
         }

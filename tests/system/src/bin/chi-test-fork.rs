@@ -1,8 +1,8 @@
-//! A client in Rust that forks:
+//! A Rust client that forks:
 //!
 //! ```text
-//! chi-test-fork calls    prints what every call of a child gives, then what the parent's give
-//! chi-test-fork stay     says "ready" once it has a child, which stays until standard input ends
+//! chi-test-fork calls    prints the result of every call in a child, then those in the parent
+//! chi-test-fork stay     prints "ready" once it has a child, which stays until standard input ends
 //! ```
 
 use std::io::Read;
@@ -15,7 +15,7 @@ use chimaera_kv_client as kv;
 use chimaera_tests::{connect, Call};
 
 fn name(status: i32) -> &'static str {
-    status_name(status).unwrap_or("a status of the module's own")
+    status_name(status).unwrap_or("a status of the module")
 }
 
 fn print<T>(call: &str, result: Result<T>) {
@@ -26,7 +26,7 @@ fn count(ipc: Ipc, pool: PoolId) -> Result<Pending<kv::CountTask>> {
     ipc.new_task::<kv::CountTask>(pool, DomainQuery::dynamic(), kv::Method::COUNT)?.submit()
 }
 
-/// Every call that a child could make, with the parent's tasks and with its own.
+/// Makes every call that a child could make, with the parent's tasks and with its own.
 fn call_all(
     ipc: Ipc,
     store: kv::Client,
@@ -54,14 +54,14 @@ fn calls() {
     store.put("a", "b").expect("there is room");
     let task: NewTask<kv::CountTask> = ipc.task(store.pool_id(), kv::Method::COUNT);
     let sent = count(ipc, store.pool_id()).expect("the ring has room");
-    // SAFETY: the process has one thread, so the child may do what it likes.
+    // SAFETY: the process has one thread, so the child may do anything.
     let child = unsafe { libc::fork() };
     if child == 0 {
         call_all(ipc, store, task, sent);
         std::process::exit(0);
     }
     let mut ended = 0;
-    // SAFETY: the child is this process's own, and the place for its status is, too.
+    // SAFETY: the child is this process's own, and `ended` is valid for its status.
     assert_eq!(unsafe { libc::waitpid(child, &mut ended, 0) }, child);
     println!("child {ended}");
     print("parent_submit", task.submit().and_then(Pending::wait).map(|_| ()));
@@ -81,11 +81,11 @@ fn stay() {
     let ipc = connect();
     let store = kv::Client::create("fork", kv::Params::default()).expect("the module is there");
     let sent = count(ipc, store.pool_id()).expect("the ring has room");
-    // SAFETY: the process has one thread, so the child may do what it likes.
+    // SAFETY: the process has one thread, so the child may do anything.
     let child = unsafe { libc::fork() };
     if child == 0 {
         std::mem::forget(sent);
-        // However it ends, it is over.
+        // Any input and any end stop it.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         println!("the child was there");
         std::process::exit(0);

@@ -1,22 +1,22 @@
-//! Honest clients that are killed, or whose runtime is:
+//! Well-behaved clients that are killed, or whose runtime is:
 //!
 //! ```text
 //! chi-test-mortal neighbour        checks results until its standard input ends
-//! chi-test-mortal waiting          waits for a task that takes long
-//! chi-test-mortal submitting       submits from four threads without end
+//! chi-test-mortal waiting          waits for a long task
+//! chi-test-mortal submitting       submits from four threads until it is killed
 //! chi-test-mortal flight N         leaves N tasks in flight
 //! chi-test-mortal crowd N          tries to leave N tasks in flight that never end, from many threads
-//! chi-test-mortal sleeping N       has workers sleep N times, in turn, and says how often they did
+//! chi-test-mortal sleeping N       makes workers sleep N times, and prints how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
-//! chi-test-mortal locking N        takes a lock in two pools and says "inside"; numbers differ
+//! chi-test-mortal locking N        takes a lock in two pools and prints "inside"; N is unique
 //! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
 //! chi-test-mortal spread MODULE    has a task of a model wait for tasks in three pools that never end
 //! chi-test-mortal event MODULE     leaves tasks in flight that wait for an event
-//! chi-test-mortal patient          waits for a task that never ends; then obeys lines, see `obey`
+//! chi-test-mortal patient          waits for a task that never ends, then obeys: see `obey`
 //! ```
 //!
-//! Each says "ready" when it is under way. The pools of test:throws_method and of the modules with
-//! locks are made when they are not there.
+//! Each prints "ready" once it has started. The pools of test:throws_method and of the modules with
+//! locks are created if they do not exist.
 
 use std::io::{BufRead, Read};
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ fn ready() {
 }
 
 fn pool(ipc: Ipc) -> PoolId {
-    ipc.create_pool(throws::MODULE, POOL, b"").expect("the pool is there or can be made")
+    ipc.create_pool(throws::MODULE, POOL, b"").expect("the pool exists or can be created")
 }
 
 fn yields(ipc: Ipc, pool: PoolId, times: u64) -> Pending<NumberTask> {
@@ -70,7 +70,7 @@ fn waiting() {
     let ipc = connect();
     let task = yields(ipc, pool(ipc), 20_000);
     ready();
-    // It ends before the kill when the machine is busy; then there is nothing left to wait for.
+    // On a busy machine it may complete before the kill; then there is nothing left to wait for.
     let _ = task.wait();
     stay();
 }
@@ -86,7 +86,7 @@ fn submitting() {
                 let len = random.below(20_000) as usize;
                 match echo(ipc, pool, &random.bytes(len)) {
                     Ok(task) => under_way.push(task),
-                    // The segment is full: let go of what is there.
+                    // The segment is full: drop the tasks in flight.
                     Err(_) => under_way.clear(),
                 }
                 if under_way.len() > 200 {
@@ -125,7 +125,8 @@ fn sleeping(times: usize) -> usize {
 
 fn counting() {
     connect();
-    let store = kv::Client::create("counting", kv::Params::default()).expect("the module is there");
+    let store =
+        kv::Client::create("counting", kv::Params::default()).expect("the module is loaded");
     store.count().expect("there is a store");
     ready();
     for _ in std::io::stdin().lock().lines() {
@@ -133,7 +134,7 @@ fn counting() {
     }
 }
 
-/// Takes, and keeps, a lock in a pool of each language, and says so when it has both.
+/// Takes and keeps a lock in a pool of each language, and prints "inside" when it has both.
 fn locking(number: u32) {
     let ipc = connect();
     let task = |pool, method| -> NewTask<LockTask> {
@@ -144,14 +145,14 @@ fn locking(number: u32) {
         task
     };
     let inside = |pool| {
-        let notes = task(pool, locks::Method::NOTES).call().expect("it always works");
+        let notes = task(pool, locks::Method::NOTES).call().expect("it cannot fail");
         let notes = notes.text.to_string().expect("numbers are UTF-8");
         notes.split(',').any(|noted| noted == number.to_string())
     };
     let pools = [locks::CPP, locks::RUST].map(|module| {
-        let pool = ipc.create_pool(module, module, b"").expect("the module is there");
+        let pool = ipc.create_pool(module, module, b"").expect("the module is loaded");
         std::mem::forget(task(pool, locks::Method::HOLD).submit().expect("there is room"));
-        // What comes after it in the ring has been served, so it has started, in a lane of its own.
+        // A later task of the same ring has been served, so this one has started, in its own lane.
         inside(pool);
         pool
     });
@@ -175,7 +176,7 @@ fn crowd(n: usize) {
                 task.value.set(u64::MAX);
                 match task.try_submit() {
                     Ok(task) => std::mem::forget(task),
-                    // Full: the runtime takes no more, now or ever.
+                    // Full: the runtime accepts no more, perhaps for good.
                     Err(_) if at % 64 == 0 => std::thread::sleep(Duration::from_millis(20)),
                     Err(_) => std::thread::yield_now(),
                 }
@@ -188,16 +189,17 @@ fn crowd(n: usize) {
     stay();
 }
 
-/// Uses a store and the compressor as long as its standard input is open, and checks every result.
+/// Uses a store and the compressor while its standard input is open, and checks every result.
 fn neighbour() -> usize {
     let ipc = connect();
     let store =
-        kv::Client::create("neighbour", kv::Params::default()).expect("the module is there");
-    let pool = ipc.create_pool(mod_name::MODULE, "neighbour_zip", b"").expect("and this one");
+        kv::Client::create("neighbour", kv::Params::default()).expect("the module is loaded");
+    let pool =
+        ipc.create_pool(mod_name::MODULE, "neighbour_zip", b"").expect("the module is loaded");
     let over = Arc::new(AtomicBool::new(false));
     let told = over.clone();
     std::thread::spawn(move || {
-        // However it ends, it is over.
+        // Any input and any end stop it.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         told.store(true, Ordering::Relaxed);
     });
@@ -222,7 +224,7 @@ fn round(
     let value = random.bytes(len);
     let key = format!("key/{:04}", round % 50);
     store.put(&key, &value)?;
-    assert!(store.get(&key)? == value, "round {round}: another value");
+    assert!(store.get(&key)? == value, "round {round}: a different value");
     let keys = store.scan("key/", 0)?;
     assert_eq!(keys.len(), 50.min(round + 1), "round {round}");
     assert!(keys.is_sorted() && keys.contains(&key.into_bytes()), "round {round}");
@@ -232,13 +234,13 @@ fn round(
     let task: NewTask<DecompressTask> = ipc.task(pool, mod_name::DECOMPRESS);
     task.max_size.set(len as u64);
     task.data.set(&frame)?;
-    assert!(task.call()?.output.copy_to_vec()? == value, "round {round}: other bytes");
+    assert!(task.call()?.output.copy_to_vec()? == value, "round {round}: different bytes");
     Ok(())
 }
 
-/// Waits for a task until the runtime is gone, says with what status and when, and obeys: `call` makes
-/// the pool (again) and calls it, `drop` deletes the old session's tasks, `maps` tells how many
-/// segments the process has mapped.
+/// Waits for a task until the runtime is gone, prints its status and the time, and obeys commands:
+/// `call` creates the pool (again) and calls it, `drop` deletes the old session's tasks, `maps`
+/// prints how many segments the process has mapped.
 fn patient() {
     let ipc = connect();
     let pool = pool(ipc);
@@ -264,60 +266,62 @@ fn patient() {
                 println!("{}", maps.matches("chimaera-segment").count());
                 continue;
             }
-            other => panic!("what is {other}?"),
+            other => panic!("unknown command {other}"),
         };
         report("obeyed", result, start.elapsed().as_millis() as u64);
     }
     drop(held);
 }
 
-/// Leaves broadcasts to a pool of that name in flight, whose replicas read what it sent again and again.
+/// Leaves broadcasts to a pool of this name in flight, whose replicas keep reading the client's
+/// data.
 fn broadcast(module: &str) -> ! {
     let ipc = connect();
     let options = PoolOptions::default().containers(8);
-    let pool = ipc.create_pool_with(module, module, b"", options).expect("there is such a module");
+    let pool = ipc.create_pool_with(module, module, b"", options).expect("the module is loaded");
     for _ in 0..20 {
         let query = DomainQuery::global_bcast();
         let task = ipc.new_task::<NapTask>(pool, query, spread::Method::NAP).expect("room");
         task.times.set(300);
         task.text.set("shared by all replicas").expect("room");
-        // The task stays in flight.
+        // Leave the task in flight.
         std::mem::forget(task.submit().expect("the ring has room"));
     }
     ready();
     stay()
 }
 
-/// Leaves tasks in flight that wait for tasks in three pools, which never end by themselves.
+/// Leaves tasks in flight that wait for tasks in three pools which never end by themselves.
 fn spread(module: &str) -> ! {
     let ipc = connect();
     for number in 1..=3 {
-        ipc.create_pool(module, &model::numbered(number), b"").expect("the module is there");
+        ipc.create_pool(module, &model::numbered(number), b"").expect("the module is loaded");
     }
     let pool = ipc.create_pool(module, "root", b"").expect("as before");
     for _ in 0..5 {
         let task: NewTask<ValueTask> = ipc.task(pool, model::SPREAD);
         task.width.set(3);
-        // The task stays in flight.
+        // Leave the task in flight.
         std::mem::forget(task.submit().expect("the ring has room"));
     }
-    // What comes after them in the ring has been served, so they have started.
+    // Later tasks of the same ring have been served, so these have started.
     let after: NewTask<ValueTask> = ipc.task(pool, model::TICKS);
-    after.call().expect("it always works");
+    after.call().expect("it cannot fail");
     ready();
     stay()
 }
 
-/// Leaves a task in flight that waits for an event that nobody sets, and more that fail because it does.
+/// Leaves a task in flight that waits for an event which is never set, and others that fail because
+/// it is waiting.
 fn event(module: &str) -> ! {
     let ipc = connect();
-    let pool = ipc.create_pool(module, module, b"").expect("the module is there");
+    let pool = ipc.create_pool(module, module, b"").expect("the module is loaded");
     let task = |method| -> NewTask<ValueTask> { ipc.task(pool, method) };
     for _ in 0..5 {
-        // The task stays in flight.
+        // Leave the task in flight.
         std::mem::forget(task(events::WAIT).submit().expect("the ring has room"));
     }
-    while task(events::WAITING).call().expect("it always works").result.get() != 1 {}
+    while task(events::WAITING).call().expect("it cannot fail").result.get() != 1 {}
     ready();
     stay()
 }

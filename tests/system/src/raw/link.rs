@@ -1,4 +1,4 @@
-//! A session, hand-made.
+//! A session without the client library.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,7 @@ use super::random::Random;
 /// How long the runtime may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Connects to the socket of the instance that the environment names, and says nothing.
+/// Connects to the socket of the instance named in the environment, and sends nothing.
 pub fn dial() -> io::Result<OwnedFd> {
     let instance = Instance::new(None).map_err(io::Error::other)?;
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
@@ -37,20 +37,20 @@ pub fn say(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A session whose every part is in plain reach.
+/// A session whose parts are all accessible.
 pub struct Link {
     /// The connection.
     pub socket: OwnedFd,
     /// The segment's memory.
     pub memfd: OwnedFd,
-    /// The eventfd on which the runtime's worker sleeps.
+    /// The eventfd that wakes the runtime's worker.
     pub doorbell: OwnedFd,
     /// The segment.
     pub mapping: Mapping,
 }
 
 impl Link {
-    /// Opens a session with a segment of so many bytes.
+    /// Opens a session with a segment of this many bytes.
     pub fn open(segment: u64) -> io::Result<Link> {
         let socket = dial()?;
         let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), CHI_ABI_MINOR.into(), segment];
@@ -69,7 +69,7 @@ impl Link {
         Ok(Link { socket, memfd, doorbell, mapping })
     }
 
-    /// Asks for a ring.
+    /// Requests a ring.
     pub fn ring(&self) -> io::Result<(u64, Producer)> {
         wire::send(self.socket.as_fd(), &Message::new(Kind::Ring, &[]), &[])?;
         match wire::receive(self.socket.as_fd())? {
@@ -82,7 +82,7 @@ impl Link {
         }
     }
 
-    /// The segment's parts.
+    /// The layout of the segment.
     pub fn layout(&self) -> &Layout {
         self.mapping.layout()
     }
@@ -94,7 +94,7 @@ impl Link {
         !rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits until the runtime has ended the session. False when it does not.
+    /// Waits until the runtime has ended the session. Returns false if it does not.
     pub fn is_ended(&self) -> bool {
         let until = Instant::now() + ANSWER;
         while self.is_open() {
@@ -106,10 +106,10 @@ impl Link {
         true
     }
 
-    /// Rings the doorbell. One that somebody has filled makes no sound, and is emptied first.
+    /// Rings the doorbell, and empties it first if it is full, because then it would not ring.
     pub fn knock(&self) {
         if rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes()).is_err() {
-            // They fail only when somebody else was quicker.
+            // These fail only if another thread was faster.
             let _ = rustix::io::read(&self.doorbell, &mut [0_u8; 8]);
             let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
         }
@@ -148,7 +148,7 @@ impl Link {
         }
     }
 
-    /// Gives pages of the segment back to the system.
+    /// Punches a hole into the segment.
     pub fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
         let flags = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
         Ok(rustix::fs::fallocate(&self.memfd, flags, offset, len)?)
@@ -160,8 +160,8 @@ impl Link {
         ((word >> 32) as u32, word as u32 as i32)
     }
 
-    /// Submits the task at `offset` and waits for its completion. Its status and its completion word;
-    /// `None` when the session ends instead.
+    /// Submits the task at `offset` and waits for its completion. Returns its status and its
+    /// completion word; `None` if the session ends instead.
     pub fn call(&self, ring: &mut Producer, offset: u64) -> Option<(i32, u32)> {
         let at = offset + std::mem::offset_of!(chi_task, status_) as u64;
         self.store(at, u64::from(CHI_TASK_IN_FLIGHT) << 32);
@@ -169,7 +169,7 @@ impl Link {
         self.wait(offset)
     }
 
-    /// Puts a submission into a ring, when there is room before the session ends.
+    /// Pushes a submission into a ring. Returns `None` if the session ends before there is room.
     pub fn submit(&self, ring: &mut Producer, offset: u64) -> Option<()> {
         let until = Instant::now() + ANSWER;
         while ring.push(Entry::Submit { offset }).is_err() {

@@ -1,4 +1,4 @@
-//! The wire without the client library, for clients that do what no honest one does.
+//! The wire protocol without the client library, for hostile clients.
 
 mod link;
 mod random;

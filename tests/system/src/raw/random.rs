@@ -1,6 +1,6 @@
-//! Numbers that only look random: a seed gives the same ones again.
+//! Pseudo-random numbers, which a seed reproduces.
 
-/// The environment variable that sets the seed, to see a failure again.
+/// The environment variable that sets the seed, to reproduce a failure.
 pub const SEED_VARIABLE: &str = "CHI_TEST_SEED";
 
 /// A generator: xorshift64*, <https://doi.org/10.1145/2845077>.
@@ -40,19 +40,19 @@ impl Random {
         self.below(n) == 0
     }
 
-    /// One of these.
+    /// One of these items.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len() as u64) as usize]
     }
 
-    /// So many bytes.
+    /// This many random bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next() as u8).collect()
     }
 }
 
-/// The seed of a test: from the environment, or else the clock. It is printed, and cargo shows it when
-/// the test fails.
+/// The seed of a test, from the environment or else from the clock. It is printed, so that cargo
+/// shows it if the test fails.
 pub fn seed() -> u64 {
     let given = std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| {

@@ -1,17 +1,17 @@
-//! Tasks as bytes: what the runtime expects of each, and what it does not.
+//! Tasks as bytes, both valid and invalid.
 
 use chimaera::abi::*;
 
 use super::link::Link;
 use super::random::Random;
 
-/// Bytes of a string or vector in a task.
+/// Size of a string or vector in a task.
 pub const VECTOR: usize = size_of::<chi_shm_vector>();
 
 /// A string or vector in a task.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
-    /// Where it lies.
+    /// Its offset.
     pub at: usize,
     /// Whether its elements hold strings or vectors themselves.
     pub nested: bool,
@@ -25,16 +25,17 @@ const fn nested(at: usize) -> Part {
     Part { at, nested: true }
 }
 
-/// A task of a method.
+/// The layout of a method's task.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// The method.
     pub method: u32,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: usize,
     /// Its strings and vectors.
     pub parts: &'static [Part],
-    /// A number in it, and the largest that is not a request to work for long.
+    /// The offset of a number in it, and the largest value that does not make the method work for
+    /// long.
     pub number: Option<(usize, u64)>,
 }
 
@@ -46,7 +47,7 @@ const fn numbered(number: (usize, u64), shape: Shape) -> Shape {
     Shape { number: Some(number), ..shape }
 }
 
-/// The admin pool's tasks that change nothing: find, describe.
+/// The admin pool's tasks that change nothing: find and describe.
 pub const ADMIN: &[Shape] = &[
     shape(CHI_ADMIN_FIND_POOL, 112, &[leaf(64)]),
     numbered((64, 4), shape(CHI_ADMIN_DESCRIBE, 112, &[leaf(72)])),
@@ -90,7 +91,7 @@ pub fn header(pool: chi_pool_id, method: u32) -> Vec<u8> {
 /// A string or vector as bytes.
 pub fn vector(shm: u64, size: u64, capacity: u64) -> [u8; VECTOR] {
     let mut bytes = [0; VECTOR];
-    // The address in this process is nobody else's business: anything will do.
+    // The private address is ignored by the other side, so any value will do.
     let words = [shm, 0x4141_4141_4141_4141, size, capacity, u64::MAX];
     for (at, word) in words.iter().enumerate() {
         bytes[at * 8..at * 8 + 8].copy_from_slice(&word.to_ne_bytes());
@@ -98,24 +99,24 @@ pub fn vector(shm: u64, size: u64, capacity: u64) -> [u8; VECTOR] {
     bytes
 }
 
-/// Where an attacker keeps what.
+/// Where an attacker keeps its data.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Tasks, `SLOT` bytes each.
+    /// Task slots of `SLOT` bytes each.
     pub slots: u64,
-    /// How many.
+    /// Number of slots.
     pub n_slots: u64,
-    /// Strings and vectors in rows, for vectors that hold such.
+    /// An area of strings and vectors, for vectors that contain them.
     pub farm: u64,
-    /// Bytes of these.
+    /// Size of that area.
     pub farm_len: u64,
 }
 
-/// Bytes of a slot.
+/// Size of a slot.
 pub const SLOT: u64 = 512;
 
 impl Field {
-    /// The places in a session's segment.
+    /// The areas of a session's segment.
     pub fn of(link: &Link) -> Field {
         let slots = link.layout().client_arena;
         Field { slots, n_slots: 64, farm: slots + 64 * SLOT, farm_len: 32 << 10 }
@@ -127,34 +128,34 @@ impl Field {
     }
 }
 
-/// A string or vector as an attacker would have it: often right, often almost right.
+/// A string or vector as an attacker would write it: often valid, often almost.
 pub fn odd_vector(random: &mut Random, link: &Link, field: &Field, own: u64) -> [u8; VECTOR] {
     let layout = *link.layout();
     let room = layout.size - layout.client_arena;
     let place = layout.client_arena + random.below(room - 4096) / 64 * 64;
     let small = random.below(4096);
     match random.below(16) {
-        // Right, small and large.
+        // Valid, small or large.
         0..=3 => vector(place, small, 4096),
         4 => {
             let size = random.below((layout.size - place).min(1 << 20));
             vector(place, size, size)
         }
         5 => vector(CHI_SHM_NULL, small, small),
-        // In the task itself, and over its completion word.
+        // In the task itself, overlapping its completion word.
         6 => vector(own + random.below(8) * 8, small % 256, 256),
         // In the rings, before them, at the very end, beyond it.
         7 => vector(random.below(layout.client_arena), small, 4096),
         8 => vector(layout.size - random.below(64), small, 4096),
         9 => vector(layout.size + random.below(1 << 30), small, 4096),
-        // A range that wraps round.
+        // A range that wraps around.
         10 => vector(place, u64::MAX - random.below(4096), u64::MAX - random.below(4096)),
-        // Longer than it can be.
+        // Longer than its capacity.
         11 => vector(place, small + 4097, 4096),
         12 => vector(place + 1 + random.below(63), small, 4096),
-        // Another segment, and the runtime's private memory.
+        // In another segment, or in the runtime's private memory.
         13 => vector(place | (1 + random.below(0xffff)) << CHI_SHM_OFFSET_BITS, small, 4096),
-        // Vectors in vectors, which change meanwhile.
+        // Vectors of vectors, which change concurrently.
         14 => {
             let at = field.farm + random.below(field.farm_len / 2) / 64 * 64;
             let size = random.below(field.farm_len / 4);
@@ -164,7 +165,7 @@ pub fn odd_vector(random: &mut Random, link: &Link, field: &Field, own: u64) -> 
     }
 }
 
-/// A task of a shape as an attacker would have it.
+/// A task of this shape as an attacker would write it.
 pub fn odd_task(
     random: &mut Random,
     link: &Link,
@@ -196,7 +197,7 @@ pub fn odd_task(
     bytes
 }
 
-/// A task of a shape that the method accepts: every string is "x".
+/// A valid task of this shape, in which every string is "x".
 pub fn sound_task(link: &Link, field: &Field, pool: chi_pool_id, shape: &Shape) -> Vec<u8> {
     let mut bytes = header(pool, shape.method);
     bytes.resize(shape.size.next_multiple_of(8), 0);

@@ -17,7 +17,7 @@ class Runtime : public chi::ContainerRuntime {
   void Sum(hipc::FullPtr<SumTask> task, chi::RunContext &) {
     const std::string_view data = task->data_.view();
     const std::size_t block = task->block_size_;
-    if (block == 0) return task->Fail(CHI_INVALID, "blocks of no bytes");
+    if (block == 0) return task->Fail(CHI_INVALID, "the block size is 0");
     if (task->exact_ != 0 && data.size() % block != 0) {
       return task->Fail(CHI_INVALID, "the last block is not whole");
     }
@@ -100,7 +100,7 @@ class Runtime : public chi::ContainerRuntime {
     ++entry.kind_;
   }
 
-  Params params_; /* Fixed once `Create` is done. */
+  Params params_; /* Constant after `Create`. */
 };
 
 }  // namespace described::parts

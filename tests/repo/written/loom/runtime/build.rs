@@ -1,4 +1,4 @@
-//! Brings the generated code up to date, and gives the library its name as the loader sees it.
+//! Brings the generated code up to date, and sets the soname of the library.
 
 fn main() {
     chimaera_repo::build_script::runtime();

@@ -1,4 +1,4 @@
-//! Compiles the bridge to the module's client in C++.
+//! Compiles the bridge to the module's C++ client.
 
 fn main() {
     let includes = ["../include", "../autogen", "../..", "src", chimaera::INCLUDE_DIR];
@@ -6,7 +6,7 @@ fn main() {
         .file("src/bridge.cc")
         .includes(includes)
         .std("c++17")
-        // The client takes its table from the crate chimaera, as everything else in the program does.
+        // The client gets its table from the crate chimaera, like everything else in the program.
         .define("CHIMAERA_IPC_FUNCTION", "written_press_bridge_ipc")
         .flag_if_supported("-fno-gnu-unique")
         .flag("-fvisibility=hidden")

@@ -1,13 +1,13 @@
-//! A client that does what no honest one does, over a wire of its own:
+//! A hostile client, which speaks the wire protocol itself:
 //!
 //! ```text
-//! chi-test-attacker segment SEED MILLISECONDS SEGMENT_BYTES   rewrites its segment under its tasks
-//! chi-test-attacker socket SEED ROUNDS                        says anything on the socket
-//! chi-test-attacker silent COUNT                              connects and says nothing; ends with stdin
+//! chi-test-attacker segment SEED MILLISECONDS SEGMENT_BYTES   rewrites its segment under tasks
+//! chi-test-attacker socket SEED ROUNDS                        sends anything on the socket
+//! chi-test-attacker silent COUNT                              sends nothing until stdin ends
 //! ```
 //!
-//! It ends with success whatever the runtime makes of it, as long as the runtime is there and answers,
-//! and prints what it did as one JSON document.
+//! Whatever the runtime does in response, it exits successfully as long as the runtime is running
+//! and answers. It prints what it did as one JSON document.
 
 mod segment;
 mod socket;

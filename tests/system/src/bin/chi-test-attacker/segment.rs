@@ -1,4 +1,4 @@
-//! Tasks whose segment changes under them.
+//! Tasks whose segment changes while they run.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use shapes::{Field, Shape, VECTOR};
 /// How long one session is attacked before the next is opened.
 const SESSION: Duration = Duration::from_millis(400);
 
-/// The pools of an instance: those that the test has made, named after their modules.
+/// The pools of an instance that the test has created, named after their modules.
 struct Target {
     pool: chi_pool_id,
     shapes: &'static [Shape],
@@ -79,8 +79,8 @@ pub(crate) fn attack(seed: u64, time: Duration, size: u64) -> Value {
     })
 }
 
-/// Finds the pools by name, and sees that sound tasks reach their methods, or else the attack would be
-/// one on nothing.
+/// Finds the pools by name, and verifies that valid tasks reach their methods; otherwise the attack
+/// would have no target.
 fn find_pools(link: &Link, field: &Field, ring: &mut Producer, counts: &Counts) -> Vec<Target> {
     let admin = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
     let mut targets = vec![Target { pool: admin, shapes: shapes::ADMIN }];
@@ -92,7 +92,7 @@ fn find_pools(link: &Link, field: &Field, ring: &mut Producer, counts: &Counts) 
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         link.write(field.farm, &bytes);
         link.write(field.slot(0), &task);
-        let (status, _) = link.call(ring, field.slot(0)).expect("the session goes on");
+        let (status, _) = link.call(ring, field.slot(0)).expect("the session is alive");
         if status != CHI_OK {
             continue;
         }
@@ -100,7 +100,7 @@ fn find_pools(link: &Link, field: &Field, ring: &mut Producer, counts: &Counts) 
         let pool = chi_pool_id { major_: id as u32, minor_: (id >> 32) as u32 };
         for shape in shapes {
             link.write(field.slot(1), &shapes::sound_task(link, field, pool, shape));
-            let (status, _) = link.call(ring, field.slot(1)).expect("the session goes on");
+            let (status, _) = link.call(ring, field.slot(1)).expect("the session is alive");
             if status == CHI_OK {
                 count(&counts.succeeded);
             }
@@ -110,7 +110,7 @@ fn find_pools(link: &Link, field: &Field, ring: &mut Producer, counts: &Counts) 
     targets
 }
 
-/// Submits odd tasks, some of them many times, and releases what is not held.
+/// Submits odd tasks, some of them many times, and releases blocks that are not held.
 fn submit(
     random: &mut Random,
     link: &Link,
@@ -143,15 +143,16 @@ fn submit(
         }
         link.knock();
     }
-    // Out of range, at the very end, after everything else: the session ends here, if not before.
+    // Out of range, at the very end of the round, because this ends the session if it is still
+    // alive.
     if random.once_in(4) {
         push(ring, Entry::Submit { offset: random.next() >> 20 << 6 }, until);
         link.knock();
     }
 }
 
-/// Room or not: an attacker does not drain its completions, and does not wait. A ring of which it has
-/// written over the head looks full for ever.
+/// Pushes if there is room: an attacker neither drains its completions nor waits. A ring whose head
+/// it has overwritten looks full forever.
 fn push(ring: &mut Producer, entry: Entry, until: Instant) {
     for _ in 0..1000 {
         if ring.push(entry).is_ok() || Instant::now() >= until {
@@ -161,13 +162,13 @@ fn push(ring: &mut Producer, entry: Entry, until: Instant) {
     }
 }
 
-/// Writes over everything: most of all over what is being read just now.
+/// Overwrites the segment, mostly what is being read at the moment.
 fn scribble(random: &mut Random, link: &Link, field: &Field, counts: &Counts, over: &AtomicBool) {
     let layout = *link.layout();
     while !over.load(Ordering::Relaxed) {
         count(&counts.scribbled);
         match random.below(8) {
-            // Descriptors become others, half of them right.
+            // Overwrites descriptors with others, half of them valid.
             0..=3 => {
                 let at = field.farm + random.below(field.farm_len / 64) * 64;
                 for row in 0..random.below(64) {
@@ -177,7 +178,7 @@ fn scribble(random: &mut Random, link: &Link, field: &Field, counts: &Counts, ov
                     }
                 }
             }
-            // Words of tasks, behind the number by which a method is told how long to work.
+            // Words of tasks, except the number that tells a method how long to work.
             4 => {
                 let slot = field.slot(random.next());
                 let at = slot + *random.pick(&[0, 8, 24, 40, 48, 56, 72, 80, 88, 96, 112, 120]);
@@ -187,13 +188,13 @@ fn scribble(random: &mut Random, link: &Link, field: &Field, counts: &Counts, ov
                 let slot = field.slot(random.next());
                 link.scribble(random, slot + 72, 256);
             }
-            // Arenas, both.
+            // Both arenas.
             6 => {
                 let behind = field.farm + field.farm_len;
                 let at = behind + random.below(layout.size - behind);
                 link.scribble(random, at, 4096);
             }
-            // Rings: headers, slots. An entry that means nothing ends the session, so rarely.
+            // Ring headers and slots. An invalid entry ends the session, so this is rare.
             _ if random.once_in(2000) => {
                 let at = random.below(layout.client_arena);
                 link.scribble(random, at, 512);
@@ -206,7 +207,7 @@ fn scribble(random: &mut Random, link: &Link, field: &Field, counts: &Counts, ov
     }
 }
 
-/// Takes pages away, one, some, all.
+/// Punches holes: one page, some, or all.
 fn punch(random: &mut Random, link: &Link, counts: &Counts, over: &AtomicBool) {
     let size = link.layout().size;
     while !over.load(Ordering::Relaxed) {
@@ -221,11 +222,11 @@ fn punch(random: &mut Random, link: &Link, counts: &Counts, over: &AtomicBool) {
     }
 }
 
-/// Fills the doorbell, empties it, rings it for nothing.
+/// Fills the doorbell, empties it, and rings it for nothing.
 fn ring_bells(random: &mut Random, link: &Link, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         let much = if random.once_in(4) { u64::MAX - 1 } else { random.below(10) };
-        // Both fail when the bell is full or empty.
+        // These fail when the doorbell is full or empty.
         let _ = rustix::io::write(&link.doorbell, &much.to_ne_bytes());
         if random.once_in(2) {
             let _ = rustix::io::read(&link.doorbell, &mut [0_u8; 8]);
@@ -234,11 +235,12 @@ fn ring_bells(random: &mut Random, link: &Link, over: &AtomicBool) {
     }
 }
 
-/// Fills a ring with entries, most of which mean nothing, tagged with every lap, and waits for the end.
+/// Fills a ring with mostly invalid entries, tagged with every lap, and waits for the session to
+/// end.
 fn end_by_garbage(random: &mut Random, link: &Link) {
     let Ok((index, _)) = link.ring() else { return };
     let slots = link.layout().ring(index) + 128;
-    // The first lap comes last: it is what the runtime looks for.
+    // The first lap is written last, because it is what the runtime looks for.
     for lap in (1..64_u64).rev() {
         for slot in 0..1024 {
             let kind = random.below(16) << 44;
@@ -246,5 +248,5 @@ fn end_by_garbage(random: &mut Random, link: &Link) {
         }
         link.knock();
     }
-    assert!(link.is_ended(), "a session whose ring is full of garbage goes on");
+    assert!(link.is_ended(), "a session survived a ring full of garbage");
 }

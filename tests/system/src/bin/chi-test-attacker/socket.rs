@@ -1,4 +1,4 @@
-//! Anything on the socket.
+//! Arbitrary messages on the socket.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +10,7 @@ use serde_json::{json, Value};
 
 const MAGIC: u32 = 0x4348_494d;
 
-/// What a peer that is gone, or wants no more, makes of a message: nothing that matters here.
+/// Sends to a peer that may be gone or may refuse the message, which does not matter here.
 fn try_say(socket: &OwnedFd, bytes: &[u8]) {
     let _ = say(socket.as_fd(), bytes);
 }
@@ -41,7 +41,7 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                     try_say(&socket, &random.bytes(len));
                 }
             }
-            // The right magic, any kind, any length.
+            // The right magic, with any kind and any length.
             3 => {
                 let mut bytes = MAGIC.to_le_bytes().to_vec();
                 bytes.extend((random.below(8) as u32).to_le_bytes());
@@ -53,7 +53,7 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                 let len = 100_000;
                 try_say(&socket, &random.bytes(len));
             }
-            // In the wrong order.
+            // Out of order.
             5 => try_send(&socket, Kind::Ring, &[], &[]),
             6 => try_send(&socket, Kind::Mapped, &[random.next()], &[]),
             7 => {
@@ -63,17 +63,17 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                     try_send(&socket, *random.pick(&kinds), &words, &[]);
                 }
             }
-            // A version, a size.
+            // A version and a size.
             8 => try_send(&socket, Kind::Hello, &[random.below(3), random.below(3), 0, 0], &[]),
             9 => try_send(&socket, Kind::Hello, &hello(random.next()), &[]),
-            // With descriptors, which newer kernels do not let through.
+            // With descriptors, which newer kernels refuse.
             10 => {
                 let own = [socket.as_fd(), socket.as_fd()];
                 try_send(&socket, Kind::Hello, &hello(0), &own);
                 try_send(&socket, Kind::Hello, &hello(0), &own);
                 try_send(&socket, Kind::Hello, &hello(0), &[]);
             }
-            // A session, and then more of the same.
+            // A valid session, and then more of the same.
             _ => {
                 if let Ok(link) = Link::open(0) {
                     for _ in 0..random.below(100) {
@@ -84,7 +84,7 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                 }
             }
         }
-        // After some, the runtime waits for more, and there is no answer.
+        // After some of these, the runtime waits for more and does not answer.
         if !matches!(what, 0..=2 | 7 | 11) && random.once_in(4) {
             let _ = wire::receive(socket.as_fd());
         }
@@ -92,11 +92,11 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
     json!({ "seed": seed, "rounds": rounds, "refused": refused })
 }
 
-/// Connects and says nothing until standard input ends.
+/// Connects and sends nothing until standard input ends.
 pub(crate) fn hold(count: u64) -> Value {
     let sockets: Vec<OwnedFd> = (0..count).filter_map(|_| dial().ok()).collect();
     println!("{}", json!({ "connected": sockets.len() }));
-    // Whatever comes, and how it ends, means the same.
+    // Any input and any end mean the same.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     json!({ "connected": sockets.len() })
 }

@@ -10,7 +10,7 @@ use described_shelf_client::{
     EntryValue, FailTask, Method, NothingTask, Params, RelayTask, SettingsTask, SumTask, TurnTask,
 };
 
-/// The client of `described:parts`, a module in C++.
+/// The client of `described:parts`, a C++ module.
 #[allow(unreachable_pub)]
 #[path = "../../../parts/autogen/parts_described.rs"]
 pub mod parts;
@@ -43,7 +43,7 @@ impl Runtime {
         let data = task.data.copy_to_vec()?;
         let block = task.block_size.get() as usize;
         if block == 0 {
-            return Err(Status::invalid("blocks of no bytes"));
+            return Err(Status::invalid("the block size is 0"));
         }
         if task.exact.get() != 0 && data.len() % block != 0 {
             return Err(Status::invalid("the last block is not whole"));

@@ -17,9 +17,9 @@ pub const MODULE: &str = "written:loom";
 pub struct EntryValue {
     /// Its name.
     pub name: String,
-    /// Where it lies.
+    /// Its range.
     pub extent: Extent,
-    /// What it weighs.
+    /// Its weights.
     pub weights: Vec<f32>,
 }
 
@@ -36,7 +36,7 @@ impl EntryValue {
     }
 }
 
-/// What `kTurn` gets and gives.
+/// The inputs and results of `kTurn`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn {
     /// A text.
@@ -54,7 +54,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Copies a task.
+    /// Copies from a task.
     pub fn read(from: &TurnTask) -> Result<Self> {
         Ok(Turn {
             text: from.text.to_string()?,
@@ -70,7 +70,7 @@ impl Turn {
         })
     }
 
-    /// Copies it into a task.
+    /// Copies to a task.
     pub fn write(&self, to: &TurnTask) -> Result<()> {
         to.text.set(&self.text)?;
         to.words.set_all(&self.words)?;
@@ -94,29 +94,29 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds the one of this name.
+    /// Creates the pool, or finds the pool of this name.
     pub fn create(name: &str) -> Result<Self> {
         Ok(Client { pool_id: chimaera::ipc()?.create_pool(MODULE, name, b"")? })
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }
 
-    /// Changes a bit of everything.
+    /// Changes every field.
     pub fn turn(&self, turn: &Turn) -> Result<Turn> {
         Turn::read(&*self.turn_async(turn)?.wait()?)
     }
 
-    /// See [`turn`](Self::turn).
+    /// Like [`turn`](Self::turn), but returns without waiting for the result.
     pub fn turn_async(&self, turn: &Turn) -> Result<Pending<TurnTask>> {
         let task: NewTask<TurnTask> = self.task(Method::TURN)?;
         turn.write(&task)?;
         task.submit()
     }
 
-    /// Fails, by a panic when `thrown` says so.
+    /// Fails, with a panic if `thrown` is set.
     pub fn fail(&self, thrown: bool, why: &str) -> Result<()> {
         let task: NewTask<FailTask> = self.task(Method::FAIL)?;
         task.thrown.set(thrown.into());
@@ -125,8 +125,8 @@ impl Client {
         Ok(())
     }
 
-    /// Has the module in C++ turn `text`, `width` times at once, and then fail of `why` unless it is
-    /// empty.
+    /// Has the C++ module turn `text` in `width` concurrent calls, and then fail with `why` unless
+    /// it is empty.
     pub fn relay(&self, store: &str, text: &str, width: u32, why: &str) -> Result<Vec<String>> {
         let task: NewTask<RelayTask> = self.task(Method::RELAY)?;
         task.store.set(store)?;

@@ -1,4 +1,4 @@
-//! The tasks of `written:loom`, for C and C++ too.
+//! The tasks of `written:loom`, which are also exported to C and C++.
 
 use std::cell::Cell;
 
@@ -7,31 +7,31 @@ use chimaera::{Pod, Serialize, SerializeInPlace, ShmElement, ShmString, ShmVec};
 #[path = "../../autogen/loom_layouts.rs"]
 mod layouts;
 
-/// A part of something.
+/// A range of blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Serialize)]
 #[repr(C)]
 pub struct Extent {
-    /// Where it begins.
+    /// The first block.
     pub start: u64,
-    /// How much it is.
+    /// Number of blocks.
     pub blocks: u32,
-    /// Zero.
+    /// Padding; zero.
     pub reserved: u32,
 }
 
-/// A named part.
+/// A named range.
 #[derive(ShmElement, SerializeInPlace)]
 #[repr(C)]
 pub struct Entry {
     /// Its name.
     pub name: ShmString,
-    /// Where it lies.
+    /// Its range.
     pub extent: Cell<Extent>,
-    /// What it weighs.
+    /// Its weights.
     pub weights: ShmVec<f32>,
 }
 
-/// Changes a bit of everything.
+/// Changes every field.
 #[chimaera::task]
 pub struct TurnTask {
     /// In and out.
@@ -57,7 +57,7 @@ pub struct TurnTask {
 /// Fails.
 #[chimaera::task]
 pub struct FailTask {
-    /// In: 1 when it shall be by a panic.
+    /// In: 1 to fail with a panic.
     #[chi(in)]
     pub thrown: Cell<u32>,
     #[chi(skip)]
@@ -67,21 +67,21 @@ pub struct FailTask {
     pub why: ShmString,
 }
 
-/// Has the module in C++ turn a text.
+/// Has the C++ module turn a text.
 #[chimaera::task]
 pub struct RelayTask {
-    /// In: the name of that module's pool.
+    /// In: the name of the C++ module's pool.
     #[chi(in)]
     pub store: ShmString,
     /// In.
     #[chi(in)]
     pub text: ShmString,
-    /// In: how many calls are under way at once.
+    /// In: number of concurrent calls.
     #[chi(in)]
     pub width: Cell<u32>,
     #[chi(skip)]
     reserved: u32,
-    /// In: what the other module is then to fail of, if anything.
+    /// In: the reason why the other module shall fail afterwards, if not empty.
     #[chi(in)]
     pub why: ShmString,
     /// Out.

@@ -1,4 +1,4 @@
-/* The client of written:loom, a module in Rust, for C++. */
+/* The C++ client of written:loom, a Rust module. */
 #ifndef WRITTEN_LOOM_CLIENT_H_
 #define WRITTEN_LOOM_CLIENT_H_
 

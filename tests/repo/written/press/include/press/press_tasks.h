@@ -7,14 +7,14 @@
 
 namespace written::press {
 
-/** A part of something. */
+/** A range of blocks. */
 struct Extent {
   chi::u64 start_;
   chi::u32 blocks_;
   chi::u32 reserved_;
 };
 
-/** A named part. */
+/** A named range. */
 struct Entry {
   hipc::string name_;
   Extent extent_{};
@@ -24,7 +24,7 @@ struct Entry {
   explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : name_(alloc), weights_(alloc) {}
 };
 
-/** Changes a bit of everything. */
+/** Changes every field. */
 struct TurnTask : public chi::Task {
   INOUT hipc::string text_;
   INOUT hipc::vector<hipc::string> words_;
@@ -77,7 +77,7 @@ struct FailTask : public chi::Task {
   }
 };
 
-/** Has the module in Rust turn a text. */
+/** Has the Rust module turn a text. */
 struct RelayTask : public chi::Task {
   IN hipc::string store_;
   IN hipc::string text_;

@@ -6,7 +6,7 @@
 
 #include "written-press-client/src/lib.rs.h"
 
-/* The table of this thread, from the crate chimaera; null when it has none. */
+/* This thread's table, from the crate chimaera; null if the thread has none. */
 const chi_ipc *written_press_bridge_ipc() {
   return reinterpret_cast<const chi_ipc *>(written::press::bridge::current_ipc());
 }
@@ -14,7 +14,7 @@ const chi_ipc *written_press_bridge_ipc() {
 namespace written::press::bridge {
 namespace {
 
-/* Runs `call`; an exception becomes its status and message. */
+/* Runs `call`. An exception is converted to its status and message. */
 template <typename Call>
 Outcome Guard(Call call) {
   try {

@@ -1,4 +1,4 @@
-/* What Rust sees of the client in C++. */
+/* The part of the C++ client that Rust sees. */
 #ifndef WRITTEN_PRESS_BRIDGE_H_
 #define WRITTEN_PRESS_BRIDGE_H_
 
@@ -14,7 +14,7 @@ struct Outcome;
 struct Pool;
 struct Turn;
 
-/* A turn under way. */
+/* A call of kTurn in flight. */
 struct PendingTurn {
   Client::PendingTurn task;
 };

@@ -1,10 +1,10 @@
-//! The client of `written:press`, a ChiMod in C++, for Rust: a `cxx` bridge to its client in C++.
+//! The Rust client of `written:press`, a C++ ChiMod: a `cxx` bridge to its C++ client.
 
 use chimaera::{PoolId, Result, Status};
 
 pub use ffi::{Entry, Extent, Turn};
 
-// The bridge's own items; what users see is below.
+// The bridge's own items; the public interface is below.
 #[allow(missing_docs, unreachable_pub)]
 #[cxx::bridge(namespace = "written::press::bridge")]
 mod ffi {
@@ -67,7 +67,7 @@ mod ffi {
     }
 }
 
-/// The address of this thread's table, 0 when it has none.
+/// The address of this thread's table; 0 if it has none.
 fn current_ipc() -> usize {
     chimaera::ipc().map_or(0, |ipc| ipc.as_raw() as usize)
 }
@@ -79,7 +79,7 @@ fn checked(outcome: ffi::Outcome) -> Result<()> {
     }
 }
 
-/// A turn under way. Dropping it deletes the task.
+/// A call of `kTurn` in flight. Dropping it deletes the task.
 pub struct PendingTurn(cxx::UniquePtr<ffi::PendingTurn>);
 
 impl PendingTurn {
@@ -96,37 +96,37 @@ impl PendingTurn {
 pub struct Client(ffi::Pool);
 
 impl Client {
-    /// Creates the pool, or finds the one of this name.
+    /// Creates the pool, or finds the pool of this name.
     pub fn create(pool_name: &str) -> Result<Client> {
         let mut pool = ffi::Pool::default();
         checked(ffi::create(pool_name, &mut pool))?;
         Ok(Client(pool))
     }
 
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         PoolId::new(self.0.major, self.0.minor)
     }
 
-    /// Changes a bit of everything.
+    /// Changes every field.
     pub fn turn(&self, turn: &Turn) -> Result<Turn> {
         self.turn_async(turn)?.wait()
     }
 
-    /// See [`turn`](Self::turn).
+    /// Like [`turn`](Self::turn), but returns without waiting for the result.
     pub fn turn_async(&self, turn: &Turn) -> Result<PendingTurn> {
         let mut pending = cxx::UniquePtr::null();
         checked(ffi::start_turn(self.0, turn, &mut pending))?;
         Ok(PendingTurn(pending))
     }
 
-    /// Fails, by an exception that nobody expects when `thrown` says so.
+    /// Fails, with an unexpected exception if `thrown` is set.
     pub fn fail(&self, thrown: bool, why: &str) -> Result<()> {
         checked(ffi::fail(self.0, thrown, why))
     }
 
-    /// Has the module in Rust turn `text`, `width` times at once, and then fail of `why` unless it is
-    /// empty.
+    /// Has the Rust module turn `text` in `width` concurrent calls, and then fail with `why` unless
+    /// it is empty.
     pub fn relay(&self, store: &str, text: &str, width: u32, why: &str) -> Result<Vec<String>> {
         let mut answers = Vec::new();
         checked(ffi::relay(self.0, store, text, width, why, &mut answers))?;

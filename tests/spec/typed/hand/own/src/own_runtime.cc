@@ -1,4 +1,4 @@
-// A Run and a table of methods written by hand.
+// A hand-written Run and method table.
 #include "own/own_tasks.h"
 
 namespace hand::own {

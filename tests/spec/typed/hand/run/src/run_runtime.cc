@@ -1,5 +1,5 @@
-// A Run written by hand. The source does not include the generated dispatch: the table of methods,
-// the size and layout of their tasks, and the monitor come of chimaera_mod.yaml all the same.
+// A hand-written Run. The source does not include the generated dispatch, but the method table, the
+// size and layout of the tasks, and the monitor still come from chimaera_mod.yaml.
 #include <atomic>
 
 #include "run/run_tasks.h"

@@ -2,7 +2,7 @@
 #include "own_methods.h"
 
 namespace hand::own {
-/** The task of both methods: no task has the name of a method. */
+/** The task of both methods: no task is named after a method. */
 struct CountTask : public chi::Task {
   OUT chi::u32 method_that_ran_ = 0;
 
