@@ -1,11 +1,13 @@
 //! What all commands share: the instance to use, and how they fail.
 
+use std::time::{Duration, Instant};
+
 use chimaera_client_rs::Options;
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
 
 /// How long a running instance may take to answer a request.
-const ANSWER_BOUND: std::time::Duration = std::time::Duration::from_secs(5);
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// What all commands share.
 pub(crate) struct Context {
@@ -63,7 +65,18 @@ impl Context {
 
     /// Sends the instance a request, which its control thread answers.
     pub(crate) fn ask(&self, request: Request, words: &[u64]) -> Result<serde_json::Value, Failed> {
-        let answer = control::ask(&self.instance()?, request, words, "", ANSWER_BOUND);
+        self.ask_within(request, words, Instant::now() + ANSWER_BOUND)
+    }
+
+    /// The same, with an answer by `until`, or earlier by the usual bound.
+    pub(crate) fn ask_within(
+        &self,
+        request: Request,
+        words: &[u64],
+        until: Instant,
+    ) -> Result<serde_json::Value, Failed> {
+        let bound = until.saturating_duration_since(Instant::now()).min(ANSWER_BOUND);
+        let answer = control::ask(&self.instance()?, request, words, "", bound);
         let answer = answer.map_err(|error| match error {
             control::Error::NotRunning(_) => Failed::NotRunning(error.to_string()),
             other => Failed::Message(other.to_string()),

@@ -142,7 +142,8 @@ pub const KEYS: &[Key] = &[
         Kind::Number { least: 0, most: MAX_WORKERS as u64 - 1 },
         Preset::Value("4"),
         "Maximum number of stand-by workers. One is started when methods have blocked all workers of a \
-         group for 10 ms; it takes over what waits for them, and rests when it is no longer needed. \
+         group for 10 ms, or those for high latency for a second; it takes over what waits for them, \
+         and rests when it is no longer needed. \
          With the workers of both groups at most 256.",
     ),
     key(
@@ -176,6 +177,13 @@ pub const KEYS: &[Key] = &[
         Kind::Time { least: 1_000_000, most: 3_600_000_000_000, never: true },
         Preset::Value("100ms"),
         "A task that runs for longer than this without yielding its worker is reported in the log.",
+    ),
+    key(
+        "stop_grace",
+        Kind::Time { least: 100_000_000, most: 3_600_000_000_000, never: false },
+        Preset::Value("10s"),
+        "How long tasks and pools may take to end when the runtime stops. What has not ended by then \
+         is abandoned, and the exit code is 1.",
     ),
     key(
         "segment.default",

@@ -186,6 +186,7 @@ impl Settings {
             max_sessions: self.number("limits.sessions") as usize,
             max_pools: self.number("limits.pools") as u32,
             long_task_warning: self.time("long_task_warning"),
+            stop_grace: self.time("stop_grace").expect("it is never `never`"),
             pools: self.pools.iter().map(Pool::runtime).collect(),
             ..Config::default()
         }

@@ -23,7 +23,8 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
 pub enum Request {
     /// Describe a subject, `CHI_DESCRIBE_...`, the second word. The answer is JSON.
     Describe = 1,
-    /// End the runtime. The answer comes before it has ended.
+    /// End the runtime. The answer comes before it has ended. A second word of 1 ends a daemon's process at
+    /// once; the answer then lists what is abandoned.
     Stop = 2,
 }
 

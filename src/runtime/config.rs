@@ -77,6 +77,9 @@ pub struct Config {
     /// A task that runs for longer than this without giving up its worker is reported in the log;
     /// `None` turns the warning off.
     pub long_task_warning: Option<Duration>,
+    /// How long tasks and pools may take to end when the runtime stops. What has not ended by then is
+    /// abandoned.
+    pub stop_grace: Duration,
     /// Pools to create, in this order, before clients are accepted. If one cannot be created, the
     /// runtime does not start.
     pub pools: Vec<PoolConfig>,
@@ -239,6 +242,7 @@ impl Default for Config {
             max_sessions: 1024,
             max_pools: 65536,
             long_task_warning: Some(Duration::from_millis(100)),
+            stop_grace: Duration::from_secs(10),
             pools: Vec::new(),
             daemon: false,
             log_is_file: false,

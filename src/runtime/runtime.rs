@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
 use crate::config::{Config, Error};
-use crate::control::{close, Acceptor, CLOSE_BOUND};
+use crate::control::{close, end_process, Acceptor};
 use crate::coroutine::{cxx_exceptions, stack};
 use crate::module::{Modules, Services};
 use crate::scheduler::{standby, watchdog, ControlCommand, Shared, WorkerMessage};
@@ -23,7 +23,7 @@ use crate::sys::{membarrier, or_abort, segment_fault};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
-const END_BOUND: Duration = Duration::from_secs(5);
+const END_BOUND: Duration = Duration::from_secs(2);
 
 /// A runtime in this process. It stops when [`Runtime::stop`] is called, when a client asks it to,
 /// or when this value is dropped.
@@ -37,7 +37,7 @@ const END_BOUND: Duration = Duration::from_secs(5);
 pub struct Runtime {
     instance: Instance,
     shared: Arc<Shared>,
-    control: Option<JoinHandle<()>>,
+    control: Option<JoinHandle<Vec<String>>>,
     /// Removes the status page's name when it is dropped. Declared before `_lock`, so that the name
     /// is gone before another runtime can take the instance.
     _page_name: status_page::Name,
@@ -82,15 +82,17 @@ impl Runtime {
         let control = std::thread::Builder::new()
             .name("chi-control".into())
             .spawn(move || {
-                or_abort(|| {
+                let left = or_abort(|| {
                     let mut acceptor = acceptor;
-                    acceptor.serve();
+                    let mut left = acceptor.serve();
                     // An error means that the file is already gone.
                     let _ = std::fs::remove_file(&socket);
                     own.end_workers();
-                    workers.end();
+                    left.extend(workers.end());
+                    left
                 });
                 tracing::info!("stopped");
+                left
             })
             .map_err(|error| Error::io("starting a thread", error))?;
         let took = begin.elapsed();
@@ -128,17 +130,24 @@ impl Runtime {
         move || shared.command(ControlCommand::Stop)
     }
 
-    /// Waits until the runtime has stopped.
-    pub fn wait(mut self) {
-        self.join();
+    /// Returns a function that ends the process at once with the exit code 1, after it has logged what
+    /// is abandoned, for a thread that handles signals.
+    pub fn process_ender(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || end_process(&shared, "asked to stop once more")
     }
 
-    fn join(&mut self) {
-        if let Some(control) = self.control.take() {
-            if control.join().is_err() {
-                tracing::error!("the control thread panicked");
-            }
-        }
+    /// Waits until the runtime has stopped. Returns what had to be abandoned, in words: tasks and pools
+    /// that had not ended after [`Config::stop_grace`], and threads in methods that have not returned.
+    /// These may still run; a process should then end without running destructors (`_exit`).
+    pub fn wait(mut self) -> Vec<String> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Vec<String> {
+        let Some(control) = self.control.take() else { return Vec::new() };
+        // A panic of that thread ends the process.
+        control.join().unwrap_or_default()
     }
 }
 
@@ -192,10 +201,9 @@ impl Workers {
     }
 
     /// Waits for the workers, which have been told to end.
-    fn end(mut self) {
-        let mut threads = std::mem::take(&mut self.threads);
-        threads.extend(self.shared.take_standby_threads());
-        end(threads);
+    fn end(mut self) -> Vec<String> {
+        let threads = std::mem::take(&mut self.threads);
+        end(threads.into_iter().chain(self.shared.take_standby_threads()).collect())
     }
 }
 
@@ -204,16 +212,14 @@ impl Drop for Workers {
         if self.threads.is_empty() {
             return;
         }
-        close::begin(&self.shared);
-        let until = Instant::now() + CLOSE_BOUND;
-        let closed = || matches!(self.shared.take_command(), Some(ControlCommand::PoolsClosed));
-        while !closed() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let shared = self.shared.clone();
+        close::close_pools(&shared, &mut |rest| {
+            std::thread::sleep(rest.min(Duration::from_millis(1)));
+            std::iter::from_fn(|| shared.take_command()).collect()
+        });
         self.shared.end_workers();
-        let mut threads = std::mem::take(&mut self.threads);
-        threads.extend(self.shared.take_standby_threads());
-        end(threads);
+        let threads = std::mem::take(&mut self.threads);
+        end(threads.into_iter().chain(self.shared.take_standby_threads()).collect());
     }
 }
 
@@ -257,18 +263,24 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
 
 /// Waits for the threads to end, but only for [`END_BOUND`]: a method that never returns must not
 /// block the shutdown.
-fn end(workers: Vec<JoinHandle<()>>) {
+///
+/// Returns what is abandoned, in words.
+fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
     let until = Instant::now() + END_BOUND;
+    let mut left = Vec::new();
     for (index, worker) in workers.into_iter().enumerate() {
         while !worker.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
         if !worker.is_finished() {
-            tracing::error!(worker = index, "a method has not returned; its worker is abandoned");
+            let name = worker.thread().name().unwrap_or("a thread").to_owned();
+            tracing::error!(thread = name, "a method has not returned; its worker is abandoned");
+            left.push(format!("the thread {name}, whose method has not returned"));
         } else if worker.join().is_err() {
             tracing::error!(worker = index, "a worker panicked");
         }
     }
+    left
 }
 
 /// Makes the kernel refuse file descriptors that clients send. The runtime expects none, and

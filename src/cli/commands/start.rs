@@ -111,11 +111,14 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
     ])?;
-    let stop = runtime.stopper();
+    let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
     std::thread::Builder::new().name("chi-signals".into()).spawn(move || {
-        for signal in signals.forever() {
+        for (count, signal) in signals.forever().enumerate() {
             tracing::info!(signal, "received a signal to stop");
-            stop();
+            match count {
+                0 => stop(),
+                _ => end_process(),
+            }
         }
     })?;
     if args.as_daemon {
@@ -126,7 +129,18 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     } else if context.json {
         crate::context::print(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
-    runtime.wait();
+    let abandoned = runtime.wait();
+    if !abandoned.is_empty() {
+        // Not `exit`: destructors of modules must not run while threads still run their code.
+        // SAFETY: the function ends the process, whatever other threads do.
+        unsafe { libc::_exit(1) }
+    }
+    std::thread::Builder::new().name("chi-exit".into()).spawn(|| {
+        std::thread::sleep(EXIT_BOUND);
+        tracing::error!("a destructor or an exit handler of a module has not returned");
+        // SAFETY: as above.
+        unsafe { libc::_exit(1) }
+    })?;
     Ok(())
 }
 
@@ -134,6 +148,9 @@ fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed
     let instance = context.instance()?;
     Ok(json!({ "name": instance.name(), "pid": pid, "socket": instance.socket() }))
 }
+
+/// How long destructors and exit handlers of modules may take when the process ends.
+const EXIT_BOUND: Duration = Duration::from_secs(5);
 
 /// How long a daemon may take to load its modules and create its pools.
 const READY_BOUND: Duration = Duration::from_secs(60);

@@ -2,16 +2,26 @@
 
 use std::time::{Duration, Instant};
 
+use chimaera_abi::CHI_DESCRIBE_RUNTIME;
 use chimaera_ipc::control::Request;
-use serde_json::json;
+use chimaera_ipc::instance::Instance;
+use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
 
+/// How often it looks whether the instance has stopped.
+const LOOK: Duration = Duration::from_millis(2);
+/// After this long, and then this often, it says what the instance is waiting for.
+const SAY: Duration = Duration::from_secs(1);
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How long to wait for it to stop, in seconds
+    /// How long all of this may take, in seconds; after that, the instance goes on stopping
     #[arg(long, value_name = "S", default_value_t = 30)]
     timeout: u64,
+    /// End the process at once: what it was doing is lost, and no pool is destroyed
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
@@ -19,19 +29,67 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if !instance.is_running()? {
         return Err(Failed::NotRunning(format!("instance '{}' is not running", context.name)));
     }
-    context.ask(Request::Stop, &[])?;
     let until = Instant::now() + Duration::from_secs(args.timeout);
-    while instance.is_running()? {
-        if Instant::now() >= until {
-            return Err(Failed::Message(format!(
-                "instance '{}' is still running after {} s; its log says what it is waiting for",
-                context.name, args.timeout
-            )));
+    let answer = context.ask_within(Request::Stop, &[args.force.into()], until)?;
+    let waiting_for = wait(context, &instance, until)?;
+    if let Some(waiting_for) = waiting_for {
+        let (name, timeout) = (&context.name, args.timeout);
+        let mut message = format!("instance '{name}' is still running after {timeout} s");
+        for obstacle in &waiting_for {
+            message += &format!("\n  {obstacle}");
         }
-        std::thread::sleep(Duration::from_millis(2));
+        message += "\n`chimaera stop --force` ends it at once";
+        return Err(Failed::Message(message));
     }
-    if !context.print_json(&json!({ "name": context.name, "stopped": true })) {
-        crate::context::print(&format!("stopped '{}'\n", context.name));
+    let abandoned = strings(&answer["abandoned"]);
+    let document = json!({
+        "name": context.name,
+        "stopped": true,
+        "forced": args.force,
+        "abandoned": abandoned,
+    });
+    if !context.print_json(&document) {
+        let mut text = format!("stopped '{}'\n", context.name);
+        for obstacle in abandoned {
+            text += &format!("  abandoned: {obstacle}\n");
+        }
+        crate::context::print(&text);
     }
     Ok(())
+}
+
+/// Waits until the instance has stopped, and says what it is waiting for. When the time is over, returns
+/// that.
+fn wait(
+    context: &Context,
+    instance: &Instance,
+    until: Instant,
+) -> Result<Option<Vec<String>>, Failed> {
+    let mut say_at = Instant::now() + SAY;
+    let mut waiting_for = Vec::new();
+    while instance.is_running()? {
+        let now = Instant::now();
+        if now >= until {
+            return Ok(Some(waiting_for));
+        }
+        if now >= say_at {
+            say_at = now + SAY;
+            // It may have ended just now, or be about to.
+            let described =
+                context.ask_within(Request::Describe, &[CHI_DESCRIBE_RUNTIME.into()], until);
+            if let Ok(runtime) = described {
+                waiting_for = strings(&runtime["stopping"]["waiting_for"]);
+                if !context.json {
+                    waiting_for.iter().for_each(|obstacle| eprintln!("waiting: {obstacle}"));
+                }
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(None)
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }

@@ -6,7 +6,7 @@ use chimaera_abi::*;
 
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::pool::Container;
+use crate::pool::{Container, Pool};
 use crate::scheduler::{Role, RunQueue, Shared};
 use serde_json::json;
 
@@ -100,6 +100,11 @@ fn runtime(shared: &Shared) -> serde_json::Value {
         "each_worker": workers.collect::<Vec<_>>(),
         "sessions": sessions.collect::<Vec<_>>(),
         "sessions_total": page.sessions_total.load(Ordering::Relaxed),
+        "stopping": shared.stopping_since().map(|since| json!({
+            "since_ms": since.elapsed().as_millis() as u64,
+            "client_tasks": shared.client_tasks(),
+            "waiting_for": obstacles(shared),
+        })),
     })
 }
 
@@ -127,17 +132,72 @@ fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
     let since = queue.busy_since()?;
     let (slot, number) = queue.running().parts()?;
     let (session, _) = queue.node();
-    let table = shared.table();
-    // A pool that is being destroyed is no longer in the table.
-    let pool = table.in_slot(slot);
-    let method = pool.and_then(|pool| pool.module().methods.get(number));
+    let pool = shared.pools.in_slot(slot);
+    let method = pool.as_ref().and_then(|pool| pool.module().methods.get(number));
     let sessions = shared.sessions();
     let client = sessions.iter().find(|client| client.number == session);
     Some(json!({
-        "pool": pool.map(|pool| pool.name()),
+        "pool": pool.as_ref().map(|pool| pool.name()),
         "method": method.map(|method| &method.name),
         "session": client.map(|client| client.number),
         "pid": client.map(|client| client.pid),
         "age_ms": shared.start.elapsed().saturating_sub(since).as_millis() as u64,
     }))
+}
+
+/// What `running` says, in words: "worker 0 has been busy for 3.2 s with kSleep of pool x for session 1
+/// (process 123)".
+fn busy_in_words(index: u32, running: &serde_json::Value) -> String {
+    let age = running["age_ms"].as_u64().unwrap_or(0) as f64 / 1e3;
+    let name = |key: &str| running[key].as_str().unwrap_or("unknown").to_owned();
+    let (method, pool) = (name("method"), name("pool"));
+    let mut text =
+        format!("worker {index} has been busy for {age:.1} s with {method} of pool '{pool}'");
+    if let (Some(session), Some(pid)) = (running["session"].as_u64(), running["pid"].as_u64()) {
+        text += &format!(" for session {session} (process {pid})");
+    }
+    text
+}
+
+/// What keeps a worker busy with a task of this pool, in words.
+pub(super) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
+    let queues = (0..).zip(shared.run_queues());
+    let mut of_pool = queues.filter(|(_, queue)| {
+        queue.running().parts().is_some_and(|(slot, _)| slot == pool.id.major_)
+    });
+    of_pool.find_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)))
+}
+
+/// How many tasks a pool has in flight, in words.
+fn in_flight(pool: &Pool) -> String {
+    match pool.in_flight() {
+        0 => "no task".to_owned(),
+        1 => "1 task".to_owned(),
+        count => format!("{count} tasks"),
+    }
+}
+
+/// What is in the way of the runtime's end: pools that are not destroyed, and methods that do not return.
+pub(crate) fn obstacles(shared: &Shared) -> Vec<String> {
+    let mut all = Vec::new();
+    for pool in shared.pools.all() {
+        if pool.id.major_ != CHI_ADMIN_POOL_MAJOR {
+            let (name, count) = (pool.name(), in_flight(&pool));
+            all.push(format!("pool '{name}' is not destroyed and has {count} in flight"));
+        }
+    }
+    for (name, pool) in shared.pools.changing() {
+        all.push(match pool {
+            Some(pool) => {
+                let count = in_flight(&pool);
+                format!("pool '{name}' is still being destroyed and has {count} in flight")
+            }
+            None => format!("pool '{name}' is still being created"),
+        });
+    }
+    let queues = (0..).zip(shared.run_queues());
+    let busy =
+        queues.filter_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)));
+    all.extend(busy);
+    all
 }

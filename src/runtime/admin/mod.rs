@@ -7,5 +7,5 @@ mod lifecycle;
 mod params;
 mod pool_manager;
 
-pub(crate) use self::describe::{describe, describe_module};
-pub(crate) use self::pool_manager::close_all;
+pub(crate) use self::describe::{describe, describe_module, obstacles};
+pub(crate) use self::pool_manager::destroy_at_stop;

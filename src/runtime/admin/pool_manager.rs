@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use super::lifecycle::{construct_all, destroy_task, destruct_all};
-use super::params;
+use super::{describe, params};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::pool::{Lookup, Pool};
@@ -97,6 +97,9 @@ pub(super) unsafe fn create(
         let Some(module) = shared.modules.find(wanted.module) else {
             return Err(no_module(worker, wanted.module));
         };
+        if shared.is_stopping() {
+            return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
+        }
         let most = shared.config.max_pools;
         match shared.pools.begin_creation(name, task.addr(), most) {
             Some(Ok(id)) => break (module, id),
@@ -147,7 +150,17 @@ pub(super) fn destroy(
     id: chi_pool_id,
     task: *mut chi_task,
 ) -> Result<(), Failure> {
+    destroy_until(worker, id, task, Instant::now() + DESTROY_BOUND)
+}
+
+fn destroy_until(
+    worker: &Worker,
+    id: chi_pool_id,
+    task: *mut chi_task,
+    until: Instant,
+) -> Result<(), Failure> {
     let shared = &worker.shared;
+    let begin = Instant::now();
     let Some(begun) = shared.pools.begin_destruction(id, task.addr()) else {
         let message = format!("there is no pool {}.{}", id.major_, id.minor_);
         return Err(Failure::new(CHI_NO_POOL, message));
@@ -156,13 +169,15 @@ pub(super) fn destroy(
     shared.set_pool(id.major_, None);
     pool.close();
     cancel::cancel(worker, CancelScope::Pool(id));
-    if !drain(worker, &pool) {
+    if !drain(worker, &pool, until) {
         pool.reopen();
         shared.set_pool(id.major_, Some(pool.clone()));
-        let (name, count) = (pool.name(), pool.in_flight());
+        let (name, count, took) = (pool.name(), pool.in_flight(), begin.elapsed());
+        let busy =
+            describe::busy_with(shared, &pool).map_or(String::new(), |busy| format!(" ({busy})"));
         let message = format!(
             "pool '{name}' was not destroyed: it still has {count} tasks in flight after \
-             {DESTROY_BOUND:?}; try again once they have ended"
+             {took:.1?}{busy}; try again once they have ended"
         );
         worker.wake_all(shared.pools.give_up_destruction(begun));
         return Err(Failure::new(CHI_BUSY, message));
@@ -178,8 +193,7 @@ pub(super) fn destroy(
 }
 
 /// Waits until a closed pool has no tasks. False if that takes too long.
-fn drain(worker: &Worker, pool: &Pool) -> bool {
-    let until = Instant::now() + DESTROY_BOUND;
+fn drain(worker: &Worker, pool: &Pool, until: Instant) -> bool {
     let mut pause = FIRST_LOOK;
     while pool.in_flight() > 0 {
         if Instant::now() >= until {
@@ -191,14 +205,11 @@ fn drain(worker: &Worker, pool: &Pool) -> bool {
     true
 }
 
-/// Destroys every pool except the admin pool because the runtime is stopping, the newest first: a
-/// pool may use pools that were created before it.
-pub(crate) fn close_all(worker: &Worker) {
-    for id in worker.shared.pools.in_reverse_order() {
-        let mut task = destroy_task(id);
-        if let Err(failure) = destroy(worker, id, (&raw mut task).cast()) {
-            tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
-        }
+/// Destroys a pool because the runtime is stopping, unless its tasks have not ended by `until`.
+pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
+    let mut task = destroy_task(id);
+    if let Err(failure) = destroy_until(worker, id, (&raw mut task).cast(), until) {
+        tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
     }
 }
 

@@ -17,7 +17,7 @@ use rustix::event::{epoll, EventfdFlags};
 use rustix::net::SocketFlags;
 use rustix::process::PidfdFlags;
 
-use super::close::{self, CLOSE_BOUND};
+use super::close::close_pools;
 use super::requests;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
@@ -90,41 +90,29 @@ impl Acceptor {
         })
     }
 
-    /// Serves until the runtime is told to stop, and then closes the pools. The sessions end when
-    /// this is dropped.
-    pub(crate) fn serve(&mut self) {
-        loop {
-            let timeout = self.timeout();
-            self.poll(timeout);
-            self.overdue();
-            self.faulted();
-            let mut stop = false;
-            while let Some(command) = self.shared.take_command() {
-                match command {
-                    ControlCommand::EndSession { session, reason } => self.end(session, &reason),
-                    ControlCommand::Stop => stop = true,
-                    ControlCommand::PoolsClosed => {}
-                }
-            }
-            if stop {
-                return self.close_pools();
-            }
-        }
+    /// Serves until the runtime is told to stop, and then closes the pools. Returns what had to be
+    /// abandoned. The sessions end when this is dropped.
+    pub(crate) fn serve(&mut self) -> Vec<String> {
+        while !self.serve_once(None).iter().any(|one| matches!(one, ControlCommand::Stop)) {}
+        tracing::info!("stopping");
+        let shared = self.shared.clone();
+        close_pools(&shared, &mut |rest| self.serve_once(Some(rest)))
     }
 
-    fn close_pools(&mut self) {
-        tracing::info!("stopping");
-        close::begin(&self.shared);
-        let until = Instant::now() + CLOSE_BOUND;
-        while Instant::now() < until {
-            self.poll(Some(until.saturating_duration_since(Instant::now())));
-            while let Some(command) = self.shared.take_command() {
-                if matches!(command, ControlCommand::PoolsClosed) {
-                    return;
-                }
+    /// Waits for something to do, at most for `bound`, and does it. Returns the commands that are not about
+    /// sessions.
+    fn serve_once(&mut self, bound: Option<Duration>) -> Vec<ControlCommand> {
+        self.poll(self.timeout().into_iter().chain(bound).min());
+        self.overdue();
+        self.faulted();
+        let mut others = Vec::new();
+        while let Some(command) = self.shared.take_command() {
+            match command {
+                ControlCommand::EndSession { session, reason } => self.end(session, &reason),
+                other => others.push(other),
             }
         }
-        tracing::error!("some pools were not destroyed within {CLOSE_BOUND:?}");
+        others
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -270,8 +258,10 @@ impl Acceptor {
         match (&mut client.phase, message.kind) {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
             (Phase::Greeting, Kind::Request) => {
-                let document = requests::answer(&self.shared, message)?;
-                control::answer(&client.socket, &document).map_err(|error| {
+                let (document, then) = requests::answer(&self.shared, message)?;
+                let answered = control::answer(&client.socket, &document);
+                then.run(&self.shared);
+                answered.map_err(|error| {
                     Failure::new(CHI_IO, format!("cannot answer the request: {error}"))
                 })?;
                 self.end(number, "its request was answered");

@@ -1,25 +1,77 @@
-//! Closing the pools of a runtime that is stopping.
+//! Closing the pools of a runtime that is stopping. The control thread leads it, so that neither a method
+//! that never returns nor a `kDestroy` that does not end keeps the other pools from being destroyed.
 
-use chimaera_abi::CHI_ADMIN_DESTROY_POOL;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
-use crate::admin::close_all;
+use chimaera_abi::{chi_pool_id, CHI_ADMIN_DESTROY_POOL};
+
+use crate::admin;
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
-use std::time::Duration;
+use crate::task::CancelScope;
 
-/// How long destroying all pools may take when the runtime stops.
-pub(crate) const CLOSE_BOUND: Duration = Duration::from_secs(10);
+/// How often it looks whether tasks have ended.
+const LOOK: Duration = Duration::from_millis(2);
 
-/// Makes a worker destroy all pools and then send `ControlCommand::PoolsClosed`. Tasks that have
-/// not started are not started any more.
-pub(crate) fn begin(shared: &Shared) {
+/// Lets the control thread do its other work for at most this long, and returns the commands for this one.
+pub(crate) type Meanwhile<'m> = &'m mut dyn FnMut(Duration) -> Vec<ControlCommand>;
+
+/// Closes all pools within `stop_grace`. Tasks of clients are cancelled first, and may finish their
+/// subtasks; then the pools are destroyed, the newest first, for a pool may use those that were created
+/// before it. Returns what had to be abandoned, in words.
+pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<String> {
+    let begin = Instant::now();
+    let until = begin + shared.config.stop_grace;
     shared.set_stopping();
-    let close = || {
+    for mailbox in shared.mailboxes() {
+        mailbox.send(WorkerMessage::Cancel(CancelScope::Clients));
+    }
+    let half = begin + shared.config.stop_grace / 2;
+    while shared.client_tasks() > 0 && Instant::now() < half {
+        meanwhile(LOOK);
+    }
+    let mut tried: HashSet<chi_pool_id> = HashSet::new();
+    loop {
+        let now = Instant::now();
+        let all = shared.pools.in_reverse_order();
+        match all.into_iter().find(|id| !tried.contains(id)) {
+            // Each gets half of what is left, so that one that does not end leaves time for the others.
+            Some(id) if now < until => {
+                tried.insert(id);
+                destroy(shared, id, now + (until - now) / 2, meanwhile);
+            }
+            // A pool that is being created, or is still being destroyed, may be ready for it later.
+            None if shared.pools.has_changing() && now < until => {
+                meanwhile(LOOK);
+            }
+            _ => break,
+        }
+    }
+    let left = admin::obstacles(shared);
+    for obstacle in &left {
+        tracing::error!("abandoned: {obstacle}");
+    }
+    left
+}
+
+/// Has a worker destroy a pool, and waits until it has, at most until `until`.
+fn destroy(shared: &Shared, id: chi_pool_id, until: Instant, meanwhile: Meanwhile<'_>) {
+    let destroy = move || {
         with_current(|worker| {
             let worker = worker.expect("messages are read by workers");
-            close_all(worker);
-            worker.shared.command(ControlCommand::PoolsClosed);
+            admin::destroy_at_stop(worker, id, until);
+            worker.shared.command(ControlCommand::PoolClosed(id));
         });
     };
-    let method = CHI_ADMIN_DESTROY_POOL;
-    shared.mailbox(0).send(WorkerMessage::Run(method, Box::new(close)));
+    let worker = shared.least_loaded(false, |_, _| ()).unwrap_or(0);
+    let message = WorkerMessage::Run(CHI_ADMIN_DESTROY_POOL, Box::new(destroy));
+    shared.mailbox(worker).send(message);
+    let is_done =
+        |command: &ControlCommand| matches!(command, ControlCommand::PoolClosed(of) if *of == id);
+    loop {
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() || meanwhile(rest).iter().any(is_done) {
+            return;
+        }
+    }
 }

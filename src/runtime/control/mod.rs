@@ -7,4 +7,4 @@ pub(crate) mod close;
 mod requests;
 
 pub(crate) use self::acceptor::Acceptor;
-pub(crate) use self::close::CLOSE_BOUND;
+pub(crate) use self::requests::end_process;

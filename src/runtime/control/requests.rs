@@ -1,27 +1,61 @@
-//! Answers to the requests of the program `chimaera`. The control thread gives them without asking
-//! a worker, so they are given even while all workers are busy.
+//! Answers to the program's requests. The control thread gives them, and asks no worker.
 
 use chimaera_abi::*;
 use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
 
-use crate::admin::describe;
+use crate::admin::{describe, obstacles};
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
 
-/// Carries out the request in a message of kind `Request`, and returns the answer, a JSON document.
-pub(super) fn answer(shared: &Shared, message: &Message) -> Result<String, Failure> {
-    let [request, argument, ..] = message.words;
-    let document = match Request::of(request) {
-        Some(Request::Describe) => describe(shared, argument as u32)?,
-        Some(Request::Stop) => {
-            shared.command(ControlCommand::Stop);
-            serde_json::json!({ "stopping": true })
+/// What to do once the answer has been sent.
+pub(super) enum Then {
+    /// Nothing.
+    Nothing,
+    /// Stop the runtime.
+    Stop,
+    /// End the process at once.
+    End,
+}
+
+impl Then {
+    pub(super) fn run(self, shared: &Shared) {
+        match self {
+            Then::Nothing => {}
+            Then::Stop => shared.command(ControlCommand::Stop),
+            Then::End => end_process(shared, "asked to stop by force"),
         }
+    }
+}
+
+/// Answers a message of kind `Request` with a JSON document, and says what is left to do.
+pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then), Failure> {
+    let [request, argument, ..] = message.words;
+    let (document, then) = match Request::of(request) {
+        Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
+        Some(Request::Stop) if argument == 0 => {
+            (serde_json::json!({ "stopping": true }), Then::Stop)
+        }
+        Some(Request::Stop) if !shared.config.daemon => {
+            let message = "this runtime is part of an application, and ends with it or by `stop`";
+            return Err(Failure::new(CHI_DENIED, message));
+        }
+        Some(Request::Stop) => (serde_json::json!({ "abandoned": obstacles(shared) }), Then::End),
         None => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));
         }
     };
-    Ok(document.to_string())
+    Ok((document.to_string(), then))
+}
+
+/// Ends the process of a daemon at once, with the exit code 1.
+pub(crate) fn end_process(shared: &Shared, why: &str) -> ! {
+    tracing::error!("{why}: the process ends now");
+    for obstacle in obstacles(shared) {
+        tracing::error!("abandoned: {obstacle}");
+    }
+    // Not `exit`: destructors of modules must not run while threads still run their code.
+    // SAFETY: the function ends the process, whatever other threads do.
+    unsafe { libc::_exit(1) }
 }

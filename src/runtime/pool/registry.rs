@@ -17,7 +17,7 @@ const GRACE_ROUNDS: u64 = 2;
 
 enum Named {
     /// Being created or destroyed by the task whose body has this address.
-    Changing { by: usize, slot: u32, waiters: Vec<Waiter> },
+    Changing { by: usize, slot: u32, waiters: Vec<Waiter>, pool: Option<Arc<Pool>> },
     /// `order` rises with each pool that is created: a pool that this one uses has a lower one.
     Ready { pool: Arc<Pool>, order: u64 },
 }
@@ -147,7 +147,7 @@ impl Registry {
         });
         let Some(major_) = slot else { return Some(Err(())) };
         let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
-        let changing = Named::Changing { by, slot: major_, waiters: Vec::new() };
+        let changing = Named::Changing { by, slot: major_, waiters: Vec::new(), pool: None };
         state.named.insert(name.to_owned(), changing);
         Some(Ok(chi_pool_id { major_, minor_ }))
     }
@@ -177,7 +177,8 @@ impl Registry {
             Named::Ready { pool, order } if pool.id == id => Some((pool.clone(), *order)),
             _ => None,
         })?;
-        let changing = Named::Changing { by, slot: id.major_, waiters: Vec::new() };
+        let kept = Some(pool.clone());
+        let changing = Named::Changing { by, slot: id.major_, waiters: Vec::new(), pool: kept };
         state.named.insert(pool.name().to_owned(), changing);
         Some(BeingDestroyed { pool, order })
     }
@@ -243,6 +244,41 @@ impl Registry {
         }
         state.free_slots.extend(slots);
         (names, woken)
+    }
+
+    /// The pool in this slot, also while it is being destroyed.
+    pub(crate) fn in_slot(&self, slot: u32) -> Option<Arc<Pool>> {
+        let state = lock(&self.state);
+        let pools = state.named.values().filter_map(|named| match named {
+            Named::Ready { pool, .. } => Some(pool),
+            Named::Changing { pool, .. } => pool.as_ref(),
+        });
+        pools.into_iter().find(|pool| pool.id.major_ == slot).cloned()
+    }
+
+    /// All pools that can be found.
+    pub(crate) fn all(&self) -> Vec<Arc<Pool>> {
+        let state = lock(&self.state);
+        let pools = state.named.values().filter_map(|named| match named {
+            Named::Ready { pool, .. } => Some(pool.clone()),
+            Named::Changing { .. } => None,
+        });
+        pools.collect()
+    }
+
+    /// The pools that are being created, which have only a name, or destroyed.
+    pub(crate) fn changing(&self) -> Vec<(String, Option<Arc<Pool>>)> {
+        let state = lock(&self.state);
+        let changing = state.named.iter().filter_map(|(name, named)| match named {
+            Named::Changing { pool, .. } => Some((name.clone(), pool.clone())),
+            Named::Ready { .. } => None,
+        });
+        changing.collect()
+    }
+
+    /// True if a pool is being created or destroyed.
+    pub(crate) fn has_changing(&self) -> bool {
+        !self.changing().is_empty()
     }
 
     /// All pools except the admin pool, the newest first: a pool may use pools that were created

@@ -33,7 +33,7 @@ pub(super) fn admit(
 ) -> Result<(), Failure> {
     match moment {
         Moment::Entering => {
-            if worker.shared.is_stopping() {
+            if worker.shared.is_stopping() && record.is_of_client() {
                 return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
             }
             if !container.admission.enter() {
@@ -41,7 +41,9 @@ pub(super) fn admit(
             }
         }
         Moment::Starting => {
-            if !container.admission.is_live() || worker.shared.is_stopping() {
+            if !container.admission.is_live()
+                || worker.shared.is_stopping() && record.is_of_client()
+            {
                 return Err(destroyed(container));
             }
             if record.is_orphan() {

@@ -8,6 +8,7 @@ use crate::pool::LanePtr;
 use crate::session::{Ring, SuspendedAs};
 use crate::sync::{WaitId, Waits};
 use crate::task::{CancelScope, Resting};
+use chimaera_abi::chi_pool_id;
 use chimaera_ipc::sleep::Sleeper;
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
@@ -154,6 +155,6 @@ pub(crate) enum ControlCommand {
     EndSession { session: u64, reason: String },
     /// Stop the runtime.
     Stop,
-    /// All pools have been destroyed.
-    PoolsClosed,
+    /// A worker has destroyed this pool, because the runtime is stopping, or has given up.
+    PoolClosed(chi_pool_id),
 }

@@ -521,7 +521,7 @@ pub(super) unsafe fn leave_lane(
 /// Ends a successful run of a periodic task. Returns the task if it is to run again.
 fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     let reason = match record.look_for_cancellation() {
-        None if worker.shared.is_stopping() => CancelReason::Destroyed,
+        None if worker.shared.is_stopping() && record.is_of_client() => CancelReason::Stopping,
         None => {
             // The next run is charged again when it is placed, and has messages of its own.
             uncharge(worker, &mut record);

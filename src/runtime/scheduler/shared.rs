@@ -53,6 +53,7 @@ pub(crate) struct Shared {
     ending: AtomicBool,
     /// The runtime is stopping: no further task starts.
     stopping: AtomicBool,
+    stopping_since: Mutex<Option<Instant>>,
 }
 
 impl Shared {
@@ -88,6 +89,7 @@ impl Shared {
             control,
             ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            stopping_since: Mutex::default(),
         })
     }
 
@@ -204,6 +206,11 @@ impl Shared {
         page.sessions.store(sessions.len() as u32, Ordering::Relaxed);
     }
 
+    /// How many tasks of clients are in flight.
+    pub(crate) fn client_tasks(&self) -> usize {
+        lock(&self.sessions).iter().map(|session| session.tasks_in_flight()).sum()
+    }
+
     pub(crate) fn remove_session(&self, number: u64) {
         let mut sessions = lock(&self.sessions);
         sessions.retain(|session| session.number != number);
@@ -253,7 +260,13 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
+    /// Since when it has been stopping.
+    pub(crate) fn stopping_since(&self) -> Option<Instant> {
+        *lock(&self.stopping_since)
+    }
+
     pub(crate) fn set_stopping(&self) {
+        lock(&self.stopping_since).get_or_insert_with(Instant::now);
         self.stopping.store(true, Ordering::Relaxed);
     }
 

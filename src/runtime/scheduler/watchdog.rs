@@ -24,8 +24,10 @@ const TICK: Duration = Duration::from_millis(2);
 const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
 /// After this many ticks without parking, a worker is asked to share its work.
 const OVERLOADED: u32 = 5;
-/// Ticks after which a worker counts as blocked by a method that has not yielded.
+/// Ticks after which a worker counts as blocked by a method that has not yielded: 10 ms. High-latency
+/// tasks may take longer before others of their kind need another worker: a second.
 const BLOCKED: u32 = 5;
+const BLOCKED_HIGH_LATENCY: u32 = 500;
 /// Ticks for which another worker of its group must not have been blocked for a stand-by worker to rest.
 const QUIET: u32 = 50;
 /// A method is warned of once in so long a time.
@@ -217,7 +219,11 @@ fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
     }
     let serving: Vec<u32> = serving.collect();
     let of = |worker: &u32| &seen[*worker as usize];
-    if serving.iter().all(|worker| of(worker).ticks >= BLOCKED) {
+    let blocked = match group {
+        Role::HighLatency => BLOCKED_HIGH_LATENCY,
+        _ => BLOCKED,
+    };
+    if serving.iter().all(|worker| of(worker).ticks >= blocked) {
         let Some(relief) = standby::call_up(shared, group) else { return };
         for busy in serving {
             shared.mailbox(relief).send(WorkerMessage::StealFrom { busy });

@@ -406,13 +406,13 @@ impl Worker {
 
     /// True if a waiting task must stop waiting.
     pub(crate) fn must_give_up(&self, record: &Record) -> bool {
-        self.shared.is_stopping() || record.look_for_cancellation().is_some()
+        self.shared.is_stopping() && record.is_of_client()
+            || record.look_for_cancellation().is_some()
     }
 
     /// True if the running task should end.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.shared.is_stopping()
-            || self.running().is_some_and(|record| record.look_for_cancellation().is_some())
+        self.running().is_some_and(|record| self.must_give_up(record))
     }
 }
 

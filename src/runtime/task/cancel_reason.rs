@@ -22,16 +22,19 @@ pub(crate) enum CancelReason {
     Parent,
     /// It is part of a deadlock.
     Deadlock,
+    /// A client submitted it, and the runtime is stopping.
+    Stopping,
 }
 
 impl CancelReason {
-    const ALL: [CancelReason; 6] = [
+    const ALL: [CancelReason; 7] = [
         CancelReason::Asked,
         CancelReason::Gone,
         CancelReason::Destroyed,
         CancelReason::Deadline,
         CancelReason::Parent,
         CancelReason::Deadlock,
+        CancelReason::Stopping,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<CancelReason> {
@@ -48,6 +51,7 @@ impl CancelReason {
             CancelReason::Parent => {
                 (CHI_CANCELLED, "the task that waits for this one was cancelled")
             }
+            CancelReason::Stopping => (CHI_CANCELLED, "the runtime is stopping"),
             CancelReason::Deadlock => (CHI_DEADLOCK, "the task waited in a circle of tasks"),
         };
         Failure::new(status, text)
@@ -102,6 +106,8 @@ fn own_words(text: &str, is_broadcast: bool) -> Option<String> {
 /// Which tasks a cancellation is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CancelScope {
+    /// All tasks that clients submitted.
+    Clients,
     /// All tasks of a session.
     Session(u64),
     /// All tasks of a pool.

@@ -232,6 +232,7 @@ impl Record {
             (CancelScope::Session(number), Origin::Client { session, .. }) => {
                 (session.number == *number).then_some(CancelReason::Gone)
             }
+            (CancelScope::Clients, Origin::Client { .. }) => Some(CancelReason::Stopping),
             // SAFETY: the pointer is null, or points to the container in which the task is counted,
             // which keeps it alive.
             (CancelScope::Pool(id), _) => match unsafe { self.container.as_ref() } {
@@ -240,6 +241,12 @@ impl Record {
             },
             _ => None,
         }
+    }
+
+    /// True for a task that a client submitted, and false for one that was made inside the runtime.
+    #[inline]
+    pub(crate) fn is_of_client(&self) -> bool {
+        matches!(self.origin, Origin::Client { .. })
     }
 
     /// Why a task that is about to start must not; `None` if it may.

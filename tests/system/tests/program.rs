@@ -67,7 +67,9 @@ fn the_background() {
     assert_eq!(session, pid.to_string());
 
     let stopped = site.cli(&["stop", "--json"]).ok().json();
-    assert_eq!(stopped, json!({ "name": site.name(), "stopped": true }));
+    let name = site.name();
+    let want = json!({ "name": name, "stopped": true, "forced": false, "abandoned": [] });
+    assert_eq!(stopped, want);
     process::until("its end", || (!runs(pid)).then_some(()));
     assert!(std::fs::read_to_string(&log).unwrap().contains("stopped"));
     assert!(site.status_page().is_none() && !site.socket().exists());

@@ -168,7 +168,10 @@ fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
         let sleeping = pool.submit(model::SLEEP, HOUR);
         for _ in 0..rounds(5, 100) {
             let (status, message) = text_of(pool.task(model::TREE, 3000, 1).call());
-            assert!(status == CHI_NO_SPACE && message.contains("too many tasks wait"), "{message}");
+            assert!(
+                status == CHI_NO_SPACE && message.contains("too many tasks are suspended"),
+                "{message}"
+            );
             pool.call(model::TREE, 50, 1);
         }
         assert!(!sleeping.is_complete());

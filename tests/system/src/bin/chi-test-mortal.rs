@@ -8,6 +8,7 @@
 //! chi-test-mortal crowd N          tries to leave N tasks in flight that never end, from many threads
 //! chi-test-mortal sleeping N       makes workers sleep N times, and prints how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
+//! chi-test-mortal blocking POOL N  has a method of a pool block its worker for N seconds
 //! chi-test-mortal locking N        takes a lock in two pools and prints "inside"; N is unique
 //! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
 //! chi-test-mortal spread MODULE    has a task of a model wait for tasks in three pools that never end
@@ -71,6 +72,18 @@ fn waiting() {
     let task = yields(ipc, pool(ipc), 20_000);
     ready();
     // On a busy machine it may complete before the kill; then there is nothing left to wait for.
+    let _ = task.wait();
+    stay();
+}
+
+fn blocking(pool: &str, seconds: u64) {
+    let ipc = connect();
+    let pool = ipc.create_pool(throws::MODULE, pool, b"").expect("the module is loaded");
+    let task: NewTask<NumberTask> = ipc.task(pool, throws::SLEEP);
+    task.value.set(seconds * 1_000_000_000);
+    let task = task.submit().expect("the ring has room");
+    ready();
+    // The runtime may end first.
     let _ = task.wait();
     stay();
 }
@@ -353,6 +366,7 @@ fn main() -> ExitCode {
         ["crowd", n] => crowd(n.parse().expect("a number")),
         ["sleeping", n] => println!("{}", sleeping(n.parse().expect("a number"))),
         ["counting"] => counting(),
+        ["blocking", pool, n] => blocking(pool, n.parse().expect("a number")),
         ["locking", n] => locking(n.parse().expect("a number")),
         ["broadcast", module] => broadcast(module),
         ["spread", module] => spread(module),

@@ -45,7 +45,7 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
   }
 }
 
-/** Calls the monitor of a method, if it has one. */
+/** Asks the monitor of a method, if it has one. */
 template <typename RuntimeT>
 void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
@@ -79,7 +79,7 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
   }
 }
 
-/** Frees what a method attached to a task. */
+/** Lets go of what a method attached to a task. */
 template <typename RuntimeT>
 void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
@@ -113,7 +113,7 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
   }
 }
 
-/** Serializes or deserializes the inputs or the results of a task. */
+/** Writes the inputs or the results of a task as bytes, or reads them. */
 template <typename RuntimeT>
 void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
                chi_archive &archive) {
@@ -139,8 +139,7 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
-/** Adds the results of a replica to those of its broadcast, if the module does that for the
- * method. */
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
 template <typename RuntimeT>
 void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
@@ -182,11 +181,11 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
   }
 }
 
-/** Registers the methods with the runtime. */
+/** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   static_assert(std::is_same_v<chi::ParamsOf<RuntimeT>, Params>,
-                "chimaera_mod.yaml describes pool parameters, so the Runtime must have one "
+                "chimaera_mod.yaml describes what a pool is created with: the Runtime has one "
                 "public Create(hipc::FullPtr<chi::CreateTask>, const Params &, chi::RunContext &)");
   table.Add<chi::CreateTask>(
       Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,

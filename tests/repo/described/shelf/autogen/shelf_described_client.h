@@ -13,7 +13,7 @@
 
 namespace described::shelf {
 
-/** The results of kTurn. */
+/** What kTurn returns. */
 struct TurnResult {
   /** `tiny`. */
   chi::i8 tiny_ = 0;
@@ -45,7 +45,7 @@ struct TurnResult {
   std::array<Extent, 2> pairs_{};
 };
 
-/** The results of kSettings. */
+/** What kSettings returns. */
 struct SettingsResult {
   /** `factor`. */
   chi::i64 factor_ = 0;

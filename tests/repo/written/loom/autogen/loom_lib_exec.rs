@@ -1,4 +1,4 @@
-//! Checks that the container of `written:loom` implements exactly these methods.
+//! What the container of `written:loom` runs: anything else does not compile.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 

@@ -34,7 +34,7 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
   }
 }
 
-/** Calls the monitor of a method, if it has one. */
+/** Asks the monitor of a method, if it has one. */
 template <typename RuntimeT>
 void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
@@ -59,7 +59,7 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
   }
 }
 
-/** Frees what a method attached to a task. */
+/** Lets go of what a method attached to a task. */
 template <typename RuntimeT>
 void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
@@ -84,7 +84,7 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
   }
 }
 
-/** Serializes or deserializes the inputs or the results of a task. */
+/** Writes the inputs or the results of a task as bytes, or reads them. */
 template <typename RuntimeT>
 void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
                chi_archive &archive) {
@@ -104,8 +104,7 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
-/** Adds the results of a replica to those of its broadcast, if the module does that for the
- * method. */
+/** Adds a replica's results to a broadcast's, if the module does that for the method. */
 template <typename RuntimeT>
 void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
@@ -135,7 +134,7 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
   }
 }
 
-/** Registers the methods with the runtime. */
+/** Tells the runtime of the methods. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<chi::CreateTask>(

@@ -7,8 +7,7 @@
 
 namespace written::press {
 
-/* Lets this module use Chimaera's names without their namespace; the module's own names take
- * precedence. */
+/* What needs no namespace of Chimaera's here; the module's own names go before these. */
 using namespace chi::names;
 
 /** The numbers of the methods that the module implements. */

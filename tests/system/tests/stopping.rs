@@ -1,0 +1,145 @@
+//! How a runtime stops: in order, within its bound, whatever modules do, and saying what it waits for.
+
+use chimaera_tests::tasks::throws;
+use chimaera_tests::{artefacts, process, Daemon, Options, Running};
+use rustix::process::Signal;
+
+/// So long that nothing in these tests waits for it to end.
+const FOREVER: &str = "600";
+
+fn options(grace: &str) -> Options {
+    let config =
+        format!("workers: {{low_latency: {{count: 1}}, standby: 2}}\nstop_grace: {grace}\n");
+    Options::new().throws().config(config)
+}
+
+/// Creates a pool whose parameters say what it does in `kCreate` and `kDestroy`.
+fn create(daemon: &Daemon, pool: &str, params: &str) {
+    daemon.cli(&["pool", "create", pool, "--module", throws::MODULE, "--params", params]).ok();
+}
+
+/// Starts a client whose task blocks a worker until the end of everything.
+fn block(daemon: &Daemon, pool: &str) -> Running {
+    let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+    let mut client = Running::start(command.args(["blocking", pool, FOREVER]));
+    assert_eq!(client.line().as_deref(), Some("ready"));
+    process::until("the task blocks its worker", || {
+        let status = daemon.site().status();
+        let workers = status["each_worker"].as_array().unwrap();
+        workers.iter().any(|worker| worker["running"]["pool"] == pool).then_some(())
+    });
+    client
+}
+
+/// Where each of these lines stands in the log, which must have them all, in this order.
+#[track_caller]
+fn assert_order(log: &str, lines: &[&str]) {
+    let places: Vec<_> = lines.iter().map(|line| log.find(line)).collect();
+    assert!(places.iter().all(Option::is_some), "{lines:?} are at {places:?} in\n{log}");
+    assert!(places.is_sorted(), "{lines:?} are at {places:?} in\n{log}");
+}
+
+/// A module's `kDestroy` writes what it has to the pool below it, which is still there.
+#[test]
+fn layers_are_destroyed_from_the_top_and_may_flush() {
+    let mut daemon = Daemon::start(&options("10s"));
+    create(&daemon, "bottom", "");
+    create(&daemon, "middle", "flush bottom");
+    create(&daemon, "top", "flush middle");
+    daemon.stop();
+    assert_order(
+        &daemon.log(),
+        &[
+            "flushed into middle",
+            "pool destroyed pool=\"top\"",
+            "flushed into bottom",
+            "pool destroyed pool=\"middle\"",
+            "pool destroyed pool=\"bottom\"",
+        ],
+    );
+}
+
+/// Methods that do not return, a `kDestroy` that does not, and nobody else suffers.
+#[test]
+fn a_stop_ends_by_its_bound_whatever_modules_do() {
+    let mut daemon = Daemon::start(&options("2s"));
+    create(&daemon, "bottom", "");
+    create(&daemon, "top", "flush bottom");
+    create(&daemon, "stuck", "stuck");
+    let client = block(&daemon, "blocked");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 1);
+    let log = daemon.log();
+    assert_order(&log, &["flushed into bottom", "pool destroyed pool=\"bottom\""]);
+    for left in [
+        // Its destruction has been given up, or is about to be.
+        "abandoned: pool 'blocked' is ",
+        " and has 1 task in flight",
+        "abandoned: pool 'stuck' is still being destroyed and has no task in flight",
+        "with kSleep of pool 'blocked' for session",
+    ] {
+        assert!(log.contains(left), "{left} is not in\n{log}");
+    }
+    drop(client);
+}
+
+/// A pool that is created while the runtime stops is destroyed as any other.
+#[test]
+fn a_pool_that_is_being_created_at_the_stop_is_destroyed() {
+    let mut daemon = Daemon::start(&options("10s"));
+    let mut command = daemon.site().command(artefacts::chimaera());
+    command.args(["--name", daemon.site().name(), "pool", "create", "late"]);
+    let creating = Running::start(command.args(["--module", throws::MODULE, "--params", "slow"]));
+    process::until("the pool is being created", || {
+        let status = daemon.site().status();
+        let workers = status["each_worker"].as_array().unwrap();
+        workers.iter().any(|worker| worker["running"]["pool"] == "admin").then_some(())
+    });
+    daemon.stop();
+    let lines = ["pool created pool=\"late\"", "pool destroyed pool=\"late\""];
+    assert_order(&daemon.log(), &lines);
+    drop(creating);
+}
+
+#[test]
+fn the_program_says_what_a_stop_waits_for_and_forces_it() {
+    let mut daemon = Daemon::start(&options("600s"));
+    let client = block(&daemon, "blocked");
+    let waiting = daemon.cli(&["stop", "--timeout", "3"]);
+    assert_eq!(waiting.code, 1, "{}", waiting.stderr);
+    let obstacle =
+        format!("with kSleep of pool 'blocked' for session 1 (process {})", client.pid());
+    for text in ["is still running after 3 s", &obstacle, "chimaera stop --force"] {
+        assert!(waiting.stderr.contains(text), "{text} is not in {}", waiting.stderr);
+    }
+    let forced = daemon.cli(&["stop", "--force", "--json"]).ok().json();
+    assert_eq!(forced["stopped"], true);
+    let abandoned = forced["abandoned"].to_string();
+    assert!(abandoned.contains(&obstacle), "{abandoned}");
+    assert_eq!(daemon.end(), 1);
+    assert!(daemon.log().contains("asked to stop by force"), "{}", daemon.log());
+}
+
+#[test]
+fn a_second_signal_forces_the_end() {
+    let mut daemon = Daemon::start(&options("600s"));
+    let client = block(&daemon, "blocked");
+    daemon.signal(Signal::TERM);
+    process::until("it is stopping", || daemon.log().contains(" stopping").then_some(()));
+    assert!(daemon.is_alive());
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 1);
+    assert!(daemon.log().contains("with kSleep of pool 'blocked'"), "{}", daemon.log());
+    drop(client);
+}
+
+/// `--timeout` bounds everything, also the question.
+#[test]
+fn the_program_gives_up_on_a_runtime_that_does_not_answer() {
+    let daemon = Daemon::start(&options("10s"));
+    daemon.signal(Signal::STOP);
+    let silent = daemon.cli(&["stop", "--timeout", "1"]);
+    assert_eq!(silent.code, 1);
+    assert!(silent.stderr.contains("did not answer within"), "{}", silent.stderr);
+    daemon.signal(Signal::CONT);
+}
