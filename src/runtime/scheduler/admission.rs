@@ -116,11 +116,13 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
     }
     let waiting = worker.coroutines.in_use();
     let share = |of: usize| (of / config.workers).max(64);
+    let all = || worker.shared.coroutines.load(Ordering::Relaxed);
+    // What the others do not use is this worker's as well, except for an eighth.
+    let unused = |of: usize| of.saturating_sub(all().saturating_sub(waiting) + of / 8);
     // Above this, only sessions with few tasks in flight are served, so that one session's
     // suspended tasks do not keep the others out.
     let many = config.max_suspended / 7 * 5;
-    let all = || worker.shared.coroutines.load(Ordering::Relaxed);
-    if waiting <= share(many) {
+    if waiting <= share(many).max(unused(many)) {
         config.max_in_flight
     } else if waiting <= share(config.max_suspended) {
         FEW_IN_FLIGHT

@@ -13,11 +13,12 @@ use rustix::event::epoll;
 
 use super::admission::most_in_flight;
 use super::cancel;
+use super::doorbells::Doorbells;
 use super::mailbox::WorkerMessage;
 use super::overflow::end_overflowed;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
-use super::run_queue::{Role, Running};
+use super::run_queue::{Role, Running, MOST_POSTPONED};
 use super::shared::Shared;
 use super::steal;
 use super::timers::Timer;
@@ -33,14 +34,21 @@ use crate::task::{CancelScope, Origin};
 const ROUNDS_PER_LOOK: u32 = 64;
 /// How many entries are taken from one ring before the next one's turn.
 const RING_BATCH: usize = 32;
-/// How many submissions of one ring may be postponed; beyond that, the ring fills up.
-const MOST_POSTPONED: usize = 1 << 16;
+/// A ring is left to its doorbell once it has been found empty so often in a row.
+const EMPTY_POLLS: u32 = 1024;
+/// Rounds between two looks at the doorbells of rings at rest. A round with work counts as `BUSY_ROUND`.
+const ROUNDS_PER_BELL: u32 = 1024;
+const BUSY_ROUND: u32 = 16;
+/// How often a worker with nothing else to do looks whether submissions can go on that it holds back.
+const HELD_BACK_LOOK: Duration = Duration::from_millis(2);
 
 /// A worker and the state of its loop.
 struct Loop {
     worker: Worker,
     /// How many lanes of each list have been in it since the last counted round.
     old_lanes: Cell<(usize, usize)>,
+    /// Rounds since it last looked at the doorbells.
+    rounds: Cell<u32>,
 }
 
 /// Runs a worker on the calling thread until the runtime ends.
@@ -51,8 +59,11 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
     epoll::add(queue.epoll(), own, epoll::EventData::new_u64(0), flags)?;
     stack::prepare_thread()?;
     park::prepare_thread();
-    let own =
-        Rc::new(Loop { worker: Worker::new(index, shared.clone()), old_lanes: Cell::default() });
+    let own = Rc::new(Loop {
+        worker: Worker::new(index, shared.clone()),
+        old_lanes: Cell::default(),
+        rounds: Cell::new(0),
+    });
     while_current(&own.worker, || switch_between_coroutines(&own));
     Ok(())
 }
@@ -164,7 +175,9 @@ impl Loop {
                     continue;
                 }
             }
-            if self.round() {
+            let busy = self.round();
+            self.look_at_doorbells(if busy { BUSY_ROUND } else { 1 });
+            if busy {
                 (idle_rounds, idle_since) = (0, None);
                 if worker.pollers.is_time() {
                     worker.pollers.poll(worker.context());
@@ -247,6 +260,18 @@ impl Loop {
         busy
     }
 
+    /// Now and then looks whether a doorbell of a ring at rest has rung: a worker that is busy would not
+    /// notice otherwise.
+    #[inline]
+    fn look_at_doorbells(&self, rounds: u32) {
+        let rounds = self.rounds.get() + rounds;
+        self.rounds.set(rounds);
+        if rounds >= ROUNDS_PER_BELL {
+            self.rounds.set(0);
+            self.worker.run_queue().wake_rings();
+        }
+    }
+
     /// Parks until a doorbell rings, a message arrives or a timer is due.
     #[cold]
     fn park(&self) {
@@ -255,12 +280,20 @@ impl Loop {
         let freed = worker.spare.take_freed();
         shared.freed_records.fetch_add(freed, Ordering::Relaxed);
         let mut must_park = worker.mailbox().park();
-        must_park &= worker.run_queue().park_rings();
+        let most = most_in_flight(worker);
+        let is_full = |session: &SessionRef| {
+            session.tasks_in_flight() >= most || worker.refuses(session.number)
+        };
+        let parked = worker.run_queue().park_rings(is_full);
+        must_park &= parked.may_park;
         if must_park && !shared.is_ending() {
             let line = &shared.page().lines[worker.index as usize];
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             let rest = |at: Instant| at.saturating_duration_since(Instant::now());
-            park::park_on_epoll(worker.run_queue().epoll(), self.next_timer().map(rest));
+            // Tasks may end on any worker, and none tells this one.
+            let held_back = parked.holds_back.then_some(HELD_BACK_LOOK);
+            let rest = self.next_timer().map(rest).into_iter().chain(held_back).min();
+            park::park_on_epoll(worker.run_queue().epoll(), rest);
         }
         worker.mailbox().unpark();
         worker.run_queue().unpark_rings();
@@ -305,6 +338,7 @@ impl Loop {
             WorkerMessage::CancelMarked => cancel::cancel_marked(worker),
             WorkerMessage::StealFrom { busy } => {
                 let loot = steal::steal(&worker.shared, worker.index, busy);
+                loot.doorbells.into_iter().for_each(|set| self.adopt(set));
                 loot.rings.into_iter().for_each(|ring| self.add_ring(ring));
                 loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
                 let periodic = loot.periodic.into_iter();
@@ -316,6 +350,7 @@ impl Loop {
                 let mailbox = worker.shared.mailbox(idle);
                 given.into_iter().for_each(|message| mailbox.send(message));
             }
+            WorkerMessage::Doorbells(set) => self.adopt(set),
             WorkerMessage::Periodic { from, task } => path::take_over_periodic(worker, from, task),
             WorkerMessage::Rest { to } => {
                 let given = steal::give_all(worker.index, to, worker.run_queue());
@@ -449,13 +484,23 @@ impl Loop {
 
     /// Removes a session's rings.
     fn drop_rings(&self, session: u64) {
-        let queue = self.worker.run_queue();
-        let mut entries = queue.entries();
-        for index in (0..entries.rings.len()).rev() {
-            if entries.rings[index].session.number == session {
-                let ring = entries.rings.remove(index);
-                queue.unwatch(&ring.session);
-            }
+        // The last of them may free the session, which is nothing to do in the run queue.
+        let taken = self.worker.run_queue().entries().take_session(session);
+        drop(taken);
+    }
+
+    /// Takes over a set of doorbells, with the rings at rest.
+    fn adopt(&self, mut set: Doorbells) {
+        let worker = &self.worker;
+        // Their end may have been announced before the set came here.
+        set.drop_dead();
+        if let Err((session, error)) = worker.run_queue().adopt(set) {
+            tracing::error!(worker = worker.index, %error, "cannot watch doorbells: ending their sessions");
+            session.iter().for_each(|session| {
+                worker
+                    .shared
+                    .kill(session, &format!("cannot watch the client's doorbell: {error}"));
+            });
         }
     }
 
@@ -481,6 +526,10 @@ impl Loop {
                 match entry {
                     None => {
                         ring.consumer.show_progress();
+                        ring.empty += 1;
+                        if ring.empty >= EMPTY_POLLS {
+                            entries.let_rest(index);
+                        }
                         return true;
                     }
                     Some(Some(Entry::Submit { offset })) if full => {

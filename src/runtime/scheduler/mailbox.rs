@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::doorbells::Doorbells;
 use crate::pool::LanePtr;
 use crate::session::{Ring, SuspendedAs};
 use crate::sync::{WaitId, Waits};
@@ -54,6 +55,8 @@ pub(crate) enum WorkerMessage {
     ShareWith { idle: u32 },
     /// Keep this periodic task, which the worker `from` has kept until now.
     Periodic { from: u32, task: Resting },
+    /// Take over these doorbells and the rings at rest.
+    Doorbells(Doorbells),
     /// You are not needed any more: give this worker what can move.
     Rest { to: u32 },
 }

@@ -9,6 +9,7 @@ mod broadcast;
 mod call;
 pub(crate) mod cancel;
 mod deadlock;
+mod doorbells;
 pub(crate) mod event_loop;
 mod mailbox;
 mod overflow;

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::doorbells::Doorbells;
 use crate::pool::{ContainerLane, LanePtr};
-use crate::session::{Ring, Session};
+use crate::session::{Ring, Session, SessionRef};
 use crate::sys::{lock, membarrier};
 use crate::task::PeriodicTasks;
 use chimaera_abi::chi_task_node;
@@ -25,9 +26,81 @@ pub(crate) struct Entries {
     pub(crate) high_latency_lanes: VecDeque<LanePtr>,
     /// Periodic tasks between two runs.
     pub(crate) periodic: PeriodicTasks,
+    /// Rings at rest, and the doorbells of the sessions of all rings.
+    pub(crate) doorbells: Vec<Doorbells>,
+}
+
+/// Sets of doorbells that a worker keeps apart after take-overs.
+const MOST_SETS: usize = 4;
+/// Submissions of one ring that are postponed; beyond that the ring fills up.
+pub(super) const MOST_POSTPONED: usize = 1 << 16;
+
+/// What came of parking the rings.
+#[derive(Clone, Copy)]
+pub(crate) struct Parked {
+    /// No ring has anything to do.
+    pub(crate) may_park: bool,
+    /// Submissions wait until tasks of their sessions have ended.
+    pub(crate) holds_back: bool,
 }
 
 impl Entries {
+    /// Lets a ring rest that is empty: its session's doorbell brings it back. False, and the ring is polled
+    /// further, when it is not empty after all.
+    pub(crate) fn let_rest(&mut self, index: usize) -> bool {
+        let ring = &mut self.rings[index];
+        ring.empty = 0;
+        let number = ring.session.number;
+        let set = self.doorbells.iter_mut().find(|set| set.is_watched(number));
+        match set {
+            Some(set) if ring.postponed.is_empty() && ring.consumer.park() => {
+                set.rest(self.rings.swap_remove(index));
+                true
+            }
+            _ => {
+                ring.consumer.unpark();
+                false
+            }
+        }
+    }
+
+    /// Takes all rings of a session, and stops watching its doorbell.
+    pub(crate) fn take_session(&mut self, session: u64) -> Vec<Ring> {
+        let is_its = |ring: &mut Ring| ring.session.number == session;
+        let mut taken: Vec<Ring> = self.rings.extract_if(.., is_its).collect();
+        for set in &mut self.doorbells {
+            taken.extend(set.take(session));
+            if let Some(ring) = taken.first() {
+                set.unwatch(&ring.session);
+            }
+        }
+        taken
+    }
+
+    /// Merges small sets of doorbells into the largest when there are many.
+    fn merge_doorbells(&mut self) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
+        let (mut failed, mut error) = (Vec::new(), None);
+        while self.doorbells.len() > MOST_SETS {
+            self.doorbells.sort_by_key(|set| std::cmp::Reverse(set.len()));
+            let Some(small) = self.doorbells.pop() else { break };
+            let large = &mut self.doorbells[0];
+            let mut watch = |large: &mut Doorbells, session: &SessionRef| {
+                if let Err(why) = large.watch(session) {
+                    failed.push(session.clone());
+                    error = Some(why);
+                }
+            };
+            for ring in self.rings.iter().filter(|ring| small.is_watched(ring.session.number)) {
+                watch(large, &ring.session);
+            }
+            for ring in small.into_rings() {
+                watch(large, &ring.session);
+                large.rest(ring);
+            }
+        }
+        error.map_or(Ok(()), |error| Err((failed, error)))
+    }
+
     /// The list for high-latency or for low-latency lanes.
     #[inline]
     pub(crate) fn lanes_of(&mut self, high_latency: bool) -> &mut VecDeque<LanePtr> {
@@ -249,34 +322,69 @@ impl RunQueue {
         self.waits.load(Ordering::Acquire)
     }
 
-    /// Adds a session's doorbell to the epoll set.
-    pub(crate) fn watch(&self, session: &Session) -> rustix::io::Result<()> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        let data = epoll::EventData::new_u64(session.number);
-        match epoll::add(&*self.epoll, &session.doorbell, data, flags) {
-            Err(rustix::io::Errno::EXIST) => Ok(()),
-            other => other,
+    /// Watches a session's doorbell.
+    pub(crate) fn watch(&self, session: &Session) -> std::io::Result<()> {
+        let entries = &mut *self.entries();
+        if entries.doorbells.iter().any(|set| set.is_watched(session.number)) {
+            return Ok(());
+        }
+        if entries.doorbells.is_empty() {
+            let set = Doorbells::new()?;
+            set.join(self.epoll.as_fd())?;
+            entries.doorbells.push(set);
+        }
+        Ok(entries.doorbells[0].watch(session)?)
+    }
+
+    /// Takes over a set of doorbells, with the rings at rest.
+    ///
+    /// # Errors
+    /// The set cannot be watched, and these sessions with it.
+    pub(crate) fn adopt(&self, set: Doorbells) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
+        if let Err(error) = set.join(self.epoll.as_fd()) {
+            return Err((set.into_rings().map(|ring| ring.session).collect(), error));
+        }
+        let entries = &mut *self.entries();
+        entries.doorbells.push(set);
+        entries.merge_doorbells()
+    }
+
+    /// Polls the rings again whose doorbells have rung.
+    pub(crate) fn wake_rings(&self) {
+        let Entries { rings, doorbells, .. } = &mut *self.entries();
+        for set in doorbells.iter_mut().filter(|set| !set.is_empty()) {
+            set.rung(|ring| rings.push(ring));
         }
     }
 
-    /// Removes it from the epoll set.
-    pub(crate) fn unwatch(&self, session: &Session) {
-        // It fails only if the doorbell was never added.
-        let _ = epoll::delete(&*self.epoll, session.doorbell.as_fd());
-    }
-
-    /// Tells the clients that the worker is about to park. False if there is an entry after all.
-    pub(crate) fn park_rings(&self) -> bool {
-        let mut all_empty = true;
-        for ring in &mut self.entries().rings {
-            all_empty &= ring.consumer.park() && ring.postponed.is_empty();
+    /// Tells the clients that the worker is about to park, and lets empty rings rest. `is_full` says
+    /// that no more tasks of a session are to be started now.
+    pub(crate) fn park_rings(&self, is_full: impl Fn(&SessionRef) -> bool) -> Parked {
+        let mut entries = self.entries();
+        let mut parked = Parked { may_park: true, holds_back: false };
+        let mut index = 0;
+        while let Some(ring) = entries.rings.get_mut(index) {
+            if ring.postponed.is_empty() {
+                if !entries.let_rest(index) {
+                    parked.may_park = false;
+                    index += 1;
+                }
+                continue;
+            }
+            // What is postponed waits until tasks have ended. Other entries may come meanwhile.
+            let empty = ring.consumer.park();
+            let full = is_full(&ring.session);
+            parked.may_park &= full && (empty || ring.postponed.len() >= MOST_POSTPONED);
+            parked.holds_back = true;
+            index += 1;
         }
-        all_empty
+        parked
     }
 
     /// Tells the clients that the worker is awake.
     pub(crate) fn unpark_rings(&self) {
         self.entries().rings.iter_mut().for_each(|ring| ring.consumer.unpark());
+        self.wake_rings();
     }
 
     /// Lists a lane, unless it is already listed.

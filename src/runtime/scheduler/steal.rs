@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::doorbells::Doorbells;
 use super::mailbox::{Mailbox, WorkerMessage};
 use super::run_queue::{Entries, RunQueue};
 use super::shared::Shared;
@@ -16,6 +17,8 @@ pub(super) struct Loot {
     pub(super) rings: Vec<Ring>,
     /// Lanes with tasks in them, which the stealer now owns.
     pub(super) lanes: Vec<*const ContainerLane>,
+    /// Rings at rest.
+    pub(super) doorbells: Vec<Doorbells>,
     /// Periodic tasks between two runs.
     pub(super) periodic: Vec<Resting>,
     /// Tasks of the runtime's own.
@@ -35,14 +38,13 @@ pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
     let mut loot = Loot::default();
     queue.steal(|entries| {
         loot.rings.append(&mut entries.rings);
+        loot.doorbells.append(&mut entries.doorbells);
         loot.periodic = entries.periodic.take_all();
         for lanes in [&mut entries.lanes, &mut entries.high_latency_lanes] {
             take_lanes(me, busy, lanes, 1, |lane| !is_refused(lane), |lane| loot.lanes.push(lane));
         }
     });
-    for ring in &loot.rings {
-        queue.unwatch(&ring.session);
-    }
+    loot.doorbells.iter().for_each(|set| set.leave(queue.epoll()));
     steal_messages(me, mailbox, is_refused, &mut loot);
     loot
 }
@@ -105,7 +107,11 @@ pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> 
 
 /// Removes all entries of the worker `me` that can move, as messages for the worker `to`.
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
-    let mut given = give(me, to, queue, 0, 1);
+    // The doorbells come first, so that those of the rings that follow are watched already.
+    let doorbells = std::mem::take(&mut queue.entries().doorbells);
+    doorbells.iter().for_each(|set| set.leave(queue.epoll()));
+    let mut given: Vec<_> = doorbells.into_iter().map(WorkerMessage::Doorbells).collect();
+    given.extend(give(me, to, queue, 0, 1));
     let periodic = queue.entries().periodic.take_all();
     let messages = periodic.into_iter().map(|task| WorkerMessage::Periodic { from: me, task });
     given.extend(messages);
@@ -114,18 +120,26 @@ pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage>
 
 fn give(me: u32, to: u32, queue: &RunQueue, keep: usize, step: usize) -> Vec<WorkerMessage> {
     let mut entries = queue.entries();
-    let Entries { rings, lanes, high_latency_lanes, .. } = &mut *entries;
+    let Entries { rings, lanes, high_latency_lanes, doorbells, .. } = &mut *entries;
     let mut given = Vec::new();
     for list in [high_latency_lanes, lanes] {
         let take = |lane| given.push(WorkerMessage::Lane(LanePtr(lane)));
         take_lanes(to, me, list, step, |_| true, take);
     }
-    for mut ring in rings.split_off(keep) {
-        ring.consumer.show_progress();
-        if !rings.iter().any(|other| other.session.number == ring.session.number) {
-            queue.unwatch(&ring.session);
-        }
-        given.push(WorkerMessage::AddRing(ring));
+    for ring in rings.split_off(keep) {
+        given.push(send_off(ring, rings, doorbells));
     }
     given
+}
+
+/// Prepares a ring for another worker. `rings` are those that stay here.
+fn send_off(mut ring: Ring, rings: &[Ring], doorbells: &mut [Doorbells]) -> WorkerMessage {
+    ring.consumer.show_progress();
+    let number = ring.session.number;
+    let is_its = |other: &Ring| other.session.number == number;
+    // Rings of the session that stay need its doorbell here.
+    if !rings.iter().any(is_its) && !doorbells.iter().any(|set| set.has_rings(number)) {
+        doorbells.iter_mut().for_each(|set| set.unwatch(&ring.session));
+    }
+    WorkerMessage::AddRing(ring)
 }

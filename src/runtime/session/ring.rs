@@ -14,10 +14,12 @@ pub(crate) struct Ring {
     /// flight. Other messages behind them in the ring, such as cancellations, have been handled
     /// already.
     pub(crate) postponed: VecDeque<u64>,
+    /// How often in a row it has been found empty.
+    pub(crate) empty: u32,
 }
 
 impl Ring {
     pub(crate) fn new(session: SessionRef, consumer: Consumer) -> Ring {
-        Ring { session, consumer, postponed: VecDeque::new() }
+        Ring { session, consumer, postponed: VecDeque::new(), empty: 0 }
     }
 }

@@ -8,7 +8,10 @@ use serde_json::Value;
 const SLACK: u64 = 16 << 20;
 
 fn options() -> Options {
-    Options::new().kv().mod_name().throws().file(artefacts::test_module("nested"))
+    // Stand-by workers would come and go, with the memory that each worker's allocator retains.
+    let config = "workers: {low_latency: {count: 2}, standby: 0}\n";
+    let modules = Options::new().kv().mod_name().throws();
+    modules.file(artefacts::test_module("nested")).config(config)
 }
 
 #[track_caller]

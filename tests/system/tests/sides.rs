@@ -10,7 +10,9 @@ use chimaera::abi::{
 use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
 use chimaera_tests::tasks::model::{self, ValueTask, LANES};
-use chimaera_tests::{artefacts, connect, in_client, rounds, text_of, Daemon, Options, ValuePool};
+use chimaera_tests::{
+    artefacts, connect, in_client, rounds, text_of, Daemon, Options, Site, ValuePool,
+};
 
 const HOUR: u64 = 3_600_000_000_000;
 const MS: u64 = 1_000_000;
@@ -177,6 +179,39 @@ fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
         assert!(!sleeping.is_complete());
         sleeping.cancel().unwrap();
         assert_eq!(text_of(sleeping.wait()).0, CHI_CANCELLED);
+    });
+}
+
+/// The CPU time that a daemon has used.
+fn cpu_time(site: &Site) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", site.status()["pid"])).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // User and system time are the fields 14 and 15, counted from 1, in hundredths of a second.
+    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+    Duration::from_millis((ticks(14) + ticks(15)) * 10)
+}
+
+/// A worker may have as many suspended tasks as the others leave it, and not its part of the limit alone.
+#[test]
+fn room_for_suspended_tasks_is_shared_between_workers() {
+    let few = "workers: 4\nlimits: {suspended_tasks: 1000}\n";
+    in_client!(Options::new().model().config(few), |site| {
+        let pool = ValuePool::new(connect(), model::MODULE, "many");
+        // All in one lane, and so on one worker.
+        let tasks: Vec<_> = (0..1000).map(|_| pool.submit(model::SLEEP, HOUR)).collect();
+        let suspended = || site.status()["tasks_suspended"].as_u64().unwrap();
+        until("more tasks are suspended than a quarter of the limit", || {
+            (suspended() > 500).then_some(())
+        });
+        // The rest is held back, and keeps no worker awake.
+        let before = cpu_time(site);
+        std::thread::sleep(Duration::from_secs(1));
+        let spent = cpu_time(site) - before;
+        assert!(spent < Duration::from_millis(500), "a worker spins: {spent:?} in 1 s");
+        tasks.iter().for_each(|task| task.cancel().unwrap());
+        let ended = tasks.into_iter().map(|task| text_of(task.wait()).0);
+        // Those that were in the lane already when the limit was reached have been refused.
+        assert!(ended.into_iter().all(|status| matches!(status, CHI_CANCELLED | CHI_NO_SPACE)));
     });
 }
 

@@ -124,7 +124,10 @@ fn submit(
         for _ in 0..16 {
             let target = random.pick(targets);
             let shape = random.pick(target.shapes);
-            let own = field.slot(random.next());
+            // Tasks for the admin pool have slots of their own: a header that is half another's could ask
+            // the runtime to stop, as any client may.
+            let is_admin = target.pool.major_ == CHI_ADMIN_POOL_MAJOR;
+            let own = field.slot(random.below(field.n_slots / 2) * 2 + u64::from(is_admin));
             let task = shapes::odd_task(random, link, field, own, target.pool, shape);
             link.write(own, &task);
             let times = if random.once_in(16) { 30 } else { 1 };

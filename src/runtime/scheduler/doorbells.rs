@@ -1,0 +1,130 @@
+//! Rings at rest: those that have been empty for a while, and the doorbells that bring them back. A worker
+//! that has many of them polls none.
+//!
+//! The set is a whole that can change its worker: it has an epoll instance of its own, which is in that of
+//! its worker. So a take-over of thousands of sessions costs two system calls.
+
+use std::collections::{HashMap, HashSet};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{epoll, Timespec};
+
+use crate::session::{Ring, Session};
+
+/// Doorbells that are asked about in one system call.
+const AT_ONCE: usize = 64;
+
+/// Rings at rest, by session, and the doorbells of their sessions.
+pub(crate) struct Doorbells {
+    epoll: OwnedFd,
+    /// The sessions whose doorbells are in `epoll`.
+    watched: HashSet<u64>,
+    resting: HashMap<u64, Vec<Ring>>,
+}
+
+impl Doorbells {
+    pub(crate) fn new() -> std::io::Result<Doorbells> {
+        Ok(Doorbells {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            watched: HashSet::new(),
+            resting: HashMap::new(),
+        })
+    }
+
+    /// Makes the worker with this epoll instance wake up when a doorbell rings. Until then the event stays
+    /// there: whoever wakes up asks [`rung`](Self::rung).
+    pub(crate) fn join(&self, worker: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let data = epoll::EventData::new_u64(0);
+        epoll::add(worker, &self.epoll, data, epoll::EventFlags::IN)
+    }
+
+    /// The opposite of [`join`](Self::join).
+    pub(crate) fn leave(&self, worker: BorrowedFd<'_>) {
+        // It fails only if it has not joined.
+        let _ = epoll::delete(worker, &self.epoll);
+    }
+
+    /// Watches the doorbell of a session.
+    pub(crate) fn watch(&mut self, session: &Session) -> rustix::io::Result<()> {
+        if self.watched.contains(&session.number) {
+            return Ok(());
+        }
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(session.number);
+        epoll::add(&self.epoll, &session.doorbell, data, flags)?;
+        self.watched.insert(session.number);
+        Ok(())
+    }
+
+    /// Stops watching the doorbell of a session.
+    pub(crate) fn unwatch(&mut self, session: &Session) {
+        if self.watched.remove(&session.number) {
+            // It is there, for `watch` has added it.
+            let _ = epoll::delete(&self.epoll, session.doorbell.as_fd());
+        }
+    }
+
+    pub(crate) fn is_watched(&self, session: u64) -> bool {
+        self.watched.contains(&session)
+    }
+
+    /// Whether rings of this session are at rest.
+    pub(crate) fn has_rings(&self, session: u64) -> bool {
+        self.resting.contains_key(&session)
+    }
+
+    /// Keeps a ring until its session's doorbell rings. Its consumer has been parked.
+    pub(crate) fn rest(&mut self, ring: Ring) {
+        self.resting.entry(ring.session.number).or_default().push(ring);
+    }
+
+    /// Takes the rings of a session.
+    pub(crate) fn take(&mut self, session: u64) -> Vec<Ring> {
+        self.resting.remove(&session).unwrap_or_default()
+    }
+
+    /// Drops the rings at rest of sessions that have ended.
+    pub(crate) fn drop_dead(&mut self) {
+        let is_dead =
+            |_: &u64, rings: &mut Vec<Ring>| rings.iter().any(|ring| ring.session.is_dead());
+        for (_, rings) in self.resting.extract_if(is_dead).collect::<Vec<_>>() {
+            self.unwatch(&rings[0].session);
+        }
+    }
+
+    /// How many doorbells it watches.
+    pub(crate) fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// The rings at rest, of a set that is given up.
+    pub(crate) fn into_rings(self) -> impl Iterator<Item = Ring> {
+        self.resting.into_values().flatten()
+    }
+
+    /// True if no ring is at rest.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.resting.is_empty()
+    }
+
+    /// Takes the rings of the sessions whose doorbells have rung, which polls them again.
+    pub(crate) fn rung(&mut self, mut take: impl FnMut(Ring)) {
+        loop {
+            let mut space = [const { MaybeUninit::uninit() }; AT_ONCE];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            // It does not wait, and so is not interrupted.
+            let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, Some(&now)) else { return };
+            for event in events.iter() {
+                for mut ring in self.take(event.data.u64()) {
+                    ring.consumer.unpark();
+                    take(ring);
+                }
+            }
+            if events.len() < AT_ONCE {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Rings that have been empty for a while rest until their doorbells ring, and change workers with them.
+
+use chimaera_tests::{process, Daemon, Options, Running};
+
+/// Clients with one thread each, and so as many sessions and rings.
+const CLIENTS: usize = 40;
+
+fn client(daemon: &Daemon, arguments: &[&str]) -> Running {
+    let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+    let mut client = Running::start(command.args(arguments));
+    assert_eq!(client.line().as_deref(), Some("ready"));
+    client
+}
+
+fn clients(daemon: &Daemon) -> Vec<Running> {
+    (0..CLIENTS).map(|_| client(daemon, &["counting"])).collect()
+}
+
+/// Has each client make a call.
+#[track_caller]
+fn all_are_served<'c>(clients: impl IntoIterator<Item = &'c mut Running>) {
+    for client in clients {
+        client.say("");
+        assert_eq!(client.line().as_deref(), Some("0"));
+    }
+}
+
+/// The ring of a client that has been idle for long is noticed, whether its worker sleeps or serves others.
+#[test]
+fn a_ring_at_rest_is_served_beside_busy_ones() {
+    let daemon = Daemon::start(&Options::new().kv().mod_name().workers(1));
+    let mut idle = clients(&daemon);
+    for _ in 0..3 {
+        all_are_served(&mut idle);
+    }
+    // Its calls follow each other without a pause.
+    let mut busy = client(&daemon, &["neighbour"]);
+    for _ in 0..5 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        all_are_served(idle.iter_mut().rev());
+    }
+    // Clients that end at rest leave nothing behind.
+    let mut rest = idle.split_off(CLIENTS / 2);
+    for mut client in idle {
+        client.close();
+        assert_eq!(client.end(), 0);
+    }
+    process::until("the sessions end", || {
+        (daemon.site().status()["sessions"] == CLIENTS / 2 + 1).then_some(())
+    });
+    all_are_served(&mut rest);
+    busy.close();
+    assert_eq!(busy.end(), 0);
+}
+
+/// A method blocks the worker at which they all rest: a stand-by worker takes their doorbells over, and gives
+/// them back.
+#[test]
+fn rings_at_rest_change_their_worker() {
+    let config = "workers: {low_latency: {count: 1}, standby: 1}\n";
+    let daemon = Daemon::start(&Options::new().kv().throws().config(config));
+    let mut idle = clients(&daemon);
+    all_are_served(&mut idle);
+    let shows = |role: &str| {
+        let status = daemon.site().status();
+        (status["each_worker"][1]["standby"] == role).then_some(())
+    };
+    for round in 0..6 {
+        let blocking = client(&daemon, &["blocking", &format!("block{round}"), "2"]);
+        process::until("the stand-by worker serves", || shows("serving"));
+        all_are_served(&mut idle);
+        // Some end while their rings are elsewhere.
+        idle.pop();
+        all_are_served(&mut idle);
+        drop(blocking);
+        process::until("the stand-by worker rests", || shows("resting"));
+        all_are_served(&mut idle);
+    }
+}
