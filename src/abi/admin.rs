@@ -2,19 +2,20 @@
 
 use crate::{chi_pool_id, chi_shm_string, chi_shm_vector, chi_task};
 
-/// Admin method: create a pool or find the one that exists (`chi_create_task`).
+/// Admin method: create a pool, or find it when it already exists (`chi_create_task`).
 pub const CHI_ADMIN_CREATE_POOL: u32 = 10;
 /// Admin method: destroy a pool (`chi_destroy_task`).
 pub const CHI_ADMIN_DESTROY_POOL: u32 = 11;
 /// Admin method: find a pool by its name (`chi_find_task`).
 pub const CHI_ADMIN_FIND_POOL: u32 = 12;
-/// Admin method: stop the runtime (`chi_task`, nothing more). It completes before the runtime ends.
+/// Admin method: stop the runtime (a plain `chi_task`). The task completes before the runtime
+/// exits.
 pub const CHI_ADMIN_STOP: u32 = 13;
 /// Admin method: describe the runtime as JSON (`chi_describe_task`).
 pub const CHI_ADMIN_DESCRIBE: u32 = 14;
 
-/// The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
-/// other.
+/// The task that creates a pool. It is also passed to the `kCreate` of each container, one
+/// container at a time.
 #[repr(C)]
 #[derive(Debug)]
 pub struct chi_create_task {
@@ -24,19 +25,19 @@ pub struct chi_create_task {
     pub module_name_: chi_shm_string,
     /// In: the pool's name: 1 to 255 bytes of UTF-8 without control characters.
     pub pool_name_: chi_shm_string,
-    /// In: the module's parameters, bytes that only the module understands. A container gets them in
-    /// the form that `chi_module_descriptor.params` gives them.
+    /// In: the module's parameters, opaque to the runtime. Containers receive them in the canonical
+    /// form that `chi_module_descriptor.params` writes.
     pub params_: chi_shm_vector,
     /// Out: the pool.
     pub pool_id_: chi_pool_id,
-    /// Out: 1 when the pool existed before.
+    /// Out: 1 when the pool already existed, else 0.
     pub existed_: u32,
-    /// In: how many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0, which is all that ABI
-    /// 1.0 knew, is 1.
+    /// In: the number of containers, at most `CHI_MAX_CONTAINERS`. 0 means 1: clients built against
+    /// ABI 1.0 always send 0.
     pub containers_: u32,
 }
 
-/// The task that destroys a pool. Each container's own `kDestroy` gets the same task.
+/// The task that destroys a pool. It is also passed to the `kDestroy` of each container.
 #[repr(C)]
 #[derive(Debug)]
 pub struct chi_destroy_task {
@@ -60,7 +61,7 @@ pub struct chi_find_task {
 
 /// `chi_describe_task.subject_`: the pools.
 pub const CHI_DESCRIBE_POOLS: u32 = 1;
-/// `chi_describe_task.subject_`: the modules found, and the files refused and why.
+/// `chi_describe_task.subject_`: the modules found, and the files refused with the reasons.
 pub const CHI_DESCRIBE_MODULES: u32 = 2;
 /// `chi_describe_task.subject_`: sessions, memory, workers.
 pub const CHI_DESCRIBE_RUNTIME: u32 = 3;

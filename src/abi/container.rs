@@ -1,30 +1,31 @@
-//! A container as the runtime calls it.
+//! A container, as the runtime sees and calls it.
 
 use core::ffi::{c_char, c_void};
 
 use crate::{chi_archive, chi_pool_id, chi_status, chi_task};
 
-/// A lane: a private queue of a container. Opaque; lives as long as its container.
+/// A lane of a container's queue. Opaque; lives as long as its container.
 #[repr(C)]
 pub struct chi_lane {
     _opaque: [u8; 0],
 }
 
-/// What a method or a monitor is told of the circumstances of its run. Valid until it returns.
+/// The context of one run of a method or a monitor. Valid until that run returns.
 #[repr(C)]
 pub struct chi_run_context {
     /// `sizeof(chi_run_context)` in the runtime.
     pub size: u32,
     /// The worker's number, from 0.
     pub worker_id_: u32,
-    /// In a `CHI_MONITOR_LOCAL_SCHEDULE` monitor, set this to the lane that the task shall go to; when
-    /// left null, the runtime picks one. In a method, the lane that the task came through.
+    /// In a `CHI_MONITOR_LOCAL_SCHEDULE` monitor, set this to the lane that the task should go to;
+    /// if it stays null, the runtime picks one. In a method, the lane that delivered the task.
     pub lane_: *mut chi_lane,
-    /// The runtime's own.
+    /// Private to the runtime.
     pub runtime_: *mut c_void,
-    /// In a `CHI_MONITOR_EST_LOAD` monitor, set this to how long the task will run, in nanoseconds, 0 for no
-    /// time at all. It is `UINT64_MAX` before; when left so, the runtime goes by what it has measured, and
-    /// asks again only after some tasks. Since ABI 1.1.
+    /// In a `CHI_MONITOR_EST_LOAD` monitor, set this to the task's estimated run time in
+    /// nanoseconds; 0 means negligible. It is `UINT64_MAX` on entry. If it stays so, the runtime
+    /// uses the run times that it has measured, and asks the monitor again only after some more
+    /// tasks. Since ABI 1.1.
     pub est_ns_: u64,
 }
 
@@ -32,22 +33,22 @@ pub struct chi_run_context {
 pub const CHI_MONITOR_LOCAL_SCHEDULE: u32 = 0;
 /// Mode of a monitor: rewrite the task's domain query.
 pub const CHI_MONITOR_GLOBAL_SCHEDULE: u32 = 1;
-/// Mode of a monitor: estimate how long the task will run.
+/// Mode of a monitor: estimate the task's run time.
 pub const CHI_MONITOR_EST_LOAD: u32 = 2;
 
-/// The functions of a container, in C. One table for all containers of a module.
+/// The functions of a container. All containers of a module share one table.
 ///
-/// No function lets an exception or a panic out: it becomes a status, and `chi_host.set_error` has
-/// its message.
+/// No function may let an exception or a panic escape: it must catch it, pass the message to
+/// `chi_host.set_error` and return a status.
 #[repr(C)]
 pub struct chi_container_ops {
-    /// `sizeof(chi_container_ops)` in the module. The runtime calls a later function only when it is
-    /// covered.
+    /// `sizeof(chi_container_ops)` in the module. The runtime calls a later function only when it
+    /// is covered.
     pub size: u32,
     /// Zero.
     pub reserved: u32,
 
-    /// Completes a container that `alloc_state` made. Called once.
+    /// Initialises a container that `alloc_state` constructed. Called once.
     ///
     /// * Ownership: the arguments are not kept.
     /// * Null: no argument is null.
@@ -59,12 +60,14 @@ pub struct chi_container_ops {
         pool_name: *const c_char,
     ) -> chi_status,
 
-    /// Runs a method on a task. Several may run at once, on the lanes of different workers.
+    /// Runs a method on a task. Several methods of one container may run at once, on different
+    /// workers.
     ///
-    /// * Ownership: the task is the runtime's private copy, of the size and layout that the method's entry
-    ///   declares; it and the context are the method's until it returns.
+    /// * Ownership: the task is the runtime's private copy, with the size and layout that the
+    ///   method's `chi_method` declares. The method may use the copy and the context until it
+    ///   returns.
     /// * Null: neither task nor context is null.
-    /// * Errors: any status; it becomes the task's.
+    /// * Errors: any status; it becomes the task's status.
     /// * Thread: `[worker]`.
     pub run: unsafe extern "C" fn(
         container: *mut chi_container,
@@ -73,12 +76,13 @@ pub struct chi_container_ops {
         rctx: *mut chi_run_context,
     ) -> chi_status,
 
-    /// Gives the module its say in where a task goes (`mode` is `CHI_MONITOR_*`). Must not suspend.
-    /// Called only for methods with `CHI_METHOD_MONITORED`.
+    /// Lets the module influence how a task is scheduled; `mode` is `CHI_MONITOR_*`. Must not
+    /// suspend. Called only for methods with `CHI_METHOD_MONITORED`.
     ///
-    /// * Ownership: task and context are the runtime's, and not kept.
+    /// * Ownership: task and context stay the runtime's; the monitor must not keep pointers to
+    ///   them.
     /// * Null: neither task nor context is null.
-    /// * Errors: any status; the task then ends with it.
+    /// * Errors: any status; the task then completes with it, without running.
     /// * Thread: `[worker]`.
     pub monitor: unsafe extern "C" fn(
         container: *mut chi_container,
@@ -88,8 +92,9 @@ pub struct chi_container_ops {
         rctx: *mut chi_run_context,
     ) -> chi_status,
 
-    /// Lets go of what a method attached to the private copy of a task, after the body went back.
-    /// May be null when there is never anything.
+    /// Releases what a method attached to the runtime's private copy of a task. Called after the
+    /// task's body has been copied back to the client. May be null when no method attaches
+    /// anything.
     ///
     /// * Ownership: the task stays the runtime's.
     /// * Null: the task is not null.
@@ -98,24 +103,26 @@ pub struct chi_container_ops {
         unsafe extern "C" fn(container: *mut chi_container, method: u32, task: *mut chi_task),
     >,
 
-    /// Destroys the container and frees it. Called once, last, when no task is in it.
+    /// Destroys the container and frees it. The last call on the container, made when none of its
+    /// tasks are left.
     ///
-    /// * Ownership: the container is nobody's afterwards.
+    /// * Ownership: the container is freed; the runtime drops its pointer.
     /// * Null: the container is not null.
     /// * Thread: `[worker]`.
     pub destroy: unsafe extern "C" fn(container: *mut chi_container),
 
-    /// Adds to `task`, a broadcast, what one container made of it: `replica`, a task of the same type
-    /// that is complete. Called on one container (the first of the node) for each replica in the order
-    /// of the containers, failed ones too, once all are complete. Afterwards the first replica whose
-    /// `status_` is not `CHI_OK` makes the broadcast fail: to let a failure pass, set it to `CHI_OK`. Must
-    /// not suspend: whatever would wait fails with `CHI_INVALID`. Called only for methods with
-    /// `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1.
+    /// Merges the result of one container into a broadcast: `task` is the broadcast, `replica` the
+    /// complete task, of the same type, that the container ran. Called once all replicas are
+    /// complete, on one container (the first of the node), for each replica in the order of the
+    /// containers, including those that failed. Afterwards the broadcast fails with the first
+    /// replica whose `status_` is not `CHI_OK`: to ignore a failure, set that field to `CHI_OK`.
+    /// Must not suspend: every call that would wait fails with `CHI_INVALID`. Called only for
+    /// methods with `CHI_METHOD_AGGREGATED`; may be null when there are none. Since ABI 1.1.
     ///
-    /// * Ownership: tasks and context are the runtime's; the replicas are freed afterwards, so what is to
-    ///   stay is copied.
-    /// * Null: neither tasks nor context are null.
-    /// * Errors: any status; it becomes the broadcast's.
+    /// * Ownership: tasks and context stay the runtime's. The replicas are freed afterwards, so
+    ///   copy everything that the result needs.
+    /// * Null: neither the tasks nor the context are null.
+    /// * Errors: any status; it becomes the broadcast's status.
     /// * Thread: `[worker]`.
     pub aggregate: Option<
         unsafe extern "C" fn(
@@ -127,15 +134,16 @@ pub struct chi_container_ops {
         ) -> chi_status,
     >,
 
-    /// Writes the inputs or the results of a task to an archive, or reads them (`mode` is
-    /// `CHI_SERIALIZE_*`). A task to read into is zero but for its header and the `offset_in_task_` of
-    /// its strings and vectors; their blocks are allocated for it through `chi_ipc`. Called only for
-    /// methods with `CHI_METHOD_SERIALIZED`; may be null when there are none. Since ABI 1.1.
+    /// Writes the inputs or the results of a task to an archive, or reads them from it; `mode` is
+    /// `CHI_SERIALIZE_*`. A task that is read into is zero except for its header and the
+    /// `offset_in_task_` of its strings and vectors; the module allocates their blocks for the task
+    /// through `chi_ipc`. Called only for methods with `CHI_METHOD_SERIALIZED`; may be null when
+    /// there are none. Since ABI 1.1.
     ///
-    /// * Ownership: task and archive are the caller's, and not kept.
+    /// * Ownership: task and archive stay the caller's; the module must not keep pointers to them.
     /// * Null: neither task nor archive is null.
-    /// * Errors: `CHI_INVALID` for bytes that are none of such a task, which leaves it half read, and
-    ///   those of the archive.
+    /// * Errors: `CHI_INVALID` when the bytes do not encode such a task, which may then be partly
+    ///   read; and the errors of the archive.
     /// * Thread: `[worker]`.
     pub serialize: Option<
         unsafe extern "C" fn(
@@ -148,10 +156,10 @@ pub struct chi_container_ops {
     >,
 }
 
-/// A container as the runtime sees it: a pointer to its functions, then whatever the module puts
-/// there.
+/// The start of every container: a pointer to its functions. The module's own fields follow; the
+/// runtime does not touch them.
 #[repr(C)]
 pub struct chi_container {
-    /// Its functions; lives as long as the process.
+    /// The container's functions; the table lives as long as the process.
     pub ops: *const chi_container_ops,
 }

@@ -1,4 +1,4 @@
-//! The host: what the runtime offers a container beyond sending tasks.
+//! The host: the functions that only the runtime offers to its modules, beyond those of `chi_ipc`.
 
 use core::ffi::{c_char, c_void};
 
@@ -6,23 +6,24 @@ use crate::{
     chi_event, chi_ipc, chi_lane, chi_lock, chi_poll_fn, chi_poller, chi_pool_id, chi_status,
 };
 
-/// `chi_host.log`: something failed.
+/// `chi_host.log`: an operation failed.
 pub const CHI_LOG_ERROR: u32 = 1;
-/// `chi_host.log`: something is not as it should be.
+/// `chi_host.log`: something unexpected that did not make an operation fail.
 pub const CHI_LOG_WARN: u32 = 2;
 /// `chi_host.log`: a normal event worth knowing.
 pub const CHI_LOG_INFO: u32 = 3;
-/// `chi_host.log`: for the module's author.
+/// `chi_host.log`: details for the module's author.
 pub const CHI_LOG_DEBUG: u32 = 4;
 
-/// `chi_host.create_queue`: for tasks with `CHI_TASK_HIGH_LATENCY`.
+/// `chi_host.create_queue`: the queue is for tasks with `CHI_TASK_HIGH_LATENCY`.
 pub const CHI_QUEUE_HIGH_LATENCY: u32 = 1;
 
-/// What the runtime offers a container beyond the IPC manager. Passed to `chi_module`; lives as long
-/// as the process. Every function takes the table itself first.
+/// The functions that the runtime offers to its modules in addition to `chi_ipc`. Passed to
+/// `chi_module`; lives as long as the process. Every function takes the table itself as its first
+/// argument.
 ///
-/// Locks, events and pollers are extensions: see `CHI_EXT_LOCKS`, `CHI_EXT_EVENTS`, `CHI_EXT_POLLERS`.
-/// The members for them here are what ABI 1.1 had, and stay.
+/// Locks, events and pollers are extensions: see `CHI_EXT_LOCKS`, `CHI_EXT_EVENTS`,
+/// `CHI_EXT_POLLERS`. The members for them in this table remain for modules built against ABI 1.1.
 #[repr(C)]
 pub struct chi_host {
     /// `sizeof(chi_host)` in the runtime. Read a later function only when it is covered.
@@ -34,18 +35,19 @@ pub struct chi_host {
     /// Zero.
     pub reserved: u32,
 
-    /// Says why the call that is about to fail fails: `len` bytes of UTF-8. The runtime reads it when a
-    /// function of the module, on this thread, then returns null or a status other than `CHI_OK`.
+    /// Sets the error message of a call that is about to fail: `len` bytes of UTF-8. The runtime
+    /// reads it when a function of the module then returns null, or a status other than `CHI_OK`,
+    /// on this thread.
     ///
     /// * Ownership: the text is copied.
-    /// * Null: a null `text` is an empty one.
+    /// * Null: a null `text` means an empty message.
     /// * Thread: `[loader]` `[worker]`.
     pub set_error: unsafe extern "C" fn(host: *const chi_host, text: *const c_char, len: u64),
 
     /// Writes a line to the runtime's log: `len` bytes of UTF-8. `level` is `CHI_LOG_*`.
     ///
     /// * Ownership: the text is copied.
-    /// * Null: a null `text` is an empty one.
+    /// * Null: a null `text` means an empty line.
     /// * Thread: `[any thread]`.
     pub log: unsafe extern "C" fn(host: *const chi_host, level: u32, text: *const c_char, len: u64),
 
@@ -56,10 +58,10 @@ pub struct chi_host {
     /// * Thread: `[any thread]`.
     pub ipc: unsafe extern "C" fn(host: *const chi_host) -> *const chi_ipc,
 
-    /// Gives the container that is being built a queue of `n_lanes` lanes (1 to 65536), and stores
-    /// the lanes' addresses in `lanes`, an array of `n_lanes`. `queue_id` is the caller's choice.
-    /// `flags` is zero or `CHI_QUEUE_HIGH_LATENCY`. Only from construction, `init`, and the method
-    /// `kCreate`.
+    /// Creates a queue of `n_lanes` lanes (1 to 65536) in the container that is being built, and
+    /// stores the lanes' addresses in `lanes`, an array of `n_lanes`. `queue_id` is the caller's
+    /// choice. `flags` is zero or `CHI_QUEUE_HIGH_LATENCY`. May be called only during construction,
+    /// `init` and the method `kCreate`.
     ///
     /// * Ownership: the lanes live as long as the container. The arguments are not kept.
     /// * Null: neither `pool_id` nor `lanes` may be null.
@@ -74,53 +76,53 @@ pub struct chi_host {
         lanes: *mut *mut chi_lane,
     ) -> chi_status,
 
-    /// Lets other tasks of this worker run, then goes on.
+    /// Lets other tasks of this worker run, then returns.
     ///
     /// * Errors: `CHI_CANCELLED` when the task is cancelled, its client has gone, its pool is being
-    ///   destroyed or the runtime is stopping: the method should come to its end; `CHI_INVALID` when no
+    ///   destroyed or the runtime is stopping: the method should return soon; `CHI_INVALID` when no
     ///   task is running.
     /// * Thread: `[worker]`.
     pub yield_now: unsafe extern "C" fn(host: *const chi_host) -> chi_status,
 
-    /// An optional feature by its id, one of `CHI_EXT_*` for example: what the pointer is to, the id's
-    /// own documentation says.
+    /// Looks up an optional feature by its id, for example one of `CHI_EXT_*`. The documentation of
+    /// the id says what the pointer refers to.
     ///
     /// * Ownership: the feature lives as long as the process. The id is not kept.
-    /// * Null: `id` is not null. The result is null when the runtime does not have the feature.
+    /// * Null: the result is null when the runtime does not have the feature, or `id` is null.
     /// * Thread: `[any thread]`.
     pub extension: unsafe extern "C" fn(host: *const chi_host, id: *const c_char) -> *const c_void,
 
-    /// Which container of its pool the code that calls belongs to, from 0, and how many containers the
-    /// pool has. While a container is built (construction, `init`, `kCreate`) it is that one, in a
-    /// method the running task's; a monitor asked by another container's method does not learn its own.
-    /// Since ABI 1.1.
+    /// The number of the current container in its pool, from 0, and how many containers the pool
+    /// has. The current container is the one that is being built (construction, `init`, `kCreate`),
+    /// else that of the running task. So a monitor that runs on behalf of another container's
+    /// method gets that container's number, not its own. Since ABI 1.1.
     ///
-    /// * Ownership: the places are written, and not kept.
+    /// * Ownership: `*id` and `*count` are written; the pointers are not kept.
     /// * Null: neither `id` nor `count` may be null.
-    /// * Errors: `CHI_INVALID`, elsewhere.
+    /// * Errors: `CHI_INVALID` when there is no current container.
     /// * Thread: `[loader]` `[worker]`.
     pub container_id:
         unsafe extern "C" fn(host: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status,
 
-    /// `chi_locks.create`. Since ABI 1.1.
+    /// Same as `chi_locks.create`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
     /// * Thread: `[any thread]`.
     pub lock_new: unsafe extern "C" fn(host: *const chi_host) -> *mut chi_lock,
 
-    /// `chi_locks.free`. Since ABI 1.1.
+    /// Same as `chi_locks.free`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
     /// * Thread: `[any thread]`.
     pub lock_free: unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock),
 
-    /// `chi_locks.lock`. Since ABI 1.1.
+    /// Same as `chi_locks.lock`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
-    /// * Errors: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
+    /// * Errors: as documented there.
     /// * Thread: `[worker]`.
     pub lock: unsafe extern "C" fn(
         host: *const chi_host,
@@ -129,49 +131,49 @@ pub struct chi_host {
         timeout_ns: u64,
     ) -> chi_status,
 
-    /// `chi_locks.try_lock`. Since ABI 1.1.
+    /// Same as `chi_locks.try_lock`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
-    /// * Errors: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
+    /// * Errors: as documented there.
     /// * Thread: `[worker]`.
     pub try_lock:
         unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock, mode: u32) -> chi_status,
 
-    /// `chi_locks.unlock`. Since ABI 1.1.
+    /// Same as `chi_locks.unlock`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
-    /// * Errors: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
+    /// * Errors: as documented there.
     /// * Thread: `[worker]`.
     pub unlock:
         unsafe extern "C" fn(host: *const chi_host, lock: *mut chi_lock, mode: u32) -> chi_status,
 
-    /// True when the running task is cancelled: it should come to its end. For methods that compute for
-    /// long without waiting. Since ABI 1.1.
+    /// True when the running task has been cancelled and its method should return soon. For methods
+    /// that compute for a long time without waiting. Since ABI 1.1.
     ///
     /// * Thread: `[worker]`.
     pub is_cancelled: unsafe extern "C" fn(host: *const chi_host) -> bool,
 
-    /// `chi_events.create`. Since ABI 1.1.
+    /// Same as `chi_events.create`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
     /// * Thread: `[worker]`.
     pub event_new: unsafe extern "C" fn(host: *const chi_host) -> *mut chi_event,
 
-    /// `chi_events.free`. Since ABI 1.1.
+    /// Same as `chi_events.free`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
     /// * Thread: `[any thread]`.
     pub event_free: unsafe extern "C" fn(host: *const chi_host, event: *mut chi_event),
 
-    /// `chi_events.wait`. Since ABI 1.1.
+    /// Same as `chi_events.wait`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
-    /// * Errors: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
+    /// * Errors: as documented there.
     /// * Thread: `[worker]`.
     pub event_wait: unsafe extern "C" fn(
         host: *const chi_host,
@@ -180,18 +182,18 @@ pub struct chi_host {
         timeout_ns: u64,
     ) -> chi_status,
 
-    /// `chi_events.set`. Since ABI 1.1.
+    /// Same as `chi_events.set`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
     /// * Thread: `[any thread]`.
     pub event_set: unsafe extern "C" fn(host: *const chi_host, event: *mut chi_event),
 
-    /// `chi_pollers.add`. Since ABI 1.1.
+    /// Same as `chi_pollers.add`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
-    /// * Errors: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
+    /// * Errors: as documented there.
     /// * Thread: `[worker]`.
     pub poller_add: unsafe extern "C" fn(
         host: *const chi_host,
@@ -201,18 +203,18 @@ pub struct chi_host {
         poller: *mut *mut chi_poller,
     ) -> chi_status,
 
-    /// `chi_pollers.remove`. Since ABI 1.1.
+    /// Same as `chi_pollers.remove`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
     /// * Thread: `[any thread]`.
     pub poller_remove: unsafe extern "C" fn(host: *const chi_host, poller: *mut chi_poller),
 
-    /// `chi_pollers.arm`. Since ABI 1.1.
+    /// Same as `chi_pollers.arm`. Since ABI 1.1.
     ///
-    /// * Ownership: as there.
-    /// * Null: as there.
-    /// * Errors: as there.
+    /// * Ownership: as documented there.
+    /// * Null: as documented there.
+    /// * Errors: as documented there.
     /// * Thread: `[worker]`.
     pub poller_arm: unsafe extern "C" fn(
         host: *const chi_host,
@@ -221,7 +223,7 @@ pub struct chi_host {
     ) -> chi_status,
 }
 
-// SAFETY: the table is immutable once made, and its functions check the thread that calls them.
+// SAFETY: the table is immutable once built, and its functions check the calling thread.
 unsafe impl Sync for chi_host {}
 // SAFETY: as above.
 unsafe impl Send for chi_host {}

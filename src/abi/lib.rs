@@ -1,13 +1,14 @@
 //! The C contract of Chimaera.
 //!
-//! Everything that crosses between an application, the runtime and a ChiMod is declared here, once,
-//! with C layout. The headers below `include/chimaera/abi` are generated from this crate, one of each
-//! file, so the names are the C names: a type is called the same in Rust, C++ and C.
+//! Everything that crosses the boundaries between applications, the runtime and ChiMods is declared
+//! here, once, with C layout. The headers in `include/chimaera/abi` are generated from this crate,
+//! one per file, so the names follow C: a type has the same name in Rust, C++ and C.
 //!
 //! This crate depends on nothing and allocates nothing.
 //!
-//! Every function says what becomes of what it is given and gives (ownership), what may be null, what it
-//! returns beside `CHI_OK` (errors), and which thread may call it:
+//! Every function documents who owns its arguments and its result (Ownership), which pointers may
+//! be null (Null), which statuses it returns besides `CHI_OK` (Errors), and which threads may call
+//! it (Thread):
 //!
 //! * `[any thread]`: any thread of the process that owns the table.
 //! * `[worker]`: only a thread of the runtime that is running a method or a monitor.
@@ -43,8 +44,8 @@ pub use status::*;
 pub use task::*;
 pub use version::*;
 
-/// The sizes that structs which grow had in ABI 1.0. A reader asks for no more, and reads what came
-/// later only where [`covers!`] says that it is there.
+/// The sizes that the growing structs had in ABI 1.0. A reader requires only this size, and reads
+/// later fields only when [`covers!`] says that the struct has them.
 pub mod since_1_0 {
     use core::mem::offset_of;
 
@@ -67,10 +68,10 @@ pub mod since_1_0 {
     pub const FIELD_LAYOUT: usize = offset_of!(chi_field_layout, reserved_) + size_of::<u32>();
 }
 
-/// True when a struct that says its `size` is long enough to have this field.
+/// True when a struct with a `size` member is long enough to have this field.
 ///
-/// The struct is named through a raw pointer: there must be no reference to one that may be shorter than
-/// its type.
+/// Pass the struct as a dereferenced raw pointer: there must be no reference to a struct that may
+/// be shorter than its type.
 ///
 /// ```
 /// # use chimaera_abi::{covers, chi_run_context};
@@ -96,8 +97,8 @@ macro_rules! covers {
     };
 }
 
-/// Reads a field of a struct that says its `size`, through a raw pointer; `None` when the struct is too
-/// short to have it. Unsafe: the pointer is to a struct that is as long as its size says.
+/// Reads a field of a struct with a `size` member, through a raw pointer; `None` when the struct is
+/// too short to have the field. Unsafe: the struct must be as long as its `size` says.
 ///
 /// ```
 /// # use chimaera_abi::{chi_host, read_field};
@@ -121,7 +122,7 @@ macro_rules! read_field {
     }};
 }
 
-/// For the macros above: the size of the field that a function chooses.
+/// For the macros above: the size of the field that the function returns.
 #[doc(hidden)]
 pub const fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize {
     size_of::<F>()

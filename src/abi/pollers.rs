@@ -1,4 +1,5 @@
-//! The extension "pollers": what a worker looks at between tasks.
+//! The extension "pollers": functions that a worker calls between tasks, to poll devices or
+//! sockets.
 
 use core::ffi::{c_void, CStr};
 
@@ -7,22 +8,22 @@ use crate::{chi_host, chi_status};
 /// `chi_host.extension`: a `chi_pollers`.
 pub const CHI_EXT_POLLERS: &CStr = c"chimaera.pollers/1";
 
-/// What a worker looks at in its rounds. Opaque.
+/// A function that a worker calls between tasks. Opaque.
 #[repr(C)]
 pub struct chi_poller {
     _opaque: [u8; 0],
 }
 
-/// What a poller does when its worker calls it, with the context that it was added with: send out what
-/// is to be sent, take in what has come, set events. It is brief, waits for nothing, and returns true
-/// when there was something.
+/// The function of a poller, called by its worker with the context that it was added with. It
+/// submits pending I/O, collects completions and sets events. It must be brief and must not wait.
+/// It returns true when it found something to do.
 ///
-/// * Ownership: the context is the module's, as it was when the poller was added.
-/// * Null: `context` is null when it was added so.
-/// * Thread: `[worker]`, the one that added it.
+/// * Ownership: the context is the module's; the runtime passes on the pointer that `add` got.
+/// * Null: `context` is null when it was null in `add`.
+/// * Thread: `[worker]`, the one that added the poller.
 pub type chi_poll_fn = unsafe extern "C" fn(context: *mut c_void) -> bool;
 
-/// Pollers, which a worker calls between tasks.
+/// Pollers: functions that a worker calls between tasks.
 #[repr(C)]
 pub struct chi_pollers {
     /// `sizeof(chi_pollers)` in the runtime. Read a later function only when it is covered.
@@ -30,14 +31,15 @@ pub struct chi_pollers {
     /// Zero.
     pub reserved: u32,
 
-    /// Gives this worker something to look at, not yet armed, and stores it in `poller`. While it is
-    /// armed, the worker calls `poll` whenever it has nothing else to do, and now and then when it has.
-    /// Before it sleeps it watches `fd`, edge-triggered, for becoming readable; -1 is none.
+    /// Adds a poller to the calling worker, not yet armed, and stores it in `*poller`. While the
+    /// poller is armed, the worker calls `poll` whenever it is idle, and from time to time while it
+    /// is busy. While it sleeps, it watches `fd` for becoming readable (edge-triggered) and wakes
+    /// up for it; -1 means no descriptor.
     ///
-    /// * Ownership: the caller owns `*poller` until `remove`; until then the context, and an open `fd`,
-    ///   have to stay.
-    /// * Null: `context` may be null, `poll` and `poller` must not.
-    /// * Errors: `CHI_INVALID` when no worker calls, or `fd` cannot be watched.
+    /// * Ownership: the caller owns `*poller` until `remove`. Until then the context must stay
+    ///   valid, and `fd` open.
+    /// * Null: `context` may be null; `poll` and `poller` must not be null.
+    /// * Errors: `CHI_INVALID` when the calling thread is not a worker, or `fd` cannot be watched.
     /// * Thread: `[worker]`.
     pub add: unsafe extern "C" fn(
         host: *const chi_host,
@@ -47,19 +49,20 @@ pub struct chi_pollers {
         poller: *mut *mut chi_poller,
     ) -> chi_status,
 
-    /// Removes and frees a poller. Its function is not running when this returns, so it must not be
-    /// called from there.
+    /// Removes and frees a poller. Waits until its function is not running, so that function itself
+    /// must not call this.
     ///
-    /// * Ownership: no call on the poller may come later.
+    /// * Ownership: the poller is freed; it must not be used again.
     /// * Null: a null `poller` is ignored.
     /// * Thread: `[any thread]`.
     pub remove: unsafe extern "C" fn(host: *const chi_host, poller: *mut chi_poller),
 
-    /// Has the worker call a poller from now on, or not any more; its own function may say so, too.
+    /// Arms or disarms a poller: its worker calls it only while it is armed. The poller's own
+    /// function may call this.
     ///
     /// * Ownership: the poller stays the caller's.
     /// * Null: `poller` must not be null.
-    /// * Errors: `CHI_INVALID` on another worker than that which added it.
+    /// * Errors: `CHI_INVALID` on any worker other than the one that added it.
     /// * Thread: `[worker]`.
     pub arm: unsafe extern "C" fn(
         host: *const chi_host,

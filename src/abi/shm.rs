@@ -1,20 +1,21 @@
-//! What lies in shared memory: pointers, buffers, strings and vectors.
+//! Shared memory: pointers, buffers, strings and vectors.
 
 use core::ffi::c_void;
 
-/// A shared pointer: the segment's number in the upper 16 bits, the offset in the lower 48.
-/// `CHI_SHM_NULL` points nowhere. It means the same in every process of a session.
+/// A shared pointer: the segment's number in the upper 16 bits, the offset in the lower 48. It
+/// refers to the same memory in every process of a session. `CHI_SHM_NULL` is the null pointer.
 pub type chi_shm_ptr = u64;
 
-/// The shared pointer that points nowhere.
+/// The null shared pointer.
 pub const CHI_SHM_NULL: u64 = 0;
 
-/// How many low bits of a `chi_shm_ptr` are the offset.
+/// The number of low bits of a `chi_shm_ptr` that hold the offset.
 pub const CHI_SHM_OFFSET_BITS: u32 = 48;
 
-/// A buffer: where it lies for every process of the session, and where it lies here.
+/// A buffer: a block of memory, with its shared pointer and its address in this process.
 ///
-/// Made by `chi_ipc.alloc`, and given back by `chi_ipc.free` unless it was allocated for a task.
+/// Allocated by `chi_ipc.alloc`. Free it with `chi_ipc.free`, unless it was allocated for a task,
+/// which then owns it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct chi_buffer {
@@ -28,10 +29,10 @@ pub struct chi_buffer {
 
 /// A vector inside a task: bytes, or elements of a fixed size.
 ///
-/// It owns nothing: its block belongs to the task that it lies in and goes with it; it may also point
-/// into the middle of such a block. Inside a method, the runtime has already checked pointer, length
-/// and capacity, and they cannot change any more; the bytes that they point to can, because the client
-/// may write to them at any time.
+/// It does not own its block: the block belongs to the task that contains the vector, and is freed
+/// with that task. A vector may also point into the middle of a block. Inside a method, the runtime
+/// has already checked pointer, length and capacity, and they can no longer change; the bytes in
+/// the block can, because the client may write to them at any time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct chi_shm_vector {
@@ -39,19 +40,18 @@ pub struct chi_shm_vector {
     pub shm_: chi_shm_ptr,
     /// The block's address in this process.
     pub data_: *mut c_void,
-    /// Bytes in use. The number of elements times their size.
+    /// Bytes in use: the number of elements times their size.
     pub size_: u64,
-    /// Bytes that the block holds.
+    /// Capacity of the block in bytes.
     pub capacity_: u64,
-    /// Distance in bytes from the start of the task to this struct, for a vector that lies directly
-    /// in the task's body; 0 for one that lies in another vector's block.
+    /// Offset in bytes of this struct from the start of the task, for a vector directly in the
+    /// task's body; 0 for a vector in another vector's block.
     pub offset_in_task_: u32,
     /// Zero.
     pub reserved_: u32,
 }
 
-/// A string inside a task: `size_` bytes, not terminated by a zero. Otherwise like
-/// `chi_shm_vector`.
+/// A string inside a task: `size_` bytes, not zero-terminated. Otherwise like `chi_shm_vector`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct chi_shm_string {
@@ -64,12 +64,12 @@ pub const CHI_FIELD_STRING: u32 = 1;
 /// `chi_field_layout.kind_`: the field is a `chi_shm_vector`.
 pub const CHI_FIELD_VECTOR: u32 = 2;
 
-/// How deep vectors may lie in vectors. A module that declares more is refused.
+/// The maximum nesting depth of vectors. A module that declares deeper ones is refused.
 pub const CHI_MAX_FIELD_DEPTH: u32 = 4;
 
-/// Where a string or a vector lies in a task, or in an element of a vector.
+/// Describes a string or a vector in a task, or in an element of a vector.
 ///
-/// Fields that hold no shared pointers need no entry: the task's body is copied whole.
+/// Fields without shared pointers need no entry: the task's body is copied as a whole.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct chi_field_layout {
@@ -81,10 +81,10 @@ pub struct chi_field_layout {
     pub elem_size_: u32,
     /// Alignment of an element in bytes, a power of two, at most 64.
     pub elem_align_: u32,
-    /// The strings and vectors inside one element; null when there are none. Lives as long as the
-    /// module.
+    /// The layouts of the strings and vectors in one element; null when there are none. Must live
+    /// as long as the process.
     pub elem_fields_: *const chi_field_layout,
-    /// How many there are.
+    /// The number of entries in `elem_fields_`.
     pub n_elem_fields_: u32,
     /// Zero.
     pub reserved_: u32,

@@ -1,26 +1,26 @@
-//! A task and what it is addressed with.
+//! The header of every task, and what addresses it: pool, domain query and task node.
 
 use crate::{chi_shm_ptr, chi_status};
 
-/// The name of a pool as a number: unique among all pools of a runtime's life, never reused.
-/// All zero names no pool.
+/// A pool's number. Never reused while the runtime lives. All zeros is no pool.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct chi_pool_id {
     /// Slot in the pool table. The admin pool has slot 1.
     pub major_: u32,
-    /// Which of the pools that have had this slot.
+    /// Generation of the slot: tells apart the pools that have used it.
     pub minor_: u32,
 }
 
-/// The admin pool, which every runtime has from its start to its end.
+/// Slot of the admin pool, which exists as long as the runtime does.
 pub const CHI_ADMIN_POOL_MAJOR: u32 = 1;
 
-/// Where a task stands in the tree of tasks that one call from an application started.
+/// A task's position in the tree of tasks: the root is a task from an application, and subtasks
+/// descend from it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct chi_task_node {
-    /// The root task's number, unique in its session.
+    /// The root task's number, unique within its session.
     pub root_: u64,
     /// 0 for the root, 1 for its subtasks, and so on.
     pub depth_: u32,
@@ -30,24 +30,24 @@ pub struct chi_task_node {
 
 /// `chi_domain_query.kind_`: the runtime chooses (it asks the module's `kGlobalSchedule` monitor).
 pub const CHI_DOMAIN_DYNAMIC: u32 = 0;
-/// `chi_domain_query.kind_`: the container of this id on this node.
+/// `chi_domain_query.kind_`: the container with this id, on this node.
 pub const CHI_DOMAIN_LOCAL_ID: u32 = 1;
-/// `chi_domain_query.kind_`: the container on this node that the hash falls to.
+/// `chi_domain_query.kind_`: the container on this node that the hash selects.
 pub const CHI_DOMAIN_LOCAL_HASH: u32 = 2;
-/// `chi_domain_query.kind_`: the container of this id, on whichever node.
+/// `chi_domain_query.kind_`: the container with this id, on any node.
 pub const CHI_DOMAIN_GLOBAL_ID: u32 = 3;
-/// `chi_domain_query.kind_`: the container that the hash falls to, on whichever node.
+/// `chi_domain_query.kind_`: the container that the hash selects, on any node.
 pub const CHI_DOMAIN_GLOBAL_HASH: u32 = 4;
 /// `chi_domain_query.kind_`: every container of the pool.
 pub const CHI_DOMAIN_GLOBAL_BCAST: u32 = 5;
 
-/// Which containers of a pool a task is for.
+/// Selects the containers of a pool that a task goes to.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct chi_domain_query {
     /// One of `CHI_DOMAIN_*`.
     pub kind_: u32,
-    /// The container id or the hash; 0 where the kind has neither.
+    /// The container id or the hash; 0 for the kinds that use neither.
     pub value_: u32,
 }
 
@@ -59,56 +59,58 @@ pub struct chi_bitfield {
     pub bits_: u32,
 }
 
-/// `chi_task.state_`: made, not submitted.
+/// `chi_task.state_`: not submitted yet.
 pub const CHI_TASK_IDLE: u32 = 0;
-/// `chi_task.state_`, bit: submitted, and not complete.
+/// `chi_task.state_`, bit: submitted and not yet complete.
 pub const CHI_TASK_IN_FLIGHT: u32 = 1;
 /// `chi_task.state_`, bit: complete; body, status and message are final.
 pub const CHI_TASK_COMPLETE: u32 = 2;
-/// `chi_task.state_`, bit: a thread of the client sleeps on this word.
+/// `chi_task.state_`, bit: a thread of the client is sleeping on this word.
 pub const CHI_TASK_PARKED: u32 = 4;
-/// `chi_task.state_`, bit, with complete: the runtime holds blocks for this task until its release.
+/// `chi_task.state_`, bit, with `CHI_TASK_COMPLETE`: the runtime holds blocks for this task until
+/// the client releases them.
 pub const CHI_TASK_HAS_BLOCKS: u32 = 8;
-/// `chi_task.state_`, with `CHI_TASK_HAS_BLOCKS`: from this bit up stands the number under which the
-/// runtime holds the blocks.
+/// `chi_task.state_`, with `CHI_TASK_HAS_BLOCKS`: the bits from this one up are the number under
+/// which the runtime holds the blocks.
 pub const CHI_TASK_HOLD_SHIFT: u32 = 8;
 
-/// `chi_task.state_`, bit, with in flight: the client asks for the task's cancellation
-/// (`chi_ipc.cancel`).
+/// `chi_task.state_`, bit, with `CHI_TASK_IN_FLIGHT`: the client has requested the task's
+/// cancellation (`chi_ipc.cancel`).
 pub const CHI_TASK_CANCEL: u32 = 16;
 
-/// `chi_task.task_flags_`: the method runs every `period_ns_` nanoseconds, from now on, until the task
-/// is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run finds the
-/// task as the one before left it. Runs do not drift: the n-th is due n periods after the first. When
-/// one takes longer than the period, those that it misses are left out. The task completes, for
-/// whoever waits for it, when it stops.
+/// `chi_task.task_flags_`: the method runs at once and then every `period_ns_` nanoseconds, until
+/// the task is cancelled or deleted, a run fails, its pool is destroyed or its client exits. Each
+/// run sees the task as the previous one left it. Runs do not drift: run n is due n periods after
+/// the first. Runs that are missed because an earlier one took longer than the period are skipped.
+/// The task completes when it stops.
 pub const CHI_TASK_PERIODIC: u32 = 1;
-/// `chi_task.task_flags_`: nobody waits for the task: once submitted it is no longer the caller's, and
-/// is freed at its completion. When it fails, the runtime's log says so.
+/// `chi_task.task_flags_`: the caller will not wait for the task. From its submission it belongs to
+/// the runtime, which frees it at completion and logs a failure.
 pub const CHI_TASK_FIRE_AND_FORGET: u32 = 2;
-/// `chi_task.task_flags_`: throughput matters for this task, its latency does not. It goes to the
-/// container's lanes and to the workers for such tasks, where there are any, and otherwise runs after
-/// those that wait for an answer.
+/// `chi_task.task_flags_`: throughput matters for this task, latency does not. It goes to the lanes
+/// and workers for high-latency tasks where there are any; elsewhere it runs after the
+/// latency-sensitive tasks.
 pub const CHI_TASK_HIGH_LATENCY: u32 = 4;
-/// `chi_task.task_flags_`: the task is of no use later than `period_ns_` nanoseconds after its
-/// submission: it then does not start any more, or is cancelled, and ends with `CHI_DEADLINE`. Not
-/// together with `CHI_TASK_PERIODIC`.
+/// `chi_task.task_flags_`: the task has a deadline, `period_ns_` nanoseconds after its submission.
+/// When the deadline passes, the task is not started, or is cancelled if it has started; it ends
+/// with `CHI_DEADLINE`. Cannot be combined with `CHI_TASK_PERIODIC`.
 pub const CHI_TASK_DEADLINE: u32 = 8;
 
-/// The shortest period of a periodic task in nanoseconds.
+/// The shortest period of a periodic task, in nanoseconds.
 pub const CHI_MIN_PERIOD_NS: u64 = 10_000;
 
-/// What every task begins with. A task's own fields follow at once: this struct is 64 bytes, one
-/// cache line, and has no padding.
+/// The header that every task begins with. The task's own fields follow directly: the header is 64
+/// bytes, one cache line, without padding.
 ///
-/// Made by `chi_ipc.new_task`, deleted by `chi_ipc.del_task`. From enqueue to completion it belongs
-/// to the runtime: the client neither reads nor writes it, apart from the state word.
+/// Made by `chi_ipc.new_task` and deleted by `chi_ipc.del_task`. From submission to completion the
+/// task belongs to the runtime: the client must neither read nor write it, apart from the state
+/// word.
 #[repr(C)]
 #[derive(Debug)]
 pub struct chi_task {
     /// The pool that the task is for.
     pub pool_: chi_pool_id,
-    /// Its place in the tree of tasks.
+    /// Its position in the tree of tasks.
     pub task_node_: chi_task_node,
     /// Which containers of the pool.
     pub dom_query_: chi_domain_query,
@@ -117,28 +119,29 @@ pub struct chi_task {
     /// Properties of the task: `CHI_TASK_PERIODIC`, `CHI_TASK_FIRE_AND_FORGET`,
     /// `CHI_TASK_HIGH_LATENCY`, `CHI_TASK_DEADLINE`.
     pub task_flags_: chi_bitfield,
-    /// For a periodic task, the period; for one with a deadline, the time that it has. In nanoseconds.
+    /// In nanoseconds: the period of a periodic task; for a task with a deadline, the time from its
+    /// submission to the deadline.
     pub period_ns_: u64,
-    /// While a task with a deadline is on its way: when the deadline passes, in nanoseconds of
-    /// `CLOCK_MONOTONIC`. When the task failed: a block of a `u32` length and so many bytes of UTF-8, or
-    /// `CHI_SHM_NULL`. Read it with `chi_ipc.task_message`.
+    /// While a task with a deadline is in flight: the deadline, in nanoseconds of
+    /// `CLOCK_MONOTONIC`. After a failure: a block with a `u32` length and that many bytes of
+    /// UTF-8, or `CHI_SHM_NULL`; read it with `chi_ipc.task_message`.
     pub message_: chi_shm_ptr,
-    /// The outcome, valid once the task is complete.
+    /// The task's outcome. Valid once the task is complete.
     pub status_: chi_status,
-    /// The completion word: `CHI_TASK_*`. Only ever accessed atomically.
+    /// The completion word: `CHI_TASK_*`. Access it only atomically.
     pub state_: u32,
 }
 
 /// Alignment of every task in bytes.
 pub const CHI_TASK_ALIGN: u32 = 64;
 
-/// The largest task in bytes, its strings and vectors not counted.
+/// The maximum size of a task in bytes, not counting the blocks of its strings and vectors.
 pub const CHI_MAX_TASK_SIZE: u32 = 16384;
 
 const _: () = assert!(core::mem::size_of::<chi_task>() == 64);
 
 impl chi_task {
-    /// A task that names nothing yet.
+    /// A task with every field zero.
     pub const fn new() -> Self {
         chi_task {
             pool_: chi_pool_id { major_: 0, minor_: 0 },

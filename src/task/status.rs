@@ -26,8 +26,8 @@ pub struct Status {
 
 impl Status {
     /// A failure with this code, one of `chimaera::abi::CHI_*` or, from `CHI_MODULE_STATUS` up, a
-    /// module's own. `CHI_OK` is no failure and becomes `CHI_FAILED`. An empty message is replaced by
-    /// what the code means.
+    /// module's own. `CHI_OK` is no failure and becomes `CHI_FAILED`. An empty message is replaced
+    /// by what the code means.
     pub fn new(code: chi_status, message: impl Into<String>) -> Self {
         let code = if code == CHI_OK { CHI_FAILED } else { code };
         let message = message.into();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn an_empty_message_says_what_the_code_means() {
-        assert_eq!(Status::new(CHI_IO, "").message(), "the operating system refused");
+        assert_eq!(Status::new(CHI_IO, "").message(), "an operating system call failed");
     }
 
     #[test]

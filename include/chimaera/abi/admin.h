@@ -9,7 +9,7 @@
 
 #include "chimaera/abi/task.h"
 
-// Admin method: create a pool or find the one that exists (`chi_create_task`).
+// Admin method: create a pool, or find it when it already exists (`chi_create_task`).
 #define CHI_ADMIN_CREATE_POOL 10
 
 // Admin method: destroy a pool (`chi_destroy_task`).
@@ -18,14 +18,15 @@
 // Admin method: find a pool by its name (`chi_find_task`).
 #define CHI_ADMIN_FIND_POOL 12
 
-// Admin method: stop the runtime (`chi_task`, nothing more). It completes before the runtime ends.
+// Admin method: stop the runtime (a plain `chi_task`). The task completes before the runtime
+// exits.
 #define CHI_ADMIN_STOP 13
 
 // Admin method: describe the runtime as JSON (`chi_describe_task`).
 #define CHI_ADMIN_DESCRIBE 14
 
-// The task that creates a pool. Each container's own `kCreate` gets the same task, one after the
-// other.
+// The task that creates a pool. It is also passed to the `kCreate` of each container, one
+// container at a time.
 typedef struct chi_create_task {
   // The task.
   struct chi_task task;
@@ -33,19 +34,19 @@ typedef struct chi_create_task {
   struct chi_shm_string module_name_;
   // In: the pool's name: 1 to 255 bytes of UTF-8 without control characters.
   struct chi_shm_string pool_name_;
-  // In: the module's parameters, bytes that only the module understands. A container gets them in
-  // the form that `chi_module_descriptor.params` gives them.
+  // In: the module's parameters, opaque to the runtime. Containers receive them in the canonical
+  // form that `chi_module_descriptor.params` writes.
   struct chi_shm_vector params_;
   // Out: the pool.
   struct chi_pool_id pool_id_;
-  // Out: 1 when the pool existed before.
+  // Out: 1 when the pool already existed, else 0.
   uint32_t existed_;
-  // In: how many containers the pool has, at most `CHI_MAX_CONTAINERS`. 0, which is all that ABI
-  // 1.0 knew, is 1.
+  // In: the number of containers, at most `CHI_MAX_CONTAINERS`. 0 means 1: clients built against
+  // ABI 1.0 always send 0.
   uint32_t containers_;
 } chi_create_task;
 
-// The task that destroys a pool. Each container's own `kDestroy` gets the same task.
+// The task that destroys a pool. It is also passed to the `kDestroy` of each container.
 typedef struct chi_destroy_task {
   // The task.
   struct chi_task task;
@@ -66,7 +67,7 @@ typedef struct chi_find_task {
 // `chi_describe_task.subject_`: the pools.
 #define CHI_DESCRIBE_POOLS 1
 
-// `chi_describe_task.subject_`: the modules found, and the files refused and why.
+// `chi_describe_task.subject_`: the modules found, and the files refused with the reasons.
 #define CHI_DESCRIBE_MODULES 2
 
 // `chi_describe_task.subject_`: sessions, memory, workers.

@@ -9,21 +9,21 @@
 
 #include "chimaera/abi/status.h"
 
-// `chi_container_ops.serialize`: write what the caller gives.
+// `chi_container_ops.serialize`: write the task's inputs.
 #define CHI_SERIALIZE_SAVE_IN 0
 
-// `chi_container_ops.serialize`: read what the caller gave.
+// `chi_container_ops.serialize`: read the task's inputs.
 #define CHI_SERIALIZE_LOAD_IN 1
 
-// `chi_container_ops.serialize`: write what the method found.
+// `chi_container_ops.serialize`: write the task's results.
 #define CHI_SERIALIZE_SAVE_OUT 2
 
-// `chi_container_ops.serialize`: read what the method found.
+// `chi_container_ops.serialize`: read the task's results.
 #define CHI_SERIALIZE_LOAD_OUT 3
 
-// Where the bytes of a task go to, or come from. Whoever calls `chi_container_ops.serialize` makes
-// it; a module only calls its functions, during that call and on its thread. The bytes are those of
-// docs/wire-format.md.
+// The destination or source of a task's serialised bytes. The caller of
+// `chi_container_ops.serialize` creates it; a module only calls its functions, during that call
+// and on the same thread. docs/wire-format.md specifies the bytes.
 typedef struct chi_archive {
   // `sizeof(chi_archive)` in the runtime. Call a later function only when it is covered.
   uint32_t size;
@@ -33,19 +33,20 @@ typedef struct chi_archive {
   //
   // * Ownership: the bytes are copied.
   // * Null: `data` may be null when `len` is 0.
-  // * Errors: `CHI_INVALID` when the archive is for reading, `CHI_NO_SPACE`, `CHI_TOO_LARGE`.
-  // * Thread: `[worker]`, the one that was given the archive.
+  // * Errors: `CHI_INVALID` when the archive is open for reading, `CHI_NO_SPACE`,
+  //   `CHI_TOO_LARGE`.
+  // * Thread: `[worker]`, the one that was passed the archive.
   chi_status (*write)(struct chi_archive *archive, const void *data, uint64_t len);
-  // Copies the next `len` bytes to `data`; when fewer remain, none are taken.
+  // Copies the next `len` bytes to `data`. When fewer remain, it fails and consumes none.
   //
   // * Ownership: `data` is the caller's.
   // * Null: `data` may be null when `len` is 0.
-  // * Errors: `CHI_INVALID` when fewer bytes remain, or the archive is for writing.
-  // * Thread: `[worker]`, the one that was given the archive.
+  // * Errors: `CHI_INVALID` when fewer bytes remain, or the archive is open for writing.
+  // * Thread: `[worker]`, the one that was passed the archive.
   chi_status (*read)(struct chi_archive *archive, void *data, uint64_t len);
-  // How many bytes remain to be read; 0 when the archive is for writing.
+  // The number of bytes left to read; 0 when the archive is open for writing.
   //
-  // * Thread: `[worker]`, the one that was given the archive.
+  // * Thread: `[worker]`, the one that was passed the archive.
   uint64_t (*remaining)(const struct chi_archive *archive);
 } chi_archive;
 

@@ -13,19 +13,18 @@
 extern "C" {
 #endif
 
-// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors.
+// Resizes a vector of a task to `size` uninitialised bytes, in a new block; the old contents are
+// dropped. `vector` is in the body of `task`, or in an element of one of its vectors.
 //
-// * Ownership: the block is the task's, and goes with it.
+// * Ownership: the block belongs to the task and is freed with it.
 // * Null: neither `task` nor `vector` may be null.
 // * Errors: those of `chi_alloc`.
 // * Thread: `[any thread]`.
-chi_status chi_vector_resize(struct chi_task *task,
-                             struct chi_shm_vector *vector,
-                             uint64_t size);
+chi_status chi_vector_resize(struct chi_task *task, struct chi_shm_vector *vector, uint64_t size);
 
-// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain zeroes,
-// empty strings and empty vectors, which the other functions here then fill in.
+// Resizes a vector of a task to `count` elements of `elem_size` bytes, in a new block, and zeroes
+// them: a zeroed element contains empty strings and vectors, which the other functions here can
+// then fill.
 //
 // * Ownership: as `chi_vector_resize`.
 // * Null: neither `task` nor `vector` may be null.
@@ -47,10 +46,10 @@ chi_status chi_vector_set(struct chi_task *task,
                           const void *data,
                           uint64_t size);
 
-// Sets a string of a task to a copy of the C string `text` without its final zero.
+// Sets a string of a task to a copy of the C string `text`, without its terminating zero.
 //
 // * Ownership: as `chi_vector_resize`; `text` is copied.
-// * Null: a null `text` is the empty string; neither `task` nor `string` may be null.
+// * Null: a null `text` means the empty string; neither `task` nor `string` may be null.
 // * Errors: those of `chi_alloc`.
 // * Thread: `[any thread]`.
 chi_status chi_string_set(struct chi_task *task, struct chi_shm_string *string, const char *text);
@@ -58,8 +57,8 @@ chi_status chi_string_set(struct chi_task *task, struct chi_shm_string *string, 
 // Sets a vector of strings to copies of the `count` C strings at `texts`.
 //
 // * Ownership: as `chi_vector_resize`; the texts are copied.
-// * Null: a text that is null is the empty one, and `texts` may be null when `count` is 0; neither `task` nor
-//   `vector` may be null.
+// * Null: a null text means the empty string; `texts` may be null when `count` is 0; neither
+//   `task` nor `vector` may be null.
 // * Errors: those of `chi_alloc`.
 // * Thread: `[any thread]`.
 chi_status chi_strings_set(struct chi_task *task,
@@ -67,12 +66,12 @@ chi_status chi_strings_set(struct chi_task *task,
                            const char *const *texts,
                            uint64_t count);
 
-// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]` has
-// `counts[i]` elements of `elem_size` bytes.
+// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]`
+// has `counts[i]` elements of `elem_size` bytes.
 //
 // * Ownership: as `chi_vector_resize`; the arrays are copied.
-// * Null: an array without elements may be null, and so may `arrays` and `counts` when `count` is 0; neither
-//   `task` nor `vector` may be null.
+// * Null: an array without elements may be null; `arrays` and `counts` may be null when `count` is
+//   0; neither `task` nor `vector` may be null.
 // * Errors: those of `chi_alloc`.
 // * Thread: `[any thread]`.
 chi_status chi_vectors_set(struct chi_task *task,

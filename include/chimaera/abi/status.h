@@ -7,90 +7,92 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The outcome of a call or of a task: `CHI_OK`, another of the codes of this header, or a module's own.
+// The outcome of a call or of a task: `CHI_OK`, an error code of this header, or a status of a
+// module.
 //
-// Numbers from `CHI_MODULE_STATUS` up belong to modules, which may return them from their methods
-// as they like; Chimaera passes them on unchanged.
+// Numbers from `CHI_MODULE_STATUS` up belong to modules: their methods may return them with any
+// meaning, and Chimaera passes them on unchanged.
 typedef int32_t chi_status;
 
-// It worked.
+// Success.
 #define CHI_OK 0
 
-// A method failed: it threw, panicked, or said so. The message tells why.
+// A method failed: it threw, panicked or returned this status. The message says why.
 #define CHI_FAILED 1
 
 // An argument or a task is malformed.
 #define CHI_INVALID 2
 
-// No pool has this name or id (it may have been destroyed).
+// No pool has this name or id; it may have been destroyed.
 #define CHI_NO_POOL 3
 
-// The module has no method of this number.
+// The module has no method with this number.
 #define CHI_NO_METHOD 4
 
-// The module declares this method as unsupported (`-1` in `chimaera_mod.yaml`), or it cannot be
-// called from here.
+// The module declares this method as unsupported (`-1` in `chimaera_mod.yaml`), or the
+// function is not available here.
 #define CHI_UNSUPPORTED 5
 
-// No module of this name is loaded.
+// No module with this name is loaded.
 #define CHI_NO_MODULE 6
 
-// The name is taken, by a pool of another module or with other parameters.
+// The name is taken by a pool of another module, or by one with other parameters.
 #define CHI_EXISTS 7
 
-// The segment has no room left. Deleting tasks and freeing buffers makes room again.
+// The segment is full. Deleting tasks and freeing buffers makes space.
 #define CHI_NO_SPACE 8
 
-// Larger than the segment (or a limit) could ever hold.
+// Larger than the whole segment, or than another limit.
 #define CHI_TOO_LARGE 9
 
-// The submission ring is full. Waiting makes room.
+// The submission ring is full. It empties as the runtime accepts tasks: try again.
 #define CHI_RING_FULL 10
 
-// The bound passed before it was done. The task goes on.
+// The timeout passed first. The task continues.
 #define CHI_TIMEOUT 11
 
-// There is no runtime, or it has ended.
+// No runtime is running, or it has stopped.
 #define CHI_UNAVAILABLE 12
 
-// Not allowed for this user or from this place.
+// Not permitted for this user or this caller.
 #define CHI_DENIED 13
 
-// The two sides speak different versions.
+// Client, runtime or module have incompatible versions.
 #define CHI_VERSION 14
 
 // The process was forked after it connected; only the parent may use the session.
 #define CHI_FORKED 15
 
-// `chi_init` has not been called, or has not succeeded.
+// `chi_init` has not been called, or has failed.
 #define CHI_NOT_INITIALIZED 16
 
-// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has gone, or
-// the runtime is stopping.
+// The task never ran, or ended early: it was cancelled, its pool was destroyed, its client has
+// gone, or the runtime is stopping.
 #define CHI_CANCELLED 17
 
-// What was asked for is not there (a key, for example).
+// The requested item, such as a key, does not exist.
 #define CHI_NOT_FOUND 18
 
-// The operating system refused something; the message has its reason.
+// An operating system call failed; the message has the reason.
 #define CHI_IO 19
 
-// It is in use: a task in flight, say.
+// Still in use: for example, the task is in flight.
 #define CHI_BUSY 20
 
-// A defect in Chimaera itself. Please report it with the message.
+// A bug in Chimaera. Please report it with the message.
 #define CHI_INTERNAL 21
 
-// The task's deadline passed before it was done.
+// The task's deadline passed before the task was complete.
 #define CHI_DEADLINE 22
 
-// Tasks wait for each other in a circle; the message names them. This one was chosen to fail.
+// Deadlock: tasks wait for each other in a cycle, which the message describes. This one was
+// chosen to fail.
 #define CHI_DEADLOCK 23
 
-// The method did something that no language catches: it overflowed its stack.
+// The method caused a fault that it cannot catch: it overflowed its stack.
 #define CHI_FAULT 24
 
-// The first number that a module may use for statuses of its own.
+// The first number that modules may use for their own statuses.
 #define CHI_MODULE_STATUS 1000
 
 // `X(name, text)` for each status, to make tables of them.
@@ -106,19 +108,19 @@ typedef int32_t chi_status;
   X(CHI_NO_SPACE, "the segment is full") \
   X(CHI_TOO_LARGE, "larger than the segment can hold") \
   X(CHI_RING_FULL, "the submission ring is full") \
-  X(CHI_TIMEOUT, "the time ran out") \
+  X(CHI_TIMEOUT, "timed out") \
   X(CHI_UNAVAILABLE, "the runtime is not available") \
   X(CHI_DENIED, "permission denied") \
-  X(CHI_VERSION, "the two sides speak different versions") \
+  X(CHI_VERSION, "incompatible versions") \
   X(CHI_FORKED, "the session belongs to the parent process") \
   X(CHI_NOT_INITIALIZED, "chi_init has not been called") \
   X(CHI_CANCELLED, "the task was cancelled") \
   X(CHI_NOT_FOUND, "not found") \
-  X(CHI_IO, "the operating system refused") \
+  X(CHI_IO, "an operating system call failed") \
   X(CHI_BUSY, "still in use") \
-  X(CHI_INTERNAL, "a defect in Chimaera") \
+  X(CHI_INTERNAL, "internal error: this is a bug in Chimaera") \
   X(CHI_DEADLINE, "the task's deadline has passed") \
-  X(CHI_DEADLOCK, "tasks wait for each other in a circle") \
+  X(CHI_DEADLOCK, "deadlock: tasks are waiting for each other") \
   X(CHI_FAULT, "the method overflowed its stack")
 
 #endif  // CHIMAERA_ABI_STATUS_H_

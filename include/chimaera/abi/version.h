@@ -10,8 +10,8 @@
 // Major version of the contract. A module loads only into a runtime of the same major version.
 #define CHI_ABI_MAJOR 1
 
-// Minor version of the contract. It rises when a table or a struct that begins with its size grows;
-// a module and a runtime of different minors use what both know.
+// Minor version of the contract. It increases when a table, or a struct that begins with its size,
+// grows; a module and a runtime with different minor versions use what both have.
 #define CHI_ABI_MINOR 1
 
 #endif  // CHIMAERA_ABI_VERSION_H_

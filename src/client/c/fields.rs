@@ -8,11 +8,11 @@ use chimaera_client_rs::{self as client, Failure};
 
 use crate::chi_ipc_manager;
 
-/// How the table allocates a block for a task.
+/// The type of `chi_ipc.alloc` and `chi_ipc.alloc_elements`.
 type Alloc =
     unsafe extern "C" fn(*const chi_ipc, *mut chi_task, u64, *mut chi_buffer) -> chi_status;
 
-/// Gives `vector` a new block with `size` bytes in use.
+/// Allocates a new block for `vector`, with `size` bytes in use.
 ///
 /// # Safety
 /// As `chi_vector_resize`; `alloc` is a function of the table `ipc`.
@@ -29,7 +29,7 @@ unsafe fn renew(
         }
     }
     let mut buffer = chi_buffer { shm_: CHI_SHM_NULL, data_: ptr::null_mut(), size_: 0 };
-    // What lies further away than any field is an element's, and does not know its task.
+    // A vector outside the task's body is part of an element, and records no offset in the task.
     let distance = (vector as usize).wrapping_sub(task as usize);
     let offset = u32::try_from(distance).ok().filter(|offset| *offset < CHI_MAX_TASK_SIZE);
     // SAFETY: by the caller's promise.
@@ -49,10 +49,10 @@ unsafe fn renew(
     }
 }
 
-/// Gives a vector of a task room for `size` bytes, which then count as in use, uninitialised; what it
-/// held before is forgotten. `vector` lies in the body of `task`, or in an element of one of its vectors.
+/// Resizes a vector of a task to `size` uninitialised bytes, in a new block; the old contents are
+/// dropped. `vector` is in the body of `task`, or in an element of one of its vectors.
 ///
-/// * Ownership: the block is the task's, and goes with it.
+/// * Ownership: the block belongs to the task and is freed with it.
 /// * Null: neither `task` nor `vector` may be null.
 /// * Errors: those of `chi_alloc`.
 /// * Thread: `[any thread]`.
@@ -70,8 +70,9 @@ pub unsafe extern "C" fn chi_vector_resize(
     unsafe { renew(ipc, (*ipc).alloc, task, vector, size) }
 }
 
-/// Gives a vector of a task `count` elements of `elem_size` bytes each, all of them zero: plain zeroes,
-/// empty strings and empty vectors, which the other functions here then fill in.
+/// Resizes a vector of a task to `count` elements of `elem_size` bytes, in a new block, and zeroes
+/// them: a zeroed element contains empty strings and vectors, which the other functions here can
+/// then fill.
 ///
 /// * Ownership: as `chi_vector_resize`.
 /// * Null: neither `task` nor `vector` may be null.
@@ -88,10 +89,10 @@ pub unsafe extern "C" fn chi_vector_elements(
     elem_size: u64,
 ) -> chi_status {
     let ipc = chi_ipc_manager();
-    // Too much is more than any segment has.
+    // Saturating: a size that overflows is larger than any segment, so `alloc` refuses it.
     let size = count.saturating_mul(elem_size);
-    // SAFETY: the table is valid; the rest is the caller's promise. After success the block holds `size`
-    // bytes.
+    // SAFETY: the table is valid; the rest is the caller's promise. After success the block holds
+    // `size` bytes.
     unsafe {
         let status = renew(ipc, (*ipc).alloc_elements, task, vector, size);
         if status == CHI_OK && size > 0 {
@@ -127,10 +128,10 @@ pub unsafe extern "C" fn chi_vector_set(
     }
 }
 
-/// Sets a string of a task to a copy of the C string `text` without its final zero.
+/// Sets a string of a task to a copy of the C string `text`, without its terminating zero.
 ///
 /// * Ownership: as `chi_vector_resize`; `text` is copied.
-/// * Null: a null `text` is the empty string; neither `task` nor `string` may be null.
+/// * Null: a null `text` means the empty string; neither `task` nor `string` may be null.
 /// * Errors: those of `chi_alloc`.
 /// * Thread: `[any thread]`.
 ///
@@ -153,8 +154,8 @@ pub unsafe extern "C" fn chi_string_set(
 /// Sets a vector of strings to copies of the `count` C strings at `texts`.
 ///
 /// * Ownership: as `chi_vector_resize`; the texts are copied.
-/// * Null: a text that is null is the empty one, and `texts` may be null when `count` is 0; neither `task` nor
-///   `vector` may be null.
+/// * Null: a null text means the empty string; `texts` may be null when `count` is 0; neither
+///   `task` nor `vector` may be null.
 /// * Errors: those of `chi_alloc`.
 /// * Thread: `[any thread]`.
 ///
@@ -181,17 +182,18 @@ pub unsafe extern "C" fn chi_strings_set(
     }
 }
 
-/// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]` has
-/// `counts[i]` elements of `elem_size` bytes.
+/// Sets a vector of vectors to copies of `count` arrays of plain elements: the array at `arrays[i]`
+/// has `counts[i]` elements of `elem_size` bytes.
 ///
 /// * Ownership: as `chi_vector_resize`; the arrays are copied.
-/// * Null: an array without elements may be null, and so may `arrays` and `counts` when `count` is 0; neither
-///   `task` nor `vector` may be null.
+/// * Null: an array without elements may be null; `arrays` and `counts` may be null when `count` is
+///   0; neither `task` nor `vector` may be null.
 /// * Errors: those of `chi_alloc`.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
-/// As `chi_vector_resize`; `arrays` and `counts` must hold what they are said to.
+/// As `chi_vector_resize`; `arrays` and `counts` must hold `count` entries, and `arrays[i]` must
+/// point to `counts[i]` elements of `elem_size` bytes.
 #[no_mangle]
 pub unsafe extern "C" fn chi_vectors_set(
     task: *mut chi_task,

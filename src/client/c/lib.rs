@@ -1,7 +1,7 @@
-//! libchimaera_client: what C and C++ programs link.
+//! libchimaera_client: the client library for C and C++ programs.
 //!
-//! The functions here are the process's side of things; tasks are made and sent through the table
-//! that `chi_ipc_manager` returns, which the short forms below call for programs in C.
+//! The functions here connect the process and give access to its IPC manager, the table with which
+//! tasks are made and sent. For programs in C there are shorthands that call the table.
 
 #![allow(non_camel_case_types)]
 
@@ -15,26 +15,28 @@ use std::time::Duration;
 use chimaera_abi::*;
 use chimaera_client_rs::{self as client, Failure, Options};
 
-/// How to connect. Zero it, then set what matters.
+/// Options for connecting. Zero the struct, set `size`, then set the options that you need.
 #[repr(C)]
 pub struct chi_client_options {
     /// `sizeof(chi_client_options)`.
     pub size: u32,
     /// Zero.
     pub reserved: u32,
-    /// The runtime's instance. Null takes `$CHI_INSTANCE`, or else `default`.
+    /// Name of the runtime's instance. Null means `$CHI_INSTANCE`, or `default` when that is not
+    /// set.
     pub instance: *const c_char,
-    /// Bytes of the session's segment. 0 takes the default, 128 MiB; half of it is for what the client
-    /// sends, half for what methods return. Memory is used only as far as it is touched.
+    /// Size of the session's segment in bytes. 0 means the default, 128 MiB. One half is for data
+    /// that the client sends, the other for data that methods return. Pages that are never touched
+    /// use no memory.
     pub segment_size: u64,
-    /// How long to wait for a runtime that is not there yet, in nanoseconds. 0 fails at once.
+    /// How long to wait for a runtime that is not running yet, in nanoseconds. 0 fails at once.
     pub connect_timeout_ns: u64,
 }
 
-/// Gives, for the thread that calls, the table of the worker that it is.
+/// Returns the calling worker's table.
 ///
 /// * Ownership: the table lives as long as the process.
-/// * Null: the result is null on a thread that is no worker.
+/// * Null: the result is null on a thread that is not a worker.
 /// * Thread: `[any thread]`.
 pub type chi_worker_ipc_fn = Option<unsafe extern "C" fn() -> *const chi_ipc>;
 
@@ -47,14 +49,15 @@ fn answer(result: client::Result<()>) -> chi_status {
     }
 }
 
-/// Connects this process to a runtime. Calling it again while connected does nothing. When the runtime
-/// ends and another takes its place, the next new task connects to that one by itself; pools must then be
-/// created again.
+/// Connects this process to a runtime. Calling it again while connected does nothing. When the
+/// runtime stops and another one starts in its place, the next new task reconnects automatically;
+/// the pools must then be created again.
 ///
-/// * Ownership: nothing is kept of the options.
-/// * Null: a null `options` is the defaults.
-/// * Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED` (another user's, or inside the runtime),
-///   `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`; the message is `chi_last_error`.
+/// * Ownership: the options are not kept.
+/// * Null: a null `options` means the defaults.
+/// * Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED` (another user's runtime, or called inside
+///   the runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. `chi_last_error` has the
+///   message.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
@@ -83,7 +86,8 @@ pub unsafe extern "C" fn chi_init(options: *const chi_client_options) -> chi_sta
     answer(client::init(given))
 }
 
-/// Ends the process's session. Tasks in flight are lost; no task and no buffer may be used any more.
+/// Ends the process's session. Tasks in flight are lost, and no task or buffer of the session may
+/// be used afterwards.
 ///
 /// * Thread: `[any thread]`.
 #[no_mangle]
@@ -91,8 +95,8 @@ pub extern "C" fn chi_shutdown() {
     client::shutdown();
 }
 
-/// The IPC manager for the thread that calls: the worker's table while a method runs, else the
-/// process's. Before `chi_init` its functions return `CHI_NOT_INITIALIZED`.
+/// The IPC manager for the calling thread: the worker's table while a method runs, else the
+/// process's table. Before `chi_init`, its functions return `CHI_NOT_INITIALIZED`.
 ///
 /// * Ownership: the table lives as long as the process.
 /// * Null: the result is never null.
@@ -112,12 +116,12 @@ pub extern "C" fn chi_ipc_manager() -> *const chi_ipc {
     client::ipc_manager()
 }
 
-/// For the runtime, which calls it when a module that it loads has brought this library along:
-/// `worker_ipc` gives a worker's table, and with `refuse_init` the process is a runtime, in which
-/// `chi_init` is refused.
+/// For the runtime only, which calls this when a module that it loads is linked to this library.
+/// `worker_ipc` returns a worker's table. `refuse_init` makes `chi_init` fail: the process is a
+/// runtime and must not connect to one.
 ///
-/// * Ownership: the function has to stay as long as the process, or until another call.
-/// * Null: a null `worker_ipc` takes an earlier one away.
+/// * Ownership: the function must stay valid as long as the process lives, or until the next call.
+/// * Null: a null `worker_ipc` removes the current function.
 /// * Thread: `[loader]`.
 #[no_mangle]
 pub extern "C" fn chi_client_adopt(worker_ipc: chi_worker_ipc_fn, refuse_init: bool) {
@@ -128,9 +132,9 @@ pub extern "C" fn chi_client_adopt(worker_ipc: chi_worker_ipc_fn, refuse_init: b
     }
 }
 
-/// The message of the last call that failed on this thread.
+/// The message of the last call that failed on this thread, zero-terminated.
 ///
-/// * Ownership: the text is the library's, until the next call on this thread.
+/// * Ownership: the text belongs to the library and is valid until the next call on this thread.
 /// * Null: the result is never null.
 /// * Thread: `[any thread]`.
 #[no_mangle]
@@ -140,7 +144,8 @@ pub extern "C" fn chi_last_error() -> *const c_char {
     unsafe { ((*ipc).last_error)(ipc) }
 }
 
-/// The name of a status, `"CHI_NO_POOL"` for example; `"CHI_STATUS"` for a module's own.
+/// The name of a status, for example `"CHI_NO_POOL"`; `"CHI_STATUS"` for a status defined by a
+/// module.
 ///
 /// * Ownership: the name lives as long as the process.
 /// * Null: the result is never null.
@@ -150,12 +155,13 @@ pub extern "C" fn chi_status_name(status: chi_status) -> *const c_char {
     status_name_c(status).unwrap_or(c"CHI_STATUS").as_ptr()
 }
 
-/// Creates the pool `name` of the module `module`, or finds it when it exists with the same module and
-/// parameters, and stores its id.
+/// Creates the pool `name` of the module `module`, or finds it when it exists with the same module
+/// and parameters, and stores its id.
 ///
-/// * Ownership: nothing is kept of the arguments; `*id` is written on success.
-/// * Null: `params` may be null when `params_len` is 0, the others must not be null.
-/// * Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (a name), what the module's construction returned,
+/// * Ownership: the arguments are not kept; `*id` is written on success.
+/// * Null: `params` may be null when `params_len` is 0; the others must not be null.
+/// * Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (a malformed name, or parameters that the
+///   module rejects), the status with which the construction of a container failed,
 ///   `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
 /// * Thread: `[any thread]`.
 ///
@@ -174,12 +180,13 @@ pub unsafe extern "C" fn chi_pool_create(
     unsafe { ((*ipc).create_pool)(ipc, module, name, params, params_len, id) }
 }
 
-/// Like `chi_pool_create`, as `options` say: zero them, set `size`, then what matters.
+/// Like `chi_pool_create`, with options. Zero them, set `size`, then set the options that you need.
 ///
 /// * Ownership: as `chi_pool_create`.
-/// * Null: `params` may be null when `params_len` is 0, the others must not be null.
-/// * Errors: as `chi_pool_create`; also `CHI_EXISTS` for a pool that exists with another number of containers,
-///   `CHI_INVALID` for more than `CHI_MAX_CONTAINERS`, `CHI_VERSION` inside a runtime of ABI 1.0.
+/// * Null: `params` may be null when `params_len` is 0; the others must not be null.
+/// * Errors: as `chi_pool_create`; also `CHI_EXISTS` for a pool that exists with a different number
+///   of containers, `CHI_INVALID` for more than `CHI_MAX_CONTAINERS`, `CHI_VERSION` inside a
+///   runtime with ABI 1.0.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
@@ -196,7 +203,7 @@ pub unsafe extern "C" fn chi_pool_create_with(
     let ipc = chi_ipc_manager();
     // SAFETY: the table is valid, and as long as it says.
     let Some(create) = (unsafe { read_field!(ipc, chi_ipc, create_pool_with) }) else {
-        let why = "the runtime is older than pools of several containers";
+        let why = "pools with several containers need a runtime with ABI 1.1 or later";
         return answer(Err(Failure::new(CHI_VERSION, why)));
     };
     // SAFETY: the caller's promise.
@@ -205,9 +212,9 @@ pub unsafe extern "C" fn chi_pool_create_with(
 
 /// Finds a pool by its name, and stores its id.
 ///
-/// * Ownership: nothing is kept of the arguments; `*id` is written on success.
+/// * Ownership: the arguments are not kept; `*id` is written on success.
 /// * Null: neither `name` nor `id` may be null.
-/// * Errors: `CHI_NO_POOL`, `CHI_INVALID` for what cannot be a pool's name, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+/// * Errors: `CHI_NO_POOL`, `CHI_INVALID` (a malformed name), `CHI_UNAVAILABLE`, `CHI_FORKED`,
 ///   `CHI_NOT_INITIALIZED`.
 /// * Thread: `[any thread]`.
 ///
@@ -220,11 +227,11 @@ pub unsafe extern "C" fn chi_pool_find(name: *const c_char, id: *mut chi_pool_id
     unsafe { ((*ipc).find_pool)(ipc, name, id) }
 }
 
-/// Destroys a pool: its tasks that have not started end with `CHI_CANCELLED`, running ones end by
-/// themselves first.
+/// Destroys a pool. Tasks that have not started end with `CHI_CANCELLED`; the call waits until
+/// those that are running have finished.
 ///
-/// * Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (still running tasks after 30 s; the
-///   pool stays), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// * Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), `CHI_BUSY` (tasks are still running
+///   after 30 s; the pool stays), `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
 /// * Thread: `[any thread]`.
 #[no_mangle]
 pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
@@ -233,8 +240,8 @@ pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
     unsafe { ((*ipc).destroy_pool)(ipc, &id) }
 }
 
-/// Makes a task of `size` bytes, `sizeof` of a struct that begins with a `chi_task`, for the method
-/// `method` of the pool `pool`, and stores it in `*task`. The fields behind its `chi_task` are zero.
+/// Makes a task for the method `method` of the pool `pool`, and stores it in `*task`. `size` is the
+/// `sizeof` of a struct that begins with a `chi_task`; the fields after that header are zero.
 ///
 /// * Ownership: the caller owns the task until `chi_task_delete`.
 /// * Null: `task` must not be null.
@@ -243,7 +250,7 @@ pub extern "C" fn chi_pool_destroy(id: chi_pool_id) -> chi_status {
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
-/// `task` must point to a place for a pointer.
+/// `task` must point to a writable pointer.
 #[no_mangle]
 pub unsafe extern "C" fn chi_task_new(
     size: u64,
@@ -266,10 +273,10 @@ pub unsafe extern "C" fn chi_task_new(
     }
 }
 
-/// Deletes a task, and with it every block that was allocated for it, by either side; on a task in flight
-/// that takes effect at its completion.
+/// Deletes a task and every block that client or runtime allocated for it. If the task is in
+/// flight, it is deleted when it completes.
 ///
-/// * Ownership: the task is the caller's no longer.
+/// * Ownership: the task is no longer the caller's and must not be used again.
 /// * Null: a null `task` is ignored.
 /// * Thread: `[any thread]`.
 ///
@@ -282,13 +289,13 @@ pub unsafe extern "C" fn chi_task_delete(task: *mut chi_task) {
     unsafe { ((*ipc).del_task)(ipc, task) }
 }
 
-/// Submits a task. When the ring is full, waits for room up to 10 s.
+/// Submits a task. When the ring is full, waits up to 10 s for space.
 ///
-/// * Ownership: until its completion only `chi_wait`, `chi_is_complete` and `chi_task_delete` may be called
-///   with the task. After an error it is still the caller's.
+/// * Ownership: until the task is complete, the caller may only pass it to `chi_wait`,
+///   `chi_is_complete` and `chi_task_delete`. After an error it is still the caller's.
 /// * Null: `task` must not be null.
-/// * Errors: `CHI_RING_FULL`, `CHI_BUSY` (in flight already), `CHI_INVALID`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
-///   `CHI_NOT_INITIALIZED`.
+/// * Errors: `CHI_RING_FULL`, `CHI_BUSY` (already in flight), `CHI_INVALID`, `CHI_UNAVAILABLE`,
+///   `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
@@ -316,14 +323,15 @@ pub unsafe extern "C" fn chi_try_submit(task: *mut chi_task) -> chi_status {
     unsafe { ((*ipc).try_enqueue)(ipc, task) }
 }
 
-/// Waits for a task, at most `timeout_ns` nanoseconds or `CHI_WAIT_FOREVER`, and returns the task's own
-/// status when it is complete, with its message as `chi_last_error`.
+/// Waits until a task is complete, at most `timeout_ns` nanoseconds (`CHI_WAIT_FOREVER`: no
+/// timeout), and returns the task's own status; `chi_last_error` then has the task's message.
 ///
 /// * Ownership: a complete task is the caller's again.
 /// * Null: `task` must not be null.
-/// * Errors: `CHI_TIMEOUT` when the task is not complete and goes on; `CHI_UNAVAILABLE` when the runtime has
-///   ended, and the task with it; `CHI_INVALID` when it was never submitted; `CHI_FORKED`. A module's own
-///   status may have the same number as one of these: `chi_is_complete` tells.
+/// * Errors: `CHI_TIMEOUT` when the task is not complete yet, and continues; `CHI_UNAVAILABLE` when
+///   the runtime has stopped, which ends the task too; `CHI_INVALID` when the task was never
+///   submitted; `CHI_FORKED`. The task's own status may be one of these numbers, too:
+///   `chi_is_complete` tells the two cases apart.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
@@ -344,10 +352,10 @@ pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_s
     }
 }
 
-/// True when a task is complete. In a child that was forked after `chi_init`, false.
+/// True when a task is complete. Always false in a child that was forked after `chi_init`.
 ///
-/// * Ownership: the task stays whose it is.
-/// * Null: a null `task` is not complete.
+/// * Ownership: the task stays with its owner.
+/// * Null: false for a null `task`.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
@@ -363,15 +371,16 @@ pub unsafe extern "C" fn chi_is_complete(task: *const chi_task) -> bool {
     word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0
 }
 
-/// Allocates a buffer of `size` bytes in the session's segment, aligned to 64, not zeroed.
+/// Allocates a buffer of `size` bytes in the session's segment, aligned to 64 and not zeroed.
 ///
 /// * Ownership: the caller owns the block until `chi_free`; `*buffer` is written on success.
 /// * Null: `buffer` must not be null.
-/// * Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// * Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+///   `CHI_NOT_INITIALIZED`.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
-/// `buffer` must point to a place for a buffer.
+/// `buffer` must point to a writable `chi_buffer`.
 #[no_mangle]
 pub unsafe extern "C" fn chi_alloc(size: u64, buffer: *mut chi_buffer) -> chi_status {
     let ipc = chi_ipc_manager();
@@ -379,10 +388,10 @@ pub unsafe extern "C" fn chi_alloc(size: u64, buffer: *mut chi_buffer) -> chi_st
     unsafe { ((*ipc).alloc)(ipc, ptr::null_mut(), size, buffer) }
 }
 
-/// Gives a buffer of `chi_alloc` back. No task in flight may refer to it.
+/// Frees a buffer from `chi_alloc`. No task in flight may refer to it.
 ///
-/// * Ownership: the block is the caller's no longer. `*buffer` itself is only read.
-/// * Null: a null `buffer` is ignored, and so is one of no bytes.
+/// * Ownership: the block is freed and must not be used again. `*buffer` itself is only read.
+/// * Null: a null `buffer` is ignored, and so is a buffer of size 0.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety

@@ -15,7 +15,7 @@ use chimaera_kv_client as kv;
 use chimaera_tests::{connect, Call};
 
 fn name(status: i32) -> &'static str {
-    status_name(status).unwrap_or("a status of the module")
+    status_name(status).unwrap_or("a status defined by the module")
 }
 
 fn print<T>(call: &str, result: Result<T>) {
