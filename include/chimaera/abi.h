@@ -1,11 +1,11 @@
 /* The C contract of Chimaera: types, status codes, and the tables of functions that modules and
  * clients are built on. Generated from src/abi and src/client/c by `make headers`; do not edit.
  *
- * Each subject has a header of its own. Strings are UTF-8. Nothing here throws. Every function says
- * what becomes of what it is given and gives (Ownership), what may be null (Null), what it returns
- * beside CHI_OK (Errors), and which thread may call it (Thread): [any thread], [worker] (a thread of
- * the runtime that runs a method or a monitor), [loader] (the thread that loads a module or builds a
- * container). */
+ * Each subject has its own header. Strings are UTF-8. Nothing here throws. Every function documents
+ * who owns its arguments and its result (Ownership), which pointers may be null (Null), which
+ * statuses it returns besides CHI_OK (Errors), and which threads may call it (Thread):
+ * [any thread], [worker] (a thread of the runtime that is running a method or a monitor), [loader]
+ * (the thread that is loading a module or building a container). */
 #ifndef CHIMAERA_ABI_H_
 #define CHIMAERA_ABI_H_
 

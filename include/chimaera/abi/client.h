@@ -1,4 +1,4 @@
-/* libchimaera_client: connecting, and short forms of chi_ipc for programs in C.
+/* libchimaera_client: connecting, and shorthands of chi_ipc for programs in C.
  * Generated from src/client/c/lib.rs by `make headers`; do not edit. */
 #ifndef CHIMAERA_ABI_CLIENT_H_
 #define CHIMAERA_ABI_CLIENT_H_
