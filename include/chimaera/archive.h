@@ -1,5 +1,5 @@
-/* chi::SaveArchive and chi::LoadArchive: values as bytes, for pool parameters and for tasks on
- * their way to another process. The format is that of docs/wire-format.md, the same in Rust. */
+/* chi::SaveArchive and chi::LoadArchive: values as bytes, for pool parameters and for tasks that go
+ * to another process. The format is that of docs/wire-format.md, and the same in Rust. */
 #ifndef CHIMAERA_ARCHIVE_H_
 #define CHIMAERA_ARCHIVE_H_
 
@@ -19,16 +19,16 @@ namespace chi {
 inline namespace v1 CHI_LAYER {
 namespace detail {
 
-/* How deep structs may lie in structs. */
+/* How deep structs may be nested. */
 constexpr u32 kMaxArchiveDepth = 64;
 
-/* Counts structs in structs. */
+/* Counts the nesting depth of structs. */
 class ArchiveDepth {
  public:
   ArchiveDepth(u32 &depth, u64 position) : depth_(depth) {
     if (depth_ == kMaxArchiveDepth) {
-      throw Error(CHI_INVALID, "structs lie more than " + std::to_string(kMaxArchiveDepth) +
-                                   " deep in structs at byte " + std::to_string(position));
+      throw Error(CHI_INVALID, "structs are nested more than " + std::to_string(kMaxArchiveDepth) +
+                                   " levels deep at byte " + std::to_string(position));
     }
     ++depth_;
   }
@@ -40,7 +40,7 @@ class ArchiveDepth {
   u32 &depth_;
 };
 
-/* An archive of the runtime's that has the functions which are called here. */
+/* The runtime's archive, once checked to be long enough for the functions that are called here. */
 inline chi_archive *CheckedArchive(chi_archive *archive) {
   constexpr std::size_t kNeeded = offsetof(chi_archive, remaining) + sizeof(archive->remaining);
   if (archive == nullptr || archive->size < kNeeded) {
@@ -52,15 +52,15 @@ inline chi_archive *CheckedArchive(chi_archive *archive) {
 
 }  // namespace detail
 
-/** Gathers the bytes of values.
+/** Encodes values as bytes.
  *
  *     chi::SaveArchive ar;
  *     ar(level, names);
  *     std::string bytes = ar.TakeBytes();
  *
- * What may be saved: integers, `bool`, floats, enums, arrays, `std::array`, `std::string`,
+ * These types can be saved: integers, `bool`, floats, enums, arrays, `std::array`, `std::string`,
  * `std::vector`, `std::pair`, `std::map`, `std::optional`, `hipc::string`, `hipc::vector`,
- * Chimaera's own small types, and structs of those with
+ * Chimaera's own small types, and structs of those that have
  *
  *     template <typename Ar>
  *     void serialize(Ar &ar) {
@@ -73,9 +73,10 @@ class SaveArchive {
   /** Says in a `serialize` which way the values go. */
   static constexpr bool kLoads = false;
 
-  /** Bytes in memory. */
+  /** Writes to memory. */
   SaveArchive() = default;
-  /** Bytes for a C archive, which is borrowed; Flush hands over the last. Error: `CHI_VERSION`. */
+  /** Writes to a C archive, which is borrowed. Call Flush at the end: it writes the buffered rest.
+   * Error: `CHI_VERSION`. */
   explicit SaveArchive(chi_archive *out) : out_(detail::CheckedArchive(out)) {}
   SaveArchive(const SaveArchive &) = delete;
   SaveArchive &operator=(const SaveArchive &) = delete;
@@ -86,36 +87,36 @@ class SaveArchive {
     (detail::Rule<Ts>::Save(*this, values), ...);
   }
 
-  /** Adds bytes as they are, without their number. */
+  /** Adds raw bytes, without a length. */
   void Put(const void *data, std::size_t size) {
     bytes_.append(static_cast<const char *>(data), size);
     position_ += size;
     if (out_ != nullptr && bytes_.size() >= kGathered) Flush();
   }
 
-  /** Adds the number of what follows. */
+  /** Adds the length of the sequence that follows. */
   void PutLength(std::size_t length) { (*this)(static_cast<u64>(length)); }
 
-  /** Adds a struct: `f` adds its fields. Error: `CHI_INVALID` when it lies too deep in others. */
+  /** Adds a struct: `f` adds its fields. Error: `CHI_INVALID` when it is nested too deep. */
   template <typename F>
   void Nested(F &&f) {
     const detail::ArchiveDepth deeper(depth_, position_);
     f();
   }
 
-  /** Hands the bytes over to the C archive. */
+  /** Writes the buffered bytes to the C archive. */
   void Flush() {
     if (out_ == nullptr || bytes_.empty()) return;
     const chi_status status = out_->write(out_, bytes_.data(), bytes_.size());
     bytes_.clear();
-    if (status != CHI_OK) throw Error(status, "the archive takes no more bytes");
+    if (status != CHI_OK) throw Error(status, "cannot write to the archive");
   }
 
-  /** The bytes, which the archive no longer has. */
+  /** Moves the bytes out of the archive. */
   std::string TakeBytes() { return std::exchange(bytes_, std::string()); }
 
  private:
-  /* So many bytes are gathered before a C archive gets them. */
+  /* Buffer size: how many bytes are collected before they go to a C archive. */
   static constexpr std::size_t kGathered = 64 << 10;
 
   std::string bytes_;
@@ -124,8 +125,8 @@ class SaveArchive {
   u32 depth_ = 0;
 };
 
-/** Takes values from bytes that nobody vouches for: what is malformed throws `CHI_INVALID` with
- * what is wrong and where, and no length is believed that the bytes do not bear out.
+/** Decodes values from untrusted bytes. Malformed bytes throw `CHI_INVALID`, with a message that
+ * says what is wrong and where. No length is trusted beyond what the remaining bytes could hold.
  *
  *     chi::LoadArchive ar(bytes);
  *     ar(level, names);
@@ -137,29 +138,29 @@ class LoadArchive {
   /** Says in a `serialize` which way the values go. */
   static constexpr bool kLoads = true;
 
-  /** From bytes in memory, borrowed; private ones, which nobody changes meanwhile. */
+  /** Reads from memory, which is borrowed. It must be private: nobody may change it meanwhile. */
   explicit LoadArchive(std::string_view bytes) : bytes_(bytes) {}
-  /** From a C archive, borrowed, into a task, for whose strings and vectors blocks are allocated.
-   * Error: `CHI_VERSION`. */
+  /** Reads from a C archive, which is borrowed, into the task `owner`: the blocks of its strings
+   * and vectors are allocated for that task. Error: `CHI_VERSION`. */
   LoadArchive(chi_archive *from, hipc::Owner owner)
       : from_(detail::CheckedArchive(from)), owner_(owner) {}
   LoadArchive(const LoadArchive &) = delete;
   LoadArchive &operator=(const LoadArchive &) = delete;
 
-  /** Takes values. */
+  /** Reads values. */
   template <typename... Ts>
   void operator()(Ts &...values) {
     (detail::Rule<Ts>::Load(*this, values), ...);
   }
 
-  /** How many bytes were taken. */
+  /** The number of bytes read so far. */
   u64 Position() const { return position_; }
-  /** How many bytes remain. */
+  /** The number of bytes left. */
   u64 Remaining() const {
     return from_ != nullptr ? from_->remaining(from_) : bytes_.size() - position_;
   }
 
-  /** Takes `size` bytes. Error: `CHI_INVALID` when fewer remain. */
+  /** Reads `size` bytes. Error: `CHI_INVALID` when fewer remain. */
   void Get(void *data, std::size_t size) {
     if (size > Remaining()) {
       throw Error(CHI_INVALID, "the bytes end too early: " + std::to_string(size) +
@@ -168,15 +169,15 @@ class LoadArchive {
     }
     if (from_ != nullptr) {
       const chi_status status = from_->read(from_, data, size);
-      if (status != CHI_OK) throw Error(status, "the archive gives no more bytes");
+      if (status != CHI_OK) throw Error(status, "cannot read from the archive");
     } else if (size != 0) {
       std::memcpy(data, bytes_.data() + position_, size);
     }
     position_ += size;
   }
 
-  /** Takes the number of what follows, each of `least` bytes or more. Error: `CHI_INVALID` when so
-   * many do not remain. */
+  /** Reads the length of a sequence whose elements take at least `least` bytes each. Error:
+   * `CHI_INVALID` when too few bytes remain for that many elements. */
   std::size_t GetLength(std::size_t least) {
     const u64 at = position_;
     u64 length = 0;
@@ -190,42 +191,42 @@ class LoadArchive {
     return static_cast<std::size_t>(length);
   }
 
-  /** Takes a byte that is 0 or 1. Error: `CHI_INVALID` for others. */
+  /** Reads a byte that must be 0 or 1. Error: `CHI_INVALID` for any other. */
   bool GetBool() {
     const u64 at = position_;
     u8 byte = 0;
     (*this)(byte);
     if (byte > 1) {
-      throw Error(CHI_INVALID, "the byte " + std::to_string(at) + " is " + std::to_string(byte) +
-                                   ", where only 0 and 1 can be");
+      throw Error(CHI_INVALID, "byte " + std::to_string(at) + " is " + std::to_string(byte) +
+                                   ", but must be 0 or 1");
     }
     return byte == 1;
   }
 
-  /** Takes a struct: `f` takes its fields. Error: `CHI_INVALID` when it lies too deep in others. */
+  /** Reads a struct: `f` reads its fields. Error: `CHI_INVALID` when it is nested too deep. */
   template <typename F>
   void Nested(F &&f) {
     const detail::ArchiveDepth deeper(depth_, position_);
     f();
   }
 
-  /** Says that nothing else follows. Error: `CHI_INVALID` when bytes remain. */
+  /** Checks that all bytes have been read. Error: `CHI_INVALID` when some remain. */
   void Finish() const {
     if (Remaining() == 0) return;
     throw Error(CHI_INVALID, std::to_string(Remaining()) + " bytes follow after the end, at byte " +
                                  std::to_string(position_));
   }
 
-  /** The task that is read into. Error: `CHI_INVALID` when there is none. */
+  /** The task that is being read into. Error: `CHI_INVALID` when there is none. */
   hipc::Owner owner() const {
     if (owner_.task_ == nullptr) {
-      throw Error(CHI_INVALID, "strings and vectors in tasks are read into a task only");
+      throw Error(CHI_INVALID, "a task's strings and vectors can be read only into a task");
     }
     return owner_;
   }
 
-  /** How many elements of `size` bytes in memory to make room for at first, of `length` that are
-   * claimed: no more than the bytes could be. */
+  /** How many elements to reserve memory for, when `length` elements of `size` bytes in memory are
+   * claimed: a false length must not allocate more than the remaining bytes justify. */
   std::size_t Honest(std::size_t length, std::size_t size) const {
     return std::min<std::size_t>(length, Remaining() / size + 1);
   }
@@ -238,7 +239,7 @@ class LoadArchive {
   u32 depth_ = 0;
 };
 
-/** A value as bytes. Error: `CHI_INVALID` when structs lie too deep in structs. Any thread. */
+/** Encodes a value. Error: `CHI_INVALID` when structs are nested too deep. Any thread. */
 template <typename T>
 std::string ToBytes(const T &value) {
   SaveArchive ar;
@@ -246,8 +247,8 @@ std::string ToBytes(const T &value) {
   return ar.TakeBytes();
 }
 
-/** The value that all of the bytes are, in a `T` that begins as its default. Error: `CHI_INVALID`
- * with what is wrong and where. Any thread. */
+/** Decodes a value from all of the bytes, into a default-constructed `T`. Error: `CHI_INVALID`; the
+ * message says what is wrong and where. Any thread. */
 template <typename T>
 T FromBytes(std::string_view bytes) {
   LoadArchive ar(bytes);

@@ -1,4 +1,4 @@
-/* Which types have a form in bytes, and which. Included by archive.h. */
+/* Which types can be serialised, and their encodings. Included by archive.h. */
 #ifndef CHIMAERA_ARCHIVE_RULES_H_
 #define CHIMAERA_ARCHIVE_RULES_H_
 
@@ -30,15 +30,15 @@ struct HasSerialize<T, Ar,
                     std::void_t<decltype(std::declval<T &>().serialize(std::declval<Ar &>()))>>
     : std::true_type {};
 
-/* A number of the same size on every machine; bool has a rule of its own. */
+/* A number with the same size on every machine. bool has its own rule. */
 template <typename T>
 inline constexpr bool kIsNumber = (std::is_integral_v<T> ||
                                    std::is_floating_point_v<T>)&&!std::is_same_v<T, bool> &&
                                   sizeof(T) <= 8;
 
-/* The rule for a type that no other rule is for: structs with `serialize`, numbers, enums. All
- * functions take the archive as a template parameter, since it is complete only where they are
- * used. */
+/* The rule for types without a more special one: structs with `serialize`, numbers, enums. All
+ * functions take the archive as a template parameter, because its class is complete only where they
+ * are used. */
 template <typename T, typename = void>
 struct Rule {
   static_assert(
@@ -50,7 +50,7 @@ struct Rule {
                 "another process");
   static_assert(
       !std::is_same_v<T, long double>,
-      "a long double cannot be serialised: its form differs between machines. Use double");
+      "a long double cannot be serialised: its encoding differs between machines. Use double");
   static_assert(std::is_pointer_v<T> || std::is_null_pointer_v<T> || std::is_member_pointer_v<T> ||
                     std::is_function_v<T> || std::is_same_v<T, long double> || kIsNumber<T> ||
                     std::is_enum_v<T> ||
@@ -85,7 +85,7 @@ struct Rule {
 };
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "numbers are copied as they are: this processor has another order of bytes than the format"
+#error "the format is little-endian and numbers are copied as is: this processor is big-endian"
 #endif
 
 template <>
@@ -100,7 +100,7 @@ struct Rule<bool> {
   }
 };
 
-/* Fields one after the other. */
+/* A struct of fixed fields, one after the other. */
 #define CHI_ARCHIVE_RULE(TYPE, ...)               \
   template <>                                     \
   struct Rule<TYPE> {                             \
@@ -148,7 +148,7 @@ struct Rule<std::optional<T>> {
   }
 };
 
-/* `n` elements at `data`, of a fixed number. */
+/* The `n` elements at `data`; their number is part of the type. */
 template <typename T>
 struct Elements {
   template <typename Ar>
@@ -167,7 +167,7 @@ struct Elements {
       for (std::size_t i = 0; i < n; ++i) ar(data[i]);
     }
   }
-  /* What one of them has at least in bytes. */
+  /* The minimum encoded size of one element in bytes. */
   static constexpr std::size_t kLeast = kIsNumber<T> ? sizeof(T) : 1;
 };
 
@@ -222,7 +222,7 @@ struct Rule<std::vector<T>> {
   }
   template <typename Ar>
   static void Load(Ar &ar, std::vector<T> &value) {
-    static_assert(!std::is_empty_v<T>, "elements of a vector have bytes");
+    static_assert(!std::is_empty_v<T>, "the elements of a vector must not be empty types");
     const std::size_t length = ar.GetLength(Elements<T>::kLeast);
     value.clear();
     if constexpr (kIsNumber<T>) {
@@ -255,15 +255,15 @@ struct Rule<std::map<K, V>> {
       K key{};
       ar(key);
       if (!value.empty() && !(value.rbegin()->first < key)) {
-        throw Error(CHI_INVALID, "the key of a map at byte " + std::to_string(at) +
-                                     " does not come after the one before it");
+        throw Error(CHI_INVALID, "the map key at byte " + std::to_string(at) +
+                                     " is not greater than the one before it");
       }
       ar(value.emplace_hint(value.end(), std::move(key), V{})->second);
     }
   }
 };
 
-/* Replaces the bytes of a shared vector by the next `size` ones. */
+/* Replaces the contents of a shared vector with the next `size` bytes. */
 template <typename Ar>
 void Fill(Ar &ar, chi_shm_vector &vector, hipc::Owner owner, std::size_t size) {
   vector.size_ = 0;
@@ -295,7 +295,7 @@ struct Rule<hipc::vector<T>> {
   }
   template <typename Ar>
   static void Load(Ar &ar, hipc::vector<T> &value) {
-    static_assert(!std::is_empty_v<T>, "elements of a vector have bytes");
+    static_assert(!std::is_empty_v<T>, "the elements of a vector must not be empty types");
     const hipc::Owner owner = ar.owner();
     const std::size_t length = ar.GetLength(Elements<T>::kLeast);
     value.clear();

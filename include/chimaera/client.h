@@ -12,8 +12,8 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** Represents the module on the client's side: it knows its pool, and nothing more, so it can be
- * copied, and sent to another process or module with serialize. Any thread.
+/** A client of a module's pool. It stores only the pool's id, so it can be copied, and sent to
+ * another process or module with serialize. Any thread.
  *
  *     example::mod_name::Client client;
  *     client.Create(HSHM_MCTX, "my_compressor");
@@ -29,8 +29,8 @@ class ContainerClient {
   }
 
  protected:
-  /** Submits the creation of a pool of so many containers on this node (1 to CHI_MAX_CONTAINERS).
-   * The caller owns the task. */
+  /** Submits the creation of a pool with `containers` containers on this node (1 to
+   * CHI_MAX_CONTAINERS). The caller owns the task. */
   static hipc::FullPtr<CreateTask> AsyncCreatePool(const hipc::MemContext &mctx,
                                                    std::string_view module,
                                                    std::string_view pool_name,
@@ -46,9 +46,9 @@ class ContainerClient {
   }
 };
 
-/** A client that creates and destroys pools of its module: `Self`, which derives from this, says
- * which as `kModule`. `P` is the struct that they are created with, or std::string_view when they
- * take any bytes. All calls throw chi::Error; any thread.
+/** A client that can create and destroy pools of its module. `Self` is the class that derives from
+ * this one; its `kModule` is the module's name. `P` is the struct of the pool's parameters, or
+ * std::string_view when the parameters are arbitrary bytes. All calls throw chi::Error; any thread.
  *
  *     class Client : public chi::PoolClient<Client, Params> {
  *      public:
@@ -58,15 +58,15 @@ class ContainerClient {
 template <typename Self, typename P = std::string_view>
 class PoolClient : public ContainerClient {
  public:
-  /** Create a pool of the module, with so many containers on this node, or find the one of this
-   * name that was created the same way; stores its id. */
+  /** Creates a pool with `containers` containers on this node, or finds the pool of this name when
+   * it exists with the same parameters and number of containers. Stores its id in this client. */
   void Create(const hipc::MemContext &mctx, const std::string &pool_name, const P &params = P(),
               u32 containers = 1) {
     OwnedTask<CreateTask> task(AsyncCreate(mctx, pool_name, params, containers));
     Finish(task);
     pool_id_ = task->pool_id_;
   }
-  /** The caller owns the task. */
+  /** Like Create, without waiting. The caller owns the task. */
   hipc::FullPtr<CreateTask> AsyncCreate(const hipc::MemContext &mctx, const std::string &pool_name,
                                         const P &params = P(), u32 containers = 1) const {
     if constexpr (std::is_same_v<P, std::string_view>) {
@@ -76,19 +76,19 @@ class PoolClient : public ContainerClient {
     }
   }
 
-  /** Destroy the pool. */
+  /** Destroys the pool. */
   void Destroy(const hipc::MemContext &mctx) {
     OwnedTask<DestroyTask> task(AsyncDestroy(mctx));
     Finish(task);
     pool_id_ = PoolId();
   }
-  /** The caller owns the task. */
+  /** Like Destroy, without waiting. The caller owns the task. */
   hipc::FullPtr<DestroyTask> AsyncDestroy(const hipc::MemContext &mctx) const {
     return AsyncDestroyPool(mctx, pool_id_);
   }
 
  protected:
-  /** Waits for a task, and throws what it failed of. */
+  /** Waits for a task, and throws its status and message if it failed. */
   template <typename TaskT>
   static void Finish(OwnedTask<TaskT> &task) {
     task->Wait();

@@ -1,4 +1,4 @@
-/* Which table of functions the code that runs now shall use. */
+/* Finds the function tables that the running code must use. */
 #ifndef CHIMAERA_CURRENT_H_
 #define CHIMAERA_CURRENT_H_
 
@@ -8,9 +8,9 @@
 #include "chimaera/error.h"
 #include "chimaera/macros.h"
 
-/* A program that takes the table from elsewhere than libchimaera_client, a bridge to another
- * language say, defines this as the name of a function of its own, in the global namespace, that
- * gives the table of the thread that calls it, or null. */
+/* A program that does not get the table from libchimaera_client, for example a bridge to another
+ * language, defines this as the name of its own function in the global namespace, which returns the
+ * calling thread's table, or null. */
 #ifdef CHIMAERA_IPC_FUNCTION
 const chi_ipc *CHIMAERA_IPC_FUNCTION();
 #else
@@ -40,12 +40,12 @@ inline const chi_ipc *CurrentIpc() {
   const chi_ipc *ipc = FindIpc();
   if (ipc == nullptr) {
     throw Error(CHI_UNAVAILABLE,
-                "this thread has no IPC manager: it does not run a method of a module");
+                "this thread has no IPC manager: it is not running a method of a module");
   }
   return ipc;
 }
 
-/* The runtime's extension of this id, or null when it does not have it. */
+/* The runtime's extension with this id, or null when it does not have it. */
 template <class Table>
 const Table *FindExtension(const char *id) {
   if (g_host == nullptr) return nullptr;
@@ -53,12 +53,14 @@ const Table *FindExtension(const char *id) {
   return table != nullptr && table->size >= sizeof(Table) ? table : nullptr;
 }
 
-/* Throws what a function of `ipc` reported. */
+/* Throws the error that a function of `ipc` reported, if any. */
 inline void Check(const chi_ipc *ipc, chi_status status) {
   if (status != CHI_OK) throw Error(status, ipc->last_error(ipc));
 }
 
-/* Throws unless the runtime or client library that made a table is new enough for a function. */
+/* Throws unless the runtime or client library that made a table is recent enough to have a
+ * function.
+ */
 inline void Require(bool covered, const char *function) {
   if (!covered) {
     throw Error(CHI_VERSION, std::string("the runtime is too old for ") + function);

@@ -1,5 +1,5 @@
-/* What autogen/<module>_lib_exec.h is made of, and how its free functions become the Run, Monitor,
- * Del, Serialize and Aggregate of a container. Only in modules. */
+/* Building blocks of the generated autogen/<module>_lib_exec.h, and the class that makes its free
+ * functions the Run, Monitor, Del, Serialize and Aggregate of a container. Only in modules. */
 #ifndef CHIMAERA_DISPATCH_H_
 #define CHIMAERA_DISPATCH_H_
 
@@ -12,12 +12,12 @@
 #include "chimaera/method_table.h"
 #include "chimaera/params.h"
 
-/** Declares what generated code needs to know of one method: `CHI_METHOD_HOOKS(Compress,
- * CompressTask)` makes the template `CompressHooks<RuntimeT>`, which says whether the module wrote
+/** Declares the optional functions of one method for generated code: `CHI_METHOD_HOOKS(Compress,
+ * CompressTask)` defines the template `CompressHooks<RuntimeT>`, which detects and calls
  * `MonitorCompress(chi::MonitorModeId, hipc::FullPtr<CompressTask>, chi::RunContext &)`,
  * `DelCompress(hipc::FullPtr<CompressTask>)` and `AggregateCompress(hipc::FullPtr<CompressTask>
- * task, hipc::FullPtr<CompressTask> replica, chi::RunContext &)`, and calls them if so. One with
- * other parameters is an error at compile time, not a function that nobody calls. */
+ * task, hipc::FullPtr<CompressTask> replica, chi::RunContext &)`. A function of such a name with
+ * other parameters does not compile, instead of silently never being called. */
 #define CHI_METHOD_HOOKS(METHOD, TASK)                                                           \
   template <typename RuntimeT>                                                                   \
   struct METHOD##Hooks {                                                                         \
@@ -77,14 +77,14 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** Throws `CHI_NO_METHOD`: the end of a switch over methods. */
+/** Throws `CHI_NO_METHOD`: the default of a switch over methods. */
 [[noreturn]] inline void ThrowNoMethod(u32 method) {
   throw Error(CHI_NO_METHOD, "the container has no method " + std::to_string(method));
 }
 
 namespace detail {
 
-/* The type of the parameters that a `Create` takes beside the task; `void` when it takes none. */
+/* The type of the parameters that a `Create` takes besides the task; `void` when it takes none. */
 template <typename F>
 struct CreateParams {
   using Type = void;
@@ -109,15 +109,15 @@ constexpr auto ParamsOfCreate() {
 }
 }  // namespace detail
 
-/** The struct that the pools of a module with this Runtime are created with, by its `Create`;
- * `void` when any bytes are parameters. */
+/** The struct of a module's pool parameters, deduced from the `Create` of its Runtime; `void` when
+ * the parameters are arbitrary bytes. */
 template <typename R>
 using ParamsOf = typename decltype(detail::ParamsOfCreate<R>())::Type;
 
 namespace detail {
 
-/* The functions below are free so that the generated ones are found by their arguments' namespaces;
- * inside a class that has members of these names they would not be. */
+/* The functions below are free functions, so that argument-dependent lookup finds the generated
+ * ones: inside a class with members of these names it would be disabled. */
 template <typename R>
 void DispatchRun(R &runtime, u32 method, hipc::FullPtr<Task> task, RunContext &rctx) {
   Run(runtime, method, task, rctx);
@@ -163,7 +163,7 @@ template <typename R>
 using GeneratedAggregate = decltype(Aggregate(std::declval<R &>(), u32{}, hipc::FullPtr<Task>(),
                                               hipc::FullPtr<Task>(), std::declval<RunContext &>()));
 
-/* True when `R`, or a base of it below ContainerRuntime, has the function itself. */
+/* True when `R`, or a base of it that derives from ContainerRuntime, overrides the function. */
 template <typename R>
 inline constexpr bool kHasRun =
     !std::is_same_v<decltype(&R::Run), decltype(&ContainerRuntime::Run)>;
@@ -173,7 +173,7 @@ inline constexpr bool kHasMonitor =
 template <typename R>
 inline constexpr bool kHasDel =
     !std::is_same_v<decltype(&R::Del), decltype(&ContainerRuntime::Del)>;
-/* A method kAggregate is no override, only one more function of that name. */
+/* The function of a method named kAggregate is an overload, not an override. */
 template <typename R>
 using NamedAggregate = decltype(&R::Aggregate);
 template <typename R>
@@ -190,8 +190,8 @@ constexpr bool HasAggregate() {
 template <typename R>
 inline constexpr bool kHasAggregate = HasAggregate<R>();
 
-/* The author's Runtime with the generated functions for what it does not override. One without
- * generated code overrides Run; the others it may leave out. */
+/* The author's Runtime, completed with the generated functions that it does not override. A Runtime
+ * without generated code must override Run; the other overrides are optional. */
 template <typename R>
 class Bound final : public R {
  public:
@@ -233,8 +233,8 @@ class Bound final : public R {
 
 }  // namespace detail
 
-/** Runs the `Create` of a container: `Create(task, rctx)`, or `Create(task, params, rctx)` of one
- * that says with what struct its pools are created. Then the runtime accepts no others. */
+/** Runs the `Create` of a container: `Create(task, rctx)`, or `Create(task, params, rctx)` if it
+ * declares a struct for the pool's parameters; the runtime then rejects any other parameters. */
 template <typename R>
 void RunCreate(R &runtime, hipc::FullPtr<CreateTask> task, RunContext &rctx) {
   using P = ParamsOf<R>;

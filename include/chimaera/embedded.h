@@ -9,8 +9,8 @@
  *     chi_shutdown();
  *     chi_embedded_stop(embedded);
  *
- * The client side is libchimaera_client, as with a daemon, and so is the way of a task: only the
- * process that keeps an application's tasks going after its crash is missing. */
+ * The client side is libchimaera_client, and tasks take the same path as with a daemon. The only
+ * difference: the runtime does not survive a crash of the application. */
 #ifndef CHIMAERA_EMBEDDED_H_
 #define CHIMAERA_EMBEDDED_H_
 
@@ -23,40 +23,42 @@ extern "C" {
 /** A runtime in this process. Opaque. */
 typedef struct chi_embedded chi_embedded;
 
-/** What to start. Zero it, then set what matters. */
+/** Options for starting a runtime. Zero the struct, set `size`, then set the options that you need.
+ * */
 typedef struct chi_embedded_options {
   /** `sizeof(chi_embedded_options)`. */
   uint32_t size;
-  /** Worker threads, up to 256. 0 takes one less than the cores that the process may use, at least
-   * one. */
+  /** Number of worker threads, at most 256. 0 means one less than the number of cores that the
+   * process may use, but at least one. */
   uint32_t workers;
-  /** The instance's name, by which other processes of this user may connect too. Null takes one
-   * that nobody else has, and leaves no file behind. */
+  /** Name of the instance, with which other processes of this user can connect too. Null means a
+   * unique name; such an instance leaves no file behind. */
   const char *instance;
-  /** Directories to scan for modules, separated by colons. Null takes `$CHI_REPO_PATH`, then
+  /** Directories to scan for modules, separated by colons. Null means `$CHI_REPO_PATH`, then
    * `$LD_LIBRARY_PATH`. */
   const char *module_path;
 } chi_embedded_options;
 
-/** Starts a runtime, and returns when it accepts clients. `options` may be null for the defaults;
- * what they point to is copied. On success `*embedded` is the caller's, to be ended with
+/** Starts a runtime, and returns once it accepts clients. `options` may be null for the defaults;
+ * strings in it are copied. On success the caller owns `*embedded` and must pass it to
  * `chi_embedded_stop`; otherwise it is null, and `chi_embedded_last_error` says why. The log goes
- * to standard error: warnings, or what `$CHI_LOG` says. The runtime handles SIGBUS, and passes on
- * what is not its own.
- * Errors: `CHI_EXISTS` (the instance runs already), `CHI_INVALID`, `CHI_IO`. `[any thread]` */
+ * to standard error, with warnings and errors unless `$CHI_LOG` sets another level. The runtime
+ * installs a handler for SIGBUS, which passes signals that are not its own to the previous handler.
+ * Errors: `CHI_EXISTS` (the instance is already running), `CHI_INVALID`, `CHI_IO`. `[any thread]`
+ * */
 chi_status chi_embedded_start(const chi_embedded_options *options, chi_embedded **embedded);
 
-/** The instance's name, for `chi_client_options.instance`. Never null, valid until
+/** The instance's name, for `chi_client_options.instance`. Never null; valid until
  * `chi_embedded_stop`. `[any thread]` */
 const char *chi_embedded_instance(const chi_embedded *embedded);
 
-/** Ends a runtime and frees it: tasks that run finish, those that have not started are cancelled,
- * and calls of connected clients end with `CHI_UNAVAILABLE`. Call `chi_shutdown` first in this
- * process. Waits at most 5 s for methods that do not return. Null is ignored. `[any thread]` */
+/** Stops a runtime and frees it. Running tasks finish, tasks that have not started are cancelled,
+ * and calls of connected clients end with `CHI_UNAVAILABLE`. Call `chi_shutdown` in this process
+ * first. Waits at most 5 s for methods that do not return. Null is ignored. `[any thread]` */
 void chi_embedded_stop(chi_embedded *embedded);
 
-/** The message of the last call of this header that failed on this thread, never null. Valid until
- * the next one. `[any thread]` */
+/** The message of the last function of this header that failed on this thread. Never null; valid
+ * until the next failure. `[any thread]` */
 const char *chi_embedded_last_error(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* The types of the functions that a ChiMod exports, for those who look them up by name. */
+/* The types of the functions that a ChiMod exports, for code that looks them up by name. */
 #ifndef CHIMAERA_ENTRY_POINTS_H_
 #define CHIMAERA_ENTRY_POINTS_H_
 
@@ -6,12 +6,12 @@
 
 extern "C" {
 
-/** `alloc_state`: makes a container and stops there; `init` of its functions completes it. A
- * `chi_container *`, to be ended with `destroy` of its functions, or null: then the reason went to
- * the `set_error` of the `chi_host` that `chi_module` got before. */
+/** `alloc_state`: constructs a container without initialising it; `init` of its `ops` does that.
+ * Returns a `chi_container *`, which the caller must free with `destroy` of its `ops`; or null,
+ * after passing the reason to `set_error` of the `chi_host` that `chi_module` got. */
 typedef void *(*alloc_state_t)(const chi_pool_id *pool_id, const char *pool_name);
 
-/** `new_state`: the same, completed. */
+/** `new_state`: like `alloc_state`, but the container is initialised. */
 typedef void *(*new_state_t)(const chi_pool_id *pool_id, const char *pool_name);
 
 /** `get_module_name`: the module's name, `"example:mod_name"`. Static storage. */

@@ -11,8 +11,8 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** The name of a status as abi.h has it, `"CHI_NO_POOL"`; `"CHI_STATUS"` for a module's own.
- * Static storage. Any thread. */
+/** The name of a status as in abi.h, for example `"CHI_NO_POOL"`; `"CHI_STATUS"` for a status
+ * defined by a module. Static storage. Any thread. */
 inline const char *StatusName(chi_status status) noexcept {
   switch (status) {
 #define CHI_STATUS_CASE(NAME, TEXT) \
@@ -33,12 +33,14 @@ inline const char *StatusName(chi_status status) noexcept {
  *       if (error.status() != CHI_NOT_FOUND) throw;
  *     }
  *
- * A method of a module throws it to end its task with a status of its choice. It is the one class
- * of this layer that is visible across libraries, so that a client library's can be caught. */
+ * A method of a module throws it to end its task with a status of its choice. It is the only class
+ * of this layer that is visible across libraries, so that an error from a client library can be
+ * caught.
+ */
 class HSHM_DLL Error : public std::runtime_error {
  public:
-  /** `status` is one of `CHI_*`, not `CHI_OK`, or a module's own. An empty `message` becomes the
-   * status's name. */
+  /** `status` is one of `CHI_*` other than `CHI_OK`, or a status defined by a module. An empty
+   * `message` is replaced with the name of the status. */
   Error(chi_status status, const std::string &message)
       : std::runtime_error(message.empty() ? StatusName(status) : message), status_(status) {}
 

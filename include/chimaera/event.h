@@ -1,5 +1,5 @@
-/* Events and pollers: how what happens outside of tasks gets to the tasks that wait for it. Only in
- * modules. */
+/* Events and pollers: how a task waits for something that happens outside the runtime's tasks. Only
+ * in modules. */
 #ifndef CHIMAERA_EVENT_H_
 #define CHIMAERA_EVENT_H_
 
@@ -14,11 +14,11 @@ namespace chi {
 inline namespace v1 CHI_LAYER {
 namespace detail {
 
-/* The host, when it has events and pollers as ABI 1.1 had them. */
+/* The host, if it has the members for events and pollers that came with ABI 1.1. */
 inline const chi_host *HostWithEvents() {
   if (g_host == nullptr || !CHI_COVERS(g_host, chi_host, poller_arm)) {
     throw Error(CHI_UNSUPPORTED,
-                "this runtime has no events and pollers; it is older than the module");
+                "this runtime has no events and pollers: they need ABI 1.1 or later");
   }
   return g_host;
 }
@@ -48,32 +48,36 @@ inline const chi_pollers &Pollers() {
 
 }  // namespace detail
 
-/** What a task waits for until some thread, a task's or another, sets it.
+/** An auto-reset event: a task waits until any thread, a worker or another, sets it.
  *
  *     void Read(hipc::FullPtr<ReadTask> task, chi::RunContext &) {
  *       chi::CoEvent done;
  *       std::thread reader([&] { ReadSlowly(); done.Set(); });
- *       done.WaitUninterrupted();  // other tasks run meanwhile
+ *       done.WaitUninterrupted();  // meanwhile the worker runs other tasks
  *       reader.join();
  *     }
  *
- * Setting it ends one wait, the next one if nobody waits yet; setting it twice before a wait is as
- * setting it once. One task at a time waits for it. */
+ * Setting the event ends one wait: the current one, or else the next. Setting it twice before a
+ * wait has the same effect as setting it once. Only one task at a time may wait for it. */
 class CoEvent {
  public:
-  /** Not set. Throws where no worker is. Worker. */
+  /** Creates an event that is not set. Throws `CHI_NOT_INITIALIZED` on a thread that is not a
+   * worker. Worker. */
   CoEvent() : events_(detail::Events()), event_(events_.create(detail::g_host)) {
-    if (event_ == nullptr) throw Error(CHI_NOT_INITIALIZED, "only a worker can make an event");
+    if (event_ == nullptr)
+      throw Error(CHI_NOT_INITIALIZED, "an event can be created only on a worker thread");
   }
   ~CoEvent() { events_.free(detail::g_host, event_); }
   CoEvent(const CoEvent &) = delete;
   CoEvent &operator=(const CoEvent &) = delete;
 
-  /** Suspends the running task until it is set. Throws `CHI_CANCELLED` when the task is cancelled,
-   * `CHI_BUSY` when another task waits for it, `CHI_INVALID` outside a method. Worker. */
+  /** Suspends the running task until the event is set. Throws `CHI_CANCELLED` when the task is
+   * cancelled, `CHI_BUSY` when another task is already waiting, `CHI_INVALID` outside a method.
+   * Worker. */
   void Wait() { Check(events_.wait(detail::g_host, event_, 0, CHI_WAIT_FOREVER)); }
 
-  /** The same for this many nanoseconds at most. False when it was not set in time. Worker. */
+  /** Like `Wait`, but returns false when the event is not set within `timeout_ns` nanoseconds.
+   * Worker. */
   bool WaitFor(u64 timeout_ns) {
     const chi_status status = events_.wait(detail::g_host, event_, 0, timeout_ns);
     if (status == CHI_TIMEOUT) return false;
@@ -81,13 +85,14 @@ class CoEvent {
     return true;
   }
 
-  /** The same, but a cancellation does not end it: for what is sure to come soon, and must have
-   * come before the method returns because it still uses the task's memory. Worker. */
+  /** Like `Wait`, but cancelling the task does not end it. For an operation that is certain to
+   * finish soon, and that must finish before the method returns because it uses the task's memory.
+   * Worker. */
   void WaitUninterrupted() {
     Check(events_.wait(detail::g_host, event_, CHI_EVENT_UNINTERRUPTED, CHI_WAIT_FOREVER));
   }
 
-  /** Any thread. */
+  /** Sets the event. Any thread. */
   void Set() noexcept { events_.set(detail::g_host, event_); }
 
  private:
@@ -98,7 +103,7 @@ class CoEvent {
       case CHI_CANCELLED:
         throw Error(status, "the task was cancelled while it waited for an event");
       case CHI_BUSY:
-        throw Error(status, "another task waits for the event");
+        throw Error(status, "another task is already waiting for the event");
       default:
         throw Error(status, "only a running method can wait for an event");
     }
@@ -108,33 +113,39 @@ class CoEvent {
   chi_event *event_;
 };
 
-/** Has the worker that made it call `poll(context)` while it is armed: whenever it has nothing else
- * to do, and now and then when it has. Before it sleeps it watches `fd` (-1 for none), and wakes
- * when that becomes readable. `poll` is brief, waits for nothing, and returns true when it had
- * something to do; what it throws goes to the log, the first time, and counts as false. Destroyed
- * on any thread, but not in `poll` itself; `fd` stays open until then. */
+/** Has the worker that created it call `poll(context)` between tasks: while the poller is armed,
+ * whenever the worker is idle, and from time to time while it is busy. A sleeping worker watches
+ * `fd` (-1 for none), and wakes up when it becomes readable. `poll` must be brief and must not
+ * wait; it returns true when it found something to do. An exception counts as false; the first one
+ * is logged. Destroy the poller on any thread, but not inside `poll`; `fd` must stay open until
+ * then.
+ */
 class Poller {
  public:
-  /** Not armed. Throws `CHI_INVALID` where no worker is, or for what cannot be watched. Worker. */
+  /** Adds a poller to the calling worker, not armed. Throws `CHI_INVALID` on a thread that is not a
+   * worker, or when `fd` cannot be watched. Worker. */
   Poller(int fd, chi_poll_fn poll, void *context)
       : pollers_(detail::Pollers()), poll_(poll), context_(context) {
     const chi_status status = pollers_.add(detail::g_host, fd, &Poller::Call, this, &poller_);
     if (status != CHI_OK) {
-      throw Error(status, "only a worker can watch, and only what can be polled");
+      throw Error(status,
+                  "a poller needs a worker thread and a file descriptor that epoll can watch");
     }
   }
   ~Poller() { pollers_.remove(detail::g_host, poller_); }
   Poller(const Poller &) = delete;
   Poller &operator=(const Poller &) = delete;
 
-  /** Throws `CHI_INVALID` on another worker. Worker. */
+  /** Arms or disarms the poller: its worker calls it only while it is armed. Throws `CHI_INVALID`
+   * on another worker. Worker. */
   void Arm(bool armed) {
     const chi_status status = pollers_.arm(detail::g_host, poller_, armed);
-    if (status != CHI_OK) throw Error(status, "a poller is armed by its own worker");
+    if (status != CHI_OK)
+      throw Error(status, "a poller can be armed only on the worker that created it");
   }
 
  private:
-  /* The runtime's caller cannot take an exception. */
+  /* noexcept: no exception may cross the C boundary to the runtime. */
   static bool Call(void *context) noexcept {
     auto *self = static_cast<Poller *>(context);
     try {
@@ -142,12 +153,12 @@ class Poller {
     } catch (const std::exception &error) {
       self->Report(error.what());
     } catch (...) {
-      self->Report("it threw what is no std::exception");
+      self->Report("it threw something that is not a std::exception");
     }
     return false;
   }
 
-  /* Once, for a poller may be called a million times in a second. */
+  /* Logged once, because a poller may be called a million times a second. */
   void Report(const char *why) {
     if (!failed_) CHI_LOG(kError, "a poller failed: %s", why);
     failed_ = true;

@@ -1,4 +1,4 @@
-/* Pointers to tasks, and the context in which tasks and what lies in them are made. */
+/* Pointers to tasks, and the allocator with which tasks and their fields are constructed. */
 #ifndef CHIMAERA_HIPC_H_
 #define CHIMAERA_HIPC_H_
 
@@ -13,8 +13,9 @@
 namespace hipc {
 inline namespace v1 CHI_LAYER {
 
-/** A pointer to something in shared memory: where it lies here, and where for every process of the
- * session. Owns nothing. `shm_` is `CHI_SHM_NULL` for tasks, which only their session names. */
+/** A pointer into shared memory: the address in this process, and the shared pointer, which is
+ * valid in every process of the session. Does not own the object. `shm_` is `CHI_SHM_NULL` for
+ * tasks, to which there are no shared pointers. */
 template <typename T>
 struct FullPtr {
   /** The address in this process. */
@@ -22,7 +23,7 @@ struct FullPtr {
   /** The shared pointer. */
   chi_shm_ptr shm_ = CHI_SHM_NULL;
 
-  /** Points nowhere. */
+  /** A null pointer. */
   FullPtr() = default;
   /** Points to `ptr`. */
   explicit FullPtr(T *ptr, chi_shm_ptr shm = CHI_SHM_NULL) : ptr_(ptr), shm_(shm) {}
@@ -39,21 +40,21 @@ struct FullPtr {
   T &operator*() const { return *ptr_; }
   /** The address in this process. */
   T *get() const { return ptr_; }
-  /** True when it points nowhere. */
+  /** True when it is null. */
   bool IsNull() const { return ptr_ == nullptr; }
   explicit operator bool() const { return ptr_ != nullptr; }
   friend bool operator==(const FullPtr &a, const FullPtr &b) { return a.ptr_ == b.ptr_; }
   friend bool operator!=(const FullPtr &a, const FullPtr &b) { return a.ptr_ != b.ptr_; }
 };
 
-/** How a caller wants memory: today it has nothing to say. Pass `HSHM_MCTX`. */
+/** A caller's wishes for memory allocation. It has no fields yet. Pass `HSHM_MCTX`. */
 struct MemContext {};
 
-/** The one allocator: blocks of the session's segment. */
+/** The only allocator: it allocates blocks from the session's segment. */
 struct Allocator {};
 
-/** The task that new blocks belong to, where a string or a vector cannot know it by itself: one
- * that lies inside another vector. Borrowed.
+/** The task that new blocks belong to. Needed for a string or a vector inside another vector, which
+ * does not know its task. The task is borrowed.
  *
  *     task->rows_[0].assign(hipc::Owner(task), bytes, n);
  */
@@ -73,7 +74,7 @@ class LayoutRecorder;
 /* Constructs one element of a vector at `where`, with `recorder` active. */
 using ConstructElement = void (*)(void *where, LayoutRecorder *recorder);
 
-/* A string or a vector that was constructed while a recorder was active. */
+/* Records a string or a vector that was constructed while a recorder was active. */
 struct SeenField {
   const void *address;
   uint32_t kind;
@@ -82,8 +83,8 @@ struct SeenField {
   ConstructElement construct_elem; /* Null when elements hold no strings or vectors. */
 };
 
-/* Learns where strings and vectors lie in an object: their constructors report to it while a
- * module constructs one task of each kind at load. */
+/* Records where an object has strings and vectors: their constructors report to it while the module
+ * constructs one task of each type at load. */
 class LayoutRecorder {
  public:
   void Add(const SeenField &field) { seen_.push_back(field); }
@@ -93,35 +94,35 @@ class LayoutRecorder {
   std::vector<SeenField> seen_;
 };
 
-/* Reached by the constructors that get no allocator. Only set while a module loads. It is looked at
- * in every translation unit alike: the linker may keep either copy of an inline constructor. */
+/* For the constructors that have no allocator argument. Set only while a module loads. Every
+ * translation unit must check it: the linker may keep any copy of an inline constructor. */
 CHI_HIDDEN inline LayoutRecorder *g_recorder = nullptr;
 
 }  // namespace detail
 
-/** What the constructor of a task gets, and passes on to the task's strings and vectors: the task
- * that is being made. Valid during that constructor only. */
+/** The allocator argument of a task's constructor, which passes it on to the task's strings and
+ * vectors. It identifies the task under construction. Valid only during that constructor. */
 template <typename AllocT>
 class CtxAllocator {
  public:
-  /** For a task of `size` bytes at `task`; `header` is what `new_task` prepared there. */
+  /** For a task of `size` bytes at `task`; `header` is the header that `new_task` prepared. */
   CtxAllocator(chi_task *task, uint32_t size, const chi_task &header,
                detail::LayoutRecorder *recorder = nullptr)
       : task_(task), size_(size), header_(&header), recorder_(recorder) {}
 
-  /** For something outside the body of `owner`, in a block that belongs to it. */
+  /** For an object outside the body of `owner`, in a block that belongs to `owner`. */
   explicit CtxAllocator(Owner owner, detail::LayoutRecorder *recorder = nullptr)
       : task_(owner.task_), recorder_(recorder) {}
 
   /** The task that new blocks belong to. */
   Owner owner() const { return Owner(task_); }
-  /** What `new_task` prepared, or null when no task is being made. */
+  /** The header that `new_task` prepared; null when no task is under construction. */
   const chi_task *header() const { return header_; }
   /** Used internally. */
   detail::LayoutRecorder *recorder() const { return recorder_; }
 
-  /** The distance of `field` from the start of the task that is being made, or 0 when it does not
-   * lie in its body. */
+  /** The offset of `field` from the start of the task under construction; 0 when it is not in the
+   * task's body. */
   uint32_t OffsetOf(const void *field) const {
     const auto distance =
         reinterpret_cast<std::uintptr_t>(field) - reinterpret_cast<std::uintptr_t>(task_);

@@ -10,10 +10,11 @@
 namespace hipc {
 inline namespace v1 CHI_LAYER {
 
-/** A string in a task, or in an element of a vector in a task: bytes of UTF-8 without a zero at the
- * end. All that hipc::vector says of owning, growing and changing bytes holds for it too.
+/** A string in a task, or in an element of a vector in a task: UTF-8, not zero-terminated. What the
+ * documentation of hipc::vector says about ownership, growth and changing bytes holds for strings
+ * too.
  *
- *     task->key_ = "colour";             // lies directly in the task
+ *     task->key_ = "colour";             // directly in the task
  *     task->keys_.emplace_back("shape"); // an element of a vector
  *     std::string key = task->key_.str();
  */
@@ -21,18 +22,18 @@ class string : public chi_shm_string {
  public:
   /** Empty, as an element of a vector. */
   string() : chi_shm_string{} { Made(detail::g_recorder); }
-  /** Empty, in the task that is being made. */
+  /** Empty, in the task under construction. */
   template <typename AllocT>
   explicit string(const CtxAllocator<AllocT> &alloc) : chi_shm_string{} {
     bytes_.offset_in_task_ = alloc.OffsetOf(this);
     Made(alloc.recorder());
   }
-  /** A copy of `text`, in the task that is being made. */
+  /** A copy of `text`, in the task under construction. */
   template <typename AllocT>
   string(const CtxAllocator<AllocT> &alloc, std::string_view text) : string(alloc) {
     assign(alloc.owner(), text);
   }
-  /** It belongs to its place: assign the text instead. */
+  /** Not copyable, because a string is bound to its task: assign the text instead. */
   string(const string &) = delete;
 
   /** Copies the text. */
@@ -46,7 +47,7 @@ class string : public chi_shm_string {
     return *this;
   }
 
-  /** Replaces the text by a copy, which must not lie in this string. */
+  /** Replaces the text with a copy of `text`, which must not point into this string. */
   void assign(std::string_view text) {
     if (text.empty()) return clear();
     assign(detail::OwnerOf(bytes_), text);
@@ -56,8 +57,8 @@ class string : public chi_shm_string {
     detail::Assign(bytes_, owner, text.data(), text.size());
   }
 
-  /** Refers to the first `n` bytes of a buffer, without a copy. The buffer stays its owner's and
-   * must outlive the task's run. */
+  /** Makes the string refer to the first `n` bytes of a buffer, without a copy. The buffer stays
+   * with its owner and must outlive the task's run. */
   void attach(const chi_buffer &buffer, std::size_t n) { detail::Attach(bytes_, buffer, n); }
 
   /** Makes it empty; keeps the block. */
@@ -66,13 +67,14 @@ class string : public chi_shm_string {
   std::size_t size() const { return static_cast<std::size_t>(bytes_.size_); }
   /** True when there are no bytes. */
   bool empty() const { return bytes_.size_ == 0; }
-  /** The first byte in this process. Borrowed until the task is deleted or the string assigned. */
+  /** The address of the first byte in this process. Valid until the task is deleted or the string
+   * is assigned. */
   const char *data() const { return static_cast<const char *>(detail::DataOf(bytes_)); }
   const char *begin() const { return data(); }
   const char *end() const { return data() + size(); }
   /** Byte `i`, below `size()`. */
   char operator[](std::size_t i) const { return data()[i]; }
-  /** The text, borrowed like `data()`. */
+  /** The text. Valid as long as `data()`. */
   std::string_view view() const { return {data(), size()}; }
   operator std::string_view() const { return view(); }
   /** A private copy of the text. */

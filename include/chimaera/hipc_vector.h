@@ -16,7 +16,7 @@ namespace hipc {
 inline namespace v1 CHI_LAYER {
 namespace detail {
 
-/* The task in whose body `vector` lies. */
+/* The task whose body contains `vector`. */
 inline Owner OwnerOf(const chi_shm_vector &vector) {
   if (vector.offset_in_task_ == 0) {
     throw chi::Error(CHI_INVALID,
@@ -27,23 +27,25 @@ inline Owner OwnerOf(const chi_shm_vector &vector) {
   return Owner(reinterpret_cast<chi_task *>(bytes - vector.offset_in_task_));
 }
 
-/* The first byte in this process. Asks for the IPC manager only when it must. */
+/* The address of the first byte in this process. Uses the IPC manager only when the vector has no
+ * address yet. */
 inline void *DataOf(const chi_shm_vector &vector) {
   if (vector.data_ != nullptr || vector.shm_ == CHI_SHM_NULL) return vector.data_;
   const chi_ipc *ipc = chi::detail::CurrentIpc();
   return ipc->resolve(ipc, vector.shm_);
 }
 
-/* True for elements without strings and vectors in them: those have no trivial copy. */
+/* True for elements that contain no strings and vectors, which are not trivially copyable. */
 template <typename T>
 inline constexpr bool kPlain = std::is_trivially_copy_constructible_v<T>;
 
-/* Copies bytes to or from a block. A client decides where its blocks lie, so that in a method any
- * two of them may overlap. */
+/* Copies bytes to or from a block. memmove, because a client controls the addresses of its blocks:
+ * in a method, any two of them may overlap. */
 inline void CopyBytes(void *to, const void *from, uint64_t size) { std::memmove(to, from, size); }
 
-/* Moves the vector into a block of at least `bytes` bytes, unless it has one. Elements move as
- * bytes: what lies in an element does not know its address. The old block stays with the task. */
+/* Moves the vector into a block of at least `bytes` bytes, unless its block is that large. Elements
+ * are moved as bytes, which is safe because no element stores its own address. The old block stays
+ * with the task. */
 inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes, bool plain) {
   if (bytes <= vector.capacity_) return;
   const chi_ipc *ipc = chi::detail::CurrentIpc();
@@ -56,7 +58,8 @@ inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes, bool pl
   vector.capacity_ = block.size_;
 }
 
-/* Makes room for `extra` bytes more, and for as much again so that appending stays cheap. */
+/* Makes room for `extra` more bytes, and at least doubles the block, so that appending stays cheap.
+ * */
 inline void Grow(chi_shm_vector &vector, Owner owner, uint64_t extra, bool plain) {
   const uint64_t needed = vector.size_ + extra;
   if (needed < extra) throw chi::Error(CHI_TOO_LARGE, "a hipc vector cannot be this large");
@@ -64,7 +67,7 @@ inline void Grow(chi_shm_vector &vector, Owner owner, uint64_t extra, bool plain
   Reserve(vector, owner, needed > 2 * vector.size_ ? needed : 2 * vector.size_, plain);
 }
 
-/* Replaces the content by a copy of `size` bytes. */
+/* Replaces the contents with a copy of `size` bytes. */
 inline void Assign(chi_shm_vector &vector, Owner owner, const void *bytes, uint64_t size) {
   vector.size_ = 0;
   Reserve(vector, owner, size, true);
@@ -72,10 +75,10 @@ inline void Assign(chi_shm_vector &vector, Owner owner, const void *bytes, uint6
   vector.size_ = size;
 }
 
-/* Refers to the first `size` bytes of a buffer. */
+/* Makes the vector refer to the first `size` bytes of a buffer. */
 inline void Attach(chi_shm_vector &vector, const chi_buffer &buffer, uint64_t size) {
   if (size > buffer.size_) {
-    throw chi::Error(CHI_INVALID, "the buffer is smaller than what is attached of it");
+    throw chi::Error(CHI_INVALID, "the buffer is smaller than the range to attach");
   }
   vector.shm_ = buffer.shm_;
   vector.data_ = buffer.data_;
@@ -83,7 +86,9 @@ inline void Attach(chi_shm_vector &vector, const chi_buffer &buffer, uint64_t si
   vector.capacity_ = buffer.size_;
 }
 
-/* Makes one element: with an allocator that knows the owner where it takes one, else without. */
+/* Constructs one element: with an allocator for the owner if its constructor takes one, else
+ * without.
+ */
 template <typename T, typename... Args>
 T *NewElement(void *where, const CtxAllocator<Allocator> &alloc, Args &&...args) {
   if constexpr (std::is_constructible_v<T, const CtxAllocator<Allocator> &, Args...>) {
@@ -104,14 +109,14 @@ void ConstructElementOf(void *where, LayoutRecorder *recorder) {
 
 /** A vector in a task, or in an element of a vector in a task.
  *
- * It owns nothing: its block belongs to the task and goes with it, so it needs no destructor and a
- * growing vector leaves its old blocks to the task. Construct it with the task's allocator; it then
- * knows its task, and can be assigned to in an application and in a method alike. One that lies
- * inside another vector does not: pass `hipc::Owner(task)` first. Whatever allocates throws
- * chi::Error (`CHI_NO_SPACE`, `CHI_TOO_LARGE`, ...).
+ * It does not own its block: the block belongs to the task and is freed with it. So a vector needs
+ * no destructor, and when it grows, its old blocks stay with the task. Construct it with the task's
+ * allocator: it then knows its task, and can be assigned to in applications and in methods. A
+ * vector inside another vector does not know its task: pass `hipc::Owner(task)` as the first
+ * argument. Functions that allocate throw chi::Error (`CHI_NO_SPACE`, `CHI_TOO_LARGE`, ...).
  *
- * In a method, pointer and length are checked and stay; the elements can change at any time when a
- * client writes to them. Give code that is not made for that `CopyOut()`.
+ * In a method, pointer and length have been checked and cannot change, but the client may write to
+ * the elements at any time. Pass `CopyOut()` to code that must not see its input change.
  *
  *     struct SumTask : public chi::Task {
  *       IN hipc::vector<int> data_;
@@ -128,18 +133,18 @@ class vector : public chi_shm_vector {
 
   /** Empty, as an element of a vector. */
   vector() : chi_shm_vector{} { Made(detail::g_recorder); }
-  /** Empty, in the task that is being made. */
+  /** Empty, in the task under construction. */
   template <typename AllocT>
   explicit vector(const CtxAllocator<AllocT> &alloc) : chi_shm_vector{} {
     offset_in_task_ = alloc.OffsetOf(this);
     Made(alloc.recorder());
   }
-  /** A copy of `n` elements, in the task that is being made. */
+  /** A copy of `n` elements, in the task under construction. */
   template <typename AllocT>
   vector(const CtxAllocator<AllocT> &alloc, const T *data, std::size_t n) : vector(alloc) {
     assign(alloc.owner(), data, n);
   }
-  /** It belongs to its place: assign the elements instead. */
+  /** Not copyable, because a vector is bound to its task: assign the elements instead. */
   vector(const vector &) = delete;
 
   /** Copies the elements. */
@@ -160,7 +165,8 @@ class vector : public chi_shm_vector {
   /** True when there are no elements. */
   bool empty() const { return size_ < sizeof(T); }
 
-  /** The first element in this process. Borrowed until the task is deleted or the vector grows. */
+  /** The address of the first element in this process. Valid until the task is deleted or the
+   * vector grows. */
   T *data() { return static_cast<T *>(detail::DataOf(*this)); }
   const T *data() const { return static_cast<const T *>(detail::DataOf(*this)); }
   T *begin() { return data(); }
@@ -175,7 +181,7 @@ class vector : public chi_shm_vector {
   void reserve(std::size_t n) { reserve(detail::OwnerOf(*this), n); }
   void reserve(Owner owner, std::size_t n) { detail::Reserve(*this, owner, Bytes(n), kPlain); }
 
-  /** Makes it `n` elements long; new ones are value-initialised. */
+  /** Changes the size to `n` elements; new ones are value-initialised. */
   void resize(std::size_t n) {
     if (n > size()) return resize(detail::OwnerOf(*this), n);
     size_ = n * sizeof(T);
@@ -192,30 +198,32 @@ class vector : public chi_shm_vector {
   /** Makes it empty; keeps the block. */
   void clear() { size_ = 0; }
 
-  /** Replaces the content by a copy of `n` elements, which must not lie in this vector. */
+  /** Replaces the contents with copies of the `n` elements at `data`, which must not be in this
+   * vector.
+   */
   void assign(const T *data, std::size_t n) {
     if (n == 0) return clear();
     assign(detail::OwnerOf(*this), data, n);
   }
   void assign(Owner owner, const T *data, std::size_t n) {
-    static_assert(kPlain, "elements with strings or vectors in them are made with emplace_back");
+    static_assert(kPlain, "add elements that contain strings or vectors with emplace_back");
     detail::Assign(*this, owner, data, Bytes(n));
   }
 
-  /** Adds a copy of `n` elements, which must not lie in this vector. */
+  /** Appends copies of the `n` elements at `data`, which must not be in this vector. */
   void append(const T *data, std::size_t n) {
     if (n != 0) append(detail::OwnerOf(*this), data, n);
   }
   void append(Owner owner, const T *data, std::size_t n) {
-    static_assert(kPlain, "elements with strings or vectors in them are made with emplace_back");
+    static_assert(kPlain, "add elements that contain strings or vectors with emplace_back");
     if (n == 0) return;
     detail::Grow(*this, owner, Bytes(n), kPlain);
     detail::CopyBytes(static_cast<void *>(end()), data, n * sizeof(T));
     size_ += n * sizeof(T);
   }
 
-  /** Adds an element made of `args`; an element that takes an allocator first gets one that knows
-   * the owner. */
+  /** Appends an element constructed from `args`. If its constructor takes an allocator first, it
+   * gets one for the vector's task. */
   template <typename... Args>
   T &emplace_back(Args &&...args) {
     return emplace_back(detail::OwnerOf(*this), std::forward<Args>(args)...);
@@ -231,13 +239,13 @@ class vector : public chi_shm_vector {
   /** Adds a copy of `value`. */
   void push_back(const T &value) { emplace_back(T(value)); }
 
-  /** Refers to the first `n` elements in a buffer, without a copy. The buffer stays its owner's and
-   * must outlive the task's run. */
+  /** Makes the vector refer to the first `n` elements in a buffer, without a copy. The buffer stays
+   * with its owner and must outlive the task's run. */
   void attach(const chi_buffer &buffer, std::size_t n) { detail::Attach(*this, buffer, Bytes(n)); }
 
   /** A private copy of the elements. */
   std::vector<T> CopyOut() const {
-    static_assert(kPlain, "elements with strings or vectors in them are copied one by one");
+    static_assert(kPlain, "copy elements that contain strings or vectors one by one");
     std::vector<T> copy(size());
     if (!copy.empty()) {
       std::memcpy(static_cast<void *>(copy.data()), data(), copy.size() * sizeof(T));
@@ -245,9 +253,9 @@ class vector : public chi_shm_vector {
     return copy;
   }
 
-  /** The bytes, for a vector of bytes. Borrowed like `data()`. */
+  /** The bytes, for a vector of one-byte elements. Valid as long as `data()`. */
   std::string_view view() const {
-    static_assert(sizeof(T) == 1, "only a vector of bytes has a view of its bytes");
+    static_assert(sizeof(T) == 1, "only a vector of one-byte elements has a view");
     return {reinterpret_cast<const char *>(data()), size()};
   }
 
@@ -261,13 +269,14 @@ class vector : public chi_shm_vector {
     return static_cast<uint64_t>(n) * sizeof(T);
   }
 
-  /* Here, not in the class: T may be complete only when the vector is made. */
+  /* Checked here and not in the class, because T may be incomplete until a vector is constructed.
+   * */
   void Made(detail::LayoutRecorder *recorder) {
     static_assert(sizeof(vector) == sizeof(chi_shm_vector), "a hipc vector is the C struct");
     static_assert(std::is_trivially_destructible_v<T>,
-                  "elements lie in shared memory, which nobody destroys: use hipc::string, "
+                  "elements are in shared memory, where no destructor runs: use hipc::string, "
                   "hipc::vector and plain values, not std::string and the like");
-    static_assert(alignof(T) <= 64, "elements may be aligned to 64 bytes at most");
+    static_assert(alignof(T) <= 64, "elements may be aligned to at most 64 bytes");
     if (recorder != nullptr) {
       recorder->Add({this, CHI_FIELD_VECTOR, sizeof(T), alignof(T),
                      kPlain ? nullptr : &detail::ConstructElementOf<T>});

@@ -1,4 +1,4 @@
-/* chi::IpcManager: how any code, in an application or in a module, makes and sends tasks. */
+/* chi::IpcManager: makes and sends tasks, in applications and in modules. */
 #ifndef CHIMAERA_IPC_MANAGER_H_
 #define CHIMAERA_IPC_MANAGER_H_
 
@@ -15,9 +15,9 @@
 #include "chimaera/task.h"
 #include "chimaera/types.h"
 
-/** The IPC manager of this thread: `auto *ipc_manager = CHI_IPC_MANAGER;`. In an application it is
- * the same for all threads; in a module, do not hand it to another thread. Throws chi::Error on a
- * thread of the runtime that runs no method. */
+/** The IPC manager of this thread: `auto *ipc_manager = CHI_IPC_MANAGER;`. In an application, all
+ * threads have the same one; in a module, do not pass it to another thread. Throws chi::Error on a
+ * thread of the runtime that is not running a method. */
 #define CHI_IPC_MANAGER (::chi::IpcManager::Get())
 
 namespace chi {
@@ -46,8 +46,8 @@ class IpcManager {
   /** The C table. */
   const chi_ipc *table() const { return table_; }
 
-  /** Makes a task. `args` are those of a constructor of `T` after the allocator; the task node may
-   * be left out, and is then a fresh one. The caller owns it until DelTask.
+  /** Makes a task. `args` are the arguments of a constructor of `T` after the allocator. The task
+   * node may be omitted: the task then gets a new one. The caller owns the task until DelTask.
    * Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
    * `CHI_NOT_INITIALIZED`. */
   template <typename T, typename... Args>
@@ -56,7 +56,8 @@ class IpcManager {
     using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
     chi_task *raw = nullptr;
     detail::Check(table_, table_->new_task(table_, sizeof(T), &raw));
-    /* The compiler may forget what lay where an object is constructed, so keep it apart. */
+    /* Copied, because the compiler may drop earlier stores to memory in which an object is
+     * constructed. */
     const chi_task header = *raw;
     const Alloc allocator(raw, sizeof(T), header);
     try {
@@ -75,7 +76,9 @@ class IpcManager {
     }
   }
 
-  /** Deletes a task and all that was allocated for it. One in flight goes at its completion. */
+  /** Deletes a task and every block allocated for it. A task in flight is deleted when it
+   * completes.
+   */
   template <typename T>
   void DelTask(const hipc::FullPtr<T> &task) const {
     table_->del_task(table_, task.ptr_);
@@ -85,14 +88,15 @@ class IpcManager {
     table_->del_task(table_, task.ptr_);
   }
 
-  /** Submits a task; waits for room while the ring is full. On an error the task was not submitted.
-   * Errors: `CHI_RING_FULL` (after 10 s), `CHI_BUSY`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
+  /** Submits a task. When the ring is full, waits for space. After an error the task has not been
+   * submitted. Errors: `CHI_RING_FULL` (after 10 s), `CHI_BUSY`, `CHI_UNAVAILABLE`, `CHI_FORKED`.
+   * */
   template <typename T>
   void Enqueue(const hipc::FullPtr<T> &task) const {
     detail::Check(table_, table_->enqueue(table_, task.ptr_));
   }
 
-  /** Submits a task unless the ring is full; false when it is. Other errors as Enqueue. */
+  /** Like Enqueue, but returns false at once when the ring is full. */
   template <typename T>
   bool TryEnqueue(const hipc::FullPtr<T> &task) const {
     const chi_status status = table_->try_enqueue(table_, task.ptr_);
@@ -101,7 +105,7 @@ class IpcManager {
     return true;
   }
 
-  /** Makes a task and submits it; deletes it again when that fails. */
+  /** Makes a task and submits it; deletes it if submitting fails. */
   template <typename T, typename... Args>
   hipc::FullPtr<T> SubmitTask(const hipc::MemContext &mctx, Args &&...args) const {
     hipc::FullPtr<T> task = NewTask<T>(mctx, std::forward<Args>(args)...);
@@ -120,9 +124,9 @@ class IpcManager {
     detail::Check(table_, table_->wait(table_, task.ptr_, CHI_WAIT_FOREVER));
   }
 
-  /** Submits tasks in order, and wakes the runtime once for all of them. When it fails, as Enqueue
-   * does, those that were not submitted are still the caller's: `*submitted`, when given, is how
-   * many were. */
+  /** Submits tasks in order, and wakes the runtime only once. Throws as Enqueue does; the tasks
+   * that were not submitted are then still the caller's. `*submitted`, when not null, is set to the
+   * number of tasks that were submitted. */
   template <typename T>
   void EnqueueBatch(const std::vector<hipc::FullPtr<T>> &tasks, u64 *submitted = nullptr) const {
     detail::Require(CHI_COVERS(table_, chi_ipc, enqueue_batch), "batches of tasks");
@@ -138,35 +142,36 @@ class IpcManager {
     detail::Check(table_, table_->wait_all(table_, raw.data(), raw.size(), CHI_WAIT_FOREVER));
   }
 
-  /** Asks for a task's cancellation. See Task::Cancel. */
+  /** Requests a task's cancellation. See Task::Cancel. */
   template <typename T>
   void Cancel(const hipc::FullPtr<T> &task) const {
     task->Cancel();
   }
 
-  /** A fresh task node: a root in an application, a child of the running task in a method. */
+  /** A new task node: a root in an application, a child of the running task in a method. */
   TaskNode MakeTaskNode() const {
     TaskNode node{};
     table_->make_task_node(table_, &node);
     return node;
   }
 
-  /** Allocates `bytes` bytes for the caller, to be attached to tasks without a copy and given back
-   * with FreeBuffer. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`. */
+  /** Allocates a buffer of `bytes` bytes that can be attached to tasks without a copy. The caller
+   * owns it until FreeBuffer. Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`,
+   * `CHI_FORKED`. */
   chi_buffer AllocBuffer(u64 bytes) const {
     chi_buffer buffer{};
     detail::Check(table_, table_->alloc(table_, nullptr, bytes, &buffer));
     return buffer;
   }
 
-  /** Gives back a buffer of AllocBuffer. No task in flight may refer to it. */
+  /** Frees a buffer from AllocBuffer. No task in flight may refer to it. */
   void FreeBuffer(const chi_buffer &buffer) const { table_->free(table_, &buffer); }
 
-  /** Creates the pool `name` of `module` (`"repo:module"`) with so many containers on this node (1
-   * to CHI_MAX_CONTAINERS), or finds it when it exists with the same module, `params` and number of
-   * containers. Waits until it is ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID`,
-   * whatever the container's construction returned, and `CHI_VERSION` when a runtime of ABI 1.0 is
-   * asked for several containers. */
+  /** Creates the pool `name` of `module` (`"repo:module"`) with `containers` containers on this
+   * node (1 to CHI_MAX_CONTAINERS), or finds it when it exists with the same module, `params` and
+   * number of containers. Waits until it is ready. Errors: `CHI_NO_MODULE`, `CHI_EXISTS`,
+   * `CHI_INVALID`, the status with which the construction of a container failed, and `CHI_VERSION`
+   * for several containers with a runtime of ABI 1.0. */
   PoolId CreatePool(const std::string &module, const std::string &name,
                     std::string_view params = {}, u32 containers = 1) const {
     PoolId id;
@@ -176,7 +181,8 @@ class IpcManager {
       return id;
     }
     if (!CHI_COVERS(table_, chi_ipc, create_pool_with)) {
-      throw Error(CHI_VERSION, "the runtime is older than pools of several containers");
+      throw Error(CHI_VERSION,
+                  "pools with several containers need a runtime with ABI 1.1 or later");
     }
     const chi_pool_options options{sizeof(chi_pool_options), containers};
     detail::Check(table_, table_->create_pool_with(table_, module.c_str(), name.c_str(),
@@ -207,7 +213,7 @@ class IpcManager {
 
   IpcManager(const chi_ipc *table, const IpcManager *next) : table_(table), next_(next) {}
 
-  /* Two threads that meet a table at once may make one each; either does. */
+  /* Two threads that see a table for the first time may both add it; either entry works. */
   static const IpcManager *Add(const chi_ipc *table) {
     auto *made = new IpcManager(table, s_all.load(std::memory_order_relaxed));
     while (!s_all.compare_exchange_weak(made->next_, made, std::memory_order_release,
@@ -216,25 +222,26 @@ class IpcManager {
     return made;
   }
 
-  /* One for each table that was met, as good as always a single one. They stay for as long as the
-   * process lives, as the tables do: a thread may keep the pointer. */
+  /* A list with one manager per table; in practice there is a single one. Like the tables, the
+   * managers live as long as the process, because a thread may keep the pointer. */
   CHI_HIDDEN static inline std::atomic<const IpcManager *> s_all{nullptr};
 
   const chi_ipc *const table_;
   const IpcManager *next_;
 };
 
-/** Sleeps for `duration_ns` nanoseconds; in a method, suspends the task and not the worker, and
- * throws `CHI_CANCELLED`, early, when the task is cancelled. Any thread; not in a monitor. */
+/** Sleeps for `duration_ns` nanoseconds. In a method it suspends the task and not the worker, and
+ * throws `CHI_CANCELLED` as soon as the task is cancelled. Any thread; not in a monitor. */
 inline void Sleep(u64 duration_ns) {
   const chi_ipc *ipc = detail::CurrentIpc();
   detail::Require(CHI_COVERS(ipc, chi_ipc, sleep), "sleeping");
   detail::Check(ipc, ipc->sleep(ipc, duration_ns));
 }
 
-/** Lets others run, then goes on: in a method, other tasks of its worker. In a method it throws
- * `CHI_CANCELLED` when the task is cancelled, its client has gone, its pool is being destroyed or
- * the runtime is stopping: the method should come to its end. Any thread; not in a monitor. */
+/** Yields: in a method, to other tasks of its worker; elsewhere, to other threads. In a method it
+ * throws `CHI_CANCELLED` when the task is cancelled, its client has gone, its pool is being
+ * destroyed or the runtime is stopping: the method should then return soon. Any thread; not in a
+ * monitor. */
 inline void Yield() {
   const chi_ipc *ipc = detail::CurrentIpc();
   if (CHI_COVERS(ipc, chi_ipc, yield_now)) {
@@ -244,10 +251,10 @@ inline void Yield() {
   }
 }
 
-/** A fresh task node. See IpcManager::MakeTaskNode. */
+/** A new task node. See IpcManager::MakeTaskNode. */
 inline TaskNode MakeTaskNode() { return CHI_IPC_MANAGER->MakeTaskNode(); }
 
-/** Deletes a task at the end of its scope. Moves, does not copy.
+/** Owns a task and deletes it at the end of the scope. Movable, not copyable.
  *
  *     chi::OwnedTask<GetTask> task(AsyncGet(mctx, dom_query, key));
  *     task->Wait();
@@ -257,7 +264,7 @@ inline TaskNode MakeTaskNode() { return CHI_IPC_MANAGER->MakeTaskNode(); }
 template <typename T>
 class OwnedTask {
  public:
-  /** Takes over the deletion of `task`. */
+  /** Takes ownership of `task`. */
   explicit OwnedTask(const hipc::FullPtr<T> &task) : task_(task) {}
   OwnedTask(OwnedTask &&other) noexcept : task_(other.release()) {}
   OwnedTask &operator=(OwnedTask &&other) noexcept {
@@ -272,9 +279,9 @@ class OwnedTask {
 
   T *operator->() const { return task_.ptr_; }
   T &operator*() const { return *task_.ptr_; }
-  /** The task, still owned here. */
+  /** The task; ownership stays here. */
   const hipc::FullPtr<T> &get() const { return task_; }
-  /** The task, which the caller must delete from now on. */
+  /** Gives up ownership: the caller must delete the task. */
   hipc::FullPtr<T> release() noexcept { return std::exchange(task_, hipc::FullPtr<T>()); }
 
  private:

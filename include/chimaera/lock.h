@@ -1,4 +1,4 @@
-/* Locks that suspend the task that waits for them, and never its worker. Only in modules. */
+/* Locks that suspend the waiting task and never its worker. Only in modules. */
 #ifndef CHIMAERA_LOCK_H_
 #define CHIMAERA_LOCK_H_
 
@@ -11,8 +11,7 @@ namespace chi {
 inline namespace v1 CHI_LAYER {
 namespace detail {
 
-/* How this runtime makes locks: its extension, or what the host itself has for modules of ABI 1.1.
- */
+/* The runtime's extension for locks, or the members of the host that ABI 1.1 has instead. */
 inline chi_locks FindLocks() {
   if (const auto *locks = FindExtension<chi_locks>(CHI_EXT_LOCKS)) return *locks;
   if (g_host != nullptr && CHI_COVERS(g_host, chi_host, unlock)) {
@@ -20,7 +19,7 @@ inline chi_locks FindLocks() {
         sizeof(chi_locks), 0, g_host->lock_new, g_host->lock_free, g_host->lock, g_host->try_lock,
         g_host->unlock};
   }
-  throw Error(CHI_UNSUPPORTED, "this runtime has no locks; it is older than the module");
+  throw Error(CHI_UNSUPPORTED, "this runtime has no locks: they need ABI 1.1 or later");
 }
 
 inline const chi_locks &Locks() {
@@ -28,7 +27,7 @@ inline const chi_locks &Locks() {
   return locks;
 }
 
-/* A lock of the runtime's. */
+/* Owns a `chi_lock`. */
 class CoLock {
  public:
   CoLock() : locks_(Locks()), lock_(locks_.create(g_host)) {}
@@ -36,7 +35,7 @@ class CoLock {
   CoLock(const CoLock &) = delete;
   CoLock &operator=(const CoLock &) = delete;
 
-  /* False when the time ran out. */
+  /* False when the timeout passed. */
   bool Take(u32 mode, u64 timeout_ns) {
     const chi_status status = locks_.lock(g_host, lock_, mode, timeout_ns);
     return status != CHI_TIMEOUT && Check(status);
@@ -49,7 +48,7 @@ class CoLock {
 
   void Give(u32 mode) {
     if (TryGive(mode)) return;
-    throw Error(CHI_INVALID, "the task gives back a lock that it has not taken");
+    throw Error(CHI_INVALID, "this task does not hold the lock");
   }
 
   bool TryGive(u32 mode) noexcept { return locks_.unlock(g_host, lock_, mode) == CHI_OK; }
@@ -64,7 +63,7 @@ class CoLock {
       case CHI_INVALID:
         throw Error(status, "only a running method can take a lock");
       default:
-        throw Error(status, "the lock cannot be taken");
+        throw Error(status, "cannot take the lock");
     }
   }
 
@@ -74,33 +73,35 @@ class CoLock {
 
 }  // namespace detail
 
-/** A lock that suspends the task that waits for it.
+/** A mutex that suspends the waiting task and not its worker.
  *
  *     void Put(hipc::FullPtr<PutTask> task, chi::RunContext &) {
  *       chi::ScopedCoMutex guard(mutex_);
- *       index_.Wait(...);  // other tasks run meanwhile, but none that needs mutex_
+ *       index_.Wait(...);  // meanwhile no other root gets mutex_
  *     }
  *
- * It is held by a task and all tasks that came of the same root, the task of a client: a method may
- * hold it and wait for a task whose method takes it, too. Those that a method has in flight at once
- * therefore do not keep each other out. Roots get it in the order in which they asked. A task may
- * take it many times. What a method still holds when it ends is given back.
+ * The holder of the mutex is a root: a task from a client together with all tasks that descend from
+ * it. So a method may hold the mutex and wait for a subtask whose method locks it too. It follows
+ * that the mutex does not exclude subtasks of one method from each other. A task may lock the mutex
+ * repeatedly. Roots get it in the order in which they asked for it. Locks that a method still holds
+ * when it ends are released.
  *
- * As a member of a container or longer-lived; when it is destroyed, tasks that wait for it end
- * their wait with `CHI_CANCELLED`. The constructor throws `CHI_UNSUPPORTED` in a runtime older
- * than 1.1. Locks are for methods, not for monitors; on threads of the module's own they throw
- * `CHI_INVALID`. `std::unique_lock` and `std::scoped_lock` work, too. */
+ * Make it a member of a container, or let it live longer. When it is destroyed, tasks that wait for
+ * it get `CHI_CANCELLED`. The constructor throws `CHI_UNSUPPORTED` in a runtime with ABI 1.0. Locks
+ * are for methods, not for monitors; on the module's own threads they throw `CHI_INVALID`.
+ * `std::unique_lock` and `std::scoped_lock` work too. */
 class CoMutex {
  public:
-  /** Takes it. Throws `CHI_CANCELLED` when the task is cancelled while it waits, its client has
-   * gone, its pool is being destroyed, or the runtime is stopping. Worker. */
+  /** Locks the mutex, suspending the task until it is free. Throws `CHI_CANCELLED` when, during the
+   * wait, the task is cancelled, its client goes, its pool is being destroyed or the runtime is
+   * stopping. Worker. */
   void Lock() { lock_.Take(CHI_LOCK_EXCLUSIVE, CHI_WAIT_FOREVER); }
-  /** Takes it if that needs no waiting. Worker. */
+  /** Locks the mutex if that is possible without waiting, else returns false. Worker. */
   bool TryLock() { return lock_.TryTake(CHI_LOCK_EXCLUSIVE); }
-  /** Takes it, waiting for at most so many nanoseconds: false when the time ran out. Throws as
-   * `Lock` does. Worker. */
+  /** Like `Lock`, but returns false when the mutex is not free within `timeout_ns` nanoseconds.
+   * Worker. */
   bool TryLockFor(u64 timeout_ns) { return lock_.Take(CHI_LOCK_EXCLUSIVE, timeout_ns); }
-  /** Gives it back, once. Throws `CHI_INVALID` when this very task has not taken it. Worker. */
+  /** Undoes one `Lock`. Throws `CHI_INVALID` when this task has not locked it. Worker. */
   void Unlock() { lock_.Give(CHI_LOCK_EXCLUSIVE); }
 
   /** As the standard library has it. */
@@ -115,24 +116,25 @@ class CoMutex {
   detail::CoLock lock_;
 };
 
-/** A lock of many readers or one writer that suspends the task that waits for it. What is said of
- * CoMutex goes for it, too. Readers do not overtake a writer that waits, so writers do not starve.
+/** A readers-writer lock that suspends the waiting task and not its worker. Like a CoMutex, it is
+ * held by roots. Readers do not overtake a waiting writer, so writers do not starve.
  *
- * A root that reads may write as soon as no other root reads; two of them that wait for this wait
- * for each other. `std::shared_lock` works, too. */
+ * A root that reads may also write once no other root reads. Two reading roots that both wait to
+ * write deadlock; the runtime detects this and ends one of the tasks. `std::shared_lock` works too.
+ * */
 class CoRwLock {
  public:
-  /** Lets the task in together with other readers. Throws as `CoMutex::Lock` does. Worker. */
+  /** Locks for reading, together with other readers. Throws as `CoMutex::Lock` does. Worker. */
   void ReadLock() { lock_.Take(CHI_LOCK_SHARED, CHI_WAIT_FOREVER); }
-  /** Lets the task in together with other readers if that needs no waiting. Worker. */
+  /** Locks for reading if that is possible without waiting, else returns false. Worker. */
   bool TryReadLock() { return lock_.TryTake(CHI_LOCK_SHARED); }
-  /** Gives a `ReadLock` back. Throws `CHI_INVALID` when this very task has none. Worker. */
+  /** Undoes one `ReadLock`. Throws `CHI_INVALID` when this task has none. Worker. */
   void ReadUnlock() { lock_.Give(CHI_LOCK_SHARED); }
-  /** Lets the task's root in alone. Throws as `CoMutex::Lock` does. Worker. */
+  /** Locks for writing: no other root holds the lock. Throws as `CoMutex::Lock` does. Worker. */
   void WriteLock() { lock_.Take(CHI_LOCK_EXCLUSIVE, CHI_WAIT_FOREVER); }
-  /** Lets the task's root in alone if that needs no waiting. Worker. */
+  /** Locks for writing if that is possible without waiting, else returns false. Worker. */
   bool TryWriteLock() { return lock_.TryTake(CHI_LOCK_EXCLUSIVE); }
-  /** Gives a `WriteLock` back. Throws `CHI_INVALID` when this very task has none. Worker. */
+  /** Undoes one `WriteLock`. Throws `CHI_INVALID` when this task has none. Worker. */
   void WriteUnlock() { lock_.Give(CHI_LOCK_EXCLUSIVE); }
 
   /** As the standard library has it. */
@@ -157,7 +159,7 @@ class CoRwLock {
 /** Holds a CoMutex for a scope. */
 class ScopedCoMutex {
  public:
-  /** Takes it; throws as `CoMutex::Lock` does. Worker. */
+  /** Locks the mutex. Throws as `CoMutex::Lock` does. Worker. */
   explicit ScopedCoMutex(CoMutex &mutex) : mutex_(mutex) { mutex_.Lock(); }
   ~ScopedCoMutex() { mutex_.lock_.TryGive(CHI_LOCK_EXCLUSIVE); }
   ScopedCoMutex(const ScopedCoMutex &) = delete;
@@ -170,7 +172,7 @@ class ScopedCoMutex {
 /** Holds a CoRwLock as a reader for a scope. */
 class ScopedCoRwReadLock {
  public:
-  /** Takes it; throws as `CoRwLock::ReadLock` does. Worker. */
+  /** Locks for reading. Throws as `CoRwLock::ReadLock` does. Worker. */
   explicit ScopedCoRwReadLock(CoRwLock &lock) : lock_(lock) { lock_.ReadLock(); }
   ~ScopedCoRwReadLock() { lock_.lock_.TryGive(CHI_LOCK_SHARED); }
   ScopedCoRwReadLock(const ScopedCoRwReadLock &) = delete;
@@ -183,7 +185,7 @@ class ScopedCoRwReadLock {
 /** Holds a CoRwLock as a writer for a scope. */
 class ScopedCoRwWriteLock {
  public:
-  /** Takes it; throws as `CoRwLock::WriteLock` does. Worker. */
+  /** Locks for writing. Throws as `CoRwLock::WriteLock` does. Worker. */
   explicit ScopedCoRwWriteLock(CoRwLock &lock) : lock_(lock) { lock_.WriteLock(); }
   ~ScopedCoRwWriteLock() { lock_.lock_.TryGive(CHI_LOCK_EXCLUSIVE); }
   ScopedCoRwWriteLock(const ScopedCoRwWriteLock &) = delete;

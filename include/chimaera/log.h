@@ -9,22 +9,22 @@
 #include "chimaera/current.h"
 #include "chimaera/types.h"
 
-/** Writes a line to the runtime's log, with a format as printf has it:
+/** Writes a line to the runtime's log, with a format as for printf:
  * `CHI_LOG(kInfo, "pool %s has %u lanes", name, lanes);`. Any thread of a module. */
 #define CHI_LOG(LEVEL, ...) (::chi::Log(::chi::LogLevel::LEVEL, __VA_ARGS__))
 
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** How much a line in the log matters. */
+/** Severity of a log line. */
 enum class LogLevel : u32 {
-  /** Something failed. */
+  /** An operation failed. */
   kError = CHI_LOG_ERROR,
-  /** Something is not as it should be. */
+  /** Something unexpected that did not make an operation fail. */
   kWarn = CHI_LOG_WARN,
   /** A normal event worth knowing. */
   kInfo = CHI_LOG_INFO,
-  /** For the module's author. */
+  /** Details for the module's author. */
   kDebug = CHI_LOG_DEBUG,
 };
 

@@ -1,18 +1,18 @@
-/* The macros of the C++ layer: visibility, and the markers that the listings of ChiMods use. */
+/* The macros of the C++ layer: visibility, and the markers used in the source of ChiMods. */
 #ifndef CHIMAERA_MACROS_H_
 #define CHIMAERA_MACROS_H_
 
 /** Version of this C++ layer, which a module reports to the runtime. */
 #define CHI_SDK_VERSION "0.1.0"
 
-/** Exported from the shared library that it is compiled into. */
+/** Exports a symbol from the shared library that it is compiled into. */
 #define HSHM_DLL __attribute__((visibility("default")))
 
-/** Never seen by another shared library, also where the rest of the file is. */
+/** Hides a symbol from other shared libraries, even where the rest of the file is visible. */
 #define CHI_HIDDEN __attribute__((visibility("hidden")))
 
 /* Visibility of the namespaces of this layer. Two modules in one runtime may be built against
- * different versions of it, so in a module nothing of it may bind across libraries. */
+ * different versions of the layer, so in a module none of its symbols may bind across libraries. */
 #ifdef CHIMAERA_RUNTIME
 #define CHI_LAYER CHI_HIDDEN
 #else
@@ -32,10 +32,10 @@
 /** The allocator with which tasks are made: `const hipc::CtxAllocator<CHI_ALLOC_T> &alloc`. */
 #define CHI_ALLOC_T ::hipc::Allocator
 
-/** The memory context of a caller that has no wishes: `client.Compress(HSHM_MCTX, ...)`. */
+/** The default memory context: `client.Compress(HSHM_MCTX, ...)`. */
 #define HSHM_MCTX (::hipc::MemContext{})
 
-/* A type as a macro's argument: `X` itself, or `(a<b, c>)` without the parentheses. */
+/* Unwraps a type that is a macro argument: yields `X` itself, or `a<b, c>` for `(a<b, c>)`. */
 #define TYPE_UNWRAP(X) CHI_UNWRAP_ESCAPE(CHI_UNWRAP_STEP X)
 #define CHI_UNWRAP_STEP(...) CHI_UNWRAP_STEP __VA_ARGS__
 #define CHI_UNWRAP_ESCAPE(...) CHI_UNWRAP_PASTE(__VA_ARGS__)

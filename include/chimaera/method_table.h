@@ -1,4 +1,4 @@
-/* chi::MethodTable: what a module tells the runtime of its methods. Only in modules. */
+/* chi::MethodTable: a module's description of its methods. Only in modules. */
 #ifndef CHIMAERA_METHOD_TABLE_H_
 #define CHIMAERA_METHOD_TABLE_H_
 
@@ -20,13 +20,13 @@ namespace detail {
 
 using FieldLayouts = std::vector<chi_field_layout>;
 
-/* Constructs one object with a recorder and turns what it saw into layouts, at every depth. The
- * tables go to `store`, whose elements never move. */
+/* Constructs one object with a recorder, and makes layouts from the recorded fields, at every
+ * depth. The tables go to `store`, whose elements never move. */
 inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t size,
                                  hipc::detail::ConstructElement construct, u32 depth) {
   if (depth > CHI_MAX_FIELD_DEPTH) {
-    throw Error(CHI_UNSUPPORTED, "vectors lie in vectors more than " +
-                                     std::to_string(CHI_MAX_FIELD_DEPTH) + " deep");
+    throw Error(CHI_UNSUPPORTED, "vectors are nested more than " +
+                                     std::to_string(CHI_MAX_FIELD_DEPTH) + " levels deep");
   }
   hipc::detail::LayoutRecorder recorder;
   struct Free {
@@ -56,8 +56,8 @@ inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t si
       FieldLayouts inner = RecordLayout(store, seen.elem_size, seen.construct_elem, depth + 1);
       if (inner.empty()) {
         throw Error(CHI_UNSUPPORTED,
-                    "the elements of a hipc vector have a copy constructor of their own, but no "
-                    "hipc strings or vectors in them: only plain values can be shared");
+                    "the elements of a hipc vector have their own copy constructor, but contain no "
+                    "hipc strings or vectors: only plain values can be shared");
       }
       store.push_back(std::move(inner));
       field.elem_fields_ = store.back().data();
@@ -73,19 +73,19 @@ inline FieldLayouts RecordLayout(std::deque<FieldLayouts> &store, std::size_t si
 
 }  // namespace detail
 
-/** What a module tells the runtime of its methods: number, name, and the layout of each task, found
- * by constructing one. Filled by `DescribeMethods`, which autogen/<module>_lib_exec.h defines.
- * Used by one thread, while the module loads. */
+/** A module's description of its methods for the runtime: number, name, and the layout of each
+ * task, which is found by constructing one. Filled by `DescribeMethods`, which
+ * autogen/<module>_lib_exec.h defines. Used by one thread, while the module loads. */
 class MethodTable {
  public:
-  /** Adds a method that runs tasks of type `TaskT`. `monitored`, `has_del` and `aggregated`
-   * say whether the module has a monitor, a Del and an Aggregate of its own for it. */
+  /** Adds a method that runs tasks of type `TaskT`. `monitored`, `has_del` and `aggregated` say
+   * whether the module defines a monitor, a Del and an Aggregate for it. */
   template <typename TaskT>
   void Add(u32 number, const char *name, bool monitored, bool has_del, bool aggregated = false) {
     using Alloc = hipc::CtxAllocator<CHI_ALLOC_T>;
     static_assert(detail::TaskRules<TaskT>::kKept);
     static_assert(std::is_constructible_v<TaskT, const Alloc &>,
-                  "a task has the constructor TaskT(const hipc::CtxAllocator<CHI_ALLOC_T> &)");
+                  "a task needs the constructor TaskT(const hipc::CtxAllocator<CHI_ALLOC_T> &)");
     const auto construct = [](void *where, hipc::detail::LayoutRecorder *recorder) {
       const chi_task header{};
       ::new (where) TaskT(Alloc(static_cast<chi_task *>(where), sizeof(TaskT), header, recorder));
@@ -112,20 +112,21 @@ class MethodTable {
     methods_.push_back(method);
   }
 
-  /** Has the monitor called for every method: the container overrides Monitor itself. */
+  /** Marks every method as monitored, because the container overrides Monitor. */
   void MonitorAll() { FlagAll(CHI_METHOD_MONITORED); }
 
-  /** Has Aggregate called for every method: the container overrides it itself. */
+  /** Marks every method as aggregated, because the container overrides Aggregate. */
   void AggregateAll() { FlagAll(CHI_METHOD_AGGREGATED); }
 
-  /** Has no serialiser called: there is no function that dispatches them. */
+  /** Marks no method as serialised, because there is no function that dispatches the serialisers.
+   * */
   void SerializeNone() {
     for (chi_method &method : methods_) method.flags_ &= ~chi::u32{CHI_METHOD_SERIALIZED};
   }
 
   /** The methods. */
   const std::vector<chi_method> &methods() const { return methods_; }
-  /** True when a method has a Del of its own. */
+  /** True when the module defines a Del for any method. */
   bool has_del() const { return has_del_; }
 
  private:

@@ -1,4 +1,4 @@
-/* CHI_TASK_CC: the contract of a ChiMod, for a module in C++. Only in modules. */
+/* CHI_TASK_CC: implements the C contract of a ChiMod for a module in C++. Only in modules. */
 #ifndef CHIMAERA_MODULE_H_
 #define CHIMAERA_MODULE_H_
 
@@ -20,10 +20,10 @@
 #define CHI_MODULE_VERSION "0.0.0"
 #endif
 
-/** Makes the shared library that it is compiled into a ChiMod. Once, after the Runtime, outside all
- * namespaces. `CHI_TASK_CC(mod_name)` takes `<namespace>::mod_name::Runtime` and the name
- * `<namespace>:mod_name`, where the namespace is chimaera_repo.yaml's and comes from CMake;
- * `CHI_TASK_CC(example::mod_name::Runtime, "example:mod_name")` says both. */
+/** Makes a ChiMod of the shared library that it is compiled into. Use it once, after the Runtime,
+ * outside all namespaces. `CHI_TASK_CC(mod_name)` exports `<namespace>::mod_name::Runtime` under
+ * the name `<namespace>:mod_name`, where the namespace comes from chimaera_repo.yaml by way of
+ * CMake; `CHI_TASK_CC(example::mod_name::Runtime, "example:mod_name")` states both explicitly. */
 #define CHI_TASK_CC(...) CHI_TASK_CC_PICK(__VA_ARGS__, CHI_TASK_CC_2, CHI_TASK_CC_1, )(__VA_ARGS__)
 #define CHI_TASK_CC_PICK(FIRST, SECOND, PICKED, ...) PICKED
 #define CHI_TASK_CC_1(MOD_NAME) CHI_TASK_CC_IN(CHI_MODULE_NAMESPACE, MOD_NAME)
@@ -59,18 +59,20 @@ inline std::string Version(u32 major, u32 minor) {
   return std::to_string(major) + "." + std::to_string(minor);
 }
 
-/* What was thrown that is no std::exception. Within a catch block. */
+/* Describes a thrown object that is not a std::exception. Call it inside a catch block. */
 inline std::string DescribeThrown() {
   const std::type_info *type = abi::__cxa_current_exception_type();
   if (type == nullptr) return "a foreign exception was thrown";
   int status = 0;
   const std::unique_ptr<char, void (*)(void *)> name(
       abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
-  return std::string("an object of the type ") + (status == 0 ? name.get() : type->name()) +
+  return std::string("an object of type ") + (status == 0 ? name.get() : type->name()) +
          " was thrown";
 }
 
-/* Calls `f`, which returns a status; what it throws becomes a status and the host's message. */
+/* Calls `f`, which returns a status. An exception becomes a status, and its message goes to the
+ * host.
+ */
 template <typename F>
 chi_status Guard(F &&f) noexcept {
   try {
@@ -79,7 +81,7 @@ chi_status Guard(F &&f) noexcept {
     SetError(g_host, error.what());
     return error.status() == CHI_OK ? CHI_FAILED : error.status();
   } catch (const std::bad_alloc &) {
-    SetError(g_host, "the runtime has no memory left for this");
+    SetError(g_host, "the runtime is out of memory");
   } catch (const std::exception &error) {
     SetError(g_host, error.what());
   } catch (...) {
@@ -92,19 +94,20 @@ chi_status Guard(F &&f) noexcept {
 template <typename R>
 class Module {
   static_assert(std::is_base_of_v<ContainerRuntime, R>,
-                "a module's Runtime derives from chi::ContainerRuntime");
+                "a module's Runtime must derive from chi::ContainerRuntime");
   static_assert(std::is_default_constructible_v<Bound<R>>,
-                "a module's Runtime has a constructor without parameters: what it needs comes with "
-                "Create");
-  static_assert(!std::is_final_v<R>, "a module's Runtime is not final");
+                "a module's Runtime must have a constructor without parameters: it gets its "
+                "parameters in Create");
+  static_assert(!std::is_final_v<R>, "a module's Runtime must not be final");
   static_assert(
       kHasRun<R> || IsValid<GeneratedRun, R>,
       "the generated dispatch is missing: include <module>_lib_exec.h, which `chimaera repo "
       "refresh` writes into autogen, or override Run");
-  static_assert(!kHasRun<R> || IsValid<GeneratedDescription, R>,
-                "a Runtime that overrides Run has its methods described beside it: "
-                "chimaera_add_module includes <module>_lib_exec.h, which does; elsewhere include "
-                "it, or write a DescribeMethods");
+  static_assert(
+      !kHasRun<R> || IsValid<GeneratedDescription, R>,
+      "a Runtime that overrides Run needs a DescribeMethods: chimaera_add_module includes "
+      "<module>_lib_exec.h, which defines one; elsewhere include that header, or write "
+      "a DescribeMethods");
 
  public:
   static void *AllocState() noexcept { return Construct(nullptr, nullptr); }
@@ -114,7 +117,7 @@ class Module {
   }
 
   static const chi_module_descriptor *Describe(const chi_host *host, const char *name) noexcept {
-    /* The functions up to `extension` are those of version 1.0. */
+    /* ABI 1.0 has the functions up to `extension`. */
     constexpr std::size_t kHostSize = offsetof(chi_host, extension) + sizeof(host->extension);
     if (host->abi_major != CHI_ABI_MAJOR) {
       SetError(host, std::string(name) + " was built for ABI " +
@@ -131,7 +134,7 @@ class Module {
     g_host = host;
     const chi_module_descriptor *descriptor = nullptr;
     Guard([&] {
-      /* Kept for ever: the runtime may read it until the process ends. */
+      /* Never freed: the runtime may read it until the process ends. */
       static const Description *const description = new Description(name);
       descriptor = &description->descriptor;
       return CHI_OK;
@@ -140,7 +143,7 @@ class Module {
   }
 
  private:
-  /* A container: the C struct, then the C++ object, which nothing outside looks at. */
+  /* A container: the C struct, then the C++ object, which is private to the module. */
   struct Box : public chi_container {
     Bound<R> runtime;
   };
@@ -199,13 +202,13 @@ class Module {
   static Bound<R> &RuntimeOf(chi_container *container) {
     return static_cast<Box *>(container)->runtime;
   }
-  /* What lies there came as bytes, from a client in any language: no constructor of this process
-   * ran on it. That it is a Task all the same is what the contract says of every task's layout. */
+  /* The task was received as bytes from a client in any language: no constructor of this process
+   * ran on it. It is valid as a Task because the contract fixes the layout of every task. */
   static hipc::FullPtr<Task> TaskOf(chi_task *task) {
     return hipc::FullPtr<Task>(static_cast<Task *>(task));
   }
 
-  /* Used where `Create` says what the parameters are. */
+  /* Used when `Create` takes a parameter struct. */
   static chi_status OneForm(const void *params, u64 len, chi_archive *archive) {
     return Guard([&] {
       using P = ParamsOf<R>;
@@ -226,7 +229,7 @@ class Module {
   static chi_status Run(chi_container *container, u32 method, chi_task *task,
                         chi_run_context *rctx) {
     return Guard([&] {
-      /* A client may have left anything there; Task::Fail sets it. */
+      /* The client may have left any value here. Task::Fail sets it. */
       task->status_ = CHI_OK;
       RuntimeOf(container).Run(method, TaskOf(task), *rctx);
       return task->status_;
@@ -248,7 +251,7 @@ class Module {
     });
   }
 
-  /* Used where lib_exec.h has a dispatch of the serialisers. */
+  /* Used when lib_exec.h defines a dispatch of the serialisers. */
   static chi_status Serialize(chi_container *container, u32 method, chi_task *task, u32 mode,
                               chi_archive *archive) {
     return Guard([&] {

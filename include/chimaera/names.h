@@ -1,4 +1,4 @@
-/* chi::names: what a module's own code may name without a namespace. */
+/* chi::names: the names that a module's own code may use unqualified. */
 #ifndef CHIMAERA_NAMES_H_
 #define CHIMAERA_NAMES_H_
 
@@ -13,9 +13,9 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** The generated methods header of a module has `using namespace chi::names;` in the module's
- * namespace, so that its code may say `class Runtime : public ContainerRuntime`. A name that the
- * module or its repo declares itself hides the one from here. */
+/** The generated methods header of a module contains `using namespace chi::names;` in the module's
+ * namespace, so that its code can say `class Runtime : public ContainerRuntime`. Names that the
+ * module or its repo declares itself hide these. */
 namespace names {
 
 using chi::ContainerClient;

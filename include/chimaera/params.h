@@ -1,4 +1,4 @@
-/* The parameters of pools: structs, as bytes and as text. */
+/* Pool parameters: structs, encoded as bytes or as text. */
 #ifndef CHIMAERA_PARAMS_H_
 #define CHIMAERA_PARAMS_H_
 
@@ -20,12 +20,12 @@ namespace chi {
 inline namespace v1 CHI_LAYER {
 
 namespace detail {
-/* The version of the format of parameters, their first byte. */
+/* The version of the parameter format: the first byte of encoded parameters. */
 constexpr u8 kParamsVersion = 1;
 }  // namespace detail
 
-/** The parameters of a pool as bytes: none when they are the defaults, else a byte that is 1, and
- * the value. Any thread.
+/** Encodes the parameters of a pool: no bytes when they are the defaults, else the byte 1 (the
+ * format version) and the value. Any thread.
  *
  *     struct Params {
  *       chi::i32 level_ = 3;
@@ -42,8 +42,8 @@ std::string ParamsToBytes(const P &params) {
   return static_cast<char>(detail::kParamsVersion) + std::move(value);
 }
 
-/** The parameters of a pool from bytes, in a `P` that begins as its default. Error: `CHI_INVALID`.
- * Any thread. */
+/** Decodes the parameters of a pool into a default-constructed `P`. Error: `CHI_INVALID`. Any
+ * thread. */
 template <typename P>
 P ParamsFromBytes(std::string_view bytes) {
   P params{};
@@ -53,9 +53,8 @@ P ParamsFromBytes(std::string_view bytes) {
     u8 version = 0;
     ar(version);
     if (version != detail::kParamsVersion) {
-      throw Error(CHI_INVALID, "the parameters begin with the byte " + std::to_string(version) +
-                                   ", where " + std::to_string(detail::kParamsVersion) +
-                                   ", the version of their format, was expected");
+      throw Error(CHI_INVALID, "the format version is " + std::to_string(version) + ", expected " +
+                                   std::to_string(detail::kParamsVersion));
     }
     ar(params);
     ar.Finish();
@@ -67,7 +66,7 @@ P ParamsFromBytes(std::string_view bytes) {
 
 namespace detail {
 
-/* What may stand around a name or a value, or at the end of a file. */
+/* Ignored around names and values, and at the end of the text. */
 constexpr std::string_view kBlanks = " \t\r\n";
 
 inline std::string_view WithoutBlanksBefore(std::string_view text) {
@@ -80,14 +79,14 @@ inline std::string_view WithoutBlanks(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kBlanks) + 1);
 }
 
-/* The beginning of a text, for a message. */
+/* The start of a text, short enough for a message. */
 inline std::string Excerpt(std::string_view text) {
   std::size_t end = std::min<std::size_t>(text.size(), 64);
   while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
   return std::string(text.substr(0, end));
 }
 
-/* The value that a text is, if it is one. */
+/* Parses a value. */
 template <typename T>
 bool FromText(std::string_view text, T &value) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -98,7 +97,7 @@ bool FromText(std::string_view text, T &value) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), read);
     if (error != std::errc() || end != text.data() + text.size()) return false;
     if constexpr (std::is_floating_point_v<T>) {
-      /* No infinities and no letters but the exponent's. */
+      /* Neither infinities nor NaN. */
       const bool number = text[0] == '-' || (text[0] >= '0' && text[0] <= '9');
       if (!number || !std::isfinite(read)) return false;
     }
@@ -110,7 +109,7 @@ bool FromText(std::string_view text, T &value) {
   }
 }
 
-/* What such a text is. */
+/* Describes a valid text for a `T`, for a message. */
 template <typename T>
 std::string ExpectedText() {
   if constexpr (std::is_same_v<T, bool>) {
@@ -125,7 +124,8 @@ std::string ExpectedText() {
   }
 }
 
-/* Sets the one field that has a name; else gathers the names. */
+/* Sets the field with a given name, and collects the names of all fields for the message when there
+ * is none. */
 class NamedFields {
  public:
   NamedFields(std::string_view name, std::string_view text) : name_(name), text_(text) {}
@@ -133,8 +133,8 @@ class NamedFields {
   template <typename T>
   void operator()(const char *name, T &field) {
     static_assert(std::is_arithmetic_v<T> || std::is_same_v<T, std::string>,
-                  "a text says numbers, bool, std::string, a std::optional of those, and, with the "
-                  "words for its values, an enum");
+                  "a field with a name must be a number, a bool, a std::string, a std::optional of "
+                  "those, or an enum that is given with the words for its values");
     if (Is(name) && !FromText(text_, field)) expected_ = ExpectedText<T>();
   }
   template <typename T>
@@ -143,7 +143,7 @@ class NamedFields {
     (*this)(name, value);
     if (found_ == name && expected_.empty()) field = std::move(value);
   }
-  /* An enum, with the words for its values. */
+  /* An enum, with a word for each value. */
   template <typename T>
   void operator()(const char *name, T &field,
                   std::initializer_list<std::pair<const char *, T>> words) {
@@ -159,7 +159,7 @@ class NamedFields {
   }
 
   bool found() const { return found_ != nullptr; }
-  /* What the value must be; empty when it was right. */
+  /* Describes the valid values; empty when the value was valid. */
   const std::string &expected() const { return expected_; }
   /* The names of all fields. */
   std::string names() const { return names_.empty() ? "none" : names_; }
@@ -182,7 +182,7 @@ class NamedFields {
 template <typename P>
 using NamesItsFields = decltype(std::declval<P &>().named(std::declval<NamedFields &>()));
 
-/* Takes the value at the start of a text, and the comma after it. */
+/* Takes the value at the start of a text, and the comma that follows it. */
 inline std::string TakeValue(const std::string &name, std::string_view &text) {
   const auto wrong = [&](const char *why) {
     return Error(CHI_INVALID, "the parameter " + Excerpt(name) + " " + why);
@@ -199,27 +199,27 @@ inline std::string TakeValue(const std::string &name, std::string_view &text) {
     if (text[at] == '"') {
       text = WithoutBlanksBefore(text.substr(at + 1));
       if (text.empty()) return value;
-      if (text[0] != ',') throw wrong("has something after its quotes");
+      if (text[0] != ',') throw wrong("has text after its closing quote");
       text = WithoutBlanksBefore(text.substr(1));
       return value;
     }
     if (text[at] == '\\') {
       ++at;
       if (at >= text.size() || (text[at] != '"' && text[at] != '\\')) {
-        throw wrong("has a backslash before what is neither a quote nor a backslash");
+        throw wrong("has a backslash that is not followed by a quote or a backslash");
       }
     }
     value += text[at];
   }
-  throw wrong("has quotes that do not end");
+  throw wrong("has an unterminated quote");
 }
 
 }  // namespace detail
 
-/** The parameters of a pool that a text says: the fields that differ from the defaults,
- * `NAME=VALUE` between commas. A value with commas, quotes or spaces around it stands in double
- * quotes, in which
- * `\"` is a quote and `\\` a backslash. The struct names its fields:
+/** Parses the parameters of a pool from text: comma-separated `NAME=VALUE` pairs for the fields
+ * that differ from their defaults. A value that contains commas or quotes, or that begins or ends
+ * with a space, must be in double quotes, where `\"` stands for a quote and `\\` for a backslash.
+ * The struct names its fields:
  *
  *     struct Params {
  *       chi::i32 level_ = 3;
@@ -235,8 +235,8 @@ inline std::string TakeValue(const std::string &name, std::string_view &text) {
  *       }
  *     };
  *
- * An enum comes with the words for its values: `fields("mode", mode_, {{"fast", Mode::kFast}})`.
- * Error: `CHI_INVALID` with the parameter that is wrong. Any thread. */
+ * An enum needs a word for each value: `fields("mode", mode_, {{"fast", Mode::kFast}})`.
+ * Error: `CHI_INVALID`; the message names the parameter. Any thread. */
 template <typename P>
 P ParamsFromText(std::string_view text) {
   P params{};
@@ -247,8 +247,8 @@ P ParamsFromText(std::string_view text) {
     const std::string name(detail::WithoutBlanks(text.substr(0, end)));
     if (end == text.size() || text[end] != '=') {
       throw Error(CHI_INVALID, "the parameter \"" + detail::Excerpt(name) +
-                                   "\" has no value: write NAME=VALUE, and commas between "
-                                   "parameters");
+                                   "\" has no value: write NAME=VALUE, and separate parameters "
+                                   "with commas");
     }
     text.remove_prefix(end + 1);
     const std::string value = detail::TakeValue(name, text);
@@ -259,19 +259,20 @@ P ParamsFromText(std::string_view text) {
     params.named(fields);
     if (!fields.found()) {
       throw Error(CHI_INVALID, "there is no parameter \"" + detail::Excerpt(name) +
-                                   "\"; there are " + fields.names());
+                                   "\"; known parameters: " + fields.names());
     }
     if (!fields.expected().empty()) {
       throw Error(CHI_INVALID, "the parameter " + name + " is \"" + detail::Excerpt(value) +
-                                   "\", and must be " + fields.expected());
+                                   "\", but must be " + fields.expected());
     }
     seen.push_back(name);
   }
   return params;
 }
 
-/** The parameters of a pool from bytes, which may also be text (that never begins with the byte 1)
- * when the struct names its fields. Error: `CHI_INVALID` with what is wrong. Any thread. */
+/** Decodes the parameters of a pool from bytes or, when the struct names its fields, from text;
+ * text never begins with the byte 1. Error: `CHI_INVALID`; the message says what is wrong. Any
+ * thread. */
 template <typename P>
 P ParamsFromAny(std::string_view bytes) {
   if (bytes.empty() || static_cast<unsigned char>(bytes[0]) <= 8) return ParamsFromBytes<P>(bytes);

@@ -1,4 +1,4 @@
-/* The parameters of a pool as bytes, in C: what the generated <repo>_<module>_create is made of. */
+/* Encoding of pool parameters in C, used by the generated <repo>_<module>_create. */
 #ifndef CHIMAERA_PARAMS_C_H_
 #define CHIMAERA_PARAMS_C_H_
 
@@ -8,23 +8,24 @@
 #include "chimaera/abi.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the format of parameters is little-endian, and so must be this machine"
+#error "the format of parameters is little-endian: this processor is big-endian"
 #endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** Bytes that are gathered; those of docs/wire-format.md. Ended by chi_params_create. */
+/** A growing buffer of encoded parameters; docs/wire-format.md specifies the bytes. Freed by
+ * chi_params_create. */
 typedef struct chi_params {
   unsigned char *bytes;
   uint64_t size;
   uint64_t capacity;
-  /** `CHI_NO_SPACE` once there was no memory. */
+  /** `CHI_NO_SPACE` after an allocation has failed. */
   chi_status status;
 } chi_params;
 
-/** Appends bytes: a number, or a bool. Any thread. */
+/** Appends the bytes of a number or a bool. Any thread. */
 static inline void chi_params_put(chi_params *params, const void *data, uint64_t size) {
   if (params->status != CHI_OK || size == 0) return;
   if (size > params->capacity - params->size) {
@@ -41,14 +42,14 @@ static inline void chi_params_put(chi_params *params, const void *data, uint64_t
   params->size += size;
 }
 
-/** Appends a C string, or an empty text for null. Any thread. */
+/** Appends a C string; null means an empty string. Any thread. */
 static inline void chi_params_put_text(chi_params *params, const char *text) {
   const uint64_t size = text == NULL ? 0 : strlen(text);
   chi_params_put(params, &size, sizeof(size));
   chi_params_put(params, text, size);
 }
 
-/** No parameters yet but the version of their format. Any thread. */
+/** Starts the encoding: the buffer contains only the format version. Any thread. */
 static inline chi_params chi_params_begin(void) {
   const unsigned char version = 1;
   chi_params params = {NULL, 0, 0, CHI_OK};
@@ -56,8 +57,8 @@ static inline chi_params chi_params_begin(void) {
   return params;
 }
 
-/** Creates a pool with the parameters, as chi_pool_create_with, and frees their bytes. Errors: also
- * `CHI_NO_SPACE`. Any thread. */
+/** Creates a pool with the parameters, like chi_pool_create_with, and frees the buffer. Errors:
+ * also `CHI_NO_SPACE`. Any thread. */
 static inline chi_status chi_params_create(chi_params *params, const char *module,
                                            const char *pool_name, uint32_t containers,
                                            chi_pool_id *pool) {

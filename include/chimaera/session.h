@@ -9,19 +9,19 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** Connects this process to a runtime: to `$CHI_INSTANCE`, or else `default`, unless `options` say
- * otherwise. Does nothing when it is connected. Any thread.
- * Errors: `CHI_UNAVAILABLE`, `CHI_DENIED`, `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. */
+/** Connects this process to a runtime: `options.instance`, else `$CHI_INSTANCE`, else `default`.
+ * Does nothing when the process is already connected. Any thread. Errors: `CHI_UNAVAILABLE`,
+ * `CHI_DENIED`, `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. */
 inline void Init(const chi_client_options &options = chi_client_options{sizeof(chi_client_options),
                                                                         0, nullptr, 0, 0}) {
   const chi_status status = chi_init(&options);
   if (status != CHI_OK) throw Error(status, chi_last_error());
 }
 
-/** Ends the process's session. No task and no buffer may be used any more. */
+/** Ends the process's session. None of its tasks and buffers may be used afterwards. */
 inline void Shutdown() noexcept { chi_shutdown(); }
 
-/** A session for the length of a scope: one in a process, in `main`.
+/** Connects the process for the lifetime of this object. Make a single one, in `main`.
  *
  *     int main() {
  *       chi::Session session;
@@ -31,14 +31,14 @@ inline void Shutdown() noexcept { chi_shutdown(); }
  */
 class Session {
  public:
-  /** Connects to `instance`; empty takes `$CHI_INSTANCE`, or else `default`. See Init. */
+  /** Connects to `instance`; empty means `$CHI_INSTANCE`, else `default`. See Init. */
   explicit Session(const std::string &instance = std::string()) {
     chi_client_options options{};
     options.size = sizeof(options);
     options.instance = instance.empty() ? nullptr : instance.c_str();
     Init(options);
   }
-  /** Connects as `options` say. */
+  /** Connects with `options`. */
   explicit Session(const chi_client_options &options) { Init(options); }
   Session(const Session &) = delete;
   Session &operator=(const Session &) = delete;

@@ -1,4 +1,4 @@
-/* hshm::SharedLibrary: a shared library, loaded as the runtime loads modules. */
+/* hshm::SharedLibrary: a shared library, loaded in the same way as the runtime loads modules. */
 #ifndef CHIMAERA_SHARED_LIBRARY_H_
 #define CHIMAERA_SHARED_LIBRARY_H_
 
@@ -12,10 +12,9 @@
 namespace hshm {
 inline namespace v1 CHI_LAYER {
 
-/** A shared library of this process, loaded with the flags that the runtime loads modules with: all
- * its symbols are resolved at once, none of them becomes visible to other libraries, and its code
- * stays for good, so what was found in it remains valid. Moves, does not copy. Not for several
- * threads at once.
+/** A shared library in this process, loaded with the same flags as the runtime's modules: its
+ * symbols are resolved at once and stay invisible to other libraries, and its code is never
+ * unloaded, so that addresses from GetSymbol stay valid. Movable, not copyable. Not thread-safe.
  *
  *     hshm::SharedLibrary library("/opt/modules/libexample_mod_name_runtime.so");
  *     if (library.IsNull()) throw std::runtime_error(library.GetError());
@@ -24,10 +23,10 @@ inline namespace v1 CHI_LAYER {
  *     if (get_module_name == nullptr) throw std::runtime_error(library.GetError());
  *     std::cout << get_module_name() << "\n";
  *
- * With a glibc older than 2.34, the program that uses it links `dl`.
+ * With a glibc older than 2.34, the program must link `dl`.
  *
- * Loading runs the library's constructors. The runtime therefore judges a file by its symbol table
- * first, and never loads one that is not a module; this class loads what it is told to. */
+ * Loading a library runs its constructors. The runtime therefore checks a file's symbol table
+ * first, and never loads a file that is not a module; this class loads any library. */
 class SharedLibrary {
  public:
   /** No library. */
@@ -41,13 +40,13 @@ class SharedLibrary {
     std::swap(error_, other.error_);
     return *this;
   }
-  /** Lets go of the library. Its code stays. */
+  /** Releases the library. Its code stays loaded. */
   ~SharedLibrary() {
     if (handle_ != nullptr) dlclose(handle_);
   }
 
-  /** Loads a library in the place of the one that is there. A `path` without a slash is looked up
-   * as by the dynamic linker, `LD_LIBRARY_PATH` first. False when that fails: then IsNull, and
+  /** Loads a library, and releases the current one. A `path` without a slash is searched by the
+   * dynamic linker, in `LD_LIBRARY_PATH` first. Returns false on failure: IsNull is then true, and
    * GetError says why. */
   bool Load(const std::string &path) {
     if (handle_ != nullptr) dlclose(handle_);
@@ -56,8 +55,8 @@ class SharedLibrary {
     return handle_ != nullptr;
   }
 
-  /** The address of a symbol that the library, or one that it needs, exports. Null when there is
-   * none, and GetError then says so. */
+  /** The address of a symbol that the library, or one of its dependencies, exports. Null when there
+   * is none; GetError then says why. */
   void *GetSymbol(const std::string &name) {
     error_.clear();
     if (handle_ == nullptr) {
@@ -69,7 +68,7 @@ class SharedLibrary {
     return symbol;
   }
 
-  /** Why the last Load or GetSymbol failed; empty when it did not. */
+  /** Why the last Load or GetSymbol failed; empty when it succeeded. */
   const std::string &GetError() const { return error_; }
 
   /** True when no library is loaded. */

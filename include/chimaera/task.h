@@ -1,5 +1,4 @@
-/* chi::Task, what every task begins with, and the task that every module's container is made with.
- */
+/* chi::Task, the header of every task, and the tasks that create and destroy pools. */
 #ifndef CHIMAERA_TASK_H_
 #define CHIMAERA_TASK_H_
 
@@ -14,30 +13,30 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** What every task begins with: the C struct, and nothing more.
+/** The header of every task: the C struct, and nothing more.
  *
  * Derive a task from it, with plain values, hipc::strings and hipc::vectors as members, and make it
- * with IpcManager::NewTask. From Enqueue to its completion it belongs to the runtime; until then
- * only Wait, WaitFor and IsComplete may be called, on any thread. */
+ * with IpcManager::NewTask. From Enqueue to its completion the task belongs to the runtime:
+ * meanwhile only Wait, WaitFor, Cancel and IsComplete may be called, on any thread. */
 struct Task : public chi_task {
-  /** Keeps what `new_task` prepared. */
+  /** Keeps the header that `new_task` prepared. */
   template <typename AllocT>
   explicit Task(const hipc::CtxAllocator<AllocT> &alloc)
       : chi_task(alloc.header() != nullptr ? *alloc.header() : chi_task{}) {}
   Task(const Task &) = delete;
   Task &operator=(const Task &) = delete;
 
-  /** Waits until the task is complete, whether it succeeded or not. In a method, it suspends the
-   * task that waits and not the worker. Throws `CHI_UNAVAILABLE` when the runtime has ended, and
+  /** Waits until the task is complete, whether it succeeded or not. In a method, this suspends the
+   * waiting task and not the worker. Throws `CHI_UNAVAILABLE` when the runtime has stopped, and
    * `CHI_INVALID` when the task was never submitted, or in a monitor, which cannot wait. Any number
-   * of an application's threads may wait for a task, but only one method: the next gets `CHI_BUSY`.
-   */
+   * of an application's threads may wait for a task, but only one method: others get `CHI_BUSY`. */
   void Wait() {
     const chi_ipc *ipc = detail::CurrentIpc();
     detail::Check(ipc, ipc->wait(ipc, this, CHI_WAIT_FOREVER));
   }
 
-  /** Like Wait, but at most `timeout_ns` nanoseconds. False when the task goes on. */
+  /** Like Wait, but for at most `timeout_ns` nanoseconds. False when the task is not complete yet.
+   * */
   bool WaitFor(u64 timeout_ns) {
     const chi_ipc *ipc = detail::CurrentIpc();
     const chi_status status = ipc->wait(ipc, this, timeout_ns);
@@ -46,40 +45,39 @@ struct Task : public chi_task {
     return true;
   }
 
-  /** Asks for the task's cancellation, and returns at once. One that has not started never does;
-   * one that waits goes on with the wait over; one that runs sees it when it next waits or asks
-   * with IsCancelled. The task completes once, with `CHI_CANCELLED` or what its method makes of it:
-   * Wait tells. A complete task is left as it is. */
+  /** Requests the task's cancellation, and returns at once. A task that has not started never runs.
+   * If the task is waiting, its wait ends; if it is running, it notices at its next wait or when it
+   * calls IsCancelled. The task completes exactly once, with `CHI_CANCELLED` or the status that its
+   * method ends with; Wait reports when. A complete task does not change. */
   void Cancel() {
     const chi_ipc *ipc = detail::CurrentIpc();
     detail::Require(CHI_COVERS(ipc, chi_ipc, cancel), "cancelling tasks");
     detail::Check(ipc, ipc->cancel(ipc, this));
   }
 
-  /** Before Enqueue: the method runs every `period_ns` nanoseconds (10,000 at least), until the
-   * task is cancelled or deleted, a run fails, its pool is destroyed or its client ends. Each run
-   * finds the task as the one before left it. */
+  /** Call before Enqueue. The method runs every `period_ns` nanoseconds (at least 10,000), until
+   * the task is cancelled or deleted, a run fails, its pool is destroyed or its client exits. Each
+   * run sees the task as the previous one left it. */
   void SetPeriod(u64 period_ns) {
     task_flags_.SetBits(CHI_TASK_PERIODIC);
     period_ns_ = period_ns;
   }
 
-  /** Before Enqueue: the task is of no use later than `deadline_ns` nanoseconds after Enqueue; it
-   * then does not start any more, or is cancelled, and ends with `CHI_DEADLINE`. */
+  /** Call before Enqueue. Sets a deadline, `deadline_ns` nanoseconds after Enqueue. When it passes,
+   * the task is not started, or is cancelled if it has started, and ends with `CHI_DEADLINE`. */
   void SetDeadline(u64 deadline_ns) {
     task_flags_.SetBits(CHI_TASK_DEADLINE);
     period_ns_ = deadline_ns;
   }
 
-  /** Before Enqueue: nobody waits for the task, which belongs to the runtime from then on, and is
-   * freed at its completion. When it fails, the runtime's log says so. */
+  /** Call before Enqueue. The caller will not wait for the task: from Enqueue on it belongs to the
+   * runtime, which frees it at completion and logs a failure. */
   void SetFireAndForget() { task_flags_.SetBits(CHI_TASK_FIRE_AND_FORGET); }
 
-  /** Before Enqueue: the task's latency does not matter; those that wait for an answer go before
-   * it. */
+  /** Call before Enqueue. The task's latency does not matter: latency-sensitive tasks run first. */
   void SetHighLatency() { task_flags_.SetBits(CHI_TASK_HIGH_LATENCY); }
 
-  /** True when the task is complete: then its results may be read. */
+  /** True when the task is complete and its results may be read. */
   bool IsComplete() const {
     return (__atomic_load_n(&state_, __ATOMIC_ACQUIRE) & CHI_TASK_COMPLETE) != 0;
   }
@@ -87,7 +85,7 @@ struct Task : public chi_task {
   /** The outcome of a complete task. */
   chi_status GetStatus() const { return status_; }
 
-  /** Why a complete task failed; empty when it has nothing to say. */
+  /** The error message of a complete task; empty when there is none. */
   std::string GetMessage() const {
     const chi_ipc *ipc = detail::CurrentIpc();
     u64 len = 0;
@@ -95,14 +93,14 @@ struct Task : public chi_task {
     return text == nullptr ? std::string() : std::string(text, static_cast<std::size_t>(len));
   }
 
-  /** Throws the outcome of a complete task unless it is `CHI_OK`. */
+  /** Throws the status and message of a complete task, unless it succeeded. */
   void ThrowIfFailed() const {
     if (status_ != CHI_OK) throw Error(status_, GetMessage());
   }
 
 #ifdef CHIMAERA_RUNTIME
-  /** In a method, just before it returns: ends the task with `status` and `message`, as throwing
-   * chi::Error does, at a fraction of the cost. For outcomes that are no surprise. */
+  /** In a method, directly before it returns: ends the task with `status` and `message`. Does the
+   * same as throwing chi::Error, at a fraction of the cost; for failures that are expected. */
   void Fail(chi_status status, std::string_view message) {
     status_ = status;
     detail::g_host->set_error(detail::g_host, message.data(), message.size());
@@ -110,21 +108,22 @@ struct Task : public chi_task {
 #endif
 };
 static_assert(sizeof(Task) == sizeof(chi_task) && alignof(Task) == alignof(chi_task),
-              "a task's own fields begin where C places them");
+              "a task's own fields must begin at the same offset as in C");
 
 namespace detail {
 
-/* What holds for every task's struct. */
+/* Checks the rules for a task's struct. */
 template <typename T>
 struct TaskRules {
-  static_assert(std::is_base_of_v<Task, T>, "a task derives from chi::Task");
-  static_assert(!std::is_polymorphic_v<T>,
-                "a task is read by other processes and languages, which know no virtual functions: "
-                "write ordinary ones");
+  static_assert(std::is_base_of_v<Task, T>, "a task must derive from chi::Task");
+  static_assert(
+      !std::is_polymorphic_v<T>,
+      "a task is read by other processes and languages, which cannot call virtual functions: "
+      "write ordinary ones");
   static_assert(std::is_trivially_destructible_v<T>,
-                "a task lies in shared memory, which nobody destroys: use hipc::string, "
+                "a task is in shared memory, where no destructor runs: use hipc::string, "
                 "hipc::vector and plain values in it, not std::string and the like");
-  static_assert(alignof(T) <= CHI_TASK_ALIGN, "a task is aligned to 64 bytes, not to more");
+  static_assert(alignof(T) <= CHI_TASK_ALIGN, "a task may be aligned to at most 64 bytes");
   static_assert(sizeof(T) <= CHI_MAX_TASK_SIZE,
                 "a task's body is at most CHI_MAX_TASK_SIZE bytes: put bulk into hipc::vectors");
   static constexpr bool kKept = true;
@@ -132,19 +131,19 @@ struct TaskRules {
 
 }  // namespace detail
 
-/** The task that creates a pool, which the container's `Create` gets too. */
+/** The task that creates a pool. It is also passed to the `Create` of each container. */
 struct CreateTask : public Task {
   /** The module's name, `"repo:module"`. */
   IN hipc::string module_name_;
   /** The pool's name. */
   IN hipc::string pool_name_;
-  /** The module's parameters, bytes that only the module understands. */
+  /** The module's parameters, opaque to the runtime. */
   IN hipc::vector<char> params_;
   /** The pool. */
   OUT PoolId pool_id_;
-  /** 1 when the pool existed before. */
+  /** 1 when the pool already existed, else 0. */
   OUT u32 existed_ = 0;
-  /** How many containers the pool has on this node; 0 is 1. */
+  /** The number of containers on this node; 0 means 1. */
   IN u32 containers_ = 0;
 
   /** SHM default constructor */
@@ -177,7 +176,7 @@ struct CreateTask : public Task {
 };
 static_assert(sizeof(CreateTask) == sizeof(chi_create_task), "CreateTask is chi_create_task");
 
-/** The task that destroys a pool, which the container's `Destroy` gets too. */
+/** The task that destroys a pool. It is also passed to the `Destroy` of each container. */
 struct DestroyTask : public Task {
   /** The pool. */
   IN PoolId pool_id_;

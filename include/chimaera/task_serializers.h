@@ -1,4 +1,4 @@
-/* How a task goes to another process: its SerializeIn and SerializeOut. Only in modules. */
+/* Serialising a task for another process: its SerializeIn and SerializeOut. Only in modules. */
 #ifndef CHIMAERA_TASK_SERIALIZERS_H_
 #define CHIMAERA_TASK_SERIALIZERS_H_
 
@@ -13,15 +13,15 @@
 namespace chi {
 inline namespace v1 CHI_LAYER {
 
-/** What a serialiser does. Newer runtimes may ask more. */
+/** What a serialiser is asked to do. Newer runtimes may have more modes. */
 enum class SerializeMode : u32 {
-  /** Write what the caller gives. */
+  /** Write the task's inputs. */
   kSaveIn = CHI_SERIALIZE_SAVE_IN,
-  /** Read what the caller gave. */
+  /** Read the task's inputs. */
   kLoadIn = CHI_SERIALIZE_LOAD_IN,
-  /** Write what the method found. */
+  /** Write the task's results. */
   kSaveOut = CHI_SERIALIZE_SAVE_OUT,
-  /** Read what the method found. */
+  /** Read the task's results. */
   kLoadOut = CHI_SERIALIZE_LOAD_OUT,
 };
 
@@ -40,8 +40,8 @@ struct HasSerializeOut<
     T, Ar, std::void_t<decltype(std::declval<T &>().SerializeOut(std::declval<Ar &>()))>>
     : std::true_type {};
 
-/* Whether a class has members of these names, of whatever kind and access: then the name is
- * ambiguous in a class that derives from it and from this one. */
+/* Detects members with these names, of any kind and access: if T has one, the name is ambiguous in
+ * a class that derives from both T and this struct. */
 struct SerializerNames {
   void SerializeIn();
   void SerializeOut();
@@ -59,36 +59,35 @@ template <typename T>
 struct NamesSerializeOut<T, std::void_t<decltype(&SerializerProbe<T>::SerializeOut)>>
     : std::false_type {};
 
-/* What a task's class says of its serialisers. */
+/* Which serialisers a task's class has. */
 template <typename TaskT>
 struct Serializers {
   static constexpr bool kIn = HasSerializeIn<TaskT, SaveArchive>::value;
   static constexpr bool kOut = HasSerializeOut<TaskT, SaveArchive>::value;
-  static_assert(!std::is_final_v<TaskT>, "a task's class is not final");
-  static_assert(
-      kIn == NamesSerializeIn<TaskT>::value && kIn == HasSerializeIn<TaskT, LoadArchive>::value,
-      "SerializeIn of a task is a public template <typename Ar> void SerializeIn(Ar &ar)");
+  static_assert(!std::is_final_v<TaskT>, "a task's class must not be final");
+  static_assert(kIn == NamesSerializeIn<TaskT>::value &&
+                    kIn == HasSerializeIn<TaskT, LoadArchive>::value,
+                "declare SerializeIn as a public template <typename Ar> void SerializeIn(Ar &ar)");
   static_assert(
       kOut == NamesSerializeOut<TaskT>::value && kOut == HasSerializeOut<TaskT, LoadArchive>::value,
-      "SerializeOut of a task is a public template <typename Ar> void SerializeOut(Ar &ar)");
+      "declare SerializeOut as a public template <typename Ar> void SerializeOut(Ar &ar)");
   static_assert(
       kIn == kOut,
-      "a task has both SerializeIn and SerializeOut or neither: write the missing one, and "
-      "leave it empty when there is nothing to send");
+      "a task must have both SerializeIn and SerializeOut, or neither: add the missing one, and "
+      "leave it empty if there is nothing to send");
   /* A task without fields of its own has nothing to send. */
   static constexpr bool kComplete = kIn || std::is_same_v<TaskT, Task>;
 };
 
 }  // namespace detail
 
-/** True when a task can go to another process. */
+/** True when a task can be serialised for another process. */
 template <typename TaskT>
 inline constexpr bool kSerialized = detail::Serializers<TaskT>::kComplete;
 
-/** Runs a serialiser of a task over an archive. Errors: `CHI_UNSUPPORTED` (no serialisers, a mode
- * of a newer runtime), `CHI_INVALID` (malformed bytes), those of the archive and of allocating.
- * Worker.
- */
+/** Runs one serialiser of a task on an archive. Errors: `CHI_UNSUPPORTED` (no serialisers, or a
+ * mode of a newer runtime), `CHI_INVALID` (malformed bytes), those of the archive and of
+ * allocation. Worker. */
 template <typename TaskT>
 void SerializeTask(SerializeMode mode, hipc::FullPtr<TaskT> task, chi_archive &archive) {
   if constexpr (std::is_same_v<TaskT, Task>) {
@@ -114,16 +113,16 @@ void SerializeTask(SerializeMode mode, hipc::FullPtr<TaskT> task, chi_archive &a
         return task->SerializeOut(ar);
       }
     }
-    throw Error(CHI_UNSUPPORTED,
-                "no serialiser has the mode " + std::to_string(static_cast<u32>(mode)));
+    throw Error(CHI_UNSUPPORTED, "serialisation mode " + std::to_string(static_cast<u32>(mode)) +
+                                     " is not supported: build the module with a newer SDK");
   } else {
-    throw Error(CHI_UNSUPPORTED, "method " + std::to_string(task->method_) +
-                                     " has a task without SerializeIn and SerializeOut");
+    throw Error(CHI_UNSUPPORTED, "the task of method " + std::to_string(task->method_) +
+                                     " has no SerializeIn and SerializeOut");
   }
 }
 
-/** In `Create`: the pool's parameters, as the module's struct. Without any they are `P{}`. Error:
- * `CHI_INVALID` with what is wrong and where. */
+/** For `Create`: the pool's parameters as the module's struct; `P{}` when the pool was created
+ * without any. Error: `CHI_INVALID`; the message says what is wrong, and where. */
 template <typename P>
 P LoadParams(const hipc::FullPtr<CreateTask> &task) {
   /* A private copy: a client may change its bytes at any time. */

@@ -1,4 +1,4 @@
-/* The small types of Chimaera, as C++ has them: the C structs, and what makes them handy. */
+/* The small types of Chimaera in C++: the C structs, with constructors and helpers. */
 #ifndef CHIMAERA_TYPES_H_
 #define CHIMAERA_TYPES_H_
 
@@ -36,17 +36,17 @@ inline constexpr bool IsValid = IsValidT<Expr, R>::value;
 
 }  // namespace detail
 
-/** The name of a pool as a number. All zero names no pool. */
+/** A pool's number. All zeros is no pool. */
 struct PoolId : public chi_pool_id {
   PoolId() : chi_pool_id{0, 0} {}
   PoolId(u32 major, u32 minor) : chi_pool_id{major, minor} {}
   PoolId(const chi_pool_id &id) : chi_pool_id(id) {}
 
-  /** The admin pool, which every runtime has. */
+  /** The admin pool, which exists in every runtime. */
   static PoolId Admin() { return PoolId(CHI_ADMIN_POOL_MAJOR, 0); }
-  /** True when it names no pool. */
+  /** True when this is no pool. */
   bool IsNull() const { return major_ == 0 && minor_ == 0; }
-  /** As one number, the major half above. */
+  /** Both halves in one number, `major_` in the upper 32 bits. */
   u64 ToU64() const { return (static_cast<u64>(major_) << 32) | minor_; }
 
   template <typename Ar>
@@ -59,13 +59,13 @@ struct PoolId : public chi_pool_id {
   friend bool operator<(const PoolId &a, const PoolId &b) { return a.ToU64() < b.ToU64(); }
 };
 
-/** Where a task stands in the tree of tasks that one call started. Make one with
- * chi::MakeTaskNode(). */
+/** A task's position in the tree of tasks that descend from one task of an application. Make one
+ * with chi::MakeTaskNode(). */
 using TaskNode = chi_task_node;
 
-/** The number of a container in its pool. */
+/** The index of a container in its pool, from 0. */
 using ContainerId = u32;
-/** A container's own number for one of its queues. */
+/** A number that a container chooses for one of its queues. */
 using QueueId = u32;
 /** The index of a lane in its queue, from 0. */
 using LaneId = u32;
@@ -77,7 +77,8 @@ struct IntFlag : public chi_bitfield {
   IntFlag(u32 bits = 0) : chi_bitfield{bits} {}
 };
 
-/** Which containers of a pool a task is for. On one node, global and local agree. */
+/** Selects the containers of a pool that a task goes to. On a single node, the global and the local
+ * kinds are the same. */
 struct DomainQuery : public chi_domain_query {
   /** The runtime chooses. */
   DomainQuery() : chi_domain_query{CHI_DOMAIN_DYNAMIC, 0} {}
@@ -85,11 +86,11 @@ struct DomainQuery : public chi_domain_query {
 
   /** The container `id` on this node. */
   static DomainQuery LocalId(ContainerId id) { return Make(CHI_DOMAIN_LOCAL_ID, id); }
-  /** The container on this node that `hash` falls to. */
+  /** The container on this node that `hash` selects. */
   static DomainQuery LocalHash(u32 hash) { return Make(CHI_DOMAIN_LOCAL_HASH, hash); }
-  /** The container `id`, on whichever node. */
+  /** The container `id`, on any node. */
   static DomainQuery GlobalId(ContainerId id) { return Make(CHI_DOMAIN_GLOBAL_ID, id); }
-  /** The container that `hash` falls to, on whichever node. */
+  /** The container that `hash` selects, on any node. */
   static DomainQuery GlobalHash(u32 hash) { return Make(CHI_DOMAIN_GLOBAL_HASH, hash); }
   /** Every container of the pool. */
   static DomainQuery GlobalBcast() { return Make(CHI_DOMAIN_GLOBAL_BCAST, 0); }
@@ -110,20 +111,20 @@ struct DomainQuery : public chi_domain_query {
   }
 };
 
-/** What a monitor is asked. Newer runtimes may ask more: ignore what you do not know. */
+/** What a monitor is asked to do. Newer runtimes may have more modes: ignore unknown ones. */
 enum class MonitorModeId : u32 {
   /** Choose a lane: set `rctx.lane_`. */
   kLocalSchedule = CHI_MONITOR_LOCAL_SCHEDULE,
   /** Choose containers: rewrite the task's `dom_query_`. */
   kGlobalSchedule = CHI_MONITOR_GLOBAL_SCHEDULE,
-  /** Estimate the task's cost: set `rctx.est_ns_`, in nanoseconds. A monitor that leaves it as it
-   * is has no answer: the runtime then goes by what it has measured, and asks again only after some
-   * tasks. */
+  /** Estimate the task's run time: set `rctx.est_ns_`, in nanoseconds. If the monitor leaves it
+   * unchanged, the runtime uses the run times that it has measured, and asks again only after some
+   * more tasks. */
   kEstLoad = CHI_MONITOR_EST_LOAD,
 };
 
-/** What a method or a monitor is told of the circumstances of its run: `worker_id_`, and `lane_`
- * and `est_ns_`, which a monitor sets. Valid until it returns. */
+/** The context of one run of a method or a monitor: `worker_id_`, and `lane_` and `est_ns_`, which
+ * a monitor sets. Valid until that run returns. */
 using RunContext = chi_run_context;
 
 static_assert(sizeof(PoolId) == sizeof(chi_pool_id) && sizeof(IntFlag) == sizeof(chi_bitfield) &&

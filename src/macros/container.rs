@@ -15,7 +15,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let args: Args = syn::parse2(args)?;
     let mut item: ItemImpl = syn::parse2(item)?;
     if let Some((_, path, _)) = &item.trait_ {
-        return Err(Error::new_spanned(path, "`#[container]` goes on the type's own `impl` block"));
+        return Err(Error::new_spanned(path, "`#[container]` belongs on an inherent `impl` block"));
     }
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(&item.generics, "a container cannot be generic"));
@@ -75,7 +75,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     })
 }
 
-/// `name = "repo:module"`, and if wanted `version = "1.0"`, `unsupported(kName = number, ..)`,
+/// `name = "repo:module"`, and optionally `version = "1.0"`, `unsupported(kName = number, ..)`,
 /// `crate = path`.
 struct Args {
     name: LitStr,
@@ -120,7 +120,7 @@ impl Parse for Args {
         });
         syn::parse::Parser::parse2(parser, input.parse()?)?;
         let name = name.ok_or_else(|| {
-            Error::new(Span::call_site(), "give the module's name: `name = \"repo:module\"`")
+            Error::new(Span::call_site(), "the module's name is missing: `name = \"repo:module\"`")
         })?;
         Ok(Args { name, version, unsupported, krate })
     }
@@ -144,7 +144,7 @@ struct Method {
     function: ImplItemFn,
 }
 
-/// What the attributes on the functions of the block say.
+/// The functions of the block that have attributes.
 #[derive(Default)]
 struct Found {
     create: Option<ImplItemFn>,
@@ -155,7 +155,7 @@ struct Found {
 }
 
 impl Found {
-    /// Takes the attributes off the functions.
+    /// Collects the functions and removes their attributes.
     fn in_impl(item: &mut ItemImpl) -> Result<Self> {
         let mut found = Found::default();
         for item in &mut item.items {
@@ -168,7 +168,7 @@ impl Found {
             }
             let Some(attr) = ours.first() else { continue };
             let ident = function.sig.ident.clone();
-            let twice = || Error::new_spanned(attr, "there already is one");
+            let twice = || Error::new_spanned(attr, "there is already one in this block");
             match () {
                 () if attr.path().is_ident("create") => {
                     attr.meta.require_path_only()?;
@@ -232,7 +232,7 @@ impl Found {
     }
 }
 
-/// The type of what a container is created with beside `init`, if that is anything.
+/// The type of the parameters that `create` takes besides `init`, if any.
 fn params(create: &ImplItemFn) -> Result<Option<Type>> {
     let sig = &create.sig;
     let mut args = sig.inputs.iter();
@@ -241,19 +241,19 @@ fn params(create: &ImplItemFn) -> Result<Option<Type>> {
         (Some(FnArg::Typed(_)), Some(FnArg::Typed(params)), None) => match &*params.ty {
             Type::Reference(_) => Err(Error::new_spanned(
                 &params.ty,
-                "a container is given its parameters: take them by value",
+                "a container owns its parameters: take them by value",
             )),
             ty => Ok(Some(ty.clone())),
         },
         _ => Err(Error::new_spanned(
             sig,
-            "a container is created by `fn(init: &Init<'_>) -> Result<Self>`, or with its pool's \
-             parameters by `fn(init: &Init<'_>, params: Params) -> Result<Self>`",
+            "`create` must be `fn(init: &Init<'_>) -> Result<Self>` or, with pool parameters, \
+             `fn(init: &Init<'_>, params: Params) -> Result<Self>`",
         )),
     }
 }
 
-/// Functions of one kind, each with what such a function does.
+/// Functions of one kind, each with the verb for an error message.
 fn with<'a>(
     functions: &'a [(Expr, ImplItemFn)],
     what: &'a str,
@@ -261,7 +261,7 @@ fn with<'a>(
     functions.iter().map(move |function| (function, what))
 }
 
-/// What follows an entry of the methods' table when the method has an aggregation.
+/// The call that adds an aggregation to an entry of the methods' table.
 fn aggregation(krate: &Path, method: &Method, aggregate: &ImplItemFn) -> Result<TokenStream> {
     let (task, _) = signature(&method.function, 0)?;
     let sig = &aggregate.sig;
@@ -274,8 +274,8 @@ fn aggregation(krate: &Path, method: &Method, aggregate: &ImplItemFn) -> Result<
         return Err(Error::new_spanned(
             sig,
             format!(
-                "an aggregation is `fn(&self, task: &{0}, replica: &Replica<'_, {0}>)`, with \
-                 `ctx: &RunContext<'_>` after that if needed",
+                "an aggregation must be `fn(&self, task: &{0}, replica: &Replica<'_, {0}>)`, \
+                 optionally followed by `ctx: &RunContext<'_>`",
                 task.to_token_stream()
             ),
         ));
@@ -311,13 +311,14 @@ fn entry(krate: &Path, method: &Method, monitor: Option<&ImplItemFn>) -> Result<
     if monitored.to_token_stream().to_string() != task.to_token_stream().to_string() {
         return Err(Error::new_spanned(
             monitored,
-            format!("the method's task is `{}`", task.to_token_stream()),
+            format!("the task of the method is `{}`", task.to_token_stream()),
         ));
     }
     if !with_ctx {
         return Err(Error::new_spanned(
             &monitor.sig,
-            "a monitor is `fn(&self, mode: MonitorMode, task: &Task, ctx: &mut MonitorContext<'_>)`",
+            "a monitor must be \
+             `fn(&self, mode: MonitorMode, task: &Task, ctx: &mut MonitorContext<'_>)`",
         ));
     }
     let monitor = &monitor.sig.ident;
@@ -332,20 +333,21 @@ fn entry(krate: &Path, method: &Method, monitor: Option<&ImplItemFn>) -> Result<
     })
 }
 
-/// The task's type in `fn(&self, .. `before` arguments .., task: &Task[, ctx])`, and whether there is
-/// a context.
+/// The task's type in `fn(&self, .. `before` arguments .., task: &Task[, ctx])`, and whether there
+/// is a context.
 fn signature(function: &ImplItemFn, before: usize) -> Result<(Type, bool)> {
     let sig = &function.sig;
     let shape = || {
         Error::new_spanned(
             sig,
-            "a method is `fn(&self, task: &Task)` or `fn(&self, task: &Task, ctx: &RunContext<'_>)`",
+            "a method must be `fn(&self, task: &Task)` or \
+             `fn(&self, task: &Task, ctx: &RunContext<'_>)`",
         )
     };
     if let Some(word) = &sig.asyncness {
         return Err(Error::new(
             word.span(),
-            "a method is not async: waiting in it suspends the task already",
+            "a method cannot be async: waiting in it already suspends the task",
         ));
     }
     match sig.receiver() {
@@ -353,7 +355,7 @@ fn signature(function: &ImplItemFn, before: usize) -> Result<(Type, bool)> {
         Some(this) => {
             return Err(Error::new_spanned(
                 this,
-                "methods run on several workers at once, hence `&self`",
+                "a method must take `&self`, because it may run on several workers at once",
             ))
         }
         None => return Err(shape()),
@@ -368,7 +370,7 @@ fn signature(function: &ImplItemFn, before: usize) -> Result<(Type, bool)> {
         }
         other => Err(Error::new(
             other.span(),
-            "a task is lent as `&Task`: what a method writes in it are cells, strings and vectors",
+            "a method takes its task as `&Task`: it writes to cells, strings and vectors in it",
         )),
     }
 }
@@ -414,7 +416,7 @@ fn k_name(ident: &Ident) -> String {
 
 fn cstr(text: &LitStr) -> Result<Literal> {
     let c = CString::new(text.value())
-        .map_err(|_| Error::new_spanned(text, "a zero byte in a name"))?;
+        .map_err(|_| Error::new_spanned(text, "the name contains a zero byte"))?;
     let mut literal = Literal::c_string(&c);
     literal.set_span(text.span());
     Ok(literal)

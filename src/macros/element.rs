@@ -17,10 +17,10 @@ pub(crate) fn pod(item: TokenStream) -> Result<TokenStream> {
             #(pod::<#types>();)*
             assert!(
                 ::core::mem::size_of::<#name>() == 0 #(+ ::core::mem::size_of::<#types>())*,
-                "the struct has holes: add reserved fields where the layout leaves gaps"
+                "the struct has padding: add reserved fields where the layout leaves gaps"
             );
 
-            // SAFETY: `repr(C)` and made of plain data without holes.
+            // SAFETY: `repr(C)` and made of plain data without padding.
             #[automatically_derived]
             unsafe impl #krate::ShmElement for #name {
                 const FIELDS: &'static [#krate::__private::chi_field_layout] = &[];
@@ -46,12 +46,12 @@ pub(crate) fn shm_element(item: TokenStream) -> Result<TokenStream> {
             const FIELDS: [p::chi_field_layout; N] = p::collect(&[#parts]);
             assert!(
                 N > 0,
-                "nothing but plain data inside: use #[derive(Clone, Copy, Pod)]"
+                "the struct contains only plain data: use #[derive(Clone, Copy, Pod)]"
             );
             assert!(!::core::mem::needs_drop::<#name>());
 
-            // SAFETY: `repr(C)`, all fields are `ShmElement`, at least one of which cannot be made or
-            // moved; the list is made of theirs; no destructor, as asserted.
+            // SAFETY: `repr(C)`, all fields are `ShmElement`, at least one of which cannot be made
+            // or moved; the list is made of theirs; no destructor, as asserted.
             #[automatically_derived]
             unsafe impl #krate::ShmElement for #name {
                 const FIELDS: &'static [p::chi_field_layout] = &FIELDS;
@@ -61,7 +61,7 @@ pub(crate) fn shm_element(item: TokenStream) -> Result<TokenStream> {
     })
 }
 
-/// Each field's offset and the strings and vectors in it.
+/// Each field's offset, and the layouts of its strings and vectors.
 pub(crate) fn parts(krate: &Path, name: &Ident, fields: &[Field]) -> TokenStream {
     let names = fields.iter().map(|field| &field.ident);
     let types = fields.iter().map(|field| &field.ty);

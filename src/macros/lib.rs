@@ -1,6 +1,6 @@
-//! Chimaera's attributes: `task`, `Pod`, `ShmElement`, `Serialize`, `SerializeInPlace`, `PoolParams`,
-//! `FromText`, `container`. Use them as `chimaera::task` and so on; their output says `::chimaera`, or what
-//! `crate = path` names.
+//! Chimaera's attributes and derives: `task`, `Pod`, `ShmElement`, `Serialize`, `SerializeInPlace`,
+//! `PoolParams`, `FromText`, `container`. Use them as `chimaera::task` and so on. Their expansions
+//! refer to `::chimaera`, or to the crate that `crate = path` names.
 
 mod container;
 mod element;
@@ -10,11 +10,12 @@ mod task;
 
 use proc_macro::TokenStream;
 
-/// Makes a struct with named fields a task.
+/// Makes a task of a struct with named fields.
 ///
-/// The struct becomes `#[repr(C)]`, gets a [`TaskBase`](struct.TaskBase.html) before its own fields,
-/// and implements [`Task`](trait.Task.html). Its fields are [`ShmElement`](trait.ShmElement.html)s:
-/// strings, vectors, and cells of plain data. Tasks are made by the IPC manager only.
+/// The struct becomes `#[repr(C)]`, gets a [`TaskBase`](struct.TaskBase.html) before its own
+/// fields, and implements [`Task`](trait.Task.html). Its fields must be
+/// [`ShmElement`](trait.ShmElement.html)s: strings, vectors, and cells of plain data. Only the IPC
+/// manager can make tasks.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -27,16 +28,16 @@ use proc_macro::TokenStream;
 ///     pub key: ShmString,
 ///     /// In.
 ///     pub value: ShmBytes,
-///     /// Out: 1 when there was one before.
+///     /// Out: 1 when the key had a value before, else 0.
 ///     pub replaced: Cell<u32>,
 ///     reserved: u32,
 /// }
 /// assert_eq!(PutTask::FIELDS[1].offset_, 64 + 40);
 /// ```
 ///
-/// When its fields say which way they go, the runtime can send the task to another process: `in` is
-/// what the caller gives, `out` what the method finds, `inout` both, and `skip` stays. Then every
-/// field says so.
+/// When its fields have directions, the runtime can send the task to another process: `in` marks
+/// inputs, `out` results, `inout` both, and `skip` fields that are not sent. Either all fields have
+/// a direction or none has.
 ///
 /// ```
 /// # use std::cell::Cell;
@@ -53,7 +54,7 @@ use proc_macro::TokenStream;
 /// assert!(MeasureTask::SERIALIZERS.is_some());
 /// ```
 ///
-/// Anything without a C layout that all bytes are valid for is refused:
+/// A field whose type has no C layout, or for which some bytes are invalid, does not compile:
 ///
 /// ```compile_fail
 /// #[chimaera::task]
@@ -69,7 +70,7 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// and so is making one by hand, or tearing one apart:
+/// Neither does moving a field out of a task:
 ///
 /// ```compile_fail
 /// # use chimaera::{NewTask, ShmString};
@@ -87,51 +88,53 @@ pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(args.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes a `#[repr(C)]` struct of plain data [`Pod`](trait.Pod.html).
+/// Implements [`Pod`](trait.Pod.html) for a `#[repr(C)]` struct of plain data.
 #[proc_macro_derive(Pod, attributes(chimaera))]
 pub fn pod(item: TokenStream) -> TokenStream {
     element::pod(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes a `#[repr(C)]` struct with strings or vectors inside a
-/// [`ShmElement`](trait.ShmElement.html), for vectors of it in tasks.
+/// Implements [`ShmElement`](trait.ShmElement.html) for a `#[repr(C)]` struct that contains strings
+/// or vectors, so that tasks can have vectors of it.
 #[proc_macro_derive(ShmElement, attributes(chimaera))]
 pub fn shm_element(item: TokenStream) -> TokenStream {
     element::shm_element(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Gives a struct, or an enum without data, a form in bytes: implements
-/// [`Serialize`](archive/trait.Serialize.html). A field with `#[chi(skip)]` stays, and is its type's
-/// default when it is read. An enum says which integer it is with `#[repr(u8)]` or the like; a number
-/// that it does not have is refused.
+/// Implements [`Serialize`](archive/trait.Serialize.html) for a struct, or for an enum without
+/// data. A field with `#[chi(skip)]` is not written, and gets its type's default when the struct is
+/// read. An enum needs a `#[repr(u8)]` or another integer type; reading a number that is not one of
+/// its variants is an error.
 #[proc_macro_derive(Serialize, attributes(chimaera, chi))]
 pub fn serialize(item: TokenStream) -> TokenStream {
     serialize::values(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Gives a `#[repr(C)]` struct that lies in tasks a form in bytes: implements
-/// [`SerializeInPlace`](archive/trait.SerializeInPlace.html). Goes with `ShmElement`. A field with
-/// `#[chi(skip)]` stays.
+/// Implements [`SerializeInPlace`](archive/trait.SerializeInPlace.html) for a `#[repr(C)]` struct
+/// that is used in tasks. The struct must also derive `ShmElement`. A field with `#[chi(skip)]` is
+/// not sent.
 #[proc_macro_derive(SerializeInPlace, attributes(chimaera, chi))]
 pub fn serialize_in_place(item: TokenStream) -> TokenStream {
     serialize::in_place(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes a struct the parameters of a module's pools, which a text can say, too: implements
-/// [`PoolParams`](archive/trait.PoolParams.html). Goes with `Default` and `Serialize`.
+/// Implements [`PoolParams`](archive/trait.PoolParams.html) for a struct: makes it the parameters
+/// of a module's pools, which can also be written as text. The struct must also derive `Default`
+/// and `Serialize`.
 #[proc_macro_derive(PoolParams, attributes(chimaera, chi))]
 pub fn pool_params(item: TokenStream) -> TokenStream {
     params::params(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes an enum without data one that a text can say, by the names of its variants in small letters
-/// (`very_small` for `VerySmall`): implements [`FromText`](archive/trait.FromText.html).
+/// Implements [`FromText`](archive/trait.FromText.html) for an enum without data: its variants are
+/// written in snake case, `very_small` for `VerySmall`.
 #[proc_macro_derive(FromText, attributes(chimaera, chi))]
 pub fn from_text(item: TokenStream) -> TokenStream {
     params::from_text(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes an `impl` block a module's container, and the crate a module: see the `module` crate.
+/// Makes a type with this `impl` block a module's container, and the crate a module: see the
+/// `module` crate.
 #[proc_macro_attribute]
 pub fn container(args: TokenStream, item: TokenStream) -> TokenStream {
     container::expand(args.into(), item.into())

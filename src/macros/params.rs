@@ -15,13 +15,13 @@ pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
     let name = &input.ident;
     let named = match &input.data {
         Data::Struct(data) => sent(&data.fields)?,
-        _ => return Err(Error::new_spanned(name, "the parameters of a pool are a struct")),
+        _ => return Err(Error::new_spanned(name, "the parameters of a pool must be a struct")),
     };
     let mut names = Vec::new();
     let mut members = Vec::new();
     for (member, field) in named {
         let Member::Named(ident) = &member else {
-            return Err(Error::new_spanned(field, "parameters have names: give the field one"));
+            return Err(Error::new_spanned(field, "parameters must have names: name this field"));
         };
         names.push(ident.unraw().to_string());
         members.push(member);
@@ -59,7 +59,7 @@ pub(crate) fn from_text(item: TokenStream) -> Result<TokenStream> {
     let krate = path(&input.attrs)?;
     let name = &input.ident;
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new_spanned(name, "the text of an enum is one of its variants"));
+        return Err(Error::new_spanned(name, "only an enum can be written as text"));
     };
     let mut variants = Vec::new();
     let mut words = Vec::new();
@@ -115,7 +115,7 @@ mod tests {
         let unnamed = params(quote!(
             struct P(u8);
         ));
-        assert!(unnamed.unwrap_err().to_string().starts_with("parameters have names"));
+        assert!(unnamed.unwrap_err().to_string().starts_with("parameters must have names"));
         let data = from_text(quote!(
             enum E {
                 A(u8),

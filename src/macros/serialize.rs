@@ -21,8 +21,8 @@ pub(crate) fn values(item: TokenStream) -> Result<TokenStream> {
                 Fields::Unit => Ok(&variant.ident),
                 _ => Err(Error::new_spanned(
                     variant,
-                    "a variant with data has no form in bytes: use a struct, with an `Option` for \
-                     what need not be there",
+                    "a variant with data cannot be serialised: use a struct, with an `Option` for \
+                     optional values",
                 )),
             });
             enumeration(name, &repr(&input)?, &variants.collect::<Result<Vec<_>>>()?)
@@ -30,7 +30,7 @@ pub(crate) fn values(item: TokenStream) -> Result<TokenStream> {
         Data::Union(data) => {
             return Err(Error::new_spanned(
                 data.union_token,
-                "a union has no form in bytes: nobody knows which of its fields holds",
+                "a union cannot be serialised: which of its fields is valid is unknown",
             ))
         }
     };
@@ -58,7 +58,7 @@ pub(crate) fn in_place(item: TokenStream) -> Result<TokenStream> {
     let krate = path(&input.attrs)?;
     let name = &input.ident;
     let Data::Struct(data) = &input.data else {
-        return Err(Error::new_spanned(name, "an element of a task is a struct"));
+        return Err(Error::new_spanned(name, "an element of a task must be a struct"));
     };
     let fields: Vec<&Field> = sent(&data.fields)?.into_iter().map(|(_, field)| field).collect();
     let (save, load) = (each(&krate, &fields, "save"), each(&krate, &fields, "load"));
@@ -96,8 +96,8 @@ pub(crate) fn in_place(item: TokenStream) -> Result<TokenStream> {
     })
 }
 
-/// The item `SERIALIZERS` of a task: takes the directions off the fields. Nothing when no field has
-/// one.
+/// The item `SERIALIZERS` of a task; nothing when no field has a direction. Removes the directions
+/// from the fields.
 pub(crate) fn task<'f>(
     krate: &Path,
     fields: impl Iterator<Item = &'f mut Field>,
@@ -116,8 +116,8 @@ pub(crate) fn task<'f>(
         let Some(direction) = direction else {
             return Err(Error::new_spanned(
                 field,
-                "say which way this field goes, as the others do: `#[chi(in)]`, `#[chi(out)]`, \
-                 `#[chi(inout)]`, or `#[chi(skip)]` when it stays",
+                "this field needs a direction, like the others: `#[chi(in)]`, `#[chi(out)]`, \
+                 `#[chi(inout)]`, or `#[chi(skip)]` when it is not sent",
             ));
         };
         if direction != Direction::Skip {
@@ -200,7 +200,7 @@ fn enumeration(name: &Ident, repr: &Ident, variants: &[&Ident]) -> (TokenStream,
             }
         )*
         ::core::result::Result::Err(p::Status::invalid(::std::format!(
-            "the number {number} at byte {at} is no {}", #name
+            "the number {number} at byte {at} is not a value of {}", #name
         )))
     };
     (save, load)
@@ -211,12 +211,12 @@ pub(crate) fn without_parameters(input: &DeriveInput) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new_spanned(
             &input.generics,
-            "a type with parameters has no one form in bytes: both ends know a type by itself",
+            "a generic type cannot be serialised: both ends must know the concrete type",
         )),
     }
 }
 
-/// The integer that an enum is.
+/// The integer type of an enum.
 fn repr(input: &DeriveInput) -> Result<Ident> {
     const INTEGERS: [&str; 8] = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"];
     input
@@ -228,7 +228,7 @@ fn repr(input: &DeriveInput) -> Result<Ident> {
         .ok_or_else(|| {
             Error::new_spanned(
                 &input.ident,
-                "say which integer the enum is in bytes: `#[repr(u8)]` or another, up to 64 bits",
+                "the enum needs an integer type of at most 64 bits, for example `#[repr(u8)]`",
             )
         })
 }
@@ -242,7 +242,7 @@ pub(crate) fn sent(fields: &Fields) -> Result<Vec<(Member, &Field)>> {
             Some(_) => {
                 return Err(Error::new_spanned(
                     field,
-                    "the fields of a task have directions, those of a struct go with it",
+                    "only fields of a task have directions; those of a struct are sent with it",
                 ))
             }
             None => {
@@ -261,7 +261,7 @@ fn members_of(fields: &Fields) -> impl Iterator<Item = (Member, &Field)> {
     })
 }
 
-/// Refuses what is plainly a pointer; the compiler finds the others.
+/// Rejects pointers that are visible in the syntax; the compiler rejects the others.
 fn may_be_sent(ty: &Type) -> Result<()> {
     let what = match ty {
         Type::Ptr(_) => "a raw pointer",
@@ -288,7 +288,7 @@ enum Direction {
     Skip,
 }
 
-/// What `#[chi(..)]` on a field says.
+/// The direction in the `#[chi(..)]` of a field.
 fn direction(attrs: &[Attribute]) -> Result<Option<Direction>> {
     let mut found = None;
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("chi")) {
@@ -376,7 +376,7 @@ mod tests {
                 b: u8,
             }
         );
-        assert!(task_refusal(item).starts_with("say which way this field goes"));
+        assert!(task_refusal(item).starts_with("this field needs a direction"));
         let wrong = task_refusal(syn::parse_quote!(
             struct T {
                 #[chi(to)]
@@ -394,13 +394,13 @@ mod tests {
                 B,
             }
         ));
-        assert!(silent.starts_with("say which integer the enum is"), "{silent}");
+        assert!(silent.starts_with("the enum needs an integer type"), "{silent}");
         let data = refusal(quote!(
             #[repr(u8)]
             enum E {
                 A(u8),
             }
         ));
-        assert!(data.starts_with("a variant with data has no form in bytes"), "{data}");
+        assert!(data.starts_with("a variant with data cannot be serialised"), "{data}");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let types: Vec<&Type> = own.iter().map(|field| &field.ty).collect();
     let parts = parts(&krate, name, &own);
     Ok(quote! {
-        // Fields that are only there for the layout are never read.
+        // Fields that exist only for the layout are never read.
         #[allow(dead_code)]
         #item
 
@@ -27,17 +27,18 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             const N: usize = 0 #(+ <#types as #krate::ShmElement>::FIELDS.len())*;
             const FIELDS: [p::chi_field_layout; N] = p::collect(&[#parts]);
 
-            assert!(DEPTH <= p::CHI_MAX_FIELD_DEPTH, "vectors lie too deep in vectors");
+            assert!(DEPTH <= p::CHI_MAX_FIELD_DEPTH, "vectors are nested too deep");
             assert!(
                 ::core::mem::size_of::<#name>() <= p::CHI_MAX_TASK_SIZE as usize,
-                "the task's struct is larger than CHI_MAX_TASK_SIZE; put data into vectors"
+                "the task's struct is larger than CHI_MAX_TASK_SIZE: put bulk data into vectors"
             );
             assert!(::core::mem::align_of::<#name>() <= p::CHI_TASK_ALIGN as usize);
             assert!(!::core::mem::needs_drop::<#name>());
             assert!(::core::mem::offset_of!(#name, base) == 0);
 
-            // SAFETY: `repr(C)` with the base first; all fields are `ShmElement`; the list is made of
-            // theirs; the other facts are asserted above; the private `base` keeps it from being made.
+            // SAFETY: `repr(C)` with the base first; all fields are `ShmElement`; `FIELDS` is
+            // collected from theirs; the other facts are asserted above; the private `base`
+            // prevents safe code from making one.
             #[automatically_derived]
             unsafe impl #krate::Task for #name {
                 const FIELDS: &'static [p::chi_field_layout] = &FIELDS;

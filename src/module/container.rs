@@ -6,9 +6,10 @@ use chimaera_task::Result;
 
 use crate::{Init, MethodEntry, ParamsForm, RunContext};
 
-/// A pool's part on one node: the object that runs methods.
+/// A container: the object that holds a share of a pool's state and runs its methods.
 ///
-/// The attribute [`macro@crate::container`] implements it and exports the module; by hand it is
+/// The attribute [`macro@crate::container`] implements this trait and exports the module. The same
+/// by hand:
 ///
 /// ```
 /// use std::ffi::CStr;
@@ -45,18 +46,18 @@ pub trait Container: Send + Sync + Sized + 'static {
     /// The module's own version.
     const VERSION: &'static CStr;
 
-    /// Its methods but `kCreate` and `kDestroy`, which every container has.
+    /// Its methods except `kCreate` and `kDestroy`, which every container has.
     const METHODS: &'static [MethodEntry<Self>];
-    /// What its pools are created with, when that is a struct: [`ParamsForm::of`] it. Without, any
-    /// bytes are parameters.
+    /// The pool parameters, when they are a struct: [`ParamsForm::of`] that struct. `None` means
+    /// that the parameters are arbitrary bytes.
     const PARAMS: Option<ParamsForm> = None;
 
-    /// Makes the container of a new pool: method `kCreate`. It may create queues, wait for tasks of
-    /// other modules, and fail.
+    /// Creates the container for a new pool: the method `kCreate`. It may create queues, wait for
+    /// tasks of other modules, and fail.
     fn create(init: &Init<'_>) -> Result<Self>;
 
-    /// Says goodbye while tasks can still be sent: method `kDestroy`. The container is dropped later,
-    /// when no task is in it.
+    /// Cleans up while tasks can still be sent: the method `kDestroy`. The container is dropped
+    /// later, when none of its tasks are left.
     fn destroy(&self, ctx: &RunContext<'_>) -> Result<()> {
         let _ = ctx;
         Ok(())

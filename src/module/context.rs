@@ -1,4 +1,4 @@
-//! What functions of a container are told of the circumstances.
+//! The contexts that the functions of a container get.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use chimaera_task::{PoolId, Result, Serialize, Status};
 use crate::host::host;
 use crate::{Lane, Queue};
 
-/// Which container it is, of which pool.
+/// Identifies a container and its pool.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) pool_id: PoolId,
@@ -23,7 +23,7 @@ pub(crate) struct Identity {
     pub(crate) container_count: u32,
 }
 
-/// What [`Container::create`](crate::Container::create) is told of the new pool.
+/// The context of [`Container::create`](crate::Container::create): the new pool and its parameters.
 pub struct Init<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) params: Vec<u8>,
@@ -51,14 +51,13 @@ impl Init<'_> {
         self.identity.container_count
     }
 
-    /// The parameters that the pool was created with, bytes that only the module understands. A
-    /// private copy.
+    /// The parameters that the pool was created with, opaque to the runtime. A private copy.
     pub fn params(&self) -> &[u8] {
         &self.params
     }
 
-    /// The parameters that the pool was created with, as the module's struct; without any, its
-    /// default. Errors: `CHI_INVALID` with what is wrong and where.
+    /// The parameters that the pool was created with, as the module's struct; its default when
+    /// there are none. Errors: `CHI_INVALID`; the message says what is wrong and where.
     ///
     /// ```
     /// use chimaera::module::Init;
@@ -77,18 +76,18 @@ impl Init<'_> {
         params_from_bytes(&self.params)
     }
 
-    /// The circumstances of the method `kCreate`.
+    /// The context of the method `kCreate`.
     pub fn ctx(&self) -> &RunContext<'_> {
         &self.ctx
     }
 
-    /// Gives the container a queue of `n_lanes` lanes, 1 to 65536. `queue_id` is the caller's choice.
-    /// Errors: `CHI_INVALID`, `CHI_EXISTS`.
+    /// Creates a queue with `n_lanes` lanes (1 to 65536) in the container. `queue_id` is the
+    /// caller's choice. Errors: `CHI_INVALID`, `CHI_EXISTS`.
     pub fn create_queue(&self, queue_id: u32, n_lanes: u32) -> Result<Queue> {
         self.add_queue(queue_id, n_lanes, 0)
     }
 
-    /// The same, for tasks whose latency does not matter.
+    /// Like [`create_queue`](Self::create_queue), for tasks whose latency does not matter.
     pub fn create_high_latency_queue(&self, queue_id: u32, n_lanes: u32) -> Result<Queue> {
         self.add_queue(queue_id, n_lanes, CHI_QUEUE_HIGH_LATENCY)
     }
@@ -109,13 +108,14 @@ impl Init<'_> {
         match status {
             CHI_OK => Ok(queue),
             _ => {
-                Err(Status::new(status, format!("queue {queue_id} of {n_lanes} lanes was refused")))
+                let why = format!("cannot create queue {queue_id} with {n_lanes} lanes");
+                Err(Status::new(status, why))
             }
         }
     }
 }
 
-/// What a method is told of the circumstances of its run. It stays on the worker.
+/// The context of one run of a method. It cannot leave its worker.
 pub struct RunContext<'a> {
     pub(crate) identity: &'a Identity,
     raw: *mut chi_run_context,
@@ -157,23 +157,23 @@ impl<'a> RunContext<'a> {
         self.identity.container_count
     }
 
-    /// True when the task is cancelled, and should come to its end. For methods that compute for long
-    /// without waiting.
+    /// True when the task has been cancelled and the method should return soon. For methods that
+    /// compute for a long time without waiting.
     pub fn is_cancelled(&self) -> bool {
         host().is_some_and(|host| {
-            // SAFETY: the table is as long as it says.
+            // SAFETY: the table is as long as its size says.
             let function = unsafe { read_field!(host, chi_host, is_cancelled) };
             // SAFETY: the table is valid; a context stays on its worker.
             function.is_some_and(|is_cancelled| unsafe { is_cancelled(host) })
         })
     }
 
-    /// Suspends the task for a time. Errors: `CHI_CANCELLED`, early, when it is cancelled.
+    /// Suspends the task for `duration`. Errors: `CHI_CANCELLED` as soon as the task is cancelled.
     pub fn sleep(&self, duration: Duration) -> Result<()> {
         chimaera_task::ipc()?.sleep(duration)
     }
 
-    /// Lets other tasks of this worker run, then goes on. Errors: `CHI_CANCELLED` when the task is
+    /// Lets other tasks of this worker run, then returns. Errors: `CHI_CANCELLED` when the task is
     /// cancelled, its client has gone, its pool is being destroyed or the runtime is stopping.
     pub fn yield_now(&self) -> Result<()> {
         let host = host().ok_or_else(no_host)?;
@@ -188,23 +188,23 @@ impl<'a> RunContext<'a> {
     }
 }
 
-/// What a monitor is asked.
+/// What a monitor is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MonitorMode {
-    /// `kLocalSchedule`: choose a lane for the task on this node, with
-    /// [`MonitorContext::set_lane`]. Without a choice the runtime picks one.
+    /// `kLocalSchedule`: choose a lane on this node for the task, with
+    /// [`MonitorContext::set_lane`]. If the monitor does not, the runtime picks one.
     LocalSchedule,
-    /// `kGlobalSchedule`: say which containers the task is for, with
+    /// `kGlobalSchedule`: choose the containers for the task, with
     /// `task.base().set_domain_query(..)`.
     GlobalSchedule,
-    /// `kEstLoad`: estimate how long the task will run, with [`MonitorContext::set_estimate`]. Without
-    /// an answer the runtime goes by what it has measured.
+    /// `kEstLoad`: estimate the task's run time, with [`MonitorContext::set_estimate`]. If the
+    /// monitor does not, the runtime uses the run times that it has measured.
     EstimateLoad,
 }
 
 impl MonitorMode {
-    /// The mode of a number of the contract's, if this SDK knows it.
+    /// The mode with this number in the C contract; `None` for one that this SDK does not know.
     pub(crate) fn from_raw(mode: u32) -> Option<Self> {
         match mode {
             CHI_MONITOR_LOCAL_SCHEDULE => Some(MonitorMode::LocalSchedule),
@@ -215,7 +215,8 @@ impl MonitorMode {
     }
 }
 
-/// Where a monitor says what it has chosen. It stays on the worker.
+/// The context of one run of a monitor, with which it returns its choice. It cannot leave its
+/// worker.
 pub struct MonitorContext<'a> {
     identity: &'a Identity,
     raw: *mut chi_run_context,
@@ -225,7 +226,8 @@ pub struct MonitorContext<'a> {
 impl<'a> MonitorContext<'a> {
     /// # Safety
     ///
-    /// `raw` points to a context that is as long as its size says and nobody else's, for `'a`.
+    /// For `'a`, `raw` points to a context that is as long as its size says and that nothing else
+    /// uses.
     pub(crate) unsafe fn new(identity: &'a Identity, raw: *mut chi_run_context) -> Result<Self> {
         // SAFETY: a context begins with its size.
         check(unsafe { (*raw).size })?;
@@ -252,7 +254,7 @@ impl<'a> MonitorContext<'a> {
     ///
     /// # Panics
     ///
-    /// When it is the lane of another pool.
+    /// When the lane belongs to another pool.
     pub fn set_lane(&mut self, lane: Lane) {
         assert!(lane.pool == self.identity.pool_id, "a lane of pool {}", lane.pool);
         // SAFETY: valid until the monitor returns, and long enough, as `new` has checked.
@@ -261,7 +263,7 @@ impl<'a> MonitorContext<'a> {
 }
 
 impl MonitorContext<'_> {
-    /// Says how long the task will run. A runtime of ABI 1.0 does not ask, and takes no notice.
+    /// Sets the estimated run time of the task. A runtime with ABI 1.0 ignores it.
     pub fn set_estimate(&mut self, estimate: Duration) {
         let ns = u64::try_from(estimate.as_nanos()).unwrap_or(u64::MAX).max(1);
         // SAFETY: valid until the monitor returns; written only where the context is long enough.

@@ -1,11 +1,11 @@
-//! What `chimaera_mod.yaml` says, held against the container while it is compiled.
+//! Compares the container with `chimaera_mod.yaml` at compile time.
 
 use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_DESTROY};
 
 use crate::{Container, MethodEntry};
 
-/// The methods that `chimaera_mod.yaml` declares, one by one, and how many of them the container has.
-/// Generated code calls it in a constant; what is not as declared does not compile.
+/// Checks that the container has exactly the methods that `chimaera_mod.yaml` declares. Generated
+/// code calls it in a constant, once for each method, so that a difference does not compile.
 ///
 /// ```
 /// # use chimaera::module::{Declared, Init};
@@ -33,7 +33,7 @@ use crate::{Container, MethodEntry};
 /// # fn main() {}
 /// ```
 ///
-/// A method that the container does not have:
+/// A method that the container does not have does not compile:
 ///
 /// ```compile_fail
 /// # use chimaera::module::{Declared, Init};
@@ -58,22 +58,22 @@ pub struct Declared<C: Container> {
 }
 
 impl<C: Container> Declared<C> {
-    /// Nothing declared yet.
+    /// Starts the comparison.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Declared { found: 0, methods: C::METHODS }
     }
 
-    /// The module's name.
+    /// Checks the module's name.
     #[track_caller]
     pub const fn name(&mut self, name: &str) {
         assert!(
             same(C::NAME.to_bytes(), name.as_bytes()),
-            "the container's name is not the one that its repo and chimaera_mod.yaml give it"
+            "the container's name differs from the one in the repo's chimaera_mod.yaml"
         );
     }
 
-    /// The module's pools are created with a struct.
+    /// Checks that the pool parameters are a struct.
     #[track_caller]
     pub const fn params(&mut self) {
         assert!(
@@ -83,11 +83,11 @@ impl<C: Container> Declared<C> {
         );
     }
 
-    /// A method with a number.
+    /// Checks a method that has a number.
     #[track_caller]
     pub const fn method(&mut self, number: u32, name: &str) {
         if number <= CHI_METHOD_DESTROY {
-            // The container's create and destroy, which it always has.
+            // The container always has create and destroy.
             return;
         }
         let Some(entry) = self.take(number) else {
@@ -107,7 +107,7 @@ impl<C: Container> Declared<C> {
         );
     }
 
-    /// A method that is -1, and the number by which callers know it.
+    /// Checks a method that is -1 (unsupported); `number` is the one that callers use for it.
     #[track_caller]
     pub const fn unsupported(&mut self, number: u32, name: &str) {
         let Some(entry) = self.take(number) else {
@@ -128,7 +128,7 @@ impl<C: Container> Declared<C> {
         );
     }
 
-    /// No more.
+    /// Ends the comparison: checks that the container has no other methods.
     #[track_caller]
     pub const fn end(&self) {
         assert!(

@@ -1,4 +1,4 @@
-//! A module's state in its process: the descriptor, and the way from a number to a method.
+//! A module's global state: its descriptor, and the table from method numbers to methods.
 
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
@@ -20,7 +20,7 @@ use crate::params::one_form;
 use crate::shell::{identity, Shell};
 use crate::{Container, MethodEntry};
 
-/// From a method's number to its entry.
+/// The methods, indexed by number.
 pub(crate) struct Dispatch<C: 'static>(Vec<Option<&'static MethodEntry<C>>>);
 
 impl<C: Container> Dispatch<C> {
@@ -36,7 +36,7 @@ impl<C: Container> Dispatch<C> {
         Dispatch(by_number)
     }
 
-    /// How tasks of a method go to another process, if they do.
+    /// The serialisers of a method's task, if it has any.
     pub(crate) fn serializer(&self, method: u32) -> Option<SerializeFn> {
         match method {
             CHI_METHOD_CREATE => inherited_create::<C>().serialize,
@@ -50,8 +50,8 @@ impl<C: Container> Dispatch<C> {
     }
 }
 
-/// What a module keeps in a static for as long as the process lives; the exported functions are its
-/// methods.
+/// The state of a module, in a static that lives as long as the process. Its methods implement the
+/// exported functions.
 pub struct ModuleState<C: Container>(OnceLock<Built<C>>);
 
 struct Built<C: Container> {
@@ -76,9 +76,10 @@ impl<C: Container> ModuleState<C> {
     ///
     /// # Safety
     ///
-    /// `host` is null, or a table that is as long as its size says and lives as long as the process.
+    /// `host` is null, or a table that is as long as its size says and lives as long as the
+    /// process.
     pub unsafe fn module(&'static self, host: *const chi_host) -> *const chi_module_descriptor {
-        // SAFETY: says the caller.
+        // SAFETY: guaranteed by the caller.
         match unsafe { accept(host) } {
             Acceptance::Accepted => install_hook(),
             // The descriptor tells the runtime why it cannot work; nothing else is touched.
@@ -94,11 +95,12 @@ impl<C: Container> ModuleState<C> {
         }
     }
 
-    /// `alloc_state`, and with `init` `new_state`: for a Rust module, all is done once it is made.
+    /// `alloc_state` and `new_state`. For a Rust module they are the same: `init` only repeats what
+    /// is already known.
     ///
     /// # Safety
     ///
-    /// Both are null or valid, the name ends with a zero.
+    /// Both are null or valid, and the name is zero-terminated.
     pub unsafe fn make(
         &'static self,
         pool_id: *const chi_pool_id,
@@ -108,7 +110,7 @@ impl<C: Container> ModuleState<C> {
             if host().is_none() {
                 return Err(Status::invalid("chi_module has not accepted this runtime"));
             }
-            // SAFETY: says the caller.
+            // SAFETY: guaranteed by the caller.
             let identity = unsafe { identity(pool_id, pool_name) }?;
             Ok(Shell::make(&self.built().dispatch, identity))
         });
@@ -175,7 +177,7 @@ fn inherited<C: Container>() -> Vec<MethodEntry<C>> {
     all
 }
 
-/// Refuses, at compile time, what the runtime would refuse at load time.
+/// Rejects at compile time what the runtime would reject at load time.
 const fn check<C: Container>() {
     let name = C::NAME.to_bytes();
     let (mut colons, mut i) = (0, 0);
@@ -192,13 +194,13 @@ const fn check<C: Container>() {
         let number = C::METHODS[i].number;
         assert!(
             number != CHI_METHOD_CREATE && number != CHI_METHOD_DESTROY,
-            "kCreate (0) and kDestroy (1) are the container's create and destroy"
+            "kCreate (0) and kDestroy (1) are implemented by the container's create and destroy"
         );
         assert!(number < CHI_METHOD_LIMIT, "a method's number must be below CHI_METHOD_LIMIT");
-        assert!(!C::METHODS[i].name.to_bytes().is_empty(), "a method without a name");
+        assert!(!C::METHODS[i].name.to_bytes().is_empty(), "a method has no name");
         let mut k = 0;
         while k < i {
-            assert!(C::METHODS[k].number != number, "two methods with the same number");
+            assert!(C::METHODS[k].number != number, "two methods have the same number");
             k += 1;
         }
         i += 1;

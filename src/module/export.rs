@@ -1,8 +1,8 @@
 //! The symbols that a module exports.
 
-/// Makes the crate the module whose container is this type, by exporting the contract's five symbols.
-/// Once, in a `cdylib`; [`macro@crate::container`] does it. The crate's public `C` names are then
-/// `is_chimaera_task_`, `get_module_name`, `alloc_state`, `new_state`, and `chi_module`.
+/// Makes the crate a module with this container type, by exporting the five symbols of the
+/// contract: `is_chimaera_task_`, `get_module_name`, `alloc_state`, `new_state` and `chi_module`.
+/// Use it once, in a `cdylib`; [`macro@crate::container`] does so.
 #[macro_export]
 macro_rules! export_container {
     ($container:ty) => {
@@ -28,7 +28,7 @@ macro_rules! export_container {
                 pool_id: *const p::chi_pool_id,
                 pool_name: *const p::c_char,
             ) -> *mut p::c_void {
-                // SAFETY: the contract's caller hands over valid arguments.
+                // SAFETY: the contract guarantees that the arguments are valid.
                 unsafe { MODULE.make(pool_id, pool_name) }
             }
 

@@ -1,4 +1,4 @@
-//! The host: the runtime as a module sees it.
+//! The host: the runtime's functions for modules.
 
 use std::ffi::{c_void, CStr};
 use std::fmt;
@@ -10,14 +10,14 @@ use chimaera_abi::{
     CHI_LOG_WARN,
 };
 
-/// The table that `chi_module` was given, or null before.
+/// The table that was passed to `chi_module`; null before that call.
 ///
-/// Invariant: when not null, it is a table of this major version that covers `chi_host` and lives as
-/// long as the process.
+/// Invariant: when not null, it is a table of this major version that covers `chi_host` and lives
+/// as long as the process.
 static HOST: AtomicPtr<chi_host> = AtomicPtr::new(ptr::null_mut());
 
-/// The host. It may be shorter than `chi_host`, so there is no reference to it: what ABI 1.0 names may be
-/// read through the pointer, what came later with `read_field!`.
+/// The host. It may be shorter than `chi_host`, so there must be no reference to it: fields of ABI
+/// 1.0 may be read through the pointer, later ones only with `read_field!`.
 pub(crate) fn host() -> Option<*const chi_host> {
     let host = HOST.load(Ordering::Acquire);
     (!host.is_null()).then_some(host.cast_const())
@@ -25,11 +25,11 @@ pub(crate) fn host() -> Option<*const chi_host> {
 
 /// Whether a module can work with a host.
 pub(crate) enum Acceptance {
-    /// It can; the host is registered.
+    /// It can. The host is registered.
     Accepted,
-    /// The host speaks another major version, so that nothing of it but its header can be used.
+    /// The host has another major version: only the start of its table has a known layout.
     OtherMajor,
-    /// Not a table of the length that its version has.
+    /// The table is null, or shorter than its version requires.
     Malformed,
 }
 
@@ -52,7 +52,7 @@ pub(crate) unsafe fn accept(table: *const chi_host) -> Acceptance {
         return Acceptance::Malformed;
     }
     HOST.store(table.cast_mut(), Ordering::Release);
-    // SAFETY: what `resolve` returns comes from the host, which says that it lives as long as the
+    // SAFETY: `resolve` returns tables of the host, which guarantees that they live as long as the
     // process.
     unsafe { chimaera_task::set_resolver(resolve) };
     Acceptance::Accepted
@@ -67,7 +67,7 @@ fn resolve() -> *const chi_ipc {
     }
 }
 
-/// Leaves the message for the status, or the null, that the module is about to return.
+/// Sets the message for the error status, or the null, that the module is about to return.
 pub(crate) fn set_error(message: &str) {
     if let Some(host) = host() {
         // SAFETY: the text is `len` bytes of UTF-8, and the host copies it.
@@ -75,16 +75,16 @@ pub(crate) fn set_error(message: &str) {
     }
 }
 
-/// How much a log line matters.
+/// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Something failed.
+    /// An operation failed.
     Error = CHI_LOG_ERROR as isize,
-    /// Something is not as it should be.
+    /// Something unexpected that did not make an operation fail.
     Warn = CHI_LOG_WARN as isize,
     /// A normal event worth knowing.
     Info = CHI_LOG_INFO as isize,
-    /// For the module's author.
+    /// Details for the module's author.
     Debug = CHI_LOG_DEBUG as isize,
 }
 
@@ -104,23 +104,24 @@ pub fn log(level: LogLevel, line: fmt::Arguments<'_>) {
     unsafe { ((*host).log)(host, level as u32, text.as_ptr().cast(), text.len() as u64) }
 }
 
-/// An optional feature of the runtime by its id, or `None` when it does not have it. What the pointer
-/// means is the feature's own contract. `[any thread]`
+/// Looks up an optional feature of the runtime by its id; `None` when the runtime does not have it.
+/// The documentation of the id says what the pointer refers to. `[any thread]`
 pub fn extension(id: &CStr) -> Option<NonNull<c_void>> {
     let host = host()?;
     // SAFETY: the id ends with a zero, and the function may be called from any thread.
     NonNull::new(unsafe { ((*host).extension)(host, id.as_ptr()) }.cast_mut())
 }
 
-/// The table of functions that an extension is, or `None` when the runtime does not have it.
+/// Copies an extension that is a table of functions; `None` when the runtime does not have it, or
+/// has a shorter one.
 ///
 /// # Safety
 ///
-/// The extension of this id is a struct that begins with its size, a `u32`, and then is as `T`, or as much
-/// of it as the size says.
+/// The extension with this id is a struct that begins with its size, a `u32`, and has the layout of
+/// `T` as far as that size reaches.
 pub(crate) unsafe fn extension_table<T>(id: &CStr) -> Option<T> {
     let table = extension(id)?.cast::<T>();
-    // SAFETY: the struct begins with its size, says the caller.
+    // SAFETY: the struct begins with its size, as the caller guarantees.
     let size = unsafe { table.cast::<u32>().read() } as usize;
     // SAFETY: it is long enough to be a whole `T`.
     (size >= size_of::<T>()).then(|| unsafe { table.read() })
@@ -140,12 +141,12 @@ macro_rules! log_macros {
 }
 
 log_macros! {
-    /// Logs that something failed. Arguments as for `format!`.
+    /// Logs that an operation failed. Arguments as for `format!`.
     log_error: Error;
-    /// Logs that something is not as it should be. Arguments as for `format!`.
+    /// Logs something unexpected that did not make an operation fail. Arguments as for `format!`.
     log_warn: Warn;
     /// Logs a normal event worth knowing. Arguments as for `format!`.
     log_info: Info;
-    /// Logs something for the module's author. Arguments as for `format!`.
+    /// Logs details for the module's author. Arguments as for `format!`.
     log_debug: Debug;
 }

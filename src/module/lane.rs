@@ -6,8 +6,8 @@ use std::ptr;
 use chimaera_abi::chi_lane;
 use chimaera_task::{PoolId, Status};
 
-/// A queue of a container: a number of lanes. Made by [`Init::create_queue`](crate::Init::create_queue);
-/// the container keeps it, for its monitors.
+/// A container's queue: a fixed number of lanes. Created with
+/// [`Init::create_queue`](crate::Init::create_queue). The container keeps it for its monitors.
 #[derive(Debug)]
 pub struct Queue {
     pool: PoolId,
@@ -15,9 +15,9 @@ pub struct Queue {
     lanes: Vec<*mut chi_lane>,
 }
 
-// SAFETY: the addresses are only handed to the runtime, which may be told of a lane on any worker.
+// SAFETY: the addresses are only passed to the runtime, which accepts a lane on any worker.
 unsafe impl Send for Queue {}
-// SAFETY: as above; nothing changes after it is made.
+// SAFETY: as above; the queue is immutable.
 unsafe impl Sync for Queue {}
 
 impl Queue {
@@ -29,7 +29,7 @@ impl Queue {
         self.lanes.as_mut_ptr()
     }
 
-    /// How many lanes; at least 1.
+    /// The number of lanes; at least 1.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.lanes.len()
@@ -39,7 +39,7 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// When there is none of this number: with a [`Status`], by which the method or monitor ends with
+    /// When there is no such lane. The payload is a [`Status`]: the method or monitor ends with
     /// `CHI_NOT_FOUND`.
     pub fn lane(&self, id: usize) -> Lane {
         match self.lanes.get(id) {
@@ -53,16 +53,16 @@ impl Queue {
         panic_any(Status::not_found(format!("queue {} has no lane {id}", self.id)))
     }
 
-    /// The lane that a hash falls to: the same for the same hash.
+    /// The lane that `hash` selects: always the same one for the same hash.
     pub fn lane_by_hash(&self, hash: u32) -> Lane {
         self.lane(hash as usize % self.lanes.len())
     }
 }
 
-/// A lane: a private queue of a container, served by one worker at a time.
+/// A lane of a container's queue, served by one worker at a time.
 ///
-/// It remembers its pool, and the runtime is told of it only on behalf of that pool's container, which
-/// has the lane for as long as it lives.
+/// It remembers its pool, and is passed to the runtime only on behalf of that pool's container,
+/// which owns the lane as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lane {
     pub(crate) pool: PoolId,

@@ -1,6 +1,7 @@
 //! The SDK for ChiMods in Rust.
 //!
-//! A module is a `cdylib` with one type, its container, of which every pool has one:
+//! A module is a `cdylib` with one container type. Each pool has one or more containers of that
+//! type:
 //!
 //! ```
 //! use std::cell::Cell;
@@ -43,19 +44,20 @@
 //! # fn main() {}
 //! ```
 //!
-//! Methods run on the runtime's workers, several at once on different lanes: hence `&self` and `Sync`.
-//! They may block only by waiting for a task or with [`RunContext::yield_now`]; both suspend the task
-//! and not the worker. So do [`CoMutex`] and [`CoRwLock`], the locks that may be held meanwhile; any other
-//! would block the other tasks of that worker for good.
+//! Methods run on the runtime's workers, several at once on different lanes: hence `&self` and
+//! `Sync`. A method may block only in calls that suspend the task and not the worker: waiting for a
+//! task, [`RunContext::yield_now`], and locking a [`CoMutex`] or a [`CoRwLock`]. Only these two
+//! locks may be held across such a call; any other lock could block the worker's other tasks
+//! forever.
 //!
-//! A panic in a module ends the task with `CHI_FAILED` and the panic's message, and nothing else. The
-//! SDK needs unwinding for that and refuses to be compiled with `panic = "abort"`.
+//! A panic in a method ends its task with `CHI_FAILED` and the panic's message, and affects nothing
+//! else. This needs unwinding: the SDK does not compile with `panic = "abort"`.
 //!
-//! # What happens when
+//! # The life of a container
 //!
-//! 1. `new_state` makes an empty shell, so that nothing of the module's can fail there.
-//! 2. `kCreate` runs [`Container::create`] with the pool's parameters, which are as they must be: the
-//!    runtime has had them checked by then. Its error or panic is the status that whoever creates the pool gets.
+//! 1. `new_state` makes an empty shell, so that none of the module's own code can fail there.
+//! 2. `kCreate` runs [`Container::create`] with the pool's parameters, which the module has
+//!    validated before. If it fails or panics, creating the pool fails with that status.
 //! 3. Methods run.
 //! 4. `kDestroy` runs [`Container::destroy`]; then the container is dropped.
 

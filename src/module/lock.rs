@@ -1,4 +1,4 @@
-//! Locks that suspend the task that waits for them, and never its worker.
+//! Locks that suspend the waiting task and never its worker.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use chimaera_task::{Result, Status};
 
 use crate::host::{extension_table, host};
 
-/// How this runtime makes locks.
+/// The runtime's table of lock functions, and the host to call it with.
 struct Locks {
     host: *const chi_host,
     table: chi_locks,
@@ -23,22 +23,22 @@ struct Locks {
 
 // SAFETY: the host is immutable, lives as long as the process, and any thread may call it.
 unsafe impl Send for Locks {}
-// SAFETY: as above, and at the same time.
+// SAFETY: as above; the threads may call it at the same time.
 unsafe impl Sync for Locks {}
 
-/// The runtime's extension, or what the host itself has for modules of ABI 1.1.
+/// The runtime's extension for locks, or the members of the host that ABI 1.1 has instead.
 fn locks() -> Result<&'static Locks> {
     static LOCKS: OnceLock<Locks> = OnceLock::new();
     if let Some(locks) = LOCKS.get() {
         return Ok(locks);
     }
     let Some(host) = host() else {
-        return Err(Status::new(CHI_NOT_INITIALIZED, "locks work inside a runtime only"));
+        return Err(Status::new(CHI_NOT_INITIALIZED, "locks work only inside a runtime"));
     };
-    // SAFETY: the id's extension is such a table; the host is as long as it says.
+    // SAFETY: the extension with this id is a `chi_locks`; the host is as long as its size says.
     let table = unsafe { extension_table(CHI_EXT_LOCKS).or_else(|| locks_of(host)) };
     let Some(table) = table else {
-        let what = "this runtime has no locks; it is older than the module";
+        let what = "this runtime has no locks: they need ABI 1.1 or later";
         return Err(Status::new(CHI_UNSUPPORTED, what));
     };
     Ok(LOCKS.get_or_init(|| Locks { host, table }))
@@ -46,9 +46,9 @@ fn locks() -> Result<&'static Locks> {
 
 /// # Safety
 ///
-/// The host is as long as it says.
+/// The host is as long as its size says.
 unsafe fn locks_of(host: *const chi_host) -> Option<chi_locks> {
-    // SAFETY: says the caller.
+    // SAFETY: by the caller's promise.
     unsafe {
         Some(chi_locks {
             size: size_of::<chi_locks>() as u32,
@@ -62,7 +62,7 @@ unsafe fn locks_of(host: *const chi_host) -> Option<chi_locks> {
     }
 }
 
-/// A lock of the runtime's.
+/// Owns a `chi_lock`.
 struct Raw {
     locks: &'static Locks,
     lock: *mut chi_lock,
@@ -70,7 +70,7 @@ struct Raw {
 
 // SAFETY: the runtime's functions may be called on the lock from any worker.
 unsafe impl Send for Raw {}
-// SAFETY: as above, and at the same time.
+// SAFETY: as above; the workers may call them at the same time.
 unsafe impl Sync for Raw {}
 
 impl Drop for Raw {
@@ -80,7 +80,7 @@ impl Drop for Raw {
     }
 }
 
-/// A lock that is made when it is first used: before, there may be no runtime to make it.
+/// A lock that is created on first use: at construction there may be no runtime to create it.
 #[derive(Default)]
 struct Lazy(OnceLock<Raw>);
 
@@ -116,11 +116,12 @@ impl Lazy {
     }
 }
 
-/// A lock that the running task has.
+/// A lock that the running task holds.
 struct Held<'a> {
     raw: &'a Raw,
     mode: u32,
-    /// It stays with the task, and so on its worker.
+    /// Makes this neither `Send` nor `Sync`: it belongs to the task, which never changes its
+    /// worker.
     task: PhantomData<*const ()>,
 }
 
@@ -128,10 +129,10 @@ impl<'a> Held<'a> {
     fn of(raw: &'a Raw, mode: u32, status: chi_status) -> Result<Self> {
         let why = match status {
             CHI_OK => return Ok(Held { raw, mode, task: PhantomData }),
-            CHI_TIMEOUT => "others held the lock for too long",
+            CHI_TIMEOUT => "timed out waiting for the lock",
             CHI_CANCELLED => "the task was cancelled while it waited for a lock",
             CHI_INVALID => "only a running method can take a lock",
-            _ => "the lock cannot be taken",
+            _ => "cannot take the lock",
         };
         Err(Status::new(status, why))
     }
@@ -139,7 +140,7 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // It fails only when the guard has outlived its task, and then the runtime has released the lock.
+        // This fails only when the guard outlives its task; the runtime has then released the lock.
         // SAFETY: the lock lives longer than the guard; the function checks the thread.
         let _ = unsafe {
             let locks = self.raw.locks;
@@ -152,7 +153,7 @@ fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(CHI_WAIT_FOREVER)
 }
 
-/// A lock that suspends the task that waits for it, and a value that goes with it.
+/// A mutex with a value, that suspends the waiting task and not its worker.
 ///
 /// ```
 /// use chimaera::module::CoMutex;
@@ -166,7 +167,7 @@ fn nanoseconds(timeout: Duration) -> u64 {
 ///     fn number(&self) -> chimaera::Result<u64> {
 ///         let last = self.last.lock()?;
 ///         let number = last.load(Ordering::Relaxed) + 1;
-///         // Here it may wait for tasks: others run meanwhile, but none that needs the lock.
+///         // The method may wait for other tasks here: meanwhile no other root gets the lock.
 ///         last.store(number, Ordering::Relaxed);
 ///         Ok(number)
 ///     }
@@ -175,14 +176,15 @@ fn nanoseconds(timeout: Duration) -> u64 {
 /// # assert_eq!(runtime.number().unwrap_err().code(), chimaera::abi::CHI_NOT_INITIALIZED);
 /// ```
 ///
-/// It is held by a task and all tasks that came of the same root, the task of a client: a method may
-/// hold it and wait for a task whose method takes it, too. So its guard is not the only one, and gives
-/// no more than `&T`: the lock keeps other roots out, and what tasks of one root do to the value at the
-/// same time is for `T` to allow, an atomic or a `std::sync::Mutex` for example. A task may take it
-/// many times. Roots get it in the order in which they asked.
+/// The holder of the mutex is a root: a task from a client together with all tasks that descend
+/// from it. So a method may hold the mutex and wait for a subtask whose method locks it too.
+/// Several guards can therefore exist at once, and a guard gives only `&T`: the mutex keeps other
+/// roots out, and `T` itself must allow what the tasks of one root do to it at the same time, for
+/// example by being an atomic or a `std::sync::Mutex`. A task may lock the mutex repeatedly. Roots
+/// get it in the order in which they asked for it.
 ///
-/// What a method still holds when it ends, guards that it leaked say, is given back. When the mutex is
-/// dropped, tasks that wait for it get `CHI_CANCELLED`.
+/// Locks that a method still holds when it ends, for example in leaked guards, are released. When
+/// the mutex is dropped, tasks that wait for it get `CHI_CANCELLED`.
 #[derive(Default)]
 pub struct CoMutex<T = ()> {
     lock: Lazy,
@@ -190,32 +192,33 @@ pub struct CoMutex<T = ()> {
 }
 
 impl<T> CoMutex<T> {
-    /// A mutex that nobody holds.
+    /// Makes an unlocked mutex.
     pub const fn new(value: T) -> Self {
         CoMutex { lock: Lazy::new(), value }
     }
 
-    /// Takes it. Errors: `CHI_CANCELLED` when the task is cancelled while it waits, its client has gone,
-    /// its pool is being destroyed, or the runtime is stopping; `CHI_INVALID` outside a method;
-    /// `CHI_UNSUPPORTED` in a runtime older than 1.1; `CHI_NOT_INITIALIZED` outside a runtime.
-    /// `[worker]`
+    /// Locks the mutex, suspending the task until it is free. Errors: `CHI_CANCELLED` when, during
+    /// the wait, the task is cancelled, its client goes, its pool is being destroyed or the runtime
+    /// is stopping; `CHI_INVALID` outside a method; `CHI_UNSUPPORTED` in a runtime with ABI 1.0;
+    /// `CHI_NOT_INITIALIZED` outside a runtime. `[worker]`
     pub fn lock(&self) -> Result<CoMutexGuard<'_, T>> {
         self.take(CHI_WAIT_FOREVER)
     }
 
-    /// Takes it, or fails with `CHI_TIMEOUT` when that needs a longer wait. Other errors as for
-    /// [`lock`](Self::lock). `[worker]`
+    /// Like [`lock`](Self::lock), but fails with `CHI_TIMEOUT` when the mutex is not free within
+    /// `timeout`. `[worker]`
     pub fn lock_for(&self, timeout: Duration) -> Result<CoMutexGuard<'_, T>> {
         self.take(nanoseconds(timeout))
     }
 
-    /// Takes it if that needs no waiting. Errors as for [`lock`](Self::lock). `[worker]`
+    /// Locks the mutex if that is possible without waiting, else returns `None`. Errors as for
+    /// [`lock`](Self::lock). `[worker]`
     pub fn try_lock(&self) -> Result<Option<CoMutexGuard<'_, T>>> {
         let held = self.lock.try_take(CHI_LOCK_EXCLUSIVE)?;
         Ok(held.map(|held| CoMutexGuard { value: &self.value, _held: held }))
     }
 
-    /// The value, which nobody else can have meanwhile.
+    /// The value. The exclusive reference shows that no task holds the lock.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.value
     }
@@ -232,8 +235,8 @@ impl<T> fmt::Debug for CoMutex<T> {
     }
 }
 
-/// Possession of a [`CoMutex`], given back when it is dropped.
-#[must_use = "the lock is given back at once when the guard is dropped"]
+/// Holds a [`CoMutex`] and releases it when dropped.
+#[must_use = "dropping the guard releases the lock at once"]
 pub struct CoMutexGuard<'a, T> {
     value: &'a T,
     _held: Held<'a>,
@@ -247,12 +250,13 @@ impl<T> Deref for CoMutexGuard<'_, T> {
     }
 }
 
-/// A lock of many readers or one writer that suspends the task that waits for it, and a value that goes
-/// with it. What is said of [`CoMutex`] goes for it, too: also a writer gets `&T`, for other tasks of
-/// its root may be inside. Readers do not overtake a writer that waits, so writers do not starve.
+/// A readers-writer lock with a value, that suspends the waiting task and not its worker. Like a
+/// [`CoMutex`], it is held by roots, and even a writer gets only `&T`, because other tasks of its
+/// root may hold the lock at the same time. Readers do not overtake a waiting writer, so writers do
+/// not starve.
 ///
-/// A root that reads may write as soon as no other root reads; two of them that wait for this wait for
-/// each other.
+/// A root that reads may also write once no other root reads. Two reading roots that both wait to
+/// write deadlock; the runtime detects this and ends one of the tasks.
 ///
 /// ```
 /// # use chimaera::module::CoRwLock;
@@ -270,44 +274,44 @@ pub struct CoRwLock<T = ()> {
 }
 
 impl<T> CoRwLock<T> {
-    /// A lock that nobody holds.
+    /// Makes an unlocked lock.
     pub const fn new(value: T) -> Self {
         CoRwLock { lock: Lazy::new(), value }
     }
 
-    /// Lets the task in together with other readers. Errors as for [`CoMutex::lock`]. `[worker]`
+    /// Locks for reading, together with other readers. Errors as for [`CoMutex::lock`]. `[worker]`
     pub fn read(&self) -> Result<CoRwGuard<'_, T>> {
         self.take(CHI_LOCK_SHARED, CHI_WAIT_FOREVER)
     }
 
-    /// Lets the task in together with other readers, or fails with `CHI_TIMEOUT` when that needs a longer
-    /// wait. `[worker]`
+    /// Like [`read`](Self::read), but fails with `CHI_TIMEOUT` when the lock is not free within
+    /// `timeout`. `[worker]`
     pub fn read_for(&self, timeout: Duration) -> Result<CoRwGuard<'_, T>> {
         self.take(CHI_LOCK_SHARED, nanoseconds(timeout))
     }
 
-    /// Lets the task in together with other readers if that needs no waiting. `[worker]`
+    /// Locks for reading if that is possible without waiting, else returns `None`. `[worker]`
     pub fn try_read(&self) -> Result<Option<CoRwGuard<'_, T>>> {
         self.try_take(CHI_LOCK_SHARED)
     }
 
-    /// Lets the task's root in alone. Errors as for [`CoMutex::lock`]. `[worker]`
+    /// Locks for writing: no other root holds the lock. Errors as for [`CoMutex::lock`]. `[worker]`
     pub fn write(&self) -> Result<CoRwGuard<'_, T>> {
         self.take(CHI_LOCK_EXCLUSIVE, CHI_WAIT_FOREVER)
     }
 
-    /// Lets the task's root in alone, or fails with `CHI_TIMEOUT` when that needs a longer wait.
-    /// `[worker]`
+    /// Like [`write`](Self::write), but fails with `CHI_TIMEOUT` when the lock is not free within
+    /// `timeout`. `[worker]`
     pub fn write_for(&self, timeout: Duration) -> Result<CoRwGuard<'_, T>> {
         self.take(CHI_LOCK_EXCLUSIVE, nanoseconds(timeout))
     }
 
-    /// Lets the task's root in alone if that needs no waiting. `[worker]`
+    /// Locks for writing if that is possible without waiting, else returns `None`. `[worker]`
     pub fn try_write(&self) -> Result<Option<CoRwGuard<'_, T>>> {
         self.try_take(CHI_LOCK_EXCLUSIVE)
     }
 
-    /// The value, which nobody else can have meanwhile.
+    /// The value. The exclusive reference shows that no task holds the lock.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.value
     }
@@ -328,8 +332,8 @@ impl<T> fmt::Debug for CoRwLock<T> {
     }
 }
 
-/// Possession of a [`CoRwLock`], as a reader or as a writer, given back when it is dropped.
-#[must_use = "the lock is given back at once when the guard is dropped"]
+/// Holds a [`CoRwLock`], as a reader or a writer, and releases it when dropped.
+#[must_use = "dropping the guard releases the lock at once"]
 pub struct CoRwGuard<'a, T> {
     value: &'a T,
     _held: Held<'a>,

@@ -1,4 +1,4 @@
-//! A module's methods, as a table.
+//! The table of a module's methods.
 
 use std::ffi::CStr;
 use std::ptr::NonNull;
@@ -13,10 +13,10 @@ use chimaera_task::{__private::lend, Result, Status, Task};
 
 use crate::{MonitorContext, MonitorMode, Replica, RunContext};
 
-/// What a method or a monitor may return: nothing, or a result whose error is, or becomes, a
+/// What a method or a monitor may return: nothing, or a result whose error converts into a
 /// [`Status`].
 pub trait Outcome {
-    /// As a result.
+    /// Converts into a result.
     fn into_result(self) -> Result<()>;
 }
 
@@ -36,7 +36,8 @@ impl<E: Into<Status>> Outcome for Result<(), E> {
 ///
 /// # Safety
 ///
-/// The task has the size and layout that the entry declares, checked, and is nobody else's meanwhile.
+/// The task has the size and layout that the entry declares, its descriptors have been checked, and
+/// nothing else uses it during the call.
 pub(crate) type RunFn<C> = unsafe fn(&C, *mut chi_task, &RunContext<'_>) -> Result<()>;
 
 /// Runs a monitor's function.
@@ -51,14 +52,14 @@ pub(crate) type MonitorFn<C> =
 ///
 /// # Safety
 ///
-/// As for `RunFn`; and the archive is one that the caller may use meanwhile, or null.
+/// As for `RunFn`; and the archive is null, or nothing else uses it during the call.
 pub(crate) type SerializeFn = unsafe fn(*mut chi_task, u32, *mut chi_archive) -> Result<()>;
 
 /// Runs an aggregation's function.
 ///
 /// # Safety
 ///
-/// As for `RunFn`, of both tasks; the second is complete.
+/// As for `RunFn`, for both tasks; the second one is complete.
 pub(crate) type AggregateFn<C> =
     unsafe fn(&C, *mut chi_task, *mut chi_task, &RunContext<'_>) -> Result<()>;
 
@@ -75,15 +76,15 @@ pub struct MethodEntry<C> {
 }
 
 impl<C> MethodEntry<C> {
-    /// A method that `run` runs: a function item or a closure that captures nothing. The runtime picks
-    /// a lane for its tasks.
+    /// A method implemented by `run`, a function item or a closure without captures. The runtime
+    /// picks a lane for its tasks.
     pub const fn new<T, F, R>(number: u32, name: &'static CStr, run: F) -> Self
     where
         T: Task,
         F: Fn(&C, &T, &RunContext<'_>) -> R + Copy + Sync + 'static,
         R: Outcome,
     {
-        const { assert!(size_of::<F>() == 0, "a method's function captures nothing") };
+        const { assert!(size_of::<F>() == 0, "a method's function must not capture anything") };
         let _ = run;
         MethodEntry {
             number,
@@ -97,7 +98,7 @@ impl<C> MethodEntry<C> {
         }
     }
 
-    /// A method with a monitor, which has its say in where a task goes.
+    /// A method with a monitor, which influences how its tasks are scheduled.
     pub const fn monitored<T, F, R, G, S>(
         number: u32,
         name: &'static CStr,
@@ -111,7 +112,7 @@ impl<C> MethodEntry<C> {
         G: Fn(&C, MonitorMode, &T, &mut MonitorContext<'_>) -> S + Copy + Sync + 'static,
         S: Outcome,
     {
-        const { assert!(size_of::<G>() == 0, "a monitor's function captures nothing") };
+        const { assert!(size_of::<G>() == 0, "a monitor's function must not capture anything") };
         let _ = monitor;
         MethodEntry {
             monitor: Some(call_monitor::<C, T, G, S>),
@@ -119,8 +120,8 @@ impl<C> MethodEntry<C> {
         }
     }
 
-    /// A method that the container does not support, `-1` in `chimaera_mod.yaml`: a task that names it
-    /// ends with `CHI_UNSUPPORTED` and this name.
+    /// A method that the container does not support, `-1` in `chimaera_mod.yaml`: its tasks end
+    /// with `CHI_UNSUPPORTED`, and the message contains this name.
     pub const fn unsupported(number: u32, name: &'static CStr) -> Self {
         MethodEntry {
             number,
@@ -134,12 +135,12 @@ impl<C> MethodEntry<C> {
         }
     }
 
-    /// The same method with an aggregation: `add` adds what one container made of a broadcast to the
-    /// broadcast's own task, of the method's type. Without one, a broadcast returns what container 0
-    /// returned.
+    /// The same method with an aggregation: `add` merges the result of one container into the
+    /// broadcast's own task, which has the method's type. Without an aggregation, a broadcast
+    /// returns the result of container 0.
     ///
-    /// It is called on one container for each replica in the order of the containers, once all are
-    /// complete, failed ones too; see [`Replica`].
+    /// Once all replicas are complete, `add` is called on one container, for each replica in the
+    /// order of the containers, including those that failed; see [`Replica`]. It must not suspend.
     #[must_use]
     pub const fn aggregated<T, F, R>(self, add: F) -> Self
     where
@@ -147,11 +148,11 @@ impl<C> MethodEntry<C> {
         F: Fn(&C, &T, &Replica<'_, T>, &RunContext<'_>) -> R + Copy + Sync + 'static,
         R: Outcome,
     {
-        const { assert!(size_of::<F>() == 0, "an aggregation's function captures nothing") };
+        const { assert!(size_of::<F>() == 0, "an aggregation must not capture anything") };
         let _ = add;
         assert!(
             size_of::<T>() as u32 == self.task_size && T::FIELDS.len() == self.fields.len(),
-            "an aggregation is of the method's task"
+            "an aggregation must take the method's task type"
         );
         MethodEntry { aggregate: Some(call_aggregate::<C, T, F, R>), ..self }
     }
@@ -165,8 +166,8 @@ impl<C> MethodEntry<C> {
         entry
     }
 
-    /// The entry of the module's descriptor. The SDK itself runs a method of the inherited kind, which
-    /// has a task but no function.
+    /// The entry of the module's descriptor. An inherited method has a task but no function: the
+    /// SDK itself runs it.
     pub(crate) fn to_raw(&self) -> chi_method {
         let supported = if self.task_size > 0 { CHI_METHOD_SUPPORTED } else { 0 };
         let monitored = if self.monitor.is_some() { CHI_METHOD_MONITORED } else { 0 };
@@ -183,7 +184,7 @@ impl<C> MethodEntry<C> {
     }
 }
 
-/// How tasks of a type go to another process, if they do.
+/// The serialisers of a task type, if it has any.
 const fn serializer<T: Task>() -> Option<SerializeFn> {
     match T::SERIALIZERS {
         Some(_) => Some(call_serializer::<T>),
@@ -201,13 +202,13 @@ unsafe fn call_serializer<T: Task>(
 ) -> Result<()> {
     let Some(serializers) = T::SERIALIZERS else { return Err(not_serialized()) };
     let save = |save: fn(&T, &mut SaveArchive<'_>) -> Result<()>| {
-        // SAFETY: says the caller.
+        // SAFETY: guaranteed by the caller.
         let (task, mut archive) = unsafe { (lend::<T>(task), SaveArchive::over(archive)?) };
         save(task, &mut archive)?;
         archive.flush()
     };
     let load = |load: fn(&T, &mut LoadArchive<'_>) -> Result<()>| {
-        // SAFETY: says the caller.
+        // SAFETY: guaranteed by the caller.
         let (lent, mut archive) = unsafe { (lend::<T>(task), LoadArchive::over(archive, task)?) };
         load(lent, &mut archive)
     };
@@ -216,28 +217,34 @@ unsafe fn call_serializer<T: Task>(
         CHI_SERIALIZE_LOAD_IN => load(serializers.load_in),
         CHI_SERIALIZE_SAVE_OUT => save(serializers.save_out),
         CHI_SERIALIZE_LOAD_OUT => load(serializers.load_out),
-        mode => Err(Status::new(CHI_UNSUPPORTED, format!("no serialiser has the mode {mode}"))),
+        mode => Err(Status::new(
+            CHI_UNSUPPORTED,
+            format!(
+                "serialisation mode {mode} is not supported: build the module with a newer SDK"
+            ),
+        )),
     }
 }
 
-/// The error for a task whose fields do not say which way they go.
+/// The error for a task without serialisers.
 pub(crate) fn not_serialized() -> Status {
-    Status::new(CHI_UNSUPPORTED, "the task's fields do not say which way they go")
+    Status::new(CHI_UNSUPPORTED, "the task's fields are not marked `in`, `out` or `inout`")
 }
 
-/// The function value of a type that has only one and no bytes.
+/// The value of a zero-sized function type.
 ///
 /// # Safety
 ///
-/// `F` has no size, and a value of it was made once.
+/// `F` has no size, and a value of it has existed.
 unsafe fn function<F: Copy + Sync + 'static>() -> &'static F {
-    // SAFETY: a reference to no bytes needs no memory; a value of this `Copy` type has existed.
+    // SAFETY: a reference to a zero-sized type needs no memory; a value of this `Copy` type has
+    // existed.
     unsafe { NonNull::<F>::dangling().as_ref() }
 }
 
 /// # Safety
 ///
-/// As for `RunFn`; and `F`, of no size, was given to `MethodEntry::new`.
+/// As for `RunFn`; and `F` is zero-sized and was passed to `MethodEntry::new`.
 unsafe fn call_run<C, T, F, R>(
     container: &C,
     task: *mut chi_task,
@@ -248,14 +255,14 @@ where
     F: Fn(&C, &T, &RunContext<'_>) -> R + Copy + Sync + 'static,
     R: Outcome,
 {
-    // SAFETY: says the caller.
+    // SAFETY: guaranteed by the caller.
     let (run, task) = unsafe { (function::<F>(), lend::<T>(task)) };
     run(container, task, ctx).into_result()
 }
 
 /// # Safety
 ///
-/// As for `MonitorFn`; and `G`, of no size, was given to `MethodEntry::monitored`.
+/// As for `MonitorFn`; and `G` is zero-sized and was passed to `MethodEntry::monitored`.
 unsafe fn call_monitor<C, T, G, S>(
     container: &C,
     mode: MonitorMode,
@@ -267,14 +274,14 @@ where
     G: Fn(&C, MonitorMode, &T, &mut MonitorContext<'_>) -> S + Copy + Sync + 'static,
     S: Outcome,
 {
-    // SAFETY: says the caller.
+    // SAFETY: guaranteed by the caller.
     let (monitor, task) = unsafe { (function::<G>(), lend::<T>(task)) };
     monitor(container, mode, task, ctx).into_result()
 }
 
 /// # Safety
 ///
-/// As for `AggregateFn`; and `F`, of no size, was given to `MethodEntry::aggregated`.
+/// As for `AggregateFn`; and `F` is zero-sized and was passed to `MethodEntry::aggregated`.
 unsafe fn call_aggregate<C, T, F, R>(
     container: &C,
     task: *mut chi_task,
@@ -286,7 +293,7 @@ where
     F: Fn(&C, &T, &Replica<'_, T>, &RunContext<'_>) -> R + Copy + Sync + 'static,
     R: Outcome,
 {
-    // SAFETY: says the caller.
+    // SAFETY: guaranteed by the caller.
     let (add, task, replica) = unsafe { (function::<F>(), lend::<T>(task), lend::<T>(replica)) };
     add(container, task, &Replica(replica), ctx).into_result()
 }

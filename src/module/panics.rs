@@ -1,4 +1,4 @@
-//! Where panics stop: at the module's edge, as a status and a message.
+//! Panics are caught at the boundary of the module, and become a status and a message.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -12,14 +12,15 @@ use chimaera_task::{Result, Status};
 use crate::host::set_error;
 
 thread_local! {
-    /// How many calls into the module this thread is in; of suspended tasks too.
+    /// How many calls into the module are active on this thread, including those of suspended
+    /// tasks.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The message of the panic that is under way.
+    /// The message of the panic in progress.
     static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Lets the panics of the module's calls be messages with a place instead of lines on stderr. Other
-/// threads' panics go to the hook that was there.
+/// Installs a panic hook: a panic in a call into the module is recorded as a message with its
+/// location, instead of being printed to stderr. Other panics go to the previous hook.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -39,11 +40,11 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Runs `f`; a panic in it becomes `CHI_FAILED` and its message, or the status that it was made with.
+/// Runs `f`. A panic becomes `CHI_FAILED` with its message, or the [`Status`] that is its payload.
 pub(crate) fn catch<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     DEPTH.set(DEPTH.get() + 1);
-    // What the panic left half done is the container's: it is for the author to keep it whole, as with
-    // every panic that is caught.
+    // The panic may leave the container's state half changed. As with every caught panic, it is up
+    // to the author to keep it consistent.
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     DEPTH.set(DEPTH.get() - 1);
     result.unwrap_or_else(|payload| {
@@ -54,7 +55,7 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
         let message = MESSAGE
             .with(|slot| slot.try_borrow_mut().ok().and_then(|mut slot| slot.take()))
             .unwrap_or_else(|| format!("panicked: {}", text(&*payload)));
-        // A payload whose destructor panics as well is leaked.
+        // If the destructor of the payload panics too, the second payload is leaked.
         if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             mem::forget(again);
         }
@@ -62,7 +63,7 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Runs `f`; its failure, or its panic, becomes a status code for the host, which gets the message.
+/// Runs `f`. An error or a panic becomes a status code, and its message goes to the host.
 pub(crate) fn to_status(f: impl FnOnce() -> Result<()>) -> chi_status {
     match catch(f) {
         Ok(()) => CHI_OK,

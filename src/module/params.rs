@@ -9,13 +9,14 @@ use chimaera_task::{PoolParams, Result, Status};
 use crate::panics::to_status;
 use crate::Container;
 
-/// How parameters get their one form, in which equal ones are equal bytes: the runtime asks before it
-/// makes a pool, or compares it with one that exists.
+/// Converts a pool's parameters into their canonical form, in which equal parameters are equal
+/// bytes. The runtime requests it before it creates a pool or compares parameters with those of an
+/// existing pool.
 #[derive(Clone, Copy)]
 pub struct ParamsForm(fn(&[u8]) -> Result<Vec<u8>>);
 
 impl ParamsForm {
-    /// That of a struct.
+    /// The canonical form of the parameter struct `P`.
     pub const fn of<P: PoolParams>() -> Self {
         ParamsForm(|bytes| params_to_bytes(&P::from_any(bytes)?))
     }
@@ -25,7 +26,8 @@ impl ParamsForm {
 ///
 /// # Safety
 ///
-/// `params` points to `len` bytes, `archive` to one for writing that is as long as its size says.
+/// `params` points to `len` bytes, and `archive` to an archive for writing that is as long as its
+/// size says.
 pub(crate) unsafe extern "C" fn one_form<C: Container>(
     params: *const c_void,
     len: u64,
@@ -33,14 +35,14 @@ pub(crate) unsafe extern "C" fn one_form<C: Container>(
 ) -> chi_status {
     to_status(|| {
         let ParamsForm(one_form) =
-            C::PARAMS.ok_or_else(|| Status::invalid("the module takes any parameters"))?;
+            C::PARAMS.ok_or_else(|| Status::invalid("the module has no parameter struct"))?;
         let bytes = match len {
             0 => &[],
-            // SAFETY: says the caller.
+            // SAFETY: guaranteed by the caller.
             _ => unsafe { std::slice::from_raw_parts(params.cast::<u8>(), len as usize) },
         };
         let bytes = one_form(bytes)?;
-        // SAFETY: says the caller.
+        // SAFETY: guaranteed by the caller.
         let mut archive = unsafe { SaveArchive::over(archive) }?;
         archive.put(&bytes)?;
         archive.flush()

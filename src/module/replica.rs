@@ -1,25 +1,25 @@
-//! What one container made of a broadcast.
+//! The replica of a broadcast that one container ran.
 
 use std::ops::Deref;
 
 use chimaera_abi::CHI_OK;
 use chimaera_task::{Result, Status, Task};
 
-/// What one container made of a broadcast, for an aggregation: the method's task as it left it, which
-/// this is a reference to, and how it ended.
+/// The result of one container for a broadcast, passed to an aggregation. It dereferences to the
+/// complete task that the container ran; [`outcome`](Self::outcome) is how that task ended.
 ///
-/// Afterwards the first container's failure that was not [forgiven](Self::forgive) makes the broadcast
-/// fail.
+/// After the aggregation, the broadcast fails with the first replica that failed and was not
+/// [forgiven](Self::forgive).
 pub struct Replica<'a, T: Task>(pub(crate) &'a T);
 
 impl<T: Task> Replica<'_, T> {
-    /// Which container it ran in.
+    /// The number of the container that ran it.
     pub fn container_id(&self) -> u32 {
         self.0.base().domain_query().value()
     }
 
-    /// Whether it is the first that is added. A task that was submitted before may still have the
-    /// results of that time.
+    /// Whether this is the first replica of the broadcast. Use it to reset the results: a task that
+    /// is submitted again still contains those of its last run.
     pub fn is_first(&self) -> bool {
         self.container_id() == 0
     }
@@ -33,8 +33,8 @@ impl<T: Task> Replica<'_, T> {
             code => {
                 let ipc = chimaera_task::ipc()?.as_raw();
                 let mut len = 0;
-                // SAFETY: the task is one of the runtime's and complete; its message has `len` bytes
-                // and stays as it is while the task is lent.
+                // SAFETY: the task is one of the runtime's and complete; its message has `len`
+                // bytes and stays as it is while the task is lent.
                 let text = unsafe {
                     let text = ((*ipc).task_message)(ipc, task, &mut len);
                     std::slice::from_raw_parts(text.cast::<u8>(), len as usize)
@@ -44,7 +44,7 @@ impl<T: Task> Replica<'_, T> {
         }
     }
 
-    /// Lets its failure pass: the broadcast does not fail because of it.
+    /// Ignores its failure: the broadcast does not fail because of it.
     pub fn forgive(&self) {
         // SAFETY: as in `outcome`; the field is not lent to anyone by reference.
         unsafe { (*self.0.base().as_ptr()).status_ = CHI_OK }

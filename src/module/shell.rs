@@ -1,4 +1,4 @@
-//! A container as the runtime holds it: the C functions around the author's type.
+//! The C side of a container: the functions that the runtime calls, around the author's type.
 
 use std::ffi::{c_char, CStr};
 use std::sync::OnceLock;
@@ -17,7 +17,8 @@ use crate::method::not_serialized;
 use crate::panics::{catch, to_status};
 use crate::{Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext};
 
-/// What `alloc_state` makes: the C struct, and the author's container once `kCreate` has made it.
+/// The object that `alloc_state` makes: the C struct, and the author's container once `kCreate` has
+/// created it.
 #[repr(C)]
 pub(crate) struct Shell<C: Container> {
     base: chi_container,
@@ -39,7 +40,7 @@ impl<C: Container> Shell<C> {
         serialize: Some(serialize::<C>),
     };
 
-    /// A shell without a container, for the runtime to own.
+    /// Makes a shell without a container. The runtime owns it.
     pub(crate) fn make(dispatch: &'static Dispatch<C>, identity: Identity) -> *mut chi_container {
         Box::into_raw(Box::new(Shell {
             base: chi_container { ops: &Self::OPS },
@@ -73,7 +74,7 @@ impl<C: Container> Shell<C> {
                 let task = unsafe { lend::<CreateTask>(task) };
                 self.create(task, ctx)
             }
-            // A container that was not made has nothing to say goodbye to.
+            // A container whose `create` did not run or failed has nothing to destroy.
             CHI_METHOD_DESTROY => self.container.get().map_or(Ok(()), |c| c.destroy(&ctx)),
             _ => {
                 let entry = self.dispatch.entry(method).ok_or_else(|| no_method(method))?;
@@ -92,7 +93,7 @@ impl<C: Container> Shell<C> {
         let container = C::create(&Init { identity: &self.identity, params, ctx })?;
         self.container
             .set(container)
-            .map_err(|_| Status::new(CHI_EXISTS, "the container was created in the meantime"))
+            .map_err(|_| Status::new(CHI_EXISTS, "the container was created concurrently"))
     }
 
     /// # Safety
@@ -105,7 +106,7 @@ impl<C: Container> Shell<C> {
         task: *mut chi_task,
         rctx: *mut chi_run_context,
     ) -> Result<()> {
-        // A mode of a newer runtime: no opinion.
+        // A mode of a newer runtime: the module has no answer.
         let Some(mode) = MonitorMode::from_raw(mode) else { return Ok(()) };
         let entry = self.dispatch.entry(method).ok_or_else(|| no_method(method))?;
         let Some(monitor) = entry.monitor else { return Ok(()) };
@@ -143,9 +144,9 @@ unsafe extern "C" fn init<C: Container>(
     pool_name: *const c_char,
 ) -> chi_status {
     to_status(|| {
-        // SAFETY: the arguments are valid, says the contract.
+        // SAFETY: the contract guarantees that the arguments are valid.
         let identity = unsafe { identity(pool_id, pool_name) }?;
-        // SAFETY: the container is being built, so that nobody else has it.
+        // SAFETY: the container is being built, so nothing else refers to it.
         unsafe { (*container.cast::<Shell<C>>()).identity = identity };
         Ok(())
     })
@@ -227,13 +228,13 @@ unsafe extern "C" fn destroy<C: Container>(container: *mut chi_container) {
 
 /// # Safety
 ///
-/// Both are null or valid, the name ends with a zero.
+/// Both are null or valid, and the name is zero-terminated.
 pub(crate) unsafe fn identity(
     pool_id: *const chi_pool_id,
     pool_name: *const c_char,
 ) -> Result<Identity> {
     if pool_id.is_null() || pool_name.is_null() {
-        return Err(Status::invalid("a container without a pool's id or name"));
+        return Err(Status::invalid("the id or the name of the container's pool is null"));
     }
     // SAFETY: not null, hence valid.
     let (id, name) = unsafe { (*pool_id, CStr::from_ptr(pool_name)) };
@@ -242,13 +243,14 @@ pub(crate) unsafe fn identity(
     Ok(Identity { pool_id: id.into(), pool_name, container_id, container_count })
 }
 
-/// Which container is being built, and of how many: the only one in a runtime of ABI 1.0.
+/// The number of the container that is being built, and how many the pool has. With ABI 1.0, which
+/// has only single containers, 0 and 1.
 fn place() -> (u32, u32) {
     let (mut id, mut count) = (0, 1);
     let known = host().is_some_and(|host| {
-        // SAFETY: the table is as long as it says.
+        // SAFETY: the table is as long as its size says.
         let function = unsafe { read_field!(host, chi_host, container_id) };
-        // SAFETY: the table is valid; both places are this function's.
+        // SAFETY: the table is valid; both pointers are to local variables.
         function.is_some_and(|function| unsafe { function(host, &mut id, &mut count) } == CHI_OK)
     });
     if known {

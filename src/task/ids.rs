@@ -1,4 +1,4 @@
-//! What tasks are addressed with.
+//! Addresses of tasks: pools and domain queries.
 
 use std::fmt;
 
@@ -9,14 +9,13 @@ use chimaera_abi::{
 
 pub use chimaera_abi::chi_task_node as TaskNode;
 
-/// The name of a pool as a number, never reused. The default names no pool. The C struct
-/// `chi_pool_id`.
+/// A pool's number, never reused. The default is no pool. The C struct `chi_pool_id`.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PoolId(chi_pool_id);
 
 impl PoolId {
-    /// The pool of this slot and generation.
+    /// The pool with this slot and generation.
     pub const fn new(major: u32, minor: u32) -> Self {
         PoolId(chi_pool_id { major_: major, minor_: minor })
     }
@@ -26,7 +25,7 @@ impl PoolId {
         self.0.major_
     }
 
-    /// Which of the pools that have had this slot.
+    /// Generation of the slot: tells apart the pools that have used it.
     pub const fn minor(self) -> u32 {
         self.0.minor_
     }
@@ -49,8 +48,8 @@ impl fmt::Display for PoolId {
     }
 }
 
-/// Which containers of a pool a task is for. On a single node, global and local agree. The default is
-/// [`dynamic`](Self::dynamic). The C struct `chi_domain_query`.
+/// Selects the containers of a pool that a task goes to. On a single node, the global and the local
+/// kinds are the same. The default is [`dynamic`](Self::dynamic). The C struct `chi_domain_query`.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DomainQuery(chi_domain_query);
@@ -60,22 +59,22 @@ impl DomainQuery {
         DomainQuery(chi_domain_query { kind_: kind, value_: value })
     }
 
-    /// The container of this id on this node.
+    /// The container with this id, on this node.
     pub const fn local_id(id: u32) -> Self {
         Self::make(CHI_DOMAIN_LOCAL_ID, id)
     }
 
-    /// The container on this node that the hash falls to.
+    /// The container on this node that the hash selects.
     pub const fn local_hash(hash: u32) -> Self {
         Self::make(CHI_DOMAIN_LOCAL_HASH, hash)
     }
 
-    /// The container of this id, on whichever node.
+    /// The container with this id, on any node.
     pub const fn global_id(id: u32) -> Self {
         Self::make(CHI_DOMAIN_GLOBAL_ID, id)
     }
 
-    /// The container that the hash falls to, on whichever node.
+    /// The container that the hash selects, on any node.
     pub const fn global_hash(hash: u32) -> Self {
         Self::make(CHI_DOMAIN_GLOBAL_HASH, hash)
     }
@@ -95,7 +94,7 @@ impl DomainQuery {
         self.0.kind_
     }
 
-    /// The container id or the hash; 0 where the kind has neither.
+    /// The container id or the hash; 0 for the kinds that use neither.
     pub const fn value(self) -> u32 {
         self.0.value_
     }

@@ -1,20 +1,21 @@
-//! Tasks: what applications and modules alike use to call a module.
+//! Tasks: how applications and modules call a module.
 //!
-//! A task is a `#[repr(C)]` struct in shared memory, declared with [`macro@task`]. [`ipc`] gives the
-//! thread's IPC manager, and a task's life is a chain of types that cannot be misused:
+//! A task is a `#[repr(C)]` struct in shared memory, declared with [`macro@task`]. [`ipc`] returns
+//! the thread's IPC manager. Each state of a task has its own type, so that only valid operations
+//! compile:
 //!
 //! ```text
 //! Ipc::new_task ─► NewTask ── submit ─► Pending ── wait ─► Done
 //!                  (fill in)           (in flight)       (results)
 //! ```
 //!
-//! Dropping any of the three deletes the task; on one in flight that takes effect at its completion.
+//! Dropping any of the three deletes the task; a task in flight is deleted when it completes.
 //!
 //! ```no_run
 //! use std::cell::Cell;
 //! use chimaera::{DomainQuery, Result, ShmString};
 //!
-//! /// Method 10 of an imagined module: the length of a name.
+//! /// Method 10 of an imaginary module: the length of a name.
 //! #[chimaera::task]
 //! pub struct MeasureTask {
 //!     /// In.
@@ -34,10 +35,11 @@
 //!
 //! # Why tasks are never `&mut`
 //!
-//! A string or vector in a task is bound to its place: its block belongs to the task around it. An
-//! exclusive reference would let safe code swap it into another task. So tasks are only ever lent as
-//! `&T`, strings and vectors are written through `&self`, and the plain fields that anyone writes are
-//! [`Cell`](core::cell::Cell)s, which have the layout of what they hold.
+//! A string or a vector in a task must not move, because its block belongs to the task that
+//! contains it. With an exclusive reference, safe code could swap it into another task. So tasks
+//! are only ever lent as `&T`, strings and vectors are written through `&self`, and plain fields
+//! that are written are [`Cell`](core::cell::Cell)s, which have the same layout as the values they
+//! hold.
 
 mod api;
 pub mod archive;
@@ -62,5 +64,5 @@ pub use shm::{
 };
 pub use status::{Result, Status};
 
-// Lengths in the contract are 64 bits wide, and are used as `usize` throughout.
+// Lengths in the contract have 64 bits, and are used as `usize` throughout.
 const _: () = assert!(usize::BITS == 64, "chimaera needs a 64-bit target");

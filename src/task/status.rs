@@ -1,4 +1,4 @@
-//! What a failure is: a status code and a message.
+//! Errors: a status code and a message.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use chimaera_abi::{
 /// A result whose error is a [`Status`].
 pub type Result<T, E = Status> = std::result::Result<T, E>;
 
-/// Why something failed: a code, never `CHI_OK`, and a message that a person can act on.
+/// An error: a code, never `CHI_OK`, and a message that a person can act on.
 ///
 /// ```
 /// use chimaera::{abi, Status};
@@ -25,9 +25,9 @@ pub struct Status {
 }
 
 impl Status {
-    /// A failure with this code, one of `chimaera::abi::CHI_*` or, from `CHI_MODULE_STATUS` up, a
-    /// module's own. `CHI_OK` is no failure and becomes `CHI_FAILED`. An empty message is replaced
-    /// by what the code means.
+    /// Makes an error with this code: one of `chimaera::abi::CHI_*`, or a status defined by a
+    /// module, from `CHI_MODULE_STATUS` up. `CHI_OK` is not an error and becomes `CHI_FAILED`. An
+    /// empty message is replaced with the description of the code.
     pub fn new(code: chi_status, message: impl Into<String>) -> Self {
         let code = if code == CHI_OK { CHI_FAILED } else { code };
         let message = message.into();
@@ -35,7 +35,7 @@ impl Status {
         Status { code, message }
     }
 
-    /// `CHI_FAILED`: a method could not do its work.
+    /// `CHI_FAILED`: a method failed.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(CHI_FAILED, message)
     }
@@ -45,7 +45,7 @@ impl Status {
         Self::new(CHI_INVALID, message)
     }
 
-    /// `CHI_NOT_FOUND`: what was asked for is not there.
+    /// `CHI_NOT_FOUND`: the requested item does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(CHI_NOT_FOUND, message)
     }
@@ -60,7 +60,7 @@ impl Status {
         &self.message
     }
 
-    /// The same failure with `what` and a colon before its message.
+    /// The same error, with `what` and a colon before its message.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
@@ -103,7 +103,7 @@ impl From<std::string::FromUtf8Error> for Status {
 
 impl From<std::ffi::NulError> for Status {
     fn from(error: std::ffi::NulError) -> Self {
-        Status::invalid(format!("a zero byte at {} in a name", error.nul_position()))
+        Status::invalid(format!("the name contains a zero byte at {}", error.nul_position()))
     }
 }
 

@@ -232,7 +232,7 @@ void TestTasks() {
 
   const std::string why =
       Refusal([&] { chi::LoadArchive(std::string_view("\0\0\0\0\0\0\0\0", 8))(fresh->key_); });
-  CHECK(why == "strings and vectors in tasks are read into a task only");
+  CHECK(why == "a task's strings and vectors can be read only into a task");
 }
 
 /* A damaged variation of `bytes`. */

@@ -61,7 +61,7 @@ typedef struct chimaera_bdev_stats {
 
 // `kAllocate`: allocates blocks.
 typedef struct chimaera_bdev_allocate_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In: number of blocks.
   uint64_t count_;
@@ -71,7 +71,7 @@ typedef struct chimaera_bdev_allocate_task {
 
 // `kFree`: frees blocks.
 typedef struct chimaera_bdev_free_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In.
   chi_shm_vector extents_;
@@ -79,7 +79,7 @@ typedef struct chimaera_bdev_free_task {
 
 // `kRead`: reads blocks.
 typedef struct chimaera_bdev_read_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In: the first block.
   uint64_t block_;
@@ -92,7 +92,7 @@ typedef struct chimaera_bdev_read_task {
 
 // `kWrite`: writes blocks.
 typedef struct chimaera_bdev_write_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In: the first block.
   uint64_t block_;
@@ -102,13 +102,13 @@ typedef struct chimaera_bdev_write_task {
 
 // `kFlush`: makes completed writes durable, so that they survive a power loss.
 typedef struct chimaera_bdev_flush_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
 } chimaera_bdev_flush_task;
 
 // `kStats`: gets the device's properties and counters.
 typedef struct chimaera_bdev_stats_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // Out.
   struct chimaera_bdev_stats stats_;

@@ -27,7 +27,7 @@ extern "C" {
 
 // `kPut`: stores a value under a key.
 typedef struct chimaera_kv_put_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In.
   chi_shm_string key_;
@@ -40,7 +40,7 @@ typedef struct chimaera_kv_put_task {
 
 // `kGet`: gets the value of a key.
 typedef struct chimaera_kv_get_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In.
   chi_shm_string key_;
@@ -50,7 +50,7 @@ typedef struct chimaera_kv_get_task {
 
 // `kDelete`: deletes a key.
 typedef struct chimaera_kv_delete_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In.
   chi_shm_string key_;
@@ -61,7 +61,7 @@ typedef struct chimaera_kv_delete_task {
 
 // `kScan`: lists keys in order.
 typedef struct chimaera_kv_scan_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In: the prefix of the keys; empty for all keys.
   chi_shm_string prefix_;
@@ -73,7 +73,7 @@ typedef struct chimaera_kv_scan_task {
 
 // `kCount`: counts keys.
 typedef struct chimaera_kv_count_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // Out.
   uint64_t count_;

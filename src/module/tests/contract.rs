@@ -283,7 +283,8 @@ fn a_task_goes_elsewhere_and_its_results_come_back() {
     assert_eq!(serialize(here_task, REPEAT, 9, &[]).unwrap_err().0, CHI_UNSUPPORTED);
     let local = module.task::<LocalTask>(LOCAL);
     let refused = serialize(local.base().as_ptr(), LOCAL, CHI_SERIALIZE_SAVE_IN, &[]).unwrap_err();
-    assert_eq!(refused, (CHI_UNSUPPORTED, "the task's fields do not say which way they go".into()));
+    let why = "the task's fields are not marked `in`, `out` or `inout`";
+    assert_eq!(refused, (CHI_UNSUPPORTED, why.into()));
 }
 
 #[test]
@@ -294,7 +295,7 @@ fn parameters_are_a_struct() {
     assert_eq!((status.code(), status.message()), (1002, "told to fail by a bool"));
     let status = module.create(&[1, 7]).unwrap_err();
     assert_eq!(status.code(), CHI_INVALID);
-    let expected = "malformed pool parameters: the byte 1 is 7, where only 0 and 1 can be";
+    let expected = "malformed pool parameters: byte 1 is 7, but must be 0 or 1";
     assert_eq!(status.message(), expected);
 }
 
@@ -374,7 +375,7 @@ fn bad_arguments_are_refused_with_a_message() {
     };
     // SAFETY: null is allowed.
     let message = refused(unsafe { new_state(std::ptr::null(), c"x".as_ptr()) });
-    assert!(message.contains("id or name"), "{message}");
+    assert!(message.contains("the id or the name"), "{message}");
     // SAFETY: the name ends with a zero.
     let message = refused(unsafe { new_state(&POOL, c"\xff".as_ptr()) });
     assert!(message.contains("not UTF-8"), "{message}");

@@ -1,4 +1,4 @@
-//! The admin pool's tasks that containers get as well.
+//! The admin pool's tasks that are also passed to containers.
 
 use std::cell::Cell;
 
@@ -7,8 +7,8 @@ use chimaera_abi::{chi_create_task, chi_destroy_task};
 use crate::ids::PoolId;
 use crate::shm::{ShmBytes, ShmString};
 
-/// The task that creates a pool: the C struct `chi_create_task`. The container's own `kCreate` gets it
-/// too.
+/// The task that creates a pool: the C struct `chi_create_task`. It is also passed to the `kCreate`
+/// of each container.
 #[chimaera_macros::task(crate = crate)]
 pub struct CreateTask {
     /// In: the module's name, `"repo:module"`.
@@ -17,22 +17,22 @@ pub struct CreateTask {
     /// In: the pool's name.
     #[chi(in)]
     pub pool_name: ShmString,
-    /// In: the module's parameters, bytes that only the module understands.
+    /// In: the module's parameters, opaque to the runtime.
     #[chi(in)]
     pub params: ShmBytes,
     /// Out: the pool.
     #[chi(out)]
     pub pool_id: Cell<PoolId>,
-    /// Out: 1 when the pool existed before.
+    /// Out: 1 when the pool already existed, else 0.
     #[chi(out)]
     pub existed: Cell<u32>,
-    /// In: how many containers the pool has; 0 is 1.
+    /// In: the number of containers; 0 means 1.
     #[chi(in)]
     pub containers: Cell<u32>,
 }
 
-/// The task that destroys a pool: the C struct `chi_destroy_task`. The container's own `kDestroy` gets
-/// it too.
+/// The task that destroys a pool: the C struct `chi_destroy_task`. It is also passed to the
+/// `kDestroy` of each container.
 #[chimaera_macros::task(crate = crate)]
 pub struct DestroyTask {
     /// In: the pool.

@@ -1,4 +1,4 @@
-//! Buffers: shared memory that outlives a task.
+//! Buffers: shared memory that is not owned by a task.
 
 use std::fmt;
 use std::mem;
@@ -11,34 +11,35 @@ use chimaera_abi::{chi_buffer, chi_task, CHI_TIMEOUT};
 use crate::shm::Ipc;
 use crate::status::{Result, Status};
 
-/// Shared memory of the caller's, not of a task's, from [`Ipc::alloc`]. A task refers to it with
-/// [`NewTask::attach`](crate::NewTask::attach), so that one filling serves many tasks.
+/// A block of shared memory that belongs to the caller and not to a task, from [`Ipc::alloc`].
+/// [`NewTask::attach`](crate::NewTask::attach) makes a task refer to it, so that many tasks can use
+/// the same data without a copy.
 ///
-/// Clones are the same buffer. It is given back when the last clone is gone and no task that it is
-/// attached to is in flight. Its bytes may be changed by any clone and by the runtime, so they are
-/// copied in and out. `[any thread]`
+/// Clones refer to the same block. It is freed when the last clone is dropped and no task that it
+/// is attached to is in flight. Any clone and the runtime may change its bytes at any time, so they
+/// are only copied in and out. `[any thread]`
 #[derive(Clone)]
 pub struct Buffer(Arc<Block>);
 
 struct Block {
     ipc: Ipc,
     raw: chi_buffer,
-    /// As many bytes as were asked for, at most `raw.size_`.
+    /// The requested size, at most `raw.size_`.
     len: usize,
 }
 
-// SAFETY: the block is plain memory that is only copied from and to, and the table's functions may be
-// called from any thread.
+// SAFETY: the block is plain memory that is only copied from and to, and the table's functions may
+// be called from any thread.
 unsafe impl Send for Block {}
-// SAFETY: as above; what is copied while another thread writes is unspecified bytes, as with shared
-// memory always.
+// SAFETY: as above; a copy during a write by another thread yields unspecified bytes, as always
+// with shared memory.
 unsafe impl Sync for Block {}
 
 impl Drop for Block {
     fn drop(&mut self) {
         let ipc = self.ipc.as_raw();
-        // SAFETY: the buffer came from `alloc` without an owner, and this is its only `free`; handles
-        // of tasks that it is attached to hold a clone until they are over.
+        // SAFETY: the buffer came from `alloc` without an owner, and this is its only `free`; the
+        // handles of tasks that it is attached to hold a clone until those tasks have completed.
         unsafe { ((*ipc).free)(ipc, &self.raw) }
     }
 }
@@ -48,12 +49,12 @@ impl Buffer {
         Buffer(Arc::new(Block { ipc, raw, len }))
     }
 
-    /// How many bytes.
+    /// The size in bytes.
     pub fn len(&self) -> usize {
         self.0.len
     }
 
-    /// Whether there are none.
+    /// Whether the size is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -78,7 +79,8 @@ impl Buffer {
         Ok(())
     }
 
-    /// Copies bytes from `offset` on into `to`, as many as there are and fit. Returns how many.
+    /// Copies bytes starting at `offset` into `to`, until either ends. Returns the number of bytes
+    /// copied.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) -> usize {
         let n = self.len().saturating_sub(offset).min(to.len());
         if n > 0 {
@@ -100,10 +102,11 @@ impl Buffer {
 #[derive(Default)]
 pub(crate) struct Attached(Vec<Buffer>);
 
-/// Tasks in flight whose handles are gone, with the buffers that have to stay until they are over.
+/// Tasks in flight whose handles have been dropped, with the buffers that must live until they
+/// complete.
 static DEFERRED: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
-/// How many there are, so that nobody takes the lock for nothing.
+/// The length of that list, so that an empty list costs no lock.
 static N_DEFERRED: AtomicUsize = AtomicUsize::new(0);
 
 struct Deferred {
@@ -112,7 +115,7 @@ struct Deferred {
     _buffers: Attached,
 }
 
-// SAFETY: nobody else has the task, and the table's functions may be called from any thread.
+// SAFETY: nothing else refers to the task, and the table's functions may be called from any thread.
 unsafe impl Send for Deferred {}
 
 impl Attached {
@@ -124,11 +127,11 @@ impl Attached {
         self.0.push(buffer);
     }
 
-    /// Takes over a task in flight, to be deleted when it is over.
+    /// Takes ownership of a task in flight, to delete it after its completion.
     ///
     /// # Safety
     ///
-    /// `task` is one of `ipc`'s that was submitted and not deleted, and nobody else has it.
+    /// `task` comes from `ipc`, was submitted and not deleted, and nothing else refers to it.
     pub(crate) unsafe fn defer(&mut self, ipc: Ipc, task: *mut chi_task) {
         let deferred = Deferred { ipc, task, _buffers: mem::take(self) };
         DEFERRED.lock().unwrap_or_else(PoisonError::into_inner).push(deferred);
@@ -136,7 +139,7 @@ impl Attached {
     }
 }
 
-/// Deletes the deferred tasks that are over, and lets go of their buffers.
+/// Deletes the deferred tasks that have completed, and drops their buffers.
 pub(crate) fn sweep() {
     if N_DEFERRED.load(Ordering::Relaxed) == 0 {
         return;
@@ -150,7 +153,7 @@ pub(crate) fn sweep() {
     N_DEFERRED.fetch_sub(over.len(), Ordering::Relaxed);
     for deferred in &over {
         let ipc = deferred.ipc.as_raw();
-        // SAFETY: the task was not deleted before, and is not in the list any more.
+        // SAFETY: the task has not been deleted, and is no longer in the list.
         unsafe { ((*ipc).del_task)(ipc, deferred.task) };
     }
 }
@@ -158,8 +161,8 @@ pub(crate) fn sweep() {
 impl Deferred {
     fn is_pending(&self) -> bool {
         let ipc = self.ipc.as_raw();
-        // SAFETY: the task was submitted and is not deleted. Without a bound to wait for, this only
-        // asks, also whether the runtime has ended.
+        // SAFETY: the task was submitted and not deleted. A timeout of 0 only polls; it also
+        // notices when the runtime has stopped.
         unsafe { ((*ipc).wait)(ipc, self.task, 0) == CHI_TIMEOUT }
     }
 }

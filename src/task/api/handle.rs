@@ -1,4 +1,4 @@
-//! A task's life, as types: [`NewTask`], [`Pending`], [`Done`].
+//! A type for each state of a task: [`NewTask`], [`Pending`], [`Done`].
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,7 +18,7 @@ use crate::shm::nanoseconds;
 use crate::shm::{Ipc, ShmBytes};
 use crate::status::{Result, Status};
 
-/// The one owner of a task from `new_task` to `del_task`.
+/// The only owner of a task, from `new_task` to `del_task`.
 struct Handle<T: Task> {
     task: NonNull<T>,
     ipc: Ipc,
@@ -30,18 +30,18 @@ impl<T: Task> Handle<T> {
         self.task.as_ptr().cast()
     }
 
-    /// The task, while it is this side's.
+    /// The task, while it belongs to the client.
     ///
     /// # Safety
     ///
     /// The task is not in flight.
     unsafe fn get(&self) -> &T {
-        // SAFETY: it is deleted only when this handle is dropped, and not in flight, so that nobody
-        // else writes it.
+        // SAFETY: the task is deleted only when this handle is dropped, and it is not in flight, so
+        // nothing else writes to it.
         unsafe { self.task.as_ref() }
     }
 
-    /// What became of the wait that returned `CHI_OK`.
+    /// The task's outcome, after a wait that returned `CHI_OK`.
     fn outcome(self) -> Result<Done<T>> {
         let done = Done(self);
         let status = done.base().status();
@@ -67,7 +67,7 @@ impl<T: Task> Handle<T> {
 impl<T: Task> Drop for Handle<T> {
     fn drop(&mut self) {
         let (ipc, task) = (self.ipc.as_raw(), self.raw());
-        // SAFETY: the task is there until its only `del_task`, here or in `defer`.
+        // SAFETY: the task is valid until its only `del_task`, which is here or in `defer`.
         unsafe {
             if !self.attached.is_empty() && in_flight(state(task)) {
                 self.attached.defer(self.ipc, task);
@@ -82,44 +82,46 @@ impl<T: Task> Drop for Handle<T> {
 // thread. Fields of a task are plain data, or descriptors that are used through the handle.
 unsafe impl<T: Task> Send for Handle<T> {}
 
-/// A task that is not submitted: fill in its fields. Dropping it deletes it. `[any thread]`
+/// A task that has not been submitted: fill in its fields. Dropping it deletes it. `[any thread]`
 #[must_use = "a task that is not submitted does nothing"]
 pub struct NewTask<T: Task>(Handle<T>);
 
 impl<T: Task> NewTask<T> {
-    /// Takes over a task that `new_task` made.
+    /// Takes ownership of a task that `new_task` made.
     ///
     /// # Safety
     ///
-    /// `task` is what `ipc`'s `new_task` gave for the size of a `T`, and nobody else has it.
+    /// `task` was returned by `new_task` of `ipc` for the size of a `T`, and nothing else refers to
+    /// it.
     pub(crate) unsafe fn from_fresh(ipc: Ipc, task: *mut T) -> Self {
-        // SAFETY: nobody else has the task, says the caller.
+        // SAFETY: nothing else refers to the task, as the caller guarantees.
         unsafe { bind::<T>(task.cast()) };
         // SAFETY: `new_task` does not succeed with null.
         let task = unsafe { NonNull::new_unchecked(task) };
         NewTask(Handle { task, ipc, attached: Attached::default() })
     }
 
-    /// Lets a byte vector of the task, `field`, be a buffer, so that its bytes are not copied. The
-    /// task's handles keep the buffer until the task is deleted. Setting the field afterwards writes to
-    /// the buffer, as far as it reaches.
+    /// Makes `field`, a byte vector of the task, refer to a buffer, without copying its bytes. The
+    /// task's handles keep the buffer alive until the task is deleted. Setting the field afterwards
+    /// writes to the buffer, if the new bytes fit.
     ///
-    /// Errors: `CHI_INVALID` when `field` lies elsewhere.
+    /// Errors: `CHI_INVALID` when `field` is not in this task.
     pub fn attach(&mut self, field: impl FnOnce(&T) -> &ShmBytes, buffer: &Buffer) -> Result<()> {
         let start = self.0.task.as_ptr().addr();
         let descriptor = &field(self).0;
         if !(start..start + size_of::<T>()).contains(&std::ptr::from_ref(descriptor).addr()) {
             return Err(Status::invalid("not a field of this task"));
         }
-        // SAFETY: `attached` keeps the buffer until the task is over.
+        // SAFETY: `attached` keeps the buffer alive until the task has completed.
         unsafe { descriptor.refer(buffer.raw(), buffer.len()) };
         self.0.attached.push(buffer.clone());
         Ok(())
     }
 
-    /// Submits the task. Waits for room in a full ring, up to 10 s.
+    /// Submits the task. When the ring is full, waits up to 10 s for space.
     ///
-    /// Errors: `CHI_RING_FULL` after that, `CHI_UNAVAILABLE`, `CHI_FORKED`; the task is deleted then.
+    /// Errors: `CHI_RING_FULL` after that time, `CHI_UNAVAILABLE`, `CHI_FORKED`. An error deletes
+    /// the task.
     pub fn submit(self) -> Result<Pending<T>> {
         let ipc = self.0.ipc;
         // SAFETY: the task is ours and not in flight.
@@ -127,8 +129,8 @@ impl<T: Task> NewTask<T> {
         Ok(Pending(self.0))
     }
 
-    /// Submits the task unless the ring is full: then the task comes back, with `CHI_RING_FULL`. Other
-    /// errors are those of [`submit`](Self::submit), and the task comes back too.
+    /// Like [`submit`](Self::submit), but fails at once with `CHI_RING_FULL` when the ring is full.
+    /// After any error, the task is returned with it.
     pub fn try_submit(self) -> Result<Pending<T>, Unsubmitted<T>> {
         let ipc = self.0.ipc;
         // SAFETY: the task is ours and not in flight.
@@ -138,18 +140,18 @@ impl<T: Task> NewTask<T> {
         }
     }
 
-    /// Submits the task, and leaves it: the runtime frees it at its completion. When it fails, the
-    /// runtime's log says so. Errors: as [`submit`](Self::submit).
+    /// Submits the task and hands it over: the runtime frees it at completion and logs a failure.
+    /// Errors: as [`submit`](Self::submit).
     pub fn submit_and_forget(self) -> Result<()> {
         if !self.0.attached.is_empty() {
-            // Dropping it keeps the attached buffers until the task is over.
+            // Dropping the handle keeps the attached buffers alive until the task has completed.
             return self.submit().map(drop);
         }
         self.base().forget();
         let ipc = self.0.ipc;
         // SAFETY: the task is ours and not in flight.
         ipc.check(unsafe { ((*ipc.as_raw()).enqueue)(ipc.as_raw(), self.0.raw()) })?;
-        // It is the runtime's.
+        // It belongs to the runtime now.
         std::mem::forget(self.0);
         Ok(())
     }
@@ -168,17 +170,17 @@ impl<T: Task> Deref for NewTask<T> {
     }
 }
 
-/// A task in flight: the runtime has it, so there is nothing to see. Dropping it lets the task run and
-/// deletes it at its completion. `[any thread]`
+/// A task in flight: it belongs to the runtime, so its fields cannot be accessed. Dropping the
+/// handle lets the task run, and deletes it when it completes. `[any thread]`
 #[must_use = "a dropped task's outcome is lost"]
 pub struct Pending<T: Task>(Handle<T>);
 
 impl<T: Task> Pending<T> {
-    /// Waits until the task is over. Inside a method this suspends the task that waits, not the
+    /// Waits until the task is complete. Inside a method this suspends the waiting task, not the
     /// worker.
     ///
     /// Errors: the task's own status and message when it failed; `CHI_UNAVAILABLE` when the runtime
-    /// ended.
+    /// has stopped.
     pub fn wait(self) -> Result<Done<T>> {
         match self.wait_ns(CHI_WAIT_FOREVER) {
             Err(WaitError::Timeout(_)) => unreachable!("a wait without bound does not time out"),
@@ -187,27 +189,29 @@ impl<T: Task> Pending<T> {
         }
     }
 
-    /// Waits at most this long. When the time is over, the task goes on and its handle comes back.
+    /// Like [`wait`](Self::wait), for at most `timeout`. On a timeout, the task continues and its
+    /// handle is returned in [`WaitError::Timeout`].
     pub fn wait_timeout(self, timeout: Duration) -> Result<Done<T>, WaitError<T>> {
         self.wait_ns(nanoseconds(timeout))
     }
 
-    /// Asks for the task's cancellation, and returns at once. One that has not started never does; one
-    /// that waits goes on with the wait over; one that runs sees it when it next waits or asks. The task
-    /// completes once, with `CHI_CANCELLED` or what its method makes of it: [`wait`](Self::wait) tells.
+    /// Requests the task's cancellation, and returns at once. A task that has not started never
+    /// runs. If the task is waiting, its wait ends; if it is running, it notices at its next wait
+    /// or when it checks. The task completes exactly once, with `CHI_CANCELLED` or the status that
+    /// its method returns; [`wait`](Self::wait) returns it.
     ///
     /// Errors: `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn cancel(&self) -> Result<()> {
         let ipc = self.0.ipc;
-        // SAFETY: the table is as long as it says.
+        // SAFETY: the table is as long as its size says.
         let cancel = ipc.require(unsafe { read_field!(ipc.as_raw(), chi_ipc, cancel) })?;
         // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
         ipc.check(unsafe { cancel(ipc.as_raw(), self.0.raw()) })
     }
 
-    /// Whether the task is over, so that [`wait`](Self::wait) returns at once.
+    /// Whether the task is complete, so that [`wait`](Self::wait) returns at once.
     pub fn is_complete(&self) -> bool {
-        // Asked of the table, not of the task: in a forked child the segment is not there.
+        // Goes through the table instead of reading the task: a forked child has no segment.
         let ipc = self.0.ipc.as_raw();
         // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
         unsafe { ((*ipc).wait)(ipc, self.0.raw(), 0) == CHI_OK }
@@ -227,37 +231,37 @@ impl<T: Task> Pending<T> {
     }
 }
 
-/// Submits tasks in order, and wakes the runtime once for all of them.
+/// Submits tasks in order, and wakes the runtime only once.
 ///
-/// Errors: as [`NewTask::submit`]; the tasks that were submitted before then run, and are deleted at their
-/// completion. `CHI_VERSION` with a runtime of ABI 1.0.
+/// Errors: as [`NewTask::submit`]; tasks that were already submitted run, and are deleted when they
+/// complete. `CHI_VERSION` with a runtime of ABI 1.0.
 pub fn submit_all<T: Task>(tasks: Vec<NewTask<T>>) -> Result<Vec<Pending<T>>> {
     let Some(first) = tasks.first() else { return Ok(Vec::new()) };
     let ipc = first.0.ipc;
-    // SAFETY: the table is as long as it says.
+    // SAFETY: the table is as long as its size says.
     let enqueue_batch =
         ipc.require(unsafe { read_field!(ipc.as_raw(), chi_ipc, enqueue_batch) })?;
     let raw: Vec<*mut chi_task> = tasks.iter().map(|task| task.0.raw()).collect();
     let mut submitted = 0;
-    // SAFETY: the tasks are ours and not in flight; the number of those in flight is stored.
+    // SAFETY: the tasks are ours and not in flight; `submitted` is writable.
     ipc.check(unsafe {
         enqueue_batch(ipc.as_raw(), raw.as_ptr(), raw.len() as u64, &mut submitted)
     })?;
     Ok(tasks.into_iter().map(|task| Pending(task.0)).collect())
 }
 
-/// Waits until all of these tasks are over, and gives each one's outcome, in order. Inside a method this
-/// suspends the task that waits, not the worker.
+/// Waits until all of these tasks are complete, and returns their outcomes in order. Inside a
+/// method this suspends the waiting task, not the worker.
 pub fn wait_all<T: Task>(tasks: Vec<Pending<T>>) -> Vec<Result<Done<T>>> {
     tasks.into_iter().map(Pending::wait).collect()
 }
 
-/// A task that is over and succeeded: read its results. Dropping it deletes it. `[any thread]`
+/// A task that has completed successfully: read its results. Dropping it deletes it. `[any thread]`
 pub struct Done<T: Task>(Handle<T>);
 
 impl<T: Task> Done<T> {
-    /// The task, to be submitted again: fields are as they are now, and blocks that were allocated for
-    /// it stay until it is deleted.
+    /// Returns the task so that it can be submitted again. Its fields keep their values, and blocks
+    /// that were allocated for it stay until it is deleted.
     pub fn reuse(self) -> NewTask<T> {
         NewTask(self.0)
     }
@@ -271,11 +275,11 @@ impl<T: Task> Deref for Done<T> {
     }
 }
 
-/// Why a task was not submitted, and the task.
+/// A task that could not be submitted, and the error.
 pub struct Unsubmitted<T: Task> {
-    /// The task, as it was.
+    /// The task, unchanged.
     pub task: NewTask<T>,
-    /// `CHI_RING_FULL` when trying again later makes sense.
+    /// The error. `CHI_RING_FULL` means that trying again later may succeed.
     pub status: Status,
 }
 
@@ -286,11 +290,11 @@ impl<T: Task> Unsubmitted<T> {
     }
 }
 
-/// Why a bounded wait gave no results.
+/// Why a wait with a timeout returned no results.
 pub enum WaitError<T: Task> {
-    /// The time was over. The task goes on.
+    /// The timeout passed. The task continues.
     Timeout(Pending<T>),
-    /// The task failed, or the runtime ended.
+    /// The task failed, or the runtime has stopped.
     Failed(Status),
 }
 
@@ -337,12 +341,12 @@ impl<T: Task> fmt::Debug for WaitError<T> {
     }
 }
 
-/// Tells the strings and vectors of a task where they lie in it: the number in a task that came from
-/// elsewhere is not to be trusted.
+/// Sets the offset of each string and vector of a task: the offsets in a task from another process
+/// cannot be trusted.
 ///
 /// # Safety
 ///
-/// `task` points to a whole `T` that nobody else uses now.
+/// `task` points to a whole `T` that nothing else uses during the call.
 unsafe fn bind<T: Task>(task: *mut chi_task) {
     for field in T::FIELDS {
         // SAFETY: `FIELDS` lists the descriptors in a `T`, by the trait's contract.
@@ -350,14 +354,15 @@ unsafe fn bind<T: Task>(task: *mut chi_task) {
     }
 }
 
-/// A task that a module's thunk was given, as the method sees it.
+/// Makes the reference with which a method sees its task, from the pointer that the runtime passes
+/// to the module.
 ///
 /// # Safety
 ///
-/// `task` points to a whole `T` that nobody else uses for `'a`, and the pointers and lengths of its
-/// strings and vectors are checked.
+/// `task` points to a whole `T` that nothing else uses for `'a`, and the pointers and lengths of
+/// its strings and vectors have been checked.
 pub unsafe fn lend<'a, T: Task>(task: *mut chi_task) -> &'a T {
-    // SAFETY: says the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         bind::<T>(task);
         &*task.cast::<T>()

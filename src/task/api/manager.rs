@@ -1,4 +1,4 @@
-//! What the IPC manager does for applications and methods: tasks, buffers, pools, time.
+//! The operations of the IPC manager, for applications and methods: tasks, buffers, pools, time.
 
 use std::ffi::CString;
 use std::ptr;
@@ -13,7 +13,7 @@ use crate::ids::{DomainQuery, PoolId};
 use crate::shm::{nanoseconds, Ipc};
 use crate::status::{Result, Status};
 
-/// How a pool is created: [`Ipc::create_pool_with`].
+/// Options for [`Ipc::create_pool_with`].
 ///
 /// ```
 /// # use chimaera::PoolOptions;
@@ -25,7 +25,7 @@ pub struct PoolOptions {
 }
 
 impl PoolOptions {
-    /// How many containers the pool has on this node, 1 to `CHI_MAX_CONTAINERS`. The default is 1.
+    /// Sets the number of containers on this node, 1 to `CHI_MAX_CONTAINERS`. The default is 1.
     #[must_use]
     pub fn containers(self, containers: u32) -> Self {
         PoolOptions { containers }
@@ -54,7 +54,8 @@ impl Ipc {
         self.check(unsafe {
             ((*self.as_raw()).new_task)(self.as_raw(), size_of::<T>() as u32, &mut task)
         })?;
-        // SAFETY: a zeroed task of the size of a `T`, aligned to CHI_TASK_ALIGN, that is ours alone.
+        // SAFETY: a zeroed task of the size of a `T`, aligned to CHI_TASK_ALIGN, that nothing else
+        // refers to.
         let task = unsafe { NewTask::<T>::from_fresh(self, task.cast()) };
         task.base().address(pool, query, method);
         Ok(task)
@@ -68,12 +69,11 @@ impl Ipc {
     }
 
     /// Creates the pool `name` of the module `module` (`"repo:module"`), or finds it when it exists
-    /// with the same module and parameters. Waits until it is ready. Parameters that are a struct which
-    /// the module knows too are `&params_to_bytes(&params)?`: see
-    /// [`params_to_bytes`](crate::archive::params_to_bytes).
+    /// with the same module and parameters. Waits until it is ready. For a module whose parameters
+    /// are a struct, encode them with [`params_to_bytes`](crate::archive::params_to_bytes).
     ///
-    /// Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (name), whatever the container's `create`
-    /// returned, and those of waiting.
+    /// Errors: `CHI_NO_MODULE`, `CHI_EXISTS`, `CHI_INVALID` (a malformed name, or parameters that
+    /// the module rejects), the error of the container's `create`, and those of waiting.
     pub fn create_pool(self, module: &str, name: &str, params: &[u8]) -> Result<PoolId> {
         let (module, name) = (CString::new(module)?, CString::new(name)?);
         let mut id = chi_pool_id::default();
@@ -93,10 +93,11 @@ impl Ipc {
         Ok(id.into())
     }
 
-    /// Like [`create_pool`](Self::create_pool), as `options` say. A pool that exists with another number
-    /// of containers is `CHI_EXISTS`.
+    /// Like [`create_pool`](Self::create_pool), with options. Fails with `CHI_EXISTS` when the pool
+    /// exists with a different number of containers.
     ///
-    /// Other errors: `CHI_INVALID` (the number of containers), `CHI_VERSION` (a runtime of ABI 1.0).
+    /// Other errors: `CHI_INVALID` (the number of containers), `CHI_VERSION` (a runtime of ABI
+    /// 1.0).
     pub fn create_pool_with(
         self,
         module: &str,
@@ -104,10 +105,10 @@ impl Ipc {
         params: &[u8],
         options: PoolOptions,
     ) -> Result<PoolId> {
-        // SAFETY: the table is as long as it says.
+        // SAFETY: the table is as long as its size says.
         let Some(create) = (unsafe { read_field!(self.as_raw(), chi_ipc, create_pool_with) })
         else {
-            let why = "the runtime is older than pools of several containers";
+            let why = "pools with several containers need a runtime with ABI 1.1 or later";
             return Err(Status::new(CHI_VERSION, why));
         };
         let (module, name) = (CString::new(module)?, CString::new(name)?);
@@ -134,26 +135,28 @@ impl Ipc {
         Ok(id.into())
     }
 
-    /// Destroys a pool. Its tasks that have not started end with `CHI_CANCELLED`; running ones end by
-    /// themselves first. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), and those of waiting.
+    /// Destroys a pool. Tasks that have not started end with `CHI_CANCELLED`; waits until those
+    /// that are running have finished. Errors: `CHI_NO_POOL`, `CHI_DENIED` (the admin pool), and
+    /// those of waiting.
     pub fn destroy_pool(self, pool: PoolId) -> Result<()> {
         // SAFETY: the pointer is to a whole id.
         self.check(unsafe { ((*self.as_raw()).destroy_pool)(self.as_raw(), &pool.to_raw()) })
     }
 
-    /// Sleeps; inside a method, suspends the task and not the worker. Errors: `CHI_CANCELLED`, early, when
-    /// the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
+    /// Sleeps; inside a method, suspends the task and not the worker. Errors: `CHI_CANCELLED` as
+    /// soon as the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn sleep(self, duration: Duration) -> Result<()> {
-        // SAFETY: the table is as long as it says.
+        // SAFETY: the table is as long as its size says.
         let sleep = self.require(unsafe { read_field!(self.as_raw(), chi_ipc, sleep) })?;
         // SAFETY: the table is valid.
         self.check(unsafe { sleep(self.as_raw(), nanoseconds(duration)) })
     }
 
-    /// Lets others run, then goes on: inside a method, other tasks of its worker. Errors:
-    /// `CHI_CANCELLED` when the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
+    /// Yields: inside a method, to other tasks of its worker; elsewhere, to other threads. Errors:
+    /// `CHI_CANCELLED` when the method's task is cancelled; `CHI_VERSION` with a runtime of ABI
+    /// 1.0.
     pub fn yield_now(self) -> Result<()> {
-        // SAFETY: the table is as long as it says.
+        // SAFETY: the table is as long as its size says.
         let yield_now = self.require(unsafe { read_field!(self.as_raw(), chi_ipc, yield_now) })?;
         // SAFETY: the table is valid.
         self.check(unsafe { yield_now(self.as_raw()) })

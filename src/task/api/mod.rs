@@ -1,4 +1,5 @@
-//! What applications and methods do with tasks: make, submit, wait, delete. It imports `shm` and `archive`.
+//! Making, submitting, waiting for and deleting tasks, in applications and methods. Imports `shm`
+//! and `archive`.
 
 mod admin;
 mod buffer;

@@ -1,4 +1,4 @@
-//! The trait of task structs, and what they begin with.
+//! The trait of task structs, and the header that they begin with.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,42 +18,42 @@ use crate::shm::nanoseconds;
 /// # Safety
 ///
 /// The layout is C's, with a [`TaskBase`] at offset 0; every field is a
-/// [`ShmElement`](crate::ShmElement); `FIELDS` lists exactly the strings and vectors in it; size and
-/// alignment are within `CHI_MAX_TASK_SIZE` and `CHI_TASK_ALIGN`; it has no destructor, and safe code
-/// cannot make one.
+/// [`ShmElement`](crate::ShmElement); `FIELDS` lists exactly the strings and vectors in it; size
+/// and alignment are within `CHI_MAX_TASK_SIZE` and `CHI_TASK_ALIGN`; it has no destructor, and
+/// safe code cannot make one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task",
     note = "add `#[chimaera::task]` to the struct"
 )]
 pub unsafe trait Task: Sized + 'static {
-    /// Where its strings and vectors lie, from the start of the task.
+    /// The layouts of its strings and vectors, with offsets from the start of the task.
     const FIELDS: &'static [chi_field_layout];
 
-    /// How its fields go to another process; none when no field says which way it goes.
+    /// Its serialisers; `None` when its fields are not marked `in`, `out` or `inout`.
     const SERIALIZERS: Option<TaskSerializers<Self>> = None;
 
-    /// What every task begins with.
+    /// The header that every task begins with.
     fn base(&self) -> &TaskBase;
 }
 
-/// What every task begins with: the C struct `chi_task`, 64 bytes.
+/// The header that every task begins with: the C struct `chi_task`, 64 bytes.
 #[repr(transparent)]
 pub struct TaskBase(UnsafeCell<chi_task>);
 
 impl TaskBase {
-    /// The C struct's address.
+    /// The address of the C struct.
     pub fn as_ptr(&self) -> *mut chi_task {
         self.0.get()
     }
 
     /// The pool that the task is for.
     pub fn pool(&self) -> PoolId {
-        // SAFETY: the struct behind a `&TaskBase` is alive, and whoever lent it is the only one to
-        // use it now, but for the state word.
+        // SAFETY: the struct behind a `&TaskBase` is alive, and apart from the state word only this
+        // thread accesses it while it is lent.
         unsafe { (*self.0.get()).pool_ }.into()
     }
 
-    /// Its place in the tree of tasks.
+    /// Its position in the tree of tasks.
     pub fn task_node(&self) -> TaskNode {
         // SAFETY: as in `pool`.
         unsafe { (*self.0.get()).task_node_ }
@@ -65,7 +65,8 @@ impl TaskBase {
         unsafe { (*self.0.get()).dom_query_ }.into()
     }
 
-    /// Sends the task elsewhere: before it is submitted, or in a monitor's global schedule.
+    /// Changes the containers that the task goes to. Call it before the task is submitted, or in a
+    /// monitor for `kGlobalSchedule`.
     pub fn set_domain_query(&self, query: DomainQuery) {
         // SAFETY: as in `pool`; the field is not lent to anyone by reference.
         unsafe { (*self.0.get()).dom_query_ = query.to_raw() }
@@ -86,21 +87,22 @@ impl TaskBase {
         }
     }
 
-    /// The method runs every `period`, 10 µs at least, until the task is cancelled or dropped, a run
-    /// fails, its pool is destroyed or its client ends. Each run finds the task as the one before left
-    /// it. Before it is submitted.
+    /// Makes the method run every `period` (at least 10 µs), until the task is cancelled or
+    /// dropped, a run fails, its pool is destroyed or its client exits. Each run sees the task as
+    /// the previous one left it. Call it before the task is submitted.
     pub fn set_period(&self, period: Duration) {
         self.set_property(CHI_TASK_PERIODIC, nanoseconds(period));
     }
 
-    /// The task is of no use later than this long after it was submitted: it then does not start any
-    /// more, or is cancelled, and ends with `CHI_DEADLINE`. Before it is submitted.
+    /// Sets a deadline, `deadline` after the task's submission. When it passes, the task is not
+    /// started, or is cancelled if it has started, and ends with `CHI_DEADLINE`. Call it before the
+    /// task is submitted.
     pub fn set_deadline(&self, deadline: Duration) {
         self.set_property(CHI_TASK_DEADLINE, nanoseconds(deadline));
     }
 
-    /// The task's latency does not matter: those that wait for an answer go before it. Before it is
-    /// submitted.
+    /// Declares that the task's latency does not matter: latency-sensitive tasks run first. Call it
+    /// before the task is submitted.
     pub fn set_high_latency(&self) {
         // SAFETY: as in `set_domain_query`.
         unsafe { (*self.0.get()).task_flags_.bits_ |= CHI_TASK_HIGH_LATENCY }
@@ -114,7 +116,7 @@ impl TaskBase {
         }
     }
 
-    /// Nobody waits for the task.
+    /// Marks the task as fire-and-forget.
     pub(crate) fn forget(&self) {
         // SAFETY: as in `set_domain_query`.
         unsafe { (*self.0.get()).task_flags_.bits_ |= CHI_TASK_FIRE_AND_FORGET }
@@ -132,12 +134,12 @@ impl TaskBase {
 ///
 /// `task` points to a task that has not been deleted.
 pub(crate) unsafe fn state(task: *mut chi_task) -> u32 {
-    // SAFETY: the caller says that the task is there, and the word is only accessed atomically once
-    // the task was submitted.
+    // SAFETY: the caller guarantees that the task is valid, and after submission the word is only
+    // accessed atomically.
     unsafe { AtomicU32::from_ptr(&raw mut (*task).state_) }.load(Ordering::Acquire)
 }
 
-/// Whether a state word says that the runtime has the task.
+/// Whether a state word says that the task belongs to the runtime.
 pub(crate) fn in_flight(state: u32) -> bool {
     state & CHI_TASK_IN_FLIGHT != 0 && state & CHI_TASK_COMPLETE == 0
 }

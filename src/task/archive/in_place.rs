@@ -1,4 +1,4 @@
-//! The rules for what lies in tasks, which is written and read in its place.
+//! The encodings of a task's fields, which are saved from and loaded into the task itself.
 
 use std::cell::Cell;
 
@@ -8,11 +8,11 @@ use crate::shm::descriptor::{Descriptor, Kind};
 use crate::shm::{Pod, ShmBytes, ShmElement, ShmString, ShmVec};
 use crate::status::Result;
 
-/// So many bytes are on their way at a time.
+/// How many bytes are copied at a time.
 const CHUNK: usize = 1024;
 
-/// A field of a task with a form in bytes: cells of plain data that is [`Serialize`], shared strings
-/// and vectors, and structs of those, for which it is derived beside
+/// A field of a task that can be serialised: cells of plain data that is [`Serialize`], shared
+/// strings and vectors, and structs of those. Derive it for such a struct, in addition to
 /// [`ShmElement`](macro@crate::ShmElement).
 ///
 /// ```
@@ -27,45 +27,45 @@ const CHUNK: usize = 1024;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` in a task has no form in bytes",
+    message = "`{Self}` in a task cannot be serialised",
     label = "cannot be sent to another process",
     note = "a pointer or a reference means nothing in another process: send what it points to, in a `ShmString`, a `ShmBytes` or a `ShmVec`",
     note = "a `Cell` of your own struct needs `#[derive(chimaera::Serialize)]` there; a struct with strings or vectors inside needs `#[derive(chimaera::SerializeInPlace)]`"
 )]
 pub trait SerializeInPlace {
-    /// Adds the field's value. Errors: those of the archive.
+    /// Writes the field's value. Errors: those of the archive.
     fn save_in_place(&self, archive: &mut SaveArchive<'_>) -> Result<()>;
 
-    /// Takes the field's value. Errors: `CHI_INVALID` with what is wrong and where, and those of
-    /// allocating.
+    /// Reads the field's value. Errors: `CHI_INVALID`, whose message says what is wrong and where,
+    /// and those of allocation.
     fn load_in_place(&self, archive: &mut LoadArchive<'_>) -> Result<()>;
 }
 
-/// What may be an element of a [`ShmVec`] with a form in bytes: plain data that is [`Serialize`], and
-/// what is [`SerializeInPlace`].
+/// An element of a [`ShmVec`] that can be serialised: plain data that is [`Serialize`], and types
+/// that are [`SerializeInPlace`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` in a vector of a task has no form in bytes",
-    note = "your own struct of plain data gets one with `#[derive(chimaera::Serialize)]`, one with strings or vectors inside with `#[derive(chimaera::SerializeInPlace)]`"
+    message = "`{Self}` in a vector of a task cannot be serialised",
+    note = "your own struct of plain data needs `#[derive(chimaera::Serialize)]`; a struct with strings or vectors inside needs `#[derive(chimaera::SerializeInPlace)]`"
 )]
 pub trait SerializeElement: ShmElement {
-    /// Adds a length and all elements.
+    /// Writes a length and all elements.
     #[doc(hidden)]
     fn save_elements(vector: &ShmVec<Self>, archive: &mut SaveArchive<'_>) -> Result<()>;
 
-    /// Takes a length and so many elements.
+    /// Reads a length and that many elements.
     #[doc(hidden)]
     fn load_elements(vector: &ShmVec<Self>, archive: &mut LoadArchive<'_>) -> Result<()>;
 }
 
-/// The four ways of a task's fields.
+/// The four serialisers of a task.
 pub struct TaskSerializers<T> {
-    /// Adds what the caller gives.
+    /// Writes the inputs.
     pub save_in: fn(&T, &mut SaveArchive<'_>) -> Result<()>,
-    /// Takes what the caller gave.
+    /// Reads the inputs.
     pub load_in: fn(&T, &mut LoadArchive<'_>) -> Result<()>,
-    /// Adds what the method found.
+    /// Writes the results.
     pub save_out: fn(&T, &mut SaveArchive<'_>) -> Result<()>,
-    /// Takes what the method found.
+    /// Reads the results.
     pub load_out: fn(&T, &mut LoadArchive<'_>) -> Result<()>,
 }
 
@@ -153,7 +153,7 @@ impl<T: Pod + Serialize> SerializeElement for T {
     }
 }
 
-/// Adds a length and all elements, one by one.
+/// Writes a length and all elements, one by one.
 pub fn save_elements<T: ShmElement + SerializeInPlace>(
     vector: &ShmVec<T>,
     archive: &mut SaveArchive<'_>,
@@ -162,7 +162,7 @@ pub fn save_elements<T: ShmElement + SerializeInPlace>(
     vector.iter().try_for_each(|element| element.save_in_place(archive))
 }
 
-/// Takes a length and so many elements, one by one.
+/// Reads a length and that many elements, one by one.
 pub fn load_elements<T: ShmElement + SerializeInPlace>(
     vector: &ShmVec<T>,
     archive: &mut LoadArchive<'_>,
@@ -170,7 +170,7 @@ pub fn load_elements<T: ShmElement + SerializeInPlace>(
     let owner = archive.owner()?;
     let length = archive.get_length(1)?;
     vector.resize_for(owner, 0)?;
-    // No more at first than the bytes could be, however large an element is in memory.
+    // Grows step by step: a false length must not allocate more than the remaining bytes justify.
     let honest = (archive.remaining() as usize / size_of::<T>() + 1).min(length);
     let mut room = 0;
     for index in 0..length {

@@ -1,4 +1,4 @@
-//! Reading what nobody vouches for.
+//! Reading untrusted bytes.
 
 use std::marker::PhantomData;
 use std::mem::offset_of;
@@ -10,12 +10,12 @@ use super::{Serialize, MAX_DEPTH};
 use crate::shm::string::no_memory;
 use crate::status::{Result, Status};
 
-/// Takes values from bytes.
+/// Decodes values from untrusted bytes.
 pub struct LoadArchive<'a> {
     from: From<'a>,
     position: u64,
     depth: u32,
-    /// The task that is read into, or null.
+    /// The task that is being read into, or null.
     owner: *mut chi_task,
 }
 
@@ -25,44 +25,45 @@ enum From<'a> {
 }
 
 impl<'a> LoadArchive<'a> {
-    /// From bytes in memory.
+    /// Reads from memory.
     pub fn new(bytes: &'a [u8]) -> Self {
         LoadArchive { from: From::Memory(bytes), position: 0, depth: 0, owner: ptr::null_mut() }
     }
 
-    /// From a C archive, into a task, for whose strings and vectors blocks are allocated.
+    /// Reads from a C archive into the task `owner`: the blocks of its strings and vectors are
+    /// allocated for that task.
     ///
     /// # Safety
     ///
-    /// `archive` is null or a live archive for reading that is as long as its size says and nobody
-    /// else's, and `owner` a live task, until the value is dropped.
+    /// Until the value is dropped, `archive` is null or a live archive for reading that is as long
+    /// as its size says and that nothing else uses, and `owner` is a live task.
     pub unsafe fn over(archive: *mut chi_archive, owner: *mut chi_task) -> Result<Self> {
-        // SAFETY: says the caller.
+        // SAFETY: guaranteed by the caller.
         let archive = unsafe { foreign(archive) }?;
         let from = From::Archive(archive, PhantomData);
         Ok(LoadArchive { from, position: 0, depth: 0, owner })
     }
 
-    /// Takes a value.
+    /// Reads a value.
     pub fn load<T: Serialize>(&mut self) -> Result<T> {
         T::load(self)
     }
 
-    /// How many bytes were taken.
+    /// The number of bytes read so far.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// How many bytes remain.
+    /// The number of bytes left.
     pub fn remaining(&self) -> u64 {
         match &self.from {
             From::Memory(bytes) => bytes.len() as u64,
-            // SAFETY: the archive is alive and ours, promised the caller of `over`.
+            // SAFETY: the archive is alive and ours, as the caller of `over` guarantees.
             From::Archive(archive, _) => unsafe { ((**archive).remaining)(*archive) },
         }
     }
 
-    /// Takes as many bytes as `to` has. Errors: `CHI_INVALID` when fewer remain.
+    /// Reads `to.len()` bytes. Errors: `CHI_INVALID` when fewer remain.
     pub fn get(&mut self, to: &mut [u8]) -> Result<()> {
         let len = to.len() as u64;
         if len > self.remaining() {
@@ -79,10 +80,10 @@ impl<'a> LoadArchive<'a> {
                 *bytes = rest;
             }
             From::Archive(archive, _) => {
-                // SAFETY: the archive is alive and ours, promised the caller of `over`.
+                // SAFETY: the archive is alive and ours, as the caller of `over` guarantees.
                 let status = unsafe { ((**archive).read)(*archive, to.as_mut_ptr().cast(), len) };
                 if status != CHI_OK {
-                    return Err(Status::new(status, "the archive gives no more bytes"));
+                    return Err(Status::new(status, "cannot read from the archive"));
                 }
             }
         }
@@ -90,7 +91,7 @@ impl<'a> LoadArchive<'a> {
         Ok(())
     }
 
-    /// Takes `len` bytes, of which there must be as many, after a length.
+    /// Reads `len` bytes, after a length that has been checked.
     pub(crate) fn take(&mut self, len: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| no_memory(len))?;
@@ -99,15 +100,15 @@ impl<'a> LoadArchive<'a> {
         Ok(bytes)
     }
 
-    /// Takes `N` bytes.
+    /// Reads `N` bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut bytes = [0; N];
         self.get(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Takes the number of what follows, each of `least` bytes or more. Errors: `CHI_INVALID` when so
-    /// many do not remain.
+    /// Reads the length of a sequence whose elements take at least `least` bytes each. Errors:
+    /// `CHI_INVALID` when too few bytes remain for that many elements.
     pub fn get_length(&mut self, least: usize) -> Result<usize> {
         let at = self.position;
         let length = u64::from_le_bytes(self.array()?);
@@ -120,19 +121,17 @@ impl<'a> LoadArchive<'a> {
         }
     }
 
-    /// Takes a byte that is 0 or 1.
+    /// Reads a byte that must be 0 or 1.
     pub(crate) fn get_bool(&mut self) -> Result<bool> {
         let at = self.position;
         match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
-            [byte] => {
-                Err(Status::invalid(format!("the byte {at} is {byte}, where only 0 and 1 can be")))
-            }
+            [byte] => Err(Status::invalid(format!("byte {at} is {byte}, but must be 0 or 1"))),
         }
     }
 
-    /// Takes a struct: `f` takes its fields. Errors: `CHI_INVALID` when it lies too deep in others.
+    /// Reads a struct: `f` reads its fields. Errors: `CHI_INVALID` when it is nested too deep.
     pub fn nested<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.depth = deeper(self.depth, self.position)?;
         let value = f(self)?;
@@ -140,7 +139,7 @@ impl<'a> LoadArchive<'a> {
         Ok(value)
     }
 
-    /// Says that nothing else follows. Errors: `CHI_INVALID` when bytes remain.
+    /// Checks that all bytes have been read. Errors: `CHI_INVALID` when some remain.
     pub fn finish(self) -> Result<()> {
         match self.remaining() {
             0 => Ok(()),
@@ -151,21 +150,23 @@ impl<'a> LoadArchive<'a> {
         }
     }
 
-    /// The task that is read into. Errors: `CHI_INVALID` when there is none.
+    /// The task that is being read into. Errors: `CHI_INVALID` when there is none.
     pub(crate) fn owner(&self) -> Result<*mut chi_task> {
         match self.owner.is_null() {
-            true => Err(Status::invalid("strings and vectors in tasks are read into a task only")),
+            true => {
+                Err(Status::invalid("a task's strings and vectors can be read only into a task"))
+            }
             false => Ok(self.owner),
         }
     }
 }
 
-/// One struct deeper.
+/// Increments the nesting depth. Errors: `CHI_INVALID` when it exceeds the limit.
 pub(crate) fn deeper(depth: u32, at: u64) -> Result<u32> {
     match depth < MAX_DEPTH {
         true => Ok(depth + 1),
         false => Err(Status::invalid(format!(
-            "structs lie more than {MAX_DEPTH} deep in structs at byte {at}"
+            "structs are nested more than {MAX_DEPTH} levels deep at byte {at}"
         ))),
     }
 }
@@ -177,7 +178,7 @@ pub(crate) fn deeper(depth: u32, at: u64) -> Result<u32> {
 /// `archive` is null or points to an archive that is as long as its size says.
 pub(crate) unsafe fn foreign(archive: *mut chi_archive) -> Result<*mut chi_archive> {
     const NEEDED: usize = offset_of!(chi_archive, remaining) + size_of::<usize>();
-    // SAFETY: not null when it is read, and begins with its size.
+    // SAFETY: the size is read only when the archive is not null; every archive begins with it.
     let size = if archive.is_null() { 0 } else { unsafe { (*archive).size as usize } };
     match size >= NEEDED {
         true => Ok(archive),

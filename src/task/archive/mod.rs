@@ -1,4 +1,4 @@
-//! Values as bytes, for pool parameters and for tasks on their way to another process: the format of
+//! Values as bytes, for pool parameters and for tasks that go to another process, in the format of
 //! `docs/wire-format.md`.
 //!
 //! ```
@@ -41,18 +41,18 @@ pub use values::Serialize;
 
 use crate::status::Result;
 
-/// How deep structs may lie in structs.
+/// How deep structs may be nested.
 const MAX_DEPTH: u32 = 64;
 
-/// A value as bytes. Errors: `CHI_INVALID` when structs lie too deep in structs.
+/// Encodes a value. Errors: `CHI_INVALID` when structs are nested too deep.
 pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     let mut archive = SaveArchive::new();
     value.save(&mut archive)?;
     Ok(archive.into_bytes())
 }
 
-/// The value that all of the bytes are. Errors: `CHI_INVALID` with what is wrong and where,
-/// `CHI_NO_SPACE`.
+/// Decodes a value from all of the bytes. Errors: `CHI_INVALID`, whose message says what is wrong
+/// and where; `CHI_NO_SPACE`.
 pub fn from_bytes<T: Serialize>(bytes: &[u8]) -> Result<T> {
     let mut archive = LoadArchive::new(bytes);
     let value = T::load(&mut archive)?;

@@ -1,13 +1,13 @@
-//! The parameters of pools: structs, as bytes and as text.
+//! Pool parameters: structs, encoded as bytes or as text.
 
 use super::{from_bytes, to_bytes, Serialize};
 use crate::status::{Result, Status};
 
-/// The version of the format of parameters, their first byte.
+/// The version of the parameter format: the first byte of encoded parameters.
 const PARAMS_VERSION: u8 = 1;
 
-/// The parameters of a pool as bytes: none when they are the defaults, else a byte that is 1, and the
-/// value.
+/// Encodes the parameters of a pool: no bytes when they are the defaults, else the byte 1 (the
+/// format version) and the value.
 ///
 /// ```
 /// use chimaera::archive::{params_from_bytes, params_to_bytes};
@@ -30,23 +30,23 @@ pub fn params_to_bytes<P: Serialize + Default>(params: &P) -> Result<Vec<u8>> {
     Ok([vec![PARAMS_VERSION], value].concat())
 }
 
-/// The parameters of a pool from bytes. Errors as [`from_bytes`].
+/// Decodes the parameters of a pool. Errors as [`from_bytes`].
 pub fn params_from_bytes<P: Serialize + Default>(bytes: &[u8]) -> Result<P> {
     match bytes.first() {
         None => Ok(P::default()),
         Some(&PARAMS_VERSION) => from_bytes::<(u8, P)>(bytes).map(|(_, params)| params),
         Some(version) => Err(Status::invalid(format!(
-            "the parameters begin with the byte {version}, where {PARAMS_VERSION}, the version of \
-             their format, was expected"
+            "the format version is {version}, expected {PARAMS_VERSION}"
         ))),
     }
     .map_err(|status| status.context("malformed pool parameters"))
 }
 
-/// What the pools of a module are created with. Derived, for a struct whose fields are [`FromText`]:
-/// a command line or a file then says them as text, the fields that differ from the defaults, `NAME=VALUE`
-/// between commas. A value with commas, quotes or spaces around it stands in double quotes, in which `\"`
-/// is a quote and `\\` a backslash.
+/// The parameters of a module's pools. Derive it for a struct whose fields are [`FromText`], so
+/// that a command line or a file can state them as text: comma-separated `NAME=VALUE` pairs for the
+/// fields that differ from their defaults. A value that contains commas or quotes, or that begins
+/// or ends with a space, must be in double quotes, where `\"` stands for a quote and `\\` for a
+/// backslash.
 ///
 /// ```
 /// use chimaera::{FromText, PoolParams, Serialize};
@@ -73,9 +73,18 @@ pub fn params_from_bytes<P: Serialize + Default>(bytes: &[u8]) -> Result<P> {
 /// assert_eq!(Settings::from_any(&chimaera::archive::params_to_bytes(&settings)?)?, settings);
 ///
 /// let why = |text: &str| Settings::from_text(text).unwrap_err().message().to_owned();
-/// assert_eq!(why("level=256"), "the parameter level is \"256\", and must be a number from 0 to 255");
-/// assert_eq!(why("mode=slow"), "the parameter mode is \"slow\", and must be one of fast, very_small");
-/// assert_eq!(why("size=1"), "there is no parameter \"size\"; there are level, limit, mode, path");
+/// assert_eq!(
+///     why("level=256"),
+///     "the parameter level is \"256\", but must be a number from 0 to 255"
+/// );
+/// assert_eq!(
+///     why("mode=slow"),
+///     "the parameter mode is \"slow\", but must be one of fast, very_small"
+/// );
+/// assert_eq!(
+///     why("size=1"),
+///     "there is no parameter \"size\"; known parameters: level, limit, mode, path"
+/// );
 /// # Ok::<(), chimaera::Status>(())
 /// ```
 #[diagnostic::on_unimplemented(
@@ -86,11 +95,11 @@ pub trait PoolParams: Serialize + Default {
     /// The names of the fields.
     const NAMES: &'static [&'static str];
 
-    /// Sets a field to the value that the text is. `None` when there is no such field; the error says
-    /// what the value must be.
+    /// Sets a field from text. `None` when there is no such field; the error describes the valid
+    /// values.
     fn set(&mut self, name: &str, text: &str) -> Option<core::result::Result<(), String>>;
 
-    /// The parameters that a text says. Errors: `CHI_INVALID` with the parameter that is wrong.
+    /// Parses the parameters from text. Errors: `CHI_INVALID`; the message names the parameter.
     fn from_text(text: &str) -> Result<Self> {
         let mut params = Self::default();
         let mut seen: Vec<String> = Vec::new();
@@ -100,7 +109,8 @@ pub trait PoolParams: Serialize + Default {
             let name = rest[..name_end].trim_matches(BLANKS);
             if !rest[name_end..].starts_with('=') {
                 return Err(Status::invalid(format!(
-                    "the parameter \"{}\" has no value: write NAME=VALUE, and commas between parameters",
+                    "the parameter \"{}\" has no value: write NAME=VALUE, and separate parameters \
+                     with commas",
                     excerpt(name)
                 )));
             }
@@ -113,7 +123,7 @@ pub trait PoolParams: Serialize + Default {
                 Some(Ok(())) => seen.push(name.to_owned()),
                 Some(Err(expected)) => {
                     return Err(Status::invalid(format!(
-                        "the parameter {name} is \"{}\", and must be {expected}",
+                        "the parameter {name} is \"{}\", but must be {expected}",
                         excerpt(&value)
                     )))
                 }
@@ -123,7 +133,7 @@ pub trait PoolParams: Serialize + Default {
                         names => names.join(", "),
                     };
                     return Err(Status::invalid(format!(
-                        "there is no parameter \"{}\"; there are {names}",
+                        "there is no parameter \"{}\"; known parameters: {names}",
                         excerpt(name)
                     )));
                 }
@@ -133,8 +143,8 @@ pub trait PoolParams: Serialize + Default {
         Ok(params)
     }
 
-    /// The parameters from bytes, which may also be text: that never begins with the byte 1. Errors:
-    /// `CHI_INVALID` with what is wrong.
+    /// Decodes the parameters from bytes or text; text never begins with the byte 1. Errors:
+    /// `CHI_INVALID`; the message says what is wrong.
     fn from_any(bytes: &[u8]) -> Result<Self> {
         match bytes {
             [] | [0..=8, ..] => params_from_bytes(bytes),
@@ -148,10 +158,10 @@ pub trait PoolParams: Serialize + Default {
     }
 }
 
-/// What may stand around a name or a value, or at the end of a file.
+/// Ignored around names and values, and at the end of the text.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// The value at the start of a text, and what follows after its comma.
+/// The value at the start of a text, and the text after the comma that follows it.
 fn take_value(text: &str) -> core::result::Result<(String, &str), &'static str> {
     let text = text.trim_start_matches(BLANKS);
     let Some(quoted) = text.strip_prefix('"') else {
@@ -167,17 +177,17 @@ fn take_value(text: &str) -> core::result::Result<(String, &str), &'static str> 
                 return match rest.strip_prefix(',') {
                     Some(rest) => Ok((value, rest.trim_start_matches(BLANKS))),
                     None if rest.is_empty() => Ok((value, rest)),
-                    None => Err("has something after its quotes"),
+                    None => Err("has text after its closing quote"),
                 };
             }
             '\\' => match letters.next() {
                 Some((_, letter @ ('"' | '\\'))) => value.push(letter),
-                _ => return Err("has a backslash before what is neither a quote nor a backslash"),
+                _ => return Err("has a backslash that is not followed by a quote or a backslash"),
             },
             letter => value.push(letter),
         }
     }
-    Err("has quotes that do not end")
+    Err("has an unterminated quote")
 }
 
 /// The beginning of a text, for a message.
@@ -187,17 +197,18 @@ fn excerpt(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// A value that a text can say, in the parameters of a pool: numbers, `true` and `false`, text, an
-/// `Option` of those, and enums without data that derive it, whose variants are in small letters.
+/// A type that can be written as text in the parameters of a pool: numbers, `bool` (`true` and
+/// `false`), `String`, an `Option` of those, and enums without data that derive it, whose variants
+/// are written in lower case.
 #[diagnostic::on_unimplemented(
-    message = "no text says a `{Self}`",
+    message = "a `{Self}` cannot be written as text",
     note = "parameters are numbers, `bool`, `String`, `Option`s of those, and enums with `#[derive(chimaera::FromText)]`"
 )]
 pub trait FromText: Sized {
-    /// The value, if the text is one.
+    /// Parses the value; `None` when the text is not valid.
     fn from_text(text: &str) -> Option<Self>;
 
-    /// What such a text is: `"a number from 0 to 255"`.
+    /// Describes the valid texts, for example `"a number from 0 to 255"`.
     fn expected() -> String;
 }
 
@@ -205,7 +216,7 @@ macro_rules! integers {
     ($($type:ty)*) => {$(
         impl FromText for $type {
             fn from_text(text: &str) -> Option<Self> {
-                // One form for each number: `parse` would take a plus sign.
+                // `parse` would accept a plus sign: each number shall have only one form.
                 if text.starts_with('+') { None } else { text.parse().ok() }
             }
             fn expected() -> String {
@@ -221,7 +232,7 @@ macro_rules! floats {
     ($($type:ty)*) => {$(
         impl FromText for $type {
             fn from_text(text: &str) -> Option<Self> {
-                // No infinities and no letters but the exponent's.
+                // Neither infinities nor NaN.
                 let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
                 text.parse().ok().filter(|value: &$type| number && value.is_finite())
             }

@@ -9,13 +9,13 @@ use super::load::{deeper, foreign};
 use super::Serialize;
 use crate::status::{Result, Status};
 
-/// So many bytes are gathered before an archive of the runtime's gets them.
+/// Buffer size: how many bytes are collected before they go to a C archive.
 const GATHERED: usize = 64 << 10;
 
-/// Gathers the bytes of values.
+/// Encodes values as bytes.
 pub struct SaveArchive<'a> {
     bytes: Vec<u8>,
-    /// Where gathered bytes go; null when they stay.
+    /// The destination of the buffered bytes; null when they stay in memory.
     out: *mut chi_archive,
     position: u64,
     depth: u32,
@@ -23,7 +23,7 @@ pub struct SaveArchive<'a> {
 }
 
 impl SaveArchive<'static> {
-    /// Bytes in memory.
+    /// Writes to memory.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         SaveArchive::to(ptr::null_mut())
@@ -36,14 +36,14 @@ impl SaveArchive<'static> {
 }
 
 impl SaveArchive<'_> {
-    /// Bytes for a C archive. [`flush`](Self::flush) hands over the last.
+    /// Writes to a C archive. Call [`flush`](Self::flush) at the end: it writes the buffered rest.
     ///
     /// # Safety
     ///
-    /// `archive` is null or a live archive for writing that is as long as its size says and nobody
-    /// else's, until the value is dropped.
+    /// Until the value is dropped, `archive` is null or a live archive for writing that is as long
+    /// as its size says and that nothing else uses.
     pub unsafe fn over(archive: *mut chi_archive) -> Result<Self> {
-        // SAFETY: says the caller.
+        // SAFETY: guaranteed by the caller.
         Ok(SaveArchive::to(unsafe { foreign(archive) }?))
     }
 
@@ -56,7 +56,7 @@ impl SaveArchive<'_> {
         value.save(self)
     }
 
-    /// Adds bytes as they are, without their number.
+    /// Adds raw bytes, without a length.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes.try_reserve(bytes.len()).map_err(|_| {
             Status::new(chimaera_abi::CHI_NO_SPACE, "out of memory for the bytes of a value")
@@ -69,12 +69,12 @@ impl SaveArchive<'_> {
         Ok(())
     }
 
-    /// Adds the number of what follows.
+    /// Adds the length of the sequence that follows.
     pub fn put_length(&mut self, length: usize) -> Result<()> {
         self.put(&(length as u64).to_le_bytes())
     }
 
-    /// Adds a struct: `f` adds its fields. Errors: `CHI_INVALID` when it lies too deep in others.
+    /// Adds a struct: `f` adds its fields. Errors: `CHI_INVALID` when it is nested too deep.
     pub fn nested(&mut self, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.depth = deeper(self.depth, self.position)?;
         f(self)?;
@@ -82,19 +82,19 @@ impl SaveArchive<'_> {
         Ok(())
     }
 
-    /// Hands the bytes over to the C archive.
+    /// Writes the buffered bytes to the C archive.
     pub fn flush(&mut self) -> Result<()> {
         if self.out.is_null() || self.bytes.is_empty() {
             return Ok(());
         }
-        // SAFETY: the archive is alive and ours, promised the caller of `over`.
+        // SAFETY: the archive is alive and ours, as the caller of `over` guarantees.
         let status = unsafe {
             ((*self.out).write)(self.out, self.bytes.as_ptr().cast(), self.bytes.len() as u64)
         };
         self.bytes.clear();
         match status {
             CHI_OK => Ok(()),
-            status => Err(Status::new(status, "the archive takes no more bytes")),
+            status => Err(Status::new(status, "cannot write to the archive")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rules for values that are owned.
+//! The encodings of owned values.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::ids::{DomainQuery, PoolId};
 use crate::shm::string::no_memory;
 use crate::status::{Result, Status};
 
-/// A type with a form in bytes, in the format of `docs/wire-format.md`: integers, floats, `bool`,
+/// A type that can be serialised, in the format of `docs/wire-format.md`: integers, floats, `bool`,
 /// arrays, `String`, `Vec`, `Option`, `BTreeMap`, tuples, [`PoolId`], [`DomainQuery`],
-/// [`TaskNode`](crate::TaskNode), and what it is derived for: structs of such fields, and enums
+/// [`TaskNode`](crate::TaskNode), and the types that derive it: structs of such fields, and enums
 /// without data that have a `#[repr]`.
 ///
-/// A task's own fields have theirs by the attributes `#[chi(in)]`, `#[chi(out)]`, `#[chi(inout)]` of
-/// [`macro@crate::task`].
+/// The fields of a task are serialised according to the attributes `#[chi(in)]`, `#[chi(out)]` and
+/// `#[chi(inout)]` of [`macro@crate::task`].
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ use crate::status::{Result, Status};
 /// # Ok::<(), chimaera::Status>(())
 /// ```
 ///
-/// What points elsewhere has no form in bytes:
+/// A pointer cannot be serialised:
 ///
 /// ```compile_fail
 /// #[derive(chimaera::Serialize)]
@@ -55,31 +55,34 @@ use crate::status::{Result, Status};
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has no form in bytes",
+    message = "`{Self}` cannot be serialised",
     label = "cannot be sent to another process",
     note = "a pointer or a reference means nothing in another process: send what it points to, as a value, a `String` or a `Vec`",
-    note = "your own structs, and enums without data, get a form with `#[derive(chimaera::Serialize)]`"
+    note = "your own structs, and enums without data, need `#[derive(chimaera::Serialize)]`"
 )]
 pub trait Serialize: Sized {
-    /// Adds the value. Errors: those of the archive.
+    /// Writes the value. Errors: those of the archive.
     fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()>;
 
-    /// Takes a value. Errors: `CHI_INVALID` with what is wrong and where, `CHI_NO_SPACE`.
+    /// Reads a value. Errors: `CHI_INVALID`, whose message says what is wrong and where;
+    /// `CHI_NO_SPACE`.
     fn load(archive: &mut LoadArchive<'_>) -> Result<Self>;
 
-    /// Adds values one after the other.
+    /// Writes values one after the other.
     #[doc(hidden)]
     fn save_all(values: &[Self], archive: &mut SaveArchive<'_>) -> Result<()> {
         values.iter().try_for_each(|value| value.save(archive))
     }
 
-    /// Takes a length and so many values.
+    /// Reads a length and that many values.
     #[doc(hidden)]
     fn load_all(archive: &mut LoadArchive<'_>) -> Result<Vec<Self>> {
-        // Each has a byte at least, or a length would say nothing of the memory that it costs.
-        const { assert!(size_of::<Self>() > 0, "elements of a vector have bytes") };
+        // Each element takes at least one byte, so that the remaining bytes limit the memory for a
+        // length.
+        const { assert!(size_of::<Self>() > 0, "the elements of a vector must not be empty") };
         let length = archive.get_length(1)?;
-        // No more at first than the bytes could be, however large a value is in memory.
+        // Reserves only a part at first: a false length must not allocate more than the remaining
+        // bytes justify.
         let honest = (archive.remaining() as usize / size_of::<Self>() + 1).min(length);
         let mut values = Vec::new();
         values.try_reserve(honest).map_err(|_| no_memory(honest))?;
@@ -196,7 +199,7 @@ impl<K: Serialize + Ord, V: Serialize> Serialize for BTreeMap<K, V> {
         })
     }
     fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
-        const { assert!(size_of::<(K, V)>() > 0, "elements of a map have bytes") };
+        const { assert!(size_of::<(K, V)>() > 0, "the entries of a map must not be empty types") };
         let length = archive.get_length(1)?;
         let mut map = BTreeMap::new();
         for _ in 0..length {
@@ -204,7 +207,7 @@ impl<K: Serialize + Ord, V: Serialize> Serialize for BTreeMap<K, V> {
             let key = K::load(archive)?;
             if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
                 return Err(Status::invalid(format!(
-                    "the key of a map at byte {at} does not come after the one before it"
+                    "the map key at byte {at} is not greater than the one before it"
                 )));
             }
             map.insert(key, V::load(archive)?);

@@ -1,8 +1,8 @@
-//! What `#[chimaera::task]`, `#[derive(Pod)]` and `#[derive(ShmElement)]` make of a struct, and which
-//! structs they refuse.
+//! The struct layouts that `#[chimaera::task]`, `#[derive(Pod)]` and `#[derive(ShmElement)]`
+//! produce, and the structs that they reject.
 //!
-//! The attributes expand by it, and the generator of headers reads sources by it, so that both know the
-//! same struct.
+//! Both the macros and the generator of C headers use this crate, so that they agree on every
+//! struct.
 
 use proc_macro2::TokenStream;
 use syn::{
@@ -10,31 +10,31 @@ use syn::{
     Path, Result, Token,
 };
 
-/// The name of a task's first field, what every task begins with.
+/// The name of a task's first field, its header.
 pub const BASE: &str = "base";
 
 /// A task's struct.
 #[derive(Clone)]
 pub struct TaskStruct {
-    /// As it is compiled: `#[repr(C)]`, with [`BASE`] before its own fields.
+    /// The struct as it is compiled: `#[repr(C)]`, with [`BASE`] before its own fields.
     pub item: ItemStruct,
     /// Its own fields, in order.
     pub own: Vec<Field>,
 }
 
-/// The struct of a task, from what its author wrote under `#[chimaera::task]`. `krate` is the path to
-/// the crate `chimaera`.
+/// Makes the struct of a task from the item under `#[chimaera::task]`. `krate` is the path to the
+/// crate `chimaera`.
 ///
-/// Errors: what no task can be, at its place in the source.
+/// Errors: an item that cannot be a task, with its position in the source.
 pub fn task(mut item: ItemStruct, krate: &Path) -> Result<TaskStruct> {
     plain_generics(&item.generics, "a task")?;
     if let Some(repr) = item.attrs.iter().find(|attr| attr.path().is_ident("repr")) {
-        return Err(Error::new_spanned(repr, "a task is `#[repr(C)]` already"));
+        return Err(Error::new_spanned(repr, "a task is already `#[repr(C)]`: remove this"));
     }
     if let Some(derive) = item.attrs.iter().find(|attr| attr.path().is_ident("derive")) {
         return Err(Error::new_spanned(
             derive,
-            "a task derives nothing: it lives in one place and is never copied or compared whole",
+            "a task cannot derive traits: it never moves and is never copied or compared as a whole",
         ));
     }
     if let Fields::Unit = item.fields {
@@ -42,16 +42,16 @@ pub fn task(mut item: ItemStruct, krate: &Path) -> Result<TaskStruct> {
         item.semi_token = None;
     }
     let Fields::Named(fields) = &mut item.fields else {
-        return Err(Error::new_spanned(&item.fields, "a task's fields have names"));
+        return Err(Error::new_spanned(&item.fields, "a task's fields must have names"));
     };
     let own: Vec<Field> = fields.named.iter().cloned().collect();
     if let Some(base) = own.iter().find(|field| field.ident.as_ref().is_some_and(|i| i == BASE)) {
-        return Err(Error::new_spanned(base, "`base` is the name of what every task begins with"));
+        return Err(Error::new_spanned(base, "`base` is reserved for the header of the task"));
     }
     fields.named.insert(
         0,
         parse_quote! {
-            #[doc = "What every task begins with."]
+            #[doc = "The header of the task."]
             base: #krate::TaskBase
         },
     );
@@ -59,10 +59,10 @@ pub fn task(mut item: ItemStruct, krate: &Path) -> Result<TaskStruct> {
     Ok(TaskStruct { item, own })
 }
 
-/// The fields of a struct under `#[derive(Pod)]` or `#[derive(ShmElement)]`, and the path to the crate
-/// `chimaera`.
+/// The fields of a struct under `#[derive(Pod)]` or `#[derive(ShmElement)]`, and the path to the
+/// crate `chimaera`.
 ///
-/// Errors: what no element of a task can be, at its place in the source.
+/// Errors: an item that cannot be an element of a task, with its position in the source.
 pub fn element(input: &DeriveInput) -> Result<(Path, Vec<Field>)> {
     plain_generics(&input.generics, "an element")?;
     let mut path = krate(TokenStream::new())?;
@@ -75,14 +75,14 @@ pub fn element(input: &DeriveInput) -> Result<(Path, Vec<Field>)> {
         }
     }
     if !repr_c {
-        return Err(Error::new_spanned(&input.ident, "an element of a task is `#[repr(C)]`"));
+        return Err(Error::new_spanned(&input.ident, "an element of a task must be `#[repr(C)]`"));
     }
     match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => Ok((path, fields.named.iter().cloned().collect())),
-            other => Err(Error::new_spanned(other, "an element's fields have names")),
+            other => Err(Error::new_spanned(other, "an element's fields must have names")),
         },
-        _ => Err(Error::new_spanned(&input.ident, "an element of a task is a struct")),
+        _ => Err(Error::new_spanned(&input.ident, "an element of a task must be a struct")),
     }
 }
 
@@ -113,7 +113,7 @@ pub fn derives_element(attrs: &[Attribute]) -> bool {
     derives(attrs, &["Pod", "ShmElement"])
 }
 
-/// Whether one of `attrs` gives an element a form in bytes: derives `Serialize` or `SerializeInPlace`.
+/// Whether one of `attrs` makes an element serialisable: derives `Serialize` or `SerializeInPlace`.
 pub fn derives_bytes(attrs: &[Attribute]) -> bool {
     derives(attrs, &["Serialize", "SerializeInPlace"])
 }
@@ -132,7 +132,8 @@ fn plain_generics(generics: &Generics, what: &str) -> Result<()> {
     match generics.params.is_empty() {
         true => Ok(()),
         false => {
-            Err(Error::new_spanned(generics, format!("{what} is a C struct, without parameters")))
+            let why = format!("{what} is a C struct and cannot have generic parameters");
+            Err(Error::new_spanned(generics, why))
         }
     }
 }

@@ -8,18 +8,18 @@ use super::descriptor::{Descriptor, Kind};
 use crate::shm::ShmElement;
 use crate::status::{Result, Status};
 
-/// How much of the shared bytes is copied to the stack at a time.
+/// How many shared bytes are copied to the stack at a time.
 const CHUNK: usize = 1024;
 
 /// A vector of bytes in a task: the C struct `chi_shm_vector`, a C++ `hipc::vector<u8>`.
 ///
-/// It owns nothing: its block belongs to the task and goes with it. The bytes may be changed by the
-/// other side at any time, so there is no `&[u8]` of them, only copies: what was copied is what is to
-/// be checked and used, and a second copy may differ.
+/// It does not own its block: the block belongs to the task and is freed with it. The other side
+/// may change the bytes at any time, so there is no `&[u8]` of them, only copies. Check and use the
+/// same copy: a second copy may differ.
 ///
-/// Writing allocates through the thread's IPC manager; errors are its own: `CHI_NO_SPACE`,
-/// `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`, and `CHI_INVALID` for one
-/// that lies in a vector, which is written through that vector.
+/// Writing allocates through the thread's IPC manager, and fails with its errors: `CHI_NO_SPACE`,
+/// `CHI_TOO_LARGE`, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`; and with `CHI_INVALID`
+/// for an element of a vector, which must be written through that vector.
 #[repr(transparent)]
 pub struct ShmBytes(pub(crate) Descriptor);
 
@@ -41,7 +41,7 @@ unsafe impl ShmElement for ShmBytes {
 const _: () = assert!(size_of::<ShmBytes>() == size_of::<chi_shm_vector>());
 
 impl ShmBytes {
-    /// How many bytes.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -51,52 +51,54 @@ impl ShmBytes {
         self.len() == 0
     }
 
-    /// A private copy. Errors: `CHI_NO_SPACE` when this process has no memory for it.
+    /// A private copy. Errors: `CHI_NO_SPACE` when this process is out of memory.
     pub fn copy_to_vec(&self) -> Result<Vec<u8>> {
         copy_to_vec(&self.0)
     }
 
-    /// Copies bytes from `offset` on into `to`, as many as there are and fit. Returns how many.
+    /// Copies bytes starting at `offset` into `to`, until either ends. Returns the number of bytes
+    /// copied.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) -> usize {
         // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and `read` only writes whole bytes.
         let to = unsafe { &mut *(std::ptr::from_mut(to) as *mut [MaybeUninit<u8>]) };
         self.0.read(offset, to)
     }
 
-    /// Gives `f` private copies of all bytes in order, a chunk at a time, without allocating.
+    /// Calls `f` with private copies of all bytes in order, chunk by chunk, without allocating.
     pub fn for_each_chunk(&self, f: impl FnMut(&[u8])) {
         for_each_chunk(&self.0, f);
     }
 
-    /// Makes these be the bytes.
+    /// Replaces the contents with a copy of `bytes`.
     pub fn set(&self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.0.set(self.0.owner()?, bytes.as_ref())
     }
 
-    /// Changes the length. The first bytes stay, new ones are zero.
+    /// Changes the length. Existing bytes are kept, new ones are zero.
     pub fn resize(&self, len: usize) -> Result<()> {
         self.0.resize(self.0.owner()?, len, Kind::Leaf)
     }
 
-    /// Changes the length, for bytes that are all about to be written: what they hold is unspecified.
-    /// A block with room, such as a buffer that the caller attached, stays where it is.
+    /// Changes the length and leaves the contents unspecified, for a caller that overwrites all
+    /// bytes. A block that is large enough, such as an attached buffer, is kept.
     pub fn resize_unfilled(&self, len: usize) -> Result<()> {
         self.0.reserve(self.0.owner()?, len, Kind::Leaf)
     }
 
-    /// Makes `len` bytes from `offset` on be `byte`. Errors: `CHI_INVALID` when there are not so many.
+    /// Sets `len` bytes, starting at `offset`, to `byte`. Errors: `CHI_INVALID` when the range
+    /// exceeds the length.
     pub fn fill(&self, offset: usize, len: usize, byte: u8) -> Result<()> {
         self.0.fill(offset, len, byte)
     }
 
-    /// Where the bytes lie, for the operating system: `len` of them, as long as the task lives and its
-    /// length is not changed. They may be written by other processes at any time, so no reference to
-    /// them is sound, only raw copies.
+    /// The address of the bytes, for system calls. It is valid for `len` bytes, until the task is
+    /// deleted or the length changes. Other processes may write to the bytes at any time, so a
+    /// reference to them is never sound: use raw copies only.
     pub fn as_ptr(&self) -> *mut u8 {
         self.0.data()
     }
 
-    /// Writes bytes in the middle. Errors: `CHI_INVALID` when they do not fit into the length.
+    /// Overwrites bytes, starting at `offset`. Errors: `CHI_INVALID` when they exceed the length.
     pub fn write_at(&self, offset: usize, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.0.write(offset, bytes.as_ref())
     }

@@ -1,4 +1,4 @@
-//! A `chi_shm_vector` in its place: the only code that touches the shared bytes.
+//! A `chi_shm_vector` in a task or a block: the only code that accesses shared bytes.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -9,17 +9,17 @@ use chimaera_abi::{chi_buffer, chi_field_layout, chi_shm_vector, chi_task, CHI_S
 use crate::shm::ipc;
 use crate::status::{Result, Status};
 
-/// A `chi_shm_vector` that lies in a task or in another vector's block.
+/// A `chi_shm_vector` in a task or in another vector's block.
 ///
-/// Invariant: safe code cannot make, copy or move one, so it stays where the task's maker put it: a
-/// descriptor with an `offset_in_task_` lies that far into a live task, one without is an element's,
-/// and `data_` points to `size_` bytes in use of `capacity_` (none when 0) that live as long as that
-/// task. The bytes may be changed by
-/// another process at any time, so they are only ever copied, through raw pointers.
+/// Invariant: safe code cannot make, copy or move one, so it stays where the task's creator put it.
+/// A descriptor with an `offset_in_task_` is at that offset in a live task; one without is part of
+/// an element. `data_` points to a block of `capacity_` bytes (no block when 0), of which `size_`
+/// are in use, and which lives as long as that task. Another process may change the bytes at any
+/// time, so they are only ever copied, through raw pointers.
 #[repr(transparent)]
 pub(crate) struct Descriptor(UnsafeCell<chi_shm_vector>);
 
-/// What a block holds.
+/// The contents of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Bytes or plain data.
@@ -31,8 +31,8 @@ pub(crate) enum Kind {
 impl Descriptor {
     /// A private copy of the struct.
     fn get(&self) -> chi_shm_vector {
-        // SAFETY: the struct is alive while it is borrowed, and no reference into it exists; nobody
-        // writes it but `put`, on this thread (the type is not `Sync`).
+        // SAFETY: the struct is alive while it is borrowed, and no reference into it exists; only
+        // `put` writes to it, on this thread (the type is not `Sync`).
         unsafe { *self.0.get() }
     }
 
@@ -46,14 +46,15 @@ impl Descriptor {
         self.get().size_ as usize
     }
 
-    /// Copies bytes from `at` on into `to`, as many as there are and fit. Returns how many.
+    /// Copies bytes starting at `at` into `to`, until either ends. Returns the number of bytes
+    /// copied.
     pub(crate) fn read(&self, at: usize, to: &mut [MaybeUninit<u8>]) -> usize {
         let vector = self.get();
         let n = (vector.size_ as usize).saturating_sub(at).min(to.len());
         if n > 0 {
-            // SAFETY: `at + n <= size_`, and `data_` points to `size_` bytes (type invariant); `to` is
-            // private memory, so the two do not overlap. A write by another process meanwhile changes
-            // which bytes arrive, and any bytes are valid `u8`s.
+            // SAFETY: `at + n <= size_`, and `data_` points to `size_` bytes (type invariant); `to`
+            // is private memory, so the two do not overlap. A write by another process meanwhile
+            // changes which bytes arrive, and any bytes are valid `u8`s.
             unsafe {
                 let from = vector.data_.cast::<u8>().add(at);
                 ptr::copy_nonoverlapping(from, to.as_mut_ptr().cast(), n);
@@ -62,13 +63,13 @@ impl Descriptor {
         n
     }
 
-    /// Copies all of `from` to `at`. Errors: `CHI_INVALID` when it does not fit into the bytes in use.
+    /// Copies all of `from` to `at`. Errors: `CHI_INVALID` when it exceeds the bytes in use.
     pub(crate) fn write(&self, at: usize, from: &[u8]) -> Result<()> {
         // SAFETY: a slice is readable for its length, and private.
         unsafe { self.write_raw(at, from.as_ptr(), from.len()) }
     }
 
-    /// Like `write`, for memory that may have holes.
+    /// Like `write`, for memory that may contain padding.
     ///
     /// # Safety
     ///
@@ -80,14 +81,14 @@ impl Descriptor {
             return Err(Status::invalid(format!("{len} bytes at {at} do not fit into {size}")));
         }
         if len > 0 {
-            // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant) that
-            // no reference covers; `from` is private memory, so the two do not overlap.
+            // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant)
+            // that no reference covers; `from` is private memory, so the two do not overlap.
             unsafe { ptr::copy_nonoverlapping(from, vector.data_.cast::<u8>().add(at), len) };
         }
         Ok(())
     }
 
-    /// Makes `len` bytes from `at` on be `byte`. Errors: as for `write`.
+    /// Sets `len` bytes, starting at `at`, to `byte`. Errors: as for `write`.
     pub(crate) fn fill(&self, at: usize, len: usize, byte: u8) -> Result<()> {
         let vector = self.get();
         let size = vector.size_ as usize;
@@ -95,36 +96,39 @@ impl Descriptor {
             return Err(Status::invalid(format!("{len} bytes at {at} do not fit into {size}")));
         }
         if len > 0 {
-            // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant) that
-            // no reference covers.
+            // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant)
+            // that no reference covers.
             unsafe { vector.data_.cast::<u8>().add(at).write_bytes(byte, len) };
         }
         Ok(())
     }
 
-    /// Where the bytes in use lie.
+    /// The address of the bytes in use.
     pub(crate) fn data(&self) -> *mut u8 {
         self.get().data_.cast()
     }
 
-    /// The task that the descriptor lies in. Errors: `CHI_INVALID` when it lies in a vector's block.
+    /// The task that contains the descriptor. Errors: `CHI_INVALID` for a descriptor in a vector's
+    /// block.
     pub(crate) fn owner(&self) -> Result<*mut chi_task> {
         match self.get().offset_in_task_ {
-            0 => Err(Status::invalid(
-                "an element of a vector is written through the vector that it lies in",
-            )),
-            // The pointer goes to the IPC manager, which knows the task by its address.
+            0 => {
+                Err(Status::invalid("this is an element of a vector: write it through that vector"))
+            }
+            // The pointer is only passed to the IPC manager, which identifies the task by its
+            // address.
             offset => Ok(ptr::with_exposed_provenance_mut(
                 self.0.get().expose_provenance() - offset as usize,
             )),
         }
     }
 
-    /// Makes `len` bytes be in use, in a block of `owner`. What they hold is unspecified unless the
-    /// descriptor had as many before.
+    /// Sets the number of bytes in use to `len`, in a block of `owner`. If the descriptor had fewer
+    /// bytes before, the contents are unspecified.
     ///
-    /// A block that is there is used again, but for elements only as much of it as is in use: that is
-    /// what the runtime has a private copy of. One without a capacity is shared with others.
+    /// The current block is reused if it is large enough. A block of elements counts only as far as
+    /// it is in use, because the runtime has a private copy of just that part. A block without a
+    /// capacity is shared with other descriptors and is never reused.
     pub(crate) fn reserve(&self, owner: *mut chi_task, len: usize, kind: Kind) -> Result<()> {
         let mut vector = self.get();
         let room = match kind {
@@ -145,21 +149,22 @@ impl Descriptor {
         Ok(())
     }
 
-    /// Makes these be the bytes.
+    /// Replaces the contents with a copy of `bytes`.
     pub(crate) fn set(&self, owner: *mut chi_task, bytes: &[u8]) -> Result<()> {
         self.reserve(owner, bytes.len(), Kind::Leaf)?;
         self.write(0, bytes)
     }
 
-    /// Changes how many bytes are in use. The first ones stay, new ones are zero.
+    /// Changes the number of bytes in use. Existing bytes are kept, new ones are zero.
     pub(crate) fn resize(&self, owner: *mut chi_task, len: usize, kind: Kind) -> Result<()> {
         let old = self.get();
         self.reserve(owner, len, kind)?;
         let new = self.get();
         let kept = len.min(old.size_ as usize);
-        // SAFETY: the new block has `len` bytes, of which `kept` are at most as many as the old one
-        // has; both live as long as the task (type invariant). In a method, a client's block may well
-        // overlap with a new one of the runtime's.
+        // SAFETY: the new block has `len` bytes, and `kept` is at most `len` and at most the size
+        // of the old block; both live as long as the task (type invariant). The copy allows for
+        // overlap, because in a method a client's block may overlap with a new block of the
+        // runtime.
         unsafe {
             if kept > 0 && new.data_ != old.data_ {
                 ptr::copy(old.data_.cast::<u8>(), new.data_.cast(), kept);
@@ -171,11 +176,12 @@ impl Descriptor {
         Ok(())
     }
 
-    /// Lets the descriptor refer to the first `len` bytes of a buffer.
+    /// Makes the descriptor refer to the first `len` bytes of a buffer.
     ///
     /// # Safety
     ///
-    /// The buffer has `len` bytes and outlives the descriptor's last use, on both sides.
+    /// The buffer has `len` bytes, and outlives the last use of the descriptor by client and
+    /// runtime.
     pub(crate) unsafe fn refer(&self, buffer: &chi_buffer, len: usize) {
         let mut vector = self.get();
         vector.shm_ = buffer.shm_;
@@ -186,8 +192,8 @@ impl Descriptor {
     }
 }
 
-/// Copies `bytes` into a block at `at` and returns the struct of a string that is those bytes, as it
-/// lies in a vector's block.
+/// Copies `bytes` to offset `at` of a block, and returns the descriptor of a string with those
+/// bytes, for use as an element of a vector.
 ///
 /// # Safety
 ///
@@ -196,7 +202,7 @@ pub(crate) unsafe fn fill_part(block: &chi_buffer, at: usize, bytes: &[u8]) -> c
     let (mut shm, mut data) = (CHI_SHM_NULL, ptr::null_mut());
     if !bytes.is_empty() {
         shm = block.shm_ + at as u64;
-        // SAFETY: so many bytes are there, says the caller.
+        // SAFETY: the block has that many bytes, as the caller guarantees.
         unsafe {
             data = block.data_.cast::<u8>().add(at);
             ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
@@ -212,13 +218,13 @@ pub(crate) unsafe fn fill_part(block: &chi_buffer, at: usize, bytes: &[u8]) -> c
     }
 }
 
-/// Tells the descriptor that `field` describes where it lies in its task.
+/// Sets the `offset_in_task_` of the descriptor that `field` describes.
 ///
 /// # Safety
 ///
-/// `start` points to memory that may be written, in which a descriptor lies at `field.offset_`.
+/// `start` points to writable memory with a descriptor at `field.offset_`.
 pub(crate) unsafe fn set_offset(start: *mut u8, field: &chi_field_layout, offset: u32) {
-    // SAFETY: a descriptor lies there, says the caller. A string begins with its vector.
+    // SAFETY: there is a descriptor, as the caller guarantees. A string begins with its vector.
     unsafe {
         let vector = start.add(field.offset_ as usize).cast::<chi_shm_vector>();
         (&raw mut (*vector).offset_in_task_).write(offset);

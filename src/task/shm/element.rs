@@ -1,4 +1,4 @@
-//! What may lie in a task or in a vector of one.
+//! The types that a task, or a vector in a task, may contain.
 
 use std::cell::Cell;
 
@@ -9,7 +9,8 @@ use crate::ids::{DomainQuery, PoolId};
 /// A type that may be a field of a task or an element of a [`ShmVec`](crate::ShmVec): plain data, a
 /// [`Cell`] of it, a shared string or vector, or a `#[repr(C)]` struct of those.
 ///
-/// Derive it for a struct with strings or vectors inside; plain data derives [`Pod`](macro@crate::Pod).
+/// Derive it for a struct with strings or vectors inside; plain data derives
+/// [`Pod`](macro@crate::Pod).
 ///
 /// ```
 /// use chimaera::{ShmElement, ShmString};
@@ -26,25 +27,25 @@ use crate::ids::{DomainQuery, PoolId};
 ///
 /// # Safety
 ///
-/// Every bit pattern is a valid value as far as the type's plain fields go, and all zeroes are a valid
-/// value; the layout is C's; it has no destructor; no value of it can be made or moved by safe code
-/// unless it is plain data; and `FIELDS` lists exactly the `chi_shm_string`s and `chi_shm_vector`s in
+/// Every bit pattern is valid for the type's plain fields, and all zeroes are a valid value; the
+/// layout is C's; it has no destructor; unless it is plain data, safe code can neither make nor
+/// move a value of it; and `FIELDS` lists exactly the `chi_shm_string`s and `chi_shm_vector`s in
 /// it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot lie in a task",
-    label = "no C layout that any bytes are valid for",
+    message = "`{Self}` cannot be part of a task",
+    label = "not a C type for which all bytes are valid",
     note = "fields of a task are integers and floats of a fixed size, arrays of them, `Cell`s of those, `ShmString`, `ShmBytes`, `ShmVec`, `PoolId`, `DomainQuery`",
     note = "for a flag use `Cell<u32>` with 0 and 1; for text `ShmString`; for your own struct `#[derive(Clone, Copy, Pod)]` or, with strings or vectors inside, `#[derive(ShmElement)]`"
 )]
 pub unsafe trait ShmElement: Sized + 'static {
-    /// Where its strings and vectors lie.
+    /// The layouts of its strings and vectors.
     const FIELDS: &'static [chi_field_layout];
 
-    /// How deep vectors lie in it; 0 for plain data.
+    /// The nesting depth of its vectors; 0 for plain data.
     const DEPTH: u32;
 }
 
-/// Plain data: any bytes are a valid value, and all its bytes mean something (no padding).
+/// Plain data: any bytes are a valid value, and there is no padding.
 ///
 /// Implemented for the integers and floats of fixed size, arrays of `Pod`, [`PoolId`],
 /// [`DomainQuery`], [`TaskNode`](crate::TaskNode); derived for structs of `Pod` fields.
@@ -61,7 +62,7 @@ pub unsafe trait ShmElement: Sized + 'static {
 /// }
 /// ```
 ///
-/// A struct with holes is refused:
+/// A struct with padding does not compile:
 ///
 /// ```compile_fail
 /// use chimaera::Pod;
@@ -85,8 +86,8 @@ pub unsafe trait Pod: ShmElement + Copy + Send + Sync {}
 
 macro_rules! pod {
     ($($type:ty),*) => {$(
-        // SAFETY: a type of C without padding, any bytes of which are a value, with no strings or
-        // vectors inside.
+        // SAFETY: a C type without padding, for which any bytes are valid, and which contains no
+        // strings or vectors.
         unsafe impl ShmElement for $type {
             const FIELDS: &'static [chi_field_layout] = &[];
             const DEPTH: u32 = 0;
@@ -112,10 +113,10 @@ unsafe impl<T: Pod> ShmElement for Cell<T> {
     const DEPTH: u32 = 0;
 }
 
-/// A field's place in its struct, and the strings and vectors inside it.
+/// A field's offset in its struct, and the layouts of its strings and vectors.
 pub type Part = (usize, &'static [chi_field_layout]);
 
-/// The strings and vectors of a struct, from those of its fields. `N` is their number.
+/// The layouts of a struct's strings and vectors, collected from its fields. `N` is their number.
 pub const fn collect<const N: usize>(parts: &[Part]) -> [chi_field_layout; N] {
     let mut all = [chi_field_layout {
         offset_: 0,
@@ -142,7 +143,7 @@ pub const fn collect<const N: usize>(parts: &[Part]) -> [chi_field_layout; N] {
     all
 }
 
-/// The greatest of the depths.
+/// The maximum of the depths.
 pub const fn deepest(depths: &[u32]) -> u32 {
     let (mut max, mut i) = (0, 0);
     while i < depths.len() {

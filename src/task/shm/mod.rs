@@ -1,5 +1,5 @@
-//! What lies in tasks: strings, vectors, their elements, and the table that gives them memory. It imports
-//! `ids` and `status`.
+//! The contents of tasks: strings, vectors and their elements, and the table that allocates memory
+//! for them. Imports `ids` and `status`.
 
 pub(crate) mod bytes;
 pub(crate) mod descriptor;

@@ -9,8 +9,8 @@ use crate::status::{Result, Status};
 
 /// A string in a task: the C struct `chi_shm_string`, a C++ `hipc::string`.
 ///
-/// As with [`ShmBytes`](crate::ShmBytes), the bytes may change at any time and are only ever copied;
-/// that they are UTF-8 is checked on the copy.
+/// As with [`ShmBytes`](crate::ShmBytes), the bytes may change at any time and are only ever
+/// copied. The copy is checked to be UTF-8.
 #[repr(transparent)]
 pub struct ShmString(pub(crate) Descriptor);
 
@@ -32,7 +32,7 @@ unsafe impl ShmElement for ShmString {
 const _: () = assert!(size_of::<ShmString>() == size_of::<chi_shm_string>());
 
 impl ShmString {
-    /// How many bytes.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -42,7 +42,7 @@ impl ShmString {
         self.len() == 0
     }
 
-    /// A private copy of the bytes. Errors: `CHI_NO_SPACE` when this process has no memory for it.
+    /// A private copy of the bytes. Errors: `CHI_NO_SPACE` when this process is out of memory.
     pub fn copy_to_vec(&self) -> Result<Vec<u8>> {
         bytes::copy_to_vec(&self.0)
     }
@@ -52,23 +52,23 @@ impl ShmString {
         Ok(String::from_utf8(self.copy_to_vec()?)?)
     }
 
-    /// Gives `f` private copies of all bytes in order, a chunk at a time, without allocating.
+    /// Calls `f` with private copies of all bytes in order, chunk by chunk, without allocating.
     pub fn for_each_chunk(&self, f: impl FnMut(&[u8])) {
         bytes::for_each_chunk(&self.0, f);
     }
 
-    /// Makes this be the text; any bytes may be given. Errors as [`ShmBytes`](crate::ShmBytes).
+    /// Sets the text; any bytes are accepted. Errors as [`ShmBytes`](crate::ShmBytes).
     pub fn set(&self, text: impl AsRef<[u8]>) -> Result<()> {
         self.0.set(self.0.owner()?, text.as_ref())
     }
 }
 
-/// The error for a copy that its maker bounded.
+/// The error for a copy that exceeds the caller's limit.
 pub(crate) fn too_much(limit: usize) -> Status {
     Status::new(chimaera_abi::CHI_TOO_LARGE, format!("more than {limit} bytes of strings"))
 }
 
-/// The error for a copy of `n` elements that this process has no memory for.
+/// The error when this process is out of memory for a copy of `n` elements.
 pub(crate) fn no_memory(n: usize) -> Status {
     Status::new(CHI_NO_SPACE, format!("out of memory for a private copy of {n} elements"))
 }

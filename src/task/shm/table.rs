@@ -14,20 +14,21 @@ use chimaera_abi::{
 
 use crate::status::{Result, Status};
 
-/// The IPC manager: makes tasks, finds and makes pools, allocates buffers. A handle to a table that
-/// lives as long as the process, from [`ipc`]. `[any thread]`
+/// The IPC manager: makes tasks, finds and creates pools, allocates buffers. A handle, from
+/// [`ipc`], to a table that lives as long as the process. `[any thread]`
 #[derive(Clone, Copy)]
-// Invariant: the table covers all that ABI 1.0 names, is never written, and lives as long as the process.
-// It may be shorter than `chi_ipc`, so there is no reference to it.
+// Invariant: the table has at least the fields of ABI 1.0, is immutable, and lives as long as the
+// process. It may be shorter than `chi_ipc`, so there must be no reference to it.
 pub struct Ipc(*const chi_ipc);
 
 // SAFETY: the table is immutable, and its functions may be called from any thread.
 unsafe impl Send for Ipc {}
-// SAFETY: as above, and at the same time.
+// SAFETY: as above; threads may call them at the same time.
 unsafe impl Sync for Ipc {}
 
 impl Ipc {
-    /// The handle to a C table. Errors: `CHI_VERSION` when the table is shorter than this crate's.
+    /// Makes a handle to a C table. Errors: `CHI_VERSION` when the table is shorter than that of
+    /// ABI 1.0.
     ///
     /// # Safety
     ///
@@ -39,25 +40,25 @@ impl Ipc {
         if size < since_1_0::IPC {
             return Err(Status::new(
                 CHI_VERSION,
-                format!("the IPC manager has {size} bytes, at least {} are needed", since_1_0::IPC),
+                format!("the IPC manager has {size} bytes, but needs at least {}", since_1_0::IPC),
             ));
         }
         Ok(Ipc(table))
     }
 
-    /// The C table: it covers what ABI 1.0 names, and lives as long as the process.
+    /// The C table. It has at least the fields of ABI 1.0, and lives as long as the process.
     pub fn as_raw(self) -> *const chi_ipc {
         self.0
     }
 
-    /// A function of a later minor, or a failure when the table does not cover it.
+    /// A function of a later minor version, or an error when the table does not have it.
     pub(crate) fn require<F>(self, function: Option<F>) -> Result<F> {
         function.ok_or_else(|| {
-            Status::new(CHI_VERSION, "this runtime speaks an older version of the ABI")
+            Status::new(CHI_VERSION, "this call needs a runtime with ABI 1.1 or later")
         })
     }
 
-    /// A block for a task, or for nobody when `owner` is null.
+    /// Allocates a block for the task `owner`, or one without an owner when that is null.
     pub(crate) fn alloc_for(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
         let mut buffer = MaybeUninit::uninit();
         // SAFETY: the function writes the buffer when it succeeds; an owner is a live task or null.
@@ -67,7 +68,7 @@ impl Ipc {
         }
     }
 
-    /// A block for a task, for elements that hold strings or vectors.
+    /// Allocates a block for a task, for elements that contain strings or vectors.
     pub(crate) fn alloc_elements(self, owner: *mut chi_task, size: usize) -> Result<chi_buffer> {
         let mut buffer = MaybeUninit::uninit();
         // SAFETY: as in `alloc_for`.
@@ -78,12 +79,13 @@ impl Ipc {
         }
     }
 
-    /// Turns a status of the table's into a result.
+    /// Turns a status of the table into a result, with the table's last error as the message.
     pub(crate) fn check(self, status: chi_status) -> Result<()> {
         if status == CHI_OK {
             return Ok(());
         }
-        // SAFETY: the message is never null, ends with a zero, and stays until the thread's next call.
+        // SAFETY: the message is never null, ends with a zero, and stays until the thread's next
+        // call.
         let message = unsafe { CStr::from_ptr(((*self.0).last_error)(self.0)) };
         Err(Status::new(status, message.to_string_lossy()))
     }
@@ -95,7 +97,7 @@ impl fmt::Debug for Ipc {
     }
 }
 
-/// A bound in the contract's nanoseconds; too long a one is none.
+/// A timeout in nanoseconds for the contract; one that is too long becomes `CHI_WAIT_FOREVER`.
 pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(CHI_WAIT_FOREVER)
 }
@@ -103,8 +105,9 @@ pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
 /// A `fn() -> *const chi_ipc`, or null.
 static RESOLVER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Says how a thread finds its IPC manager. The Rust client and the module SDK do it; applications and
-/// modules have no need to. A later call replaces an earlier one. `[any thread]`
+/// Sets the function with which a thread finds its IPC manager. The Rust client and the module SDK
+/// call this; applications and modules need not. A later call replaces an earlier one. `[any
+/// thread]`
 ///
 /// # Safety
 ///
@@ -113,7 +116,8 @@ pub unsafe fn set_resolver(resolver: fn() -> *const chi_ipc) {
     RESOLVER.store(resolver as *mut (), Ordering::Release);
 }
 
-/// The IPC manager of this thread: the worker's while a method runs, else the process's session.
+/// The IPC manager of this thread: the worker's while a method runs, else that of the process's
+/// session.
 ///
 /// Errors: `CHI_NOT_INITIALIZED` when there is none. `[any thread]`
 pub fn ipc() -> Result<Ipc> {
@@ -127,7 +131,7 @@ pub fn ipc() -> Result<Ipc> {
     if table.is_null() {
         return Err(none());
     }
-    // SAFETY: such a table lives as long as the process, said the caller of `set_resolver`.
+    // SAFETY: the table lives as long as the process, as the caller of `set_resolver` guarantees.
     unsafe { Ipc::from_raw(table) }
 }
 

@@ -218,7 +218,7 @@ fn malformed_bytes_give_the_errors_of_the_golden_file() {
 #[test]
 fn a_number_that_an_enum_does_not_have_is_refused() {
     assert_eq!(from_bytes::<Color>(&[1, 0]).unwrap(), Color::Red);
-    assert_eq!(error::<Color>(&[2, 0]), "the number 2 at byte 0 is no Color");
+    assert_eq!(error::<Color>(&[2, 0]), "the number 2 at byte 0 is not a value of Color");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_value_that_could_not_be_read_is_not_written_either() {
         tree = Tree(vec![tree]);
     }
     let status = to_bytes(&tree).unwrap_err();
-    assert_eq!(status.message(), "structs lie more than 64 deep in structs at byte 512");
+    assert_eq!(status.message(), "structs are nested more than 64 levels deep at byte 512");
     let Tree(mut inner) = tree;
     let tree = inner.pop().unwrap();
     assert_eq!(from_bytes::<Tree>(&to_bytes(&tree).unwrap()).unwrap(), tree);

@@ -1,4 +1,4 @@
-// refused: a task has both SerializeIn and SerializeOut or neither
+// refused: a task must have both SerializeIn and SerializeOut, or neither
 #include "chimaera/task_serializers.h"
 
 struct BadTask : public chi::Task {

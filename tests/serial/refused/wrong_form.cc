@@ -1,4 +1,4 @@
-// refused: SerializeIn of a task is a public template <typename Ar> void SerializeIn(Ar &ar)
+// refused: declare SerializeIn as a public template <typename Ar> void SerializeIn(Ar &ar)
 #include "chimaera/task_serializers.h"
 
 struct BadTask : public chi::Task {

@@ -41,7 +41,7 @@ fn a_method_that_throws() {
             assert_eq!(fails(ipc, pool, throws::THROW), thrown);
             let (code, message) = fails(ipc, pool, throws::THROW_INT);
             assert_eq!(code, CHI_FAILED);
-            assert_eq!(message, "an object of the type int was thrown");
+            assert_eq!(message, "an object of type int was thrown");
             assert!(echo(ipc, pool, 1000).unwrap());
         }
     });

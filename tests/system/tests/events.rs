@@ -86,7 +86,10 @@ fn one_task_at_a_time_waits_for_an_event() {
         for width in 0..2 {
             let first = start_waiting(pool, 0);
             let (status, message) = text_of(pool.task(events::WAIT, 0, width).call());
-            assert_eq!((status, message.as_str()), (CHI_BUSY, "another task waits for the event"));
+            assert_eq!(
+                (status, message.as_str()),
+                (CHI_BUSY, "another task is already waiting for the event")
+            );
             pool.call(events::SET, 0, 0);
             first.wait().unwrap();
         }

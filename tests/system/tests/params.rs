@@ -32,7 +32,7 @@ fn a_rust_client_chooses_the_level_of_a_module_in_cpp() {
         assert_eq!(same, plain.pool_id());
         let (code, message) = text_of(ipc.create_pool(mod_name::MODULE, "plain", b"level=fast"));
         assert_eq!(code, CHI_INVALID);
-        let why = "the parameter level is \"fast\", and must be a number from -2147483648";
+        let why = "the parameter level is \"fast\", but must be a number from -2147483648";
         assert!(message.contains(why), "{message}");
 
         let wrong = mod_name::Client::create_with("wrong", mod_name::Params { level: 99 });
@@ -62,6 +62,6 @@ fn a_cpp_client_limits_a_store_in_rust() {
 
     let malformed = run(&["malformed-kv", "bad"]);
     assert_eq!(malformed["status"], CHI_INVALID, "{malformed}");
-    let why = "malformed pool parameters: the byte 1 is 2, where only 0 and 1 can be";
+    let why = "malformed pool parameters: byte 1 is 2, but must be 0 or 1";
     assert!(malformed["message"].as_str().unwrap().contains(why), "{malformed}");
 }

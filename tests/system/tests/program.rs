@@ -174,7 +174,7 @@ fn names_and_places_that_cannot_be() {
     std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o777)).unwrap();
     let output = chimaera(&["start"]);
     assert_eq!(output.code, 1);
-    assert!(output.stderr.contains("others can write to it"), "{output:#?}");
+    assert!(output.stderr.contains("other users can write to it"), "{output:#?}");
     std::fs::remove_dir(&shared).unwrap();
     let long = site.path().join("long".repeat(30));
     std::fs::create_dir(&long).unwrap();

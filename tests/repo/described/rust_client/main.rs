@@ -45,7 +45,7 @@ macro_rules! call {
         expect_failure(
             wrong,
             CHI_INVALID,
-            "the parameter exact is \"maybe\", and must be true or false",
+            "the parameter exact is \"maybe\", but must be true or false",
         );
         ipc.destroy_pool(typed.pool_id())?;
 

@@ -34,7 +34,7 @@ typedef struct example_mod_name_entry {
 // What this struct is takes so many words that its comment does not fit into a line of a header,
 // which has at most a hundred columns.
 typedef struct example_mod_name_first_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In.
   struct example_mod_name_entry entry_;
@@ -50,7 +50,7 @@ typedef struct example_mod_name_first_task {
 
 // Has no method.
 typedef struct example_mod_name_other_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
 } example_mod_name_other_task;
 

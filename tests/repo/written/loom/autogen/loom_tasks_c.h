@@ -43,7 +43,7 @@ typedef struct written_loom_entry {
 
 // Changes every field.
 typedef struct written_loom_turn_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In and out.
   chi_shm_string text_;
@@ -61,7 +61,7 @@ typedef struct written_loom_turn_task {
 
 // Fails.
 typedef struct written_loom_fail_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In: 1 to fail with a panic.
   uint32_t thrown_;
@@ -72,7 +72,7 @@ typedef struct written_loom_fail_task {
 
 // Has the C++ module turn a text.
 typedef struct written_loom_relay_task {
-  // What every task begins with.
+  // The header of the task.
   chi_task task;
   // In: the name of the C++ module's pool.
   chi_shm_string store_;
