@@ -1,4 +1,4 @@
-//! The application's back end of the contract, and its table.
+//! The back end of the contract for applications, and its table.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -12,7 +12,7 @@ use crate::{blocks, ipc_tasks};
 /// The process's session.
 struct Client;
 
-/// The table of this process. Before `init` its functions answer `CHI_NOT_INITIALIZED`.
+/// The table of this process. Before `init` its functions return `CHI_NOT_INITIALIZED`.
 pub static TABLE: chi_ipc = chimaera_front::table::<Client>();
 
 /// The table of this process.
@@ -20,7 +20,8 @@ pub fn ipc_manager() -> *const chi_ipc {
     &TABLE
 }
 
-// SAFETY of each unsafe call below: the promise of `Backend` is that of the function called.
+// SAFETY of each unsafe call below: the caller guarantees what `Backend` requires, and the called
+// function requires the same.
 impl Backend for Client {
     #[inline]
     fn new_task(size: u32) -> Result<NonNull<chi_task>> {

@@ -1,4 +1,4 @@
-//! Blocks of the segment: new tasks, buffers, and their end.
+//! Blocks of the segment: allocating and freeing tasks and buffers.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -21,9 +21,9 @@ pub(crate) fn new_task(size: u32) -> Result<NonNull<chi_task>> {
             session.sweep();
         }
         let (offset, _) = session.alloc(size.into(), None)?;
-        // SAFETY: the arena lies inside the segment, and so does every block of it.
+        // SAFETY: the arena, and so every block of it, is inside the segment.
         let task: NonNull<chi_task> = unsafe { session.mapping().address(offset) }.cast();
-        // SAFETY: the block is this task's own, `size` bytes or more, aligned to 64.
+        // SAFETY: the block belongs to this task, has at least `size` bytes and is aligned to 64.
         unsafe {
             task.cast::<u8>().write_bytes(0, size as usize);
             (*task.as_ptr()).task_node_.root_ = thread.root();
@@ -40,7 +40,8 @@ pub(crate) unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
         let state = session.state(offset).load(Ordering::Acquire);
         if state & CHI_TASK_IN_FLIGHT != 0 && !session.is_dead() {
             session.defer_free(offset);
-            // SAFETY: the task is freed only once it is complete and swept; its flags are the client's.
+            // SAFETY: the task is freed only once it is complete and swept; its flags are the
+            // client's.
             let flags = unsafe { (*task.as_ptr()).task_flags_.bits_ };
             return if flags & CHI_TASK_PERIODIC != 0 {
                 ask_to_cancel(session, offset)
@@ -53,12 +54,12 @@ pub(crate) unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
         if session.free(offset) {
             Ok(())
         } else {
-            Err(Failure::new(CHI_INVALID, "del_task of what is not a task, or no longer one"))
+            Err(Failure::new(CHI_INVALID, "del_task: not a task, or already deleted"))
         }
     })
 }
 
-/// Tells the runtime that it may free what it holds for a task.
+/// Tells the runtime that it may free the blocks that it holds for a task.
 fn release(session: &Session, hold: u32) {
     if session.is_dead() {
         return;
@@ -78,7 +79,8 @@ fn release(session: &Session, hold: u32) {
 /// As `chi_ipc.task_message`.
 pub(crate) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8]>> {
     let found = with_task(task, |session, offset| {
-        // SAFETY: the task is complete by the contract of this function, and so the caller's.
+        // SAFETY: by the contract of this function the task is complete, so it belongs to the
+        // caller.
         let (message, status) = unsafe { ((*task.as_ptr()).message_, (*task.as_ptr()).status_) };
         let complete = session.state(offset).load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0;
         if !complete || status == CHI_OK {
@@ -90,13 +92,13 @@ pub(crate) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
     found.ok().flatten()
 }
 
-/// The text of a message's block: a `u32` length, and so many bytes.
+/// The text in a message's block: a `u32` length, then that many bytes.
 fn text_at(session: &Session, message: chi_shm_ptr) -> Option<NonNull<[u8]>> {
     const LENGTH: u64 = size_of::<u32>() as u64;
     let block = offset_of(message).filter(|&at| at != 0 && at.is_multiple_of(LENGTH))?;
     let length = session.mapping().find(block, LENGTH)?;
-    // SAFETY: inside the segment and aligned; the runtime, which wrote the length, keeps the block until
-    // the release.
+    // SAFETY: inside the segment and aligned; the runtime, which wrote the length, keeps the block
+    // until the release.
     let length = unsafe { AtomicU32::from_ptr(length.as_ptr().cast()) }.load(Ordering::Relaxed);
     let text = session.mapping().find(block + LENGTH, length.into())?;
     Some(NonNull::slice_from_raw_parts(text, length as usize))
@@ -107,7 +109,7 @@ fn text_at(session: &Session, message: chi_shm_ptr) -> Option<NonNull<[u8]>> {
 pub(crate) unsafe fn alloc(owner: Option<NonNull<chi_task>>, size: u64) -> Result<chi_buffer> {
     let alloc = |session: &Session, owner: Option<u64>| {
         let (shm_, size_) = session.alloc(size, owner)?;
-        // SAFETY: the arena lies inside the segment, and so does every block of it.
+        // SAFETY: the arena, and so every block of it, is inside the segment.
         let data = unsafe { session.mapping().address(shm_) };
         Ok(chi_buffer { shm_, data_: data.as_ptr().cast(), size_ })
     };
@@ -125,7 +127,7 @@ pub(crate) unsafe fn free(buffer: chi_buffer) -> Result<()> {
     if session.free(offset) {
         Ok(())
     } else {
-        Err(Failure::new(CHI_INVALID, "free of what is not a buffer, or no longer one"))
+        Err(Failure::new(CHI_INVALID, "free: not a buffer, or already freed"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How an application submits tasks, waits for them and cancels them.
+//! Submitting, waiting for and cancelling tasks in an application.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,12 +15,12 @@ use crate::session::{hold_of, Session};
 use crate::thread::{self, Thread};
 use crate::{owner, process};
 
-/// How long `enqueue` waits for room in the ring.
+/// How long `enqueue` waits for space in the ring.
 const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
-/// How long `wait` spins before it sleeps. Longer than a short task takes, shorter than anyone would
-/// notice in a profile.
+/// How long `wait` spins before it sleeps: longer than a short task takes, but too short to show up
+/// in a profile.
 const SPIN: Duration = Duration::from_micros(20);
-/// How long `wait` sleeps before it looks whether the runtime is still there.
+/// How long `wait` sleeps before it checks whether the runtime is still running.
 const SLICE: Duration = Duration::from_millis(200);
 
 /// # Safety
@@ -35,7 +35,7 @@ pub(crate) unsafe fn try_enqueue(task: NonNull<chi_task>) -> Result<()> {
     })
 }
 
-/// What `CLOCK_MONOTONIC` says, in nanoseconds.
+/// The time of `CLOCK_MONOTONIC`, in nanoseconds.
 fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
@@ -68,7 +68,7 @@ unsafe fn submit_quietly(
             session.release_later(hold);
         }
     }
-    // SAFETY: the task is idle or complete, and so the caller's.
+    // SAFETY: the task is idle or complete, so it belongs to the caller.
     let flags = unsafe {
         let task = task.as_ptr();
         (*task).status_ = CHI_OK;
@@ -84,7 +84,7 @@ unsafe fn submit_quietly(
         word.store(CHI_TASK_IDLE, Ordering::Relaxed);
         return Err(Failure::new(
             CHI_RING_FULL,
-            "the submission ring is full: wait for tasks that were submitted before",
+            "the submission ring is full: wait for earlier tasks first",
         ));
     }
     if flags & CHI_TASK_FIRE_AND_FORGET != 0 {
@@ -101,7 +101,7 @@ pub(crate) unsafe fn enqueue(task: NonNull<chi_task>) -> Result<()> {
     unsafe { try_enqueue(task).or_else(|failure| enqueue_with_patience(task, failure)) }
 }
 
-/// Goes on trying, up to a bound, when it was the ring that had no room.
+/// Retries, up to a bound, when the failure was a full ring.
 ///
 /// # Safety
 /// As `chi_ipc.enqueue`.
@@ -154,7 +154,7 @@ pub(crate) unsafe fn enqueue_batch(
 pub(crate) unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Waited> {
     with_task(task, |session, offset| {
         let word = session.state(offset);
-        // A completion that is there, or comes within a few hundred cycles, needs no clock.
+        // A task that is complete, or completes within a few hundred cycles, needs no clock.
         for _ in 0..256 {
             if is_complete(word) {
                 return Ok(Waited::Complete);
@@ -171,14 +171,15 @@ pub(crate) unsafe fn cancel(task: NonNull<chi_task>) -> Result<()> {
     with_task(task, ask_to_cancel)
 }
 
-/// Asks the runtime to cancel the task at `offset`, when it is in flight.
+/// Asks the runtime to cancel the task at `offset`, if it is in flight.
 pub(crate) fn ask_to_cancel(session: &Session, offset: u64) -> Result<()> {
     let word = session.state(offset);
     let mut state = word.load(Ordering::Acquire);
     while state & CHI_TASK_IN_FLIGHT != 0 && !session.is_dead() {
         let asked = state | CHI_TASK_CANCEL;
         match word.compare_exchange(state, asked, Ordering::AcqRel, Ordering::Acquire) {
-            // A task that has not started is found by the bit; one that is suspended, by the entry.
+            // The bit stops a task that has not started; the ring entry finds one that is
+            // suspended.
             Ok(_) => return tell_of_cancel(session, offset),
             Err(now) => state = now,
         }
@@ -190,7 +191,7 @@ fn tell_of_cancel(session: &Session, offset: u64) -> Result<()> {
     let until = Instant::now() + ENQUEUE_BOUND;
     loop {
         let sent = thread::with(|thread, current| {
-            // A task of a session before this one has ended with it.
+            // The session of this task has ended, and the task with it.
             if !std::ptr::eq(current, session) {
                 return Ok(true);
             }
@@ -200,7 +201,10 @@ fn tell_of_cancel(session: &Session, offset: u64) -> Result<()> {
             return Ok(());
         }
         if Instant::now() >= until {
-            return Err(Failure::new(CHI_RING_FULL, "the submission ring is full"));
+            return Err(Failure::new(
+                CHI_RING_FULL,
+                "the submission ring is full: try again later",
+            ));
         }
         if !session.look() {
             return Err(session.gone());
@@ -252,7 +256,7 @@ fn wait_longer(
     }
 }
 
-/// The runtime has hung up: the task is over, unless it completed just before.
+/// Ends a task whose runtime has hung up, unless the task completed just before.
 fn end_with_the_runtime(
     session: &Session,
     task: NonNull<chi_task>,
@@ -261,7 +265,8 @@ fn end_with_the_runtime(
     if is_complete(word) {
         return Ok(Waited::Complete);
     }
-    // SAFETY: nobody else writes to the task any more but threads that wait for it as this one does.
+    // SAFETY: only other threads that wait for the task may still write to it, and they write the
+    // same.
     unsafe { (*task.as_ptr()).status_ = CHI_UNAVAILABLE };
     word.store(CHI_TASK_COMPLETE, Ordering::Release);
     futex::wake_all(word);

@@ -1,7 +1,8 @@
-//! The session as an application sees it: it makes tasks in its segment, submits them through the
-//! ring of the calling thread, and waits for their completion words.
+//! The client side of a session: makes tasks in the segment, submits them through the calling
+//! thread's ring, and waits for their completion words.
 //!
-//! A process has one session at a time, made by [`init`]. Every call may come from any thread.
+//! A process has one session at a time, created by [`init`]. Every function may be called on any
+//! thread.
 
 mod backend;
 mod blocks;
@@ -25,13 +26,13 @@ pub fn describe(subject: u32) -> Result<String> {
     unsafe { chimaera_ipc::admin::describe(ipc_manager(), subject) }.map_err(Failure::from)
 }
 
-/// Asks the runtime to end. It finishes what runs, and then ends by itself.
+/// Asks the runtime to stop. It finishes the running tasks, then exits.
 pub fn stop_runtime() -> Result<()> {
     // SAFETY: the table is valid for the process's life.
     unsafe { chimaera_ipc::admin::stop(ipc_manager()) }.map_err(Failure::from)
 }
 
-/// Creates a pool or finds the one that exists; the flag says that it existed. See
+/// Creates a pool, or finds it when it exists; the flag is true when it already existed. See
 /// `chi_ipc.create_pool_with`.
 pub fn create_pool(
     module: &str,
@@ -45,14 +46,14 @@ pub fn create_pool(
         .map_err(Failure::from)
 }
 
-/// The message of the last call that failed on this thread, terminated by a zero; valid until the
-/// next call on this thread.
+/// The message of the last call that failed on this thread, zero-terminated; valid until the next
+/// call on this thread.
 pub fn last_error() -> *const std::ffi::c_char {
     chimaera_front::last_error::last()
 }
 
-/// Keeps a failure as this thread's last one and returns its status, for callers that pass statuses
-/// on to C.
+/// Stores a failure as this thread's last error and returns its status, for functions that return
+/// statuses to C.
 pub fn keep_error(failure: Failure) -> chi_status {
     chimaera_front::last_error::keep(&failure.message);
     failure.status
@@ -63,8 +64,8 @@ pub fn is_forked() -> bool {
     process::check_fork().is_err()
 }
 
-/// Makes every later [`init`] of this process fail: it is a runtime, in which modules use the table
-/// of their worker.
+/// Makes every later [`init`] of this process fail, because the process is a runtime, where modules
+/// use the table of their worker.
 pub fn refuse_init() {
     process::refuse_init();
 }

@@ -1,16 +1,16 @@
-//! How a process connects.
+//! Options for connecting.
 
 use std::time::Duration;
 
-/// How to connect.
+/// Options for connecting.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The runtime's instance; `None` takes `$CHI_INSTANCE`, or else `default`.
+    /// Name of the runtime's instance; `None` means `$CHI_INSTANCE`, else `default`.
     pub instance: Option<String>,
-    /// Bytes of the session's segment; 0 takes the runtime's default. Half of it is for what the
-    /// client sends, half for what methods return.
+    /// Size of the session's segment in bytes; 0 means the runtime's default. One half is for data
+    /// that the client sends, the other for data that methods return.
     pub segment_size: u64,
-    /// How long to wait for a runtime that is not there yet. Zero fails at once.
+    /// How long to wait for a runtime that is not running yet. Zero fails at once.
     pub connect_timeout: Duration,
 }
 

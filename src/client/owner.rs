@@ -1,4 +1,4 @@
-//! Whose an address is: the session in whose segment a task or a buffer lies.
+//! Finds the session whose segment contains a task or a buffer.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use chimaera_front::{Failure, Result};
 use crate::session::Session;
 use crate::{process, thread};
 
-/// A session that this thread holds anyway, or one that had to be looked up.
+/// The session that this thread already holds, or one that was looked up.
 pub(crate) enum SessionRef {
     Mine(*const Session),
     Shared(Arc<Session>),
@@ -21,15 +21,15 @@ impl std::ops::Deref for SessionRef {
     #[inline]
     fn deref(&self) -> &Session {
         match self {
-            // SAFETY: the thread's state holds the session; a call does not outlive its thread, and
-            // the state is renewed only by calls that make tasks.
+            // SAFETY: the thread's state keeps the session alive; a call does not outlive its
+            // thread, and only calls that make tasks replace the state.
             SessionRef::Mine(session) => unsafe { &**session },
             SessionRef::Shared(session) => session,
         }
     }
 }
 
-/// The session in whose segment an address lies, and its offset there.
+/// The session whose segment contains an address, and the offset in it.
 #[inline]
 pub(crate) fn session_of(address: *const u8) -> Result<(SessionRef, u64)> {
     match thread::own_session(address) {
@@ -44,12 +44,12 @@ fn other_session_of(address: *const u8) -> Result<(SessionRef, u64)> {
     found.map(|(session, offset)| (SessionRef::Shared(session), offset)).ok_or_else(in_no_segment)
 }
 
-/// An address is of nothing that the table gave.
+/// The error for an address that this table never returned.
 pub(crate) fn in_no_segment() -> Failure {
-    Failure::new(CHI_INVALID, "this address lies in no segment of this process's sessions")
+    Failure::new(CHI_INVALID, "this address is not in a segment of this process's sessions")
 }
 
-/// Runs `f` with the session of a task and the task's offset.
+/// Calls `f` with the session of a task and the task's offset.
 #[inline]
 pub(crate) fn with_task<R>(
     task: NonNull<chi_task>,
@@ -61,7 +61,7 @@ pub(crate) fn with_task<R>(
     f(&session, offset)
 }
 
-/// Fails for an offset at which no task lies.
+/// Fails unless there is a task at the offset.
 #[inline]
 pub(crate) fn check_alignment(offset: u64) -> Result<()> {
     if !offset.is_multiple_of(u64::from(CHI_TASK_ALIGN)) {

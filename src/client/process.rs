@@ -1,4 +1,5 @@
-//! The process's session: made by `init`, replaced when its runtime died and a successor is there.
+//! The process's session: created by `init`, and replaced when its runtime has died and a new one
+//! runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
@@ -12,14 +13,15 @@ use crate::session::Session;
 struct Process {
     options: Options,
     session: Option<Arc<Session>>,
-    /// Sessions whose runtime is gone, while the application still holds tasks in their segments.
+    /// Sessions whose runtime has stopped, but in whose segments the application still holds tasks.
     retired: Vec<Arc<Session>>,
 }
 
 static PROCESS: Mutex<Process> =
     Mutex::new(Process { options: Options::new(), session: None, retired: Vec::new() });
 
-/// Counts the sessions of the process. A thread whose own number differs must look at `PROCESS`.
+/// Counts the sessions of the process. A thread that has seen another number must look at
+/// `PROCESS`.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 static FORKED: AtomicBool = AtomicBool::new(false);
 static REFUSED: AtomicBool = AtomicBool::new(false);
@@ -52,8 +54,8 @@ pub fn init(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Ends the process's session. Tasks in flight are lost, and no task or buffer of it may be used any
-/// more. Without a session it does nothing.
+/// Ends the process's session. Tasks in flight are lost, and no task or buffer of the session may
+/// be used afterwards. Does nothing without a session.
 pub fn shutdown() {
     if check_fork().is_err() {
         return;
@@ -85,14 +87,14 @@ pub(crate) fn check_fork() -> Result<()> {
     if FORKED.load(Ordering::Relaxed) {
         return Err(Failure::new(
             CHI_FORKED,
-            "this process was forked from one that had called chi_init; only the parent may use the \
-             session (fork first, or exec in the child)",
+            "this process was forked after chi_init, and only the parent may use the session: fork \
+             before chi_init, or exec in the child",
         ));
     }
     Ok(())
 }
 
-/// The session to make tasks in. Connects anew when the last one's runtime is gone.
+/// The session in which to make tasks. Reconnects when the runtime of the last one has stopped.
 pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
     check_fork()?;
     let mut process = lock();
@@ -107,7 +109,7 @@ pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
     Ok((session, epoch()))
 }
 
-/// The session, current or earlier, in whose segment an address lies, and its offset there.
+/// The current or earlier session whose segment contains an address, and the offset in it.
 pub(crate) fn find(address: *const u8) -> Option<(Arc<Session>, u64)> {
     let process = lock();
     let mut all = process.session.iter().chain(&process.retired);
@@ -125,6 +127,6 @@ fn replace(process: &mut Process, session: Option<Arc<Session>>) {
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Process> {
-    // A panic under the lock leaves whole values behind: every change is one assignment.
+    // A panic under the lock leaves consistent values: every change is a single assignment.
     PROCESS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! One session: the socket, the segment, the client's arena, its rings.
+//! A session: its socket, its segment, the client's arena, its rings.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,35 +21,37 @@ use crate::options::Options;
 
 /// How long the runtime may take to answer on the socket.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
-/// Tasks deleted in flight before they are first looked at.
+/// How many tasks must have been deleted in flight before the first sweep.
 const SWEEP_AT: usize = 16;
 
 pub(crate) struct Session {
     instance: Instance,
     mapping: Mapping,
     doorbell: OwnedFd,
-    /// Asked and answered under the lock; polled for the hang-up without it.
+    /// Requests and answers go through it under the lock; it is polled for the hang-up without the
+    /// lock.
     socket: OwnedFd,
     asking: Mutex<()>,
     arena: Mutex<Arena>,
-    /// Rings of threads that have ended, for the next ones.
+    /// Rings of threads that have ended, for reuse by new threads.
     idle_rings: Mutex<Vec<Producer>>,
     /// Tasks that were deleted in flight.
     pending_frees: Mutex<Vec<u64>>,
     pending_free_count: AtomicUsize,
-    /// How many there must be before it is worth to look at each.
+    /// How many pending frees make the next sweep worthwhile.
     sweep_at: AtomicUsize,
-    /// Releases that found their ring full.
+    /// Releases that could not be sent because the ring was full.
     unsent: Mutex<Vec<u32>>,
     unsent_count: AtomicUsize,
-    /// Of tasks that were submitted again: what the runtime holds of the run before, which is input now.
+    /// For tasks that were submitted again: the number under which the runtime holds the blocks of
+    /// the previous run, which are inputs now.
     kept: Mutex<HashMap<u64, u32>>,
     kept_count: AtomicUsize,
     dead: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks panics halfway.
+    // No code under these locks panics halfway, so a poisoned lock still protects consistent data.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -73,11 +75,11 @@ impl Session {
         let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), CHI_ABI_MINOR.into(), segment_size];
         let (welcome, mut fds) =
             ask(&instance, &socket, &Message::new(Kind::Hello, &hello), Kind::Welcome)?;
-        let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's welcome {why}"));
+        let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's handshake {why}"));
         let [_, size, _, share, ..] = welcome.words;
         let layout = Layout::divided(size, share);
         if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
-            return Err(odd("makes no sense to this client; both must be of the same version"));
+            return Err(odd("is not valid for this client; both must have the same version"));
         }
         let doorbell = fds.pop().expect("there are two");
         let segment = fds.pop().expect("there are two");
@@ -117,14 +119,14 @@ impl Session {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Looks at the socket: when the runtime has hung up, the session is dead.
+    /// Polls the socket: when the runtime has hung up, the session is dead.
     pub(crate) fn look(&self) -> bool {
         if self.is_dead() {
             return false;
         }
         let mut fds = [PollFd::new(&self.socket, PollFlags::RDHUP)];
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        // An interrupted poll says nothing; the next look will.
+        // An interrupted poll counts as no news; the next poll will tell.
         let found = rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0);
         if found {
             self.dead.store(true, Ordering::Relaxed);
@@ -134,7 +136,7 @@ impl Session {
 
     pub(crate) fn disconnect(&self) {
         self.dead.store(true, Ordering::Relaxed);
-        // The runtime sees the hang-up; a socket that is already gone needs none.
+        // The runtime notices the hang-up. An error means that the socket is already shut down.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
@@ -167,11 +169,12 @@ impl Session {
     }
 
     pub(crate) fn ring_doorbell(&self) {
-        // It fails when the counter is full, and then the runtime has been told often enough.
+        // The write fails only when the counter is at its maximum: the runtime is then signalled
+        // anyway.
         let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
     }
 
-    /// Allocates a block; with an owner, linked to it.
+    /// Allocates a block, linked to its owner if there is one.
     pub(crate) fn alloc(&self, size: u64, owner: Option<u64>) -> Result<(u64, u64)> {
         let mut found = self.try_alloc(size, owner);
         if found == Err(Failed::Full) && self.sweep() {
@@ -183,14 +186,14 @@ impl Session {
             Failed::Full => Failure::new(
                 CHI_NO_SPACE,
                 format!(
-                    "no room for {size} bytes: tasks and buffers fill the {room} bytes that the \
-                     segment has for them; delete some, or ask for a larger segment in chi_init"
+                    "cannot allocate {size} bytes: the segment's {room} bytes for tasks and \
+                     buffers are full; delete some, or ask for a larger segment in chi_init"
                 ),
             ),
             Failed::TooLarge => Failure::new(
                 CHI_TOO_LARGE,
                 format!(
-                    "{size} bytes are more than the {room} bytes that the segment has for tasks and \
+                    "cannot allocate {size} bytes: the segment has only {room} bytes for tasks and \
                      buffers; ask for a larger segment in chi_init"
                 ),
             ),
@@ -207,7 +210,7 @@ impl Session {
         Ok(block)
     }
 
-    /// Frees a block and what is linked to it. False when it is none.
+    /// Frees a block and the blocks linked to it. False when there is no block at this offset.
     pub(crate) fn free(&self, offset: u64) -> bool {
         lock(&self.arena).free(offset)
     }
@@ -257,8 +260,8 @@ impl Session {
         !done.is_empty()
     }
 
-    /// Keeps what the runtime holds for a task that is submitted again, or is deleted, with `None`.
-    /// Returns what was kept of the run before, and can be released.
+    /// Remembers the blocks that the runtime holds for a task which is submitted again; `None` when
+    /// the task is deleted. Returns those of the run before, which can now be released.
     #[inline]
     pub(crate) fn replace_kept(&self, task: u64, hold: Option<u32>) -> Option<u32> {
         if hold.is_none() && self.kept_count.load(Ordering::Relaxed) == 0 {
@@ -273,7 +276,7 @@ impl Session {
         before
     }
 
-    /// Keeps a release for the next thread that has room in its ring.
+    /// Queues a release for the next thread whose ring has space.
     pub(crate) fn release_later(&self, hold: u32) {
         lock(&self.unsent).push(hold);
         self.unsent_count.fetch_add(1, Ordering::Relaxed);
@@ -284,7 +287,7 @@ impl Session {
         self.unsent_count.load(Ordering::Relaxed) != 0
     }
 
-    /// Takes a release that has not been sent.
+    /// Takes a queued release.
     pub(crate) fn take_unsent(&self) -> Option<u32> {
         let hold = lock(&self.unsent).pop()?;
         self.unsent_count.fetch_sub(1, Ordering::Relaxed);
@@ -328,7 +331,7 @@ fn open(instance: &Instance) -> Result<OwnedFd> {
                 ),
             ),
             rustix::io::Errno::ACCESS | rustix::io::Errno::PERM => {
-                Failure::new(CHI_DENIED, format!("{path}: {error}; it is another user's"))
+                Failure::new(CHI_DENIED, format!("{path}: {error}; it belongs to another user"))
             }
             _ => Failure::new(CHI_IO, format!("{path}: {error}")),
         }
@@ -356,8 +359,9 @@ fn ask(
         Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
         Err(error) => Err(error),
     };
-    // A runtime that refuses somebody says so and hangs up, without listening. The loss of the question
-    // is then reported first, and once; the refusal is there behind it.
+    // A runtime that refuses a client sends the refusal and hangs up without reading the request.
+    // The socket then first reports the lost request as an error, once; the refusal can be received
+    // after that.
     let answer = match answer {
         Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
         other => other,
@@ -371,7 +375,7 @@ fn ask(
         Received::Message(..) | Received::Garbage => Err(Failure::new(
             CHI_VERSION,
             format!(
-                "whatever listens at {} is not a Chimaera runtime",
+                "the process that listens at {} is not a Chimaera runtime",
                 instance.socket().display()
             ),
         )),

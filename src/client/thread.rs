@@ -1,4 +1,4 @@
-//! What a thread has of its own: a ring of the current session.
+//! A thread's own state: a ring of the current session.
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
@@ -22,13 +22,14 @@ thread_local! {
         const { UnsafeCell::new(Thread { epoch: 0, session: None, ring: None, next_root: 0 }) };
 }
 
-/// Runs `f` with this thread's state, which belongs to the current session. `f` must not call back.
+/// Calls `f` with this thread's state, which belongs to the current session. `f` must not call this
+/// again.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Result<R> {
     process::check_fork()?;
     THREAD
         .try_with(|cell| {
-            // SAFETY: the cell is this thread's own, and `f` does not come back here.
+            // SAFETY: the cell belongs to this thread, and `f` does not call this function again.
             let thread = unsafe { &mut *cell.get() };
             if thread.epoch != process::epoch()
                 || thread.session.as_ref().is_none_or(|session| session.is_dead())
@@ -36,20 +37,21 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Res
                 thread.renew()?;
             }
             let session: *const Session = &**thread.session.as_ref().expect("renewed above");
-            // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew` replaces.
+            // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew`
+            // replaces.
             f(thread, unsafe { &*session })
         })
         .unwrap_or_else(|_| Err(Failure::new(CHI_UNAVAILABLE, "this thread is exiting")))
 }
 
-/// This thread's session, and an address's offset in it, when the address lies in its segment. The thread
-/// holds the session until it next makes a task.
+/// This thread's session, and the offset of an address in its segment, if the segment contains it.
+/// The thread keeps the session alive until it next makes a task.
 #[inline]
 pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
     THREAD
         .try_with(|cell| {
-            // SAFETY: the cell is this thread's own, and no reference into it is live here: nothing
-            // that `with` runs comes this way.
+            // SAFETY: the cell belongs to this thread, and no reference into it is live here: no
+            // code that `with` runs calls this function.
             let session = unsafe { (*cell.get()).session.as_ref()? };
             Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
         })
@@ -84,7 +86,7 @@ impl Thread {
         self.next_root
     }
 
-    /// Puts an entry into the ring and rings the doorbell when the worker sleeps.
+    /// Pushes an entry into the ring, and rings the doorbell when the worker is asleep.
     #[inline]
     pub(crate) fn push(
         &mut self,
@@ -96,7 +98,7 @@ impl Thread {
         Ok(pushed)
     }
 
-    /// Rings the doorbell when the worker of this thread's ring sleeps. To be called after pushing.
+    /// Rings the doorbell when the worker of this thread's ring is asleep. Call it after pushing.
     #[inline]
     pub(crate) fn wake_runtime(&self, session: &Session) {
         if self.ring.as_ref().is_some_and(Producer::consumer_parked) {
@@ -104,7 +106,7 @@ impl Thread {
         }
     }
 
-    /// Puts an entry into the ring.
+    /// Pushes an entry into the ring.
     #[inline]
     pub(crate) fn push_quietly(
         &mut self,

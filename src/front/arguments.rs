@@ -1,4 +1,4 @@
-//! The checks of what a caller passes.
+//! Checks of the caller's arguments.
 
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr::NonNull;
@@ -7,13 +7,13 @@ use chimaera_abi::*;
 
 use crate::{Failure, Result};
 
-/// A pointer that must not be null.
+/// Checks a pointer that must not be null.
 #[inline]
 pub(crate) fn non_null<T>(pointer: *mut T, argument: &str) -> Result<NonNull<T>> {
     NonNull::new(pointer).ok_or_else(|| Failure::null(argument))
 }
 
-/// The size of a new task.
+/// Checks the size of a new task.
 #[inline]
 pub(crate) fn task_size(size: u32) -> Result<u32> {
     const LEAST: u32 = size_of::<chi_task>() as u32;
@@ -40,7 +40,7 @@ pub(crate) unsafe fn string<'a>(text: *const c_char, argument: &str) -> Result<&
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
-/// The bytes of a parameter; null is as good as any address when there are none.
+/// The bytes of a parameter; the address may be null when there are none.
 ///
 /// # Safety
 /// `data` must be null or point to `len` bytes that outlive the result.
@@ -49,7 +49,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: u64, argument: &str) ->
     unsafe { array(data.cast(), len, argument) }
 }
 
-/// The elements of an array; null is as good as any address when there are none.
+/// The elements of an array; the address may be null when there are none.
 ///
 /// # Safety
 /// `elements` must be null or point to `count` values that outlive the result.
@@ -68,11 +68,12 @@ pub(crate) unsafe fn array<'a, T>(
         let why = format!("the argument '{argument}' cannot have {count} elements");
         return Err(Failure::new(CHI_INVALID, why));
     }
-    // SAFETY: by the caller's promise; the bytes are no more than an allocation can have.
+    // SAFETY: guaranteed by the caller; the size has been checked against the largest possible
+    // allocation.
     Ok(unsafe { std::slice::from_raw_parts(elements, count as usize) })
 }
 
-/// The tasks of an array up to the first that is null, and the failure that this one is.
+/// The tasks of an array up to the first null pointer, and the failure for that pointer.
 pub(crate) fn tasks(array: &[*mut chi_task]) -> (&[NonNull<chi_task>], Result<()>) {
     let count = array.iter().position(|task| task.is_null()).unwrap_or(array.len());
     // SAFETY: `NonNull` has the layout of a pointer, and these are not null.

@@ -1,4 +1,4 @@
-//! What a back end of the contract does behind the checks of the front.
+//! The trait of the contract's back ends, which the front calls after its checks.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
@@ -9,65 +9,66 @@ use chimaera_ipc::admin;
 
 use crate::{last_error, Result};
 
-/// What a block will hold.
+/// The contents of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     /// Bytes: `chi_ipc.alloc`.
     Bytes,
-    /// Elements that hold strings or vectors themselves: `chi_ipc.alloc_elements`.
+    /// Elements that contain strings or vectors: `chi_ipc.alloc_elements`.
     Elements,
 }
 
-/// How a wait ended that did not fail.
+/// The outcome of a wait that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// The task is complete.
     Complete,
-    /// The bound passed before.
+    /// The timeout passed first.
     TimedOut,
 }
 
-/// A back end of `chi_ipc`: how tasks are made and sent on some side. There is no value of such a type;
-/// what a back end knows, it knows per process and per thread.
+/// A back end of `chi_ipc`: makes and sends tasks in an application, in the runtime or in a test.
+/// Such a type has no values: the state of a back end belongs to the process and to its threads.
 ///
-/// Each function does what the member of `chi_ipc` of its name says. The front has checked the pointers
-/// for null, sizes, counts and names, and it writes the results to the caller's places. A back end may
-/// check more: whether an address is that of a task, for example.
+/// Each function implements the member of `chi_ipc` with the same name. The front has already
+/// checked pointers for null, sizes, counts and names, and it writes the results to the caller's
+/// pointers. A back end may check more, for example whether there is a task at an address.
 ///
 /// # Safety of the functions
 ///
-/// A pointer to a task is one that `new_task` returned on this side and `del_task` has not had since, by
-/// the contract of `chi_ipc`; what the caller may not do with it meanwhile is said there, too.
+/// By the contract of `chi_ipc`, a pointer to a task was returned by `new_task` of this back end
+/// and has not been passed to `del_task` since; the contract also restricts the use of a task in
+/// flight.
 pub trait Backend: 'static {
-    /// Keeps the message of a call that fails, for `last_error`: of this thread, unless what runs on it
-    /// changes under the caller.
+    /// Stores the message of a failing call for `last_error`: per thread, or per task in a back end
+    /// whose threads switch between tasks.
     fn keep_error(message: &str) {
         last_error::keep(message);
     }
 
-    /// The message that was kept last, terminated by a zero; never null.
+    /// The message that was stored last, zero-terminated; never null.
     fn last_error() -> *const c_char {
         last_error::last()
     }
 
-    /// A task of `size` bytes, zeroed but for its node. The size is allowed.
+    /// Makes a task of `size` bytes, zero except for its node. The size has been checked.
     fn new_task(size: u32) -> Result<NonNull<chi_task>>;
 
-    /// Deletes a task, or has it deleted at its completion. The caller learns of a failure by
-    /// `last_error` alone.
+    /// Deletes a task, or has it deleted at its completion. A failure is reported only by
+    /// `last_error`.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn del_task(task: NonNull<chi_task>) -> Result<()>;
 
-    /// Submits a task; waits for room up to a bound.
+    /// Submits a task; waits for space, up to a bound.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn enqueue(task: NonNull<chi_task>) -> Result<()>;
 
-    /// Submits a task, or fails at once when there is no room. A back end that has always room need not
-    /// implement it.
+    /// Submits a task, or fails at once when there is no space. A back end that never runs out of
+    /// space need not implement it.
     ///
     /// # Safety
     /// See the trait.
@@ -76,7 +77,7 @@ pub trait Backend: 'static {
         unsafe { Self::enqueue(task) }
     }
 
-    /// Submits tasks in order, and counts those that it has submitted in `submitted`.
+    /// Submits tasks in order, and counts the submitted ones in `submitted`.
     ///
     /// # Safety
     /// See the trait, for each of the tasks.
@@ -89,25 +90,27 @@ pub trait Backend: 'static {
         Ok(())
     }
 
-    /// Waits until a task is complete or the bound has passed; `CHI_WAIT_FOREVER` is none.
+    /// Waits until a task is complete or the timeout has passed; `CHI_WAIT_FOREVER` means no
+    /// timeout.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Waited>;
 
-    /// Asks for a task's cancellation.
+    /// Requests a task's cancellation.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn cancel(task: NonNull<chi_task>) -> Result<()>;
 
-    /// The message of a task; `None` when it has none: it succeeded, or is not complete.
+    /// The message of a task; `None` when it has none, because it succeeded or is not complete.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8]>>;
 
-    /// A block of `size` bytes, at least one; the owner's, or the caller's where there is none.
+    /// Allocates a block of `size` bytes, at least one. It belongs to the owner, or to the caller
+    /// when there is none.
     ///
     /// # Safety
     /// See the trait, for the owner.
@@ -117,26 +120,27 @@ pub trait Backend: 'static {
         block: Block,
     ) -> Result<chi_buffer>;
 
-    /// Gives back a buffer that has no owner, and is not empty. The caller learns of a failure by
-    /// `last_error` alone.
+    /// Frees a buffer that has no owner and is not empty. A failure is reported only by
+    /// `last_error`.
     ///
     /// # Safety
-    /// The buffer must come from `alloc` without an owner, and not have been given back.
+    /// The buffer must come from `alloc` without an owner, and must not have been freed.
     unsafe fn free(buffer: chi_buffer) -> Result<()>;
 
-    /// The address of a shared pointer that is not `CHI_SHM_NULL`; null when it points nowhere.
+    /// The address of a shared pointer that is not `CHI_SHM_NULL`; null when the pointer is
+    /// invalid.
     fn resolve(shm: chi_shm_ptr) -> *mut c_void;
 
-    /// A fresh node for a task.
+    /// Makes a new task node.
     fn make_task_node() -> chi_task_node;
 
     /// Sleeps.
     fn sleep(duration: Duration) -> Result<()>;
 
-    /// Lets others run.
+    /// Yields.
     fn yield_now() -> Result<()>;
 
-    /// Creates a pool or finds it. The names and the number of containers are allowed.
+    /// Creates a pool, or finds it. The names and the number of containers have been checked.
     ///
     /// # Safety
     /// `ipc` must be the table of this back end.
@@ -153,7 +157,7 @@ pub trait Backend: 'static {
         Ok(made.map(|(id, _)| id)?)
     }
 
-    /// Finds a pool by its name, which is allowed.
+    /// Finds a pool by its name, which has been checked.
     ///
     /// # Safety
     /// `ipc` must be the table of this back end.

@@ -1,15 +1,17 @@
-//! What every back end of `chi_ipc` has to answer, to calls that are right and to calls that are not.
+//! The conformance suite: the results that every back end of `chi_ipc` must return, for valid and
+//! invalid calls.
 //!
-//! [`check`] runs over a table and panics at the first answer that is another one, in status or in message.
-//! Its tests are those of the contract's one meaning; what differs by nature (pointers to nothing that the
-//! table gave, a full ring, a runtime that has ended) each back end tests for itself.
+//! [`check`] runs against a table and panics at the first result that differs, in status or in
+//! message. It covers what the contract defines for all back ends. Each back end itself tests what
+//! is specific to it: pointers that the table never returned, a full ring, a runtime that has
+//! stopped.
 
 use std::ffi::{c_char, CStr, CString};
 use std::ptr::{null, null_mut};
 
 use chimaera_abi::*;
 
-/// A table and what there is to call with it.
+/// The table to test, and a pool to call.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
     /// The table.
@@ -27,10 +29,10 @@ pub struct Subject {
 const TASK: u32 = size_of::<chi_task>() as u32;
 const SECOND: u64 = 1_000_000_000;
 
-/// Runs all of it.
+/// Runs the whole suite.
 ///
 /// # Safety
-/// The table must be valid, and used on this thread as its documentation says; the pool must be there.
+/// The table must be valid and may be used on this thread; the pool must exist.
 pub unsafe fn check(subject: Subject) {
     new_tasks(subject);
     null_tasks(subject);
@@ -49,8 +51,8 @@ pub unsafe fn check(subject: Subject) {
 /// Calls a function of the subject's table.
 macro_rules! call {
     ($subject:expr, $function:ident $(, $argument:expr)* $(,)?) => {
-        // SAFETY: the table is valid, by the promise of `check`; the arguments are those of a test that
-        // says what is wrong with them, which the table has to notice before it follows a pointer.
+        // SAFETY: the caller of `check` guarantees that the table is valid; the table must detect
+        // the invalid arguments of a test before it dereferences a pointer.
         unsafe { ((*$subject.ipc).$function)($subject.ipc $(, $argument)*) }
     };
 }
@@ -62,7 +64,7 @@ impl Subject {
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     }
 
-    /// Fails unless a call answered with this status and message.
+    /// Fails unless a call returned this status and set this message.
     #[track_caller]
     fn expect(&self, answer: chi_status, status: chi_status, message: &str) {
         assert_eq!((answer, self.last_error().as_str()), (status, message));
@@ -81,7 +83,7 @@ impl Subject {
     fn task(&self, method: u32) -> *mut chi_task {
         let mut task = null_mut();
         self.expect_ok(call!(self, new_task, TASK, &mut task));
-        // SAFETY: a new task is the caller's.
+        // SAFETY: a new task belongs to the caller.
         unsafe {
             (*task).pool_ = self.pool;
             (*task).method_ = method;
@@ -99,7 +101,7 @@ impl Subject {
     #[track_caller]
     fn end(&self, task: *mut chi_task, status: chi_status) {
         self.expect_ok(call!(self, wait, task, 60 * SECOND));
-        // SAFETY: a complete task is the caller's.
+        // SAFETY: a complete task belongs to the caller.
         assert_eq!(unsafe { (*task).status_ }, status);
         call!(self, del_task, task);
     }
@@ -172,7 +174,7 @@ fn submission(on: Subject) {
 fn waiting(on: Subject) {
     let task = on.task(on.quick);
     for timeout in [0, 1, CHI_WAIT_FOREVER] {
-        let why = "wait for a task that was never submitted";
+        let why = "cannot wait: the task was never submitted";
         on.expect(call!(on, wait, task, timeout), CHI_INVALID, why);
     }
     on.expect_ok(call!(on, enqueue, task));
@@ -182,9 +184,9 @@ fn waiting(on: Subject) {
     call!(on, del_task, task);
 
     let task = on.submitted(on.endless);
-    let why = "the task is not complete; it goes on";
+    let why = "the task is not complete yet; it continues";
     on.expect(call!(on, wait, task, 0), CHI_TIMEOUT, why);
-    let why = "the task is not complete after 2ms; it goes on";
+    let why = "the task is not complete after 2ms; it continues";
     on.expect(call!(on, wait, task, 2_000_000), CHI_TIMEOUT, why);
     on.expect_ok(call!(on, cancel, task));
     on.end(task, CHI_CANCELLED);
@@ -206,7 +208,7 @@ fn cancellation(on: Subject) {
     on.expect_ok(call!(on, cancel, task));
     on.expect_ok(call!(on, cancel, task));
     on.end(task, CHI_CANCELLED);
-    // Deleted in flight, it goes at its completion.
+    // Deleted in flight, the task is freed when it completes.
     let task = on.submitted(on.endless);
     on.expect_ok(call!(on, cancel, task));
     call!(on, del_task, task);
@@ -243,9 +245,9 @@ fn batches(on: Subject) {
     let batch = call!(on, enqueue_batch, with_busy.as_ptr(), 3, &mut submitted);
     on.expect(batch, CHI_BUSY, why);
     assert_eq!(submitted, 1);
-    let why = "the task is not complete after 2ms; it goes on";
+    let why = "the task is not complete after 2ms; it continues";
     on.expect(call!(on, wait_all, with_busy.as_ptr(), 3, 2_000_000), CHI_TIMEOUT, why);
-    let why = "the task is not complete; it goes on";
+    let why = "the task is not complete yet; it continues";
     on.expect(call!(on, wait_all, with_busy.as_ptr(), 3, 0), CHI_TIMEOUT, why);
     on.expect_ok(call!(on, cancel, endless));
     on.end(endless, CHI_CANCELLED);
@@ -386,7 +388,8 @@ fn other_pools(on: Subject) {
     on.expect(call!(on, destroy_pool, &admin), CHI_DENIED, why);
 }
 
-/// A message stays until the next failure, also when calls succeed in between and tasks are waited for.
+/// A message stays until the next failure, even when calls succeed and tasks are waited for in
+/// between.
 fn last_errors(on: Subject) {
     on.expect_null(call!(on, enqueue, null_mut()), "task");
     on.end(on.submitted(on.quick), CHI_OK);

@@ -1,11 +1,11 @@
-//! What goes wrong in a call, and the failures that every back end has in common.
+//! Failures of calls, and those that all back ends have in common.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use chimaera_abi::*;
 
-/// A status other than `CHI_OK`, and why.
+/// A status other than `CHI_OK`, and a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The status.
@@ -18,7 +18,7 @@ pub struct Failure {
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A failure.
+    /// Makes a failure.
     pub fn new(status: chi_status, message: impl Into<Cow<'static, str>>) -> Failure {
         Failure { status, message: message.into() }
     }
@@ -38,18 +38,18 @@ impl Failure {
     /// `wait` for a task that is neither in flight nor complete.
     #[cold]
     pub fn never_submitted() -> Failure {
-        Failure::new(CHI_INVALID, "wait for a task that was never submitted")
+        Failure::new(CHI_INVALID, "cannot wait: the task was never submitted")
     }
 
-    /// `wait` for a task that is not complete when the bound passes.
+    /// `wait` for a task that is not complete when the timeout passes.
     #[cold]
     pub(crate) fn not_complete(timeout_ns: u64) -> Failure {
         let message = match timeout_ns {
-            // Whoever only asks, asks often.
-            0 => "the task is not complete; it goes on".into(),
+            // A poll: callers poll often, so this message is not formatted.
+            0 => "the task is not complete yet; it continues".into(),
             ns => {
                 let bound = Duration::from_nanos(ns);
-                Cow::from(format!("the task is not complete after {bound:?}; it goes on"))
+                Cow::from(format!("the task is not complete after {bound:?}; it continues"))
             }
         };
         Failure::new(CHI_TIMEOUT, message)

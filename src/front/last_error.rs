@@ -1,13 +1,13 @@
-//! The message of the last call that failed, kept for `chi_ipc.last_error`.
+//! The message of the last failed call, stored for `chi_ipc.last_error`.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_char;
 
-/// The longest message that is kept, in bytes.
+/// The maximum length of a stored message, in bytes.
 const KEPT: usize = 2047;
 
-/// A message with its final zero, in memory that stays where it is: an address that was taken before the
-/// call that fails shows that call's message.
+/// A zero-terminated message at a fixed address: a pointer to it, even one taken before the failing
+/// call, shows the latest message.
 pub struct Text(UnsafeCell<[u8; KEPT + 1]>);
 
 impl Text {
@@ -16,7 +16,7 @@ impl Text {
         Text(UnsafeCell::new([0; KEPT + 1]))
     }
 
-    /// Keeps a message, cut to 2047 bytes; a zero byte in it becomes a space.
+    /// Stores a message, truncated to 2047 bytes; a zero byte in it becomes a space.
     pub fn keep(&self, message: &str) {
         let end = (0..=message.len().min(KEPT)).rev().find(|&at| message.is_char_boundary(at));
         let bytes = &message.as_bytes()[..end.unwrap_or(0)];
@@ -28,7 +28,7 @@ impl Text {
         kept[bytes.len()] = 0;
     }
 
-    /// The message as a C string, valid as long as this is.
+    /// The message as a C string, valid as long as `self`.
     pub fn as_ptr(&self) -> *const c_char {
         self.0.get().cast_const().cast()
     }
@@ -44,13 +44,13 @@ thread_local! {
     static LAST: Text = const { Text::new() };
 }
 
-/// Keeps a message as this thread's last.
+/// Stores a message as this thread's last.
 pub fn keep(message: &str) {
-    // A thread that is ending has nobody left to ask for the message.
+    // On a thread that is exiting, nothing can ask for the message any more.
     let _ = LAST.try_with(|last| last.keep(message));
 }
 
-/// The message that was kept last on this thread, valid as long as the thread lives.
+/// The message that was stored last on this thread, valid as long as the thread lives.
 pub fn last() -> *const c_char {
     LAST.try_with(Text::as_ptr).unwrap_or(c"".as_ptr())
 }
@@ -82,7 +82,7 @@ mod tests {
         let before = last();
         keep("here");
         std::thread::spawn(|| keep("there")).join().unwrap();
-        // SAFETY: the thread's text stays where it is, and ends with a zero.
+        // SAFETY: the thread's text has a fixed address and ends with a zero.
         assert_eq!(unsafe { CStr::from_ptr(before) }, c"here");
     }
 }

@@ -1,12 +1,13 @@
-//! The front of the contract: `chi_ipc`, the table by which any code makes and sends tasks, said once.
+//! The front of the contract: the single implementation of `chi_ipc`, the table with which tasks
+//! are made and sent.
 //!
-//! [`table`] makes the table of a [`Backend`]. Its functions check what every caller may get wrong (null
-//! pointers, sizes, names), turn a [`Failure`] into a status, and keep the message for `last_error`; what
-//! is left is the back end's: the session of an application, a worker of the runtime, or a stand-in for
-//! tests. Everything is generic and inlined, so a call through the table costs what a hand-written one
-//! would.
+//! [`table`] makes the table of a [`Backend`]. Its functions check the arguments (null pointers,
+//! sizes, names), turn a [`Failure`] into a status, and store the message for `last_error`. The
+//! rest is up to the back end: an application's session, a worker of the runtime, or a stand-in for
+//! tests. Everything is generic and inlined, so a call through the table costs no more than through
+//! a hand-written one.
 //!
-//! With the feature `conformance`, [`conformance`] is the suite that every back end has to pass.
+//! With the feature `conformance`, [`conformance`] is the suite that every back end must pass.
 
 mod arguments;
 mod backend;

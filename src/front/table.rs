@@ -10,7 +10,7 @@ use chimaera_ipc::admin;
 use crate::arguments::{array, bytes, non_null, string, task_size, tasks};
 use crate::{pool, Backend, Block, Failure, Result, Waited};
 
-/// The table of a back end, for a static.
+/// Makes the table of a back end, for a static.
 pub const fn table<B: Backend>() -> chi_ipc {
     chi_ipc {
         size: size_of::<chi_ipc>() as u32,
@@ -46,7 +46,7 @@ impl<B: Backend> Table<B> {
     const OWN: &'static chi_ipc = &table::<B>();
 }
 
-/// The status of a call; a failure's message is kept.
+/// The status of a call; stores the message of a failure.
 #[inline]
 fn answer<B: Backend>(result: Result<()>) -> chi_status {
     match result {
@@ -69,7 +69,7 @@ unsafe extern "C" fn new_task<B: Backend>(
     answer::<B>((|| {
         let out = non_null(task, "task")?;
         let made = B::new_task(task_size(size)?)?;
-        // SAFETY: the caller's place for the task.
+        // SAFETY: the caller guarantees that the pointer is valid for writing the task.
         unsafe { out.write(made.as_ptr()) };
         Ok(())
     })())
@@ -77,17 +77,17 @@ unsafe extern "C" fn new_task<B: Backend>(
 
 unsafe extern "C" fn del_task<B: Backend>(_: *const chi_ipc, task: *mut chi_task) {
     let Some(task) = NonNull::new(task) else { return };
-    // SAFETY: the caller's task.
+    // SAFETY: the caller guarantees that the task is valid.
     answer::<B>(unsafe { B::del_task(task) });
 }
 
 unsafe extern "C" fn enqueue<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    // SAFETY: the caller's task.
+    // SAFETY: the caller guarantees that the task is valid.
     answer::<B>(non_null(task, "task").and_then(|task| unsafe { B::enqueue(task) }))
 }
 
 unsafe extern "C" fn try_enqueue<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    // SAFETY: the caller's task.
+    // SAFETY: the caller guarantees that the task is valid.
     answer::<B>(non_null(task, "task").and_then(|task| unsafe { B::try_enqueue(task) }))
 }
 
@@ -98,14 +98,14 @@ unsafe extern "C" fn enqueue_batch<B: Backend>(
     submitted: *mut u64,
 ) -> chi_status {
     let mut done = 0;
-    // SAFETY: the caller's array.
+    // SAFETY: the caller guarantees that the array is valid.
     let result = unsafe { array(tasks_, count, "tasks") }.and_then(|all| {
         let (tasks, rest) = tasks(all);
-        // SAFETY: the caller's tasks.
+        // SAFETY: the caller guarantees that the tasks are valid.
         unsafe { B::enqueue_batch(tasks, &mut done) }.and(rest)
     });
     if let Some(submitted) = NonNull::new(submitted) {
-        // SAFETY: the caller's place for the number.
+        // SAFETY: the caller guarantees that the pointer is valid for writing the number.
         unsafe { submitted.write(done as u64) };
     }
     answer::<B>(result)
@@ -117,7 +117,7 @@ unsafe extern "C" fn wait<B: Backend>(
     timeout_ns: u64,
 ) -> chi_status {
     answer::<B>(non_null(task, "task").and_then(|task| {
-        // SAFETY: the caller's task.
+        // SAFETY: the caller guarantees that the task is valid.
         match unsafe { B::wait(task, timeout_ns)? } {
             Waited::Complete => Ok(()),
             Waited::TimedOut => Err(Failure::not_complete(timeout_ns)),
@@ -136,11 +136,11 @@ unsafe extern "C" fn wait_all<B: Backend>(
         CHI_WAIT_FOREVER => CHI_WAIT_FOREVER,
         bound => bound.saturating_sub(begin.elapsed().as_nanos() as u64),
     };
-    // SAFETY: the caller's array.
+    // SAFETY: the caller guarantees that the array is valid.
     answer::<B>(unsafe { array(tasks_, count, "tasks") }.and_then(|all| {
         let (tasks, rest) = tasks(all);
         for &task in tasks {
-            // SAFETY: the caller's task.
+            // SAFETY: the caller guarantees that the task is valid.
             if unsafe { B::wait(task, rest_of_time())? } == Waited::TimedOut {
                 return Err(Failure::not_complete(timeout_ns));
             }
@@ -150,7 +150,7 @@ unsafe extern "C" fn wait_all<B: Backend>(
 }
 
 unsafe extern "C" fn cancel<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {
-    // SAFETY: the caller's task.
+    // SAFETY: the caller guarantees that the task is valid.
     answer::<B>(non_null(task, "task").and_then(|task| unsafe { B::cancel(task) }))
 }
 
@@ -162,16 +162,16 @@ unsafe extern "C" fn task_message<B: Backend>(
     let none = NonNull::from(&[]);
     let found = (|| {
         let (task, len) = (non_null(task.cast_mut(), "task")?, non_null(len, "len")?);
-        // SAFETY: the caller's task.
+        // SAFETY: the caller guarantees that the task is valid.
         let text = unsafe { B::task_message(task) }.unwrap_or(none);
-        // SAFETY: the caller's place for the length.
+        // SAFETY: the caller guarantees that the pointer is valid for writing the length.
         unsafe { len.write(text.len() as u64) };
         Ok(text)
     })();
     let text = found.unwrap_or_else(|failure| {
         fail::<B>(failure);
         if let Some(len) = NonNull::new(len) {
-            // SAFETY: the caller's place for the length.
+            // SAFETY: the caller guarantees that the pointer is valid for writing the length.
             unsafe { len.write(0) };
         }
         none
@@ -191,10 +191,10 @@ unsafe fn allocate<B: Backend>(
         let out = non_null(buffer, "buffer")?;
         let made = match size {
             0 => chi_buffer { shm_: CHI_SHM_NULL, data_: std::ptr::null_mut(), size_: 0 },
-            // SAFETY: the owner is null or the caller's task.
+            // SAFETY: the caller guarantees that the owner is null or a valid task.
             size => unsafe { B::alloc(NonNull::new(owner), size, block)? },
         };
-        // SAFETY: the caller's place for the buffer.
+        // SAFETY: the caller guarantees that the pointer is valid for writing the buffer.
         unsafe { out.write(made) };
         Ok(())
     })())
@@ -206,7 +206,7 @@ unsafe extern "C" fn alloc<B: Backend>(
     size: u64,
     buffer: *mut chi_buffer,
 ) -> chi_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { allocate::<B>(owner, size, buffer, Block::Bytes) }
 }
 
@@ -216,7 +216,7 @@ unsafe extern "C" fn alloc_elements<B: Backend>(
     size: u64,
     buffer: *mut chi_buffer,
 ) -> chi_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { allocate::<B>(owner, size, buffer, Block::Elements) }
 }
 
@@ -224,7 +224,7 @@ unsafe extern "C" fn free<B: Backend>(_: *const chi_ipc, buffer: *const chi_buff
     if buffer.is_null() {
         return;
     }
-    // SAFETY: the caller's buffer.
+    // SAFETY: the caller guarantees that the buffer is valid.
     let buffer = unsafe { buffer.read() };
     if !buffer.data_.is_null() {
         // SAFETY: as above.
@@ -241,7 +241,7 @@ unsafe extern "C" fn resolve<B: Backend>(_: *const chi_ipc, shm: chi_shm_ptr) ->
 
 unsafe extern "C" fn make_task_node<B: Backend>(_: *const chi_ipc, node: *mut chi_task_node) {
     answer::<B>(non_null(node, "node").map(|node| {
-        // SAFETY: the caller's place for the node.
+        // SAFETY: the caller guarantees that the pointer is valid for writing the node.
         unsafe { node.write(B::make_task_node()) }
     }));
 }
@@ -263,7 +263,7 @@ unsafe extern "C" fn create_pool<B: Backend>(
     id: *mut chi_pool_id,
 ) -> chi_status {
     let one = chi_pool_options { size: size_of::<chi_pool_options>() as u32, containers: 1 };
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { create_pool_with::<B>(ipc, module, name, params, params_len, &one, id) }
 }
 
@@ -276,7 +276,7 @@ unsafe extern "C" fn create_pool_with<B: Backend>(
     options: *const chi_pool_options,
     id: *mut chi_pool_id,
 ) -> chi_status {
-    // SAFETY: strings, parameters, options and the place for the id are the caller's.
+    // SAFETY: the caller guarantees that the strings, parameters, options and `id` are valid.
     answer::<B>((|| unsafe {
         let module = pool::check_module(string(module, "module")?)?;
         let name = pool::check_name(string(name, "name")?)?;
@@ -294,7 +294,7 @@ unsafe extern "C" fn find_pool<B: Backend>(
     name: *const c_char,
     id: *mut chi_pool_id,
 ) -> chi_status {
-    // SAFETY: the string and the place for the id are the caller's.
+    // SAFETY: the caller guarantees that the string and `id` are valid.
     answer::<B>((|| unsafe {
         let name = pool::check_name(string(name, "name")?)?;
         let id = non_null(id, "id")?;
@@ -307,7 +307,7 @@ unsafe extern "C" fn destroy_pool<B: Backend>(
     _: *const chi_ipc,
     id: *const chi_pool_id,
 ) -> chi_status {
-    // SAFETY: the id is the caller's.
+    // SAFETY: the caller guarantees that the id is valid.
     answer::<B>((|| unsafe {
         let id = non_null(id.cast_mut(), "id")?.read();
         B::destroy_pool(Table::<B>::OWN, id)

@@ -201,7 +201,7 @@ pub unsafe extern "C" fn chi_pool_create_with(
     id: *mut chi_pool_id,
 ) -> chi_status {
     let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid, and as long as it says.
+    // SAFETY: the table is valid, and as long as its size says.
     let Some(create) = (unsafe { read_field!(ipc, chi_ipc, create_pool_with) }) else {
         let why = "pools with several containers need a runtime with ABI 1.1 or later";
         return answer(Err(Failure::new(CHI_VERSION, why)));

@@ -426,5 +426,5 @@ pub(crate) fn no_wait() -> Failure {
 
 /// The failure of a wait for a task that is neither in flight nor complete.
 fn never_submitted() -> Failure {
-    Failure::new(CHI_INVALID, "wait for a task that was never submitted")
+    Failure::new(CHI_INVALID, "cannot wait: the task was never submitted")
 }
