@@ -1,5 +1,4 @@
-//! Calls to the admin pool, written over the IPC manager's table, so that the client and the runtime
-//! need them only once.
+//! Calls to the admin pool through the IPC manager's table. Client and runtime share this code.
 
 use std::ffi::CStr;
 
@@ -17,7 +16,7 @@ struct Owned<T> {
 }
 
 impl<T> Owned<T> {
-    /// A fresh task of the admin pool. `T` begins with a `chi_task` and is plain data.
+    /// Makes a task of the admin pool. `T` begins with a `chi_task` and is plain data.
     fn new(ipc: *const chi_ipc, method: u32) -> Result<Owned<T>, Failure> {
         let mut task = std::ptr::null_mut();
         // SAFETY: the table is valid; the new task is as large as `T` and zeroed.
@@ -33,8 +32,8 @@ impl<T> Owned<T> {
 
     fn field(&mut self, vector: *mut chi_shm_vector, bytes: &[u8]) -> Result<(), Failure> {
         let mut buffer = chi_buffer { shm_: CHI_SHM_NULL, data_: std::ptr::null_mut(), size_: 0 };
-        // SAFETY: the task is this one's own and idle, and `vector` is one of its fields; the block
-        // that `alloc` gave holds as many bytes as were asked for.
+        // SAFETY: the task is owned by `self` and idle, and `vector` is one of its fields; the
+        // block from `alloc` has the requested size.
         unsafe {
             let status =
                 ((*self.ipc).alloc)(self.ipc, self.task.cast(), bytes.len() as u64, &mut buffer);
@@ -54,10 +53,10 @@ impl<T> Owned<T> {
         Ok(())
     }
 
-    /// Submits and waits; the task's own failure becomes an error.
+    /// Submits the task and waits for it; a failure of the task becomes an error.
     fn run(&mut self) -> Result<&T, Failure> {
         let task: *mut chi_task = self.task.cast();
-        // SAFETY: the task is this one's own; after a successful wait it is complete.
+        // SAFETY: the task is owned by `self`; after a successful wait it is complete.
         unsafe {
             check(self.ipc, ((*self.ipc).enqueue)(self.ipc, task))?;
             check(self.ipc, ((*self.ipc).wait)(self.ipc, task, CHI_WAIT_FOREVER))?;
@@ -106,7 +105,7 @@ pub unsafe fn create_pool(
     containers: u32,
 ) -> Result<(chi_pool_id, bool), Failure> {
     let mut task = Owned::<chi_create_task>::new(ipc, CHI_ADMIN_CREATE_POOL)?;
-    // SAFETY: the task is live and this one's own.
+    // SAFETY: the task is live and owned by this function.
     unsafe { (*task.task).containers_ = containers };
     // SAFETY: the fields are those of the live task.
     let (module_field, name_field, params_field) = unsafe {
@@ -142,12 +141,12 @@ pub unsafe fn find_pool(ipc: *const chi_ipc, name: &[u8]) -> Result<chi_pool_id,
 /// `ipc` must be a valid table.
 pub unsafe fn destroy_pool(ipc: *const chi_ipc, id: chi_pool_id) -> Result<(), Failure> {
     let mut task = Owned::<chi_destroy_task>::new(ipc, CHI_ADMIN_DESTROY_POOL)?;
-    // SAFETY: the task is live and this one's own.
+    // SAFETY: the task is live and owned by this function.
     unsafe { (*task.task).pool_id_ = id };
     task.run().map(|_| ())
 }
 
-/// Asks the runtime to end.
+/// Asks the runtime to stop.
 ///
 /// # Safety
 /// `ipc` must be a valid table.
@@ -161,18 +160,18 @@ pub unsafe fn stop(ipc: *const chi_ipc) -> Result<(), Failure> {
 /// `ipc` must be a valid table.
 pub unsafe fn describe(ipc: *const chi_ipc, subject: u32) -> Result<String, Failure> {
     let mut task = Owned::<chi_describe_task>::new(ipc, CHI_ADMIN_DESCRIBE)?;
-    // SAFETY: the task is live and this one's own.
+    // SAFETY: the task is live and owned by this function.
     unsafe { (*task.task).subject_ = subject };
     let json = task.run()?.json_.bytes_;
     if json.size_ == 0 {
         return Ok(String::new());
     }
-    // SAFETY: the task is complete, and its output lies at `data_` until it is deleted.
+    // SAFETY: the task is complete, and its output is at `data_` until it is deleted.
     let bytes = unsafe { copy::vec_from_shared(json.data_.cast(), json.size_ as usize) };
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What `options` say of the number of containers.
+/// The number of containers in `options`.
 ///
 /// # Safety
 /// `options` must be null or as long as its size says.

@@ -1,9 +1,9 @@
-//! An allocator for a part of a segment, whose books lie in private memory.
+//! An allocator for a part of a segment, with its metadata in private memory.
 //!
-//! The part is cut into chunks of 64 KiB. A chunk serves blocks of one size class (a power of two
-//! from 64 bytes to 32 KiB), or is part of a run of chunks that is one larger block. A block may be
-//! linked to another one, its owner, and is freed with it: that is how a task takes its strings and
-//! vectors along.
+//! The part is divided into chunks of 64 KiB. A chunk either holds blocks of one size class (a
+//! power of two from 64 bytes to 32 KiB), or is part of a run of chunks that forms one larger
+//! block. A block may be linked to another one, its owner, and is freed with it: so the strings and
+//! vectors of a task are freed with the task.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,17 @@ const NONE: u32 = u32::MAX;
 /// Why an allocation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// There is no room now.
+    /// The arena is full now.
     Full,
-    /// The arena could never hold it.
+    /// Larger than the arena: it could never succeed.
     TooLarge,
 }
 
-/// A block's entry in the books.
+/// The metadata of a block.
 #[derive(Clone, Copy)]
 struct Block {
-    /// Free: the chunk's next free block. In use: the next block of the owner's chain, in units.
+    /// For a free block, the chunk's next free block; for one in use, the next block of the owner's
+    /// chain, in units.
     next: u32,
     used: bool,
 }
@@ -73,8 +74,8 @@ fn class_bytes(class: usize) -> u64 {
 }
 
 impl Arena {
-    /// An allocator for the bytes from `start`, a multiple of `CHUNK`; of `len`, whole chunks are
-    /// used.
+    /// Makes an allocator for `len` bytes from `start`, which must be a multiple of `CHUNK`. Only
+    /// whole chunks are used.
     pub fn new(start: u64, len: u64) -> Arena {
         assert_eq!(start % CHUNK, 0, "an arena starts at a chunk");
         let count = u32::try_from(len / CHUNK).expect("an arena is below 256 TiB");
@@ -92,18 +93,18 @@ impl Arena {
         }
     }
 
-    /// How many blocks are in use.
+    /// The number of blocks in use.
     pub fn live(&self) -> u64 {
         self.live
     }
 
-    /// How many bytes are in use, rounded up to what the blocks hold.
+    /// The number of bytes in use, rounded up to the sizes of the blocks.
     pub fn used_bytes(&self) -> u64 {
         self.used_bytes
     }
 
-    /// Allocates `size` bytes, at least one, aligned to `UNIT`, and from 4096 bytes on to 4096, as devices
-    /// like it. Returns the block's offset in the segment and the bytes that it holds.
+    /// Allocates `size` bytes, at least one. Blocks are aligned to `UNIT`; those of 4096 bytes or
+    /// more to 4096, for direct I/O. Returns the block's offset in the segment and its size.
     pub fn alloc(&mut self, size: u64) -> Result<(u64, u64), Failed> {
         let class = class_of(size);
         if class < CLASSES {
@@ -157,8 +158,8 @@ impl Arena {
         Ok((offset, class_bytes(class)))
     }
 
-    /// Links `block` to `owner`, so that it is freed with it. False when one of them is not a block in
-    /// use.
+    /// Links `block` to `owner`, so that it is freed with it. False when one of them is not a block
+    /// in use.
     #[must_use]
     pub fn link(&mut self, owner: u64, block: u64) -> bool {
         let Some(first) = self.next_mut(owner).map(|next| *next) else { return false };
@@ -179,7 +180,7 @@ impl Arena {
         true
     }
 
-    /// The bytes that a block in use holds.
+    /// The size of a block in use.
     pub fn size_of(&self, offset: u64) -> Option<u64> {
         let (chunk, inside) = self.locate(offset)?;
         match &self.chunks[chunk] {
@@ -234,7 +235,8 @@ impl Arena {
                 }
                 *first_free = index;
                 *used -= 1;
-                // One empty chunk per class stays, so that a lone block does not cut a chunk anew.
+                // One empty chunk per class is kept, so that allocating and freeing a single block
+                // does not set up a chunk each time.
                 if *used == 0 && self.partial[class].len() > 1 {
                     self.partial[class].retain(|&other| other != chunk as u32);
                     self.give_run(chunk as u32, 1);
@@ -267,7 +269,7 @@ impl Arena {
         self.take_run(wanted)
     }
 
-    /// Gives back the chunks that a class keeps though they are empty. True when there were any.
+    /// Frees the empty chunks that the classes keep. True when there were any.
     fn drop_empty_chunks(&mut self) -> bool {
         let mut found = Vec::new();
         for partial in &mut self.partial {

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 
-/// Copies `len` bytes from shared memory, word by word with relaxed atomic loads: each word is read
-/// once, and what another process writes meanwhile gives old or new words, never undefined behaviour.
+/// Copies `len` bytes from shared memory, word by word with relaxed atomic loads. Each word is read
+/// once; if another process writes meanwhile, the copy has old or new words, and there is no
+/// undefined behaviour.
 ///
 /// # Safety
 /// `from` must be mapped and `to` writable and private for `len` bytes; both aligned to 8.
@@ -26,7 +27,8 @@ pub unsafe fn from_shared(from: *const u8, to: *mut u8, len: usize) {
 /// Copies `len` bytes into shared memory, word by word with relaxed atomic stores.
 ///
 /// # Safety
-/// `from` must be readable and private and `to` mapped and writable for `len` bytes; `to` aligned to 8.
+/// `from` must be readable and private and `to` mapped and writable for `len` bytes; `to` aligned
+/// to 8.
 #[inline]
 pub unsafe fn to_shared(from: *const u8, to: *mut u8, len: usize) {
     debug_assert!((to as usize).is_multiple_of(8));
@@ -45,7 +47,8 @@ pub unsafe fn to_shared(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// Copies `len` bytes from shared memory at any address, with relaxed atomic loads as [`from_shared`] does.
+/// Copies `len` bytes from shared memory at any address, with relaxed atomic loads as
+/// [`from_shared`] does.
 ///
 /// # Safety
 /// `from` must be mapped and `to` writable and private for `len` bytes.
@@ -71,7 +74,8 @@ pub unsafe fn bytes_from_shared(from: *const u8, to: *mut u8, len: usize) {
 /// `from` must be mapped for `len` bytes.
 pub unsafe fn vec_from_shared(from: *const u8, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len);
-    // SAFETY: by the caller's promise; the vector has room for so many bytes, and then has them.
+    // SAFETY: guaranteed by the caller; the vector has capacity for `len` bytes, which are then
+    // initialised.
     unsafe {
         bytes_from_shared(from, bytes.as_mut_ptr(), len);
         bytes.set_len(len);
@@ -82,7 +86,7 @@ pub unsafe fn vec_from_shared(from: *const u8, len: usize) -> Vec<u8> {
 /// Copies bytes to shared memory at any address, with relaxed atomic stores as [`to_shared`] does.
 ///
 /// # Safety
-/// `to` must be mapped and writable for as many bytes.
+/// `to` must be mapped and writable for `bytes.len()` bytes.
 pub unsafe fn bytes_to_shared(bytes: &[u8], to: *mut u8) {
     let head = to.align_offset(8).min(bytes.len());
     let words = (bytes.len() - head) / 8;

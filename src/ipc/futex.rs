@@ -11,13 +11,13 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Duration) {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(timeout.subsec_nanos()) as _,
     };
-    // Every outcome (woken, changed, timed out, interrupted) means the same to the caller, who looks
-    // at the word again.
+    // Every outcome (woken, changed, timed out, interrupted) means the same to the caller, which
+    // checks the word again.
     let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&timeout));
 }
 
-/// Wakes every thread, of any process, that sleeps on `word`.
+/// Wakes every thread in any process that sleeps on `word`.
 pub fn wake_all(word: &AtomicU32) {
-    // Waking fails only for an address that is not mapped any more, when nobody sleeps there.
+    // This fails only for an address that is no longer mapped, on which no thread can sleep.
     let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }

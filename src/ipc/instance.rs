@@ -1,4 +1,4 @@
-//! Where an instance of the runtime is found: its socket, lock and log.
+//! The files of a runtime's instance: its socket, lock and log.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,20 +10,20 @@ use rustix::fs::{Mode, OFlags};
 /// The name of the instance when none is given.
 pub const DEFAULT_NAME: &str = "default";
 
-/// The environment variable that names the instance to use, where a program does not.
+/// The environment variable with the name of the instance, for programs that do not set one.
 pub const NAME_VARIABLE: &str = "CHI_INSTANCE";
 
-/// Whether this can name an instance: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with `.`
-/// or `-`.
+/// Whether `name` is a valid instance name: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning
+/// with `.` or `-`.
 pub fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=48).contains(&name.len()) && name.chars().all(good) && !name.starts_with(['.', '-'])
 }
 
-/// Why an instance cannot be named or placed.
+/// Why an instance cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The name cannot be used.
+    /// The name is not valid.
     #[error(
         "'{0}' is not a valid instance name: use 1 to 48 letters, digits, '.', '_' or '-', not beginning \
          with '.' or '-'"
@@ -32,7 +32,7 @@ pub enum Error {
     /// The directory cannot be used.
     #[error("{path}: {reason}")]
     Directory {
-        /// Which.
+        /// The directory.
         path: PathBuf,
         /// Why not.
         reason: String,
@@ -47,8 +47,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The instance `name`; `None` takes `$CHI_INSTANCE`, or else `default`. Its directory is
-    /// `$XDG_RUNTIME_DIR/chimaera`, or `/tmp/chimaera-UID` where that variable is not set.
+    /// The instance `name`; `None` means `$CHI_INSTANCE`, else `default`. Its directory is
+    /// `$XDG_RUNTIME_DIR/chimaera`, or `/tmp/chimaera-UID` when that variable is not set.
     pub fn new(name: Option<&str>) -> Result<Instance, Error> {
         let name = match name {
             Some(name) => name.to_owned(),
@@ -62,7 +62,7 @@ impl Instance {
             None => PathBuf::from(format!("/tmp/chimaera-{}", uid())),
         };
         let instance = Instance { name, directory };
-        // A socket's address holds 108 bytes with its final zero.
+        // A socket's address has 108 bytes, including a terminating zero.
         if instance.socket().as_os_str().len() > 107 {
             return Err(instance.refuse("the path is too long for a socket; use a shorter one"));
         }
@@ -94,8 +94,8 @@ impl Instance {
         self.file("log")
     }
 
-    /// The name of the status page, as `shm_open` takes it. Instances of one name in different
-    /// directories differ in it.
+    /// The name of the status page, for `shm_open`. It is different for instances with the same
+    /// name in different directories.
     pub fn status_page(&self) -> String {
         use std::os::unix::ffi::OsStrExt;
         // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
@@ -110,8 +110,8 @@ impl Instance {
         format!("/chimaera-{}-{hash:016x}-{}", uid(), self.name)
     }
 
-    /// Makes the directory when it is missing (mode 0700), and checks that it is this user's own and
-    /// nobody else can write to it.
+    /// Creates the directory (mode 0700) if it is missing, and checks that it belongs to this user
+    /// and that no other user can write to it.
     pub fn prepare_directory(&self) -> Result<(), Error> {
         let io = |error: io::Error| self.refuse(error.to_string());
         match std::fs::DirBuilder::new().mode(0o700).create(&self.directory) {
@@ -127,13 +127,13 @@ impl Instance {
             return Err(self.refuse("belongs to another user"));
         }
         if found.mode() & 0o022 != 0 {
-            return Err(self.refuse("others can write to it; make it private with chmod 0700"));
+            return Err(self.refuse("other users can write to it; make it private with chmod 0700"));
         }
         Ok(())
     }
 
-    /// Takes the lock that says that the instance runs. `None` when another process has it. The lock
-    /// lasts as long as the descriptor.
+    /// Takes the lock that marks the instance as running. `None` when another process holds it. The
+    /// lock is held as long as the descriptor is open.
     pub fn take_lock(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
@@ -145,8 +145,8 @@ impl Instance {
         }
     }
 
-    /// True when some process holds the lock, that is, when the instance runs. Takes no lock itself,
-    /// and so disturbs nobody.
+    /// True when a process holds the lock, that is, when the instance is running. It only queries
+    /// the lock, and so disturbs no other process.
     pub fn is_running(&self) -> io::Result<bool> {
         match rustix::fs::open(self.lock(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => Ok(file_lock(&fd, libc::F_OFD_GETLK)? != libc::F_UNLCK as libc::c_short),

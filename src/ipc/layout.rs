@@ -1,31 +1,33 @@
-//! How a segment is divided.
+//! The layout of a segment.
 
 use chimaera_abi::chi_shm_ptr;
 
 use crate::arena::CHUNK;
 use crate::ring::ring_bytes;
 
-/// Rings in a segment, and so threads of a client that submit at the same time.
+/// The number of rings in a segment, and so the maximum number of a client's threads that can
+/// submit at the same time.
 pub const RINGS: u64 = 64;
-/// Slots in a ring.
+/// The number of slots in a ring.
 pub const RING_SLOTS: u64 = 1024;
 /// The smallest segment, in bytes.
 pub const MIN_SEGMENT: u64 = 4 << 20;
-/// The segment that a client gets when it asks for none in particular, in bytes.
+/// The size of a segment when the client does not ask for one, in bytes.
 pub const DEFAULT_SEGMENT: u64 = 128 << 20;
 /// The largest segment, in bytes.
 pub const MAX_SEGMENT: u64 = 1 << 40;
 
-/// The first ring's offset. The page before it stays unused, so offset 0 is no block.
+/// The offset of the first ring. The page before it stays unused, so that offset 0 is never a
+/// block.
 const RINGS_AT: u64 = 4096;
 
-/// The runtime's share of a segment's arenas when nobody says otherwise, in hundredths.
+/// The runtime's default share of a segment's arenas, in percent.
 pub const DEFAULT_SHARE: u64 = 50;
-/// The shares that the runtime may have.
+/// The valid shares.
 pub const SHARES: std::ops::RangeInclusive<u64> = 10..=90;
 
-/// The parts of a segment: a page of nothing, the rings, the client's arena, the runtime's arena. Both
-/// sides compute it from the size and the runtime's share alone.
+/// The parts of a segment: an unused page, the rings, the client's arena, the runtime's arena. Both
+/// sides compute it from only the size and the runtime's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// Bytes of the whole segment.
@@ -37,14 +39,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a segment of `size` bytes, rounded up to whole chunks and into the limits, with the
-    /// default share.
+    /// The layout of a segment of `size` bytes with the default share. The size is clamped to the
+    /// limits and rounded up to whole chunks.
     pub fn of(size: u64) -> Layout {
         Layout::divided(size, DEFAULT_SHARE)
     }
 
-    /// The layout of a segment of `size` bytes, rounded up to whole chunks and into the limits, of whose
-    /// arenas the runtime has `share` hundredths, rounded into [`SHARES`].
+    /// The layout of a segment of `size` bytes of whose arenas the runtime has `share` percent. The
+    /// size is clamped to the limits and rounded up to whole chunks, the share clamped to
+    /// [`SHARES`].
     pub fn divided(size: u64, share: u64) -> Layout {
         let size = size.clamp(MIN_SEGMENT, MAX_SEGMENT).next_multiple_of(CHUNK);
         let client_arena = (RINGS_AT + RINGS * ring_bytes(RING_SLOTS)).next_multiple_of(CHUNK);
@@ -61,7 +64,8 @@ impl Layout {
     }
 }
 
-/// The offset in the session's first segment that a shared pointer names; `None` for another segment.
+/// The offset that a shared pointer refers to in the session's first segment; `None` for another
+/// segment.
 #[inline]
 pub fn offset_of(shm: chi_shm_ptr) -> Option<u64> {
     (shm >> chimaera_abi::CHI_SHM_OFFSET_BITS == 0).then_some(shm)

@@ -1,8 +1,8 @@
-//! Both ends of the wire between a client and the runtime, side by side.
+//! Both ends of the connection between a client and the runtime, side by side.
 //!
-//! A session's segment holds data and rings and nothing that anybody has to trust: the books of its
-//! two arenas lie in the private memory of the side that allocates, the runtime keeps its own
-//! positions, and a ring's slot is one word.
+//! A session's segment contains data and rings, but nothing that either side must trust: the
+//! metadata of each arena is in the private memory of the side that allocates from it, the runtime
+//! keeps its own ring positions, and a slot of a ring is a single word.
 
 pub mod admin;
 pub mod arena;

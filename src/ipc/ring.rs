@@ -1,13 +1,13 @@
 //! The submission ring: one producer (a client's thread), one consumer (a worker).
 //!
-//! A slot is one word, published by one store; the word carries the lap in which it was written, so
-//! the consumer never writes to a slot and a half-written slot does not exist. The consumer's position
-//! is its own; what it shows in the header only tells the producer how much room there is.
+//! A slot is one word, published by one store. The word contains the lap in which it was written,
+//! so the consumer never writes to a slot, and a half-written slot cannot exist. The consumer's
+//! position is private; the copy in the header only tells the producer how much space there is.
 
 use crate::sleep::Sleeper;
 use crate::sync::{AtomicU64, Ordering};
 
-/// What an entry asks for.
+/// A request in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// Run the task at this offset of the session's segment.
@@ -15,7 +15,7 @@ pub enum Entry {
         /// Bytes from the segment's start, a multiple of 64.
         offset: u64,
     },
-    /// Free what the runtime holds under this number.
+    /// Free the blocks that the runtime holds under this number.
     Release {
         /// The number that the completion word carried.
         hold: u32,
@@ -55,8 +55,8 @@ impl Entry {
     }
 }
 
-/// What the two sides show each other besides the slots. Each word has a cache line of its own:
-/// `sleeper` is read at every submission and hardly ever written, `head` the other way round.
+/// The words that the two sides share besides the slots. Each has its own cache line: `sleeper` is
+/// read at every submission and rarely written, `head` the other way round.
 #[repr(C, align(64))]
 pub struct Header {
     head: AtomicU64,
@@ -69,7 +69,7 @@ pub struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// Where a ring lies.
+/// The memory of a ring.
 #[derive(Clone, Copy)]
 pub struct RingMemory {
     header: *const Header,
@@ -77,16 +77,15 @@ pub struct RingMemory {
     mask: u64,
 }
 
-// SAFETY: a place is an address; the words behind it are atomic.
+// SAFETY: it consists of addresses; the words at them are atomic.
 unsafe impl Send for RingMemory {}
 
 impl RingMemory {
-    /// The ring whose header lies at `header` and whose `slots` slots, a power of two, begin at
-    /// `first`.
+    /// The ring with its header at `header` and `slots` slots, a power of two, from `first` on.
     ///
     /// # Safety
-    /// Both must be mapped, aligned and zeroed at first, for as long as a producer or consumer made
-    /// from this lives.
+    /// Both must be aligned, and zero at first, and must stay mapped as long as a producer or
+    /// consumer made from this lives.
     pub unsafe fn new(header: *const Header, first: *const AtomicU64, slots: u64) -> RingMemory {
         assert!(slots.is_power_of_two() && slots >= 4);
         RingMemory { header, slots: first, mask: slots - 1 }
@@ -97,16 +96,17 @@ impl RingMemory {
     }
 
     fn header(&self) -> &Header {
-        // SAFETY: `new` was promised a mapped header.
+        // SAFETY: the caller of `new` guarantees that the header is mapped.
         unsafe { &*self.header }
     }
 
     fn slot(&self, position: u64) -> &AtomicU64 {
-        // SAFETY: the index is below the number of slots, which `new` was promised.
+        // SAFETY: the index is below the number of slots, which the caller of `new` guarantees to
+        // be mapped.
         unsafe { &*self.slots.add((position & self.mask) as usize) }
     }
 
-    /// The lap's tag. The first is 1, so that zeroed memory is no entry.
+    /// The lap's tag. The first is 1, so that zeroed memory is not an entry.
     fn lap(&self, position: u64) -> u64 {
         (position / self.slots() + 1) << LAP_SHIFT
     }
@@ -120,13 +120,13 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// The producer of a fresh ring. There must be only one.
+    /// The producer of a new ring. There must be only one.
     pub fn new(place: RingMemory) -> Producer {
         Producer { place, tail: 0, head_seen: 0 }
     }
 
-    /// Publishes an entry. Submissions leave a quarter of the ring to the rest, so that memory comes
-    /// back, and tasks can be cancelled, even when no task fits.
+    /// Publishes an entry. Submissions leave a quarter of the ring to other entries, so that memory
+    /// can be released and tasks cancelled even when no further task fits.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> Result<(), Full> {
         let slots = self.place.slots();
@@ -146,7 +146,7 @@ impl Producer {
         Ok(())
     }
 
-    /// True when the consumer sleeps, or is about to: the caller must ring the doorbell. To be asked
+    /// True when the consumer is asleep, or about to be: the caller must ring the doorbell. Call it
     /// after `push`.
     #[inline]
     pub fn consumer_parked(&self) -> bool {
@@ -160,8 +160,8 @@ impl Producer {
     }
 }
 
-/// The runtime's end. Whatever the client writes into the segment, at any time, `pop` gives entries or
-/// nothing, at most one for each slot and lap.
+/// The runtime's end. Whatever the client writes into the segment, at any time, `pop` returns valid
+/// entries or nothing, at most one per slot and lap.
 pub struct Consumer {
     place: RingMemory,
     head: u64,
@@ -169,13 +169,13 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// The consumer of a fresh ring. There must be only one.
+    /// The consumer of a new ring. There must be only one.
     pub fn new(place: RingMemory) -> Consumer {
         Consumer { place, head: 0, shown: 0 }
     }
 
-    /// Takes the next entry. `Some(None)` is a slot that was published with bits that mean nothing; it
-    /// is taken too.
+    /// Takes the next entry. `Some(None)` means a published slot with invalid bits; it is taken,
+    /// too.
     #[inline]
     pub fn pop(&mut self) -> Option<Option<Entry>> {
         let bits = self.place.slot(self.head).load(Ordering::Acquire);
@@ -186,7 +186,7 @@ impl Consumer {
         Some(Entry::unpack(bits))
     }
 
-    /// Tells the producer how far it is. To be called after a batch.
+    /// Tells the producer how much has been consumed. Call it after a batch.
     #[inline]
     pub fn show_progress(&mut self) {
         if self.shown != self.head {
@@ -195,7 +195,7 @@ impl Consumer {
         }
     }
 
-    /// Says that the consumer is about to sleep. False when there is an entry after all.
+    /// Announces that the consumer is about to sleep. False when there is an entry after all.
     #[must_use]
     pub fn park(&mut self) -> bool {
         self.show_progress();
@@ -204,7 +204,7 @@ impl Consumer {
         (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0
     }
 
-    /// Says that the consumer is awake.
+    /// Announces that the consumer is awake.
     pub fn unpark(&mut self) {
         self.place.header().sleeper.unpark();
     }

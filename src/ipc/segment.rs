@@ -11,8 +11,8 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 use crate::layout::{Layout, RINGS, RING_SLOTS};
 use crate::ring::{Header, RingMemory};
 
-/// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the other.
-/// Its pages come when they are first touched.
+/// Creates the memfd of a segment: sized and sealed, so that neither side can shrink it while the
+/// other uses it. Pages are allocated when they are first touched.
 pub fn create(layout: &Layout) -> io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(
         "chimaera-segment",
@@ -36,17 +36,17 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps a segment, after checking that it is as large as `layout` says and sealed. A child made by
-    /// fork does not get the mapping.
+    /// Maps a segment, after checking that it is sealed and has the size that `layout` says. A
+    /// forked child does not inherit the mapping.
     pub fn new(fd: BorrowedFd<'_>, layout: Layout) -> io::Result<Mapping> {
         let seals = rustix::fs::fcntl_get_seals(fd)?;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW)
             || rustix::fs::fstat(fd)?.st_size as u64 != layout.size
         {
-            return Err(io::Error::other("the segment is not sealed or has another size"));
+            return Err(io::Error::other("the segment is not sealed, or has the wrong size"));
         }
         let len = usize::try_from(layout.size).map_err(io::Error::other)?;
-        // SAFETY: a fresh mapping at an address that the kernel chooses aliases nothing.
+        // SAFETY: a new mapping at an address that the kernel chooses aliases nothing.
         let base = unsafe {
             rustix::mm::mmap(
                 std::ptr::null_mut(),
@@ -66,7 +66,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Where the segment begins in this process.
+    /// The address of the segment in this process.
     #[inline]
     pub fn base(&self) -> *mut u8 {
         self.base.as_ptr()
@@ -78,37 +78,38 @@ impl Mapping {
         &self.layout
     }
 
-    /// The address of an offset that is known to lie inside the segment.
+    /// The address of an offset that is known to be inside the segment.
     ///
     /// # Safety
     /// The offset must be less than the segment's size.
     #[inline]
     pub unsafe fn address(&self, offset: u64) -> NonNull<u8> {
         debug_assert!(offset < self.layout.size);
-        // SAFETY: the offset lies inside the mapping, by the caller's promise.
+        // SAFETY: the caller guarantees that the offset is inside the mapping.
         unsafe { self.base.add(offset as usize) }
     }
 
-    /// The address of `len` bytes at an offset that anybody may have made up; `None` when they do not all
-    /// lie inside the segment.
+    /// The address of `len` bytes at an untrusted offset; `None` unless all of them are inside the
+    /// segment.
     #[inline]
     pub fn find(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
         let room = self.layout.size.checked_sub(offset)?;
-        // SAFETY: the offset lies inside the mapping, or at its end where there are no bytes.
+        // SAFETY: the offset is inside the mapping, or at its end when `len` is 0.
         (len <= room).then(|| unsafe { self.base.add(offset as usize) })
     }
 
-    /// The offset of an address of this process, when it lies inside the segment.
+    /// The offset of an address of this process, if it is inside the segment.
     #[inline]
     pub fn offset_of(&self, address: *const u8) -> Option<u64> {
         let offset = (address as u64).wrapping_sub(self.base.as_ptr() as u64);
         (offset < self.layout.size).then_some(offset)
     }
 
-    /// Where a ring lies. At most one producer and one consumer may be made of it.
+    /// The memory of a ring. At most one producer and one consumer may be made from it.
     pub fn ring(&self, index: u64) -> RingMemory {
         assert!(index < RINGS);
-        // SAFETY: the layout puts header and slots inside the mapping, aligned; a fresh memfd is zero.
+        // SAFETY: the layout places header and slots inside the mapping, aligned; a new memfd is
+        // zero.
         unsafe {
             let header = self.address(self.layout.ring(index)).as_ptr();
             let slots = header.add(std::mem::size_of::<Header>());
@@ -119,7 +120,7 @@ impl Mapping {
     /// A word of the segment.
     ///
     /// # Safety
-    /// The offset must be aligned to 4 and lie inside the segment.
+    /// The offset must be aligned to 4 and inside the segment.
     #[inline]
     pub unsafe fn word(&self, offset: u64) -> &AtomicU32 {
         // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
@@ -129,7 +130,7 @@ impl Mapping {
     /// A double word of the segment.
     ///
     /// # Safety
-    /// The offset must be aligned to 8 and lie inside the segment.
+    /// The offset must be aligned to 8 and inside the segment.
     #[inline]
     pub unsafe fn double_word(&self, offset: u64) -> &AtomicU64 {
         // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
@@ -139,8 +140,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range is this mapping, and nothing refers to it any more. Failure would mean
-        // that the range was not mapped.
+        // SAFETY: the range is this mapping, and nothing refers to it any more. It could fail only
+        // if the range were not mapped.
         unsafe {
             let _ = rustix::mm::munmap(self.base.as_ptr().cast(), self.layout.size as usize);
         }

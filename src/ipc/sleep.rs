@@ -1,9 +1,9 @@
-//! The flag by which a thread that is about to sleep and one that has work for it find each other:
-//! both set something, fence, and look at the other's.
+//! The flag that prevents lost wake-ups between a thread that is about to sleep and one that has
+//! work for it: each writes its own word, fences, and then reads the other's.
 
 use crate::sync::{fence, AtomicU32, Ordering};
 
-/// Says whether a thread sleeps, or is about to.
+/// Whether a thread is asleep, or about to be.
 #[repr(transparent)]
 pub struct Sleeper {
     parked: AtomicU32,
@@ -16,20 +16,21 @@ impl Default for Sleeper {
 }
 
 impl Sleeper {
-    /// The thread is about to sleep. It must look for work once more before it does.
+    /// Announces that the thread is about to sleep. It must check for work once more before it
+    /// does.
     #[inline]
     pub fn park(&self) {
         self.parked.store(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// The thread is awake.
+    /// Announces that the thread is awake.
     #[inline]
     pub fn unpark(&self) {
         self.parked.store(0, Ordering::Relaxed);
     }
 
-    /// True when the thread must be woken. To be asked after the work was left for it.
+    /// True when the thread must be woken. Call it after publishing the work.
     #[inline]
     pub fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! The status page: what a running instance shows of itself to anyone of its user who looks, without
-//! being asked. One named segment, written by the runtime only.
+//! The status page: the counters that a running instance publishes for programs of the same user,
+//! which read them without a request. One named segment, which only the runtime writes.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::instance::Instance;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"chi-stat");
 const VERSION: u32 = 2;
-/// Workers that have a line on the page; an instance has no more.
+/// The maximum number of workers of an instance, and of lines on the page.
 pub const MAX_WORKERS: usize = 256;
 
 /// A worker's line.
@@ -22,11 +22,11 @@ pub struct WorkerLine {
     pub tasks: AtomicU64,
     /// Tasks that it completed with a status other than `CHI_OK`.
     pub failed: AtomicU64,
-    /// How often it went to sleep.
+    /// Number of times that it went to sleep.
     pub parks: AtomicU64,
     /// Tasks that are suspended on it now.
     pub suspended: AtomicU64,
-    /// 1 when it is of the group for tasks of high latency, 0 when it is of the other one.
+    /// 1 for a worker of the high-latency group, else 0.
     pub high_latency: AtomicU32,
 }
 
@@ -45,7 +45,7 @@ pub struct Page {
     pub workers: AtomicU32,
     /// Sessions that are connected.
     pub sessions: AtomicU32,
-    /// Sessions that there have been.
+    /// Sessions since the start.
     pub sessions_total: AtomicU64,
     /// Pools.
     pub pools: AtomicU32,
@@ -53,10 +53,10 @@ pub struct Page {
     pub modules: AtomicU32,
     /// Files refused as modules.
     pub refused: AtomicU32,
-    /// 1 when the log goes to a file that is the process's standard error, 0 when that is not known to
-    /// be a file.
+    /// 1 when the log goes to a file that is the process's standard error; 0 when standard error is
+    /// not known to be a file.
     pub log_is_file: AtomicU32,
-    /// One line a worker.
+    /// One line per worker.
     pub lines: [WorkerLine; MAX_WORKERS],
 }
 
@@ -65,25 +65,25 @@ pub struct Writer {
     shmem: Shmem,
 }
 
-/// The page's name, which goes on drop. Whoever has it holds the instance's lock: later, the name may
-/// be a successor's.
+/// The page's name, which is unlinked on drop. Its owner must still hold the instance's lock then:
+/// without the lock, the name may already belong to a successor.
 pub struct Name(String);
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // A failure means that somebody has removed it already.
+        // A failure means that the name has already been removed.
         let _ = rustix::shm::unlink(&*self.0);
     }
 }
 
-// SAFETY: the page is atomics all through; the handle itself is only dropped.
+// SAFETY: the page consists of atomics; the handle itself is only dropped.
 unsafe impl Send for Writer {}
 // SAFETY: as above.
 unsafe impl Sync for Writer {}
 
 impl Writer {
-    /// Makes the page of an instance. The caller holds the instance's lock, so a page that is there
-    /// already was left by a runtime that died, and is replaced if it belongs to this user.
+    /// Creates the page of an instance. The caller holds the instance's lock, so an existing page
+    /// was left by a runtime that died, and is replaced if it belongs to this user.
     pub fn create(instance: &Instance) -> io::Result<(Writer, Name)> {
         let name = instance.status_page();
         let make = || ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create();
@@ -95,7 +95,7 @@ impl Writer {
             other => other,
         };
         let mut shmem = shmem.map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        // The mapping may outlive the name: threads that the program does not wait for share it.
+        // The mapping may outlive the name: detached threads share it.
         shmem.set_owner(false);
         let writer = Writer { shmem };
         let page = writer.page();
@@ -117,7 +117,8 @@ fn reclaim(name: &str) -> io::Result<()> {
     let fd = rustix::shm::open(name, rustix::shm::OFlags::RDONLY, Mode::empty())?;
     let owner = rustix::fs::fstat(&fd)?.st_uid;
     if owner != crate::instance::uid() {
-        return Err(io::Error::other(format!("{name} belongs to user {owner}; remove it there")));
+        let why = format!("{name} belongs to user {owner}, who must remove it");
+        return Err(io::Error::other(why));
     }
     rustix::shm::unlink(name)?;
     Ok(())
@@ -129,8 +130,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the page of an instance. `NotFound` when there is none, `InvalidData` when it is not this
-    /// user's or not of this version.
+    /// Opens the page of an instance. Errors: `NotFound` when there is none, `InvalidData` when it
+    /// belongs to another user or has another version.
     pub fn open(instance: &Instance) -> io::Result<Reader> {
         let name = instance.status_page();
         let fd = rustix::shm::open(&name, rustix::shm::OFlags::RDONLY, Mode::empty())?;
@@ -144,7 +145,7 @@ impl Reader {
         if (stat.st_size as u64) < size as u64 {
             return Err(refuse("is too short for a status page"));
         }
-        // SAFETY: a fresh mapping at an address that the kernel chooses aliases nothing.
+        // SAFETY: a new mapping at an address that the kernel chooses aliases nothing.
         let page = unsafe {
             rustix::mm::mmap(std::ptr::null_mut(), size, ProtFlags::READ, MapFlags::SHARED, &fd, 0)?
         };
@@ -167,7 +168,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping that `open` made. Failure would mean that it was not mapped.
+        // SAFETY: this is the mapping that `open` made. It could fail only if it were not mapped.
         unsafe {
             let _ = rustix::mm::munmap(self.page.cast_mut().cast(), std::mem::size_of::<Page>());
         }

@@ -1,5 +1,5 @@
-//! The session handshake: messages over the runtime's Unix socket (`SOCK_SEQPACKET`, so a message is
-//! whole or absent). Only set-up goes this way, never a task.
+//! The session handshake: messages over the runtime's Unix socket (`SOCK_SEQPACKET`, so a message
+//! arrives whole or not at all). The socket is only for set-up; tasks never use it.
 
 use std::io;
 use std::io::{IoSlice, IoSliceMut};
@@ -11,29 +11,30 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 
-/// The version of this handshake and of everything in a segment that is not in the C contract.
+/// The version of this handshake, and of everything in a segment that the C contract does not
+/// cover.
 pub const WIRE_VERSION: u64 = 2;
 
 const MAGIC: u32 = 0x4348_494d;
 const WORDS: usize = 6;
 const HEAD: usize = 8 + WORDS * 8;
-/// The longest text that a message carries, in bytes.
+/// The maximum length of a message's text, in bytes.
 const MAX_TEXT: usize = 1024;
 
-/// What a message is about. The words' meanings stand behind each.
+/// The kind of a message, with the meaning of its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// Client: wire version, ABI major, ABI minor, wanted segment size (0: the default).
+    /// Client: wire version, ABI major, ABI minor, requested segment size (0: the default).
     Hello = 1,
     /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
-    /// hundredths; with the descriptors of the segment and of the doorbell.
+    /// percent; with the descriptors of the segment and of the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,
     /// Client: asks for a ring. Runtime: the ring's index.
     Ring = 4,
-    /// Runtime: a status; the text tells why.
+    /// Runtime: a status; the text says why.
     Refused = 5,
     /// The program, instead of `Hello`: what it asks for (`control::Request`), and up to five more words.
     Request = 6,
@@ -56,7 +57,7 @@ impl Kind {
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it is about.
+    /// The kind.
     pub kind: Kind,
     /// Numbers; see `Kind`.
     pub words: [u64; WORDS],
@@ -65,7 +66,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message without text; words that are not given are 0.
+    /// Makes a message without text; omitted words are 0.
     pub fn new(kind: Kind, words: &[u64]) -> Message {
         let mut all = [0; WORDS];
         all[..words.len()].copy_from_slice(words);
@@ -85,7 +86,7 @@ impl Message {
         self.words[0] as u32 as i32
     }
 
-    /// The message as bytes.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD + self.text.len());
         bytes.extend(MAGIC.to_le_bytes());
@@ -95,7 +96,7 @@ impl Message {
         bytes
     }
 
-    /// Reads a message that a peer sent. `None` for anything that is not one.
+    /// Decodes a message from a peer. `None` for anything that is not a valid message.
     pub fn decode(bytes: &[u8]) -> Option<Message> {
         let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         if number(0)? != MAGIC || bytes.len() > HEAD + MAX_TEXT {
@@ -112,8 +113,8 @@ impl Message {
     }
 }
 
-/// Sends a message, with descriptors that the peer gets copies of. A peer that is gone gives an error,
-/// never a signal.
+/// Sends a message, with descriptors of which the peer gets copies. If the peer has gone, this
+/// returns an error and raises no signal.
 pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = message.encode();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -130,13 +131,13 @@ pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -
     Ok(())
 }
 
-/// What `receive` found.
+/// The result of `receive`.
 pub enum Received {
     /// A message and the descriptors that came with it.
     Message(Message, Vec<OwnedFd>),
     /// The peer has closed its end.
     Closed,
-    /// Something that is no message.
+    /// Something that is not a message.
     Garbage,
 }
 

@@ -1,14 +1,14 @@
-//! The completion word of a task, `chi_task.state_`, between the thread that waits and the worker that
-//! completes.
+//! The completion word of a task, `chi_task.state_`, shared by the waiting thread and the
+//! completing worker.
 
 use chimaera_abi::{CHI_TASK_COMPLETE, CHI_TASK_IN_FLIGHT, CHI_TASK_PARKED};
 
 use crate::sync::{AtomicU32, Ordering};
 
-/// What a thread that is about to sleep finds.
+/// The state that a thread finds when it is about to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parking {
-    /// It may sleep as long as the word has this value.
+    /// The thread may sleep as long as the word has this value.
     Sleep(u32),
     /// The task is complete.
     Complete,
@@ -22,7 +22,7 @@ pub fn is_complete(word: &AtomicU32) -> bool {
     word.load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0
 }
 
-/// Says in the word that a thread sleeps on it.
+/// Marks in the word that a thread sleeps on it.
 pub fn park(word: &AtomicU32) -> Parking {
     let mut state = word.load(Ordering::Acquire);
     loop {
@@ -40,8 +40,8 @@ pub fn park(word: &AtomicU32) -> Parking {
     }
 }
 
-/// Publishes the completion; `bits` go into the word beside it. True when threads sleep on the word,
-/// which the caller must wake.
+/// Publishes the completion, with `bits` added to the word. True when threads sleep on the word:
+/// the caller must wake them.
 #[inline]
 #[must_use]
 pub fn complete(word: &AtomicU32, bits: u32) -> bool {
@@ -53,7 +53,8 @@ mod tests {
     use super::*;
     use loom::sync::Arc;
 
-    /// A waiter sleeps only if it will be woken, and what was written before the completion is there.
+    /// A waiter sleeps only if it will be woken, and it sees everything that was written before the
+    /// completion.
     #[test]
     fn loom_a_sleeper_is_always_woken() {
         loom::model(|| {
