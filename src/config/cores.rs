@@ -1,5 +1,5 @@
-//! Whether the cores that a file names are there: that depends on the machine and on the process, so it is
-//! asked where a runtime is about to start, and not whenever a file is read.
+//! Checks that the cores in a file exist. That depends on the machine and the process, so it is
+//! checked before a runtime starts, and not whenever a file is read.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::file::File;
 use crate::settings::{Origin, Settings};
 use crate::value::Value;
 
-/// Collects what is wrong with the cores among these values of files.
+/// Collects the problems with the cores among these values.
 fn check<'v>(
     values: impl Iterator<Item = (&'v Path, Position, &'v Value)>,
 ) -> Result<(), Problems> {
@@ -33,11 +33,11 @@ fn check<'v>(
 }
 
 impl File {
-    /// Asks the operating system whether this process may use the cores to which workers are to be pinned.
-    /// `[any thread]`
+    /// Asks the operating system whether this process may use the cores that workers will be pinned
+    /// to. `[any thread]`
     ///
     /// # Errors
-    /// Each list with a core that it may not use, with its place.
+    /// Every list with a core that the process may not use, with its position.
     pub fn check_cores(&self) -> Result<(), Problems> {
         check(self.values.values().map(|(value, at)| (&*self.path, *at, value)))
     }
@@ -48,7 +48,8 @@ impl Settings {
     /// `[any thread]`
     ///
     /// # Errors
-    /// Each list with a core that it may not use, with its place in the file: they come from nowhere else.
+    /// Each list with a core that it may not use, with its place in the file: they come from
+    /// nowhere else.
     pub fn check_cores(&self) -> Result<(), Problems> {
         check(self.values.iter().filter_map(|setting| match &setting.origin {
             Origin::File(path, at) => Some((&**path, *at, &setting.value)),

@@ -12,16 +12,16 @@ use crate::settings;
 use crate::units::{self, SIZES};
 use crate::value::{self, Value};
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// The file, absolute.
+    /// The absolute path of the file.
     pub path: PathBuf,
-    /// What it says about keys, by their paths.
+    /// The values of keys, by the paths of the keys.
     pub(crate) values: BTreeMap<&'static str, (Value, Position)>,
     /// The directories with modules.
     pub(crate) module_paths: Vec<(PathBuf, Position)>,
-    /// The pools that it wants, in order.
+    /// The pools to create, in order.
     pub pools: Vec<Pool>,
     /// Whether it has the key `pools`.
     pub has_pools: bool,
@@ -54,12 +54,13 @@ impl File {
         }
     }
 
-    /// What it says about a key, and where.
+    /// The value of a key, and its position.
     fn said(&self, path: &str) -> Option<&(Value, Position)> {
         self.values.get(path)
     }
 
-    /// Reads the text of a file. Parameters of pools that stand in other files are not read.
+    /// Parses the text of a file. Does not read the other files that it names for the parameters of
+    /// pools.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<File, Problems> {
         let mut report = Report::new(path);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -89,7 +90,7 @@ struct Reader<'r> {
     report: &'r mut Report,
 }
 
-/// The word that follows `prefix` in `path`, where `prefix` is empty or ends with a dot.
+/// The word that follows `prefix` in `path`. `prefix` is empty, or ends with a dot.
 fn next_word(path: &'static str, prefix: &str) -> Option<&'static str> {
     path.strip_prefix(prefix)?.split('.').next()
 }
@@ -116,7 +117,7 @@ impl Reader<'_> {
 
     fn subsection(&mut self, path: &str, entry: Entry) {
         match &entry.value.kind {
-            // All that was in it is commented out.
+            // Its whole contents are commented out.
             Node::Scalar { .. } if entry.value.is_null() => {}
             Node::Scalar { .. } if path == "workers" => {
                 let key = KEYS.iter().find(|key| key.path == "workers.low_latency.count");
@@ -157,7 +158,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Checks what several keys must agree on.
+    /// Checks rules that involve several keys.
     fn check(&mut self) {
         let size = |path| match self.file.said(path) {
             Some((Value::Size(bytes), at)) => Some((*bytes, *at)),

@@ -1,15 +1,15 @@
-//! Which file it is.
+//! Finding the configuration file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The environment variable that names the file.
+/// The environment variable with the path of the file.
 pub const FILE_VARIABLE: &str = "CHI_SERVER_CONF";
 
-/// Where a file is looked for when none is named, in order.
+/// Where the file is searched when none is named, in order.
 pub fn candidates(environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let set = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // The XDG Base Directory Specification has relative directories ignored.
+    // The XDG Base Directory Specification says to ignore relative directories.
     let own = set("XDG_CONFIG_HOME")
         .filter(|home| home.is_absolute())
         .or_else(|| Some(set("HOME")?.join(".config")));
@@ -19,8 +19,8 @@ pub fn candidates(environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf
         .collect()
 }
 
-/// The file to use: the one that is named here or by the environment, which then must be there, or else
-/// the first candidate that is.
+/// The file to use: the one that the caller or the environment names, which must exist; else the
+/// first candidate that exists.
 pub fn find(
     named: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<OsString>,
@@ -30,7 +30,8 @@ pub fn find(
     named.or_else(|| candidates(environment).into_iter().find(|path| is_there(path)))
 }
 
-/// Whether there is a file. One that cannot be looked at is read, and so complained about.
+/// Whether the file exists. If that cannot be determined, the answer is yes, so that reading it
+/// reports the error.
 fn is_there(path: &Path) -> bool {
     !matches!(path.try_exists(), Ok(false))
 }

@@ -1,9 +1,9 @@
-//! Every key of the file: what it is, what it may be, and what it is when nobody says.
+//! All keys of the file: their meaning, their valid values and their defaults.
 
 use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
 
-/// What the value of a key is.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A whole number.
@@ -29,7 +29,7 @@ pub enum Kind {
         /// Or the word `never`.
         never: bool,
     },
-    /// A whole number of hundredths.
+    /// A whole percentage.
     Percent {
         /// The smallest.
         least: u64,
@@ -38,7 +38,7 @@ pub enum Kind {
     },
     /// The name of an instance.
     Name,
-    /// How much is logged.
+    /// A log level.
     Level,
     /// A file.
     File,
@@ -50,16 +50,16 @@ pub enum Kind {
     Pools,
 }
 
-/// What a key is when nobody says.
+/// The default of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// This value, as the file would have it.
+    /// This value, as it would be written in the file.
     Value(&'static str),
-    /// Something that depends.
+    /// A value that depends on other things.
     Depends {
-        /// On what, in words.
+        /// A description of the default, in words.
         how: &'static str,
-        /// A value that it might have, as the file would have it.
+        /// An example of a value, as it would be written in the file.
         example: &'static str,
     },
 }
@@ -67,21 +67,21 @@ pub enum Preset {
 /// A key of the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// The words that lead to it, with dots between them.
+    /// Its path: the words that lead to it, separated by dots.
     pub path: &'static str,
-    /// What its value is.
+    /// The type of its value.
     pub kind: Kind,
-    /// What it is when nobody says.
+    /// Its default.
     pub preset: Preset,
-    /// The environment variables that say.
+    /// The environment variables that set it.
     pub variables: &'static [&'static str],
-    /// The flag of `chimaera start` that says.
+    /// The flag of `chimaera start` that sets it.
     pub flag: Option<&'static str>,
-    /// What it is for, in sentences.
+    /// Its documentation, in sentences.
     pub doc: &'static str,
 }
 
-/// The levels of the log. Each has those before it.
+/// The log levels. Each includes those before it.
 pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 const fn key(path: &'static str, kind: Kind, preset: Preset, doc: &'static str) -> Key {

@@ -8,8 +8,8 @@
 //!       └──────────────► what `config default` and `config schema` print, docs/configuration.md
 //! ```
 //!
-//! Whatever there is to say about a key stands in [`KEYS`], once. A flag beats the environment, which
-//! beats the file, which beats the default.
+//! All information about a key is in [`KEYS`], and only there. A flag overrides the environment,
+//! which overrides the file, which overrides the default.
 //!
 //! ```
 //! use chimaera_config::{File, Flags, Settings};

@@ -1,4 +1,4 @@
-//! Pools that a file wants.
+//! The pools in a file.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use chimaera_yaml::{Report, Section, Text};
 use crate::keys;
 use crate::value::{self, path, plain, quoted, Value};
 
-/// The most bytes of parameters that the runtime takes.
+/// The maximum size of a pool's parameters, in bytes.
 const MAX_PARAMS: usize = 1 << 20;
 
-/// How many containers a pool may have.
+/// The valid numbers of containers of a pool.
 const CONTAINERS: keys::Kind = keys::Kind::Number { least: 1, most: CHI_MAX_CONTAINERS as u64 };
 
-/// A pool that a file wants.
+/// A pool to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Its name.
@@ -27,19 +27,19 @@ pub struct Pool {
     pub module: String,
     /// Parameters for the module.
     pub params: Vec<u8>,
-    /// How many containers it has.
+    /// The number of its containers.
     pub containers: u32,
-    /// Where the file wants it.
+    /// Its position in the file.
     pub at: Position,
-    /// The file that has the parameters, until they are loaded.
+    /// The file with the parameters, until they are loaded.
     params_file: ParamsFile,
 }
 
-/// A file that has parameters, and where it is named.
+/// A file with parameters, and the position where it is named.
 type ParamsFile = Option<(PathBuf, Position)>;
 
 impl Pool {
-    /// Reads the file that has the parameters.
+    /// Reads the file with the parameters.
     pub(crate) fn load(&mut self, file: &Path) -> Result<(), Problems> {
         let Some((source, at)) = self.params_file.take() else { return Ok(()) };
         self.params = read_file(&source, "").map_err(|problems| {
@@ -55,7 +55,7 @@ impl Pool {
         Ok(())
     }
 
-    /// What a runtime is told to create.
+    /// The pool in the form that the runtime's configuration takes.
     pub(crate) fn runtime(&self) -> PoolConfig {
         PoolConfig {
             name: self.name.clone(),
@@ -65,7 +65,7 @@ impl Pool {
         }
     }
 
-    /// The pool as the file has it: keys and values.
+    /// The pool as it is written in the file: keys and values.
     pub(crate) fn yaml(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![("name", plain(&self.name)), ("module", plain(&self.module))];
         match std::str::from_utf8(&self.params) {
@@ -185,7 +185,7 @@ fn required(
     }
 }
 
-/// A map of parameters as the text of them that modules read.
+/// Converts a map of parameters into the text that modules parse.
 fn as_text(entries: &[Entry]) -> Result<String, (Position, String)> {
     let mut settings = Vec::new();
     for Entry { key, at, value } in entries {
@@ -208,7 +208,7 @@ fn as_text(entries: &[Entry]) -> Result<String, (Position, String)> {
     Ok(settings.join(","))
 }
 
-/// Reads the parameters, of which there is one form at most.
+/// Reads the parameters, which may be given in at most one form.
 fn read_params(section: &mut Section, base: &Path, report: &mut Report) -> (Vec<u8>, ParamsFile) {
     let mut forms: Vec<Entry> = ["params", "params_base64", "params_file"]
         .into_iter()
@@ -221,7 +221,7 @@ fn read_params(section: &mut Section, base: &Path, report: &mut Report) -> (Vec<
     forms.pop().and_then(|entry| read_form(entry, base, report)).unwrap_or_default()
 }
 
-/// The parameters that an entry has, or names the file of. `None` when they are not right.
+/// The parameters in an entry, or the file that it names. `None` when they are invalid.
 fn read_form(entry: Entry, base: &Path, report: &mut Report) -> Option<(Vec<u8>, ParamsFile)> {
     let at = entry.value.at;
     let result = match (&entry.key[..], &entry.value.kind) {

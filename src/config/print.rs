@@ -1,4 +1,5 @@
-//! The effective configuration in text, which is a configuration file again, and in JSON.
+//! Prints the effective configuration, as text that is again a valid configuration file, and as
+//! JSON.
 
 use serde_json::json;
 
@@ -6,7 +7,7 @@ use crate::keys::{Kind, KEYS};
 use crate::settings::{Origin, Settings};
 use crate::value::{quoted, Value};
 
-/// Writes nested keys: a line for each word of a path that was not there before.
+/// Writes nested keys: a line for each word of a path that has not been written yet.
 #[derive(Default)]
 pub(crate) struct Nest {
     open: Vec<&'static str>,
@@ -14,7 +15,7 @@ pub(crate) struct Nest {
 }
 
 impl Nest {
-    /// Writes what is above the last word of the path, and gives that word with its indentation.
+    /// Writes the words before the last one of the path, and returns that one with its indentation.
     pub(crate) fn enter(&mut self, path: &'static str) -> String {
         let words: Vec<&'static str> = path.split('.').collect();
         let (last, above) = words.split_last().expect("a path has a word");
@@ -27,7 +28,7 @@ impl Nest {
     }
 }
 
-/// Lines with a remark each, which begin in one column where they fit.
+/// Lines with a remark each; the remarks are aligned in one column where they fit.
 fn remarked(lines: &[(String, String)]) -> String {
     let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|n| *n <= 48).max();
     let width = width.unwrap_or(0);
@@ -39,7 +40,7 @@ fn remarked(lines: &[(String, String)]) -> String {
 }
 
 impl Settings {
-    /// The whole as a configuration file, with the origin of each value behind it.
+    /// The configuration as a file, with the origin of each value in a comment.
     pub fn yaml(&self) -> String {
         let mut nest = Nest::default();
         let mut lines = Vec::new();
@@ -94,7 +95,7 @@ impl Settings {
         lines
     }
 
-    /// The whole in JSON: the file, and of each key its value and where it comes from.
+    /// The configuration in JSON: the file, and for each key its value and its origin.
     pub fn json(&self) -> serde_json::Value {
         let values: Vec<serde_json::Value> = KEYS
             .iter()

@@ -1,4 +1,4 @@
-//! The JSON Schema of the file, by which editors complete and check it.
+//! The JSON Schema of the file, with which editors complete and check it.
 
 use chimaera_abi::CHI_MAX_CONTAINERS;
 use serde_json::{json, Map, Value};
@@ -7,9 +7,9 @@ use crate::keys::{Key, Kind, Preset, KEYS, LEVELS};
 use crate::units::{Units, SIZES, TIMES};
 use crate::value::MAX_CORES;
 
-/// The JSON Schema of the file. What it refuses, the reader refuses. What only the reader finds, it cannot
-/// say: ranges of what has a unit, what several keys must agree on, files that are not there, and how a
-/// number is spelt. A test holds both to it.
+/// The JSON Schema of the file. The reader rejects everything that the schema rejects. It also
+/// checks what a schema cannot express: ranges of values with a unit, rules for several keys,
+/// missing files, and the spelling of numbers. A test checks that both agree.
 pub fn schema() -> Value {
     let mut root = object();
     for key in KEYS {
@@ -49,7 +49,7 @@ fn property(key: &Key) -> Value {
         Kind::Size { .. } => json!({ "type": "string", "pattern": with_unit(SIZES, false) }),
         Kind::Time { never, .. } => json!({ "type": "string", "pattern": with_unit(TIMES, never) }),
         Kind::Percent { .. } => json!({ "type": "string", "pattern": r"^[0-9]+[ \t]*%$" }),
-        // Readers of YAML take some names for numbers.
+        // YAML readers take some names for numbers.
         Kind::Name => json!({
             "type": ["string", "number", "boolean"],
             "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,47}$",
@@ -85,14 +85,14 @@ fn with_unit(units: Units, never: bool) -> String {
     format!(r"^[0-9]+[ \t]*({})${never}", units.join("|"))
 }
 
-/// A text that is not blank, and no zero byte in it.
+/// A text that is not blank and contains no zero byte.
 const FILE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
-/// A core, or the first and the last of some.
+/// A core, or a range of cores.
 const CORES: &str = concat!(
     r"^[ \t]*0*([0-9]{1,3}|10[01][0-9]|102[0-3])[ \t]*",
     r"(-[ \t]*0*([0-9]{1,3}|10[01][0-9]|102[0-3])[ \t]*)?$"
 );
-/// What Base64 is, with white space anywhere.
+/// Base64, with white space anywhere.
 const BASE64: &str = concat!(
     r"^(?=[\s\S]*[^ \t\r\n])[ \t\r\n]*(([A-Za-z0-9+/][ \t\r\n]*){4})*",
     r"([A-Za-z0-9+/][ \t\r\n]*[AQgw][ \t\r\n]*=[ \t\r\n]*=[ \t\r\n]*|",

@@ -16,13 +16,13 @@ use crate::keys::{Key, Kind, Preset, KEYS};
 use crate::pool::Pool;
 use crate::value::{self, Value};
 
-/// What an environment variable is; a variable that is empty is not set.
+/// Looks up an environment variable; an empty variable counts as not set.
 type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
-/// What the command line says.
+/// The flags of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
-    /// `--config`: the file, which must be there.
+    /// `--config`: the file, which must exist.
     pub config: Option<PathBuf>,
     /// `--no-config`: no file at all.
     pub no_config: bool,
@@ -34,14 +34,14 @@ pub struct Flags {
     pub spin: Option<Duration>,
     /// `--log-level`.
     pub log_level: Option<String>,
-    /// `--modules`, as often as it is given.
+    /// `--modules`, once for each use of the flag.
     pub module_paths: Vec<PathBuf>,
 }
 
-/// Who says what a value is.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody.
+    /// The default.
     Default,
     /// The file.
     File(PathBuf, Position),
@@ -61,33 +61,33 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The value of a key, and who says so.
+/// The value of a key, and its origin.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// The key.
     pub key: &'static Key,
     /// Its value.
     pub value: Value,
-    /// Who says so.
+    /// Its origin.
     pub origin: Origin,
 }
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The file that was read, absolute.
+    /// The absolute path of the file that was read.
     pub file: Option<PathBuf>,
     /// The keys with one value each, in the order of [`KEYS`].
     pub values: Vec<Setting>,
     /// The directories with modules, in the order in which they are scanned.
     pub module_paths: Vec<(PathBuf, Origin)>,
-    /// The pools to create at start, in order. They come from the file alone.
+    /// The pools to create at start, in order. They come only from the file.
     pub pools: Vec<Pool>,
 }
 
 impl Settings {
-    /// Finds and reads the file and merges it with the rest. `environment` gives the value of a
-    /// variable, as [`std::env::var_os`] does.
+    /// Finds and reads the file, and merges it with the environment and the flags. `environment`
+    /// looks up a variable, like [`std::env::var_os`].
     pub fn load(
         flags: &Flags,
         environment: &dyn Fn(&str) -> Option<OsString>,
@@ -155,7 +155,7 @@ impl Settings {
         self.text("log.level")
     }
 
-    /// The file to log to, absolute, when it is not the usual one.
+    /// The absolute path of the file to log to, when it is not the default.
     pub fn log_file(&self) -> Option<&Path> {
         match self.get("log.file") {
             Value::File(path) => Some(path),
@@ -163,7 +163,7 @@ impl Settings {
         }
     }
 
-    /// What a runtime is started with.
+    /// The configuration to start a runtime with.
     pub fn runtime(&self) -> Config {
         let high = self.number("workers.high_latency.count") as usize;
         let workers = self.number("workers.low_latency.count") as usize + high;
@@ -193,7 +193,7 @@ impl Settings {
     }
 }
 
-/// What was said about the keys so far; what is said later holds.
+/// The values of keys so far; later values override earlier ones.
 struct Merge {
     said: BTreeMap<&'static str, (Value, Origin)>,
     problems: Vec<Problem>,
@@ -257,7 +257,7 @@ impl Merge {
         }
     }
 
-    /// The number of workers of a group whose count nobody says.
+    /// The number of workers of a group: its count, or the default when none is set.
     fn count(&self, group: &str, otherwise: usize) -> (Value, Origin) {
         if let Some(said) = self.said.get(&*format!("{group}.count")) {
             return said.clone();
@@ -270,7 +270,7 @@ impl Merge {
         }
     }
 
-    /// The default of segments, where it must follow the lower maximum that somebody says.
+    /// Lowers the default segment size to the configured maximum, if that is smaller.
     fn default_segment(&mut self) {
         let key = KEYS.iter().find(|key| key.path == "segment.default").map(preset);
         if let (Some(Value::Size(preset)), Some((Value::Size(most), origin))) =
@@ -309,7 +309,7 @@ impl Merge {
     }
 }
 
-/// The value of a key when nobody says.
+/// The default value of a key.
 pub(crate) fn preset(key: &Key) -> Value {
     match (key.preset, key.kind) {
         (Preset::Depends { .. }, Kind::Cores) => Value::Cores(Vec::new()),
@@ -321,8 +321,8 @@ pub(crate) fn preset(key: &Key) -> Value {
     }
 }
 
-/// The directories with modules: those of the flags, of the environment, of the file, and the one that
-/// belongs to the program.
+/// The directories with modules: those of the flags, of the environment, of the file, and the one
+/// that belongs to the program.
 fn module_paths(
     flags: &Flags,
     environment: Environment<'_>,

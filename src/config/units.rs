@@ -1,6 +1,6 @@
 //! Numbers with units.
 
-/// Units and how many of the smallest they are, the largest first.
+/// Units with their size in the smallest unit, the largest first.
 pub(crate) type Units = &'static [(&'static str, u64)];
 
 /// Of sizes, in bytes.
@@ -17,7 +17,7 @@ pub(crate) const TIMES: Units = &[
     ("ns", 1),
 ];
 
-/// What people write for a unit, in small letters, and what it is here.
+/// Other spellings of units, in lower case, with the unit that is meant.
 const MEANT: &[(&str, &str)] = &[
     ("b", "B"),
     ("byte", "B"),
@@ -56,10 +56,10 @@ const MEANT: &[(&str, &str)] = &[
     ("h", "h"),
 ];
 
-/// What is wrong, and what would be right.
+/// What is wrong, and how to fix it.
 pub(crate) type Wrong = (String, String);
 
-/// The number that `text` means, in the smallest unit.
+/// Parses a number with a unit, and converts it to the smallest unit.
 pub(crate) fn parse(text: &str, units: Units) -> Result<u64, Wrong> {
     let all = || units.iter().rev().map(|unit| unit.0).collect::<Vec<_>>().join(", ");
     let like = || format!("write a number and a unit, one of {}", all());
@@ -91,7 +91,7 @@ pub(crate) fn parse(text: &str, units: Units) -> Result<u64, Wrong> {
     value.ok_or_else(|| (format!("{shown} is too large"), "write a smaller value".into()))
 }
 
-/// The bytes that a size such as `64MiB` means. Errors: what is wrong with it, and what to write.
+/// Parses a size such as `64MiB` into bytes. Errors: what is wrong with it, and what to write.
 ///
 /// ```
 /// assert_eq!(chimaera_config::parse_size("4KiB"), Ok(4096));

@@ -1,4 +1,4 @@
-//! The value of a key: read from YAML, and written as YAML again.
+//! The value of a key, read from YAML and written as YAML.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use chimaera_yaml::{integer, nearest, shown, Entry, Kind as Node, Position, Repo
 use crate::keys::{Kind, LEVELS};
 use crate::units::{self, Wrong, SIZES, TIMES};
 
-/// The largest number of a core, and one more.
+/// Core numbers are below this.
 pub(crate) const MAX_CORES: u64 = 1024;
 
 /// The value of a key.
@@ -21,20 +21,20 @@ pub enum Value {
     Size(u64),
     /// A time; `None` is never.
     Time(Option<Duration>),
-    /// Hundredths.
+    /// A percentage.
     Percent(u64),
     /// A name or a level.
     Text(String),
-    /// A file, absolute.
+    /// The absolute path of a file.
     File(PathBuf),
     /// Cores.
     Cores(Vec<usize>),
-    /// Nothing: what the key's preset says in words holds.
+    /// No value: the default that the key describes in words applies.
     Unset,
 }
 
 impl Value {
-    /// The value as the file has it; empty for none.
+    /// The value as it is written in the file; empty for [`Value::Unset`].
     pub fn yaml(&self) -> String {
         match self {
             Value::Number(number) => number.to_string(),
@@ -52,7 +52,7 @@ impl Value {
         }
     }
 
-    /// The value in JSON: numbers as numbers, what has a unit as text.
+    /// The value in JSON: numbers as numbers, values with a unit as text.
     pub fn json(&self) -> serde_json::Value {
         match self {
             Value::Number(number) => (*number).into(),
@@ -65,7 +65,7 @@ impl Value {
     }
 }
 
-/// A text that no reader of YAML takes for something else, with quotes only where they are needed.
+/// A text as a YAML scalar that every reader takes for a text, quoted only where necessary.
 pub(crate) fn plain(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
     let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
@@ -78,12 +78,12 @@ pub(crate) fn plain(text: &str) -> String {
     }
 }
 
-/// A text in quotes: JSON's are YAML's, too.
+/// A text in quotes. JSON's quoting is valid YAML, too.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Reads the value of an entry. What is wrong with it is reported.
+/// Reads the value of an entry, and reports any problem with it.
 pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -> Option<Value> {
     let at = entry.value.at;
     let result = match kind {
@@ -112,7 +112,7 @@ pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -
     }
 }
 
-/// The value that a text means.
+/// Parses a value.
 pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
     match kind {
         Kind::Size { least, most } => {
@@ -170,8 +170,8 @@ fn out_of_range<T>(
     Err((format!("{found} is out of range"), format!("write {least} to {most}")))
 }
 
-/// A path as it is meant: `~/` is the home directory, and what is relative begins at the file's
-/// directory.
+/// Resolves a path: `~/` is the home directory, and relative paths start at the directory of the
+/// file.
 pub(crate) fn path(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
     if text.contains('\0') {
         return Err(("the path contains a zero byte".into(), "write a path without one".into()));
@@ -188,7 +188,7 @@ pub(crate) fn path(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
     }
 }
 
-/// The items of a list, or the one value that stands instead of it.
+/// The items of a list, or the single value that is written instead of one.
 pub(crate) fn items(entry: Entry, report: &mut Report) -> Vec<Entry> {
     let Entry { key, at, value } = entry;
     match value.kind {

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::problem::{Problem, Problems};
 
-/// Larger files are not read: they are something else.
+/// Larger files are not read: they cannot be YAML that a person wrote.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The bytes of a file that must be there. `if_missing` says what to do when it is not.
+/// Reads a file that must exist. `if_missing` is the help for the problem when it does not.
 pub fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
     let whole = |message: String, help: &str| Problem {
         file: file.to_owned(),
@@ -18,7 +18,7 @@ pub fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
         help: help.into(),
     };
     let mut bytes = Vec::new();
-    // What is no regular file has no size until it is read.
+    // Other than regular files have no known size until they are read.
     let read = File::open(file).and_then(|file| {
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(())

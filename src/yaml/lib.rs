@@ -1,5 +1,5 @@
-//! YAML files that people write: read strictly, with every problem in one go, each with its line, its
-//! column, and what would be right.
+//! A strict reader for YAML files that people write. It reports all problems of a file at once,
+//! each with its line, its column and a way to fix it.
 //!
 //! ```
 //! use chimaera_yaml::{Report, Section};

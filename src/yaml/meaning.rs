@@ -1,8 +1,9 @@
-//! What a text without quotes means: by the core schema of YAML 1.2, as editors and other readers have it.
+//! The type of an unquoted scalar, by the core schema of YAML 1.2, which editors and other readers
+//! use.
 
 use crate::tree::{Kind, Node};
 
-/// What a scalar is.
+/// The type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Nothing.
@@ -18,7 +19,7 @@ pub enum Meaning {
 }
 
 impl Node {
-    /// What it is, if it is a scalar.
+    /// Its type, if it is a scalar.
     pub fn meaning(&self) -> Option<Meaning> {
         match &self.kind {
             Kind::Scalar { text, plain: true } => Some(meaning(text)),
@@ -27,7 +28,7 @@ impl Node {
         }
     }
 
-    /// Whether it is nothing: what is there when all that was to be there is commented out.
+    /// Whether it is null, as it is when the whole value is commented out.
     pub fn is_null(&self) -> bool {
         self.meaning() == Some(Meaning::Null)
     }
@@ -52,7 +53,7 @@ fn meaning(text: &str) -> Meaning {
         {
             Meaning::Integer
         }
-        // Rust reads what YAML does, and words besides.
+        // Rust parses all that YAML does, and words such as `inf` besides.
         _ if unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
             && text.parse::<f64>().is_ok() =>
         {
@@ -64,7 +65,7 @@ fn meaning(text: &str) -> Meaning {
 
 #[cfg(feature = "json")]
 impl Node {
-    /// The node as JSON, which schemas judge: as an editor sees it. What was refused is nothing.
+    /// The node as JSON, as an editor passes it to a schema. A refused node is null.
     pub fn json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.kind {
@@ -76,7 +77,7 @@ impl Node {
                         .map_or_else(|| (value as f64).into(), Value::Number),
                     None => text.parse::<f64>().map_or_else(|_| text.clone().into(), Value::from),
                 },
-                // JSON has no infinity, and no number that is none.
+                // JSON has neither infinities nor NaN.
                 Some(Meaning::Float) => match text.parse::<f64>() {
                     Ok(number) if number.is_finite() => number.into(),
                     _ if text.starts_with('-') => f64::MIN.into(),
@@ -94,7 +95,7 @@ impl Node {
     }
 }
 
-/// The whole number that a text is by YAML, with zeros before it if somebody wrote them.
+/// The whole number that a text is in YAML, which may have leading zeros.
 #[cfg(feature = "json")]
 fn whole(text: &str) -> Option<i128> {
     let of = |prefix, radix| i128::from_str_radix(text.strip_prefix(prefix)?, radix).ok();

@@ -1,8 +1,8 @@
-//! Whole numbers as YAML writes them.
+//! Whole numbers in YAML.
 
 use crate::tree::{Kind, Node};
 
-/// The number in `node`, or what is wrong with it and what would be right.
+/// The number in `node`; or what is wrong with it, and how to fix it.
 pub fn integer(node: &Node) -> Result<i64, (String, String)> {
     let no_number = || format!("{} is not a whole number", node.describe());
     let Kind::Scalar { text, plain } = &node.kind else {

@@ -1,11 +1,11 @@
-//! What is wrong with a file.
+//! Problems of a file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// A place in a file, counted from 1; a column is a character.
+/// A position in a file. Lines and columns count from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Position {
     /// The line.
@@ -15,21 +15,21 @@ pub struct Position {
 }
 
 impl Position {
-    /// Where a file begins: for what is missing in it.
+    /// The start of a file, for problems with something that is missing.
     pub const START: Position = Position { line: 1, column: 1 };
 }
 
-/// One thing that is wrong: where, what, and what would be right.
+/// A problem: its position, a description, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
-    /// Where in it; `None` when it is about the file as a whole.
+    /// The position in the file; `None` for a problem of the file as a whole.
     #[serde(flatten)]
     pub position: Option<Position>,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// How to fix it.
     pub help: String,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong, in the order of files and lines. Never empty as an error.
+/// All problems, ordered by file and line. Never empty when it is an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Problems(pub Vec<Problem>);
@@ -67,7 +67,7 @@ impl From<Problem> for Problems {
 }
 
 impl Problems {
-    /// A failure of the operating system on a file.
+    /// A problem from a failed system call on a file.
     pub fn io(file: &Path, what: &str, error: &std::io::Error) -> Problems {
         Problem {
             file: file.to_owned(),
@@ -86,12 +86,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// For the file of this path.
+    /// Makes an empty report for a file.
     pub fn new(file: &Path) -> Report {
         Report { file: file.to_owned(), problems: Vec::new() }
     }
 
-    /// Adds a problem: where, what, and what would be right.
+    /// Adds a problem: its position, a description, and how to fix it.
     pub fn add(&mut self, position: Position, message: impl Into<String>, help: impl Into<String>) {
         self.problems.push(Problem {
             file: self.file.clone(),
@@ -101,7 +101,7 @@ impl Report {
         });
     }
 
-    /// Whether there is none yet.
+    /// Whether there are no problems yet.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }

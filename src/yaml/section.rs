@@ -1,21 +1,21 @@
-//! Reading maps strictly: every key is taken by someone, or is a problem.
+//! Reading maps strictly: a key that the reader does not take is a problem.
 
 use crate::meaning::Meaning;
 use crate::problem::{Position, Report};
 use crate::tree::{shown, Entry, Kind, Node};
 use crate::words::nearest;
 
-/// The keys of a map that nobody has taken yet.
+/// A map, with the keys that have not been taken yet.
 pub struct Section {
     /// What it is, for messages: "a repo", "the field `size`".
     what: String,
     entries: Vec<Entry>,
-    /// The keys that were asked for, for suggestions.
+    /// The keys that the reader has asked for, for suggestions.
     known: Vec<&'static str>,
 }
 
 impl Section {
-    /// The map in `node`. Anything else is reported.
+    /// Opens the map in `node`. Reports any other node.
     pub fn open(node: Node, what: impl Into<String>, report: &mut Report) -> Option<Section> {
         let what = what.into();
         match node.kind {
@@ -56,7 +56,7 @@ impl Section {
         self.entries
     }
 
-    /// Reports what nobody has taken. `else_help` says what other keys there may be.
+    /// Reports the keys that have not been taken. `else_help` names further keys that are allowed.
     pub fn close(self, else_help: &str, report: &mut Report) {
         for entry in &self.entries {
             let help = match nearest(&entry.key, &self.known) {
@@ -72,7 +72,7 @@ impl Section {
     }
 }
 
-/// A text and where it stands.
+/// A text and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// The text.
@@ -81,7 +81,7 @@ pub struct Text {
     pub at: Position,
 }
 
-/// The value of an entry as a text that is not empty. Anything else is reported.
+/// The value of an entry as a text that is not blank. Reports anything else.
 pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
     let at = entry.value.at;
     match &entry.value.kind {
@@ -100,20 +100,21 @@ pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
     }
 }
 
-/// The value of an entry as a text that is one for every reader of YAML, and not a number, say.
+/// The value of an entry as a text that every YAML reader takes for a text, and not for a number,
+/// for example.
 pub fn string(entry: Entry, report: &mut Report) -> Option<Text> {
     let meaning = entry.value.meaning();
     let key = entry.key.clone();
     let Text { text, at } = text(entry, report)?;
     if meaning != Some(Meaning::Text) {
-        let message = format!("`{key}` is {text}, which YAML does not take for a text");
+        let message = format!("`{key}` is {text}, which YAML does not read as text");
         report.add(at, message, format!("write it in quotes: \"{text}\""));
         return None;
     }
     Some(Text { text, at })
 }
 
-/// Whether nobody sees anything of a text: it is white space, as the patterns of JSON Schema have it.
+/// Whether a text is only white space, as defined by the patterns of JSON Schema.
 fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() && c != '\u{85}' || c == '\u{feff}')
 }

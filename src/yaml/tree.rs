@@ -1,7 +1,7 @@
-//! YAML as a tree whose every node knows its place, so that a reader can go on after a problem.
+//! YAML as a tree of nodes with positions, so that a reader can continue after a problem.
 //!
-//! Only what our files need: one document, plain nesting. Anchors, aliases and tags are refused,
-//! which also makes the size of the tree that of the text.
+//! It supports only what the project's files need: one document and plain nesting. Anchors, aliases
+//! and tags are refused, so the size of the tree is limited by the size of the text.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use crate::problem::{Position, Report};
 
-/// Far deeper than anything that the files mean.
+/// The maximum nesting depth, far more than any of the files needs.
 const MAX_DEPTH: usize = 32;
 
 /// A node.
@@ -28,14 +28,14 @@ pub enum Kind {
     Scalar {
         /// Without quotes and escapes.
         text: String,
-        /// It is without quotes, and may so mean a number.
+        /// It is not quoted, so it may be a number.
         plain: bool,
     },
     /// A list.
     Sequence(Vec<Node>),
-    /// Keys, each once, in the order of the file.
+    /// Entries with unique keys, in the order of the file.
     Mapping(Vec<Entry>),
-    /// Something that was reported as a problem already.
+    /// A node that has already been reported as a problem.
     Refused,
 }
 
@@ -46,12 +46,12 @@ pub struct Entry {
     pub key: String,
     /// Where the key begins.
     pub at: Position,
-    /// What belongs to it.
+    /// The value.
     pub value: Node,
 }
 
 impl Node {
-    /// What it is, for messages.
+    /// A description for messages.
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar { .. } if self.is_null() => "an empty value".into(),
@@ -63,7 +63,7 @@ impl Node {
     }
 }
 
-/// A text for messages: in one line, and not too long.
+/// A text as messages show it: on one line, and shortened if it is long.
 pub fn shown(text: &str) -> String {
     const MAX: usize = 60;
     let mut short: String = text.escape_debug().take(MAX).collect();
@@ -73,7 +73,7 @@ pub fn shown(text: &str) -> String {
     short
 }
 
-/// The document in `bytes`: `None` when it is empty, or when nothing can be made of it, which is then
+/// Parses the document in `bytes`. `None` when it is empty, or when it cannot be parsed, which is
 /// reported.
 pub fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
     let text = match std::str::from_utf8(bytes) {
@@ -115,7 +115,7 @@ fn position(marker: &Marker) -> Position {
     Position { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
-/// A list or a map whose end has not come yet.
+/// A list or a map that has not ended yet.
 enum Open {
     Sequence(Position, Vec<Node>),
     /// With the key whose value comes next.
@@ -130,7 +130,7 @@ struct Builder<'r> {
 }
 
 impl Builder<'_> {
-    /// False when there is no going on.
+    /// Handles an event. False when parsing cannot continue.
     fn event(&mut self, event: Event<'_>, span: Span) -> bool {
         let at = position(&span.start);
         match event {
@@ -188,7 +188,7 @@ impl Builder<'_> {
         !self.too_deep
     }
 
-    /// Reports an anchor or a tag; true when there is none.
+    /// Reports an anchor or a tag. True when the node has neither.
     fn bare(&mut self, at: Position, anchor: usize, tag: Option<&Cow<'_, Tag>>) -> bool {
         if anchor != 0 {
             self.report.add(
@@ -208,7 +208,7 @@ impl Builder<'_> {
         anchor == 0 && tag.is_none()
     }
 
-    /// Puts a node that is whole where it belongs.
+    /// Adds a finished node to its parent.
     fn close(&mut self, node: Node) {
         match self.open.last_mut() {
             None => self.root = Some(node),

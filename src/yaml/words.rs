@@ -1,9 +1,8 @@
-//! Words that were meant.
-
-/// Whoever writes more letters than this did not mistype a word: all known ones are far shorter.
+//! Suggestions for mistyped words.
+/// Longer words get no suggestion: all known words are far shorter.
 const LONGEST: usize = 64;
 
-/// The known word that `word` was probably meant to be.
+/// The known word that is most similar to `word`, if one is similar enough.
 pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let letters = word.chars().take(LONGEST + 1).count();
     if letters > LONGEST {
