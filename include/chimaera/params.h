@@ -53,7 +53,8 @@ P ParamsFromBytes(std::string_view bytes) {
     u8 version = 0;
     ar(version);
     if (version != detail::kParamsVersion) {
-      throw Error(CHI_INVALID, "the format version is " + std::to_string(version) + ", expected " +
+      throw Error(CHI_INVALID, "the first byte is " + std::to_string(version) +
+                                   ", but the format version is " +
                                    std::to_string(detail::kParamsVersion));
     }
     ar(params);

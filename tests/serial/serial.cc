@@ -176,7 +176,7 @@ void TestText(const std::string &path) {
     CHECK(chi::ParamsToBytes(chi::ParamsFromAny<serial::Settings>(bytes)) == bytes);
   }
   /* Parameters that name no fields cannot be given as text. */
-  CHECK(Refusal([] { chi::ParamsFromAny<serial::Params>("level=1"); }).find("byte 108") !=
+  CHECK(Refusal([] { chi::ParamsFromAny<serial::Params>("level=1"); }).find("byte is 108") !=
         std::string::npos);
 }
 

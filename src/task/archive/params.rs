@@ -36,7 +36,7 @@ pub fn params_from_bytes<P: Serialize + Default>(bytes: &[u8]) -> Result<P> {
         None => Ok(P::default()),
         Some(&PARAMS_VERSION) => from_bytes::<(u8, P)>(bytes).map(|(_, params)| params),
         Some(version) => Err(Status::invalid(format!(
-            "the format version is {version}, expected {PARAMS_VERSION}"
+            "the first byte is {version}, but the format version is {PARAMS_VERSION}"
         ))),
     }
     .map_err(|status| status.context("malformed pool parameters"))
