@@ -44,7 +44,7 @@ CLIENT = "client/src/lib.rs"
 RUNTIME = "runtime/src/lib.rs"
 STRUCT = "pub struct MoveTask {}"
 METHOD = '#[method(Method::MOVE, name = "kMove")]'
-NO_FIELD = ["cannot lie in a task", "for text `ShmString`"]
+NO_FIELD = ["cannot be part of a task", "for text `ShmString`"]
 
 
 def field(kind):

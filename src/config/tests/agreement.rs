@@ -1,5 +1,5 @@
-//! The schema and the reader judge alike: what the schema refuses, the reader refuses. What the reader
-//! alone refuses is of a kind that no schema can say, and stands in a list here.
+//! The schema and the reader agree: the reader refuses everything that the schema refuses. What
+//! only the reader refuses cannot be expressed in a schema, and is listed here.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-/// What the messages of such problems have in them.
+/// Parts of the messages of problems that only the reader finds.
 const ONLY_THE_READER: &[&str] = &[
-    // What is no tree of JSON.
+    // Documents that JSON cannot express.
     "this is not valid YAML",
     "is given twice",
     "is not valid UTF-8",
@@ -21,19 +21,19 @@ const ONLY_THE_READER: &[&str] = &[
     "aliases (",
     "tags (",
     "a second document",
-    // How a number is spelt.
+    // The spelling of numbers.
     "starts with a zero",
     "is not a whole number",
     "is not a core number",
     "is not a valid instance name",
-    // How much something with a unit is.
+    // Ranges of values with a unit.
     "is out of range",
     "is too large",
-    // What the parts of a file have to do with each other.
+    // Rules that involve several parts of a file.
     "exceeds `segment.max`",
     "workers in all",
     "duplicate pool",
-    // How many bytes a text has.
+    // The length of a text in bytes.
     "is not a valid pool name",
     "is not a valid module name",
 ];
@@ -45,7 +45,7 @@ enum Verdict {
     OnlyByTheReader,
 }
 
-/// What both say of a document; they must agree.
+/// The verdict of both on a document; they must agree.
 fn judge(schema: &Validator, document: &[u8]) -> Verdict {
     let root = chimaera_yaml::parse(document, &mut Report::new(Path::new("")));
     let json = root.as_ref().map_or(Value::Null, Node::json);
@@ -103,7 +103,7 @@ fn on_documents_that_say_nothing() {
     }
 }
 
-/// Values of which each is right somewhere, or looks so.
+/// Values that are valid for some key, or look as if they were.
 fn scalar() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
         "0",
@@ -177,7 +177,7 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A document with one key, right or wrong.
+/// A document with one key, valid or not.
 fn one_key() -> impl Strategy<Value = String> {
     let paths: Vec<&str> =
         KEYS.iter().map(|key| key.path).chain(["workers", "log", "lgo"]).collect();

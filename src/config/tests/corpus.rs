@@ -1,7 +1,7 @@
 //! The reader and the printers on good and bad files.
 //!
-//! A bad file's problems are in the file beside it with the ending `.txt`; `CHI_REFRESH_GOLDEN=1`
-//! writes those anew.
+//! The expected problems of a bad file are in the file of the same name with the extension `.txt`;
+//! `CHI_REFRESH_GOLDEN=1` rewrites those.
 
 use std::path::{Path, PathBuf};
 
@@ -20,13 +20,13 @@ fn corpus(kind: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Loads a file alone.
+/// Loads a file, without environment and flags.
 fn load(path: &Path) -> Settings {
     let flags = Flags { config: Some(path.to_owned()), ..Flags::default() };
     Settings::load(&flags, &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// Loads a text alone, as a file in a directory of its own.
+/// Loads a text as a file in its own directory, without environment and flags.
 fn load_text(text: &str) -> Settings {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("conf.yaml");
@@ -76,7 +76,7 @@ fn the_default_file_has_every_default() {
     }
 }
 
-/// The examples are remarks; without the sign before them, they are a file as well.
+/// The examples are comments; without the comment sign, they are a valid file as well.
 #[test]
 fn the_examples_of_the_default_file_are_right() {
     let key = |line: &str| {

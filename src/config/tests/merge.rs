@@ -1,4 +1,4 @@
-//! Who has the last word about a value.
+//! Which source determines a value.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -164,7 +164,7 @@ fn directories_with_modules_come_in_order() {
     assert!(yaml.contains("\"/b\"") && yaml.contains("# CHI_REPO_PATH"), "{yaml}");
 }
 
-/// Where the first of those that name it wants it.
+/// A directory that several sources name is scanned once, where the first of them puts it.
 #[test]
 fn a_directory_that_several_name_is_there_once() {
     let here = tempfile::tempdir().unwrap();
@@ -197,7 +197,7 @@ fn parameters_may_stand_in_a_file() {
     assert_eq!(pools[0].params, b"\xff\0x");
 }
 
-/// The table's defaults are the runtime's.
+/// The defaults in the table are those of the runtime.
 #[test]
 fn defaults_are_those_of_the_runtime() {
     let flags = Flags { no_config: true, ..Flags::default() };

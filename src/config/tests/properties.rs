@@ -1,11 +1,11 @@
-//! What holds for any file.
+//! Properties that hold for every file.
 
 use std::path::Path;
 
 use chimaera_config::{File, Flags, Settings, KEYS};
 use proptest::prelude::*;
 
-/// A line with some key and some value, right or wrong.
+/// A line with some key and some value, valid or not.
 fn line() -> impl Strategy<Value = String> {
     let words: Vec<&str> = KEYS.iter().flat_map(|key| key.path.split('.')).collect();
     let value =
@@ -22,7 +22,7 @@ proptest! {
         let _ = File::parse(Path::new("conf.yaml"), &bytes);
     }
 
-    /// Every problem has a place in the file, and what is shown of a good file is a good file.
+    /// Every problem has a position in the file, and a good file, printed, is a good file again.
     #[test]
     fn problems_have_places_and_good_files_come_back(lines in prop::collection::vec(line(), 0..6)) {
         let text = lines.concat();

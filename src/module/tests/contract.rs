@@ -1,4 +1,4 @@
-//! A module made with the SDK, driven through the C contract as a runtime drives it.
+//! A module made with the SDK, called through the C contract as a runtime calls it.
 
 #[path = "../../task/tests/fake_ipc/mod.rs"]
 mod fake_ipc;
@@ -27,7 +27,7 @@ struct RepeatTask {
     out: ShmVec<ShmString>,
 }
 
-/// A task that stays where it is.
+/// A task that cannot be serialised.
 #[chimaera::task]
 struct LocalTask {
     number: Cell<u64>,
@@ -211,7 +211,7 @@ fn where_a_field_lies_is_not_believed() {
     let task = module.task::<RepeatTask>(REPEAT);
     task.times.set(1);
     let field = RepeatTask::FIELDS[1].offset_ as usize;
-    // SAFETY: `out` lies there, and nobody else uses the task.
+    // SAFETY: `out` is a field of the task, and nothing else uses the task.
     unsafe {
         let out = task.base().as_ptr().cast::<u8>().add(field).cast::<chi_shm_vector>();
         (*out).offset_in_task_ = 0xffff_0000;
@@ -246,7 +246,7 @@ fn a_method_calls_others() {
     assert!(status.message().contains("on purpose"), "{status}");
 }
 
-/// The container's way from a task to bytes, or back.
+/// Serialises a task with the container, or reads it back.
 fn serialize(
     task: *mut chi_task,
     method: u32,
@@ -255,7 +255,8 @@ fn serialize(
 ) -> Result<Vec<u8>, (chi_status, String)> {
     let mut archive = MemoryArchive::new(bytes);
     let serialize = ops().serialize.expect("the module has serialisers");
-    // SAFETY: a live container, a task of the method's layout, an archive for it alone.
+    // SAFETY: a live container, a task of the method's layout, and an archive that nothing else
+    // uses.
     match unsafe { serialize(CONTAINER.get(), method, task, mode, &raw mut archive.base) } {
         CHI_OK => Ok(archive.bytes),
         status => Err((status, ERROR.with(RefCell::take))),
@@ -385,7 +386,7 @@ fn bad_arguments_are_refused_with_a_message() {
 fn hosts_of_another_version_are_not_touched() {
     let _module = Module::new();
     let header = |size: u32, abi_major: u32| chi_host { size, abi_major, ..TABLE };
-    // SAFETY: a table as long as it says, or with nothing but its header used.
+    // SAFETY: a table as long as its size says, or of which only the header is used.
     unsafe {
         // A newer runtime learns from the descriptor why it cannot use the module.
         let descriptor = chi_module(&header(16, CHI_ABI_MAJOR + 1));

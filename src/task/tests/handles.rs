@@ -1,5 +1,4 @@
-//! Tasks, their strings and vectors, and their life, against an IPC manager that checks what it is
-//! asked.
+//! Tasks, their life, and their strings and vectors, with an IPC manager that checks every call.
 
 mod fake_ipc;
 
@@ -43,7 +42,7 @@ struct AllTask {
     reserved: u32,
 }
 
-/// The method: fails with `code` when there is one, else sums the numbers.
+/// The method: fails with `code` if that is set, else sums the numbers.
 fn sum(task: *mut chi_task) -> (chi_status, String) {
     // SAFETY: all tasks of these tests are of this type, and in flight.
     let task = unsafe { &*task.cast::<AllTask>() };
@@ -88,7 +87,7 @@ fn every_string_and_vector_is_declared() {
             (224, CHI_FIELD_VECTOR, 88, 8, 2),
         ]
     );
-    // SAFETY: the element's own table is as long as it says.
+    // SAFETY: the table is as long as its size says.
     let inner = unsafe {
         std::slice::from_raw_parts(fields[4].elem_fields_, fields[4].n_elem_fields_ as usize)
     };
@@ -262,7 +261,7 @@ fn a_buffer_serves_many_tasks_and_outlives_them() {
         let done = task.call().unwrap();
         assert_eq!(done.bytes.copy_to_vec().unwrap(), b"shared!!");
     }
-    // Dropped in flight, with the last other clone gone: both stay until the task is over.
+    // Dropped in flight, when no other clone exists: both stay until the task is complete.
     fake.pause(true);
     let mut task = new_task();
     task.attach(|task| &task.bytes, &buffer).unwrap();
@@ -309,7 +308,7 @@ fn handles_go_to_other_threads() {
 
 /// A task that succeeds, or fails when it is told to; its endless sibling never gets here.
 fn conform(task: *mut chi_task) -> (chi_status, String) {
-    // SAFETY: a submitted task is the runner's.
+    // SAFETY: a submitted task belongs to the runner.
     match unsafe { (*task).method_ } {
         11 => (CHI_FAILED, "told to fail".to_owned()),
         _ => (CHI_OK, String::new()),

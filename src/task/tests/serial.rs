@@ -120,7 +120,7 @@ fn values_have_the_bytes_of_the_golden_file() {
     is_golden("scalars", &scalars);
     let sent = containers();
     assert_eq!(to_bytes(&sent).unwrap(), golden("containers"));
-    // What is skipped stays behind.
+    // Skipped fields are not sent.
     let got = from_bytes::<Containers>(&golden("containers")).unwrap();
     assert_eq!(got, Containers { here: None, ..sent });
     is_golden("empty", &Containers::default());
@@ -328,7 +328,7 @@ fn a_task_has_the_bytes_of_the_golden_file_and_comes_back_from_them() {
     assert_eq!(task.found.to_string().unwrap(), "found");
     assert_eq!(save(&task, ways.save_out).unwrap(), golden("task_out"));
 
-    // A fresh task from bytes alone, and written by hand.
+    // A new task that is read from bytes, and one that is filled by hand.
     let fresh = new_task();
     load(&fresh, ways.load_in, &golden("task_in")).unwrap();
     assert_eq!(save(&fresh, ways.save_in).unwrap(), golden("task_in"));

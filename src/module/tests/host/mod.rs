@@ -1,4 +1,4 @@
-//! A runtime's side of the contract for the module that this test program is: a host, and the calls
+//! The runtime's side of the contract for the module in this test program: a host, and the calls
 //! that a worker makes.
 #![allow(dead_code)]
 
@@ -56,18 +56,18 @@ pub(crate) const TABLE: chi_host = chi_host {
 };
 
 unsafe fn text(text: *const c_char, len: u64) -> String {
-    // SAFETY: the contract's caller says that so many bytes are there.
+    // SAFETY: the contract guarantees that there are `len` bytes.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len as usize) };
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
 unsafe extern "C" fn set_error(_: *const chi_host, message: *const c_char, len: u64) {
-    // SAFETY: by the contract.
+    // SAFETY: guaranteed by the contract.
     ERROR.with(|error| *error.borrow_mut() = unsafe { text(message, len) });
 }
 
 unsafe extern "C" fn log(_: *const chi_host, level: u32, line: *const c_char, len: u64) {
-    // SAFETY: by the contract.
+    // SAFETY: guaranteed by the contract.
     LOG.lock().unwrap().push((level, unsafe { text(line, len) }));
 }
 
@@ -83,7 +83,7 @@ unsafe extern "C" fn create_queue(
     flags: u32,
     lanes: *mut *mut chi_lane,
 ) -> chi_status {
-    // SAFETY: by the contract.
+    // SAFETY: guaranteed by the contract.
     assert_eq!((unsafe { *pool_id }, flags), (POOL, 0));
     for lane in 0..n_lanes as usize {
         // SAFETY: by the contract; the addresses are never followed.
@@ -105,7 +105,7 @@ unsafe extern "C" fn yield_now(_: *const chi_host) -> chi_status {
     }
 }
 
-/// As `yield_now` says.
+/// The same condition as for `yield_now`.
 unsafe extern "C" fn is_cancelled(_: *const chi_host) -> bool {
     YIELDS.get() > 1
 }
@@ -115,19 +115,19 @@ unsafe extern "C" fn extension(_: *const chi_host, _: *const c_char) -> *const c
 }
 
 unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {
-    // SAFETY: by the contract.
+    // SAFETY: guaranteed by the contract.
     unsafe { (*id, *count) = (CONTAINER_ID, CONTAINER_COUNT) };
     CHI_OK
 }
 
-/// Which container the module's is, and of how many.
+/// The number of the module's container, and how many there are.
 pub(crate) const CONTAINER_ID: u32 = 2;
 pub(crate) const CONTAINER_COUNT: u32 = 7;
 
 thread_local! {
-    /// What was asked of locks.
+    /// The calls of the lock functions.
     pub(crate) static LOCKS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// What taking a lock comes to.
+    /// The status that taking a lock returns.
     pub(crate) static LOCK_STATUS: Cell<chi_status> = const { Cell::new(CHI_OK) };
 }
 
@@ -172,7 +172,7 @@ unsafe extern "C" fn event_free(_: *const chi_host, event: *mut chi_event) {
     drop(unsafe { Box::from_raw(event.cast::<bool>()) });
 }
 
-/// There is nobody who could set it meanwhile.
+/// Returns at once: no other thread could set the event.
 unsafe extern "C" fn event_wait(
     _: *const chi_host,
     event: *mut chi_event,
@@ -194,7 +194,7 @@ unsafe extern "C" fn event_set(_: *const chi_host, event: *mut chi_event) {
     unsafe { *event.cast::<bool>() = true };
 }
 
-/// There are no rounds in which it could be called.
+/// Never calls the poller: there is no worker loop.
 unsafe extern "C" fn poller_add(
     _: *const chi_host,
     _: i32,
@@ -244,7 +244,7 @@ fn run(task: *mut chi_task) -> (chi_status, String) {
     (status, message)
 }
 
-/// A module's turn: loaded, with a container that `kCreate` has not run on.
+/// The module, loaded, with a container on which `kCreate` has not run yet.
 pub(crate) struct Module {
     pub(crate) descriptor: &'static chi_module_descriptor,
     _ipc: FakeIpc,
@@ -282,7 +282,7 @@ impl Module {
 
     pub(crate) fn methods(&self) -> &'static [chi_method] {
         let descriptor = self.descriptor;
-        // SAFETY: so many follow, says the descriptor.
+        // SAFETY: the descriptor says how many follow.
         unsafe { std::slice::from_raw_parts(descriptor.methods, descriptor.n_methods as usize) }
     }
 }

@@ -1,4 +1,4 @@
-//! A place for the bytes of tasks.
+//! An archive in memory.
 
 use std::ffi::c_void;
 

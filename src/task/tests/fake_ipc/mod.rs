@@ -1,5 +1,5 @@
-//! A back end of the contract over the process's own memory, for tests of the SDK without a runtime. A
-//! task runs, when it is submitted, as a function call.
+//! A back end of the contract in the process's own memory, for tests of the SDK without a runtime.
+//! Submitting a task runs it as a function call.
 #![allow(dead_code)]
 
 pub(crate) mod archive;
@@ -50,7 +50,7 @@ fn state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     f(state.get_or_insert_with(State::default))
 }
 
-/// One test's turn with the back end. At its end everything has to be given back.
+/// A test's exclusive use of the back end. Dropping it checks that everything has been freed.
 pub(crate) struct FakeIpc(#[allow(unused)] MutexGuard<'static, ()>);
 
 impl FakeIpc {
@@ -66,7 +66,7 @@ impl FakeIpc {
         state(|state| state.paused = paused);
     }
 
-    /// Has the tasks of a method stay in flight until they are cancelled.
+    /// Makes the tasks of a method stay in flight until they are cancelled.
     pub(crate) fn set_endless(&self, method: u32) {
         state(|state| state.endless = Some(method));
     }
@@ -95,7 +95,7 @@ impl FakeIpc {
         state(|state| state.element_blocks)
     }
 
-    /// How many tasks and buffers there are.
+    /// The number of tasks and buffers that exist.
     pub(crate) fn alive(&self) -> (usize, usize) {
         state(|state| (state.tasks.len(), state.buffers.len()))
     }
@@ -163,8 +163,8 @@ impl Backend for Fake {
         }
     }
 
-    /// A task that is held runs once somebody waits for it, and then to its end: only an endless one can
-    /// be cancelled.
+    /// A held task runs to completion when it is waited for, so only an endless one can be
+    /// cancelled.
     unsafe fn cancel(task: NonNull<chi_task>) -> Result<()> {
         // SAFETY: the caller's task.
         let method = unsafe { task.as_ref() }.method_;
@@ -252,7 +252,7 @@ impl Backend for Fake {
 }
 
 fn state_word(task: NonNull<chi_task>) -> &'static AtomicU32 {
-    // SAFETY: the tasks stay until they are deleted, and tests do not ask later.
+    // SAFETY: tasks are valid until they are deleted, and tests do not use the result after that.
     unsafe { AtomicU32::from_ptr(&raw mut (*task.as_ptr()).state_) }
 }
 
@@ -260,7 +260,7 @@ fn in_flight(task: NonNull<chi_task>) -> bool {
     state_word(task).load(Ordering::Acquire) == CHI_TASK_IN_FLIGHT
 }
 
-/// The record of a task; anything else is a failure of the test.
+/// The record of a task. Fails the test for any other address.
 fn record<R>(task: NonNull<chi_task>, f: impl FnOnce(&mut TaskRecord) -> R) -> R {
     state(|state| f(state.tasks.get_mut(&(task.as_ptr() as usize)).expect("a task")))
 }
@@ -269,16 +269,16 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 64).unwrap()
 }
 
-/// Memory of at least one byte; the caller keeps the books.
+/// Allocates at least one byte; the caller records the block.
 fn take(size: usize) -> NonNull<u8> {
-    // SAFETY: the layout has a size.
+    // SAFETY: the layout's size is not 0.
     NonNull::new(unsafe { alloc_zeroed(layout(size)) }).expect("there is memory")
 }
 
 fn give_back(address: usize, size: usize) {
-    // SAFETY: from `take` of this size, and out of the books.
+    // SAFETY: from `take` with this size, and no longer recorded.
     unsafe {
-        // Whoever still reads it shall notice.
+        // So that a test notices a use after free.
         (address as *mut u8).write_bytes(0xdd, size);
         dealloc(address as *mut u8, layout(size));
     }
@@ -291,7 +291,7 @@ fn run(task: NonNull<chi_task>) {
 }
 
 fn complete(task: NonNull<chi_task>, status: chi_status, message: String) {
-    // SAFETY: the task is there, and in flight, hence ours.
+    // SAFETY: the task is valid and in flight, so it belongs to the back end.
     unsafe { (*task.as_ptr()).status_ = status };
     let deleted = record(task, |record| {
         record.message = message;
