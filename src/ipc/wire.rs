@@ -36,9 +36,11 @@ pub enum Kind {
     Ring = 4,
     /// Runtime: a status; the text says why.
     Refused = 5,
-    /// The program, instead of `Hello`: what it asks for (`control::Request`), and up to five more words.
+    /// The program, instead of `Hello`: what it asks for (`control::Request`), and up to five more
+    /// words.
     Request = 6,
-    /// Runtime: the size of its answer in bytes; with the descriptor of a memory file that holds it.
+    /// Runtime: the size of its answer in bytes; with the descriptor of a memory file that holds
+    /// it.
     Answer = 7,
 }
 
