@@ -42,6 +42,9 @@ const BUSY_ROUND: u32 = 16;
 /// How often a worker with nothing else to do looks whether submissions can go on that it holds back.
 const HELD_BACK_LOOK: Duration = Duration::from_millis(2);
 
+/// Once a ring's batch has had so many bytes copied, in nested vectors of its tasks, the next ring has its turn.
+const MOST_COPIED: u64 = 1 << 20;
+
 /// A worker and the state of its loop.
 struct Loop {
     worker: Worker,
@@ -87,6 +90,9 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
                     }
                     Err(error) => {
                         own.starve(&error);
+                        if worker.shared.is_ending() && !coroutines.has_ready() {
+                            return coroutines.forget_all();
+                        }
                         continue;
                     }
                 }
@@ -135,7 +141,7 @@ impl Loop {
             tracing::error!(worker, %error, left_out, "no memory for another task's stack");
         }
         worker.coroutines.set_starving(true);
-        while !worker.coroutines.has_ready() {
+        while !worker.coroutines.has_ready() && !worker.shared.is_ending() {
             std::thread::sleep(Duration::from_millis(1));
             self.end_waits(Instant::now());
             let mut others = Vec::new();
@@ -147,6 +153,10 @@ impl Loop {
                 }
             }
             others.into_iter().for_each(|message| worker.mailbox().send(message));
+            // The tasks that are suspended may wait for what a poller finds.
+            if worker.pollers.are_armed() {
+                worker.pollers.poll(worker.context());
+            }
             for high_latency in [false, true] {
                 while let Some(lane) = self.next_lane(high_latency) {
                     path::serve(worker, lane, usize::MAX);
@@ -343,7 +353,9 @@ impl Loop {
                 loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
                 let periodic = loot.periodic.into_iter();
                 periodic.for_each(|task| path::take_over_periodic(worker, busy, task));
-                loot.runs.into_iter().for_each(|(method, f)| self.run_as_task(method, f));
+                // Not at once: this worker may have no coroutine to run them on.
+                let runs = loot.runs.into_iter();
+                runs.for_each(|(method, f)| worker.mailbox().send(WorkerMessage::Run(method, f)));
             }
             WorkerMessage::ShareWith { idle } => {
                 let given = steal::share(worker.index, idle, worker.run_queue());
@@ -509,6 +521,7 @@ impl Loop {
     fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
         let worker = &self.worker;
         let pauses = worker.coroutines.pauses();
+        let copied_before = worker.copied.get();
         for _ in 0..RING_BATCH {
             let taken = {
                 let mut entries = worker.run_queue().entries();
@@ -560,7 +573,9 @@ impl Loop {
                     worker.shared.kill(&session, reason);
                 }
             }
-            if worker.coroutines.pauses() != pauses {
+            if worker.coroutines.pauses() != pauses
+                || worker.copied.get().wrapping_sub(copied_before) >= MOST_COPIED
+            {
                 return true;
             }
         }

@@ -59,10 +59,15 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
     marshal::take_header(&mut record, own, offset);
     // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
-        record.cancel(CancelReason::Asked);
+        // Nothing of it need be copied.
+        let Failure { status, message } = CancelReason::Asked.failure();
+        complete(worker, record, status, &message);
+        return;
     }
     let routed = route(worker, &mut record, |record, method| {
-        marshal::take_body(record, own, offset, method.task_size, &method.fields)
+        let taken = marshal::take_body(record, own, offset, method.task_size, &method.fields);
+        worker.copied.set(worker.copied.get().wrapping_add(record.copied));
+        taken
     });
     match routed {
         Ok(lane) => place(worker, record, lane, true),

@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     pub(crate) traces: bool,
     /// Counts tasks, to choose those that are measured.
     pub(crate) samples: Cell<u32>,
+    /// Counts bytes that were copied from clients' nested vectors.
+    pub(crate) copied: Cell<u64>,
     /// It is a stand-by worker.
     pub(crate) is_standby: bool,
     /// The table that `own_table` keeps.
@@ -90,6 +92,7 @@ impl Worker {
             next_container: Cell::new(index as usize),
             traces: LevelFilter::current() == LevelFilter::TRACE,
             samples: Cell::new(0),
+            copied: Cell::new(0),
             is_standby,
             table: Cell::new(ptr::null()),
             own_table: RefCell::default(),

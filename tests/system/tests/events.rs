@@ -228,6 +228,23 @@ fn a_poller_is_called_until_it_has_found_something() {
     }));
 }
 
+/// Tasks that wait for pollers, on a worker that has no memory for another stack: it goes on polling, so they end.
+#[test]
+fn pollers_are_called_where_there_is_no_memory_for_another_stack() {
+    let large = "workers: {low_latency: {count: 1}, standby: 0}\nstack_size: 64MiB\n";
+    let options = || Options::new().events().config(large).addresses(6 << 30);
+    let log = in_client!(options(), |_| {
+        let pool = ValuePool::new(connect(), events::MODULE, "starving");
+        // Of this module, each has a thread that writes to its descriptor.
+        let tasks: Vec<_> = (0..600).map(|_| pool.submit(events::POLL, 500 * MS)).collect();
+        let ended = tasks.into_iter().map(|task| task.wait());
+        let (good, bad): (Vec<_>, Vec<_>) = ended.partition(Result::is_ok);
+        assert!(good.len() > 20, "{} of {} succeeded", good.len(), good.len() + bad.len());
+        assert!(pool.call(events::POLL, MS, 0) >= 1);
+    });
+    assert!(log.is_none_or(|log| log.contains("no memory for another task's stack")));
+}
+
 /// It fails alone, is called again, and is logged once.
 #[test]
 fn a_poller_that_throws_is_told_of_and_called_again() {
