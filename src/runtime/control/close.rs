@@ -47,6 +47,10 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
             _ => break,
         }
     }
+    // A worker that has just destroyed the last pool may still count as busy with it.
+    if shared.pools.in_reverse_order().is_empty() && !shared.pools.has_changing() {
+        return Vec::new();
+    }
     let left = admin::obstacles(shared);
     for obstacle in &left {
         tracing::error!("abandoned: {obstacle}");
