@@ -6,6 +6,8 @@
 mod bench;
 mod commands;
 mod context;
+mod exit;
+mod last_crash;
 mod settings;
 mod table;
 

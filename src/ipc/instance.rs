@@ -1,4 +1,4 @@
-//! The files of a runtime's instance: its socket, lock and log.
+//! The files of a runtime's instance: its socket, lock, log, and last words.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -92,6 +92,11 @@ impl Instance {
     /// The log of an instance that was started as a daemon.
     pub fn log(&self) -> PathBuf {
         self.file("log")
+    }
+
+    /// The last words of the instance, if its last run crashed.
+    pub fn crash(&self) -> PathBuf {
+        self.file("crash")
     }
 
     /// The name of the status page, for `shm_open`. It is different for instances with the same

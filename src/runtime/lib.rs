@@ -42,4 +42,4 @@ mod tables;
 mod task;
 
 pub use config::{check_cores, Config, Error, PoolConfig};
-pub use runtime::Runtime;
+pub use runtime::{exit_at_once, Runtime};

@@ -1,6 +1,7 @@
 //! Starting and stopping a runtime.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::Arc;
@@ -18,12 +19,20 @@ use crate::config::{Config, Error};
 use crate::control::{close, end_process, Acceptor};
 use crate::coroutine::{cxx_exceptions, stack};
 use crate::module::{Modules, Services};
-use crate::scheduler::{standby, watchdog, ControlCommand, Shared, WorkerMessage};
-use crate::sys::{membarrier, or_abort, segment_fault};
+use crate::scheduler::{
+    describe_circumstances, standby, watchdog, ControlCommand, Shared, WorkerMessage,
+};
+use crate::sys::{last_words, membarrier, or_abort, segment_fault};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
 const END_BOUND: Duration = Duration::from_secs(2);
+
+/// Takes the place of the C library's `_exit` in a program that is only a runtime: when a module
+/// calls it, the process ends with last words, and not with the exit code of success. `[any thread]`
+pub fn exit_at_once(code: i32) -> ! {
+    last_words::exit_at_once(code)
+}
 
 /// A runtime in this process. It stops when [`Runtime::stop`] is called, when a client asks it to,
 /// or when this value is dropped.
@@ -38,6 +47,7 @@ pub struct Runtime {
     instance: Instance,
     shared: Arc<Shared>,
     control: Option<JoinHandle<Vec<String>>>,
+    _last_words: Option<last_words::Serving>,
     /// Removes the status page's name when it is dropped. Declared before `_lock`, so that the name
     /// is gone before another runtime can take the instance.
     _page_name: status_page::Name,
@@ -61,14 +71,19 @@ impl Runtime {
                 pid: Reader::open(&instance)
                     .map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
             })?;
+        // The handlers that can do something about a fault come first.
+        segment_fault::install();
+        stack::install();
+        let last_words = config.daemon.then(|| {
+            let file = if config.private { PathBuf::new() } else { instance.crash() };
+            last_words::install(&file, describe_circumstances)
+        });
         let (page, page_name) =
             Writer::create(&instance).map_err(|error| Error::io("the status page", error))?;
         let modules = Modules::scan(&config.module_paths, &services(config.daemon));
         let shared = Shared::new(config, modules, page)
             .map_err(|error| Error::io("creating eventfds", error))?;
         let shared = Arc::new(shared);
-        segment_fault::install();
-        stack::install();
         fill_page(&shared);
         admin::container::open(&shared);
         membarrier::prepare();
@@ -105,7 +120,14 @@ impl Runtime {
             ?took,
             "ready"
         );
-        Ok(Runtime { instance, shared, control: Some(control), _page_name: page_name, _lock: lock })
+        Ok(Runtime {
+            instance,
+            shared,
+            control: Some(control),
+            _last_words: last_words,
+            _page_name: page_name,
+            _lock: lock,
+        })
     }
 
     /// The instance that this runtime serves.
@@ -156,6 +178,11 @@ impl Drop for Runtime {
         if self.control.is_some() {
             self.stop();
             self.join();
+        }
+        if self.shared.config.daemon {
+            // The last words of an earlier run, now that this one has ended in order. An error means
+            // that there are none.
+            let _ = std::fs::remove_file(self.instance.crash());
         }
         if self.shared.config.private {
             // An error means that the file is already gone.

@@ -17,6 +17,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::EnvFilter;
 
 use crate::context::{Context, Failed, Outcome};
+use crate::last_crash::LastCrash;
 use crate::settings;
 
 /// The line by which a daemon reports that it is ready.
@@ -69,7 +70,7 @@ fn explain(error: Error, settings: &Settings) -> String {
 
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
-    context.instance()?;
+    let last_crash = LastCrash::of(&context.instance()?);
     // The standard error of a daemon is already its log.
     let log_file = settings.log_file().filter(|_| !args.as_daemon);
     let log = log_file.map(open_log).transpose()?.map(Arc::new);
@@ -102,6 +103,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
             return Err(Failed::Message(why));
         }
     };
+    if let Some(LastCrash { headline, file, .. }) = last_crash {
+        tracing::warn!(file = %file.display(), "the last run crashed: {headline}");
+    }
     if let Some(log) = &log {
         // The log also receives what modules write to standard error, and `chimaera status` finds
         // it there.
@@ -177,6 +181,7 @@ fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     instance.prepare_directory()?;
+    let last_crash = LastCrash::of(&instance);
     let log_path = settings.log_file().map_or_else(|| instance.log(), Path::to_owned);
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
@@ -209,11 +214,17 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     if line.trim_end() != READY {
         let code = child.wait()?;
         let why = if line.is_empty() {
-            format!("the runtime exited before it was ready ({code}); see {}", log_path.display())
+            let crash = LastCrash::of(&instance).filter(|now| Some(now) != last_crash.as_ref());
+            let words = crash.map_or(String::new(), |crash| format!(": {}", crash.headline));
+            let log = log_path.display();
+            format!("the runtime exited before it was ready ({code}){words}; see {log}")
         } else {
             line.trim_end().to_owned()
         };
         return Err(Failed::Message(why));
+    }
+    if let Some(LastCrash { headline, file, .. }) = last_crash {
+        eprintln!("chimaera: the last run crashed: {headline} (see {})", file.display());
     }
     let pid = child.id();
     if !context.print_json(&started_json(context, pid)?) {

@@ -9,15 +9,23 @@ use chimaera_ipc::status_page::{Reader, WorkerLine};
 use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
+use crate::last_crash::LastCrash;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let instance = context.instance()?;
+    let last_crash = LastCrash::of(&instance);
+    let crash = last_crash.as_ref().map(LastCrash::json);
     if !instance.is_running()? {
-        let stopped = json!({ "name": instance.name(), "running": false });
+        let name = instance.name();
+        let stopped = json!({ "name": name, "running": false, "last_crash": crash });
         if context.print_json(&stopped) {
             std::process::exit(3);
         }
-        return Err(Failed::NotRunning(format!("instance '{}' is not running", context.name)));
+        let mut message = format!("instance '{name}' is not running");
+        if let Some(LastCrash { text, file, .. }) = last_crash {
+            message += &format!("; it crashed ({}):\n{}", file.display(), text.trim_end());
+        }
+        return Err(Failed::NotRunning(message));
     }
     let reader = Reader::open(&instance)?;
     let page = reader.page();
@@ -58,6 +66,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "resident_bytes": resident(pid),
         "socket": instance.socket(),
         "log": log,
+        "last_crash": crash,
     });
     if context.print_json(&document) {
         return Ok(());
@@ -84,6 +93,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let log =
         log.map_or("standard error of the process".to_owned(), |log| log.display().to_string());
     line("log", log);
+    if let Some(LastCrash { headline, file, .. }) = last_crash {
+        line("last crash", format!("{headline} (see {})", file.display()));
+    }
     crate::context::print(&text);
     Ok(())
 }

@@ -7,6 +7,7 @@ use chimaera_ipc::wire::Message;
 use crate::admin::{describe, obstacles};
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
+use crate::sys::last_words;
 
 /// What to do once the answer has been sent.
 pub(super) enum Then {
@@ -55,6 +56,7 @@ pub(crate) fn end_process(shared: &Shared, why: &str) -> ! {
     for obstacle in obstacles(shared) {
         tracing::error!("abandoned: {obstacle}");
     }
+    last_words::give_up();
     // Not `exit`: destructors of modules must not run while threads still run their code.
     // SAFETY: the function ends the process, whatever other threads do.
     unsafe { libc::_exit(1) }

@@ -14,6 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Once;
 
+use crate::sys::fault::Fault;
 use crate::sys::signal;
 use corosensei::stack::{Stack, StackPointer, STACK_ALIGNMENT};
 use corosensei::trap::CoroutineTrapHandler;
@@ -199,18 +200,15 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
 /// Handles a fault in the guard pages of the running stack. False for any other fault.
 ///
 /// # Safety
-/// Must be called in a SIGSEGV handler with the arguments that the kernel passed.
-unsafe fn on_overflow(info: *mut libc::siginfo_t, context: *mut libc::c_void) -> bool {
-    // SAFETY: by the caller's promise.
-    let address = unsafe { (*info).si_addr() } as usize;
-    // A thread that is ending has no thread-locals, and no coroutine.
+/// To be called in a handler of SIGSEGV.
+unsafe fn on_overflow(fault: &mut Fault) -> bool {
+    let Some(address) = fault.address() else { return false };
+    // A thread that is ending has no coroutine.
     let Ok(Some(trap)) = TRAP.try_with(Cell::get) else { return false };
     if !(trap.limit..trap.limit + GUARD).contains(&address) {
         return false;
     }
-    // SAFETY: by the caller's promise.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    let (code, stack) = registers(context);
+    let (code, stack) = (fault.pc(), fault.sp());
     if is_shared_code(code) {
         let page = address & !(PAGE - 1);
         // SAFETY: the page is a guard page of the running stack, on which nothing has been stored.
@@ -222,17 +220,11 @@ unsafe fn on_overflow(info: *mut libc::siginfo_t, context: *mut libc::c_void) ->
     if !trap.handler.stack_ptr_in_bounds(stack) {
         return false;
     }
-    // SAFETY: the fault is on the stack of this thread's running coroutine, in code of a module,
-    // whose frames are abandoned. What the runtime's frames on this stack own is found through the
-    // task's record, or was moved there before the module was called.
-    unsafe { divert(context, &trap.handler) };
+    // SAFETY: the fault is on the stack of the coroutine that runs on this thread, in code of a module,
+    // whose frames are given up; what the runtime's frames on this stack hold is found in the task's
+    // record, or was handed to it before the module was called.
+    unsafe { divert(fault.context(), &trap.handler) };
     true
-}
-
-#[cfg(target_arch = "x86_64")]
-fn registers(context: &libc::ucontext_t) -> (usize, usize) {
-    let registers = &context.uc_mcontext.gregs;
-    (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RSP as usize] as usize)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -245,11 +237,6 @@ unsafe fn divert(context: &mut libc::ucontext_t, handler: &CoroutineTrapHandler<
     registers[libc::REG_RBP as usize] = found.rbp as i64;
     registers[libc::REG_RDI as usize] = found.rdi as i64;
     registers[libc::REG_RSI as usize] = found.rsi as i64;
-}
-
-#[cfg(target_arch = "aarch64")]
-fn registers(context: &libc::ucontext_t) -> (usize, usize) {
-    (context.uc_mcontext.pc as usize, context.uc_mcontext.sp as usize)
 }
 
 #[cfg(target_arch = "aarch64")]

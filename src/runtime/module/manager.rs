@@ -12,6 +12,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use super::elf::{judge, Verdict};
 use super::error;
 use super::method_table::Methods;
+use crate::sys::objects;
 
 /// `chi_module_descriptor.params`.
 pub(crate) type Canonicalize =
@@ -159,6 +160,7 @@ impl Modules {
                 symbol(&library, "get_module_name")?;
             let new_state: NewState = symbol(&library, "new_state")?;
             let module = self.describe(descriptor, text(name()), path, new_state, services)?;
+            objects::add_module(new_state as usize);
             adopt(&library, services);
             Ok(module)
         }

@@ -8,6 +8,7 @@ mod admission;
 mod broadcast;
 mod call;
 pub(crate) mod cancel;
+mod crash;
 mod deadlock;
 mod doorbells;
 pub(crate) mod event_loop;
@@ -24,6 +25,7 @@ pub(crate) mod watchdog;
 mod watchdog_state;
 pub(crate) mod worker;
 
+pub(crate) use self::crash::describe_circumstances;
 pub(crate) use self::mailbox::{ControlCommand, WorkerMessage};
 pub(crate) use self::run_queue::{Role, RunQueue};
 pub(crate) use self::shared::Shared;

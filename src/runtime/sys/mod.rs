@@ -1,8 +1,13 @@
 //! What the runtime needs of the operating system and the processor: signals, fences, parking,
-//! mutexes. It owns the process's handlers of SIGBUS and SIGSEGV. It imports no other room.
+//! mutexes. It owns the process's handlers of fatal signals, and what the process says before it
+//! ends by one (`last_words`, with `backtrace` and `objects` below it). It imports no other room.
 
+pub(crate) mod backtrace;
+pub(crate) mod fault;
+pub(crate) mod last_words;
 pub(crate) mod membarrier;
 pub(crate) mod mutex;
+pub(crate) mod objects;
 pub(crate) mod park;
 pub(crate) mod segment_fault;
 pub(crate) mod signal;

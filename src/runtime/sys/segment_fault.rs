@@ -8,6 +8,7 @@ use std::sync::Once;
 
 use chimaera_ipc::segment::Mapping;
 
+use super::fault::Fault;
 use super::signal;
 
 const SLOTS: usize = 4096;
@@ -73,12 +74,11 @@ pub(crate) fn install() {
 
 /// Maps a page of zeros where a segment's page could not be had. False if the fault is anywhere
 /// else.
-unsafe fn on_segment_fault(info: *mut libc::siginfo_t, _: *mut libc::c_void) -> bool {
-    // SAFETY: the kernel passes valid pointers, and everything called here may be called in a
-    // signal handler. The page that is replaced belongs to a guarded segment, whose mapping
-    // outlives its guard.
+unsafe fn on_segment_fault(fault: &mut Fault) -> bool {
+    let Some(address) = fault.address() else { return false };
+    // SAFETY: everything called here may be called in a signal handler. The page that is replaced
+    // belongs to a guarded segment, whose mapping outlives its guard.
     unsafe {
-        let address = (*info).si_addr() as usize;
         for range in &RANGES {
             let len = range.len.load(Ordering::Acquire);
             let base = range.base.load(Ordering::Relaxed);

@@ -1,42 +1,82 @@
-//! The process's handlers of SIGBUS and SIGSEGV: the runtime's own first, then the one that was
-//! installed before.
+//! The process's handlers of fatal signals: the runtime's own first, in the order in which they were
+//! installed, then the one that was installed before.
 
+use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 
-/// Handles a fault; returns false if the fault is not its own. It may do only what a signal handler
+use super::fault::Fault;
+use super::lock;
+
+/// Handles a fault; returns false if the next handler must. It may do only what a signal handler
 /// may.
-pub(crate) type Handler = unsafe fn(*mut libc::siginfo_t, *mut libc::c_void) -> bool;
+pub(crate) type Handler = unsafe fn(&mut Fault) -> bool;
 
-/// The runtime's handler of a signal, and the handler that it replaced.
+/// The signals that can have handlers, with their names.
+const SIGNALS: [(libc::c_int, &str); 7] = [
+    (libc::SIGSEGV, "SIGSEGV"),
+    (libc::SIGBUS, "SIGBUS"),
+    (libc::SIGFPE, "SIGFPE"),
+    (libc::SIGILL, "SIGILL"),
+    (libc::SIGABRT, "SIGABRT"),
+    (libc::SIGTRAP, "SIGTRAP"),
+    (libc::SIGSYS, "SIGSYS"),
+];
+/// How many handlers of the runtime's own a signal can have.
+const MOST: usize = 4;
+
+/// The runtime's handlers of a signal, and the handler that they replaced.
 struct Handling {
-    ours: Option<Handler>,
-    previous: MaybeUninit<libc::sigaction>,
+    /// Each is a `Handler`, or 0.
+    ours: [AtomicUsize; MOST],
+    previous: UnsafeCell<MaybeUninit<libc::sigaction>>,
 }
 
-const NONE: Handling = Handling { ours: None, previous: MaybeUninit::zeroed() };
-/// The entry of SIGBUS, then that of SIGSEGV.
-static mut HANDLING: [Handling; 2] = [NONE, NONE];
+// SAFETY: `previous` is written once, under a lock, before the handler that reads it is installed.
+unsafe impl Sync for Handling {}
 
-/// Installs `ours` in front of the present handler of SIGBUS or SIGSEGV, at most once per signal
-/// and process.
-pub(crate) fn handle(signal: libc::c_int, ours: Handler) {
-    // SAFETY: `ours` does only what a signal handler may, and the entry is written once, before the
-    // handler can run.
-    unsafe {
-        let entry = &mut *entry(signal);
-        entry.ours = Some(ours);
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = on_fault as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigemptyset(&mut action.sa_mask);
-        libc::sigaction(signal, &action, entry.previous.as_mut_ptr());
+static HANDLING: [Handling; SIGNALS.len()] = [const {
+    Handling {
+        ours: [const { AtomicUsize::new(0) }; MOST],
+        previous: UnsafeCell::new(MaybeUninit::zeroed()),
     }
+}; SIGNALS.len()];
+
+fn handling(signal: libc::c_int) -> Option<&'static Handling> {
+    SIGNALS.iter().position(|(other, _)| *other == signal).map(|index| &HANDLING[index])
 }
 
-fn entry(signal: libc::c_int) -> *mut Handling {
-    let all: *mut [Handling; 2] = &raw mut HANDLING;
-    // SAFETY: the index is 0 or 1.
-    unsafe { all.cast::<Handling>().add(usize::from(signal == libc::SIGSEGV)) }
+/// The name of a signal.
+pub(crate) fn name(signal: libc::c_int) -> &'static str {
+    SIGNALS.iter().find(|(other, _)| *other == signal).map_or("a signal", |(_, name)| name)
+}
+
+/// Installs `ours` behind the handlers of the signal that were installed here, and in front of the
+/// one that the process had before.
+///
+/// # Panics
+/// If the signal is none of `SIGNALS`, or has `MOST` handlers.
+pub(crate) fn handle(signal: libc::c_int, ours: Handler) {
+    static ADDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = lock(&ADDING);
+    let handling = handling(signal).expect("the signal is one of SIGNALS");
+    let free = |slot: &&AtomicUsize| slot.load(Ordering::Relaxed) == 0;
+    let slot = handling.ours.iter().find(free).expect("the signal has fewer than MOST handlers");
+    let is_first = std::ptr::eq(slot, &handling.ours[0]);
+    slot.store(ours as usize, Ordering::Release);
+    if is_first {
+        // SAFETY: the handler does only what a signal handler may, and nothing reads `previous`
+        // before it is installed.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_fault as *const () as usize;
+            // A handler that faults is entered again, and then skips the step that faulted.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+            libc::sigemptyset(&mut action.sa_mask);
+            libc::sigaction(signal, &action, handling.previous.get().cast());
+        }
+    }
 }
 
 extern "C" fn on_fault(
@@ -49,18 +89,25 @@ extern "C" fn on_fault(
     unsafe {
         // The interrupted code may be about to read the errno of a call of its own.
         let reason = *libc::__errno_location();
-        let entry = entry(signal);
-        if (*entry).ours.is_some_and(|ours| ours(info, context)) {
-            *libc::__errno_location() = reason;
-            return;
+        let Some(handling) = handling(signal) else { return };
+        let mut fault = Fault::new(signal, info, context.cast());
+        for slot in &handling.ours {
+            let ours = slot.load(Ordering::Acquire);
+            if ours != 0 && std::mem::transmute::<usize, Handler>(ours)(&mut fault) {
+                *libc::__errno_location() = reason;
+                return;
+            }
         }
-        let previous = (*entry).previous.as_ptr();
+        let previous = (*handling.previous.get()).as_ptr();
         match (*previous).sa_sigaction {
             libc::SIG_DFL | libc::SIG_IGN => {
                 // Without a handler, the access faults again and ends the process.
                 let mut default: libc::sigaction = std::mem::zeroed();
                 default.sa_sigaction = libc::SIG_DFL;
                 libc::sigaction(signal, &default, std::ptr::null_mut());
+                if fault.is_sent() {
+                    libc::raise(signal);
+                }
             }
             handler if (*previous).sa_flags & libc::SA_SIGINFO != 0 => {
                 let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =

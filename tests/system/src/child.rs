@@ -30,6 +30,16 @@ macro_rules! in_client {
     }};
 }
 
+/// Like [`in_client!`](crate::in_client), for a test at whose end the daemon may have ended: gives the daemon,
+/// or `None` in the client's process.
+#[macro_export]
+macro_rules! in_client_that_may_end_it {
+    ($options:expr, $body:expr) => {{
+        fn here() {}
+        $crate::child::run_to_the_end(::std::any::type_name_of_val(&here), || $options, $body)
+    }};
+}
+
 #[doc(hidden)]
 #[track_caller]
 pub fn run(
@@ -37,6 +47,18 @@ pub fn run(
     options: impl FnOnce() -> Options,
     body: impl FnOnce(&Site),
 ) -> Option<String> {
+    let mut daemon = run_to_the_end(place, options, body)?;
+    assert!(daemon.is_alive(), "{}: the daemon has ended", Location::caller());
+    Some(daemon.log())
+}
+
+#[doc(hidden)]
+#[track_caller]
+pub fn run_to_the_end(
+    place: &str,
+    options: impl FnOnce() -> Options,
+    body: impl FnOnce(&Site),
+) -> Option<Daemon> {
     // crate::path::to::test::here
     let test = place.split_once("::").and_then(|(_, path)| path.rsplit_once("::"));
     let test = test.expect("the macro is used in a function").0;
@@ -49,14 +71,13 @@ pub fn run(
     let mut command = daemon.site().command(program);
     command.args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"]);
     let output = process::run(command.env(VARIABLE, test).env("RUST_BACKTRACE", "0"));
-    let alive = daemon.is_alive();
     assert!(
-        output.code == 0 && output.stdout.contains("1 passed") && alive,
+        output.code == 0 && output.stdout.contains("1 passed"),
         "{test} in a client of its own, {}:\n{}{}{}",
         Location::caller(),
         output.stdout,
         output.stderr,
-        if alive { "" } else { "the daemon has ended" },
+        if daemon.is_alive() { "" } else { "the daemon has ended" },
     );
-    Some(daemon.log())
+    Some(daemon)
 }

@@ -91,6 +91,12 @@ impl Options {
         self.file(artefacts::test_module("spread")).file(artefacts::spread_rust())
     }
 
+    /// `test:crash` in C++: makes the mistakes that no language catches.
+    #[must_use]
+    pub fn crash(self) -> Options {
+        self.file(artefacts::test_module("crash"))
+    }
+
     /// Adds a directory to `CHI_REPO_PATH`.
     #[must_use]
     pub fn repo_path(mut self, directory: PathBuf) -> Options {

@@ -43,6 +43,85 @@ pub use chimaera_test_model_client as model;
 /// `test:events`, and `test:rust_events`.
 pub use chimaera_test_model_client::events;
 
+/// `test:crash`.
+pub mod crash {
+    use std::cell::Cell;
+
+    /// The module's name.
+    pub const MODULE: &str = "test:crash";
+
+    /// Method: makes the mistake `mistake`, `depth` calls deep, through the library `through`.
+    pub const CRASH: u32 = 10;
+    /// Method: its monitor makes the mistake.
+    pub const MONITORED: u32 = 11;
+    /// Method: its `Del` makes the mistake.
+    pub const DELETED: u32 = 12;
+    /// Method: a poller that it arms makes the mistake.
+    pub const POLLED: u32 = 13;
+    /// Method: gives `mistake` back.
+    pub const HEALTH: u32 = 14;
+    /// Method: suspends itself for `mistake` nanoseconds.
+    pub const SLEEP: u32 = 15;
+    /// Method: recurses `depth` levels deep in the way `mistake`.
+    pub const RECURSE: u32 = 16;
+    /// Method: a thread of the module's own makes the mistake.
+    pub const THREAD: u32 = 17;
+
+    /// Mistakes that the processor notices, with the signal of each.
+    pub const FAULTS: [(u64, &str); 7] = [
+        (1, "SIGSEGV"),
+        (2, "SIGSEGV"),
+        (3, "SIGBUS"),
+        (4, "SIGFPE"),
+        (5, "SIGILL"),
+        (6, "SIGSEGV"),
+        (7, "SIGSEGV"),
+    ];
+    /// `abort`.
+    pub const ABORT: u64 = 20;
+    /// Those after which the C library aborts: `abort`, `std::terminate`, a throw from `noexcept`, one from a
+    /// destructor, a double free, `pthread_exit`.
+    pub const ABORTS: [u64; 6] = [ABORT, 21, 22, 23, 24, 25];
+    /// `strlen` of a null pointer.
+    pub const LIBC_READ: u64 = 26;
+    /// `exit(0)`, `exit(7)`, `quick_exit(0)`, `_exit(0)`.
+    pub const EXITS: [u64; 4] = [27, 28, 29, 30];
+
+    /// Ways to recurse: by itself, with an `snprintf`, a `malloc` or a call of the runtime at each level, in a
+    /// library with frames of 340 KiB, through the C library's `qsort`.
+    pub const PLAIN: u64 = 0;
+    /// See [`PLAIN`].
+    pub const PRINTF: u64 = 1;
+    /// See [`PLAIN`].
+    pub const MALLOC: u64 = 2;
+    /// See [`PLAIN`].
+    pub const HOST: u64 = 3;
+    /// See [`PLAIN`].
+    pub const LIBRARY: u64 = 4;
+    /// See [`PLAIN`].
+    pub const CALLBACK: u64 = 5;
+
+    /// The mistake is made in the module's own code.
+    pub const IN_MODULE: u64 = 0;
+    /// In a callback of a library that the module links.
+    pub const IN_LINKED: u64 = 1;
+    /// In a callback of the C library.
+    pub const IN_LIBC: u64 = 2;
+
+    /// The task of all of them.
+    #[chimaera::task]
+    pub struct CrashTask {
+        /// In.
+        pub mistake: Cell<u64>,
+        /// In.
+        pub depth: Cell<u64>,
+        /// In.
+        pub through: Cell<u64>,
+        /// Out.
+        pub result: Cell<u64>,
+    }
+}
+
 /// `test:throws_method`.
 pub mod throws {
     use std::cell::Cell;

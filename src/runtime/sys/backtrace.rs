@@ -1,0 +1,195 @@
+//! The calls that led to an instruction, found by the unwind tables, and what the functions are called.
+//! Everything here may be done in a signal handler: it takes no lock and no memory. (The unwinder asks the
+//! dynamic linker by `_dl_find_object`, which is made for that.)
+
+use std::ffi::{c_int, c_void, CStr};
+use std::fmt::{self, Write};
+
+use object::elf;
+use object::read::elf::{FileHeader, Sym};
+use object::Endianness;
+
+use super::fault::Fault;
+use super::objects;
+
+/// A call on a stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// The instruction, or for a caller the one after its call.
+    pub(crate) pc: usize,
+    /// The frame was interrupted at its instruction, and called nothing.
+    pub(crate) interrupted: bool,
+    /// The stack pointer once the callee has returned.
+    pub(crate) sp: usize,
+}
+
+#[repr(C)]
+struct UnwindContext {
+    _opaque: [u8; 0],
+}
+
+type Visit = extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int;
+
+// Of the unwinder that Rust's panics use, too: https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html, and GCC's
+// extensions to it in unwind.h.
+extern "C" {
+    fn _Unwind_Backtrace(visit: Visit, data: *mut c_void) -> c_int;
+    fn _Unwind_GetIPInfo(context: *mut UnwindContext, before: *mut c_int) -> usize;
+    fn _Unwind_GetCFA(context: *mut UnwindContext) -> usize;
+}
+
+const URC_NO_REASON: c_int = 0;
+const URC_NORMAL_STOP: c_int = 4;
+
+/// Calls `visit` with each call on the calling thread's stack, the innermost first, until it returns false.
+/// True when it did, false when the stack came to its end before, or cannot be followed further.
+pub(crate) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
+    extern "C" fn on_frame<F: FnMut(Frame) -> bool>(
+        context: *mut UnwindContext,
+        data: *mut c_void,
+    ) -> c_int {
+        let mut before = 0;
+        // SAFETY: the unwinder passes a valid context, and the data that `walk` gave it.
+        let (visit, pc, sp) = unsafe {
+            let pc = _Unwind_GetIPInfo(context, &mut before);
+            (&mut *data.cast::<(F, bool)>(), pc, _Unwind_GetCFA(context))
+        };
+        visit.1 = !(visit.0)(Frame { pc, interrupted: before != 0, sp });
+        if visit.1 {
+            URC_NORMAL_STOP
+        } else {
+            URC_NO_REASON
+        }
+    }
+    let mut state = (&mut visit, false);
+    // SAFETY: the function fits, and gets the data that it expects.
+    unsafe { _Unwind_Backtrace(on_frame::<&mut F>, std::ptr::from_mut(&mut state).cast()) };
+    state.1
+}
+
+/// As [`walk`], from the code that a fault interrupted. When that has called an address where no code is, it
+/// begins at the call.
+pub(crate) fn walk_from<F: FnMut(Frame) -> bool>(fault: &mut Fault, mut visit: F) -> bool {
+    let saved = *fault.context();
+    if fault.address() == Some(fault.pc()) && objects::find(fault.pc()).is_none() {
+        fault.leave_callee();
+    }
+    let pc = fault.pc();
+    let mut begun = false;
+    let stopped = walk(|frame| {
+        begun |= frame.interrupted && frame.pc == pc;
+        !begun || visit(frame)
+    });
+    *fault.context() = saved;
+    stopped
+}
+
+/// Has the unwinder do once what it does for the first time.
+pub(crate) fn prepare() {
+    walk(|_| true);
+}
+
+/// Writes which function the instruction is in, and in which file.
+pub(crate) fn describe(frame: Frame, out: &mut impl Write) -> fmt::Result {
+    // Behind a call that does not return another function may begin.
+    let pc = if frame.interrupted { frame.pc } else { frame.pc.wrapping_sub(1) };
+    let Some(object) = objects::find(pc) else { return write!(out, "{:#x}", frame.pc) };
+    let path = object.path.to_bytes();
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let at = pc - object.bias;
+    let mut told = Ok(());
+    with_symbol(&object.path, at, |symbol, begin| {
+        told = escape(symbol, out).and_then(|()| write!(out, "+{:#x} ", at - begin));
+    });
+    told?;
+    out.write_str("(")?;
+    escape(name, out)?;
+    write!(out, "+{:#x})", frame.pc - object.bias)
+}
+
+/// The same, without what is no ASCII.
+fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| match byte {
+        b' '..=b'~' => out.write_char(char::from(*byte)),
+        _ => out.write_char('?'),
+    })
+}
+
+/// Calls `f` with the name of the function of a file that is at an address, and with its own.
+fn with_symbol(path: &CStr, at: usize, f: impl FnOnce(&[u8], usize)) {
+    with_file(path, |data| {
+        if let Ok(Some((name, begin))) = find_symbol(data, at as u64) {
+            f(name, begin as usize);
+        }
+    });
+}
+
+/// The symbol of a function: of all those that are at the address or below it the last one, unless the
+/// address is behind its end.
+fn find_symbol(data: &[u8], at: u64) -> object::Result<Option<(&[u8], u64)>> {
+    let header = elf::FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, data)?;
+    let mut best: Option<(&[u8], u64)> = None;
+    for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        let table = sections.symbols(endian, data, kind)?;
+        for symbol in table.iter() {
+            let (begin, size) = (symbol.st_value(endian), symbol.st_size(endian));
+            let is_function = matches!(symbol.st_type(), elf::STT_FUNC | elf::STT_GNU_IFUNC);
+            let is_there = begin <= at && at - begin < size.max(1);
+            if is_function && is_there && best.is_none_or(|(_, other)| begin > other) {
+                best = Some((symbol.name(endian, table.strings())?, begin));
+            }
+        }
+        if best.is_some() {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+/// Calls `f` with what a file holds, if it can be read.
+fn with_file(path: &CStr, f: impl FnOnce(&[u8])) {
+    // SAFETY: calls that a signal handler may make, on a descriptor and a mapping of our own; the mapping is
+    // given back after its last use.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return;
+        }
+        let mut found: libc::stat = std::mem::zeroed();
+        let len = if libc::fstat(fd, &mut found) == 0 { found.st_size as usize } else { 0 };
+        let at = match len {
+            0 => libc::MAP_FAILED,
+            _ => libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE, fd, 0),
+        };
+        libc::close(fd);
+        if at != libc::MAP_FAILED {
+            f(std::slice::from_raw_parts(at.cast::<u8>(), len));
+            libc::munmap(at, len);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[inline(never)]
+    fn a_function_with_a_name(into: &mut String) {
+        objects::look();
+        walk(|frame| {
+            describe(frame, into).unwrap();
+            into.push('\n');
+            true
+        });
+    }
+
+    #[test]
+    fn a_walk_finds_its_callers_and_their_names() {
+        let mut told = String::new();
+        a_function_with_a_name(&mut told);
+        assert!(told.contains("a_function_with_a_name"), "{told}");
+        assert!(told.contains("a_walk_finds_its_callers_and_their_names"), "{told}");
+    }
+}

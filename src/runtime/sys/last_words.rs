@@ -1,0 +1,380 @@
+//! What a daemon says before it ends by a fault, or because a module ended it: which signal, whose code, which
+//! task, and the calls that led there. It is said in the log and in a file beside it.
+//!
+//! All of it happens in signal handlers, of a process of which nothing is certain any more. It takes no memory
+//! and no lock, and whichever part of it faults itself is left out.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_void, CString};
+use std::fmt::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
+
+use super::backtrace::{self, Frame};
+use super::fault::Fault;
+use super::{objects, signal};
+
+/// Writes what the calling thread is doing. It may do only what a signal handler may.
+pub(crate) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
+
+/// The exit code of a daemon that a module ended with that of success.
+const ENDED_BY_MODULE: c_int = 70;
+/// Calls that are shown.
+const FRAMES: usize = 64;
+/// Bytes of last words.
+const ROOM: usize = 32 * 1024;
+/// How long the log may take to receive a part of them, in milliseconds.
+const PATIENCE: c_int = 1000;
+
+struct Setting {
+    file: CString,
+    circumstances: Circumstances,
+}
+
+static SETTING: OnceLock<Setting> = OnceLock::new();
+/// The process that has last words; a child that it forks has none.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
+/// How many runtimes of it are not to end by an `exit`.
+static SERVING: AtomicUsize = AtomicUsize::new(0);
+/// The thread that is saying them.
+static SPEAKER: AtomicI32 = AtomicI32::new(0);
+/// What it does next.
+static STEP: AtomicUsize = AtomicUsize::new(0);
+
+/// As long as this is there, the process is not to end by an `exit`.
+pub(crate) struct Serving(());
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        SERVING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// From now on the process has last words; they go to its standard error, and to this file.
+pub(crate) fn install(file: &Path, circumstances: Circumstances) -> Serving {
+    use std::os::unix::ffi::OsStrExt;
+    static ONCE: Once = Once::new();
+    let file = CString::new(file.as_os_str().as_bytes()).unwrap_or_default();
+    // A second runtime of the process has those of the first.
+    let _ = SETTING.set(Setting { file, circumstances });
+    ONCE.call_once(|| {
+        objects::look();
+        backtrace::prepare();
+        for number in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGABRT,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+        ] {
+            signal::handle(number, on_fault);
+        }
+        // SAFETY: the functions fit, and stay as long as the process.
+        unsafe {
+            on_exit(at_exit, std::ptr::null_mut());
+            at_quick_exit(at_quick_exit_);
+        }
+    });
+    PROCESS.store(own_process(), Ordering::Release);
+    SERVING.fetch_add(1, Ordering::AcqRel);
+    Serving(())
+}
+
+/// Lets the runtime itself end the process at once, without last words.
+pub(crate) fn give_up() {
+    PROCESS.store(0, Ordering::Release);
+}
+
+fn own_process() -> libc::pid_t {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::getpid() }
+}
+
+fn are_wanted() -> bool {
+    PROCESS.load(Ordering::Acquire) == own_process()
+}
+
+// Of the C library, from its stdlib.h.
+extern "C" {
+    fn on_exit(f: extern "C" fn(c_int, *mut c_void), data: *mut c_void) -> c_int;
+    fn at_quick_exit(f: extern "C" fn()) -> c_int;
+}
+
+// Why ------------------------------------------------------------------------------------------------------
+
+/// What ends the process.
+enum Cause<'a> {
+    Fault(&'a mut Fault),
+    /// Somebody called `exit` or one of its like.
+    Exit {
+        call: &'static str,
+        code: Option<c_int>,
+    },
+}
+
+unsafe fn on_fault(fault: &mut Fault) -> bool {
+    if are_wanted() {
+        say(&mut Cause::Fault(fault));
+    }
+    false
+}
+
+extern "C" fn at_exit(code: c_int, _: *mut c_void) {
+    exiting("exit", Some(code));
+}
+
+extern "C" fn at_quick_exit_() {
+    exiting("quick_exit", None);
+}
+
+/// Ends the process, as `_exit` does.
+pub(crate) fn exit_at_once(code: c_int) -> ! {
+    exiting("_exit", Some(code));
+    loop {
+        // SAFETY: it has no preconditions.
+        unsafe { libc::syscall(libc::SYS_exit_group, code) };
+    }
+}
+
+/// Ends the process with last words, when it is not to end by itself.
+fn exiting(call: &'static str, code: Option<c_int>) {
+    if are_wanted() && SERVING.load(Ordering::Acquire) > 0 {
+        say(&mut Cause::Exit { call, code });
+        let code = code.filter(|code| code & 0xff != 0).unwrap_or(ENDED_BY_MODULE);
+        // SAFETY: it has no preconditions.
+        unsafe { libc::syscall(libc::SYS_exit_group, code) };
+    }
+}
+
+// Saying it ------------------------------------------------------------------------------------------------
+
+const FIRST_CALL: usize = 5;
+const LAST_CALL: usize = FIRST_CALL + FRAMES;
+const AFTER_FILE: usize = LAST_CALL + 1;
+
+/// Says it, once for the process. If a step of it faults, it is called again, and goes on with the next.
+fn say(cause: &mut Cause<'_>) {
+    // SAFETY: it has no preconditions.
+    let own = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+    let order = Ordering::SeqCst;
+    match SPEAKER.compare_exchange(0, own, order, order) {
+        Ok(_) => {}
+        Err(other) if other == own => {}
+        Err(_) => {
+            // That thread ends the process, soon.
+            for _ in 0..100 {
+                sleep_a_little();
+            }
+            return;
+        }
+    }
+    let Some(setting) = SETTING.get() else { return };
+    loop {
+        let step = STEP.fetch_add(1, order);
+        // What cannot be said any more is left out.
+        let _ = match step {
+            0 => begin(cause),
+            1 => (setting.circumstances)(&mut Words),
+            2 => thread(own),
+            3 => collect(cause),
+            4 => Words.write_str("\n"),
+            FIRST_CALL..LAST_CALL => show_call(step - FIRST_CALL),
+            LAST_CALL => write_file(setting),
+            AFTER_FILE => write_patiently(libc::STDERR_FILENO, said()),
+            _ => return,
+        };
+    }
+}
+
+fn sleep_a_little() {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    // SAFETY: the time lives through the call.
+    unsafe { libc::nanosleep(&time, std::ptr::null_mut()) };
+}
+
+fn begin(cause: &mut Cause<'_>) -> fmt::Result {
+    write_time()?;
+    Words.write_str(" ERROR last words: ")?;
+    match cause {
+        Cause::Exit { call, code: Some(code) } => write!(Words, "{call}({code}) was called"),
+        Cause::Exit { call, code: None } => write!(Words, "{call} was called"),
+        Cause::Fault(fault) => {
+            Words.write_str(signal::name(fault.signal()))?;
+            match (fault.sender(), fault.address()) {
+                (Some(sender), _) if sender != own_process() => {
+                    write!(Words, " sent by process {sender}")
+                }
+                (None, Some(address)) => write!(Words, " at {address:#x}"),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// The time as the log has it.
+fn write_time() -> fmt::Result {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time lives through the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) };
+    let (days, seconds) = (now.tv_sec.div_euclid(86_400), now.tv_sec.rem_euclid(86_400));
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let micros = now.tv_nsec / 1000;
+    write!(Words, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// The date of a day, counted from 1970-01-01. The Gregorian calendar repeats itself after 400 years, which
+/// are counted from a first of March here, so that the leap day is the last of its year.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, date)
+}
+
+fn thread(own: i32) -> fmt::Result {
+    let mut name = [0_u8; 16];
+    // SAFETY: the kernel writes at most 16 bytes, with a zero at the end.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    Words.write_str(", thread ")?;
+    name[..len].iter().try_for_each(|byte| match byte {
+        b' '..=b'~' => Words.write_char(char::from(*byte)),
+        _ => Words.write_char('?'),
+    })?;
+    write!(Words, " ({own})")
+}
+
+// The calls that led there ---------------------------------------------------------------------------------
+
+/// The instruction of each, the innermost first; 0 behind the last.
+static CALLS: [AtomicUsize; FRAMES] = [const { AtomicUsize::new(0) }; FRAMES];
+/// Which of them was interrupted at its instruction.
+static INTERRUPTED: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+fn collect(cause: &mut Cause<'_>) -> fmt::Result {
+    let mut count = 0;
+    let note = |frame: Frame| {
+        CALLS[count].store(frame.pc, Ordering::Relaxed);
+        if frame.interrupted {
+            INTERRUPTED.store(count, Ordering::Relaxed);
+        }
+        count += 1;
+        count < FRAMES
+    };
+    match cause {
+        Cause::Fault(fault) => backtrace::walk_from(fault, note),
+        Cause::Exit { .. } => backtrace::walk(note),
+    };
+    Ok(())
+}
+
+fn show_call(number: usize) -> fmt::Result {
+    let pc = CALLS[number].load(Ordering::Relaxed);
+    if pc == 0 {
+        return Ok(());
+    }
+    let interrupted = INTERRUPTED.load(Ordering::Relaxed) == number;
+    write!(Words, "{number:4}: ")?;
+    backtrace::describe(Frame { pc, interrupted, sp: 0 }, &mut Words)?;
+    Words.write_str("\n")
+}
+
+// Where it is said -----------------------------------------------------------------------------------------
+
+struct Buffer(UnsafeCell<[u8; ROOM]>);
+
+// SAFETY: only the one thread uses it that is saying the words.
+unsafe impl Sync for Buffer {}
+
+static BUFFER: Buffer = Buffer(UnsafeCell::new([0; ROOM]));
+static LEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Appends to what has been said.
+struct Words;
+
+impl Write for Words {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let len = LEN.load(Ordering::Relaxed);
+        let part = text.len().min(ROOM - len);
+        // SAFETY: this thread alone uses the buffer, and the part fits behind what is there.
+        unsafe {
+            let at = BUFFER.0.get().cast::<u8>().add(len);
+            std::ptr::copy_nonoverlapping(text.as_ptr(), at, part);
+        }
+        LEN.store(len + part, Ordering::Relaxed);
+        if part == text.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
+    }
+}
+
+fn said() -> &'static [u8] {
+    // SAFETY: so many bytes are written, by this thread, which writes no more of them.
+    unsafe { std::slice::from_raw_parts(BUFFER.0.get().cast(), LEN.load(Ordering::Relaxed)) }
+}
+
+fn write_file(setting: &Setting) -> fmt::Result {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: calls that a signal handler may make, on a path that lives as long as the process.
+    let fd = unsafe { libc::open(setting.file.as_ptr(), flags, 0o600) };
+    if fd < 0 {
+        return Err(fmt::Error);
+    }
+    let written = write_patiently(fd, said());
+    // SAFETY: a descriptor of our own.
+    unsafe { libc::close(fd) };
+    written
+}
+
+/// Writes bytes, as long as each part of them is taken soon: a pipe that nobody reads must not keep the
+/// process from its end.
+fn write_patiently(fd: c_int, mut bytes: &[u8]) -> fmt::Result {
+    while !bytes.is_empty() {
+        let mut ready = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+        // POSIX says that so much fits into a pipe that is ready.
+        let part = &bytes[..bytes.len().min(libc::PIPE_BUF)];
+        // SAFETY: the descriptor's state and the bytes live through the calls.
+        let written = unsafe {
+            if libc::poll(&mut ready, 1, PATIENCE) != 1 {
+                return Err(fmt::Error);
+            }
+            libc::write(fd, part.as_ptr().cast(), part.len())
+        };
+        match usize::try_from(written) {
+            Ok(written) if written > 0 => bytes = &bytes[written..],
+            _ => return Err(fmt::Error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_their_dates() {
+        let known = [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (11_016, (2000, 2, 29)),
+            (11_017, (2000, 3, 1)),
+            (20_784, (2026, 11, 27)),
+            (47_540, (2100, 2, 28)),
+            (47_541, (2100, 3, 1)),
+        ];
+        for (days, expected) in known {
+            assert_eq!(date(days), expected, "day {days}");
+        }
+    }
+}

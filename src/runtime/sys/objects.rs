@@ -1,0 +1,134 @@
+//! The shared objects of the process: whose code an address is. Asked in signal handlers, where the dynamic
+//! linker may not be asked.
+
+use std::ffi::{CStr, CString};
+use std::ops::Range;
+use std::os::unix::ffi::OsStringExt;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::Mutex;
+
+use super::lock;
+
+/// Whose code an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The runtime's, with the program that it is a part of.
+    Runtime,
+    /// The C library's, or the dynamic linker's: all depend on what they do.
+    System,
+    /// A module's.
+    Module,
+    /// Of some other library.
+    Library,
+}
+
+/// A shared object.
+pub(crate) struct Object {
+    pub(crate) owner: Owner,
+    pub(crate) path: CString,
+    /// What is added to an address in the file.
+    pub(crate) bias: usize,
+    code: Vec<Range<usize>>,
+}
+
+/// The objects at the last look. Earlier lists stay in memory: a handler may be reading them.
+static OBJECTS: AtomicPtr<Vec<Object>> = AtomicPtr::new(ptr::null_mut());
+/// An address in each module.
+static MODULES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// The object whose code this address is, as far as is known. `[any thread, signal handlers]`
+pub(crate) fn find(address: usize) -> Option<&'static Object> {
+    // SAFETY: null, or a list that is never freed.
+    let objects = unsafe { OBJECTS.load(Ordering::Acquire).as_ref() }?;
+    objects.iter().find(|object| object.code.iter().any(|range| range.contains(&address)))
+}
+
+/// Whose code this address is, as far as is known. `[any thread, signal handlers]`
+pub(crate) fn owner(address: usize) -> Option<Owner> {
+    find(address).map(|object| object.owner)
+}
+
+/// A module has been loaded, in whose code this address is.
+pub(crate) fn add_module(address: usize) {
+    lock(&MODULES).push(address);
+    look();
+}
+
+/// Looks which objects there are. To be called when there may be new ones.
+pub(crate) fn look() {
+    let modules = lock(&MODULES);
+    // SAFETY: as in `find`.
+    let known = unsafe { OBJECTS.load(Ordering::Acquire).as_ref() };
+    let mut look = Look { modules: &modules, found: Vec::new() };
+    // SAFETY: the callback gets the look that it expects, and keeps nothing.
+    unsafe { libc::dl_iterate_phdr(Some(note), ptr::from_mut(&mut look).cast()) };
+    let place = |object: &Object| (object.bias, object.owner);
+    if known.is_none_or(|known| !known.iter().map(place).eq(look.found.iter().map(place))) {
+        OBJECTS.store(Box::into_raw(Box::new(look.found)), Ordering::Release);
+    }
+}
+
+struct Look<'a> {
+    modules: &'a [usize],
+    found: Vec<Object>,
+}
+
+/// Called for each loaded object.
+unsafe extern "C" fn note(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    data: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: the linker passes a valid description; `data` is what `look` passes.
+    let (info, look) = unsafe { (&*info, &mut *data.cast::<Look<'_>>()) };
+    // SAFETY: by the linker's description; the first object's name may be null.
+    let (headers, name) = unsafe {
+        let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
+        (std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()), name)
+    };
+    let code: Vec<_> = headers
+        .iter()
+        .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0)
+        .map(|header| {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            start..start + header.p_memsz as usize
+        })
+        .collect();
+    let has = |address: usize| code.iter().any(|range| range.contains(&address));
+    // SAFETY: the call only reads the auxiliary vector.
+    let linker = unsafe { libc::getauxval(libc::AT_BASE) } as usize;
+    let system = [libc::malloc as *const () as usize, libc::dl_iterate_phdr as *const () as usize];
+    let owner = if has(self::look as *const () as usize) {
+        Owner::Runtime
+    } else if system.into_iter().any(has) || linker != 0 && linker == info.dlpi_addr as usize {
+        Owner::System
+    } else if look.modules.iter().copied().any(has) {
+        Owner::Module
+    } else {
+        Owner::Library
+    };
+    let path = if name.is_empty() && look.found.is_empty() {
+        let program = std::env::current_exe().unwrap_or_default();
+        CString::new(program.into_os_string().into_vec()).unwrap_or_default()
+    } else {
+        name.to_owned()
+    };
+    look.found.push(Object { owner, path, bias: info.dlpi_addr as usize, code });
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_their_owners() {
+        look();
+        assert_eq!(owner(look as *const () as usize), Some(Owner::Runtime));
+        assert_eq!(owner(libc::strtol as *const () as usize), Some(Owner::System));
+        assert_eq!(owner(8), None);
+        let own = find(look as *const () as usize).unwrap();
+        assert_eq!(own.path.to_str().unwrap(), std::env::current_exe().unwrap().to_str().unwrap());
+    }
+}

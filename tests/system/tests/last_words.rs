@@ -1,0 +1,170 @@
+//! Last words: whatever ends a daemon, its log and a crash file say what it was and whose code ran, and its
+//! exit code is not that of success.
+
+use chimaera::{Ipc, NewTask, PoolId};
+use chimaera_tests::tasks::crash::{self, CrashTask};
+use chimaera_tests::{connect, in_client_that_may_end_it, text_of, Call, Daemon, Options};
+use rustix::process::Signal;
+
+fn task(ipc: Ipc, pool: PoolId, method: u32, mistake: u64) -> NewTask<CrashTask> {
+    let task: NewTask<CrashTask> = ipc.task(pool, method);
+    task.mistake.set(mistake);
+    task
+}
+
+/// Has a fresh daemon's module make a mistake, and gives the daemon and its exit code, once it has ended.
+macro_rules! ended_by {
+    ($method:expr, $mistake:expr) => {{
+        let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {
+            let ipc = connect();
+            let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+            let (status, message) = text_of(task(ipc, pool, $method, $mistake).call());
+            assert_eq!(status, chimaera::abi::CHI_UNAVAILABLE, "{message}");
+        });
+        let Some(mut daemon) = daemon else { return };
+        let code = daemon.end();
+        (daemon, code)
+    }};
+}
+
+fn crash_file(daemon: &Daemon) -> String {
+    let name = format!("{}.crash", daemon.site().name());
+    let path = daemon.site().path().join("chimaera").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// That log and crash file tell of an end in kCrash of pool 'fragile'.
+#[track_caller]
+fn check_words(daemon: &Daemon, code: i32, what: &str, symbols: &[&str]) {
+    assert_ne!(code, 0, "{}", daemon.log());
+    for words in [daemon.log(), crash_file(daemon)] {
+        let line = words.lines().find(|line| line.contains("last words"));
+        let line = line.unwrap_or_else(|| panic!("no last words in {words}"));
+        let known = ["kCrash of pool 'fragile'", "session 1", "root ", "task 0x", "libcrash.so"];
+        for part in known.iter().chain([&what]) {
+            assert!(line.contains(part), "{part} is missing in {line}");
+        }
+        for symbol in symbols {
+            assert!(words.contains(symbol), "{symbol} is missing in {words}");
+        }
+    }
+}
+
+#[test]
+fn of_an_abort() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::ABORT);
+    assert_eq!(code, -libc::SIGABRT);
+    check_words(&daemon, code, "SIGABRT", &["abort", "Runtime3Run"]);
+}
+
+#[test]
+fn of_terminate() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::ABORTS[1]);
+    check_words(&daemon, code, "SIGABRT", &["terminate", "Runtime3Run"]);
+}
+
+#[test]
+fn of_a_throw_from_noexcept() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::ABORTS[2]);
+    check_words(&daemon, code, "SIGABRT", &["Runtime3Run"]);
+}
+
+#[test]
+fn of_a_throw_from_a_destructor() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::ABORTS[3]);
+    check_words(&daemon, code, "SIGABRT", &["Runtime3Run"]);
+}
+
+#[test]
+fn of_a_double_free() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::ABORTS[4]);
+    check_words(&daemon, code, "SIGABRT", &["free", "Runtime3Run"]);
+}
+
+#[test]
+fn of_a_pthread_exit() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::ABORTS[5]);
+    check_words(&daemon, code, "SIGABRT", &["abort", "Guard"]);
+}
+
+#[test]
+fn of_a_fault_in_the_c_library() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::LIBC_READ);
+    assert_eq!(code, -libc::SIGSEGV);
+    check_words(&daemon, code, "SIGSEGV at 0x0", &["Runtime3Run", "libc.so"]);
+}
+
+#[test]
+fn of_an_exit_with_0() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::EXITS[0]);
+    check_words(&daemon, code, "exit(0)", &["exit", "Runtime3Run"]);
+}
+
+#[test]
+fn of_an_exit_with_7() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::EXITS[1]);
+    assert_eq!(code, 7);
+    check_words(&daemon, code, "exit(7)", &["exit", "Runtime3Run"]);
+}
+
+#[test]
+fn of_a_quick_exit() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::EXITS[2]);
+    check_words(&daemon, code, "exit", &["Runtime3Run"]);
+}
+
+#[test]
+fn of_an_immediate_exit() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::EXITS[3]);
+    check_words(&daemon, code, "_exit(0)", &["Runtime3Run"]);
+}
+
+/// No worker's thread: the words say which thread it was.
+#[test]
+fn of_a_module_s_own_thread() {
+    let (daemon, code) = ended_by!(crash::THREAD, crash::FAULTS[0].0);
+    assert_eq!(code, -libc::SIGSEGV);
+    let words = crash_file(&daemon);
+    assert!(words.contains("SIGSEGV at 0x8"), "{words}");
+    assert!(words.contains("libcrash.so"), "{words}");
+    assert!(daemon.log().contains("last words"), "{}", daemon.log());
+}
+
+/// Of somebody else's signal, too; and the next start and `status` show them.
+#[test]
+fn are_shown_by_status_and_the_next_start() {
+    let mut daemon = Daemon::start(&Options::new());
+    daemon.signal(Signal::ABORT);
+    assert_eq!(daemon.end(), -libc::SIGABRT);
+    let words = crash_file(&daemon);
+    let headline = words.lines().next().unwrap().to_owned();
+    assert!(headline.contains("SIGABRT"), "{words}");
+    let site = daemon.site().clone();
+    let status = site.cli(&["status"]);
+    assert_eq!(status.code, 3, "{status:#?}");
+    assert!(status.stderr.contains(&headline), "{status:#?}");
+    let status = site.status();
+    assert_eq!(status["running"], false, "{status}");
+    assert_eq!(status["last_crash"]["text"], words, "{status}");
+
+    let mut next = Daemon::start_at(site.clone(), &Options::new());
+    assert!(next.log().contains(&format!("the last run crashed: {headline}")), "{}", next.log());
+    assert_eq!(site.status()["last_crash"]["text"], words);
+    assert!(site.cli(&["status"]).stdout.contains("last crash"));
+    next.stop();
+    assert_eq!(site.status()["last_crash"], serde_json::Value::Null, "it stopped in order");
+
+    let started = site.cli(&["start", "--daemon", "--workers", "1"]);
+    assert_eq!(started.code, 0, "{started:#?}");
+    assert!(!started.stderr.contains("crashed"), "{started:#?}");
+    let pid = site.status()["pid"].as_i64().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(pid, Signal::ABORT).unwrap();
+    while site.status()["running"] == true {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let started = site.cli(&["start", "--daemon", "--workers", "1"]);
+    assert_eq!(started.code, 0, "{started:#?}");
+    assert!(started.stderr.contains("the last run crashed"), "{started:#?}");
+    assert_eq!(site.cli(&["stop"]).code, 0);
+}
