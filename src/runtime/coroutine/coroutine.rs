@@ -55,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) waiting: Cell<bool>,
     /// There are too many spare coroutines: this one's body returns when it is resumed.
     pub(crate) retired: Cell<bool>,
+    /// The guard of the coroutine's stack was touched: it starts no other task.
+    pub(crate) spent: Cell<bool>,
 }
 
 impl Context {
@@ -70,6 +72,7 @@ impl Context {
             wait: Cell::default(),
             waiting: Cell::new(false),
             retired: Cell::new(false),
+            spent: Cell::new(false),
         })
     }
 
@@ -101,8 +104,11 @@ pub(crate) struct Coroutine {
 
 impl Coroutine {
     /// A coroutine that will run `body` on a stack of `stack` bytes. Only pages that are touched
-    /// take memory; there are guard pages below.
-    pub(crate) fn new(stack: usize, body: impl FnOnce() + 'static) -> std::io::Result<Coroutine> {
+    /// take memory; there is a guard below.
+    pub(crate) fn new(
+        stack: usize,
+        body: impl FnOnce() -> Ended + 'static,
+    ) -> std::io::Result<Coroutine> {
         let context = Context::new();
         let own: *const Context = &*context;
         let stack = TaskStack::new(stack)?;
@@ -112,10 +118,10 @@ impl Coroutine {
                 // SAFETY: the context is boxed, so it does not move, and it lives longer than the
                 // coroutine.
                 unsafe { (*own).yielder.set(yielder) };
-                body();
-                Ended::Returned
+                body()
             });
-        let trap = Trap { handler: coroutine.trap_handler(), limit };
+        let handler = coroutine.trap_handler();
+        let trap = Trap { handler, limit, touched: &raw const context.spent };
         Ok(Coroutine { coroutine, trap, context })
     }
 

@@ -249,12 +249,13 @@ impl Coroutines {
         (coroutine.expect("it was taken above"), paused)
     }
 
-    /// Puts back a coroutine that has paused. If there are enough spare ones already, ends it and
-    /// returns false.
+    /// Puts back a coroutine that has paused. If it is spare, and either there are enough spare ones
+    /// already or its stack must not be used again, ends it and returns false.
     #[inline]
     pub(crate) fn put_back(&self, number: usize, mut coroutine: Coroutine, pause: &Pause) -> bool {
         let is_spare = matches!(pause, Pause::Spare);
-        if is_spare && self.spare.borrow().len() >= SPARE_COROUTINES {
+        let spent = coroutine.context.spent.get();
+        if is_spare && (spent || self.spare.borrow().len() >= SPARE_COROUTINES) {
             coroutine.context.retired.set(true);
             // Its body reads `retired` through this.
             self.context.set(&*coroutine.context);

@@ -1,27 +1,41 @@
 //! The stacks of tasks, and the handling of their overflow.
 //!
-//! Below each stack are guard pages. When a method reaches them, the SIGSEGV handler makes its
-//! coroutine return at once, without unwinding, and the task ends with `CHI_FAULT`. Whatever the
-//! method's frames held is lost to its module. If the guard page is reached not by the module's
-//! code but by the C library's or the runtime's, called near the end of the stack, that code may be
-//! in the middle of an operation on process-wide state. So it gets the page and continues, until
-//! the module's own code reaches the next one.
+//! Below each stack is a guard: addresses without memory, several MiB of them. When a method
+//! reaches it, the SIGSEGV handler makes its coroutine return at once, without unwinding, and the
+//! task ends with `CHI_FAULT`. Whatever the method's frames held is lost to its module.
+//!
+//! If the guard is reached not by the module's code but by the C library's or the runtime's, called
+//! near the end of the stack, that code may be in the middle of an operation on process-wide state.
+//! So it gets memory from a reserve, the upper part of the guard, and continues; but it returns to
+//! `end_here` in place of the module's code, and the coroutine returns then. A stack whose guard
+//! was touched is not used again, however its task ended.
+//!
+//! A function whose frame is smaller than the guard does not get past it, even if it touches none
+//! of the pages in between. One with a larger frame that probes no pages does.
 
 use std::cell::Cell;
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Once;
 
+use crate::sys::backtrace;
 use crate::sys::fault::Fault;
+use crate::sys::objects::{self, Owner};
 use crate::sys::signal;
 use corosensei::stack::{Stack, StackPointer, STACK_ALIGNMENT};
 use corosensei::trap::CoroutineTrapHandler;
 
 const PAGE: usize = 4096;
-/// Bytes of the guard pages below a stack.
-const GUARD: usize = 16 * PAGE;
+/// Bytes of the guard below the reserve, which never gets memory.
+const GUARD: usize = 4 << 20;
+/// Bytes of the reserve between the guard and the stack, for code that must not be interrupted.
+const RESERVE: usize = 2 << 20;
+/// How much of the reserve such code gets below the address that it has touched.
+const PORTION: usize = 256 << 10;
+/// How far below the stack pointer code may access its stack.
+const BELOW: usize = PAGE;
 /// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 64 * 1024;
 
@@ -30,18 +44,20 @@ const SIGNAL_STACK: usize = 64 * 1024;
 pub(crate) enum Ended {
     /// The body returned.
     Returned,
+    /// The body returned because its stack must not be used again.
+    Spent,
     /// The body overflowed its stack.
     Overflowed,
 }
 
-/// A stack with its guard pages.
+/// A stack with its guard.
 pub(crate) struct TaskStack {
     limit: usize,
     base: usize,
 }
 
 // SAFETY: both ends are page-aligned addresses of one private mapping that lives as long as `self`
-// and includes the guard pages.
+// and includes the guard.
 unsafe impl Stack for TaskStack {
     fn base(&self) -> StackPointer {
         NonZeroUsize::new(self.base).expect("nothing is mapped at null")
@@ -58,18 +74,19 @@ impl TaskStack {
         const { assert!(PAGE.is_multiple_of(STACK_ALIGNMENT)) };
         let size = size.next_multiple_of(PAGE);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+        let below = GUARD + RESERVE;
         // SAFETY: a new mapping at an address that the kernel chooses aliases nothing.
         let limit =
-            unsafe { libc::mmap(ptr::null_mut(), GUARD + size, libc::PROT_NONE, flags, -1, 0) };
+            unsafe { libc::mmap(ptr::null_mut(), below + size, libc::PROT_NONE, flags, -1, 0) };
         if limit == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let limit = limit as usize;
-        let stack = TaskStack { limit, base: limit + GUARD + size };
-        // SAFETY: the range is the part above the guard pages of the mapping just made, which
+        let stack = TaskStack { limit, base: limit + below + size };
+        // SAFETY: the range is the part above the reserve of the mapping just made, which
         // nothing uses yet.
         let opened = unsafe {
-            let usable = (limit + GUARD) as *mut libc::c_void;
+            let usable = (limit + below) as *mut libc::c_void;
             libc::mprotect(usable, size, libc::PROT_READ | libc::PROT_WRITE)
         };
         match opened {
@@ -94,6 +111,8 @@ impl Drop for TaskStack {
 pub(crate) struct Trap {
     pub(crate) handler: CoroutineTrapHandler<Ended>,
     pub(crate) limit: usize,
+    /// Set when the guard is touched. Lives as long as the coroutine.
+    pub(crate) touched: *const Cell<bool>,
 }
 
 thread_local! {
@@ -109,71 +128,20 @@ pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The code of the objects that must not be interrupted for good in the middle of an operation: the
-/// C library, the dynamic linker, and the object that contains the runtime.
-static SHARED_CODE: [(AtomicUsize, AtomicUsize); 16] =
-    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 16];
-
+/// Whether code must not be abandoned in the middle of an operation: that of the C library, of the
+/// dynamic linker, and of the runtime.
 fn is_shared_code(address: usize) -> bool {
-    SHARED_CODE.iter().any(|(start, end)| {
-        (start.load(Ordering::Relaxed)..end.load(Ordering::Relaxed)).contains(&address)
-    })
+    matches!(objects::owner(address), Some(Owner::System | Owner::Runtime))
 }
 
-/// Called for each loaded object; notes the code of those that contain one of the addresses in
-/// `data`.
-unsafe extern "C" fn note_object(
-    info: *mut libc::dl_phdr_info,
-    _size: usize,
-    data: *mut libc::c_void,
-) -> libc::c_int {
-    // SAFETY: the dynamic linker passes a valid description; `data` is the array that
-    // `note_shared_code` passes.
-    unsafe {
-        let wanted = &*data.cast::<[usize; 3]>();
-        let headers = std::slice::from_raw_parts((*info).dlpi_phdr, (*info).dlpi_phnum.into());
-        let code = headers
-            .iter()
-            .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0);
-        let ranges = code.map(|header| {
-            let start = ((*info).dlpi_addr + header.p_vaddr) as usize;
-            start..start + header.p_memsz as usize
-        });
-        let ranges: Vec<_> = ranges.collect();
-        if wanted.iter().any(|address| ranges.iter().any(|range| range.contains(address))) {
-            for range in ranges {
-                let free = SHARED_CODE.iter().find(|(_, end)| end.load(Ordering::Relaxed) == 0);
-                if let Some((start, end)) = free {
-                    start.store(range.start, Ordering::Relaxed);
-                    end.store(range.end, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-    0
-}
-
-fn note_shared_code() {
-    // Zero if there is no dynamic linker, as in a static program.
-    // SAFETY: the call only reads the vector.
-    let linker = unsafe { libc::getauxval(libc::AT_BASE) } as usize;
-    let mut wanted =
-        [libc::malloc as *const () as usize, note_shared_code as *const () as usize, 0];
-    // The address of any function of the linker serves to find its code.
-    wanted[2] = if linker == 0 { 0 } else { libc::dl_iterate_phdr as *const () as usize };
-    // SAFETY: the callback has the required type, and `wanted` outlives the call and is what it
-    // expects.
-    unsafe {
-        libc::dl_iterate_phdr(Some(note_object), wanted.as_mut_ptr().cast());
-    }
-}
-
-/// Installs the handler, once per process.
+/// Installs the handlers, once per process.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        note_shared_code();
+        objects::look();
+        backtrace::prepare();
         signal::handle(libc::SIGSEGV, on_overflow);
+        signal::handle(libc::SIGILL, on_return);
     });
 }
 
@@ -197,34 +165,135 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
     }
 }
 
-/// Handles a fault in the guard pages of the running stack. False for any other fault.
+/// Handles a fault in the guard of the running stack. False for any other fault, and if nothing can
+/// be done.
 ///
 /// # Safety
-/// To be called in a handler of SIGSEGV.
+/// Must be called in a SIGSEGV handler.
 unsafe fn on_overflow(fault: &mut Fault) -> bool {
     let Some(address) = fault.address() else { return false };
-    // A thread that is ending has no coroutine.
+    // A thread that is ending has no thread-locals, and no coroutine.
     let Ok(Some(trap)) = TRAP.try_with(Cell::get) else { return false };
-    if !(trap.limit..trap.limit + GUARD).contains(&address) {
+    let (reserve, stack) = (trap.limit + GUARD, trap.limit + GUARD + RESERVE);
+    // Code that is far from the end of its stack has got here by a wrong pointer.
+    let is_end = (trap.limit..stack).contains(&address) && address + BELOW >= fault.sp();
+    if !is_end || !trap.handler.stack_ptr_in_bounds(fault.sp()) {
         return false;
     }
-    let (code, stack) = (fault.pc(), fault.sp());
-    if is_shared_code(code) {
-        let page = address & !(PAGE - 1);
-        // SAFETY: the page is a guard page of the running stack, on which nothing has been stored.
-        return unsafe {
-            let prot = libc::PROT_READ | libc::PROT_WRITE;
-            libc::mprotect(page as *mut libc::c_void, PAGE, prot) == 0
-        };
+    // SAFETY: the coroutine is running, so its context exists.
+    unsafe { (*trap.touched).set(true) };
+    if is_shared_code(fault.pc()) {
+        if address < reserve {
+            return false;
+        }
+        let from = address.saturating_sub(PORTION).max(reserve) & !(PAGE - 1);
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: the range is part of the reserve of the running stack, on which nothing else has
+        // been stored.
+        if unsafe { libc::mprotect(from as *mut libc::c_void, stack - from, prot) } != 0 {
+            return false;
+        }
+        // SAFETY: this is the handler of a fault on the trap's stack.
+        unsafe { end_at_return(fault, &trap) };
+        return true;
     }
-    if !trap.handler.stack_ptr_in_bounds(stack) {
-        return false;
-    }
-    // SAFETY: the fault is on the stack of the coroutine that runs on this thread, in code of a module,
-    // whose frames are given up; what the runtime's frames on this stack hold is found in the task's
-    // record, or was handed to it before the module was called.
+    // SAFETY: the fault is on the stack of this thread's running coroutine, in code of a module,
+    // whose frames are abandoned. What the runtime's frames on this stack own is found through the
+    // task's record, or was moved there before the module was called.
     unsafe { divert(fault.context(), &trap.handler) };
     true
+}
+
+/// Makes the interrupted code, which must not be abandoned, return to `end_here` in place of the
+/// code that may be. If that return address cannot be found, the code continues in the reserve.
+///
+/// # Safety
+/// Must be called in the handler of a fault on the stack of the trap's coroutine.
+unsafe fn end_at_return(fault: &mut Fault, trap: &Trap) {
+    let mut callee = fault.sp();
+    let mut found = None;
+    backtrace::walk_from(fault, |frame| {
+        let must_finish = frame.interrupted || is_shared_code(frame.pc - 1);
+        if !must_finish {
+            found = Some((frame.pc, callee..frame.sp));
+        }
+        callee = frame.sp;
+        must_finish && trap.handler.stack_ptr_in_bounds(callee)
+    });
+    let Some((pc, frame)) = found else { return };
+    if trap.handler.stack_ptr_in_bounds(frame.start) && trap.handler.stack_ptr_in_bounds(frame.end)
+    {
+        // SAFETY: the range is a frame of the interrupted stack whose function returns to `pc`.
+        unsafe { redirect_return(fault, frame, pc) };
+    }
+}
+
+/// Where functions return to in place of code that is abandoned.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+extern "C" fn end_here() {
+    std::arch::naked_asm!("ud2")
+}
+
+/// Where functions return to in place of code that is abandoned.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+extern "C" fn end_here() {
+    std::arch::naked_asm!("udf #0")
+}
+
+/// Handles a return to `end_here`. False for any other fault.
+///
+/// # Safety
+/// Must be called in a SIGILL handler.
+unsafe fn on_return(fault: &mut Fault) -> bool {
+    let Ok(Some(trap)) = TRAP.try_with(Cell::get) else { return false };
+    let sp = fault.sp();
+    if fault.pc() != end_here as *const () as usize || !trap.handler.stack_ptr_in_bounds(sp) {
+        return false;
+    }
+    // SAFETY: as in `on_overflow`; the code that is abandoned is the one that called the function
+    // that has just returned.
+    unsafe { divert(fault.context(), &trap.handler) };
+    true
+}
+
+/// Makes the function of a frame return to `end_here`, unless its return address, `pc`, is not
+/// where the unwind tables say: at the end of the frame.
+///
+/// # Safety
+/// The range must be a frame of the interrupted stack.
+#[cfg(target_arch = "x86_64")]
+unsafe fn redirect_return(_: &mut Fault, frame: Range<usize>, pc: usize) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let at = (frame.end - size_of::<usize>()) as *mut usize;
+        if at.read() == pc {
+            at.write(end_here as *const () as usize);
+        }
+    }
+}
+
+/// Makes the function of a frame return to `end_here`, unless its return address, `pc`, is found
+/// neither exactly once in the frame nor in its register.
+///
+/// # Safety
+/// The range must be a frame of the interrupted stack.
+#[cfg(target_arch = "aarch64")]
+unsafe fn redirect_return(fault: &mut Fault, frame: Range<usize>, pc: usize) {
+    let end_here = end_here as *const () as usize;
+    let is_innermost = fault.sp() == frame.start;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let mut words = frame.step_by(size_of::<usize>()).map(|at| at as *mut usize);
+        match (words.find(|at| at.read() == pc), words.find(|at| at.read() == pc)) {
+            (Some(at), None) => at.write(end_here),
+            (None, _) if is_innermost && fault.context().uc_mcontext.regs[30] == pc as u64 => {
+                fault.context().uc_mcontext.regs[30] = end_here as u64;
+            }
+            _ => {}
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

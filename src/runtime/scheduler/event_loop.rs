@@ -110,6 +110,10 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
                 worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
                 end_overflowed(worker, &coroutine);
             }
+            (_, Err(stack::Ended::Spent)) => {
+                coroutines.remove(number);
+                worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
+            }
             // The body returned, because the runtime ends. Coroutines that still wait then belong
             // to tasks that did not end in time.
             (_, Err(stack::Ended::Returned)) => {
@@ -168,17 +172,20 @@ impl Loop {
 
     // The loop ----------------------------------------------------------------------------------------
 
-    /// The loop, which runs on a coroutine. Returns when the runtime ends or the coroutine is
-    /// retired.
-    fn work(&self) {
+    /// The loop, which runs on a coroutine. Returns when the runtime ends, the coroutine is retired,
+    /// or its stack must not be used again.
+    fn work(&self) -> stack::Ended {
         let worker = &self.worker;
         let mut idle_rounds = 0;
         let mut idle_since: Option<Instant> = None;
         loop {
+            if worker.context().spent.get() {
+                return stack::Ended::Spent;
+            }
             if worker.coroutines.has_ready() {
                 worker.context().pause(Pause::Spare);
                 if worker.context().retired.get() {
-                    return;
+                    return stack::Ended::Returned;
                 }
                 (idle_rounds, idle_since) = (0, None);
                 if !worker.coroutines.must_start_new() {
@@ -199,7 +206,7 @@ impl Loop {
                 continue;
             }
             if worker.shared.is_ending() {
-                return;
+                return stack::Ended::Returned;
             }
             idle_rounds += 1;
             std::hint::spin_loop();
