@@ -13,6 +13,10 @@ pub const CHI_ADMIN_FIND_POOL: u32 = 12;
 pub const CHI_ADMIN_STOP: u32 = 13;
 /// Admin method: describe the runtime as JSON (`chi_describe_task`).
 pub const CHI_ADMIN_DESCRIBE: u32 = 14;
+/// Admin method: give the containers of a pool that are in quarantine new objects (`chi_create_task`,
+/// of which only `pool_name_` is read, and `pool_id_` written). Each one's own `kCreate` gets the
+/// same task, with the parameters of the pool.
+pub const CHI_ADMIN_RESET_POOL: u32 = 15;
 
 /// The task that creates a pool. It is also passed to the `kCreate` of each container, one
 /// container at a time.

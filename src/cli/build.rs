@@ -1,4 +1,4 @@
-//! Has the program export what modules are to find in it (`exit.rs`).
+//! Makes the program export the functions of `exit.rs`.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

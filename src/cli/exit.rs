@@ -1,5 +1,5 @@
-//! The functions of the C library's that end a process at once, without its exit handlers. Modules that call them
-//! find these: the program is the first place where the dynamic linker looks.
+//! Replacements for the C library's functions that end a process without its exit handlers. Modules
+//! that call them get these, because the dynamic linker searches the program first.
 
 use std::ffi::c_int;
 

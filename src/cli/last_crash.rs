@@ -1,25 +1,26 @@
-//! The last words of an instance that did not end in order.
+//! The last words of an instance that crashed.
 
 use std::path::PathBuf;
 
 use chimaera_ipc::instance::Instance;
+use chimaera_runtime::demangle;
 use serde_json::{json, Value};
 
-/// What an instance said before it crashed.
+/// The last words of an instance.
 #[derive(PartialEq, Eq)]
 pub(crate) struct LastCrash {
     pub(crate) file: PathBuf,
     /// All of it.
     pub(crate) text: String,
-    /// Its first line: when, by what, in which task.
+    /// The first line: the time, the signal, and the task.
     pub(crate) headline: String,
 }
 
 impl LastCrash {
-    /// The last words of the instance's last run that did not end in order; `None` when one has since.
+    /// The last words of the instance's last run; `None` if a run has ended in order since.
     pub(crate) fn of(instance: &Instance) -> Option<LastCrash> {
         let file = instance.crash();
-        let text = String::from_utf8_lossy(&std::fs::read(&file).ok()?).into_owned();
+        let text = demangle(&String::from_utf8_lossy(&std::fs::read(&file).ok()?));
         let headline = text.lines().next()?.to_owned();
         Some(LastCrash { file, text, headline })
     }

@@ -46,6 +46,13 @@ pub fn create_pool(
         .map_err(Failure::from)
 }
 
+/// Gives the containers of a pool that are in quarantine new objects.
+pub fn reset_pool(name: &str) -> Result<chimaera_abi::chi_pool_id> {
+    // SAFETY: the table is valid for the process's life.
+    unsafe { chimaera_ipc::admin::reset_pool(ipc_manager(), name.as_bytes()) }
+        .map_err(Failure::from)
+}
+
 /// The message of the last call that failed on this thread, zero-terminated; valid until the next
 /// call on this thread.
 pub fn last_error() -> *const std::ffi::c_char {

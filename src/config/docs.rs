@@ -18,6 +18,7 @@ fn pools() -> String {
 #     module: chimaera:kv         # repo:module
 #     params: {{max_bytes: 1048576}} # or params_base64: TEXT, or params_file: PATH; default: none
 #     containers: 1               # on this node, 1 to {CHI_MAX_CONTAINERS}
+#     on_crash: quarantine        # or abort: a crash in a method ends the runtime
 "
     )
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
 use chimaera_abi::CHI_MAX_CONTAINERS;
-use chimaera_runtime::PoolConfig;
+use chimaera_runtime::{OnCrash, PoolConfig};
 use chimaera_yaml::{read_file, shown, string, text, Entry, Kind, Position, Problem, Problems};
 use chimaera_yaml::{Report, Section, Text};
 
@@ -29,6 +29,8 @@ pub struct Pool {
     pub params: Vec<u8>,
     /// The number of its containers.
     pub containers: u32,
+    /// What happens when one of its methods crashes.
+    pub on_crash: OnCrash,
     /// Its position in the file.
     pub at: Position,
     /// The file with the parameters, until they are loaded.
@@ -62,6 +64,7 @@ impl Pool {
             module: self.module.clone(),
             params: self.params.clone(),
             containers: self.containers,
+            on_crash: self.on_crash,
         }
     }
 
@@ -76,6 +79,9 @@ impl Pool {
         if self.containers != 1 {
             all.push(("containers", self.containers.to_string()));
         }
+        if self.on_crash != OnCrash::default() {
+            all.push(("on_crash", self.on_crash.name().to_owned()));
+        }
         all
     }
 
@@ -89,6 +95,7 @@ impl Pool {
             Err(_) => map.insert("params_base64".into(), BASE64.encode(&self.params).into()),
         };
         map.insert("containers".into(), self.containers.into());
+        map.insert("on_crash".into(), self.on_crash.name().into());
         map.into()
     }
 }
@@ -160,9 +167,22 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         },
         None => 1,
     };
+    let on_crash = read_on_crash(&mut section, report);
     section.close("", report);
     let (name, module) = (name?, module?.text);
-    Some(Pool { name: name.text, module, params, containers, at: name.at, params_file })
+    Some(Pool { name: name.text, module, params, containers, on_crash, at: name.at, params_file })
+}
+
+fn read_on_crash(section: &mut Section, report: &mut Report) -> OnCrash {
+    let Some(found) = section.take("on_crash").and_then(|entry| text(entry, report)) else {
+        return OnCrash::default();
+    };
+    let all = [OnCrash::Quarantine, OnCrash::Abort];
+    all.into_iter().find(|on_crash| on_crash.name() == found.text).unwrap_or_else(|| {
+        let what = format!("\"{}\" is not a valid value of `on_crash`", shown(&found.text));
+        report.add(found.at, what, "write `quarantine` or `abort`");
+        OnCrash::default()
+    })
 }
 
 fn required(

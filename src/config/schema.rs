@@ -145,6 +145,10 @@ fn pool() -> Value {
                 "maximum": CHI_MAX_CONTAINERS,
                 "description": "Number of its containers.",
             },
+            "on_crash": {
+                "enum": ["quarantine", "abort"],
+                "description": "What becomes of the runtime when one of its methods crashes.",
+            },
         },
         "required": ["name", "module"],
         "not": { "anyOf": [

@@ -123,6 +123,18 @@ pub unsafe fn create_pool(
     Ok((done.pool_id_, done.existed_ != 0))
 }
 
+/// Gives the containers of a pool that are in quarantine new objects.
+///
+/// # Safety
+/// `ipc` must be a valid table.
+pub unsafe fn reset_pool(ipc: *const chi_ipc, name: &[u8]) -> Result<chi_pool_id, Failure> {
+    let mut task = Owned::<chi_create_task>::new(ipc, CHI_ADMIN_RESET_POOL)?;
+    // SAFETY: the field is one of the live task.
+    let field = unsafe { &raw mut (*task.task).pool_name_.bytes_ };
+    task.field(field, name)?;
+    Ok(task.run()?.pool_id_)
+}
+
 /// See `chi_ipc.find_pool`.
 ///
 /// # Safety

@@ -26,12 +26,16 @@ pub enum Request {
     /// End the runtime. The answer comes before it has ended. A second word of 1 ends a daemon's process at
     /// once; the answer then lists what is abandoned.
     Stop = 2,
+    /// Say what becomes of the runtime when a method of a pool crashes. The words that follow are the
+    /// pool's id, its two numbers, and 0 for a quarantine or 1 for an abort.
+    SetOnCrash = 3,
 }
 
 impl Request {
     /// The request of this number.
     pub fn of(number: u64) -> Option<Request> {
-        [Request::Describe, Request::Stop].into_iter().find(|&request| request as u64 == number)
+        let all = [Request::Describe, Request::Stop, Request::SetOnCrash];
+        all.into_iter().find(|&request| request as u64 == number)
     }
 }
 

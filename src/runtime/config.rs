@@ -23,6 +23,30 @@ pub struct PoolConfig {
     pub params: Vec<u8>,
     /// How many containers it has.
     pub containers: u32,
+    /// What happens when one of its methods crashes.
+    pub on_crash: OnCrash,
+}
+
+/// What happens when a method of a pool crashes, that is, causes a signal such as SIGSEGV or
+/// overflows its stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCrash {
+    /// The task ends with `CHI_FAULT`, and its container takes no more tasks. If other code than the
+    /// module's may be affected, the runtime ends instead.
+    #[default]
+    Quarantine,
+    /// The runtime ends.
+    Abort,
+}
+
+impl OnCrash {
+    /// The policy's name in configurations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnCrash::Quarantine => "quarantine",
+            OnCrash::Abort => "abort",
+        }
+    }
 }
 
 /// The configuration of a runtime.

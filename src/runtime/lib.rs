@@ -8,7 +8,7 @@
 //!
 //! | room | owns |
 //! |---|---|
-//! | `sys` | signals, fences, parking, mutexes |
+//! | `sys` | signals, fences, parking, mutexes, last words |
 //! | `config` | the configuration of a runtime |
 //! | `log` | log lines about tasks, and their rate limit |
 //! | `module` | modules: files, libraries, methods |
@@ -41,5 +41,6 @@ mod sys;
 mod tables;
 mod task;
 
-pub use config::{check_cores, Config, Error, PoolConfig};
+pub use config::{check_cores, Config, Error, OnCrash, PoolConfig};
 pub use runtime::{exit_at_once, Runtime};
+pub use sys::demangle::demangle;

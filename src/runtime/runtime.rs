@@ -17,10 +17,10 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::admin;
 use crate::config::{Config, Error};
 use crate::control::{close, end_process, Acceptor};
-use crate::coroutine::{cxx_exceptions, stack};
+use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::module::{Modules, Services};
 use crate::scheduler::{
-    describe_circumstances, standby, watchdog, ControlCommand, Shared, WorkerMessage,
+    describe_circumstances, may_give_up, standby, watchdog, ControlCommand, Shared, WorkerMessage,
 };
 use crate::sys::{last_words, membarrier, or_abort, segment_fault};
 use crate::tables::{host, ipc};
@@ -74,6 +74,7 @@ impl Runtime {
         // The handlers that can do something about a fault come first.
         segment_fault::install();
         stack::install();
+        crash::install(may_give_up);
         let last_words = config.daemon.then(|| {
             let file = if config.private { PathBuf::new() } else { instance.crash() };
             last_words::install(&file, describe_circumstances)
@@ -279,11 +280,14 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
                 )
             };
             // It fails only if the start has been abandoned and the receiver dropped.
-            let _ = answer.send(made.map(|_| ()).map_err(|(_, message)| message));
+            let _ = answer.send(made.map(|(id, _)| id).map_err(|(_, message)| message));
         };
         shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(create)));
         let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
-        made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
+        let id = made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
+        if let Some(pool) = shared.table().get(id) {
+            pool.on_crash().set(wanted.on_crash);
+        }
     }
     Ok(())
 }

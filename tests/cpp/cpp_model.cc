@@ -155,8 +155,9 @@ void Run(const std::string &module) {
   Batch(model);
   Sleeping();
   Expect(model.Run(model.Make(Method::kTree, 3, 4)) == CHI_OK, "subtasks of subtasks");
-  Expect(model.Run(model.Make(Method::kOverflow)) == CHI_FAULT, "a stack overflow");
   Expect(model.Run(model.Make(Method::kMonitored, 3, 5)) == CHI_OK, "a monitor's lane");
+  Expect(model.Run(model.Make(Method::kOverflow)) == CHI_FAULT, "a stack overflow");
+  Expect(model.Run(model.Make(Method::kTicks)) == CHI_FAULT, "a task of a pool in quarantine");
   model.Destroy();
 }
 

@@ -25,6 +25,11 @@
 // Admin method: describe the runtime as JSON (`chi_describe_task`).
 #define CHI_ADMIN_DESCRIBE 14
 
+// Admin method: give the containers of a pool that are in quarantine new objects (`chi_create_task`,
+// of which only `pool_name_` is read, and `pool_id_` written). Each one's own `kCreate` gets the
+// same task, with the parameters of the pool.
+#define CHI_ADMIN_RESET_POOL 15
+
 // The task that creates a pool. It is also passed to the `kCreate` of each container, one
 // container at a time.
 typedef struct chi_create_task {

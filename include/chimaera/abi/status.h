@@ -89,7 +89,8 @@ typedef int32_t chi_status;
 // chosen to fail.
 #define CHI_DEADLOCK 23
 
-// The method caused a fault that it cannot catch: it overflowed its stack.
+// The method caused a fault that it cannot catch: it overflowed its stack, or caused a signal such
+// as SIGSEGV. Or it was not called, because its container is in quarantine since another task did.
 #define CHI_FAULT 24
 
 // The first number that modules may use for their own statuses.
@@ -121,6 +122,6 @@ typedef int32_t chi_status;
   X(CHI_INTERNAL, "internal error: this is a bug in Chimaera") \
   X(CHI_DEADLINE, "the task's deadline has passed") \
   X(CHI_DEADLOCK, "deadlock: tasks are waiting for each other") \
-  X(CHI_FAULT, "the method overflowed its stack")
+  X(CHI_FAULT, "the method crashed or overflowed its stack")
 
 #endif  // CHIMAERA_ABI_STATUS_H_

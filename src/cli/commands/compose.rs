@@ -38,7 +38,7 @@ pub(crate) fn run(context: Context, command: Command) -> Outcome {
     let outcome = match command {
         Command::Up { .. } => {
             context.connect()?;
-            steps.take(file.pools.iter(), create)
+            steps.take(file.pools.iter(), |pool| create(&context, pool))
         }
         Command::Down { .. } => {
             let found = context.describe(CHI_DESCRIBE_POOLS)?;
@@ -115,10 +115,13 @@ impl Steps {
 }
 
 /// Creates a pool unless it exists.
-fn create(pool: &Pool) -> Result<&'static str, String> {
-    match client::create_pool(&pool.module, &pool.name, &pool.params, pool.containers) {
+fn create(context: &Context, wanted: &Pool) -> Result<&'static str, String> {
+    match client::create_pool(&wanted.module, &wanted.name, &wanted.params, wanted.containers) {
         Ok((_, true)) => Ok("unchanged"),
-        Ok((_, false)) => Ok("created"),
+        Ok((id, false)) => match pool::set_on_crash(context, id, wanted.on_crash) {
+            Err(Failed::Message(message) | Failed::NotRunning(message)) => Err(message),
+            _ => Ok("created"),
+        },
         Err(failure) => Err(failure.message.into_owned()),
     }
 }

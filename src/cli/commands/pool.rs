@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_OK};
 use chimaera_client_rs as client;
+use chimaera_ipc::control::Request;
+use chimaera_runtime::OnCrash;
 use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
@@ -30,6 +32,19 @@ pub(crate) enum Command {
         /// Number of its containers on this node
         #[arg(long, value_name = "N", default_value_t = 1)]
         containers: u32,
+        /// What happens when a method of the pool crashes
+        ///
+        /// A method crashes when it causes a signal such as SIGSEGV, or overflows its stack. With
+        /// `quarantine`, the default, its task ends with CHI_FAULT, and its container takes no more
+        /// tasks until the pool is reset; if other code than the module's may be affected, the runtime
+        /// ends. With `abort`, the runtime ends.
+        #[arg(long, value_name = "POLICY")]
+        on_crash: Option<OnCrashArg>,
+    },
+    /// Replace the containers that are in quarantine because a method crashed
+    Reset {
+        /// Name of the pool
+        pool: String,
     },
     /// Show one pool
     Show {
@@ -47,7 +62,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List => list(context),
         Command::Show { pool } => show(context, &pool),
-        Command::Create { pool, module, params, params_file, containers } => {
+        Command::Create { pool, module, params, params_file, containers, on_crash } => {
             let params = match params_file {
                 Some(path) => std::fs::read(&path)
                     .map_err(|error| Failed::Message(format!("{}: {error}", path.display())))?,
@@ -55,6 +70,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             };
             context.connect()?;
             let (id, existed) = client::create_pool(&module, &pool, &params, containers)?;
+            if let Some(on_crash) = on_crash {
+                set_on_crash(context, id, on_crash.into())?;
+            }
             let id = format!("{}.{}", id.major_, id.minor_);
             let document = json!({ "name": pool, "id": id, "existed": existed });
             if !context.print_json(&document) {
@@ -62,6 +80,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                     true => format!("'{pool}' already exists ({id})\n"),
                     false => format!("created '{pool}' ({id})\n"),
                 });
+            }
+            Ok(())
+        }
+        Command::Reset { pool } => {
+            context.connect()?;
+            client::reset_pool(&pool)?;
+            if !context.print_json(&json!({ "name": pool, "reset": true })) {
+                crate::context::print(&format!("reset '{pool}'\n"));
             }
             Ok(())
         }
@@ -74,6 +100,28 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// A policy for crashes, on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum OnCrashArg {
+    Quarantine,
+    Abort,
+}
+
+impl From<OnCrashArg> for OnCrash {
+    fn from(given: OnCrashArg) -> OnCrash {
+        match given {
+            OnCrashArg::Quarantine => OnCrash::Quarantine,
+            OnCrashArg::Abort => OnCrash::Abort,
+        }
+    }
+}
+
+/// Sets a pool's policy for crashes of its methods.
+pub(crate) fn set_on_crash(context: &Context, id: chi_pool_id, on_crash: OnCrash) -> Outcome {
+    let aborts = u64::from(on_crash == OnCrash::Abort);
+    context.ask(Request::SetOnCrash, &[id.major_.into(), id.minor_.into(), aborts]).map(|_| ())
 }
 
 /// Destroys the pool of this name. The error says why it could not.
@@ -118,13 +166,13 @@ fn show(context: &Context, name: &str) -> Outcome {
 
 /// Prints pools, one per line.
 fn table<'a>(pools: impl Iterator<Item = &'a Value>) {
-    const KEYS: [&str; 6] = ["name", "id", "module", "containers", "lanes", "tasks"];
+    const KEYS: [&str; 7] = ["name", "id", "module", "containers", "lanes", "tasks", "state"];
     let rows = pools.map(|pool| {
         KEYS.map(|key| match &pool[key] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         })
     });
-    let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS"];
+    let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS", "STATE"];
     crate::context::print(&table::lines(head, rows).concat());
 }

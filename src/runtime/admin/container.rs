@@ -57,12 +57,13 @@ const fn method(
     }
 }
 
-static METHODS: [chi_method; 5] = [
+static METHODS: [chi_method; 6] = [
     method(CHI_ADMIN_CREATE_POOL, c"kCreatePool", size_of::<chi_create_task>(), &CREATE_FIELDS),
     method(CHI_ADMIN_DESTROY_POOL, c"kDestroyPool", size_of::<chi_destroy_task>(), &[]),
     method(CHI_ADMIN_FIND_POOL, c"kFindPool", size_of::<chi_find_task>(), &FIND_FIELDS),
     method(CHI_ADMIN_STOP, c"kStop", size_of::<chi_task>(), &[]),
     method(CHI_ADMIN_DESCRIBE, c"kDescribe", size_of::<chi_describe_task>(), &DESCRIBE_FIELDS),
+    method(CHI_ADMIN_RESET_POOL, c"kResetPool", size_of::<chi_create_task>(), &CREATE_FIELDS),
 ];
 
 static OPS: chi_container_ops = chi_container_ops {
@@ -168,6 +169,7 @@ unsafe extern "C" fn run(
                 CHI_ADMIN_CREATE_POOL => create_pool(worker, task.cast()),
                 CHI_ADMIN_DESTROY_POOL => destroy_pool(worker, task.cast()),
                 CHI_ADMIN_FIND_POOL => find_pool(worker, task.cast()),
+                CHI_ADMIN_RESET_POOL => reset_pool(worker, task.cast()),
                 CHI_ADMIN_STOP => {
                     worker.shared.command(ControlCommand::Stop);
                     Ok(())
@@ -238,6 +240,15 @@ unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(
         return Err(Failure::new(CHI_DENIED, "the admin pool lasts as long as the runtime"));
     }
     pool_manager::destroy(worker, id, task.cast())
+}
+
+unsafe fn reset_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
+    // SAFETY: `task` is the running task, and of this type.
+    unsafe {
+        let pool = name(&(*task).pool_name_, "the pool's name")?;
+        (*task).pool_id_ = pool_manager::reset(worker, &pool, task.cast())?;
+    }
+    Ok(())
 }
 
 unsafe fn find_pool(worker: &Worker, task: *mut chi_find_task) -> Result<(), Failure> {

@@ -29,6 +29,11 @@ fn pools(shared: &Shared) -> serde_json::Value {
     let all = table.iter().map(|pool| {
         let shapes = pool.containers().iter().map(Container::shape);
         let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let quarantined = pool.containers().iter().filter_map(|container| {
+            let why = container.quarantined()?;
+            Some(json!({ "container": container.number, "why": why }))
+        });
+        let quarantined: Vec<_> = quarantined.collect();
         json!({
             "name": pool.name(),
             "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
@@ -37,6 +42,9 @@ fn pools(shared: &Shared) -> serde_json::Value {
             "queues": queues,
             "lanes": lanes,
             "tasks": pool.in_flight(),
+            "state": if quarantined.is_empty() { "live" } else { "quarantined" },
+            "quarantined": quarantined,
+            "on_crash": pool.on_crash().get().name(),
         })
     });
     json!(all.collect::<Vec<_>>())

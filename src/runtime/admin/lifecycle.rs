@@ -47,6 +47,26 @@ pub(super) unsafe fn construct_all(
     Ok(())
 }
 
+/// Gives a container in quarantine a new object, and opens it again. If that fails, it stays in
+/// quarantine.
+///
+/// # Safety
+/// `task` must be the running task of the admin pool, and no task may be in the container.
+pub(super) unsafe fn construct_again(
+    worker: &Worker,
+    container: &Container,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let building = &worker.context().building;
+    building.set(container);
+    // SAFETY: by the caller's promise. The object of before is left as it is.
+    let built = unsafe { construct(worker, container, task) };
+    building.set(std::ptr::null());
+    built?;
+    container.end_quarantine();
+    Ok(())
+}
+
 /// Constructs the module's object and runs its `kCreate`.
 ///
 /// # Safety
@@ -100,6 +120,11 @@ pub(super) fn destruct_all(
 }
 
 fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Result<(), Failure> {
+    if container.admission.is_abandoned() {
+        // Its object stays in memory: nothing is known of its state.
+        container.clear_object();
+        return Ok(());
+    }
     let result = lifecycle(worker, container, CHI_METHOD_DESTROY, task);
     // SAFETY: no task is in the container and none can enter it, so this is the last call on the
     // object.

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
-use super::lifecycle::{construct_all, destroy_task, destruct_all};
+use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all};
 use super::{describe, params};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
-use crate::pool::{Lookup, Pool};
+use crate::pool::{Container, Lookup, Pool};
 use crate::scheduler::{cancel, Worker};
+use crate::sys::objects;
 use crate::task::CancelScope;
 
 /// How long a destruction waits for the pool's running tasks to end.
@@ -124,6 +125,8 @@ pub(super) unsafe fn create(
     };
     let (result, waiters) = match built {
         Ok(()) => {
+            // Its `kCreate` may have loaded libraries.
+            objects::look();
             pool.publish();
             shared.set_pool(id.major_, Some(pool.clone()));
             let containers = pool.count();
@@ -169,7 +172,7 @@ fn destroy_until(
     shared.set_pool(id.major_, None);
     pool.close();
     cancel::cancel(worker, CancelScope::Pool(id));
-    if !drain(worker, &pool, until) {
+    if !drain(worker, || pool.in_flight(), until) {
         pool.reopen();
         shared.set_pool(id.major_, Some(pool.clone()));
         let (name, count, took) = (pool.name(), pool.in_flight(), begin.elapsed());
@@ -179,7 +182,7 @@ fn destroy_until(
             "pool '{name}' was not destroyed: it still has {count} tasks in flight after \
              {took:.1?}{busy}; try again once they have ended"
         );
-        worker.wake_all(shared.pools.give_up_destruction(begun));
+        worker.wake_all(shared.pools.keep(begun));
         return Err(Failure::new(CHI_BUSY, message));
     }
     let result = destruct_all(worker, pool.containers(), task);
@@ -192,10 +195,70 @@ fn destroy_until(
     result
 }
 
+/// Gives the containers of a pool that are in quarantine new objects. `task` is the resetting task,
+/// which the `kCreate` of each container gets.
+///
+/// # Safety
+/// `task` must be a running `chi_create_task` of the admin pool.
+pub(super) unsafe fn reset(
+    worker: &Worker,
+    name: &str,
+    task: *mut chi_task,
+) -> Result<chi_pool_id, Failure> {
+    let shared = &worker.shared;
+    let begun = loop {
+        let Some(pool) = settled(worker, name)? else {
+            return Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'")));
+        };
+        if pool.containers().iter().all(|container| !container.admission.is_abandoned()) {
+            let message = format!("pool '{name}' is not in quarantine");
+            return Err(Failure::new(CHI_INVALID, message));
+        }
+        // Otherwise another task has been faster.
+        if let Some(begun) = shared.pools.begin_reset(pool.id, task.addr()) {
+            break begun;
+        }
+    };
+    let pool = begun.pool.clone();
+    // SAFETY: by the caller's promise. The pool's parameters outlive the loan: whatever abandons
+    // the task leaves this frame, and the reference to the pool in it, in memory.
+    let done = unsafe {
+        let lent = params::lend(&pool.params, task.cast());
+        let done = reset_containers(worker, &pool, task);
+        lent.take_back(task.cast());
+        done
+    };
+    worker.wake_all(shared.pools.keep(begun));
+    done.map(|()| pool.id)
+}
+
+/// # Safety
+/// As for `reset`.
+unsafe fn reset_containers(
+    worker: &Worker,
+    pool: &Pool,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let abandoned = |container: &&Container| container.admission.is_abandoned();
+    for container in pool.containers().iter().filter(abandoned) {
+        let until = Instant::now() + DESTROY_BOUND;
+        if !drain(worker, || container.admission.in_flight(), until) {
+            let (shown, count) = (container.shown(), container.admission.in_flight());
+            let message = format!("{shown} still runs {count} tasks after {DESTROY_BOUND:?}");
+            return Err(Failure::new(CHI_BUSY, message));
+        }
+        // SAFETY: by the caller's promise; a container in quarantine admits nothing, and no task is
+        // in it.
+        unsafe { construct_again(worker, container, task)? };
+        tracing::info!(pool = pool.name(), container = container.number, "container reset");
+    }
+    Ok(())
+}
+
 /// Waits until a closed pool has no tasks. False if that takes too long.
-fn drain(worker: &Worker, pool: &Pool, until: Instant) -> bool {
+fn drain(worker: &Worker, in_flight: impl Fn() -> u64, until: Instant) -> bool {
     let mut pause = FIRST_LOOK;
-    while pool.in_flight() > 0 {
+    while in_flight() > 0 {
         if Instant::now() >= until {
             return false;
         }

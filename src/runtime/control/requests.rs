@@ -5,6 +5,7 @@ use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
 
 use crate::admin::{describe, obstacles};
+use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
 use crate::sys::last_words;
@@ -31,7 +32,7 @@ impl Then {
 
 /// Answers a message of kind `Request` with a JSON document, and says what is left to do.
 pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then), Failure> {
-    let [request, argument, ..] = message.words;
+    let [request, argument, more @ ..] = message.words;
     let (document, then) = match Request::of(request) {
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {
@@ -42,6 +43,18 @@ pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then
             return Err(Failure::new(CHI_DENIED, message));
         }
         Some(Request::Stop) => (serde_json::json!({ "abandoned": obstacles(shared) }), Then::End),
+        Some(Request::SetOnCrash) => {
+            let id = chi_pool_id { major_: argument as u32, minor_: more[0] as u32 };
+            let on_crash = if more[1] == 0 { OnCrash::Quarantine } else { OnCrash::Abort };
+            let table = shared.table();
+            let Some(pool) = table.get(id) else {
+                let message = format!("there is no pool {}.{}", id.major_, id.minor_);
+                return Err(Failure::new(CHI_NO_POOL, message));
+            };
+            pool.on_crash().set(on_crash);
+            let done = serde_json::json!({ "name": pool.name(), "on_crash": on_crash.name() });
+            (done, Then::Nothing)
+        }
         None => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

@@ -5,7 +5,7 @@
 use std::mem::ManuallyDrop;
 
 use super::coroutine::Context;
-use super::poller::TargetGuard;
+use super::poller::{Poller, TargetGuard};
 use crate::task::Record;
 
 /// What kind of callback is running.
@@ -17,8 +17,8 @@ pub(crate) enum CallbackKind {
     Del(*mut Record),
     /// The aggregation of the running task.
     Aggregation,
-    /// A poller. Its caller owns the guard.
-    Poller(*mut ManuallyDrop<TargetGuard>),
+    /// A poller. Its caller owns the guard and keeps the poller alive.
+    Poller(*mut ManuallyDrop<TargetGuard>, *const Poller),
 }
 
 /// A running callback; on the stack of its caller.
@@ -50,7 +50,7 @@ pub(crate) fn current_task(context: &Context) -> Option<&Record> {
             // nor modifies the record while the callback runs.
             CallbackKind::Monitor(record) | CallbackKind::Del(record) => unsafe { record.as_ref() },
             CallbackKind::Aggregation => context.task(),
-            CallbackKind::Poller(_) => None,
+            CallbackKind::Poller(..) => None,
         },
     }
 }

@@ -4,6 +4,7 @@
 
 mod callback;
 mod coroutine;
+pub(crate) mod crash;
 pub(crate) mod cxx_exceptions;
 mod poller;
 mod pool;
@@ -12,6 +13,7 @@ pub(crate) mod waits;
 
 pub(crate) use self::callback::{current_task, run_callback, CallbackFrame, CallbackKind};
 pub(crate) use self::coroutine::{Context, Coroutine, Pause, WaitsFor};
+pub(crate) use self::crash::Crash;
 pub(crate) use self::cxx_exceptions::ExceptionState;
-pub(crate) use self::poller::{Poller, Pollers, Target};
+pub(crate) use self::poller::{Poller, PollerOwner, Pollers, Target};
 pub(crate) use self::pool::Coroutines;

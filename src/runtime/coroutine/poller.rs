@@ -8,11 +8,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use chimaera_abi::chi_poll_fn;
+use chimaera_abi::{chi_poll_fn, chi_pool_id};
 use rustix::event::epoll;
 
 use super::callback::{run_callback, CallbackKind};
 use super::coroutine::Context;
+use crate::pool::CrashPolicy;
 use crate::sys::lock;
 
 /// The function of a poller and its argument.
@@ -26,6 +27,14 @@ pub(crate) struct Target {
 // calls; other threads at most discard it when the poller is removed.
 unsafe impl Send for Target {}
 
+/// The container whose code added a poller.
+#[derive(Clone)]
+pub(crate) struct PollerOwner {
+    pub(crate) pool: chi_pool_id,
+    pub(crate) container: u32,
+    pub(crate) on_crash: Arc<CrashPolicy>,
+}
+
 /// The lock on a poller's target, held while its function runs.
 pub(super) type TargetGuard = MutexGuard<'static, Option<Target>>;
 
@@ -36,6 +45,7 @@ pub(crate) struct Poller {
     fd: i32,
     /// Written only by its worker.
     armed: AtomicBool,
+    pub(crate) owner: Option<PollerOwner>,
     /// `None` once the poller is removed. Locked during a call.
     target: Mutex<Option<Target>>,
 }
@@ -49,7 +59,7 @@ impl Poller {
         // and the caller keeps the poller alive that long.
         let guard: TargetGuard = unsafe { std::mem::transmute(guard) };
         let mut guard = ManuallyDrop::new(guard);
-        let kind = CallbackKind::Poller(&mut guard);
+        let kind = CallbackKind::Poller(&mut guard, self);
         // SAFETY: the module has not removed the poller, so its function and context are valid.
         let busy = run_callback(context, kind, || unsafe { poll(own) });
         drop(ManuallyDrop::into_inner(guard));
@@ -142,6 +152,7 @@ impl Pollers {
         epoll: &Arc<OwnedFd>,
         fd: i32,
         target: Target,
+        owner: Option<PollerOwner>,
     ) -> rustix::io::Result<Arc<Poller>> {
         if fd >= 0 {
             // SAFETY: by the contract, the module keeps the descriptor open until it removes the
@@ -155,10 +166,20 @@ impl Pollers {
             epoll: epoll.clone(),
             fd,
             armed: AtomicBool::new(false),
+            owner,
             target: Mutex::new(Some(target)),
         });
         self.all.borrow_mut().push(poller.clone());
         Ok(poller)
+    }
+
+    /// Removes the pollers of a container, whose code must not be called again.
+    pub(crate) fn remove_of(&self, pool: chi_pool_id, container: u32) {
+        let is_of = |owner: &PollerOwner| owner.pool == pool && owner.container == container;
+        let all = self.all.borrow();
+        all.iter().filter(|it| it.owner.as_ref().is_some_and(is_of)).for_each(|it| it.remove());
+        drop(all);
+        self.sweep();
     }
 
     /// Arms or disarms a poller. False if it belongs to another worker than the one with this epoll

@@ -20,6 +20,7 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::Once;
 
+use super::crash::may_give_up;
 use crate::sys::backtrace;
 use crate::sys::fault::Fault;
 use crate::sys::objects::{self, Owner};
@@ -48,6 +49,8 @@ pub(crate) enum Ended {
     Spent,
     /// The body overflowed its stack.
     Overflowed,
+    /// The body faulted.
+    Crashed,
 }
 
 /// A stack with its guard.
@@ -119,6 +122,12 @@ thread_local! {
     static TRAP: Cell<Option<Trap>> = const { Cell::new(None) };
 }
 
+/// The trap of this thread's running coroutine.
+pub(super) fn trap() -> Option<Trap> {
+    // A thread that is ending has no thread-locals, and no coroutine.
+    TRAP.try_with(Cell::get).ok().flatten()
+}
+
 /// Calls `f`, which resumes a coroutine, with the coroutine's trap set.
 #[inline]
 pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
@@ -172,8 +181,7 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
 /// Must be called in a SIGSEGV handler.
 unsafe fn on_overflow(fault: &mut Fault) -> bool {
     let Some(address) = fault.address() else { return false };
-    // A thread that is ending has no thread-locals, and no coroutine.
-    let Ok(Some(trap)) = TRAP.try_with(Cell::get) else { return false };
+    let Some(trap) = trap() else { return false };
     let (reserve, stack) = (trap.limit + GUARD, trap.limit + GUARD + RESERVE);
     // Code that is far from the end of its stack has got here by a wrong pointer.
     let is_end = (trap.limit..stack).contains(&address) && address + BELOW >= fault.sp();
@@ -197,10 +205,13 @@ unsafe fn on_overflow(fault: &mut Fault) -> bool {
         unsafe { end_at_return(fault, &trap) };
         return true;
     }
+    if !may_give_up() {
+        return false;
+    }
     // SAFETY: the fault is on the stack of this thread's running coroutine, in code of a module,
     // whose frames are abandoned. What the runtime's frames on this stack own is found through the
     // task's record, or was moved there before the module was called.
-    unsafe { divert(fault.context(), &trap.handler) };
+    unsafe { divert(fault.context(), &trap.handler, Ended::Overflowed) };
     true
 }
 
@@ -247,14 +258,17 @@ extern "C" fn end_here() {
 /// # Safety
 /// Must be called in a SIGILL handler.
 unsafe fn on_return(fault: &mut Fault) -> bool {
-    let Ok(Some(trap)) = TRAP.try_with(Cell::get) else { return false };
+    let Some(trap) = trap() else { return false };
     let sp = fault.sp();
     if fault.pc() != end_here as *const () as usize || !trap.handler.stack_ptr_in_bounds(sp) {
         return false;
     }
+    if !may_give_up() {
+        return false;
+    }
     // SAFETY: as in `on_overflow`; the code that is abandoned is the one that called the function
     // that has just returned.
-    unsafe { divert(fault.context(), &trap.handler) };
+    unsafe { divert(fault.context(), &trap.handler, Ended::Overflowed) };
     true
 }
 
@@ -296,10 +310,19 @@ unsafe fn redirect_return(fault: &mut Fault, frame: Range<usize>, pc: usize) {
     }
 }
 
+/// Changes the registers so that the coroutine returns `ended` once the signal handler returns.
+///
+/// # Safety
+/// The context must be that of a fault on the stack of the handler's coroutine, whose code is
+/// abandoned.
 #[cfg(target_arch = "x86_64")]
-unsafe fn divert(context: &mut libc::ucontext_t, handler: &CoroutineTrapHandler<Ended>) {
+pub(super) unsafe fn divert(
+    context: &mut libc::ucontext_t,
+    handler: &CoroutineTrapHandler<Ended>,
+    ended: Ended,
+) {
     // SAFETY: by the caller's promise.
-    let found = unsafe { handler.setup_trap_handler(|| Ended::Overflowed) };
+    let found = unsafe { handler.setup_trap_handler(move || ended) };
     let registers = &mut context.uc_mcontext.gregs;
     registers[libc::REG_RIP as usize] = found.rip as i64;
     registers[libc::REG_RSP as usize] = found.rsp as i64;
@@ -309,9 +332,13 @@ unsafe fn divert(context: &mut libc::ucontext_t, handler: &CoroutineTrapHandler<
 }
 
 #[cfg(target_arch = "aarch64")]
-unsafe fn divert(context: &mut libc::ucontext_t, handler: &CoroutineTrapHandler<Ended>) {
+pub(super) unsafe fn divert(
+    context: &mut libc::ucontext_t,
+    handler: &CoroutineTrapHandler<Ended>,
+    ended: Ended,
+) {
     // SAFETY: by the caller's promise.
-    let found = unsafe { handler.setup_trap_handler(|| Ended::Overflowed) };
+    let found = unsafe { handler.setup_trap_handler(move || ended) };
     let registers = &mut context.uc_mcontext;
     (registers.pc, registers.sp) = (found.pc, found.sp);
     (registers.regs[0], registers.regs[1]) = (found.x0, found.x1);

@@ -19,8 +19,8 @@ const METHODS: usize = 1024;
 pub(crate) enum LineKind {
     /// A fire-and-forget task has failed.
     Forgotten,
-    /// A task has overflowed its stack.
-    Overflowed,
+    /// A task has overflowed its stack, or crashed.
+    Abandoned,
     /// A task has ended while it held a lock.
     LockLeft,
     /// There is no memory for a stack.

@@ -1,15 +1,18 @@
 //! Whether a container is open for tasks, and how many are in it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 const CREATING: u32 = 0;
 const LIVE: u32 = 1;
 const DESTROYING: u32 = 2;
+const QUARANTINED: u32 = 3;
 
 /// A container's admission state. Tasks are counted in before anything else is done with them, and
 /// out when they have ended.
 pub(crate) struct Admission {
     state: AtomicU32,
+    /// Code of the container's object was abandoned: no code of it may be called again.
+    abandoned: AtomicBool,
     /// Tasks that have been admitted and have not ended.
     in_flight: AtomicU64,
 }
@@ -17,7 +20,11 @@ pub(crate) struct Admission {
 impl Admission {
     /// The state of a container that is being created.
     pub(crate) fn new() -> Admission {
-        Admission { state: AtomicU32::new(CREATING), in_flight: AtomicU64::new(0) }
+        Admission {
+            state: AtomicU32::new(CREATING),
+            abandoned: AtomicBool::new(false),
+            in_flight: AtomicU64::new(0),
+        }
     }
 
     /// Counts a task in, if the container is live.
@@ -48,13 +55,68 @@ impl Admission {
         self.state.load(Ordering::Relaxed) == LIVE
     }
 
-    /// Opens the container for tasks.
+    /// Whether code of the container's object was abandoned.
+    #[inline]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Closes the container for good, because code of its object was abandoned.
+    pub(super) fn quarantine(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+        let order = Ordering::SeqCst;
+        // One that is being created or destroyed is closed already.
+        let _ = self.state.compare_exchange(LIVE, QUARANTINED, order, order);
+    }
+
+    /// Notes that the container has a new object. It is not open yet.
+    pub(super) fn end_quarantine(&self) {
+        self.state.store(CREATING, Ordering::SeqCst);
+        self.abandoned.store(false, Ordering::SeqCst);
+    }
+
+    /// Opens the container for tasks, unless it is in quarantine.
     pub(crate) fn open(&self) {
         self.state.store(LIVE, Ordering::SeqCst);
+        // Code may have been abandoned while it was closed, or just now.
+        if self.abandoned.load(Ordering::SeqCst) {
+            self.quarantine();
+        }
     }
 
     /// Closes the container for new tasks.
     pub(crate) fn close(&self) {
         self.state.store(DESTROYING, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_in_quarantine_stays_shut_until_it_has_a_new_object() {
+        let admission = Admission::new();
+        admission.open();
+        assert!(admission.enter());
+        admission.quarantine();
+        assert!(!admission.enter() && !admission.is_live());
+        admission.close();
+        admission.open();
+        assert!(!admission.enter(), "a destruction that could not be does not open it");
+        admission.leave();
+        assert_eq!(admission.in_flight(), 0);
+        admission.end_quarantine();
+        assert!(!admission.enter());
+        admission.open();
+        assert!(admission.enter());
+    }
+
+    #[test]
+    fn a_container_that_is_abandoned_while_it_is_created_does_not_open() {
+        let admission = Admission::new();
+        admission.quarantine();
+        admission.open();
+        assert!(!admission.enter());
     }
 }

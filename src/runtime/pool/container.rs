@@ -3,13 +3,14 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_void, CStr};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chimaera_abi::*;
 
 use super::admission::Admission;
 use super::lane::ContainerLane;
+use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::sys::lock;
@@ -29,6 +30,39 @@ struct Routes {
     normal: usize,
     /// Where high-latency tasks go that no monitor has placed.
     high_latency: HighLatency,
+}
+
+impl Routes {
+    /// The lanes of the queue that a new object of the container asks for, as the one before did.
+    fn existing(
+        &self,
+        id: u32,
+        n_lanes: u32,
+        flags: u32,
+        is_new_object: bool,
+    ) -> Result<Vec<*mut chi_lane>, Failure> {
+        if !is_new_object {
+            let why = "queues can only be created while their container is being created";
+            return Err(Failure::new(CHI_INVALID, why));
+        }
+        let high_latency = flags & CHI_QUEUE_HIGH_LATENCY != 0;
+        let is_same = |queue: &&Queue| {
+            let lanes = &queue.lanes;
+            queue.id == id
+                && lanes.len() == n_lanes as usize
+                && lanes[0].high_latency == high_latency
+        };
+        match self.queues.iter().find(is_same) {
+            Some(queue) => {
+                let lanes = queue.lanes.iter();
+                Ok(lanes.map(|lane| ptr::from_ref(lane).cast_mut().cast()).collect())
+            }
+            None => Err(Failure::new(
+                CHI_INVALID,
+                "a container that is reset must create the queues that it had before",
+            )),
+        }
+    }
 }
 
 /// Where high-latency tasks go that no monitor has placed.
@@ -98,6 +132,25 @@ impl Ops {
     }
 }
 
+/// A pool's policy for crashes of its methods. It may be changed at any time.
+#[derive(Debug, Default)]
+pub(crate) struct CrashPolicy {
+    aborts: AtomicBool,
+}
+
+impl CrashPolicy {
+    pub(crate) fn set(&self, on_crash: OnCrash) {
+        self.aborts.store(on_crash == OnCrash::Abort, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> OnCrash {
+        match self.aborts.load(Ordering::Relaxed) {
+            true => OnCrash::Abort,
+            false => OnCrash::Quarantine,
+        }
+    }
+}
+
 /// A container, with the runtime's state of it.
 pub(crate) struct Container {
     /// The pool's id.
@@ -114,6 +167,10 @@ pub(crate) struct Container {
     /// Written together with the object.
     ops: UnsafeCell<Option<Ops>>,
     pub(crate) admission: Admission,
+    /// The policy of the pool.
+    pub(crate) on_crash: Arc<CrashPolicy>,
+    /// Why the container is in quarantine, if it is.
+    quarantine: Mutex<Option<String>>,
     queues: Mutex<Vec<Queue>>,
     routes: OnceLock<Routes>,
     only_lane: AtomicPtr<ContainerLane>,
@@ -132,6 +189,7 @@ impl Container {
         count: u32,
         name: Arc<CStr>,
         module: Arc<Module>,
+        on_crash: Arc<CrashPolicy>,
     ) -> Container {
         Container {
             id,
@@ -142,6 +200,8 @@ impl Container {
             object: AtomicPtr::new(std::ptr::null_mut()),
             ops: UnsafeCell::new(None),
             admission: Admission::new(),
+            on_crash,
+            quarantine: Mutex::default(),
             queues: Mutex::default(),
             routes: OnceLock::new(),
             only_lane: AtomicPtr::new(ptr::null_mut()),
@@ -208,6 +268,36 @@ impl Container {
         self.admission.open();
     }
 
+    /// Puts the container in quarantine, because code of its object was abandoned. The first reason
+    /// is kept.
+    pub(crate) fn quarantine(&self, why: &str) {
+        lock(&self.quarantine).get_or_insert_with(|| why.to_owned());
+        self.admission.quarantine();
+    }
+
+    /// Why the container is in quarantine; `None` if it is not.
+    pub(crate) fn quarantined(&self) -> Option<String> {
+        match self.admission.is_abandoned() {
+            true => lock(&self.quarantine).clone(),
+            false => None,
+        }
+    }
+
+    /// The container's name in messages: that of its pool, with its number if there are others.
+    pub(crate) fn shown(&self) -> String {
+        match self.count {
+            1 => format!("pool '{}'", self.name()),
+            _ => format!("container {} of pool '{}'", self.number, self.name()),
+        }
+    }
+
+    /// Ends the quarantine of a container that has a new object, and opens it.
+    pub(crate) fn end_quarantine(&self) {
+        self.admission.end_quarantine();
+        *lock(&self.quarantine) = None;
+        self.admission.open();
+    }
+
     /// The lane of all low-latency tasks that no monitor has placed, if there is only one;
     /// otherwise null.
     #[inline]
@@ -228,11 +318,8 @@ impl Container {
                 format!("a queue has 1 to 65536 lanes, not {n_lanes}"),
             ));
         }
-        if self.routes.get().is_some() {
-            return Err(Failure::new(
-                CHI_INVALID,
-                "queues can only be created while their container is being created",
-            ));
+        if let Some(routes) = self.routes.get() {
+            return routes.existing(id, n_lanes, flags, self.admission.is_abandoned());
         }
         let mut queues = lock(&self.queues);
         if queues.iter().any(|queue| queue.id == id) {

@@ -1,6 +1,6 @@
 //! Pools and what they consist of: containers, lanes, methods, admission. It owns the table of open
-//! pools and the registry of names. Here, a task is an opaque handle. It imports `sys`, `module`
-//! and `sync`.
+//! pools and the registry of names. Here, a task is an opaque handle. It imports `sys`, `config`,
+//! `module` and `sync`.
 
 mod admission;
 mod container;
@@ -10,7 +10,7 @@ mod pool;
 mod registry;
 mod table;
 
-pub(crate) use self::container::Container;
+pub(crate) use self::container::{Container, CrashPolicy};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::method::PoolMethod;
 pub(crate) use self::pool::Pool;

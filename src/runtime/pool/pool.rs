@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chimaera_abi::chi_pool_id;
 
-use super::container::Container;
+use super::container::{Container, CrashPolicy};
 use super::method::PoolMethods;
 use crate::module::Module;
 
@@ -32,7 +32,10 @@ impl Pool {
         count: u32,
     ) -> Pool {
         assert!(count > 0, "a pool has a container");
-        let container = |number| Container::new(id, number, count, name.clone(), module.clone());
+        let on_crash = Arc::<CrashPolicy>::default();
+        let container = |number| {
+            Container::new(id, number, count, name.clone(), module.clone(), on_crash.clone())
+        };
         let methods = PoolMethods::of(&module.methods);
         Pool { id, params, shown, methods, containers: (0..count).map(container).collect() }
     }
@@ -56,6 +59,11 @@ impl Pool {
     #[inline]
     pub(crate) fn module(&self) -> &Arc<Module> {
         &self.containers[0].module
+    }
+
+    /// What becomes of the runtime when one of its methods crashes.
+    pub(crate) fn on_crash(&self) -> &CrashPolicy {
+        &self.containers[0].on_crash
     }
 
     /// Opens the pool for tasks.

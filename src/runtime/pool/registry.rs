@@ -16,8 +16,16 @@ use crate::sys::lock;
 const GRACE_ROUNDS: u64 = 2;
 
 enum Named {
-    /// Being created or destroyed by the task whose body has this address.
-    Changing { by: usize, slot: u32, waiters: Vec<Waiter>, pool: Option<Arc<Pool>> },
+    /// Being created, destroyed or reset by the task whose body has this address. A pool that is
+    /// reset stays, whatever becomes of that.
+    /// `pool` is the pool unless it is being created, and `stays` its order if it is reset.
+    Changing {
+        by: usize,
+        slot: u32,
+        waiters: Vec<Waiter>,
+        pool: Option<Arc<Pool>>,
+        stays: Option<u64>,
+    },
     /// `order` rises with each pool that is created: a pool that this one uses has a lower one.
     Ready { pool: Arc<Pool>, order: u64 },
 }
@@ -78,12 +86,12 @@ impl State {
 pub(crate) enum Lookup {
     Found(Arc<Pool>),
     Absent,
-    /// A task is creating or destroying the pool: the waiter is woken when it has finished.
+    /// A task is creating, destroying or resetting the pool: the waiter is woken when it has finished.
     Changing,
 }
 
-/// A pool whose destruction has begun, and its position among the others.
-pub(crate) struct BeingDestroyed {
+/// A pool whose destruction or reset has begun, and its position among the others.
+pub(crate) struct BeingChanged {
     pub(crate) pool: Arc<Pool>,
     order: u64,
 }
@@ -147,7 +155,8 @@ impl Registry {
         });
         let Some(major_) = slot else { return Some(Err(())) };
         let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
-        let changing = Named::Changing { by, slot: major_, waiters: Vec::new(), pool: None };
+        let waiters = Vec::new();
+        let changing = Named::Changing { by, slot: major_, waiters, pool: None, stays: None };
         state.named.insert(name.to_owned(), changing);
         Some(Ok(chi_pool_id { major_, minor_ }))
     }
@@ -171,28 +180,43 @@ impl Registry {
 
     /// Marks a pool as being destroyed by the task at `by`; `None` if there is no such pool, or
     /// another task is already destroying it.
-    pub(crate) fn begin_destruction(&self, id: chi_pool_id, by: usize) -> Option<BeingDestroyed> {
+    pub(crate) fn begin_destruction(&self, id: chi_pool_id, by: usize) -> Option<BeingChanged> {
+        self.begin_change(id, by, false)
+    }
+
+    /// Marks a pool as being reset by the task at `by`; `None` if there is no such pool, or another
+    /// task is changing it.
+    pub(crate) fn begin_reset(&self, id: chi_pool_id, by: usize) -> Option<BeingChanged> {
+        self.begin_change(id, by, true)
+    }
+
+    fn begin_change(&self, id: chi_pool_id, by: usize, stays: bool) -> Option<BeingChanged> {
         let mut state = lock(&self.state);
         let (pool, order) = state.named.values().find_map(|named| match named {
             Named::Ready { pool, order } if pool.id == id => Some((pool.clone(), *order)),
             _ => None,
         })?;
-        let kept = Some(pool.clone());
-        let changing = Named::Changing { by, slot: id.major_, waiters: Vec::new(), pool: kept };
+        let changing = Named::Changing {
+            by,
+            slot: id.major_,
+            waiters: Vec::new(),
+            pool: Some(pool.clone()),
+            stays: stays.then_some(order),
+        };
         state.named.insert(pool.name().to_owned(), changing);
-        Some(BeingDestroyed { pool, order })
+        Some(BeingChanged { pool, order })
     }
 
-    /// Abandons a destruction: the pool stays. Returns the waiters for it.
-    pub(crate) fn give_up_destruction(&self, given: BeingDestroyed) -> Vec<Waiter> {
-        let BeingDestroyed { pool, order } = given;
+    /// Ends a reset, or abandons a destruction: the pool stays. Returns the waiters for it.
+    pub(crate) fn keep(&self, given: BeingChanged) -> Vec<Waiter> {
+        let BeingChanged { pool, order } = given;
         let name = pool.name().to_owned();
         lock(&self.state).end_change(&name, Some(Named::Ready { pool, order }))
     }
 
     /// Removes a destroyed pool, which is freed once every worker has completed enough rounds after
     /// `rounds`. Returns the waiters for its destruction.
-    pub(crate) fn retire(&self, destroyed: BeingDestroyed, rounds: Vec<u64>) -> Vec<Waiter> {
+    pub(crate) fn retire(&self, destroyed: BeingChanged, rounds: Vec<u64>) -> Vec<Waiter> {
         let pool = destroyed.pool;
         let mut state = lock(&self.state);
         state.free_slots.push(pool.id.major_);
@@ -228,20 +252,27 @@ impl Registry {
 
     /// Removes the pool that the task at `by`, which was abandoned, may have been creating or
     /// destroying. Its slot is free again; what had been constructed stays in memory, because its
-    /// state is unknown. Returns the names and the waiters.
+    /// state is unknown. A pool that it was resetting stays. Returns the names of those that were
+    /// removed, and the waiters.
     pub(crate) fn give_up(&self, by: usize) -> (Vec<String>, Vec<Waiter>) {
         let mut state = lock(&self.state);
         let given_up = state.named.extract_if(
             |_, named| matches!(named, Named::Changing { by: other, .. } if *other == by),
         );
         let (mut names, mut woken, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        let mut kept = Vec::new();
         for (name, named) in given_up {
-            if let Named::Changing { slot, waiters, .. } = named {
-                names.push(name);
-                woken.extend(waiters);
-                slots.push(slot);
+            let Named::Changing { slot, waiters, pool, stays, .. } = named else { continue };
+            woken.extend(waiters);
+            match pool.zip(stays) {
+                Some((pool, order)) => kept.push((name, Named::Ready { pool, order })),
+                None => {
+                    names.push(name);
+                    slots.push(slot);
+                }
             }
         }
+        state.named.extend(kept);
         state.free_slots.extend(slots);
         (names, woken)
     }
@@ -339,7 +370,7 @@ mod tests {
         let begun = registry.begin_destruction(id, 9).unwrap();
         assert!(registry.begin_destruction(id, 9).is_none());
         assert!(matches!(registry.find("one", waiter(5)), Lookup::Changing));
-        assert_eq!(registry.give_up_destruction(begun), [waiter(5)]);
+        assert_eq!(registry.keep(begun), [waiter(5)]);
         assert!(matches!(registry.find("two", waiter(6)), Lookup::Absent));
     }
 
@@ -360,6 +391,21 @@ mod tests {
         }
         registry.free_retired(&[14, 24]);
         assert!(weak.strong_count() == 0 && !registry.has_retired());
+    }
+
+    #[test]
+    fn a_pool_whose_reset_is_abandoned_stays() {
+        let registry = Registry::new();
+        let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
+        registry.complete(pool(id));
+        assert!(registry.begin_reset(id, 8).is_some());
+        assert!(registry.begin_destruction(id, 9).is_none(), "it is being reset");
+        assert!(matches!(registry.find("one", waiter(1)), Lookup::Changing));
+        assert_eq!(registry.give_up(8), (vec![], vec![waiter(1)]));
+        assert!(matches!(registry.find("one", waiter(2)), Lookup::Found(_)));
+        let begun = registry.begin_reset(id, 8).unwrap();
+        assert!(registry.keep(begun).is_empty());
+        assert!(registry.begin_destruction(id, 9).is_some());
     }
 
     #[test]

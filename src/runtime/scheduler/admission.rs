@@ -37,14 +37,14 @@ pub(super) fn admit(
                 return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
             }
             if !container.admission.enter() {
-                return Err(destroyed(container));
+                return Err(closed(container));
             }
         }
         Moment::Starting => {
             if !container.admission.is_live()
                 || worker.shared.is_stopping() && record.is_of_client()
             {
-                return Err(destroyed(container));
+                return Err(closed(container));
             }
             if record.is_orphan() {
                 return Err(Failure::new(CHI_CANCELLED, ""));
@@ -60,8 +60,13 @@ pub(super) fn admit(
     Ok(())
 }
 
+/// Why a container takes no more tasks.
 #[cold]
-fn destroyed(container: &Container) -> Failure {
+fn closed(container: &Container) -> Failure {
+    if let Some(why) = container.quarantined() {
+        let message = format!("{} is in quarantine: {why}", container.shown());
+        return Failure::new(CHI_FAULT, message);
+    }
     Failure::new(
         CHI_CANCELLED,
         format!("pool '{}' was destroyed before the task ran", container.name()),

@@ -134,6 +134,9 @@ fn aggregate(
     if !method.aggregated {
         return Ok(());
     }
+    if let Some(why) = container.quarantined() {
+        return Err(Failure::new(CHI_FAULT, why));
+    }
     let aggregate = container.ops().aggregate;
     let aggregate = aggregate.expect("creating a container without it fails for such a module");
     let queue = worker.run_queue();

@@ -1,13 +1,14 @@
-//! What the code is of that a fault has interrupted, or that ends the process.
+//! Which task the code belongs to that a fault has interrupted, and what its pools say of crashes.
 
 use std::fmt::{self, Write};
 
 use super::worker::with_current;
-use crate::coroutine::current_task;
+use crate::config::OnCrash;
+use crate::coroutine::{current_task, CallbackKind};
 use crate::pool::Container;
 
-/// Writes which task the calling thread runs, when it is a worker, and of which module. It may be called in a
-/// handler of a fault.
+/// Writes which task the calling thread runs, and the file of its module. May be called in a signal
+/// handler.
 pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
     with_current(|worker| {
         let Some(worker) = worker else { return out.write_str(" outside of the workers") };
@@ -15,18 +16,50 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
         match current_task(context) {
             Some(record) => {
                 write!(out, " in {}, task {:p}", record.log_context(), record.body())?;
-                // SAFETY: null, or the container in which the task is counted.
+                // SAFETY: the pointer is null, or points to the container in which the task is counted.
                 describe_module(unsafe { record.container.as_ref() }, out)?;
             }
             None if !context.callback.get().is_null() => out.write_str(" in a poller")?,
             None => out.write_str(" outside of tasks")?,
         }
-        // SAFETY: null, or the container that the running task builds.
+        // SAFETY: the pointer is null, or points to the container that the running task constructs.
         if let Some(building) = unsafe { context.building.get().as_ref() } {
             write!(out, ", creating pool '{}'", building.name())?;
             describe_module(Some(building), out)?;
         }
         write!(out, ", worker {}", worker.index)
+    })
+}
+
+/// Whether all pools whose code runs on the calling thread have the policy `quarantine`. May be
+/// called in a signal handler.
+pub(crate) fn may_give_up() -> bool {
+    with_current(|worker| {
+        let Some(worker) = worker else { return false };
+        let context = worker.context();
+        let wants = |container: Option<&Container>| {
+            container.is_none_or(|container| container.on_crash.get() == OnCrash::Quarantine)
+        };
+        // SAFETY: the pointer is null, or points to the container that the running task constructs.
+        let mut all = wants(unsafe { context.building.get().as_ref() });
+        // SAFETY: the pointer is null, or points to the container in which the task is counted.
+        all &= wants(context.task().and_then(|task| unsafe { task.container.as_ref() }));
+        let mut frame = context.callback.get();
+        // SAFETY: each callback frame is in a frame further up on the running stack.
+        while let Some(found) = unsafe { frame.as_ref() } {
+            all &= match found.kind {
+                // SAFETY: as above.
+                CallbackKind::Monitor(record) | CallbackKind::Del(record) => unsafe {
+                    wants((*record).container.as_ref())
+                },
+                CallbackKind::Aggregation => true,
+                // SAFETY: as above.
+                CallbackKind::Poller(_, poller) => unsafe { (*poller).owner.as_ref() }
+                    .is_none_or(|owner| owner.on_crash.get() == OnCrash::Quarantine),
+            };
+            frame = found.outer;
+        }
+        all
     })
 }
 

@@ -11,11 +11,11 @@ use chimaera_abi::CHI_ADMIN_POOL_MAJOR;
 use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 
+use super::abandon::end_abandoned;
 use super::admission::most_in_flight;
 use super::cancel;
 use super::doorbells::Doorbells;
 use super::mailbox::WorkerMessage;
-use super::overflow::end_overflowed;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
 use super::run_queue::{Role, Running, MOST_POSTPONED};
@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::steal;
 use super::timers::Timer;
 use super::worker::{while_current, Worker};
-use crate::coroutine::{stack, waits, Coroutine, Pause};
+use crate::coroutine::{stack, waits, Coroutine, Crash, Pause};
 use crate::log::{LineKind, Subject};
 use crate::pool::ContainerLane;
 use crate::session::{Ring, SessionRef, TaskRef};
@@ -105,10 +105,13 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
                     worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
                 }
             }
-            (coroutine, Err(stack::Ended::Overflowed)) => {
+            (coroutine, Err(ended @ (stack::Ended::Overflowed | stack::Ended::Crashed))) => {
                 coroutines.remove(number);
                 worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
-                end_overflowed(worker, &coroutine);
+                let crash = (ended == stack::Ended::Crashed).then(Crash::take).flatten();
+                end_abandoned(worker, &coroutine, crash);
+                // Others may know of what lies on its stack: a subtask, say, or a device.
+                std::mem::forget(coroutine);
             }
             (_, Err(stack::Ended::Spent)) => {
                 coroutines.remove(number);
@@ -353,6 +356,9 @@ impl Loop {
                 cancel::cancel_task(worker, as_what, session, offset);
             }
             WorkerMessage::CancelMarked => cancel::cancel_marked(worker),
+            WorkerMessage::RemovePollers { pool, container } => {
+                worker.pollers.remove_of(pool, container);
+            }
             WorkerMessage::StealFrom { busy } => {
                 let loot = steal::steal(&worker.shared, worker.index, busy);
                 loot.doorbells.into_iter().for_each(|set| self.adopt(set));

@@ -49,6 +49,8 @@ pub(crate) enum WorkerMessage {
     CancelTask { as_what: SuspendedAs, session: u64, offset: u64 },
     /// Look for suspended tasks that are marked as cancelled.
     CancelMarked,
+    /// A container is in quarantine: its pollers are not called any more.
+    RemovePollers { pool: chi_pool_id, container: u32 },
     /// Steal what is waiting for this worker, which a method keeps busy.
     StealFrom { busy: u32 },
     /// Give half of the receiver's work to this worker, which is idle.

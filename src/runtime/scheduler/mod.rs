@@ -1,9 +1,10 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
 //! `run_queue`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
-//! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `overflow`
+//! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `abandon`
 //! above), and the loop that drives it (`event_loop`); beside them the watchdog. It imports every
 //! room below but knows nothing of the tables, the admin pool or the acceptor.
 
+mod abandon;
 mod admission;
 mod broadcast;
 mod call;
@@ -13,7 +14,6 @@ mod deadlock;
 mod doorbells;
 pub(crate) mod event_loop;
 mod mailbox;
-mod overflow;
 pub(crate) mod path;
 mod placement;
 mod run_queue;
@@ -25,7 +25,7 @@ pub(crate) mod watchdog;
 mod watchdog_state;
 pub(crate) mod worker;
 
-pub(crate) use self::crash::describe_circumstances;
+pub(crate) use self::crash::{describe_circumstances, may_give_up};
 pub(crate) use self::mailbox::{ControlCommand, WorkerMessage};
 pub(crate) use self::run_queue::{Role, RunQueue};
 pub(crate) use self::shared::Shared;

@@ -443,6 +443,9 @@ fn call_del(worker: &Worker, record: &mut Record) {
     // in the container, which keeps it alive.
     let Some(container) = (unsafe { record.container.as_ref() }) else { return };
     if let Some(del) = container.ops().del {
+        if container.admission.is_abandoned() {
+            return;
+        }
         // SAFETY: a routed task has a method, which lives as long as the task is counted in its
         // container.
         let number = unsafe { &*record.method }.number;

@@ -16,10 +16,10 @@ use super::mailbox::Mailbox;
 use super::run_queue::RunQueue;
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
-use crate::coroutine::{Context, Coroutines, Pause, Pollers, WaitsFor};
+use crate::coroutine::{current_task, Context, Coroutines, Pause, Pollers, WaitsFor};
 use crate::failure::Failure;
 use crate::log::{log_task, LineKind};
-use crate::pool::{ContainerLane, PoolTable};
+use crate::pool::{Container, ContainerLane, PoolTable};
 use crate::session::{SuspendedAs, SuspendedAt};
 use crate::sync::{Held, Mode, Parking, Waiter};
 use crate::task::{CancelReason, Record, SpareRecords};
@@ -130,6 +130,19 @@ impl Worker {
     #[inline]
     pub(crate) fn running(&self) -> Option<&Record> {
         self.context().task()
+    }
+
+    /// The container whose code is running, if it is one's.
+    pub(crate) fn container(&self) -> Option<&Container> {
+        let context = self.context();
+        // SAFETY: the pointer is null, or points to the container that the running task constructs,
+        // whose pool it holds.
+        let building = unsafe { context.building.get().as_ref() };
+        let container = |task: &Record| {
+            // SAFETY: the pointer is null, or points to the container in which the task is counted.
+            unsafe { task.container.as_ref() }
+        };
+        building.or_else(|| current_task(context).and_then(container))
     }
 
     /// The pools that are open for tasks. Must be asked for again after module code has run: that

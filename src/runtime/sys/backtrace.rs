@@ -1,6 +1,6 @@
-//! The calls that led to an instruction, found by the unwind tables, and what the functions are called.
-//! Everything here may be done in a signal handler: it takes no lock and no memory. (The unwinder asks the
-//! dynamic linker by `_dl_find_object`, which is made for that.)
+//! Backtraces: the calls that led to an instruction, found with the unwind tables, and the names of
+//! their functions. Everything here may be done in a signal handler: it takes no lock and allocates
+//! no memory. (The unwinder finds the tables with `_dl_find_object`, which may be called there.)
 
 use std::ffi::{c_int, c_void, CStr};
 use std::fmt::{self, Write};
@@ -15,9 +15,9 @@ use super::objects;
 /// A call on a stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
-    /// The instruction, or for a caller the one after its call.
+    /// The interrupted instruction, or for a caller the one after its call.
     pub(crate) pc: usize,
-    /// The frame was interrupted at its instruction, and called nothing.
+    /// Whether the frame was interrupted at `pc`, rather than having made a call.
     pub(crate) interrupted: bool,
     /// The stack pointer once the callee has returned.
     pub(crate) sp: usize,
@@ -30,8 +30,8 @@ struct UnwindContext {
 
 type Visit = extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int;
 
-// Of the unwinder that Rust's panics use, too: https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html, and GCC's
-// extensions to it in unwind.h.
+// The unwinder, which Rust's panics use, too: https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html,
+// and GCC's extensions to it in unwind.h.
 extern "C" {
     fn _Unwind_Backtrace(visit: Visit, data: *mut c_void) -> c_int;
     fn _Unwind_GetIPInfo(context: *mut UnwindContext, before: *mut c_int) -> usize;
@@ -41,15 +41,15 @@ extern "C" {
 const URC_NO_REASON: c_int = 0;
 const URC_NORMAL_STOP: c_int = 4;
 
-/// Calls `visit` with each call on the calling thread's stack, the innermost first, until it returns false.
-/// True when it did, false when the stack came to its end before, or cannot be followed further.
+/// Calls `visit` with each frame of the calling thread, the innermost first, until it returns false.
+/// True if it did; false if the last frame was reached, or one without unwind tables.
 pub(crate) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
     extern "C" fn on_frame<F: FnMut(Frame) -> bool>(
         context: *mut UnwindContext,
         data: *mut c_void,
     ) -> c_int {
         let mut before = 0;
-        // SAFETY: the unwinder passes a valid context, and the data that `walk` gave it.
+        // SAFETY: the unwinder passes a valid context, and `data` as `walk` passed it.
         let (visit, pc, sp) = unsafe {
             let pc = _Unwind_GetIPInfo(context, &mut before);
             (&mut *data.cast::<(F, bool)>(), pc, _Unwind_GetCFA(context))
@@ -62,12 +62,12 @@ pub(crate) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
         }
     }
     let mut state = (&mut visit, false);
-    // SAFETY: the function fits, and gets the data that it expects.
+    // SAFETY: the function has the required type, and gets the data that it expects.
     unsafe { _Unwind_Backtrace(on_frame::<&mut F>, std::ptr::from_mut(&mut state).cast()) };
     state.1
 }
 
-/// As [`walk`], from the code that a fault interrupted. When that has called an address where no code is, it
+/// As [`walk`], beginning at the interrupted code. If that was a call of an address without code, it
 /// begins at the call.
 pub(crate) fn walk_from<F: FnMut(Frame) -> bool>(fault: &mut Fault, mut visit: F) -> bool {
     let saved = *fault.context();
@@ -84,14 +84,14 @@ pub(crate) fn walk_from<F: FnMut(Frame) -> bool>(fault: &mut Fault, mut visit: F
     stopped
 }
 
-/// Has the unwinder do once what it does for the first time.
+/// Walks once, so that the unwinder's initialisation does not take place in a signal handler.
 pub(crate) fn prepare() {
     walk(|_| true);
 }
 
-/// Writes which function the instruction is in, and in which file.
+/// Writes the function and the file of a frame.
 pub(crate) fn describe(frame: Frame, out: &mut impl Write) -> fmt::Result {
-    // Behind a call that does not return another function may begin.
+    // If the call does not return, the next function may begin right behind it.
     let pc = if frame.interrupted { frame.pc } else { frame.pc.wrapping_sub(1) };
     let Some(object) = objects::find(pc) else { return write!(out, "{:#x}", frame.pc) };
     let path = object.path.to_bytes();
@@ -107,7 +107,7 @@ pub(crate) fn describe(frame: Frame, out: &mut impl Write) -> fmt::Result {
     write!(out, "+{:#x})", frame.pc - object.bias)
 }
 
-/// The same, without what is no ASCII.
+/// Writes bytes, with `?` in place of those that are not printable ASCII.
 fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
     bytes.iter().try_for_each(|byte| match byte {
         b' '..=b'~' => out.write_char(char::from(*byte)),
@@ -115,7 +115,7 @@ fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
     })
 }
 
-/// Calls `f` with the name of the function of a file that is at an address, and with its own.
+/// Calls `f` with the name and the address of the function at an address of a file, if it is known.
 fn with_symbol(path: &CStr, at: usize, f: impl FnOnce(&[u8], usize)) {
     with_file(path, |data| {
         if let Ok(Some((name, begin))) = find_symbol(data, at as u64) {
@@ -124,8 +124,7 @@ fn with_symbol(path: &CStr, at: usize, f: impl FnOnce(&[u8], usize)) {
     });
 }
 
-/// The symbol of a function: of all those that are at the address or below it the last one, unless the
-/// address is behind its end.
+/// The name and the address of the function that contains an address.
 fn find_symbol(data: &[u8], at: u64) -> object::Result<Option<(&[u8], u64)>> {
     let header = elf::FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
@@ -148,10 +147,10 @@ fn find_symbol(data: &[u8], at: u64) -> object::Result<Option<(&[u8], u64)>> {
     Ok(best)
 }
 
-/// Calls `f` with what a file holds, if it can be read.
+/// Calls `f` with the contents of a file, if it can be read.
 fn with_file(path: &CStr, f: impl FnOnce(&[u8])) {
-    // SAFETY: calls that a signal handler may make, on a descriptor and a mapping of our own; the mapping is
-    // given back after its last use.
+    // SAFETY: a signal handler may make these calls. The descriptor and the mapping are made here,
+    // and unmapped after their last use.
     unsafe {
         let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
         if fd < 0 {

@@ -1,7 +1,7 @@
-//! A fault, as a handler of its signal finds it: what happened, and the registers of the code that it
-//! happened to.
+//! A fault as the handler of its signal sees it: what happened, and the registers of the interrupted
+//! code.
 
-/// A fault while its handler runs.
+/// A fault whose handler is running.
 pub(crate) struct Fault {
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
@@ -19,40 +19,40 @@ impl Fault {
         Fault { signal, info, context }
     }
 
-    /// Its signal.
+    /// The fault's signal.
     pub(crate) fn signal(&self) -> libc::c_int {
         self.signal
     }
 
-    /// Whether somebody sent the signal, and no instruction brought it about.
+    /// Whether the signal was sent, rather than caused by an instruction.
     pub(crate) fn is_sent(&self) -> bool {
         // SAFETY: by the promise of `new`.
         unsafe { (*self.info).si_code <= 0 }
     }
 
-    /// The process that sent it, when somebody did.
+    /// The process that sent the signal, if it was sent.
     pub(crate) fn sender(&self) -> Option<libc::pid_t> {
-        // SAFETY: by the promise of `new`; a signal that was sent has a sender.
+        // SAFETY: by the promise of `new`; the information of a signal that was sent has this field.
         self.is_sent().then(|| unsafe { (*self.info).si_pid() })
     }
 
-    /// The address of the access that failed, or of the instruction; `None` when the signal was sent or the
-    /// processor does not tell.
+    /// The address that was accessed, or for SIGFPE and SIGILL that of the instruction; `None` if the
+    /// signal was sent or the address is not known.
     pub(crate) fn address(&self) -> Option<usize> {
-        /// From the kernel's include/uapi/asm-generic/siginfo.h: no more is known.
+        /// From the kernel's include/uapi/asm-generic/siginfo.h: the address is not known.
         const SI_KERNEL: libc::c_int = 0x80;
         let has_address =
             [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL].contains(&self.signal);
-        // SAFETY: by the promise of `new`; these signals have an address.
+        // SAFETY: by the promise of `new`; the information of these signals has an address.
         unsafe {
             let known = has_address && !self.is_sent() && (*self.info).si_code != SI_KERNEL;
             known.then(|| (*self.info).si_addr() as usize)
         }
     }
 
-    /// The registers of the code that was interrupted.
+    /// The registers of the interrupted code.
     pub(crate) fn context(&mut self) -> &mut libc::ucontext_t {
-        // SAFETY: by the promise of `new`; the handler is the only one to use them.
+        // SAFETY: by the promise of `new`; only the handler uses the context while it runs.
         unsafe { &mut *self.context }
     }
 
@@ -66,19 +66,19 @@ impl Fault {
         self.pc_and_sp().1
     }
 
-    /// Goes back from the beginning of a function, which is no code, to the call of it.
+    /// Changes the registers from those at the first instruction of a function to those at its call.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn leave_callee(&mut self) {
         let registers = &mut self.context().uc_mcontext.gregs;
         let sp = registers[libc::REG_RSP as usize];
-        // SAFETY: the processor has just written the return address there, or whoever jumped has left the stack
-        // as it was; the stack is there in both cases.
+        // SAFETY: the call has just pushed the return address there. If this was a jump, the word is
+        // something else; and if the stack is not mapped, this faults, which last words tolerate.
         let back = unsafe { (sp as *const usize).read() };
         registers[libc::REG_RSP as usize] = sp + 8;
         registers[libc::REG_RIP as usize] = back.wrapping_sub(1) as i64;
     }
 
-    /// Goes back from the beginning of a function, which is no code, to the call of it.
+    /// Changes the registers from those at the first instruction of a function to those at its call.
     #[cfg(target_arch = "aarch64")]
     pub(super) fn leave_callee(&mut self) {
         let registers = &mut self.context().uc_mcontext;

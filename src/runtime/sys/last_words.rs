@@ -1,8 +1,8 @@
-//! What a daemon says before it ends by a fault, or because a module ended it: which signal, whose code, which
-//! task, and the calls that led there. It is said in the log and in a file beside it.
+//! Last words: what a daemon writes before a fault, or a module that calls `exit`, ends it: the
+//! signal, the task, and a backtrace. They go to the log and to a file beside it.
 //!
-//! All of it happens in signal handlers, of a process of which nothing is certain any more. It takes no memory
-//! and no lock, and whichever part of it faults itself is left out.
+//! All of this runs in signal handlers of a process whose state may be damaged. So it allocates no
+//! memory and takes no lock, and a step that faults itself is skipped.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void, CString};
@@ -15,16 +15,16 @@ use super::backtrace::{self, Frame};
 use super::fault::Fault;
 use super::{objects, signal};
 
-/// Writes what the calling thread is doing. It may do only what a signal handler may.
+/// Writes what the calling thread is doing. May do only what a signal handler may.
 pub(crate) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
 
-/// The exit code of a daemon that a module ended with that of success.
+/// The exit code of a daemon that a module ended with exit code 0.
 const ENDED_BY_MODULE: c_int = 70;
-/// Calls that are shown.
+/// How many frames of the backtrace are shown.
 const FRAMES: usize = 64;
-/// Bytes of last words.
+/// The longest last words, in bytes.
 const ROOM: usize = 32 * 1024;
-/// How long the log may take to receive a part of them, in milliseconds.
+/// How long a write waits until the log can take more, in milliseconds.
 const PATIENCE: c_int = 1000;
 
 struct Setting {
@@ -33,16 +33,16 @@ struct Setting {
 }
 
 static SETTING: OnceLock<Setting> = OnceLock::new();
-/// The process that has last words; a child that it forks has none.
+/// The process that writes last words; a child that it forks does not.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-/// How many runtimes of it are not to end by an `exit`.
+/// How many runtimes are running, during which the process must not exit.
 static SERVING: AtomicUsize = AtomicUsize::new(0);
-/// The thread that is saying them.
+/// The thread that is writing the last words; 0 for none.
 static SPEAKER: AtomicI32 = AtomicI32::new(0);
-/// What it does next.
+/// The next step of that thread.
 static STEP: AtomicUsize = AtomicUsize::new(0);
 
-/// As long as this is there, the process is not to end by an `exit`.
+/// While this exists, a call of `exit` leads to last words.
 pub(crate) struct Serving(());
 
 impl Drop for Serving {
@@ -51,12 +51,12 @@ impl Drop for Serving {
     }
 }
 
-/// From now on the process has last words; they go to its standard error, and to this file.
+/// Installs the handlers, once per process. Last words go to the standard error and to `file`.
 pub(crate) fn install(file: &Path, circumstances: Circumstances) -> Serving {
     use std::os::unix::ffi::OsStrExt;
     static ONCE: Once = Once::new();
     let file = CString::new(file.as_os_str().as_bytes()).unwrap_or_default();
-    // A second runtime of the process has those of the first.
+    // A second runtime of the process uses the settings of the first.
     let _ = SETTING.set(Setting { file, circumstances });
     ONCE.call_once(|| {
         objects::look();
@@ -72,7 +72,7 @@ pub(crate) fn install(file: &Path, circumstances: Circumstances) -> Serving {
         ] {
             signal::handle(number, on_fault);
         }
-        // SAFETY: the functions fit, and stay as long as the process.
+        // SAFETY: the functions have the required types, and live as long as the process.
         unsafe {
             on_exit(at_exit, std::ptr::null_mut());
             at_quick_exit(at_quick_exit_);
@@ -89,7 +89,7 @@ pub(crate) fn give_up() {
 }
 
 fn own_process() -> libc::pid_t {
-    // SAFETY: it has no preconditions.
+    // SAFETY: the call has no preconditions.
     unsafe { libc::getpid() }
 }
 
@@ -97,7 +97,7 @@ fn are_wanted() -> bool {
     PROCESS.load(Ordering::Acquire) == own_process()
 }
 
-// Of the C library, from its stdlib.h.
+// Functions of the C library, declared in stdlib.h.
 extern "C" {
     fn on_exit(f: extern "C" fn(c_int, *mut c_void), data: *mut c_void) -> c_int;
     fn at_quick_exit(f: extern "C" fn()) -> c_int;
@@ -108,7 +108,7 @@ extern "C" {
 /// What ends the process.
 enum Cause<'a> {
     Fault(&'a mut Fault),
-    /// Somebody called `exit` or one of its like.
+    /// `exit` or a similar function was called.
     Exit {
         call: &'static str,
         code: Option<c_int>,
@@ -139,7 +139,7 @@ pub(crate) fn exit_at_once(code: c_int) -> ! {
     }
 }
 
-/// Ends the process with last words, when it is not to end by itself.
+/// Ends the process with last words if a runtime is running.
 fn exiting(call: &'static str, code: Option<c_int>) {
     if are_wanted() && SERVING.load(Ordering::Acquire) > 0 {
         say(&mut Cause::Exit { call, code });
@@ -155,7 +155,8 @@ const FIRST_CALL: usize = 5;
 const LAST_CALL: usize = FIRST_CALL + FRAMES;
 const AFTER_FILE: usize = LAST_CALL + 1;
 
-/// Says it, once for the process. If a step of it faults, it is called again, and goes on with the next.
+/// Writes the last words, once per process. If a step faults, the handler of that fault calls this
+/// again, and the next step follows.
 fn say(cause: &mut Cause<'_>) {
     // SAFETY: it has no preconditions.
     let own = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
@@ -164,7 +165,7 @@ fn say(cause: &mut Cause<'_>) {
         Ok(_) => {}
         Err(other) if other == own => {}
         Err(_) => {
-            // That thread ends the process, soon.
+            // That thread will end the process.
             for _ in 0..100 {
                 sleep_a_little();
             }
@@ -174,7 +175,7 @@ fn say(cause: &mut Cause<'_>) {
     let Some(setting) = SETTING.get() else { return };
     loop {
         let step = STEP.fetch_add(1, order);
-        // What cannot be said any more is left out.
+        // What cannot be written is left out.
         let _ = match step {
             0 => begin(cause),
             1 => (setting.circumstances)(&mut Words),
@@ -214,7 +215,7 @@ fn begin(cause: &mut Cause<'_>) -> fmt::Result {
     }
 }
 
-/// The time as the log has it.
+/// Writes the time as the log does.
 fn write_time() -> fmt::Result {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the time lives through the call.
@@ -226,8 +227,8 @@ fn write_time() -> fmt::Result {
     write!(Words, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
-/// The date of a day, counted from 1970-01-01. The Gregorian calendar repeats itself after 400 years, which
-/// are counted from a first of March here, so that the leap day is the last of its year.
+/// The date of a day that is counted from 1970-01-01. The Gregorian calendar repeats itself after
+/// 400 years. Here they begin on a first of March, so that a leap day is the last day of its year.
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
@@ -241,7 +242,7 @@ fn date(days: i64) -> (i64, i64, i64) {
 
 fn thread(own: i32) -> fmt::Result {
     let mut name = [0_u8; 16];
-    // SAFETY: the kernel writes at most 16 bytes, with a zero at the end.
+    // SAFETY: the kernel writes at most 16 bytes, the last of which is zero.
     unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
     let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     Words.write_str(", thread ")?;
@@ -291,7 +292,7 @@ fn show_call(number: usize) -> fmt::Result {
 
 struct Buffer(UnsafeCell<[u8; ROOM]>);
 
-// SAFETY: only the one thread uses it that is saying the words.
+// SAFETY: only the thread in `SPEAKER` uses it.
 unsafe impl Sync for Buffer {}
 
 static BUFFER: Buffer = Buffer(UnsafeCell::new([0; ROOM]));
@@ -304,7 +305,7 @@ impl Write for Words {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let len = LEN.load(Ordering::Relaxed);
         let part = text.len().min(ROOM - len);
-        // SAFETY: this thread alone uses the buffer, and the part fits behind what is there.
+        // SAFETY: only this thread uses the buffer, and the part fits behind what is there.
         unsafe {
             let at = BUFFER.0.get().cast::<u8>().add(len);
             std::ptr::copy_nonoverlapping(text.as_ptr(), at, part);
@@ -319,31 +320,31 @@ impl Write for Words {
 }
 
 fn said() -> &'static [u8] {
-    // SAFETY: so many bytes are written, by this thread, which writes no more of them.
+    // SAFETY: so many bytes have been written, by this thread, which does not change them again.
     unsafe { std::slice::from_raw_parts(BUFFER.0.get().cast(), LEN.load(Ordering::Relaxed)) }
 }
 
 fn write_file(setting: &Setting) -> fmt::Result {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: calls that a signal handler may make, on a path that lives as long as the process.
+    // SAFETY: a signal handler may call this, and the path is a C string that is never freed.
     let fd = unsafe { libc::open(setting.file.as_ptr(), flags, 0o600) };
     if fd < 0 {
         return Err(fmt::Error);
     }
     let written = write_patiently(fd, said());
-    // SAFETY: a descriptor of our own.
+    // SAFETY: the descriptor was opened above and is not used any more.
     unsafe { libc::close(fd) };
     written
 }
 
-/// Writes bytes, as long as each part of them is taken soon: a pipe that nobody reads must not keep the
-/// process from its end.
+/// Writes bytes, and gives up if the descriptor takes none for `PATIENCE`: a pipe that nobody reads
+/// must not keep the process from ending.
 fn write_patiently(fd: c_int, mut bytes: &[u8]) -> fmt::Result {
     while !bytes.is_empty() {
         let mut ready = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-        // POSIX says that so much fits into a pipe that is ready.
+        // By POSIX, a pipe that is ready takes this much at once.
         let part = &bytes[..bytes.len().min(libc::PIPE_BUF)];
-        // SAFETY: the descriptor's state and the bytes live through the calls.
+        // SAFETY: both arguments are valid during the calls.
         let written = unsafe {
             if libc::poll(&mut ready, 1, PATIENCE) != 1 {
                 return Err(fmt::Error);

@@ -3,6 +3,7 @@
 //! ends by one (`last_words`, with `backtrace` and `objects` below it). It imports no other room.
 
 pub(crate) mod backtrace;
+pub(crate) mod demangle;
 pub(crate) mod fault;
 pub(crate) mod last_words;
 pub(crate) mod membarrier;

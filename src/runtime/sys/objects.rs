@@ -1,5 +1,5 @@
-//! The shared objects of the process: whose code an address is. Asked in signal handlers, where the dynamic
-//! linker may not be asked.
+//! The shared objects of the process: which one an address belongs to. This is needed in signal
+//! handlers, which must not call the dynamic linker.
 
 use std::ffi::{CStr, CString};
 use std::ops::Range;
@@ -10,16 +10,16 @@ use std::sync::Mutex;
 
 use super::lock;
 
-/// Whose code an object is.
+/// What an object is to the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The runtime's, with the program that it is a part of.
+    /// The runtime itself, with the program or library that it is part of.
     Runtime,
-    /// The C library's, or the dynamic linker's: all depend on what they do.
+    /// The C library or the dynamic linker, whose state the whole process depends on.
     System,
-    /// A module's.
+    /// A module.
     Module,
-    /// Of some other library.
+    /// Any other library.
     Library,
 }
 
@@ -27,41 +27,42 @@ pub(crate) enum Owner {
 pub(crate) struct Object {
     pub(crate) owner: Owner,
     pub(crate) path: CString,
-    /// What is added to an address in the file.
+    /// The difference between addresses in memory and in the file.
     pub(crate) bias: usize,
     code: Vec<Range<usize>>,
 }
 
-/// The objects at the last look. Earlier lists stay in memory: a handler may be reading them.
+/// The objects that the last call of `look` found. Earlier lists are never freed, because a handler
+/// may be reading them.
 static OBJECTS: AtomicPtr<Vec<Object>> = AtomicPtr::new(ptr::null_mut());
 /// An address in each module.
 static MODULES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
-/// The object whose code this address is, as far as is known. `[any thread, signal handlers]`
+/// The object whose code contains an address, if it is known. `[any thread, signal handlers]`
 pub(crate) fn find(address: usize) -> Option<&'static Object> {
-    // SAFETY: null, or a list that is never freed.
+    // SAFETY: the pointer is null, or points to a list that is never freed or changed.
     let objects = unsafe { OBJECTS.load(Ordering::Acquire).as_ref() }?;
     objects.iter().find(|object| object.code.iter().any(|range| range.contains(&address)))
 }
 
-/// Whose code this address is, as far as is known. `[any thread, signal handlers]`
+/// The owner of that object. `[any thread, signal handlers]`
 pub(crate) fn owner(address: usize) -> Option<Owner> {
     find(address).map(|object| object.owner)
 }
 
-/// A module has been loaded, in whose code this address is.
+/// Notes that the object whose code contains `address` is a module.
 pub(crate) fn add_module(address: usize) {
     lock(&MODULES).push(address);
     look();
 }
 
-/// Looks which objects there are. To be called when there may be new ones.
+/// Updates the list of objects. Must be called when objects may have been loaded.
 pub(crate) fn look() {
     let modules = lock(&MODULES);
     // SAFETY: as in `find`.
     let known = unsafe { OBJECTS.load(Ordering::Acquire).as_ref() };
     let mut look = Look { modules: &modules, found: Vec::new() };
-    // SAFETY: the callback gets the look that it expects, and keeps nothing.
+    // SAFETY: `note` has the required type, and gets the `Look` that it expects.
     unsafe { libc::dl_iterate_phdr(Some(note), ptr::from_mut(&mut look).cast()) };
     let place = |object: &Object| (object.bias, object.owner);
     if known.is_none_or(|known| !known.iter().map(place).eq(look.found.iter().map(place))) {
@@ -74,15 +75,15 @@ struct Look<'a> {
     found: Vec<Object>,
 }
 
-/// Called for each loaded object.
+/// Adds an object to the `Look` in `data`. Called by the dynamic linker for each loaded object.
 unsafe extern "C" fn note(
     info: *mut libc::dl_phdr_info,
     _size: usize,
     data: *mut libc::c_void,
 ) -> libc::c_int {
-    // SAFETY: the linker passes a valid description; `data` is what `look` passes.
+    // SAFETY: the linker passes a valid description, and `data` as `look` passed it.
     let (info, look) = unsafe { (&*info, &mut *data.cast::<Look<'_>>()) };
-    // SAFETY: by the linker's description; the first object's name may be null.
+    // SAFETY: the description is valid: its headers are mapped, and its name is null or a C string.
     let (headers, name) = unsafe {
         let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
         (std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()), name)

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use crate::coroutine::{Poller, Target};
+use crate::coroutine::{Poller, PollerOwner, Target};
 use crate::scheduler::with_current;
 use chimaera_abi::*;
 
@@ -17,7 +17,12 @@ pub(super) unsafe extern "C" fn poller_add(
     with_current(|worker| {
         let Some(worker) = worker else { return CHI_INVALID };
         let epoll = worker.run_queue().shared_epoll();
-        let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context }) else {
+        let owner = worker.container().map(|container| PollerOwner {
+            pool: container.id,
+            container: container.number,
+            on_crash: container.on_crash.clone(),
+        });
+        let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context }, owner) else {
             return CHI_INVALID;
         };
         // SAFETY: by the contract, the pointer may be written.

@@ -24,10 +24,12 @@ pub(crate) enum CancelReason {
     Deadlock,
     /// A client submitted it, and the runtime is stopping.
     Stopping,
+    /// Its container is in quarantine.
+    Quarantined,
 }
 
 impl CancelReason {
-    const ALL: [CancelReason; 7] = [
+    const ALL: [CancelReason; 8] = [
         CancelReason::Asked,
         CancelReason::Gone,
         CancelReason::Destroyed,
@@ -35,6 +37,7 @@ impl CancelReason {
         CancelReason::Parent,
         CancelReason::Deadlock,
         CancelReason::Stopping,
+        CancelReason::Quarantined,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<CancelReason> {
@@ -53,6 +56,9 @@ impl CancelReason {
             }
             CancelReason::Stopping => (CHI_CANCELLED, "the runtime is stopping"),
             CancelReason::Deadlock => (CHI_DEADLOCK, "the task waited in a circle of tasks"),
+            CancelReason::Quarantined => {
+                (CHI_CANCELLED, "another task of the container crashed, which is in quarantine")
+            }
         };
         Failure::new(status, text)
     }
@@ -112,4 +118,6 @@ pub(crate) enum CancelScope {
     Session(u64),
     /// All tasks of a pool.
     Pool(chi_pool_id),
+    /// All tasks of one container of a pool, of this number, which is in quarantine.
+    Container(chi_pool_id, u32),
 }

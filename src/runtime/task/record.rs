@@ -186,7 +186,11 @@ impl Record {
             } else if self.client_asks_to_cancel() {
                 self.cancel(CancelReason::Asked);
             } else if container.is_some_and(|container| !container.admission.is_live()) {
-                self.cancel(CancelReason::Destroyed);
+                let abandoned = container.is_some_and(|found| found.admission.is_abandoned());
+                self.cancel(match abandoned {
+                    true => CancelReason::Quarantined,
+                    false => CancelReason::Destroyed,
+                });
             } else if self.deadline.get().is_some_and(|at| Instant::now() >= at) {
                 self.cancel(CancelReason::Deadline);
             }
@@ -237,6 +241,14 @@ impl Record {
             // which keeps it alive.
             (CancelScope::Pool(id), _) => match unsafe { self.container.as_ref() } {
                 Some(container) => (container.id == *id).then_some(CancelReason::Destroyed),
+                None => None,
+            },
+            // SAFETY: as above.
+            (CancelScope::Container(id, number), _) => match unsafe { self.container.as_ref() } {
+                Some(found) => {
+                    let is_it = found.id == *id && found.number == *number;
+                    is_it.then_some(CancelReason::Quarantined)
+                }
                 None => None,
             },
             _ => None,

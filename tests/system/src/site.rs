@@ -130,6 +130,18 @@ impl Site {
         process::run(self.command(artefacts::chimaera()).args(["--name", &self.name]).args(args))
     }
 
+    /// Resets every pool that is in quarantine.
+    #[track_caller]
+    pub fn reset_pools(&self) {
+        let pools = self.cli(&["pool", "list", "--json"]).ok().json();
+        for pool in pools.as_array().expect("a list") {
+            if pool["state"] == "quarantined" {
+                let name = pool["name"].as_str().expect("a pool has a name");
+                self.cli(&["pool", "reset", name]).ok();
+            }
+        }
+    }
+
     /// Runs a client program on this instance with these arguments.
     #[track_caller]
     pub fn run(&self, program: impl AsRef<Path>, args: &[&str]) -> Output {

@@ -2,6 +2,7 @@
 //! exit code is not that of success.
 
 use chimaera::{Ipc, NewTask, PoolId};
+use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::{connect, in_client_that_may_end_it, text_of, Call, Daemon, Options};
 use rustix::process::Signal;
@@ -76,6 +77,20 @@ fn of_a_throw_from_a_destructor() {
 }
 
 #[test]
+fn of_a_panic_while_panicking() {
+    let daemon = in_client_that_may_end_it!(Options::new().rust_faults(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(faults::MODULE, "fragile", b"").unwrap();
+        let call = ipc.task::<faults::FaultTask>(pool, faults::Method::PANIC_TWICE);
+        assert_eq!(text_of(call.call()).0, chimaera::abi::CHI_UNAVAILABLE);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGABRT);
+    let words = crash_file(&daemon);
+    assert!(words.contains("SIGABRT in kPanicTwice of pool 'fragile'"), "{words}");
+}
+
+#[test]
 fn of_a_double_free() {
     let (daemon, code) = ended_by!(crash::CRASH, crash::ABORTS[4]);
     check_words(&daemon, code, "SIGABRT", &["free", "Runtime3Run"]);
@@ -145,11 +160,12 @@ fn are_shown_by_status_and_the_next_start() {
     assert!(status.stderr.contains(&headline), "{status:#?}");
     let status = site.status();
     assert_eq!(status["running"], false, "{status}");
-    assert_eq!(status["last_crash"]["text"], words, "{status}");
+    let text = status["last_crash"]["text"].as_str().unwrap();
+    assert!(text.starts_with(&headline) && text.contains("chimaera::main"), "{status}");
 
     let mut next = Daemon::start_at(site.clone(), &Options::new());
     assert!(next.log().contains(&format!("the last run crashed: {headline}")), "{}", next.log());
-    assert_eq!(site.status()["last_crash"]["text"], words);
+    assert_eq!(site.status()["last_crash"]["text"], status["last_crash"]["text"]);
     assert!(site.cli(&["status"]).stdout.contains("last crash"));
     next.stop();
     assert_eq!(site.status()["last_crash"], serde_json::Value::Null, "it stopped in order");

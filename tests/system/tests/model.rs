@@ -396,13 +396,16 @@ fn a_task_that_computes_for_long_delays_its_own_lane_only() {
 
 #[test]
 fn a_method_that_overflows_its_stack_ends_with_a_fault() {
-    let log = in_client!(Options::new().model().workers(2), |_| {
-        let (_, pool) = pool("overflow");
-        let sleeping = task(pool, model::SLEEP, ns(ms(300))).submit().unwrap();
-        for _ in 0..rounds(100, 10_000) {
+    let log = in_client!(Options::new().model().workers(2), |site| {
+        let (ipc, pool) = pool("overflow");
+        let other = ipc.create_pool(model::MODULE, "other", b"").unwrap();
+        let sleeping = task(other, model::SLEEP, ns(ms(300))).submit().unwrap();
+        for _ in 0..rounds(20, 2000) {
             let (status, message) = text_of(task(pool, model::OVERFLOW, 0).call());
             assert_eq!(status, CHI_FAULT);
             assert!(message.starts_with("kOverflow overflowed its stack of 262144"), "{message}");
+            task(other, model::TICK, 0).call().unwrap();
+            site.reset_pools();
             task(pool, model::TICK, 0).call().unwrap();
         }
         sleeping.wait().unwrap();

@@ -78,12 +78,14 @@ fn methods_submit_many_and_wait_for_all() {
 
 #[test]
 fn methods_that_overflow_their_stack() {
-    let log = in_client!(Options::new().model(), |_| in_both(|pool| {
-        let sleeping = pool.submit(model::SLEEP, 50 * MS);
+    let log = in_client!(Options::new().model(), |site| in_both(|pool| {
+        let other = ValuePool::new(pool.ipc, model::MODULE, "other");
+        let sleeping = other.submit(model::SLEEP, 50 * MS);
         for _ in 0..rounds(20, 2000) {
             let (status, message) = text_of(pool.task(model::OVERFLOW, 0, 0).call());
             assert_eq!(status, CHI_FAULT);
             assert!(message.starts_with("kOverflow overflowed its stack of 262144"), "{message}");
+            site.reset_pools();
             pool.call(model::TICK, 0, 0);
         }
         sleeping.wait().unwrap();
@@ -124,17 +126,19 @@ fn monitors_pick_lanes_and_estimate() {
 
 #[test]
 fn monitors_that_overflow_their_stack_or_wait_cost_their_task() {
-    in_client!(Options::new().model(), |_| in_both(|pool| {
+    in_client!(Options::new().model(), |site| in_both(|pool| {
         for _ in 0..rounds(20, 2000) {
             let (status, message) = text_of(pool.task(model::MONITORED, 4, 0).call());
             assert_eq!(status, CHI_FAULT, "{message}");
             assert!(message.starts_with("the monitor of kMonitored overflowed"), "{message}");
+            site.reset_pools();
             // The same for a task that a method sends; the method's frames are lost along with the
             // monitor's.
             let call = pool.task(model::CALL, 4, u64::from(model::MONITORED));
             call.other.set(pool.id);
             let (status, message) = text_of(call.call());
             assert!(status == CHI_FAULT && message.starts_with("kCall overflowed"), "{message}");
+            site.reset_pools();
             let (status, message) = text_of(pool.task(model::MONITORED, 5, 0).call());
             assert!([CHI_INVALID, CHI_FAILED].contains(&status), "{message}");
             assert!(message.contains("a monitor cannot wait"), "{message}");

@@ -1,0 +1,174 @@
+//! Ending a task whose code has overflowed its stack or crashed: its coroutine has ended without
+//! unwinding, so everything in its frames is lost. What the task held is found through its record.
+//! The container is in quarantine from then on: nothing is known of the state of its object, so no
+//! code of it is called again.
+
+use std::mem::ManuallyDrop;
+use std::ptr;
+
+use chimaera_abi::*;
+
+use super::broadcast;
+use super::cancel;
+use super::mailbox::WorkerMessage;
+use super::path::{complete, finish_internal, leave_lane, pass_on};
+use super::worker::Worker;
+use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, ExceptionState, Poller};
+use crate::log::{log_task, LineKind};
+use crate::pool::Container;
+use crate::task::{CancelScope, Origin, Record};
+
+/// Ends what ran on a coroutine whose stack overflowed, or whose code crashed. Called on the
+/// thread's own stack.
+#[cold]
+pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Option<Crash>) {
+    worker.run_queue().leave_module();
+    // Exceptions that were caught on that stack are lost with it.
+    let _ = ExceptionState::take();
+    // What follows the words for whose code it was.
+    let cause = match crash {
+        Some(crash) => format!("crashed: {crash}"),
+        None => format!("overflowed its stack of {} bytes", worker.shared.config.stack_size),
+    };
+    let callback = coroutine.context.callback.replace(ptr::null());
+    // SAFETY: the coroutine has ended and never runs again, and its stack is mapped until it is
+    // dropped.
+    let any = unsafe { end_callbacks(worker, callback, &cause) };
+    let own = coroutine.context.record.replace(ptr::null_mut());
+    if own.is_null() {
+        assert!(any, "only module code overflows a stack or crashes");
+        return;
+    }
+    // SAFETY: the frame that ran the task owned its record and never runs again, so this is the
+    // only owner.
+    let record = unsafe { Box::from_raw(own) };
+    give_up_pools(worker, &record);
+    broadcast::give_back(worker, &record);
+    let (lane, suspended) = (record.lane, record.suspended.get());
+    let why = report(worker, &record, "", &cause);
+    // SAFETY: the pointer is null, or the task is counted in the container until it is complete.
+    let message = quarantine(worker, unsafe { record.container.as_ref() }, why);
+    if complete(worker, record, CHI_FAULT, &message) && !suspended {
+        // SAFETY: the lane still has tasks in it, which keep it alive.
+        pass_on(worker, unsafe { &*lane });
+    }
+}
+
+/// Abandons the pools that a task was creating or destroying, and ends the resets of others.
+fn give_up_pools(worker: &Worker, record: &Record) {
+    let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
+    for name in names {
+        tracing::error!(
+            pool = name,
+            "the pool is abandoned, because its module's code overflowed its stack or crashed"
+        );
+    }
+    worker.wake_all(waiters);
+}
+
+/// Puts a container in quarantine, and cancels the tasks that are in it. Returns the message of the
+/// task whose code was abandoned.
+fn quarantine(worker: &Worker, container: Option<&Container>, why: String) -> String {
+    // The runtime's own container is never damaged: it only called the code that was abandoned.
+    let Some(container) = container.filter(|container| container.module.path.is_some()) else {
+        return why;
+    };
+    let (pool, number, name) = (container.id, container.number, container.name());
+    let reset = format!("`chimaera pool reset {name}` makes a new container");
+    container.quarantine(&format!("{why}; {reset}"));
+    tracing::error!(pool = name, container = number, why, "in quarantine; {reset}");
+    cancel::cancel(worker, CancelScope::Container(pool, number));
+    for (index, mailbox) in worker.shared.mailboxes().iter().enumerate() {
+        if index != worker.index as usize {
+            mailbox.send(WorkerMessage::RemovePollers { pool, container: number });
+        }
+    }
+    worker.pollers.remove_of(pool, number);
+    format!("{why}; {} is in quarantine", container.shown())
+}
+
+/// Ends the tasks and pollers whose callbacks were running on the stack. True if there were any.
+///
+/// # Safety
+/// `frame` must be the innermost callback frame of a coroutine's context, or null; the coroutine's
+/// stack must still be mapped and never run again.
+unsafe fn end_callbacks(worker: &Worker, mut frame: *const CallbackFrame, cause: &str) -> bool {
+    let any = !frame.is_null();
+    // SAFETY: each callback frame is in a frame of that stack, which is still mapped.
+    while let Some(found) = unsafe { frame.as_ref() } {
+        match found.kind {
+            CallbackKind::Monitor(record) => {
+                // SAFETY: the frames that owned the record never run again, so this is the only
+                // owner.
+                end_routing(worker, unsafe { Box::from_raw(record) }, cause);
+            }
+            CallbackKind::Del(record) => {
+                // SAFETY: as above.
+                end_dropping(worker, unsafe { Box::from_raw(record) }, cause);
+            }
+            // The task itself is ended by the caller.
+            CallbackKind::Aggregation => {}
+            CallbackKind::Poller(guard, poller) => {
+                // SAFETY: as above; this thread locked the guard, so it may unlock it, and the
+                // frame that called the poller keeps it alive.
+                let (mut target, poller) = unsafe { (ManuallyDrop::take(&mut *guard), &*poller) };
+                *target = None;
+                drop(target);
+                end_polling(worker, poller, cause);
+            }
+        }
+        frame = found.outer;
+    }
+    any
+}
+
+fn end_routing(worker: &Worker, mut record: Box<Record>, cause: &str) {
+    let why = report(worker, &record, "the monitor of ", cause);
+    // As for every task that could not be routed: none of its body is returned.
+    record.method = ptr::null();
+    let container = std::mem::replace(&mut record.container, ptr::null());
+    // SAFETY: the task is counted in the container until `leave` below, which keeps it alive.
+    let message = quarantine(worker, unsafe { container.as_ref() }, why);
+    complete(worker, record, CHI_FAULT, &message);
+    // SAFETY: as above.
+    unsafe { (*container).admission.leave() };
+}
+
+fn end_dropping(worker: &Worker, record: Box<Record>, cause: &str) {
+    let why = report(worker, &record, "Del of ", cause);
+    let (container, lane, suspended) = (record.container, record.lane, record.suspended.get());
+    // SAFETY: the task is counted in the container until `leave` below, which keeps it alive.
+    let message = quarantine(worker, unsafe { container.as_ref() }, why);
+    match record.origin {
+        // Its client has already been told its outcome.
+        Origin::Client { .. } => worker.recycle(record),
+        Origin::Internal => finish_internal(worker, record, CHI_FAULT, &message),
+    }
+    // SAFETY: the task is counted in the lane and the container until now, which keeps both alive.
+    unsafe {
+        if leave_lane(worker, lane, suspended) {
+            pass_on(worker, &*lane);
+        }
+        (*container).admission.leave();
+    }
+}
+
+fn end_polling(worker: &Worker, poller: &Poller, cause: &str) {
+    tracing::error!("a poller {cause}, and will not be called again");
+    let Some(owner) = &poller.owner else { return };
+    // The pool may have been destroyed.
+    let Some(pool) = worker.table().get(owner.pool) else { return };
+    let container = pool.containers().get(owner.container as usize);
+    quarantine(worker, container, format!("a poller {cause}"));
+}
+
+/// Logs what has happened to a task's code, and returns it.
+fn report(worker: &Worker, record: &Record, whose: &str, cause: &str) -> String {
+    let pass = worker.shared.rate_limit.pass(LineKind::Abandoned, record.log_subject());
+    if let Some(left_out) = pass {
+        log_task!(error, record.log_context(), left_out, "{whose}a task {cause}");
+    }
+    // SAFETY: the pointer is null, or points to a method of the pool in which the task is counted.
+    let method = unsafe { record.method.as_ref() }.map_or("", |method| method.name.as_str());
+    format!("{whose}{method} {cause}")
+}

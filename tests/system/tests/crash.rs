@@ -1,0 +1,291 @@
+//! Crashes: a fault in a module's own code costs one task and puts its container in quarantine; whatever may
+//! have left something in the middle that others depend on ends the daemon.
+
+use std::time::{Duration, Instant};
+
+use chimaera::abi::{CHI_CANCELLED, CHI_FAULT, CHI_UNAVAILABLE};
+use chimaera::{Ipc, NewTask, PoolId};
+use chimaera_test_rust_faults_client as faults;
+use chimaera_tests::tasks::crash::{self, CrashTask};
+use chimaera_tests::{connect, in_client, in_client_that_may_end_it, rounds, text_of};
+use chimaera_tests::{Call, Options, Site};
+
+const HOUR: u64 = 3600 * 1_000_000_000;
+
+fn task(ipc: Ipc, pool: PoolId, method: u32, mistake: u64) -> NewTask<CrashTask> {
+    let task: NewTask<CrashTask> = ipc.task(pool, method);
+    task.mistake.set(mistake);
+    task
+}
+
+fn fragile(ipc: Ipc) -> PoolId {
+    ipc.create_pool(crash::MODULE, "fragile", b"").unwrap()
+}
+
+#[track_caller]
+fn check_health(ipc: Ipc, pool: PoolId) {
+    assert_eq!(task(ipc, pool, crash::HEALTH, 77).call().unwrap().result.get(), 77);
+}
+
+/// What `pool show` says of a pool.
+fn shown(site: &Site, pool: &str) -> serde_json::Value {
+    site.cli(&["pool", "show", pool, "--json"]).ok().json()
+}
+
+/// Waits until the pool is in quarantine: what happens after the client has its answer takes its time.
+fn wait_for_quarantine(site: &Site, pool: &str) {
+    let bound = Instant::now() + Duration::from_secs(60);
+    while shown(site, pool)["state"] != "quarantined" {
+        assert!(Instant::now() < bound, "{}", shown(site, pool));
+    }
+}
+
+#[track_caller]
+fn check_refusal(ipc: Ipc, pool: PoolId, why: &str) {
+    let (status, message) = text_of(task(ipc, pool, crash::HEALTH, 1).call());
+    assert_eq!(status, CHI_FAULT);
+    assert!(message.starts_with("pool 'fragile' is in quarantine: "), "{message}");
+    assert!(message.contains(why), "{message}");
+    assert!(message.contains("`chimaera pool reset fragile`"), "{message}");
+}
+
+fn reset(site: &Site) {
+    site.cli(&["pool", "reset", "fragile"]).ok();
+}
+
+#[test]
+fn a_method_that_crashes_costs_its_task_and_its_container() {
+    let log = in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let (pool, other) = (fragile(ipc), ipc.create_pool(crash::MODULE, "other", b"").unwrap());
+        let neighbour = task(ipc, other, crash::SLEEP, 1_000_000_000).submit().unwrap();
+        for (mistake, signal) in crash::FAULTS {
+            check_health(ipc, pool);
+            let suspended = task(ipc, pool, crash::SLEEP, HOUR).submit().unwrap();
+            let (status, message) = text_of(task(ipc, pool, crash::CRASH, mistake).call());
+            assert_eq!(status, CHI_FAULT, "{message}");
+            assert!(message.starts_with(&format!("kCrash crashed: {signal}")), "{message}");
+            assert!(message.contains("::Make+0x"), "{message}");
+            assert!(message.contains("libcrash.so"), "{message}");
+            assert!(message.ends_with("pool 'fragile' is in quarantine"), "{message}");
+            check_refusal(ipc, pool, signal);
+            let (status, message) = text_of(suspended.wait());
+            assert_eq!(status, CHI_CANCELLED);
+            assert!(message.contains("quarantine"), "{message}");
+            let found = shown(site, "fragile");
+            assert_eq!(found["state"], "quarantined", "{found}");
+            assert!(found["quarantined"][0]["why"].as_str().unwrap().contains(signal), "{found}");
+            check_health(ipc, other);
+            reset(site);
+            assert_eq!(shown(site, "fragile")["state"], "live");
+        }
+        check_health(ipc, pool);
+        neighbour.wait().unwrap();
+    });
+    if let Some(log) = log {
+        assert!(log.contains("in quarantine"), "{log}");
+        assert!(!log.contains("last words"), "{log}");
+    }
+}
+
+#[test]
+fn monitors_and_del_and_pollers_crash_alike() {
+    in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let pool = fragile(ipc);
+        for (mistake, signal) in crash::FAULTS {
+            let (status, message) = text_of(task(ipc, pool, crash::MONITORED, mistake).call());
+            assert_eq!(status, CHI_FAULT, "{message}");
+            let begin = format!("the monitor of kMonitored crashed: {signal}");
+            assert!(message.starts_with(&begin), "{message}");
+            check_refusal(ipc, pool, "the monitor of kMonitored crashed");
+            reset(site);
+            // Their clients have their answers before.
+            for (method, what) in [(crash::DELETED, "Del of kDeleted"), (crash::POLLED, "a poller")]
+            {
+                task(ipc, pool, method, mistake).call().unwrap();
+                wait_for_quarantine(site, "fragile");
+                check_refusal(ipc, pool, &format!("{what} crashed: {signal}"));
+                reset(site);
+                check_health(ipc, pool);
+            }
+        }
+    });
+}
+
+/// Its code may be damaged, so it is not called to take its leave. Neither after an overflow.
+#[test]
+fn a_container_in_quarantine_is_never_entered_again() {
+    let log = in_client!(Options::new().crash(), |_| {
+        let ipc = connect();
+        for (method, mistake) in [(crash::CRASH, 1), (crash::RECURSE, crash::PLAIN)] {
+            let pool = fragile(ipc);
+            let call = task(ipc, pool, method, mistake);
+            call.depth.set(if method == crash::CRASH { 0 } else { 1 << 40 });
+            assert_eq!(text_of(call.call()).0, CHI_FAULT);
+            check_refusal(ipc, pool, "");
+            ipc.destroy_pool(pool).unwrap();
+        }
+        let sound = ipc.create_pool(crash::MODULE, "sound", b"").unwrap();
+        ipc.destroy_pool(sound).unwrap();
+    });
+    if let Some(log) = log {
+        assert!(log.contains("kDestroy of sound"), "{log}");
+        assert!(!log.contains("kDestroy of fragile"), "{log}");
+    }
+}
+
+#[test]
+fn only_a_pool_in_quarantine_is_reset() {
+    in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let pool = fragile(ipc);
+        let output = site.cli(&["pool", "reset", "fragile"]);
+        assert_eq!(output.code, 1);
+        assert!(output.stderr.contains("pool 'fragile' is not in quarantine"), "{output:#?}");
+        let output = site.cli(&["pool", "reset", "nobody"]);
+        assert!(output.stderr.contains("there is no pool 'nobody'"), "{output:#?}");
+        check_health(ipc, pool);
+    });
+}
+
+#[test]
+fn a_module_in_rust_crashes_alike() {
+    in_client!(Options::new().rust_faults(), |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(faults::MODULE, "fragile", b"").unwrap();
+        for _ in 0..3 {
+            let call = ipc.task::<faults::FaultTask>(pool, faults::Method::CRASH);
+            let (status, message) = text_of(call.call());
+            assert_eq!(status, CHI_FAULT, "{message}");
+            assert!(message.starts_with("kCrash crashed: SIGSEGV at 0x8 in "), "{message}");
+            assert!(message.contains(".so+0x"), "{message}");
+            reset(site);
+            let call = ipc.task::<faults::EchoTask>(pool, faults::Method::ECHO);
+            call.input.set("still here").unwrap();
+            assert_eq!(call.call().unwrap().output.copy_to_vec().unwrap(), b"still here");
+        }
+    });
+}
+
+/// Other containers of the pool go on.
+#[test]
+fn a_crash_concerns_one_container() {
+    in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let create = ["pool", "create", "fragile", "--module", crash::MODULE, "--containers", "3"];
+        site.cli(&create).ok();
+        let pool = ipc.find_pool("fragile").unwrap();
+        let call = |number, method, mistake| {
+            let query = chimaera::DomainQuery::local_id(number);
+            let task = ipc.new_task::<CrashTask>(pool, query, method).unwrap();
+            task.mistake.set(mistake);
+            task.call()
+        };
+        let (_, message) = text_of(call(1, crash::CRASH, 1));
+        assert!(message.ends_with("container 1 of pool 'fragile' is in quarantine"), "{message}");
+        for number in [0, 2] {
+            assert_eq!(call(number, crash::HEALTH, 5).unwrap().result.get(), 5);
+        }
+        let (status, message) = text_of(call(1, crash::HEALTH, 5));
+        assert_eq!(status, CHI_FAULT);
+        assert!(message.starts_with("container 1 of pool 'fragile' is in quarantine"), "{message}");
+        assert_eq!(shown(site, "fragile")["quarantined"].as_array().unwrap().len(), 1);
+        reset(site);
+        assert_eq!(call(1, crash::HEALTH, 5).unwrap().result.get(), 5);
+    });
+}
+
+#[test]
+fn a_pool_that_is_to_abort_ends_the_daemon() {
+    let daemon = in_client_that_may_end_it!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let create =
+            ["pool", "create", "fragile", "--module", crash::MODULE, "--on-crash", "abort"];
+        site.cli(&create).ok();
+        assert_eq!(shown(site, "fragile")["on_crash"], "abort");
+        let pool = ipc.find_pool("fragile").unwrap();
+        check_health(ipc, pool);
+        assert_eq!(text_of(task(ipc, pool, crash::CRASH, 1).call()).0, CHI_UNAVAILABLE);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+    assert!(daemon.log().contains("last words: SIGSEGV at 0x8 in kCrash"), "{}", daemon.log());
+}
+
+#[test]
+fn a_pool_of_the_configuration_that_is_to_abort_ends_the_daemon() {
+    let pools =
+        "workers: 2\npools:\n  - name: fragile\n    module: test:crash\n    on_crash: abort\n";
+    let daemon = in_client_that_may_end_it!(Options::new().crash().config(pools), |_| {
+        let ipc = connect();
+        let pool = ipc.find_pool("fragile").unwrap();
+        let call = task(ipc, pool, crash::RECURSE, crash::PLAIN);
+        call.depth.set(1 << 40);
+        assert_eq!(text_of(call.call()).0, CHI_UNAVAILABLE);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+    assert!(daemon.log().contains("last words"), "{}", daemon.log());
+}
+
+/// Picks a fault, how deep it happens, and whose code lies between; the same for the same seed.
+struct Injector(u64);
+
+impl Injector {
+    /// Of xorshift64: G. Marsaglia, "Xorshift RNGs", 2003.
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+
+    fn inject(&mut self, ipc: Ipc, pool: PoolId, through: u64) -> (String, (i32, String)) {
+        let (mistake, signal) = crash::FAULTS[self.next(7) as usize];
+        let depth = self.next(300);
+        let method = [crash::CRASH, crash::MONITORED][self.next(2) as usize];
+        let call = task(ipc, pool, method, mistake);
+        call.depth.set(depth);
+        call.through.set(through);
+        let plan =
+            format!("method {method}, {signal} by {mistake}, {depth} deep, through {through}");
+        (plan, text_of(call.call()))
+    }
+}
+
+/// Faults in the module alone, any number of them, and at last one through somebody else's code.
+macro_rules! injected {
+    ($($name:ident = $seed:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            let daemon = in_client_that_may_end_it!(Options::new().crash(), |site| {
+                let ipc = connect();
+                let (pool, mut injector) = (fragile(ipc), Injector($seed));
+                let other = ipc.create_pool(crash::MODULE, "other", b"").unwrap();
+                for _ in 0..rounds(20, 1000) {
+                    let (plan, (status, message)) = injector.inject(ipc, pool, crash::IN_MODULE);
+                    assert_eq!(status, CHI_FAULT, "{plan}: {message}");
+                    assert!(message.contains(" crashed: SIG"), "{plan}: {message}");
+                    check_refusal(ipc, pool, "crashed");
+                    check_health(ipc, other);
+                    reset(site);
+                    check_health(ipc, pool);
+                }
+                let through = [crash::IN_LINKED, crash::IN_LIBC][injector.next(2) as usize];
+                let (plan, (status, message)) = injector.inject(ipc, pool, through);
+                assert_eq!(status, CHI_UNAVAILABLE, "{plan}: {message}");
+            });
+            let Some(mut daemon) = daemon else { return };
+            assert!(daemon.end() < 0);
+            assert!(daemon.log().contains("last words: SIG"), "{}", daemon.log());
+        }
+    )*};
+}
+
+injected! {
+    injected_faults_1 = 0x9e37_79b9_7f4a_7c15;
+    injected_faults_2 = 0xbf58_476d_1ce4_e5b9;
+    injected_faults_3 = 0x94d0_49bb_1331_11eb;
+    injected_faults_4 = 0x2545_f491_4f6c_dd1d;
+}
