@@ -42,6 +42,7 @@ pub(crate) fn run(context: Context, command: Command) -> Outcome {
         }
         Command::Down { .. } => {
             let found = context.describe(CHI_DESCRIBE_POOLS)?;
+            context.connect()?;
             steps.take(file.pools.iter().rev(), |pool| remove(&found, pool))
         }
     };
