@@ -1,7 +1,7 @@
 //! The described tasks of `described:parts`, and a client for them.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
-#![allow(dead_code, unused_imports, reason = "a program may use some of it only")]
+#![allow(dead_code, unused_imports, reason = "a program may use only part of it")]
 
 use std::cell::Cell;
 use chimaera::{
@@ -56,7 +56,7 @@ pub struct Extent {
     pub blocks: u32,
     /// `sparse`. 0 or 1.
     pub sparse: u8,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: [u8; 3],
 }
@@ -75,7 +75,7 @@ pub struct Entry {
     pub weights: ShmVec<f32>,
     /// `kind`.
     pub kind: Cell<u8>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: Cell<[u8; 7]>,
 }
@@ -96,7 +96,7 @@ pub struct EntryValue {
 }
 
 impl EntryValue {
-    /// Copies shared memory.
+    /// Copies from shared memory.
     pub fn read(from: &Entry) -> Result<Self> {
         let name = from.name.to_string()?;
         let extent = from.extent.get();
@@ -120,7 +120,7 @@ impl EntryValue {
         to.kind.set(self.kind);
         Ok(())
     }
-    /// Copies into a struct that lies in a task itself.
+    /// Copies into a struct that is itself a field of a task.
     pub fn write_in_task(&self, to: &Entry) -> Result<()> {
         to.name.set(&self.name)?;
         to.extent.set(self.extent);
@@ -143,7 +143,7 @@ pub struct SumTask {
     /// In: Whether the last block must be whole. 0 or 1.
     #[chi(in)]
     pub exact: Cell<u8>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: Cell<[u8; 3]>,
     /// Out: A sum for every block.
@@ -157,7 +157,7 @@ pub struct TurnTask {
     /// In and out: `tiny`.
     #[chi(inout)]
     pub tiny: Cell<i8>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: Cell<[u8; 7]>,
     /// In and out: `wide`.
@@ -169,7 +169,7 @@ pub struct TurnTask {
     /// In and out: `digest`.
     #[chi(inout)]
     pub digest: Cell<[u8; 20]>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved1: Cell<[u8; 3]>,
     /// In and out: `text`.
@@ -214,7 +214,7 @@ pub struct FailTask {
     /// In: Whether by what nobody expects. 0 or 1.
     #[chi(in)]
     pub thrown: Cell<u8>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: Cell<[u8; 7]>,
     /// In: `why`.
@@ -234,7 +234,7 @@ pub struct RelayTask {
     /// In: How many sums are under way at once.
     #[chi(in)]
     pub width: Cell<u32>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: Cell<[u8; 4]>,
     /// In: Makes the other module fail with this message, if not empty.
@@ -257,7 +257,7 @@ pub struct SettingsTask {
     /// Out: `exact`. 0 or 1.
     #[chi(out)]
     pub exact: Cell<u8>,
-    /// Zero.
+    /// Padding; zero.
     #[chi(skip)]
     pub reserved0: Cell<[u8; 3]>,
     /// Out: `label`.
@@ -271,7 +271,7 @@ pub struct SettingsTask {
     pub limit: Cell<u64>,
 }
 
-/// What `kTurn` returns.
+/// The results of `kTurn`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnResult {
     /// `tiny`.
@@ -304,7 +304,7 @@ pub struct TurnResult {
     pub pairs: [Extent; 2],
 }
 
-/// What `kSettings` returns.
+/// The results of `kSettings`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SettingsResult {
     /// `factor`.
@@ -321,8 +321,8 @@ pub struct SettingsResult {
     pub limit: u64,
 }
 
-/// A pool of `described:parts`, and which of its containers calls are for. It may be copied,
-/// and be used in an application and in another module's methods alike.
+/// A pool of `described:parts`, and the query that says which of its containers calls go to.
+/// It can be copied, and used in applications as well as in the methods of other modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -330,11 +330,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds it when it exists. Errors: those of `Ipc::create_pool`.
+    /// Creates the pool, or finds it if it exists. Errors: those of `Ipc::create_pool`.
     pub fn create(name: &str, params: &Params) -> Result<Self> {
         Client::create_with(name, params, PoolOptions::default())
     }
-    /// Creates the pool as `options` say. Errors: those of `Ipc::create_pool_with`.
+    /// Creates the pool with these options. Errors: those of `Ipc::create_pool_with`.
     pub fn create_with(
         name: &str,
         params: &Params,
@@ -345,18 +345,18 @@ impl Client {
         let id = ipc.create_pool_with("described:parts", name, params, options)?;
         Ok(Client::from_pool(id))
     }
-    /// The client of a pool whose id is known.
+    /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         let query = DomainQuery::dynamic();
         Client { pool_id, query }
     }
-    /// A client of the same pool whose calls carry this query, in place of
+    /// A client for the same pool whose calls use this query instead of
     /// `DomainQuery::dynamic()`.
     #[must_use]
     pub fn with_query(self, query: DomainQuery) -> Self {
         Client { query, ..self }
     }
-    /// The pool.
+    /// The id of the pool.
     pub fn pool_id(&self) -> PoolId {
         self.pool_id
     }

@@ -1,5 +1,5 @@
 // clang-format off
-/* The described tasks of described:parts. Generated from chimaera_mod.yaml; do not edit. */
+/* The tasks of described:parts that its YAML describes. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_PARTS_DESCRIBED_TASKS_H_
 #define DESCRIBED_PARTS_DESCRIBED_TASKS_H_
 
@@ -35,7 +35,7 @@ struct Params {
     ar(factor_, share_, exact_, label_, note_, limit_);
   }
 
-  /** Says what text calls the fields. */
+  /** Passes the name and value of each field to `fields`, for parameters given as text. */
   template <typename Fields>
   void named(Fields &fields) {
     fields("factor", factor_);
@@ -55,7 +55,7 @@ struct Extent {
   chi::u32 blocks_ = 0;
   /** `sparse`. 0 or 1. */
   chi::u8 sparse_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 3> reserved0_{};
 
   /** Sends the fields. */
@@ -91,14 +91,14 @@ struct Entry {
   hipc::vector<chi::f32> weights_;
   /** `kind`. */
   chi::u8 kind_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 7> reserved0_{};
 
   Entry() = default;
   explicit Entry(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : name_(alloc), data_(alloc), weights_(alloc) {}
 
-  /** Copies a value into shared memory, for the task that the struct lies in. */
+  /** Copies a value into shared memory that belongs to the task that contains the struct. */
   void Assign(hipc::Owner owner, const EntryValue &value) {
     name_.assign(owner, value.name_);
     extent_ = value.extent_;
@@ -133,7 +133,7 @@ struct SumTask : public chi::Task {
   IN chi::u32 block_size_ = 0;
   /** Whether the last block must be whole. 0 or 1. */
   IN chi::u8 exact_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 3> reserved0_{};
   /** A sum for every block. */
   OUT hipc::vector<chi::u64> sums_;
@@ -158,13 +158,13 @@ struct SumTask : public chi::Task {
     exact_ = exact ? 1 : 0;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(data_, block_size_, exact_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(sums_);
@@ -175,7 +175,7 @@ struct SumTask : public chi::Task {
 struct TurnTask : public chi::Task {
   /** `tiny`. */
   INOUT chi::i8 tiny_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 7> reserved0_{};
   /** `wide`. */
   INOUT chi::f64 wide_ = 0;
@@ -183,7 +183,7 @@ struct TurnTask : public chi::Task {
   INOUT chi::u8 flag_ = 0;
   /** `digest`. */
   INOUT std::array<chi::u8, 20> digest_{};
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 3> reserved1_{};
   /** `text`. */
   INOUT hipc::string text_;
@@ -260,13 +260,13 @@ struct TurnTask : public chi::Task {
     pairs_ = pairs;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_, entries_, pairs_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(tiny_, wide_, flag_, digest_, text_, data_, extent_, entry_, extents_, words_, blobs_, rows_, entries_, pairs_);
@@ -289,11 +289,11 @@ struct NothingTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &) {}
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
@@ -302,7 +302,7 @@ struct NothingTask : public chi::Task {
 struct FailTask : public chi::Task {
   /** Whether by what nobody expects. 0 or 1. */
   IN chi::u8 thrown_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 7> reserved0_{};
   /** `why`. */
   IN hipc::string why_;
@@ -325,13 +325,13 @@ struct FailTask : public chi::Task {
     why_ = why;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(thrown_, why_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
@@ -344,7 +344,7 @@ struct RelayTask : public chi::Task {
   IN hipc::vector<char> data_;
   /** How many sums are under way at once. */
   IN chi::u32 width_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 4> reserved0_{};
   /** Makes the other module fail with this message, if not empty. */
   IN hipc::string why_;
@@ -373,13 +373,13 @@ struct RelayTask : public chi::Task {
     why_ = why;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(store_, data_, width_, why_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(sums_);
@@ -394,7 +394,7 @@ struct SettingsTask : public chi::Task {
   OUT chi::f32 share_ = 0;
   /** `exact`. 0 or 1. */
   OUT chi::u8 exact_ = 0;
-  /** Zero. */
+  /** Padding; zero. */
   std::array<chi::u8, 3> reserved0_{};
   /** `label`. */
   OUT hipc::string label_;
@@ -417,11 +417,11 @@ struct SettingsTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &) {}
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(factor_, share_, exact_, label_, note_, limit_);
@@ -430,53 +430,53 @@ struct SettingsTask : public chi::Task {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(Extent) == 16, "another size than in the other languages");
-static_assert(offsetof(Extent, start_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, blocks_) == 8, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, sparse_) == 12, "lies elsewhere in the other languages");
-static_assert(sizeof(Entry) == 144, "another size than in the other languages");
-static_assert(offsetof(Entry, name_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, extent_) == 40, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, data_) == 56, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, weights_) == 96, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, kind_) == 136, "lies elsewhere in the other languages");
-static_assert(sizeof(SumTask) == 152, "another size than in the other languages");
-static_assert(offsetof(SumTask, data_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(SumTask, block_size_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(SumTask, exact_) == 108, "lies elsewhere in the other languages");
-static_assert(offsetof(SumTask, sums_) == 112, "lies elsewhere in the other languages");
-static_assert(sizeof(TurnTask) == 576, "another size than in the other languages");
-static_assert(offsetof(TurnTask, tiny_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, wide_) == 72, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, flag_) == 80, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, digest_) == 81, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, text_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, data_) == 144, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, extent_) == 184, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, entry_) == 200, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, extents_) == 344, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, words_) == 384, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, blobs_) == 424, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, rows_) == 464, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, entries_) == 504, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, pairs_) == 544, "lies elsewhere in the other languages");
-static_assert(sizeof(NothingTask) == 64, "another size than in the other languages");
-static_assert(sizeof(FailTask) == 112, "another size than in the other languages");
-static_assert(offsetof(FailTask, thrown_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(FailTask, why_) == 72, "lies elsewhere in the other languages");
-static_assert(sizeof(RelayTask) == 232, "another size than in the other languages");
-static_assert(offsetof(RelayTask, store_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, data_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, width_) == 144, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, why_) == 152, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, sums_) == 192, "lies elsewhere in the other languages");
-static_assert(sizeof(SettingsTask) == 168, "another size than in the other languages");
-static_assert(offsetof(SettingsTask, factor_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(SettingsTask, share_) == 72, "lies elsewhere in the other languages");
-static_assert(offsetof(SettingsTask, exact_) == 76, "lies elsewhere in the other languages");
-static_assert(offsetof(SettingsTask, label_) == 80, "lies elsewhere in the other languages");
-static_assert(offsetof(SettingsTask, note_) == 120, "lies elsewhere in the other languages");
-static_assert(offsetof(SettingsTask, limit_) == 160, "lies elsewhere in the other languages");
+static_assert(sizeof(Extent) == 16, "size differs from the other languages");
+static_assert(offsetof(Extent, start_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Extent, blocks_) == 8, "offset differs from the other languages");
+static_assert(offsetof(Extent, sparse_) == 12, "offset differs from the other languages");
+static_assert(sizeof(Entry) == 144, "size differs from the other languages");
+static_assert(offsetof(Entry, name_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Entry, extent_) == 40, "offset differs from the other languages");
+static_assert(offsetof(Entry, data_) == 56, "offset differs from the other languages");
+static_assert(offsetof(Entry, weights_) == 96, "offset differs from the other languages");
+static_assert(offsetof(Entry, kind_) == 136, "offset differs from the other languages");
+static_assert(sizeof(SumTask) == 152, "size differs from the other languages");
+static_assert(offsetof(SumTask, data_) == 64, "offset differs from the other languages");
+static_assert(offsetof(SumTask, block_size_) == 104, "offset differs from the other languages");
+static_assert(offsetof(SumTask, exact_) == 108, "offset differs from the other languages");
+static_assert(offsetof(SumTask, sums_) == 112, "offset differs from the other languages");
+static_assert(sizeof(TurnTask) == 576, "size differs from the other languages");
+static_assert(offsetof(TurnTask, tiny_) == 64, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, wide_) == 72, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, flag_) == 80, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, digest_) == 81, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, text_) == 104, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, data_) == 144, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, extent_) == 184, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, entry_) == 200, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, extents_) == 344, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, words_) == 384, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, blobs_) == 424, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, rows_) == 464, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, entries_) == 504, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, pairs_) == 544, "offset differs from the other languages");
+static_assert(sizeof(NothingTask) == 64, "size differs from the other languages");
+static_assert(sizeof(FailTask) == 112, "size differs from the other languages");
+static_assert(offsetof(FailTask, thrown_) == 64, "offset differs from the other languages");
+static_assert(offsetof(FailTask, why_) == 72, "offset differs from the other languages");
+static_assert(sizeof(RelayTask) == 232, "size differs from the other languages");
+static_assert(offsetof(RelayTask, store_) == 64, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, data_) == 104, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, width_) == 144, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, why_) == 152, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, sums_) == 192, "offset differs from the other languages");
+static_assert(sizeof(SettingsTask) == 168, "size differs from the other languages");
+static_assert(offsetof(SettingsTask, factor_) == 64, "offset differs from the other languages");
+static_assert(offsetof(SettingsTask, share_) == 72, "offset differs from the other languages");
+static_assert(offsetof(SettingsTask, exact_) == 76, "offset differs from the other languages");
+static_assert(offsetof(SettingsTask, label_) == 80, "offset differs from the other languages");
+static_assert(offsetof(SettingsTask, note_) == 120, "offset differs from the other languages");
+static_assert(offsetof(SettingsTask, limit_) == 160, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace described::parts

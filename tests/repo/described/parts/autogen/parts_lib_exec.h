@@ -45,7 +45,7 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
   }
 }
 
-/** Asks the monitor of a method, if it has one. */
+/** Calls the monitor of a method, if it has one. */
 template <typename RuntimeT>
 void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
@@ -79,7 +79,7 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
   }
 }
 
-/** Lets go of what a method attached to a task. */
+/** Frees what a method attached to a task. */
 template <typename RuntimeT>
 void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
@@ -113,7 +113,7 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
   }
 }
 
-/** Writes the inputs or the results of a task as bytes, or reads them. */
+/** Serializes or deserializes the inputs or the results of a task. */
 template <typename RuntimeT>
 void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
                chi_archive &archive) {
@@ -139,7 +139,8 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
-/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+/** Adds the results of a replica to those of its broadcast, if the module does that for the
+ * method. */
 template <typename RuntimeT>
 void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
@@ -181,11 +182,11 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
   }
 }
 
-/** Tells the runtime of the methods. */
+/** Registers the methods with the runtime. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   static_assert(std::is_same_v<chi::ParamsOf<RuntimeT>, Params>,
-                "chimaera_mod.yaml describes what a pool is created with: the Runtime has one "
+                "chimaera_mod.yaml describes pool parameters, so the Runtime must have one "
                 "public Create(hipc::FullPtr<chi::CreateTask>, const Params &, chi::RunContext &)");
   table.Add<chi::CreateTask>(
       Method::kCreate, "kCreate", CreateHooks<RuntimeT>::kMonitor,

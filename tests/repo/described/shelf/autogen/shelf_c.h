@@ -1,5 +1,5 @@
 // clang-format off
-/* described:shelf for C: its described tasks. Generated from chimaera_mod.yaml; do not edit. */
+/* described:shelf for C: the tasks that its YAML describes. Generated from chimaera_mod.yaml; do not edit. */
 #ifndef DESCRIBED_SHELF_C_H_
 #define DESCRIBED_SHELF_C_H_
 
@@ -30,7 +30,7 @@ extern "C" {
 /** Method kSettings (described_shelf_settings_task). */
 #define DESCRIBED_SHELF_SETTINGS 16
 
-/** What a pool is created with. Begin with described_shelf_params_default(). */
+/** What a pool is created with. Start from described_shelf_params_default(). */
 typedef struct described_shelf_params {
   /** A number. */
   int64_t factor_;
@@ -46,7 +46,7 @@ typedef struct described_shelf_params {
   uint64_t limit_;
 } described_shelf_params;
 
-/** The parameters of a pool of which nobody says more. Any thread. */
+/** The default parameters of a pool. Any thread. */
 static inline described_shelf_params described_shelf_params_default(void) {
   described_shelf_params params;
   params.factor_ = -9223372036854775807 - 1;
@@ -58,7 +58,7 @@ static inline described_shelf_params described_shelf_params_default(void) {
   return params;
 }
 
-/** Creates a pool with so many containers on this node, or finds it when it exists with the same
+/** Creates a pool with `containers` containers on this node, or finds it if it exists with the same
  * parameters, and stores its id. Errors: those of `chi_pool_create_with`, and `CHI_NO_SPACE`. Any
  * thread. */
 static inline chi_status described_shelf_create(const char *pool_name, const described_shelf_params *params,
@@ -81,7 +81,7 @@ typedef struct described_shelf_extent {
   uint32_t blocks_;
   /** `sparse`. 0 or 1. */
   uint8_t sparse_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[3];
 } described_shelf_extent;
 
@@ -97,11 +97,11 @@ typedef struct described_shelf_entry {
   chi_shm_vector weights_;
   /** `kind`. */
   uint8_t kind_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[7];
 } described_shelf_entry;
 
-/** What described_shelf_entry is a copy of. Borrowed by the functions that take it. */
+/** The source of a copy into a described_shelf_entry. The functions that take it borrow it. */
 typedef struct described_shelf_entry_value {
   /** Its name. */
   const char *name_;
@@ -117,7 +117,7 @@ typedef struct described_shelf_entry_value {
   uint8_t kind_;
 } described_shelf_entry_value;
 
-/** Copies a value into a struct that lies in a task or in a vector of one. Errors: those of
+/** Copies a value into a struct in a task or in one of a task's vectors. Errors: those of
  * `chi_vector_set`. Any thread. */
 static inline chi_status described_shelf_entry_set(chi_task *task, described_shelf_entry *to,
                                                const described_shelf_entry_value *from) {
@@ -129,7 +129,7 @@ static inline chi_status described_shelf_entry_set(chi_task *task, described_she
   return status;
 }
 
-/** Sets a vector of such structs to copies of values. Otherwise the same. */
+/** Sets a vector of such structs to copies of the values. Otherwise like described_shelf_entry_set. */
 static inline chi_status described_shelf_entry_set_all(chi_task *task, chi_shm_vector *vector,
                                                    const described_shelf_entry_value *from, uint64_t count) {
   chi_status status = chi_vector_elements(task, vector, count, sizeof(described_shelf_entry));
@@ -142,7 +142,7 @@ static inline chi_status described_shelf_entry_set_all(chi_task *task, chi_shm_v
 
 /** Sums up the bytes of every block. */
 typedef struct described_shelf_sum_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** In: What to sum up. */
   chi_shm_vector data_;
@@ -150,15 +150,15 @@ typedef struct described_shelf_sum_task {
   uint32_t block_size_;
   /** In: Whether the last block must be whole. 0 or 1. */
   uint8_t exact_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[3];
   /** Out: A sum for every block. Elements: uint64_t. */
   chi_shm_vector sums_;
 } described_shelf_sum_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status described_shelf_sum_new(
     chi_pool_id pool, chi_domain_query query,
     const void *data, uint64_t data_size,
@@ -182,11 +182,11 @@ static inline chi_status described_shelf_sum_new(
 
 /** Gives everything back, some of it turned round. */
 typedef struct described_shelf_turn_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** In and out: `tiny`. */
   int8_t tiny_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[7];
   /** In and out: `wide`. */
   double wide_;
@@ -194,7 +194,7 @@ typedef struct described_shelf_turn_task {
   uint8_t flag_;
   /** In and out: `digest`. */
   uint8_t digest_[20];
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved1_[3];
   /** In and out: `text`. */
   chi_shm_string text_;
@@ -218,9 +218,9 @@ typedef struct described_shelf_turn_task {
   described_shelf_extent pairs_[2];
 } described_shelf_turn_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status described_shelf_turn_new(
     chi_pool_id pool, chi_domain_query query,
     int8_t tiny,
@@ -266,13 +266,13 @@ static inline chi_status described_shelf_turn_new(
 
 /** Does nothing. */
 typedef struct described_shelf_nothing_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
 } described_shelf_nothing_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status described_shelf_nothing_new(
     chi_pool_id pool, chi_domain_query query,
     described_shelf_nothing_task **task) {
@@ -286,19 +286,19 @@ static inline chi_status described_shelf_nothing_new(
 
 /** Fails. */
 typedef struct described_shelf_fail_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** In: Whether by what nobody expects. 0 or 1. */
   uint8_t thrown_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[7];
   /** In: `why`. */
   chi_shm_string why_;
 } described_shelf_fail_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status described_shelf_fail_new(
     chi_pool_id pool, chi_domain_query query,
     bool thrown,
@@ -320,7 +320,7 @@ static inline chi_status described_shelf_fail_new(
 
 /** Has the module in the other language sum up bytes, several times at once. */
 typedef struct described_shelf_relay_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** In: The name of the other module's pool. */
   chi_shm_string store_;
@@ -328,7 +328,7 @@ typedef struct described_shelf_relay_task {
   chi_shm_vector data_;
   /** In: How many sums are under way at once. */
   uint32_t width_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[4];
   /** In: Makes the other module fail with this message, if not empty. */
   chi_shm_string why_;
@@ -336,9 +336,9 @@ typedef struct described_shelf_relay_task {
   chi_shm_vector sums_;
 } described_shelf_relay_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status described_shelf_relay_new(
     chi_pool_id pool, chi_domain_query query,
     const char *store,
@@ -364,7 +364,7 @@ static inline chi_status described_shelf_relay_new(
 
 /** Says what the pool was created with. */
 typedef struct described_shelf_settings_task {
-  /** The task. */
+  /** The header of the task. */
   chi_task task;
   /** Out: `factor`. */
   int64_t factor_;
@@ -372,7 +372,7 @@ typedef struct described_shelf_settings_task {
   float share_;
   /** Out: `exact`. 0 or 1. */
   uint8_t exact_;
-  /** Zero. */
+  /** Padding; zero. */
   uint8_t reserved0_[3];
   /** Out: `label`. */
   chi_shm_string label_;
@@ -382,9 +382,9 @@ typedef struct described_shelf_settings_task {
   uint64_t limit_;
 } described_shelf_settings_task;
 
-/** Makes a task of copies of the arguments. The caller submits it, and deletes it with
- * `chi_task_delete`. On an error, which is one of `chi_task_new` and `chi_vector_set`, there is no
- * task. Any thread. */
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
 static inline chi_status described_shelf_settings_new(
     chi_pool_id pool, chi_domain_query query,
     described_shelf_settings_task **task) {
@@ -396,53 +396,53 @@ static inline chi_status described_shelf_settings_new(
   return status;
 }
 
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_extent) == 16, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, start_) == 0, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, blocks_) == 8, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, sparse_) == 12, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_entry) == 144, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, name_) == 0, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, extent_) == 40, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, data_) == 56, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, weights_) == 96, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, kind_) == 136, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_sum_task) == 152, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, data_) == 64, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, block_size_) == 104, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, exact_) == 108, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, sums_) == 112, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_turn_task) == 576, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, tiny_) == 64, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, wide_) == 72, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, flag_) == 80, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, digest_) == 81, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, text_) == 104, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, data_) == 144, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, extent_) == 184, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, entry_) == 200, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, extents_) == 344, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, words_) == 384, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, blobs_) == 424, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, rows_) == 464, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, entries_) == 504, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, pairs_) == 544, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_nothing_task) == 64, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_fail_task) == 112, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_fail_task, thrown_) == 64, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_fail_task, why_) == 72, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_relay_task) == 232, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, store_) == 64, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, data_) == 104, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, width_) == 144, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, why_) == 152, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, sums_) == 192, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_settings_task) == 168, "another size than in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, factor_) == 64, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, share_) == 72, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, exact_) == 76, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, label_) == 80, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, note_) == 120, "lies elsewhere in the other languages");
-DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, limit_) == 160, "lies elsewhere in the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_extent) == 16, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, start_) == 0, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, blocks_) == 8, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_extent, sparse_) == 12, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_entry) == 144, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, name_) == 0, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, extent_) == 40, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, data_) == 56, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, weights_) == 96, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_entry, kind_) == 136, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_sum_task) == 152, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, data_) == 64, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, block_size_) == 104, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, exact_) == 108, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_sum_task, sums_) == 112, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_turn_task) == 576, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, tiny_) == 64, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, wide_) == 72, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, flag_) == 80, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, digest_) == 81, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, text_) == 104, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, data_) == 144, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, extent_) == 184, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, entry_) == 200, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, extents_) == 344, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, words_) == 384, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, blobs_) == 424, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, rows_) == 464, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, entries_) == 504, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_turn_task, pairs_) == 544, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_nothing_task) == 64, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_fail_task) == 112, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_fail_task, thrown_) == 64, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_fail_task, why_) == 72, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_relay_task) == 232, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, store_) == 64, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, data_) == 104, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, width_) == 144, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, why_) == 152, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_relay_task, sums_) == 192, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(sizeof(described_shelf_settings_task) == 168, "size differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, factor_) == 64, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, share_) == 72, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, exact_) == 76, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, label_) == 80, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, note_) == 120, "offset differs from the other languages");
+DESCRIBED_SHELF_ASSERT(offsetof(described_shelf_settings_task, limit_) == 160, "offset differs from the other languages");
 
 #undef DESCRIBED_SHELF_ASSERT
 #ifdef __cplusplus

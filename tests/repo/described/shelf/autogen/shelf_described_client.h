@@ -13,7 +13,7 @@
 
 namespace described::shelf {
 
-/** What kTurn returns. */
+/** The results of kTurn. */
 struct TurnResult {
   /** `tiny`. */
   chi::i8 tiny_ = 0;
@@ -45,7 +45,7 @@ struct TurnResult {
   std::array<Extent, 2> pairs_{};
 };
 
-/** What kSettings returns. */
+/** The results of kSettings. */
 struct SettingsResult {
   /** `factor`. */
   chi::i64 factor_ = 0;

@@ -1,4 +1,4 @@
-//! What the container of `described:shelf` runs: anything else does not compile.
+//! Checks that the container of `described:shelf` implements exactly these methods.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 

@@ -1,4 +1,4 @@
-//! That the fields of the tasks of `written:loom` lie where C and C++ have them.
+//! Checks that the fields of the tasks of `written:loom` have the same offsets as in C and C++.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 

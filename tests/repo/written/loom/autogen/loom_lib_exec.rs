@@ -1,4 +1,4 @@
-//! What the container of `written:loom` runs: anything else does not compile.
+//! Checks that the container of `written:loom` implements exactly these methods.
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 

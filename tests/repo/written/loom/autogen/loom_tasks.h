@@ -72,7 +72,7 @@ struct TurnTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -80,13 +80,13 @@ struct TurnTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(text_, words_, extents_, entry_, entries_, total_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(text_, words_, extents_, entry_, entries_, total_);
@@ -114,7 +114,7 @@ struct FailTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -122,13 +122,13 @@ struct FailTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(thrown_, why_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
@@ -160,7 +160,7 @@ struct RelayTask : public chi::Task {
     dom_query_ = dom_query;
   }
 
-  /** Emplace constructor: `fill` gets the task, and sets its fields. */
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
   template <typename Fill>
   RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
       const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
@@ -168,13 +168,13 @@ struct RelayTask : public chi::Task {
     fill(*this);
   }
 
-  /** Sends what the caller gives. */
+  /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
     ar(store_, text_, width_, why_);
   }
 
-  /** Sends what the method finds. */
+  /** Sends what the method returns. */
   template <typename Ar>
   void SerializeOut(Ar &ar) {
     ar(answers_);
@@ -183,32 +183,32 @@ struct RelayTask : public chi::Task {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(Extent) == 16, "another size than in the other languages");
-static_assert(offsetof(Extent, start_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, blocks_) == 8, "lies elsewhere in the other languages");
-static_assert(offsetof(Extent, reserved_) == 12, "lies elsewhere in the other languages");
-static_assert(sizeof(Entry) == 96, "another size than in the other languages");
-static_assert(offsetof(Entry, name_) == 0, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, extent_) == 40, "lies elsewhere in the other languages");
-static_assert(offsetof(Entry, weights_) == 56, "lies elsewhere in the other languages");
-static_assert(sizeof(TurnTask) == 328, "another size than in the other languages");
-static_assert(offsetof(TurnTask, text_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, words_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, extents_) == 144, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, entry_) == 184, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, entries_) == 280, "lies elsewhere in the other languages");
-static_assert(offsetof(TurnTask, total_) == 320, "lies elsewhere in the other languages");
-static_assert(sizeof(FailTask) == 112, "another size than in the other languages");
-static_assert(offsetof(FailTask, thrown_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(FailTask, reserved_) == 68, "lies elsewhere in the other languages");
-static_assert(offsetof(FailTask, why_) == 72, "lies elsewhere in the other languages");
-static_assert(sizeof(RelayTask) == 232, "another size than in the other languages");
-static_assert(offsetof(RelayTask, store_) == 64, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, text_) == 104, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, width_) == 144, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, reserved_) == 148, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, why_) == 152, "lies elsewhere in the other languages");
-static_assert(offsetof(RelayTask, answers_) == 192, "lies elsewhere in the other languages");
+static_assert(sizeof(Extent) == 16, "size differs from the other languages");
+static_assert(offsetof(Extent, start_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Extent, blocks_) == 8, "offset differs from the other languages");
+static_assert(offsetof(Extent, reserved_) == 12, "offset differs from the other languages");
+static_assert(sizeof(Entry) == 96, "size differs from the other languages");
+static_assert(offsetof(Entry, name_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Entry, extent_) == 40, "offset differs from the other languages");
+static_assert(offsetof(Entry, weights_) == 56, "offset differs from the other languages");
+static_assert(sizeof(TurnTask) == 328, "size differs from the other languages");
+static_assert(offsetof(TurnTask, text_) == 64, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, words_) == 104, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, extents_) == 144, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, entry_) == 184, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, entries_) == 280, "offset differs from the other languages");
+static_assert(offsetof(TurnTask, total_) == 320, "offset differs from the other languages");
+static_assert(sizeof(FailTask) == 112, "size differs from the other languages");
+static_assert(offsetof(FailTask, thrown_) == 64, "offset differs from the other languages");
+static_assert(offsetof(FailTask, reserved_) == 68, "offset differs from the other languages");
+static_assert(offsetof(FailTask, why_) == 72, "offset differs from the other languages");
+static_assert(sizeof(RelayTask) == 232, "size differs from the other languages");
+static_assert(offsetof(RelayTask, store_) == 64, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, text_) == 104, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, width_) == 144, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, reserved_) == 148, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, why_) == 152, "offset differs from the other languages");
+static_assert(offsetof(RelayTask, answers_) == 192, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace written::loom

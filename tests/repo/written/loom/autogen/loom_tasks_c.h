@@ -87,32 +87,32 @@ typedef struct written_loom_relay_task {
   chi_shm_vector answers_;
 } written_loom_relay_task;
 
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_extent) == 16, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, start_) == 0, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, blocks_) == 8, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, reserved_) == 12, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_entry) == 96, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, name_) == 0, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, extent_) == 40, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, weights_) == 56, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_turn_task) == 328, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, text_) == 64, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, words_) == 104, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, extents_) == 144, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entry_) == 184, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entries_) == 280, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, total_) == 320, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_fail_task) == 112, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, thrown_) == 64, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, reserved_) == 68, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, why_) == 72, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(sizeof(written_loom_relay_task) == 232, "another size than in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, store_) == 64, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, text_) == 104, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, width_) == 144, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, reserved_) == 148, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, why_) == 152, "lies elsewhere in the other languages");
-WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, answers_) == 192, "lies elsewhere in the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_extent) == 16, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, start_) == 0, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, blocks_) == 8, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_extent, reserved_) == 12, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_entry) == 96, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, name_) == 0, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, extent_) == 40, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_entry, weights_) == 56, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_turn_task) == 328, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, text_) == 64, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, words_) == 104, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, extents_) == 144, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entry_) == 184, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, entries_) == 280, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_turn_task, total_) == 320, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_fail_task) == 112, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, thrown_) == 64, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, reserved_) == 68, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_fail_task, why_) == 72, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(sizeof(written_loom_relay_task) == 232, "size differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, store_) == 64, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, text_) == 104, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, width_) == 144, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, reserved_) == 148, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, why_) == 152, "offset differs from the other languages");
+WRITTEN_LOOM_ASSERT(offsetof(written_loom_relay_task, answers_) == 192, "offset differs from the other languages");
 
 #undef WRITTEN_LOOM_ASSERT
 #ifdef __cplusplus

@@ -34,7 +34,7 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
   }
 }
 
-/** Asks the monitor of a method, if it has one. */
+/** Calls the monitor of a method, if it has one. */
 template <typename RuntimeT>
 void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
              hipc::FullPtr<chi::Task> task, chi::RunContext &rctx) {
@@ -59,7 +59,7 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
   }
 }
 
-/** Lets go of what a method attached to a task. */
+/** Frees what a method attached to a task. */
 template <typename RuntimeT>
 void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
          hipc::FullPtr<chi::Task> task) {
@@ -84,7 +84,7 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
   }
 }
 
-/** Writes the inputs or the results of a task as bytes, or reads them. */
+/** Serializes or deserializes the inputs or the results of a task. */
 template <typename RuntimeT>
 void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullPtr<chi::Task> task,
                chi_archive &archive) {
@@ -104,7 +104,8 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
   }
 }
 
-/** Adds a replica's results to a broadcast's, if the module does that for the method. */
+/** Adds the results of a replica to those of its broadcast, if the module does that for the
+ * method. */
 template <typename RuntimeT>
 void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task,
                hipc::FullPtr<chi::Task> replica, chi::RunContext &rctx) {
@@ -134,7 +135,7 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
   }
 }
 
-/** Tells the runtime of the methods. */
+/** Registers the methods with the runtime. */
 template <typename RuntimeT>
 void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<chi::CreateTask>(

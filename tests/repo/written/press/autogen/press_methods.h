@@ -7,7 +7,8 @@
 
 namespace written::press {
 
-/* What needs no namespace of Chimaera's here; the module's own names go before these. */
+/* Lets this module use Chimaera's names without their namespace; the module's own names take
+ * precedence. */
 using namespace chi::names;
 
 /** The numbers of the methods that the module implements. */
