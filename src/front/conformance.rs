@@ -388,8 +388,8 @@ fn other_pools(on: Subject) {
     on.expect(call!(on, destroy_pool, &admin), CHI_DENIED, why);
 }
 
-/// A message stays until the next failure, even when calls succeed and tasks are waited for in
-/// between.
+/// A message stays until the next failure, even when calls succeed and tasks that succeed are waited for
+/// in between.
 fn last_errors(on: Subject) {
     on.expect_null(call!(on, enqueue, null_mut()), "task");
     on.end(on.submitted(on.quick), CHI_OK);
@@ -397,4 +397,6 @@ fn last_errors(on: Subject) {
     assert_eq!(on.last_error(), "the argument 'task' is null");
     on.expect_null(call!(on, destroy_pool, null()), "id");
     assert_eq!(on.last_error(), "the argument 'id' is null");
+    on.end(on.submitted(on.failing), CHI_FAILED);
+    assert_eq!(on.last_error(), "told to fail", "the message of a task that has been waited for");
 }

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
-use chimaera_ipc::admin;
+use chimaera_ipc::{admin, copy};
 
 use crate::arguments::{array, bytes, non_null, string, task_size, tasks};
 use crate::{pool, Backend, Block, Failure, Result, Waited};
@@ -119,10 +119,31 @@ unsafe extern "C" fn wait<B: Backend>(
     answer::<B>(non_null(task, "task").and_then(|task| {
         // SAFETY: the caller guarantees that the task is valid.
         match unsafe { B::wait(task, timeout_ns)? } {
-            Waited::Complete => Ok(()),
+            Waited::Complete => {
+                // SAFETY: a complete task belongs to the caller.
+                unsafe { keep_message::<B>(task) };
+                Ok(())
+            }
             Waited::TimedOut => Err(Failure::not_complete(timeout_ns)),
         }
     }))
+}
+
+/// Keeps the message of a task that failed as the last error, for `chi_wait`, which returns the task's
+/// status.
+///
+/// # Safety
+/// The task must be complete, and the caller's.
+unsafe fn keep_message<B: Backend>(task: NonNull<chi_task>) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let status = (*task.as_ptr()).status_;
+        if status != CHI_OK {
+            let text = B::task_message(task).unwrap_or(NonNull::from(&[]));
+            let bytes = copy::vec_from_shared(text.as_ptr().cast::<u8>(), text.len());
+            B::keep_error(&String::from_utf8_lossy(&bytes));
+        }
+    }
 }
 
 unsafe extern "C" fn wait_all<B: Backend>(

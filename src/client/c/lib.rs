@@ -345,10 +345,8 @@ pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_s
         if waited != CHI_OK || (*task).status_ == CHI_OK {
             return waited;
         }
-        let mut len = 0;
-        let text = ((*ipc).task_message)(ipc, task, &mut len);
-        let text = std::slice::from_raw_parts(text.cast::<u8>(), len as usize);
-        client::keep_error(Failure::new((*task).status_, String::from_utf8_lossy(text)))
+        // The table has kept the message.
+        (*task).status_
     }
 }
 
