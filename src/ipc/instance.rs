@@ -94,25 +94,9 @@ impl Instance {
         self.file("log")
     }
 
-    /// The last words of the instance, if its last run crashed.
-    pub fn crash(&self) -> PathBuf {
-        self.file("crash")
-    }
-
-    /// The name of the status page, for `shm_open`. It is different for instances with the same
-    /// name in different directories.
-    pub fn status_page(&self) -> String {
-        use std::os::unix::ffi::OsStrExt;
-        // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
-        let hash = self
-            .directory
-            .as_os_str()
-            .as_bytes()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
-        format!("/chimaera-{}-{hash:016x}-{}", uid(), self.name)
+    /// The link that leads to the status page.
+    pub fn page_link(&self) -> PathBuf {
+        self.file("page")
     }
 
     /// Creates the directory (mode 0700) if it is missing, and checks that it belongs to this user

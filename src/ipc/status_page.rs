@@ -1,10 +1,16 @@
-//! The status page: the counters that a running instance publishes for programs of the same user,
-//! which read them without a request. One named segment, which only the runtime writes.
+//! The status page: what a running instance shows of itself to anyone of its user who looks, without
+//! being asked. One named segment, written by the runtime only.
+//!
+//! Anyone may create names where shared memory is named, so the page's own is random; a link beside the
+//! instance's socket, in a directory that only its user can write to, leads to it. The page itself is not
+//! there: the directory may be on a disk, and workers that count would wait for it.
 
+use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -12,7 +18,11 @@ use crate::instance::Instance;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"chi-stat");
 const VERSION: u32 = 2;
-/// The maximum number of workers of an instance, and of lines on the page.
+/// Where Linux shows the segments that `shm_open` names.
+const NAMED_SEGMENTS: &str = "/dev/shm";
+/// What the name of each page begins with.
+const PREFIX: &str = "/chimaera-";
+/// Workers that have a line on the page; an instance has no more.
 pub const MAX_WORKERS: usize = 256;
 
 /// A worker's line.
@@ -65,14 +75,18 @@ pub struct Writer {
     shmem: Shmem,
 }
 
-/// The page's name, which is unlinked on drop. Its owner must still hold the instance's lock then:
-/// without the lock, the name may already belong to a successor.
-pub struct Name(String);
+/// The page's name and the link to it, which go on drop. Whoever has it holds the instance's lock: later,
+/// the link may be a successor's.
+pub struct Name {
+    name: String,
+    link: PathBuf,
+}
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // A failure means that the name has already been removed.
-        let _ = rustix::shm::unlink(&*self.0);
+        // Failures mean that somebody has removed them already.
+        let _ = std::fs::remove_file(&self.link);
+        let _ = rustix::shm::unlink(&*self.name);
     }
 }
 
@@ -82,27 +96,23 @@ unsafe impl Send for Writer {}
 unsafe impl Sync for Writer {}
 
 impl Writer {
-    /// Creates the page of an instance. The caller holds the instance's lock, so an existing page
-    /// was left by a runtime that died, and is replaced if it belongs to this user.
+    /// Makes the page of an instance. The caller holds the instance's lock, so a link that is there
+    /// already was left by a runtime that died; its page goes.
     pub fn create(instance: &Instance) -> io::Result<(Writer, Name)> {
-        let name = instance.status_page();
-        let make = || ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create();
-        let shmem = match make() {
-            Err(ShmemError::MappingIdExists) => {
-                reclaim(&name)?;
-                make()
-            }
-            other => other,
-        };
-        let mut shmem = shmem.map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        // The mapping may outlive the name: detached threads share it.
+        let link = instance.page_link();
+        forget(&link)?;
+        let (mut shmem, name) = create_segment()?;
+        // The mapping may outlive the name: threads that the program does not wait for share it.
         shmem.set_owner(false);
+        let name = Name { name, link };
+        std::os::unix::fs::symlink(format!("{NAMED_SEGMENTS}{}", name.name), &name.link)
+            .map_err(|error| io::Error::other(format!("{}: {error}", name.link.display())))?;
         let writer = Writer { shmem };
         let page = writer.page();
         page.pid.store(std::process::id(), Ordering::Relaxed);
         page.version.store(VERSION, Ordering::Relaxed);
         page.magic.store(MAGIC, Ordering::Release);
-        Ok((writer, Name(name)))
+        Ok((writer, name))
     }
 
     /// The page.
@@ -113,15 +123,34 @@ impl Writer {
     }
 }
 
-fn reclaim(name: &str) -> io::Result<()> {
-    let fd = rustix::shm::open(name, rustix::shm::OFlags::RDONLY, Mode::empty())?;
-    let owner = rustix::fs::fstat(&fd)?.st_uid;
-    if owner != crate::instance::uid() {
-        let why = format!("{name} belongs to user {owner}, who must remove it");
-        return Err(io::Error::other(why));
+/// Makes a segment of a name that nobody else has, nor can foresee.
+fn create_segment() -> io::Result<(Shmem, String)> {
+    let uid = crate::instance::uid();
+    loop {
+        // Its keys are random.
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let name = format!("{PREFIX}{uid}-{random:016x}");
+        match ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create() {
+            Ok(shmem) => return Ok((shmem, name)),
+            Err(ShmemError::MappingIdExists) => {}
+            Err(error) => return Err(io::Error::other(format!("{name}: {error}"))),
+        }
     }
-    rustix::shm::unlink(name)?;
-    Ok(())
+}
+
+/// Removes a link to a page, and the page.
+fn forget(link: &Path) -> io::Result<()> {
+    let target = match std::fs::read_link(link) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io::Error::other(format!("{}: {error}", link.display()))),
+    };
+    let name = target.to_str().and_then(|target| target.strip_prefix(NAMED_SEGMENTS));
+    if let Some(name) = name.filter(|name| name.starts_with(PREFIX)) {
+        // It is gone after a restart of the machine.
+        let _ = rustix::shm::unlink(name);
+    }
+    std::fs::remove_file(link)
 }
 
 /// A reader's side: the page mapped read-only.
@@ -133,12 +162,13 @@ impl Reader {
     /// Opens the page of an instance. Errors: `NotFound` when there is none, `InvalidData` when it
     /// belongs to another user or has another version.
     pub fn open(instance: &Instance) -> io::Result<Reader> {
-        let name = instance.status_page();
-        let fd = rustix::shm::open(&name, rustix::shm::OFlags::RDONLY, Mode::empty())?;
+        let link = instance.page_link();
+        let fd = rustix::fs::open(&link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let stat = rustix::fs::fstat(&fd)?;
         let size = std::mem::size_of::<Page>();
-        let refuse =
-            |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {why}"));
+        let refuse = |why: &str| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", link.display()))
+        };
         if stat.st_uid != crate::instance::uid() {
             return Err(refuse("belongs to another user"));
         }

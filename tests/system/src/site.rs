@@ -20,28 +20,18 @@ pub struct Site {
 
 /// The directory, and what killed daemons of its instances leave outside it.
 #[derive(Debug)]
-struct Guard {
-    name: String,
-    _directory: TempDir,
-}
+struct Guard(TempDir);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        for page in status_pages(&self.name) {
-            // It does not exist if its daemon shut down cleanly.
-            let _ = std::fs::remove_file(page);
+        let files = std::fs::read_dir(self.0.path().join("chimaera")).into_iter().flatten();
+        for file in files.flatten().map(|file| file.path()) {
+            if file.extension().is_some_and(|extension| extension == "page") {
+                // It does not exist if its daemon shut down cleanly.
+                let _ = std::fs::read_link(file).and_then(std::fs::remove_file);
+            }
         }
     }
-}
-
-/// The status page files of an instance and its siblings.
-fn status_pages(name: &str) -> impl Iterator<Item = PathBuf> {
-    let files = std::fs::read_dir("/dev/shm").expect("there is shared memory").flatten();
-    let name = format!("-{name}");
-    files.map(|file| file.path()).filter(move |path| {
-        let path = path.to_string_lossy();
-        path.ends_with(&name) || path.contains(&format!("{name}-"))
-    })
 }
 
 impl Site {
@@ -57,8 +47,7 @@ impl Site {
         std::fs::set_permissions(directory.path(), private).expect("the directory is new");
         let name = format!("test-{}-{count}", std::process::id());
         let path = directory.path().to_owned();
-        let guard = Guard { name: name.clone(), _directory: directory };
-        Site { name, directory: path, _guard: Some(Arc::new(guard)) }
+        Site { name, directory: path, _guard: Some(Arc::new(Guard(directory))) }
     }
 
     /// The site in which [`in_client!`](crate::in_client) started this process.
@@ -99,11 +88,14 @@ impl Site {
         self.directory.join("chimaera").join(format!("{}.sock", self.name))
     }
 
-    /// The file of the instance's status page, if it exists. Its name ends with the instance's
-    /// name, which is unique.
+    /// The link to the instance's status page.
+    pub fn page_link(&self) -> PathBuf {
+        self.directory.join("chimaera").join(format!("{}.page", self.name))
+    }
+
+    /// The file of the instance's status page, if it exists.
     pub fn status_page(&self) -> Option<PathBuf> {
-        let ending = format!("-{}", self.name);
-        status_pages(&self.name).find(|path| path.to_string_lossy().ends_with(&ending))
+        std::fs::read_link(self.page_link()).ok().filter(|page| page.exists())
     }
 
     /// The output of `chimaera status --json`.

@@ -119,10 +119,27 @@ fn what_a_killed_daemon_leaves_behind() {
         let daemon = Daemon::start_at(site.clone(), &Options::new());
         assert_ne!(daemon.pid(), pid);
         assert_eq!(site.status()["pid"], daemon.pid());
-        assert_eq!(site.status_page(), Some(old));
+        let new = site.status_page().expect("it has a page");
+        assert!(new != old && !old.exists(), "{} is left", old.display());
         daemon.cli(&["modules"]).ok();
     }
     assert!(site.status_page().is_none() && !site.socket().exists());
+}
+
+/// Where shared memory is named, anyone may create anything.
+#[test]
+fn a_squatted_name_of_a_status_page_prevents_no_start() {
+    let site = Site::new();
+    let seen = {
+        let _daemon = Daemon::start_at(site.clone(), &Options::new());
+        site.status_page().expect("it has a page")
+    };
+    std::fs::create_dir(&seen).expect("the name is free again");
+    let daemon = Daemon::start_at(site.clone(), &Options::new());
+    assert_eq!(site.status()["pid"], daemon.pid());
+    std::fs::remove_dir(&seen).expect("nobody took it away");
+    drop(daemon);
+    assert!(std::fs::symlink_metadata(site.page_link()).is_err(), "the link is left");
 }
 
 /// Files in place of the socket or the page that the daemon did not create.
