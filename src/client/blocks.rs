@@ -11,7 +11,7 @@ use chimaera_ipc::ring::Entry;
 
 use crate::ipc_tasks::ask_to_cancel;
 use crate::owner::{session_of, with_task};
-use crate::session::{hold_of, Session};
+use crate::session::{hold_of, Session, What};
 use crate::{process, thread};
 
 #[inline]
@@ -20,8 +20,8 @@ pub(crate) fn new_task(size: u32) -> Result<NonNull<chi_task>> {
         if session.must_sweep() {
             session.sweep();
         }
-        let (offset, _) = session.alloc(size.into(), None)?;
-        // SAFETY: the arena, and so every block of it, is inside the segment.
+        let (offset, _) = session.alloc(size.into(), What::Task)?;
+        // SAFETY: the arena lies inside the segment, and so does every block of it.
         let task: NonNull<chi_task> = unsafe { session.mapping().address(offset) }.cast();
         // SAFETY: the block belongs to this task, has at least `size` bytes and is aligned to 64.
         unsafe {
@@ -39,10 +39,14 @@ pub(crate) unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
     with_task(task, |session, offset| {
         let state = session.state(offset).load(Ordering::Acquire);
         if state & CHI_TASK_IN_FLIGHT != 0 && !session.is_dead() {
-            session.defer_free(offset);
-            // SAFETY: the task is freed only once it is complete and swept; its flags are the
-            // client's.
+            // SAFETY: the task is freed only once it is complete and swept; its flags are the client's.
             let flags = unsafe { (*task.as_ptr()).task_flags_.bits_ };
+            session.defer_free(offset);
+            if session.is_dead() {
+                // The runtime has ended meanwhile, and the task with it.
+                session.end();
+                return Ok(());
+            }
             return if flags & CHI_TASK_PERIODIC != 0 {
                 ask_to_cancel(session, offset)
             } else {
@@ -86,8 +90,13 @@ pub(crate) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
         if !complete || status == CHI_OK {
             return Ok(None);
         }
-        let text = text_at(session, message);
-        Ok(Some(text.unwrap_or_else(|| NonNull::from(status_text(status).as_bytes()))))
+        let text = text_at(session, message).unwrap_or_else(|| {
+            // The session, and its text, lasts as long as the task.
+            let ended = status == CHI_UNAVAILABLE && session.is_dead();
+            let text = if ended { &session.gone().message } else { status_text(status) };
+            NonNull::from(text.as_bytes())
+        });
+        Ok(Some(text))
     });
     found.ok().flatten()
 }
@@ -107,15 +116,15 @@ fn text_at(session: &Session, message: chi_shm_ptr) -> Option<NonNull<[u8]>> {
 /// # Safety
 /// As `chi_ipc.alloc`, for a size that is not 0.
 pub(crate) unsafe fn alloc(owner: Option<NonNull<chi_task>>, size: u64) -> Result<chi_buffer> {
-    let alloc = |session: &Session, owner: Option<u64>| {
-        let (shm_, size_) = session.alloc(size, owner)?;
-        // SAFETY: the arena, and so every block of it, is inside the segment.
+    let alloc = |session: &Session, what: What| {
+        let (shm_, size_) = session.alloc(size, what)?;
+        // SAFETY: the arena lies inside the segment, and so does every block of it.
         let data = unsafe { session.mapping().address(shm_) };
         Ok(chi_buffer { shm_, data_: data.as_ptr().cast(), size_ })
     };
     match owner {
-        None => thread::with(|_, session| alloc(session, None)),
-        Some(owner) => with_task(owner, |session, offset| alloc(session, Some(offset))),
+        None => thread::with(|_, session| alloc(session, What::Buffer)),
+        Some(owner) => with_task(owner, |session, offset| alloc(session, What::BlockOf(offset))),
     }
 }
 

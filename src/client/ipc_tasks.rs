@@ -1,7 +1,7 @@
 //! Submitting, waiting for and cancelling tasks in an application.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
@@ -20,8 +20,8 @@ const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
 /// How long `wait` spins before it sleeps: longer than a short task takes, but too short to show up
 /// in a profile.
 const SPIN: Duration = Duration::from_micros(20);
-/// How long `wait` sleeps before it checks whether the runtime is still running.
-const SLICE: Duration = Duration::from_millis(200);
+/// How long `wait` sleeps at a time. The completion wakes it, and so does the end of the runtime.
+const SLICE: Duration = Duration::from_secs(1);
 
 /// # Safety
 /// As `chi_ipc.try_enqueue`.
@@ -30,12 +30,21 @@ pub(crate) unsafe fn try_enqueue(task: NonNull<chi_task>) -> Result<()> {
     thread::with(|thread, session| {
         // SAFETY: by the caller's promise.
         unsafe { submit_quietly(thread, session, task)? };
-        thread.wake_runtime(session);
+        wake_runtime(thread, session);
         Ok(())
     })
 }
 
-/// The time of `CLOCK_MONOTONIC`, in nanoseconds.
+/// Wakes the runtime for what was submitted. When it has ended meanwhile, what was submitted ends with it.
+#[inline]
+fn wake_runtime(thread: &Thread, session: &Session) {
+    thread.wake_runtime(session);
+    if session.is_dead() {
+        session.end();
+    }
+}
+
+/// What `CLOCK_MONOTONIC` says, in nanoseconds.
 fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
@@ -53,7 +62,7 @@ unsafe fn submit_quietly(
 ) -> Result<()> {
     let Some(offset) = session.mapping().offset_of(task.as_ptr().cast()) else {
         return Err(match process::find(task.as_ptr().cast()) {
-            Some((old, _)) => old.gone(),
+            Some((old, _)) => old.gone().clone(),
             None => owner::in_no_segment(),
         });
     };
@@ -112,7 +121,7 @@ unsafe fn enqueue_with_patience(task: NonNull<chi_task>, mut failure: Failure) -
     while failure.status == CHI_RING_FULL && Instant::now() < until {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(1));
-        with_task(task, |session, _| if session.look() { Ok(()) } else { Err(session.gone()) })?;
+        with_task(task, |session, _| session.check())?;
         // SAFETY: by the caller's promise.
         match unsafe { try_enqueue(task) } {
             Ok(()) => return Ok(()),
@@ -136,7 +145,7 @@ pub(crate) unsafe fn enqueue_batch(
                 result = unsafe { submit_quietly(thread, session, tasks[*submitted]) };
                 *submitted += usize::from(result.is_ok());
             }
-            thread.wake_runtime(session);
+            wake_runtime(thread, session);
             result
         });
         if let Err(failure) = pushed {
@@ -161,7 +170,7 @@ pub(crate) unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Wa
             }
             std::hint::spin_loop();
         }
-        wait_longer(session, task, word, timeout_ns)
+        wait_longer(session, offset, timeout_ns)
     })
 }
 
@@ -206,24 +215,20 @@ fn tell_of_cancel(session: &Session, offset: u64) -> Result<()> {
                 "the submission ring is full: try again later",
             ));
         }
-        if !session.look() {
-            return Err(session.gone());
-        }
+        session.check()?;
         std::thread::sleep(Duration::from_micros(100));
     }
 }
 
-fn wait_longer(
-    session: &Session,
-    task: NonNull<chi_task>,
-    word: &AtomicU32,
-    timeout_ns: u64,
-) -> Result<Waited> {
+fn wait_longer(session: &Session, offset: u64, timeout_ns: u64) -> Result<Waited> {
+    let word = session.state(offset);
     let start = Instant::now();
     let timeout = Duration::from_nanos(timeout_ns);
-    let mut parked_since: Option<Instant> = None;
     loop {
         let state = word.load(Ordering::Acquire);
+        if session.is_dead() {
+            return end_with_the_runtime(session, offset);
+        }
         if state & CHI_TASK_COMPLETE != 0 {
             return Ok(Waited::Complete);
         }
@@ -240,12 +245,6 @@ fn wait_longer(
             }
             continue;
         }
-        if parked_since.is_none_or(|at| at.elapsed() >= SLICE) {
-            parked_since = Some(Instant::now());
-            if !session.look() {
-                return end_with_the_runtime(session, task, word);
-            }
-        }
         let Parking::Sleep(expected) = park(word) else { continue };
         let rest = timeout.saturating_sub(waited);
         futex::wait(
@@ -256,19 +255,14 @@ fn wait_longer(
     }
 }
 
-/// Ends a task whose runtime has hung up, unless the task completed just before.
-fn end_with_the_runtime(
-    session: &Session,
-    task: NonNull<chi_task>,
-    word: &AtomicU32,
-) -> Result<Waited> {
-    if is_complete(word) {
-        return Ok(Waited::Complete);
+/// The runtime has hung up: the task is over, if the watcher has not said so yet.
+fn end_with_the_runtime(session: &Session, offset: u64) -> Result<Waited> {
+    if session.end_task(offset) {
+        futex::wake_all(session.state(offset));
     }
-    // SAFETY: only other threads that wait for the task may still write to it, and they write the
-    // same.
-    unsafe { (*task.as_ptr()).status_ = CHI_UNAVAILABLE };
-    word.store(CHI_TASK_COMPLETE, Ordering::Release);
-    futex::wake_all(word);
-    Err(session.gone())
+    match session.outcome(offset) {
+        Some(CHI_UNAVAILABLE) => Err(session.gone().clone()),
+        Some(_) => Ok(Waited::Complete),
+        None => Err(Failure::never_submitted()),
+    }
 }

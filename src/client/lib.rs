@@ -6,12 +6,14 @@
 
 mod backend;
 mod blocks;
+mod connect;
 mod ipc_tasks;
 mod options;
 mod owner;
 mod process;
 mod session;
 mod thread;
+mod watcher;
 
 pub use backend::{ipc_manager, TABLE};
 pub use chimaera_front::{Failure, Result};

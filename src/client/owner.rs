@@ -1,18 +1,18 @@
 //! Finds the session whose segment contains a task or a buffer.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
 
 use crate::session::Session;
+use crate::watcher::User;
 use crate::{process, thread};
 
 /// The session that this thread already holds, or one that was looked up.
 pub(crate) enum SessionRef {
     Mine(*const Session),
-    Shared(Arc<Session>),
+    Shared(User),
 }
 
 impl std::ops::Deref for SessionRef {
@@ -24,7 +24,7 @@ impl std::ops::Deref for SessionRef {
             // SAFETY: the thread's state keeps the session alive; a call does not outlive its
             // thread, and only calls that make tasks replace the state.
             SessionRef::Mine(session) => unsafe { &**session },
-            SessionRef::Shared(session) => session,
+            SessionRef::Shared(user) => user,
         }
     }
 }
@@ -40,8 +40,8 @@ pub(crate) fn session_of(address: *const u8) -> Result<(SessionRef, u64)> {
 
 #[cold]
 fn other_session_of(address: *const u8) -> Result<(SessionRef, u64)> {
-    let found = process::find(address);
-    found.map(|(session, offset)| (SessionRef::Shared(session), offset)).ok_or_else(in_no_segment)
+    let (session, offset) = process::find(address).ok_or_else(in_no_segment)?;
+    Ok((SessionRef::Shared(User::new(session)?), offset))
 }
 
 /// The error for an address that this table never returned.

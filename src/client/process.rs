@@ -9,6 +9,7 @@ use chimaera_front::{Failure, Result};
 
 use crate::options::Options;
 use crate::session::Session;
+use crate::{connect, thread};
 
 struct Process {
     options: Options,
@@ -48,10 +49,18 @@ pub fn init(options: Options) -> Result<()> {
     if process.session.as_ref().is_some_and(|session| !session.is_dead()) {
         return Ok(());
     }
-    let session = Session::connect(&options)?;
+    let session = connect(&options)?;
     process.options = options;
-    replace(&mut process, Some(session));
-    Ok(())
+    let old = replace(&mut process, Some(session));
+    process.retired.extend(old);
+    process.retired.retain(|old| old.holds_tasks());
+    drop(process);
+    // This thread uses it from now on, and so it is watched.
+    thread::with(|_, _| Ok(())).inspect_err(|_| shutdown())
+}
+
+fn connect(options: &Options) -> Result<Arc<Session>> {
+    Ok(Arc::new(Session::new(connect::connect(options)?)?))
 }
 
 /// Ends the process's session. Tasks in flight are lost, and no task or buffer of the session may
@@ -61,8 +70,10 @@ pub fn shutdown() {
         return;
     }
     let mut process = lock();
-    replace(&mut process, None);
-    process.retired.clear();
+    let mut over = std::mem::take(&mut process.retired);
+    over.extend(replace(&mut process, None));
+    drop(process);
+    over.iter().for_each(|session| session.watcher().join());
 }
 
 /// True between a successful [`init`] and [`shutdown`].
@@ -102,8 +113,10 @@ pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
         return Err(Failure::new(CHI_NOT_INITIALIZED, "not connected: call chi_init first"));
     };
     if session.is_dead() {
-        let session = Session::connect(&process.options)?;
-        replace(&mut process, Some(session));
+        let session = connect(&process.options)?;
+        let old = replace(&mut process, Some(session));
+        process.retired.extend(old);
+        process.retired.retain(|old| old.holds_tasks());
     }
     let session = process.session.clone().expect("there is a session, by the check above");
     Ok((session, epoch()))
@@ -116,14 +129,14 @@ pub(crate) fn find(address: *const u8) -> Option<(Arc<Session>, u64)> {
     all.find_map(|session| Some((session.clone(), session.mapping().offset_of(address)?)))
 }
 
-fn replace(process: &mut Process, session: Option<Arc<Session>>) {
-    if let Some(old) = process.session.take() {
+/// Puts another session in the place of the current one, and returns that.
+fn replace(process: &mut Process, session: Option<Arc<Session>>) -> Option<Arc<Session>> {
+    let old = std::mem::replace(&mut process.session, session);
+    if let Some(old) = &old {
         old.disconnect();
-        process.retired.push(old);
     }
-    process.retired.retain(|old| old.holds_tasks());
-    process.session = session;
     EPOCH.fetch_add(1, Ordering::Release);
+    old
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Process> {

@@ -1,36 +1,33 @@
 //! A session: its socket, its segment, the client's arena, its rings.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
 use chimaera_ipc::arena::{Arena, Failed};
+use chimaera_ipc::futex;
 use chimaera_ipc::instance::Instance;
-use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::ring::Producer;
 use chimaera_ipc::segment::Mapping;
-use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
-use rustix::event::{PollFd, PollFlags};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use chimaera_ipc::wire::{Kind, Message};
 
-use crate::options::Options;
+use crate::connect::{answer_bound, ask, gone, Link};
+use crate::watcher::Watcher;
 
-/// How long the runtime may take to answer on the socket.
-const ANSWER_BOUND: Duration = Duration::from_secs(5);
-/// How many tasks must have been deleted in flight before the first sweep.
+/// Tasks deleted in flight before they are first looked at.
 const SWEEP_AT: usize = 16;
 
 pub(crate) struct Session {
     instance: Instance,
     mapping: Mapping,
     doorbell: OwnedFd,
-    /// Requests and answers go through it under the lock; it is polled for the hang-up without the
-    /// lock.
+    /// Asked and answered under the lock; watched for the hang-up without it.
     socket: OwnedFd,
+    watcher: Watcher,
+    gone: Failure,
     asking: Mutex<()>,
     arena: Mutex<Arena>,
     /// Rings of threads that have ended, for reuse by new threads.
@@ -50,51 +47,34 @@ pub(crate) struct Session {
     dead: AtomicBool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code under these locks panics halfway, so a poisoned lock still protects consistent data.
+/// What a block is for.
+#[derive(Clone, Copy)]
+pub(crate) enum What {
+    Task,
+    Buffer,
+    /// Something of the task at this offset, freed with it.
+    BlockOf(u64),
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is done under these locks panics halfway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
-    pub(crate) fn connect(options: &Options) -> Result<Arc<Session>> {
-        let instance = Instance::new(options.instance.as_deref())
-            .map_err(|error| Failure::new(CHI_INVALID, error.to_string()))?;
-        let until = Instant::now() + options.connect_timeout;
-        let socket = loop {
-            match open(&instance) {
-                Err(failure) if failure.status == CHI_UNAVAILABLE && Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                other => break other?,
-            }
-        };
-        Session::handshake(instance, socket, options.segment_size)
-    }
-
-    fn handshake(instance: Instance, socket: OwnedFd, segment_size: u64) -> Result<Arc<Session>> {
-        let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), CHI_ABI_MINOR.into(), segment_size];
-        let (welcome, mut fds) =
-            ask(&instance, &socket, &Message::new(Kind::Hello, &hello), Kind::Welcome)?;
-        let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's handshake {why}"));
-        let [_, size, _, share, ..] = welcome.words;
-        let layout = Layout::divided(size, share);
-        if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
-            return Err(odd("is not valid for this client; both must have the same version"));
-        }
-        let doorbell = fds.pop().expect("there are two");
-        let segment = fds.pop().expect("there are two");
-        let mapping = Mapping::new(segment.as_fd(), layout).map_err(|error| {
-            Failure::new(CHI_IO, format!("cannot map a segment of {} bytes: {error}", layout.size))
-        })?;
-        let mapped = Message::new(Kind::Mapped, &[mapping.base() as u64]);
-        wire::send(socket.as_fd(), &mapped, &[])
-            .map_err(|error| gone(&instance, &error.to_string()))?;
+    /// A session of which everything has been agreed upon.
+    pub(crate) fn new(link: Link) -> Result<Session> {
+        let Link { instance, socket, mapping, doorbell } = link;
+        let layout = mapping.layout();
         let arena = Arena::new(layout.client_arena, layout.runtime_arena - layout.client_arena);
-        Ok(Arc::new(Session {
+        let gone = gone(&instance, "it has stopped, or has ended this session");
+        Ok(Session {
             instance,
             mapping,
             doorbell,
             socket,
+            watcher: Watcher::new()?,
+            gone,
             asking: Mutex::new(()),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
@@ -106,7 +86,7 @@ impl Session {
             kept: Mutex::default(),
             kept_count: AtomicUsize::new(0),
             dead: AtomicBool::new(false),
-        }))
+        })
     }
 
     #[inline]
@@ -119,19 +99,57 @@ impl Session {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Polls the socket: when the runtime has hung up, the session is dead.
-    pub(crate) fn look(&self) -> bool {
+    /// Fails when the session is over.
+    pub(crate) fn check(&self) -> Result<()> {
         if self.is_dead() {
-            return false;
+            return Err(self.gone.clone());
         }
-        let mut fds = [PollFd::new(&self.socket, PollFlags::RDHUP)];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        // An interrupted poll counts as no news; the next poll will tell.
-        let found = rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0);
-        if found {
-            self.dead.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    pub(crate) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// The runtime has hung up: everything in flight is over.
+    #[cold]
+    pub(crate) fn end(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        // A thread that submits finds the session dead afterwards, or its task is found here.
+        fence(Ordering::SeqCst);
+        let mut parked = Vec::new();
+        let arena = lock(&self.arena);
+        for task in arena.tasks() {
+            if self.end_task(task) {
+                parked.push(task);
+            }
         }
-        !found
+        drop(arena);
+        parked.into_iter().for_each(|task| futex::wake_all(self.state(task)));
+        self.sweep();
+    }
+
+    /// Ends a task of which nobody will hear again. True when threads sleep until then.
+    pub(crate) fn end_task(&self, task: u64) -> bool {
+        let word = self.state(task);
+        let mut state = word.load(Ordering::Acquire);
+        while state & CHI_TASK_IN_FLIGHT != 0 {
+            self.status(task).store(CHI_UNAVAILABLE, Ordering::Relaxed);
+            match word.compare_exchange(
+                state,
+                CHI_TASK_COMPLETE,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return state & CHI_TASK_PARKED != 0,
+                Err(now) => state = now,
+            }
+        }
+        false
     }
 
     pub(crate) fn disconnect(&self) {
@@ -145,8 +163,9 @@ impl Session {
         lock(&self.arena).live() > 0
     }
 
-    pub(crate) fn gone(&self) -> Failure {
-        gone(&self.instance, "it has stopped, or has ended this session")
+    /// Why nothing can be done in this session any more.
+    pub(crate) fn gone(&self) -> &Failure {
+        &self.gone
     }
 
     /// A ring for a thread.
@@ -155,10 +174,12 @@ impl Session {
             return Ok(ring);
         }
         let _asking = lock(&self.asking);
-        let asked = ask(&self.instance, &self.socket, &Message::new(Kind::Ring, &[]), Kind::Ring);
+        self.check()?;
+        let question = Message::new(Kind::Ring, &[]);
+        let asked = ask(&self.instance, &self.socket, &question, Kind::Ring, answer_bound());
         let (answer, _) = asked.inspect_err(|failure| {
             if failure.status == CHI_UNAVAILABLE {
-                self.dead.store(true, Ordering::Relaxed);
+                self.disconnect();
             }
         })?;
         Ok(Producer::new(self.mapping.ring(answer.words[0])))
@@ -174,11 +195,11 @@ impl Session {
         let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
     }
 
-    /// Allocates a block, linked to its owner if there is one.
-    pub(crate) fn alloc(&self, size: u64, owner: Option<u64>) -> Result<(u64, u64)> {
-        let mut found = self.try_alloc(size, owner);
+    /// Allocates a block.
+    pub(crate) fn alloc(&self, size: u64, what: What) -> Result<(u64, u64)> {
+        let mut found = self.try_alloc(size, what);
         if found == Err(Failed::Full) && self.sweep() {
-            found = self.try_alloc(size, owner);
+            found = self.try_alloc(size, what);
         }
         let layout = self.mapping.layout();
         let room = layout.runtime_arena - layout.client_arena;
@@ -200,10 +221,13 @@ impl Session {
         })
     }
 
-    fn try_alloc(&self, size: u64, owner: Option<u64>) -> std::result::Result<(u64, u64), Failed> {
+    fn try_alloc(&self, size: u64, what: What) -> std::result::Result<(u64, u64), Failed> {
         let mut arena = lock(&self.arena);
-        let block = arena.alloc(size)?;
-        if let Some(owner) = owner {
+        let block = match what {
+            What::Task => arena.alloc_task(size)?,
+            What::Buffer | What::BlockOf(_) => arena.alloc(size)?,
+        };
+        if let What::BlockOf(owner) = what {
             let linked = arena.link(owner, block.0);
             debug_assert!(linked, "the owner is a live task of this session");
         }
@@ -221,6 +245,19 @@ impl Session {
         // SAFETY: `task` is the offset of a task of this session, which is aligned to 64, and the
         // field lies at a multiple of 4 in it.
         unsafe { self.mapping.word(task + std::mem::offset_of!(chi_task, state_) as u64) }
+    }
+
+    /// The status of a complete task.
+    pub(crate) fn outcome(&self, task: u64) -> Option<chi_status> {
+        let complete = self.state(task).load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0;
+        complete.then(|| self.status(task).load(Ordering::Relaxed))
+    }
+
+    /// The status of the task at an offset.
+    fn status(&self, task: u64) -> &AtomicI32 {
+        let word = task + std::mem::offset_of!(chi_task, status_) as u64;
+        // SAFETY: as for `state`.
+        unsafe { AtomicI32::from_ptr(self.mapping.address(word).cast().as_ptr()) }
     }
 
     /// Deletes a task once it is complete.
@@ -299,85 +336,4 @@ impl Session {
 #[inline]
 pub(crate) fn hold_of(state: u32) -> Option<u32> {
     (state & CHI_TASK_HAS_BLOCKS != 0).then_some(state >> CHI_TASK_HOLD_SHIFT)
-}
-
-fn gone(instance: &Instance, why: &str) -> Failure {
-    Failure::new(
-        CHI_UNAVAILABLE,
-        format!("the runtime '{}' is not available: {why}", instance.name()),
-    )
-}
-
-fn open(instance: &Instance) -> Result<OwnedFd> {
-    let path = instance.socket();
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|error| Failure::new(CHI_IO, format!("cannot create a socket: {error}")))?;
-    let address = SocketAddrUnix::new(&path)
-        .map_err(|error| Failure::new(CHI_INVALID, format!("{}: {error}", path.display())))?;
-    rustix::net::connect(&socket, &address).map_err(|error| {
-        let name = instance.name();
-        let path = path.display();
-        match error {
-            rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => Failure::new(
-                CHI_UNAVAILABLE,
-                format!(
-                    "no runtime named '{name}' is running ({path}: {error}); start one with \
-                     `chimaera start --name {name}`"
-                ),
-            ),
-            rustix::io::Errno::ACCESS | rustix::io::Errno::PERM => {
-                Failure::new(CHI_DENIED, format!("{path}: {error}; it belongs to another user"))
-            }
-            _ => Failure::new(CHI_IO, format!("{path}: {error}")),
-        }
-    })?;
-    for timeout in [rustix::net::sockopt::Timeout::Recv, rustix::net::sockopt::Timeout::Send] {
-        rustix::net::sockopt::set_socket_timeout(&socket, timeout, Some(ANSWER_BOUND))
-            .map_err(|error| Failure::new(CHI_IO, format!("{}: {error}", path.display())))?;
-    }
-    Ok(socket)
-}
-
-fn has_hung_up(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
-}
-
-/// Sends a message and receives the answer, which must be of kind `wanted`.
-fn ask(
-    instance: &Instance,
-    socket: &OwnedFd,
-    question: &Message,
-    wanted: Kind,
-) -> Result<(Message, Vec<OwnedFd>)> {
-    let answer = match wire::send(socket.as_fd(), question, &[]) {
-        Ok(()) => wire::receive(socket.as_fd()),
-        Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
-        Err(error) => Err(error),
-    };
-    // A runtime that refuses a client sends the refusal and hangs up without reading the request.
-    // The socket then first reports the lost request as an error, once; the refusal can be received
-    // after that.
-    let answer = match answer {
-        Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
-        other => other,
-    };
-    match answer.map_err(|error| gone(instance, &format!("it is not responding ({error})")))? {
-        Received::Message(message, fds) if message.kind == wanted => Ok((message, fds)),
-        Received::Message(message, _) if message.kind == Kind::Refused => {
-            Err(Failure::new(message.status(), message.text))
-        }
-        Received::Closed => Err(gone(instance, "it closed the connection")),
-        Received::Message(..) | Received::Garbage => Err(Failure::new(
-            CHI_VERSION,
-            format!(
-                "the process that listens at {} is not a Chimaera runtime",
-                instance.socket().display()
-            ),
-        )),
-    }
 }

@@ -1,25 +1,40 @@
 //! A thread's own state: a ring of the current session.
 
 use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use chimaera_abi::*;
-use chimaera_front::{Failure, Result};
+use chimaera_front::Result;
 use chimaera_ipc::ring::{Entry, Full, Producer};
 
 use crate::process;
 use crate::session::Session;
+use crate::watcher::User;
+
+/// The epoch of a thread that is ending: never the process's, so each call looks for the session anew.
+const NEVER: u64 = u64::MAX;
 
 pub(crate) struct Thread {
     epoch: u64,
-    session: Option<Arc<Session>>,
+    session: Option<User>,
     ring: Option<Producer>,
     next_root: u64,
+    /// Destructors of the thread run, perhaps those of the process. Nothing may be kept any more after a call.
+    ending: bool,
 }
 
 thread_local! {
-    static THREAD: UnsafeCell<Thread> =
-        const { UnsafeCell::new(Thread { epoch: 0, session: None, ring: None, next_root: 0 }) };
+    // Never dropped, and so there for destructors, whichever runs first.
+    static THREAD: UnsafeCell<ManuallyDrop<Thread>> = const {
+        UnsafeCell::new(ManuallyDrop::new(Thread {
+            epoch: 0,
+            session: None,
+            ring: None,
+            next_root: 0,
+            ending: false,
+        }))
+    };
+    static AT_END: AtEnd = const { AtEnd };
 }
 
 /// Calls `f` with this thread's state, which belongs to the current session. `f` must not call this
@@ -27,46 +42,48 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Result<R> {
     process::check_fork()?;
-    THREAD
-        .try_with(|cell| {
-            // SAFETY: the cell belongs to this thread, and `f` does not call this function again.
-            let thread = unsafe { &mut *cell.get() };
-            if thread.epoch != process::epoch()
-                || thread.session.as_ref().is_none_or(|session| session.is_dead())
-            {
-                thread.renew()?;
-            }
-            let session: *const Session = &**thread.session.as_ref().expect("renewed above");
-            // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew`
-            // replaces.
-            f(thread, unsafe { &*session })
-        })
-        .unwrap_or_else(|_| Err(Failure::new(CHI_UNAVAILABLE, "this thread is exiting")))
+    THREAD.with(|cell| {
+        // SAFETY: the cell is this thread's own, and `f` does not come back here.
+        let thread = unsafe { &mut *cell.get() };
+        let mut ending = false;
+        if thread.epoch != process::epoch()
+            || thread.session.as_ref().is_none_or(|session| session.is_dead())
+        {
+            ending = thread.renew()?;
+        }
+        let session: *const Session = &**thread.session.as_ref().expect("renewed above");
+        // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew` replaces.
+        let result = f(thread, unsafe { &*session });
+        if ending {
+            thread.retire();
+        }
+        result
+    })
 }
 
 /// This thread's session, and the offset of an address in its segment, if the segment contains it.
 /// The thread keeps the session alive until it next makes a task.
 #[inline]
 pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
-    THREAD
-        .try_with(|cell| {
-            // SAFETY: the cell belongs to this thread, and no reference into it is live here: no
-            // code that `with` runs calls this function.
-            let session = unsafe { (*cell.get()).session.as_ref()? };
-            Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
-        })
-        .ok()
-        .flatten()
+    THREAD.with(|cell| {
+        // SAFETY: the cell is this thread's own, and no reference into it is live here: nothing
+        // that `with` runs comes this way.
+        let thread = unsafe { &*cell.get() };
+        let session = thread.session.as_ref()?.session();
+        Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
+    })
 }
 
 impl Thread {
+    /// Takes the process's session. True when the thread is ending.
     #[cold]
-    fn renew(&mut self) -> Result<()> {
+    fn renew(&mut self) -> Result<bool> {
         let (session, epoch) = process::current()?;
         self.retire();
-        self.session = Some(session);
-        self.epoch = epoch;
-        Ok(())
+        self.session = Some(User::new(session)?);
+        self.ending |= AT_END.try_with(|_| ()).is_err();
+        self.epoch = if self.ending { NEVER } else { epoch };
+        Ok(self.ending)
     }
 
     fn retire(&mut self) {
@@ -134,10 +151,20 @@ fn send_unsent(session: &Session, ring: &mut Producer) {
     }
 }
 
-impl Drop for Thread {
+/// Tells at the thread's end. Other destructors of the thread may run later, and those of the process do.
+struct AtEnd;
+
+impl Drop for AtEnd {
     fn drop(&mut self) {
-        if process::check_fork().is_ok() {
-            self.retire();
+        if process::check_fork().is_err() {
+            return;
         }
+        THREAD.with(|cell| {
+            // SAFETY: the cell is this thread's own, and no destructor of a thread-local runs inside `with`.
+            let thread = unsafe { &mut *cell.get() };
+            thread.retire();
+            thread.ending = true;
+            thread.epoch = NEVER;
+        });
     }
 }

@@ -30,7 +30,15 @@ struct Block {
     /// For a free block, the chunk's next free block; for one in use, the next block of the owner's
     /// chain, in units.
     next: u32,
-    used: bool,
+    state: State,
+}
+
+/// What a block serves as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    Data,
+    Task,
 }
 
 enum Chunk {
@@ -46,9 +54,16 @@ enum Chunk {
     Large {
         chunks: u32,
         next: u32,
+        state: State,
     },
     /// A later chunk of a large block.
     Inner,
+}
+
+impl Block {
+    fn in_use(self) -> bool {
+        self.state != State::Free
+    }
 }
 
 /// The allocator. Offsets are relative to the segment.
@@ -103,12 +118,23 @@ impl Arena {
         self.used_bytes
     }
 
-    /// Allocates `size` bytes, at least one. Blocks are aligned to `UNIT`; those of 4096 bytes or
-    /// more to 4096, for direct I/O. Returns the block's offset in the segment and its size.
+    /// Allocates `size` bytes, at least one, aligned to `UNIT`, and from 4096 bytes on to 4096, as devices
+    /// like it. Returns the block's offset in the segment and the bytes that it holds.
+    #[inline]
     pub fn alloc(&mut self, size: u64) -> Result<(u64, u64), Failed> {
+        self.take(size, State::Data)
+    }
+
+    /// Like `alloc`, for a task: see [`Arena::tasks`].
+    #[inline]
+    pub fn alloc_task(&mut self, size: u64) -> Result<(u64, u64), Failed> {
+        self.take(size, State::Task)
+    }
+
+    fn take(&mut self, size: u64, state: State) -> Result<(u64, u64), Failed> {
         let class = class_of(size);
         if class < CLASSES {
-            return self.alloc_small(class);
+            return self.take_small(class, state);
         }
         let wanted = size.div_ceil(CHUNK);
         if wanted > self.chunks.len() as u64 {
@@ -116,7 +142,7 @@ impl Arena {
         }
         let wanted = wanted as u32;
         let first = self.take_run(wanted).ok_or(Failed::Full)?;
-        self.chunks[first as usize] = Chunk::Large { chunks: wanted, next: NONE };
+        self.chunks[first as usize] = Chunk::Large { chunks: wanted, next: NONE, state };
         for chunk in &mut self.chunks[first as usize + 1..(first + wanted) as usize] {
             *chunk = Chunk::Inner;
         }
@@ -126,14 +152,15 @@ impl Arena {
         Ok((self.start + u64::from(first) * CHUNK, bytes))
     }
 
-    fn alloc_small(&mut self, class: usize) -> Result<(u64, u64), Failed> {
+    fn take_small(&mut self, class: usize, state: State) -> Result<(u64, u64), Failed> {
         let chunk = match self.partial[class].last() {
             Some(&chunk) => chunk,
             None => {
                 let chunk = self.take_run(1).ok_or(Failed::Full)?;
                 let count = (CHUNK / class_bytes(class)) as u32;
                 let blocks = (0..count)
-                    .map(|i| Block { next: if i + 1 < count { i + 1 } else { NONE }, used: false })
+                    .map(|i| if i + 1 < count { i + 1 } else { NONE })
+                    .map(|next| Block { next, state: State::Free })
                     .collect();
                 self.chunks[chunk as usize] =
                     Chunk::Small { class: class as u8, used: 0, first_free: 0, blocks };
@@ -147,7 +174,7 @@ impl Arena {
         let index = *first_free;
         let block = &mut blocks[index as usize];
         *first_free = block.next;
-        *block = Block { next: NONE, used: true };
+        *block = Block { next: NONE, state };
         *used += 1;
         if *first_free == NONE {
             self.partial[class].pop();
@@ -180,13 +207,28 @@ impl Arena {
         true
     }
 
-    /// The size of a block in use.
+    /// The offsets of all blocks that were allocated as tasks and are in use.
+    pub fn tasks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.chunks.iter().zip(0..).flat_map(|(chunk, number)| {
+            let start = self.start + number * CHUNK;
+            let (bytes, blocks) = match chunk {
+                Chunk::Small { class, blocks, .. } => (class_bytes(usize::from(*class)), &**blocks),
+                _ => (CHUNK, &[][..]),
+            };
+            let small = blocks.iter().zip(0..);
+            let small = small.filter(|(block, _)| block.state == State::Task);
+            let large = matches!(chunk, Chunk::Large { state: State::Task, .. }).then_some(start);
+            small.map(move |(_, index)| start + index * bytes).chain(large)
+        })
+    }
+
+    /// The bytes that a block in use holds.
     pub fn size_of(&self, offset: u64) -> Option<u64> {
         let (chunk, inside) = self.locate(offset)?;
         match &self.chunks[chunk] {
             Chunk::Small { class, blocks, .. } => {
                 let bytes = class_bytes(usize::from(*class));
-                (inside % bytes == 0 && blocks[(inside / bytes) as usize].used).then_some(bytes)
+                (inside % bytes == 0 && blocks[(inside / bytes) as usize].in_use()).then_some(bytes)
             }
             Chunk::Large { chunks, .. } => (inside == 0).then_some(u64::from(*chunks) * CHUNK),
             Chunk::Free | Chunk::Inner => None,
@@ -209,7 +251,7 @@ impl Arena {
             Chunk::Small { class, blocks, .. } => {
                 let bytes = class_bytes(usize::from(*class));
                 let block = &mut blocks[(inside / bytes) as usize];
-                (inside % bytes == 0 && block.used).then_some(&mut block.next)
+                (inside % bytes == 0 && block.in_use()).then_some(&mut block.next)
             }
             Chunk::Large { next, .. } => (inside == 0).then_some(next),
             Chunk::Free | Chunk::Inner => None,
@@ -225,11 +267,11 @@ impl Arena {
                 let bytes = class_bytes(class);
                 let index = (inside / bytes) as u32;
                 let block = &mut blocks[index as usize];
-                if inside % bytes != 0 || !block.used {
+                if inside % bytes != 0 || !block.in_use() {
                     return None;
                 }
                 let next = block.next;
-                *block = Block { next: *first_free, used: false };
+                *block = Block { next: *first_free, state: State::Free };
                 if *first_free == NONE {
                     self.partial[class].push(chunk as u32);
                 }
@@ -243,7 +285,7 @@ impl Arena {
                 }
                 (next, bytes)
             }
-            Chunk::Large { chunks, next } if inside == 0 => {
+            Chunk::Large { chunks, next, .. } if inside == 0 => {
                 let (chunks, next) = (*chunks, *next);
                 self.give_run(chunk as u32, chunks);
                 (next, u64::from(chunks) * CHUNK)
@@ -330,6 +372,22 @@ mod tests {
         assert!(arena.free(owner));
         assert_eq!((arena.live(), arena.used_bytes()), (0, 0));
         assert!(!arena.free(owner), "a block is freed once");
+    }
+
+    #[test]
+    fn tasks_are_told_from_other_blocks() {
+        let mut arena = Arena::new(CHUNK, 16 * CHUNK);
+        let sizes = [64, 200, 64, 100_000];
+        let mut tasks = Vec::new();
+        for size in sizes {
+            arena.alloc(size).unwrap();
+            tasks.push(arena.alloc_task(size).unwrap().0);
+        }
+        assert!(arena.free(tasks.remove(1)));
+        let mut found: Vec<u64> = arena.tasks().collect();
+        tasks.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, tasks);
     }
 
     #[test]
