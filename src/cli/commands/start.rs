@@ -150,7 +150,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
 
 fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed> {
     let instance = context.instance()?;
-    Ok(json!({ "name": instance.name(), "pid": pid, "socket": instance.socket() }))
+    Ok(
+        json!({ "name": instance.name(), "pid": pid, "socket": instance.socket().to_string_lossy() }),
+    )
 }
 
 /// How long destructors and exit handlers of modules may take when the process ends.

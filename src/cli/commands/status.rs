@@ -1,7 +1,8 @@
 //! `chimaera status`: reads the status page, so that it disturbs no worker.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, SystemTime};
 
 use chimaera_abi::CHI_DESCRIBE_RUNTIME;
@@ -27,7 +28,14 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
         return Err(Failed::NotRunning(message));
     }
-    let reader = Reader::open(&instance)?;
+    let reader = match Reader::open(&instance) {
+        // It has not made its page yet, or has removed it just now.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let early = json!({ "name": instance.name(), "running": true, "ready": false });
+            return not_ready(context, &early);
+        }
+        other => other?,
+    };
     let page = reader.page();
     let pid = page.pid.load(Relaxed);
     let started = Duration::from_nanos(page.started_ns.load(Relaxed));
@@ -39,13 +47,13 @@ pub(crate) fn run(context: &Context) -> Outcome {
         (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
     let suspended = sum(|line| line.suspended.load(Relaxed));
     let log = if page.log_is_file.load(Relaxed) == 1 { log(pid) } else { None };
+    let ready_ms = page.ready_after_ns.load(Acquire) as f64 / 1e6;
     // What a worker is doing, the page does not say. A runtime that does not answer is shown as far as it does.
-    let described = context.describe(CHI_DESCRIBE_RUNTIME).ok();
+    let described = (ready_ms > 0.0).then(|| context.describe(CHI_DESCRIBE_RUNTIME).ok()).flatten();
     let each_worker = match described {
         Some(mut runtime) => runtime["each_worker"].take(),
         None => lines.clone().map(worker).collect(),
     };
-    let ready_ms = page.ready_after_ns.load(Relaxed) as f64 / 1e6;
     let document = json!({
         "name": instance.name(),
         "running": true,
@@ -64,10 +72,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "tasks_failed": failed,
         "tasks_suspended": suspended,
         "resident_bytes": resident(pid),
-        "socket": instance.socket(),
-        "log": log,
-        "last_crash": crash,
+        "socket": instance.socket().to_string_lossy(),
+        "log": log.as_ref().map(|log| log.to_string_lossy()),
     });
+    if ready_ms == 0.0 {
+        return not_ready(context, &document);
+    }
     if context.print_json(&document) {
         return Ok(());
     }
@@ -98,6 +108,17 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     crate::context::print(&text);
     Ok(())
+}
+
+/// What there is to say of an instance that lets no clients in yet.
+fn not_ready(context: &Context, document: &Value) -> Outcome {
+    if context.print_json(document) {
+        std::process::exit(3);
+    }
+    Err(Failed::NotRunning(format!(
+        "instance '{}' is starting: it lets no clients in yet",
+        context.name
+    )))
 }
 
 /// The worker group for high-latency tasks.
