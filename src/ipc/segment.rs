@@ -11,8 +11,11 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 use crate::layout::{Layout, RINGS, RING_SLOTS};
 use crate::ring::{Header, RingMemory};
 
-/// Creates the memfd of a segment: sized and sealed, so that neither side can shrink it while the
-/// other uses it. Pages are allocated when they are first touched.
+/// The environment variable that has core files of its process contain the segments.
+const DUMP_VARIABLE: &str = "CHI_DUMP_SEGMENTS";
+
+/// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the other.
+/// Its pages come when they are first touched.
 pub fn create(layout: &Layout) -> io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(
         "chimaera-segment",
@@ -36,8 +39,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps a segment, after checking that it is sealed and has the size that `layout` says. A
-    /// forked child does not inherit the mapping.
+    /// Maps a segment, after checking that it is as large as `layout` says and sealed. A child made by
+    /// fork does not get the mapping, and a core file has it only if `$CHI_DUMP_SEGMENTS` asks for that.
     pub fn new(fd: BorrowedFd<'_>, layout: Layout) -> io::Result<Mapping> {
         let seals = rustix::fs::fcntl_get_seals(fd)?;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW)
@@ -62,7 +65,12 @@ impl Mapping {
             layout,
         };
         // SAFETY: the range is the mapping that was just made.
-        unsafe { rustix::mm::madvise(base, len, Advice::LinuxDontFork)? };
+        unsafe {
+            rustix::mm::madvise(base, len, Advice::LinuxDontFork)?;
+            if std::env::var_os(DUMP_VARIABLE).is_none_or(|value| value.is_empty()) {
+                rustix::mm::madvise(base, len, Advice::LinuxDontDump)?;
+            }
+        }
         Ok(mapping)
     }
 
