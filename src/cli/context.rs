@@ -44,7 +44,7 @@ impl Context {
     pub(crate) fn instance(&self) -> Result<Instance, Failed> {
         Instance::new(Some(&self.name)).map_err(|error| match error {
             instance::Error::Name(_) => Failed::Usage(error.to_string()),
-            instance::Error::Directory { .. } => Failed::Message(error.to_string()),
+            _ => Failed::Message(error.to_string()),
         })
     }
 

@@ -1,5 +1,6 @@
 //! How a session comes about: from the instance's name to a segment that both sides have mapped.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,16 @@ use chimaera_ipc::instance::Instance;
 use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use chimaera_ipc::{clock, connect};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
 
 use crate::options::Options;
 
 /// How long the runtime may take to answer on the socket.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
+/// What is said of one that took longer.
+const SILENT: &str = "no answer within 5 s";
 
 /// When the runtime must have answered that is asked now.
 pub(crate) fn answer_bound() -> Instant {
@@ -27,29 +32,38 @@ pub(crate) struct Link {
     pub(crate) socket: OwnedFd,
     pub(crate) mapping: Mapping,
     pub(crate) doorbell: OwnedFd,
+    /// Added to a monotonic time of this process, it is the runtime's.
+    pub(crate) clock_offset: i64,
 }
 
 pub(crate) fn connect(options: &Options) -> Result<Link> {
     let instance = Instance::new(options.instance.as_deref())
         .map_err(|error| Failure::new(CHI_INVALID, error.to_string()))?;
-    let until = Instant::now() + options.connect_timeout;
-    let socket = loop {
-        match open(&instance) {
-            Err(failure) if failure.status == CHI_UNAVAILABLE && Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(1));
+    let patience = Instant::now() + options.connect_timeout;
+    loop {
+        let bound = answer_bound();
+        match open(&instance, bound) {
+            Ok(socket) => return handshake(instance, socket, options.segment_size, bound),
+            Err(failure) if failure.status != CHI_UNAVAILABLE || Instant::now() >= patience => {
+                return Err(failure);
             }
-            other => break other?,
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
         }
-    };
-    handshake(instance, socket, options.segment_size)
+    }
 }
 
-fn handshake(instance: Instance, socket: OwnedFd, segment_size: u64) -> Result<Link> {
+fn handshake(
+    instance: Instance,
+    socket: OwnedFd,
+    segment_size: u64,
+    bound: Instant,
+) -> Result<Link> {
     let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), CHI_ABI_MINOR.into(), segment_size];
     let hello = Message::new(Kind::Hello, &hello);
-    let (welcome, mut fds) = ask(&instance, &socket, &hello, Kind::Welcome, answer_bound())?;
+    let ahead = clock::ahead_ns();
+    let (welcome, mut fds) = ask(&instance, &socket, &hello, Kind::Welcome, bound)?;
     let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's welcome {why}"));
-    let [_, size, _, share, ..] = welcome.words;
+    let [_, size, _, share, runtime_ahead, ..] = welcome.words;
     let layout = Layout::divided(size, share);
     if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
         return Err(odd("makes no sense to this client; both must be of the same version"));
@@ -60,9 +74,11 @@ fn handshake(instance: Instance, socket: OwnedFd, segment_size: u64) -> Result<L
         Failure::new(CHI_IO, format!("cannot map a segment of {} bytes: {error}", layout.size))
     })?;
     let mapped = Message::new(Kind::Mapped, &[mapping.base() as u64]);
-    wire::send(socket.as_fd(), &mapped, &[])
-        .map_err(|error| gone(&instance, &error.to_string()))?;
-    Ok(Link { instance, socket, mapping, doorbell })
+    send(&socket, &mapped, bound).map_err(|error| gone(&instance, &error.to_string()))?;
+    // When somebody sets the time just now, what the runtime says does not tell.
+    let known = runtime_ahead != 0 && clock::offset_ns(ahead, clock::ahead_ns()) == 0;
+    let clock_offset = if known { clock::offset_ns(ahead, runtime_ahead as i64) } else { 0 };
+    Ok(Link { instance, socket, mapping, doorbell, clock_offset })
 }
 
 pub(crate) fn gone(instance: &Instance, why: &str) -> Failure {
@@ -72,43 +88,35 @@ pub(crate) fn gone(instance: &Instance, why: &str) -> Failure {
     )
 }
 
-fn open(instance: &Instance) -> Result<OwnedFd> {
-    let path = instance.socket();
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|error| Failure::new(CHI_IO, format!("cannot create a socket: {error}")))?;
-    let address = SocketAddrUnix::new(&path)
-        .map_err(|error| Failure::new(CHI_INVALID, format!("{}: {error}", path.display())))?;
-    rustix::net::connect(&socket, &address).map_err(|error| {
-        let name = instance.name();
-        let path = path.display();
-        match error {
-            rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => Failure::new(
-                CHI_UNAVAILABLE,
-                format!(
-                    "no runtime named '{name}' is running ({path}: {error}); start one with \
-                     `chimaera start --name {name}`"
-                ),
+fn open(instance: &Instance, bound: Instant) -> Result<OwnedFd> {
+    let name = instance.name();
+    connect::connect(instance, bound).map_err(|error| match error {
+        connect::Error::NotRunning(error) => Failure::new(
+            CHI_UNAVAILABLE,
+            format!(
+                "no runtime named '{name}' is running ({}: {error}); start one with \
+                 `chimaera start --name {name}`",
+                instance.socket().display()
             ),
-            rustix::io::Errno::ACCESS | rustix::io::Errno::PERM => {
-                Failure::new(CHI_DENIED, format!("{path}: {error}; it is another user's"))
-            }
-            _ => Failure::new(CHI_IO, format!("{path}: {error}")),
-        }
-    })?;
-    for timeout in [rustix::net::sockopt::Timeout::Recv, rustix::net::sockopt::Timeout::Send] {
-        rustix::net::sockopt::set_socket_timeout(&socket, timeout, Some(ANSWER_BOUND))
-            .map_err(|error| Failure::new(CHI_IO, format!("{}: {error}", path.display())))?;
-    }
-    Ok(socket)
+        ),
+        connect::Error::Silent => gone(instance, &format!("it is not responding ({SILENT})")),
+        connect::Error::Denied(why) => Failure::new(CHI_DENIED, why),
+        connect::Error::Io(why) => Failure::new(CHI_IO, why),
+    })
 }
 
-fn has_hung_up(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
+fn send(socket: &OwnedFd, message: &Message, bound: Instant) -> io::Result<()> {
+    wire::ready(socket.as_fd(), PollFlags::OUT, bound)?;
+    wire::send(socket.as_fd(), message, &[])
+}
+
+fn receive(socket: &OwnedFd, bound: Instant) -> io::Result<Received> {
+    wire::ready(socket.as_fd(), PollFlags::IN, bound)?;
+    wire::receive(socket.as_fd())
+}
+
+fn has_hung_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Sends a message and receives the answer, which must be of kind `wanted`.
@@ -117,24 +125,35 @@ pub(crate) fn ask(
     socket: &OwnedFd,
     question: &Message,
     wanted: Kind,
-    _: Instant,
+    bound: Instant,
 ) -> Result<(Message, Vec<OwnedFd>)> {
-    let answer = match wire::send(socket.as_fd(), question, &[]) {
-        Ok(()) => wire::receive(socket.as_fd()),
-        Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
+    let answer = match send(socket, question, bound) {
+        Ok(()) => receive(socket, bound),
+        Err(error) if has_hung_up(&error) => receive(socket, bound),
         Err(error) => Err(error),
     };
     // A runtime that refuses somebody says so and hangs up, without listening. The loss of the question
     // is then reported first, and once; the refusal is there behind it.
     let answer = match answer {
-        Err(error) if has_hung_up(&error) => wire::receive(socket.as_fd()),
+        Err(error) if has_hung_up(&error) => receive(socket, bound),
         other => other,
     };
-    match answer.map_err(|error| gone(instance, &format!("it is not responding ({error})")))? {
+    let answer = answer.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => gone(instance, &format!("it is not responding ({SILENT})")),
+        _ => gone(instance, &format!("it is not responding ({error})")),
+    })?;
+    match answer {
         Received::Message(message, fds) if message.kind == wanted => Ok((message, fds)),
         Received::Message(message, _) if message.kind == Kind::Refused => {
             Err(Failure::new(message.status(), message.text))
         }
+        Received::CutShort(_) => Err(Failure::new(
+            CHI_IO,
+            format!(
+                "too many open files: no descriptors left for the session's ({})",
+                Errno::MFILE
+            ),
+        )),
         Received::Closed => Err(gone(instance, "it closed the connection")),
         Received::Message(..) | Received::Garbage => Err(Failure::new(
             CHI_VERSION,

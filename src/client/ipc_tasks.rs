@@ -44,12 +44,6 @@ fn wake_runtime(thread: &Thread, session: &Session) {
     }
 }
 
-/// What `CLOCK_MONOTONIC` says, in nanoseconds.
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
 /// Submits a task without waking the runtime.
 ///
 /// # Safety
@@ -84,7 +78,7 @@ unsafe fn submit_quietly(
         (*task).message_ = CHI_SHM_NULL;
         let flags = (*task).task_flags_.bits_;
         if flags & CHI_TASK_DEADLINE != 0 {
-            (*task).message_ = monotonic_ns().saturating_add((*task).period_ns_);
+            (*task).message_ = session.runtime_time_in((*task).period_ns_);
         }
         flags
     };
@@ -166,6 +160,9 @@ pub(crate) unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Wa
         // A task that is complete, or completes within a few hundred cycles, needs no clock.
         for _ in 0..256 {
             if is_complete(word) {
+                if session.is_dead() {
+                    return end_with_the_runtime(session, offset);
+                }
                 return Ok(Waited::Complete);
             }
             std::hint::spin_loop();

@@ -8,11 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
 use chimaera_ipc::arena::{Arena, Failed};
-use chimaera_ipc::futex;
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::ring::Producer;
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{Kind, Message};
+use chimaera_ipc::{clock, futex};
 
 use crate::connect::{answer_bound, ask, gone, Link};
 use crate::watcher::Watcher;
@@ -28,6 +28,7 @@ pub(crate) struct Session {
     socket: OwnedFd,
     watcher: Watcher,
     gone: Failure,
+    clock_offset: i64,
     asking: Mutex<()>,
     arena: Mutex<Arena>,
     /// Rings of threads that have ended, for reuse by new threads.
@@ -64,7 +65,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Session {
     /// A session of which everything has been agreed upon.
     pub(crate) fn new(link: Link) -> Result<Session> {
-        let Link { instance, socket, mapping, doorbell } = link;
+        let Link { instance, socket, mapping, doorbell, clock_offset } = link;
         let layout = mapping.layout();
         let arena = Arena::new(layout.client_arena, layout.runtime_arena - layout.client_arena);
         let gone = gone(&instance, "it has stopped, or has ended this session");
@@ -75,6 +76,7 @@ impl Session {
             socket,
             watcher: Watcher::new()?,
             gone,
+            clock_offset,
             asking: Mutex::new(()),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
@@ -105,6 +107,11 @@ impl Session {
             return Err(self.gone.clone());
         }
         Ok(())
+    }
+
+    /// What the runtime's monotonic clock says after so many nanoseconds.
+    pub(crate) fn runtime_time_in(&self, ns: u64) -> u64 {
+        clock::monotonic_ns().saturating_add_signed(self.clock_offset).saturating_add(ns)
     }
 
     pub(crate) fn watcher(&self) -> &Watcher {

@@ -6,16 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use chimaera_abi::chi_status;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::connect;
 use crate::instance::Instance;
 use crate::wire::{self, Kind, Message, Received};
-
-/// How long to wait before connecting again to a runtime that has too many connections to accept.
-const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
 
 /// What a request asks for: the first word of a message of [`Kind::Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +61,12 @@ pub enum Error {
     /// What came back is not an answer.
     #[error("instance '{0}' did not answer this request; it may be of another version")]
     Unknown(String),
+    /// Another user's.
+    #[error("{0}")]
+    Denied(String),
+    /// The operating system refuses a connection.
+    #[error("{0}")]
+    Io(String),
     /// The socket failed.
     #[error("{path}: {error}")]
     Socket {
@@ -95,7 +98,7 @@ pub fn ask(
         | io::ErrorKind::BrokenPipe => Error::NotRunning(instance.name().to_owned()),
         _ => Error::Socket { path: instance.socket().display().to_string(), error },
     };
-    let socket = connect(instance, until).map_err(failed)?;
+    let socket = connect(instance, until, silent)?;
     let all: Vec<u64> = std::iter::once(request as u64).chain(words.iter().copied()).collect();
     let question = Message { text: text.to_owned(), ..Message::new(Kind::Request, &all) };
     // A runtime that refuses the connection has hung up already; its refusal can still be read.
@@ -110,6 +113,7 @@ pub fn ask(
         Received::Message(answer, _) if answer.kind == Kind::Refused => {
             Err(Error::Refused { status: answer.status(), text: answer.text })
         }
+        Received::CutShort(_) => Err(failed(Errno::MFILE.into())),
         Received::Closed => Err(Error::NotRunning(instance.name().to_owned())),
         Received::Message(..) | Received::Garbage => {
             Err(Error::Unknown(instance.name().to_owned()))
@@ -152,37 +156,21 @@ fn read(answer: &Message, fds: Vec<OwnedFd>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| odd())
 }
 
-fn connect(instance: &Instance, until: Instant) -> io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    let address = SocketAddrUnix::new(instance.socket())?;
-    loop {
-        match rustix::net::connect(&socket, &address) {
-            Ok(()) => return Ok(socket),
-            Err(Errno::INTR) => {}
-            // More clients are connecting than the runtime has accepted.
-            Err(Errno::AGAIN) if Instant::now() < until => std::thread::sleep(BACKLOG_PAUSE),
-            Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+fn connect(
+    instance: &Instance,
+    until: Instant,
+    silent: impl Fn() -> Error,
+) -> Result<OwnedFd, Error> {
+    connect::connect(instance, until).map_err(|error| match error {
+        connect::Error::NotRunning(_) => Error::NotRunning(instance.name().to_owned()),
+        connect::Error::Silent => silent(),
+        connect::Error::Denied(why) => Error::Denied(why),
+        connect::Error::Io(why) => Error::Io(why),
+    })
 }
 
 /// The next message, however often a signal interrupts the wait for it.
 fn receive(socket: &OwnedFd, until: Instant) -> io::Result<Received> {
-    loop {
-        let rest = until.saturating_duration_since(Instant::now());
-        let rest = Timespec { tv_sec: rest.as_secs() as i64, tv_nsec: rest.subsec_nanos().into() };
-        let mut fds = [PollFd::new(socket, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, Some(&rest)) {
-            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-            Ok(_) => return wire::receive(socket.as_fd()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    wire::ready(socket.as_fd(), PollFlags::IN, until)?;
+    wire::receive(socket.as_fd())
 }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// The name of the instance when none is given.
 pub const DEFAULT_NAME: &str = "default";
@@ -37,6 +38,34 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The directory is, or may be, somebody else's.
+    #[error("{path}: {reason}")]
+    Untrusted {
+        /// Which.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
+}
+
+/// An instance's directory, opened and checked: what is reached through it is there, whatever becomes of its
+/// name.
+pub struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// A path to a file in it that fits into a socket's address, however long the directory's own is.
+    pub fn path_of(&self, file: impl AsRef<Path>) -> PathBuf {
+        let opened = PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()));
+        // There may be no /proc.
+        if opened.exists() {
+            opened.join(file)
+        } else {
+            self.path.join(file)
+        }
+    }
 }
 
 /// A named instance and the files that belong to it.
@@ -61,12 +90,10 @@ impl Instance {
             Some(dir) => PathBuf::from(dir).join("chimaera"),
             None => PathBuf::from(format!("/tmp/chimaera-{}", uid())),
         };
-        let instance = Instance { name, directory };
-        // A socket's address has 108 bytes, including a terminating zero.
-        if instance.socket().as_os_str().len() > 107 {
-            return Err(instance.refuse("the path is too long for a socket; use a shorter one"));
-        }
-        Ok(instance)
+        // Whoever goes elsewhere later still means this one.
+        let directory = std::path::absolute(&directory)
+            .map_err(|error| Error::Directory { path: directory, reason: error.to_string() })?;
+        Ok(Instance { name, directory })
     }
 
     /// The instance's name.
@@ -82,6 +109,11 @@ impl Instance {
     /// The socket that clients connect to.
     pub fn socket(&self) -> PathBuf {
         self.file("sock")
+    }
+
+    /// The name of the socket in the directory.
+    pub fn socket_name(&self) -> String {
+        format!("{}.sock", self.name)
     }
 
     /// The file that the running instance holds a lock on.
@@ -108,17 +140,36 @@ impl Instance {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(io(error)),
         }
-        let found = std::fs::symlink_metadata(&self.directory).map_err(io)?;
-        if !found.is_dir() {
-            return Err(self.refuse("is not a directory"));
+        // It belongs to whoever made it first, and root is no other than its user for this purpose.
+        match self.open_directory()? {
+            Some(directory) if owner(&directory.fd).map_err(io)? == uid() => Ok(()),
+            Some(_) => Err(self.distrust("belongs to another user")),
+            None => Err(self.refuse("it has just been removed")),
         }
-        if found.uid() != uid() {
-            return Err(self.refuse("belongs to another user"));
+    }
+
+    /// Opens the directory, after checking that it is this user's or root's and that nobody else can write to
+    /// it: whoever can may listen there in the runtime's place. `None` when there is none.
+    pub fn open_directory(&self) -> Result<Option<Directory>, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = match rustix::fs::open(&self.directory, flags, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR) => return Err(self.distrust("is not a directory")),
+            Err(Errno::ACCESS | Errno::PERM) => {
+                return Err(self.distrust("is another user's, who lets nobody in"));
+            }
+            Err(error) => return Err(self.refuse(error.to_string())),
+        };
+        let found =
+            rustix::fs::fstat(&directory).map_err(|error| self.refuse(error.to_string()))?;
+        if ![uid(), 0].contains(&found.st_uid) {
+            return Err(self.distrust(&format!("belongs to another user ({})", found.st_uid)));
         }
-        if found.mode() & 0o022 != 0 {
-            return Err(self.refuse("other users can write to it; make it private with chmod 0700"));
+        if found.st_mode & 0o022 != 0 {
+            return Err(self.distrust("others can write to it (chmod 0700 makes it private)"));
         }
-        Ok(())
+        Ok(Some(Directory { fd: directory, path: self.directory.clone() }))
     }
 
     /// Takes the lock that marks the instance as running. `None` when another process holds it. The
@@ -134,13 +185,21 @@ impl Instance {
         }
     }
 
-    /// True when a process holds the lock, that is, when the instance is running. It only queries
-    /// the lock, and so disturbs no other process.
-    pub fn is_running(&self) -> io::Result<bool> {
-        match rustix::fs::open(self.lock(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => Ok(file_lock(&fd, libc::F_OFD_GETLK)? != libc::F_UNLCK as libc::c_short),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
+    /// True when some process holds the lock, that is, when the instance runs. Takes no lock itself,
+    /// and so disturbs nobody.
+    pub fn is_running(&self) -> Result<bool, Error> {
+        let Some(directory) = self.open_directory()? else { return Ok(false) };
+        let failed =
+            |error: io::Error| Error::Directory { path: self.lock(), reason: error.to_string() };
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let name = format!("{}.lock", self.name);
+        match rustix::fs::openat(&directory.fd, name, flags, Mode::empty()) {
+            Ok(fd) => {
+                let found = file_lock(&fd, libc::F_OFD_GETLK).map_err(failed)?;
+                Ok(found != libc::F_UNLCK as libc::c_short)
+            }
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(failed(error.into())),
         }
     }
 
@@ -151,6 +210,18 @@ impl Instance {
     fn refuse(&self, reason: impl Into<String>) -> Error {
         Error::Directory { path: self.directory.clone(), reason: reason.into() }
     }
+
+    fn distrust(&self, what: &str) -> Error {
+        let reason = format!(
+            "{what}; whoever can write there gets what is sent to a runtime there, so it is not used. \
+             Remove it, or set XDG_RUNTIME_DIR to a directory of your own"
+        );
+        Error::Untrusted { path: self.directory.clone(), reason }
+    }
+}
+
+fn owner(fd: &OwnedFd) -> io::Result<u32> {
+    Ok(rustix::fs::fstat(fd)?.st_uid)
 }
 
 /// Sets or queries an exclusive lock on the whole file, bound to the open file (`F_OFD_*`). Returns

@@ -6,11 +6,14 @@
 
 pub mod admin;
 pub mod arena;
+pub mod clock;
+pub mod connect;
 pub mod control;
 pub mod copy;
 pub mod futex;
 pub mod instance;
 pub mod layout;
+pub mod peer;
 pub mod ring;
 pub mod segment;
 pub mod sleep;

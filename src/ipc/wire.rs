@@ -5,7 +5,10 @@ use std::io;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
@@ -28,7 +31,8 @@ pub enum Kind {
     /// Client: wire version, ABI major, ABI minor, requested segment size (0: the default).
     Hello = 1,
     /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
-    /// percent; with the descriptors of the segment and of the doorbell.
+    /// hundredths, how far real time is ahead of its monotonic time in nanoseconds (0: unknown); with the
+    /// descriptors of the segment and of the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,
@@ -133,10 +137,27 @@ pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -
     Ok(())
 }
 
-/// The result of `receive`.
+/// Waits, whatever interrupts, until a call on a non-blocking socket would not block. `TimedOut` when
+/// `until` comes first.
+pub fn ready(socket: BorrowedFd<'_>, flags: PollFlags, until: Instant) -> io::Result<()> {
+    loop {
+        let rest = until.saturating_duration_since(Instant::now());
+        let rest = Timespec { tv_sec: rest.as_secs() as i64, tv_nsec: rest.subsec_nanos().into() };
+        match rustix::event::poll(&mut [PollFd::new(&socket, flags)], Some(&rest)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What `receive` found.
 pub enum Received {
     /// A message and the descriptors that came with it.
     Message(Message, Vec<OwnedFd>),
+    /// A message of whose descriptors this process has no room for all.
+    CutShort(Message),
     /// The peer has closed its end.
     Closed,
     /// Something that is not a message.
@@ -169,6 +190,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
         return Ok(Received::Garbage);
     }
     Ok(match Message::decode(&bytes[..result.bytes]) {
+        Some(message) if result.flags.contains(ReturnFlags::CTRUNC) => Received::CutShort(message),
         Some(message) => Received::Message(message, fds),
         None => Received::Garbage,
     })

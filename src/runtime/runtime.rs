@@ -352,7 +352,13 @@ fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
         }
         _ => {}
     }
-    let address = SocketAddrUnix::new(&path).map_err(failed)?;
+    let directory = instance.open_directory()?;
+    let address = SocketAddrUnix::new(&path).or_else(|error| match &directory {
+        // A path that is too long for a socket's address has a shorter form.
+        Some(directory) => SocketAddrUnix::new(directory.path_of(instance.socket_name())),
+        None => Err(error),
+    });
+    let address = address.map_err(failed)?;
     rustix::net::bind(&socket, &address).map_err(failed)?;
     rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     refuse_descriptors(&socket);

@@ -53,11 +53,11 @@ fn answer(result: client::Result<()>) -> chi_status {
 /// runtime stops and another one starts in its place, the next new task reconnects automatically;
 /// the pools must then be created again.
 ///
-/// * Ownership: the options are not kept.
-/// * Null: a null `options` means the defaults.
-/// * Errors: `CHI_UNAVAILABLE` (no runtime), `CHI_DENIED` (another user's runtime, or called inside
-///   the runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`. `chi_last_error` has the
-///   message.
+/// * Ownership: nothing is kept of the options.
+/// * Null: a null `options` is the defaults.
+/// * Errors: `CHI_UNAVAILABLE` (no runtime, or no answer within 5 s), `CHI_DENIED` (another user's, or
+///   inside the runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`; the message is
+///   `chi_last_error`.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety

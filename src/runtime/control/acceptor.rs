@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
-use chimaera_ipc::control;
-use chimaera_ipc::instance;
 use chimaera_ipc::layout::{Layout, RINGS};
+use chimaera_ipc::peer::Peer;
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
 use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
+use chimaera_ipc::{clock, control, instance};
 use rustix::event::{epoll, EventfdFlags};
 use rustix::net::SocketFlags;
 use rustix::process::PidfdFlags;
@@ -52,6 +52,7 @@ struct Client {
     socket: OwnedFd,
     /// Reports the death of the process even if a forked child keeps the socket open.
     pidfd: Option<OwnedFd>,
+    /// 0 when it is in a PID namespace that cannot be seen from here.
     pid: i32,
     phase: Phase,
     since: Instant,
@@ -185,10 +186,10 @@ impl Acceptor {
 
     /// Checks that the connecting process may have a session.
     fn admit(&self, socket: &OwnedFd) -> Result<(), Failure> {
-        let peer = rustix::net::sockopt::socket_peercred(socket).map_err(|error| {
+        let peer = Peer::of(socket.as_fd()).map_err(|error| {
             Failure::new(CHI_IO, format!("cannot read the client's credentials: {error}"))
         })?;
-        let (theirs, own) = (peer.uid.as_raw(), instance::uid());
+        let (theirs, own) = (peer.uid, instance::uid());
         if theirs != own {
             return Err(Failure::new(
                 CHI_DENIED,
@@ -208,10 +209,11 @@ impl Acceptor {
     }
 
     fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
-        let peer = rustix::net::sockopt::socket_peercred(&socket)?;
+        let peer = Peer::of(socket.as_fd())?;
         // Without a pidfd, for example if the process is in another pid namespace, the hang-up has
         // to suffice.
-        let pidfd = rustix::process::pidfd_open(peer.pid, PidfdFlags::empty()).ok();
+        let open = |pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
+        let pidfd = peer.pid.and_then(open);
         let number = self.next;
         self.next += 1;
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
@@ -220,7 +222,7 @@ impl Acceptor {
             let data = epoll::EventData::new_u64(number * 2 + 1);
             epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
         }
-        let pid = peer.pid.as_raw_nonzero().get();
+        let pid = peer.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
         let client = Client { socket, pidfd, pid, phase: Phase::Greeting, since: Instant::now() };
         self.clients.insert(number, client);
         Ok(())
@@ -229,7 +231,7 @@ impl Acceptor {
     fn hear(&mut self, number: u64) {
         let Some(client) = self.clients.get(&number) else { return };
         match wire::receive(client.socket.as_fd()) {
-            Ok(Received::Message(message, _)) => {
+            Ok(Received::Message(message, _) | Received::CutShort(message)) => {
                 if let Err(failure) = self.handle(number, &message) {
                     self.refuse(number, failure);
                 }
@@ -338,8 +340,10 @@ impl Acceptor {
             )
         })?;
         let client = self.clients.get_mut(&number).expect("the caller has it");
-        let welcome =
-            Message::new(Kind::Welcome, &[number, layout.size, std::process::id().into(), share]);
+        let welcome = Message::new(
+            Kind::Welcome,
+            &[number, layout.size, std::process::id().into(), share, clock::ahead_ns() as u64],
+        );
         send(client, &welcome, &[fd.as_fd(), doorbell.as_fd()])?;
         client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard };
         Ok(())

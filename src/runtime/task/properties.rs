@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::clock;
 
 use super::period::Period;
 use super::record::Record;
@@ -30,9 +31,7 @@ pub(crate) fn read(record: &mut Record) -> Result<(), Failure> {
 
 /// The time left until `CLOCK_MONOTONIC` reaches `ns`.
 fn time_until(ns: u64) -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-    Duration::from_nanos(ns.saturating_sub(now))
+    Duration::from_nanos(ns.saturating_sub(clock::monotonic_ns()))
 }
 
 #[cold]

@@ -1,6 +1,7 @@
 //! Clients of another user. These tests need root to switch users.
 
 use std::fs::Permissions;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// The user "nobody".
 const NOBODY: u32 = 65534;
@@ -102,9 +104,69 @@ fn root_does_not_use_another_user_s_runtime() {
     let mut command = site.command(reachable(artefacts::chimaera(), programs.path()));
     command.args(["--json", "--name", site.name(), "start", "--workers", "1"]);
     let _daemon = Daemon::run(site.clone(), as_nobody(command));
-    let refused = site.cli(&["pool", "list"]);
-    let why = format!("this runtime belongs to user {NOBODY}; user 0 may not use it");
-    assert!(refused.code != 0 && refused.stderr.contains(&why), "{refused:?}");
+    let why = format!("belongs to another user ({NOBODY})");
+    for command in [&["pool", "list"][..], &["status"], &["stop"]] {
+        let refused = site.cli(command);
+        assert!(refused.code != 0 && refused.stderr.contains(&why), "{refused:?}");
+    }
+}
+
+/// Listens as somebody else where a runtime would.
+fn squat(site: &Site) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
+    let socket = socket.expect("there are descriptors");
+    let address = SocketAddrUnix::new(site.socket()).expect("the path is short");
+    rustix::net::bind(&socket, &address).expect("the name is free");
+    std::thread::scope(|scope| {
+        // Each thread has a user of its own, as far as the system itself is concerned.
+        let listen = || {
+            // SAFETY: the call takes numbers, and the thread ends afterwards.
+            let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, NOBODY, -1) };
+            assert_eq!(changed, 0, "root may");
+            rustix::net::listen(&socket, 8).expect("it is bound");
+        };
+        scope.spawn(listen).join().expect("it listens");
+    });
+    socket
+}
+
+/// Whoever takes the directory before its user does gets nothing.
+#[test]
+fn a_client_tells_nobody_else_anything() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let site = Site::new();
+    let directory = site.path().join("chimaera");
+    std::fs::create_dir(&directory).expect("the site is new");
+    let own = |mode: u32, user: u32| {
+        std::os::unix::fs::chown(&directory, Some(user), None).expect("root may");
+        allow(&directory, mode);
+    };
+    own(0o755, 0);
+    let listener = squat(&site);
+    let refused = |why: &str| {
+        let said = process::run(site.command(artefacts::rust_client()).arg("count")).stdout;
+        assert!(said.contains("CHI_DENIED") && said.contains(why), "{why}: {said}");
+        let stop = site.cli(&["pool", "list"]);
+        assert!(stop.code == 1 && stop.stderr.contains(why), "{why}: {stop:?}");
+        while let Ok(connection) = rustix::net::accept(&listener) {
+            let heard = rustix::io::read(&connection, &mut [0_u8; 16]);
+            assert_eq!(heard, Ok(0), "it said something");
+        }
+    };
+    refused(&format!("user {NOBODY} listens there"));
+    own(0o755, NOBODY);
+    refused(&format!("belongs to another user ({NOBODY})"));
+    own(0o777, 0);
+    refused("others can write to it");
+    own(0o755, 0);
+    let elsewhere = site.path().join("elsewhere");
+    std::fs::rename(&directory, &elsewhere).expect("the name is free");
+    std::os::unix::fs::symlink(&elsewhere, &directory).expect("the name is free");
+    refused("is not a directory");
 }
 
 #[test]
