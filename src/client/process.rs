@@ -1,8 +1,10 @@
 //! The process's session: created by `init`, and replaced when its runtime has died and a new one
 //! runs.
 
+use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
@@ -16,19 +18,65 @@ struct Process {
     session: Option<Arc<Session>>,
     /// Sessions whose runtime has stopped, but in whose segments the application still holds tasks.
     retired: Vec<Arc<Session>>,
+    /// A thread connects, without the lock.
+    connecting: bool,
+    /// How often a thread has tried to.
+    attempts: u64,
+    /// Why the last attempt failed, if it did.
+    failure: Option<Failure>,
 }
 
-static PROCESS: Mutex<Process> =
-    Mutex::new(Process { options: Options::new(), session: None, retired: Vec::new() });
+/// The process's state, made anew in a forked child that may have a session of its own.
+struct State {
+    process: Mutex<Process>,
+    connected: Condvar,
+}
 
-/// Counts the sessions of the process. A thread that has seen another number must look at
-/// `PROCESS`.
+struct Place(UnsafeCell<ManuallyDrop<State>>);
+
+// SAFETY: it is written to only in a forked child, by its one thread.
+unsafe impl Sync for Place {}
+
+static STATE: Place = Place(UnsafeCell::new(ManuallyDrop::new(State::new())));
+
+/// Counts the sessions of the process. A thread whose own number differs must look at `STATE`.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
+/// There is a session.
+static CONNECTED: AtomicBool = AtomicBool::new(false);
+/// This process is a child of one that had a session when it forked.
 static FORKED: AtomicBool = AtomicBool::new(false);
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
+impl State {
+    const fn new() -> State {
+        let process = Process {
+            options: Options::new(),
+            session: None,
+            retired: Vec::new(),
+            connecting: false,
+            attempts: 0,
+            failure: None,
+        };
+        State { process: Mutex::new(process), connected: Condvar::new() }
+    }
+}
+
+/// The process's state.
+fn state() -> &'static State {
+    // SAFETY: it is replaced in a forked child only, before anything there refers to it.
+    unsafe { &*STATE.0.get() }
+}
+
 extern "C" fn after_fork_in_child() {
-    FORKED.store(true, Ordering::Relaxed);
+    if CONNECTED.load(Ordering::Relaxed) {
+        FORKED.store(true, Ordering::Relaxed);
+        return;
+    }
+    // What is left of sessions that are over is the parent's: addresses where nothing is mapped here. Locks
+    // may have been held by threads that do not exist here.
+    thread::forget();
+    // SAFETY: the child has this thread only, which is in the midst of fork and refers to nothing here.
+    unsafe { STATE.0.get().write(ManuallyDrop::new(State::new())) };
 }
 
 /// Connects this process to a runtime. Calling it again while connected does nothing.
@@ -41,37 +89,37 @@ pub fn init(options: Options) -> Result<()> {
         ));
     }
     static AT_FORK: Once = Once::new();
-    // SAFETY: the handler only stores to an atomic, which is safe after a fork.
+    // SAFETY: the handler makes plain stores, to what the child alone has.
     AT_FORK.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(after_fork_in_child));
     });
     let mut process = lock();
-    if process.session.as_ref().is_some_and(|session| !session.is_dead()) {
-        return Ok(());
+    loop {
+        if process.session.as_ref().is_some_and(|session| !session.is_dead()) {
+            return Ok(());
+        }
+        if !process.connecting {
+            break;
+        }
+        process = wait_for_attempt(process);
     }
-    let session = connect(&options)?;
+    let (mut process, session) = attempt(process, &options);
     process.options = options;
-    let old = replace(&mut process, Some(session));
-    process.retired.extend(old);
-    process.retired.retain(|old| old.holds_tasks());
+    process.take(session?);
     drop(process);
     // This thread uses it from now on, and so it is watched.
     thread::with(|_, _| Ok(())).inspect_err(|_| shutdown())
 }
 
-fn connect(options: &Options) -> Result<Arc<Session>> {
-    Ok(Arc::new(Session::new(connect::connect(options)?)?))
-}
-
-/// Ends the process's session. Tasks in flight are lost, and no task or buffer of the session may
-/// be used afterwards. Does nothing without a session.
+/// Ends the process's session. Tasks in flight are lost, and no task or buffer of it may be used any
+/// more. Without a session it does nothing.
 pub fn shutdown() {
     if check_fork().is_err() {
         return;
     }
     let mut process = lock();
-    let mut over = std::mem::take(&mut process.retired);
-    over.extend(replace(&mut process, None));
+    process.replace(None);
+    let over = std::mem::take(&mut process.retired);
     drop(process);
     over.iter().for_each(|session| session.watcher().join());
 }
@@ -92,7 +140,7 @@ pub(crate) fn epoch() -> u64 {
     EPOCH.load(Ordering::Acquire)
 }
 
-/// Fails in a child that was forked after `init`.
+/// Fails in a child that was forked while there was a session.
 #[inline]
 pub(crate) fn check_fork() -> Result<()> {
     if FORKED.load(Ordering::Relaxed) {
@@ -109,17 +157,35 @@ pub(crate) fn check_fork() -> Result<()> {
 pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
     check_fork()?;
     let mut process = lock();
-    let Some(session) = &process.session else {
-        return Err(Failure::new(CHI_NOT_INITIALIZED, "not connected: call chi_init first"));
-    };
-    if session.is_dead() {
-        let session = connect(&process.options)?;
-        let old = replace(&mut process, Some(session));
-        process.retired.extend(old);
-        process.retired.retain(|old| old.holds_tasks());
+    loop {
+        let Some(session) = &process.session else { return Err(not_connected()) };
+        if !session.is_dead() {
+            return Ok((session.clone(), epoch()));
+        }
+        if process.connecting {
+            let before = process.attempts;
+            process = wait_for_attempt(process);
+            // What another thread has just tried in vain need not be tried again at once.
+            match &process.failure {
+                Some(failure) if process.attempts != before => return Err(failure.clone()),
+                _ => continue,
+            }
+        }
+        let options = process.options.clone();
+        let (after, session) = attempt(process, &options);
+        process = after;
+        let session = session?;
+        if process.session.is_none() {
+            // The process has called `shutdown` meanwhile.
+            session.disconnect();
+            return Err(not_connected());
+        }
+        process.take(session);
     }
-    let session = process.session.clone().expect("there is a session, by the check above");
-    Ok((session, epoch()))
+}
+
+fn not_connected() -> Failure {
+    Failure::new(CHI_NOT_INITIALIZED, "not connected: call chi_init first")
 }
 
 /// The current or earlier session whose segment contains an address, and the offset in it.
@@ -129,17 +195,47 @@ pub(crate) fn find(address: *const u8) -> Option<(Arc<Session>, u64)> {
     all.find_map(|session| Some((session.clone(), session.mapping().offset_of(address)?)))
 }
 
-/// Puts another session in the place of the current one, and returns that.
-fn replace(process: &mut Process, session: Option<Arc<Session>>) -> Option<Arc<Session>> {
-    let old = std::mem::replace(&mut process.session, session);
-    if let Some(old) = &old {
-        old.disconnect();
-    }
-    EPOCH.fetch_add(1, Ordering::Release);
-    old
+type Locked = MutexGuard<'static, Process>;
+
+/// Tries to connect. A runtime may take its time for an answer, so nobody else waits for the lock
+/// meanwhile; one thread at a time does it.
+fn attempt(mut process: Locked, options: &Options) -> (Locked, Result<Arc<Session>>) {
+    process.connecting = true;
+    drop(process);
+    let made = connect::connect(options).and_then(Session::new).map(Arc::new);
+    let mut process = lock();
+    process.connecting = false;
+    process.attempts += 1;
+    process.failure = made.as_ref().err().cloned();
+    state().connected.notify_all();
+    (process, made)
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Process> {
-    // A panic under the lock leaves consistent values: every change is a single assignment.
-    PROCESS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Waits until the thread that connects has succeeded or failed.
+fn wait_for_attempt(process: Locked) -> Locked {
+    let before = process.attempts;
+    let going_on = |process: &mut Process| process.connecting && process.attempts == before;
+    state().connected.wait_while(process, going_on).unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Process {
+    /// Goes on with a new session. The one before stays as long as the application has something in it.
+    fn take(&mut self, session: Arc<Session>) {
+        self.replace(Some(session));
+        self.retired.retain(|old| old.holds_tasks());
+    }
+
+    fn replace(&mut self, session: Option<Arc<Session>>) {
+        CONNECTED.store(session.is_some(), Ordering::Relaxed);
+        if let Some(old) = std::mem::replace(&mut self.session, session) {
+            old.disconnect();
+            self.retired.push(old);
+        }
+        EPOCH.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn lock() -> Locked {
+    // A panic under the lock leaves whole values behind: every change is one assignment.
+    state().process.lock().unwrap_or_else(PoisonError::into_inner)
 }

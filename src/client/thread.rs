@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chimaera_front::Result;
 use chimaera_ipc::ring::{Entry, Full, Producer};
@@ -19,7 +19,7 @@ pub(crate) struct Thread {
     session: Option<User>,
     ring: Option<Producer>,
     next_root: u64,
-    /// Destructors of the thread run, perhaps those of the process. Nothing may be kept any more after a call.
+    /// The thread ends, or there is no knowing when: nothing is kept after a call.
     ending: bool,
 }
 
@@ -34,7 +34,6 @@ thread_local! {
             ending: false,
         }))
     };
-    static AT_END: AtEnd = const { AtEnd };
 }
 
 /// Calls `f` with this thread's state, which belongs to the current session. `f` must not call this
@@ -74,6 +73,17 @@ pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
     })
 }
 
+/// In a forked child, forgets what the thread had in its parent, where it goes on.
+pub(crate) fn forget() {
+    THREAD.with(|cell| {
+        // SAFETY: the cell is this thread's own, and fork is called by nothing that `with` runs.
+        let thread = unsafe { &mut *cell.get() };
+        std::mem::forget(thread.session.take());
+        thread.ring = None;
+        thread.epoch = 0;
+    });
+}
+
 impl Thread {
     /// Takes the process's session. True when the thread is ending.
     #[cold]
@@ -81,7 +91,7 @@ impl Thread {
         let (session, epoch) = process::current()?;
         self.retire();
         self.session = Some(User::new(session)?);
-        self.ending |= AT_END.try_with(|_| ()).is_err();
+        self.ending |= !register();
         self.epoch = if self.ending { NEVER } else { epoch };
         Ok(self.ending)
     }
@@ -151,20 +161,33 @@ fn send_unsent(session: &Session, ring: &mut Producer) {
     }
 }
 
-/// Tells at the thread's end. Other destructors of the thread may run later, and those of the process do.
-struct AtEnd;
+/// Has `at_end` run when this thread ends. A key of the C library and not a destructor of Rust: those do not run
+/// for a `main` that ends its thread with `pthread_exit`, and they run before others that may make calls.
+fn register() -> bool {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    let key = *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: the place lives through the call, and the function as long as the library, which the watcher
+        // keeps loaded.
+        let result = unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
+        (result == 0).then_some(key)
+    });
+    // A value that is not null is all that it takes.
+    let value = std::ptr::NonNull::<libc::c_void>::dangling().as_ptr();
+    // SAFETY: the key was created, and nobody looks behind the value.
+    key.is_some_and(|key| unsafe { libc::pthread_setspecific(key, value) } == 0)
+}
 
-impl Drop for AtEnd {
-    fn drop(&mut self) {
-        if process::check_fork().is_err() {
-            return;
-        }
-        THREAD.with(|cell| {
-            // SAFETY: the cell is this thread's own, and no destructor of a thread-local runs inside `with`.
-            let thread = unsafe { &mut *cell.get() };
-            thread.retire();
-            thread.ending = true;
-            thread.epoch = NEVER;
-        });
+/// The thread ends. Destructors of other keys may still make calls.
+unsafe extern "C" fn at_end(_: *mut libc::c_void) {
+    if process::check_fork().is_err() {
+        return;
     }
+    THREAD.with(|cell| {
+        // SAFETY: the cell is this thread's own, and no destructor of a key runs inside `with`.
+        let thread = unsafe { &mut *cell.get() };
+        thread.retire();
+        thread.ending = true;
+        thread.epoch = NEVER;
+    });
 }
