@@ -1,0 +1,325 @@
+//! Clients at the edges: of their process's life, of their session's, of what the system gives them.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Running, Site};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
+
+fn program() -> PathBuf {
+    artefacts::program("cpp_edges")
+}
+
+#[track_caller]
+fn edges(site: &Site, args: &[&str]) -> Output {
+    site.run(program(), args)
+}
+
+#[track_caller]
+fn succeeds(site: &Site, args: &[&str]) {
+    let output = edges(site, args);
+    assert!(output.code == 0 && output.stdout.ends_with("CHI_OK \n"), "{args:?}: {output:#?}");
+}
+
+/// How many keys the clients have put.
+#[track_caller]
+fn keys(site: &Site) -> u64 {
+    edges(site, &["count"]).ok().stdout.trim().parse().expect("it says a number")
+}
+
+fn learning(site: &Site, how: &str) -> Running {
+    let mut client = Running::start(site.command(program()).args(["learn", how]));
+    assert_eq!(client.line().as_deref(), Some("ready"), "{how}");
+    client
+}
+
+const WAYS: [&str; 5] = ["parked", "bounded", "polling", "asking", "word"];
+
+#[test]
+fn whoever_waits_or_polls_learns_of_the_end() {
+    for stopped in [false, true] {
+        let mut daemon = Daemon::start(&Options::new().kv());
+        let site = daemon.site().clone();
+        let clients = WAYS.map(|how| (how, learning(&site, how)));
+        if stopped {
+            daemon.stop();
+        } else {
+            daemon.kill();
+        }
+        for (how, mut client) in clients {
+            let learnt = client.line().expect("it learns of it");
+            let name = learnt.split(' ').next().unwrap();
+            // A stop ends its tasks in order, if it comes so far.
+            let cancelled = stopped && name == "CHI_CANCELLED";
+            assert!(name == "CHI_UNAVAILABLE" || cancelled, "{how}: {learnt}");
+            let says_so = learnt.contains("is not available: it has stopped");
+            assert!(says_so || how == "word" || cancelled, "{how}: {learnt}");
+            assert_eq!(client.end(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_parked_client_is_hardly_ever_awake() {
+    let daemon = Daemon::start(&Options::new().kv());
+    let client = learning(daemon.site(), "parked");
+    let switches = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", client.pid())).expect("it runs");
+        let of = |path: PathBuf| -> u64 {
+            let status = std::fs::read_to_string(path.join("status")).expect("it runs");
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches:"));
+            line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("a number")
+        };
+        tasks.flatten().map(|task| of(task.path())).sum::<u64>()
+    };
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let before = switches();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let awake = switches() - before;
+    assert!(awake <= 5, "it was awake {awake} times in 3 s");
+}
+
+#[test]
+fn destructors_of_the_process_and_of_threads_call() {
+    for (how, count) in [("atexit", 2), ("static", 2), ("thread_local", 103), ("key", 3)] {
+        let daemon = Daemon::start(&Options::new().kv());
+        succeeds(daemon.site(), &["exit", how]);
+        assert_eq!(keys(daemon.site()), count, "{how}");
+    }
+}
+
+/// `main` may end its thread, and the process then ends with its last one.
+#[test]
+fn the_library_keeps_no_process_alive() {
+    let daemon = Daemon::start(&Options::new().kv());
+    succeeds(daemon.site(), &["leave"]);
+}
+
+#[test]
+fn the_library_takes_no_signals() {
+    let daemon = Daemon::start(&Options::new().kv());
+    succeeds(daemon.site(), &["signal"]);
+}
+
+#[test]
+fn a_child_forked_without_a_session_may_connect() {
+    let daemon = Daemon::start(&Options::new().kv());
+    for when in ["none", "failed", "shutdown"] {
+        succeeds(daemon.site(), &["fork", when]);
+    }
+}
+
+#[test]
+fn a_client_without_descriptors_is_told_so() {
+    let daemon = Daemon::start(&Options::new().kv());
+    for left in 0..8 {
+        let output = edges(daemon.site(), &["descriptors", &left.to_string()]).ok();
+        let refused = output.stdout.starts_with("CHI_IO ")
+            && output.stdout.to_lowercase().contains("too many open files");
+        assert!(refused || output.stdout == "CHI_OK \n", "{left}: {output:?}");
+    }
+    succeeds(daemon.site(), &["descriptors", "8"]);
+}
+
+fn connection(socket: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    rustix::net::connect(&fd, &SocketAddrUnix::new(socket)?)?;
+    Ok(fd)
+}
+
+/// The process of a runtime may be stopped, by a debugger for example.
+#[test]
+fn a_runtime_that_does_not_answer_is_given_up() {
+    let daemon = Daemon::start(&Options::new().kv());
+    let site = daemon.site();
+    daemon.signal(Signal::STOP);
+    let given_up = |args: &[&str]| {
+        let output = edges(site, args).ok();
+        let why = "is not available: it is not responding (no answer within 5 s)";
+        assert!(output.stdout.starts_with("CHI_UNAVAILABLE "), "{output:?}");
+        assert!(output.stdout.contains(why), "{output:?}");
+    };
+    given_up(&["init"]);
+    given_up(&["init", "50"]);
+    let backlog: Vec<OwnedFd> = std::iter::from_fn(|| connection(&site.socket()).ok()).collect();
+    given_up(&["init"]);
+    given_up(&["init", "50"]);
+    drop(backlog);
+    daemon.signal(Signal::CONT);
+    succeeds(site, &["init"]);
+}
+
+#[test]
+fn a_wait_does_not_wait_for_another_thread_s_connection() {
+    let mut daemon = Daemon::start(&Options::new().kv());
+    let mut client = Running::start(daemon.site().command(program()).arg("reconnect"));
+    assert_eq!(client.line().as_deref(), Some("ready"));
+    daemon.kill();
+    let modules = daemon.site().path().join("modules");
+    let successor = Daemon::start_at(daemon.site().clone(), &Options::new().repo_path(modules));
+    successor.signal(Signal::STOP);
+    client.say("go");
+    assert_eq!(client.line().as_deref(), Some("first"), "the wait came after the connection");
+    assert!(client.line().unwrap().starts_with("CHI_UNAVAILABLE "));
+    successor.signal(Signal::CONT);
+    assert_eq!(client.end(), 0);
+}
+
+#[test]
+fn an_instance_that_starts_says_so_until_it_lets_clients_in() {
+    let site = Site::new();
+    for _ in 0..5 {
+        let daemon = {
+            let site = site.clone();
+            std::thread::spawn(move || Daemon::start_at(site, &Options::new().workers(1)))
+        };
+        process::until("the start", || {
+            let found = site.cli(&["status"]);
+            assert!(found.code == 0 || found.code == 3, "{found:?}");
+            (found.code == 0).then_some(())
+        });
+        site.cli(&["modules"]).ok();
+        succeeds(&site, &["init"]);
+        drop(daemon.join().expect("it starts"));
+    }
+}
+
+/// Runs a program in namespaces of its own. Not everybody may.
+fn unshared(command: &Command, options: &[&str]) -> Option<Command> {
+    let probe = Command::new("unshare").args(options).arg("true").output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("\n*** SKIPPED: unshare {options:?} is not allowed here ***\n");
+        return None;
+    }
+    let mut inside = Command::new("unshare");
+    inside.args(options).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => inside.env(name, value),
+            None => inside.env_remove(name),
+        };
+    }
+    Some(inside)
+}
+
+const DAY: [&str; 3] = ["--time", "--monotonic=86400", "--boottime=86400"];
+
+/// What becomes of a task that would take for ever, and of one that takes no time.
+#[track_caller]
+fn deadlines(client: impl Fn(&[&str]) -> Command) {
+    let late = process::run(&mut client(&["deadline", "300", "1000000000000"])).ok();
+    assert!(late.stdout.starts_with("CHI_DEADLINE "), "{late:?}");
+    let early = process::run(&mut client(&["deadline", "3600000", "3"])).ok();
+    assert_eq!(early.stdout, "CHI_OK \n", "{early:?}");
+}
+
+#[test]
+fn deadlines_are_right_across_time_namespaces() {
+    let client = |site: &Site, args: &[&str]| {
+        let mut command = site.command(program());
+        command.args(args);
+        command
+    };
+    let options = Options::new().throws();
+    let outside = Daemon::start(&options);
+    deadlines(|args| client(outside.site(), args));
+    let site = Site::new();
+    let Some(inside) = unshared(&options.command(&site), &DAY) else { return };
+    let inside = Daemon::run(site, inside);
+    deadlines(|args| client(inside.site(), args));
+    deadlines(|args| unshared(&client(outside.site(), args), &DAY).expect("it was allowed"));
+}
+
+#[test]
+fn a_client_outside_the_pid_namespace_of_the_daemon_is_let_in() {
+    let site = Site::new();
+    let options = Options::new().kv();
+    let namespace = ["--pid", "--fork", "--kill-child=KILL"];
+    let Some(mut inside) = unshared(&options.command(&site), &namespace) else { return };
+    let mut daemon = Running::start(&mut inside);
+    process::until("it is ready", || (site.cli(&["status"]).code == 0).then_some(()));
+    succeeds(&site, &["fork", "none"]);
+    site.cli(&["stop"]).ok();
+    assert_eq!(daemon.end(), 0);
+}
+
+/// However the directory is spelt, it is the same.
+#[test]
+fn directories_of_every_kind() {
+    let site = Site::new();
+    let long = "long".repeat(40);
+    let odd = std::ffi::OsStr::from_bytes(b"odd\xff");
+    for name in [std::ffi::OsStr::new("plain"), std::ffi::OsStr::new(&long), odd] {
+        let directory = site.path().join(name);
+        std::fs::create_dir(&directory).expect("the name is free");
+        let link = site.path().join("link");
+        std::os::unix::fs::symlink(&directory, &link).expect("the name is free");
+        let twice = PathBuf::from(directory.to_string_lossy().replace('/', "//"));
+        let mut spellings = vec![directory.clone(), link.clone(), PathBuf::from("link")];
+        spellings.push(PathBuf::from(".").join(name));
+        if directory.to_str().is_some() {
+            spellings.push(twice);
+        }
+        let at = |program: PathBuf, spelling: &Path| {
+            let mut command = site.command(program);
+            command.env("XDG_RUNTIME_DIR", spelling).current_dir(site.path());
+            command
+        };
+        for spelling in &spellings {
+            let cli = |spelling: &Path, args: &[&str]| {
+                process::run(at(artefacts::chimaera(), spelling).args(args))
+            };
+            cli(spelling, &["start", "--daemon", "--workers", "1"]).ok();
+            for other in &spellings {
+                cli(other, &["status"]).ok();
+                cli(other, &["status", "--json"]).ok().json();
+                let found = process::run(at(program(), other).arg("init")).ok();
+                assert_eq!(found.stdout, "CHI_OK \n", "{}: {found:?}", other.display());
+                let again = cli(other, &["start"]);
+                assert!(again.stderr.contains("is already running"), "{again:?}");
+            }
+            cli(&spellings[0], &["stop"]).ok();
+        }
+        std::fs::remove_file(link).expect("it is there");
+    }
+}
+
+/// What a mapping of a segment is marked with, in a process.
+fn segment_flags(pid: u32) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).expect("it runs");
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in maps.lines() {
+        if line.split_whitespace().next().is_some_and(|word| word.contains('-')) {
+            inside = line.contains("chimaera-segment");
+        } else if inside && line.starts_with("VmFlags:") {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn core_files_have_segments_only_if_asked() {
+    for asked in [false, true] {
+        let value = if asked { "1" } else { "" };
+        let site = Site::new();
+        let mut command = Options::new().kv().command(&site);
+        command.env("CHI_DUMP_SEGMENTS", value);
+        let daemon = Daemon::run(site, command);
+        let mut command = daemon.site().command(program());
+        let mut client =
+            Running::start(command.env("CHI_DUMP_SEGMENTS", value).args(["learn", "parked"]));
+        assert_eq!(client.line().as_deref(), Some("ready"));
+        for pid in [daemon.pid(), client.pid()] {
+            let flags = segment_flags(pid);
+            assert!(!flags.is_empty());
+            let left_out = flags.iter().all(|flags| flags.contains(" dd"));
+            assert_eq!(left_out, !asked, "process {pid}: {flags:?}");
+        }
+    }
+}
