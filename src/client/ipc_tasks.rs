@@ -83,8 +83,11 @@ unsafe fn submit_quietly(
         flags
     };
     word.store(CHI_TASK_IN_FLIGHT, Ordering::Relaxed);
-    if thread.push_quietly(session, Entry::Submit { offset })?.is_err() {
+    let pushed = thread.push_quietly(session, Entry::Submit { offset });
+    if !matches!(pushed, Ok(Ok(()))) {
         word.store(CHI_TASK_IDLE, Ordering::Relaxed);
+    }
+    if pushed?.is_err() {
         return Err(Failure::new(
             CHI_RING_FULL,
             "the submission ring is full: wait for earlier tasks first",

@@ -10,8 +10,9 @@
  * (failed) or after chi_shutdown (shutdown), and the child connects cpp_edges descriptors N
  * connects with N descriptors left cpp_edges init [MS]       connects, with a timer that interrupts
  * each MS milliseconds cpp_edges deadline MS N   has a task yield N times with this deadline
- *     cpp_edges reconnect       says "ready", and on a line of input has one thread connect again
- * while another one waits for a task of the session before
+ *     cpp_edges crowd           submits from more threads than may; a task that is refused is not
+ * in flight cpp_edges reconnect       says "ready", and on a line of input has one thread connect
+ * again while another one waits for a task of the session before
  *
  * Unless told otherwise above, each prints the name of a status and the message. */
 #include <fcntl.h>
@@ -29,6 +30,7 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "chimaera/chimaera.h"
 #include "kv/kv_c.h"
@@ -253,6 +255,36 @@ int Deadline(uint64_t milliseconds, uint64_t yields) {
   return Say(status == CHI_OK ? chi_wait(task, CHI_WAIT_FOREVER) : status);
 }
 
+int Crowd() {
+  constexpr int kThreads = 80;
+  chi_pool_id pool;
+  chi_status status = Init(nullptr);
+  if (status == CHI_OK) status = Open(&pool);
+  if (status != CHI_OK) return Say(status);
+  std::atomic<int> arrived{0};
+  std::atomic<int> refused{0};
+  std::atomic<int> served{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      chimaera_kv_count_task *count = nullptr;
+      if (chimaera_kv_count_new(pool, kQuery, &count) == CHI_OK) {
+        if (chi_submit(&count->task) == CHI_OK) {
+          ++served;
+        } else if (chi_wait(&count->task, kHour) == CHI_INVALID) {
+          ++refused;
+        }
+      }
+      ++arrived;
+      // Nobody gives his ring back before all have asked for one.
+      while (arrived < kThreads) std::this_thread::yield();
+      chi_task_delete(count == nullptr ? nullptr : &count->task);
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  return Say(refused > 0 && refused + served == kThreads ? CHI_OK : CHI_INTERNAL);
+}
+
 int Reconnect() {
   chi_task *task = nullptr;
   chi_status status = Init(nullptr);
@@ -296,6 +328,7 @@ int main(int argc, char **argv) {
   if (command == "deadline") {
     return Deadline(static_cast<uint64_t>(number), std::strtoull(argv[3], nullptr, 10));
   }
+  if (command == "crowd") return Crowd();
   if (command == "reconnect") return Reconnect();
   return 2;
 }

@@ -124,6 +124,12 @@ fn a_client_without_descriptors_is_told_so() {
     succeeds(daemon.site(), &["descriptors", "8"]);
 }
 
+#[test]
+fn a_task_that_was_refused_is_not_in_flight() {
+    let daemon = Daemon::start(&Options::new().kv());
+    succeeds(daemon.site(), &["crowd"]);
+}
+
 fn connection(socket: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
