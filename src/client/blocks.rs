@@ -39,7 +39,8 @@ pub(crate) unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
     with_task(task, |session, offset| {
         let state = session.state(offset).load(Ordering::Acquire);
         if state & CHI_TASK_IN_FLIGHT != 0 && !session.is_dead() {
-            // SAFETY: the task is freed only once it is complete and swept; its flags are the client's.
+            // SAFETY: the task is freed only once it is complete and swept; its flags are the
+            // client's.
             let flags = unsafe { (*task.as_ptr()).task_flags_.bits_ };
             session.defer_free(offset);
             if session.is_dead() {

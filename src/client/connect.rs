@@ -132,8 +132,8 @@ pub(crate) fn ask(
         Err(error) if has_hung_up(&error) => receive(socket, bound),
         Err(error) => Err(error),
     };
-    // A runtime that refuses somebody says so and hangs up, without listening. The loss of the question
-    // is then reported first, and once; the refusal is there behind it.
+    // A runtime that refuses somebody says so and hangs up, without listening. The loss of the
+    // question is then reported first, and once; the refusal is there behind it.
     let answer = match answer {
         Err(error) if has_hung_up(&error) => receive(socket, bound),
         other => other,

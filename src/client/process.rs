@@ -72,10 +72,11 @@ extern "C" fn after_fork_in_child() {
         FORKED.store(true, Ordering::Relaxed);
         return;
     }
-    // What is left of sessions that are over is the parent's: addresses where nothing is mapped here. Locks
-    // may have been held by threads that do not exist here.
+    // What is left of sessions that are over is the parent's: addresses where nothing is mapped
+    // here. Locks may have been held by threads that do not exist here.
     thread::forget();
-    // SAFETY: the child has this thread only, which is in the midst of fork and refers to nothing here.
+    // SAFETY: the child has this thread only, which is in the midst of fork and refers to nothing
+    // here.
     unsafe { STATE.0.get().write(ManuallyDrop::new(State::new())) };
 }
 
@@ -111,8 +112,8 @@ pub fn init(options: Options) -> Result<()> {
     thread::with(|_, _| Ok(())).inspect_err(|_| shutdown())
 }
 
-/// Ends the process's session. Tasks in flight are lost, and no task or buffer of it may be used any
-/// more. Without a session it does nothing.
+/// Ends the process's session. Tasks in flight are lost, and no task or buffer of it may be used
+/// any more. Without a session it does nothing.
 pub fn shutdown() {
     if check_fork().is_err() {
         return;
@@ -219,7 +220,8 @@ fn wait_for_attempt(process: Locked) -> Locked {
 }
 
 impl Process {
-    /// Goes on with a new session. The one before stays as long as the application has something in it.
+    /// Goes on with a new session. The one before stays as long as the application has something in
+    /// it.
     fn take(&mut self, session: Arc<Session>) {
         self.replace(Some(session));
         self.retired.retain(|old| old.holds_tasks());

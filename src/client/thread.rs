@@ -11,7 +11,8 @@ use crate::process;
 use crate::session::Session;
 use crate::watcher::User;
 
-/// The epoch of a thread that is ending: never the process's, so each call looks for the session anew.
+/// The epoch of a thread that is ending: never the process's, so each call looks for the session
+/// anew.
 const NEVER: u64 = u64::MAX;
 
 pub(crate) struct Thread {
@@ -41,36 +42,34 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Result<R> {
     process::check_fork()?;
-    THREAD.with(|cell| {
-        // SAFETY: the cell is this thread's own, and `f` does not come back here.
-        let thread = unsafe { &mut *cell.get() };
-        let mut ending = false;
-        if thread.epoch != process::epoch()
-            || thread.session.as_ref().is_none_or(|session| session.is_dead())
-        {
-            ending = thread.renew()?;
-        }
-        let session: *const Session = &**thread.session.as_ref().expect("renewed above");
-        // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew` replaces.
-        let result = f(thread, unsafe { &*session });
-        if ending {
-            thread.retire();
-        }
-        result
-    })
+    // Only the address is taken inside `LocalKey::with`, so that the compiler inlines it.
+    let thread = THREAD.with(UnsafeCell::get);
+    // SAFETY: the state is this thread's own and never dropped, and `f` does not come back here.
+    let thread = unsafe { &mut *thread };
+    let mut ending = false;
+    if thread.epoch != process::epoch()
+        || thread.session.as_ref().is_none_or(|session| session.is_dead())
+    {
+        ending = thread.renew()?;
+    }
+    let session: *const Session = &**thread.session.as_ref().expect("renewed above");
+    // SAFETY: the session lives as long as the `Arc` in `thread`, which only `renew` replaces.
+    let result = f(thread, unsafe { &*session });
+    if ending {
+        thread.retire();
+    }
+    result
 }
 
-/// This thread's session, and the offset of an address in its segment, if the segment contains it.
-/// The thread keeps the session alive until it next makes a task.
+/// This thread's session, and an address's offset in it, when the address lies in its segment. The
+/// thread holds the session until it next makes a task.
 #[inline]
 pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
-    THREAD.with(|cell| {
-        // SAFETY: the cell is this thread's own, and no reference into it is live here: nothing
-        // that `with` runs comes this way.
-        let thread = unsafe { &*cell.get() };
-        let session = thread.session.as_ref()?.session();
-        Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
-    })
+    let thread = THREAD.with(UnsafeCell::get);
+    // SAFETY: the state is this thread's own and never dropped, and no reference into it is live
+    // here: nothing that `with` runs comes this way.
+    let session = unsafe { (&*thread).session.as_ref()?.session() };
+    Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
 }
 
 /// In a forked child, forgets what the thread had in its parent, where it goes on.
@@ -161,14 +160,15 @@ fn send_unsent(session: &Session, ring: &mut Producer) {
     }
 }
 
-/// Has `at_end` run when this thread ends. A key of the C library and not a destructor of Rust: those do not run
-/// for a `main` that ends its thread with `pthread_exit`, and they run before others that may make calls.
+/// Has `at_end` run when this thread ends. A key of the C library and not a destructor of Rust:
+/// those do not run for a `main` that ends its thread with `pthread_exit`, and they run before
+/// others that may make calls.
 fn register() -> bool {
     static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
     let key = *KEY.get_or_init(|| {
         let mut key = 0;
-        // SAFETY: the place lives through the call, and the function as long as the library, which the watcher
-        // keeps loaded.
+        // SAFETY: the place lives through the call, and the function as long as the library, which
+        // the watcher keeps loaded.
         let result = unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
         (result == 0).then_some(key)
     });

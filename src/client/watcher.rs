@@ -1,5 +1,5 @@
-//! The thread that learns of the runtime's end: it sleeps until the session's socket hangs up, and then ends
-//! what is in flight. Whoever waits or polls finds its task complete.
+//! The thread that learns of the runtime's end: it sleeps until the session's socket hangs up, and
+//! then ends what is in flight. Whoever waits or polls finds its task complete.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,16 +14,16 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 
 use crate::session::{lock, Session};
 
-/// It calls little, and nothing of the application's. If it is the last thread, though, the process ends on
-/// its stack.
+/// It calls little, and nothing of the application's. If it is the last thread, though, the process
+/// ends on its stack.
 const STACK: usize = 256 * 1024;
 /// How long it stays when no thread uses the session any more.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A session's watcher, seen from the threads that it serves.
 pub(crate) struct Watcher {
-    /// Threads that use the session. Without any the watcher leaves, for a process whose `main` called
-    /// `pthread_exit` ends with its last thread.
+    /// Threads that use the session. Without any the watcher leaves, for a process whose `main`
+    /// called `pthread_exit` ends with its last thread.
     users: AtomicUsize,
     /// Rung when the last of them has gone.
     bell: OwnedFd,
@@ -41,8 +41,8 @@ impl Watcher {
     /// Waits until the watcher of a session that was disconnected is gone.
     pub(crate) fn join(&self) {
         let thread = lock(&self.thread).take();
-        // It does not wait for itself, when it is the last thread and the process ends on it. It does not
-        // panic either: nothing that it does can.
+        // It does not wait for itself, when it is the last thread and the process ends on it. It
+        // does not panic either: nothing that it does can.
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
@@ -130,8 +130,8 @@ fn watch(session: &Session) {
 /// Runs `f` with all signals blocked, which a thread that it starts inherits: signals are for the
 /// application's own threads.
 fn without_signals<R>(f: impl FnOnce() -> R) -> R {
-    // SAFETY: a signal set is plain data, and both sets live through the calls. The C library leaves out
-    // those that it needs itself.
+    // SAFETY: a signal set is plain data, and both sets live through the calls. The C library
+    // leaves out those that it needs itself.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
@@ -146,8 +146,8 @@ fn without_signals<R>(f: impl FnOnce() -> R) -> R {
 /// Keeps the library that this code is in from being unloaded under the watcher.
 fn keep_loaded() {
     static ONCE: Once = Once::new();
-    // SAFETY: the address is one of this library's, and the name lives as long as the library. Where this
-    // fails, the code is the program's own and stays.
+    // SAFETY: the address is one of this library's, and the name lives as long as the library.
+    // Where this fails, the code is the program's own and stays.
     ONCE.call_once(|| unsafe {
         let mut found: libc::Dl_info = std::mem::zeroed();
         if libc::dladdr(keep_loaded as *const libc::c_void, &mut found) != 0 {

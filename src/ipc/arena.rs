@@ -118,8 +118,8 @@ impl Arena {
         self.used_bytes
     }
 
-    /// Allocates `size` bytes, at least one, aligned to `UNIT`, and from 4096 bytes on to 4096, as devices
-    /// like it. Returns the block's offset in the segment and the bytes that it holds.
+    /// Allocates `size` bytes, at least one, aligned to `UNIT`, and from 4096 bytes on to 4096, as
+    /// devices like it. Returns the block's offset in the segment and the bytes that it holds.
     #[inline]
     pub fn alloc(&mut self, size: u64) -> Result<(u64, u64), Failed> {
         self.take(size, State::Data)

@@ -1,5 +1,5 @@
-//! Times that pass between processes. A deadline is a time of `CLOCK_MONOTONIC`, which each time namespace
-//! may count from somewhere else; `CLOCK_REALTIME` is the same for all.
+//! Times that pass between processes. A deadline is a time of `CLOCK_MONOTONIC`, which each time
+//! namespace may count from somewhere else; `CLOCK_REALTIME` is the same for all.
 
 /// Offsets below are noise: nobody makes a time namespace for a millisecond.
 const NOISE_NS: u64 = 1_000_000;
@@ -9,8 +9,8 @@ pub fn monotonic_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC) as u64
 }
 
-/// How far `CLOCK_REALTIME` is ahead of this process's `CLOCK_MONOTONIC`, in nanoseconds. It changes only when
-/// somebody sets the time.
+/// How far `CLOCK_REALTIME` is ahead of this process's `CLOCK_MONOTONIC`, in nanoseconds. It
+/// changes only when somebody sets the time.
 pub fn ahead_ns() -> i64 {
     let sample = |_| {
         let before = read(libc::CLOCK_MONOTONIC);
@@ -34,7 +34,8 @@ pub fn offset_ns(own: i64, others: i64) -> i64 {
     }
 }
 
-/// By the C library: under valgrind, `rustix` falls over the kernel's page of functions, which is not mapped.
+/// By the C library: under valgrind, `rustix` falls over the kernel's page of functions, which is
+/// not mapped.
 fn read(clock: libc::clockid_t) -> i64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the place lives through the call, which fails for no clock that every kernel has.

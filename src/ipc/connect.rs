@@ -1,5 +1,5 @@
-//! Connecting to an instance, for those who are about to tell it something: only if whoever listens belongs to
-//! this user or to root, and only within a bound.
+//! Connecting to an instance, for those who are about to tell it something: only if whoever listens
+//! belongs to this user or to root, and only within a bound.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -74,14 +74,15 @@ fn check_peer(socket: &OwnedFd, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Denied(format!(
-        "{}: user {} listens there; user {own} uses runtimes of its own and of root only",
+        "{}: user {} listens there, and user {own} uses runtimes of its own and of root only; remove \
+         it, or set XDG_RUNTIME_DIR to a directory of your own",
         path.display(),
         peer.uid
     )))
 }
 
-/// Connects, whatever interrupts. `AGAIN` when the runtime, which has other connections to take, has not taken
-/// this one.
+/// Connects, whatever interrupts. `AGAIN` when the runtime, which has other connections to take,
+/// has not taken this one.
 fn connect_until(
     socket: &OwnedFd,
     address: &SocketAddrUnix,

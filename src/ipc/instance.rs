@@ -14,8 +14,8 @@ pub const DEFAULT_NAME: &str = "default";
 /// The environment variable with the name of the instance, for programs that do not set one.
 pub const NAME_VARIABLE: &str = "CHI_INSTANCE";
 
-/// Whether `name` is a valid instance name: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning
-/// with `.` or `-`.
+/// Whether this can name an instance: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with
+/// `.` or `-`.
 pub fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=48).contains(&name.len()) && name.chars().all(good) && !name.starts_with(['.', '-'])
@@ -48,15 +48,16 @@ pub enum Error {
     },
 }
 
-/// An instance's directory, opened and checked: what is reached through it is there, whatever becomes of its
-/// name.
+/// An instance's directory, opened and checked: what is reached through it is there, whatever
+/// becomes of its name.
 pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
 }
 
 impl Directory {
-    /// A path to a file in it that fits into a socket's address, however long the directory's own is.
+    /// A path to a file in it that fits into a socket's address, however long the directory's own
+    /// is.
     pub fn path_of(&self, file: impl AsRef<Path>) -> PathBuf {
         let opened = PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()));
         // There may be no /proc.
@@ -131,8 +132,8 @@ impl Instance {
         self.file("page")
     }
 
-    /// Creates the directory (mode 0700) if it is missing, and checks that it belongs to this user
-    /// and that no other user can write to it.
+    /// Makes the directory when it is missing (mode 0700), and checks that it is this user's own
+    /// and nobody else can write to it.
     pub fn prepare_directory(&self) -> Result<(), Error> {
         let io = |error: io::Error| self.refuse(error.to_string());
         match std::fs::DirBuilder::new().mode(0o700).create(&self.directory) {
@@ -148,8 +149,9 @@ impl Instance {
         }
     }
 
-    /// Opens the directory, after checking that it is this user's or root's and that nobody else can write to
-    /// it: whoever can may listen there in the runtime's place. `None` when there is none.
+    /// Opens the directory, after checking that it is this user's or root's and that nobody else
+    /// can write to it: whoever can may listen there in the runtime's place. `None` when there is
+    /// none.
     pub fn open_directory(&self) -> Result<Option<Directory>, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = match rustix::fs::open(&self.directory, flags, Mode::empty()) {
@@ -172,8 +174,8 @@ impl Instance {
         Ok(Some(Directory { fd: directory, path: self.directory.clone() }))
     }
 
-    /// Takes the lock that marks the instance as running. `None` when another process holds it. The
-    /// lock is held as long as the descriptor is open.
+    /// Takes the lock that says that the instance runs. `None` when another process has it. The
+    /// lock lasts as long as the descriptor.
     pub fn take_lock(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
@@ -185,8 +187,8 @@ impl Instance {
         }
     }
 
-    /// True when some process holds the lock, that is, when the instance runs. Takes no lock itself,
-    /// and so disturbs nobody.
+    /// True when some process holds the lock, that is, when the instance runs. Takes no lock
+    /// itself, and so disturbs nobody.
     pub fn is_running(&self) -> Result<bool, Error> {
         let Some(directory) = self.open_directory()? else { return Ok(false) };
         let failed =

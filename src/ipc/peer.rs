@@ -19,8 +19,8 @@ impl Peer {
     pub fn of(socket: BorrowedFd<'_>) -> io::Result<Peer> {
         let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
         let mut size = size_of::<libc::ucred>() as libc::socklen_t;
-        // SAFETY: the descriptor is open, and both places live through the call and are as large as it is
-        // told.
+        // SAFETY: the descriptor is open, and both places live through the call and are as large as
+        // it is told.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_raw_fd(),

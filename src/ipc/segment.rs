@@ -14,8 +14,8 @@ use crate::ring::{Header, RingMemory};
 /// The environment variable that has core files of its process contain the segments.
 const DUMP_VARIABLE: &str = "CHI_DUMP_SEGMENTS";
 
-/// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the other.
-/// Its pages come when they are first touched.
+/// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the
+/// other. Its pages come when they are first touched.
 pub fn create(layout: &Layout) -> io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(
         "chimaera-segment",
@@ -39,8 +39,9 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps a segment, after checking that it is as large as `layout` says and sealed. A child made by
-    /// fork does not get the mapping, and a core file has it only if `$CHI_DUMP_SEGMENTS` asks for that.
+    /// Maps a segment, after checking that it is as large as `layout` says and sealed. A child made
+    /// by fork does not get the mapping, and a core file has it only if `$CHI_DUMP_SEGMENTS` asks
+    /// for that.
     pub fn new(fd: BorrowedFd<'_>, layout: Layout) -> io::Result<Mapping> {
         let seals = rustix::fs::fcntl_get_seals(fd)?;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW)
@@ -97,8 +98,8 @@ impl Mapping {
         unsafe { self.base.add(offset as usize) }
     }
 
-    /// The address of `len` bytes at an untrusted offset; `None` unless all of them are inside the
-    /// segment.
+    /// The address of `len` bytes at an offset that anybody may have made up; `None` when they do
+    /// not all lie inside the segment.
     #[inline]
     pub fn find(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
         let room = self.layout.size.checked_sub(offset)?;
@@ -116,7 +117,7 @@ impl Mapping {
     /// The memory of a ring. At most one producer and one consumer may be made from it.
     pub fn ring(&self, index: u64) -> RingMemory {
         assert!(index < RINGS);
-        // SAFETY: the layout places header and slots inside the mapping, aligned; a new memfd is
+        // SAFETY: the layout puts header and slots inside the mapping, aligned; a fresh memfd is
         // zero.
         unsafe {
             let header = self.address(self.layout.ring(index)).as_ptr();

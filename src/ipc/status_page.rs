@@ -1,9 +1,9 @@
-//! The status page: what a running instance shows of itself to anyone of its user who looks, without
-//! being asked. One named segment, written by the runtime only.
+//! The status page: what a running instance shows of itself to anyone of its user who looks,
+//! without being asked. One named segment, written by the runtime only.
 //!
-//! Anyone may create names where shared memory is named, so the page's own is random; a link beside the
-//! instance's socket, in a directory that only its user can write to, leads to it. The page itself is not
-//! there: the directory may be on a disk, and workers that count would wait for it.
+//! Anyone may create names where shared memory is named, so the page's own is random; a link beside
+//! the instance's socket, in a directory that only its user can write to, leads to it. The page
+//! itself is not there: the directory may be on a disk, and workers that count would wait for it.
 
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -63,8 +63,8 @@ pub struct Page {
     pub modules: AtomicU32,
     /// Files refused as modules.
     pub refused: AtomicU32,
-    /// 1 when the log goes to a file that is the process's standard error; 0 when standard error is
-    /// not known to be a file.
+    /// 1 when the log goes to a file that is the process's standard error, 0 when that is not known
+    /// to be a file.
     pub log_is_file: AtomicU32,
     /// One line per worker.
     pub lines: [WorkerLine; MAX_WORKERS],
@@ -75,8 +75,8 @@ pub struct Writer {
     shmem: Shmem,
 }
 
-/// The page's name and the link to it, which go on drop. Whoever has it holds the instance's lock: later,
-/// the link may be a successor's.
+/// The page's name and the link to it, which go on drop. Whoever has it holds the instance's lock:
+/// later, the link may be a successor's.
 pub struct Name {
     name: String,
     link: PathBuf,
@@ -159,8 +159,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the page of an instance. Errors: `NotFound` when there is none, `InvalidData` when it
-    /// belongs to another user or has another version.
+    /// Opens the page of an instance. `NotFound` when there is none, `InvalidData` when it is not
+    /// this user's or not of this version.
     pub fn open(instance: &Instance) -> io::Result<Reader> {
         let link = instance.page_link();
         let fd = rustix::fs::open(&link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;

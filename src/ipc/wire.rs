@@ -1,5 +1,5 @@
 //! The session handshake: messages over the runtime's Unix socket (`SOCK_SEQPACKET`, so a message
-//! arrives whole or not at all). The socket is only for set-up; tasks never use it.
+//! is whole or absent). Only set-up goes this way, never a task.
 
 use std::io;
 use std::io::{IoSlice, IoSliceMut};
@@ -31,8 +31,8 @@ pub enum Kind {
     /// Client: wire version, ABI major, ABI minor, requested segment size (0: the default).
     Hello = 1,
     /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
-    /// hundredths, how far real time is ahead of its monotonic time in nanoseconds (0: unknown); with the
-    /// descriptors of the segment and of the doorbell.
+    /// hundredths, how far real time is ahead of its monotonic time in nanoseconds (0: unknown);
+    /// with the descriptors of the segment and of the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,
@@ -119,8 +119,8 @@ impl Message {
     }
 }
 
-/// Sends a message, with descriptors of which the peer gets copies. If the peer has gone, this
-/// returns an error and raises no signal.
+/// Sends a message, with descriptors that the peer gets copies of. A peer that is gone gives an
+/// error, never a signal.
 pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = message.encode();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -137,8 +137,8 @@ pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -
     Ok(())
 }
 
-/// Waits, whatever interrupts, until a call on a non-blocking socket would not block. `TimedOut` when
-/// `until` comes first.
+/// Waits, whatever interrupts, until a call on a non-blocking socket would not block. `TimedOut`
+/// when `until` comes first.
 pub fn ready(socket: BorrowedFd<'_>, flags: PollFlags, until: Instant) -> io::Result<()> {
     loop {
         let rest = until.saturating_duration_since(Instant::now());

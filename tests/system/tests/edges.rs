@@ -1,4 +1,5 @@
-//! Clients at the edges: of their process's life, of their session's, of what the system gives them.
+//! Clients at the edges: of their process's life, of their session's, of what the system gives
+//! them.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
