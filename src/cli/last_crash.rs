@@ -26,6 +26,6 @@ impl LastCrash {
     }
 
     pub(crate) fn json(&self) -> Value {
-        json!({ "file": self.file, "text": self.text })
+        json!({ "file": self.file.to_string_lossy(), "text": self.text })
     }
 }

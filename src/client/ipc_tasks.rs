@@ -17,8 +17,8 @@ use crate::{owner, process};
 
 /// How long `enqueue` waits for space in the ring.
 const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
-/// How long `wait` spins before it sleeps. Longer than a short task takes, shorter than anyone
-/// would notice in a profile.
+/// How long `wait` spins before it sleeps: longer than a short task takes, but too short to show up
+/// in a profile.
 const SPIN: Duration = Duration::from_micros(20);
 /// How long `wait` sleeps at a time. The completion wakes it, and so does the end of the runtime.
 const SLICE: Duration = Duration::from_secs(1);

@@ -112,8 +112,8 @@ pub fn init(options: Options) -> Result<()> {
     thread::with(|_, _| Ok(())).inspect_err(|_| shutdown())
 }
 
-/// Ends the process's session. Tasks in flight are lost, and no task or buffer of it may be used
-/// any more. Without a session it does nothing.
+/// Ends the process's session. Tasks in flight are lost, and no task or buffer of the session may
+/// be used afterwards. Does nothing without a session.
 pub fn shutdown() {
     if check_fork().is_err() {
         return;

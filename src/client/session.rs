@@ -41,8 +41,8 @@ pub(crate) struct Session {
     /// Releases that could not be sent because the ring was full.
     unsent: Mutex<Vec<u32>>,
     unsent_count: AtomicUsize,
-    /// Of tasks that were submitted again: what the runtime holds of the run before, which is input
-    /// now.
+    /// For tasks that were submitted again: the number under which the runtime holds the blocks of
+    /// the previous run, which are inputs now.
     kept: Mutex<HashMap<u64, u32>>,
     kept_count: AtomicUsize,
     dead: AtomicBool,

@@ -61,8 +61,8 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Res
     result
 }
 
-/// This thread's session, and an address's offset in it, when the address lies in its segment. The
-/// thread holds the session until it next makes a task.
+/// This thread's session, and the offset of an address in its segment, if the segment contains it.
+/// The thread keeps the session alive until it next makes a task.
 #[inline]
 pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
     let thread = THREAD.with(UnsafeCell::get);

@@ -14,8 +14,8 @@ pub const DEFAULT_NAME: &str = "default";
 /// The environment variable with the name of the instance, for programs that do not set one.
 pub const NAME_VARIABLE: &str = "CHI_INSTANCE";
 
-/// Whether this can name an instance: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with
-/// `.` or `-`.
+/// Whether `name` is a valid instance name: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning
+/// with `.` or `-`.
 pub fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=48).contains(&name.len()) && name.chars().all(good) && !name.starts_with(['.', '-'])
@@ -127,6 +127,11 @@ impl Instance {
         self.file("log")
     }
 
+    /// The last words of the instance, if its last run crashed.
+    pub fn crash(&self) -> PathBuf {
+        self.file("crash")
+    }
+
     /// The link that leads to the status page.
     pub fn page_link(&self) -> PathBuf {
         self.file("page")
@@ -169,7 +174,7 @@ impl Instance {
             return Err(self.distrust(&format!("belongs to another user ({})", found.st_uid)));
         }
         if found.st_mode & 0o022 != 0 {
-            return Err(self.distrust("others can write to it (chmod 0700 makes it private)"));
+            return Err(self.distrust("other users can write to it (chmod 0700 makes it private)"));
         }
         Ok(Some(Directory { fd: directory, path: self.directory.clone() }))
     }

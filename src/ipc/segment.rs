@@ -98,8 +98,8 @@ impl Mapping {
         unsafe { self.base.add(offset as usize) }
     }
 
-    /// The address of `len` bytes at an offset that anybody may have made up; `None` when they do
-    /// not all lie inside the segment.
+    /// The address of `len` bytes at an untrusted offset; `None` unless all of them are inside the
+    /// segment.
     #[inline]
     pub fn find(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
         let room = self.layout.size.checked_sub(offset)?;
@@ -117,7 +117,7 @@ impl Mapping {
     /// The memory of a ring. At most one producer and one consumer may be made from it.
     pub fn ring(&self, index: u64) -> RingMemory {
         assert!(index < RINGS);
-        // SAFETY: the layout puts header and slots inside the mapping, aligned; a fresh memfd is
+        // SAFETY: the layout places header and slots inside the mapping, aligned; a new memfd is
         // zero.
         unsafe {
             let header = self.address(self.layout.ring(index)).as_ptr();

@@ -63,8 +63,8 @@ pub struct Page {
     pub modules: AtomicU32,
     /// Files refused as modules.
     pub refused: AtomicU32,
-    /// 1 when the log goes to a file that is the process's standard error, 0 when that is not known
-    /// to be a file.
+    /// 1 when the log goes to a file that is the process's standard error; 0 when standard error is
+    /// not known to be a file.
     pub log_is_file: AtomicU32,
     /// One line per worker.
     pub lines: [WorkerLine; MAX_WORKERS],
@@ -159,8 +159,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the page of an instance. `NotFound` when there is none, `InvalidData` when it is not
-    /// this user's or not of this version.
+    /// Opens the page of an instance. Errors: `NotFound` when there is none, `InvalidData` when it
+    /// belongs to another user or has another version.
     pub fn open(instance: &Instance) -> io::Result<Reader> {
         let link = instance.page_link();
         let fd = rustix::fs::open(&link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;

@@ -1,5 +1,5 @@
 //! The session handshake: messages over the runtime's Unix socket (`SOCK_SEQPACKET`, so a message
-//! is whole or absent). Only set-up goes this way, never a task.
+//! arrives whole or not at all). The socket is only for set-up; tasks never use it.
 
 use std::io;
 use std::io::{IoSlice, IoSliceMut};
@@ -119,8 +119,8 @@ impl Message {
     }
 }
 
-/// Sends a message, with descriptors that the peer gets copies of. A peer that is gone gives an
-/// error, never a signal.
+/// Sends a message, with descriptors of which the peer gets copies. If the peer has gone, this
+/// returns an error and raises no signal.
 pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = message.encode();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];

@@ -74,6 +74,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "resident_bytes": resident(pid),
         "socket": instance.socket().to_string_lossy(),
         "log": log.as_ref().map(|log| log.to_string_lossy()),
+        "last_crash": crash,
     });
     if ready_ms == 0.0 {
         return not_ready(context, &document);

@@ -161,7 +161,7 @@ fn a_client_tells_nobody_else_anything() {
     own(0o755, NOBODY);
     refused(&format!("belongs to another user ({NOBODY})"));
     own(0o777, 0);
-    refused("others can write to it");
+    refused("other users can write to it");
     own(0o755, 0);
     let elsewhere = site.path().join("elsewhere");
     std::fs::rename(&directory, &elsewhere).expect("the name is free");
@@ -185,7 +185,7 @@ fn a_directory_that_others_control_is_not_used() {
     assert!(refused.code == 1 && refused.stderr.contains("belongs to another user"), "{refused:?}");
     std::os::unix::fs::chown(&directory, Some(0), Some(0)).expect("root may");
     let refused = start();
-    assert!(refused.code == 1 && refused.stderr.contains("others can write"), "{refused:?}");
+    assert!(refused.code == 1 && refused.stderr.contains("other users can write"), "{refused:?}");
     std::fs::remove_dir(&directory).expect("it is empty");
     std::os::unix::fs::symlink("/tmp", &directory).expect("the name is free");
     let refused = start();
