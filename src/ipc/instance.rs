@@ -164,7 +164,7 @@ impl Instance {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR) => return Err(self.distrust("is not a directory")),
             Err(Errno::ACCESS | Errno::PERM) => {
-                return Err(self.distrust("is another user's, who lets nobody in"));
+                return Err(self.distrust("belongs to another user, who lets nobody in"));
             }
             Err(error) => return Err(self.refuse(error.to_string())),
         };
