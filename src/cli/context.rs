@@ -1,5 +1,6 @@
 //! What all commands share: the instance to use, and how they fail.
 
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use chimaera_client_rs::Options;
@@ -95,13 +96,22 @@ impl Context {
 
 /// Writes to standard output. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn print(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            std::process::exit(0);
+    match try_print(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("chimaera: cannot write to standard output: {error}"));
+            std::process::exit(1);
         }
-        eprintln!("chimaera: cannot write to standard output: {error}");
-        std::process::exit(1);
+        _ => {}
     }
+}
+
+/// Writes to standard output, or returns an error.
+pub(crate) fn try_print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// Writes a line to standard error. If that fails, there is nobody to tell.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

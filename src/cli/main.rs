@@ -3,6 +3,8 @@
 //! Exit codes: 0 success; 1 failure, with a message on standard error; 2 invalid usage or
 //! configuration; 3 the instance is not running.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod bench;
 mod commands;
 mod context;
@@ -17,7 +19,7 @@ use chimaera_ipc::instance;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{compose, config, module, modules, pool, repo, start, status, stop};
-use crate::context::{print, Context, Failed, Outcome};
+use crate::context::{complain, print, Context, Failed, Outcome};
 
 /// A task runtime over shared memory.
 ///
@@ -137,6 +139,6 @@ fn main() -> ExitCode {
     if json {
         print(&format!("{:#}\n", serde_json::json!({ "error": message })));
     }
-    eprintln!("chimaera: {message}");
+    complain(&format!("chimaera: {message}"));
     ExitCode::from(code)
 }

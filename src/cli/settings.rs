@@ -8,7 +8,7 @@ use chimaera_config::{Flags, Settings};
 use chimaera_yaml::Problems;
 use serde_json::json;
 
-use crate::context::{Context, Failed};
+use crate::context::{complain, Context, Failed};
 
 #[derive(clap::Args)]
 #[group(id = "settings")]
@@ -98,6 +98,6 @@ impl Args {
 /// Prints the problems of a configuration.
 pub(crate) fn misconfigured(context: &Context, found: &Problems) -> Failed {
     context.print_json(&json!({ "error": found.to_string(), "problems": found }));
-    eprintln!("{found}");
+    complain(&found.to_string());
     Failed::Misconfigured
 }

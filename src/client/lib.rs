@@ -4,6 +4,8 @@
 //! A process has one session at a time, created by [`init`]. Every function may be called on any
 //! thread.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod backend;
 mod blocks;
 mod connect;

@@ -23,6 +23,8 @@
 //! assert_eq!(settings.runtime().workers, 2);
 //! ```
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod cores;
 mod docs;
 mod file;

@@ -9,6 +9,8 @@
 //!
 //! With the feature `conformance`, [`conformance`] is the suite that every back end must pass.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod arguments;
 mod backend;
 #[cfg(feature = "conformance")]

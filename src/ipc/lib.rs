@@ -4,6 +4,8 @@
 //! metadata of each arena is in the private memory of the side that allocates from it, the runtime
 //! keeps its own ring positions, and a slot of a ring is a single word.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod admin;
 pub mod arena;
 pub mod clock;

@@ -22,6 +22,8 @@
 //! | `admin` | the admin pool: creating, destroying, describing |
 //! | `control` | accepting clients, ending sessions and the runtime |
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod admin;
 mod config;
 mod control;

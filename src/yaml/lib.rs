@@ -16,6 +16,8 @@
 //! );
 //! ```
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod file;
 mod meaning;
 mod numbers;

@@ -11,7 +11,7 @@ use chimaera_bench_client as bench;
 use super::daemon::{self, Daemon};
 use super::task::{open_bench, Pool};
 use super::times::Kind;
-use crate::context::{Context, Failed, Outcome};
+use crate::context::{print, Context, Failed, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct ClientArgs {
@@ -152,21 +152,20 @@ pub(super) fn caller(context: &Context, args: &CallerArgs) -> Outcome {
     daemon::connect(&context.name)?;
     let callee = Pool::open(&args.module, "bench_callee")?;
     let caller = open_bench("bench_caller", 1, 1)?;
-    println!("{}", caller.call(callee.id(), args.count)?);
+    print(&format!("{}\n", caller.call(callee.id(), args.count)?));
     Ok(())
 }
 
 /// Reports that the process is connected. Then calls `f` for each line of the input, and once more
 /// with `true` at its end, and prints the results.
 fn on_each_line(mut f: impl FnMut(bool) -> Result<Option<String>, Failed>) -> Outcome {
-    println!("connected");
+    print("connected\n");
     let mut line = String::new();
     loop {
-        std::io::stdout().flush()?;
         line.clear();
         let last = std::io::stdin().read_line(&mut line)? == 0;
         if let Some(answer) = f(last)? {
-            println!("{answer}");
+            print(&format!("{answer}\n"));
         }
         if last {
             return Ok(());

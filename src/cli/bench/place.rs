@@ -78,8 +78,10 @@ pub(super) fn bind(cores: impl IntoIterator<Item = usize>) -> rustix::io::Result
 
 /// Shows a line of progress if standard error is a terminal.
 pub(super) fn progress(text: &str) {
-    use std::io::IsTerminal;
-    if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[K{text}");
+    use std::io::{IsTerminal, Write};
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        // Nobody needs to see it.
+        let _ = write!(terminal, "\r\x1b[K{text}");
     }
 }

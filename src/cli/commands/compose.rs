@@ -9,7 +9,7 @@ use chimaera_yaml::{Position, Problem, Problems};
 use serde_json::{json, Value};
 
 use super::pool;
-use crate::context::{Context, Failed, Outcome};
+use crate::context::{complain, Context, Failed, Outcome};
 use crate::settings::misconfigured;
 
 #[derive(clap::Subcommand)]
@@ -53,7 +53,7 @@ pub(crate) fn run(context: Context, command: Command) -> Outcome {
     match failed {
         None => Ok(()),
         Some(why) => {
-            eprintln!("chimaera: {why}");
+            complain(&format!("chimaera: {why}"));
             Err(Failed::Told)
         }
     }

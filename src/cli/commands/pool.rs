@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_OK};
+use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_OK};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
 use chimaera_runtime::OnCrash;
@@ -30,7 +30,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
         /// Number of its containers on this node
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(
+            long,
+            value_name = "N",
+            default_value_t = 1,
+            value_parser = clap::value_parser!(u32).range(1..=i64::from(CHI_MAX_CONTAINERS))
+        )]
         containers: u32,
         /// What happens when a method of the pool crashes
         ///

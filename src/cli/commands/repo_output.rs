@@ -5,7 +5,7 @@ use std::path::{Display, Path, PathBuf};
 use chimaera_repo::Problems;
 use serde_json::json;
 
-use crate::context::{Context, Failed};
+use crate::context::{complain, Context, Failed};
 
 /// One line for each file that was written.
 pub(crate) fn written(files: &[PathBuf]) -> String {
@@ -20,7 +20,7 @@ pub(crate) fn shown(file: &Path) -> Display<'_> {
 /// Prints the problems of a repo's files.
 pub(crate) fn problems(context: &Context, found: &Problems) -> Failed {
     if !context.print_json(&json!({ "problems": found })) {
-        eprintln!("{found}");
+        complain(&found.to_string());
     }
     Failed::Told
 }

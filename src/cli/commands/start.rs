@@ -1,7 +1,7 @@
 //! `chimaera start`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ use serde_json::json;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::EnvFilter;
 
-use crate::context::{Context, Failed, Outcome};
+use crate::context::{try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
 use crate::settings;
 
@@ -98,7 +98,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         Err(error) => {
             let why = explain(error, settings);
             if args.as_daemon {
-                println!("{why}");
+                report(&format!("{why}\n"));
             }
             return Err(Failed::Message(why));
         }
@@ -126,12 +126,11 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         }
     })?;
     if args.as_daemon {
-        println!("{READY}");
-        std::io::stdout().flush()?;
+        report(&format!("{READY}\n"));
         // Lets the parent process read to the end.
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     } else if context.json {
-        crate::context::print(&format!("{:#}\n", started_json(context, std::process::id())?));
+        report(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
     let abandoned = runtime.wait();
     if !abandoned.is_empty() {
@@ -146,6 +145,13 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         unsafe { libc::_exit(1) }
     })?;
     Ok(())
+}
+
+/// Writes to standard output for whoever started the runtime, which does not depend on it.
+fn report(text: &str) {
+    if let Err(error) = try_print(text) {
+        tracing::warn!(%error, "cannot write to standard output");
+    }
 }
 
 fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed> {

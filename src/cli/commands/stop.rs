@@ -7,7 +7,7 @@ use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use serde_json::{json, Value};
 
-use crate::context::{Context, Failed, Outcome};
+use crate::context::{complain, Context, Failed, Outcome};
 
 /// How often it looks whether the instance has stopped.
 const LOOK: Duration = Duration::from_millis(2);
@@ -80,7 +80,9 @@ fn wait(
             if let Ok(runtime) = described {
                 waiting_for = strings(&runtime["stopping"]["waiting_for"]);
                 if !context.json {
-                    waiting_for.iter().for_each(|obstacle| eprintln!("waiting: {obstacle}"));
+                    for obstacle in &waiting_for {
+                        complain(&format!("waiting: {obstacle}"));
+                    }
                 }
             }
         }

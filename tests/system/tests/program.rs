@@ -4,6 +4,7 @@ mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use chimaera_tests::{artefacts, process, Daemon, Options, Running, Site};
 use common::{not_running, runs, Background};
@@ -199,4 +200,70 @@ fn without_a_runtime_directory() {
     assert_eq!(daemon.end(), 0);
     assert!(!socket.exists());
     std::fs::remove_file(socket.with_extension("lock")).unwrap();
+}
+
+#[test]
+fn nobody_reads_what_the_program_prints() {
+    let mut daemon = Daemon::start(&Options::new().kv());
+    let program = |args: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = daemon.site().command(artefacts::chimaera());
+        command.args(args).stdin(Stdio::null());
+        (command, writer)
+    };
+    for args in [
+        &["modules"][..],
+        &["modules", "--json"],
+        &["pool", "list"],
+        &["pool", "create", "p", "--module", "chimaera:kv"],
+        &["status"],
+        &["config", "default"],
+        &["man"],
+        &["completion", "bash"],
+        &["--help"],
+    ] {
+        let (mut command, writer) = program(args);
+        let code = command.stdout(writer).stderr(Stdio::null()).status().unwrap().code();
+        assert_eq!(code, Some(0), "{args:?}");
+    }
+    for (args, want) in [
+        (&["pool", "destroy", "nobody"][..], 1),
+        (&["pool", "create", "p"], 2),
+        (&["--name", "nobody", "status"], 3),
+        (&["--name", "nobody", "status", "--json"], 3),
+        (&["config", "check", "no such file"], 2),
+    ] {
+        let (mut command, writer) = program(args);
+        let second = writer.try_clone().unwrap();
+        let code = command.stdout(writer).stderr(second).status().unwrap().code();
+        assert_eq!(code, Some(want), "{args:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_pool_of_no_containers_is_refused() {
+    let daemon = Daemon::start(&Options::new().kv());
+    for number in ["0", "4097"] {
+        let args = ["pool", "create", "p", "--module", "chimaera:kv", "--containers", number];
+        let refused = daemon.cli(&args);
+        assert!(refused.code == 2 && refused.stderr.contains("1..=4096"), "{refused:#?}");
+    }
+}
+
+/// What a daemon says on its standard output when it is ready is lost, and it serves all the same.
+#[test]
+fn a_standard_output_on_a_full_disk() {
+    let site = Site::new();
+    let mut command = Options::new().command(&site);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut daemon = command.stdout(full).stderr(Stdio::null()).spawn().unwrap();
+    process::until("it is ready", || {
+        let status = site.cli(&["status", "--json"]);
+        (status.code == 0 && status.json()["ready"] == true).then_some(())
+    });
+    site.cli(&["pool", "list"]).ok();
+    site.cli(&["stop"]).ok();
+    assert_eq!(process::wait(&mut daemon, process::BOUND).and_then(|end| end.code()), Some(0));
 }
