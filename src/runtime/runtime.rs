@@ -22,7 +22,7 @@ use crate::module::{Modules, Services};
 use crate::scheduler::{
     describe_circumstances, may_give_up, standby, watchdog, ControlCommand, Shared, WorkerMessage,
 };
-use crate::sys::{last_words, membarrier, or_abort, segment_fault};
+use crate::sys::{caught, last_words, membarrier, segment_fault};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
@@ -58,6 +58,14 @@ pub struct Runtime {
 impl Runtime {
     /// Starts a runtime and returns once it accepts clients.
     pub fn start(config: Config) -> Result<Runtime, Error> {
+        Runtime::start_with(config, |mut acceptor| acceptor.serve())
+    }
+
+    /// Starts a runtime whose control thread runs `serve`.
+    fn start_with(
+        config: Config,
+        serve: impl FnOnce(Acceptor) -> Vec<String> + Send + 'static,
+    ) -> Result<Runtime, Error> {
         let begin = Instant::now();
         config.check()?;
         let instance = Instance::new(config.instance.as_deref())?;
@@ -98,15 +106,16 @@ impl Runtime {
         let control = std::thread::Builder::new()
             .name("chi-control".into())
             .spawn(move || {
-                let left = or_abort(|| {
-                    let mut acceptor = acceptor;
-                    let mut left = acceptor.serve();
-                    // An error means that the file is already gone.
-                    let _ = std::fs::remove_file(&socket);
-                    own.end_workers();
-                    left.extend(workers.end());
-                    left
+                let served = caught(|| serve(acceptor));
+                // An error means that the file is already gone.
+                let _ = std::fs::remove_file(&socket);
+                let mut left = served.unwrap_or_else(|why| {
+                    own.set_broken(format!("the control thread panicked: {why}"));
+                    close_pools(&own)
                 });
+                own.end_workers();
+                left.extend(workers.end());
+                left.extend(own.broken().map(str::to_owned));
                 tracing::info!("stopped");
                 left
             })
@@ -160,8 +169,22 @@ impl Runtime {
         move || end_process(&shared, "asked to stop once more")
     }
 
+    /// Starts a thread that the runtime depends on, such as one that handles signals. If `work` panics
+    /// or returns, the runtime stops, and [`Runtime::wait`] returns the reason.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn spawn_helper(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
+        spawn_helper(&self.shared, name, work).map(|_| ())
+    }
+
     /// Waits until the runtime has stopped. Returns what had to be abandoned, in words: tasks and pools
-    /// that had not ended after [`Config::stop_grace`], and threads in methods that have not returned.
+    /// that had not ended after [`Config::stop_grace`], and threads in methods that have not returned; also
+    /// why the runtime stopped, if a thread that it depends on has ended.
     /// These may still run; a process should then end without running destructors (`_exit`).
     pub fn wait(mut self) -> Vec<String> {
         self.join()
@@ -169,8 +192,7 @@ impl Runtime {
 
     fn join(&mut self) -> Vec<String> {
         let Some(control) = self.control.take() else { return Vec::new() };
-        // A panic of that thread ends the process.
-        control.join().unwrap_or_default()
+        control.join().unwrap_or_else(|_| vec!["the control thread panicked".to_owned()])
     }
 }
 
@@ -222,9 +244,8 @@ impl Workers {
             workers.threads.push(thread);
         }
         let own = shared.clone();
-        let watchdog = std::thread::Builder::new().name("chi-watchdog".into());
-        let watchdog = watchdog.spawn(move || or_abort(|| watchdog::run(&own)));
-        workers.threads.push(watchdog.map_err(|error| Error::io("starting a thread", error))?);
+        let watchdog = spawn_helper(shared, "chi-watchdog", move || watchdog::run(&own))?;
+        workers.threads.push(watchdog);
         Ok(workers)
     }
 
@@ -240,15 +261,19 @@ impl Drop for Workers {
         if self.threads.is_empty() {
             return;
         }
-        let shared = self.shared.clone();
-        close::close_pools(&shared, &mut |rest| {
-            std::thread::sleep(rest.min(Duration::from_millis(1)));
-            std::iter::from_fn(|| shared.take_command()).collect()
-        });
+        close_pools(&self.shared);
         self.shared.end_workers();
         let threads = std::mem::take(&mut self.threads);
         end(threads.into_iter().chain(self.shared.take_standby_threads()).collect());
     }
+}
+
+/// Closes the pools without a control thread. Returns what had to be abandoned, in words.
+fn close_pools(shared: &Shared) -> Vec<String> {
+    close::close_pools(shared, &mut |rest| {
+        std::thread::sleep(rest.min(Duration::from_millis(1)));
+        std::iter::from_fn(|| shared.take_command()).collect()
+    })
 }
 
 /// What modules are given: the runtime's tables, and the callback that takes the exception globals
@@ -290,6 +315,27 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Starts a thread that runs until the runtime ends. If it ends earlier, the runtime stops.
+fn spawn_helper(
+    shared: &Arc<Shared>,
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, Error> {
+    let shared = shared.clone();
+    let body = move || {
+        let ended = caught(work);
+        if !shared.is_ending() {
+            shared.set_broken(match ended {
+                Ok(()) => format!("the thread {name} has ended"),
+                Err(why) => format!("the thread {name} panicked: {why}"),
+            });
+            shared.command(ControlCommand::Stop);
+        }
+    };
+    let thread = std::thread::Builder::new().name(name.into()).spawn(body);
+    thread.map_err(|error| Error::io("starting a thread", error))
 }
 
 /// Waits for the threads to end, but only for [`END_BOUND`]: a method that never returns must not
@@ -364,4 +410,47 @@ fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
     refuse_descriptors(&socket);
     rustix::net::listen(&socket, 128).map_err(failed)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config { workers: 1, module_paths: Vec::new(), ..Config::embedded() }
+    }
+
+    #[test]
+    fn a_runtime_stops_without_a_helper_thread() {
+        let runtime = Runtime::start(config()).unwrap();
+        runtime.spawn_helper("chi-test", || panic!("told to")).unwrap();
+        assert_eq!(runtime.wait(), ["the thread chi-test panicked: told to"]);
+
+        let runtime = Runtime::start(config()).unwrap();
+        runtime.spawn_helper("chi-test", || ()).unwrap();
+        assert_eq!(runtime.wait(), ["the thread chi-test has ended"]);
+    }
+
+    #[test]
+    fn a_runtime_stops_without_its_control_thread() {
+        let runtime = Runtime::start_with(config(), |_| panic!("told to")).unwrap();
+        let instance = runtime.instance().clone();
+        assert_eq!(runtime.wait(), ["the control thread panicked: told to"]);
+        assert!(!instance.socket().exists());
+        assert!(!instance.is_running().unwrap());
+    }
+
+    #[test]
+    fn a_helper_thread_may_end_with_the_runtime() {
+        let runtime = Runtime::start(config()).unwrap();
+        let shared = runtime.shared.clone();
+        let work = move || {
+            while !shared.is_ending() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        runtime.spawn_helper("chi-test", work).unwrap();
+        runtime.stop();
+        assert_eq!(runtime.wait(), [""; 0]);
+    }
 }

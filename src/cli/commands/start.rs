@@ -116,7 +116,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         signal_hook::consts::SIGTERM,
     ])?;
     let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
-    std::thread::Builder::new().name("chi-signals".into()).spawn(move || {
+    runtime.spawn_helper("chi-signals", move || {
         for (count, signal) in signals.forever().enumerate() {
             tracing::info!(signal, "received a signal to stop");
             match count {

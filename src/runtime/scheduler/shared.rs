@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
     /// Tells workers to end once they have nothing left to do.
+    /// Why the runtime stops although nobody asked it to.
+    broken: OnceLock<String>,
     ending: AtomicBool,
     /// The runtime is stopping: no further task starts.
     stopping: AtomicBool,
@@ -87,6 +89,7 @@ impl Shared {
             commands: SegQueue::new(),
             sessions: Mutex::default(),
             control,
+            broken: OnceLock::new(),
             ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stopping_since: Mutex::default(),
@@ -254,6 +257,19 @@ impl Shared {
     /// Wakes every worker that is parked.
     pub(crate) fn wake_workers(&self) {
         self.mailboxes().iter().for_each(Mailbox::wake);
+    }
+
+    /// Records that the runtime cannot go on, and logs why. `[any thread]`
+    #[cold]
+    pub(crate) fn set_broken(&self, why: String) {
+        tracing::error!("{why}; the runtime stops");
+        // The first reason counts.
+        let _ = self.broken.set(why);
+    }
+
+    /// Why the runtime stops although nobody asked it to.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -16,4 +16,4 @@ mod thread;
 
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;
-pub(crate) use self::thread::or_abort;
+pub(crate) use self::thread::{caught, or_abort};

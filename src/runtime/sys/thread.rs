@@ -1,10 +1,38 @@
-//! Threads that the runtime cannot do without.
+//! Threads that panic.
 
-/// Runs a thread's work; a panic in it, a defect, ends the process. Without that thread, tasks would
-/// hang forever, whereas the clients of a dead runtime are told at once.
-pub(crate) fn or_abort<R>(work: impl FnOnce() -> R) -> R {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        tracing::error!("a thread of the runtime panicked; this is a bug");
-        std::process::abort()
-    })
+use std::any::Any;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// Runs the body of a thread. If it panics, returns the message of the panic.
+pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(&*payload))
+}
+
+/// Runs the body of a worker's thread and aborts the process if it panics, which is always a bug. The
+/// tasks on that worker would hang forever, whereas clients learn at once that a runtime has died.
+pub(crate) fn or_abort(work: impl FnOnce()) {
+    if let Err(why) = caught(work) {
+        tracing::error!("a worker panicked: {why}; this is a bug, and the process aborts");
+        std::process::abort();
+    }
+}
+
+/// The message of a panic.
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("no message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_are_returned_with_their_messages() {
+        assert_eq!(caught(|| 7), Ok(7));
+        assert_eq!(caught(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
+        assert_eq!(caught(|| panic!("number {}", 7)), Err::<(), _>("number 7".to_owned()));
+        assert_eq!(caught(|| std::panic::panic_any(7)), Err::<(), _>("no message".to_owned()));
+    }
 }
