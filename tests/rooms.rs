@@ -11,8 +11,8 @@ use syn::visit::Visit;
 const RUNTIME: [&str; 17] = [
     "failure",
     "sys",
-    "config",
     "log",
+    "config",
     "module",
     "session",
     "sync",

@@ -76,8 +76,27 @@ impl Context {
         words: &[u64],
         until: Instant,
     ) -> Result<serde_json::Value, Failed> {
+        self.ask_all(request, words, "", until)
+    }
+
+    /// Sends the instance a request that has a text.
+    pub(crate) fn ask_with_text(
+        &self,
+        request: Request,
+        text: &str,
+    ) -> Result<serde_json::Value, Failed> {
+        self.ask_all(request, &[], text, Instant::now() + ANSWER_BOUND)
+    }
+
+    fn ask_all(
+        &self,
+        request: Request,
+        words: &[u64],
+        text: &str,
+        until: Instant,
+    ) -> Result<serde_json::Value, Failed> {
         let bound = until.saturating_duration_since(Instant::now()).min(ANSWER_BOUND);
-        let answer = control::ask(&self.instance()?, request, words, "", bound);
+        let answer = control::ask(&self.instance()?, request, words, text, bound);
         let answer = answer.map_err(|error| match error {
             control::Error::NotRunning(_) => Failed::NotRunning(error.to_string()),
             other => Failed::Message(other.to_string()),

@@ -10,6 +10,7 @@ mod commands;
 mod context;
 mod exit;
 mod last_crash;
+mod log;
 mod settings;
 mod table;
 
@@ -60,6 +61,9 @@ enum Command {
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Show or change what a running runtime logs, and reopen its log file
+    #[command(subcommand)]
+    Log(commands::log::Command),
     /// Create or destroy the pools listed in a file
     #[command(subcommand)]
     Compose(compose::Command),
@@ -102,6 +106,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Status => status::run(&context),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
+        Command::Log(command) => commands::log::run(&context, command),
         Command::Compose(command) => compose::run(context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Module(command) => module::run(&context, command),

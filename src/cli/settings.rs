@@ -37,7 +37,7 @@ pub(crate) struct Args {
 
 /// The log level. Each level includes those before it.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Level {
+pub(crate) enum Level {
     Error,
     Warn,
     Info,
@@ -46,7 +46,8 @@ enum Level {
 }
 
 impl Level {
-    fn name(self) -> &'static str {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Level::Error => "error",
             Level::Warn => "warn",

@@ -86,6 +86,7 @@ fn value(kind: Kind) -> String {
         Kind::Percent { least, most } => format!("{least}% to {most}%"),
         Kind::Name => "1 to 48 letters, digits, `.`, `_`, `-`".into(),
         Kind::Level => "a level".into(),
+        Kind::Format => "`text` or `json`".into(),
         Kind::File => "a path".into(),
         Kind::Directories => "a list of paths".into(),
         Kind::Cores => "a list of cores and ranges of them, `[0, 2-3]`".into(),

@@ -40,6 +40,8 @@ pub enum Kind {
     Name,
     /// A log level.
     Level,
+    /// The form of the log's lines.
+    Format,
     /// A file.
     File,
     /// A list of directories.
@@ -83,6 +85,9 @@ pub struct Key {
 
 /// The log levels. Each includes those before it.
 pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// The formats of the log.
+pub(crate) const FORMATS: [&str; 2] = ["text", "json"];
 
 const fn key(path: &'static str, kind: Kind, preset: Preset, doc: &'static str) -> Key {
     Key { path, kind, preset, variables: &[], flag: None, doc }
@@ -254,7 +259,7 @@ pub const KEYS: &[Key] = &[
             Kind::Level,
             Preset::Value("info"),
             "What to log: `error`, `warn`, `info`, `debug` or `trace`; each level includes those \
-             before it.",
+             before it. `chimaera log level` changes it while the runtime is running.",
         )
     },
     key(
@@ -264,7 +269,26 @@ pub const KEYS: &[Key] = &[
             how: "standard error; with `--daemon`, NAME.log in the directory of the instances",
             example: "/var/log/chimaera.log",
         },
-        "The file to append the log to.",
+        "The file to append the log to. `chimaera log reopen` and SIGHUP reopen it.",
+    ),
+    key(
+        "log.format",
+        Kind::Format,
+        Preset::Value("text"),
+        "The format of log lines: `text`, or `json` for one object a line.",
+    ),
+    key(
+        "log.max_size",
+        Kind::Size { least: 64 << 10, most: 1 << 40 },
+        Preset::Value("64MiB"),
+        "The log file is rotated before it becomes larger than this. Standard error is not.",
+    ),
+    key(
+        "log.keep",
+        Kind::Number { least: 0, most: 1000 },
+        Preset::Value("4"),
+        "Number of rotated log files to keep: FILE.1, the newest, FILE.2, and so on. With 0, a full \
+         log file is emptied.",
     ),
     key(
         "pools",

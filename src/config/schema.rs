@@ -3,7 +3,7 @@
 use chimaera_abi::CHI_MAX_CONTAINERS;
 use serde_json::{json, Map, Value};
 
-use crate::keys::{Key, Kind, Preset, KEYS, LEVELS};
+use crate::keys::{Key, Kind, Preset, FORMATS, KEYS, LEVELS};
 use crate::units::{Units, SIZES, TIMES};
 use crate::value::MAX_CORES;
 
@@ -56,6 +56,7 @@ fn property(key: &Key) -> Value {
             "minimum": 0,
         }),
         Kind::Level => json!({ "enum": LEVELS }),
+        Kind::Format => json!({ "enum": FORMATS }),
         Kind::File => file(),
         Kind::Directories => {
             json!({ "type": ["array", "string"], "items": file(), "pattern": FILE })

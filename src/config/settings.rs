@@ -155,6 +155,21 @@ impl Settings {
         self.text("log.level")
     }
 
+    /// The format of log lines: `text` or `json`.
+    pub fn log_format(&self) -> &str {
+        self.text("log.format")
+    }
+
+    /// The size in bytes before which the log file is rotated.
+    pub fn log_max_size(&self) -> u64 {
+        self.number("log.max_size")
+    }
+
+    /// How many rotated log files are kept.
+    pub fn log_keep(&self) -> u32 {
+        self.number("log.keep") as u32
+    }
+
     /// The absolute path of the file to log to, when it is not the default.
     pub fn log_file(&self) -> Option<&Path> {
         match self.get("log.file") {

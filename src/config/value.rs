@@ -6,7 +6,7 @@ use std::time::Duration;
 use chimaera_ipc::instance;
 use chimaera_yaml::{integer, nearest, shown, Entry, Kind as Node, Position, Report};
 
-use crate::keys::{Kind, LEVELS};
+use crate::keys::{Kind, FORMATS, LEVELS};
 use crate::units::{self, Wrong, SIZES, TIMES};
 
 /// Core numbers are below this.
@@ -23,7 +23,7 @@ pub enum Value {
     Time(Option<Duration>),
     /// A percentage.
     Percent(u64),
-    /// A name or a level.
+    /// A name, or a word of several.
     Text(String),
     /// The absolute path of a file.
     File(PathBuf),
@@ -148,18 +148,24 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
             format!("\"{}\" is not a valid instance name", shown(text)),
             "use 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`".into(),
         )),
-        Kind::Level if LEVELS.contains(&text) => Ok(Value::Text(text.to_owned())),
-        Kind::Level => Err((
-            format!("\"{}\" is not a log level", shown(text)),
-            match nearest(&text.to_lowercase(), &LEVELS) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("write one of {}", LEVELS.join(", ")),
-            },
-        )),
+        Kind::Level => word(text, "log level", &LEVELS),
+        Kind::Format => word(text, "log format", &FORMATS),
         Kind::Number { .. } | Kind::Cores | Kind::File | Kind::Directories | Kind::Pools => {
             unreachable!("these are no texts")
         }
     }
+}
+
+/// One of several words.
+fn word(text: &str, what: &str, of: &[&str]) -> Result<Value, Wrong> {
+    if of.contains(&text) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    let help = match nearest(&text.to_lowercase(), of) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of {}", of.join(", ")),
+    };
+    Err((format!("\"{}\" is not a {what}", shown(text)), help))
 }
 
 fn out_of_range<T>(

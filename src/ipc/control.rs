@@ -26,12 +26,22 @@ pub enum Request {
     /// Say what becomes of the runtime when a method of a pool crashes. The words that follow are the
     /// pool's id, its two numbers, and 0 for a quarantine or 1 for an abort.
     SetOnCrash = 3,
+    /// Set the log level to the text, unless it is empty. The answer has the `level`.
+    LogLevel = 4,
+    /// Reopen the log file. The answer has its path, `log`.
+    LogReopen = 5,
 }
 
 impl Request {
     /// The request of this number.
     pub fn of(number: u64) -> Option<Request> {
-        let all = [Request::Describe, Request::Stop, Request::SetOnCrash];
+        let all = [
+            Request::Describe,
+            Request::Stop,
+            Request::SetOnCrash,
+            Request::LogLevel,
+            Request::LogReopen,
+        ];
         all.into_iter().find(|&request| request as u64 == number)
     }
 }

@@ -17,12 +17,12 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 use crate::instance::Instance;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"chi-stat");
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Where Linux shows the segments that `shm_open` names.
 const NAMED_SEGMENTS: &str = "/dev/shm";
 /// What the name of each page begins with.
 const PREFIX: &str = "/chimaera-";
-/// Workers that have a line on the page; an instance has no more.
+/// The maximum number of workers of an instance, and of lines on the page.
 pub const MAX_WORKERS: usize = 256;
 
 /// A worker's line.
@@ -66,6 +66,10 @@ pub struct Page {
     /// 1 when the log goes to a file that is the process's standard error; 0 when standard error is
     /// not known to be a file.
     pub log_is_file: AtomicU32,
+    /// Log lines that could not be written.
+    pub log_lost: AtomicU64,
+    /// The `errno` of the last one.
+    pub log_error: AtomicU32,
     /// One line per worker.
     pub lines: [WorkerLine; MAX_WORKERS],
 }

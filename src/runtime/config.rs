@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::log::LogControl;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
@@ -113,6 +115,9 @@ pub struct Config {
     /// The log is a file, which is or will become this process's standard error; `chimaera status`
     /// shows this.
     pub log_is_file: bool,
+    /// The log of the process, for `chimaera log` and `chimaera status`. `None` if the runtime must
+    /// not change the log.
+    pub log: Option<Arc<dyn LogControl>>,
     /// The instance's name will not be used again, so none of its files may stay behind.
     pub private: bool,
 }
@@ -270,6 +275,7 @@ impl Default for Config {
             pools: Vec::new(),
             daemon: false,
             log_is_file: false,
+            log: None,
             private: false,
         }
     }

@@ -9,8 +9,8 @@
 //! | room | owns |
 //! |---|---|
 //! | `sys` | signals, fences, parking, mutexes, last words |
+//! | `log` | where log lines go, log lines about tasks, and their rate limit |
 //! | `config` | the configuration of a runtime |
-//! | `log` | log lines about tasks, and their rate limit |
 //! | `module` | modules: files, libraries, methods |
 //! | `session` | clients' sessions: segments, arenas, tasks in flight |
 //! | `sync` | completion words, locks, the wait graph |
@@ -32,7 +32,7 @@ mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod inspect;
-mod log;
+pub mod log;
 mod module;
 mod pool;
 mod runtime;

@@ -96,6 +96,7 @@ impl Runtime {
         fill_page(&shared);
         admin::container::open(&shared);
         membarrier::prepare();
+        report_losses(&shared);
         let workers = Workers::start(&shared)?;
         create_pools(&shared)?;
         let listener = listen(&instance)?;
@@ -226,6 +227,19 @@ fn fill_page(shared: &Shared) {
     let refused = shared.modules.refused.iter().filter(|refusal| refusal.is_module).count();
     page.refused.store(refused as u32, Ordering::Relaxed);
     page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);
+}
+
+/// Has the status page count the log lines that are lost.
+fn report_losses(shared: &Arc<Shared>) {
+    let Some(log) = &shared.config.log else { return };
+    // The log outlives the runtime, which holds on to the log.
+    let shared = Arc::downgrade(shared);
+    log.on_loss(Box::new(move |lost, error| {
+        if let Some(shared) = shared.upgrade() {
+            shared.page().log_lost.store(lost, Ordering::Relaxed);
+            shared.page().log_error.store(error as u32, Ordering::Relaxed);
+        }
+    }));
 }
 
 /// The threads of the workers and of the watchdog. Dropping this while it has threads means that

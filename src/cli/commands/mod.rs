@@ -3,6 +3,7 @@
 pub(crate) mod compose;
 pub(crate) mod config;
 mod inspect;
+pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod modules;
 pub(crate) mod pool;

@@ -1,23 +1,24 @@
 //! `chimaera start`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_config::{Pool, Settings};
+use chimaera_ipc::instance::Instance;
+use chimaera_runtime::log::{LogControl, LogFile};
 use chimaera_runtime::{Config, Error, Runtime};
 use serde_json::json;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::EnvFilter;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::context::{try_print, Context, Failed, Outcome};
+use crate::context::{complain, print, try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
+use crate::log::{self, Log};
 use crate::settings;
 
 /// The line by which a daemon reports that it is ready.
@@ -49,11 +50,19 @@ pub(crate) fn run(context: Context, args: Args) -> Outcome {
     }
 }
 
-/// Opens the log file.
-fn open_log(path: &Path) -> Result<File, Failed> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
-        Failed::Message(format!("cannot open the log {}: {error}", path.display()))
-    })
+fn cannot_open_log(path: &Path, error: &std::io::Error) -> Failed {
+    Failed::Message(format!("cannot open the log {}: {error}", path.display()))
+}
+
+/// The file to log to; `None` is standard error.
+fn log_file(args: &Args, settings: &Settings, instance: &Instance) -> Option<LogFile> {
+    let usual = || (args.as_daemon && !args.private).then(|| instance.log());
+    let path = settings.log_file().map(Path::to_owned).or_else(usual)?;
+    Some(log_at(path, settings))
+}
+
+fn log_at(path: PathBuf, settings: &Settings) -> LogFile {
+    LogFile { path, max_size: settings.log_max_size(), keep: settings.log_keep() }
 }
 
 /// Why a runtime does not start, with the position in the file if the reason is a pool.
@@ -70,26 +79,21 @@ fn explain(error: Error, settings: &Settings) -> String {
 
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
-    let last_crash = LastCrash::of(&context.instance()?);
-    // The standard error of a daemon is already its log.
-    let log_file = settings.log_file().filter(|_| !args.as_daemon);
-    let log = log_file.map(open_log).transpose()?.map(Arc::new);
-    let writer = match &log {
-        Some(file) => BoxMakeWriter::new(file.clone()),
-        None => BoxMakeWriter::new(std::io::stderr),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(settings.log_level()))
-        .with_writer(writer)
-        .with_ansi(log.is_none() && std::io::stderr().is_terminal())
-        .init();
+    let instance = context.instance()?;
+    let last_crash = LastCrash::of(&instance);
     // With a handler, a write beyond the file size limit fails like any other without space, and
     // the daemon goes on. It must be a handler, not SIG_IGN: programs started by modules do not
     // inherit it.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+    let file = log_file(args, settings, &instance);
+    let path = file.as_ref().map(|file| file.path.clone());
+    let json = settings.log_format() == "json";
+    let log = Log::set_up(log::Options { level: settings.log_level(), json, file })
+        .map_err(|error| cannot_open_log(path.as_deref().unwrap_or(Path::new("")), &error))?;
     let started = Runtime::start(Config {
         daemon: true,
-        log_is_file: log.is_some() || args.as_daemon && !args.private,
+        log_is_file: path.is_some(),
+        log: Some(log.clone()),
         private: args.private,
         ..settings.runtime()
     });
@@ -106,25 +110,10 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     if let Some(LastCrash { headline, file, .. }) = last_crash {
         tracing::warn!(file = %file.display(), "the last run crashed: {headline}");
     }
-    if let Some(log) = &log {
-        // The log also receives what modules write to standard error, and `chimaera status` finds
-        // it there.
-        rustix::stdio::dup2_stderr(log)?;
-    }
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-    ])?;
-    let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
-    runtime.spawn_helper("chi-signals", move || {
-        for (count, signal) in signals.forever().enumerate() {
-            tracing::info!(signal, "received a signal to stop");
-            match count {
-                0 => stop(),
-                _ => end_process(),
-            }
-        }
-    })?;
+    // The log also receives what modules write to standard error, and `chimaera status` finds
+    // it there.
+    log.take_standard_error()?;
+    handle_signals(&runtime, log, path.is_some())?;
     if args.as_daemon {
         report(&format!("{READY}\n"));
         // Lets the parent process read to the end.
@@ -152,6 +141,45 @@ fn report(text: &str) {
     if let Err(error) = try_print(text) {
         tracing::warn!(%error, "cannot write to standard output");
     }
+}
+
+/// Starts the thread that handles signals: SIGINT and SIGTERM stop the runtime, the second one at once;
+/// SIGHUP reopens its log file. Without a log file, SIGHUP stops it, too, as when a terminal is closed,
+/// unless it was ignored when the program was started, as by nohup.
+fn handle_signals(runtime: &Runtime, log: Arc<Log>, has_file: bool) -> Outcome {
+    let mut handled = vec![SIGINT, SIGTERM];
+    if has_file || !is_ignored(SIGHUP) {
+        handled.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(handled)?;
+    let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
+    runtime.spawn_helper("chi-signals", move || {
+        let mut count = 0;
+        for signal in signals.forever() {
+            if signal == SIGHUP && has_file {
+                if let Err(why) = log.reopen() {
+                    tracing::error!("{why}");
+                }
+                continue;
+            }
+            tracing::info!(signal, "received a signal to stop");
+            match count {
+                0 => stop(),
+                _ => end_process(),
+            }
+            count += 1;
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether this process ignores a signal.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all zero is a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: `action` lives until the call returns, which changes nothing else.
+    let found = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
+    found == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed> {
@@ -190,14 +218,16 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     let instance = context.instance()?;
     instance.prepare_directory()?;
     let last_crash = LastCrash::of(&instance);
+    // What the daemon writes before it has opened its log itself goes there, too.
     let log_path = settings.log_file().map_or_else(|| instance.log(), Path::to_owned);
+    let log = log_at(log_path.clone(), settings).open();
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .args(["--name", &context.name, "start", "--as-daemon"])
         .args(args.settings.again(settings)?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(open_log(&log_path)?);
+        .stderr(log.map_err(|error| cannot_open_log(&log_path, &error))?);
     // SAFETY: setsid may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
@@ -232,15 +262,12 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
         return Err(Failed::Message(why));
     }
     if let Some(LastCrash { headline, file, .. }) = last_crash {
-        eprintln!("chimaera: the last run crashed: {headline} (see {})", file.display());
+        let file = file.display();
+        complain(&format!("chimaera: the last run crashed: {headline} (see {file})"));
     }
     let pid = child.id();
     if !context.print_json(&started_json(context, pid)?) {
-        crate::context::print(&format!(
-            "started '{}' (process {pid}), log {}\n",
-            context.name,
-            log_path.display()
-        ));
+        print(&format!("started '{}' (process {pid}), log {}\n", context.name, log_path.display()));
     }
     Ok(())
 }

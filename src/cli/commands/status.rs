@@ -46,6 +46,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let (tasks, failed) =
         (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
     let suspended = sum(|line| line.suspended.load(Relaxed));
+    let lost = page.log_lost.load(Relaxed);
+    let why = chimaera_runtime::log::why(page.log_error.load(Relaxed) as i32);
     let log = if page.log_is_file.load(Relaxed) == 1 { log(pid) } else { None };
     let ready_ms = page.ready_after_ns.load(Acquire) as f64 / 1e6;
     // What a worker is doing, the page does not say. A runtime that does not answer is shown as far as it does.
@@ -75,6 +77,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         "socket": instance.socket().to_string_lossy(),
         "log": log.as_ref().map(|log| log.to_string_lossy()),
         "last_crash": crash,
+        "log_lost": lost,
+        "log_error": (lost > 0).then_some(&why),
     });
     if ready_ms == 0.0 {
         return not_ready(context, &document);
@@ -104,6 +108,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let log =
         log.map_or("standard error of the process".to_owned(), |log| log.display().to_string());
     line("log", log);
+    if lost > 0 {
+        line("", format!("{lost} lines lost: {why}"));
+    }
     if let Some(LastCrash { headline, file, .. }) = last_crash {
         line("last crash", format!("{headline} (see {})", file.display()));
     }

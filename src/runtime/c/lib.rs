@@ -8,8 +8,10 @@ use std::ffi::{c_char, CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr;
+use std::sync::Arc;
 
 use chimaera_abi::*;
+use chimaera_runtime::log::Sink;
 use chimaera_runtime::{Config, Error, Runtime};
 use tracing_subscriber::EnvFilter;
 
@@ -79,10 +81,11 @@ unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_sta
 /// Logs to standard error: warnings and errors, unless `$CHI_LOG` says otherwise.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("CHI_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let sink = Sink::standard_error(Box::new(|message| format!("WARN chimaera::log: {message}\n")));
     // It fails if a subscriber is already installed, for example by an earlier start.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(Arc::new(sink))
         .with_ansi(false)
         .try_init();
 }

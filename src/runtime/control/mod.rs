@@ -4,6 +4,7 @@
 
 mod acceptor;
 pub(crate) mod close;
+mod log_control;
 mod requests;
 
 pub(crate) use self::acceptor::Acceptor;

@@ -4,6 +4,7 @@ use chimaera_abi::*;
 use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
 
+use super::log_control;
 use crate::admin::{describe, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
@@ -55,6 +56,8 @@ pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then
             let done = serde_json::json!({ "name": pool.name(), "on_crash": on_crash.name() });
             (done, Then::Nothing)
         }
+        Some(Request::LogLevel) => (log_control::level(shared, &message.text)?, Then::Nothing),
+        Some(Request::LogReopen) => (log_control::reopen(shared)?, Then::Nothing),
         None => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

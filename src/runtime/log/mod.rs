@@ -1,8 +1,14 @@
-//! Log lines about tasks, and a limit on their rate. The room knows no task type: the caller passes
-//! a [`TaskContext`]. It imports `sys`.
+//! Where log lines go, log lines about tasks, and a limit on their rate. The room knows no task type:
+//! the caller passes a [`TaskContext`]. It imports `sys`.
 
+mod control;
+mod escape;
 mod rate_limit;
+mod sink;
 mod task_context;
 
+pub(crate) use self::control::shows_tasks;
+pub use self::control::LogControl;
 pub(crate) use self::rate_limit::{LineKind, RateLimit, Subject};
+pub use self::sink::{why, LogFile, OnLoss, OwnLine, Sink};
 pub(crate) use self::task_context::{log_task, TaskContext};

@@ -10,7 +10,7 @@ use super::run_queue::Running;
 use super::worker::Worker;
 use crate::coroutine::{run_callback, CallbackKind};
 use crate::failure::Failure;
-use crate::log::log_task;
+use crate::log::{log_task, shows_tasks};
 use crate::pool::{Container, PoolMethod};
 use crate::task::Record;
 
@@ -77,7 +77,7 @@ pub(super) fn call_method(
     method: &PoolMethod,
     rctx: &mut chi_run_context,
 ) -> chi_status {
-    if worker.traces {
+    if shows_tasks() {
         return call_traced(worker, record, container, method, rctx);
     }
     let count = worker.samples.get().wrapping_add(1);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
-use tracing::level_filters::LevelFilter;
 
 use super::mailbox::Mailbox;
 use super::run_queue::RunQueue;
@@ -37,8 +36,6 @@ pub(crate) struct Worker {
     pub(crate) next_lane: Cell<usize>,
     /// The turn of the containers, for tasks that any container of their pool may run.
     pub(crate) next_container: Cell<usize>,
-    /// Whether each task's start and end is logged, as the log level was when the runtime started.
-    pub(crate) traces: bool,
     /// Counts tasks, to choose those that are measured.
     pub(crate) samples: Cell<u32>,
     /// Counts bytes that were copied from clients' nested vectors.
@@ -90,7 +87,6 @@ impl Worker {
             pollers: Pollers::default(),
             next_lane: Cell::new(index as usize),
             next_container: Cell::new(index as usize),
-            traces: LevelFilter::current() == LevelFilter::TRACE,
             samples: Cell::new(0),
             copied: Cell::new(0),
             is_standby,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -224,10 +224,17 @@ impl Daemon {
     /// Runs a command that starts a daemon in the foreground with `--json`, and waits until it is
     /// ready.
     #[track_caller]
-    pub fn run(site: Site, mut command: Command) -> Daemon {
+    pub fn run(site: Site, command: Command) -> Daemon {
         let log = site.path().join(format!("{}.stderr", site.name()));
         let file = File::options().create(true).append(true).open(&log).expect("the site is ours");
-        let process = Running::start(command.stderr(file));
+        Daemon::run_with_stderr(site, command, file)
+    }
+
+    /// Does the same, with another standard error for the daemon: [`Daemon::log`] knows nothing of it.
+    #[track_caller]
+    pub fn run_with_stderr(site: Site, mut command: Command, stderr: impl Into<Stdio>) -> Daemon {
+        let log = site.path().join(format!("{}.stderr", site.name()));
+        let process = Running::start(command.stderr(stderr));
         let mut daemon = Daemon { site, process, log, over: false };
         let mut said = String::new();
         let ready: Value = loop {

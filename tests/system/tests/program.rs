@@ -218,6 +218,7 @@ fn nobody_reads_what_the_program_prints() {
         &["pool", "list"],
         &["pool", "create", "p", "--module", "chimaera:kv"],
         &["status"],
+        &["log", "level"],
         &["config", "default"],
         &["man"],
         &["completion", "bash"],

@@ -1,0 +1,125 @@
+//! The log of a runtime that this program runs.
+
+use std::io;
+use std::panic::PanicHookInfo;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chimaera_runtime::log::{LogControl, LogFile, OnLoss, Sink};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{reload, Layer, Registry};
+
+/// What the log is set up with.
+pub(crate) struct Options<'o> {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub(crate) level: &'o str,
+    /// One JSON object a line.
+    pub(crate) json: bool,
+    /// `None`: standard error.
+    pub(crate) file: Option<LogFile>,
+}
+
+/// The log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    sink: Arc<Sink>,
+    level: reload::Handle<LevelFilter, Registry>,
+}
+
+impl Log {
+    /// Sets up the log of this process. Panics are logged from now on.
+    pub(crate) fn set_up(options: Options<'_>) -> io::Result<Arc<Log>> {
+        let own_line = if options.json { json_line } else { text_line };
+        let sink = match options.file {
+            Some(file) => Sink::file(file, Box::new(own_line))?,
+            None => Sink::standard_error(Box::new(own_line)),
+        };
+        let sink = Arc::new(if options.json { sink.verbatim() } else { sink });
+        let level = level(options.level).unwrap_or(LevelFilter::INFO);
+        let (filter, handle) = reload::Layer::new(level);
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(sink.clone());
+        let lines = match options.json {
+            true => lines.json().flatten_event(true).boxed(),
+            false => lines.boxed(),
+        };
+        tracing_subscriber::registry().with(filter).with(lines).init();
+        std::panic::set_hook(Box::new(report_panic));
+        Ok(Arc::new(Log { sink, level: handle }))
+    }
+
+    /// Makes the log file the process's standard error, for what modules write there and for
+    /// `chimaera status`, which finds the file that way.
+    pub(crate) fn take_standard_error(&self) -> io::Result<()> {
+        self.sink.take_standard_error()
+    }
+}
+
+impl LogControl for Log {
+    fn level(&self) -> String {
+        LevelFilter::current().to_string()
+    }
+
+    fn set_level(&self, wanted: &str) -> Result<(), String> {
+        let new = level(wanted).ok_or_else(|| format!("'{wanted}' is not a log level"))?;
+        let old = LevelFilter::current();
+        let report = || tracing::info!(from = %old, to = %new, "log level changed");
+        let set = || self.level.reload(new).map_err(|error| error.to_string());
+        // At whichever of the two levels shows it.
+        if new < old {
+            report();
+            set()
+        } else {
+            set().map(|()| report())
+        }
+    }
+
+    fn reopen(&self) -> Result<PathBuf, String> {
+        let path = self.sink.reopen()?;
+        tracing::info!("log reopened");
+        Ok(path)
+    }
+
+    fn on_loss(&self, tell: OnLoss) {
+        self.sink.on_loss(tell);
+    }
+}
+
+/// The level of this name.
+fn level(name: &str) -> Option<LevelFilter> {
+    LevelFilter::from_str(name).ok().filter(|level| *level != LevelFilter::OFF)
+}
+
+fn now() -> String {
+    let mut text = String::new();
+    // Without the time if the clock cannot be read.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}
+
+/// A warning of the log's own, as the subscriber formats it.
+fn text_line(message: &str) -> String {
+    format!("{}  WARN chimaera::log: {message}\n", now())
+}
+
+fn json_line(message: &str) -> String {
+    let (timestamp, target) = (now(), "chimaera::log");
+    let line = serde_json::json!({
+        "timestamp": timestamp, "level": "WARN", "message": message, "target": target,
+    });
+    format!("{line}\n")
+}
+
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or_default();
+    tracing::error!(thread = name, place, "panicked: {}", text.unwrap_or("no message"));
+}

@@ -1,0 +1,34 @@
+//! How a runtime controls the log of its process.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::sink::OnLoss;
+
+/// The log of a process. The runtime passes on what `chimaera log` asks for; whoever sets up the log
+/// implements this. `[any thread]`
+pub trait LogControl: fmt::Debug + Send + Sync {
+    /// The level: `error`, `warn`, `info`, `debug` or `trace`.
+    fn level(&self) -> String;
+
+    /// Sets the level.
+    ///
+    /// # Errors
+    /// Why it cannot be set.
+    fn set_level(&self, level: &str) -> Result<(), String>;
+
+    /// Reopens the log file, because it was renamed or removed, and returns its path.
+    ///
+    /// # Errors
+    /// Why it cannot be reopened. The log continues as before.
+    fn reopen(&self) -> Result<PathBuf, String>;
+
+    /// Has `tell` called now, and after each line that is lost.
+    fn on_loss(&self, tell: OnLoss);
+}
+
+/// Whether the start and the end of each task are logged.
+#[inline]
+pub(crate) fn shows_tasks() -> bool {
+    tracing::Level::TRACE <= tracing::level_filters::LevelFilter::current()
+}

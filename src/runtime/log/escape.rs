@@ -1,0 +1,46 @@
+//! Escapes text from clients and modules, so that it cannot forge log lines or control a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// True for characters that end a line or change how others are displayed: control characters, line and
+/// paragraph separators, and those that control the direction of text.
+fn is_odd(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The line with such characters escaped, except for a newline at its end.
+pub(super) fn escaped(line: &str) -> Cow<'_, str> {
+    let (text, end) = match line.strip_suffix('\n') {
+        Some(text) => (text, "\n"),
+        None => (line, ""),
+    };
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(line);
+    }
+    let mut out = String::with_capacity(line.len() + 16);
+    for c in text.chars() {
+        if is_odd(c) {
+            // Writing to a string does not fail.
+            let _ = write!(out, "{}", c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out + end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_newline_ends_a_line() {
+        assert_eq!(escaped("a plain line, Grüße\n"), "a plain line, Grüße\n");
+        let odd = "a\nb\r\t\u{1b}[2J\u{7f}\u{9b}\0\u{2028}\u{202e}\n";
+        let want = r"a\nb\r\t\u{1b}[2J\u{7f}\u{9b}\u{0}\u{2028}\u{202e}";
+        assert_eq!(escaped(odd), format!("{want}\n"));
+        assert_eq!(escaped("no end\r"), r"no end\r");
+    }
+}

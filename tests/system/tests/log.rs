@@ -1,0 +1,328 @@
+//! The log: where it cannot be written, nobody is harmed and the loss is told; it is bounded; nobody forges
+//! a line of it; and what it says, and where, changes while the daemon runs.
+
+use std::fs::File;
+use std::io::{PipeReader, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use chimaera_test_rust_faults_client as faults;
+use chimaera_tests::{connect, in_client, process, Call, Daemon, Options, Site};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use serde_json::{json, Value};
+
+/// The configuration of a daemon that logs to a file beside its configuration, and what else it says of
+/// the log.
+fn logging(more: &str) -> String {
+    format!("workers: 2\nlog: {{file: own.log{more}}}\n")
+}
+
+fn file(site: &Site) -> PathBuf {
+    site.path().join("own.log")
+}
+
+fn text(site: &Site) -> String {
+    std::fs::read_to_string(file(site)).expect("there is a log")
+}
+
+/// Has a daemon do things that it logs.
+#[track_caller]
+fn create_pools(site: &Site, prefix: &str) {
+    for number in 0..20 {
+        let name = format!("{prefix}{number}");
+        site.cli(&["pool", "create", &name, "--module", "chimaera:kv"]).ok();
+    }
+}
+
+/// `chimaera status` tells of lines that were lost, and why.
+#[track_caller]
+fn assert_losses(site: &Site, why: &str) {
+    let status = site.status();
+    assert!(status["log_lost"].as_u64().is_some_and(|lost| lost > 0), "{status:#}");
+    assert_eq!(status["log_error"], why, "{status:#}");
+    let text = site.cli(&["status"]).ok().stdout;
+    assert!(text.contains(&format!("lines lost: {why}")), "{text}");
+}
+
+/// A daemon that logs to its standard error, which is this.
+fn logging_to(stderr: impl Into<Stdio>, level: &str) -> Daemon {
+    let site = Site::new();
+    let options = Options::new().kv().argument("--log-level").argument(level);
+    let command = options.command(&site);
+    Daemon::run_with_stderr(site, command, stderr)
+}
+
+#[test]
+fn a_log_on_a_full_disk() {
+    let config = "workers: 2\nlog: {file: /dev/full}\n";
+    let mut daemon = Daemon::start(&Options::new().kv().config(config));
+    create_pools(daemon.site(), "p");
+    assert_losses(daemon.site(), "No space left on device");
+    daemon.stop();
+}
+
+#[test]
+fn a_standard_error_on_a_full_disk() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut daemon = logging_to(full, "info");
+    create_pools(daemon.site(), "p");
+    assert_losses(daemon.site(), "No space left on device");
+    daemon.stop();
+}
+
+#[test]
+fn a_standard_error_that_nobody_can_read_any_more() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut daemon = logging_to(writer, "info");
+    create_pools(daemon.site(), "p");
+    assert_losses(daemon.site(), "Broken pipe");
+    daemon.stop();
+}
+
+/// Makes a pipe hold a page and no more.
+fn narrow(pipe: &PipeReader) {
+    // SAFETY: the descriptor is open.
+    let room = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
+    assert!(room >= 4096, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    narrow(&reader);
+    let mut daemon = logging_to(writer, "trace");
+    create_pools(daemon.site(), "p");
+    assert_losses(daemon.site(), "its reader does not keep up");
+    // Once somebody reads, the log tells what is missing.
+    let reads = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map(|_| text)
+    });
+    process::until("a line gets through again", || {
+        daemon.cli(&["log", "level", "info"]).ok();
+        daemon.cli(&["log", "level", "trace"]).ok();
+        let lost = daemon.site().status()["log_lost"].as_u64();
+        daemon.cli(&["log", "level", "info"]).ok();
+        (daemon.site().status()["log_lost"].as_u64() == lost).then_some(())
+    });
+    daemon.stop();
+    let text = reads.join().unwrap().unwrap();
+    assert!(text.contains("lines were lost: its reader does not keep up"), "{text}");
+}
+
+/// Sets the size beyond which a process can write to no file.
+fn limit_files(pid: u32, bytes: Option<u64>) {
+    let limit = Rlimit { current: bytes, maximum: None };
+    let pid = Pid::from_raw(pid as i32).expect("it runs");
+    rustix::process::prlimit(Some(pid), Resource::Fsize, limit).expect("the process is ours");
+}
+
+#[test]
+fn a_disk_that_has_room_again() {
+    let daemon = Daemon::start(&Options::new().config(logging("")));
+    let site = daemon.site();
+    let size = std::fs::metadata(file(site)).unwrap().size();
+    // In the middle of the next line.
+    limit_files(daemon.pid(), Some(size + 10));
+    for level in ["warn", "info", "warn", "info"] {
+        site.cli(&["log", "level", level]).ok();
+    }
+    assert_losses(site, "File too large");
+    let lost = site.status()["log_lost"].as_u64().unwrap();
+    assert_eq!(lost, 4);
+    limit_files(daemon.pid(), None);
+    site.cli(&["log", "level", "warn"]).ok();
+    let text = text(site);
+    assert!(text.contains(&format!("{lost} lines were lost: File too large")), "{text}");
+    assert!(text.lines().last().unwrap().contains("level"), "{text}");
+    assert_eq!(site.status()["log_lost"], lost);
+}
+
+#[test]
+fn a_log_that_is_moved_away_is_opened_again() {
+    let daemon = Daemon::start(&Options::new().config(logging("")));
+    let site = daemon.site();
+    let move_away = |to: &str| std::fs::rename(file(site), site.path().join(to)).unwrap();
+    move_away("first.log");
+    let told = site.cli(&["log", "reopen", "--json"]).ok().json();
+    assert_eq!(told["log"], json!(std::fs::canonicalize(file(site)).unwrap()));
+    let said = site.cli(&["log", "reopen"]).ok().stdout;
+    assert!(said.contains("own.log"), "{said}");
+    site.cli(&["log", "level", "debug"]).ok();
+    assert!(text(site).contains("level"), "{}", text(site));
+    // What modules write to their standard error goes there, too.
+    let stderr = std::fs::read_link(format!("/proc/{}/fd/2", daemon.pid())).unwrap();
+    assert_eq!(stderr, std::fs::canonicalize(file(site)).unwrap());
+
+    move_away("second.log");
+    daemon.signal(Signal::HUP);
+    process::until("the log is there again", || file(site).exists().then_some(()));
+    // Where it cannot be opened, the one that is open goes on.
+    move_away("third.log");
+    std::fs::create_dir(file(site)).unwrap();
+    let refused = site.cli(&["log", "reopen"]);
+    assert!(refused.code == 1 && refused.stderr.contains("own.log"), "{refused:#?}");
+    site.cli(&["log", "level", "info"]).ok();
+    let third = std::fs::read_to_string(site.path().join("third.log")).unwrap();
+    assert!(third.contains("cannot be reopened") && third.contains("level"), "{third}");
+}
+
+#[test]
+fn standard_error_is_not_opened_again() {
+    let daemon = Daemon::start(&Options::new());
+    let refused = daemon.cli(&["log", "reopen"]);
+    assert!(refused.code == 1 && refused.stderr.contains("standard error"), "{refused:#?}");
+}
+
+#[test]
+fn without_a_log_file_sighup_ends_it_unless_it_is_ignored() {
+    let mut daemon = Daemon::start(&Options::new());
+    daemon.signal(Signal::HUP);
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+
+    // As nohup does.
+    let site = Site::new();
+    let mut command = Options::new().command(&site);
+    let ignore = || {
+        // SAFETY: the call takes two numbers.
+        let before = unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+        if before == libc::SIG_ERR {
+            Err(std::io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    };
+    // SAFETY: between fork and exec it makes one system call.
+    unsafe { command.pre_exec(ignore) };
+    let mut daemon = Daemon::run(site, command);
+    daemon.signal(Signal::HUP);
+    assert_eq!(daemon.cli(&["log", "level"]).ok().stdout, "info\n");
+    daemon.stop();
+}
+
+#[test]
+fn a_log_that_nobody_can_read_prevents_the_start() {
+    let site = Site::new();
+    let fifo = site.path().join("own.log");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for more in [&[][..], &["--daemon"]] {
+        let mut options = Options::new().config(logging(""));
+        for argument in more {
+            options = options.argument(*argument);
+        }
+        let output = process::run(&mut options.command(&site));
+        assert!(output.code == 1 && output.stderr.contains("own.log"), "{output:#?}");
+    }
+}
+
+#[test]
+fn the_level_changes_while_the_daemon_runs() {
+    let options = Options::new().rust_faults().config(logging(""));
+    in_client!(options, |site| {
+        let level = |args: &[&str]| site.cli(&[&["log", "level"], args].concat()).ok();
+        assert_eq!(level(&[]).stdout, "info\n");
+        assert_eq!(level(&["--json"]).json(), json!({ "level": "info" }));
+        let ipc = connect();
+        let pool = ipc.create_pool(faults::MODULE, "faults", b"").unwrap();
+        let call = || {
+            let task = ipc.task::<faults::LogTask>(pool, faults::Method::LOG);
+            task.text.set("a module's line").unwrap();
+            task.times.set(1);
+            task.call().unwrap();
+        };
+        let count = |what: &str| text(site).matches(what).count();
+        call();
+        assert_eq!((count("a module's line"), count("a task started")), (1, 0));
+        level(&["trace"]);
+        assert_eq!(level(&[]).stdout, "trace\n");
+        call();
+        assert_eq!((count("a module's line"), count("a task started")), (2, 1));
+        assert_eq!(level(&["error", "--json"]).json(), json!({ "level": "error" }));
+        call();
+        assert_eq!((count("a module's line"), count("a task started")), (2, 1));
+        let wrong = site.cli(&["log", "level", "noisy"]);
+        assert!(wrong.code == 2 && wrong.stderr.contains("debug"), "{wrong:#?}");
+        // It takes no session, and so no worker and no segment.
+        assert_eq!(site.status()["sessions_total"], 1);
+    });
+}
+
+#[test]
+fn a_log_in_json() {
+    let mut daemon = Daemon::start(&Options::new().kv().config(logging(", format: json")));
+    let site = daemon.site().clone();
+    site.cli(&["pool", "create", "p", "--module", "chimaera:kv"]).ok();
+    daemon.stop();
+    let lines: Vec<Value> =
+        text(&site).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let created = lines.iter().find(|line| line["message"] == "pool created").unwrap();
+    assert_eq!((&created["pool"], &created["level"]), (&json!("p"), &json!("INFO")), "{created}");
+    assert!(created["timestamp"].is_string() && created["target"].is_string(), "{created}");
+}
+
+/// Text that would be two lines, the second of which looks like the runtime's own, and wipe a terminal.
+const FORGED: &str =
+    "x'\n2001-01-01T00:00:00.000000Z ERROR chimaera_runtime: FORGED\r\u{1b}[2J\u{9b}1m\
+    \u{2028}\u{202e}";
+
+/// Has a daemon log text of a client's and of a module's.
+fn forge() {
+    let ipc = connect();
+    let pool = ipc.create_pool(faults::MODULE, "faults", b"").unwrap();
+    for method in [faults::Method::ERROR, faults::Method::PANIC] {
+        let task = ipc.task::<faults::FaultTask>(pool, method);
+        task.text.set(FORGED).unwrap();
+        task.submit_and_forget().unwrap();
+    }
+    let task = ipc.task::<faults::LogTask>(pool, faults::Method::LOG);
+    task.text.set(FORGED).unwrap();
+    task.times.set(1);
+    task.call().unwrap();
+    // Refused, whoever makes it.
+    for name in ["two\nlines", "an escape \u{1b}[2J", "a zero\0"] {
+        assert!(ipc.create_pool(faults::MODULE, name, b"").is_err());
+        assert!(ipc.find_pool(name).is_err());
+    }
+    assert!(ipc.create_pool(FORGED, "p", b"").is_err());
+}
+
+#[test]
+fn nobody_forges_a_line() {
+    in_client!(Options::new().rust_faults().config(logging("")), |site| {
+        forge();
+        let text = process::until("all three are there", || {
+            Some(text(site)).filter(|text| text.matches("FORGED").count() >= 3)
+        });
+        let odd = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{2028}'..='\u{202e}'));
+        assert!(!text.contains(odd), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("2001")), "{text}");
+        assert!(text.contains(r"x'\n2001"), "{text}");
+    });
+}
+
+#[test]
+fn a_log_is_divided_into_files_of_which_few_are_kept() {
+    let options = Options::new().rust_faults().config(logging(", max_size: 64KiB, keep: 2"));
+    in_client!(options, |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(faults::MODULE, "faults", b"").unwrap();
+        let task = ipc.task::<faults::LogTask>(pool, faults::Method::LOG);
+        task.text.set("much to say ".repeat(30)).unwrap();
+        task.times.set(800);
+        task.call().unwrap();
+        let path = |end: &str| site.path().join(format!("own.log{end}"));
+        for end in ["", ".1", ".2"] {
+            let size = std::fs::metadata(path(end)).unwrap().size();
+            assert!((1..=64 << 10).contains(&size), "own.log{end}: {size}");
+        }
+        assert!(!path(".3").exists());
+        let pid = site.status()["pid"].clone();
+        let stderr = std::fs::read_link(format!("/proc/{pid}/fd/2")).unwrap();
+        assert_eq!(stderr, std::fs::canonicalize(file(site)).unwrap());
+    });
+}
