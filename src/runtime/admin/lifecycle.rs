@@ -3,6 +3,7 @@
 use chimaera_abi::*;
 
 use crate::failure::Failure;
+use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Container, Pool};
 use crate::scheduler::Worker;
 
@@ -40,7 +41,11 @@ pub(super) unsafe fn construct_all(
         let mut farewell = destroy_task(pool.id);
         let undone = destruct_all(worker, &containers[..number], (&raw mut farewell).cast());
         if let Err(also) = undone {
-            tracing::warn!(pool = pool.name(), also.message, "undoing a failed creation");
+            let limit = &worker.shared.rate_limit;
+            if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
+                let (pool, why) = (pool.name(), &*shortened(&also.message));
+                tracing::warn!(pool, why, left_out, "undoing a failed creation");
+            }
         }
         return Err(failure);
     }

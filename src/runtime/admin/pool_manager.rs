@@ -12,6 +12,7 @@ use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_al
 use super::{describe, params};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
+use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Container, Lookup, Pool};
 use crate::scheduler::{cancel, Worker};
 use crate::sys::objects;
@@ -130,16 +131,18 @@ pub(super) unsafe fn create(
             pool.publish();
             shared.set_pool(id.major_, Some(pool.clone()));
             let containers = pool.count();
-            tracing::info!(pool = name, module = wanted.module, containers, "pool created");
+            let module = wanted.module;
+            if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
+                tracing::info!(pool = name, module, containers, left_out, "pool created");
+            }
             (Ok((id, false)), shared.pools.complete(pool))
         }
         Err(failure) => {
-            tracing::warn!(
-                pool = name,
-                module = wanted.module,
-                failure.message,
-                "pool not created"
-            );
+            let pass = shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
+            if let Some(left_out) = pass {
+                let (module, why) = (wanted.module, &*shortened(&failure.message));
+                tracing::warn!(pool = name, module, why, left_out, "pool not created");
+            }
             (Err(failure), shared.pools.end_creation(name, id))
         }
     };
@@ -186,7 +189,9 @@ fn destroy_until(
         return Err(Failure::new(CHI_BUSY, message));
     }
     let result = destruct_all(worker, pool.containers(), task);
-    tracing::info!(pool = pool.name(), "pool destroyed");
+    if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
+        tracing::info!(pool = pool.name(), left_out, "pool destroyed");
+    }
     drop(pool);
     worker.wake_all(shared.pools.retire(begun, shared.rounds()));
     // The watchdog frees it once every worker is known to be done with it.
@@ -250,7 +255,11 @@ unsafe fn reset_containers(
         // SAFETY: by the caller's promise; a container in quarantine admits nothing, and no task is
         // in it.
         unsafe { construct_again(worker, container, task)? };
-        tracing::info!(pool = pool.name(), container = container.number, "container reset");
+        let limit = &worker.shared.rate_limit;
+        if let Some(left_out) = limit.pass(LineKind::Pool, Subject::default()) {
+            let (pool, container) = (pool.name(), container.number);
+            tracing::info!(pool, container, left_out, "container reset");
+        }
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use rustix::process::PidfdFlags;
 use super::close::close_pools;
 use super::requests;
 use crate::failure::Failure;
+use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
 use crate::session::{Ring, Session, SessionRef};
 use crate::sys::Guard;
@@ -164,23 +165,30 @@ impl Acceptor {
         match accepted {
             Ok(socket) => {
                 if let Err(failure) = self.admit(&socket) {
-                    tracing::warn!(failure.message, "client refused");
+                    self.report_refusal(&failure.message);
                     let refusal = Message::refused(failure.status, failure.message);
                     // It fails only if the client is already gone.
                     let _ = wire::send(socket.as_fd(), &refusal, &[]);
                     return;
                 }
                 if let Err(error) = self.welcome(socket) {
-                    tracing::warn!(%error, "client refused");
+                    self.report_refusal(&error.to_string());
                 }
             }
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
-                tracing::warn!("out of descriptors or memory: cannot accept clients for now");
+                self.report_refusal("out of descriptors or memory");
                 self.watch_listener(false);
                 self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
             }
             // The client is already gone.
             Err(_) => {}
+        }
+    }
+
+    /// Logs that a client was refused. It may try again as often as it likes, hence the limit.
+    fn report_refusal(&self, why: &str) {
+        if let Some(left_out) = may_log(&self.shared, LineKind::Refused) {
+            tracing::warn!(why, left_out, "client refused");
         }
     }
 
@@ -277,7 +285,9 @@ impl Acceptor {
                     number, client.pid, *mapping, base, doorbell, guard,
                 ));
                 self.shared.add_session(session.clone());
-                tracing::debug!(session = number, pid = client.pid, "session opened");
+                if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
+                    tracing::debug!(session = number, pid = client.pid, left_out, "session opened");
+                }
                 client.phase = Phase::Open { session, workers: Vec::new() };
                 Ok(())
             }
@@ -352,7 +362,10 @@ impl Acceptor {
     /// Ends a client's session, if it has one, and forgets the client.
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
-        tracing::debug!(session = number, pid = client.pid, reason, "session ended");
+        if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
+            let pid = client.pid;
+            tracing::debug!(session = number, pid, reason, left_out, "session ended");
+        }
         // Closing a descriptor removes it from the epoll set, unless a forked child holds it as
         // well.
         let _ = epoll::delete(&self.epoll, &client.socket);
@@ -393,11 +406,19 @@ impl Acceptor {
     fn faulted(&mut self) {
         for session in self.shared.sessions() {
             if session.has_faulted() {
-                tracing::warn!(session = session.number, "no memory for a page of the segment");
-                self.end(session.number, "no memory for a page of the segment");
+                let why = "no memory for a page of the segment";
+                if let Some(left_out) = may_log(&self.shared, LineKind::Faulted) {
+                    tracing::warn!(session = session.number, left_out, "{why}");
+                }
+                self.end(session.number, why);
             }
         }
     }
+}
+
+/// Whether the log may have one more line of this kind; if so, how many were left out.
+fn may_log(shared: &Shared, kind: LineKind) -> Option<LeftOut> {
+    shared.rate_limit.pass(kind, Subject::default())
 }
 
 impl Drop for Acceptor {

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// How much of one text the log shows, in bytes.
+const SHOWN: usize = 16 << 10;
+
 /// True for characters that end a line or change how others are displayed: control characters, line and
 /// paragraph separators, and those that control the direction of text.
 fn is_odd(c: char) -> bool {
@@ -31,6 +34,15 @@ pub(super) fn escaped(line: &str) -> Cow<'_, str> {
     Cow::Owned(out + end)
 }
 
+/// The text, or only its beginning if it is very long.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=SHOWN).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    Cow::Owned(format!("{} ... ({} more bytes)", &text[..end], text.len() - end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +54,15 @@ mod tests {
         let want = r"a\nb\r\t\u{1b}[2J\u{7f}\u{9b}\u{0}\u{2028}\u{202e}";
         assert_eq!(escaped(odd), format!("{want}\n"));
         assert_eq!(escaped("no end\r"), r"no end\r");
+    }
+
+    #[test]
+    fn what_is_very_long_is_cut_off() {
+        assert_eq!(shortened("short"), "short");
+        let text = "ü".repeat(SHOWN);
+        let cut = shortened(&text);
+        assert!(cut.ends_with(&format!("ü ... ({SHOWN} more bytes)")), "{}", cut.len());
+        let odd = format!("x{text}");
+        assert!(shortened(&odd).len() < SHOWN + 100);
     }
 }

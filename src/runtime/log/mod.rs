@@ -9,6 +9,7 @@ mod task_context;
 
 pub(crate) use self::control::shows_tasks;
 pub use self::control::LogControl;
-pub(crate) use self::rate_limit::{LineKind, RateLimit, Subject};
+pub(crate) use self::escape::shortened;
+pub(crate) use self::rate_limit::{LeftOut, LineKind, RateLimit, Subject};
 pub use self::sink::{why, LogFile, OnLoss, OwnLine, Sink};
 pub(crate) use self::task_context::{log_task, TaskContext};

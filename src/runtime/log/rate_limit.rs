@@ -1,7 +1,8 @@
-//! A rate limit for log lines about failing tasks: a client can make them as fast as it can submit
-//! tasks.
+//! A rate limit for log lines that clients and modules cause: a client can cause them as fast as it
+//! can submit tasks.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,14 @@ use chimaera_abi::chi_pool_id;
 
 /// Lines of one kind, about one method of one pool, that pass in a [`SPAN`].
 const LINES: u32 = 10;
+/// The same for the kinds of lines that are common in normal operation.
+const USUAL_LINES: u32 = 1000;
 const SPAN: Duration = Duration::from_secs(10);
 /// How many pairs of kind and method are counted at a time. Lines beyond that are left out.
 const METHODS: usize = 1024;
+
+/// How many lines were left out before one that passes, if any.
+pub(crate) type LeftOut = Option<NonZeroU64>;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +31,36 @@ pub(crate) enum LineKind {
     LockLeft,
     /// There is no memory for a stack.
     Starved,
+    /// There is no memory for a page of a session's segment.
+    Faulted,
+    /// A poller overflowed its stack or crashed.
+    PollerLost,
+    /// A lock was freed while tasks held it.
+    LockFreed,
+    /// Tasks wait for each other in a circle.
+    Circle,
+    /// A stand-by worker was called up, or rests.
+    Standby,
+    /// A client was refused.
+    Refused,
+    /// A session was opened or ended.
+    Session,
+    /// A pool could not be created, was abandoned, or is in quarantine.
+    PoolFailed,
+    /// A pool was created or destroyed, or a container reset.
+    Pool,
+    /// A module's own line, at this level of `chi_host.log`.
+    Module(u32),
+}
+
+impl LineKind {
+    /// How many lines of this kind pass in a [`SPAN`].
+    fn limit(self) -> u32 {
+        match self {
+            LineKind::Pool | LineKind::Session | LineKind::Module(_) => USUAL_LINES,
+            _ => LINES,
+        }
+    }
 }
 
 /// Which method of which pool a line is about; the default stands for lines that are about none.
@@ -57,11 +93,11 @@ impl RateLimit {
     /// Whether one more line of this kind may be written; if so, returns how many have been left
     /// out since the last. `[any thread]`
     #[cold]
-    pub(crate) fn pass(&self, kind: LineKind, subject: Subject) -> Option<u64> {
+    pub(crate) fn pass(&self, kind: LineKind, subject: Subject) -> Option<LeftOut> {
         self.pass_at(Instant::now(), (kind, subject))
     }
 
-    fn pass_at(&self, now: Instant, key: (LineKind, Subject)) -> Option<u64> {
+    fn pass_at(&self, now: Instant, key: (LineKind, Subject)) -> Option<LeftOut> {
         let mut passed = lock(&self.passed);
         if passed.len() >= METHODS && !passed.contains_key(&key) {
             passed.retain(|_, passed| now.saturating_duration_since(passed.since) < SPAN);
@@ -73,12 +109,12 @@ impl RateLimit {
         if now.saturating_duration_since(passed.since) >= SPAN {
             (passed.since, passed.lines) = (now, 0);
         }
-        if passed.lines >= LINES {
+        if passed.lines >= key.0.limit() {
             passed.left_out += 1;
             return None;
         }
         passed.lines += 1;
-        Some(std::mem::take(&mut passed.left_out))
+        Some(NonZeroU64::new(std::mem::take(&mut passed.left_out)))
     }
 }
 
@@ -99,11 +135,25 @@ mod tests {
         assert_eq!(passed, LINES as usize);
         let others = [(LineKind::LockLeft, subject(1, 7)), (LineKind::Forgotten, subject(2, 7))];
         for other in others {
-            assert_eq!(limit.pass_at(start, other), Some(0));
+            assert_eq!(limit.pass_at(start, other), Some(None));
         }
         assert_eq!(limit.pass_at(start + SPAN / 2, flood), None);
-        assert_eq!(limit.pass_at(start + SPAN, flood), Some(1001 - u64::from(LINES)));
-        assert_eq!(limit.pass_at(start + SPAN, flood), Some(0));
+        assert_eq!(
+            limit.pass_at(start + SPAN, flood),
+            Some(NonZeroU64::new(1001 - u64::from(LINES)))
+        );
+        assert_eq!(limit.pass_at(start + SPAN, flood), Some(None));
+    }
+
+    #[test]
+    fn a_module_may_say_more_and_at_each_level() {
+        let limit = RateLimit::default();
+        let start = Instant::now();
+        for level in 0..2 {
+            let key = (LineKind::Module(level), subject(1, 7));
+            let passed = (0..5000).filter(|_| limit.pass_at(start, key).is_some()).count();
+            assert_eq!(passed, USUAL_LINES as usize);
+        }
     }
 
     #[test]
@@ -113,7 +163,7 @@ mod tests {
         let key = |method| (LineKind::Forgotten, subject(1, method));
         let passed = (0..5000).filter(|method| limit.pass_at(start, key(*method)).is_some());
         assert_eq!(passed.count(), METHODS);
-        assert_eq!(limit.pass_at(start + SPAN, key(5000)), Some(0));
+        assert_eq!(limit.pass_at(start + SPAN, key(5000)), Some(None));
         assert_eq!(lock(&limit.passed).len(), 1);
     }
 }

@@ -14,7 +14,7 @@ use super::mailbox::WorkerMessage;
 use super::path::{complete, finish_internal, leave_lane, pass_on};
 use super::worker::Worker;
 use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, ExceptionState, Poller};
-use crate::log::{log_task, LineKind};
+use crate::log::{log_task, LineKind, Subject};
 use crate::pool::Container;
 use crate::task::{CancelScope, Origin, Record};
 
@@ -58,10 +58,14 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
 fn give_up_pools(worker: &Worker, record: &Record) {
     let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
     for name in names {
-        tracing::error!(
-            pool = name,
-            "the pool is abandoned, because its module's code overflowed its stack or crashed"
-        );
+        let limit = &worker.shared.rate_limit;
+        if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
+            tracing::error!(
+                pool = name,
+                left_out,
+                "the pool is abandoned, because its module's code overflowed its stack or crashed"
+            );
+        }
     }
     worker.wake_all(waiters);
 }
@@ -76,7 +80,10 @@ fn quarantine(worker: &Worker, container: Option<&Container>, why: String) -> St
     let (pool, number, name) = (container.id, container.number, container.name());
     let reset = format!("`chimaera pool reset {name}` makes a new container");
     container.quarantine(&format!("{why}; {reset}"));
-    tracing::error!(pool = name, container = number, why, "in quarantine; {reset}");
+    let subject = Subject { pool, ..Subject::default() };
+    if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::PoolFailed, subject) {
+        tracing::error!(pool = name, container = number, why, left_out, "in quarantine; {reset}");
+    }
     cancel::cancel(worker, CancelScope::Container(pool, number));
     for (index, mailbox) in worker.shared.mailboxes().iter().enumerate() {
         if index != worker.index as usize {
@@ -154,7 +161,10 @@ fn end_dropping(worker: &Worker, record: Box<Record>, cause: &str) {
 }
 
 fn end_polling(worker: &Worker, poller: &Poller, cause: &str) {
-    tracing::error!("a poller {cause}, and will not be called again");
+    let limit = &worker.shared.rate_limit;
+    if let Some(left_out) = limit.pass(LineKind::PollerLost, Subject::default()) {
+        tracing::error!(left_out, "a poller {cause}, and will not be called again");
+    }
     let Some(owner) = &poller.owner else { return };
     // The pool may have been destroyed.
     let Some(pool) = worker.table().get(owner.pool) else { return };

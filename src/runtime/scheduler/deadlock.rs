@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::{Answers, Question, WorkerMessage};
 use super::shared::Shared;
+use crate::log::{LineKind, Subject};
 use crate::sync::{find_circle, victim, Wait, Waits};
 use crate::sys::lock;
 
@@ -42,7 +43,9 @@ pub(super) fn look(shared: &Shared) -> bool {
     let waits: Vec<&Wait> = now.waits.iter().filter(|wait| lasting.contains(&wait.id)).collect();
     let Some(circle) = find_circle(&waits, &now.held) else { return false };
     let text = in_words(shared, &circle);
-    tracing::error!(circle = text, "tasks wait for each other in a circle");
+    if let Some(left_out) = shared.rate_limit.pass(LineKind::Circle, Subject::default()) {
+        tracing::error!(circle = text, left_out, "tasks wait for each other in a circle");
+    }
     let Some(victim) = victim(&circle) else { return false };
     let message = WorkerMessage::BreakWait { id: victim.id, circle: text };
     shared.mailbox(victim.id.worker).send(message);

@@ -25,7 +25,7 @@ use super::run_queue::RunQueue;
 use super::worker::Worker;
 use crate::coroutine::{run_callback, CallbackKind};
 use crate::failure::Failure;
-use crate::log::{log_task, LineKind};
+use crate::log::{log_task, shortened, LineKind};
 use crate::module::{Method, Module};
 use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
@@ -489,11 +489,12 @@ pub(super) fn finish_internal(
 fn report_forgotten(worker: &Worker, record: &Record, status: chi_status, message: &str) {
     let pass = worker.shared.rate_limit.pass(LineKind::Forgotten, record.log_subject());
     if let Some(left_out) = pass {
+        let why = &*shortened(message);
         log_task!(
             warn,
             record.log_context(),
             status,
-            message,
+            why,
             left_out,
             "a fire-and-forget task failed"
         );

@@ -10,6 +10,7 @@ use super::mailbox::WorkerMessage;
 use super::run_queue::Role;
 use super::shared::Shared;
 use crate::config::{pin, Error};
+use crate::log::{LeftOut, LineKind, Subject};
 use crate::sys::or_abort;
 
 /// Starts the thread of a worker.
@@ -42,7 +43,10 @@ pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
         None => start(shared)?,
     };
     shared.run_queue(index).set_role(group);
-    tracing::info!(worker = index, "a stand-by worker serves: methods block all others");
+    if let Some(left_out) = may_log(shared) {
+        let worker = index;
+        tracing::info!(worker, left_out, "a stand-by worker serves: methods block all others");
+    }
     Some(index)
 }
 
@@ -60,7 +64,9 @@ fn start(shared: &Arc<Shared>) -> Option<u32> {
         }
         Err(error) => {
             shared.set_started(started);
-            tracing::error!(%error, "cannot start a stand-by worker");
+            if let Some(left_out) = may_log(shared) {
+                tracing::error!(%error, left_out, "cannot start a stand-by worker");
+            }
             None
         }
     }
@@ -76,5 +82,12 @@ pub(super) fn is_serving(shared: &Shared) -> bool {
 pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
     shared.run_queue(worker).set_role(Role::Resting);
     shared.mailbox(worker).send(WorkerMessage::Rest { to });
-    tracing::info!(worker, "a stand-by worker rests: it is not needed any more");
+    if let Some(left_out) = may_log(shared) {
+        tracing::info!(worker, left_out, "a stand-by worker rests: it is not needed any more");
+    }
+}
+
+/// Whether the log may have one more line about stand-by workers; if so, how many were left out.
+fn may_log(shared: &Shared) -> Option<LeftOut> {
+    shared.rate_limit.pass(LineKind::Standby, Subject::default())
 }

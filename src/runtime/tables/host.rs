@@ -1,13 +1,16 @@
 //! The host table: what the runtime offers a container beyond sending tasks.
 
 use std::ffi::{c_char, c_void, CStr};
+use std::sync::LazyLock;
 
 use chimaera_abi::*;
+use tracing::level_filters::LevelFilter;
+use tracing::Level;
 
 use super::{events, locks, pollers};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
-use crate::log::{log_task, TaskContext};
+use crate::log::{log_task, shortened, LineKind, RateLimit, Subject, TaskContext};
 use crate::module::error;
 use crate::pool::Container;
 use crate::scheduler::{with_current, Worker};
@@ -70,20 +73,48 @@ unsafe extern "C" fn set_error(_: *const chi_host, text: *const c_char, len: u64
 }
 
 unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, len: u64) {
-    // SAFETY: by the contract, `text` points to `len` readable bytes or is null.
-    let text = unsafe { lossy(text, len) };
+    let shown = match level {
+        CHI_LOG_ERROR => Level::ERROR,
+        CHI_LOG_WARN => Level::WARN,
+        CHI_LOG_INFO => Level::INFO,
+        _ => Level::DEBUG,
+    };
+    if shown > LevelFilter::current() {
+        return;
+    }
     with_current(|worker| {
+        let kind = LineKind::Module(level.min(CHI_LOG_DEBUG));
+        let pass = match worker {
+            Some(worker) => worker.shared.rate_limit.pass(kind, speaks_for(worker)),
+            None => OTHER_THREADS.pass(kind, Subject::default()),
+        };
+        let Some(left_out) = pass else { return };
+        // SAFETY: by the contract, `text` points to `len` readable bytes or is null.
+        let text = unsafe { lossy(text, len) };
+        let text = shortened(&text);
         let context = worker.map(speaker).unwrap_or_default();
-        match level {
-            CHI_LOG_ERROR => log_task!(error, target: "module", context, "{text}"),
-            CHI_LOG_WARN => log_task!(warn, target: "module", context, "{text}"),
-            CHI_LOG_INFO => log_task!(info, target: "module", context, "{text}"),
-            _ => log_task!(debug, target: "module", context, "{text}"),
+        match shown {
+            Level::ERROR => log_task!(error, target: "module", context, left_out, "{text}"),
+            Level::WARN => log_task!(warn, target: "module", context, left_out, "{text}"),
+            Level::INFO => log_task!(info, target: "module", context, left_out, "{text}"),
+            _ => log_task!(debug, target: "module", context, left_out, "{text}"),
         }
     });
 }
 
-/// The context in which module code runs: a container that is being constructed, or a task.
+/// Limits the rate of log lines from threads that modules started.
+static OTHER_THREADS: LazyLock<RateLimit> = LazyLock::new(RateLimit::default);
+
+/// What a log line by a module's code on this worker counts against.
+fn speaks_for(worker: &Worker) -> Subject {
+    let task = current_task(worker.context()).map(|task| task.log_subject()).unwrap_or_default();
+    match building(worker) {
+        Some(container) => Subject { pool: container.id, ..task },
+        None => task,
+    }
+}
+
+/// The context of the module code that is running: the container that is being built, or a task.
 pub(super) fn speaker(worker: &Worker) -> TaskContext<'_> {
     let task = current_task(worker.context());
     let context = task.map(|task| task.log_context()).unwrap_or_default();

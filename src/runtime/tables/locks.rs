@@ -8,6 +8,7 @@ use chimaera_abi::*;
 
 use super::host;
 use crate::coroutine::WaitsFor;
+use crate::log::{LineKind, Subject};
 use crate::scheduler::{with_current, Worker};
 use crate::sync::{Entry, Lock, Mode, Standing};
 use crate::task::Record;
@@ -141,7 +142,14 @@ pub(super) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_loc
     let roots = lock.core.inside().len();
     if roots > 0 {
         let (pool, lock) = (lock.pool(), lock.number());
-        tracing::warn!(pool, lock, roots, "a lock was freed while tasks held it");
+        let pass = with_current(|worker| {
+            worker.map_or(Some(None), |worker| {
+                worker.shared.rate_limit.pass(LineKind::LockFreed, Subject::default())
+            })
+        });
+        if let Some(left_out) = pass {
+            tracing::warn!(pool, lock, roots, left_out, "a lock was freed while tasks held it");
+        }
     }
     let woken = lock.core.close();
     with_current(|worker| match worker {

@@ -306,6 +306,21 @@ fn nobody_forges_a_line() {
 }
 
 #[test]
+fn nobody_forges_a_line_in_json() {
+    let options = Options::new().rust_faults().config(logging(", format: json"));
+    in_client!(options, |site| {
+        forge();
+        let text = process::until("all three are there", || {
+            Some(text(site)).filter(|text| text.matches("FORGED").count() >= 3)
+        });
+        let said: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let says = |key: &str, what: &str| said.iter().any(|line| line[key] == what);
+        assert!(says("message", FORGED) && says("why", FORGED), "{text}");
+    });
+}
+
+#[test]
 fn a_log_is_divided_into_files_of_which_few_are_kept() {
     let options = Options::new().rust_faults().config(logging(", max_size: 64KiB, keep: 2"));
     in_client!(options, |site| {
@@ -324,5 +339,33 @@ fn a_log_is_divided_into_files_of_which_few_are_kept() {
         let pid = site.status()["pid"].clone();
         let stderr = std::fs::read_link(format!("/proc/{pid}/fd/2")).unwrap();
         assert_eq!(stderr, std::fs::canonicalize(file(site)).unwrap());
+    });
+}
+
+#[test]
+fn what_modules_say_is_bounded() {
+    let options = Options::new().rust_faults().config(logging(""));
+    in_client!(options, |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(faults::MODULE, "faults", b"").unwrap();
+        let task = ipc.task::<faults::LogTask>(pool, faults::Method::LOG);
+        task.text.set("flood").unwrap();
+        task.times.set(200_000);
+        task.call().unwrap();
+        let lines = text(site).matches("flood").count();
+        assert!((1..100_000).contains(&lines), "{lines}");
+    });
+}
+
+#[test]
+fn what_a_client_causes_again_and_again_is_bounded() {
+    let options = Options::new().rust_faults().config(logging(""));
+    in_client!(options, |site| {
+        let ipc = connect();
+        for _ in 0..200 {
+            assert!(ipc.create_pool(faults::MODULE, "p", faults::PARAMS_FAIL).is_err());
+        }
+        let lines = text(site).matches("pool not created").count();
+        assert!((1..100).contains(&lines), "{lines}");
     });
 }
