@@ -30,6 +30,8 @@ pub enum Request {
     LogLevel = 4,
     /// Reopen the log file. The answer has its path, `log`.
     LogReopen = 5,
+    /// Show what is on the status page.
+    Status = 6,
 }
 
 impl Request {
@@ -41,6 +43,7 @@ impl Request {
             Request::SetOnCrash,
             Request::LogLevel,
             Request::LogReopen,
+            Request::Status,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

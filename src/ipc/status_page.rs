@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -22,7 +23,7 @@ const VERSION: u32 = 3;
 const NAMED_SEGMENTS: &str = "/dev/shm";
 /// What the name of each page begins with.
 const PREFIX: &str = "/chimaera-";
-/// The maximum number of workers of an instance, and of lines on the page.
+/// Workers that have a line on the page; an instance has no more.
 pub const MAX_WORKERS: usize = 256;
 
 /// A worker's line.
@@ -76,7 +77,12 @@ pub struct Page {
 
 /// The runtime's side: the page itself, mapped.
 pub struct Writer {
-    shmem: Shmem,
+    memory: Memory,
+}
+
+enum Memory {
+    Shared(Shmem),
+    Private(Box<Page>),
 }
 
 /// The page's name and the link to it, which go on drop. Whoever has it holds the instance's lock:
@@ -111,19 +117,33 @@ impl Writer {
         let name = Name { name, link };
         std::os::unix::fs::symlink(format!("{NAMED_SEGMENTS}{}", name.name), &name.link)
             .map_err(|error| io::Error::other(format!("{}: {error}", name.link.display())))?;
-        let writer = Writer { shmem };
+        Ok((Writer::new(Memory::Shared(shmem)), name))
+    }
+
+    /// Makes a page that no other process can open, for a system where [`Writer::create`] fails.
+    pub fn private() -> Writer {
+        // SAFETY: all fields are atomics, for which zero is a valid value.
+        let page = unsafe { std::mem::zeroed::<Page>() };
+        Writer::new(Memory::Private(Box::new(page)))
+    }
+
+    fn new(memory: Memory) -> Writer {
+        let writer = Writer { memory };
         let page = writer.page();
         page.pid.store(std::process::id(), Ordering::Relaxed);
         page.version.store(VERSION, Ordering::Relaxed);
         page.magic.store(MAGIC, Ordering::Release);
-        Ok((writer, name))
+        writer
     }
 
     /// The page.
     pub fn page(&self) -> &Page {
-        // SAFETY: the mapping is as large as a page, aligned to a memory page, and lives as long as
-        // `self`; all fields are atomics.
-        unsafe { &*self.shmem.as_ptr().cast::<Page>() }
+        match &self.memory {
+            // SAFETY: the mapping is as large as a page, aligned to a memory page, and lives as
+            // long as `self`; all fields are atomics.
+            Memory::Shared(shmem) => unsafe { &*shmem.as_ptr().cast::<Page>() },
+            Memory::Private(page) => page,
+        }
     }
 }
 
@@ -135,9 +155,29 @@ fn create_segment() -> io::Result<(Shmem, String)> {
         let random = std::hash::RandomState::new().build_hasher().finish();
         let name = format!("{PREFIX}{uid}-{random:016x}");
         match ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create() {
-            Ok(shmem) => return Ok((shmem, name)),
+            Ok(shmem) => {
+                allocate(&name)?;
+                return Ok((shmem, name));
+            }
             Err(ShmemError::MappingIdExists) => {}
             Err(error) => return Err(io::Error::other(format!("{name}: {error}"))),
+        }
+    }
+}
+
+/// Allocates the memory of a page of this name, which could otherwise be missing when the page is
+/// written: the kernel reports that as SIGBUS. If there is none, the name is removed.
+fn allocate(name: &str) -> io::Result<()> {
+    let size = std::mem::size_of::<Page>() as u64;
+    let allocated = rustix::shm::open(name, rustix::shm::OFlags::RDWR, Mode::empty())
+        .and_then(|fd| rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, size));
+    match allocated {
+        // There, memory cannot be reserved, and is not limited either.
+        Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => {
+            let _ = rustix::shm::unlink(name);
+            let error = io::Error::from(error);
+            Err(io::Error::new(error.kind(), format!("{name}: {error}")))
         }
     }
 }

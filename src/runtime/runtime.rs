@@ -50,7 +50,7 @@ pub struct Runtime {
     _last_words: Option<last_words::Serving>,
     /// Removes the status page's name when it is dropped. Declared before `_lock`, so that the name
     /// is gone before another runtime can take the instance.
-    _page_name: status_page::Name,
+    _page_name: Option<status_page::Name>,
     /// The instance's lock, held as long as the runtime runs.
     _lock: OwnedFd,
 }
@@ -87,8 +87,13 @@ impl Runtime {
             let file = if config.private { PathBuf::new() } else { instance.crash() };
             last_words::install(&file, describe_circumstances)
         });
-        let (page, page_name) =
-            Writer::create(&instance).map_err(|error| Error::io("the status page", error))?;
+        let (page, page_name) = match Writer::create(&instance) {
+            Ok((page, name)) => (page, Some(name)),
+            Err(error) => {
+                tracing::warn!(%error, "no status page; `chimaera status` asks the runtime instead");
+                (Writer::private(), None)
+            }
+        };
         let modules = Modules::scan(&config.module_paths, &services(config.daemon));
         let shared = Shared::new(config, modules, page)
             .map_err(|error| Error::io("creating eventfds", error))?;

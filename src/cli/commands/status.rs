@@ -2,11 +2,11 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::time::{Duration, SystemTime};
 
 use chimaera_abi::CHI_DESCRIBE_RUNTIME;
-use chimaera_ipc::status_page::{Reader, WorkerLine};
+use chimaera_ipc::control::Request;
+use chimaera_ipc::status_page::Reader;
+use chimaera_runtime::describe_page;
 use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
@@ -28,59 +28,42 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
         return Err(Failed::NotRunning(message));
     }
-    let reader = match Reader::open(&instance) {
-        // It has not made its page yet, or has removed it just now.
+    let page = match Reader::open(&instance) {
+        Ok(reader) => describe_page(reader.page()),
+        // There is no shared memory, or no room in it.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let early = json!({ "name": instance.name(), "running": true, "ready": false });
-            return not_ready(context, &early);
+            match context.ask(Request::Status, &[]) {
+                Err(Failed::NotRunning(_)) => {
+                    // It has not made its page yet, or has removed it just now.
+                    let early = json!({ "name": instance.name(), "running": true, "ready": false });
+                    return not_ready(context, &early);
+                }
+                answer => answer?,
+            }
         }
-        other => other?,
+        Err(error) => return Err(error.into()),
     };
-    let page = reader.page();
-    let pid = page.pid.load(Relaxed);
-    let started = Duration::from_nanos(page.started_ns.load(Relaxed));
-    let up = SystemTime::UNIX_EPOCH.elapsed()?.saturating_sub(started);
-    let workers = page.workers.load(Relaxed);
-    let lines = page.lines.iter().take(workers as usize);
-    let sum = |of: fn(&WorkerLine) -> u64| -> u64 { lines.clone().map(of).sum() };
-    let (tasks, failed) =
-        (sum(|line| line.tasks.load(Relaxed)), sum(|line| line.failed.load(Relaxed)));
-    let suspended = sum(|line| line.suspended.load(Relaxed));
-    let lost = page.log_lost.load(Relaxed);
-    let why = chimaera_runtime::log::why(page.log_error.load(Relaxed) as i32);
-    let log = if page.log_is_file.load(Relaxed) == 1 { log(pid) } else { None };
-    let ready_ms = page.ready_after_ns.load(Acquire) as f64 / 1e6;
+    let pid = page["pid"].as_u64().unwrap_or_default();
+    let log = if page["log_is_file"] == true { log(pid) } else { None };
+    let lost = page["log_lost"].as_u64().unwrap_or_default();
+    let why = chimaera_runtime::log::why(page["log_error"].as_i64().unwrap_or_default() as i32);
+    let mut document = json!({ "name": instance.name(), "running": true });
+    if let (Value::Object(document), Value::Object(mut page)) = (&mut document, page) {
+        page.remove("log_is_file");
+        document.append(&mut page);
+    }
     // What a worker is doing, the page does not say. A runtime that does not answer is shown as far as it does.
-    let described = (ready_ms > 0.0).then(|| context.describe(CHI_DESCRIBE_RUNTIME).ok()).flatten();
-    let each_worker = match described {
-        Some(mut runtime) => runtime["each_worker"].take(),
-        None => lines.clone().map(worker).collect(),
-    };
-    let document = json!({
-        "name": instance.name(),
-        "running": true,
-        "ready": ready_ms > 0.0,
-        "pid": pid,
-        "uptime_s": up.as_secs_f64(),
-        "start_to_ready_ms": ready_ms,
-        "workers": workers,
-        "each_worker": each_worker,
-        "sessions": page.sessions.load(Relaxed),
-        "sessions_total": page.sessions_total.load(Relaxed),
-        "pools": page.pools.load(Relaxed),
-        "modules": page.modules.load(Relaxed),
-        "refused": page.refused.load(Relaxed),
-        "tasks": tasks,
-        "tasks_failed": failed,
-        "tasks_suspended": suspended,
-        "resident_bytes": resident(pid),
-        "socket": instance.socket().to_string_lossy(),
-        "log": log.as_ref().map(|log| log.to_string_lossy()),
-        "last_crash": crash,
-        "log_lost": lost,
-        "log_error": (lost > 0).then_some(&why),
-    });
-    if ready_ms == 0.0 {
+    let ready = document["ready"] == true;
+    if let Some(mut runtime) = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME).ok()).flatten()
+    {
+        document["each_worker"] = runtime["each_worker"].take();
+    }
+    document["resident_bytes"] = json!(resident(pid));
+    document["socket"] = json!(instance.socket().to_string_lossy());
+    document["log"] = json!(log.as_ref().map(|log| log.to_string_lossy()));
+    document["last_crash"] = json!(crash);
+    document["log_error"] = json!((lost > 0).then_some(&why));
+    if !ready {
         return not_ready(context, &document);
     }
     if context.print_json(&document) {
@@ -89,8 +72,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let mut text = String::new();
     let mut line = |label: &str, value: String| text += &format!("{label:<12}{value}\n");
     line("instance", instance.name().to_owned());
-    line("process", format!("{pid}, up {} s, ready after {ready_ms:.1} ms", up.as_secs()));
-    line("workers", workers.to_string());
+    let number = |key: &str| document[key].as_f64().unwrap_or_default();
+    let (up, ready_ms) = (number("uptime_s"), number("start_to_ready_ms"));
+    line("process", format!("{pid}, up {up:.0} s, ready after {ready_ms:.1} ms"));
+    line("workers", document["workers"].to_string());
     for (number, worker) in document["each_worker"].as_array().into_iter().flatten().enumerate() {
         line(&format!("  worker {number}"), in_words(worker));
     }
@@ -100,6 +85,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     );
     line("pools", document["pools"].to_string());
     line("modules", format!("{} loaded, {} refused", document["modules"], document["refused"]));
+    let [tasks, failed, suspended] =
+        ["tasks", "tasks_failed", "tasks_suspended"].map(|key| &document[key]);
     line("tasks", format!("{tasks} completed, of which {failed} failed; {suspended} suspended"));
     if let Some(bytes) = document["resident_bytes"].as_u64() {
         line("memory", format!("{:.1} MiB resident", bytes as f64 / f64::from(1 << 20)));
@@ -129,12 +116,9 @@ fn not_ready(context: &Context, document: &Value) -> Outcome {
     )))
 }
 
-/// The worker group for high-latency tasks.
-const HIGH_LATENCY: &str = "high_latency";
-
 /// A worker in words.
 fn in_words(worker: &Value) -> String {
-    let group = match (worker["standby"].as_str(), worker["group"] == HIGH_LATENCY) {
+    let group = match (worker["standby"].as_str(), worker["group"] == "high_latency") {
         (Some("resting"), _) => "stand-by, resting",
         (Some(_), true) => "stand-by for high latency",
         (Some(_), false) => "stand-by for low latency",
@@ -155,23 +139,13 @@ fn in_words(worker: &Value) -> String {
     text
 }
 
-/// What the page says of a worker.
-fn worker(line: &WorkerLine) -> Value {
-    json!({
-        "group": if line.high_latency.load(Relaxed) == 1 { HIGH_LATENCY } else { "low_latency" },
-        "tasks": line.tasks.load(Relaxed),
-        "tasks_failed": line.failed.load(Relaxed),
-        "tasks_suspended": line.suspended.load(Relaxed),
-    })
-}
-
 /// The file to which a process's standard error goes.
-fn log(pid: u32) -> Option<PathBuf> {
+fn log(pid: u64) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/2")).ok()
 }
 
 /// Resident memory of a process in bytes, if available.
-fn resident(pid: u32) -> Option<u64> {
+fn resident(pid: u64) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;

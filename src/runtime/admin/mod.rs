@@ -6,6 +6,8 @@ mod describe;
 mod lifecycle;
 mod params;
 mod pool_manager;
+mod status;
 
 pub(crate) use self::describe::{describe, describe_module, obstacles};
 pub(crate) use self::pool_manager::destroy_at_stop;
+pub use self::status::describe_page;

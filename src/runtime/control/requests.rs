@@ -5,7 +5,7 @@ use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
 
 use super::log_control;
-use crate::admin::{describe, obstacles};
+use crate::admin::{describe, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
@@ -58,6 +58,7 @@ pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then
         }
         Some(Request::LogLevel) => (log_control::level(shared, &message.text)?, Then::Nothing),
         Some(Request::LogReopen) => (log_control::reopen(shared)?, Then::Nothing),
+        Some(Request::Status) => (describe_page(shared.page()), Then::Nothing),
         None => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

@@ -21,6 +21,16 @@ pub struct Options {
     refused_io_uring: Option<i32>,
     file_size: Option<u64>,
     addresses: Option<u64>,
+    shared_memory: Option<SharedMemory>,
+}
+
+/// What a daemon finds where named shared memory is kept. Only root can change that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedMemory {
+    /// A place without any room.
+    Full,
+    /// No such place.
+    Absent,
 }
 
 impl Options {
@@ -161,6 +171,13 @@ impl Options {
         self
     }
 
+    /// It finds this instead of `/dev/shm`.
+    #[must_use]
+    pub fn shared_memory(mut self, found: SharedMemory) -> Options {
+        self.shared_memory = Some(found);
+        self
+    }
+
     /// The command that starts a daemon with these options.
     pub fn command(&self, site: &Site) -> Command {
         let mut command = site.command(artefacts::chimaera());
@@ -193,6 +210,11 @@ impl Options {
         }
         if let Some(bytes) = self.addresses {
             sandbox::limit(&mut command, libc::RLIMIT_AS, bytes);
+        }
+        match self.shared_memory {
+            Some(SharedMemory::Full) => sandbox::fill_shared_memory(&mut command),
+            Some(SharedMemory::Absent) => sandbox::hide_shared_memory(&mut command),
+            None => {}
         }
         command
     }

@@ -25,7 +25,7 @@ pub mod tasks;
 mod vitals;
 
 pub use call::{connect, connect_with, text_of, Call, ValuePool};
-pub use daemon::{Daemon, Options};
+pub use daemon::{Daemon, Options, SharedMemory};
 pub use process::{Output, Running};
 pub use site::Site;
 pub use vitals::{rounds, Vitals};

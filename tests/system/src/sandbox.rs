@@ -1,5 +1,6 @@
 //! Restrictions that an operating system may impose on a daemon, imposed by the tests themselves.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -38,6 +39,41 @@ pub(crate) fn limit(command: &mut Command, what: libc::__rlimit_resource_t, byte
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: the limit is valid; between fork and exec it only makes one system call.
     unsafe { command.pre_exec(move || check(libc::setrlimit(what, &limit))) };
+}
+
+/// Gives the program a `/dev/shm` of its own that has no room left.
+pub(crate) fn fill_shared_memory(command: &mut Command) {
+    let fill = || {
+        mount_over(c"/dev/shm")?;
+        let page = [1_u8; 4096];
+        // SAFETY: the name and the bytes live through the calls.
+        unsafe {
+            let file = libc::open(c"/dev/shm/all".as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600);
+            while libc::write(file, page.as_ptr().cast(), page.len()) > 0 {}
+            check(libc::close(file))
+        }
+    };
+    // SAFETY: between fork and exec it makes system calls, and allocates nothing.
+    unsafe { command.pre_exec(fill) };
+}
+
+/// Gives the program an empty `/dev`, in which nothing can be made.
+pub(crate) fn hide_shared_memory(command: &mut Command) {
+    // SAFETY: between fork and exec it makes system calls, and allocates nothing.
+    unsafe { command.pre_exec(|| mount_over(c"/dev")) };
+}
+
+/// Mounts an empty file system of one page there, which this process and its children alone see.
+fn mount_over(place: &CStr) -> io::Result<()> {
+    let (root, kind) = (c"/".as_ptr(), c"tmpfs".as_ptr());
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: the texts live through the calls.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        check(libc::mount(std::ptr::null(), root, std::ptr::null(), private, std::ptr::null()))?;
+        let size = c"size=4k".as_ptr().cast();
+        check(libc::mount(kind, place.as_ptr(), kind, 0, size))
+    }
 }
 
 fn check(result: i32) -> io::Result<()> {

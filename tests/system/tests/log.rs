@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use chimaera_test_rust_faults_client as faults;
-use chimaera_tests::{connect, in_client, process, Call, Daemon, Options, Site};
+use chimaera_tests::{connect, in_client, process, Call, Daemon, Options, SharedMemory, Site};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{json, Value};
 
@@ -368,4 +368,37 @@ fn what_a_client_causes_again_and_again_is_bounded() {
         let lines = text(site).matches("pool not created").count();
         assert!((1..100).contains(&lines), "{lines}");
     });
+}
+
+/// Whether this process may mount what it likes for its children. If not, it says so.
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("\n*** SKIPPED: tests without shared memory need root ***\n");
+    }
+    root
+}
+
+#[test]
+fn without_room_or_a_place_for_named_shared_memory() {
+    if !is_root() {
+        return;
+    }
+    for found in [SharedMemory::Full, SharedMemory::Absent] {
+        let mut daemon = Daemon::start(&Options::new().kv().shared_memory(found));
+        let site = daemon.site().clone();
+        assert!(site.status_page().is_none(), "{found:?}");
+        assert!(daemon.log().contains("status page"), "{found:?}: {}", daemon.log());
+        let status = site.status();
+        assert_eq!(
+            (&status["running"], &status["modules"]),
+            (&json!(true), &json!(1)),
+            "{found:?}"
+        );
+        assert_eq!(status["pid"], daemon.pid(), "{found:?}");
+        assert!(site.cli(&["status"]).ok().stdout.contains("worker 1"));
+        create_pools(&site, "p");
+        assert_eq!(site.status()["pools"], 21, "{found:?}");
+        daemon.stop();
+    }
 }
