@@ -197,6 +197,11 @@ class IpcManager {
     return id;
   }
 
+  /** Finds a pool by its name, if it is of `module`: a pool of another module would misread the
+   * tasks of a client. Errors: `CHI_NO_POOL`, `CHI_INVALID` for a pool of another module,
+   * `CHI_NO_METHOD` from a runtime of ABI 1.0, and those of NewTask and Wait. */
+  PoolId FindPoolOf(const std::string &module, const std::string &name) const;
+
   /** Destroys a pool. Errors: `CHI_NO_POOL`, `CHI_DENIED`. */
   void DestroyPool(const PoolId &id) const {
     detail::Check(table_, table_->destroy_pool(table_, &id));
@@ -287,6 +292,15 @@ class OwnedTask {
  private:
   hipc::FullPtr<T> task_;
 };
+
+inline PoolId IpcManager::FindPoolOf(const std::string &module, const std::string &name) const {
+  OwnedTask<CreateTask> task(NewTask<CreateTask>(HSHM_MCTX, module, name, std::string_view()));
+  task->method_ = CHI_ADMIN_FIND_POOL_OF;
+  Enqueue(task.get());
+  Wait(task.get());
+  task->ThrowIfFailed();
+  return task->pool_id_;
+}
 
 }  // namespace v1
 }  // namespace chi

@@ -17,6 +17,9 @@ pub const CHI_ADMIN_DESCRIBE: u32 = 14;
 /// of which only `pool_name_` is read, and `pool_id_` written). Each one's own `kCreate` gets the
 /// same task, with the parameters of the pool.
 pub const CHI_ADMIN_RESET_POOL: u32 = 15;
+/// Admin method: find a pool by its name and its module (`chi_create_task`, of which only the two
+/// names and the id are used). A pool of another module is `CHI_INVALID`. Since ABI 1.1.
+pub const CHI_ADMIN_FIND_POOL_OF: u32 = 16;
 
 /// The task that creates a pool. It is also passed to the `kCreate` of each container, one
 /// container at a time.

@@ -202,6 +202,10 @@ const std::map<std::string, Command> kCommands = {
      }},
     {"unknown-pool", [](const Arguments &, Output &) { SendPlain(kNoPool, kNoMethod); }},
     {"unknown-name", [](const Arguments &, Output &) { CHI_IPC_MANAGER->FindPool("nobody"); }},
+    {"find-of",
+     [](const Arguments &args, Output &out) {
+       out.Add("major", chi::u64{CHI_IPC_MANAGER->FindPoolOf(args.at(0), args.at(1)).major_});
+     }},
     {"unknown-method",
      [](const Arguments &, Output &) { SendPlain(Compressor().pool_id_, kNoMethod); }},
     {"unsupported", [](const Arguments &, Output &) { SendPlain(Throws(), Method::kUnsupported); }},

@@ -30,6 +30,10 @@
 // same task, with the parameters of the pool.
 #define CHI_ADMIN_RESET_POOL 15
 
+// Admin method: find a pool by its name and its module (`chi_create_task`, of which only the two
+// names and the id are used). A pool of another module is `CHI_INVALID`. Since ABI 1.1.
+#define CHI_ADMIN_FIND_POOL_OF 16
+
 // The task that creates a pool. It is also passed to the `kCreate` of each container, one
 // container at a time.
 typedef struct chi_create_task {

@@ -57,13 +57,14 @@ const fn method(
     }
 }
 
-static METHODS: [chi_method; 6] = [
+static METHODS: [chi_method; 7] = [
     method(CHI_ADMIN_CREATE_POOL, c"kCreatePool", size_of::<chi_create_task>(), &CREATE_FIELDS),
     method(CHI_ADMIN_DESTROY_POOL, c"kDestroyPool", size_of::<chi_destroy_task>(), &[]),
     method(CHI_ADMIN_FIND_POOL, c"kFindPool", size_of::<chi_find_task>(), &FIND_FIELDS),
     method(CHI_ADMIN_STOP, c"kStop", size_of::<chi_task>(), &[]),
     method(CHI_ADMIN_DESCRIBE, c"kDescribe", size_of::<chi_describe_task>(), &DESCRIBE_FIELDS),
     method(CHI_ADMIN_RESET_POOL, c"kResetPool", size_of::<chi_create_task>(), &CREATE_FIELDS),
+    method(CHI_ADMIN_FIND_POOL_OF, c"kFindPoolOf", size_of::<chi_create_task>(), &CREATE_FIELDS),
 ];
 
 static OPS: chi_container_ops = chi_container_ops {
@@ -174,6 +175,7 @@ unsafe extern "C" fn run(
                     worker.shared.command(ControlCommand::Stop);
                     Ok(())
                 }
+                CHI_ADMIN_FIND_POOL_OF => find_pool_of(worker, task.cast()),
                 _ => answer(worker, task.cast()),
             }
         };
@@ -255,7 +257,17 @@ unsafe fn find_pool(worker: &Worker, task: *mut chi_find_task) -> Result<(), Fai
     // SAFETY: `run` passes the running task, whose method has this type.
     unsafe {
         let pool = name(&(*task).pool_name_, "the pool's name")?;
-        (*task).pool_id_ = pool_manager::find(worker, &pool)?;
+        (*task).pool_id_ = pool_manager::find(worker, &pool)?.id;
+    }
+    Ok(())
+}
+
+unsafe fn find_pool_of(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
+    // SAFETY: `run` passes the running task, whose method has this type.
+    unsafe {
+        let module = name(&(*task).module_name_, "the module's name")?;
+        let pool = name(&(*task).pool_name_, "the pool's name")?;
+        (*task).pool_id_ = pool_manager::find_of(worker, &module, &pool)?;
     }
     Ok(())
 }

@@ -28,11 +28,21 @@ const CHANGE_BOUND: Duration = Duration::from_secs(40);
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
 
-/// Returns the id of the pool with this name.
-pub(super) fn find(worker: &Worker, name: &str) -> Result<chi_pool_id, Failure> {
-    match settled(worker, name)? {
-        Some(pool) => Ok(pool.id),
-        None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'"))),
+/// Returns the pool with this name.
+pub(super) fn find(worker: &Worker, name: &str) -> Result<Arc<Pool>, Failure> {
+    settled(worker, name)?
+        .ok_or_else(|| Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'")))
+}
+
+/// Returns the id of the pool with this name, which must be of this module.
+pub(super) fn find_of(worker: &Worker, module: &str, name: &str) -> Result<chi_pool_id, Failure> {
+    let pool = find(worker, name)?;
+    match &pool.module().name {
+        found if found == module => Ok(pool.id),
+        found => {
+            let message = format!("pool '{name}' is of module {found}, not {module}");
+            Err(Failure::new(CHI_INVALID, message))
+        }
     }
 }
 

@@ -4,8 +4,12 @@ use std::ffi::CString;
 use std::ptr;
 use std::time::Duration;
 
-use chimaera_abi::{chi_ipc, chi_pool_id, chi_pool_options, chi_task, read_field, CHI_VERSION};
+use chimaera_abi::{
+    chi_ipc, chi_pool_id, chi_pool_options, chi_task, read_field, CHI_ADMIN_FIND_POOL_OF,
+    CHI_ADMIN_POOL_MAJOR, CHI_VERSION,
+};
 
+use super::admin::CreateTask;
 use super::buffer::{sweep, Buffer};
 use super::handle::NewTask;
 use super::task::Task;
@@ -133,6 +137,20 @@ impl Ipc {
         // SAFETY: the string ends with a zero, and `id` may be written.
         self.check(unsafe { ((*self.as_raw()).find_pool)(self.as_raw(), name.as_ptr(), &mut id) })?;
         Ok(id.into())
+    }
+
+    /// Finds a pool by its name, if it is of the module `module`. A pool of another module would
+    /// misread the tasks of a client.
+    ///
+    /// Errors: `CHI_NO_POOL`, `CHI_INVALID` if the pool is of another module, `CHI_NO_METHOD` from
+    /// a runtime of ABI 1.0, and those of waiting.
+    pub fn find_pool_of(self, module: &str, name: &str) -> Result<PoolId> {
+        let admin = PoolId::new(CHI_ADMIN_POOL_MAJOR, 0);
+        let query = DomainQuery::local_id(0);
+        let task = self.new_task::<CreateTask>(admin, query, CHI_ADMIN_FIND_POOL_OF)?;
+        task.module_name.set(module)?;
+        task.pool_name.set(name)?;
+        Ok(task.call()?.pool_id.get())
     }
 
     /// Destroys a pool. Tasks that have not started end with `CHI_CANCELLED`; waits until those

@@ -7,7 +7,7 @@ use chimaera::abi::{CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_POOL};
 use chimaera::DomainQuery;
 use chimaera_bdev_client as bdev;
 use chimaera_kv_client as kv;
-use chimaera_tests::{bytes, connect, in_client, text_of, Options};
+use chimaera_tests::{artefacts, bytes, connect, in_client, text_of, Daemon, Options};
 use example_mod_name_client as mod_name;
 
 fn options() -> Options {
@@ -74,6 +74,56 @@ fn values_lie_compressed_in_blocks() {
         chimaera::ipc().unwrap().destroy_pool(store.pool_id()).unwrap();
         assert!(all_free(&device), "{} blocks are left", used(&device));
     });
+}
+
+#[test]
+fn a_store_refuses_pools_of_other_modules() {
+    in_client!(options(), |_| {
+        connect();
+        let store = kv::Client::create("s", kv::Params::default()).unwrap();
+        mod_name::Client::create("zstd").unwrap();
+        bdev::Client::create("disk", bdev::Params::default()).unwrap();
+        for (device, compressor, why) in [
+            ("s", "", "the store's device: pool 's' is of module chimaera:kv, not chimaera:bdev"),
+            (
+                "disk",
+                "s",
+                "the store's compressor: pool 's' is of module chimaera:kv, not example:mod_name",
+            ),
+            (
+                "admin",
+                "zstd",
+                "the store's device: pool 'admin' is of module chimaera:admin, not chimaera:bdev",
+            ),
+        ] {
+            let (code, message) = text_of(kv::Client::create("kv", stored(device, compressor)));
+            assert_eq!(code, CHI_INVALID, "{message}");
+            assert!(message.contains(why), "{message}");
+        }
+
+        assert_eq!(kv::Client::find("s").unwrap(), store);
+        let (code, message) = text_of(kv::Client::find("zstd"));
+        assert_eq!(code, CHI_INVALID);
+        assert_eq!(message, "pool 'zstd' is of module example:mod_name, not chimaera:kv");
+        assert_eq!(text_of(bdev::Client::find("s")).0, CHI_INVALID);
+        assert_eq!(text_of(bdev::Client::find("none")).0, CHI_NO_POOL);
+    });
+}
+
+#[test]
+fn a_pool_is_found_by_its_module_from_cpp() {
+    let daemon = Daemon::start(&Options::new().kv());
+    daemon.cli(&["pool", "create", "s", "--module", "chimaera:kv"]).ok();
+    let find = |module: &str, name: &str| {
+        let client = artefacts::program("cpp_client");
+        daemon.site().run(client, &["find-of", module, name]).lines().remove(0)
+    };
+    let found = find("chimaera:kv", "s");
+    assert!(found["status"] == 0 && found["major"].as_u64() > Some(1), "{found}");
+    let other = find("chimaera:bdev", "s");
+    assert_eq!(other["status"], CHI_INVALID, "{other}");
+    assert_eq!(other["message"], "pool 's' is of module chimaera:kv, not chimaera:bdev");
+    assert_eq!(find("chimaera:kv", "none")["status"], CHI_NO_POOL);
 }
 
 #[test]

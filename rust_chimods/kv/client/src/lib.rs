@@ -65,12 +65,12 @@ impl Client {
         Ok(Client::from_pool(pool_id))
     }
 
-    /// Finds an existing pool. Errors: `CHI_NO_POOL`.
+    /// Finds an existing pool. Errors: `CHI_NO_POOL`; `CHI_INVALID` if it is of another module.
     pub fn find(name: &str) -> Result<Self> {
-        chimaera::ipc()?.find_pool(name).map(Client::from_pool)
+        chimaera::ipc()?.find_pool_of(MODULE, name).map(Client::from_pool)
     }
 
-    /// A client for an existing pool with this id.
+    /// A client for an existing pool of this module with this id. The pool's module is not checked.
     pub fn from_pool(pool_id: PoolId) -> Self {
         Client { pool_id, query: None }
     }

@@ -34,9 +34,14 @@ struct Part<C> {
 }
 
 impl<C> Part<C> {
-    /// Finds the pool. Errors: `CHI_NO_POOL`.
-    fn find(role: &'static str, name: &str, client: impl FnOnce(PoolId) -> C) -> Result<Self> {
-        let pool = chimaera::ipc()?.find_pool(name);
+    /// Finds the pool. Errors: `CHI_NO_POOL`; `CHI_INVALID` if it is not of this module.
+    fn find(
+        role: &'static str,
+        module: &str,
+        name: &str,
+        client: impl FnOnce(PoolId) -> C,
+    ) -> Result<Self> {
+        let pool = chimaera::ipc()?.find_pool_of(module, name);
         let pool = pool.map_err(|status| status.context(format!("the store's {role}")))?;
         Ok(Part { role, name: name.to_owned(), client: client(pool) })
     }
@@ -87,12 +92,15 @@ impl Drop for Place {
 }
 
 impl Stored {
-    /// Finds the pools. Errors: `CHI_NO_POOL`.
+    /// Finds the pools. Errors: `CHI_NO_POOL`; `CHI_INVALID` if one is of another module.
     pub(crate) fn new(params: &Params) -> Result<Stored> {
-        let device = Part::find("device", &params.device, bdev::Client::from_pool)?;
+        let device = Part::find("device", bdev::MODULE, &params.device, bdev::Client::from_pool)?;
         let compressor = match params.compressor.as_str() {
             "" => None,
-            name => Some(Part::find("compressor", name, mod_name::Client::from_pool)?),
+            name => {
+                let client = mod_name::Client::from_pool;
+                Some(Part::find("compressor", mod_name::MODULE, name, client)?)
+            }
         };
         let stats = device.call(bdev::Client::stats);
         let stats = stats.map_err(|status| status.context("the store's device"))?;

@@ -51,6 +51,7 @@ const fn numbered(number: (usize, u64), shape: Shape) -> Shape {
 pub const ADMIN: &[Shape] = &[
     shape(CHI_ADMIN_FIND_POOL, 112, &[leaf(64)]),
     numbered((64, 4), shape(CHI_ADMIN_DESCRIBE, 112, &[leaf(72)])),
+    shape(CHI_ADMIN_FIND_POOL_OF, 200, &[leaf(64), leaf(104), leaf(144)]),
 ];
 
 /// `chimaera:kv`.
