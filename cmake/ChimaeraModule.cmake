@@ -250,7 +250,7 @@ function(chimaera_add_test name target)
   string(SUBSTRING "${hash}" 0 8 hash)
   set(instance "test-${name}-${hash}")
   set(program "$<TARGET_FILE:chimaera::program>" --name "${instance}")
-  add_test(NAME ${name}_daemon_starts COMMAND ${program} start --daemon --modules
+  add_test(NAME ${name}_daemon_starts COMMAND ${program} start --daemon --private --modules
                                               "${CHIMAERA_MODULE_DIR}")
   add_test(NAME ${name} COMMAND ${target})
   add_test(NAME ${name}_daemon_stops COMMAND ${program} stop)

@@ -29,6 +29,9 @@ def main():
         repo = pathlib.Path(home) / "my_mod_repo"
         environment = dict(os.environ, CHIMAERA=str(chimaera), CARGO_TARGET_DIR=str(repo / "target"))
         environment["RUSTFLAGS"] = "-D warnings"
+        runtime = pathlib.Path(home) / "run"
+        runtime.mkdir(mode=0o700)
+        environment["XDG_RUNTIME_DIR"] = str(runtime)
 
         def run(*command, directory=repo):
             command = [str(word) for word in command]

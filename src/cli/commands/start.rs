@@ -127,6 +127,10 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         // SAFETY: the function ends the process, whatever other threads do.
         unsafe { libc::_exit(1) }
     }
+    if args.private {
+        // An error means that there is none: only --daemon makes this file.
+        let _ = std::fs::remove_file(context.instance()?.log());
+    }
     std::thread::Builder::new().name("chi-exit".into()).spawn(|| {
         std::thread::sleep(EXIT_BOUND);
         tracing::error!("a destructor or an exit handler of a module has not returned");
@@ -224,6 +228,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .args(["--name", &context.name, "start", "--as-daemon"])
+        .args(args.private.then_some("--private"))
         .args(args.settings.again(settings)?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

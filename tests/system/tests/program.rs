@@ -83,6 +83,19 @@ fn the_background() {
 }
 
 #[test]
+fn a_private_instance_leaves_no_files() {
+    let site = Site::new();
+    site.cli(&["start", "--daemon", "--private"]).ok();
+    let guard = Background(site.clone());
+    let directory = site.path().join("chimaera");
+    let files = || std::fs::read_dir(&directory).unwrap().count();
+    assert!(directory.join(format!("{}.log", site.name())).is_file() && files() > 2);
+    site.cli(&["stop"]).ok();
+    process::until("no files", || (files() == 0).then_some(()));
+    drop(guard);
+}
+
+#[test]
 fn an_instance_that_does_not_run() {
     let site = Site::new();
     let check = || {
