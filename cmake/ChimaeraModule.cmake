@@ -91,6 +91,12 @@ function(chimaera_add_repo)
   if(NOT namespace MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
     message(FATAL_ERROR "${file}: the namespace \"${namespace}\" is not a C++ identifier")
   endif()
+  # Chimaera builds its own modules without this function, and installs them with its package.
+  string(TOLOWER "${namespace}" folded)
+  if(folded STREQUAL "chimaera")
+    message(FATAL_ERROR "${file}: the namespace \"${namespace}\" belongs to Chimaera's own modules: "
+                        "choose another word")
+  endif()
   if(arg_NAMESPACE AND NOT arg_NAMESPACE STREQUAL namespace)
     message(FATAL_ERROR "chimaera_add_repo: NAMESPACE is ${arg_NAMESPACE}, but ${file} "
                         "says ${namespace}")

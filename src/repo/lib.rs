@@ -26,7 +26,7 @@ mod templates;
 
 pub use chimaera_yaml::{Position, Problem, Problems};
 pub use edit::{add_method, new_module, new_repo, refresh};
-pub use edit::{Added, Change, Changed, Mode, Tasks};
+pub use edit::{Added, Change, Changed, Left, Mode, Tasks};
 pub use model::{Language, Method, Module};
 pub use names::{MODULE_FILE, REPO_FILE};
 pub use read::{parse_module, Repo};

@@ -1,6 +1,8 @@
 //! Names: which are allowed, and how a method is spelled in each language.
 
-use crate::reserved_words::{macros_with, CPP_KEYWORDS, C_LIBRARY, METHODS, RUST_KEYWORDS, TAKEN};
+use crate::reserved_words::{
+    macros_with, CPP_KEYWORDS, C_LIBRARY, DIRECTORIES, METHODS, RUST_KEYWORDS, TAKEN,
+};
 
 /// The file that marks a directory as a repo.
 pub const REPO_FILE: &str = "chimaera_repo.yaml";
@@ -63,6 +65,20 @@ pub(crate) fn refuse_namespace(name: &str) -> Option<String> {
     })
 }
 
+/// Why `name` cannot be the namespace of a repo other than Chimaera's own: installing it would
+/// replace Chimaera's package, headers and modules. Crates and some file systems do not
+/// distinguish small letters from capitals.
+pub(crate) fn refuse_own_namespace(name: &str) -> Option<String> {
+    name.eq_ignore_ascii_case("chimaera").then(|| "belongs to Chimaera's own modules".into())
+}
+
+/// Why a module's directory in a repo cannot have this name: the builds of the repo put something
+/// else there, or at this place in the build directory.
+pub(crate) fn refuse_directory(name: &str) -> Option<String> {
+    let (_, of) = DIRECTORIES.iter().find(|(taken, _)| taken.eq_ignore_ascii_case(name))?;
+    Some(format!("is the name of {of}"))
+}
+
 /// Why `name` cannot be the name of a method.
 pub(crate) fn refuse_method(name: &str) -> Option<String> {
     let stem = name.strip_prefix('k').unwrap_or("");
@@ -83,15 +99,42 @@ pub(crate) fn refuse_method(name: &str) -> Option<String> {
         .then(|| format!("cannot be used: containers and clients already have another `{stem}`"))
 }
 
-/// The valid method name closest to `text`: `put_all` → `kPutAll`.
+/// The method name made of these words: `put_all` → `kPutAll`. Nothing for a text that was
+/// probably meant to be a method name already, such as `kput_all`, or that has other characters.
 pub(crate) fn method_name_from(text: &str) -> Option<String> {
+    if refuse_method(text).is_none() {
+        return Some(text.to_owned());
+    }
+    if text.starts_with('k') {
+        return None;
+    }
+    capitalized(text)
+}
+
+/// The method name that `text` was probably meant to be: `kput_all` → `kPutAll`.
+pub(crate) fn method_name_near(text: &str) -> Option<String> {
+    capitalized(text.strip_prefix('k').unwrap_or(text))
+}
+
+/// What to write instead of `text`, which is not a method name.
+pub(crate) fn method_name_help(text: &str) -> Option<String> {
+    let name = method_name_near(text)?;
+    let mut help = format!("did you mean `{name}`?");
+    if text.starts_with('k') && text[1..].starts_with(|c: char| c.is_ascii_lowercase()) {
+        if let Some(word) = capitalized(text) {
+            help += &format!(" for a word that begins with a k, write `{word}`");
+        }
+    }
+    Some(help)
+}
+
+/// `put_all` → `kPutAll`, if that is a valid method name.
+fn capitalized(text: &str) -> Option<String> {
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || "_- ".contains(c)) {
+        return None;
+    }
     let mut name = String::from("k");
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    for (index, word) in words.enumerate() {
-        let word = match word.strip_prefix('k') {
-            Some(rest) if index == 0 && rest.starts_with(|c: char| c.is_ascii_uppercase()) => rest,
-            _ => word,
-        };
+    for word in text.split(['_', '-', ' ']) {
         let mut letters = word.chars();
         name.extend(letters.next().map(|c| c.to_ascii_uppercase()));
         name.extend(letters);
@@ -335,10 +378,42 @@ mod tests {
         for name in ["Put", "kput", "k", "kPut_all", "k2d", "kRun", "kIN", "kÄnder"] {
             assert!(refuse_method(name).is_some(), "{name}");
         }
-        assert_eq!(method_name_from("put_all").as_deref(), Some("kPutAll"));
-        assert_eq!(method_name_from("kPut_all").as_deref(), Some("kPutAll"));
-        assert_eq!(method_name_from("Compress").as_deref(), Some("kCompress"));
-        assert_eq!(method_name_from("-"), None);
+        for (text, name) in [
+            ("put_all", "kPutAll"),
+            ("Compress", "kCompress"),
+            ("kPut", "kPut"),
+            ("sub-mit", "kSubMit"),
+        ] {
+            assert_eq!(method_name_from(text).as_deref(), Some(name));
+        }
+        for text in
+            ["-", "kchecksum", "kPut_all", "k", "kÄ", "ändern", "kFoo Bar", "kSub-mit", "a.b"]
+        {
+            assert_eq!(method_name_from(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_method_name_gets_a_suggestion() {
+        for (text, help) in [
+            ("kPut_all", "did you mean `kPutAll`?"),
+            ("kFoo Bar", "did you mean `kFooBar`?"),
+            ("kSub-mit", "did you mean `kSubMit`?"),
+            (
+                "kchecksum",
+                "did you mean `kChecksum`? for a word that begins with a k, write `kKchecksum`",
+            ),
+            (
+                "kst_mtime",
+                "did you mean `kStMtime`? for a word that begins with a k, write `kKstMtime`",
+            ),
+            ("Checksum", "did you mean `kChecksum`?"),
+        ] {
+            assert_eq!(method_name_help(text).as_deref(), Some(help));
+        }
+        for text in ["k", "kÄ", "kIN", "k2d"] {
+            assert_eq!(method_name_help(text), None, "{text}");
+        }
     }
 
     #[test]

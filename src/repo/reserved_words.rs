@@ -110,6 +110,19 @@ pub(crate) const RUST_KEYWORDS: &[&str] = &[
 /// Namespaces of the standard library and of Chimaera's C++ layer.
 pub(crate) const TAKEN: &[&str] = &["chi", "hipc", "std"];
 
+/// Directories that the tools make in a repo or in its build directory, and whose they are.
+pub(crate) const DIRECTORIES: &[(&str, &str)] = &[
+    ("autogen", "the directory of a module's generated code"),
+    ("build", "the directory into which `chimaera repo build` builds"),
+    ("cargo", "the directory of cargo's output in the build directory"),
+    ("chimaera", "the directory of a checkout of Chimaera in the build directory"),
+    ("cmake", "the directory of a project's CMake files"),
+    ("CMakeFiles", "a directory of CMake's in the build directory"),
+    ("modules", "the directory of the built modules in the build directory"),
+    ("target", "the directory into which cargo builds"),
+    ("Testing", "the directory of ctest in the build directory"),
+];
+
 /// Macros of one C library header, or of a few related ones.
 pub(crate) struct Macros {
     /// The headers, for messages.

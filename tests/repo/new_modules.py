@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import compile_errors
 
@@ -79,8 +80,31 @@ def main():
             f"-DCHIMAERA_CARGO_TARGET_DIR={args.target}", "-DCHIMAERA_BUILD_CARGO=OFF",
             "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Wshadow -Werror")
         run(args.cmake, "--build", "build", "--target", "all")
+
+        # A repo that says it is Chimaera's own is refused, before it replaces Chimaera's package.
+        other = pathlib.Path(home) / "other"
+        other.mkdir()
+        for name in ["CMakeLists.txt", "chimaera_repo.yaml"]:
+            text = (repo / name).read_text(encoding="utf-8")
+            text = re.sub(r"namespace: example", "namespace: Chimaera", text)
+            text = re.sub(r"(NAMESPACE example|add_subdirectory\(\w+_\w+\))", "", text)
+            (other / name).write_text(text, encoding="utf-8")
+        refused = subprocess.run(
+            [args.cmake, "-S", other, "-B", other / "build", "-G", "Ninja",
+             f"-DCHIMAERA_SOURCE_DIR={args.source}", f"-DCHIMAERA_CARGO_TARGET_DIR={args.target}",
+             "-DCHIMAERA_BUILD_CARGO=OFF"], text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        reason = 'the namespace "Chimaera" belongs to Chimaera\'s own modules'
+        if refused.returncode == 0 or reason not in " ".join(refused.stdout.split()):
+            sys.exit(f"the namespace Chimaera was accepted, or the reason is missing:\n{refused.stdout}")
         ctest = pathlib.Path(args.cmake).with_name("ctest")
         run(ctest, "--test-dir", "build", "--output-on-failure", "--no-tests=error")
+        # A daemon that has stopped removes its log last.
+        until = time.monotonic() + 30
+        while (left := list((runtime / "chimaera").iterdir())) and time.monotonic() < until:
+            time.sleep(0.01)
+        if left:
+            sys.exit(f"the tests' daemons have left {left}")
         run(args.cargo, "test")
 
         # After a change of the YAML one build suffices, whatever has happened to the generated

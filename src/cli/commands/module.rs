@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimaera_repo::{Added, Language, Tasks};
+use chimaera_repo::{Added, Language, Left, Tasks};
 use serde_json::json;
 
 use super::inspect;
 use super::repo_output::{problems, written};
-use crate::context::{Context, Outcome};
+use crate::context::{Context, Failed, Outcome};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 Lang::Rust => Language::Rust,
             };
             let crates = match source {
-                Some(dir) => Some(std::path::absolute(dir)?),
+                Some(dir) => Some(check_crates(std::path::absolute(dir)?)?),
                 None => own_crates(&std::env::current_exe()?),
             };
             let tasks = if described { Tasks::Described } else { Tasks::ByHand };
@@ -80,13 +80,27 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::AddMethod { name, module } => {
             let added = chimaera_repo::add_method(&module, &name)
                 .map_err(|found| problems(context, &found))?;
-            tell_added(context, &added);
-            Ok(())
+            tell_added(context, &added)
         }
         Command::Inspect { file, load: true, .. } => inspect::load_here(&file),
         Command::Inspect { file, timeout, load: false } => {
             inspect::inspect(context, &file, Duration::from_secs(timeout))
         }
+    }
+}
+
+/// A file of a checkout of Chimaera, and of the crates of an installation.
+const CRATES_MARK: &str = "src/repo/build_script.rs";
+
+/// Refuses a directory without the crates of Chimaera.
+fn check_crates(source: PathBuf) -> Result<PathBuf, Failed> {
+    match source.join(CRATES_MARK).is_file() {
+        true => Ok(source),
+        false => Err(Failed::Usage(format!(
+            "{} is not a checkout of Chimaera: it has no {CRATES_MARK} (--source, or \
+             CHIMAERA_SOURCE_DIR)",
+            source.display()
+        ))),
     }
 }
 
@@ -97,22 +111,34 @@ fn own_crates(program: &Path) -> Option<PathBuf> {
         .ancestors()
         .skip(1)
         .flat_map(|dir| [dir.join("share/chimaera/crate"), dir.to_owned()])
-        .find(|dir| dir.join("src/repo/build_script.rs").exists())
+        .find(|dir| dir.join(CRATES_MARK).exists())
 }
 
-fn tell_added(context: &Context, added: &Added) {
-    let left: Vec<_> =
-        added.left.iter().map(|(file, code)| json!({ "file": file, "code": code })).collect();
+/// Says what was added. A file that was left alone is a failure: the module does not build yet.
+fn tell_added(context: &Context, added: &Added) -> Outcome {
+    let left: Vec<_> = added
+        .left
+        .iter()
+        .map(|left| json!({ "file": left.file, "reason": left.reason, "code": left.code }))
+        .collect();
     let document = json!({
         "name": added.name, "number": added.number, "written": added.files, "left": left,
     });
-    if context.print_json(&document) {
-        return;
+    if !context.print_json(&document) {
+        let mut text = format!("{} is method {}\n", added.name, added.number);
+        text += &written(&added.files);
+        for Left { file, reason, code } in &added.left {
+            text +=
+                &format!("could not change {}: {reason}; add this to it:\n{code}", file.display());
+        }
+        crate::context::print(&text);
     }
-    let mut text = format!("{} is method {}\n", added.name, added.number);
-    text += &written(&added.files);
-    for (file, code) in &added.left {
-        text += &format!("could not change {}; add this to it:\n{code}", file.display());
+    match added.left.len() {
+        0 => Ok(()),
+        _ if context.json => Err(Failed::Told),
+        1 => Err(Failed::Message("a file is left to change by hand; see above".into())),
+        count => {
+            Err(Failed::Message(format!("{count} files are left to change by hand; see above")))
+        }
     }
-    crate::context::print(&text);
 }

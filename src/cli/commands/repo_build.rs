@@ -126,6 +126,9 @@ fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed
             args.dir.display()
         )));
     }
+    if let Some(source) = &args.source {
+        check_source(source)?;
+    }
     chimaera_repo::refresh(&args.dir, Mode::Write).map_err(|found| problems(context, &found))?;
     let (_, modules) = Repo::open(&args.dir).map_err(|found| problems(context, &found))?;
     let directory = build_dir(args)?.join("modules");
@@ -159,14 +162,41 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     if !build.join("CMakeCache.txt").exists() {
         configure.arg("-DCMAKE_BUILD_TYPE=Release");
     }
+    let before = cached_source(&build);
     if let Some(source) = &args.source {
         let source = std::path::absolute(source)?;
         configure.arg(format!("-DCHIMAERA_SOURCE_DIR={}", source.display()));
+        if before.is_some_and(|before| before != source) {
+            // Its default is in the other checkout.
+            configure.arg("-UCHIMAERA_CARGO_TARGET_DIR");
+        }
     } else if let Some(prefix) = own_prefix() {
         configure.arg(format!("-Dchimaera_ROOT={}", prefix.display()));
+        configure.arg("-UCHIMAERA_SOURCE_DIR");
+    } else if before.is_some_and(|before| check_source(&before).is_err()) {
+        configure.arg("-UCHIMAERA_SOURCE_DIR");
     }
     run(&mut configure)?;
     run(Command::new("cmake").arg("--build").arg(&build))
+}
+
+/// Refuses a directory that is not a checkout of Chimaera: CMake would keep it for later builds.
+fn check_source(source: &Path) -> Outcome {
+    let wanted = ["CMakeLists.txt", "cmake/ChimaeraModule.cmake", "include/chimaera/abi.h"];
+    match wanted.iter().find(|file| !source.join(file).is_file()) {
+        None => Ok(()),
+        Some(file) => Err(Failed::Usage(format!(
+            "{} is not a checkout of Chimaera: it has no {file} (--source, or CHIMAERA_SOURCE_DIR)",
+            source.display()
+        ))),
+    }
+}
+
+/// The checkout that an earlier build used.
+fn cached_source(build: &Path) -> Option<PathBuf> {
+    let cache = std::fs::read_to_string(build.join("CMakeCache.txt")).ok()?;
+    let line = cache.lines().find(|line| line.starts_with("CHIMAERA_SOURCE_DIR:"))?;
+    line.split_once('=').map(|(_, path)| PathBuf::from(path))
 }
 
 /// The prefix into which this program is installed together with its CMake package.

@@ -2,9 +2,10 @@
 //! writes.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use chimaera_yaml::{read_file, Position, Problem, Problems};
+use chimaera_yaml::{read_file, shown, Position, Problem, Problems};
 use minijinja::{context, Value};
 
 use super::refresh::{refresh, Mode};
@@ -24,21 +25,43 @@ pub struct Added {
     pub number: u32,
     /// The files that were created or changed.
     pub files: Vec<PathBuf>,
-    /// Code for files that were left alone because they do not have the expected form.
-    pub left: Vec<(PathBuf, String)>,
+    /// The files that could not be changed.
+    pub left: Vec<Left>,
 }
+
+/// A file that was left alone, because it does not have the expected form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The file.
+    pub file: PathBuf,
+    /// Why it was left alone.
+    pub reason: String,
+    /// The code to add to it.
+    pub code: String,
+}
+
+/// What to do when the directory is not that of a module.
+const WHICH: &str = "name the directory of a module with `--module DIR`";
 
 /// Adds the method `name` to the module in `dir`. `name` is a method name such as `kCompress`, or a
 /// word from which one can be derived.
 pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
-    let (_, modules) = Repo::open(dir)?;
     let file = dir.join(MODULE_FILE);
+    if !dir.is_dir() {
+        return Err(problem(dir, "there is no such directory", WHICH));
+    }
+    if !file.exists() {
+        return Err(problem(&file, "there is no such file, so this is not a module", WHICH));
+    }
+    let (_, modules) = Repo::open(dir)?;
     let [module] = &modules[..] else {
-        return Err(problem(&file, "no such file", "name the directory of a module"));
+        return Err(problem(dir, "this is a repo", WHICH));
     };
     let Some(name) = names::method_name_from(name) else {
-        let why = names::refuse_method(name).unwrap_or_else(|| "is not a valid method name".into());
-        return Err(problem(&file, &format!("`{name}` {why}"), "write `kCompress`, for example"));
+        let why = names::refuse_method(name).unwrap_or_default();
+        let help = names::method_name_help(name);
+        let help = help.as_deref().unwrap_or("write `kCompress`, for example");
+        return Err(problem(&file, &format!("`{}` {why}", shown(name)), help));
     };
     if let Some(other) = module.methods.iter().find(|other| other.name == name) {
         let message = format!("`{name}` already exists");
@@ -77,19 +100,29 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     }
     for (path, edit) in edits {
         let path = dir.join(path);
-        let mut source = SourceText::new(fs::read_to_string(&path).unwrap_or_default());
-        match (edit.place)(&source.normalized()) {
-            Some(at) => {
-                source.insert(at, &edit.code);
-                if module.language == Language::Rust {
-                    import(&mut source, &format!("{}Task", &added.name[1..]));
-                }
-                replace(&path, source.as_str())?;
-                if !added.files.contains(&path) {
-                    added.files.push(path);
-                }
+        let mut source = match fs::read_to_string(&path) {
+            Ok(text) => SourceText::new(text),
+            Err(error) => {
+                let reason = match error.kind() {
+                    ErrorKind::NotFound => "there is no such file".to_owned(),
+                    _ => format!("it cannot be read: {error}"),
+                };
+                added.left.push(Left { file: path, reason, code: edit.code });
+                continue;
             }
-            None => added.left.push((path, edit.code)),
+        };
+        let Some(at) = (edit.place)(&source.normalized()) else {
+            let reason = format!("it has no {}", edit.beside);
+            added.left.push(Left { file: path, reason, code: edit.code });
+            continue;
+        };
+        source.insert(at, &edit.code);
+        if module.language == Language::Rust {
+            import(&mut source, &format!("{}Task", &added.name[1..]));
+        }
+        replace(&path, source.as_str())?;
+        if !added.files.contains(&path) {
+            added.files.push(path);
         }
     }
     replace(&file, text.as_str())?;
@@ -116,6 +149,8 @@ fn add_task(text: &mut SourceText, method: &str) {
 /// Code, and where to insert it in a file.
 struct Edit {
     code: String,
+    /// What `place` looks for, for messages.
+    beside: &'static str,
     place: fn(&str) -> Option<usize>,
 }
 
@@ -126,6 +161,7 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
             format!("src/{}_runtime.cc", module.name),
             Edit {
                 code: code("runtime.cc", method),
+                beside: "`class Runtime` that begins and ends at the start of a line",
                 place: |text| end_of_class(text, "class Runtime"),
             },
         ),
@@ -133,6 +169,7 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
             "runtime/src/lib.rs".into(),
             Edit {
                 code: code("runtime.rs", method),
+                beside: "`#[chimaera::container(...)]` at the start of a line",
                 place: |text| {
                     let start = text.find("\n#[chimaera::container(")?;
                     Some(start + text[start..].find("\n}\n")? + 1)
@@ -145,26 +182,39 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
 /// The method's task, and the client's functions that call it.
 fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     let name = &module.name;
-    let edit = |code: String, place: fn(&str) -> Option<usize>| Edit { code, place };
+    let edit =
+        |code: String, beside, place: fn(&str) -> Option<usize>| Edit { code, beside, place };
     match module.language {
         Language::Cpp => [
             (
                 format!("include/{name}/{name}_tasks.h"),
-                edit(code("task.h", method), |text| text.rfind("\n}  // namespace ")),
+                edit(
+                    code("task.h", method),
+                    "`}  // namespace ...`, the end of a namespace",
+                    |text| text.rfind("\n}  // namespace "),
+                ),
             ),
             (
                 format!("include/{name}/{name}_client.h"),
-                edit(code("client.h", method), |text| end_of_class(text, "class Client")),
+                edit(
+                    code("client.h", method),
+                    "`class Client` that begins and ends at the start of a line",
+                    |text| end_of_class(text, "class Client"),
+                ),
             ),
         ],
         Language::Rust => [
             (
                 "client/src/lib.rs".into(),
-                edit(code("task.rs", method), |text| text.find("\n/// A pool of the module.")),
+                edit(
+                    code("task.rs", method),
+                    "comment `/// A pool of the module.`, before which tasks go",
+                    |text| text.find("\n/// A pool of the module."),
+                ),
             ),
             (
                 "client/src/lib.rs".into(),
-                edit(code("client.rs", method), |text| {
+                edit(code("client.rs", method), "`impl Client {` at the start of a line", |text| {
                     let start = text.find("\nimpl Client {")?;
                     let private = text[start..].find("\n\n    fn task<").map(|at| at + 1);
                     Some(start + private.or_else(|| text[start..].find("\n}\n").map(|at| at + 1))?)

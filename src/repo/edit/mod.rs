@@ -5,6 +5,6 @@ mod refresh;
 mod scaffold;
 mod text;
 
-pub use add_method::{add_method, Added};
+pub use add_method::{add_method, Added, Left};
 pub use refresh::{refresh, Change, Changed, Mode};
 pub use scaffold::{new_module, new_repo, Tasks};

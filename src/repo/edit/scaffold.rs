@@ -31,7 +31,8 @@ pub enum Tasks {
 
 /// Creates the repo `dir` with this namespace. Returns the files that it created.
 pub fn new_repo(dir: &Path, namespace: &str) -> Result<Vec<PathBuf>, Problems> {
-    if let Some(why) = names::refuse_namespace(namespace) {
+    let why = names::refuse_namespace(namespace);
+    if let Some(why) = why.or_else(|| names::refuse_own_namespace(namespace)) {
         return Err(refused(dir, format!("the namespace \"{namespace}\" {why}")));
     }
     let files = [
@@ -62,7 +63,7 @@ pub fn new_module(
 ) -> Result<Vec<PathBuf>, Problems> {
     let repo = Repo::read(dir)?;
     let module = dir.join(name);
-    if let Some(why) = names::refuse_name(name) {
+    if let Some(why) = names::refuse_name(name).or_else(|| names::refuse_directory(name)) {
         return Err(refused(&module, format!("the module's name \"{name}\" {why}")));
     }
     if language == Language::Rust && name != name.to_lowercase() {
@@ -143,13 +144,15 @@ fn templates(name: &str, language: Language, tasks: Tasks) -> Vec<(String, &'sta
 /// Writes new files, or none at all if the directory is not empty.
 fn create(dir: &Path, files: &[(PathBuf, String)]) -> Result<Vec<PathBuf>, Problems> {
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Problem {
-            file: dir.to_owned(),
-            position: None,
-            message: "the directory is not empty".into(),
-            help: "choose another name, or an empty directory".into(),
-        }
-        .into());
+        let (message, help) = if dir.join(MODULE_FILE).exists() {
+            ("the module already exists", "add a method to it with `chimaera module add-method`")
+        } else if dir.join(REPO_FILE).exists() {
+            ("the repo already exists", "add a module to it with `chimaera module new`")
+        } else {
+            ("the directory is not empty", "choose another name, or an empty directory")
+        };
+        let (message, help) = (message.to_owned(), help.to_owned());
+        return Err(Problem { file: dir.to_owned(), position: None, message, help }.into());
     }
     for (path, text) in files {
         let write = || -> io::Result<()> {

@@ -19,7 +19,7 @@ pub(super) fn refuse_names(section: &mut Section, next: u32, report: &mut Report
     };
     for entry in section.take_all(meant) {
         let why = names::refuse_method(&entry.key).unwrap_or_default();
-        let help = match names::method_name_from(&entry.key) {
+        let help = match names::method_name_near(&entry.key) {
             Some(name) => format!("write `{name}: {next}`, for example"),
             None => format!("choose another name: `kCompress: {next}`, for example"),
         };

@@ -124,16 +124,18 @@ fn check_rust_source(Text { text, at }: &Text, language: Language, report: &mut 
 }
 
 fn read_name(module: &mut Module, section: &mut Section, report: &mut Report) {
+    let dir = std::path::absolute(&module.dir).unwrap_or_else(|_| module.dir.clone());
+    let dir = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if let Some(why) = names::refuse_directory(&dir) {
+        let message = format!("the module's directory \"{}\" {why}", shown(&dir));
+        report.add(Position::START, message, "rename the directory");
+    }
     let (name, at) = match section.take("name") {
         Some(entry) => match text(entry, report) {
             Some(Text { text, at }) => (text, at),
             None => return,
         },
-        None => {
-            let dir = std::path::absolute(&module.dir).unwrap_or_else(|_| module.dir.clone());
-            let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, Position::START)
-        }
+        None => (dir, Position::START),
     };
     module.name_at = at;
     if let Some(why) = names::refuse_name(&name) {

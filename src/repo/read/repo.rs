@@ -35,14 +35,23 @@ impl Repo {
                     repo.display()
                 )
             }
-            None => "a repo has this file, with the line `namespace: NAME`".into(),
+            None => {
+                "`chimaera repo new DIR --namespace NAME` creates a repo; to use one that exists, \
+                     change to it or name its directory (`module new --repo DIR`, `repo build DIR`)"
+                    .into()
+            }
         };
         let bytes = read_file(&file, &help)?;
-        Self::parse(dir, &bytes)
+        Self::parse_text(dir, &bytes, is_own(dir))
     }
 
-    /// Parses the text of the file of the repo in `dir`.
+    /// Parses the text of the file of the repo in `dir`, and reads no other file.
     pub fn parse(dir: &Path, bytes: &[u8]) -> Result<Repo, Problems> {
+        Self::parse_text(dir, bytes, false)
+    }
+
+    /// Parses the text of the file of a repo, which may be Chimaera's own.
+    fn parse_text(dir: &Path, bytes: &[u8], own: bool) -> Result<Repo, Problems> {
         let mut report = Report::new(&dir.join(REPO_FILE));
         let report = &mut report;
         let root = chimaera_yaml::parse(bytes, report);
@@ -65,7 +74,8 @@ impl Repo {
                 None => missing_namespace(Position::START, report),
                 Some(entry) => {
                     if let Some(Text { text, at }) = chimaera_yaml::text(entry, report) {
-                        if let Some(why) = names::refuse_namespace(&text) {
+                        let taken = || names::refuse_own_namespace(&text).filter(|_| !own);
+                        if let Some(why) = names::refuse_namespace(&text).or_else(taken) {
                             report.add(
                                 at,
                                 format!("the namespace \"{}\" {why}", shown(&text)),
@@ -137,6 +147,11 @@ impl Repo {
             }
         }
     }
+}
+
+/// Whether this is the repo of Chimaera's own modules, in a checkout or an installation.
+fn is_own(repo: &Path) -> bool {
+    repo.join("../src/repo/build_script.rs").is_file()
 }
 
 fn missing_namespace(at: Position, report: &mut Report) {
