@@ -20,6 +20,7 @@
 
 mod file;
 mod meaning;
+mod mistakes;
 mod numbers;
 mod problem;
 mod section;

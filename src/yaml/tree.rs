@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
+use crate::mistakes::explain;
 use crate::problem::{Position, Report};
 
 /// The maximum nesting depth, far more than any of the files needs.
@@ -99,11 +100,15 @@ pub fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
                 }
             }
             Err(error) => {
-                builder.report.add(
-                    position(error.marker()),
-                    format!("this is not valid YAML: {}", error.info()),
-                    "check that the lines above are complete and correctly indented",
-                );
+                let at = position(error.marker());
+                match explain(text, at, error.info()) {
+                    Some((at, message, help)) => builder.report.add(at, message, help),
+                    None => builder.report.add(
+                        at,
+                        format!("this is not valid YAML: {}", error.info()),
+                        "check that the lines above are complete and correctly indented",
+                    ),
+                }
                 return None;
             }
         }
