@@ -89,16 +89,8 @@ pub(crate) fn gone(instance: &Instance, why: &str) -> Failure {
 }
 
 fn open(instance: &Instance, bound: Instant) -> Result<OwnedFd> {
-    let name = instance.name();
     connect::connect(instance, bound).map_err(|error| match error {
-        connect::Error::NotRunning(error) => Failure::new(
-            CHI_UNAVAILABLE,
-            format!(
-                "no runtime named '{name}' is running ({}: {error}); start one with \
-                 `chimaera start --name {name}`",
-                instance.socket().display()
-            ),
-        ),
+        connect::Error::NotRunning(_) => Failure::new(CHI_UNAVAILABLE, instance.not_running()),
         connect::Error::Silent => gone(instance, &format!("it is not responding ({SILENT})")),
         connect::Error::Denied(why) => Failure::new(CHI_DENIED, why),
         connect::Error::Io(why) => Failure::new(CHI_IO, why),

@@ -52,8 +52,8 @@ impl Request {
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No runtime listens.
-    #[error("instance '{0}' is not running")]
+    /// No runtime listens: what [`Instance::not_running`] says.
+    #[error("{0}")]
     NotRunning(String),
     /// The runtime refused the request.
     #[error("{text}")]
@@ -108,7 +108,7 @@ pub fn ask(
         io::ErrorKind::NotFound
         | io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => Error::NotRunning(instance.name().to_owned()),
+        | io::ErrorKind::BrokenPipe => Error::NotRunning(instance.not_running()),
         _ => Error::Socket { path: instance.socket().display().to_string(), error },
     };
     let socket = connect(instance, until, silent)?;
@@ -127,7 +127,7 @@ pub fn ask(
             Err(Error::Refused { status: answer.status(), text: answer.text })
         }
         Received::CutShort(_) => Err(failed(Errno::MFILE.into())),
-        Received::Closed => Err(Error::NotRunning(instance.name().to_owned())),
+        Received::Closed => Err(Error::NotRunning(instance.not_running())),
         Received::Message(..) | Received::Garbage => {
             Err(Error::Unknown(instance.name().to_owned()))
         }
@@ -175,7 +175,7 @@ fn connect(
     silent: impl Fn() -> Error,
 ) -> Result<OwnedFd, Error> {
     connect::connect(instance, until).map_err(|error| match error {
-        connect::Error::NotRunning(_) => Error::NotRunning(instance.name().to_owned()),
+        connect::Error::NotRunning(_) => Error::NotRunning(instance.not_running()),
         connect::Error::Silent => silent(),
         connect::Error::Denied(why) => Error::Denied(why),
         connect::Error::Io(why) => Error::Io(why),

@@ -87,8 +87,8 @@ impl Instance {
         if !is_name(&name) {
             return Err(Error::Name(name));
         }
-        let directory = match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
-            Some(dir) => PathBuf::from(dir).join("chimaera"),
+        let directory = match runtime_dir() {
+            Some(dir) => dir.join("chimaera"),
             None => PathBuf::from(format!("/tmp/chimaera-{}", uid())),
         };
         // Whoever goes elsewhere later still means this one.
@@ -137,6 +137,19 @@ impl Instance {
         self.file("page")
     }
 
+    /// Says that the instance is not running, and how to start it.
+    pub fn not_running(&self) -> String {
+        let mut start = "chimaera start --daemon".to_owned();
+        if self.name != DEFAULT_NAME {
+            start += &format!(" --name {}", self.name);
+        }
+        let (name, socket) = (&self.name, self.socket());
+        format!(
+            "instance '{name}' is not running (nothing listens on {}); start it with `{start}`",
+            socket.display()
+        )
+    }
+
     /// Makes the directory when it is missing (mode 0700), and checks that it is this user's own
     /// and nobody else can write to it.
     pub fn prepare_directory(&self) -> Result<(), Error> {
@@ -144,7 +157,15 @@ impl Instance {
         match std::fs::DirBuilder::new().mode(0o700).create(&self.directory) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io(error)),
+            Err(error) => {
+                let mut reason = format!("cannot be created: {error}");
+                if runtime_dir().is_some() {
+                    reason +=
+                        "; create the directory that XDG_RUNTIME_DIR names, or set the variable \
+                               to one that you can write to";
+                }
+                return Err(self.refuse(reason));
+            }
         }
         // It belongs to whoever made it first, and root is no other than its user for this purpose.
         match self.open_directory()? {
@@ -229,6 +250,11 @@ impl Instance {
 
 fn owner(fd: &OwnedFd) -> io::Result<u32> {
     Ok(rustix::fs::fstat(fd)?.st_uid)
+}
+
+/// `$XDG_RUNTIME_DIR`, if it is set.
+fn runtime_dir() -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from)
 }
 
 /// Sets or queries an exclusive lock on the whole file, bound to the open file (`F_OFD_*`). Returns

@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         if context.print_json(&stopped) {
             std::process::exit(3);
         }
-        let mut message = format!("instance '{name}' is not running");
+        let mut message = instance.not_running();
         if let Some(LastCrash { text, file, .. }) = last_crash {
             message += &format!("; it crashed ({}):\n{}", file.display(), text.trim_end());
         }

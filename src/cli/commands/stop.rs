@@ -27,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let instance = context.instance()?;
     if !instance.is_running()? {
-        return Err(Failed::NotRunning(format!("instance '{}' is not running", context.name)));
+        return Err(Failed::NotRunning(instance.not_running()));
     }
     let until = Instant::now() + Duration::from_secs(args.timeout);
     let answer = context.ask_within(Request::Stop, &[args.force.into()], until)?;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -352,8 +353,14 @@ fn no_module(worker: &Worker, name: &str) -> Failure {
     let known: Vec<&str> =
         worker.shared.modules.loaded.iter().map(|module| module.name.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Failure::new(
-        CHI_NO_MODULE,
-        format!("there is no module '{name}' (loaded: {known}); see `chimaera modules`"),
-    )
+    // Nobody can ask a runtime that is only starting, and it does not start without its pools.
+    let help = match worker.shared.page().ready_after_ns.load(Ordering::Relaxed) {
+        0 => {
+            "modules come from the directories of --modules and CHI_REPO_PATH, and the log says \
+              which files were refused"
+        }
+        _ => "see `chimaera modules`",
+    };
+    let message = format!("there is no module '{name}' (loaded: {known}); {help}");
+    Failure::new(CHI_NO_MODULE, message)
 }

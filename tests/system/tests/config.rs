@@ -192,6 +192,8 @@ fn what_cannot_be_had_ends_the_start() {
         let output = run(&site, &[&["start", "--config", path], daemon].concat());
         assert_eq!(output.code, 1, "{output:#?}");
         assert!(output.stderr.contains(&want), "{output:#?}");
+        let help = "directories of --modules and CHI_REPO_PATH";
+        assert!(output.stderr.contains(help), "{output:#?}");
         assert!(!site.socket().exists());
         not_running(site.cli(&["status"]));
     }
@@ -268,7 +270,11 @@ fn compose_brings_pools_up_and_down() {
     let text = "pools:\n- {name: two, module: 'example:mod_name'}\n- {name: zero, module: 'chimaera:kv'}\n";
     let foreign = write(&site, "e.yaml", text);
     let (code, found, error) = compose("down", &foreign);
-    assert_eq!((code, found), (1, ["zero destroyed", "two failed"].map(str::to_owned).to_vec()));
+    assert_eq!(
+        (code, found),
+        (1, ["zero destroyed", "two failed"].map(str::to_owned).to_vec()),
+        "{error}"
+    );
     assert!(
         error
             .ends_with("was not destroyed: it belongs to module chimaera:kv, not example:mod_name"),

@@ -98,8 +98,15 @@ fn a_private_instance_leaves_no_files() {
 #[test]
 fn an_instance_that_does_not_run() {
     let site = Site::new();
+    let says = format!("chimaera: instance '{}' is not running (nothing", site.name());
+    let start = format!("chimaera start --daemon --name {}`", site.name());
     let check = || {
-        not_running(site.cli(&["status"]));
+        for command in [&["status"][..], &["stop"], &["modules"], &["pool", "destroy", "p"]] {
+            let output = site.cli(command);
+            assert!(output.stderr.starts_with(&says), "{output:#?}");
+            assert!(output.stderr.contains(&start), "{output:#?}");
+            not_running(output);
+        }
         let output = site.cli(&["status", "--json"]);
         assert_eq!((output.code, &output.json()["running"]), (3, &json!(false)), "{output:#?}");
         for command in [&["stop"][..], &["modules"], &["pool", "list"], &["pool", "destroy", "p"]] {
@@ -111,7 +118,6 @@ fn an_instance_that_does_not_run() {
         let output = site.run(artefacts::program("c_client"), &["count"]);
         let line = &output.lines()[0];
         assert_eq!((output.code, &line["name"]), (1, &json!("CHI_UNAVAILABLE")), "{line}");
-        let start = format!("chimaera start --name {}", site.name());
         assert!(line["message"].as_str().unwrap().contains(&start), "{line}");
     };
     check();
@@ -190,6 +196,14 @@ fn names_and_places_that_cannot_be() {
     assert_eq!(output.code, 1);
     assert!(output.stderr.contains("other users can write to it"), "{output:#?}");
     std::fs::remove_dir(&shared).unwrap();
+    let absent = site.path().join("absent");
+    for args in [&["start"][..], &["start", "--daemon"]] {
+        let mut command = site.command(artefacts::chimaera());
+        let output = process::run(command.args(args).env("XDG_RUNTIME_DIR", &absent));
+        assert_eq!(output.code, 1);
+        assert!(output.stderr.contains("absent/chimaera: cannot be created"), "{output:#?}");
+        assert!(output.stderr.contains("XDG_RUNTIME_DIR"), "{output:#?}");
+    }
 }
 
 /// Without `$XDG_RUNTIME_DIR`, instances are in a private directory of the user.
