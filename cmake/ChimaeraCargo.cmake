@@ -47,16 +47,23 @@ if(CHIMAERA_BUILD_CARGO)
       "${_chimaera_release}/libchimaera_client.a" "${_chimaera_release}/chimaera")
   set(_chimaera_rest_products "${_chimaera_libraries}/libchimaera_embedded.so"
                               "${_chimaera_release}/libchimaera_embedded.so")
-  set(_chimaera_packages "")
   set(_chimaera_base chimaera_cargo)
+  # Whatever part of the workspace is built, its crates get the features that they have in the whole
+  # of it. So a full build continues from `make demo`, and a project that adds this one uses what
+  # `make build` has built, instead of rebuilding the program. The tests cmake_demo and cmake_added
+  # compare the features.
+  set(_chimaera_features chimaera/module,chimaera/runtime)
+  if(CHIMAERA_BUILD_TESTS OR NOT CHIMAERA_IS_TOP_LEVEL)
+    string(APPEND _chimaera_features ",chimaera-front/conformance")
+  endif()
+  # The program, the libraries and the modules.
+  set(CHIMAERA_PACKAGES
+      -p chimaera -p chimaera-cli -p chimaera-client-c -p chimaera-runtime-c -p chimaera-bdev-runtime
+      -p chimaera-bench-runtime -p chimaera-empty-runtime -p chimaera-kv-runtime -p chimaera-front
+      --features ${_chimaera_features})
+  set(_chimaera_packages ${CHIMAERA_PACKAGES})
   if(CHIMAERA_IS_TOP_LEVEL)
-    # `make demo` stops here. The crates are built with the features that they have in the whole
-    # workspace, so that a full build continues from this one instead of rebuilding the program; the
-    # test cmake_demo compares the features.
-    set(_chimaera_features chimaera/module,chimaera/runtime)
-    if(CHIMAERA_BUILD_TESTS)
-      string(APPEND _chimaera_features ",chimaera-front/conformance")
-    endif()
+    # `make demo` stops here.
     set(CHIMAERA_DEMO_PACKAGES
         -p chimaera-cli -p chimaera-client-c -p chimaera-kv-runtime -p chimaera-demo-store -p chimaera
         -p chimaera-front --features ${_chimaera_features})

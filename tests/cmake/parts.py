@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""`make demo` builds a part of what `make build` builds, not a different build of it.
+"""`make demo`, and a project that adds this one, build a part of what `make build` builds, not a
+different build of it.
 
-Cargo unifies the features of a crate over all packages that it builds. The packages of the demo
-must get the same features as in the whole workspace, or each of the two builds would rebuild the
-program, the client and the store over the other's.
+Cargo unifies the features of a crate over all packages that it builds. The packages of a part must
+get the same features as in the whole workspace, or each of the two builds would rebuild the program
+and the client over the other's.
 """
 
 import argparse
@@ -23,18 +24,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cargo", required=True)
     parser.add_argument("--source", required=True)
-    parser.add_argument("packages", nargs="+", help="the packages that cargo builds for the demo")
+    parser.add_argument("packages", nargs="+", help="the packages that cargo builds for the part")
     arguments = parser.parse_args()
 
     whole = features(arguments.cargo, arguments.source, ["--workspace"])
-    demo = features(arguments.cargo, arguments.source, arguments.packages)
-    other = sorted(demo - whole)
+    part = features(arguments.cargo, arguments.source, arguments.packages)
+    other = sorted(part - whole)
     for line in other:
-        print(f"built for the demo alone: {line}", file=sys.stderr)
-    if len(demo) >= len(whole):
-        print("the demo builds as much as the whole workspace", file=sys.stderr)
+        print(f"built for the part alone: {line}", file=sys.stderr)
+    if len(part) >= len(whole):
+        print("the part builds as much as the whole workspace", file=sys.stderr)
         return 1
-    print(f"{len(demo)} of {len(whole)} crates are built for the demo")
+    print(f"{len(part)} of {len(whole)} crates are built for the part")
     return 1 if other else 0
 
 
