@@ -95,6 +95,31 @@ fn a_directory_among_the_files_is_no_hindrance() {
     assert!(module.join("autogen/old").is_dir());
 }
 
+/// A container without a kCreate is created without a call, and says so to the runtime.
+#[test]
+fn what_is_created_and_destroyed_without_a_call_is_not_dispatched() {
+    for (lines, called) in [
+        ("kPut: 10\n", true),
+        ("kCreate: 0\nkDestroy: 1\nkPut: 10\n", true),
+        ("kCreate: -1\nkDestroy: -1\nkPut: 10\n", false),
+    ] {
+        let repo = Repo::new();
+        let module = repo.module("kv", &format!("language: cpp\n{lines}"));
+        refresh(&module, Mode::Write).unwrap();
+        let dispatch = &contents(&module.join("autogen"))["kv_lib_exec.h"];
+        for (number, name) in ["kCreate", "kDestroy"].iter().enumerate() {
+            assert_eq!(dispatch.contains(&format!("case Method::{name}:")), called, "{lines}");
+            let unsupported = format!("table.AddUnsupported({number}, \"{name}\");");
+            assert_eq!(dispatch.contains(&unsupported), !called, "{lines}");
+        }
+    }
+    // In Rust they come with the container.
+    let repo = Repo::new();
+    let module = repo.module("kv", "language: rust\nkCreate: -1\nkPut: 10\n");
+    let problems = refresh(&module, Mode::Write).unwrap_err().to_string();
+    assert!(problems.contains("a module in Rust must support kCreate"), "{problems}");
+}
+
 #[test]
 fn one_bad_module_stops_all() {
     let repo = Repo::new();
