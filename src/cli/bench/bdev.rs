@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 use super::daemon::Daemon;
 use super::device::{Device, Operation, Places};
 use super::place::{bind, progress, Place};
+use super::task::no_pool;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
 
@@ -226,7 +227,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         bind([cores.client])?;
     }
     daemon.connect_with_room(args.block_size * u64::from(args.depth))?;
-    let client = Client::create("bench_bdev", args.params(file.as_ref())?)?;
+    let client = Client::create("bench_bdev", args.params(file.as_ref())?)
+        .map_err(|status| no_pool(bdev::MODULE, status.code(), status.message()))?;
     let engine = client.stats()?.engine;
     let (bytes, depth) = (args.block_size as usize, args.depth as usize);
     let blocks = args.block_size / device_block;

@@ -108,6 +108,10 @@ fn command(modules: &Modules) -> Result<Command, Failed> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["start", "--as-daemon", "--private", "--log-level", "error"]);
     for directory in &modules.directories {
+        if !directory.is_dir() {
+            let why = format!("--modules: there is no directory {}", directory.display());
+            return Err(Failed::Usage(why));
+        }
         command.arg("--modules").arg(directory);
     }
     Ok(command)

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 use super::daemon::Daemon;
 use super::floor::Peer;
 use super::place::{bind, progress, Place};
-use super::task::{Pool, CPP, RUST};
+use super::task::{Pool, RUST};
 use super::times::{self, Kind, WARM_UP};
 use crate::context::{Context, Outcome};
 
@@ -29,13 +29,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut peer = Peer::start(cores.worker)?;
     bind([cores.client])?;
     daemon.connect()?;
-    let pools = [Pool::open(CPP, "bench_cpp")?, Pool::open(RUST, "bench_rust")?];
+    let rust = Kind::new("task_rust_ns", "empty task, Rust")?;
+    let mut tasks = vec![("rust", Pool::open(RUST, "bench_rust")?, rust)];
+    if let Some(pool) = Pool::open_sample("bench_cpp")? {
+        tasks.insert(0, ("cpp", pool, Kind::new("task_cpp_ns", "empty task, C++")?));
+    }
     let mut line = Kind::new("line_ns", "cache line")?;
     let mut ring = Kind::new("ring_ns", "bare ring")?;
-    let mut tasks = [
-        Kind::new("task_cpp_ns", "empty task, C++")?,
-        Kind::new("task_rust_ns", "empty task, Rust")?,
-    ];
     // The other processes share a core, and sleep while another kind is measured.
     let settle = || std::thread::sleep(Duration::from_millis(1));
     for round in 0..args.rounds {
@@ -50,17 +50,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             peer.echo();
             Ok(())
         })?;
-        for (pool, kind) in pools.iter().zip(&mut tasks) {
+        for (_, pool, kind) in &mut tasks {
             settle();
             kind.measure(args.count, || pool.finish(pool.submit()?))?;
         }
         settle();
     }
     progress("");
-    let [cpp, rust] = &tasks;
-    let kinds = [&line, &ring, cpp, rust];
+    let mut kinds = vec![&line, &ring];
+    kinds.extend(tasks.iter().map(|(.., kind)| kind));
     let mut document = times::document(&kinds);
-    for (name, task) in [("cpp", cpp), ("rust", rust)] {
+    for (name, _, task) in &tasks {
         document.insert(format!("task_{name}_per_ring"), json!(task.per(&ring)));
         document.insert(format!("task_{name}_per_line"), json!(task.per(&line)));
     }

@@ -6,8 +6,8 @@ use crate::context::Failed;
 
 #[derive(clap::Args)]
 pub(super) struct Modules {
-    /// A directory with the modules example:empty, chimaera:empty, chimaera:bench and
-    /// chimaera:bdev, scanned before those of CHI_REPO_PATH; can be repeated
+    /// A directory with the modules to measure, of chimaera:empty, chimaera:bench, chimaera:bdev
+    /// and example:empty, scanned before those of CHI_REPO_PATH; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     pub(super) directories: Vec<PathBuf>,
 }

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 
 use super::daemon::Daemon;
 use super::place::{bind, progress, Place};
-use super::task::{open_bench, Pool, CPP, RUST};
+use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
 
@@ -56,33 +56,33 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
     bind([cores.client])?;
     daemon.connect()?;
-    let empty = [Pool::open(CPP, "bench_cpp")?, Pool::open(RUST, "bench_rust")?];
+    let rust = Pool::open(RUST, "bench_rust")?;
+    let mut subtasks = vec![("rust", rust, Kind::new("subtask_rust_ns", "subtask, Rust to Rust")?)];
+    if let Some(pool) = Pool::open_sample("bench_cpp")? {
+        subtasks.insert(0, ("cpp", pool, Kind::new("subtask_cpp_ns", "subtask, Rust to C++")?));
+    }
     let caller = open_bench("bench_caller", 1, 1)?;
     let mut fiber = Fiber::new();
     let mut switch = Kind::new("fiber_ns", "coroutine switch and back")?;
     let mut task = Kind::new("task_rust_ns", "empty task from a client")?;
-    let mut subtasks = [
-        Kind::new("subtask_cpp_ns", "subtask, Rust to C++")?,
-        Kind::new("subtask_rust_ns", "subtask, Rust to Rust")?,
-    ];
     for round in 0..args.rounds {
         progress(&format!("round {} of {}", round + 1, args.rounds));
         switch.measure_batches(args.count, BATCH, || fiber.switch())?;
-        task.measure(args.count, || empty[1].finish(empty[1].submit()?))?;
-        for (pool, kind) in empty.iter().zip(&mut subtasks) {
+        task.measure(args.count, || rust.finish(rust.submit()?))?;
+        for (_, pool, kind) in &mut subtasks {
             kind.measure_batches(args.count, BATCH, || Ok(caller.call(pool.id(), BATCH)?))?;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
     progress("");
-    let [cpp, rust] = &subtasks;
-    let kinds = [&switch, &task, cpp, rust];
+    let mut kinds = vec![&switch, &task];
+    kinds.extend(subtasks.iter().map(|(.., kind)| kind));
     let mut document = times::document(&kinds);
-    for (name, subtask) in [("cpp", cpp), ("rust", rust)] {
+    for (name, _, subtask) in &subtasks {
         document.insert(format!("subtask_{name}_per_fiber"), json!(subtask.per(&switch)));
         document.insert(format!("subtask_{name}_per_task"), json!(subtask.per(&task)));
     }
-    document.insert("samples".into(), json!(rust.len()));
+    document.insert("samples".into(), json!(task.len()));
     document.insert("cores".into(), json!([cores.client, cores.worker]));
     if context.print_json(&Value::Object(document)) {
         return Ok(());
@@ -91,7 +91,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         "on core {}, {} samples of each kind, each the mean of {BATCH}; the client's tasks, from core \
          {}, one by one; in nanoseconds\n\n{}",
         cores.worker,
-        rust.len(),
+        task.len(),
         cores.client,
         times::table(&kinds, &[("per switch", &switch), ("per task", &task)])
     ));

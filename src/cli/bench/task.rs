@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use chimaera_bench_client as bench;
 use chimaera_client_rs as client;
 
-use crate::context::Failed;
+use crate::context::{complain, Failed};
 
 /// The C++ module whose method does nothing.
 pub(super) const CPP: &str = "example:empty";
@@ -26,8 +26,26 @@ pub(super) struct Pool {
 impl Pool {
     /// Creates or finds the pool `name` of `module`.
     pub(super) fn open(module: &str, name: &str) -> Result<Pool, Failed> {
-        let (id, _) = client::create_pool(module, name, &[], 1).map_err(no_pool)?;
+        let (id, _) = client::create_pool(module, name, &[], 1)
+            .map_err(|failure| no_pool(module, failure.status, &failure.message))?;
         Ok(Pool { ipc: client::ipc_manager(), id })
+    }
+
+    /// Creates or finds the pool `name` of [`CPP`], or says that the module is not there: it is a
+    /// sample, which an installation may lack.
+    pub(super) fn open_sample(name: &str) -> Result<Option<Pool>, Failed> {
+        match client::create_pool(CPP, name, &[], 1) {
+            Err(failure) if failure.status == CHI_NO_MODULE => {
+                let note = format!(
+                    "chimaera: there is no module {CPP}, so tasks in C++ are not measured: \
+                     build/modules of a checkout has it (--modules), and an installation with \
+                     -DCHIMAERA_INSTALL_EXAMPLE=ON"
+                );
+                complain(&note);
+                Ok(None)
+            }
+            _ => Pool::open(CPP, name).map(Some),
+        }
     }
 
     /// The id of the pool.
@@ -67,15 +85,19 @@ impl Pool {
 
 /// Creates a pool of the module whose methods compute or call other methods.
 pub(super) fn open_bench(name: &str, containers: u32, lanes: u32) -> Result<bench::Client, Failed> {
-    bench::Client::create(name, containers, bench::Params { lanes }).map_err(no_pool)
+    bench::Client::create(name, containers, bench::Params { lanes })
+        .map_err(|status| no_pool(bench::MODULE, status.code(), status.message()))
 }
 
-fn no_pool(error: impl std::fmt::Display) -> Failed {
-    Failed::Message(format!(
-        "{error}; the modules {CPP}, {RUST} and {BENCH} must be in a directory given with --modules or \
-         listed in CHI_REPO_PATH",
-        BENCH = bench::MODULE
-    ))
+/// Why there is no pool of the module. The runtime's own hint is of no use: it is a private one.
+pub(super) fn no_pool(module: &str, code: chi_status, message: &str) -> Failed {
+    Failed::Message(match code {
+        CHI_NO_MODULE => format!(
+            "this measurement needs the module {module}: name its directory with --modules, or \
+             list it in CHI_REPO_PATH"
+        ),
+        _ => message.to_owned(),
+    })
 }
 
 fn check(status: chi_status) -> Result<(), Failed> {

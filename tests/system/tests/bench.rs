@@ -44,6 +44,44 @@ fn latency() {
     assert!(is_positive(&found["task_cpp_per_ring"]) && is_positive(&found["task_rust_per_line"]));
 }
 
+/// An installation has no modules of the sample repo.
+#[test]
+fn without_the_sample_in_cpp() {
+    let site = Site::new();
+    let rust = ["chimaera_empty", "chimaera_bench"].map(artefacts::rust_module);
+    site.directory_of("modules", &rust);
+    for (kind, there, absent) in [
+        ("latency", "task_rust_ns", "task_cpp_ns"),
+        ("subtask", "subtask_rust_ns", "subtask_cpp_ns"),
+    ] {
+        let output = bench_at(&site, &[kind, "--rounds", "2", "--count", "20", "--json"]).ok();
+        check_times(&output.json(), &[there]);
+        assert!(output.json()[absent].is_null(), "{output:#?}");
+        let note = "there is no module example:empty, so tasks in C++ are not measured";
+        assert!(output.stderr.contains(note), "{output:#?}");
+    }
+}
+
+#[test]
+fn a_missing_module_is_named() {
+    let site = Site::new();
+    site.directory_of("modules", &[artefacts::rust_module("chimaera_empty")]);
+    let output = bench_at(&site, &["lanes"]);
+    assert_eq!(output.code, 1, "{output:#?}");
+    let why = "this measurement needs the module chimaera:bench: name its directory with --modules";
+    assert!(
+        output.stderr.contains(why) && !output.stderr.contains("chimaera:empty"),
+        "{output:#?}"
+    );
+    let output = bench_at(&site, &["bdev"]);
+    assert!(output.stderr.contains("needs the module chimaera:bdev"), "{output:#?}");
+    for kind in ["latency", "throughput", "scale", "bdev"] {
+        let output = site.cli(&["bench", kind, "--modules", "/no/such/dir"]);
+        assert_eq!(output.code, 2, "{output:#?}");
+        assert!(output.stderr.contains("there is no directory /no/such/dir"), "{output:#?}");
+    }
+}
+
 #[test]
 fn throughput() {
     let few = ["--depth", "1", "--depth", "8", "--clients", "2", "--seconds", "0.05"];
@@ -140,5 +178,5 @@ fn what_cannot_be_measured_is_refused() {
     let site = Site::new();
     let nothing = site.cli(&["bench", "subtask", "--rounds", "1", "--count", "1"]);
     assert_eq!(nothing.code, 1);
-    assert!(nothing.stderr.contains("chimaera:bench"), "{nothing:?}");
+    assert!(nothing.stderr.contains("chimaera:empty"), "{nothing:?}");
 }
