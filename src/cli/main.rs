@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use chimaera_ipc::instance;
 use clap::{CommandFactory, Parser, Subcommand};
+use serde_json::json;
 
 use crate::commands::{compose, config, module, modules, pool, repo, start, status, stop};
 use crate::context::{complain, print, Context, Failed, Outcome};
@@ -29,13 +30,19 @@ use crate::context::{complain, print, Context, Failed, Outcome};
 #[derive(Parser)]
 #[command(name = "chimaera", version, max_term_width = 100)]
 struct Cli {
-    /// The instance to use; several can run side by side
+    /// The instance of the runtime to use; several can run side by side
     ///
     /// [env: CHI_INSTANCE=] [default: default]
-    #[arg(long, global = true, value_name = "NAME", verbatim_doc_comment)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "INSTANCE",
+        help_heading = "Options of all commands",
+        verbatim_doc_comment
+    )]
     name: Option<String>,
     /// Print one JSON document instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of all commands")]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -115,23 +122,43 @@ fn run(cli: Cli) -> Outcome {
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut script);
-            print(&String::from_utf8_lossy(&script));
+            let script = String::from_utf8_lossy(&script);
+            if !context.print_json(&json!({ "shell": shell.to_string(), "script": script })) {
+                print(&script);
+            }
             Ok(())
         }
-        Command::Man { out: Some(out) } => std::fs::create_dir_all(&out)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), &out))
-            .map_err(|error| Failed::Message(format!("{}: {error}", out.display()))),
+        Command::Man { out: Some(out) } => {
+            std::fs::create_dir_all(&out)
+                .and_then(|()| clap_mangen::generate_to(Cli::command(), &out))
+                .map_err(|error| Failed::Message(format!("{}: {error}", out.display())))?;
+            context.print_json(&json!({ "directory": out }));
+            Ok(())
+        }
         Command::Man { out: None } => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            print(&String::from_utf8_lossy(&page));
+            let page = String::from_utf8_lossy(&page);
+            if !context.print_json(&json!({ "page": page })) {
+                print(&page);
+            }
             Ok(())
         }
     }
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version come as errors, too, but not on standard error.
+            if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                let message = error.render().to_string();
+                print(&format!("{:#}\n", json!({ "error": message.trim_end() })));
+            }
+            error.exit()
+        }
+    };
     let json = cli.json;
     let (code, message) = match run(cli) {
         Ok(()) => return ExitCode::SUCCESS,
@@ -142,7 +169,7 @@ fn main() -> ExitCode {
         Err(Failed::Misconfigured) => return ExitCode::from(2),
     };
     if json {
-        print(&format!("{:#}\n", serde_json::json!({ "error": message })));
+        print(&format!("{:#}\n", json!({ "error": message })));
     }
     complain(&format!("chimaera: {message}"));
     ExitCode::from(code)

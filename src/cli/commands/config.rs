@@ -34,7 +34,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::Check { file } => check(context, file),
         Command::Default => {
-            crate::context::print(&chimaera_config::default_file());
+            let file = chimaera_config::default_file();
+            if !context.print_json(&json!({ "file": file })) {
+                crate::context::print(&file);
+            }
             Ok(())
         }
         Command::Schema => {

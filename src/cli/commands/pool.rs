@@ -23,10 +23,12 @@ pub(crate) enum Command {
         /// Module of the pool, `repo:module`
         #[arg(long)]
         module: String,
-        /// Parameters to pass to the module
-        #[arg(long, conflicts_with = "params_file")]
+        /// Parameters to pass to the module: those that differ from its defaults, as NAME=VALUE
+        /// separated by commas, for example blocks=65536,direct=true. A text that contains commas
+        /// goes in double quotes
+        #[arg(long, value_name = "NAME=VALUE,...", conflicts_with = "params_file")]
         params: Option<String>,
-        /// A file with parameters to pass to the module
+        /// A file with parameters to pass to the module, in the same form
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
         /// Number of its containers on this node

@@ -83,6 +83,31 @@ fn the_background() {
 }
 
 #[test]
+fn every_command_prints_json() {
+    let site = Site::new();
+    let json = |args: &[&str]| site.cli(&[args, &["--json"]].concat()).ok().json();
+    let text = |args: &[&str]| Value::from(site.cli(args).ok().stdout);
+    assert_eq!(json(&["completion", "bash"])["script"], text(&["completion", "bash"]));
+    assert_eq!(json(&["man"])["page"], text(&["man"]));
+    assert_eq!(json(&["config", "default"])["file"], text(&["config", "default"]));
+    assert!(json(&["config", "schema"])["properties"].is_object());
+    assert!(json(&["repo", "schema", "repo"])["properties"].is_object());
+    let pages = site.path().join("pages");
+    assert_eq!(json(&["man", "--out", pages.to_str().unwrap()])["directory"], json!(pages));
+    assert!(pages.join("chimaera-status.1").is_file());
+
+    // Wrong usage, too, whoever finds it.
+    for wrong in [&["status", "--frobnicate"][..], &["frobnicate"], &["pool"], &["module", "new"]] {
+        let output = site.cli(&[wrong, &["--json"]].concat());
+        assert_eq!(output.code, 2, "{output:#?}");
+        let error = output.json()["error"].as_str().unwrap().to_owned();
+        assert_eq!(error, output.stderr.trim_end(), "{wrong:?}");
+    }
+    let output = site.cli(&["status", "--json", "--help"]).ok();
+    assert!(output.stdout.contains("--name <INSTANCE>"), "{output:#?}");
+}
+
+#[test]
 fn a_private_instance_leaves_no_files() {
     let site = Site::new();
     site.cli(&["start", "--daemon", "--private"]).ok();
