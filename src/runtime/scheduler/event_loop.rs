@@ -490,7 +490,9 @@ impl Loop {
         let worker = &self.worker;
         // The session may have ended while the message was in flight.
         if ring.session.is_dead() {
-            return;
+            // A set that came here before may watch its doorbell, and nothing else of it be here.
+            let dropped = worker.run_queue().entries().drop_ring(ring);
+            return drop(dropped);
         }
         // It was on its way when this worker came to rest.
         if worker.run_queue().role() == Role::Resting {

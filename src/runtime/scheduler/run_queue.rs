@@ -64,6 +64,22 @@ impl Entries {
         }
     }
 
+    /// Takes the sets of doorbells that watch any, for another worker. `worker` is the epoll instance of
+    /// this one, which has a set of its own afterwards, if there is a descriptor for it.
+    pub(crate) fn take_doorbells(&mut self, worker: BorrowedFd<'_>) -> Vec<Doorbells> {
+        let taken: Vec<Doorbells> = self.doorbells.extract_if(.., |set| set.len() > 0).collect();
+        taken.iter().for_each(|set| set.leave(worker));
+        if self.doorbells.is_empty() {
+            // Otherwise, the next ring that comes here makes it.
+            if let Ok(own) = Doorbells::new() {
+                if own.join(worker).is_ok() {
+                    self.doorbells.push(own);
+                }
+            }
+        }
+        taken
+    }
+
     /// Takes all rings of a session, and stops watching its doorbell.
     pub(crate) fn take_session(&mut self, session: u64) -> Vec<Ring> {
         let is_its = |ring: &mut Ring| ring.session.number == session;
@@ -74,7 +90,24 @@ impl Entries {
                 set.unwatch(&ring.session);
             }
         }
+        self.drop_empty_sets();
         taken
+    }
+
+    /// Stops watching the doorbell of a ring whose session has ended, and gives the ring back.
+    pub(crate) fn drop_ring(&mut self, ring: Ring) -> Ring {
+        self.doorbells.iter_mut().for_each(|set| set.unwatch(&ring.session));
+        self.drop_empty_sets();
+        ring
+    }
+
+    /// Drops the sets that watch no doorbell. One stays for the next session.
+    fn drop_empty_sets(&mut self) {
+        if self.doorbells.iter().any(|set| set.len() > 0) {
+            self.doorbells.retain(|set| set.len() > 0);
+        } else {
+            self.doorbells.truncate(1);
+        }
     }
 
     /// Merges small sets of doorbells into the largest when there are many.
@@ -189,20 +222,24 @@ unsafe impl Send for RunQueue {}
 
 impl RunQueue {
     pub(crate) fn new(role: Role) -> std::io::Result<RunQueue> {
+        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let doorbells = Doorbells::new()?;
+        doorbells.join(epoll.as_fd())?;
+        let entries = Entries { doorbells: vec![doorbells], ..Entries::default() };
         Ok(RunQueue {
             running: AtomicU32::new(0),
             depth: AtomicU32::new(0),
             root: AtomicU64::new(0),
             session: AtomicU64::new(0),
             stealer: AtomicBool::new(false),
-            entries: RefCell::default(),
+            entries: RefCell::new(entries),
             stealing: Mutex::new(()),
             load: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             busy_since: AtomicU64::new(0),
             role: AtomicU8::new(role as u8),
-            epoll: Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?),
+            epoll,
         })
     }
 
@@ -345,6 +382,7 @@ impl RunQueue {
             return Err((set.into_rings().map(|ring| ring.session).collect(), error));
         }
         let entries = &mut *self.entries();
+        entries.doorbells.retain(|own| own.len() > 0);
         entries.doorbells.push(set);
         entries.merge_doorbells()
     }

@@ -38,13 +38,12 @@ pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
     let mut loot = Loot::default();
     queue.steal(|entries| {
         loot.rings.append(&mut entries.rings);
-        loot.doorbells.append(&mut entries.doorbells);
+        loot.doorbells = entries.take_doorbells(queue.epoll());
         loot.periodic = entries.periodic.take_all();
         for lanes in [&mut entries.lanes, &mut entries.high_latency_lanes] {
             take_lanes(me, busy, lanes, 1, |lane| !is_refused(lane), |lane| loot.lanes.push(lane));
         }
     });
-    loot.doorbells.iter().for_each(|set| set.leave(queue.epoll()));
     steal_messages(me, mailbox, is_refused, &mut loot);
     loot
 }
@@ -108,8 +107,7 @@ pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> 
 /// Removes all entries of the worker `me` that can move, as messages for the worker `to`.
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     // The doorbells come first, so that those of the rings that follow are watched already.
-    let doorbells = std::mem::take(&mut queue.entries().doorbells);
-    doorbells.iter().for_each(|set| set.leave(queue.epoll()));
+    let doorbells = queue.entries().take_doorbells(queue.epoll());
     let mut given: Vec<_> = doorbells.into_iter().map(WorkerMessage::Doorbells).collect();
     given.extend(give(me, to, queue, 0, 1));
     let periodic = queue.entries().periodic.take_all();
