@@ -94,7 +94,7 @@ impl Doorbells {
     }
 
     /// How many doorbells it watches.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn watched_count(&self) -> usize {
         self.watched.len()
     }
 

@@ -67,7 +67,8 @@ impl Entries {
     /// Takes the sets of doorbells that watch any, for another worker. `worker` is the epoll instance of
     /// this one, which has a set of its own afterwards, if there is a descriptor for it.
     pub(crate) fn take_doorbells(&mut self, worker: BorrowedFd<'_>) -> Vec<Doorbells> {
-        let taken: Vec<Doorbells> = self.doorbells.extract_if(.., |set| set.len() > 0).collect();
+        let taken: Vec<Doorbells> =
+            self.doorbells.extract_if(.., |set| set.watched_count() > 0).collect();
         taken.iter().for_each(|set| set.leave(worker));
         if self.doorbells.is_empty() {
             // Otherwise, the next ring that comes here makes it.
@@ -103,8 +104,8 @@ impl Entries {
 
     /// Drops the sets that watch no doorbell. One stays for the next session.
     fn drop_empty_sets(&mut self) {
-        if self.doorbells.iter().any(|set| set.len() > 0) {
-            self.doorbells.retain(|set| set.len() > 0);
+        if self.doorbells.iter().any(|set| set.watched_count() > 0) {
+            self.doorbells.retain(|set| set.watched_count() > 0);
         } else {
             self.doorbells.truncate(1);
         }
@@ -114,7 +115,7 @@ impl Entries {
     fn merge_doorbells(&mut self) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
         let (mut failed, mut error) = (Vec::new(), None);
         while self.doorbells.len() > MOST_SETS {
-            self.doorbells.sort_by_key(|set| std::cmp::Reverse(set.len()));
+            self.doorbells.sort_by_key(|set| std::cmp::Reverse(set.watched_count()));
             let Some(small) = self.doorbells.pop() else { break };
             let large = &mut self.doorbells[0];
             let mut watch = |large: &mut Doorbells, session: &SessionRef| {
@@ -382,7 +383,7 @@ impl RunQueue {
             return Err((set.into_rings().map(|ring| ring.session).collect(), error));
         }
         let entries = &mut *self.entries();
-        entries.doorbells.retain(|own| own.len() > 0);
+        entries.doorbells.retain(|own| own.watched_count() > 0);
         entries.doorbells.push(set);
         entries.merge_doorbells()
     }

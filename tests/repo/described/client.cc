@@ -80,7 +80,8 @@ void CallParams(const std::string &module) {
   ExpectFailure(CHI_EXISTS, "with other parameters", [&] { create("factor=7"); });
   ExpectFailure(CHI_INVALID, "malformed pool parameters: the bytes end too early",
                 [&] { create(std::string_view("\1\2", 2)); });
-  ExpectFailure(CHI_INVALID, "there is no parameter \"size\"; known parameters: factor, share, exact",
+  ExpectFailure(CHI_INVALID,
+                "there is no parameter \"size\"; known parameters: factor, share, exact",
                 [&] { create("size=1"); });
   client.Destroy(HSHM_MCTX);
 }
