@@ -15,6 +15,9 @@ use serde_json::Value;
 const ONLY_THE_READER: &[&str] = &[
     // Documents that JSON cannot express.
     "this is not valid YAML",
+    "this `:` is inside a text without quotes",
+    "there is a tab in the indentation",
+    "a `:` is missing in this line",
     "is given twice",
     "is not valid UTF-8",
     "anchors (",
