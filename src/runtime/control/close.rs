@@ -33,18 +33,30 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     let mut tried: HashSet<chi_pool_id> = HashSet::new();
     loop {
         let now = Instant::now();
+        let changing = shared.pools.has_changing();
         let all = shared.pools.in_reverse_order();
-        match all.into_iter().find(|id| !tried.contains(id)) {
-            // Each gets half of what is left, so that one that does not end leaves time for the others.
-            Some(id) if now < until => {
-                tried.insert(id);
-                destroy(shared, id, now + (until - now) / 2, meanwhile);
+        if now >= until || all.is_empty() && !changing {
+            break;
+        }
+        match all.iter().find(|id| !tried.contains(*id)) {
+            // Each gets half of what is left, so that one that does not end leaves time for the others,
+            // if there are any.
+            Some(id) => {
+                tried.insert(*id);
+                let is_last = all.len() == 1 && !changing;
+                destroy(
+                    shared,
+                    *id,
+                    if is_last { until } else { now + (until - now) / 2 },
+                    meanwhile,
+                );
             }
-            // A pool that is being created, or is still being destroyed, may be ready for it later.
-            None if shared.pools.has_changing() && now < until => {
+            // Tasks that were in the way may have ended since, and a pool that is being created or
+            // destroyed may be ready later.
+            None => {
+                tried.clear();
                 meanwhile(LOOK);
             }
-            _ => break,
         }
     }
     // A worker that has just destroyed the last pool may still count as busy with it.

@@ -49,9 +49,9 @@ pub(crate) struct Shared {
     sessions: Mutex<Vec<SessionRef>>,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
-    /// Tells workers to end once they have nothing left to do.
     /// Why the runtime stops although nobody asked it to.
     broken: OnceLock<String>,
+    /// Tells workers to end once they have nothing left to do.
     ending: AtomicBool,
     /// The runtime is stopping: no further task starts.
     stopping: AtomicBool,

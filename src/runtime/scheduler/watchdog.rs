@@ -1,8 +1,7 @@
 //! The watchdog: a thread that looks after the workers while any of them is awake. It has an idle worker
 //! relieve one that a method keeps busy, or a stand-by worker when methods keep all of a group busy, and says
-//! in the log which method that is. What must happen some
-//! time after the tasks have gone, it does, too: pools that are destroyed are freed, and memory goes back
-//! to the operating system.
+//! in the log which method that is. What must happen some time after the tasks have gone, it does, too:
+//! pools that are destroyed are freed, and memory goes back to the operating system.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;

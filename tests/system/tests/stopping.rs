@@ -20,8 +20,13 @@ fn create(daemon: &Daemon, pool: &str, params: &str) {
 
 /// Starts a client whose task blocks a worker until the end of everything.
 fn block(daemon: &Daemon, pool: &str) -> Running {
+    block_for(daemon, pool, FOREVER)
+}
+
+/// The same, for so many seconds.
+fn block_for(daemon: &Daemon, pool: &str, seconds: &str) -> Running {
     let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
-    let mut client = Running::start(command.args(["blocking", pool, FOREVER]));
+    let mut client = Running::start(command.args(["blocking", pool, seconds]));
     assert_eq!(client.line().as_deref(), Some("ready"));
     process::until("the task blocks its worker", || {
         let status = daemon.site().status();
@@ -80,6 +85,17 @@ fn a_stop_ends_by_its_bound_whatever_modules_do() {
     ] {
         assert!(log.contains(left), "{left} is not in\n{log}");
     }
+    drop(client);
+}
+
+/// A method may use all of the grace time: its pool is destroyed once it has returned.
+#[test]
+fn a_method_that_returns_within_the_grace_is_not_abandoned() {
+    let mut daemon = Daemon::start(&options("8s"));
+    create(&daemon, "other", "");
+    let client = block_for(&daemon, "blocked", "7");
+    daemon.stop();
+    assert!(!daemon.log().contains("abandoned"), "{}", daemon.log());
     drop(client);
 }
 
