@@ -148,7 +148,8 @@ impl Coroutines {
         self.ready.borrow_mut().push_back(coroutine as usize);
     }
 
-    /// Chooses the coroutine to run next; `None` if a new one is needed.
+    /// Chooses the coroutine to run next; `None` if a new one is needed: no other can run, or many suspended
+    /// tasks have been resumed in a row, which may keep one another ready for ever.
     #[inline]
     pub(crate) fn next(&self) -> Option<usize> {
         let mut ready = self.ready.borrow_mut();
@@ -159,13 +160,12 @@ impl Coroutines {
             }
         }
         self.streak.set(0);
-        let spare = self.spare.borrow_mut().pop();
-        self.new_first.set(spare.is_some() && !ready.is_empty());
-        spare.or_else(|| ready.pop_front())
+        self.new_first.set(!ready.is_empty());
+        self.spare.borrow_mut().pop()
     }
 
-    /// True if the spare coroutine that has just been resumed must look for new work first, because
-    /// many suspended tasks have been resumed in a row.
+    /// True if the coroutine without a task that has just been started or resumed must look for new work
+    /// first, because many suspended tasks have been resumed in a row.
     #[inline]
     pub(crate) fn must_start_new(&self) -> bool {
         self.new_first.take()
@@ -275,5 +275,23 @@ impl Coroutines {
     /// Leaks the coroutines of tasks that did not end in time: their stacks must not be unwound.
     pub(crate) fn forget_all(&self) {
         self.all.borrow_mut().drain(..).flatten().for_each(std::mem::forget);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_keep_each_other_ready_leave_room_for_new_ones() {
+        let coroutines = Coroutines::default();
+        coroutines.make_ready(0);
+        let mut resumed = 0;
+        while let Some(number) = coroutines.next() {
+            resumed += 1;
+            assert!(resumed <= STREAK, "no new task can start while these go on");
+            coroutines.make_ready(number as u32);
+        }
+        assert!(coroutines.must_start_new());
     }
 }

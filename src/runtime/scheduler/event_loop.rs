@@ -52,7 +52,17 @@ struct Loop {
     old_lanes: Cell<(usize, usize)>,
     /// Rounds since it last looked at the doorbells.
     rounds: Cell<u32>,
+    /// The source of work that the current round has come to: one of the constants below, or 0.
+    begun: Cell<usize>,
 }
+
+// The sources of work in the order of a round. When a task is suspended, the next round begins behind the
+// source that it came from, so that tasks that all are suspended do not keep the others from their turn.
+const PERIODIC: usize = 1;
+const LANES: usize = 2;
+/// The first of the rings.
+const RINGS: usize = 3;
+const HIGH_LATENCY_LANES: usize = usize::MAX;
 
 /// Runs a worker on the calling thread until the runtime ends.
 pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
@@ -66,6 +76,7 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         worker: Worker::new(index, shared.clone()),
         old_lanes: Cell::default(),
         rounds: Cell::new(0),
+        begun: Cell::new(0),
     });
     while_current(&own.worker, || switch_between_coroutines(&own));
     Ok(())
@@ -185,18 +196,17 @@ impl Loop {
             if worker.context().spent.get() {
                 return stack::Ended::Spent;
             }
-            if worker.coroutines.has_ready() {
+            if worker.coroutines.has_ready() && !worker.coroutines.must_start_new() {
                 worker.context().pause(Pause::Spare);
                 if worker.context().retired.get() {
                     return stack::Ended::Returned;
                 }
                 (idle_rounds, idle_since) = (0, None);
-                if !worker.coroutines.must_start_new() {
-                    continue;
-                }
+                continue;
             }
+            // Before the round, for a round whose task is suspended does not return until that has ended.
+            self.look_at_doorbells(if idle_rounds == 0 { BUSY_ROUND } else { 1 });
             let busy = self.round();
-            self.look_at_doorbells(if busy { BUSY_ROUND } else { 1 });
             if busy {
                 (idle_rounds, idle_since) = (0, None);
                 if worker.pollers.is_time() {
@@ -241,30 +251,43 @@ impl Loop {
             }
         }
         let pauses = worker.coroutines.pauses();
-        if !worker.run_queue().entries().periodic.is_empty() {
+        let was_suspended = || worker.coroutines.pauses() != pauses;
+        let begun = match self.begun.get() {
+            // That was the last.
+            HIGH_LATENCY_LANES => 0,
+            begun => begun,
+        };
+        if begun < PERIODIC && !worker.run_queue().entries().periodic.is_empty() {
+            self.begun.set(PERIODIC);
             busy |= self.run_periodic();
-            if worker.coroutines.pauses() != pauses {
+            if was_suspended() {
                 return true;
             }
         }
         let (lanes, high_latency_lanes) = self.count_round();
-        for _ in 0..lanes {
-            let Some(lane) = self.next_lane(false) else { break };
-            busy = true;
-            path::serve(worker, lane, LANE_BATCH);
-            if worker.coroutines.pauses() != pauses {
-                return true;
+        if begun < LANES {
+            self.begun.set(LANES);
+            for _ in 0..lanes {
+                let Some(lane) = self.next_lane(false) else { break };
+                busy = true;
+                path::serve(worker, lane, LANE_BATCH);
+                if was_suspended() {
+                    return true;
+                }
             }
         }
         let most = most_in_flight(worker);
-        let mut index = 0;
+        let mut index = (begun + 1).saturating_sub(RINGS);
+        self.begun.set(RINGS + index);
         while self.poll_ring(index, most, &mut busy) {
-            if worker.coroutines.pauses() != pauses {
+            if was_suspended() {
                 return true;
             }
             index += 1;
+            self.begun.set(RINGS + index);
         }
         if high_latency_lanes > 0 {
+            self.begun.set(HIGH_LATENCY_LANES);
             // If there was other work, only the next task of one lane, so that low-latency tasks do
             // not have to wait; otherwise a batch of each lane.
             let (lanes, batch) = if busy { (1, 1) } else { (high_latency_lanes, LANE_BATCH) };
@@ -272,11 +295,12 @@ impl Loop {
             for _ in 0..lanes {
                 let Some(lane) = self.next_lane(true) else { break };
                 path::serve(worker, lane, batch);
-                if worker.coroutines.pauses() != pauses {
+                if was_suspended() {
                     return true;
                 }
             }
         }
+        self.begun.set(0);
         busy
     }
 

@@ -121,7 +121,17 @@ fn a_method_that_blocks_its_worker_blocks_no_other() {
 /// A client whose tasks wait forever takes the stacks of its workers; the others continue.
 #[test]
 fn a_crowd_of_waiting_tasks_keeps_nobody_out() {
-    let mut daemon = Daemon::start(&Options::new().kv().mod_name().throws());
+    keep_nobody_out(2);
+}
+
+/// The other clients' rings are on the worker that the crowd keeps busy.
+#[test]
+fn a_crowd_on_the_only_worker_keeps_nobody_out() {
+    keep_nobody_out(1);
+}
+
+fn keep_nobody_out(workers: u16) {
+    let mut daemon = Daemon::start(&Options::new().kv().mod_name().throws().workers(workers));
     let mortal = env!("CARGO_BIN_EXE_chi-test-mortal");
     let start = |args: &[&str]| {
         let mut client = Running::start(daemon.site().command(mortal).args(args));
