@@ -34,8 +34,6 @@ use crate::task::{CancelScope, Origin};
 const ROUNDS_PER_LOOK: u32 = 64;
 /// How many entries are taken from one ring before the next one's turn.
 const RING_BATCH: usize = 32;
-/// A ring is left to its doorbell once it has been found empty so often in a row.
-const EMPTY_POLLS: u32 = 1024;
 /// Rounds between two looks at the doorbells of rings at rest. A round with work counts as `BUSY_ROUND`.
 const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
@@ -575,11 +573,13 @@ impl Loop {
                     Some(offset) => Some(Some(Entry::Submit { offset })),
                     None => ring.consumer.pop(),
                 };
+                if entry.is_some() {
+                    ring.polls.found_entry();
+                }
                 match entry {
                     None => {
                         ring.consumer.show_progress();
-                        ring.empty += 1;
-                        if ring.empty >= EMPTY_POLLS {
+                        if ring.polls.found_nothing() {
                             entries.let_rest(index);
                         }
                         return true;

@@ -49,7 +49,7 @@ impl Entries {
     /// further, when it is not empty after all.
     pub(crate) fn let_rest(&mut self, index: usize) -> bool {
         let ring = &mut self.rings[index];
-        ring.empty = 0;
+        ring.polls.found_entry();
         let number = ring.session.number;
         let set = self.doorbells.iter_mut().find(|set| set.is_watched(number));
         match set {
