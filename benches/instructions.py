@@ -5,7 +5,7 @@ so the counts are reproducible whatever else the machine does. Also counts those
 the call in a method until the method continues: everything the runtime does while one method calls
 another.
 
-Prints one JSON document.
+Prints one JSON document, which --against takes.
 """
 
 import argparse
@@ -105,13 +105,13 @@ def main():
     document = {}
     for module in options.module or MODULES:
         counts = {side: per_task(options, module, side) for side in ("client", "runtime", "subtask")}
-        document[module] = {f"{side}_instructions": count for side, count in counts.items()}
-        known = reference.get(module, {})
-        for side, count in known.items():
-            document[module][f"{side}_per_reference"] = round(counts[side] / count, 3)
+        document[module] = dict(counts)
+        known = {side: count for side, count in reference.get(module, {}).items() if side in counts}
         if known:
-            both = sum(counts[side] for side in known) / sum(known.values())
-            document[module]["task_per_reference"] = round(both, 3)
+            ratios = {side: round(counts[side] / count, 3) for side, count in known.items()}
+            task = [side for side in ("client", "runtime") if side in known]
+            both = sum(counts[side] for side in task) / sum(known[side] for side in task)
+            document[module]["per_reference"] = {**ratios, "task": round(both, 3)}
     print(json.dumps(document, indent=2))
 
 
