@@ -138,15 +138,16 @@ fn worker(shared: &Shared, index: u32) -> serde_json::Value {
 /// The method that keeps a worker.
 fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
     let since = queue.busy_since()?;
-    let (slot, number) = queue.running().parts()?;
+    let running = queue.running();
+    let (slot, _) = running.parts()?;
     let (session, _) = queue.node();
     let pool = shared.pools.in_slot(slot);
-    let method = pool.as_ref().and_then(|pool| pool.module().methods.get(number));
+    let method = pool.as_ref().and_then(|pool| running.name(pool));
     let sessions = shared.sessions();
     let client = sessions.iter().find(|client| client.number == session);
     Some(json!({
         "pool": pool.as_ref().map(|pool| pool.name()),
-        "method": method.map(|method| &method.name),
+        "method": method,
         "session": client.map(|client| client.number),
         "pid": client.map(|client| client.pid),
         "age_ms": shared.start.elapsed().saturating_sub(since).as_millis() as u64,

@@ -15,5 +15,5 @@ pub(crate) use self::callback::{current_task, run_callback, CallbackFrame, Callb
 pub(crate) use self::coroutine::{Context, Coroutine, Pause, WaitsFor};
 pub(crate) use self::crash::Crash;
 pub(crate) use self::cxx_exceptions::ExceptionState;
-pub(crate) use self::poller::{Poller, PollerOwner, Pollers, Target};
+pub(crate) use self::poller::{Around, Poller, PollerOwner, Pollers, Target};
 pub(crate) use self::pool::Coroutines;

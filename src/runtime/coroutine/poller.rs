@@ -51,8 +51,8 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// Calls the module's function; `None` if the poller has been removed.
-    fn call(&self, context: &Context) -> Option<bool> {
+    /// Calls the module's function within `around`; `None` if the poller has been removed.
+    fn call(&self, context: &Context, around: impl Fn(Around)) -> Option<bool> {
         let guard = lock(&self.target);
         let Target { poll, context: own } = (*guard)?;
         // SAFETY: the guard is used only in this frame, or by the overflow handler in its place,
@@ -60,8 +60,10 @@ impl Poller {
         let guard: TargetGuard = unsafe { std::mem::transmute(guard) };
         let mut guard = ManuallyDrop::new(guard);
         let kind = CallbackKind::Poller(&mut guard, self);
+        around(Around::Enter(self.owner.as_ref().map_or(0, |owner| owner.pool.major_)));
         // SAFETY: the module has not removed the poller, so its function and context are valid.
         let busy = run_callback(context, kind, || unsafe { poll(own) });
+        around(Around::Leave);
         drop(ManuallyDrop::into_inner(guard));
         Some(busy)
     }
@@ -78,6 +80,15 @@ impl Poller {
             let _ = epoll::delete(&*self.epoll, fd);
         }
     }
+}
+
+/// What is about to happen.
+#[derive(Clone, Copy)]
+pub(crate) enum Around {
+    /// Code of the module runs: a poller of the pool in this slot, or of none, which is 0.
+    Enter(u32),
+    /// It has run.
+    Leave,
 }
 
 /// A worker's pollers.
@@ -122,10 +133,10 @@ impl Pollers {
         });
     }
 
-    /// Calls the armed pollers on the coroutine with this context. True if one of them had
-    /// something to do.
+    /// Calls the armed pollers on the coroutine with this context, and `around` before and after each.
+    /// True if one of them had something to do.
     #[cold]
-    pub(crate) fn poll(&self, context: &Context) -> bool {
+    pub(crate) fn poll(&self, context: &Context, around: impl Fn(Around)) -> bool {
         self.rounds.set(0);
         let mut busy = false;
         let mut gone = false;
@@ -133,7 +144,7 @@ impl Pollers {
         while let Some(poller) = self.get(index) {
             index += 1;
             if poller.armed.load(Ordering::Relaxed) {
-                match poller.call(context) {
+                match poller.call(context, &around) {
                     Some(had) => busy |= had,
                     None => gone = true,
                 }

@@ -6,10 +6,10 @@
 
 use chimaera_abi::*;
 
-use super::call::module_failure;
+use super::call::{call_back, module_failure};
 use super::run_queue::Running;
 use super::worker::Worker;
-use crate::coroutine::{run_callback, CallbackKind};
+use crate::coroutine::CallbackKind;
 use crate::failure::Failure;
 use crate::pool::{Container, PoolMethod};
 use crate::task::{adopt, Origin, Record, Replicas};
@@ -139,14 +139,12 @@ fn aggregate(
     }
     let aggregate = container.ops().aggregate;
     let aggregate = aggregate.expect("creating a container without it fails for such a module");
-    let queue = worker.run_queue();
-    queue.enter_module(Running::method(container.id.major_, method.number));
+    let running = Running::method(container.id.major_, method.number);
     // SAFETY: the container is kept alive by the task that is counted in it; both bodies are
     // private and of the method's layout, and the replica is complete.
-    let status = run_callback(worker.context(), CallbackKind::Aggregation, || unsafe {
+    let status = call_back(worker, running, CallbackKind::Aggregation, || unsafe {
         aggregate(container.object(), method.number, task.body(), replica.body(), rctx)
     });
-    queue.leave_module();
     match status {
         CHI_OK => Ok(()),
         status => Err(module_failure(task, status, || {

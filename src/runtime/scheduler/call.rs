@@ -30,6 +30,21 @@ pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_conte
     }
 }
 
+/// Runs a callback of a module. The watchdog sees it, as it sees a method.
+#[inline(always)]
+pub(super) fn call_back<R>(
+    worker: &Worker,
+    running: Running,
+    kind: CallbackKind,
+    f: impl FnOnce() -> R,
+) -> R {
+    let queue = worker.run_queue();
+    queue.enter_module(running);
+    let result = run_callback(worker.context(), kind, f);
+    queue.leave_module();
+    result
+}
+
 /// The failure of module code that ran for this task, with the message that it set, or else
 /// `otherwise`.
 pub(super) fn module_failure(
@@ -53,10 +68,12 @@ pub(super) fn ask_monitor(
     if mode == CHI_MONITOR_EST_LOAD {
         rctx.est_ns_ = NO_ANSWER;
     }
+    let running = Running::method(container.id.major_, method.number);
+    worker.run_queue().show(record.session, record.node());
     let own = ptr::from_mut(record);
     // SAFETY: the task is counted in the container, which keeps it alive; the record is the
     // caller's, and its body is private and of the method's layout.
-    let status = run_callback(worker.context(), CallbackKind::Monitor(own), || unsafe {
+    let status = call_back(worker, running, CallbackKind::Monitor(own), || unsafe {
         let monitor = container.ops().monitor;
         monitor(container.object(), mode, method.number, (*own).body(), &mut rctx)
     });

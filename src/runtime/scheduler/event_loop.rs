@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chimaera_abi::CHI_ADMIN_POOL_MAJOR;
+use chimaera_abi::{chi_task_node, CHI_ADMIN_POOL_MAJOR};
 use chimaera_ipc::ring::Entry;
 use rustix::event::epoll;
 
@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::steal;
 use super::timers::Timer;
 use super::worker::{while_current, Worker};
-use crate::coroutine::{stack, waits, Coroutine, Crash, Pause};
+use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
 use crate::log::{LineKind, Subject};
 use crate::pool::ContainerLane;
 use crate::session::{Ring, SessionRef, TaskRef};
@@ -171,7 +171,7 @@ impl Loop {
             others.into_iter().for_each(|message| worker.mailbox().send(message));
             // The tasks that are suspended may wait for what a poller finds.
             if worker.pollers.are_armed() {
-                worker.pollers.poll(worker.context());
+                self.poll();
             }
             for high_latency in [false, true] {
                 while let Some(lane) = self.next_lane(high_latency) {
@@ -204,20 +204,23 @@ impl Loop {
             }
             // Before the round, for a round whose task is suspended does not return until that has ended.
             self.look_at_doorbells(if idle_rounds == 0 { BUSY_ROUND } else { 1 });
-            let busy = self.round();
-            if busy {
-                (idle_rounds, idle_since) = (0, None);
-                if worker.pollers.is_time() {
-                    worker.pollers.poll(worker.context());
-                }
-                continue;
-            }
-            if worker.pollers.are_armed() && worker.pollers.poll(worker.context()) {
+            // For the same reason.
+            if worker.pollers.is_time() && self.poll() {
                 (idle_rounds, idle_since) = (0, None);
                 continue;
             }
-            if worker.shared.is_ending() {
+            if self.round() {
+                (idle_rounds, idle_since) = (0, None);
+                continue;
+            }
+            let polled = worker.pollers.are_armed() && self.poll();
+            // A poller that always has something to do keeps the worker only as long as there are tasks.
+            if worker.shared.is_ending() && !(polled && worker.coroutines.has_suspended()) {
                 return stack::Ended::Returned;
+            }
+            if polled {
+                (idle_rounds, idle_since) = (0, None);
+                continue;
             }
             idle_rounds += 1;
             std::hint::spin_loop();
@@ -231,6 +234,19 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Calls the armed pollers. True if one of them had something to do.
+    fn poll(&self) -> bool {
+        let worker = &self.worker;
+        let queue = worker.run_queue();
+        worker.pollers.poll(worker.context(), |around| match around {
+            Around::Enter(slot) => {
+                queue.show(0, chi_task_node::default());
+                queue.enter_module(Running::poller(slot));
+            }
+            Around::Leave => drop(queue.leave_module()),
+        })
     }
 
     /// Checks every source of work once. True if there was any.

@@ -18,12 +18,12 @@ use chimaera_abi::*;
 
 use super::admission::{admit, Moment};
 use super::broadcast;
-use super::call::{call_method, module_failure, run_context};
+use super::call::{call_back, call_method, module_failure, run_context};
 use super::mailbox::WorkerMessage;
 use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
-use super::run_queue::RunQueue;
+use super::run_queue::{RunQueue, Running};
 use super::worker::Worker;
-use crate::coroutine::{run_callback, CallbackKind};
+use crate::coroutine::CallbackKind;
 use crate::failure::Failure;
 use crate::log::{log_task, shortened, LineKind};
 use crate::module::{Method, Module};
@@ -72,7 +72,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
     match routed {
         Ok(lane) => place(worker, record, lane, true),
         Err(failure) => {
-            complete(worker, record, failure.status, &failure.message);
+            refuse(worker, record, failure);
         }
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
     match route(worker, &mut record, |_, _| Ok(())) {
         Ok(lane) => place(worker, record, lane, false),
         Err(failure) => {
-            complete(worker, record, failure.status, &failure.message);
+            refuse(worker, record, failure);
         }
     }
 }
@@ -315,7 +315,7 @@ fn run(worker: &Worker, record: Box<Record>) -> bool {
     // which keeps both alive.
     let (container, method) = unsafe { (&*record.container, &*record.method) };
     if let Err(failure) = admit(worker, &record, container, Moment::Starting) {
-        return complete(worker, record, failure.status, &failure.message);
+        return refuse(worker, record, failure);
     }
     let mut rctx = run_context(worker, record.lane.cast_mut().cast::<chi_lane>());
     let own = &*record as *const Record as *mut Record;
@@ -436,6 +436,14 @@ fn finish(worker: &Worker, mut record: Box<Record>, status: chi_status, message:
     }
 }
 
+/// Completes a task whose method has not been called, or is not called again. Returns what `complete` does.
+#[cold]
+fn refuse(worker: &Worker, record: Box<Record>, failure: Failure) -> bool {
+    // The module's `Del` runs for it.
+    worker.run_queue().show(record.session, record.node());
+    complete(worker, record, failure.status, &failure.message)
+}
+
 /// Has the module free what it attached to the private body (`Del`).
 #[inline]
 fn call_del(worker: &Worker, record: &mut Record) {
@@ -449,9 +457,10 @@ fn call_del(worker: &Worker, record: &mut Record) {
         // SAFETY: a routed task has a method, which lives as long as the task is counted in its
         // container.
         let number = unsafe { &*record.method }.number;
+        let running = Running::method(container.id.major_, number);
         let own = ptr::from_mut(record);
         // SAFETY: the record is the caller's, and its body is private and of the method's layout.
-        run_callback(worker.context(), CallbackKind::Del(own), || unsafe {
+        call_back(worker, running, CallbackKind::Del(own), || unsafe {
             del(container.object(), number, (*own).body());
         });
     }
@@ -587,5 +596,5 @@ pub(super) fn stop_periodic(worker: &Worker, number: u64, reason: CancelReason) 
     let failure = reason.failure();
     // It is in no lane.
     record.lane = ptr::null();
-    complete(worker, record, failure.status, &failure.message);
+    refuse(worker, record, failure);
 }

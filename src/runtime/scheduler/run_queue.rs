@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::doorbells::Doorbells;
-use crate::pool::{ContainerLane, LanePtr};
+use crate::pool::{ContainerLane, LanePtr, Pool};
 use crate::session::{Ring, Session, SessionRef};
 use crate::sys::{lock, membarrier};
 use crate::task::PeriodicTasks;
@@ -153,6 +153,7 @@ pub(crate) struct Running(u32);
 impl Running {
     const MODULE: u32 = 1 << 31;
     pub(crate) const RUNTIME: Running = Running(0);
+    const POLLER: u32 = 1 << 30;
 
     /// A method, whose number is below 4096, of the pool in a slot, at most 65536.
     #[inline]
@@ -160,9 +161,24 @@ impl Running {
         Running(Running::MODULE | slot << 12 | method)
     }
 
-    /// The pool's slot and the method's number.
+    /// A poller of the pool in a slot.
+    pub(crate) fn poller(slot: u32) -> Running {
+        Running(Running::MODULE | Running::POLLER | slot << 12)
+    }
+
+    /// The name of what a pool's module is running.
+    pub(crate) fn name(self, pool: &Pool) -> Option<&str> {
+        if self.0 & Running::POLLER != 0 {
+            return Some("a poller");
+        }
+        let (_, number) = self.parts()?;
+        pool.module().methods.get(number).map(|method| method.name.as_str())
+    }
+
+    /// The pool's slot and the method's number, 0 for pollers.
     pub(crate) fn parts(self) -> Option<(u32, u32)> {
-        (self.0 != 0).then_some(((self.0 & !Running::MODULE) >> 12, self.0 & 0xfff))
+        (self.0 != 0)
+            .then_some(((self.0 & !Running::MODULE & !Running::POLLER) >> 12, self.0 & 0xfff))
     }
 }
 
@@ -444,6 +460,7 @@ mod tests {
         let running = Running::method(65536, 4095);
         assert_eq!(running.parts(), Some((65536, 4095)));
         assert_eq!(Running::method(1, 0).parts(), Some((1, 0)));
+        assert_eq!(Running::poller(65536).parts(), Some((65536, 0)));
         assert_eq!(Running::RUNTIME.parts(), None);
     }
 

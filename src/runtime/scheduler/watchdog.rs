@@ -241,11 +241,10 @@ fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
 
 #[cold]
 fn report(shared: &Shared, seen: &Seen, what: &str) {
-    let Some((slot, number)) = seen.running.parts() else { return };
+    let Some((slot, _)) = seen.running.parts() else { return };
     let table = shared.table();
     let Some(pool) = table.in_slot(slot) else { return };
-    let method = pool.module().methods.get(number);
-    let method = method.map_or("an unknown method", |method| method.name.as_str());
+    let method = seen.running.name(pool).unwrap_or("an unknown method");
     let took = seen.since.elapsed();
     let (pool, method) = (Some(pool.name()), Some(method));
     let context = TaskContext { pool, method, ..TaskContext::default() };

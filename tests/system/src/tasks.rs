@@ -87,6 +87,9 @@ pub mod crash {
     /// `exit(0)`, `exit(7)`, `quick_exit(0)`, `_exit(0)`.
     pub const EXITS: [u64; 4] = [27, 28, 29, 30];
 
+    /// Blocks its worker for `depth` milliseconds.
+    pub const BLOCK: u64 = 40;
+
     /// Ways to recurse: by itself, with an `snprintf`, a `malloc` or a call of the runtime at each level, in a
     /// library with frames of 340 KiB, through the C library's `qsort`.
     pub const PLAIN: u64 = 0;

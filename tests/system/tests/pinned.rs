@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chimaera::{NewTask, Pending, Task};
+use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{connect, in_client, process, Call, Options, Site, ValuePool};
@@ -100,5 +101,37 @@ fn a_session_blocks_no_more_workers_than_its_share() {
         assert_eq!(busy.len(), 3, "{shown:#?}");
         assert!(busy.iter().all(|worker| worker["running"]["pid"] == std::process::id()));
         blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
+    });
+}
+
+/// What blocks need not be a method.
+#[test]
+fn monitors_and_del_and_pollers_that_block_are_relieved_alike() {
+    in_client!(Options::new().crash().model().workers(1), |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "blocks", b"").unwrap();
+        let places = [
+            (crash::MONITORED, "kMonitored"),
+            (crash::DELETED, "kDeleted"),
+            (crash::POLLED, "a poller"),
+        ];
+        for (method, shown) in places {
+            let task: NewTask<CrashTask> = ipc.task(pool, method);
+            task.mistake.set(crash::BLOCK);
+            task.depth.set(BLOCK.as_millis() as u64);
+            let task = task.submit().unwrap();
+            let blocked = || {
+                let mut running = workers(site).into_iter().map(|worker| worker["running"].clone());
+                running.find(|running| running["method"] == shown)
+            };
+            let running = process::until("it blocks", blocked);
+            site.cli(&["pool", "create", shown, "--module", model::MODULE]).ok();
+            assert!(blocked().is_some(), "others were served only when the worker was back");
+            if method != crash::POLLED {
+                assert_eq!(running["pid"], std::process::id());
+            }
+            process::until("it is back", || blocked().is_none().then_some(()));
+            task.wait().unwrap();
+        }
     });
 }
