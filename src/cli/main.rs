@@ -20,7 +20,9 @@ use chimaera_ipc::instance;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
-use crate::commands::{compose, config, module, modules, pool, repo, start, status, stop};
+use crate::commands::{
+    compose, config, module, modules, pool, repo, sessions, start, status, stop,
+};
 use crate::context::{complain, print, Context, Failed, Outcome};
 
 /// A task runtime over shared memory.
@@ -63,6 +65,12 @@ enum Command {
     /// With --json, `each_worker` lists the workers in order of their numbers. `group` is
     /// `low_latency`, which runs all tasks if it is the only group, or `high_latency`.
     Status,
+    /// List the sessions of clients, or end one
+    ///
+    /// For each session it shows the client's process and user, when it was opened, the size of its
+    /// segment, how much of that is taken by results, how many of its tasks are in flight, and whether
+    /// further ones wait because it has reached a limit.
+    Sessions(sessions::Args),
     /// List the modules with their libraries, and the files that were refused with the reasons
     Modules(modules::Args),
     /// List, create and destroy pools
@@ -111,6 +119,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Start(args) => start::run(context, args),
         Command::Stop(args) => stop::run(&context, args),
         Command::Status => status::run(&context),
+        Command::Sessions(args) => sessions::run(&context, args),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
         Command::Log(command) => commands::log::run(&context, command),

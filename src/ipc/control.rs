@@ -32,6 +32,8 @@ pub enum Request {
     LogReopen = 5,
     /// Show what is on the status page.
     Status = 6,
+    /// End the session whose number is the second word. The answer says whose it was.
+    EndSession = 7,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ impl Request {
             Request::LogLevel,
             Request::LogReopen,
             Request::Status,
+            Request::EndSession,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

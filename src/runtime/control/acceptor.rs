@@ -22,7 +22,7 @@ use super::requests;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
-use crate::session::{Ring, Session, SessionRef};
+use crate::session::{Owner, Ring, Session, SessionRef};
 use crate::sys::Guard;
 
 /// How long a client may take to set up its session.
@@ -53,8 +53,7 @@ struct Client {
     socket: OwnedFd,
     /// Reports the death of the process even if a forked child keeps the socket open.
     pidfd: Option<OwnedFd>,
-    /// 0 when it is in a PID namespace that cannot be seen from here.
-    pid: i32,
+    owner: Owner,
     phase: Phase,
     since: Instant,
 }
@@ -231,7 +230,8 @@ impl Acceptor {
             epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
         }
         let pid = peer.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
-        let client = Client { socket, pidfd, pid, phase: Phase::Greeting, since: Instant::now() };
+        let owner = Owner { pid, uid: peer.uid };
+        let client = Client { socket, pidfd, owner, phase: Phase::Greeting, since: Instant::now() };
         self.clients.insert(number, client);
         Ok(())
     }
@@ -282,11 +282,21 @@ impl Acceptor {
                 let Phase::Mapping { mapping, doorbell, guard } = phase else { unreachable!() };
                 let base = message.words[0];
                 let session = SessionRef::new(Session::new(
-                    number, client.pid, *mapping, base, doorbell, guard,
+                    number,
+                    client.owner,
+                    *mapping,
+                    base,
+                    doorbell,
+                    guard,
                 ));
                 self.shared.add_session(session.clone());
                 if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
-                    tracing::debug!(session = number, pid = client.pid, left_out, "session opened");
+                    tracing::debug!(
+                        session = number,
+                        pid = client.owner.pid,
+                        left_out,
+                        "session opened"
+                    );
                 }
                 client.phase = Phase::Open { session, workers: Vec::new() };
                 Ok(())
@@ -363,7 +373,7 @@ impl Acceptor {
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
         if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
-            let pid = client.pid;
+            let pid = client.owner.pid;
             tracing::debug!(session = number, pid, reason, left_out, "session ended");
         }
         // Closing a descriptor removes it from the epoll set, unless a forked child holds it as

@@ -9,6 +9,7 @@ use crate::admin::{describe, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
+use crate::session::Owner;
 use crate::sys::last_words;
 
 /// What to do once the answer has been sent.
@@ -19,6 +20,8 @@ pub(super) enum Then {
     Stop,
     /// End the process at once.
     End,
+    /// End this session.
+    EndSession(u64),
 }
 
 impl Then {
@@ -26,6 +29,10 @@ impl Then {
         match self {
             Then::Nothing => {}
             Then::Stop => shared.command(ControlCommand::Stop),
+            Then::EndSession(session) => {
+                let reason = "ended by `chimaera sessions kill`".to_owned();
+                shared.command(ControlCommand::EndSession { session, reason });
+            }
             Then::End => end_process(shared, "asked to stop by force"),
         }
     }
@@ -59,6 +66,17 @@ pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then
         Some(Request::LogLevel) => (log_control::level(shared, &message.text)?, Then::Nothing),
         Some(Request::LogReopen) => (log_control::reopen(shared)?, Then::Nothing),
         Some(Request::Status) => (describe_page(shared.page()), Then::Nothing),
+        Some(Request::EndSession) => {
+            let sessions = shared.sessions();
+            let Some(session) = sessions.iter().find(|session| session.number == argument) else {
+                let message = format!("there is no session {argument}");
+                return Err(Failure::new(CHI_INVALID, message));
+            };
+            let Owner { pid, uid } = session.owner;
+            tracing::info!(session = argument, pid, uid, "ending a session as asked");
+            let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
+            (ended, Then::EndSession(argument))
+        }
         None => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

@@ -159,6 +159,12 @@ impl Shared {
             && queues.iter().filter(running).count() >= most
     }
 
+    /// Whether a session has reached a limit, so that its further tasks wait.
+    pub(crate) fn throttles(&self, session: &SessionRef) -> bool {
+        session.tasks_in_flight() >= self.config.max_in_flight
+            || self.blocks_its_share(session.number)
+    }
+
     /// The least loaded worker of a group that serves it: one that no method blocks, if there is one.
     pub(crate) fn least_loaded<K: Ord>(
         &self,

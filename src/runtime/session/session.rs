@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use crate::sys::{lock, Guard};
 use chimaera_abi::{chi_task, CHI_TASK_CANCEL};
@@ -39,6 +40,15 @@ pub(crate) enum SuspendedAs {
     Periodic(u64),
 }
 
+/// Whose session it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The client's process; 0 when it is in a PID namespace that cannot be seen from here.
+    pub(crate) pid: i32,
+    /// The user as which it connected.
+    pub(crate) uid: u32,
+}
+
 /// A client's session. Its rings and tasks keep it alive; its segment is unmapped when the last of
 /// them drops its reference.
 pub(crate) struct Session {
@@ -46,8 +56,9 @@ pub(crate) struct Session {
     /// the same address.
     guard: Guard,
     pub(crate) number: u64,
-    /// The client's process.
-    pub(crate) pid: i32,
+    pub(crate) owner: Owner,
+    /// When it was opened.
+    pub(crate) since: Instant,
     pub(crate) mapping: Mapping,
     /// The address at which the client has mapped the segment. Only ever returned to the client,
     /// never used here.
@@ -66,7 +77,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(
         number: u64,
-        pid: i32,
+        owner: Owner,
         mapping: Mapping,
         client_base: u64,
         doorbell: OwnedFd,
@@ -76,7 +87,8 @@ impl Session {
         let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
         Session {
             number,
-            pid,
+            owner,
+            since: Instant::now(),
             mapping,
             client_base,
             doorbell,

@@ -1,0 +1,93 @@
+//! `chimaera sessions`.
+
+use chimaera_abi::CHI_DESCRIBE_RUNTIME;
+use chimaera_ipc::control::Request;
+use serde_json::Value;
+
+use crate::context::{Context, Outcome};
+use crate::table;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// End a session: its tasks are cancelled, and its client's calls fail with CHI_UNAVAILABLE
+    ///
+    /// The client's process goes on. Its next connection is a new session.
+    Kill {
+        /// Number of the session, as `chimaera sessions` shows it
+        id: u64,
+    },
+}
+
+pub(crate) fn run(context: &Context, args: Args) -> Outcome {
+    match args.command {
+        None => list(context),
+        Some(Command::Kill { id }) => {
+            let ended = context.ask(Request::EndSession, &[id])?;
+            if !context.print_json(&ended) {
+                let pid = &ended["pid"];
+                crate::context::print(&format!("ended session {id} of process {pid}\n"));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn list(context: &Context) -> Outcome {
+    let mut sessions = context.describe(CHI_DESCRIBE_RUNTIME)?["sessions"].take();
+    if let Value::Array(sessions) = &mut sessions {
+        sessions.sort_by_key(|session| session["session"].as_u64());
+    }
+    if !context.print_json(&sessions) {
+        let rows = sessions.as_array().into_iter().flatten().map(row);
+        let head =
+            ["SESSION", "PID", "USER", "SINCE", "SEGMENT", "RESULTS", "IN FLIGHT", "THROTTLED"];
+        crate::context::print(&table::lines(head, rows).concat());
+    }
+    Ok(())
+}
+
+fn row(session: &Value) -> [String; 8] {
+    let text = |key: &str| session[key].to_string();
+    let mib = |key: &str| {
+        let bytes = session[key].as_u64().unwrap_or_default();
+        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    };
+    let throttled = if session["throttled"] == true { "yes" } else { "no" };
+    [
+        text("session"),
+        text("pid"),
+        text("uid"),
+        format!("{} ago", age(session["age_ms"].as_u64().unwrap_or_default() / 1000)),
+        mib("segment_bytes"),
+        mib("runtime_arena_used_bytes"),
+        text("tasks_in_flight"),
+        throttled.to_owned(),
+    ]
+}
+
+/// Seconds in words: `12 s`, `3 min`, `5 h`, `8 d`.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::age;
+
+    #[test]
+    fn ages_are_in_the_largest_unit_of_which_there_are_two() {
+        let shown = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(age);
+        assert_eq!(shown, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
+    }
+}

@@ -1,0 +1,102 @@
+//! What one client, one process and one user may take, and who has what.
+
+use std::time::Duration;
+
+use chimaera::abi::CHI_UNAVAILABLE;
+use chimaera::NewTask;
+use chimaera_tests::raw::Link;
+use chimaera_tests::tasks::throws::{self, NumberTask};
+use chimaera_tests::{connect, in_client, text_of, Call, Options, Running, Site};
+use serde_json::Value;
+
+/// The smallest possible segment.
+const SMALL: u64 = 4 << 20;
+
+/// A client that has a method block its worker for this many seconds.
+fn blocking(site: &Site, pool: &str, seconds: &str) -> Running {
+    let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+    let mut client = Running::start(command.args(["blocking", pool, seconds]));
+    assert_eq!(client.line().as_deref(), Some("ready"));
+    client
+}
+
+/// Why no session can be opened.
+#[track_caller]
+fn refusal(segment: u64) -> String {
+    match Link::open(segment) {
+        Ok(_) => panic!("the session was opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn sessions(site: &Site) -> Vec<Value> {
+    let listed = site.cli(&["sessions", "--json"]).ok().json();
+    listed.as_array().expect("a list").clone()
+}
+
+/// With its only worker blocked, and no other to take over, the runtime lists the sessions and ends the one
+/// that blocks it. Its place is free at once.
+#[test]
+fn sessions_are_listed_and_ended_while_every_worker_is_blocked() {
+    let config = "workers: {low_latency: {count: 1}, standby: 0}\nlimits: {sessions: 2}\n";
+    in_client!(Options::new().throws().config(config), |site| {
+        assert_eq!(sessions(site), Vec::<Value>::new());
+        let mut first = blocking(site, "one", "5");
+        let _second = Link::open(SMALL).unwrap();
+        assert_eq!(refusal(SMALL), "session limit (2) reached: raise limits.sessions");
+        let shown = sessions(site);
+        assert_eq!(shown.len(), 2, "{shown:#?}");
+        assert_eq!(shown[0]["pid"], first.pid(), "{shown:#?}");
+        assert_eq!(shown[0]["uid"], rustix::process::geteuid().as_raw(), "{shown:#?}");
+        assert_eq!(shown[0]["segment_bytes"], 128 << 20, "{shown:#?}");
+        assert_eq!(shown[0]["tasks_in_flight"], 1, "{shown:#?}");
+        assert_eq!(shown[0]["throttled"], false, "{shown:#?}");
+        assert!(shown[0]["age_ms"].is_u64(), "{shown:#?}");
+        assert_eq!(shown[1]["pid"], std::process::id(), "{shown:#?}");
+        assert_eq!(shown[1]["tasks_in_flight"], 0, "{shown:#?}");
+        let text = site.cli(&["sessions"]).ok().stdout;
+        let mut lines = text.lines();
+        let head = lines.next().unwrap();
+        for column in ["SESSION", "PID", "USER", "SINCE", "SEGMENT", "IN FLIGHT", "THROTTLED"] {
+            assert!(head.contains(column), "{text}");
+        }
+        let first_line = lines.next().unwrap();
+        assert!(first_line.contains("s ago  128.0 MiB  0.0 MiB"), "{text}");
+
+        let number = shown[0]["session"].to_string();
+        let ended = site.cli(&["sessions", "kill", &number, "--json"]).ok().json();
+        assert_eq!(ended["pid"], first.pid(), "{ended:#}");
+        let left = sessions(site);
+        assert_eq!(left.len(), 1, "{left:#?}");
+        assert_eq!(left[0]["pid"], std::process::id(), "{left:#?}");
+        assert!(first.ended().is_none(), "only the session ends, not its process");
+        Link::open(SMALL).expect("there is room for another, although the method still runs");
+
+        let again = site.cli(&["sessions", "kill", &number]);
+        assert_eq!(again.code, 1, "{again:?}");
+        assert!(again.stderr.contains(&format!("there is no session {number}")), "{again:?}");
+        assert_eq!(site.status()["each_worker"][0]["running"]["method"], "kSleep");
+    });
+}
+
+/// The client whose session is ended learns of it at once, and may come back.
+#[test]
+fn a_client_whose_session_is_ended_learns_of_it() {
+    let config = "workers: {low_latency: {count: 1}, standby: 0}\n";
+    in_client!(Options::new().throws().config(config), |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(throws::MODULE, "one", b"").unwrap();
+        let task: NewTask<NumberTask> = ipc.task(pool, throws::SLEEP);
+        task.value.set(Duration::from_secs(3).as_nanos() as u64);
+        let task = task.submit().unwrap();
+        let own = sessions(site);
+        assert_eq!(own.len(), 1, "{own:#?}");
+        site.cli(&["sessions", "kill", &own[0]["session"].to_string()]).ok();
+        let (code, message) = text_of(task.wait());
+        assert_eq!(code, CHI_UNAVAILABLE, "{message}");
+        assert!(message.contains("has ended this session"), "{message}");
+        let again: NewTask<NumberTask> = connect().task(pool, throws::YIELD);
+        again.call().unwrap();
+        assert_eq!(sessions(site).len(), 1);
+    });
+}
