@@ -224,6 +224,13 @@ pub const KEYS: &[Key] = &[
         "Maximum number of pools at a time, including the pool `admin`.",
     ),
     key(
+        "limits.containers",
+        Kind::Number { least: 1, most: 1 << 24 },
+        Preset::Value("65536"),
+        "Maximum number of containers in all pools together. Each takes about 8 KiB, and what its module \
+         allocates.",
+    ),
+    key(
         "limits.tasks_in_flight",
         Kind::Number { least: 256, most: 1_000_000 },
         Preset::Value("65536"),
@@ -238,6 +245,19 @@ pub const KEYS: &[Key] = &[
          in their rings. Subtasks may exceed it by a sixteenth, and end with CHI_NO_SPACE beyond \
          that. Each takes a stack, and with it two of the mappings that Linux allows a process: \
          beyond 30000, raise vm.max_map_count.",
+    ),
+    key(
+        "limits.per_user.pools",
+        Kind::Number { least: 1, most: 65536 },
+        Preset::Value("16384"),
+        "Maximum number of pools that the clients of one user have created. Those of `pools` in this file \
+         are nobody's.",
+    ),
+    key(
+        "limits.per_user.containers",
+        Kind::Number { least: 1, most: 1 << 24 },
+        Preset::Value("32768"),
+        "Maximum number of containers in these pools together.",
     ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],

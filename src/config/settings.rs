@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
-use chimaera_runtime::Config;
+use chimaera_runtime::{Config, UserLimits};
 use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::file::File;
@@ -200,6 +200,11 @@ impl Settings {
             runtime_share: self.number("segment.runtime_share"),
             max_sessions: self.number("limits.sessions") as usize,
             max_pools: self.number("limits.pools") as u32,
+            max_containers: self.number("limits.containers") as u32,
+            per_user: UserLimits {
+                pools: self.number("limits.per_user.pools") as u32,
+                containers: self.number("limits.per_user.containers") as u32,
+            },
             long_task_warning: self.time("long_task_warning"),
             stop_grace: self.time("stop_grace").expect("it is never `never`"),
             pools: self.pools.iter().map(Pool::runtime).collect(),

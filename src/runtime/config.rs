@@ -1,10 +1,13 @@
 //! The configuration of a runtime, and the errors of starting one.
 
+mod limits;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::limits::UserLimits;
 use crate::log::LogControl;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, SHARES};
@@ -100,6 +103,10 @@ pub struct Config {
     pub max_sessions: usize,
     /// The limit on pools, the admin pool included, 2 to 65536.
     pub max_pools: u32,
+    /// The limit on the containers of all pools together, 1 to 16777216. The admin pool's does not count.
+    pub max_containers: u32,
+    /// What the clients of one user may take.
+    pub per_user: UserLimits,
     /// A task that runs for longer than this without giving up its worker is reported in the log;
     /// `None` turns the warning off.
     pub long_task_warning: Option<Duration>,
@@ -161,26 +168,42 @@ impl Config {
 
     /// Checks that every number is in its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let size = |what, found: u64, least: u64, most: u64| match found {
-            found if (least..=most).contains(&found) => Ok(()),
-            _ => Err(Error::Config(format!("{what} must be {least} to {most}, not {found}"))),
-        };
-        size("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
+        in_range("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
         let high = self.high_latency_workers as u64;
-        size("high-latency workers", high, 0, self.workers as u64 - 1)?;
+        in_range("high-latency workers", high, 0, self.workers as u64 - 1)?;
         let most = (MAX_WORKERS - self.workers) as u64;
-        size("stand-by workers", self.standby_workers as u64, 0, most)?;
+        in_range("stand-by workers", self.standby_workers as u64, 0, most)?;
         let blocked = self.max_blocked_workers as u64;
-        size("the limit on blocked workers per session", blocked, 1, MAX_WORKERS as u64)?;
-        size("the stack size in bytes", self.stack_size as u64, 64 << 10, 64 << 20)?;
-        size("the limit on suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
-        size("the limit on tasks in flight", self.max_in_flight as u64, 256, 1_000_000)?;
-        size("the largest segment in bytes", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
-        size("the default segment in bytes", self.default_segment, MIN_SEGMENT, self.max_segment)?;
-        size("the runtime's share in percent", self.runtime_share, *SHARES.start(), *SHARES.end())?;
-        size("the limit on pools", self.max_pools.into(), 2, 65536)?;
+        in_range("the limit on blocked workers per session", blocked, 1, MAX_WORKERS as u64)?;
+        in_range("the stack size in bytes", self.stack_size as u64, 64 << 10, 64 << 20)?;
+        in_range("the limit on suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
+        in_range("the limit on tasks in flight", self.max_in_flight as u64, 256, 1_000_000)?;
+        in_range("the largest segment in bytes", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
+        in_range(
+            "the default segment in bytes",
+            self.default_segment,
+            MIN_SEGMENT,
+            self.max_segment,
+        )?;
+        in_range(
+            "the runtime's share in percent",
+            self.runtime_share,
+            *SHARES.start(),
+            *SHARES.end(),
+        )?;
+        in_range("the limit on pools", self.max_pools.into(), 2, 65536)?;
+        in_range("the limit on containers", self.max_containers.into(), 1, 1 << 24)?;
+        self.per_user.check()?;
         check_cores(&self.cores)?;
         check_cores(&self.high_latency_cores)
+    }
+}
+
+/// Checks that a number is in its range.
+fn in_range(what: &str, found: u64, least: u64, most: u64) -> Result<(), Error> {
+    match found {
+        found if (least..=most).contains(&found) => Ok(()),
+        _ => Err(Error::Config(format!("{what} must be {least} to {most}, not {found}"))),
     }
 }
 
@@ -270,6 +293,8 @@ impl Default for Config {
             runtime_share: DEFAULT_SHARE,
             max_sessions: 1024,
             max_pools: 65536,
+            max_containers: 65536,
+            per_user: UserLimits::default(),
             long_task_warning: Some(Duration::from_millis(100)),
             stop_grace: Duration::from_secs(10),
             pools: Vec::new(),

@@ -215,6 +215,8 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.runtime_share, want.runtime_share);
     assert_eq!(found.max_sessions, want.max_sessions);
     assert_eq!(found.max_pools, want.max_pools);
+    assert_eq!(found.max_containers, want.max_containers);
+    assert_eq!(found.per_user, want.per_user);
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));

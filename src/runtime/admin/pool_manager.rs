@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::instance;
 
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all};
 use super::{describe, params};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
-use crate::pool::{Container, Lookup, Pool};
+use crate::pool::{Claim, Container, Lookup, Pool};
 use crate::scheduler::{cancel, Worker};
 use crate::sys::objects;
 use crate::task::CancelScope;
@@ -113,15 +114,11 @@ pub(super) unsafe fn create(
         if shared.is_stopping() {
             return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
         }
-        let most = shared.config.max_pools;
-        match shared.pools.begin_creation(name, task.addr(), most) {
-            Some(Ok(id)) => break (module, id),
-            Some(Err(())) => {
-                let message = format!("pool limit ({most}) reached: raise limits.pools");
-                return Err(Failure::new(CHI_NO_SPACE, message));
-            }
-            // Another task has taken the name meanwhile.
-            None => {}
+        let claim = Claim { user: user(worker), containers: wanted.containers };
+        // Otherwise another task has taken the name meanwhile.
+        let begun = shared.pools.begin_creation(name, task.addr(), claim, &shared.config);
+        if let Some(begun) = begun {
+            break (module, begun?);
         }
     };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
@@ -159,6 +156,15 @@ pub(super) unsafe fn create(
     };
     worker.wake_all(waiters);
     result
+}
+
+/// The user whose client has caused the running task; `None` if none has. A client that has gone meanwhile
+/// counts as the runtime's own user.
+fn user(worker: &Worker) -> Option<u32> {
+    let number = worker.running()?.session;
+    let sessions = worker.shared.sessions();
+    let session = sessions.iter().find(|session| session.number == number);
+    (number != 0).then(|| session.map_or_else(instance::uid, |session| session.owner.uid))
 }
 
 /// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.

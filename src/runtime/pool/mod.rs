@@ -1,8 +1,9 @@
 //! Pools and what they consist of: containers, lanes, methods, admission. It owns the table of open
-//! pools and the registry of names. Here, a task is an opaque handle. It imports `sys`, `config`,
+//! pools, the registry of names, and who has how many. Here, a task is an opaque handle. It imports `sys`, `config`,
 //! `module` and `sync`.
 
 mod admission;
+mod claims;
 mod container;
 mod lane;
 mod method;
@@ -10,6 +11,7 @@ mod pool;
 mod registry;
 mod table;
 
+pub(crate) use self::claims::Claim;
 pub(crate) use self::container::{Container, CrashPolicy};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::method::PoolMethod;

@@ -6,9 +6,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use chimaera_abi::{chi_pool_id, CHI_ADMIN_POOL_MAJOR};
+use chimaera_abi::{chi_pool_id, CHI_ADMIN_POOL_MAJOR, CHI_NO_SPACE};
 
+use super::claims::{Claim, Claims};
 use super::pool::Pool;
+use crate::config::Config;
+use crate::failure::Failure;
 use crate::sync::Waiter;
 use crate::sys::lock;
 
@@ -62,6 +65,7 @@ impl Retired {
 struct State {
     named: HashMap<String, Named>,
     retired: Vec<Retired>,
+    claims: Claims,
     free_slots: Vec<u32>,
     slots: u32,
     /// How many pools have been created so far.
@@ -69,6 +73,12 @@ struct State {
 }
 
 impl State {
+    /// Frees the slot of a pool that is no more.
+    fn free_slot(&mut self, slot: u32) {
+        self.claims.remove(slot);
+        self.free_slots.push(slot);
+    }
+
     /// Ends a creation or destruction. Returns the waiters for it.
     fn end_change(&mut self, name: &str, becomes: Option<Named>) -> Vec<Waiter> {
         let before = match becomes {
@@ -136,24 +146,33 @@ impl Registry {
     }
 
     /// Reserves a name and a slot for a pool that the task at `by` is about to create. `None` if
-    /// the name has been taken meanwhile; an error if there are already `most` pools.
+    /// the name has been taken meanwhile; an error if a limit is reached.
     pub(crate) fn begin_creation(
         &self,
         name: &str,
         by: usize,
-        most: u32,
-    ) -> Option<Result<chi_pool_id, ()>> {
+        claim: Claim,
+        config: &Config,
+    ) -> Option<Result<chi_pool_id, Failure>> {
         let mut state = lock(&self.state);
         if state.named.contains_key(name) {
             return None;
         }
+        if let Err(failure) = state.claims.check(claim, config) {
+            return Some(Err(failure));
+        }
+        let most = config.max_pools;
         let slot = state.free_slots.pop().or_else(|| {
             // Slot 0 is never used, so the last slot has the number of the limit.
             let fresh = (state.slots <= most).then_some(state.slots)?;
             state.slots += 1;
             Some(fresh)
         });
-        let Some(major_) = slot else { return Some(Err(())) };
+        let Some(major_) = slot else {
+            let message = format!("pool limit ({most}) reached: raise limits.pools");
+            return Some(Err(Failure::new(CHI_NO_SPACE, message)));
+        };
+        state.claims.add(major_, claim);
         let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
         let waiters = Vec::new();
         let changing = Named::Changing { by, slot: major_, waiters, pool: None, stays: None };
@@ -174,7 +193,7 @@ impl Registry {
     /// Frees the name and slot of a pool whose creation failed. Returns the waiters for it.
     pub(crate) fn end_creation(&self, name: &str, id: chi_pool_id) -> Vec<Waiter> {
         let mut state = lock(&self.state);
-        state.free_slots.push(id.major_);
+        state.free_slot(id.major_);
         state.end_change(name, None)
     }
 
@@ -219,7 +238,7 @@ impl Registry {
     pub(crate) fn retire(&self, destroyed: BeingChanged, rounds: Vec<u64>) -> Vec<Waiter> {
         let pool = destroyed.pool;
         let mut state = lock(&self.state);
-        state.free_slots.push(pool.id.major_);
+        state.free_slot(pool.id.major_);
         let waiters = state.end_change(pool.name(), None);
         state.retired.push(Retired { pool, rounds, settled: false });
         self.retired.store(state.retired.len(), Ordering::Release);
@@ -273,7 +292,7 @@ impl Registry {
             }
         }
         state.named.extend(kept);
-        state.free_slots.extend(slots);
+        slots.into_iter().for_each(|slot| state.free_slot(slot));
         (names, woken)
     }
 
@@ -352,6 +371,16 @@ mod tests {
         Arc::new(Pool::new(id, c"one".into(), Vec::new(), None, &Arc::new(module), 1))
     }
 
+    fn begin(
+        registry: &Registry,
+        name: &str,
+        by: usize,
+        most: u32,
+    ) -> Option<Result<chi_pool_id, Failure>> {
+        let config = Config { max_pools: most, ..Config::default() };
+        registry.begin_creation(name, by, Claim { user: None, containers: 1 }, &config)
+    }
+
     fn waiter(tag: u32) -> Waiter {
         Waiter { worker: 0, coroutine: tag, tag }
     }
@@ -359,8 +388,8 @@ mod tests {
     #[test]
     fn who_asks_for_a_pool_that_changes_is_woken_when_that_is_over() {
         let registry = Registry::new();
-        let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
-        assert!(registry.begin_creation("one", 8, 16).is_none(), "the name is taken");
+        let id = begin(&registry, "one", 7, 16).unwrap().unwrap();
+        assert!(begin(&registry, "one", 8, 16).is_none(), "the name is taken");
         for tag in 1..=3 {
             assert!(matches!(registry.find("one", waiter(tag)), Lookup::Changing));
         }
@@ -377,7 +406,7 @@ mod tests {
     #[test]
     fn a_destroyed_pool_is_freed_once_every_worker_is_done_with_it() {
         let registry = Registry::new();
-        let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
+        let id = begin(&registry, "one", 7, 16).unwrap().unwrap();
         registry.complete(pool(id));
         let begun = registry.begin_destruction(id, 7).unwrap();
         let weak = Arc::downgrade(&begun.pool);
@@ -396,7 +425,7 @@ mod tests {
     #[test]
     fn a_pool_whose_reset_is_abandoned_stays() {
         let registry = Registry::new();
-        let id = registry.begin_creation("one", 7, 16).unwrap().unwrap();
+        let id = begin(&registry, "one", 7, 16).unwrap().unwrap();
         registry.complete(pool(id));
         assert!(registry.begin_reset(id, 8).is_some());
         assert!(registry.begin_destruction(id, 9).is_none(), "it is being reset");
@@ -412,9 +441,9 @@ mod tests {
     fn a_pool_that_is_given_up_leaves_its_name_and_its_slot() {
         let registry = Registry::new();
         for _ in 0..5 {
-            let id = registry.begin_creation("one", 7, 2).unwrap().unwrap();
+            let id = begin(&registry, "one", 7, 2).unwrap().unwrap();
             assert_eq!(id.major_, CHI_ADMIN_POOL_MAJOR + 1, "the only slot there is");
-            assert!(registry.begin_creation("two", 7, 2).unwrap().is_err());
+            assert!(begin(&registry, "two", 7, 2).unwrap().is_err());
             registry.find("one", waiter(1));
             assert_eq!(registry.give_up(7), (vec!["one".to_owned()], vec![waiter(1)]));
         }

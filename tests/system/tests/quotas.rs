@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chimaera::abi::CHI_UNAVAILABLE;
-use chimaera::NewTask;
+use chimaera::abi::{CHI_NO_SPACE, CHI_UNAVAILABLE};
+use chimaera::{NewTask, PoolId, PoolOptions, Status};
 use chimaera_tests::raw::Link;
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{connect, in_client, text_of, Call, Options, Running, Site};
@@ -98,5 +98,59 @@ fn a_client_whose_session_is_ended_learns_of_it() {
         let again: NewTask<NumberTask> = connect().task(pool, throws::YIELD);
         again.call().unwrap();
         assert_eq!(sessions(site).len(), 1);
+    });
+}
+
+/// Pools of so many containers each, named `PREFIX0` and so on.
+fn pools(prefix: &str, counts: &[u32]) -> Vec<Result<PoolId, Status>> {
+    let ipc = connect();
+    let create = |(number, count): (usize, &u32)| {
+        let options = PoolOptions::default().containers(*count);
+        ipc.create_pool_with(throws::MODULE, &format!("{prefix}{number}"), b"", options)
+    };
+    counts.iter().enumerate().map(create).collect()
+}
+
+#[test]
+fn containers_of_all_pools_are_limited_together() {
+    let config = "limits: {containers: 10}\npools: [{name: own, module: \"test:throws_method\"}]\n";
+    in_client!(Options::new().throws().config(config), |site| {
+        let made = pools("a", &[4, 5]);
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+        let over = "container limit (10) reached: raise limits.containers";
+        for count in [1, 4096] {
+            let (code, message) = text_of(pools("b", &[count]).remove(0));
+            assert_eq!((code, &*message), (CHI_NO_SPACE, over));
+        }
+        // The program says the same, and a pool that exists is found as ever.
+        let refused = site.cli(&["pool", "create", "c", "--module", throws::MODULE]);
+        assert!(refused.code == 1 && refused.stderr.contains(over), "{refused:?}");
+        pools("a", &[4]).remove(0).unwrap();
+        // What is destroyed makes room at once; a creation that fails takes none.
+        site.cli(&["pool", "destroy", "a0"]).ok();
+        for _ in 0..5 {
+            assert!(pools("b", &[5])[0].is_err());
+        }
+        pools("d", &[4]).remove(0).unwrap();
+        assert!(pools("e", &[1])[0].is_err());
+    });
+}
+
+#[test]
+fn pools_and_containers_of_a_user_are_limited() {
+    let limits = "limits: {per_user: {pools: 3, containers: 8}}\n";
+    let own = "pools: [{name: own, module: \"test:throws_method\", containers: 100}]\n";
+    in_client!(Options::new().throws().config(format!("{limits}{own}")), |site| {
+        // Who creates them does not matter, only as whom.
+        site.cli(&["pool", "create", "first", "--module", throws::MODULE]).ok();
+        let mut made = pools("a", &[9, 3, 4]).into_iter();
+        let per_user = "container limit (8 per user) reached: raise limits.per_user.containers";
+        assert_eq!(text_of(made.next().unwrap()), (CHI_NO_SPACE, per_user.to_owned()));
+        assert!(made.all(|one| one.is_ok()));
+        let (code, message) = text_of(pools("b", &[1]).remove(0));
+        let pools = "pool limit (3 per user) reached: raise limits.per_user.pools";
+        assert_eq!((code, &*message), (CHI_NO_SPACE, pools));
+        site.cli(&["pool", "destroy", "first"]).ok();
+        site.cli(&["pool", "create", "last", "--module", throws::MODULE]).ok();
     });
 }

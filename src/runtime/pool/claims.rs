@@ -1,0 +1,114 @@
+//! Who has how many pools and containers, and whether there may be more.
+
+use std::collections::HashMap;
+
+use chimaera_abi::CHI_NO_SPACE;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// What a pool takes, and whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    /// The user whose client creates the pool; `None` for those of the runtime itself.
+    pub(crate) user: Option<u32>,
+    pub(crate) containers: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    pools: u32,
+    containers: u32,
+}
+
+/// The claims of all pools except the admin pool, those included that are being created or destroyed.
+#[derive(Default)]
+pub(super) struct Claims {
+    by_slot: HashMap<u32, Claim>,
+    containers: u32,
+    users: HashMap<u32, Count>,
+}
+
+impl Claims {
+    /// Says why there may be no pool with this claim.
+    pub(super) fn check(&self, claim: Claim, config: &Config) -> Result<(), Failure> {
+        let refuse = |what: &str, key: &str| {
+            let message = format!("{what} reached: raise limits.{key}");
+            Err(Failure::new(CHI_NO_SPACE, message))
+        };
+        let most = config.max_containers;
+        if claim.containers > most.saturating_sub(self.containers) {
+            return refuse(&format!("container limit ({most})"), "containers");
+        }
+        let Some(user) = claim.user else { return Ok(()) };
+        let has = self.users.get(&user).copied().unwrap_or_default();
+        let most = &config.per_user;
+        if has.pools >= most.pools {
+            return refuse(&format!("pool limit ({} per user)", most.pools), "per_user.pools");
+        }
+        if claim.containers > most.containers.saturating_sub(has.containers) {
+            let limit = format!("container limit ({} per user)", most.containers);
+            return refuse(&limit, "per_user.containers");
+        }
+        Ok(())
+    }
+
+    /// Notes the claim of the pool in this slot.
+    pub(super) fn add(&mut self, slot: u32, claim: Claim) {
+        self.containers += claim.containers;
+        if let Some(user) = claim.user {
+            let has = self.users.entry(user).or_default();
+            has.pools += 1;
+            has.containers += claim.containers;
+        }
+        let before = self.by_slot.insert(slot, claim);
+        debug_assert!(before.is_none(), "the slot was free");
+    }
+
+    /// Forgets the claim of the pool in this slot.
+    pub(super) fn remove(&mut self, slot: u32) {
+        let Some(claim) = self.by_slot.remove(&slot) else { return };
+        self.containers -= claim.containers;
+        let Some(user) = claim.user else { return };
+        let Some(has) = self.users.get_mut(&user) else { return };
+        has.pools -= 1;
+        has.containers -= claim.containers;
+        if has.pools == 0 {
+            self.users.remove(&user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::UserLimits;
+
+    #[test]
+    fn each_limit_is_reached_and_left_again() {
+        let config = Config {
+            max_containers: 10,
+            per_user: UserLimits { pools: 2, containers: 5 },
+            ..Config::default()
+        };
+        let of = |user, containers| Claim { user, containers };
+        let mut claims = Claims::default();
+        let why = |claims: &Claims, claim| claims.check(claim, &config).unwrap_err().message;
+        let per_user = "container limit (5 per user) reached: raise limits.per_user.containers";
+        assert_eq!(why(&claims, of(Some(1), 6)), per_user);
+        claims.add(1, of(Some(1), 3));
+        assert_eq!(why(&claims, of(Some(1), 3)), per_user);
+        claims.add(2, of(Some(1), 2));
+        let pools = "pool limit (2 per user) reached: raise limits.per_user.pools";
+        assert_eq!(why(&claims, of(Some(1), 1)), pools);
+        // Another user has its own, and the runtime itself only what there is.
+        assert!(claims.check(of(Some(2), 5), &config).is_ok());
+        let all = "container limit (10) reached: raise limits.containers";
+        assert_eq!(why(&claims, of(None, 6)), all);
+        claims.add(3, of(None, 5));
+        assert_eq!(why(&claims, of(Some(2), 1)), all);
+        (1..=3).for_each(|slot| claims.remove(slot));
+        assert!(claims.check(of(None, 10), &config).is_ok());
+        assert!(claims.users.is_empty() && claims.by_slot.is_empty());
+    }
+}
