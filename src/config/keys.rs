@@ -1,6 +1,6 @@
 //! All keys of the file: their meaning, their valid values and their defaults.
 
-use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT, SHARES};
+use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT, RINGS, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
 
 /// The type of a key's value.
@@ -238,6 +238,13 @@ pub const KEYS: &[Key] = &[
          its rings.",
     ),
     key(
+        "limits.rings",
+        Kind::Number { least: 1, most: RINGS },
+        Preset::Value("64"),
+        "Maximum number of threads of one client that submit tasks; each has a ring of its own until it \
+         ends.",
+    ),
+    key(
         "limits.suspended_tasks",
         Kind::Number { least: 64, most: 1_000_000 },
         Preset::Value("28000"),
@@ -245,6 +252,33 @@ pub const KEYS: &[Key] = &[
          in their rings. Subtasks may exceed it by a sixteenth, and end with CHI_NO_SPACE beyond \
          that. Each takes a stack, and with it two of the mappings that Linux allows a process: \
          beyond 30000, raise vm.max_map_count.",
+    ),
+    key(
+        "limits.per_process.sessions",
+        Kind::Number { least: 1, most: 65536 },
+        Preset::Value("64"),
+        "Maximum number of sessions of one process at a time. A process has one, unless it has several \
+         copies of the client library.",
+    ),
+    key(
+        "limits.per_process.segments",
+        Kind::Size { least: MIN_SEGMENT, most: 1 << 50 },
+        Preset::Value("128GiB"),
+        "The most shared memory that the sessions of one process have together. If it is not set, at \
+         least `segment.max`.",
+    ),
+    key(
+        "limits.per_user.sessions",
+        Kind::Number { least: 1, most: 65536 },
+        Preset::Depends { how: "as `limits.sessions`", example: "256" },
+        "Maximum number of sessions of one user at a time.",
+    ),
+    key(
+        "limits.per_user.segments",
+        Kind::Size { least: MIN_SEGMENT, most: 1 << 50 },
+        Preset::Value("1TiB"),
+        "The most shared memory that the sessions of one user have together. If it is not set, at least \
+         `segment.max`.",
     ),
     key(
         "limits.per_user.pools",

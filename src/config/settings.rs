@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
-use chimaera_runtime::{Config, UserLimits};
+use chimaera_runtime::{Config, ProcessLimits, UserLimits};
 use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::file::File;
@@ -202,9 +202,16 @@ impl Settings {
             max_pools: self.number("limits.pools") as u32,
             max_containers: self.number("limits.containers") as u32,
             per_user: UserLimits {
+                sessions: self.number("limits.per_user.sessions") as usize,
+                segments: self.number("limits.per_user.segments"),
                 pools: self.number("limits.per_user.pools") as u32,
                 containers: self.number("limits.per_user.containers") as u32,
             },
+            per_process: ProcessLimits {
+                sessions: self.number("limits.per_process.sessions") as usize,
+                segments: self.number("limits.per_process.segments"),
+            },
+            max_rings: self.number("limits.rings"),
             long_task_warning: self.time("long_task_warning"),
             stop_grace: self.time("stop_grace").expect("it is never `never`"),
             pools: self.pools.iter().map(Pool::runtime).collect(),
@@ -303,20 +310,41 @@ impl Merge {
         }
     }
 
+    /// Raises a default for the segments of several sessions to the size that one may have.
+    fn default_segments(&mut self, path: &'static str) {
+        let key = KEYS.iter().find(|key| key.path == path).map(preset);
+        if let (Some(Value::Size(preset)), Some((Value::Size(most), origin))) =
+            (key, self.said.get("segment.max"))
+        {
+            if *most > preset && !self.said.contains_key(path) {
+                let said = (Value::Size(*most), origin.clone());
+                self.said.insert(path, said);
+            }
+        }
+    }
+
     fn values(mut self) -> Vec<Setting> {
         self.default_segment();
+        self.default_segments("limits.per_process.segments");
+        self.default_segments("limits.per_user.segments");
         let high = self.count("workers.high_latency", 0);
         let Value::Number(n) = high.0 else { unreachable!("a count is a number") };
         let rest = Config::default().workers.saturating_sub(n as usize).max(1);
         let low = self.count("workers.low_latency", rest);
         let Value::Number(all) = low.0 else { unreachable!("a count is a number") };
         let all = (Value::Number((all + n + 1).min(MAX_WORKERS as u64)), Origin::Default);
+        let sessions = KEYS.iter().find(|key| key.path == "limits.sessions").map(preset);
+        let sessions = self.said.get("limits.sessions").map(|said| said.0.clone()).or(sessions);
+        let sessions = (sessions.expect("it is in the table"), Origin::Default);
         let single = |kind| !matches!(kind, Kind::Directories | Kind::Pools);
         let setting = |key: &'static Key| {
             let said = match key.path {
                 "workers.low_latency.count" => Some(&low),
                 "workers.high_latency.count" => Some(&high),
                 "workers.per_session" => Some(self.said.get("workers.per_session").unwrap_or(&all)),
+                "limits.per_user.sessions" => {
+                    Some(self.said.get("limits.per_user.sessions").unwrap_or(&sessions))
+                }
                 path => self.said.get(path),
             };
             let (value, origin) = match said {

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::limits::UserLimits;
+pub use self::limits::{ProcessLimits, UserLimits};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
-use chimaera_ipc::layout::{DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, SHARES};
+use chimaera_ipc::layout::{
+    DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, RINGS, SHARES,
+};
 use chimaera_ipc::status_page::MAX_WORKERS;
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
 
@@ -107,6 +109,10 @@ pub struct Config {
     pub max_containers: u32,
     /// What the clients of one user may take.
     pub per_user: UserLimits,
+    /// What one process may take.
+    pub per_process: ProcessLimits,
+    /// The limit on the rings of one session, and so on its threads that submit tasks, 1 to 64.
+    pub max_rings: u64,
     /// A task that runs for longer than this without giving up its worker is reported in the log;
     /// `None` turns the warning off.
     pub long_task_warning: Option<Duration>,
@@ -194,6 +200,8 @@ impl Config {
         in_range("the limit on pools", self.max_pools.into(), 2, 65536)?;
         in_range("the limit on containers", self.max_containers.into(), 1, 1 << 24)?;
         self.per_user.check()?;
+        self.per_process.check()?;
+        in_range("the limit on rings", self.max_rings, 1, RINGS)?;
         check_cores(&self.cores)?;
         check_cores(&self.high_latency_cores)
     }
@@ -295,6 +303,8 @@ impl Default for Config {
             max_pools: 65536,
             max_containers: 65536,
             per_user: UserLimits::default(),
+            per_process: ProcessLimits::default(),
+            max_rings: RINGS,
             long_task_warning: Some(Duration::from_millis(100)),
             stop_grace: Duration::from_secs(10),
             pools: Vec::new(),

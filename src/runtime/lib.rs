@@ -44,6 +44,6 @@ mod tables;
 mod task;
 
 pub use admin::describe_page;
-pub use config::{check_cores, Config, Error, OnCrash, PoolConfig, UserLimits};
+pub use config::{check_cores, Config, Error, OnCrash, PoolConfig, ProcessLimits, UserLimits};
 pub use runtime::{exit_at_once, Runtime};
 pub use sys::demangle::demangle;

@@ -197,6 +197,19 @@ fn parameters_may_stand_in_a_file() {
     assert_eq!(pools[0].params, b"\xff\0x");
 }
 
+/// Nobody who sets one limit meets the default of another.
+#[test]
+fn limits_follow_those_that_they_depend_on() {
+    let text = "segment: {max: 1TiB}\nlimits: {sessions: 3000}\n";
+    let found = Place::new(text).load(&Flags::default()).runtime();
+    assert_eq!((found.per_user.sessions, found.per_process.sessions), (3000, 64));
+    assert_eq!((found.per_user.segments, found.per_process.segments), (1 << 40, 1 << 40));
+    let limits = "{per_process: {segments: 1GiB}, per_user: {sessions: 5}}";
+    let text = format!("segment: {{max: 1TiB}}\nlimits: {limits}\n");
+    let found = Place::new(&text).load(&Flags::default()).runtime();
+    assert_eq!((found.per_user.sessions, found.per_process.segments), (5, 1 << 30));
+}
+
 /// The defaults in the table are those of the runtime.
 #[test]
 fn defaults_are_those_of_the_runtime() {
@@ -216,7 +229,8 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.max_sessions, want.max_sessions);
     assert_eq!(found.max_pools, want.max_pools);
     assert_eq!(found.max_containers, want.max_containers);
-    assert_eq!(found.per_user, want.per_user);
+    assert_eq!((found.per_user, found.per_process), (want.per_user, want.per_process));
+    assert_eq!(found.max_rings, want.max_rings);
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));

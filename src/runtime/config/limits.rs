@@ -1,25 +1,51 @@
-//! What the clients of one user may take.
+//! What the clients of one process and of one user may take.
 
 use super::{in_range, Error};
 
 /// What the clients of one user may take together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserLimits {
+    /// The limit on concurrent sessions.
+    pub sessions: usize,
+    /// The limit on the sizes of their segments together, in bytes.
+    pub segments: u64,
     /// The limit on the pools that they have created.
     pub pools: u32,
     /// The limit on the containers of these pools.
     pub containers: u32,
 }
 
+/// What one process may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// The limit on concurrent sessions.
+    pub sessions: usize,
+    /// The limit on the sizes of their segments together, in bytes.
+    pub segments: u64,
+}
+
 impl Default for UserLimits {
     fn default() -> UserLimits {
-        UserLimits { pools: 16_384, containers: 32_768 }
+        UserLimits { sessions: 1024, segments: 1 << 40, pools: 16_384, containers: 32_768 }
+    }
+}
+
+impl Default for ProcessLimits {
+    fn default() -> ProcessLimits {
+        ProcessLimits { sessions: 64, segments: 128 << 30 }
     }
 }
 
 impl UserLimits {
     pub(super) fn check(&self) -> Result<(), Error> {
+        in_range("the limit on sessions per user", self.sessions as u64, 1, 65536)?;
         in_range("the limit on pools per user", self.pools.into(), 1, 65536)?;
         in_range("the limit on containers per user", self.containers.into(), 1, 1 << 24)
+    }
+}
+
+impl ProcessLimits {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        in_range("the limit on sessions per process", self.sessions as u64, 1, 65536)
     }
 }

@@ -18,6 +18,7 @@ use rustix::net::SocketFlags;
 use rustix::process::PidfdFlags;
 
 use super::close::close_pools;
+use super::quota::{self, Held};
 use super::requests;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
@@ -33,6 +34,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many connections are accepted beyond the session limit, so that the program's requests are
 /// answered even when clients have all sessions.
 const MORE_CONNECTIONS: usize = 16;
+
+/// So few connections that have said nothing do not crowd out others.
+const FEW_SILENT: usize = 4;
 
 const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;
@@ -58,6 +62,18 @@ struct Client {
     since: Instant,
 }
 
+impl Client {
+    /// Its session, if it has one or is setting one up.
+    fn held(&self) -> Option<Held> {
+        let mapping = match &self.phase {
+            Phase::Greeting => return None,
+            Phase::Mapping { mapping, .. } => mapping,
+            Phase::Open { session, .. } => &session.mapping,
+        };
+        Some(Held { owner: self.owner, segment: mapping.layout().size })
+    }
+}
+
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     listener: OwnedFd,
@@ -67,6 +83,9 @@ pub(crate) struct Acceptor {
     accept_again: Option<Instant>,
     /// How many rings have been given to each worker.
     load: Vec<u32>,
+    /// Descriptors have become few, and there are connections that have said nothing: each further one ends
+    /// another.
+    crowded: bool,
 }
 
 impl Acceptor {
@@ -88,6 +107,7 @@ impl Acceptor {
             next: 1,
             accept_again: None,
             load,
+            crowded: false,
         })
     }
 
@@ -163,6 +183,9 @@ impl Acceptor {
             rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
         match accepted {
             Ok(socket) => {
+                if self.clients.len() >= self.most_connections() {
+                    self.end_silent();
+                }
                 if let Err(failure) = self.admit(&socket) {
                     self.report_refusal(&failure.message);
                     let refusal = Message::refused(failure.status, failure.message);
@@ -203,10 +226,26 @@ impl Acceptor {
                 format!("this runtime belongs to user {own}; user {theirs} may not use it"),
             ));
         }
-        if self.clients.len() >= self.shared.config.max_sessions + MORE_CONNECTIONS {
+        if self.clients.len() >= self.most_connections() {
             return Err(self.session_limit());
         }
         Ok(())
+    }
+
+    fn most_connections(&self) -> usize {
+        self.shared.config.max_sessions + MORE_CONNECTIONS
+    }
+
+    /// Ends the connection that has said nothing for longest, so that there is room for one that does.
+    fn end_silent(&mut self) {
+        let silent = |client: &Client| matches!(client.phase, Phase::Greeting);
+        let silent = self.clients.iter().filter(|(_, client)| silent(client));
+        let silent: Vec<u64> = silent.map(|(number, _)| *number).collect();
+        self.crowded &= silent.len() > FEW_SILENT;
+        if let Some(&oldest) = silent.iter().min() {
+            let why = "the runtime has too many connections, and this one has said nothing yet";
+            self.refuse(oldest, Failure::new(CHI_NO_SPACE, why));
+        }
     }
 
     fn session_limit(&self) -> Failure {
@@ -221,6 +260,12 @@ impl Acceptor {
         // to suffice.
         let open = |pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
         let pidfd = peer.pid.and_then(open);
+        let last = |fd| quota::check_descriptors(fd, quota::KEPT_FROM_SILENT).is_err();
+        // What is given up leaves low numbers to others, so a number alone does not say how many there are.
+        self.crowded |= last(&socket) || pidfd.as_ref().is_some_and(last);
+        if self.crowded {
+            self.end_silent();
+        }
         let number = self.next;
         self.next += 1;
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
@@ -303,8 +348,10 @@ impl Acceptor {
             }
             (Phase::Open { session, workers }, Kind::Ring) => {
                 let index = workers.len() as u64;
-                if index == RINGS {
-                    let why = format!("thread limit ({RINGS} per session) reached: end a thread that has submitted tasks");
+                let most = self.shared.config.max_rings;
+                if index >= most {
+                    let or = if most < RINGS { ", or raise limits.rings" } else { "" };
+                    let why = format!("thread limit ({most} per session) reached: end a thread that has submitted tasks{or}");
                     let refusal = Message::refused(CHI_NO_SPACE, why);
                     return send(client, &refusal, &[]);
                 }
@@ -322,9 +369,8 @@ impl Acceptor {
     }
 
     fn greet(&mut self, number: u64, hello: &Message) -> Result<(), Failure> {
-        let is_greeting = |client: &&Client| matches!(client.phase, Phase::Greeting);
-        let greeting = self.clients.values().filter(is_greeting).count();
-        if self.clients.len() - greeting >= self.shared.config.max_sessions {
+        let others = || self.clients.values().filter_map(Client::held);
+        if others().count() >= self.shared.config.max_sessions {
             return Err(self.session_limit());
         }
         let [wire, major, minor, wanted, ..] = hello.words;
@@ -347,12 +393,15 @@ impl Acceptor {
         let default = self.shared.config.default_segment;
         let share = self.shared.config.runtime_share;
         let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
+        let owner = self.clients[&number].owner;
+        quota::check(others(), Held { owner, segment: layout.size }, &self.shared.config)?;
         let io =
             |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;
         let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
         let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| io(error.into()))?;
+        quota::check_descriptors(&doorbell, quota::KEPT_FROM_SESSIONS)?;
         let guard = Guard::new(&mapping, self.shared.control.as_fd()).ok_or_else(|| {
             Failure::new(
                 CHI_NO_SPACE,

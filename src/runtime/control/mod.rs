@@ -5,6 +5,7 @@
 mod acceptor;
 pub(crate) mod close;
 mod log_control;
+mod quota;
 mod requests;
 
 pub(crate) use self::acceptor::Acceptor;

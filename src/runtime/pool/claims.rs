@@ -88,7 +88,7 @@ mod tests {
     fn each_limit_is_reached_and_left_again() {
         let config = Config {
             max_containers: 10,
-            per_user: UserLimits { pools: 2, containers: 5 },
+            per_user: UserLimits { pools: 2, containers: 5, ..UserLimits::default() },
             ..Config::default()
         };
         let of = |user, containers| Claim { user, containers };

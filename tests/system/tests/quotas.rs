@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chimaera::abi::{CHI_NO_SPACE, CHI_UNAVAILABLE};
 use chimaera::{NewTask, PoolId, PoolOptions, Status};
-use chimaera_tests::raw::Link;
+use chimaera_tests::raw::{dial, Link};
 use chimaera_tests::tasks::throws::{self, NumberTask};
-use chimaera_tests::{connect, in_client, text_of, Call, Options, Running, Site};
+use chimaera_tests::{connect, in_client, process, text_of, Call, Options, Running, Site};
 use serde_json::Value;
 
 /// The smallest possible segment.
@@ -152,5 +152,109 @@ fn pools_and_containers_of_a_user_are_limited() {
         assert_eq!((code, &*message), (CHI_NO_SPACE, pools));
         site.cli(&["pool", "destroy", "first"]).ok();
         site.cli(&["pool", "create", "last", "--module", throws::MODULE]).ok();
+    });
+}
+
+/// Opens a session once there is room for it again.
+fn reopen(segment: u64) -> Link {
+    process::until("there is room for a session", || Link::open(segment).ok())
+}
+
+#[test]
+fn sessions_and_segments_of_a_process_are_limited() {
+    let limits = "limits: {per_process: {sessions: 3, segments: 20MiB}}\n";
+    let config = format!("segment: {{default: 4MiB, max: 32MiB}}\n{limits}");
+    in_client!(Options::new().throws().config(config), |site| {
+        let segments =
+            "segment limit (20971520 bytes per process) reached: raise limits.per_process.segments";
+        assert_eq!(refusal(5 * SMALL + 1), segments);
+        let first = Link::open(2 * SMALL).unwrap();
+        let _second = Link::open(2 * SMALL).unwrap();
+        assert_eq!(refusal(2 * SMALL), segments);
+        let _third = Link::open(SMALL).unwrap();
+        let sessions = "session limit (3 per process) reached: raise limits.per_process.sessions";
+        assert_eq!(refusal(SMALL), sessions);
+        // Other processes have their own, and what has ended makes room.
+        site.cli(&["pool", "create", "a", "--module", throws::MODULE]).ok();
+        drop(first);
+        drop(reopen(2 * SMALL));
+    });
+}
+
+#[test]
+fn sessions_and_segments_of_a_user_are_limited() {
+    let limits = "limits: {per_user: {sessions: 3, segments: 16MiB}}\n";
+    let config = format!("segment: {{default: 4MiB}}\n{limits}");
+    in_client!(Options::new().throws().config(config), |site| {
+        let mut other = blocking(site, "one", "0");
+        let first = Link::open(2 * SMALL).unwrap();
+        let segments =
+            "segment limit (16777216 bytes per user) reached: raise limits.per_user.segments";
+        assert_eq!(refusal(2 * SMALL), segments);
+        let _second = Link::open(SMALL).unwrap();
+        let sessions = "session limit (3 per user) reached: raise limits.per_user.sessions";
+        assert_eq!(refusal(SMALL), sessions);
+        let refused = site.cli(&["pool", "create", "a", "--module", throws::MODULE]);
+        assert!(refused.code == 1 && refused.stderr.contains(sessions), "{refused:?}");
+        // Requests need no session.
+        assert_eq!(site.cli(&["pool", "list"]).code, 0);
+        other.signal(rustix::process::Signal::KILL);
+        other.end();
+        drop(first);
+        drop(reopen(3 * SMALL));
+    });
+}
+
+#[test]
+fn rings_of_a_session_are_limited() {
+    in_client!(Options::new().config("limits: {rings: 2}\n"), |_| {
+        let link = Link::open(SMALL).unwrap();
+        let _rings = [link.ring().unwrap(), link.ring().unwrap()];
+        let refused = link.ring().map(|_| ()).unwrap_err().to_string();
+        let why =
+            "thread limit (2 per session) reached: end a thread that has submitted tasks, or \
+                   raise limits.rings";
+        assert_eq!(refused, why);
+        assert!(link.is_open());
+    });
+}
+
+/// Clients have all sessions, and more connections that say nothing.
+#[test]
+fn the_program_is_answered_when_clients_have_all_sessions() {
+    in_client!(Options::new().config("limits: {sessions: 2}\n"), |site| {
+        let _sessions = [Link::open(SMALL).unwrap(), Link::open(SMALL).unwrap()];
+        for _ in 0..3 {
+            let _silent: Vec<_> = (0..40).map(|_| dial()).collect();
+            assert_eq!(sessions(site).len(), 2);
+            assert_eq!(site.cli(&["pool", "list"]).code, 0);
+        }
+    });
+}
+
+/// Clients have all descriptors that they can get.
+#[test]
+fn the_program_is_answered_when_clients_have_all_descriptors() {
+    in_client!(Options::new(), |site| {
+        let pid = site.status()["pid"].as_i64().unwrap() as i32;
+        let limit = libc::rlimit { rlim_cur: 200, rlim_max: 200 };
+        // SAFETY: the limit is valid, and a null pointer means not to return the old one.
+        let set = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+        let mut links = Vec::new();
+        let refused = loop {
+            match Link::open(SMALL) {
+                Ok(link) => links.push(link),
+                Err(error) => break error.to_string(),
+            }
+            assert!(links.len() < 64, "the limit is not reached");
+        };
+        let why =
+            "the runtime has almost no descriptors left: raise its limit of 200 (`ulimit -n`)";
+        assert_eq!(refused, why);
+        let _silent: Vec<_> = (0..100).map(|_| dial()).collect();
+        assert_eq!(sessions(site).len(), links.len());
+        assert_eq!(site.cli(&["pool", "list"]).code, 0);
+        assert!(links.iter().all(Link::is_open));
     });
 }

@@ -1,0 +1,120 @@
+//! Whether a client may have another session.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use chimaera_abi::CHI_NO_SPACE;
+use rustix::process::Resource;
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::session::Owner;
+
+/// Descriptors that are kept back from sessions, for connections.
+pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
+/// Descriptors of those that are kept back from connections that have said nothing, for requests. A
+/// connection takes two, and an answer one more.
+pub(super) const KEPT_FROM_SILENT: u64 = 16;
+
+/// A session that exists or is being set up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) owner: Owner,
+    /// Bytes of its segment.
+    pub(super) segment: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    sessions: usize,
+    segments: u64,
+}
+
+impl Sum {
+    fn add(&mut self, held: &Held) {
+        self.sessions += 1;
+        self.segments += held.segment;
+    }
+}
+
+/// Says why there may be no session like `wanted` beside the others.
+pub(super) fn check(
+    others: impl Iterator<Item = Held>,
+    wanted: Held,
+    config: &Config,
+) -> Result<(), Failure> {
+    let (mut of_process, mut of_user) = (Sum::default(), Sum::default());
+    for other in others.filter(|other| other.owner.uid == wanted.owner.uid) {
+        of_user.add(&other);
+        if other.owner.pid == wanted.owner.pid {
+            of_process.add(&other);
+        }
+    }
+    let fits = |whose: &str, has: Sum, sessions: usize, segments: u64| {
+        let (what, key) = if has.sessions >= sessions {
+            (format!("session limit ({sessions} per {whose})"), "sessions")
+        } else if wanted.segment > segments.saturating_sub(has.segments) {
+            (format!("segment limit ({segments} bytes per {whose})"), "segments")
+        } else {
+            return Ok(());
+        };
+        let message = format!("{what} reached: raise limits.per_{whose}.{key}");
+        Err(Failure::new(CHI_NO_SPACE, message))
+    };
+    // Processes of other PID namespaces cannot be told apart.
+    if wanted.owner.pid != 0 {
+        let most = &config.per_process;
+        fits("process", of_process, most.sessions, most.segments)?;
+    }
+    let most = &config.per_user;
+    fits("user", of_user, most.sessions, most.segments)
+}
+
+/// Says that fewer descriptors than `kept` are left after this one, which is the newest.
+pub(super) fn check_descriptors(fd: &OwnedFd, kept: u64) -> Result<(), Failure> {
+    match rustix::process::getrlimit(Resource::Nofile).current {
+        Some(most) if fd.as_raw_fd() as u64 + kept >= most => {
+            let message = format!(
+                "the runtime has almost no descriptors left: raise its limit of {most} (`ulimit -n`)"
+            );
+            Err(Failure::new(CHI_NO_SPACE, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ProcessLimits, UserLimits};
+
+    #[test]
+    fn sessions_and_segments_are_counted_by_process_and_by_user() {
+        let config = Config {
+            per_process: ProcessLimits { sessions: 2, segments: 100 },
+            per_user: UserLimits { sessions: 4, segments: 150, ..UserLimits::default() },
+            ..Config::default()
+        };
+        let of = |uid, pid, segment| Held { owner: Owner { pid, uid }, segment };
+        let why = |others: &[Held], wanted| match check(others.iter().copied(), wanted, &config) {
+            Ok(()) => String::new(),
+            Err(failure) => failure.message,
+        };
+        let one = of(1, 7, 10);
+        assert_eq!(why(&[], of(1, 7, 100)), "");
+        let segments =
+            "segment limit (100 bytes per process) reached: raise limits.per_process.segments";
+        assert_eq!(why(&[one], of(1, 7, 91)), segments);
+        assert_eq!(why(&[one], of(1, 7, 90)), "");
+        let sessions = "session limit (2 per process) reached: raise limits.per_process.sessions";
+        assert_eq!(why(&[one, one], of(1, 7, 1)), sessions);
+        assert_eq!(why(&[one, one], of(1, 8, 1)), "");
+        let segments = "segment limit (150 bytes per user) reached: raise limits.per_user.segments";
+        assert_eq!(why(&[of(1, 7, 90), of(1, 8, 50)], of(1, 9, 11)), segments);
+        let sessions = "session limit (4 per user) reached: raise limits.per_user.sessions";
+        let four = [7, 7, 8, 8].map(|pid| of(1, pid, 1));
+        assert_eq!(why(&four, of(1, 9, 1)), sessions);
+        assert_eq!(why(&four, of(2, 9, 1)), "", "another user has its own");
+        let unknown = [of(1, 0, 60), of(1, 0, 60), of(1, 0, 1)];
+        assert_eq!(why(&unknown, of(1, 0, 1)), "", "these may be different processes");
+    }
+}
