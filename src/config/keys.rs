@@ -293,6 +293,13 @@ pub const KEYS: &[Key] = &[
         Preset::Value("32768"),
         "Maximum number of containers in these pools together.",
     ),
+    key(
+        "limits.per_user.tasks_in_flight",
+        Kind::Number { least: 256, most: 100_000_000 },
+        Preset::Value("262144"),
+        "Maximum number of tasks that the clients of one user have in flight together; beyond it, further \
+         ones wait in their rings. A client may always have 64, even if others of its user have all.",
+    ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],
         flag: Some("--modules"),

@@ -206,6 +206,7 @@ impl Settings {
                 segments: self.number("limits.per_user.segments"),
                 pools: self.number("limits.per_user.pools") as u32,
                 containers: self.number("limits.per_user.containers") as u32,
+                tasks_in_flight: self.number("limits.per_user.tasks_in_flight") as usize,
             },
             per_process: ProcessLimits {
                 sessions: self.number("limits.per_process.sessions") as usize,

@@ -13,6 +13,8 @@ pub struct UserLimits {
     pub pools: u32,
     /// The limit on the containers of these pools.
     pub containers: u32,
+    /// The limit on tasks in flight; beyond it, their rings wait.
+    pub tasks_in_flight: usize,
 }
 
 /// What one process may take.
@@ -26,7 +28,13 @@ pub struct ProcessLimits {
 
 impl Default for UserLimits {
     fn default() -> UserLimits {
-        UserLimits { sessions: 1024, segments: 1 << 40, pools: 16_384, containers: 32_768 }
+        UserLimits {
+            sessions: 1024,
+            segments: 1 << 40,
+            pools: 16_384,
+            containers: 32_768,
+            tasks_in_flight: 1 << 18,
+        }
     }
 }
 
@@ -39,6 +47,8 @@ impl Default for ProcessLimits {
 impl UserLimits {
     pub(super) fn check(&self) -> Result<(), Error> {
         in_range("the limit on sessions per user", self.sessions as u64, 1, 65536)?;
+        let tasks = self.tasks_in_flight as u64;
+        in_range("the limit on tasks in flight per user", tasks, 256, 100_000_000)?;
         in_range("the limit on pools per user", self.pools.into(), 1, 65536)?;
         in_range("the limit on containers per user", self.containers.into(), 1, 1 << 24)
     }

@@ -340,7 +340,7 @@ impl Loop {
         let mut must_park = worker.mailbox().park();
         let most = most_in_flight(worker);
         let is_full = |session: &SessionRef| {
-            session.tasks_in_flight() >= most || worker.refuses(session.number)
+            session.tasks_in_flight() >= most.min(session.share()) || worker.refuses(session.number)
         };
         let parked = worker.run_queue().park_rings(is_full);
         must_park &= parked.may_park;
@@ -579,8 +579,8 @@ impl Loop {
             let taken = {
                 let mut entries = worker.run_queue().entries();
                 let Some(ring) = entries.rings.get_mut(index) else { return false };
-                let full =
-                    ring.session.tasks_in_flight() >= most || worker.refuses(ring.session.number);
+                let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
+                    || worker.refuses(ring.session.number);
                 if full && ring.postponed.len() >= MOST_POSTPONED {
                     return true;
                 }

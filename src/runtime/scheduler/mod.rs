@@ -21,6 +21,7 @@ mod shared;
 pub(crate) mod standby;
 mod steal;
 mod timers;
+mod user_share;
 pub(crate) mod watchdog;
 mod watchdog_state;
 pub(crate) mod worker;

@@ -1,5 +1,6 @@
 //! The state that the threads of a runtime share.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -12,6 +13,7 @@ use rustix::event::EventfdFlags;
 
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::run_queue::{Role, RunQueue};
+use super::user_share;
 use super::watchdog_state::WatchdogState;
 use crate::config::Config;
 use crate::log::RateLimit;
@@ -161,7 +163,7 @@ impl Shared {
 
     /// Whether a session has reached a limit, so that its further tasks wait.
     pub(crate) fn throttles(&self, session: &SessionRef) -> bool {
-        session.tasks_in_flight() >= self.config.max_in_flight
+        session.tasks_in_flight() >= self.config.max_in_flight.min(session.share())
             || self.blocks_its_share(session.number)
     }
 
@@ -212,12 +214,38 @@ impl Shared {
         page.sessions_total.fetch_add(1, Ordering::Relaxed);
         let mut sessions = lock(&self.sessions);
         sessions.push(session);
+        self.divide_tasks(&sessions);
         page.sessions.store(sessions.len() as u32, Ordering::Relaxed);
     }
 
     /// How many tasks of clients are in flight.
     pub(crate) fn client_tasks(&self) -> usize {
         lock(&self.sessions).iter().map(|session| session.tasks_in_flight()).sum()
+    }
+
+    /// Divides what each user may have in flight between the user's sessions, by what they have.
+    pub(super) fn share_tasks(&self) {
+        self.divide_tasks(&lock(&self.sessions));
+    }
+
+    fn divide_tasks(&self, sessions: &[SessionRef]) {
+        let limit = self.config.per_user.tasks_in_flight;
+        // So few cannot exceed it.
+        if sessions.len() * self.config.max_in_flight <= limit {
+            sessions.iter().for_each(|session| session.set_share(limit));
+            return;
+        }
+        let mut users: HashMap<u32, Vec<&SessionRef>> = HashMap::new();
+        for session in sessions {
+            users.entry(session.owner.uid).or_default().push(session);
+        }
+        for sessions in users.values() {
+            let in_flight: Vec<usize> =
+                sessions.iter().map(|session| session.tasks_in_flight()).collect();
+            for (session, share) in sessions.iter().zip(user_share::divide(&in_flight, limit)) {
+                session.set_share(share);
+            }
+        }
     }
 
     pub(crate) fn remove_session(&self, number: u64) {

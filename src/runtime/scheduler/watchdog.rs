@@ -21,6 +21,8 @@ use crate::log::{log_task, TaskContext};
 const TICK: Duration = Duration::from_millis(2);
 /// How often it looks for deadlocks, if tasks have begun unbounded waits.
 const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
+/// How often it divides anew how many tasks sessions may have in flight.
+const SHARE_TASKS: Duration = Duration::from_millis(10);
 /// After this many ticks without parking, a worker is asked to share its work.
 const OVERLOADED: u32 = 5;
 /// Ticks after which a worker counts as blocked by a method that has not yielded: 10 ms. High-latency
@@ -62,8 +64,13 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut warned: HashMap<(u32, u32), Instant> = HashMap::new();
     let (mut looked_at, mut looked) = (0, Instant::now());
     let mut trimmed_at = 0;
+    let mut shared_at = Instant::now();
     while !shared.is_ending() {
         free_retired(shared);
+        if shared_at.elapsed() >= SHARE_TASKS {
+            shared.share_tasks();
+            shared_at = Instant::now();
+        }
         let waits = || shared.run_queues().iter().map(RunQueue::waits).sum::<u64>();
         let unknown = waits() != looked_at;
         if unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {

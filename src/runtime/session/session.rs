@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -69,6 +69,8 @@ pub(crate) struct Session {
     /// Bytes of private copies of descriptors.
     copies: AtomicU64,
     dead: AtomicBool,
+    /// How many tasks it may have in flight, so that its user's sessions stay within their limit.
+    share: AtomicUsize,
     /// Where suspended tasks are, by their offsets, unless they have already been told that they
     /// are cancelled.
     suspended: Mutex<HashMap<u64, SuspendedAt>>,
@@ -96,6 +98,7 @@ impl Session {
             holds: Mutex::default(),
             copies: AtomicU64::new(0),
             dead: AtomicBool::new(false),
+            share: AtomicUsize::new(0),
             suspended: Mutex::default(),
             guard,
         }
@@ -108,6 +111,17 @@ impl Session {
 
     pub(crate) fn set_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// How many tasks it may have in flight because of its user's limit.
+    #[inline]
+    pub(crate) fn share(&self) -> usize {
+        self.share.load(Ordering::Relaxed)
+    }
+
+    /// Says how many it may have.
+    pub(crate) fn set_share(&self, tasks: usize) {
+        self.share.store(tasks, Ordering::Relaxed);
     }
 
     /// Notes that the task at `offset` is suspended until it is woken or cancelled.

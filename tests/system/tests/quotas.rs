@@ -258,3 +258,48 @@ fn the_program_is_answered_when_clients_have_all_descriptors() {
         assert!(links.iter().all(Link::is_open));
     });
 }
+
+/// Clients of one user that try to have far more tasks in flight than the user may. Each is served; what is
+/// too much waits in their rings.
+#[test]
+fn tasks_of_a_user_in_flight_are_limited() {
+    const LIMIT: u64 = 1000;
+    /// What each client may have although others have all.
+    const LEAST: u64 = 64;
+    let config = format!("limits: {{per_user: {{tasks_in_flight: {LIMIT}}}}}\n");
+    in_client!(Options::new().throws().config(config), |site| {
+        let count = 4;
+        let clients: Vec<_> = (0..count)
+            .map(|_| {
+                let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+                let mut client = Running::start(command.args(["crowd", "4000"]));
+                assert_eq!(client.line().as_deref(), Some("ready"));
+                client
+            })
+            .collect();
+        let in_flight = |session: &Value| session["tasks_in_flight"].as_u64().unwrap();
+        let mut shown = Vec::new();
+        let full = || {
+            let now = sessions(site);
+            let all: u64 = now.iter().map(in_flight).sum();
+            assert!(all <= LIMIT + count * LEAST, "{all}: {now:#?}");
+            let full = all >= LIMIT && now.iter().all(|session| session["throttled"] == true);
+            shown = now;
+            full.then_some(())
+        };
+        process::until("the user has all that it may", full);
+        assert!(shown.iter().all(|session| in_flight(session) >= LEAST), "{shown:#?}");
+        // Another client is served: it has fewer than it may always have.
+        let pool = connect().create_pool(throws::MODULE, "another", b"").unwrap();
+        connect().task::<NumberTask>(pool, throws::YIELD).call().unwrap();
+        // When the others end, the last has what they leave.
+        let mut clients = clients;
+        let last = clients.pop().expect("there are some");
+        drop(clients);
+        process::until("the last one has what the others leave", || {
+            let now = sessions(site);
+            let session = now.iter().find(|session| session["pid"] == last.pid()).expect("open");
+            (in_flight(session) >= LIMIT * 9 / 10).then_some(())
+        });
+    });
+}
