@@ -258,9 +258,7 @@ impl Workers {
     fn start(shared: &Arc<Shared>) -> Result<Workers, Error> {
         let mut workers = Workers { shared: shared.clone(), threads: Vec::new() };
         for index in 0..shared.config.workers as u32 {
-            let thread = standby::spawn(shared, index)
-                .map_err(|error| Error::io("starting a worker's thread", error))?;
-            workers.threads.push(thread);
+            workers.threads.push(standby::spawn(shared, index)?);
         }
         let own = shared.clone();
         let watchdog = spawn_helper(shared, "chi-watchdog", move || watchdog::run(&own))?;

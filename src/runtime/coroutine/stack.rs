@@ -159,19 +159,21 @@ pub(crate) fn install() {
 pub(crate) fn prepare_thread() -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
     let prot = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping, which only the kernel uses and which is never unmapped.
-    let done = unsafe {
+    // SAFETY: a new mapping, which only the kernel uses, and which is unmapped only if it does not.
+    unsafe {
         let at = libc::mmap(ptr::null_mut(), SIGNAL_STACK, prot, flags, -1, 0);
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let stack = libc::stack_t { ss_sp: at, ss_flags: 0, ss_size: SIGNAL_STACK };
-        libc::sigaltstack(&stack, ptr::null_mut())
-    };
-    match done {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+        let done = libc::sigaltstack(&stack, ptr::null_mut());
+        let error = io::Error::last_os_error();
+        if done != 0 {
+            libc::munmap(at, SIGNAL_STACK);
+            return Err(error);
+        }
     }
+    Ok(())
 }
 
 /// Handles a fault in the guard of the running stack. False for any other fault, and if nothing can

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_task_node, CHI_ADMIN_POOL_MAJOR};
 use chimaera_ipc::ring::Entry;
-use rustix::event::epoll;
 
 use super::abandon::end_abandoned;
 use super::admission::most_in_flight;
@@ -39,6 +38,8 @@ const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
 /// How often a worker with nothing else to do looks whether submissions can go on that it holds back.
 const HELD_BACK_LOOK: Duration = Duration::from_millis(2);
+/// How often a worker without memory for a stack looks whether there is some.
+const STARVED_LOOK: Duration = Duration::from_millis(20);
 
 /// Once a ring's batch has had so many bytes copied, in nested vectors of its tasks, the next ring has its turn.
 const MOST_COPIED: u64 = 1 << 20;
@@ -62,13 +63,8 @@ const LANES: usize = 2;
 const RINGS: usize = 3;
 const HIGH_LATENCY_LANES: usize = usize::MAX;
 
-/// Runs a worker on the calling thread until the runtime ends.
-pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
-    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-    let own = shared.mailbox(index).descriptor();
-    let queue = shared.run_queue(index);
-    epoll::add(queue.epoll(), own, epoll::EventData::new_u64(0), flags)?;
-    stack::prepare_thread()?;
+/// Runs a worker on the calling thread, which `stack::prepare_thread` has prepared, until the runtime ends.
+pub(crate) fn run(index: u32, shared: Arc<Shared>) {
     park::prepare_thread();
     let own = Rc::new(Loop {
         worker: Worker::new(index, shared.clone()),
@@ -77,7 +73,6 @@ pub(crate) fn run(index: u32, shared: Arc<Shared>) -> std::io::Result<()> {
         begun: Cell::new(0),
     });
     while_current(&own.worker, || switch_between_coroutines(&own));
-    Ok(())
 }
 
 // Coroutines ------------------------------------------------------------------------------------------
@@ -145,9 +140,9 @@ fn show_suspended(worker: &Worker) {
 }
 
 impl Loop {
-    /// Called when there is no memory for another coroutine. Until a suspended task can be resumed,
-    /// no client's task starts; subtasks are refused, because suspended tasks may be waiting for
-    /// them.
+    /// Called when there is no memory for another coroutine. Until a suspended task can be resumed, or
+    /// it is time to look whether there is memory, no client's task starts; subtasks are refused,
+    /// because suspended tasks may be waiting for them.
     #[cold]
     fn starve(&self, error: &std::io::Error) {
         let worker = &self.worker;
@@ -157,7 +152,9 @@ impl Loop {
             tracing::error!(worker, %error, left_out, "no memory for another task's stack");
         }
         worker.coroutines.set_starving(true);
-        while !worker.coroutines.has_ready() && !worker.shared.is_ending() {
+        let look_again = Instant::now() + STARVED_LOOK;
+        let is_time = || Instant::now() >= look_again;
+        while !worker.coroutines.has_ready() && !worker.shared.is_ending() && !is_time() {
             std::thread::sleep(Duration::from_millis(1));
             self.end_waits(Instant::now());
             let mut others = Vec::new();

@@ -353,12 +353,12 @@ impl RunQueue {
         drop(lock(&self.stealing));
     }
 
-    /// Calls `f` with the entries of another worker, if that worker is running module code.
+    /// Calls `f` with the entries of another worker, if that worker is running module code, and there is
+    /// memory to find that out.
     pub(crate) fn steal(&self, f: impl FnOnce(&mut Entries)) {
         let Ok(guard) = self.stealing.try_lock() else { return };
         self.stealer.store(true, Ordering::Relaxed);
-        membarrier::heavy();
-        if self.running() != Running::RUNTIME {
+        if membarrier::heavy() && self.running() != Running::RUNTIME {
             f(&mut self.entries.borrow_mut());
         }
         self.stealer.store(false, Ordering::Release);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
-use rustix::event::EventfdFlags;
+use rustix::event::{epoll, EventfdFlags};
 
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::run_queue::{Role, RunQueue};
@@ -67,9 +67,15 @@ impl Shared {
             true => Role::of(config.is_high_latency(worker)),
             false => Role::Resting,
         };
-        let mailboxes = (0..all).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
-        let run_queues =
+        let mailboxes: Vec<_> = (0..all).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
+        let run_queues: Vec<_> =
             (0..all).map(|worker| RunQueue::new(role(worker))).collect::<Result<_, _>>()?;
+        // Here, and not when a worker starts: a stand-by worker starts when it is needed.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        for (mailbox, queue) in mailboxes.iter().zip(&run_queues) {
+            let data = epoll::EventData::new_u64(0);
+            epoll::add(queue.epoll(), mailbox.descriptor(), data, flags)?;
+        }
         let control = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Shared {
             started: AtomicUsize::new(config.workers),

@@ -2,6 +2,7 @@
 //! methods block all workers of a group. A stand-by worker that is not needed any more gives away what can
 //! move and rests; its thread stays, for it would be needed at a time when there may be none to be had.
 
+use std::sync::mpsc::sync_channel;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -10,27 +11,40 @@ use super::mailbox::WorkerMessage;
 use super::run_queue::Role;
 use super::shared::Shared;
 use crate::config::{pin, Error};
+use crate::coroutine::stack;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::sys::or_abort;
 
-/// Starts the thread of a worker.
-pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> std::io::Result<JoinHandle<()>> {
+/// Starts the thread of a worker, and waits until it has what it needs.
+pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, Error> {
     let own = shared.clone();
-    std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(move || {
+    let (tell, told) = sync_channel(1);
+    let body = move || {
         or_abort(|| {
-            let core = match own.is_standby(index) {
-                true => None,
-                false => own.config.core_of(index as usize),
-            };
-            let ended = core.map_or(Ok(()), pin).and_then(|()| {
-                event_loop::run(index, own).map_err(|error| Error::io("its epoll", error))
-            });
-            if let Err(error) = ended {
-                tracing::error!(worker = index, %error, "a worker cannot go on");
-                std::process::abort();
+            let prepared = prepare(&own, index);
+            let may_run = prepared.is_ok();
+            // The thread that starts this one waits for it.
+            let _ = tell.send(prepared);
+            if may_run {
+                event_loop::run(index, own);
             }
         });
-    })
+    };
+    let thread = std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(body);
+    let thread = thread.map_err(|error| Error::io("starting a worker's thread", error))?;
+    // An error means that it has panicked, which has ended the process.
+    told.recv().unwrap_or(Ok(()))?;
+    Ok(thread)
+}
+
+/// Gives the calling thread, that of a worker, its core and its signal stack.
+fn prepare(shared: &Shared, index: u32) -> Result<(), Error> {
+    let core = match shared.is_standby(index) {
+        true => None,
+        false => shared.config.core_of(index as usize),
+    };
+    core.map_or(Ok(()), pin)?;
+    stack::prepare_thread().map_err(|error| Error::io("preparing a worker's signal stack", error))
 }
 
 /// Has a stand-by worker serve a group: one that rests, or a new one. `None` when there is none left, or no
