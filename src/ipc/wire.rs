@@ -164,10 +164,23 @@ pub enum Received {
     Garbage,
 }
 
+/// As many descriptors as one message can have: `SCM_MAX_FD` of the kernel.
+const MOST_DESCRIPTORS: usize = 253;
+
 /// Receives the next message. On a non-blocking socket, `WouldBlock` when there is none.
 pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
+    let mut fds = Vec::new();
+    Ok(match receive_apart(socket, &mut fds)? {
+        Received::Message(message, _) => Received::Message(message, fds),
+        other => other,
+    })
+}
+
+/// The same, but puts the descriptors that came with it into `fds`, whatever it is: closing one that somebody
+/// else has sent may block.
+pub fn receive_apart(socket: BorrowedFd<'_>, fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
     let mut bytes = [0; HEAD + MAX_TEXT + 1];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let result = rustix::io::retry_on_intr(|| {
         rustix::net::recvmsg(
@@ -177,7 +190,6 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
             RecvFlags::CMSG_CLOEXEC,
         )
     })?;
-    let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             fds.extend(rights);
@@ -191,7 +203,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
     }
     Ok(match Message::decode(&bytes[..result.bytes]) {
         Some(message) if result.flags.contains(ReturnFlags::CTRUNC) => Received::CutShort(message),
-        Some(message) => Received::Message(message, fds),
+        Some(message) => Received::Message(message, Vec::new()),
         None => Received::Garbage,
     })
 }

@@ -1,6 +1,6 @@
 //! Starting and stopping a runtime.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
 use crate::config::{Config, Error};
-use crate::control::{close, end_process, Acceptor};
+use crate::control::{close, descriptors, end_process, Acceptor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::module::{Modules, Services};
 use crate::scheduler::{
@@ -377,26 +377,6 @@ fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
     left
 }
 
-/// Makes the kernel refuse file descriptors that clients send. The runtime expects none, and
-/// closing one can block for as long as its sender likes (`SO_LINGER`). Accepted connections
-/// inherit the option.
-fn refuse_descriptors(socket: &OwnedFd) {
-    /// From the kernel's include/uapi/asm-generic/socket.h; libc does not have it yet.
-    const SO_PASSRIGHTS: libc::c_int = 83;
-    let off: libc::c_int = 0;
-    // SAFETY: the descriptor is open, and `off` lives until the call returns. Kernels before 6.16
-    // do not know the option and return an error; there, descriptors are received and closed.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_PASSRIGHTS,
-            (&raw const off).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
-    }
-}
-
 fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
     let path = instance.socket();
     let failed = |error: rustix::io::Errno| Error::io(path.display().to_string(), error);
@@ -424,7 +404,7 @@ fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
     let address = address.map_err(failed)?;
     rustix::net::bind(&socket, &address).map_err(failed)?;
     rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    refuse_descriptors(&socket);
+    descriptors::refuse(&socket);
     rustix::net::listen(&socket, 128).map_err(failed)?;
     Ok(socket)
 }

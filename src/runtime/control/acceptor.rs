@@ -18,6 +18,7 @@ use rustix::net::SocketFlags;
 use rustix::process::PidfdFlags;
 
 use super::close::close_pools;
+use super::descriptors::Closer;
 use super::quota::{self, Held};
 use super::requests;
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ use crate::sys::Guard;
 
 /// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
-/// How long to wait before accepting again if the process is out of descriptors.
+/// How long to wait before accepting again if that failed, say because the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections are accepted beyond the session limit, so that the program's requests are
@@ -77,6 +78,7 @@ impl Client {
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     listener: OwnedFd,
+    closer: Closer,
     epoll: OwnedFd,
     clients: HashMap<u64, Client>,
     next: u64,
@@ -101,6 +103,7 @@ impl Acceptor {
         let load = vec![0; shared.config.all_workers()];
         Ok(Acceptor {
             shared,
+            closer: Closer::new(&listener),
             listener,
             epoll,
             clients: HashMap::new(),
@@ -166,15 +169,19 @@ impl Acceptor {
         }
     }
 
-    fn watch_listener(&self, on: bool) {
+    /// Accepts no more clients for a while.
+    fn pause_accepting(&mut self) {
+        self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+        self.watch_listener(epoll::EventFlags::empty());
+    }
+
+    fn watch_listener(&mut self, flags: epoll::EventFlags) {
         let data = epoll::EventData::new_u64(LISTENER);
-        let result = if on {
-            epoll::add(&self.epoll, &self.listener, data, epoll::EventFlags::IN)
-        } else {
-            epoll::delete(&self.epoll, &self.listener)
-        };
-        if let Err(error) = result {
-            tracing::error!(%error, "cannot watch the listening socket");
+        if let Err(error) = epoll::modify(&self.epoll, &self.listener, data, flags) {
+            self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+            if let Some(left_out) = may_log(&self.shared, LineKind::Refused) {
+                tracing::error!(%error, left_out, "cannot watch the listening socket");
+            }
         }
     }
 
@@ -191,7 +198,7 @@ impl Acceptor {
                     let refusal = Message::refused(failure.status, failure.message);
                     // It fails only if the client is already gone.
                     let _ = wire::send(socket.as_fd(), &refusal, &[]);
-                    return;
+                    return self.closer.close(socket);
                 }
                 if let Err(error) = self.welcome(socket) {
                     self.report_refusal(&error.to_string());
@@ -199,11 +206,16 @@ impl Acceptor {
             }
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
                 self.report_refusal("out of descriptors or memory");
-                self.watch_listener(false);
-                self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+                self.pause_accepting();
             }
             // The client is already gone.
-            Err(_) => {}
+            Err(
+                rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED,
+            ) => {}
+            Err(error) => {
+                self.report_refusal(&format!("cannot accept: {error}"));
+                self.pause_accepting();
+            }
         }
     }
 
@@ -283,7 +295,10 @@ impl Acceptor {
 
     fn hear(&mut self, number: u64) {
         let Some(client) = self.clients.get(&number) else { return };
-        match wire::receive(client.socket.as_fd()) {
+        let mut sent = Vec::new();
+        let received = wire::receive_apart(client.socket.as_fd(), &mut sent);
+        sent.into_iter().for_each(|descriptor| self.closer.close(descriptor));
+        match received {
             Ok(Received::Message(message, _) | Received::CutShort(message)) => {
                 if let Err(failure) = self.handle(number, &message) {
                     self.refuse(number, failure);
@@ -432,6 +447,7 @@ impl Acceptor {
             let _ = epoll::delete(&self.epoll, pidfd);
         }
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
+        self.closer.close(client.socket);
         if let Phase::Open { session, workers } = client.phase {
             session.set_dead();
             self.shared.remove_session(number);
@@ -457,7 +473,7 @@ impl Acceptor {
         }
         if self.accept_again.is_some_and(|at| now >= at) {
             self.accept_again = None;
-            self.watch_listener(true);
+            self.watch_listener(epoll::EventFlags::IN);
         }
     }
 

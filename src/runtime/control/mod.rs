@@ -4,6 +4,7 @@
 
 mod acceptor;
 pub(crate) mod close;
+pub(crate) mod descriptors;
 mod log_control;
 mod quota;
 mod requests;
