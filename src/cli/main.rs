@@ -12,6 +12,7 @@ mod exit;
 mod last_crash;
 mod log;
 mod settings;
+mod signals;
 mod table;
 
 use std::process::ExitCode;

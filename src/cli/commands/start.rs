@@ -20,6 +20,7 @@ use crate::context::{complain, print, try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
 use crate::log::{self, Log};
 use crate::settings;
+use crate::signals::Arrivals;
 
 /// The line by which a daemon reports that it is ready.
 const READY: &str = "ready";
@@ -155,11 +156,12 @@ fn handle_signals(runtime: &Runtime, log: Arc<Log>, has_file: bool) -> Outcome {
     if has_file || !is_ignored(SIGHUP) {
         handled.push(SIGHUP);
     }
-    let mut signals = signal_hook::iterator::Signals::new(handled)?;
+    let arrivals = Arrivals::of(&handled)?;
     let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
     runtime.spawn_helper("chi-signals", move || {
         let mut count = 0;
-        for signal in signals.forever() {
+        loop {
+            let signal = arrivals.next().expect("no module closes it");
             if signal == SIGHUP && has_file {
                 if let Err(why) = log.reopen() {
                     tracing::error!("{why}");
