@@ -47,6 +47,7 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
     let not_library = |why: &str| Ok(Verdict::Other(format!("not a shared library: {why}")));
     match data.read_bytes_at(0, 4) {
         Ok(magic) if magic == elf::ELFMAG => {}
+        Err(()) if len >= 4 => return Ok(Verdict::Broken("cannot be read".into())),
         _ => return not_library("it is not an ELF file"),
     }
     let header = elf::FileHeader64::<Endianness>::parse(data)?;

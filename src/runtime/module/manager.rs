@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{c_char, CStr};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,8 +94,12 @@ impl Modules {
             match files(directory) {
                 Ok(files) => {
                     for (path, id) in files {
-                        if seen.insert(id) {
-                            modules.consider(path, services);
+                        match id {
+                            Ok(id) if seen.insert(id) => modules.consider(path, services),
+                            Ok(_) => {}
+                            Err(error) => {
+                                modules.refuse(&path, format!("cannot be read: {error}"), true);
+                            }
                         }
                     }
                 }
@@ -275,18 +280,28 @@ fn adopt(library: &Library, services: &Services) {
     }
 }
 
-/// The regular files of a directory by name, each with the device and inode that identify it.
-fn files(directory: &Path) -> std::io::Result<Vec<(PathBuf, (u64, u64))>> {
+/// A file, and the device and inode that identify it.
+type Found = (PathBuf, io::Result<(u64, u64)>);
+
+/// The regular files of a directory by name.
+fn files(directory: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        // This skips dangling links.
-        if let Ok(metadata) = std::fs::metadata(&path) {
-            if metadata.is_file() {
-                found.push((path, (metadata.dev(), metadata.ino())));
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => {
+                found.push((path, Ok((metadata.dev(), metadata.ino()))));
             }
+            Ok(_) => {}
+            Err(error) if leads_nowhere(&error) => {}
+            Err(error) => found.push((path, Err(error))),
         }
     }
-    found.sort();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(found)
+}
+
+/// Whether a path cannot be followed because it is a dangling link.
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
 }
