@@ -6,6 +6,7 @@
 //!   one instance, and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a time limit, so that a hang is a failure.
 //! * [`device`] is for block devices in files.
+//! * [`syscalls`] makes system calls of a daemon fail.
 //! * [`tasks`] and [`Call`] are for Rust clients, [`raw`] for those that speak the wire protocol.
 //!
 //! The build creates the artefacts under test and gives their locations in the environment; `make
@@ -21,6 +22,7 @@ pub mod process;
 pub mod raw;
 mod sandbox;
 mod site;
+pub mod syscalls;
 pub mod tasks;
 mod vitals;
 

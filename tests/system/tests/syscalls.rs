@@ -1,0 +1,315 @@
+//! An operating system that refuses what the daemon asks of it: each system call fails in turn. The daemon
+//! serves on, or ends with a message and a code that says so.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_tests::raw::{seed, Random};
+use chimaera_tests::syscalls::{Answer, Interception};
+use chimaera_tests::{process, rounds, Daemon, Options, Output, Running, Site};
+use rustix::process::Signal;
+
+/// A system call and the errors that it can return when the system is in trouble.
+type Fallible = (&'static str, i64, &'static [i32]);
+
+macro_rules! fallible {
+    ($($call:ident: $($errno:ident)*;)*) => {
+        &[$((stringify!($call), libc::$call, &[$(libc::$errno),*])),*]
+    };
+}
+
+const MEMORY: &[Fallible] = fallible! {
+    SYS_mmap: ENOMEM;
+    SYS_mprotect: ENOMEM;
+    SYS_munmap: ENOMEM;
+    SYS_mremap: ENOMEM;
+    SYS_madvise: ENOMEM EAGAIN;
+    SYS_memfd_create: EMFILE ENOMEM;
+    SYS_ftruncate: ENOSPC EINTR;
+    SYS_fallocate: ENOSPC EINTR;
+    SYS_sigaltstack: ENOMEM;
+    SYS_clone3: EAGAIN ENOMEM;
+    SYS_membarrier: ENOMEM EPERM ENOSYS;
+};
+
+const FILES: &[Fallible] = fallible! {
+    SYS_openat: EMFILE ENOMEM EIO EINTR EPERM;
+    SYS_read: EIO EINTR ENOMEM;
+    SYS_write: ENOSPC EIO EINTR EPERM;
+    SYS_pread64: EIO EINTR;
+    SYS_fstat: EIO ENOMEM;
+    SYS_newfstatat: EIO ENOMEM;
+    SYS_statx: EIO ENOMEM;
+    SYS_fcntl: EMFILE EPERM;
+    SYS_flock: EINTR ENOLCK EIO;
+    SYS_dup3: EMFILE EINTR;
+    SYS_fchmodat: EIO EPERM;
+    SYS_unlinkat: EIO EPERM;
+    SYS_mkdirat: ENOSPC EIO;
+    SYS_symlinkat: ENOSPC EIO;
+    SYS_getdents64: EIO ENOMEM;
+    SYS_readlinkat: EIO ENOMEM;
+    SYS_getrandom: EINTR ENOSYS;
+};
+
+/// Those that newer processors do not have.
+#[cfg(target_arch = "x86_64")]
+const OLD: &[Fallible] = fallible! {
+    SYS_epoll_wait: EINTR;
+    SYS_poll: EINTR ENOMEM;
+    SYS_dup2: EMFILE EINTR;
+    SYS_chmod: EIO EPERM;
+    SYS_unlink: EIO EPERM;
+    SYS_mkdir: ENOSPC EIO;
+    SYS_readlink: EIO ENOMEM;
+    SYS_access: EIO ENOMEM;
+};
+#[cfg(not(target_arch = "x86_64"))]
+const OLD: &[Fallible] = &[];
+
+const EVENTS: &[Fallible] = fallible! {
+    SYS_epoll_create1: EMFILE ENOMEM;
+    SYS_epoll_ctl: ENOMEM ENOSPC EPERM;
+    SYS_epoll_pwait: EINTR;
+    SYS_epoll_pwait2: EINTR ENOSYS EPERM;
+    SYS_eventfd2: EMFILE ENOMEM;
+    SYS_ppoll: EINTR ENOMEM;
+    SYS_futex: EINTR;
+    SYS_clock_nanosleep: EINTR;
+    SYS_pidfd_open: EMFILE ENOMEM EPERM ENOSYS;
+};
+
+const SOCKETS: &[Fallible] = fallible! {
+    SYS_socket: EMFILE ENOMEM;
+    SYS_socketpair: EMFILE ENOMEM;
+    SYS_bind: ENOMEM ENOSPC EIO;
+    SYS_listen: EADDRINUSE;
+    SYS_accept4: EMFILE ENFILE ENOMEM EINTR EPERM;
+    SYS_sendmsg: ENOMEM ENOBUFS EINTR EPERM;
+    SYS_sendto: ENOMEM ENOBUFS EINTR EPERM;
+    SYS_recvmsg: ENOMEM EINTR EIO;
+    SYS_recvfrom: ENOMEM EINTR EIO;
+    SYS_getsockopt: ENOMEM EPERM;
+    SYS_setsockopt: ENOMEM ENOPROTOOPT;
+    SYS_shutdown: EIO;
+};
+
+/// Which calls of a kind fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    None,
+    Only(u64),
+    From(u64),
+}
+
+/// A life of a daemon during which some calls fail.
+#[derive(Clone, Copy)]
+struct Life {
+    name: &'static str,
+    call: i64,
+    errno: i32,
+    which: Which,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = std::io::Error::from_raw_os_error(self.errno);
+        write!(f, "{}, {:?}, fails with \"{error}\"", self.name, self.which)
+    }
+}
+
+impl Life {
+    /// Lives it. Returns how many calls there were, or what is wrong.
+    fn live(self) -> Result<u64, String> {
+        let site = Site::new();
+        let log = site.path().join("stderr");
+        let mut command = Options::new().kv().mod_name().throws().command(&site);
+        command.stderr(File::create(&log).expect("the site is ours"));
+        let which = match self.which {
+            Which::None => 0..0,
+            Which::Only(number) => number..number + 1,
+            Which::From(number) => number..u64::MAX,
+        };
+        let (interception, count) =
+            Interception::failing(&mut command, self.call, self.errno, which);
+        let mut daemon = Running::start(&mut command);
+        let mut said = String::new();
+        let ready = is_ready(&site, &mut daemon, &mut said);
+        let used = if ready { self.use_it(&site, &log, &mut daemon) } else { Ok(()) };
+        let asked = daemon.ended().is_none() && ready;
+        if asked {
+            daemon.signal(Signal::TERM);
+        }
+        let code = daemon.end();
+        let log = read(&log);
+        said += &log;
+        let why = match code {
+            0 if !asked => "it ended by itself, as if nothing had happened",
+            1.. if log.is_empty() && !said.contains("error") => "it ended without a word",
+            0.. => "",
+            // An allocation of the daemon's own has failed, or one of the Rust library for a thread.
+            _ if self.is_about_memory() && log.contains("last words: SIGABRT") => "",
+            _ if self.is_about_memory() && log.contains("memory allocation of") => "",
+            _ => "a signal ended it",
+        };
+        drop(interception);
+        used.and(if why.is_empty() { Ok(()) } else { Err(why.to_owned()) })
+            .map(|()| count.load(Ordering::Relaxed))
+            .map_err(|why| format!("{self}: {why} ({code}):\n{said}"))
+    }
+
+    fn is_about_memory(self) -> bool {
+        [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_mprotect].contains(&self.call)
+    }
+
+    /// Has clients use the daemon: while it is alive, it serves sooner or later, unless the calls go on
+    /// failing. A module that could not be loaded is missing, which the log says.
+    fn use_it(self, site: &Site, log: &Path, daemon: &mut Running) -> Result<(), String> {
+        let until = Instant::now() + process::BOUND;
+        loop {
+            let found = work(site);
+            let is_missing = || read(log).contains("module refused");
+            let served = found.code == 0
+                && (found.lines().iter().all(|line| line["status"] == 0) || is_missing());
+            if served || matches!(self.which, Which::From(_)) || daemon.ended().is_some() {
+                return Ok(());
+            }
+            // It may just be ending.
+            std::thread::sleep(Duration::from_millis(20));
+            if Instant::now() >= until {
+                return Err(format!("it does not serve: {found:?}"));
+            }
+        }
+    }
+}
+
+/// Waits until the daemon is ready, or has ended. It may be unable to say that it is ready.
+fn is_ready(site: &Site, daemon: &mut Running, said: &mut String) -> bool {
+    let mut silent_until = None;
+    loop {
+        while let Some(line) = daemon.try_line() {
+            *said += &line;
+        }
+        let document = serde_json::from_str::<serde_json::Value>(said);
+        if document.is_ok_and(|document| document["pid"].is_number()) {
+            return true;
+        }
+        if daemon.ended().is_some() {
+            return false;
+        }
+        if site.socket().exists() {
+            let until = silent_until.get_or_insert_with(|| Instant::now() + Duration::from_secs(3));
+            if Instant::now() >= *until {
+                return true;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn read(log: &Path) -> String {
+    std::fs::read_to_string(log).expect("the site is the test's own")
+}
+
+fn work(site: &Site) -> Output {
+    let mut command: Command = site.command(env!("CARGO_BIN_EXE_chi-test-client"));
+    process::run(command.args("roundtrip 100000 -- put a b -- get a -- count".split(' ')))
+}
+
+/// Has calls of each kind fail, one at a time, and all from one on.
+#[track_caller]
+fn walk(calls: &[Fallible], few: usize) {
+    let mut random = Random::new(seed());
+    let mut wrong = Vec::new();
+    for &(name, call, errors) in calls {
+        let none = Life { name, call, errno: 0, which: Which::None };
+        let most = none.live().expect("nothing fails");
+        println!("{name}: {most} calls");
+        let times = rounds(few, 40) as u64;
+        for &errno in errors {
+            // All of them, or some.
+            let mut numbers: Vec<u64> = (0..most).collect();
+            while numbers.len() as u64 > times {
+                numbers.swap_remove(random.below(numbers.len() as u64) as usize);
+            }
+            for number in numbers {
+                let mut lives = vec![Which::Only(number)];
+                // Whoever is interrupted is so now and then.
+                let may_last = errno != libc::EINTR && random.below(3) == 0;
+                lives.extend(may_last.then_some(Which::From(number)));
+                for which in lives {
+                    let life = Life { errno, which, ..none };
+                    println!("{life}");
+                    wrong.extend(life.live().err());
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of them:\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn memory_may_be_refused() {
+    walk(MEMORY, 2);
+}
+
+#[test]
+fn files_may_fail() {
+    walk(FILES, 1);
+    walk(OLD, 1);
+}
+
+#[test]
+fn events_may_fail() {
+    walk(EVENTS, 2);
+}
+
+#[test]
+fn sockets_may_fail() {
+    walk(SOCKETS, 1);
+}
+
+/// The daemon has memory for itself, and then it has not: it cannot go on, and says so.
+#[test]
+fn a_failed_allocation_has_last_words() {
+    let site = Site::new();
+    let mut command = Options::new().kv().command(&site);
+    let is_short = Arc::new(AtomicBool::new(false));
+    let short = is_short.clone();
+    let calls = [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_brk];
+    let interception = Interception::of(&mut command, &calls, move |call| {
+        // Without memory for a segment or a stack, it goes on.
+        let other = (libc::MAP_SHARED | libc::MAP_STACK) as u64;
+        match (short.load(Ordering::Relaxed), call.number) {
+            (false, _) => Answer::Pass,
+            // It returns the end of the heap, and so has no errors.
+            (true, libc::SYS_brk) => Answer::Success,
+            (true, libc::SYS_mmap) if call.args[3] & other != 0 => Answer::Pass,
+            (true, _) => Answer::Fail(libc::ENOMEM),
+        }
+    });
+    let mut daemon = Daemon::run(site, command);
+    is_short.store(true, Ordering::Relaxed);
+    let site = daemon.site().clone();
+    // Each takes some memory.
+    for number in 0..1000 {
+        let pool = format!("pool{number}");
+        site.cli(&["pool", "create", &pool, "--module", "chimaera:kv", "--containers", "4096"]);
+        if !daemon.is_alive() {
+            break;
+        }
+    }
+    assert_eq!(daemon.end(), -libc::SIGABRT);
+    let log = daemon.log();
+    assert!(log.contains("last words: SIGABRT"), "{log}");
+    // Said by Rust, or by the C library.
+    let is_why = |words| log.contains(words);
+    assert!(["memory allocation of ", "out of memory"].into_iter().any(is_why), "{log}");
+    drop(daemon);
+    drop(interception);
+}
