@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 17] = [
+const RUNTIME: [&str; 18] = [
     "failure",
+    "access",
     "sys",
     "log",
     "config",

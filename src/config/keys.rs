@@ -46,6 +46,8 @@ pub enum Kind {
     File,
     /// A list of directories.
     Directories,
+    /// A list of users and groups, `[alice, group:staff]`.
+    Accounts,
     /// A list of cores, `[0, 2-3]`.
     Cores,
     /// A list of pools.
@@ -299,6 +301,14 @@ pub const KEYS: &[Key] = &[
         Preset::Value("262144"),
         "Maximum number of tasks that the clients of one user have in flight together; beyond it, further \
          ones wait in their rings. A client may always have 64, even if others of its user have all.",
+    ),
+    key(
+        "access.connect",
+        Kind::Accounts,
+        Preset::Value("[]"),
+        "Users and groups that may connect, besides the user of the runtime and root. The runtime \
+         then makes the directory of its instances one that others can enter. These clients set \
+         CHI_RUNTIME_DIR to that directory, and CHI_OWNER to the user of the runtime.",
     ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],

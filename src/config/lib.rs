@@ -25,11 +25,12 @@
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
-mod cores;
+mod accounts;
 mod docs;
 mod file;
 mod find;
 mod keys;
+mod machine;
 mod pool;
 mod print;
 mod schema;

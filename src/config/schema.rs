@@ -61,6 +61,10 @@ fn property(key: &Key) -> Value {
         Kind::Directories => {
             json!({ "type": ["array", "string"], "items": file(), "pattern": FILE })
         }
+        Kind::Accounts => {
+            let item = account();
+            json!({ "anyOf": [item, { "type": "array", "items": item }] })
+        }
         Kind::Cores => {
             let item = json!({ "anyOf": [
                 { "type": "integer", "minimum": 0, "maximum": MAX_CORES - 1 },
@@ -72,7 +76,7 @@ fn property(key: &Key) -> Value {
     };
     schema["description"] = key.doc.into();
     if let (Preset::Value(text), false) =
-        (key.preset, matches!(key.kind, Kind::Directories | Kind::Pools))
+        (key.preset, matches!(key.kind, Kind::Accounts | Kind::Directories | Kind::Pools))
     {
         let number = text.parse::<u64>().ok().map(Value::from);
         schema["default"] = number.unwrap_or_else(|| text.into());
@@ -99,6 +103,15 @@ const BASE64: &str = concat!(
     r"([A-Za-z0-9+/][ \t\r\n]*[AQgw][ \t\r\n]*=[ \t\r\n]*=[ \t\r\n]*|",
     r"([A-Za-z0-9+/][ \t\r\n]*){2}[AEIMQUYcgkosw048][ \t\r\n]*=[ \t\r\n]*)?$"
 );
+
+/// A user or a group. YAML readers take some names for numbers.
+fn account() -> Value {
+    json!({
+        "type": ["string", "number", "boolean"],
+        "pattern": r"^(group:)?[A-Za-z0-9_][^\s\x00-\x1f\x7f-\x9f,:]*$",
+        "minimum": 0,
+    })
+}
 
 fn file() -> Value {
     json!({ "type": "string", "pattern": FILE })

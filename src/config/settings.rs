@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
-use chimaera_runtime::{Config, ProcessLimits, UserLimits};
+use chimaera_runtime::{Accounts, Config, ProcessLimits, UserLimits};
 use chimaera_yaml::{Position, Problem, Problems};
 
+use crate::accounts;
 use crate::file::File;
 use crate::find::find;
 use crate::keys::{Key, Kind, Preset, KEYS};
@@ -145,6 +146,14 @@ impl Settings {
         }
     }
 
+    fn accounts(&self, path: &str) -> Option<Accounts> {
+        match self.get(path) {
+            Value::Accounts(names) => Some(accounts::numbers(names)),
+            Value::Unset => None,
+            other => unreachable!("{path} is {other:?}"),
+        }
+    }
+
     /// The instance's name.
     pub fn instance(&self) -> &str {
         self.text("instance")
@@ -199,6 +208,7 @@ impl Settings {
             max_segment: self.number("segment.max"),
             runtime_share: self.number("segment.runtime_share"),
             max_sessions: self.number("limits.sessions") as usize,
+            may_connect: self.accounts("access.connect").unwrap_or_default(),
             max_pools: self.number("limits.pools") as u32,
             max_containers: self.number("limits.containers") as u32,
             per_user: UserLimits {
@@ -361,6 +371,7 @@ impl Merge {
 /// The default value of a key.
 pub(crate) fn preset(key: &Key) -> Value {
     match (key.preset, key.kind) {
+        (Preset::Value(_), Kind::Accounts) => Value::Accounts(Vec::new()),
         (Preset::Depends { .. }, Kind::Cores) => Value::Cores(Vec::new()),
         (Preset::Depends { .. }, _) => Value::Unset,
         (Preset::Value(text), Kind::Number { .. }) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chimaera_ipc::instance;
 use chimaera_yaml::{integer, nearest, shown, Entry, Kind as Node, Position, Report};
 
+use crate::accounts;
 use crate::keys::{Kind, FORMATS, LEVELS};
 use crate::units::{self, Wrong, SIZES, TIMES};
 
@@ -27,6 +28,8 @@ pub enum Value {
     Text(String),
     /// The absolute path of a file.
     File(PathBuf),
+    /// Users and groups, as the file names them.
+    Accounts(Vec<String>),
     /// Cores.
     Cores(Vec<usize>),
     /// No value: the default that the key describes in words applies.
@@ -44,6 +47,10 @@ impl Value {
             Value::Percent(number) => format!("{number}%"),
             Value::Text(text) => plain(text),
             Value::File(path) => quoted(&path.to_string_lossy()),
+            Value::Accounts(names) => {
+                let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
+                format!("[{}]", names.join(", "))
+            }
             Value::Cores(cores) => {
                 let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
                 format!("[{}]", cores.join(", "))
@@ -58,6 +65,7 @@ impl Value {
             Value::Number(number) => (*number).into(),
             Value::Text(text) => text.clone().into(),
             Value::File(path) => path.to_string_lossy().into(),
+            Value::Accounts(names) => names.clone().into(),
             Value::Cores(cores) => cores.clone().into(),
             Value::Unset => serde_json::Value::Null,
             other => other.yaml().into(),
@@ -93,6 +101,7 @@ pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -
                 _ => out_of_range(number, least, most),
             })
         }
+        Kind::Accounts => return accounts(entry, report).map(Value::Accounts),
         Kind::Cores => return cores(entry, report).map(Value::Cores),
         Kind::File => {
             let text = chimaera_yaml::string(entry, report)?;
@@ -150,7 +159,12 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
         )),
         Kind::Level => word(text, "log level", &LEVELS),
         Kind::Format => word(text, "log format", &FORMATS),
-        Kind::Number { .. } | Kind::Cores | Kind::File | Kind::Directories | Kind::Pools => {
+        Kind::Number { .. }
+        | Kind::Accounts
+        | Kind::Cores
+        | Kind::File
+        | Kind::Directories
+        | Kind::Pools => {
             unreachable!("these are no texts")
         }
     }
@@ -209,6 +223,24 @@ pub(crate) fn items(entry: Entry, report: &mut Report) -> Vec<Entry> {
             Vec::new()
         }
     }
+}
+
+fn accounts(entry: Entry, report: &mut Report) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    let mut good = !matches!(entry.value.kind, Node::Refused | Node::Mapping(_));
+    for item in items(entry, report) {
+        let at = item.value.at;
+        let name = chimaera_yaml::text(item, report).map(|text| accounts::parse(&text.text));
+        match name {
+            Some(Ok(name)) => all.push(name),
+            Some(Err((message, help))) => {
+                report.add(at, message, help);
+                good = false;
+            }
+            None => good = false,
+        }
+    }
+    good.then_some(all)
 }
 
 fn cores(entry: Entry, report: &mut Report) -> Option<Vec<usize>> {

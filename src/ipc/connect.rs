@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
@@ -59,23 +58,24 @@ pub fn connect(instance: &Instance, bound: Instant) -> Result<OwnedFd, Error> {
         }
         _ => io(error),
     })?;
-    check_peer(&socket, &path)?;
+    check_peer(&socket, instance)?;
     rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK).map_err(io)?;
     Ok(socket)
 }
 
 /// Whoever can write to a directory above the instance's may have put another one in its place.
-fn check_peer(socket: &OwnedFd, path: &Path) -> Result<(), Error> {
+fn check_peer(socket: &OwnedFd, instance: &Instance) -> Result<(), Error> {
+    let path = instance.socket();
     let peer = Peer::of(socket.as_fd()).map_err(|error: io::Error| {
         Error::Io(format!("cannot tell who listens at {}: {error}", path.display()))
     })?;
-    let own = instance::uid();
-    if [own, 0].contains(&peer.uid) {
+    if instance.trusts(peer.uid) {
         return Ok(());
     }
+    let own = instance::uid();
     Err(Error::Denied(format!(
         "{}: user {} listens there, and user {own} uses runtimes of its own and of root only; remove \
-         it, or set XDG_RUNTIME_DIR to a directory of your own",
+         it, or set XDG_RUNTIME_DIR to a directory of your own; CHI_OWNER names another user to trust",
         path.display(),
         peer.uid
     )))

@@ -1,18 +1,32 @@
 //! The files of a runtime's instance: its socket, lock, log, and last words.
 
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::{account, connect};
 
 /// The name of the instance when none is given.
 pub const DEFAULT_NAME: &str = "default";
 
 /// The environment variable with the name of the instance, for programs that do not set one.
 pub const NAME_VARIABLE: &str = "CHI_INSTANCE";
+
+/// The environment variable with the directory of the instances.
+pub const DIRECTORY_VARIABLE: &str = "CHI_RUNTIME_DIR";
+
+/// The environment variable with a user, by name or number, whose runtimes clients trust as they trust
+/// their own user's and root's.
+pub const OWNER_VARIABLE: &str = "CHI_OWNER";
+
+/// How long another user's runtime may take to show that it runs.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// Whether `name` is a valid instance name: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning
 /// with `.` or `-`.
@@ -30,6 +44,9 @@ pub enum Error {
          with '.' or '-'"
     )]
     Name(String),
+    /// The variable that names a user to trust names none.
+    #[error("{OWNER_VARIABLE}: {0}")]
+    Owner(String),
     /// The directory cannot be used.
     #[error("{path}: {reason}")]
     Directory {
@@ -74,11 +91,14 @@ impl Directory {
 pub struct Instance {
     name: String,
     directory: PathBuf,
+    /// A user to trust as this process's own.
+    owner: Option<u32>,
 }
 
 impl Instance {
     /// The instance `name`; `None` means `$CHI_INSTANCE`, else `default`. Its directory is
-    /// `$XDG_RUNTIME_DIR/chimaera`, or `/tmp/chimaera-UID` when that variable is not set.
+    /// `$CHI_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/chimaera`, or `/tmp/chimaera-UID` when neither
+    /// variable is set. It may belong to the user that `$CHI_OWNER` names; that one's UID is then meant.
     pub fn new(name: Option<&str>) -> Result<Instance, Error> {
         let name = match name {
             Some(name) => name.to_owned(),
@@ -87,14 +107,22 @@ impl Instance {
         if !is_name(&name) {
             return Err(Error::Name(name));
         }
-        let directory = match runtime_dir() {
-            Some(dir) => dir.join("chimaera"),
-            None => PathBuf::from(format!("/tmp/chimaera-{}", uid())),
+        let owner = owner_to_trust()?;
+        let directory = match (directory_named(DIRECTORY_VARIABLE), runtime_dir()) {
+            (Some(directory), _) => directory,
+            (None, Some(dir)) => dir.join("chimaera"),
+            (None, None) => PathBuf::from(format!("/tmp/chimaera-{}", owner.unwrap_or(uid()))),
         };
         // Whoever goes elsewhere later still means this one.
         let directory = std::path::absolute(&directory)
             .map_err(|error| Error::Directory { path: directory, reason: error.to_string() })?;
-        Ok(Instance { name, directory })
+        Ok(Instance { name, directory, owner })
+    }
+
+    /// Whether this process trusts what belongs to this user: it is its own, root, or the one that
+    /// `$CHI_OWNER` names.
+    pub fn trusts(&self, user: u32) -> bool {
+        user == uid() || user == 0 || self.owner == Some(user)
     }
 
     /// The instance's name.
@@ -159,7 +187,7 @@ impl Instance {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
                 let mut reason = format!("cannot be created: {error}");
-                if runtime_dir().is_some() {
+                if directory_named(DIRECTORY_VARIABLE).is_none() && runtime_dir().is_some() {
                     reason +=
                         "; create the directory that XDG_RUNTIME_DIR names, or set the variable \
                                to one that you can write to";
@@ -175,9 +203,28 @@ impl Instance {
         }
     }
 
-    /// Opens the directory, after checking that it is this user's or root's and that nobody else
-    /// can write to it: whoever can may listen there in the runtime's place. `None` when there is
-    /// none.
+    /// Lets other users reach the files in the directory whose names they know, if those let them.
+    pub fn let_others_enter(&self) -> Result<(), Error> {
+        let io = |error: io::Error| self.refuse(error.to_string());
+        let Some(directory) = self.open_directory()? else {
+            return Err(self.refuse("it has just been removed"));
+        };
+        let mode = rustix::fs::fstat(&directory.fd).map_err(|error| io(error.into()))?.st_mode;
+        let mode = Permissions::from_mode(mode & 0o7777 | 0o111);
+        std::fs::set_permissions(directory.path_of("."), mode).map_err(io)
+    }
+
+    /// The first directory on the way to this one, or this one, which other users cannot enter.
+    pub fn closed_to_others(&self) -> Option<&Path> {
+        let closed = |path: &&Path| {
+            std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o001 == 0)
+        };
+        self.directory.ancestors().collect::<Vec<_>>().into_iter().rev().find(closed)
+    }
+
+    /// Opens the directory, after checking that it belongs to a user whom this process
+    /// [trusts](Instance::trusts) and that nobody else can write to it: whoever can may listen there in
+    /// the runtime's place. `None` when there is none.
     pub fn open_directory(&self) -> Result<Option<Directory>, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = match rustix::fs::open(&self.directory, flags, Mode::empty()) {
@@ -191,7 +238,7 @@ impl Instance {
         };
         let found =
             rustix::fs::fstat(&directory).map_err(|error| self.refuse(error.to_string()))?;
-        if ![uid(), 0].contains(&found.st_uid) {
+        if !self.trusts(found.st_uid) {
             return Err(self.distrust(&format!("belongs to another user ({})", found.st_uid)));
         }
         if found.st_mode & 0o022 != 0 {
@@ -214,7 +261,8 @@ impl Instance {
     }
 
     /// True when some process holds the lock, that is, when the instance runs. Takes no lock
-    /// itself, and so disturbs nobody.
+    /// itself, and so disturbs nobody. If the lock cannot be read, because it is another user's, true
+    /// when the instance accepts connections.
     pub fn is_running(&self) -> Result<bool, Error> {
         let Some(directory) = self.open_directory()? else { return Ok(false) };
         let failed =
@@ -227,6 +275,12 @@ impl Instance {
                 Ok(found != libc::F_UNLCK as libc::c_short)
             }
             Err(Errno::NOENT) => Ok(false),
+            // Another user's, who lets this one in, or does not: whoever listens there will say.
+            Err(Errno::ACCESS) => match connect::connect(self, Instant::now() + ANSWER_BOUND) {
+                Ok(_) | Err(connect::Error::Silent) => Ok(true),
+                Err(connect::Error::NotRunning(_)) => Ok(false),
+                Err(error) => Err(failed(io::Error::other(error.to_string()))),
+            },
             Err(error) => Err(failed(error.into())),
         }
     }
@@ -254,7 +308,26 @@ fn owner(fd: &OwnedFd) -> io::Result<u32> {
 
 /// `$XDG_RUNTIME_DIR`, if it is set.
 fn runtime_dir() -> Option<PathBuf> {
-    std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from)
+    directory_named("XDG_RUNTIME_DIR")
+}
+
+/// The directory in an environment variable, if that is set.
+fn directory_named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|dir| !dir.is_empty()).map(PathBuf::from)
+}
+
+/// The user that `$CHI_OWNER` names, if it is set.
+fn owner_to_trust() -> Result<Option<u32>, Error> {
+    let Some(named) = std::env::var_os(OWNER_VARIABLE).filter(|named| !named.is_empty()) else {
+        return Ok(None);
+    };
+    // Whoever runs a setuid program must not say whom it trusts.
+    // SAFETY: the function takes a number and reads what the kernel told the process at its start.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return Ok(None);
+    }
+    let named = named.to_string_lossy().into_owned();
+    account::user(&named).map(Some).map_err(|error| Error::Owner(error.to_string()))
 }
 
 /// Sets or queries an exclusive lock on the whole file, bound to the open file (`F_OFD_*`). Returns

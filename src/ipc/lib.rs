@@ -6,6 +6,7 @@
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod account;
 pub mod admin;
 pub mod arena;
 pub mod clock;

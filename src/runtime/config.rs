@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::limits::{ProcessLimits, UserLimits};
+use crate::access::Accounts;
 use crate::log::LogControl;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{
@@ -103,6 +104,8 @@ pub struct Config {
     pub runtime_share: u64,
     /// The limit on concurrent sessions.
     pub max_sessions: usize,
+    /// Who may connect besides the user of this process and root.
+    pub may_connect: Accounts,
     /// The limit on pools, the admin pool included, 2 to 65536.
     pub max_pools: u32,
     /// The limit on the containers of all pools together, 1 to 16777216. The admin pool's does not count.
@@ -300,6 +303,7 @@ impl Default for Config {
             max_segment: 64 << 30,
             runtime_share: DEFAULT_SHARE,
             max_sessions: 1024,
+            may_connect: Accounts::default(),
             max_pools: 65536,
             max_containers: 65536,
             per_user: UserLimits::default(),

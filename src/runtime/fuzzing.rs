@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::access::Caller;
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
 use crate::session::{Owner, Session, SessionRef};
@@ -61,6 +62,7 @@ fn session() -> std::io::Result<SessionRef> {
     Ok(SessionRef::new(Session::new(
         1,
         Owner { pid: 1, uid: 1 },
+        Caller::own(),
         mapping,
         1 << 40,
         doorbell,

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `sys` | signals, fences, parking, mutexes, last words |
 //! | `log` | where log lines go, log lines about tasks, and their rate limit |
+//! | `access` | who asks, and who the owner is |
 //! | `config` | the configuration of a runtime |
 //! | `module` | modules: files, libraries, methods |
 //! | `session` | clients' sessions: segments, arenas, tasks in flight |
@@ -24,6 +25,7 @@
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod access;
 mod admin;
 mod config;
 mod control;
@@ -43,6 +45,7 @@ mod sys;
 mod tables;
 mod task;
 
+pub use access::Accounts;
 pub use admin::describe_page;
 pub use config::{check_cores, Config, Error, OnCrash, PoolConfig, ProcessLimits, UserLimits};
 pub use runtime::{exit_at_once, Runtime};

@@ -79,6 +79,9 @@ impl Runtime {
                 pid: Reader::open(&instance)
                     .map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
             })?;
+        if !config.may_connect.is_empty() {
+            let_others_in(&instance)?;
+        }
         // The handlers that can do something about a fault come first.
         segment_fault::install();
         stack::install();
@@ -104,7 +107,7 @@ impl Runtime {
         report_losses(&shared);
         let workers = Workers::start(&shared)?;
         create_pools(&shared)?;
-        let listener = listen(&instance)?;
+        let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
         let acceptor = Acceptor::new(shared.clone(), listener)
             .map_err(|error| Error::io("creating an epoll instance", error))?;
         let socket = instance.socket();
@@ -377,7 +380,21 @@ fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
     left
 }
 
-fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
+/// Makes the instance's directory one that other users can enter.
+fn let_others_in(instance: &Instance) -> Result<(), Error> {
+    instance.let_others_enter()?;
+    if let Some(closed) = instance.closed_to_others() {
+        tracing::warn!(
+            directory = %closed.display(),
+            "access.connect lets other users connect, but they cannot enter a directory on the way to \
+             the socket; CHI_RUNTIME_DIR names another place for the instances"
+        );
+    }
+    Ok(())
+}
+
+/// Listens for clients, of other users too if the runtime is `open` to any: it asks each who it is.
+fn listen(instance: &Instance, open: bool) -> Result<OwnedFd, Error> {
     let path = instance.socket();
     let failed = |error: rustix::io::Errno| Error::io(path.display().to_string(), error);
     let socket = rustix::net::socket_with(
@@ -403,7 +420,8 @@ fn listen(instance: &Instance) -> Result<OwnedFd, Error> {
     });
     let address = address.map_err(failed)?;
     rustix::net::bind(&socket, &address).map_err(failed)?;
-    rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let mode = Mode::from_raw_mode(if open { 0o666 } else { 0o600 });
+    rustix::fs::chmod(&path, mode).map_err(failed)?;
     descriptors::refuse(&socket);
     rustix::net::listen(&socket, 128).map_err(failed)?;
     Ok(socket)

@@ -60,7 +60,7 @@ fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         }
         return Ok(());
     };
-    let read = File::read(&file).and_then(|file| file.check_cores());
+    let read = File::read(&file).and_then(|file| file.check_machine());
     read.map_err(|found| misconfigured(context, &found))?;
     if !context.print_json(&json!({ "file": file, "problems": [] })) {
         crate::context::print(&format!("{}: no problems\n", file.display()));

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: Context, args: Args) -> Outcome {
     let settings = args.settings.load(&context)?;
-    settings.check_cores().map_err(|found| settings::misconfigured(&context, &found))?;
+    settings.check_machine().map_err(|found| settings::misconfigured(&context, &found))?;
     let context = Context { name: settings.instance().to_owned(), ..context };
     if args.daemon {
         start_daemon(&context, &args, &settings)

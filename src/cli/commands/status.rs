@@ -30,8 +30,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let page = match Reader::open(&instance) {
         Ok(reader) => describe_page(reader.page()),
-        // There is no shared memory, or no room in it.
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        // There is no shared memory, or no room in it; or it is another user's.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             match context.ask(Request::Status, &[]) {
                 Err(Failed::NotRunning(_)) => {
                     // It has not made its page yet, or has removed it just now.

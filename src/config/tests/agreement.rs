@@ -29,6 +29,7 @@ const ONLY_THE_READER: &[&str] = &[
     "is not a whole number",
     "is not a core number",
     "is not a valid instance name",
+    "is not the name of a user or group",
     // Ranges of values with a unit.
     "is out of range",
     "is too large",
@@ -167,6 +168,10 @@ fn scalar() -> impl Strategy<Value = String> {
         "\"\\u0085\"",
         "\"\\ufeff\"",
         "größe",
+        "alice",
+        "group:staff",
+        "group:",
+        "\"a,b\"",
     ]);
     words.prop_map(str::to_owned)
 }

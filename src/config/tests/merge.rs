@@ -231,6 +231,7 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.max_containers, want.max_containers);
     assert_eq!((found.per_user, found.per_process), (want.per_user, want.per_process));
     assert_eq!(found.max_rings, want.max_rings);
+    assert_eq!(found.may_connect, want.may_connect);
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));

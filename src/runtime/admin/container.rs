@@ -16,6 +16,7 @@ use crate::module::{Methods, Module};
 use crate::pool::Pool;
 use crate::scheduler::{with_current, ControlCommand, Shared, Worker};
 use crate::tables::worker_ipc;
+use crate::task::Origin;
 
 pub(crate) const NAME: &str = "chimaera:admin";
 
@@ -171,10 +172,7 @@ unsafe extern "C" fn run(
                 CHI_ADMIN_DESTROY_POOL => destroy_pool(worker, task.cast()),
                 CHI_ADMIN_FIND_POOL => find_pool(worker, task.cast()),
                 CHI_ADMIN_RESET_POOL => reset_pool(worker, task.cast()),
-                CHI_ADMIN_STOP => {
-                    worker.shared.command(ControlCommand::Stop);
-                    Ok(())
-                }
+                CHI_ADMIN_STOP => stop(worker),
                 CHI_ADMIN_FIND_POOL_OF => find_pool_of(worker, task.cast()),
                 _ => answer(worker, task.cast()),
             }
@@ -187,6 +185,32 @@ unsafe extern "C" fn run(
             }
         }
     })
+}
+
+/// Fails unless the running task is the owner's. A task that a method sends is for the client whose
+/// task that method runs: a module that passes on what clients ask for must not do for them what they
+/// may not do themselves. What modules do for nobody, as in pollers, is the runtime's own.
+fn must_be_owners(worker: &Worker, what: &str) -> Result<(), Failure> {
+    let record = worker.running().expect("a method runs");
+    let session = match (&record.origin, record.session) {
+        (Origin::Client { session, .. }, _) => return session.caller.must_be_owner(what),
+        (Origin::Internal, 0) => return Ok(()),
+        (Origin::Internal, session) => session,
+    };
+    let sessions = worker.shared.sessions();
+    match sessions.iter().find(|client| client.number == session) {
+        Some(client) => client.caller.must_be_owner(what),
+        None => {
+            let message = format!("only the owner of this runtime may {what}; the client is gone");
+            Err(Failure::new(CHI_DENIED, message))
+        }
+    }
+}
+
+fn stop(worker: &Worker) -> Result<(), Failure> {
+    must_be_owners(worker, "stop it")?;
+    worker.shared.command(ControlCommand::Stop);
+    Ok(())
 }
 
 /// A private copy of a vector's bytes.
@@ -245,6 +269,7 @@ unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(
 }
 
 unsafe fn reset_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
+    must_be_owners(worker, "reset a pool")?;
     // SAFETY: `task` is the running task, and of this type.
     unsafe {
         let pool = name(&(*task).pool_name_, "the pool's name")?;

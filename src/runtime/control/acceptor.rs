@@ -21,6 +21,7 @@ use super::close::close_pools;
 use super::descriptors::Closer;
 use super::quota::{self, Held};
 use super::requests;
+use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
@@ -59,6 +60,8 @@ struct Client {
     /// Reports the death of the process even if a forked child keeps the socket open.
     pidfd: Option<OwnedFd>,
     owner: Owner,
+    /// The user as which it connected.
+    caller: Caller,
     phase: Phase,
     since: Instant,
 }
@@ -193,14 +196,17 @@ impl Acceptor {
                 if self.clients.len() >= self.most_connections() {
                     self.end_silent();
                 }
-                if let Err(failure) = self.admit(&socket) {
-                    self.report_refusal(&failure.message);
-                    let refusal = Message::refused(failure.status, failure.message);
-                    // It fails only if the client is already gone.
-                    let _ = wire::send(socket.as_fd(), &refusal, &[]);
-                    return self.closer.close(socket);
-                }
-                if let Err(error) = self.welcome(socket) {
+                let caller = match self.admit(&socket) {
+                    Ok(caller) => caller,
+                    Err(failure) => {
+                        self.report_refusal(&failure.message);
+                        let refusal = Message::refused(failure.status, failure.message);
+                        // It fails only if the client is already gone.
+                        let _ = wire::send(socket.as_fd(), &refusal, &[]);
+                        return self.closer.close(socket);
+                    }
+                };
+                if let Err(error) = self.welcome(socket, caller) {
                     self.report_refusal(&error.to_string());
                 }
             }
@@ -227,21 +233,24 @@ impl Acceptor {
     }
 
     /// Checks that the connecting process may have a session.
-    fn admit(&self, socket: &OwnedFd) -> Result<(), Failure> {
-        let peer = Peer::of(socket.as_fd()).map_err(|error| {
+    fn admit(&self, socket: &OwnedFd) -> Result<Caller, Failure> {
+        let caller = Caller::of(socket.as_fd()).map_err(|error| {
             Failure::new(CHI_IO, format!("cannot read the client's credentials: {error}"))
         })?;
-        let (theirs, own) = (peer.uid, instance::uid());
-        if theirs != own {
+        if !caller.is_owner() && !self.shared.config.may_connect.name(&caller) {
+            let (theirs, own) = (caller.uid, instance::uid());
             return Err(Failure::new(
                 CHI_DENIED,
-                format!("this runtime belongs to user {own}; user {theirs} may not use it"),
+                format!(
+                    "this runtime belongs to user {own}; user {theirs} may not use it: \
+                     access.connect names neither the user nor a group of it"
+                ),
             ));
         }
         if self.clients.len() >= self.most_connections() {
             return Err(self.session_limit());
         }
-        Ok(())
+        Ok(caller)
     }
 
     fn most_connections(&self) -> usize {
@@ -266,7 +275,7 @@ impl Acceptor {
         Failure::new(CHI_NO_SPACE, message)
     }
 
-    fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
+    fn welcome(&mut self, socket: OwnedFd, caller: Caller) -> std::io::Result<()> {
         let peer = Peer::of(socket.as_fd())?;
         // Without a pidfd, for example if the process is in another pid namespace, the hang-up has
         // to suffice.
@@ -288,7 +297,8 @@ impl Acceptor {
         }
         let pid = peer.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
         let owner = Owner { pid, uid: peer.uid };
-        let client = Client { socket, pidfd, owner, phase: Phase::Greeting, since: Instant::now() };
+        let (phase, since) = (Phase::Greeting, Instant::now());
+        let client = Client { socket, pidfd, owner, caller, phase, since };
         self.clients.insert(number, client);
         Ok(())
     }
@@ -328,7 +338,7 @@ impl Acceptor {
         match (&mut client.phase, message.kind) {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
             (Phase::Greeting, Kind::Request) => {
-                let (document, then) = requests::answer(&self.shared, message)?;
+                let (document, then) = requests::answer(&self.shared, &client.caller, message)?;
                 let answered = control::answer(&client.socket, &document);
                 then.run(&self.shared);
                 answered.map_err(|error| {
@@ -344,6 +354,7 @@ impl Acceptor {
                 let session = SessionRef::new(Session::new(
                     number,
                     client.owner,
+                    client.caller.clone(),
                     *mapping,
                     base,
                     doorbell,

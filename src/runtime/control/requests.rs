@@ -5,6 +5,7 @@ use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
 
 use super::log_control;
+use crate::access::Caller;
 use crate::admin::{describe, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
@@ -38,9 +39,29 @@ impl Then {
     }
 }
 
+/// What only the owner may ask for, in words. What is not listed only tells something.
+fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
+    match request {
+        Request::Stop => Some("stop it"),
+        Request::SetOnCrash => Some("say what becomes of it when a method crashes"),
+        Request::LogLevel if !message.text.is_empty() => Some("change the log level"),
+        Request::LogReopen => Some("reopen the log"),
+        Request::EndSession => Some("end a session"),
+        Request::LogLevel | Request::Describe | Request::Status => None,
+    }
+}
+
 /// Answers a message of kind `Request` with a JSON document, and says what is left to do.
-pub(super) fn answer(shared: &Shared, message: &Message) -> Result<(String, Then), Failure> {
+pub(super) fn answer(
+    shared: &Shared,
+    caller: &Caller,
+    message: &Message,
+) -> Result<(String, Then), Failure> {
     let [request, argument, more @ ..] = message.words;
+    let request_of_owner = Request::of(request).and_then(|known| owners_only(known, message));
+    if let Some(what) = request_of_owner {
+        caller.must_be_owner(what)?;
+    }
     let (document, then) = match Request::of(request) {
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {

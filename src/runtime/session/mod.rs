@@ -1,5 +1,5 @@
 //! A client's session as the runtime sees it: its segment, its arena, the blocks that are held for
-//! it, and the number of its tasks in flight. It imports `sys`.
+//! it, and the number of its tasks in flight. It imports `sys` and `access`.
 
 mod refs;
 mod ring;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::access::Caller;
 use crate::sys::{lock, Guard};
 use chimaera_abi::{chi_task, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) owner: Owner,
     /// When it was opened.
     pub(crate) since: Instant,
+    /// The user as which it connected.
+    pub(crate) caller: Caller,
     pub(crate) mapping: Mapping,
     /// The address at which the client has mapped the segment. Only ever returned to the client,
     /// never used here.
@@ -80,6 +83,7 @@ impl Session {
     pub(crate) fn new(
         number: u64,
         owner: Owner,
+        caller: Caller,
         mapping: Mapping,
         client_base: u64,
         doorbell: OwnedFd,
@@ -91,6 +95,7 @@ impl Session {
             number,
             owner,
             since: Instant::now(),
+            caller,
             mapping,
             client_base,
             doorbell,

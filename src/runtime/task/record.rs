@@ -47,7 +47,7 @@ pub(crate) struct Record {
     large: Option<PrivateBlock>,
     pub(crate) origin: Origin,
     /// The session that the task or its root task came from; 0 for tasks that the runtime and its
-    /// modules start by themselves. For the log, and for whose pools it creates.
+    /// modules start by themselves. For the log, for whose pools it creates, and for whether it is the owner's.
     pub(crate) session: u64,
     /// Null until the task has been resolved and admitted.
     pub(crate) container: *const Container,

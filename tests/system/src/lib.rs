@@ -5,7 +5,7 @@
 //! * [`in_client!`] runs the body of a test in its own process, because a process has one session with
 //!   one instance, and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a time limit, so that a hang is a failure.
-//! * [`device`] is for block devices in files.
+//! * [`device`] is for block devices in files, [`other_user`] for clients of other users.
 //! * [`syscalls`] makes system calls of a daemon fail.
 //! * [`tasks`] and [`Call`] are for Rust clients, [`raw`] for those that speak the wire protocol.
 //!
@@ -18,6 +18,7 @@ mod call;
 pub mod child;
 mod daemon;
 pub mod device;
+pub mod other_user;
 pub mod process;
 pub mod raw;
 mod sandbox;

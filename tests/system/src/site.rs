@@ -108,7 +108,15 @@ impl Site {
     /// any, is `config/chimaera/chimaera.yaml` in the directory.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
-        for name in ["CHI_REPO_PATH", "CHI_LOG", "CHI_SERVER_CONF", "LD_LIBRARY_PATH"] {
+        const FOREIGN: [&str; 6] = [
+            "CHI_REPO_PATH",
+            "CHI_LOG",
+            "CHI_SERVER_CONF",
+            "LD_LIBRARY_PATH",
+            "CHI_RUNTIME_DIR",
+            "CHI_OWNER",
+        ];
+        for name in FOREIGN {
             command.env_remove(name);
         }
         command.env("XDG_RUNTIME_DIR", &self.directory).env("CHI_INSTANCE", &self.name);

@@ -1,52 +1,11 @@
 //! Clients of another user. These tests need root to switch users.
 
-use std::fs::Permissions;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
+use chimaera_tests::other_user::{allow, alone, as_nobody, is_root, reachable, NOBODY};
 use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-
-/// The user "nobody".
-const NOBODY: u32 = 65534;
-
-/// One test at a time: a program that is being copied cannot be run, and a child that another test
-/// forks at that moment inherits the open copy.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether this process may act as other users. If not, it prints a notice that is hard to miss.
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("\n*** SKIPPED: tests with a second user need root ***\n");
-    }
-    root
-}
-
-fn allow(path: impl AsRef<Path>, mode: u32) {
-    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("the file is ours");
-}
-
-/// A copy of a program in a directory that everybody can reach.
-fn reachable(program: PathBuf, place: &Path) -> PathBuf {
-    let copy = place.join(program.file_name().expect("it is a file"));
-    std::fs::copy(program, &copy).expect("there is room");
-    allow(&copy, 0o755);
-    copy
-}
-
-fn as_nobody(mut command: Command) -> Command {
-    command.uid(NOBODY).gid(NOBODY).current_dir("/");
-    command
-}
 
 /// The output of a client that runs as another user.
 #[track_caller]

@@ -4,13 +4,16 @@
 //! chi-test-client [--instance NAME] COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...]]...
 //! ```
 //!
-//! It has the commands of `c_client`, prints the same lines, and uses the same pools.
+//! It has the commands of `c_client`, prints the same lines, and uses the same pools. Only this client
+//! has those that concern rights: `stop`, `stop-by-method`, `create POOL`, `destroy POOL`
+//! and `call POOL`.
 
 use std::process::ExitCode;
 
 use chimaera::abi::{status_name, CHI_OK};
 use chimaera::{DomainQuery, PoolId, Result, Status};
 use chimaera_kv_client as kv;
+use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
 use chimaera_tests::tasks::throws::PlainTask;
 use chimaera_tests::{bytes, Call};
@@ -108,6 +111,24 @@ fn run(words: &[&str]) -> Result<Value, Failed> {
             json!({ "keys": keys.iter().map(|key| text(key)).collect::<Vec<_>>() })
         }
         ["count"] => json!({ "count": store()?.count()? }),
+        ["stop"] => {
+            chimaera::client::stop_runtime()?;
+            json!({})
+        }
+        ["stop-by-method"] => {
+            let pool = chimaera::ipc()?.create_pool(faults::MODULE, "test_faults", b"")?;
+            plain(pool, faults::Method::STOP)?
+        }
+        ["create", pool] => {
+            kv::Client::create(pool, kv::Params::default())?;
+            json!({})
+        }
+        ["destroy", pool] => {
+            let ipc = chimaera::ipc()?;
+            ipc.destroy_pool(ipc.find_pool(pool)?)?;
+            json!({})
+        }
+        ["call", pool] => json!({ "count": kv::Client::find(pool)?.count()? }),
         _ => return Err(Failed::Usage),
     };
     Ok(found)

@@ -1,0 +1,114 @@
+//! Users and groups by their names.
+
+use std::ffi::{c_char, c_int, CString};
+use std::io;
+
+/// Why a name does not lead to a user or group.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none of this name.
+    #[error("there is no {kind} '{name}'")]
+    Unknown {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The system cannot say.
+    #[error("cannot look up the {kind} '{name}': {error}")]
+    Io {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// Room for what the C library says about an account, at first and at most.
+const ROOM: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 24;
+
+/// The number of the user with this name. A text of digits is the number itself.
+///
+/// # Errors
+/// See [`Error`].
+pub fn user(name: &str) -> Result<u32, Error> {
+    let look_up = |name: *const c_char, buffer: &mut [u8]| {
+        // SAFETY: all zero is a valid `passwd`.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: the name is a C string; the other places live through the call, and the buffer is as
+        // large as it is told.
+        let code = unsafe {
+            let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+            libc::getpwnam_r(name, &mut entry, start, size, &mut found)
+        };
+        (code, (!found.is_null()).then_some(entry.pw_uid))
+    };
+    number("user", name, look_up)
+}
+
+/// The number of the group with this name. A text of digits is the number itself.
+///
+/// # Errors
+/// See [`Error`].
+pub fn group(name: &str) -> Result<u32, Error> {
+    let look_up = |name: *const c_char, buffer: &mut [u8]| {
+        // SAFETY: all zero is a valid `group`.
+        let mut entry: libc::group = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: as in `user`.
+        let code = unsafe {
+            let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+            libc::getgrnam_r(name, &mut entry, start, size, &mut found)
+        };
+        (code, (!found.is_null()).then_some(entry.gr_gid))
+    };
+    number("group", name, look_up)
+}
+
+fn number(
+    kind: &'static str,
+    name: &str,
+    look_up: impl Fn(*const c_char, &mut [u8]) -> (c_int, Option<u32>),
+) -> Result<u32, Error> {
+    let unknown = || Error::Unknown { kind, name: name.to_owned() };
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        // The largest number stands for no account at all.
+        return name.parse().ok().filter(|&number| number != u32::MAX).ok_or_else(unknown);
+    }
+    let c_name = CString::new(name).map_err(|_| unknown())?;
+    let mut buffer = vec![0; *ROOM.start()];
+    loop {
+        match look_up(c_name.as_ptr(), &mut buffer) {
+            (_, Some(number)) => return Ok(number),
+            (libc::ERANGE, None) if buffer.len() < *ROOM.end() => {
+                buffer.resize(buffer.len() * 2, 0);
+            }
+            (libc::EINTR, None) => {}
+            // Some sources of accounts say so with an error.
+            (0 | libc::ENOENT | libc::ESRCH, None) => return Err(unknown()),
+            (code, None) => {
+                let error = io::Error::from_raw_os_error(code);
+                return Err(Error::Io { kind, name: name.to_owned(), error });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(user("root").unwrap(), 0);
+        assert_eq!(group("root").unwrap(), 0);
+        assert_eq!(user("4711").unwrap(), 4711);
+        for name in ["", "no such user", "a\0b", "99999999999", "4294967295", "-1"] {
+            assert!(matches!(user(name), Err(Error::Unknown { .. })), "{name}");
+            assert!(matches!(group(name), Err(Error::Unknown { .. })), "{name}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What users other than the owner of a runtime may do. These tests need root to switch users.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chimaera_tests::other_user::{allow, alone, as_user, is_root, reachable, NOBODY};
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Two users besides root and nobody, and their groups; every Unix has them.
+const DAEMON: u32 = 1;
+const BIN: u32 = 2;
+
+/// Programs and a directory for instances that all users can reach.
+struct Place {
+    directory: TempDir,
+    site: Site,
+    client: PathBuf,
+    program: PathBuf,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().expect("a place for files");
+        allow(directory.path(), 0o755);
+        let client = reachable(artefacts::rust_client(), directory.path());
+        let program = reachable(artefacts::chimaera(), directory.path());
+        Place { site: Site::new(), client, program, directory }
+    }
+
+    fn instances(&self) -> PathBuf {
+        self.directory.path().join("instances")
+    }
+
+    /// Starts root's daemon in that directory.
+    fn start(&self, options: &Options) -> Daemon {
+        let mut command = options.command(&self.site);
+        command.env("CHI_RUNTIME_DIR", self.instances());
+        Daemon::run(self.site.clone(), command)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = self.site.command(program);
+        command.env("CHI_RUNTIME_DIR", self.instances()).env_remove("XDG_CONFIG_HOME");
+        command
+    }
+
+    /// The client's output when it runs as this user.
+    #[track_caller]
+    fn call_as(&self, user: u32, groups: &[u32], words: &[&str]) -> Value {
+        let mut command = as_user(self.command(&self.client), user, groups);
+        let output = process::run(command.args(words));
+        output.lines().pop().unwrap_or_else(|| panic!("no line in {output:#?}"))
+    }
+
+    /// The program's output when it runs as this user.
+    #[track_caller]
+    fn cli_as(&self, user: u32, words: &[&str]) -> Output {
+        let mut command = as_user(self.command(&self.program), user, &[user]);
+        process::run(command.args(["--name", self.site.name()]).args(words))
+    }
+
+    #[track_caller]
+    fn call_by_root(&self, words: &[&str]) -> Value {
+        process::run(self.command(&self.client).args(words)).lines().pop().expect("a line")
+    }
+}
+
+#[track_caller]
+fn denied(said: &Value, why: &str) {
+    assert!(
+        said["name"] == "CHI_DENIED" && said["message"].as_str().unwrap().contains(why),
+        "{said}"
+    );
+}
+
+#[track_caller]
+fn done(said: &Value) {
+    assert_eq!(said["name"], "CHI_OK", "{said}");
+}
+
+#[test]
+fn the_configuration_lets_users_and_groups_in() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let config = format!("access:\n  connect: [daemon, \"group:bin\"]\nworkers: {}\n", 1);
+    let mut daemon = place.start(&Options::new().kv().config(config));
+    done(&place.call_as(DAEMON, &[DAEMON], &["put", "key", "value"]));
+    // By a group that is its own, and by one of its others.
+    let found = place.call_as(BIN, &[BIN], &["get", "key"]);
+    assert_eq!(found["value"], "value", "{found}");
+    done(&place.call_as(NOBODY, &[NOBODY, 4711, BIN], &["get", "key"]));
+    done(&place.call_by_root(&["get", "key"]));
+    let why =
+        format!("this runtime belongs to user 0; user {NOBODY} may not use it: access.connect");
+    denied(&place.call_as(NOBODY, &[NOBODY], &["get", "key"]), &why);
+    // The user's name is no group's.
+    denied(&place.call_as(4711, &[DAEMON], &["get", "key"]), "access.connect");
+    let status = place.cli_as(DAEMON, &["status", "--json"]).ok().json();
+    assert!(status["running"] == true && status["ready"] == true, "{status}");
+    place.cli_as(DAEMON, &["pool", "list"]).ok();
+    // They see no file of the daemon's.
+    for file in ["lock", "log", "crash"] {
+        let path = place.instances().join(format!("{}.{file}", place.site.name()));
+        let mut cat = Command::new("cat");
+        cat.arg(path);
+        assert_ne!(process::run(&mut as_user(cat, DAEMON, &[DAEMON])).code, 0, "{file}");
+    }
+    assert!(daemon.is_alive());
+}
+
+#[test]
+fn a_client_trusts_whom_its_environment_names() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    std::fs::create_dir(place.instances()).expect("the name is free");
+    std::os::unix::fs::chown(place.instances(), Some(BIN), Some(BIN)).expect("root may");
+    allow(place.instances(), 0o700);
+    let config = place.directory.path().join("chimaera.yaml");
+    std::fs::write(&config, "access: {connect: daemon}\n").expect("there is room");
+    let mut start = place.command(&place.program);
+    start.args(["--json", "--name", place.site.name(), "start", "--workers", "1", "--config"]);
+    let daemon = Daemon::run(
+        place.site.clone(),
+        as_user(
+            {
+                start.arg(&config);
+                start
+            },
+            BIN,
+            &[BIN],
+        ),
+    );
+    let call = |owner: &str, user: u32| {
+        let mut command = place.command(&place.program);
+        command.env("CHI_OWNER", owner).args(["--name", place.site.name(), "pool", "list"]);
+        process::run(&mut as_user(command, user, &[user]))
+    };
+    let untrusted = call("", DAEMON);
+    assert!(untrusted.stderr.contains("belongs to another user (2)"), "{untrusted:?}");
+    let other = call("nobody", DAEMON);
+    assert!(other.stderr.contains("belongs to another user (2)"), "{other:?}");
+    let nonsense = call("no-such-user", DAEMON);
+    assert!(nonsense.stderr.contains("CHI_OWNER: there is no user 'no-such-user'"), "{nonsense:?}");
+    call("bin", DAEMON).ok();
+    call("2", DAEMON).ok();
+    // Root may, without being named, but trusts nobody either.
+    assert_ne!(call("", 0).code, 0);
+    call("bin", 0).ok();
+    drop(daemon);
+}
+
+/// By whichever way.
+#[test]
+fn only_the_owner_stops_and_changes_the_runtime() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let options = Options::new().kv().rust_faults().config("access: {connect: daemon}\n");
+    let mut daemon = place.start(&options);
+    done(&place.call_as(DAEMON, &[DAEMON], &["count"]));
+    let owner = "only the owner of this runtime (user 0) and root may";
+    let user = "; this is user 1";
+    for (words, what) in [
+        (&["stop"][..], "stop it"),
+        (&["stop", "--force"], "stop it"),
+        (&["log", "level", "debug"], "change the log level"),
+        (&["log", "reopen"], "reopen the log"),
+        (&["pool", "reset", "test_kv"], "reset a pool"),
+        (
+            &["pool", "create", "x", "--module", "chimaera:kv", "--on-crash", "abort"],
+            "say what becomes of it when a method crashes",
+        ),
+    ] {
+        let refused = place.cli_as(DAEMON, words);
+        let why = format!("{owner} {what}{user}");
+        assert!(refused.code == 1 && refused.stderr.contains(&why), "{words:?}: {refused:?}");
+    }
+    place.cli_as(DAEMON, &["log", "level"]).ok();
+    denied(&place.call_as(DAEMON, &[DAEMON], &["stop"]), "may stop it; this is user 1");
+    denied(&place.call_as(DAEMON, &[DAEMON], &["stop-by-method"]), "may stop it; this is user 1");
+    assert!(daemon.is_alive());
+    done(&place.call_by_root(&["stop-by-method"]));
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn an_unknown_user_in_the_configuration_is_named() {
+    let site = Site::new();
+    let file = site.path().join("chimaera.yaml");
+    let text = "access:\n  connect: [root, no-such-user, \"group:no-such-group\"]\n";
+    std::fs::write(&file, text).expect("the site is ours");
+    let file = file.to_str().expect("the path is text");
+    for command in [&["start", "--config", file][..], &["config", "check", file]] {
+        let refused = site.cli(command);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        for name in ["user 'no-such-user'", "group 'no-such-group'"] {
+            let why = format!(":2:12: there is no {name}");
+            assert!(refused.stderr.contains(&why), "{refused:?}");
+        }
+    }
+}
