@@ -1,6 +1,6 @@
 //! Users and groups by their names.
 
-use std::ffi::{c_char, c_int, CString};
+use std::ffi::{c_char, c_int, CStr, CString};
 use std::io;
 
 /// Why a name does not lead to a user or group.
@@ -68,6 +68,36 @@ pub fn group(name: &str) -> Result<u32, Error> {
     number("group", name, look_up)
 }
 
+/// Whether a group is the private group of this user, as many systems make one for each user: it is the
+/// user's own, has the user's name, and nobody else is a member.
+pub fn is_private_group(group: u32, user: u32) -> bool {
+    let mut buffer = vec![0_u8; *ROOM.end() >> 8];
+    // SAFETY: all zero is a valid `passwd` and a valid `group`.
+    let (mut of_user, mut of_group): (libc::passwd, libc::group) = unsafe { std::mem::zeroed() };
+    let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+    let mut found = std::ptr::null_mut();
+    // SAFETY: the places live through the call, and the buffer is as large as it is told.
+    let code = unsafe { libc::getpwuid_r(user, &mut of_user, start, size, &mut found) };
+    if code != 0 || found.is_null() || of_user.pw_gid != group {
+        return false;
+    }
+    // SAFETY: the entry was found, so its name is a C string in the buffer.
+    let name = unsafe { CStr::from_ptr(of_user.pw_name) }.to_owned();
+    let mut found = std::ptr::null_mut();
+    // SAFETY: as above; nothing of the user's entry is used any more.
+    let code = unsafe { libc::getgrgid_r(group, &mut of_group, start, size, &mut found) };
+    if code != 0 || found.is_null() {
+        return false;
+    }
+    // SAFETY: the entry was found, so its name is a C string, and its members are C strings in a list
+    // that ends with null.
+    unsafe {
+        let mut members = (0..).map(|n| *of_group.gr_mem.add(n)).take_while(|name| !name.is_null());
+        CStr::from_ptr(of_group.gr_name) == &*name
+            && members.all(|member| CStr::from_ptr(member) == &*name)
+    }
+}
+
 fn number(
     kind: &'static str,
     name: &str,
@@ -105,6 +135,7 @@ mod tests {
     fn names_and_numbers() {
         assert_eq!(user("root").unwrap(), 0);
         assert_eq!(group("root").unwrap(), 0);
+        assert!(is_private_group(0, 0) && !is_private_group(1, 0) && !is_private_group(0, 1));
         assert_eq!(user("4711").unwrap(), 4711);
         for name in ["", "no such user", "a\0b", "99999999999", "4294967295", "-1"] {
             assert!(matches!(user(name), Err(Error::Unknown { .. })), "{name}");

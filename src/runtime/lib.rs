@@ -48,5 +48,6 @@ mod task;
 pub use access::Accounts;
 pub use admin::describe_page;
 pub use config::{check_cores, Config, Error, OnCrash, PoolConfig, ProcessLimits, UserLimits};
+pub use module::library_path_warning;
 pub use runtime::{exit_at_once, Runtime};
 pub use sys::demangle::demangle;

@@ -18,7 +18,7 @@ use crate::admin;
 use crate::config::{Config, Error};
 use crate::control::{close, descriptors, end_process, Acceptor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
-use crate::module::{Modules, Services};
+use crate::module::{library_path_warning, Modules, Services};
 use crate::scheduler::{
     describe_circumstances, may_give_up, standby, watchdog, ControlCommand, Shared, WorkerMessage,
 };
@@ -97,6 +97,9 @@ impl Runtime {
                 (Writer::private(), None)
             }
         };
+        if let Some(why) = library_path_warning() {
+            tracing::warn!("{why}");
+        }
         let modules = Modules::scan(&config.module_paths, &services(config.daemon));
         let shared = Shared::new(config, modules, page)
             .map_err(|error| Error::io("creating eventfds", error))?;

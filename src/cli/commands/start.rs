@@ -223,6 +223,9 @@ fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     instance.prepare_directory()?;
+    if let Some(why) = chimaera_runtime::library_path_warning() {
+        complain(&format!("chimaera: {why}"));
+    }
     let last_crash = LastCrash::of(&instance);
     // What the daemon writes before it has opened its log itself goes there, too.
     let log_path = settings.log_file().map_or_else(|| instance.log(), Path::to_owned);

@@ -13,6 +13,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use super::elf::{judge, Verdict};
 use super::error;
 use super::method_table::Methods;
+use super::trust;
 use crate::sys::objects;
 
 /// `chi_module_descriptor.params`.
@@ -91,7 +92,10 @@ impl Modules {
         let mut modules = Modules::default();
         let mut seen = HashSet::new();
         for directory in directories {
-            match files(directory) {
+            let files = files(directory)
+                .map_err(|error| format!("the directory cannot be read: {error}"))
+                .and_then(|files| trust::check_directory(directory).map(|()| files));
+            match files {
                 Ok(files) => {
                     for (path, id) in files {
                         match id {
@@ -103,13 +107,7 @@ impl Modules {
                         }
                     }
                 }
-                Err(error) => {
-                    modules.refuse(
-                        directory,
-                        format!("the directory cannot be read: {error}"),
-                        true,
-                    );
-                }
+                Err(reason) => modules.refuse(directory, reason, true),
             }
         }
         modules
@@ -142,6 +140,7 @@ impl Modules {
 
     /// Loads a file that exports the whole contract. The error says why it is refused.
     pub(crate) fn load(&self, path: &Path, services: &Services) -> Result<Module, String> {
+        trust::check_file(path)?;
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
         // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
         // constructors do is, like the rest of its code, its author's responsibility.

@@ -5,7 +5,9 @@ pub(crate) mod elf;
 pub(crate) mod error;
 mod manager;
 mod method_table;
+mod trust;
 
 pub(crate) use self::elf::{exported, judge, Verdict, SYMBOLS};
 pub(crate) use self::manager::{Canonicalize, ExceptionGlobals, Module, Modules, Services};
 pub(crate) use self::method_table::{Field, Method, Methods};
+pub use self::trust::library_path_warning;

@@ -209,3 +209,97 @@ fn an_unknown_user_in_the_configuration_is_named() {
         }
     }
 }
+
+/// The reason for which `chimaera modules` refuses a file or directory.
+fn refused(daemon: &Daemon, path: &Path) -> String {
+    let modules = daemon.cli(&["modules", "--json"]).ok().json();
+    let refused = modules["refused"].as_array().expect("a list");
+    let found = refused.iter().find(|one| one["path"] == path.to_str().expect("it is text"));
+    let found = found.unwrap_or_else(|| panic!("{} is not refused: {modules}", path.display()));
+    assert_eq!(found["is_module"], true, "{found}");
+    let shown = daemon.cli(&["modules"]).ok().stdout;
+    let reason = found["reason"].as_str().expect("a reason");
+    assert!(shown.contains(reason), "{shown}");
+    reason.to_owned()
+}
+
+#[test]
+fn modules_come_only_from_where_nobody_else_can_write() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let site = Site::new();
+    let directory = |name: &str, module: PathBuf| {
+        let directory = site.path().join(name);
+        std::fs::create_dir(&directory).expect("the name is free");
+        let copy = directory.join(module.file_name().expect("it is a file"));
+        std::fs::copy(module, &copy).expect("there is room");
+        allow(&copy, 0o644);
+        (directory, copy)
+    };
+    let kv = || artefacts::rust_module("chimaera_kv");
+    let (good, _) = directory("good", kv());
+    let (open, _) = directory("open", kv());
+    allow(&open, 0o777);
+    let (sticky, _) = directory("sticky", kv());
+    allow(&sticky, 0o1777);
+    let (by_group, _) = directory("by_group", kv());
+    std::os::unix::fs::chown(&by_group, None, Some(BIN)).expect("root may");
+    allow(&by_group, 0o775);
+    let (writable, file) = directory("writable", artefacts::rust_faults());
+    allow(&file, 0o666);
+    let (owned, others) = directory("owned", artefacts::rust_model());
+    std::os::unix::fs::chown(&others, Some(DAEMON), None).expect("root may");
+    let (outer, _) = directory("outer", artefacts::rust_events());
+    let inner = outer.join("inner");
+    std::fs::create_dir(&inner).expect("the name is free");
+    allow(&outer, 0o777);
+    let (private, _) = directory("private", artefacts::rust_locks());
+    allow(&private, 0o775);
+    let mut options = Options::new();
+    for one in [&good, &open, &sticky, &by_group, &writable, &owned, &inner, &private] {
+        options = options.repo_path(one.clone());
+    }
+    let daemon = Daemon::start_at(site.clone(), &options);
+    let modules = daemon.cli(&["modules", "--json"]).ok().json();
+    let loaded: Vec<_> = modules["loaded"].as_array().expect("a list").iter().collect();
+    let names: Vec<_> = loaded.iter().map(|module| module["name"].as_str().unwrap()).collect();
+    // Root's own group is no other.
+    assert_eq!(names, ["chimaera:kv", "test:rust_locks"], "{modules}");
+    let rule = "; modules are loaded only from where no other user but root can write";
+    for (path, why) in [
+        (&open, format!("every user can write to {}", open.display())),
+        (&sticky, "every user can add files to it".to_owned()),
+        (&by_group, format!("group {BIN} can write to {}", by_group.display())),
+        (&file, format!("every user can write to {}", file.display())),
+        (&others, format!("{} belongs to user {DAEMON}, who can change it", others.display())),
+        (&inner, format!("every user can write to {}", outer.display())),
+    ] {
+        assert_eq!(refused(&daemon, path), why + rule);
+    }
+    let inspected = site.cli(&["module", "inspect", file.to_str().expect("it is text")]);
+    assert!(inspected.code == 1 && inspected.stderr.contains(rule), "{inspected:?}");
+}
+
+#[test]
+fn a_library_path_that_depends_on_the_working_directory_is_warned_of() {
+    for (path, what) in [
+        (".", Some("the entry '.', which depends on the working directory")),
+        ("/usr/lib:", Some("an empty entry, which means the working directory")),
+        ("/usr/lib;lib", Some("the entry 'lib', which depends on the working directory")),
+        ("/usr/lib", None),
+    ] {
+        let site = Site::new();
+        let mut command = Options::new().command(&site);
+        command.env("LD_LIBRARY_PATH", path).current_dir(site.path());
+        let daemon = Daemon::run(site.clone(), command);
+        assert_eq!(
+            daemon.log().contains("LD_LIBRARY_PATH has"),
+            what.is_some(),
+            "{}",
+            daemon.log()
+        );
+        assert!(daemon.log().contains(what.unwrap_or_default()), "{path}: {}", daemon.log());
+    }
+}
