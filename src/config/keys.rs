@@ -310,6 +310,13 @@ pub const KEYS: &[Key] = &[
          then makes the directory of its instances one that others can enter. These clients set \
          CHI_RUNTIME_DIR to that directory, and CHI_OWNER to the user of the runtime.",
     ),
+    key(
+        "access.create",
+        Kind::Accounts,
+        Preset::Depends { how: "all who may connect", example: "[alice]" },
+        "Those among them that may create pools; with `[]`, only the user of the runtime and root may. A \
+         pool is destroyed by whoever created it, the user of the runtime, and root.",
+    ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],
         flag: Some("--modules"),
@@ -319,7 +326,8 @@ pub const KEYS: &[Key] = &[
             Preset::Value("[]"),
             "Directories to scan for modules. They do not replace those of the flag and the \
              variables but come after them; lib/chimaera/modules of the prefix that the program is \
-             installed in comes last. The first file with a module's name wins.",
+             installed in comes last. The first file with a module's name wins. \
+             Files that other users can write to, and directories of such files, are refused.",
         )
     },
     Key {

@@ -209,6 +209,7 @@ impl Settings {
             runtime_share: self.number("segment.runtime_share"),
             max_sessions: self.number("limits.sessions") as usize,
             may_connect: self.accounts("access.connect").unwrap_or_default(),
+            may_create: self.accounts("access.create"),
             max_pools: self.number("limits.pools") as u32,
             max_containers: self.number("limits.containers") as u32,
             per_user: UserLimits {

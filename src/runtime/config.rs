@@ -106,6 +106,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// Who may connect besides the user of this process and root.
     pub may_connect: Accounts,
+    /// Who of them may create pools; `None` means all.
+    pub may_create: Option<Accounts>,
     /// The limit on pools, the admin pool included, 2 to 65536.
     pub max_pools: u32,
     /// The limit on the containers of all pools together, 1 to 16777216. The admin pool's does not count.
@@ -304,6 +306,7 @@ impl Default for Config {
             runtime_share: DEFAULT_SHARE,
             max_sessions: 1024,
             may_connect: Accounts::default(),
+            may_create: None,
             max_pools: 65536,
             max_containers: 65536,
             per_user: UserLimits::default(),

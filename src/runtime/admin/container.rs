@@ -11,6 +11,7 @@ use chimaera_ipc::copy;
 use super::describe;
 use super::params::MAX_PARAMS;
 use super::pool_manager::{self, Wanted};
+use crate::access::Caller;
 use crate::failure::Failure;
 use crate::module::{Methods, Module};
 use crate::pool::Pool;
@@ -121,7 +122,7 @@ pub(crate) fn open(shared: &Shared) {
         new_state: no_state,
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
-    let pool = Pool::new(id, c"admin".into(), Vec::new(), None, &Arc::new(module), 1);
+    let pool = Pool::new(id, None, c"admin".into(), Vec::new(), None, &Arc::new(module), 1);
     // SAFETY: the object is this file's own container, and nothing else uses the pool yet.
     let sound = unsafe { pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut()) };
     assert!(sound, "the admin pool's own table is valid");
@@ -185,6 +186,14 @@ unsafe extern "C" fn run(
             }
         }
     })
+}
+
+/// The client that sent the running task; `None` if a method of a module did, or the runtime itself.
+fn sender(worker: &Worker) -> Option<&Caller> {
+    match &worker.running().expect("a method runs").origin {
+        Origin::Client { session, .. } => Some(&session.caller),
+        Origin::Internal => None,
+    }
 }
 
 /// Fails unless the running task is the owner's. A task that a method sends is for the client whose
@@ -253,7 +262,7 @@ unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(),
         let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
         let wanted = Wanted { module: &module, name: &pool, params: &params, containers };
-        let (id, existed) = pool_manager::create(worker, &wanted, task.cast())?;
+        let (id, existed) = pool_manager::create(worker, &wanted, sender(worker), task.cast())?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());
     }
     Ok(())
@@ -264,6 +273,9 @@ unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(
     let id = unsafe { (*task).pool_id_ };
     if id.major_ == CHI_ADMIN_POOL_MAJOR {
         return Err(Failure::new(CHI_DENIED, "the admin pool lasts as long as the runtime"));
+    }
+    if let Some(caller) = sender(worker) {
+        pool_manager::may_destroy(worker, id, caller)?;
     }
     pool_manager::destroy(worker, id, task.cast())
 }

@@ -12,6 +12,7 @@ use chimaera_ipc::instance;
 
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all};
 use super::{describe, params};
+use crate::access::Caller;
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
@@ -83,14 +84,53 @@ fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
     }
 }
 
-/// Creates a pool or finds the existing one; the flag says whether it existed. `task` is the
-/// creating task, which is passed to the `kCreate` of each container.
+/// Fails if this caller may not create pools.
+fn may_create(worker: &Worker, caller: &Caller) -> Result<(), Failure> {
+    let named = worker.shared.config.may_create.as_ref().is_none_or(|who| who.name(caller));
+    if named || caller.is_owner() {
+        return Ok(());
+    }
+    let message = format!(
+        "user {} may not create pools: access.create names neither the user nor a group of it",
+        caller.uid
+    );
+    Err(Failure::new(CHI_DENIED, message))
+}
+
+/// Fails if this caller may not destroy this pool.
+pub(super) fn may_destroy(
+    worker: &Worker,
+    id: chi_pool_id,
+    caller: &Caller,
+) -> Result<(), Failure> {
+    let table = worker.shared.table();
+    // `destroy` says that there is none.
+    let Some(pool) = table.get(id) else { return Ok(()) };
+    if caller.is_owner() || pool.creator == Some(caller.uid) {
+        return Ok(());
+    }
+    let whose = match pool.creator {
+        Some(creator) => format!("was created by user {creator}"),
+        None => "is the runtime's own".to_owned(),
+    };
+    let message = format!(
+        "pool '{}' {whose}; only whoever created it, the owner of the runtime and root may destroy it; \
+         this is user {}",
+        pool.name(),
+        caller.uid
+    );
+    Err(Failure::new(CHI_DENIED, message))
+}
+
+/// Creates a pool for a caller, or for the runtime itself, or finds the existing one; the flag says
+/// whether it existed. `task` is the creating task, which is passed to the `kCreate` of each container.
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool.
 pub(super) unsafe fn create(
     worker: &Worker,
     wanted: &Wanted<'_>,
+    caller: Option<&Caller>,
     task: *mut chi_task,
 ) -> Result<(chi_pool_id, bool), Failure> {
     let name = wanted.name;
@@ -108,6 +148,9 @@ pub(super) unsafe fn create(
         if let Some(pool) = settled(worker, name)? {
             return Ok((wanted.existing(&pool, shown)?, true));
         }
+        if let Some(caller) = caller {
+            may_create(worker, caller)?;
+        }
         let Some(module) = shared.modules.find(wanted.module) else {
             return Err(no_module(worker, wanted.module));
         };
@@ -123,7 +166,15 @@ pub(super) unsafe fn create(
     };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
     let params = wanted.params.to_vec();
-    let pool = Arc::new(Pool::new(id, c_name, params, shown, module, wanted.containers));
+    let pool = Arc::new(Pool::new(
+        id,
+        caller.map(|caller| caller.uid),
+        c_name,
+        params,
+        shown,
+        module,
+        wanted.containers,
+    ));
     // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
     // The pool's parameters outlive the loan: whatever abandons the task abandons the pool with it.
     let built = unsafe {

@@ -12,6 +12,8 @@ use crate::module::Module;
 /// A pool. Its containers and methods do not move as long as it lives.
 pub(crate) struct Pool {
     pub(crate) id: chi_pool_id,
+    /// The user who created it; `None` for the runtime itself and its modules.
+    pub(crate) creator: Option<u32>,
     pub(crate) params: Vec<u8>,
     /// The parameters that the creator gave, as messages show them; `None` if they are too long or
     /// not text.
@@ -25,6 +27,7 @@ impl Pool {
     /// A pool of `count` containers, at least one, whose objects are not constructed yet.
     pub(crate) fn new(
         id: chi_pool_id,
+        creator: Option<u32>,
         name: Arc<CStr>,
         params: Vec<u8>,
         shown: Option<String>,
@@ -37,7 +40,14 @@ impl Pool {
             Container::new(id, number, count, name.clone(), module.clone(), on_crash.clone())
         };
         let methods = PoolMethods::of(&module.methods);
-        Pool { id, params, shown, methods, containers: (0..count).map(container).collect() }
+        Pool {
+            id,
+            creator,
+            params,
+            shown,
+            methods,
+            containers: (0..count).map(container).collect(),
+        }
     }
 
     /// Its containers, by number.

@@ -368,7 +368,7 @@ mod tests {
             params: None,
             new_state: no_state,
         };
-        Arc::new(Pool::new(id, c"one".into(), Vec::new(), None, &Arc::new(module), 1))
+        Arc::new(Pool::new(id, None, c"one".into(), Vec::new(), None, &Arc::new(module), 1))
     }
 
     fn begin(

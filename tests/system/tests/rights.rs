@@ -194,6 +194,41 @@ fn only_the_owner_stops_and_changes_the_runtime() {
 }
 
 #[test]
+fn pools_are_created_by_whom_the_configuration_names_and_destroyed_by_their_creators() {
+    let _alone = alone();
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let config = "\
+access: {connect: [daemon, \"group:bin\"], create: \"group:bin\"}
+pools: [{name: first, module: \"chimaera:kv\"}]
+";
+    let mut daemon = place.start(&Options::new().kv().config(config));
+    let by = |user: u32, words: &[&str]| place.call_as(user, &[user], words);
+    let refused = "user 1 may not create pools: access.create";
+    denied(&by(DAEMON, &["create", "mine"]), refused);
+    // To find one is not to create it.
+    done(&by(BIN, &["create", "bins"]));
+    done(&by(DAEMON, &["create", "bins"]));
+    done(&by(DAEMON, &["call", "bins"]));
+    done(&by(DAEMON, &["call", "first"]));
+    let who =
+        "only whoever created it, the owner of the runtime and root may destroy it; this is user 1";
+    denied(&by(DAEMON, &["destroy", "bins"]), &format!("pool 'bins' was created by user 2; {who}"));
+    denied(
+        &by(DAEMON, &["destroy", "first"]),
+        &format!("pool 'first' is the runtime's own; {who}"),
+    );
+    denied(&by(BIN, &["destroy", "first"]), "pool 'first' is the runtime's own");
+    done(&by(BIN, &["destroy", "bins"]));
+    done(&by(BIN, &["create", "bins"]));
+    done(&place.call_by_root(&["destroy", "bins"]));
+    done(&place.call_by_root(&["destroy", "first"]));
+    assert!(daemon.is_alive());
+}
+
+#[test]
 fn an_unknown_user_in_the_configuration_is_named() {
     let site = Site::new();
     let file = site.path().join("chimaera.yaml");
