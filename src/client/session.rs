@@ -215,14 +215,14 @@ impl Session {
                 CHI_NO_SPACE,
                 format!(
                     "cannot allocate {size} bytes: the segment's {room} bytes for tasks and \
-                     buffers are full; delete some, or ask for a larger segment in chi_init"
+                     buffers are full; delete some, or open the session with a larger segment"
                 ),
             ),
             Failed::TooLarge => Failure::new(
                 CHI_TOO_LARGE,
                 format!(
                     "cannot allocate {size} bytes: the segment has only {room} bytes for tasks and \
-                     buffers; ask for a larger segment in chi_init"
+                     buffers; open the session with a larger segment"
                 ),
             ),
         })

@@ -232,7 +232,7 @@ impl Instance {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR) => return Err(self.distrust("is not a directory")),
             Err(Errno::ACCESS | Errno::PERM) => {
-                return Err(self.distrust("belongs to another user, who lets nobody in"));
+                return Err(self.distrust("belongs to another user, and cannot be entered"));
             }
             Err(error) => return Err(self.refuse(error.to_string())),
         };
@@ -295,8 +295,9 @@ impl Instance {
 
     fn distrust(&self, what: &str) -> Error {
         let reason = format!(
-            "{what}; whoever can write there gets what is sent to a runtime there, so it is not used. \
-             Remove it, or set XDG_RUNTIME_DIR to a directory of your own"
+            "{what}; it is not used, because whoever can write there could pose as the runtime. To reach \
+             another user's runtime, run this as that user; for one of your own, set XDG_RUNTIME_DIR to a \
+             directory of your own"
         );
         Error::Untrusted { path: self.directory.clone(), reason }
     }

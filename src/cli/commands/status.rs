@@ -18,11 +18,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let crash = last_crash.as_ref().map(LastCrash::json);
     if !instance.is_running()? {
         let name = instance.name();
-        let stopped = json!({ "name": name, "running": false, "last_crash": crash });
+        let why = instance.not_running();
+        let stopped = json!({ "name": name, "running": false, "last_crash": crash, "error": why });
         if context.print_json(&stopped) {
             std::process::exit(3);
         }
-        let mut message = instance.not_running();
+        let mut message = why;
         if let Some(LastCrash { text, file, .. }) = last_crash {
             message += &format!("; it crashed ({}):\n{}", file.display(), text.trim_end());
         }
@@ -126,7 +127,8 @@ fn in_words(worker: &Value) -> String {
         (None, false) => "low latency",
     };
     let (tasks, suspended) = (&worker["tasks"], &worker["tasks_suspended"]);
-    let mut text = format!("{group}, {tasks} tasks completed, {suspended} suspended");
+    let s = if tasks == 1 { "" } else { "s" };
+    let mut text = format!("{group}, {tasks} task{s} completed, {suspended} suspended");
     let running = &worker["running"];
     if let Some(age) = running["age_ms"].as_u64() {
         let name = |key: &str, or: &'static str| running[key].as_str().unwrap_or(or).to_owned();

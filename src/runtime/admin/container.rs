@@ -323,7 +323,7 @@ unsafe fn answer(worker: &Worker, task: *mut chi_describe_task) -> Result<(), Fa
         if status != CHI_OK {
             return Err(Failure::new(
                 status,
-                "the segment is too full for the description; ask for a larger one in chi_init",
+                "the segment is too full for the description; open the session with a larger one",
             ));
         }
         copy::to_shared(text.as_ptr(), buffer.data_.cast(), text.len());

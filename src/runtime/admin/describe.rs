@@ -196,7 +196,7 @@ pub(crate) fn obstacles(shared: &Shared) -> Vec<String> {
     for pool in shared.pools.all() {
         if pool.id.major_ != CHI_ADMIN_POOL_MAJOR {
             let (name, count) = (pool.name(), in_flight(&pool));
-            all.push(format!("pool '{name}' is not destroyed and has {count} in flight"));
+            all.push(format!("pool '{name}' is not yet destroyed, with {count} in flight"));
         }
     }
     for (name, pool) in shared.pools.changing() {

@@ -389,6 +389,7 @@ impl Wanted<'_> {
         } else if pool.params != self.params {
             found.push(match (&pool.shown, shown) {
                 (Some(old), Some(new)) if *old != new => {
+                    let new = if self.params.is_empty() { "without any" } else { &new };
                     format!("with other parameters: {old}, not {new}")
                 }
                 _ => "with other parameters".to_owned(),

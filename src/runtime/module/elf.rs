@@ -39,7 +39,7 @@ pub(crate) fn judge(path: &Path) -> Verdict {
     let cache = ReadCache::new(file);
     match examine(&cache, len) {
         Ok(verdict) => verdict,
-        Err(error) => Verdict::Broken(format!("is a damaged shared library: {error}")),
+        Err(error) => Verdict::Broken(format!("a damaged shared library: {error}")),
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
     for segment in header.program_headers(endian, data)? {
         let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian));
         if segment.p_type(endian) == elf::PT_LOAD && end.is_none_or(|end| end > len) {
-            return Ok(Verdict::Broken("is a truncated shared library".into()));
+            return Ok(Verdict::Broken("a truncated shared library".into()));
         }
     }
     let sections = header.sections(endian, data)?;

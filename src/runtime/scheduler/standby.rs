@@ -59,7 +59,11 @@ pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
     shared.run_queue(index).set_role(group);
     if let Some(left_out) = may_log(shared) {
         let worker = index;
-        tracing::info!(worker, left_out, "a stand-by worker serves: methods block all others");
+        tracing::info!(
+            worker,
+            left_out,
+            "a stand-by worker has taken over: methods block all other workers of its group"
+        );
     }
     Some(index)
 }
@@ -97,7 +101,7 @@ pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
     shared.run_queue(worker).set_role(Role::Resting);
     shared.mailbox(worker).send(WorkerMessage::Rest { to });
     if let Some(left_out) = may_log(shared) {
-        tracing::info!(worker, left_out, "a stand-by worker rests: it is not needed any more");
+        tracing::info!(worker, left_out, "a stand-by worker is no longer needed, and rests");
     }
 }
 

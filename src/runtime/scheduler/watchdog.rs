@@ -166,7 +166,7 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, warned: &mut HashMap<(u32
         && now.rounds == seen.rounds;
     if !stuck {
         if seen.warned {
-            report(shared, seen, "has yielded its worker");
+            report(shared, seen, "no longer blocks its worker");
         }
         if seen.ticks > 0 {
             shared.run_queue(worker).busy.store(false, Ordering::Relaxed);

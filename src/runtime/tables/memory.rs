@@ -132,14 +132,14 @@ fn no_room(failed: Failed, size: u64) -> Failure {
             CHI_NO_SPACE,
             format!(
                 "the client's segment has no room for {size} bytes of results; delete tasks whose \
-                 results are done with, or ask for a larger segment in chi_init"
+                 results are done with, or open the session with a larger segment"
             ),
         ),
         Failed::TooLarge => Failure::new(
             CHI_TOO_LARGE,
             format!(
-                "{size} bytes of results are more than the client's segment can hold; ask for a \
-                 larger segment in chi_init"
+                "{size} bytes of results are more than the client's segment can hold; open the \
+                 session with a larger segment"
             ),
         ),
     }

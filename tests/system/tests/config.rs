@@ -255,7 +255,7 @@ fn compose_brings_pools_up_and_down() {
         ),
         (
             "containers: 2",
-            "other parameters: `max_bytes=77`, not none, and with 1 container, not 2",
+            "other parameters: `max_bytes=77`, not without any, and with 1 container, not 2",
         ),
         ("module: 'example:mod_name'", "is of module chimaera:kv, not example:mod_name"),
     ] {

@@ -153,8 +153,8 @@ fn truncated_elf_files_are_refused() {
         let reason = refused(&document, &directory.join(format!("{cut}.so")))["reason"].clone();
         let reason = reason.as_str().unwrap();
         assert!(
-            reason.starts_with("is a damaged shared library")
-                || reason == "is a truncated shared library",
+            reason.starts_with("a damaged shared library")
+                || reason == "a truncated shared library",
             "{cut} bytes: {reason}"
         );
     }
@@ -182,7 +182,7 @@ fn a_library_whose_segments_reach_beyond_its_end_is_refused() {
     let site = Site::new();
     let path = site.path().join("reaching.so");
     fs::write(&path, file).unwrap();
-    assert_eq!(only_refused(path), ("is a truncated shared library".to_owned(), true));
+    assert_eq!(only_refused(path), ("a truncated shared library".to_owned(), true));
 }
 
 /// A file is judged by tables with arbitrary contents, which must not harm the reader.
