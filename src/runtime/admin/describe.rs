@@ -203,7 +203,7 @@ pub(crate) fn obstacles(shared: &Shared) -> Vec<String> {
         all.push(match pool {
             Some(pool) => {
                 let count = in_flight(&pool);
-                format!("pool '{name}' is still being destroyed and has {count} in flight")
+                format!("pool '{name}' is still being destroyed, with {count} in flight")
             }
             None => format!("pool '{name}' is still being created"),
         });

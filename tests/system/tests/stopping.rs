@@ -79,8 +79,8 @@ fn a_stop_ends_by_its_bound_whatever_modules_do() {
     for left in [
         // Its destruction has been given up, or is about to be.
         "abandoned: pool 'blocked' is ",
-        " and has 1 task in flight",
-        "abandoned: pool 'stuck' is still being destroyed and has no task in flight",
+        ", with 1 task in flight",
+        "abandoned: pool 'stuck' is still being destroyed, with no task in flight",
         "with kSleep of pool 'blocked' for session",
     ] {
         assert!(log.contains(left), "{left} is not in\n{log}");
