@@ -32,6 +32,8 @@ pub(crate) struct Entries {
 
 /// Sets of doorbells that a worker keeps apart after take-overs.
 const MOST_SETS: usize = 4;
+/// A set of no more doorbells than this is not worth a descriptor of its own.
+const FEW_DOORBELLS: usize = 16;
 /// Submissions of one ring that are postponed; beyond that the ring fills up.
 pub(super) const MOST_POSTPONED: usize = 1 << 16;
 
@@ -111,12 +113,17 @@ impl Entries {
         }
     }
 
-    /// Merges small sets of doorbells into the largest when there are many.
+    /// Merges small sets of doorbells into the largest, and others when there are many. Several may watch
+    /// the same doorbell, after take-overs to and fro.
     fn merge_doorbells(&mut self) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
         let (mut failed, mut error) = (Vec::new(), None);
-        while self.doorbells.len() > MOST_SETS {
+        while self.doorbells.len() > 1 {
             self.doorbells.sort_by_key(|set| std::cmp::Reverse(set.watched_count()));
-            let Some(small) = self.doorbells.pop() else { break };
+            let is_small = |set: &mut Doorbells| set.watched_count() <= FEW_DOORBELLS;
+            let few = self.doorbells.len() <= MOST_SETS;
+            let Some(mut small) = self.doorbells.pop_if(|set| !few || is_small(set)) else { break };
+            // The other set may have seen the same doorbell ring before this one came here.
+            small.rung(|ring| self.rings.push(ring));
             let large = &mut self.doorbells[0];
             let mut watch = |large: &mut Doorbells, session: &SessionRef| {
                 if let Err(why) = large.watch(session) {
