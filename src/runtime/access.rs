@@ -31,9 +31,11 @@ impl Accounts {
     }
 }
 
-/// The user as which a process connected, and the groups that it had then.
+/// A process that has connected: the user as which it did, and the groups that it had then.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
+    /// 0 when it is in a PID namespace that cannot be seen from here.
+    pub(crate) pid: i32,
     pub(crate) uid: u32,
     groups: Vec<u32>,
 }
@@ -41,13 +43,15 @@ pub(crate) struct Caller {
 impl Caller {
     /// The peer of a connected socket.
     pub(crate) fn of(socket: BorrowedFd<'_>) -> io::Result<Caller> {
-        Ok(Caller { uid: Peer::of(socket)?.uid, groups: peer::groups(socket)? })
+        let Peer { pid, uid } = Peer::of(socket)?;
+        let pid = pid.map_or(0, |pid| pid.as_raw_nonzero().get());
+        Ok(Caller { pid, uid, groups: peer::groups(socket)? })
     }
 
     /// This process itself.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn own() -> Caller {
-        Caller { uid: instance::uid(), groups: Vec::new() }
+        Caller { pid: 1, uid: instance::uid(), groups: Vec::new() }
     }
 
     /// Whether it is the user to whom the runtime belongs, or root.
@@ -74,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_group_names_all_who_have_it() {
-        let caller = Caller { uid: 7, groups: vec![20, 30] };
+        let caller = Caller { pid: 1, uid: 7, groups: vec![20, 30] };
         let accounts = |users: &[u32], groups: &[u32]| Accounts {
             users: users.to_vec(),
             groups: groups.to_vec(),

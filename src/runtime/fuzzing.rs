@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::access::Caller;
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
-use crate::session::{Owner, Session, SessionRef};
+use crate::session::{Session, SessionRef};
 use crate::sys::Guard;
 use crate::task::{marshal, Origin, Record};
 use chimaera_abi::*;
@@ -59,15 +59,7 @@ fn session() -> std::io::Result<SessionRef> {
     let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
     let guard = Guard::new(&mapping, doorbell.as_fd())
         .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
-    Ok(SessionRef::new(Session::new(
-        1,
-        Owner { pid: 1, uid: 1 },
-        Caller::own(),
-        mapping,
-        1 << 40,
-        doorbell,
-        guard,
-    )))
+    Ok(SessionRef::new(Session::new(1, Caller::own(), mapping, 1 << 40, doorbell, guard)))
 }
 
 /// Uses the bytes as the contents of the client's arena, takes the task at its start as if a client

@@ -97,8 +97,8 @@ fn runtime(shared: &Shared) -> serde_json::Value {
     let sessions = shared.sessions().into_iter().map(|session| {
         json!({
             "session": session.number,
-            "pid": session.owner.pid,
-            "uid": session.owner.uid,
+            "pid": session.caller.pid,
+            "uid": session.caller.uid,
             "age_ms": session.since.elapsed().as_millis() as u64,
             "segment_bytes": session.mapping.layout().size,
             "runtime_arena_used_bytes": session.used_bytes(),
@@ -153,7 +153,7 @@ fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
         "pool": pool.as_ref().map(|pool| pool.name()),
         "method": method,
         "session": client.map(|client| client.number),
-        "pid": client.map(|client| client.owner.pid),
+        "pid": client.map(|client| client.caller.pid),
         "age_ms": shared.start.elapsed().saturating_sub(since).as_millis() as u64,
     }))
 }

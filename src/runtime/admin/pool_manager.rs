@@ -215,7 +215,7 @@ fn user(worker: &Worker) -> Option<u32> {
     let number = worker.running()?.session;
     let sessions = worker.shared.sessions();
     let session = sessions.iter().find(|session| session.number == number);
-    (number != 0).then(|| session.map_or_else(instance::uid, |session| session.owner.uid))
+    (number != 0).then(|| session.map_or_else(instance::uid, |session| session.caller.uid))
 }
 
 /// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_ipc::layout::{Layout, RINGS};
-use chimaera_ipc::peer::Peer;
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
 use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
 use chimaera_ipc::{clock, control, instance};
 use rustix::event::{epoll, EventfdFlags};
 use rustix::net::SocketFlags;
-use rustix::process::PidfdFlags;
+use rustix::process::{Pid, PidfdFlags};
 
 use super::close::close_pools;
 use super::descriptors::Closer;
@@ -25,7 +24,7 @@ use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
-use crate::session::{Owner, Ring, Session, SessionRef};
+use crate::session::{Ring, Session, SessionRef};
 use crate::sys::Guard;
 
 /// How long a client may take to set up its session.
@@ -59,14 +58,17 @@ struct Client {
     socket: OwnedFd,
     /// Reports the death of the process even if a forked child keeps the socket open.
     pidfd: Option<OwnedFd>,
-    owner: Owner,
-    /// The user as which it connected.
     caller: Caller,
     phase: Phase,
     since: Instant,
 }
 
 impl Client {
+    /// A session of its own with a segment of so many bytes.
+    fn with_segment(&self, segment: u64) -> Held {
+        Held { pid: self.caller.pid, uid: self.caller.uid, segment }
+    }
+
     /// Its session, if it has one or is setting one up.
     fn held(&self) -> Option<Held> {
         let mapping = match &self.phase {
@@ -74,7 +76,7 @@ impl Client {
             Phase::Mapping { mapping, .. } => mapping,
             Phase::Open { session, .. } => &session.mapping,
         };
-        Some(Held { owner: self.owner, segment: mapping.layout().size })
+        Some(self.with_segment(mapping.layout().size))
     }
 }
 
@@ -276,11 +278,10 @@ impl Acceptor {
     }
 
     fn welcome(&mut self, socket: OwnedFd, caller: Caller) -> std::io::Result<()> {
-        let peer = Peer::of(socket.as_fd())?;
         // Without a pidfd, for example if the process is in another pid namespace, the hang-up has
         // to suffice.
         let open = |pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
-        let pidfd = peer.pid.and_then(open);
+        let pidfd = Pid::from_raw(caller.pid).and_then(open);
         let last = |fd| quota::check_descriptors(fd, quota::KEPT_FROM_SILENT).is_err();
         // What is given up leaves low numbers to others, so a number alone does not say how many there are.
         self.crowded |= last(&socket) || pidfd.as_ref().is_some_and(last);
@@ -295,10 +296,8 @@ impl Acceptor {
             let data = epoll::EventData::new_u64(number * 2 + 1);
             epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
         }
-        let pid = peer.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
-        let owner = Owner { pid, uid: peer.uid };
         let (phase, since) = (Phase::Greeting, Instant::now());
-        let client = Client { socket, pidfd, owner, caller, phase, since };
+        let client = Client { socket, pidfd, caller, phase, since };
         self.clients.insert(number, client);
         Ok(())
     }
@@ -353,7 +352,6 @@ impl Acceptor {
                 let base = message.words[0];
                 let session = SessionRef::new(Session::new(
                     number,
-                    client.owner,
                     client.caller.clone(),
                     *mapping,
                     base,
@@ -364,7 +362,7 @@ impl Acceptor {
                 if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
                     tracing::debug!(
                         session = number,
-                        pid = client.owner.pid,
+                        pid = client.caller.pid,
                         left_out,
                         "session opened"
                     );
@@ -419,8 +417,8 @@ impl Acceptor {
         let default = self.shared.config.default_segment;
         let share = self.shared.config.runtime_share;
         let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
-        let owner = self.clients[&number].owner;
-        quota::check(others(), Held { owner, segment: layout.size }, &self.shared.config)?;
+        let wanted = self.clients[&number].with_segment(layout.size);
+        quota::check(others(), wanted, &self.shared.config)?;
         let io =
             |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;
@@ -448,7 +446,7 @@ impl Acceptor {
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
         if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
-            let pid = client.owner.pid;
+            let pid = client.caller.pid;
             tracing::debug!(session = number, pid, reason, left_out, "session ended");
         }
         // Closing a descriptor removes it from the epoll set, unless a forked child holds it as

@@ -7,7 +7,6 @@ use rustix::process::Resource;
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::session::Owner;
 
 /// Descriptors that are kept back from sessions, for connections.
 pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
@@ -18,7 +17,9 @@ pub(super) const KEPT_FROM_SILENT: u64 = 16;
 /// A session that exists or is being set up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
-    pub(super) owner: Owner,
+    /// The client's process; 0 when it cannot be seen from here.
+    pub(super) pid: i32,
+    pub(super) uid: u32,
     /// Bytes of its segment.
     pub(super) segment: u64,
 }
@@ -43,9 +44,9 @@ pub(super) fn check(
     config: &Config,
 ) -> Result<(), Failure> {
     let (mut of_process, mut of_user) = (Sum::default(), Sum::default());
-    for other in others.filter(|other| other.owner.uid == wanted.owner.uid) {
+    for other in others.filter(|other| other.uid == wanted.uid) {
         of_user.add(&other);
-        if other.owner.pid == wanted.owner.pid {
+        if other.pid == wanted.pid {
             of_process.add(&other);
         }
     }
@@ -61,7 +62,7 @@ pub(super) fn check(
         Err(Failure::new(CHI_NO_SPACE, message))
     };
     // Processes of other PID namespaces cannot be told apart.
-    if wanted.owner.pid != 0 {
+    if wanted.pid != 0 {
         let most = &config.per_process;
         fits("process", of_process, most.sessions, most.segments)?;
     }
@@ -94,7 +95,7 @@ mod tests {
             per_user: UserLimits { sessions: 4, segments: 150, ..UserLimits::default() },
             ..Config::default()
         };
-        let of = |uid, pid, segment| Held { owner: Owner { pid, uid }, segment };
+        let of = |uid, pid, segment| Held { pid, uid, segment };
         let why = |others: &[Held], wanted| match check(others.iter().copied(), wanted, &config) {
             Ok(()) => String::new(),
             Err(failure) => failure.message,

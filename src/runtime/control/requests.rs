@@ -10,7 +10,6 @@ use crate::admin::{describe, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
-use crate::session::Owner;
 use crate::sys::last_words;
 
 /// What to do once the answer has been sent.
@@ -93,7 +92,7 @@ pub(super) fn answer(
                 let message = format!("there is no session {argument}");
                 return Err(Failure::new(CHI_INVALID, message));
             };
-            let Owner { pid, uid } = session.owner;
+            let (pid, uid) = (session.caller.pid, session.caller.uid);
             tracing::info!(session = argument, pid, uid, "ending a session as asked");
             let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
             (ended, Then::EndSession(argument))

@@ -243,7 +243,7 @@ impl Shared {
         }
         let mut users: HashMap<u32, Vec<&SessionRef>> = HashMap::new();
         for session in sessions {
-            users.entry(session.owner.uid).or_default().push(session);
+            users.entry(session.caller.uid).or_default().push(session);
         }
         for sessions in users.values() {
             let in_flight: Vec<usize> =

@@ -7,4 +7,4 @@ mod session;
 
 pub(crate) use self::refs::{SessionRef, TaskRef};
 pub(crate) use self::ring::Ring;
-pub(crate) use self::session::{Owner, Session, SuspendedAs, SuspendedAt};
+pub(crate) use self::session::{Session, SuspendedAs, SuspendedAt};

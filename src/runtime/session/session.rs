@@ -41,15 +41,6 @@ pub(crate) enum SuspendedAs {
     Periodic(u64),
 }
 
-/// Whose session it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    /// The client's process; 0 when it is in a PID namespace that cannot be seen from here.
-    pub(crate) pid: i32,
-    /// The user as which it connected.
-    pub(crate) uid: u32,
-}
-
 /// A client's session. Its rings and tasks keep it alive; its segment is unmapped when the last of
 /// them drops its reference.
 pub(crate) struct Session {
@@ -57,11 +48,10 @@ pub(crate) struct Session {
     /// the same address.
     guard: Guard,
     pub(crate) number: u64,
-    pub(crate) owner: Owner,
+    /// The client.
+    pub(crate) caller: Caller,
     /// When it was opened.
     pub(crate) since: Instant,
-    /// The user as which it connected.
-    pub(crate) caller: Caller,
     pub(crate) mapping: Mapping,
     /// The address at which the client has mapped the segment. Only ever returned to the client,
     /// never used here.
@@ -82,7 +72,6 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(
         number: u64,
-        owner: Owner,
         caller: Caller,
         mapping: Mapping,
         client_base: u64,
@@ -93,9 +82,8 @@ impl Session {
         let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
         Session {
             number,
-            owner,
-            since: Instant::now(),
             caller,
+            since: Instant::now(),
             mapping,
             client_base,
             doorbell,

@@ -10,20 +10,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The user "nobody".
 pub const NOBODY: u32 = 65534;
 
-/// Whether this process may act as other users. If not, it prints a notice that is hard to miss.
-pub fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("\n*** SKIPPED: tests with a second user need root ***\n");
-    }
-    root
-}
-
-/// One test of a file at a time: a program that is being copied cannot be run, and a child that another
-/// test forks at that moment inherits the open copy.
-pub fn alone() -> MutexGuard<'static, ()> {
+/// Lets one test of a file at a time act as other users: a program that is being copied cannot be run, and a
+/// child that another test forks at that moment inherits the open copy. `None`, and a notice that is hard to
+/// miss, if this process may not act as others.
+pub fn alone_as_root() -> Option<MutexGuard<'static, ()>> {
     static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("\n*** SKIPPED: tests with a second user need root ***\n");
+        return None;
+    }
+    Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Sets a file's permissions.

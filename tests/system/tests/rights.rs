@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chimaera_tests::other_user::{allow, alone, as_user, is_root, reachable, NOBODY};
+use chimaera_tests::other_user::{allow, alone_as_root, as_user, reachable, NOBODY};
 use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -82,10 +82,7 @@ fn done(said: &Value) {
 
 #[test]
 fn the_configuration_lets_users_and_groups_in() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let place = Place::new();
     let config = format!("access:\n  connect: [daemon, \"group:bin\"]\nworkers: {}\n", 1);
     let mut daemon = place.start(&Options::new().kv().config(config));
@@ -115,10 +112,7 @@ fn the_configuration_lets_users_and_groups_in() {
 
 #[test]
 fn a_client_trusts_whom_its_environment_names() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let place = Place::new();
     std::fs::create_dir(place.instances()).expect("the name is free");
     std::os::unix::fs::chown(place.instances(), Some(BIN), Some(BIN)).expect("root may");
@@ -160,10 +154,7 @@ fn a_client_trusts_whom_its_environment_names() {
 /// By whichever way.
 #[test]
 fn only_the_owner_stops_and_changes_the_runtime() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let place = Place::new();
     let options = Options::new().kv().rust_faults().config("access: {connect: daemon}\n");
     let mut daemon = place.start(&options);
@@ -195,10 +186,7 @@ fn only_the_owner_stops_and_changes_the_runtime() {
 
 #[test]
 fn pools_are_created_by_whom_the_configuration_names_and_destroyed_by_their_creators() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let place = Place::new();
     let config = "\
 access: {connect: [daemon, \"group:bin\"], create: \"group:bin\"}
@@ -260,10 +248,7 @@ fn refused(daemon: &Daemon, path: &Path) -> String {
 
 #[test]
 fn modules_come_only_from_where_nobody_else_can_write() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let site = Site::new();
     let directory = |name: &str, module: PathBuf| {
         let directory = site.path().join(name);

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use chimaera_tests::other_user::{allow, alone, as_nobody, is_root, reachable, NOBODY};
+use chimaera_tests::other_user::{allow, alone_as_root, as_nobody, reachable, NOBODY};
 use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -16,10 +16,7 @@ fn strangers_call(site: &Site, client: &Path) -> Output {
 
 #[test]
 fn a_client_of_another_user_is_refused() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let mut daemon = Daemon::start(&Options::new().kv());
     let site = daemon.site().clone();
     let programs = tempfile::tempdir().expect("a place for files");
@@ -52,10 +49,7 @@ fn a_client_of_another_user_is_refused() {
 
 #[test]
 fn root_does_not_use_another_user_s_runtime() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let programs = tempfile::tempdir().expect("a place for files");
     allow(programs.path(), 0o755);
     let site = Site::new();
@@ -93,10 +87,7 @@ fn squat(site: &Site) -> OwnedFd {
 /// Whoever takes the directory before its user does gets nothing.
 #[test]
 fn a_client_tells_nobody_else_anything() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let site = Site::new();
     let directory = site.path().join("chimaera");
     std::fs::create_dir(&directory).expect("the site is new");
@@ -130,10 +121,7 @@ fn a_client_tells_nobody_else_anything() {
 
 #[test]
 fn a_directory_that_others_control_is_not_used() {
-    let _alone = alone();
-    if !is_root() {
-        return;
-    }
+    let Some(_alone) = alone_as_root() else { return };
     let site = Site::new();
     let directory = site.path().join("chimaera");
     std::fs::create_dir(&directory).expect("the site is new");
