@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_task_node, CHI_ADMIN_POOL_MAJOR};
-use chimaera_ipc::ring::Entry;
 
 use super::abandon::end_abandoned;
 use super::admission::most_in_flight;
 use super::cancel;
-use super::doorbells::Doorbells;
 use super::mailbox::WorkerMessage;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
-use super::run_queue::{Role, Running, MOST_POSTPONED};
+use super::rings;
+use super::run_queue::Running;
 use super::shared::Shared;
 use super::steal;
 use super::timers::Timer;
@@ -25,14 +24,12 @@ use super::worker::{while_current, Worker};
 use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
 use crate::log::{LineKind, Subject};
 use crate::pool::ContainerLane;
-use crate::session::{Ring, SessionRef, TaskRef};
+use crate::session::SessionRef;
 use crate::sys::{lock, park};
 use crate::task::{CancelScope, Origin};
 
 /// How many rounds without work pass between two readings of the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
-/// How many entries are taken from one ring before the next one's turn.
-const RING_BATCH: usize = 32;
 /// Rounds between two looks at the doorbells of rings at rest. A round with work counts as `BUSY_ROUND`.
 const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
@@ -40,9 +37,6 @@ const BUSY_ROUND: u32 = 16;
 const HELD_BACK_LOOK: Duration = Duration::from_millis(2);
 /// How often a worker without memory for a stack looks whether there is some.
 const STARVED_LOOK: Duration = Duration::from_millis(20);
-
-/// Once a ring's batch has had so many bytes copied, in nested vectors of its tasks, the next ring has its turn.
-const MOST_COPIED: u64 = 1 << 20;
 
 /// A worker and the state of its loop.
 struct Loop {
@@ -290,7 +284,7 @@ impl Loop {
         let most = most_in_flight(worker);
         let mut index = (begun + 1).saturating_sub(RINGS);
         self.begun.set(RINGS + index);
-        while self.poll_ring(index, most, &mut busy) {
+        while rings::poll(worker, index, most, &mut busy) {
             if was_suspended() {
                 return true;
             }
@@ -360,9 +354,9 @@ impl Loop {
     fn read(&self, message: WorkerMessage) {
         let worker = &self.worker;
         match message {
-            WorkerMessage::AddRing(ring) => self.add_ring(ring),
+            WorkerMessage::AddRing(ring) => rings::add(worker, ring),
             WorkerMessage::DropSession { session } => {
-                self.drop_rings(session);
+                rings::drop_session(worker, session);
                 cancel::cancel_here(worker, &CancelScope::Session(session));
             }
             WorkerMessage::Lane(lane) => on_lane_notified(worker, lane.0),
@@ -396,8 +390,8 @@ impl Loop {
             }
             WorkerMessage::StealFrom { busy } => {
                 let loot = steal::steal(&worker.shared, worker.index, busy);
-                loot.doorbells.into_iter().for_each(|set| self.adopt(set));
-                loot.rings.into_iter().for_each(|ring| self.add_ring(ring));
+                loot.doorbells.into_iter().for_each(|set| rings::adopt(worker, set));
+                loot.rings.into_iter().for_each(|ring| rings::add(worker, ring));
                 loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
                 let periodic = loot.periodic.into_iter();
                 periodic.for_each(|task| path::take_over_periodic(worker, busy, task));
@@ -410,7 +404,7 @@ impl Loop {
                 let mailbox = worker.shared.mailbox(idle);
                 given.into_iter().for_each(|message| mailbox.send(message));
             }
-            WorkerMessage::Doorbells(set) => self.adopt(set),
+            WorkerMessage::Doorbells(set) => rings::adopt(worker, set),
             WorkerMessage::Periodic { from, task } => path::take_over_periodic(worker, from, task),
             WorkerMessage::Rest { to } => {
                 let given = steal::give_all(worker.index, to, worker.run_queue());
@@ -517,131 +511,4 @@ impl Loop {
         }
         lanes
     }
-
-    // Rings -------------------------------------------------------------------------------------------
-
-    /// Adds a ring to those that are polled.
-    fn add_ring(&self, ring: Ring) {
-        let worker = &self.worker;
-        // The session may have ended while the message was in flight.
-        if ring.session.is_dead() {
-            // A set that came here before may watch its doorbell, and nothing else of it be here.
-            let dropped = worker.run_queue().entries().drop_ring(ring);
-            return drop(dropped);
-        }
-        // It was on its way when this worker came to rest.
-        if worker.run_queue().role() == Role::Resting {
-            if let Some(other) = worker.shared.least_loaded(false, |_, _| ()) {
-                return worker.shared.mailbox(other).send(WorkerMessage::AddRing(ring));
-            }
-        }
-        match worker.run_queue().watch(&ring.session) {
-            Ok(()) => worker.run_queue().entries().rings.push(ring),
-            Err(error) => {
-                let reason = format!("cannot watch the client's doorbell: {error}");
-                worker.shared.kill(&ring.session, &reason);
-            }
-        }
-    }
-
-    /// Removes a session's rings.
-    fn drop_rings(&self, session: u64) {
-        // The last of them may free the session, which is nothing to do in the run queue.
-        let taken = self.worker.run_queue().entries().take_session(session);
-        drop(taken);
-    }
-
-    /// Takes over a set of doorbells, with the rings at rest.
-    fn adopt(&self, mut set: Doorbells) {
-        let worker = &self.worker;
-        // Their end may have been announced before the set came here.
-        set.drop_dead();
-        if let Err((session, error)) = worker.run_queue().adopt(set) {
-            tracing::error!(worker = worker.index, %error, "cannot watch doorbells: ending their sessions");
-            session.iter().for_each(|session| {
-                worker
-                    .shared
-                    .kill(session, &format!("cannot watch the client's doorbell: {error}"));
-            });
-        }
-    }
-
-    /// Takes a batch from a ring. False if there is no ring with this index.
-    #[inline]
-    fn poll_ring(&self, index: usize, most: usize, busy: &mut bool) -> bool {
-        let worker = &self.worker;
-        let pauses = worker.coroutines.pauses();
-        let copied_before = worker.copied.get();
-        for _ in 0..RING_BATCH {
-            let taken = {
-                let mut entries = worker.run_queue().entries();
-                let Some(ring) = entries.rings.get_mut(index) else { return false };
-                let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
-                    || worker.refuses(ring.session.number);
-                if full && ring.postponed.len() >= MOST_POSTPONED {
-                    return true;
-                }
-                let postponed = if full { None } else { ring.postponed.pop_front() };
-                let entry = match postponed {
-                    Some(offset) => Some(Some(Entry::Submit { offset })),
-                    None => ring.consumer.pop(),
-                };
-                if entry.is_some() {
-                    ring.polls.found_entry();
-                }
-                match entry {
-                    None => {
-                        ring.consumer.show_progress();
-                        if ring.polls.found_nothing() {
-                            entries.let_rest(index);
-                        }
-                        return true;
-                    }
-                    Some(Some(Entry::Submit { offset })) if full => {
-                        ring.postponed.push_back(offset);
-                        continue;
-                    }
-                    Some(Some(Entry::Submit { offset })) => {
-                        Taken::Task { session: ring.session.begin_task(), offset }
-                    }
-                    Some(Some(Entry::Release { hold })) => {
-                        Taken::Release { session: ring.session.clone(), hold }
-                    }
-                    Some(Some(Entry::Cancel { offset })) => {
-                        Taken::Cancellation { session: ring.session.clone(), offset }
-                    }
-                    Some(None) => Taken::Garbage { session: ring.session.clone() },
-                }
-            };
-            *busy = true;
-            match taken {
-                Taken::Task { session, offset } => path::accept(worker, session, offset),
-                Taken::Release { session, hold } => session.release(hold),
-                Taken::Cancellation { session, offset } => {
-                    cancel::client_cancels(worker, &session, offset);
-                }
-                Taken::Garbage { session } => {
-                    let reason = "the client wrote an invalid entry into its ring";
-                    worker.shared.kill(&session, reason);
-                }
-            }
-            if worker.coroutines.pauses() != pauses
-                || worker.copied.get().wrapping_sub(copied_before) >= MOST_COPIED
-            {
-                return true;
-            }
-        }
-        if let Some(ring) = worker.run_queue().entries().rings.get_mut(index) {
-            ring.consumer.show_progress();
-        }
-        true
-    }
-}
-
-/// An entry that was taken from a ring.
-enum Taken {
-    Task { session: TaskRef, offset: u64 },
-    Release { session: SessionRef, hold: u32 },
-    Cancellation { session: SessionRef, offset: u64 },
-    Garbage { session: SessionRef },
 }

@@ -1,7 +1,7 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
 //! `run_queue`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
 //! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `abandon`
-//! above), and the loop that drives it (`event_loop`); beside them the watchdog. It imports every
+//! above), and the loop that drives it (`event_loop`, with `rings` below it); beside them the watchdog. It imports every
 //! room below but knows nothing of the tables, the admin pool or the acceptor.
 
 mod abandon;
@@ -16,6 +16,7 @@ pub(crate) mod event_loop;
 mod mailbox;
 pub(crate) mod path;
 mod placement;
+mod rings;
 mod run_queue;
 mod shared;
 pub(crate) mod standby;

@@ -1,0 +1,136 @@
+//! The rings that a worker serves: adding, dropping and taking them over, and taking entries from them.
+
+use chimaera_ipc::ring::Entry;
+
+use super::cancel;
+use super::doorbells::Doorbells;
+use super::mailbox::WorkerMessage;
+use super::path;
+use super::run_queue::{Role, MOST_POSTPONED};
+use super::worker::Worker;
+use crate::session::{Ring, SessionRef, TaskRef};
+
+/// How many entries are taken from one ring before the next one's turn.
+const RING_BATCH: usize = 32;
+/// Once a ring's batch has had so many bytes copied, in nested vectors of its tasks, the next ring has its turn.
+const MOST_COPIED: u64 = 1 << 20;
+
+/// Adds a ring to those that are polled.
+pub(super) fn add(worker: &Worker, ring: Ring) {
+    // The session may have ended while the message was in flight.
+    if ring.session.is_dead() {
+        // A set that came here before may watch its doorbell, and nothing else of it be here.
+        let dropped = worker.run_queue().entries().drop_ring(ring);
+        return drop(dropped);
+    }
+    // It was on its way when this worker came to rest.
+    if worker.run_queue().role() == Role::Resting {
+        if let Some(other) = worker.shared.least_loaded(false, |_, _| ()) {
+            return worker.shared.mailbox(other).send(WorkerMessage::AddRing(ring));
+        }
+    }
+    match worker.run_queue().watch(&ring.session) {
+        Ok(()) => worker.run_queue().entries().rings.push(ring),
+        Err(error) => {
+            let reason = format!("cannot watch the client's doorbell: {error}");
+            worker.shared.kill(&ring.session, &reason);
+        }
+    }
+}
+
+/// Removes a session's rings.
+pub(super) fn drop_session(worker: &Worker, session: u64) {
+    // The last of them may free the session, which is nothing to do in the run queue.
+    let taken = worker.run_queue().entries().take_session(session);
+    drop(taken);
+}
+
+/// Takes over a set of doorbells, with the rings at rest.
+pub(super) fn adopt(worker: &Worker, mut set: Doorbells) {
+    // Their end may have been announced before the set came here.
+    set.drop_dead();
+    if let Err((session, error)) = worker.run_queue().adopt(set) {
+        tracing::error!(worker = worker.index, %error, "cannot watch doorbells: ending their sessions");
+        session.iter().for_each(|session| {
+            worker.shared.kill(session, &format!("cannot watch the client's doorbell: {error}"));
+        });
+    }
+}
+
+/// Takes a batch from a ring. False if there is no ring with this index.
+#[inline]
+pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) -> bool {
+    let pauses = worker.coroutines.pauses();
+    let copied_before = worker.copied.get();
+    for _ in 0..RING_BATCH {
+        let taken = {
+            let mut entries = worker.run_queue().entries();
+            let Some(ring) = entries.rings.get_mut(index) else { return false };
+            let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
+                || worker.refuses(ring.session.number);
+            if full && ring.postponed.len() >= MOST_POSTPONED {
+                return true;
+            }
+            let postponed = if full { None } else { ring.postponed.pop_front() };
+            let entry = match postponed {
+                Some(offset) => Some(Some(Entry::Submit { offset })),
+                None => ring.consumer.pop(),
+            };
+            if entry.is_some() {
+                ring.polls.found_entry();
+            }
+            match entry {
+                None => {
+                    ring.consumer.show_progress();
+                    if ring.polls.found_nothing() {
+                        entries.let_rest(index);
+                    }
+                    return true;
+                }
+                Some(Some(Entry::Submit { offset })) if full => {
+                    ring.postponed.push_back(offset);
+                    continue;
+                }
+                Some(Some(Entry::Submit { offset })) => {
+                    Taken::Task { session: ring.session.begin_task(), offset }
+                }
+                Some(Some(Entry::Release { hold })) => {
+                    Taken::Release { session: ring.session.clone(), hold }
+                }
+                Some(Some(Entry::Cancel { offset })) => {
+                    Taken::Cancellation { session: ring.session.clone(), offset }
+                }
+                Some(None) => Taken::Garbage { session: ring.session.clone() },
+            }
+        };
+        *busy = true;
+        match taken {
+            Taken::Task { session, offset } => path::accept(worker, session, offset),
+            Taken::Release { session, hold } => session.release(hold),
+            Taken::Cancellation { session, offset } => {
+                cancel::client_cancels(worker, &session, offset);
+            }
+            Taken::Garbage { session } => {
+                let reason = "the client wrote an invalid entry into its ring";
+                worker.shared.kill(&session, reason);
+            }
+        }
+        if worker.coroutines.pauses() != pauses
+            || worker.copied.get().wrapping_sub(copied_before) >= MOST_COPIED
+        {
+            return true;
+        }
+    }
+    if let Some(ring) = worker.run_queue().entries().rings.get_mut(index) {
+        ring.consumer.show_progress();
+    }
+    true
+}
+
+/// An entry that was taken from a ring.
+enum Taken {
+    Task { session: TaskRef, offset: u64 },
+    Release { session: SessionRef, hold: u32 },
+    Cancellation { session: SessionRef, offset: u64 },
+    Garbage { session: SessionRef },
+}
