@@ -49,7 +49,7 @@ impl Caller {
     }
 
     /// This process itself.
-    #[cfg(feature = "fuzzing")]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn own() -> Caller {
         Caller { pid: 1, uid: instance::uid(), groups: Vec::new() }
     }

@@ -2,17 +2,12 @@
 //! if a reader accepts what it must refuse.
 
 use std::cell::OnceCell;
-use std::os::fd::{AsFd, OwnedFd};
 
-use crate::access::Caller;
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
 use crate::session::{Session, SessionRef};
-use crate::sys::Guard;
 use crate::task::{marshal, Origin, Record};
 use chimaera_abi::*;
-use chimaera_ipc::layout::{Layout, MIN_SEGMENT};
-use chimaera_ipc::segment::{self, Mapping};
 
 /// Examines the bytes as if they were a file in a directory of modules.
 pub fn elf_file(bytes: &[u8]) {
@@ -52,16 +47,6 @@ fn method() -> PoolMethod {
     })
 }
 
-fn session() -> std::io::Result<SessionRef> {
-    let layout = Layout::of(MIN_SEGMENT);
-    let fd: OwnedFd = segment::create(&layout)?;
-    let mapping = Mapping::new(fd.as_fd(), layout)?;
-    let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-    let guard = Guard::new(&mapping, doorbell.as_fd())
-        .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
-    Ok(SessionRef::new(Session::new(1, Caller::own(), mapping, 1 << 40, doorbell, guard)))
-}
-
 /// Uses the bytes as the contents of the client's arena, takes the task at its start as if a client
 /// had submitted it, and completes that task.
 pub fn task_in_segment(bytes: &[u8]) {
@@ -69,8 +54,9 @@ pub fn task_in_segment(bytes: &[u8]) {
         static SESSION: OnceCell<(SessionRef, PoolMethod)> = const { OnceCell::new() };
     }
     SESSION.with(|cell| {
-        let (session, method) =
-            cell.get_or_init(|| (session().expect("there is memory for a segment"), method()));
+        let (session, method) = cell.get_or_init(|| {
+            (Session::without_client(1).expect("there is memory for a segment"), method())
+        });
         let layout = *session.mapping.layout();
         let len = bytes.len().min((layout.runtime_arena - layout.client_arena) as usize);
         let offset = layout.client_arena;

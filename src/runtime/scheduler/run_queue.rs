@@ -461,6 +461,7 @@ impl RunQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chimaera_ipc::ring::Consumer;
 
     #[test]
     fn a_running_method_fits_a_word() {
@@ -502,5 +503,34 @@ mod tests {
             left + stealer.join().unwrap()
         });
         assert_eq!(taken, 200_000);
+    }
+
+    /// Two sets watch one doorbell, and the one that was here has seen it ring before the other came, with the
+    /// ring at rest.
+    #[test]
+    fn a_doorbell_that_rang_on_the_way_is_not_missed() {
+        let queue = RunQueue::new(Role::LowLatency).unwrap();
+        let [first, second] = [1, 2].map(|number| Session::without_client(number).unwrap());
+        let ring = |session: &SessionRef| {
+            Ring::new(session.clone(), Consumer::new(session.mapping.ring(0)))
+        };
+        queue.watch(&first).unwrap();
+        queue.watch(&second).unwrap();
+        queue.entries().rings.push(ring(&second));
+        assert!(queue.entries().let_rest(0));
+        let mut other = Doorbells::new().unwrap();
+        other.watch(&first).unwrap();
+        let mut resting = ring(&first);
+        assert!(resting.consumer.park());
+        other.rest(resting);
+        rustix::io::write(&first.doorbell, &1_u64.to_ne_bytes()).unwrap();
+        queue.wake_rings();
+        assert!(queue.entries().rings.is_empty(), "its ring is not here yet");
+
+        assert!(queue.adopt(other).is_ok());
+        let entries = queue.entries();
+        let polled: Vec<u64> = entries.rings.iter().map(|ring| ring.session.number).collect();
+        assert_eq!(polled, [1]);
+        assert_eq!(entries.doorbells.len(), 1, "one set is enough for two doorbells");
     }
 }

@@ -98,6 +98,20 @@ impl Session {
     }
 
     #[inline]
+    /// A session with a segment of its own, behind which there is no client.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn without_client(number: u64) -> std::io::Result<super::SessionRef> {
+        use std::os::fd::AsFd;
+        let layout = chimaera_ipc::layout::Layout::of(chimaera_ipc::layout::MIN_SEGMENT);
+        let fd = chimaera_ipc::segment::create(&layout)?;
+        let mapping = Mapping::new(fd.as_fd(), layout)?;
+        let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+        let guard = Guard::new(&mapping, doorbell.as_fd())
+            .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
+        let session = Session::new(number, Caller::own(), mapping, 1 << 40, doorbell, guard);
+        Ok(super::SessionRef::new(session))
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
