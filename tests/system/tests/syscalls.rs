@@ -123,6 +123,14 @@ impl fmt::Display for Life {
     }
 }
 
+/// What a process says that ends because it has no memory.
+const ENDS: [&str; 4] = [
+    "last words: SIGABRT",
+    "memory allocation of",
+    "failed to allocate an alternative stack",
+    "failed to set up alternative stack guard page",
+];
+
 impl Life {
     /// Lives it. Returns how many calls there were, or what is wrong.
     fn live(self) -> Result<u64, String> {
@@ -152,9 +160,9 @@ impl Life {
             0 if !asked => "it ended by itself, as if nothing had happened",
             1.. if log.is_empty() && !said.contains("error") => "it ended without a word",
             0.. => "",
-            // An allocation of the daemon's own has failed, or one of the Rust library for a thread.
-            _ if self.is_about_memory() && log.contains("last words: SIGABRT") => "",
-            _ if self.is_about_memory() && log.contains("memory allocation of") => "",
+            // An allocation of the daemon's own has failed, or one of the Rust library: for a thread, or for the
+            // signal stack that it makes before `main`.
+            _ if self.is_about_memory() && ENDS.iter().any(|words| log.contains(words)) => "",
             _ => "a signal ended it",
         };
         drop(interception);
@@ -232,8 +240,9 @@ fn walk(calls: &[Fallible], few: usize) {
         println!("{name}: {most} calls");
         let times = rounds(few, 40) as u64;
         for &errno in errors {
-            // All of them, or some.
-            let mut numbers: Vec<u64> = (0..most).collect();
+            // All of them, or some. The dynamic linker does not check its first mapping.
+            let first = u64::from(call == libc::SYS_mmap);
+            let mut numbers: Vec<u64> = (first..most).collect();
             while numbers.len() as u64 > times {
                 numbers.swap_remove(random.below(numbers.len() as u64) as usize);
             }
