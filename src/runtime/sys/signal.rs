@@ -105,9 +105,6 @@ extern "C" fn on_fault(
                 let mut default: libc::sigaction = std::mem::zeroed();
                 default.sa_sigaction = libc::SIG_DFL;
                 libc::sigaction(signal, &default, std::ptr::null_mut());
-                if fault.is_sent() {
-                    libc::raise(signal);
-                }
             }
             handler if (*previous).sa_flags & libc::SA_SIGINFO != 0 => {
                 let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
@@ -118,6 +115,13 @@ extern "C" fn on_fault(
                 let handler: extern "C" fn(libc::c_int) = std::mem::transmute(handler);
                 handler(signal);
             }
+        }
+        // No instruction repeats a signal that was sent. The handler before may also have left it to the
+        // default action, as that of Rust's standard library does.
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut now);
+        if fault.is_sent() && now.sa_sigaction == libc::SIG_DFL {
+            libc::raise(signal);
         }
     }
 }

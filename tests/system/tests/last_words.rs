@@ -145,6 +145,17 @@ fn of_a_module_s_own_thread() {
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
 }
 
+/// A fault's signal that somebody sends does not stand for an instruction that would repeat it.
+#[test]
+fn of_a_fault_that_was_sent() {
+    for signal in [Signal::SEGV, Signal::BUS, Signal::FPE, Signal::ILL] {
+        let mut daemon = Daemon::start(&Options::new());
+        daemon.signal(signal);
+        assert_eq!(daemon.end(), -signal.as_raw(), "{}", daemon.log());
+        assert!(crash_file(&daemon).contains("sent by process"), "{}", daemon.log());
+    }
+}
+
 /// Of somebody else's signal, too; and the next start and `status` show them.
 #[test]
 fn are_shown_by_status_and_the_next_start() {
