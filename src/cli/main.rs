@@ -11,6 +11,7 @@ mod context;
 mod exit;
 mod last_crash;
 mod log;
+mod number;
 mod settings;
 mod signals;
 mod table;
@@ -140,14 +141,14 @@ fn run(cli: Cli) -> Outcome {
         }
         Command::Man { out: Some(out) } => {
             std::fs::create_dir_all(&out)
-                .and_then(|()| clap_mangen::generate_to(Cli::command(), &out))
+                .and_then(|()| clap_mangen::generate_to(documented(), &out))
                 .map_err(|error| Failed::Message(format!("{}: {error}", out.display())))?;
             context.print_json(&json!({ "directory": out }));
             Ok(())
         }
         Command::Man { out: None } => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            clap_mangen::Man::new(documented()).render(&mut page)?;
             let page = String::from_utf8_lossy(&page);
             if !context.print_json(&json!({ "page": page })) {
                 print(&page);
@@ -155,6 +156,11 @@ fn run(cli: Cli) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// The commands that have manual pages: `help` shows those of the others.
+fn documented() -> clap::Command {
+    Cli::command().disable_help_subcommand(true)
 }
 
 fn main() -> ExitCode {

@@ -9,6 +9,7 @@ use chimaera_yaml::Problems;
 use serde_json::json;
 
 use crate::context::{complain, Context, Failed};
+use crate::number::number;
 
 #[derive(clap::Args)]
 #[group(id = "settings")]
@@ -21,14 +22,14 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "config")]
     no_config: bool,
     /// Number of worker threads [default: one less than the number of cores, at least 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = number::<u16>(1..=256))]
     workers: Option<u16>,
     /// A directory to scan for modules, before those of CHI_REPO_PATH, LD_LIBRARY_PATH and the
     /// configuration file; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     module_paths: Vec<PathBuf>,
     /// How long an idle worker polls for work before it sleeps, in microseconds [default: 50]
-    #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    #[arg(long, value_name = "US", value_parser = number::<u64>(0..=1_000_000))]
     spin_us: Option<u64>,
     /// Log level [env: CHI_LOG=] [default: info]
     #[arg(long, value_name = "LEVEL")]

@@ -68,7 +68,10 @@ impl Session {
         let Link { instance, socket, mapping, doorbell, clock_offset } = link;
         let layout = mapping.layout();
         let arena = Arena::new(layout.client_arena, layout.runtime_arena - layout.client_arena);
-        let gone = gone(&instance, "it has stopped, or has ended this session");
+        let gone = gone(
+            &instance,
+            "it has stopped, or has ended this session; `chimaera status` shows which, and why",
+        );
         Ok(Session {
             instance,
             mapping,

@@ -165,17 +165,47 @@ impl Instance {
         self.file("page")
     }
 
-    /// Says that the instance is not running, and how to start it.
+    /// Says that the instance is not running, which others are, and how to start it.
     pub fn not_running(&self) -> String {
         let mut start = "chimaera start --daemon".to_owned();
         if self.name != DEFAULT_NAME {
             start += &format!(" --name {}", self.name);
         }
         let (name, socket) = (&self.name, self.socket());
-        format!(
-            "instance '{name}' is not running (nothing listens on {}); start it with `{start}`",
-            socket.display()
-        )
+        let mut message = format!("instance '{name}' is not running");
+        if std::env::var(NAME_VARIABLE).as_ref() == Ok(name) {
+            message += &format!(" ({NAME_VARIABLE} names it)");
+        }
+        message += &format!(": nothing listens on {}; ", socket.display());
+        let running = self.others_running();
+        if let Some((last, rest)) = running.split_last() {
+            let list: Vec<String> = rest.iter().map(|name| format!("'{name}'")).collect();
+            let (list, are) = match list.len() {
+                0 => (format!("'{last}'"), "is"),
+                _ => (format!("{} and '{last}'", list.join(", ")), "are"),
+            };
+            message +=
+                &format!("{list} {are}: choose one with --name or {NAME_VARIABLE}, or start this ");
+        } else {
+            message += "start it ";
+        }
+        message + &format!("with `{start}`")
+    }
+
+    /// The names of other running instances in the directory, in order: the first few.
+    fn others_running(&self) -> Vec<String> {
+        const SHOWN: usize = 4;
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".lock")?.to_owned()))
+            .filter(|name| is_name(name) && *name != self.name)
+            .collect();
+        names.sort();
+        let is_running = |name: &String| {
+            let other = Instance { name: name.clone(), ..self.clone() };
+            matches!(other.holds_lock(), Ok(Some(true)))
+        };
+        names.into_iter().filter(is_running).take(SHOWN).collect()
     }
 
     /// Makes the directory when it is missing (mode 0700), and checks that it is this user's own
@@ -264,25 +294,36 @@ impl Instance {
     /// itself, and so disturbs nobody. If the lock cannot be read, because it is another user's, true
     /// when the instance accepts connections.
     pub fn is_running(&self) -> Result<bool, Error> {
-        let Some(directory) = self.open_directory()? else { return Ok(false) };
-        let failed =
-            |error: io::Error| Error::Directory { path: self.lock(), reason: error.to_string() };
+        if let Some(running) = self.holds_lock()? {
+            return Ok(running);
+        }
+        // Another user's, who lets this one in, or does not: whoever listens there will say.
+        match connect::connect(self, Instant::now() + ANSWER_BOUND) {
+            Ok(_) | Err(connect::Error::Silent) => Ok(true),
+            Err(connect::Error::NotRunning(_)) => Ok(false),
+            Err(error) => Err(self.lock_failed(error.to_string())),
+        }
+    }
+
+    /// Whether some process holds the lock. `None` if it is another user's and cannot be read.
+    fn holds_lock(&self) -> Result<Option<bool>, Error> {
+        let Some(directory) = self.open_directory()? else { return Ok(Some(false)) };
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let name = format!("{}.lock", self.name);
         match rustix::fs::openat(&directory.fd, name, flags, Mode::empty()) {
             Ok(fd) => {
-                let found = file_lock(&fd, libc::F_OFD_GETLK).map_err(failed)?;
-                Ok(found != libc::F_UNLCK as libc::c_short)
+                let found = file_lock(&fd, libc::F_OFD_GETLK)
+                    .map_err(|error| self.lock_failed(error.to_string()))?;
+                Ok(Some(found != libc::F_UNLCK as libc::c_short))
             }
-            Err(Errno::NOENT) => Ok(false),
-            // Another user's, who lets this one in, or does not: whoever listens there will say.
-            Err(Errno::ACCESS) => match connect::connect(self, Instant::now() + ANSWER_BOUND) {
-                Ok(_) | Err(connect::Error::Silent) => Ok(true),
-                Err(connect::Error::NotRunning(_)) => Ok(false),
-                Err(error) => Err(failed(io::Error::other(error.to_string()))),
-            },
-            Err(error) => Err(failed(error.into())),
+            Err(Errno::NOENT) => Ok(Some(false)),
+            Err(Errno::ACCESS) => Ok(None),
+            Err(error) => Err(self.lock_failed(error.to_string())),
         }
+    }
+
+    fn lock_failed(&self, reason: String) -> Error {
+        Error::Directory { path: self.lock(), reason }
     }
 
     fn file(&self, extension: &str) -> PathBuf {

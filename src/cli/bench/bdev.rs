@@ -15,6 +15,7 @@ use super::place::{bind, progress, Place};
 use super::task::no_pool;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 /// The block size of the device, unless the accesses are smaller.
 const DEVICE_BLOCK: u64 = 4096;
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     block_size: u64,
     /// Accesses in flight
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
+    #[arg(long, default_value_t = 16, value_parser = number::<u32>(1..=512))]
     depth: u32,
     /// Size of the device; an existing file keeps its own
     #[arg(long, default_value = "64MiB", value_parser = parse_size)]
@@ -47,13 +48,13 @@ pub(crate) struct Args {
     #[arg(long)]
     random: bool,
     /// Number of rounds; the operations alternate in each
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Number of worker threads; a single one gets a core of its own
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = 1, value_parser = number::<u16>(1..=256))]
     workers: u16,
     #[command(flatten)]
     place: Place,

@@ -8,17 +8,18 @@ use super::place::{allowed_cores, bind, check_core, others, progress, two_cores,
 use super::task;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Number of clients that keep one task in flight
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=255))]
+    #[arg(long, default_value_t = 9, value_parser = number::<u32>(1..=255))]
     clients: u32,
     /// Tasks that the flooding client keeps in flight
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 512, value_parser = number::<u32>(1..=100_000))]
     flood: u32,
     /// Number of rounds; each measures the clients alone and during the flood
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.5)]

@@ -11,6 +11,7 @@ use super::place::{bind, progress, Place};
 use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 /// Tasks in flight in the second kind of measurement.
 const DEPTH: usize = 64;
@@ -18,16 +19,16 @@ const DEPTH: usize = 64;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Number of idle containers
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, default_value_t = 1000, value_parser = number::<u32>(1..=4096))]
     containers: u32,
     /// Lanes of each container
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 10, value_parser = number::<u32>(1..=1000))]
     lanes: u32,
     /// Number of rounds; each measures with and without the idle containers
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Tasks of each kind in a round
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    #[arg(long, default_value_t = 20_000, value_parser = number::<u32>(1000..=u32::MAX))]
     count: u32,
     #[command(flatten)]
     place: Place,

@@ -10,14 +10,15 @@ use super::place::{bind, progress, Place};
 use super::task::{Pool, RUST};
 use super::times::{self, Kind, WARM_UP};
 use crate::context::{Context, Outcome};
+use crate::number::number;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Number of rounds; the kinds alternate in each
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 40, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Round trips of each kind in a round
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5000, value_parser = number::<u32>(1..=u32::MAX))]
     count: u32,
     #[command(flatten)]
     place: Place,

@@ -10,21 +10,22 @@ use super::clients::Process;
 use super::daemon::Daemon;
 use super::place::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Computing time of a task, in microseconds
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 50, value_parser = number::<u64>(1..=1_000_000))]
     task_us: u64,
     /// Number of computing lanes
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1024))]
+    #[arg(long, default_value_t = 8, value_parser = number::<u32>(2..=1024))]
     lanes: u32,
     /// Tasks in flight for each lane
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 16, value_parser = number::<u32>(1..=64))]
     depth: u32,
     /// Number of rounds; threads and workers, one and two, alternate in each, and the best round
     /// counts
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.1)]

@@ -10,6 +10,7 @@ use super::place::{bind, progress, Place};
 use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 /// Subtasks and switches are timed in batches of this many, because a single one hardly takes
 /// longer than reading the clock.
@@ -18,10 +19,10 @@ const BATCH: u64 = 50;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Number of rounds; the kinds alternate in each
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 40, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Samples of each kind in a round; a sample of subtasks is the mean of 50
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 500, value_parser = number::<u32>(1..=u32::MAX))]
     count: u32,
     #[command(flatten)]
     place: Place,

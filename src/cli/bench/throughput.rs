@@ -6,16 +6,17 @@ use super::clients::Process;
 use super::daemon::Daemon;
 use super::place::{bind, others, progress, Place};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Tasks in flight; can be repeated
     #[arg(long = "depth", value_name = "N", default_values_t = [1, 16, 64],
-          value_parser = clap::value_parser!(u32).range(1..=512))]
+          value_parser = number::<u32>(1..=512))]
     depths: Vec<u32>,
     /// Number of client processes; can be repeated
     #[arg(long = "clients", value_name = "N", default_values_t = [1, 2, 4],
-          value_parser = clap::value_parser!(u32).range(1..=256))]
+          value_parser = number::<u32>(1..=256))]
     clients: Vec<u32>,
     /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 1.0)]
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = super::task::RUST)]
     module: String,
     /// Number of worker threads
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = 1, value_parser = number::<u16>(1..=256))]
     workers: u16,
     #[command(flatten)]
     place: Place,

@@ -10,6 +10,7 @@ use chimaera_runtime::OnCrash;
 use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 use crate::table;
 
 #[derive(clap::Subcommand)]
@@ -36,7 +37,7 @@ pub(crate) enum Command {
             long,
             value_name = "N",
             default_value_t = 1,
-            value_parser = clap::value_parser!(u32).range(1..=i64::from(CHI_MAX_CONTAINERS))
+            value_parser = number::<u32>(1..=CHI_MAX_CONTAINERS)
         )]
         containers: u32,
         /// What happens when a method of the pool crashes

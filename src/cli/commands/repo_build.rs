@@ -18,7 +18,8 @@ pub(crate) struct BuildArgs {
     /// Build directory [default: build in the repo]; modules end up in its subdirectory modules
     #[arg(long, value_name = "DIR")]
     build_dir: Option<PathBuf>,
-    /// The checkout of Chimaera against which to build C++ modules, instead of an installation
+    /// The checkout of Chimaera against which to build C++ modules [default: the installation of this
+    /// program, or the checkout that contains it]
     #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
     source: Option<PathBuf>,
 }
@@ -163,14 +164,19 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
         configure.arg("-DCMAKE_BUILD_TYPE=Release");
     }
     let before = cached_source(&build);
-    if let Some(source) = &args.source {
-        let source = std::path::absolute(source)?;
+    let installed = own_prefix();
+    let source = match (&args.source, &installed) {
+        (Some(source), _) => Some(std::path::absolute(source)?),
+        (None, Some(_)) => None,
+        (None, None) => own_checkout(),
+    };
+    if let Some(source) = source {
         configure.arg(format!("-DCHIMAERA_SOURCE_DIR={}", source.display()));
         if before.is_some_and(|before| before != source) {
             // Its default is in the other checkout.
             configure.arg("-UCHIMAERA_CARGO_TARGET_DIR");
         }
-    } else if let Some(prefix) = own_prefix() {
+    } else if let Some(prefix) = installed {
         configure.arg(format!("-Dchimaera_ROOT={}", prefix.display()));
         configure.arg("-UCHIMAERA_SOURCE_DIR");
     } else if before.is_some_and(|before| check_source(&before).is_err()) {
@@ -178,6 +184,13 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     }
     run(&mut configure)?;
     run(Command::new("cmake").arg("--build").arg(&build))
+}
+
+/// The checkout that contains this program.
+fn own_checkout() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let mut dirs = program.ancestors().skip(1);
+    dirs.find(|dir| check_source(dir).is_ok()).map(Path::to_owned)
 }
 
 /// Refuses a directory that is not a checkout of Chimaera: CMake would keep it for later builds.

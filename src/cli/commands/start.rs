@@ -9,7 +9,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chimaera_abi::CHI_DESCRIBE_MODULES;
 use chimaera_config::{Pool, Settings};
+use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
 use chimaera_runtime::{Config, Error, Runtime};
@@ -219,10 +221,28 @@ fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool
     }
 }
 
+/// Says which modules were refused. What can be reached of the runtime says so again later.
+fn tell_refused(context: &Context) {
+    let Ok(modules) = context.describe(CHI_DESCRIBE_MODULES) else { return };
+    for file in modules["refused"].as_array().into_iter().flatten() {
+        if let (true, Some(path), Some(reason)) =
+            (file["is_module"] == true, file["path"].as_str(), file["reason"].as_str())
+        {
+            complain(&format!("chimaera: module refused: {path}: {reason}"));
+        }
+    }
+}
+
 /// Runs this program again in the background, and waits until it is ready.
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     instance.prepare_directory()?;
+    // Not left to the new process, which would write into the log of the one that is running.
+    // One that is only starting does not answer yet: of two that start, the lock decides.
+    if let Some(pid) = context.ask(Request::Status, &[]).ok().and_then(|page| page["pid"].as_u64())
+    {
+        return Err(Error::Running { name: context.name.clone(), pid: pid as u32 }.into());
+    }
     if let Some(why) = chimaera_runtime::library_path_warning() {
         complain(&format!("chimaera: {why}"));
     }
@@ -275,6 +295,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
         let file = file.display();
         complain(&format!("chimaera: the last run crashed: {headline} (see {file})"));
     }
+    tell_refused(context);
     let pid = child.id();
     if !context.print_json(&started_json(context, pid)?) {
         print(&format!("started '{}' (process {pid}), log {}\n", context.name, log_path.display()));

@@ -58,6 +58,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if let Some(mut runtime) = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME).ok()).flatten()
     {
         document["each_worker"] = runtime["each_worker"].take();
+        document["stopping"] = runtime["stopping"].take();
     }
     document["resident_bytes"] = json!(resident(pid));
     document["socket"] = json!(instance.socket().to_string_lossy());
@@ -76,6 +77,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let number = |key: &str| document[key].as_f64().unwrap_or_default();
     let (up, ready_ms) = (number("uptime_s"), number("start_to_ready_ms"));
     line("process", format!("{pid}, up {up:.0} s, ready after {ready_ms:.1} ms"));
+    if let Some(since) = document["stopping"]["since_ms"].as_f64() {
+        line("stopping", format!("for {:.1} s, and waiting for:", since / 1e3));
+        for obstacle in document["stopping"]["waiting_for"].as_array().into_iter().flatten() {
+            line("", obstacle.as_str().unwrap_or_default().to_owned());
+        }
+    }
     line("workers", document["workers"].to_string());
     for (number, worker) in document["each_worker"].as_array().into_iter().flatten().enumerate() {
         line(&format!("  worker {number}"), in_words(worker));

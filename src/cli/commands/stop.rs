@@ -17,7 +17,7 @@ const SAY: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long all of this may take, in seconds; after that, the instance goes on stopping
-    #[arg(long, value_name = "S", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
     /// End the process at once: what it was doing is lost, and no pool is destroyed
     #[arg(long)]
@@ -65,7 +65,8 @@ fn wait(
     instance: &Instance,
     until: Instant,
 ) -> Result<Option<Vec<String>>, Failed> {
-    let mut say_at = Instant::now() + SAY;
+    // With a bound that is shorter than that, it is asked once before the bound.
+    let mut say_at = Instant::now() + SAY.min(until.saturating_duration_since(Instant::now()) / 2);
     let mut waiting_for = Vec::new();
     while instance.is_running()? {
         let now = Instant::now();

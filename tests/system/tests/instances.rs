@@ -53,7 +53,8 @@ fn a_second_start_under_the_same_name() {
         let output = site.cli(&[arguments, &["--json"]].concat());
         assert_eq!((output.code, &output.json()["error"]), (1, &json!(message)), "{output:#?}");
     }
-    // The first one has not been disturbed.
+    // The first one has not been disturbed, nor its log written to.
+    assert!(!daemon.log().contains("already running"), "{}", daemon.log());
     assert_eq!(line(&mut client)["status"], 0);
     assert_eq!(line(&mut client)["equal"], 1);
     assert_eq!(client.end(), 0);
@@ -99,7 +100,12 @@ fn instances_side_by_side() {
     assert_eq!(output.json().as_array().unwrap().len(), 1, "{output:#?}");
     second.cli(&["stop"]).ok();
     assert_eq!(second.end(), 0);
-    not_running(second.cli(&["status"]));
+    let absent = second.cli(&["status"]);
+    let (first_name, third_name) = (first.site().name(), third.site().name());
+    for part in [first_name, third_name, "choose one with --name", "CHI_INSTANCE names it"] {
+        assert!(absent.stderr.contains(part), "{part} is not in {absent:#?}");
+    }
+    not_running(absent);
     assert_eq!(first.cli(&["pool", "list", "--json"]).ok().json().as_array().unwrap().len(), 2);
     third.cli(&["pool", "list"]).ok();
 }

@@ -49,8 +49,12 @@ fn the_foreground() {
 fn the_background() {
     let site = Site::new();
     let log = site.path().join("chimaera").join(format!("{}.log", site.name()));
-    let started = site.cli(&["start", "--daemon", "--json"]).ok();
+    let absent = site.path().join("no modules");
+    let modules = absent.to_str().unwrap();
+    let started = site.cli(&["start", "--daemon", "--json", "--modules", modules]).ok();
     let guard = Background(site.clone());
+    let refused = format!("module refused: {modules}: the directory cannot be read");
+    assert!(started.stderr.contains(&refused), "{started:#?}");
     let started = started.json();
     assert_eq!(started["name"], site.name());
     assert_eq!(started["socket"], json!(site.socket()));
@@ -123,7 +127,7 @@ fn a_private_instance_leaves_no_files() {
 #[test]
 fn an_instance_that_does_not_run() {
     let site = Site::new();
-    let says = format!("chimaera: instance '{}' is not running (nothing", site.name());
+    let says = format!("chimaera: instance '{}' is not running", site.name());
     let start = format!("chimaera start --daemon --name {}`", site.name());
     let check = || {
         for command in [&["status"][..], &["stop"], &["modules"], &["pool", "destroy", "p"]] {

@@ -121,13 +121,18 @@ fn a_pool_that_is_being_created_at_the_stop_is_destroyed() {
 fn the_program_says_what_a_stop_waits_for_and_forces_it() {
     let mut daemon = Daemon::start(&options("600s"));
     let client = block(&daemon, "blocked");
-    let waiting = daemon.cli(&["stop", "--timeout", "3"]);
-    assert_eq!(waiting.code, 1, "{}", waiting.stderr);
     let obstacle =
         format!("with kSleep of pool 'blocked' for session 1 (process {})", client.pid());
-    for text in ["is still running after 3 s", &obstacle, "chimaera stop --force"] {
-        assert!(waiting.stderr.contains(text), "{text} is not in {}", waiting.stderr);
+    for seconds in ["1", "3"] {
+        let waiting = daemon.cli(&["stop", "--timeout", seconds]);
+        assert_eq!(waiting.code, 1, "{}", waiting.stderr);
+        let still = format!("is still running after {seconds} s");
+        for text in [&still, &obstacle, "chimaera stop --force"] {
+            assert!(waiting.stderr.contains(text), "{text} is not in {}", waiting.stderr);
+        }
     }
+    let status = daemon.cli(&["status"]).ok().stdout;
+    assert!(status.contains("stopping    for ") && status.contains(&obstacle), "{status}");
     let forced = daemon.cli(&["stop", "--force", "--json"]).ok().json();
     assert_eq!(forced["stopped"], true);
     let abandoned = forced["abandoned"].to_string();
