@@ -11,6 +11,7 @@ pub(crate) fn explain(text: &str, at: Position, reason: &str) -> Option<Mistake>
     let lines: Vec<&str> = text.lines().collect();
     let index = at.line - 1;
     tab(&lines, index, reason)
+        .or_else(|| bracket_in_text(lines.get(index)?, at))
         .or_else(|| colon_in_text(lines.get(index)?, at))
         .or_else(|| no_colon(&lines, index, reason))
 }
@@ -25,6 +26,23 @@ fn tab(lines: &[&str], index: usize, reason: &str) -> Option<Mistake> {
         let at = Position { line: index + 1, column };
         Some((at, "there is a tab in the indentation", "use spaces"))
     })
+}
+
+/// A text without quotes inside `{}` or `[]` that contains a bracket, which ends it there: `{type: u8[2]}`.
+fn bracket_in_text(line: &str, at: Position) -> Option<Mistake> {
+    let before: Vec<char> = line.chars().take(at.column).collect();
+    let is_bracket = |c: &char| matches!(c, '[' | '{');
+    let first = before.iter().position(is_bracket)?;
+    let inside = before.windows(2).skip(first).position(|pair| {
+        (pair[0].is_alphanumeric() || matches!(pair[0], '_' | '>')) && is_bracket(&pair[1])
+    })?;
+    let column = first + inside + 2;
+    let quotes = before[..column].iter().filter(|c| matches!(c, '"' | '\'')).count();
+    (quotes % 2 == 0).then_some((
+        Position { line: at.line, column },
+        "this bracket is inside a text without quotes",
+        "put the text in quotes",
+    ))
 }
 
 /// A text without quotes that contains the mark between a key and its value.
@@ -84,6 +102,20 @@ mod tests {
         ] {
             let want = format!(
                 "{at}: this `:` is inside a text without quotes\n    put the text in quotes"
+            );
+            assert_eq!(problem(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_with_a_bracket_wants_quotes() {
+        for (text, at) in [
+            ("fields:\n  - {name: x, type: u8[2], dir: in}\n", "2:23"),
+            ("fields:\n  - {name: x[2], type: u8}\n", "2:13"),
+            ("{a: vector<u8>[2], b: c}\n", "1:15"),
+        ] {
+            let want = format!(
+                "{at}: this bracket is inside a text without quotes\n    put the text in quotes"
             );
             assert_eq!(problem(text), want, "{text:?}");
         }

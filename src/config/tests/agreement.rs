@@ -16,6 +16,7 @@ const ONLY_THE_READER: &[&str] = &[
     // Documents that JSON cannot express.
     "this is not valid YAML",
     "this `:` is inside a text without quotes",
+    "this bracket is inside a text without quotes",
     "there is a tab in the indentation",
     "a `:` is missing in this line",
     "is given twice",

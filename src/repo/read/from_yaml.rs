@@ -90,11 +90,25 @@ pub(super) fn read_tasks(
         });
         if !custom {
             let known: Vec<&str> = methods.iter().map(|method| &method.name[..]).collect();
-            let help = match nearest(&name, &known) {
-                Some(near) if near != name => format!("did you mean `{near}`?"),
-                _ => "only custom methods with a number above can be described".into(),
+            let shown = shown(&name);
+            let (what, help) = match methods.iter().find(|method| method.name == name) {
+                Some(method) if method.is_inherited() => (
+                    format!("`{shown}` has a task of its own already"),
+                    "describe the tasks of custom methods, whose numbers begin with 10".to_owned(),
+                ),
+                Some(_) => (
+                    format!("`{shown}` is not supported"),
+                    "give it a number above, from 10, or remove its task".to_owned(),
+                ),
+                None => (
+                    format!("there is no method `{shown}`"),
+                    nearest(&name, &known).map_or_else(
+                        || format!("give it a number above: `{shown}: 10`"),
+                        |near| format!("did you mean `{near}`?"),
+                    ),
+                ),
             };
-            report.add(at, format!("`{}` is not a supported custom method", shown(&name)), help);
+            report.add(at, what, help);
         }
         if TAKEN_CALLS.contains(&&names::snake(&name)[..]) {
             report.add(

@@ -16,6 +16,7 @@ const ONLY_THE_READER: &[&str] = &[
     // Not a JSON document.
     "this is not valid YAML",
     "this `:` is inside a text without quotes",
+    "this bracket is inside a text without quotes",
     "there is a tab in the indentation",
     "a `:` is missing in this line",
     "is given twice",
@@ -41,7 +42,9 @@ const ONLY_THE_READER: &[&str] = &[
     "would be the length of",
     "is also the name of generated code",
     "the generated code for",
-    "is not a supported custom method",
+    "has a task of its own already",
+    "` is not supported",
+    "there is no method",
     "is not a custom method that is -1",
     "unknown type `",
     "in a struct",
