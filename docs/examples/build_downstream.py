@@ -1,14 +1,36 @@
 #!/usr/bin/env python3
-"""Builds docs/examples/greet_cpp as a project of its own, the way its reader would, and looks at what
-comes out. The Rust part is taken as it is."""
+"""Builds docs/examples/greet_cpp as a project of its own, the way its reader would, with CMake and by the
+commands that docs/writing-modules.md shows, and looks at what comes out. The Rust part is taken as it is."""
 
 import argparse
+import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def build_without_cmake(directory, bin):
+    """Runs the commands in a copy of the example. Returns what failed, or None."""
+    text = (ROOT / "docs/writing-modules.md").read_text()
+    marked = r"<!-- run: docs/examples/build_downstream\.py -->\n```sh\n(.*?)```"
+    commands = re.search(marked, text, re.DOTALL).group(1)
+    copy = shutil.copytree(ROOT / "docs/examples/greet_cpp", directory / "copy")
+    path = f"{bin / 'release'}:{os.environ['PATH']}"
+    inspect = "chimaera module inspect ./libhello_greet_runtime.so"
+    done = subprocess.run(
+        ["sh", "-ec", f"{commands}\n{inspect}"],
+        cwd=copy,
+        env={**os.environ, "CHIMAERA": str(ROOT), "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return None if done.returncode == 0 and "hello:greet 0.1.0" in done.stdout else done.stdout
 
 
 def main():
@@ -33,7 +55,11 @@ def main():
             if not (build / made).is_file():
                 print(f"the project was built, but without {made}", file=sys.stderr)
                 return 1
-    print("greet_cpp builds as a project of its own")
+        failed = build_without_cmake(build, places.bin)
+        if failed is not None:
+            print(failed, file=sys.stderr)
+            return 1
+    print("greet_cpp builds as a project of its own, with CMake and without")
     return 0
 
 

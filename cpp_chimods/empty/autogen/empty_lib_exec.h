@@ -3,6 +3,10 @@
 #ifndef EXAMPLE_EMPTY_LIB_EXEC_H_
 #define EXAMPLE_EMPTY_LIB_EXEC_H_
 
+#ifndef CHIMAERA_RUNTIME
+#error "empty_lib_exec.h is for the module itself, which is compiled with -DCHIMAERA_RUNTIME"
+#endif
+
 #include "chimaera/chimaera.h"
 #include "empty_methods.h"
 #include "empty/empty_tasks.h"

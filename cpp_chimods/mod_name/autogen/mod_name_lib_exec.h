@@ -3,6 +3,10 @@
 #ifndef EXAMPLE_MOD_NAME_LIB_EXEC_H_
 #define EXAMPLE_MOD_NAME_LIB_EXEC_H_
 
+#ifndef CHIMAERA_RUNTIME
+#error "mod_name_lib_exec.h is for the module itself, which is compiled with -DCHIMAERA_RUNTIME"
+#endif
+
 #include "chimaera/chimaera.h"
 #include "mod_name_methods.h"
 #include "mod_name/mod_name_tasks.h"

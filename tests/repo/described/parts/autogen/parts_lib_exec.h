@@ -3,6 +3,10 @@
 #ifndef DESCRIBED_PARTS_LIB_EXEC_H_
 #define DESCRIBED_PARTS_LIB_EXEC_H_
 
+#ifndef CHIMAERA_RUNTIME
+#error "parts_lib_exec.h is for the module itself, which is compiled with -DCHIMAERA_RUNTIME"
+#endif
+
 #include <type_traits>
 
 #include "chimaera/chimaera.h"

@@ -3,6 +3,10 @@
 #ifndef WRITTEN_PRESS_LIB_EXEC_H_
 #define WRITTEN_PRESS_LIB_EXEC_H_
 
+#ifndef CHIMAERA_RUNTIME
+#error "press_lib_exec.h is for the module itself, which is compiled with -DCHIMAERA_RUNTIME"
+#endif
+
 #include "chimaera/chimaera.h"
 #include "press_methods.h"
 #include "press/press_tasks.h"
