@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails when a link in one of the project's pages leads to no file, or to no heading of it.
+"""Fails when a link in one of the project's pages leads to no file, or to no heading of it, or when
+SECURITY.md names a test or a fuzzer that does not exist.
 
 Links to other places, which begin with a scheme such as https, are not followed.
 """
@@ -53,8 +54,24 @@ def problem(page, link):
     return None
 
 
+def absent_tests():
+    """What the threat model calls a test or a fuzzer, and is none."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    tests, fuzzers = re.findall(r"`(\w+)::(\w+)`", text), re.findall(r"\bfuzzers? ((?:`\w+`[, and]*)+)", text)
+    for file, test in tests:
+        path = ROOT / f"tests/system/tests/{file}.rs"
+        if not path.exists() or not re.search(rf"\bfn {test}\b", path.read_text(encoding="utf-8")):
+            if test != "test":
+                yield f"SECURITY.md: there is no test {file}::{test}"
+    for name in re.findall(r"`(\w+)`", " ".join(fuzzers)):
+        if not (ROOT / f"fuzz/targets/{name}.rs").exists():
+            yield f"SECURITY.md: there is no fuzzer {name}"
+    if not tests or not fuzzers:
+        yield "SECURITY.md names no tests or no fuzzers"
+
+
 def main():
-    broken, count = [], 0
+    broken, count = list(absent_tests()), 0
     for page in pages():
         text = page.read_text(encoding="utf-8")
         # Code keeps its length, so that places stay right.
