@@ -29,6 +29,7 @@ pub(crate) struct Options<'o> {
 pub(crate) struct Log {
     sink: Arc<Sink>,
     level: reload::Handle<LevelFilter, Registry>,
+    json: bool,
 }
 
 impl Log {
@@ -49,7 +50,7 @@ impl Log {
         };
         tracing_subscriber::registry().with(filter).with(lines).init();
         std::panic::set_hook(Box::new(report_panic));
-        Ok(Arc::new(Log { sink, level: handle }))
+        Ok(Arc::new(Log { sink, level: handle, json: options.json }))
     }
 
     /// Makes the log file the process's standard error, for what modules write there and for
@@ -82,6 +83,10 @@ impl LogControl for Log {
         let path = self.sink.reopen()?;
         tracing::info!("log reopened");
         Ok(path)
+    }
+
+    fn is_json(&self) -> bool {
+        self.json
     }
 
     fn on_loss(&self, tell: OnLoss) {

@@ -88,7 +88,9 @@ impl Runtime {
         crash::install(may_give_up);
         let last_words = config.daemon.then(|| {
             let file = if config.private { PathBuf::new() } else { instance.crash() };
-            last_words::install(&file, describe_circumstances)
+            let json = config.log.as_ref().is_some_and(|log| log.is_json());
+            prepare_for_last_words();
+            last_words::install(&file, json, describe_circumstances)
         });
         let (page, page_name) = match Writer::create(&instance) {
             Ok((page, name)) => (page, Some(name)),
@@ -340,6 +342,14 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
+/// Gives the calling thread a signal stack on which last words have room: that of Rust's standard library
+/// may be no larger than the registers that the kernel saves there.
+fn prepare_for_last_words() {
+    if let Err(error) = stack::prepare_thread() {
+        tracing::warn!(%error, "a thread has no signal stack of its own: its last words may be lost");
+    }
+}
+
 /// Starts a thread that runs until the runtime ends. If it ends earlier, the runtime stops.
 fn spawn_helper(
     shared: &Arc<Shared>,
@@ -348,6 +358,9 @@ fn spawn_helper(
 ) -> Result<JoinHandle<()>, Error> {
     let shared = shared.clone();
     let body = move || {
+        if shared.config.daemon {
+            prepare_for_last_words();
+        }
         let ended = caught(work);
         if !shared.is_ending() {
             shared.set_broken(match ended {

@@ -23,6 +23,9 @@ pub trait LogControl: fmt::Debug + Send + Sync {
     /// Why it cannot be reopened. The log continues as before.
     fn reopen(&self) -> Result<PathBuf, String>;
 
+    /// Whether each line is a JSON object.
+    fn is_json(&self) -> bool;
+
     /// Has `tell` called now, and after each line that is lost.
     fn on_loss(&self, tell: OnLoss);
 }

@@ -29,6 +29,8 @@ const PATIENCE: c_int = 1000;
 
 struct Setting {
     file: CString,
+    /// Whether each line of the log is a JSON object.
+    json: bool,
     circumstances: Circumstances,
 }
 
@@ -51,13 +53,14 @@ impl Drop for Serving {
     }
 }
 
-/// Installs the handlers, once per process. Last words go to the standard error and to `file`.
-pub(crate) fn install(file: &Path, circumstances: Circumstances) -> Serving {
+/// Installs the handlers, once per process. Last words go to the standard error, as one JSON object if
+/// `json`, and to `file`, as text.
+pub(crate) fn install(file: &Path, json: bool, circumstances: Circumstances) -> Serving {
     use std::os::unix::ffi::OsStrExt;
     static ONCE: Once = Once::new();
     let file = CString::new(file.as_os_str().as_bytes()).unwrap_or_default();
     // A second runtime of the process uses the settings of the first.
-    let _ = SETTING.set(Setting { file, circumstances });
+    let _ = SETTING.set(Setting { file, json, circumstances });
     ONCE.call_once(|| {
         objects::look();
         backtrace::prepare();
@@ -184,6 +187,7 @@ fn say(cause: &mut Cause<'_>) {
             4 => Words.write_str("\n"),
             FIRST_CALL..LAST_CALL => show_call(step - FIRST_CALL),
             LAST_CALL => write_file(setting),
+            AFTER_FILE if setting.json => write_json(libc::STDERR_FILENO, said()),
             AFTER_FILE => write_patiently(libc::STDERR_FILENO, said()),
             _ => return,
         };
@@ -290,12 +294,14 @@ fn show_call(number: usize) -> fmt::Result {
 
 // Where it is said -----------------------------------------------------------------------------------------
 
-struct Buffer(UnsafeCell<[u8; ROOM]>);
+struct Buffer<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 
 // SAFETY: only the thread in `SPEAKER` uses it.
-unsafe impl Sync for Buffer {}
+unsafe impl<const SIZE: usize> Sync for Buffer<SIZE> {}
 
-static BUFFER: Buffer = Buffer(UnsafeCell::new([0; ROOM]));
+static BUFFER: Buffer<ROOM> = Buffer(UnsafeCell::new([0; ROOM]));
+/// The same in JSON, where a byte may become two.
+static LINE: Buffer<{ 2 * ROOM + 128 }> = Buffer(UnsafeCell::new([0; 2 * ROOM + 128]));
 static LEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Appends to what has been said.
@@ -335,6 +341,34 @@ fn write_file(setting: &Setting) -> fmt::Result {
     // SAFETY: the descriptor was opened above and is not used any more.
     unsafe { libc::close(fd) };
     written
+}
+
+/// Writes last words as the object that a line of the log is.
+fn write_json(fd: c_int, said: &[u8]) -> fmt::Result {
+    let mut parts = said.splitn(3, |byte| *byte == b' ');
+    let [time, level, message] = [(); 3].map(|()| parts.next().unwrap_or_default());
+    // SAFETY: only the thread in `SPEAKER` is here, and only once.
+    let line = unsafe { &mut *LINE.0.get() };
+    let mut len = 0;
+    let mut push = |bytes: &[u8]| {
+        for byte in bytes {
+            line[len] = *byte;
+            len += 1;
+        }
+    };
+    push(b"{\"timestamp\":\"");
+    push(time);
+    push(b"\",\"level\":\"");
+    push(level);
+    push(b"\",\"message\":\"");
+    // The rest is printable.
+    message.iter().for_each(|byte| match byte {
+        b'\n' => push(b"\\n"),
+        b'"' | b'\\' => push(&[b'\\', *byte]),
+        other => push(&[*other]),
+    });
+    push(b"\",\"target\":\"chimaera::last_words\"}\n");
+    write_patiently(fd, &line[..len])
 }
 
 /// Writes bytes, and gives up if the descriptor takes none for `PATIENCE`: a pipe that nobody reads

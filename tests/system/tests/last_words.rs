@@ -145,6 +145,25 @@ fn of_a_module_s_own_thread() {
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
 }
 
+/// In a log of JSON, each line of which is an object.
+#[test]
+fn of_a_log_in_json() {
+    let mut daemon = Daemon::start(&Options::new().config("log: {format: json}\n"));
+    daemon.signal(Signal::ABORT);
+    assert_eq!(daemon.end(), -libc::SIGABRT);
+    let lines: Vec<serde_json::Value> =
+        daemon.log().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["level"], &last["target"]),
+        (&"ERROR".into(), &"chimaera::last_words".into())
+    );
+    let message = last["message"].as_str().unwrap();
+    assert!(message.starts_with("last words: SIGABRT sent by"), "{message}");
+    assert!(message.lines().count() > 3, "{message}");
+    assert!(crash_file(&daemon).starts_with(last["timestamp"].as_str().unwrap()));
+}
+
 /// A fault's signal that somebody sends does not stand for an instruction that would repeat it.
 #[test]
 fn of_a_fault_that_was_sent() {
