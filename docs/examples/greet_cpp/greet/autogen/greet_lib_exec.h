@@ -3,6 +3,10 @@
 #ifndef HELLO_GREET_LIB_EXEC_H_
 #define HELLO_GREET_LIB_EXEC_H_
 
+#ifndef CHIMAERA_RUNTIME
+#error "greet_lib_exec.h is for the module itself, which is compiled with -DCHIMAERA_RUNTIME"
+#endif
+
 #include "chimaera/chimaera.h"
 #include "greet_methods.h"
 #include "greet_described_tasks.h"
