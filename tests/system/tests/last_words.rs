@@ -160,7 +160,7 @@ fn of_a_log_in_json() {
     );
     let message = last["message"].as_str().unwrap();
     assert!(message.starts_with("last words: SIGABRT sent by"), "{message}");
-    assert!(message.lines().count() > 3, "{message}");
+    assert!(message.contains("\n   0: "), "{message}");
     assert!(crash_file(&daemon).starts_with(last["timestamp"].as_str().unwrap()));
 }
 
@@ -191,7 +191,8 @@ fn are_shown_by_status_and_the_next_start() {
     let status = site.status();
     assert_eq!(status["running"], false, "{status}");
     let text = status["last_crash"]["text"].as_str().unwrap();
-    assert!(text.starts_with(&headline) && text.contains("chimaera::main"), "{status}");
+    // It may have reached a thread that was just being started, which has no calls of the program's.
+    assert!(text.starts_with(&headline) && text.contains("\n   0: "), "{status}");
 
     let mut next = Daemon::start_at(site.clone(), &Options::new());
     assert!(next.log().contains(&format!("the last run crashed: {headline}")), "{}", next.log());
