@@ -91,6 +91,13 @@ mod tests {
         report.finish(()).unwrap_err().to_string().replacen("f:", "", 1)
     }
 
+    #[track_caller]
+    fn assert_wants_quotes(text: &str, at: &str, what: &str) {
+        let want =
+            format!("{at}: {what} is inside a text without quotes\n    put the text in quotes");
+        assert_eq!(problem(text), want, "{text:?}");
+    }
+
     #[test]
     fn a_text_with_a_colon_wants_quotes() {
         for (text, at) in [
@@ -100,10 +107,7 @@ mod tests {
             ("- a: b: c\n", "1:7"),
             ("doc: 'A': b\n", "1:9"),
         ] {
-            let want = format!(
-                "{at}: this `:` is inside a text without quotes\n    put the text in quotes"
-            );
-            assert_eq!(problem(text), want, "{text:?}");
+            assert_wants_quotes(text, at, "this `:`");
         }
     }
 
@@ -114,10 +118,7 @@ mod tests {
             ("fields:\n  - {name: x[2], type: u8}\n", "2:13"),
             ("{a: vector<u8>[2], b: c}\n", "1:15"),
         ] {
-            let want = format!(
-                "{at}: this bracket is inside a text without quotes\n    put the text in quotes"
-            );
-            assert_eq!(problem(text), want, "{text:?}");
+            assert_wants_quotes(text, at, "this bracket");
         }
     }
 

@@ -221,7 +221,8 @@ fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool
     }
 }
 
-/// Says which modules were refused. What can be reached of the runtime says so again later.
+/// Says which modules were refused. If the runtime cannot be asked, it has started all the same, and
+/// `chimaera modules` says so later.
 fn tell_refused(context: &Context) {
     let Ok(modules) = context.describe(CHI_DESCRIBE_MODULES) else { return };
     for file in modules["refused"].as_array().into_iter().flatten() {
