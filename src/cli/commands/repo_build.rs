@@ -19,7 +19,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "DIR")]
     build_dir: Option<PathBuf>,
     /// The checkout of Chimaera against which to build C++ modules [default: the installation of this
-    /// program, or the checkout that contains it]
+    /// program, else the checkout of the last build, else the one that contains this program]
     #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
     source: Option<PathBuf>,
 }
@@ -168,6 +168,10 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     let source = match (&args.source, &installed) {
         (Some(source), _) => Some(std::path::absolute(source)?),
         (None, Some(_)) => None,
+        // The one that was used before stays.
+        (None, None) if before.as_deref().is_some_and(|before| check_source(before).is_ok()) => {
+            None
+        }
         (None, None) => own_checkout(),
     };
     if let Some(source) = source {

@@ -23,17 +23,16 @@ impl Repo {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        process::run(self.command().args(args))
-    }
-
-    fn command(&self) -> std::process::Command {
-        let mut command = self.site.command(artefacts::chimaera());
-        command.env_remove("CHIMAERA_SOURCE_DIR");
-        command
+        process::run(command(&self.site, artefacts::chimaera()).args(args))
     }
 
     /// What `repo build` with these arguments asks CMake for when it configures.
     fn configures(&self, args: &[&str]) -> String {
+        self.configures_by(artefacts::chimaera(), args)
+    }
+
+    /// The same, by a program in another place.
+    fn configures_by(&self, program: PathBuf, args: &[&str]) -> String {
         let tools = self.site.path().join("tools");
         std::fs::create_dir_all(&tools).unwrap();
         let told = tools.join("arguments");
@@ -43,7 +42,7 @@ impl Repo {
         let runnable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&script, runnable).unwrap();
         let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-        let mut command = self.command();
+        let mut command = command(&self.site, program);
         command.env("PATH", path).args(["repo", "build"]).arg(&self.dir).args(args);
         let output = process::run(&mut command);
         assert_eq!(output.code, 1, "{output:#?}");
@@ -59,6 +58,12 @@ impl Repo {
         let line = format!("CHIMAERA_SOURCE_DIR:UNINITIALIZED={}\n", source.display());
         std::fs::write(build.join("CMakeCache.txt"), line).unwrap();
     }
+}
+
+fn command(site: &Site, program: PathBuf) -> std::process::Command {
+    let mut command = site.command(program);
+    command.env_remove("CHIMAERA_SOURCE_DIR");
+    command
 }
 
 fn checkout() -> PathBuf {
@@ -89,17 +94,29 @@ fn a_build_can_change_its_source() {
     let first = repo.configures(&with_source);
     assert!(first.contains(&wanted) && !first.contains("-U"), "{first}");
 
+    // Without one, it is the one that contains the program, if there is one.
+    let elsewhere = repo.site.path().join("chimaera-elsewhere");
+    std::fs::copy(artefacts::chimaera(), &elsewhere).unwrap();
+    assert_eq!(repo.configures(&[]), first);
+    let none = repo.configures_by(elsewhere.clone(), &[]);
+    assert!(!none.contains("CHIMAERA_SOURCE_DIR"), "{none}");
+
     // One that is gone is forgotten, and so is what was found there.
     repo.has_been_built_with(Path::new("/nope"));
-    assert!(repo.configures(&[]).contains("-UCHIMAERA_SOURCE_DIR"));
-    let other = repo.configures(&with_source);
-    assert!(other.contains(&wanted), "{other}");
-    assert!(other.contains("-UCHIMAERA_CARGO_TARGET_DIR"), "{other}");
+    let none = repo.configures_by(elsewhere.clone(), &[]);
+    assert!(none.contains("-UCHIMAERA_SOURCE_DIR"), "{none}");
+    for args in [&[][..], &with_source] {
+        let other = repo.configures(args);
+        assert!(other.contains(&wanted), "{other}");
+        assert!(other.contains("-UCHIMAERA_CARGO_TARGET_DIR"), "{other}");
+    }
 
-    // One that exists is still used.
+    // One that exists is still used, and is not replaced by the one that contains the program.
     repo.has_been_built_with(&source);
-    let again = [repo.configures(&[]), repo.configures(&with_source)];
+    let again =
+        [repo.configures(&[]), repo.configures(&with_source), repo.configures_by(elsewhere, &[])];
     assert!(again.iter().all(|asked| !asked.contains("-U")), "{again:?}");
+    assert!(!again[0].contains("CHIMAERA_SOURCE_DIR"), "{again:?}");
 }
 
 #[test]
