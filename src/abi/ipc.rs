@@ -192,8 +192,8 @@ pub struct chi_ipc {
     pub destroy_pool:
         unsafe extern "C" fn(ipc: *const chi_ipc, id: *const chi_pool_id) -> chi_status,
 
-    /// The message of the last call that failed on this thread or in this method, zero-terminated; or of
-    /// the task that `wait` has found failed since.
+    /// The message of the last call that failed on this thread or in this method, zero-terminated;
+    /// or that of a failed task, if `wait` has reported one since.
     ///
     /// * Ownership: the text belongs to the table and is valid until the next call on this thread.
     /// * Null: the result is never null.

@@ -104,8 +104,9 @@ statuses! {
     /// Deadlock: tasks wait for each other in a cycle, which the message describes. This one was
     /// chosen to fail.
     CHI_DEADLOCK = 23, "deadlock: tasks are waiting for each other";
-    /// The method caused a fault that it cannot catch: it overflowed its stack, or caused a signal such
-    /// as SIGSEGV. Or it was not called, because its container is in quarantine since another task did.
+    /// The method caused a fault that it cannot catch: it overflowed its stack, or caused a signal
+    /// such as SIGSEGV. Or it was not called, because its container has been in quarantine since
+    /// another task caused one.
     CHI_FAULT = 24, "the method crashed or overflowed its stack";
 }
 

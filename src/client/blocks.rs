@@ -44,7 +44,7 @@ pub(crate) unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
             let flags = unsafe { (*task.as_ptr()).task_flags_.bits_ };
             session.defer_free(offset);
             if session.is_dead() {
-                // The runtime has ended meanwhile, and the task with it.
+                // The runtime has stopped meanwhile, which ended the task too.
                 session.end();
                 return Ok(());
             }
@@ -92,7 +92,7 @@ pub(crate) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
             return Ok(None);
         }
         let text = text_at(session, message).unwrap_or_else(|| {
-            // The session, and its text, lasts as long as the task.
+            // The session lasts as long as the task, and so does the text in it.
             let ended = status == CHI_UNAVAILABLE && session.is_dead();
             let text = if ended { &session.gone().message } else { status_text(status) };
             NonNull::from(text.as_bytes())

@@ -1,4 +1,4 @@
-//! How a session comes about: from the instance's name to a segment that both sides have mapped.
+//! Establishing a session: from the instance's name to a segment that both sides have mapped.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,21 +18,21 @@ use crate::options::Options;
 
 /// How long the runtime may take to answer on the socket.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
-/// What is said of one that took longer.
+/// What errors say about a runtime that took longer.
 const SILENT: &str = "no answer within 5 s";
 
-/// When the runtime must have answered that is asked now.
+/// The time by which a runtime that is asked now must have answered.
 pub(crate) fn answer_bound() -> Instant {
     Instant::now() + ANSWER_BOUND
 }
 
-/// A runtime that has let this process in.
+/// A connection that the runtime has accepted.
 pub(crate) struct Link {
     pub(crate) instance: Instance,
     pub(crate) socket: OwnedFd,
     pub(crate) mapping: Mapping,
     pub(crate) doorbell: OwnedFd,
-    /// Added to a monotonic time of this process, it is the runtime's.
+    /// Added to a monotonic time of this process, gives the runtime's.
     pub(crate) clock_offset: i64,
 }
 
@@ -75,7 +75,7 @@ fn handshake(
     })?;
     let mapped = Message::new(Kind::Mapped, &[mapping.base() as u64]);
     send(&socket, &mapped, bound).map_err(|error| gone(&instance, &error.to_string()))?;
-    // When somebody sets the time just now, what the runtime says does not tell.
+    // If the system time is being set right now, the runtime's value is no guide.
     let known = runtime_ahead != 0 && clock::offset_ns(ahead, clock::ahead_ns()) == 0;
     let clock_offset = if known { clock::offset_ns(ahead, runtime_ahead as i64) } else { 0 };
     Ok(Link { instance, socket, mapping, doorbell, clock_offset })
@@ -124,8 +124,8 @@ pub(crate) fn ask(
         Err(error) if has_hung_up(&error) => receive(socket, bound),
         Err(error) => Err(error),
     };
-    // A runtime that refuses somebody says so and hangs up, without listening. The loss of the
-    // question is then reported first, and once; the refusal is there behind it.
+    // A runtime that refuses a client says so and hangs up without reading. The socket then reports
+    // the lost request first, once; the refusal can still be read after it.
     let answer = match answer {
         Err(error) if has_hung_up(&error) => receive(socket, bound),
         other => other,
@@ -150,7 +150,7 @@ pub(crate) fn ask(
         Received::Message(..) | Received::Garbage => Err(Failure::new(
             CHI_VERSION,
             format!(
-                "whatever listens at {} is not a Chimaera runtime",
+                "the process that listens on {} is not a Chimaera runtime",
                 instance.socket().display()
             ),
         )),

@@ -20,7 +20,8 @@ const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
 /// How long `wait` spins before it sleeps: longer than a short task takes, but too short to show up
 /// in a profile.
 const SPIN: Duration = Duration::from_micros(20);
-/// How long `wait` sleeps at a time. The completion wakes it, and so does the end of the runtime.
+/// How long `wait` sleeps at a time. The completion wakes it earlier, and so does the end of the
+/// runtime.
 const SLICE: Duration = Duration::from_secs(1);
 
 /// # Safety
@@ -35,8 +36,7 @@ pub(crate) unsafe fn try_enqueue(task: NonNull<chi_task>) -> Result<()> {
     })
 }
 
-/// Wakes the runtime for what was submitted. When it has ended meanwhile, what was submitted ends
-/// with it.
+/// Wakes the runtime for the submitted tasks. If it has stopped meanwhile, they end with it.
 #[inline]
 fn wake_runtime(thread: &Thread, session: &Session) {
     thread.wake_runtime(session);
@@ -201,7 +201,7 @@ fn tell_of_cancel(session: &Session, offset: u64) -> Result<()> {
     let until = Instant::now() + ENQUEUE_BOUND;
     loop {
         let sent = thread::with(|thread, current| {
-            // The session of this task has ended, and the task with it.
+            // The session of this task has ended, which ended the task too.
             if !std::ptr::eq(current, session) {
                 return Ok(true);
             }
@@ -256,7 +256,7 @@ fn wait_longer(session: &Session, offset: u64, timeout_ns: u64) -> Result<Waited
     }
 }
 
-/// The runtime has hung up: the task is over, if the watcher has not said so yet.
+/// The runtime has hung up: ends the task, unless the watcher has done so already.
 fn end_with_the_runtime(session: &Session, offset: u64) -> Result<Waited> {
     if session.end_task(offset) {
         futex::wake_all(session.state(offset));

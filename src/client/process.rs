@@ -1,5 +1,5 @@
 //! The process's session: created by `init`, and replaced when its runtime has died and a new one
-//! runs.
+//! is running.
 
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
@@ -18,9 +18,9 @@ struct Process {
     session: Option<Arc<Session>>,
     /// Sessions whose runtime has stopped, but in whose segments the application still holds tasks.
     retired: Vec<Arc<Session>>,
-    /// A thread connects, without the lock.
+    /// A thread is connecting, without holding the lock.
     connecting: bool,
-    /// How often a thread has tried to.
+    /// The number of attempts to connect so far.
     attempts: u64,
     /// Why the last attempt failed, if it did.
     failure: Option<Failure>,
@@ -34,7 +34,7 @@ struct State {
 
 struct Place(UnsafeCell<ManuallyDrop<State>>);
 
-// SAFETY: it is written to only in a forked child, by its one thread.
+// SAFETY: it is written only in a forked child, by its only thread.
 unsafe impl Sync for Place {}
 
 static STATE: Place = Place(UnsafeCell::new(ManuallyDrop::new(State::new())));
@@ -63,7 +63,7 @@ impl State {
 
 /// The process's state.
 fn state() -> &'static State {
-    // SAFETY: it is replaced in a forked child only, before anything there refers to it.
+    // SAFETY: it is replaced only in a forked child, before anything there refers to it.
     unsafe { &*STATE.0.get() }
 }
 
@@ -72,11 +72,11 @@ extern "C" fn after_fork_in_child() {
         FORKED.store(true, Ordering::Relaxed);
         return;
     }
-    // What is left of sessions that are over is the parent's: addresses where nothing is mapped
-    // here. Locks may have been held by threads that do not exist here.
+    // The state copied from the parent is of no use: its addresses are not mapped here, and its
+    // locks may be held by threads that do not exist here.
     thread::forget();
-    // SAFETY: the child has this thread only, which is in the midst of fork and refers to nothing
-    // here.
+    // SAFETY: the child has only this thread, which is still inside fork and holds no reference to
+    // the state.
     unsafe { STATE.0.get().write(ManuallyDrop::new(State::new())) };
 }
 
@@ -90,7 +90,7 @@ pub fn init(options: Options) -> Result<()> {
         ));
     }
     static AT_FORK: Once = Once::new();
-    // SAFETY: the handler makes plain stores, to what the child alone has.
+    // SAFETY: the handler only stores to memory that belongs to the child alone.
     AT_FORK.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(after_fork_in_child));
     });
@@ -108,7 +108,7 @@ pub fn init(options: Options) -> Result<()> {
     process.options = options;
     process.take(session?);
     drop(process);
-    // This thread uses it from now on, and so it is watched.
+    // This thread uses the session from now on, so the watcher must run.
     thread::with(|_, _| Ok(())).inspect_err(|_| shutdown())
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn current() -> Result<(Arc<Session>, u64)> {
         if process.connecting {
             let before = process.attempts;
             process = wait_for_attempt(process);
-            // What another thread has just tried in vain need not be tried again at once.
+            // Another thread has just failed to connect: do not try again at once.
             match &process.failure {
                 Some(failure) if process.attempts != before => return Err(failure.clone()),
                 _ => continue,
@@ -198,8 +198,8 @@ pub(crate) fn find(address: *const u8) -> Option<(Arc<Session>, u64)> {
 
 type Locked = MutexGuard<'static, Process>;
 
-/// Tries to connect. A runtime may take its time for an answer, so nobody else waits for the lock
-/// meanwhile; one thread at a time does it.
+/// Tries to connect. A runtime may be slow to answer, so the lock is not held meanwhile; one thread
+/// at a time tries.
 fn attempt(mut process: Locked, options: &Options) -> (Locked, Result<Arc<Session>>) {
     process.connecting = true;
     drop(process);
@@ -212,7 +212,7 @@ fn attempt(mut process: Locked, options: &Options) -> (Locked, Result<Arc<Sessio
     (process, made)
 }
 
-/// Waits until the thread that connects has succeeded or failed.
+/// Waits until the connecting thread has succeeded or failed.
 fn wait_for_attempt(process: Locked) -> Locked {
     let before = process.attempts;
     let going_on = |process: &mut Process| process.connecting && process.attempts == before;
@@ -220,8 +220,8 @@ fn wait_for_attempt(process: Locked) -> Locked {
 }
 
 impl Process {
-    /// Goes on with a new session. The one before stays as long as the application has something in
-    /// it.
+    /// Switches to a new session. The previous one stays as long as the application still has
+    /// blocks in it.
     fn take(&mut self, session: Arc<Session>) {
         self.replace(Some(session));
         self.retired.retain(|old| old.holds_tasks());
@@ -238,6 +238,6 @@ impl Process {
 }
 
 fn lock() -> Locked {
-    // A panic under the lock leaves whole values behind: every change is one assignment.
+    // A panic under the lock leaves the state consistent: every change is one assignment.
     state().process.lock().unwrap_or_else(PoisonError::into_inner)
 }

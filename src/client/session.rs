@@ -17,14 +17,15 @@ use chimaera_ipc::{clock, futex};
 use crate::connect::{answer_bound, ask, gone, Link};
 use crate::watcher::Watcher;
 
-/// Tasks deleted in flight before they are first looked at.
+/// The number of tasks deleted in flight that triggers the first sweep.
 const SWEEP_AT: usize = 16;
 
 pub(crate) struct Session {
     instance: Instance,
     mapping: Mapping,
     doorbell: OwnedFd,
-    /// Asked and answered under the lock; watched for the hang-up without it.
+    /// Requests hold the lock until their answer has come; the watcher waits for the hang-up
+    /// without it.
     socket: OwnedFd,
     watcher: Watcher,
     gone: Failure,
@@ -53,17 +54,17 @@ pub(crate) struct Session {
 pub(crate) enum What {
     Task,
     Buffer,
-    /// Something of the task at this offset, freed with it.
+    /// Belongs to the task at this offset, and is freed with it.
     BlockOf(u64),
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks panics halfway.
+    // No code under these locks can panic halfway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
-    /// A session of which everything has been agreed upon.
+    /// A session whose handshake is complete.
     pub(crate) fn new(link: Link) -> Result<Session> {
         let Link { instance, socket, mapping, doorbell, clock_offset } = link;
         let layout = mapping.layout();
@@ -112,7 +113,7 @@ impl Session {
         Ok(())
     }
 
-    /// What the runtime's monotonic clock says after so many nanoseconds.
+    /// The time on the runtime's monotonic clock `ns` nanoseconds from now.
     pub(crate) fn runtime_time_in(&self, ns: u64) -> u64 {
         clock::monotonic_ns().saturating_add_signed(self.clock_offset).saturating_add(ns)
     }
@@ -143,7 +144,8 @@ impl Session {
         self.sweep();
     }
 
-    /// Ends a task of which nobody will hear again. True when threads sleep until then.
+    /// Ends a task that no completion will ever come for. True when threads sleep until it
+    /// completes.
     pub(crate) fn end_task(&self, task: u64) -> bool {
         let word = self.state(task);
         let mut state = word.load(Ordering::Acquire);
@@ -173,7 +175,7 @@ impl Session {
         lock(&self.arena).live() > 0
     }
 
-    /// Why nothing can be done in this session any more.
+    /// Why this session can no longer be used.
     pub(crate) fn gone(&self) -> &Failure {
         &self.gone
     }
@@ -277,7 +279,7 @@ impl Session {
         self.pending_free_count.store(pending.len(), Ordering::Relaxed);
     }
 
-    /// True when so many tasks were deleted in flight that some are likely to be complete.
+    /// True when enough tasks were deleted in flight that some are likely to be complete.
     #[inline]
     pub(crate) fn must_sweep(&self) -> bool {
         self.pending_free_count.load(Ordering::Relaxed) >= self.sweep_at.load(Ordering::Relaxed)
@@ -307,8 +309,8 @@ impl Session {
         !done.is_empty()
     }
 
-    /// Remembers the blocks that the runtime holds for a task which is submitted again; `None` when
-    /// the task is deleted. Returns those of the run before, which can now be released.
+    /// Remembers the blocks that the runtime holds for a task that is submitted again; `None` when
+    /// the task is deleted. Returns those of the previous run, which can now be released.
     #[inline]
     pub(crate) fn replace_kept(&self, task: u64, hold: Option<u32>) -> Option<u32> {
         if hold.is_none() && self.kept_count.load(Ordering::Relaxed) == 0 {

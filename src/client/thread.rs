@@ -20,12 +20,12 @@ pub(crate) struct Thread {
     session: Option<User>,
     ring: Option<Producer>,
     next_root: u64,
-    /// The thread ends, or there is no knowing when: nothing is kept after a call.
+    /// The thread is ending, or its end cannot be observed: nothing is kept after a call.
     ending: bool,
 }
 
 thread_local! {
-    // Never dropped, and so there for destructors, whichever runs first.
+    // Never dropped, so destructors can use it in whatever order they run.
     static THREAD: UnsafeCell<ManuallyDrop<Thread>> = const {
         UnsafeCell::new(ManuallyDrop::new(Thread {
             epoch: 0,
@@ -44,7 +44,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Res
     process::check_fork()?;
     // Only the address is taken inside `LocalKey::with`, so that the compiler inlines it.
     let thread = THREAD.with(UnsafeCell::get);
-    // SAFETY: the state is this thread's own and never dropped, and `f` does not come back here.
+    // SAFETY: the state is this thread's own and never dropped, and `f` does not call this again.
     let thread = unsafe { &mut *thread };
     let mut ending = false;
     if thread.epoch != process::epoch()
@@ -67,15 +67,15 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Thread, &Session) -> Result<R>) -> Res
 pub(crate) fn own_session(address: *const u8) -> Option<(*const Session, u64)> {
     let thread = THREAD.with(UnsafeCell::get);
     // SAFETY: the state is this thread's own and never dropped, and no reference into it is live
-    // here: nothing that `with` runs comes this way.
+    // here: nothing that `with` runs calls this function.
     let session = unsafe { (&*thread).session.as_ref()?.session() };
     Some((Arc::as_ptr(session), session.mapping().offset_of(address)?))
 }
 
-/// In a forked child, forgets what the thread had in its parent, where it goes on.
+/// In a forked child, forgets the parent's state of this thread, which lives on in the parent.
 pub(crate) fn forget() {
     THREAD.with(|cell| {
-        // SAFETY: the cell is this thread's own, and fork is called by nothing that `with` runs.
+        // SAFETY: the cell is this thread's own, and nothing that `with` runs calls fork.
         let thread = unsafe { &mut *cell.get() };
         std::mem::forget(thread.session.take());
         thread.ring = None;
@@ -160,25 +160,25 @@ fn send_unsent(session: &Session, ring: &mut Producer) {
     }
 }
 
-/// Has `at_end` run when this thread ends. A key of the C library and not a destructor of Rust:
-/// those do not run for a `main` that ends its thread with `pthread_exit`, and they run before
-/// others that may make calls.
+/// Arranges for `at_end` to run when this thread ends. It uses a pthread key and not a Rust
+/// destructor: those do not run when `main` ends its thread with `pthread_exit`, and they run
+/// before other destructors that may still make calls.
 fn register() -> bool {
     static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
     let key = *KEY.get_or_init(|| {
         let mut key = 0;
-        // SAFETY: the place lives through the call, and the function as long as the library, which
+        // SAFETY: the key outlives the call, and the function lives as long as the library, which
         // the watcher keeps loaded.
         let result = unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
         (result == 0).then_some(key)
     });
-    // A value that is not null is all that it takes.
+    // The destructor of a key runs for any value other than null.
     let value = std::ptr::NonNull::<libc::c_void>::dangling().as_ptr();
-    // SAFETY: the key was created, and nobody looks behind the value.
+    // SAFETY: the key was created, and nothing dereferences the value.
     key.is_some_and(|key| unsafe { libc::pthread_setspecific(key, value) } == 0)
 }
 
-/// The thread ends. Destructors of other keys may still make calls.
+/// The thread is ending. Destructors of other keys may still make calls.
 unsafe extern "C" fn at_end(_: *mut libc::c_void) {
     if process::check_fork().is_err() {
         return;

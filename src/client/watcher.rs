@@ -1,5 +1,5 @@
 //! The thread that learns of the runtime's end: it sleeps until the session's socket hangs up, and
-//! then ends what is in flight. Whoever waits or polls finds its task complete.
+//! then ends the tasks in flight. A thread that waits or polls finds its task complete.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,18 +14,18 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 
 use crate::session::{lock, Session};
 
-/// It calls little, and nothing of the application's. If it is the last thread, though, the process
-/// ends on its stack.
+/// The watcher's own calls need little stack, and it calls no code of the application. If it is the
+/// last thread, though, the process's exit handlers run on its stack.
 const STACK: usize = 256 * 1024;
-/// How long it stays when no thread uses the session any more.
+/// How long the watcher stays after the last thread has stopped using the session.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A session's watcher, seen from the threads that it serves.
 pub(crate) struct Watcher {
-    /// Threads that use the session. Without any the watcher leaves, for a process whose `main`
-    /// called `pthread_exit` ends with its last thread.
+    /// The number of threads that use the session. At zero the watcher exits, because a process
+    /// whose `main` called `pthread_exit` ends with its last thread.
     users: AtomicUsize,
-    /// Rung when the last of them has gone.
+    /// Signalled when the last of them has gone.
     bell: OwnedFd,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -41,15 +41,15 @@ impl Watcher {
     /// Waits until the watcher of a session that was disconnected is gone.
     pub(crate) fn join(&self) {
         let thread = lock(&self.thread).take();
-        // It does not wait for itself, when it is the last thread and the process ends on it. It
-        // does not panic either: nothing that it does can.
+        // The watcher must not join itself, as it would when it is the last thread and the process
+        // exits on it. The result is ignored because the watcher cannot panic.
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
     }
 }
 
-/// A thread's use of a session. While there is any, the session is watched.
+/// A thread's use of a session. While one exists, the watcher runs.
 pub(crate) struct User(Arc<Session>);
 
 impl User {
@@ -86,7 +86,7 @@ impl Drop for User {
     fn drop(&mut self) {
         let watcher = self.watcher();
         if watcher.users.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // It fails when the counter is full, and then the bell has been heard.
+            // It fails only when the counter is full, and then the watcher is signalled anyway.
             let _ = rustix::io::write(&watcher.bell, &1_u64.to_ne_bytes());
         }
     }
@@ -108,14 +108,14 @@ fn watch(session: &Session) {
             PollFd::new(&watcher.bell, PollFlags::IN),
         ];
         let Ok(ready) = rustix::event::poll(&mut fds, alone.then_some(&linger)) else {
-            // The kernel has no memory at the moment.
+            // The kernel is out of memory at the moment.
             std::thread::sleep(Duration::from_millis(10));
             continue;
         };
         if !fds[0].revents().is_empty() {
             return session.end();
         }
-        // Nothing to read is no failure.
+        // Having nothing to read is not an error.
         let _ = rustix::io::read(&watcher.bell, &mut [0_u8; 8]);
         if ready == 0 {
             let mut thread = lock(&watcher.thread);
@@ -131,7 +131,7 @@ fn watch(session: &Session) {
 /// application's own threads.
 fn without_signals<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: a signal set is plain data, and both sets live through the calls. The C library
-    // leaves out those that it needs itself.
+    // leaves out the signals that it needs itself.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
@@ -146,8 +146,8 @@ fn without_signals<R>(f: impl FnOnce() -> R) -> R {
 /// Keeps the library that this code is in from being unloaded under the watcher.
 fn keep_loaded() {
     static ONCE: Once = Once::new();
-    // SAFETY: the address is one of this library's, and the name lives as long as the library.
-    // Where this fails, the code is the program's own and stays.
+    // SAFETY: the address is in this library, and the name lives as long as the library.
+    // If this fails, the code is part of the program itself and stays loaded.
     ONCE.call_once(|| unsafe {
         let mut found: libc::Dl_info = std::mem::zeroed();
         if libc::dladdr(keep_loaded as *const libc::c_void, &mut found) != 0 {

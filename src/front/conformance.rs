@@ -129,7 +129,7 @@ fn new_tasks(on: Subject) {
         let node = std::mem::offset_of!(chi_task, task_node_);
         let behind = node + size_of::<chi_task_node>();
         for at in (0..node).chain(behind..size as usize) {
-            // SAFETY: the task has so many bytes.
+            // SAFETY: the task has `size` bytes.
             assert_eq!(unsafe { task.cast::<u8>().add(at).read() }, 0, "byte {at} of {size}");
         }
         call!(on, del_task, task);
@@ -306,7 +306,7 @@ fn blocks(on: Subject) {
 fn check_block(on: Subject, buffer: &chi_buffer, size: u64) {
     assert!(buffer.size_ >= size && buffer.shm_ != CHI_SHM_NULL, "{buffer:?} for {size}");
     assert_eq!(buffer.data_ as usize % 64, 0);
-    // SAFETY: the block has so many bytes, and is the caller's.
+    // SAFETY: the block has `size` bytes and belongs to the caller.
     unsafe { buffer.data_.cast::<u8>().write_bytes(0x5a, size as usize) };
     assert_eq!(call!(on, resolve, buffer.shm_), buffer.data_);
 }

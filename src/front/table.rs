@@ -129,7 +129,7 @@ unsafe extern "C" fn wait<B: Backend>(
     }))
 }
 
-/// Keeps the message of a task that failed as the last error, for `chi_wait`, which returns the task's
+/// Stores the message of a failed task as the last error, for `chi_wait`, which returns the task's
 /// status.
 ///
 /// # Safety

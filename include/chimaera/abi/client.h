@@ -42,10 +42,10 @@ typedef const struct chi_ipc *(*chi_worker_ipc_fn)(void);
 // the pools must then be created again.
 //
 // * Ownership: nothing is kept of the options.
-// * Null: a null `options` is the defaults.
-// * Errors: `CHI_UNAVAILABLE` (no runtime, or no answer within 5 s), `CHI_DENIED` (another user's, or
-//   inside the runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`; the message is
-//   `chi_last_error`.
+// * Null: a null `options` means the defaults.
+// * Errors: `CHI_UNAVAILABLE` (no runtime, or no answer within 5 s), `CHI_DENIED` (the runtime is
+//   another user's, or this process is a runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`,
+//   `CHI_IO`; the message is `chi_last_error`.
 // * Thread: `[any thread]`.
 chi_status chi_init(const struct chi_client_options *options);
 

@@ -159,8 +159,8 @@ typedef struct chi_ipc {
   //   running after 30 seconds, which keeps the pool; and those of `wait`.
   // * Thread: `[any thread]`.
   chi_status (*destroy_pool)(const struct chi_ipc *ipc, const struct chi_pool_id *id);
-  // The message of the last call that failed on this thread or in this method, zero-terminated; or of
-  // the task that `wait` has found failed since.
+  // The message of the last call that failed on this thread or in this method, zero-terminated;
+  // or that of a failed task, if `wait` has reported one since.
   //
   // * Ownership: the text belongs to the table and is valid until the next call on this thread.
   // * Null: the result is never null.

@@ -89,8 +89,9 @@ typedef int32_t chi_status;
 // chosen to fail.
 #define CHI_DEADLOCK 23
 
-// The method caused a fault that it cannot catch: it overflowed its stack, or caused a signal such
-// as SIGSEGV. Or it was not called, because its container is in quarantine since another task did.
+// The method caused a fault that it cannot catch: it overflowed its stack, or caused a signal
+// such as SIGSEGV. Or it was not called, because its container has been in quarantine since
+// another task caused one.
 #define CHI_FAULT 24
 
 // The first number that modules may use for their own statuses.

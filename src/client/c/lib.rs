@@ -54,10 +54,10 @@ fn answer(result: client::Result<()>) -> chi_status {
 /// the pools must then be created again.
 ///
 /// * Ownership: nothing is kept of the options.
-/// * Null: a null `options` is the defaults.
-/// * Errors: `CHI_UNAVAILABLE` (no runtime, or no answer within 5 s), `CHI_DENIED` (another user's, or
-///   inside the runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`, `CHI_IO`; the message is
-///   `chi_last_error`.
+/// * Null: a null `options` means the defaults.
+/// * Errors: `CHI_UNAVAILABLE` (no runtime, or no answer within 5 s), `CHI_DENIED` (the runtime is
+///   another user's, or this process is a runtime), `CHI_VERSION`, `CHI_FORKED`, `CHI_INVALID`,
+///   `CHI_IO`; the message is `chi_last_error`.
 /// * Thread: `[any thread]`.
 ///
 /// # Safety
@@ -345,7 +345,7 @@ pub unsafe extern "C" fn chi_wait(task: *mut chi_task, timeout_ns: u64) -> chi_s
         if waited != CHI_OK || (*task).status_ == CHI_OK {
             return waited;
         }
-        // The table has kept the message.
+        // The table has stored the message.
         (*task).status_
     }
 }
