@@ -3,10 +3,10 @@
 use std::ffi::{c_char, c_int, CStr, CString};
 use std::io;
 
-/// Why a name does not lead to a user or group.
+/// Why a name cannot be resolved to a user or group.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none of this name.
+    /// There is no account with this name.
     #[error("there is no {kind} '{name}'")]
     Unknown {
         /// `user` or `group`.
@@ -14,7 +14,7 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// The system cannot say.
+    /// The look-up failed.
     #[error("cannot look up the {kind} '{name}': {error}")]
     Io {
         /// `user` or `group`.
@@ -26,7 +26,7 @@ pub enum Error {
     },
 }
 
-/// Room for what the C library says about an account, at first and at most.
+/// The initial and the largest size of the buffer for an account's entry.
 const ROOM: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 24;
 
 /// The number of the user with this name. A text of digits is the number itself.
@@ -38,8 +38,8 @@ pub fn user(name: &str) -> Result<u32, Error> {
         // SAFETY: all zero is a valid `passwd`.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut found = std::ptr::null_mut();
-        // SAFETY: the name is a C string; the other places live through the call, and the buffer is as
-        // large as it is told.
+        // SAFETY: the name is a C string; the other pointers outlive the call, and the buffer has
+        // the size that is passed.
         let code = unsafe {
             let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
             libc::getpwnam_r(name, &mut entry, start, size, &mut found)
@@ -68,15 +68,15 @@ pub fn group(name: &str) -> Result<u32, Error> {
     number("group", name, look_up)
 }
 
-/// Whether a group is the private group of this user, as many systems make one for each user: it is the
-/// user's own, has the user's name, and nobody else is a member.
+/// Whether a group is the private group of this user, which many systems create for each user: it
+/// is the user's primary group, has the user's name, and has no other members.
 pub fn is_private_group(group: u32, user: u32) -> bool {
     let mut buffer = vec![0_u8; *ROOM.end() >> 8];
     // SAFETY: all zero is a valid `passwd` and a valid `group`.
     let (mut of_user, mut of_group): (libc::passwd, libc::group) = unsafe { std::mem::zeroed() };
     let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
     let mut found = std::ptr::null_mut();
-    // SAFETY: the places live through the call, and the buffer is as large as it is told.
+    // SAFETY: the pointers outlive the call, and the buffer has the size that is passed.
     let code = unsafe { libc::getpwuid_r(user, &mut of_user, start, size, &mut found) };
     if code != 0 || found.is_null() || of_user.pw_gid != group {
         return false;
@@ -84,7 +84,7 @@ pub fn is_private_group(group: u32, user: u32) -> bool {
     // SAFETY: the entry was found, so its name is a C string in the buffer.
     let name = unsafe { CStr::from_ptr(of_user.pw_name) }.to_owned();
     let mut found = std::ptr::null_mut();
-    // SAFETY: as above; nothing of the user's entry is used any more.
+    // SAFETY: as above; the user's entry is no longer used.
     let code = unsafe { libc::getgrgid_r(group, &mut of_group, start, size, &mut found) };
     if code != 0 || found.is_null() {
         return false;
@@ -105,7 +105,7 @@ fn number(
 ) -> Result<u32, Error> {
     let unknown = || Error::Unknown { kind, name: name.to_owned() };
     if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The largest number stands for no account at all.
+        // The largest number means no account at all.
         return name.parse().ok().filter(|&number| number != u32::MAX).ok_or_else(unknown);
     }
     let c_name = CString::new(name).map_err(|_| unknown())?;
@@ -117,7 +117,7 @@ fn number(
                 buffer.resize(buffer.len() * 2, 0);
             }
             (libc::EINTR, None) => {}
-            // Some sources of accounts say so with an error.
+            // Some account databases report a missing account as an error.
             (0 | libc::ENOENT | libc::ESRCH, None) => return Err(unknown()),
             (code, None) => {
                 let error = io::Error::from_raw_os_error(code);

@@ -1,9 +1,9 @@
-//! An allocator for a part of a segment, with its metadata in private memory.
+//! An allocator for part of a segment, with its metadata in private memory.
 //!
 //! The part is divided into chunks of 64 KiB. A chunk either holds blocks of one size class (a
 //! power of two from 64 bytes to 32 KiB), or is part of a run of chunks that forms one larger
-//! block. A block may be linked to another one, its owner, and is freed with it: so the strings and
-//! vectors of a task are freed with the task.
+//! block. A block may be linked to another one, its owner, and is freed with it: this is how a
+//! task's strings and vectors are freed with the task.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ struct Block {
     state: State,
 }
 
-/// What a block serves as.
+/// What a chunk is used for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Free,
@@ -118,8 +118,9 @@ impl Arena {
         self.used_bytes
     }
 
-    /// Allocates `size` bytes, at least one, aligned to `UNIT`, and from 4096 bytes on to 4096, as
-    /// devices like it. Returns the block's offset in the segment and the bytes that it holds.
+    /// Allocates `size` bytes, at least one, aligned to `UNIT`, or to 4096 from a size of 4096
+    /// bytes up, which suits direct I/O. Returns the block's offset in the segment and the bytes
+    /// that it holds.
     #[inline]
     pub fn alloc(&mut self, size: u64) -> Result<(u64, u64), Failed> {
         self.take(size, State::Data)
@@ -402,7 +403,7 @@ mod tests {
         for offset in small {
             assert!(arena.free(offset));
         }
-        assert!(arena.alloc(4 * CHUNK).is_ok(), "empty chunks are given back when room is short");
+        assert!(arena.alloc(4 * CHUNK).is_ok(), "empty chunks are released when space is short");
     }
 
     #[test]

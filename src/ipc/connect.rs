@@ -1,5 +1,5 @@
-//! Connecting to an instance, for those who are about to tell it something: only if whoever listens
-//! belongs to this user or to root, and only within a bound.
+//! Connecting to an instance: only if the listening process belongs to this user or to root,
+//! checked before anything is sent, and only within a time limit.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,19 +13,19 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::instance::{self, Instance};
 use crate::peer::Peer;
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody listens.
+    /// No process is listening.
     #[error("{0}")]
     NotRunning(Errno),
-    /// The runtime has not taken the connection in time.
+    /// The runtime has not accepted the connection in time.
     #[error("it is not responding")]
     Silent,
-    /// Whoever listens is, or may be, somebody else.
+    /// The listening process belongs, or may belong, to another user.
     #[error("{0}")]
     Denied(String),
-    /// The operating system refuses.
+    /// A system call failed.
     #[error("{0}")]
     Io(String),
 }
@@ -63,11 +63,11 @@ pub fn connect(instance: &Instance, bound: Instant) -> Result<OwnedFd, Error> {
     Ok(socket)
 }
 
-/// Whoever can write to a directory above the instance's may have put another one in its place.
+/// Anyone who can write to a directory above the instance's may have put another one in its place.
 fn check_peer(socket: &OwnedFd, instance: &Instance) -> Result<(), Error> {
     let path = instance.socket();
     let peer = Peer::of(socket.as_fd()).map_err(|error: io::Error| {
-        Error::Io(format!("cannot tell who listens at {}: {error}", path.display()))
+        Error::Io(format!("cannot tell who listens on {}: {error}", path.display()))
     })?;
     if instance.trusts(peer.uid) {
         return Ok(());
@@ -81,8 +81,8 @@ fn check_peer(socket: &OwnedFd, instance: &Instance) -> Result<(), Error> {
     )))
 }
 
-/// Connects, whatever interrupts. `AGAIN` when the runtime, which has other connections to take,
-/// has not taken this one.
+/// Connects, retrying after signals. `AGAIN` when the runtime has not accepted the connection in
+/// time because its backlog is full.
 fn connect_until(
     socket: &OwnedFd,
     address: &SocketAddrUnix,
@@ -93,7 +93,7 @@ fn connect_until(
         if rest.is_zero() {
             return Err(Errno::AGAIN);
         }
-        // Zero would be no bound at all.
+        // Zero would mean no limit at all.
         let rest = rest.max(Duration::from_millis(1));
         rustix::net::sockopt::set_socket_timeout(socket, Timeout::Send, Some(rest))?;
         match rustix::net::connect(socket, address) {

@@ -1,5 +1,6 @@
-//! Control requests: what the program asks a running instance over its socket. The control thread answers
-//! them itself, so they work while every worker is busy, and they need no session and no segment.
+//! Control requests: what the command-line program asks of a running instance over its socket. The
+//! control thread answers them itself, so they work while every worker is busy, and they need no
+//! session and no segment.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,21 +24,21 @@ pub enum Request {
     /// End the runtime. The answer comes before it has ended. A second word of 1 ends a daemon's process at
     /// once; the answer then lists what is abandoned.
     Stop = 2,
-    /// Say what becomes of the runtime when a method of a pool crashes. The words that follow are the
+    /// Set what happens when a method of a pool crashes. The words that follow are the
     /// pool's id, its two numbers, and 0 for a quarantine or 1 for an abort.
     SetOnCrash = 3,
     /// Set the log level to the text, unless it is empty. The answer has the `level`.
     LogLevel = 4,
     /// Reopen the log file. The answer has its path, `log`.
     LogReopen = 5,
-    /// Show what is on the status page.
+    /// Return the contents of the status page.
     Status = 6,
-    /// End the session whose number is the second word. The answer says whose it was.
+    /// End the session whose number is the second word. The answer says to whom it belonged.
     EndSession = 7,
 }
 
 impl Request {
-    /// The request of this number.
+    /// The request with this number.
     pub fn of(number: u64) -> Option<Request> {
         let all = [
             Request::Describe,
@@ -55,7 +56,7 @@ impl Request {
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No runtime listens: what [`Instance::not_running`] says.
+    /// No runtime is listening; the text is that of [`Instance::not_running`].
     #[error("{0}")]
     NotRunning(String),
     /// The runtime refused the request.
@@ -71,16 +72,16 @@ pub enum Error {
     Silent {
         /// The instance.
         name: String,
-        /// The bound that has passed.
+        /// The time limit that has passed.
         bound: Duration,
     },
-    /// What came back is not an answer.
+    /// The reply is not an answer to this request.
     #[error("instance '{0}' did not answer this request; it may be of another version")]
     Unknown(String),
-    /// Another user's.
+    /// The instance is another user's.
     #[error("{0}")]
     Denied(String),
-    /// The operating system refuses a connection.
+    /// A system call failed while connecting.
     #[error("{0}")]
     Io(String),
     /// The socket failed.
@@ -137,7 +138,8 @@ pub fn ask(
     }
 }
 
-/// Answers a request, for the runtime: the document goes as a sealed memory file, whatever its size.
+/// Answers a request, on the runtime's side: the document is sent as a sealed memfd, whatever its
+/// size.
 pub fn answer(socket: &OwnedFd, document: &str) -> io::Result<()> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = rustix::fs::memfd_create("chimaera-answer", flags)?;
@@ -152,7 +154,7 @@ pub fn answer(socket: &OwnedFd, document: &str) -> io::Result<()> {
     wire::send(socket.as_fd(), &message, &[file.as_fd()])
 }
 
-/// The document behind an answer.
+/// The document that an answer refers to.
 fn read(answer: &Message, fds: Vec<OwnedFd>) -> io::Result<String> {
     let odd = || io::Error::new(io::ErrorKind::InvalidData, "the answer has no document");
     let file = fds.first().ok_or_else(odd)?;
@@ -185,7 +187,7 @@ fn connect(
     })
 }
 
-/// The next message, however often a signal interrupts the wait for it.
+/// The next message; retries when a signal interrupts the wait.
 fn receive(socket: &OwnedFd, until: Instant) -> io::Result<Received> {
     wire::ready(socket.as_fd(), PollFlags::IN, until)?;
     wire::receive(socket.as_fd())

@@ -60,7 +60,7 @@ pub unsafe fn bytes_from_shared(from: *const u8, to: *mut u8, len: usize) {
         unsafe { to.add(byte).write((*from.add(byte).cast::<AtomicU8>()).load(Ordering::Relaxed)) }
     }
     for word in 0..words {
-        // SAFETY: inside the caller's range, and aligned behind the head.
+        // SAFETY: inside the caller's range, and aligned after the head.
         unsafe {
             let value = (*from.add(head).cast::<AtomicU64>().add(word)).load(Ordering::Relaxed);
             to.add(head).cast::<u64>().add(word).write_unaligned(value);
@@ -97,7 +97,7 @@ pub unsafe fn bytes_to_shared(bytes: &[u8], to: *mut u8) {
     }
     for (word, value) in bytes[head..tail].chunks_exact(8).enumerate() {
         let value = u64::from_ne_bytes(value.try_into().expect("a chunk has eight bytes"));
-        // SAFETY: inside the caller's range, and aligned behind the head.
+        // SAFETY: inside the caller's range, and aligned after the head.
         unsafe { (*to.add(head).cast::<AtomicU64>().add(word)).store(value, Ordering::Relaxed) }
     }
 }

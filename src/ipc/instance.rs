@@ -25,7 +25,7 @@ pub const DIRECTORY_VARIABLE: &str = "CHI_RUNTIME_DIR";
 /// their own user's and root's.
 pub const OWNER_VARIABLE: &str = "CHI_OWNER";
 
-/// How long another user's runtime may take to show that it runs.
+/// How long another user's runtime may take to show that it is running.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// Whether `name` is a valid instance name: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning
@@ -65,19 +65,19 @@ pub enum Error {
     },
 }
 
-/// An instance's directory, opened and checked: what is reached through it is there, whatever
-/// becomes of its name.
+/// An instance's directory, opened and checked: paths through it stay valid, whatever happens to
+/// its name.
 pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
 }
 
 impl Directory {
-    /// A path to a file in it that fits into a socket's address, however long the directory's own
-    /// is.
+    /// A path to a file in it that is short enough for a socket address, however long the
+    /// directory's own path is.
     pub fn path_of(&self, file: impl AsRef<Path>) -> PathBuf {
         let opened = PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()));
-        // There may be no /proc.
+        // /proc may not be mounted.
         if opened.exists() {
             opened.join(file)
         } else {
@@ -91,14 +91,14 @@ impl Directory {
 pub struct Instance {
     name: String,
     directory: PathBuf,
-    /// A user to trust as this process's own.
+    /// A user to trust like this process's own.
     owner: Option<u32>,
 }
 
 impl Instance {
     /// The instance `name`; `None` means `$CHI_INSTANCE`, else `default`. Its directory is
     /// `$CHI_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/chimaera`, or `/tmp/chimaera-UID` when neither
-    /// variable is set. It may belong to the user that `$CHI_OWNER` names; that one's UID is then meant.
+    /// variable is set. It may belong to the user named by `$CHI_OWNER`; UID is then that user's.
     pub fn new(name: Option<&str>) -> Result<Instance, Error> {
         let name = match name {
             Some(name) => name.to_owned(),
@@ -113,14 +113,14 @@ impl Instance {
             (None, Some(dir)) => dir.join("chimaera"),
             (None, None) => PathBuf::from(format!("/tmp/chimaera-{}", owner.unwrap_or(uid()))),
         };
-        // Whoever goes elsewhere later still means this one.
+        // A later change of the working directory must not change the path.
         let directory = std::path::absolute(&directory)
             .map_err(|error| Error::Directory { path: directory, reason: error.to_string() })?;
         Ok(Instance { name, directory, owner })
     }
 
-    /// Whether this process trusts what belongs to this user: it is its own, root, or the one that
-    /// `$CHI_OWNER` names.
+    /// Whether this process trusts files and processes of this user: its own user, root, or the one
+    /// named by `$CHI_OWNER`.
     pub fn trusts(&self, user: u32) -> bool {
         user == uid() || user == 0 || self.owner == Some(user)
     }
@@ -165,7 +165,7 @@ impl Instance {
         self.file("page")
     }
 
-    /// Says that the instance is not running, which others are, and how to start it.
+    /// A message that the instance is not running, which others are, and how to start it.
     pub fn not_running(&self) -> String {
         let mut start = "chimaera start --daemon".to_owned();
         if self.name != DEFAULT_NAME {
@@ -225,7 +225,7 @@ impl Instance {
                 return Err(self.refuse(reason));
             }
         }
-        // It belongs to whoever made it first, and root is no other than its user for this purpose.
+        // The directory belongs to whoever created it first, and root counts as its owner here.
         match self.open_directory()? {
             Some(directory) if owner(&directory.fd).map_err(io)? == uid() => Ok(()),
             Some(_) => Err(self.distrust("belongs to another user")),
@@ -233,7 +233,8 @@ impl Instance {
         }
     }
 
-    /// Lets other users reach the files in the directory whose names they know, if those let them.
+    /// Lets other users open files in the directory whose names they know, as far as the files' own
+    /// modes allow.
     pub fn let_others_enter(&self) -> Result<(), Error> {
         let io = |error: io::Error| self.refuse(error.to_string());
         let Some(directory) = self.open_directory()? else {
@@ -244,7 +245,7 @@ impl Instance {
         std::fs::set_permissions(directory.path_of("."), mode).map_err(io)
     }
 
-    /// The first directory on the way to this one, or this one, which other users cannot enter.
+    /// The first directory on the path to this one, itself included, that other users cannot enter.
     pub fn closed_to_others(&self) -> Option<&Path> {
         let closed = |path: &&Path| {
             std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o001 == 0)
@@ -253,8 +254,8 @@ impl Instance {
     }
 
     /// Opens the directory, after checking that it belongs to a user whom this process
-    /// [trusts](Instance::trusts) and that nobody else can write to it: whoever can may listen there in
-    /// the runtime's place. `None` when there is none.
+    /// [trusts](Instance::trusts) and that nobody else can write to it: anyone who can may listen
+    /// there in the runtime's place. `None` when there is no directory.
     pub fn open_directory(&self) -> Result<Option<Directory>, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = match rustix::fs::open(&self.directory, flags, Mode::empty()) {
@@ -277,8 +278,8 @@ impl Instance {
         Ok(Some(Directory { fd: directory, path: self.directory.clone() }))
     }
 
-    /// Takes the lock that says that the instance runs. `None` when another process has it. The
-    /// lock lasts as long as the descriptor.
+    /// Takes the lock that a running instance holds. `None` when another process has it. The lock
+    /// lasts as long as the descriptor.
     pub fn take_lock(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
@@ -290,14 +291,14 @@ impl Instance {
         }
     }
 
-    /// True when some process holds the lock, that is, when the instance runs. Takes no lock
-    /// itself, and so disturbs nobody. If the lock cannot be read, because it is another user's, true
-    /// when the instance accepts connections.
+    /// True when some process holds the lock, that is, when the instance is running. Takes no lock
+    /// itself, so it disturbs nobody. If the lock cannot be read, because it is another user's,
+    /// true when the instance accepts connections.
     pub fn is_running(&self) -> Result<bool, Error> {
         if let Some(running) = self.holds_lock()? {
             return Ok(running);
         }
-        // Another user's, who lets this one in, or does not: whoever listens there will say.
+        // It is another user's, who may or may not let this one in: a connection attempt tells.
         match connect::connect(self, Instant::now() + ANSWER_BOUND) {
             Ok(_) | Err(connect::Error::Silent) => Ok(true),
             Err(connect::Error::NotRunning(_)) => Ok(false),
@@ -363,8 +364,8 @@ fn owner_to_trust() -> Result<Option<u32>, Error> {
     let Some(named) = std::env::var_os(OWNER_VARIABLE).filter(|named| !named.is_empty()) else {
         return Ok(None);
     };
-    // Whoever runs a setuid program must not say whom it trusts.
-    // SAFETY: the function takes a number and reads what the kernel told the process at its start.
+    // The caller of a setuid program must not decide whom it trusts.
+    // SAFETY: the function takes a number and reads the auxiliary vector.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return Ok(None);
     }
@@ -379,14 +380,14 @@ fn file_lock(fd: &OwnedFd, command: libc::c_int) -> io::Result<libc::c_short> {
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open and the struct lives through the call.
+    // SAFETY: the descriptor is open and the struct outlives the call.
     match unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(lock.l_type),
     }
 }
 
-/// The user that this process acts as.
+/// The effective user of this process.
 pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }

@@ -45,7 +45,7 @@ impl Layout {
         Layout::divided(size, DEFAULT_SHARE)
     }
 
-    /// The layout of a segment of `size` bytes of whose arenas the runtime has `share` percent. The
+    /// The layout of a segment of `size` bytes; the runtime gets `share` percent of its arenas. The
     /// size is clamped to the limits and rounded up to whole chunks, the share clamped to
     /// [`SHARES`].
     pub fn divided(size: u64, share: u64) -> Layout {

@@ -5,12 +5,12 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::process::Pid;
 
-/// The process that connected, or that listened.
+/// The process that connected or listened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The process; `None` when it is in a PID namespace from which this one cannot be seen.
     pub pid: Option<Pid>,
-    /// The user as which it acted.
+    /// Its effective user at that time.
     pub uid: u32,
 }
 
@@ -22,7 +22,8 @@ impl Peer {
     }
 }
 
-/// The groups that the peer of a connected socket had when it connected: its own, and all others.
+/// The groups that the peer of a connected socket had when it connected: its primary group and the
+/// supplementary ones.
 pub fn groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     let mut found: Vec<libc::gid_t> = vec![0; 32];
     loop {
@@ -43,7 +44,7 @@ pub fn groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
             break;
         }
         let error = io::Error::last_os_error();
-        // It has more groups; `size` says how many.
+        // The peer has more groups; `size` says how many bytes they need.
         if error.raw_os_error() != Some(libc::ERANGE) || count <= found.len() {
             return Err(error);
         }
@@ -56,8 +57,8 @@ pub fn groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
 fn credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
     let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the descriptor is open, and both places live through the call and are as large as it is
-    // told.
+    // SAFETY: the descriptor is open, and both pointers outlive the call and have the sizes that
+    // are passed.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),

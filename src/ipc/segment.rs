@@ -11,11 +11,11 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 use crate::layout::{Layout, RINGS, RING_SLOTS};
 use crate::ring::{Header, RingMemory};
 
-/// The environment variable that has core files of its process contain the segments.
+/// The environment variable that makes core files of its process contain the segments.
 const DUMP_VARIABLE: &str = "CHI_DUMP_SEGMENTS";
 
 /// Makes the memfd of a segment: sized and sealed, so that neither side can shrink it under the
-/// other. Its pages come when they are first touched.
+/// other. Its pages are allocated when they are first touched.
 pub fn create(layout: &Layout) -> io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(
         "chimaera-segment",
@@ -40,8 +40,8 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps a segment, after checking that it is as large as `layout` says and sealed. A child made
-    /// by fork does not get the mapping, and a core file has it only if `$CHI_DUMP_SEGMENTS` asks
-    /// for that.
+    /// by fork does not get the mapping, and a core file contains it only if `$CHI_DUMP_SEGMENTS`
+    /// is set.
     pub fn new(fd: BorrowedFd<'_>, layout: Layout) -> io::Result<Mapping> {
         let seals = rustix::fs::fcntl_get_seals(fd)?;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW)

@@ -55,7 +55,10 @@ mod tests {
             });
             sleeper.park();
             let found = work.load(Ordering::Relaxed) == 1;
-            assert!(giver.join().unwrap() || found, "it sleeps beside its work");
+            assert!(
+                giver.join().unwrap() || found,
+                "a lost wake-up: it sleeps although there is work"
+            );
         });
     }
 }

@@ -1,9 +1,10 @@
-//! The status page: what a running instance shows of itself to anyone of its user who looks,
-//! without being asked. One named segment, written by the runtime only.
+//! The status page: what a running instance publishes about itself, for processes of its user to
+//! read without asking it. One named segment, written only by the runtime.
 //!
-//! Anyone may create names where shared memory is named, so the page's own is random; a link beside
-//! the instance's socket, in a directory that only its user can write to, leads to it. The page
-//! itself is not there: the directory may be on a disk, and workers that count would wait for it.
+//! Any user may create shared-memory names, so the page's name is random; a link beside the
+//! instance's socket, in a directory that only its user can write to, leads to it. The page itself
+//! is not in that directory: it may be on a disk, and workers that update a counter would wait for
+//! the disk.
 
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -23,7 +24,7 @@ const VERSION: u32 = 3;
 const NAMED_SEGMENTS: &str = "/dev/shm";
 /// What the name of each page begins with.
 const PREFIX: &str = "/chimaera-";
-/// Workers that have a line on the page; an instance has no more.
+/// The number of workers that the page has lines for, which is the most that an instance may have.
 pub const MAX_WORKERS: usize = 256;
 
 /// A worker's line.
@@ -85,8 +86,8 @@ enum Memory {
     Private(Box<Page>),
 }
 
-/// The page's name and the link to it, which go on drop. Whoever has it holds the instance's lock:
-/// later, the link may be a successor's.
+/// The page's name and the link to it, both removed on drop. Its owner holds the instance's lock
+/// until then: afterwards the link may be a successor's.
 pub struct Name {
     name: String,
     link: PathBuf,
@@ -94,7 +95,7 @@ pub struct Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // Failures mean that somebody has removed them already.
+        // A failure means that they have already been removed.
         let _ = std::fs::remove_file(&self.link);
         let _ = rustix::shm::unlink(&*self.name);
     }
@@ -106,8 +107,8 @@ unsafe impl Send for Writer {}
 unsafe impl Sync for Writer {}
 
 impl Writer {
-    /// Makes the page of an instance. The caller holds the instance's lock, so a link that is there
-    /// already was left by a runtime that died; its page goes.
+    /// Makes the page of an instance. The caller holds the instance's lock, so an existing link was
+    /// left by a runtime that died; its page is removed.
     pub fn create(instance: &Instance) -> io::Result<(Writer, Name)> {
         let link = instance.page_link();
         forget(&link)?;
@@ -147,11 +148,11 @@ impl Writer {
     }
 }
 
-/// Makes a segment of a name that nobody else has, nor can foresee.
+/// Makes a segment with a unique name that nobody can predict.
 fn create_segment() -> io::Result<(Shmem, String)> {
     let uid = crate::instance::uid();
     loop {
-        // Its keys are random.
+        // The hasher's keys are random.
         let random = std::hash::RandomState::new().build_hasher().finish();
         let name = format!("{PREFIX}{uid}-{random:016x}");
         match ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create() {
@@ -165,14 +166,14 @@ fn create_segment() -> io::Result<(Shmem, String)> {
     }
 }
 
-/// Allocates the memory of a page of this name, which could otherwise be missing when the page is
-/// written: the kernel reports that as SIGBUS. If there is none, the name is removed.
+/// Allocates the memory of the page with this name. Otherwise a write could find no memory, which
+/// the kernel reports as SIGBUS. If there is not enough, the name is removed.
 fn allocate(name: &str) -> io::Result<()> {
     let size = std::mem::size_of::<Page>() as u64;
     let allocated = rustix::shm::open(name, rustix::shm::OFlags::RDWR, Mode::empty())
         .and_then(|fd| rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, size));
     match allocated {
-        // There, memory cannot be reserved, and is not limited either.
+        // This file system cannot reserve memory, but does not limit it either.
         Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
         Err(error) => {
             let _ = rustix::shm::unlink(name);
@@ -191,7 +192,7 @@ fn forget(link: &Path) -> io::Result<()> {
     };
     let name = target.to_str().and_then(|target| target.strip_prefix(NAMED_SEGMENTS));
     if let Some(name) = name.filter(|name| name.starts_with(PREFIX)) {
-        // It is gone after a restart of the machine.
+        // The page does not survive a reboot of the machine.
         let _ = rustix::shm::unlink(name);
     }
     std::fs::remove_file(link)

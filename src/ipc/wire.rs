@@ -31,8 +31,8 @@ pub enum Kind {
     /// Client: wire version, ABI major, ABI minor, requested segment size (0: the default).
     Hello = 1,
     /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
-    /// hundredths, how far real time is ahead of its monotonic time in nanoseconds (0: unknown);
-    /// with the descriptors of the segment and of the doorbell.
+    /// percent, how far real time is ahead of its monotonic time in nanoseconds (0: unknown); with
+    /// the descriptors of the segment and of the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,
@@ -40,11 +40,10 @@ pub enum Kind {
     Ring = 4,
     /// Runtime: a status; the text says why.
     Refused = 5,
-    /// The program, instead of `Hello`: what it asks for (`control::Request`), and up to five more
-    /// words.
+    /// The command-line program, instead of `Hello`: the request (`control::Request`), and up to
+    /// five more words.
     Request = 6,
-    /// Runtime: the size of its answer in bytes; with the descriptor of a memory file that holds
-    /// it.
+    /// Runtime: the size of its answer in bytes; with the descriptor of a memfd that holds it.
     Answer = 7,
 }
 
@@ -67,7 +66,7 @@ pub struct Message {
     pub kind: Kind,
     /// Numbers; see `Kind`.
     pub words: [u64; WORDS],
-    /// Text for a person.
+    /// Text for people to read.
     pub text: String,
 }
 
@@ -119,8 +118,8 @@ impl Message {
     }
 }
 
-/// Sends a message, with descriptors of which the peer gets copies. If the peer has gone, this
-/// returns an error and raises no signal.
+/// Sends a message; the peer gets duplicates of the descriptors. If the peer has gone, this returns
+/// an error and raises no signal.
 pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = message.encode();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -137,8 +136,8 @@ pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -
     Ok(())
 }
 
-/// Waits, whatever interrupts, until a call on a non-blocking socket would not block. `TimedOut`
-/// when `until` comes first.
+/// Waits until a call on a non-blocking socket would not block, and resumes after signals.
+/// `TimedOut` when `until` comes first.
 pub fn ready(socket: BorrowedFd<'_>, flags: PollFlags, until: Instant) -> io::Result<()> {
     loop {
         let rest = until.saturating_duration_since(Instant::now());
@@ -156,7 +155,7 @@ pub fn ready(socket: BorrowedFd<'_>, flags: PollFlags, until: Instant) -> io::Re
 pub enum Received {
     /// A message and the descriptors that came with it.
     Message(Message, Vec<OwnedFd>),
-    /// A message of whose descriptors this process has no room for all.
+    /// A message some of whose descriptors were lost: this process has no room for all of them.
     CutShort(Message),
     /// The peer has closed its end.
     Closed,
@@ -164,7 +163,7 @@ pub enum Received {
     Garbage,
 }
 
-/// As many descriptors as one message can have: `SCM_MAX_FD` of the kernel.
+/// The maximum number of descriptors in one message: the kernel's `SCM_MAX_FD`.
 const MOST_DESCRIPTORS: usize = 253;
 
 /// Receives the next message. On a non-blocking socket, `WouldBlock` when there is none.
@@ -176,8 +175,8 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
     })
 }
 
-/// The same, but puts the descriptors that came with it into `fds`, whatever it is: closing one that somebody
-/// else has sent may block.
+/// Like `receive`, but puts the descriptors that came with the message into `fds`, whatever the
+/// outcome: closing a descriptor from another process may block.
 pub fn receive_apart(socket: BorrowedFd<'_>, fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
     let mut bytes = [0; HEAD + MAX_TEXT + 1];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];

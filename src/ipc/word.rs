@@ -40,8 +40,8 @@ pub fn park(word: &AtomicU32) -> Parking {
     }
 }
 
-/// Publishes the completion, with `bits` added to the word. True when threads sleep on the word:
-/// the caller must wake them.
+/// Publishes the completion, with `bits` added to the word. True when threads are sleeping on the
+/// word: the caller must wake them.
 #[inline]
 #[must_use]
 pub fn complete(word: &AtomicU32, bits: u32) -> bool {
