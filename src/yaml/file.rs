@@ -18,7 +18,7 @@ pub fn read_file(file: &Path, if_missing: &str) -> Result<Vec<u8>, Problems> {
         help: help.into(),
     };
     let mut bytes = Vec::new();
-    // Other than regular files have no known size until they are read.
+    // Only a regular file's size is known before it is read.
     let read = File::open(file).and_then(|file| {
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(())

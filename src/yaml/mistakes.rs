@@ -1,9 +1,9 @@
-//! What was probably meant where a text is not YAML. The parser's own words describe its state, and
-//! often the line after the mistake.
+//! What was probably meant where a text is not YAML. The parser's own messages describe its state,
+//! and often point to the line after the mistake.
 
 use crate::problem::Position;
 
-/// A mistake: where it is, what it is, and what would be right.
+/// A mistake: where it is, what it is, and how to fix it.
 type Mistake = (Position, &'static str, &'static str);
 
 /// The common mistake that makes the parser fail at this position for this reason.
@@ -28,7 +28,7 @@ fn tab(lines: &[&str], index: usize, reason: &str) -> Option<Mistake> {
     })
 }
 
-/// A text without quotes inside `{}` or `[]` that contains a bracket, which ends it there: `{type: u8[2]}`.
+/// Unquoted text inside `{}` or `[]` that contains a bracket, which ends the text: `{type: u8[2]}`.
 fn bracket_in_text(line: &str, at: Position) -> Option<Mistake> {
     let before: Vec<char> = line.chars().take(at.column).collect();
     let is_bracket = |c: &char| matches!(c, '[' | '{');
@@ -40,12 +40,12 @@ fn bracket_in_text(line: &str, at: Position) -> Option<Mistake> {
     let quotes = before[..column].iter().filter(|c| matches!(c, '"' | '\'')).count();
     (quotes % 2 == 0).then_some((
         Position { line: at.line, column },
-        "this bracket is inside a text without quotes",
+        "this bracket is inside unquoted text",
         "put the text in quotes",
     ))
 }
 
-/// A text without quotes that contains the mark between a key and its value.
+/// Unquoted text that contains the colon that separates a key from its value.
 fn colon_in_text(line: &str, at: Position) -> Option<Mistake> {
     // The parser fails at the second colon or right after it.
     let before: String = line.chars().take(at.column - 1).collect();
@@ -54,12 +54,12 @@ fn colon_in_text(line: &str, at: Position) -> Option<Mistake> {
     let (_, value) = entry.split_once(": ")?;
     (!value.trim().is_empty()).then_some((
         at,
-        "this `:` is inside a text without quotes",
+        "this `:` is inside unquoted text",
         "put the text in quotes",
     ))
 }
 
-/// A line without a colon, before the line at which the parser noticed.
+/// A line without a colon, before the line at which the parser fails.
 fn no_colon(lines: &[&str], index: usize, reason: &str) -> Option<Mistake> {
     if !reason.contains("expect ':'") && !reason.contains("mapping values are not allowed") {
         return None;
@@ -76,7 +76,7 @@ fn no_colon(lines: &[&str], index: usize, reason: &str) -> Option<Mistake> {
     Some((
         Position { line: last + 1, column },
         "a `:` is missing in this line",
-        "write `KEY: VALUE`; a text of several lines goes in quotes",
+        "write `KEY: VALUE`; text of several lines goes in quotes",
     ))
 }
 
@@ -93,8 +93,7 @@ mod tests {
 
     #[track_caller]
     fn assert_wants_quotes(text: &str, at: &str, what: &str) {
-        let want =
-            format!("{at}: {what} is inside a text without quotes\n    put the text in quotes");
+        let want = format!("{at}: {what} is inside unquoted text\n    put the text in quotes");
         assert_eq!(problem(text), want, "{text:?}");
     }
 

@@ -19,7 +19,7 @@ pub fn integer(node: &Node) -> Result<i64, (String, String)> {
     if digits && decimal.len() > 1 && decimal.starts_with('0') {
         let meant = decimal.trim_start_matches('0');
         return Err((
-            format!("{text} starts with a zero, which some YAML readers take for octal"),
+            format!("{text} starts with a zero, which some YAML readers read as octal"),
             format!("write {} or another number", if meant.is_empty() { "0" } else { meant }),
         ));
     }

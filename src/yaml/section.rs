@@ -100,8 +100,8 @@ pub fn text(entry: Entry, report: &mut Report) -> Option<Text> {
     }
 }
 
-/// The value of an entry as a text that every YAML reader takes for a text, and not for a number,
-/// for example.
+/// The value of an entry as text that every YAML reader reads as text, and not, for example, as a
+/// number.
 pub fn string(entry: Entry, report: &mut Report) -> Option<Text> {
     let meaning = entry.value.meaning();
     let key = entry.key.clone();

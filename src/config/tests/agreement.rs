@@ -15,8 +15,8 @@ use serde_json::Value;
 const ONLY_THE_READER: &[&str] = &[
     // Documents that JSON cannot express.
     "this is not valid YAML",
-    "this `:` is inside a text without quotes",
-    "this bracket is inside a text without quotes",
+    "this `:` is inside unquoted text",
+    "this bracket is inside unquoted text",
     "there is a tab in the indentation",
     "a `:` is missing in this line",
     "is given twice",
