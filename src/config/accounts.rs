@@ -6,7 +6,7 @@ use chimaera_yaml::shown;
 
 use crate::units::Wrong;
 
-/// What comes before the name of a group.
+/// The prefix of a group's name.
 const GROUP: &str = "group:";
 
 /// The number of a user or of a group.
@@ -44,7 +44,7 @@ pub(crate) fn numbers(names: &[String]) -> Accounts {
         match number(name) {
             Ok(Number::User(user)) => all.users.push(user),
             Ok(Number::Group(group)) => all.groups.push(group),
-            // Nobody has the rights of one that does not exist.
+            // An account that does not exist grants nothing.
             Err(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What the keys' table says, for people: the default file, and the table of docs/configuration.md.
+//! Documentation from the table of keys: the default file, and the table in docs/configuration.md.
 
 use chimaera_abi::CHI_MAX_CONTAINERS;
 
@@ -110,7 +110,7 @@ fn limits(key: &Key) -> String {
     format!("{}{rest}.{default}{also}", first.to_uppercase())
 }
 
-/// Words in lines of this width at most.
+/// Wraps words into lines of at most this width.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -11,7 +11,7 @@ use crate::file::File;
 use crate::settings::{Origin, Settings};
 use crate::value::Value;
 
-/// A list in a file, and its place there.
+/// A list in a file, and its position.
 type Placed<'v> = (&'v Path, Position, &'v Value);
 
 /// What is wrong with a value on this machine, and what to do.
@@ -67,11 +67,11 @@ impl File {
 }
 
 impl Settings {
-    /// The same of the values that are in effect: flags may make those of the file meaningless.
+    /// Does the same for the effective values: flags may override those of the file.
     /// `[any thread]`
     ///
     /// # Errors
-    /// As [`File::check_machine`]: these values come from nowhere but the file.
+    /// As [`File::check_machine`]: these values can only come from the file.
     pub fn check_machine(&self) -> Result<(), Problems> {
         check(self.values.iter().filter_map(|setting| match &setting.origin {
             Origin::File(path, at) => Some((&**path, *at, &setting.value)),

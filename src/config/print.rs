@@ -28,7 +28,7 @@ impl Nest {
     }
 }
 
-/// Lines with a remark each; the remarks are aligned in one column where they fit.
+/// Lines, each with a comment; the comments are aligned in one column where they fit.
 fn remarked(lines: &[(String, String)]) -> String {
     let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|n| *n <= 48).max();
     let width = width.unwrap_or(0);

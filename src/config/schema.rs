@@ -161,7 +161,7 @@ fn pool() -> Value {
             },
             "on_crash": {
                 "enum": ["quarantine", "abort"],
-                "description": "What becomes of the runtime when one of its methods crashes.",
+                "description": "What happens when one of its methods crashes.",
             },
         },
         "required": ["name", "module"],

@@ -403,7 +403,7 @@ fn module_paths(
         paths.extend(file.module_paths.iter().map(|(path, at)| (path.clone(), origin(*at))));
     }
     paths.extend(Config::installed_modules().map(|path| (path, Origin::Default)));
-    // By whichever way there, each directory is scanned once.
+    // Each directory is scanned once, whatever path leads to it.
     let mut seen = HashSet::new();
     paths.retain(|(path, _)| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     paths

@@ -73,7 +73,7 @@ impl Value {
     }
 }
 
-/// A text as a YAML scalar that every reader takes for a text, quoted only where necessary.
+/// A text as a YAML scalar that every reader reads as text, quoted only where necessary.
 pub(crate) fn plain(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
     let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');

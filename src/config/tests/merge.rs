@@ -7,7 +7,7 @@ use std::time::Duration;
 use chimaera_config::{candidates, Flags, Origin, Settings, Value, KEYS};
 use chimaera_runtime::Config;
 
-/// A directory with a file, and the environment that leads to it.
+/// A directory with a file, and an environment that refers to it.
 struct Place {
     home: tempfile::TempDir,
     variables: Vec<(&'static str, OsString)>,
@@ -197,7 +197,7 @@ fn parameters_may_stand_in_a_file() {
     assert_eq!(pools[0].params, b"\xff\0x");
 }
 
-/// Nobody who sets one limit meets the default of another.
+/// Setting one limit must not run into the default of another.
 #[test]
 fn limits_follow_those_that_they_depend_on() {
     let text = "segment: {max: 1TiB}\nlimits: {sessions: 3000}\n";
