@@ -47,7 +47,7 @@ struct FullPtr {
   friend bool operator!=(const FullPtr &a, const FullPtr &b) { return a.ptr_ != b.ptr_; }
 };
 
-/** A caller's wishes for memory allocation. It has no fields yet. Pass `HSHM_MCTX`. */
+/** A caller's preferences for memory allocation. It has no fields yet. Pass `HSHM_MCTX`. */
 struct MemContext {};
 
 /** The only allocator: it allocates blocks from the session's segment. */

@@ -104,11 +104,11 @@ class CoMutex {
   /** Undoes one `Lock`. Throws `CHI_INVALID` when this task has not locked it. Worker. */
   void Unlock() { lock_.Give(CHI_LOCK_EXCLUSIVE); }
 
-  /** As the standard library has it. */
+  /** As in the standard library. */
   void lock() { Lock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   bool try_lock() { return TryLock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   void unlock() { Unlock(); }
 
  private:
@@ -137,17 +137,17 @@ class CoRwLock {
   /** Undoes one `WriteLock`. Throws `CHI_INVALID` when this task has none. Worker. */
   void WriteUnlock() { lock_.Give(CHI_LOCK_EXCLUSIVE); }
 
-  /** As the standard library has it. */
+  /** As in the standard library. */
   void lock() { WriteLock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   bool try_lock() { return TryWriteLock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   void unlock() { WriteUnlock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   void lock_shared() { ReadLock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   bool try_lock_shared() { return TryReadLock(); }
-  /** As the standard library has it. */
+  /** As in the standard library. */
   void unlock_shared() { ReadUnlock(); }
 
  private:

@@ -153,7 +153,7 @@ fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(CHI_WAIT_FOREVER)
 }
 
-/// A mutex with a value, that suspends the waiting task and not its worker.
+/// A mutex around a value. It suspends the waiting task and not its worker.
 ///
 /// ```
 /// use chimaera::module::CoMutex;
@@ -250,7 +250,7 @@ impl<T> Deref for CoMutexGuard<'_, T> {
     }
 }
 
-/// A readers-writer lock with a value, that suspends the waiting task and not its worker. Like a
+/// A readers-writer lock around a value. It suspends the waiting task and not its worker. Like a
 /// [`CoMutex`], it is held by roots, and even a writer gets only `&T`, because other tasks of its
 /// root may hold the lock at the same time. Readers do not overtake a waiting writer, so writers do
 /// not starve.

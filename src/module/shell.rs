@@ -106,7 +106,7 @@ impl<C: Container> Shell<C> {
         task: *mut chi_task,
         rctx: *mut chi_run_context,
     ) -> Result<()> {
-        // A mode of a newer runtime: the module has no answer.
+        // A mode that only newer runtimes have: the module leaves the choice to the runtime.
         let Some(mode) = MonitorMode::from_raw(mode) else { return Ok(()) };
         let entry = self.dispatch.entry(method).ok_or_else(|| no_method(method))?;
         let Some(monitor) = entry.monitor else { return Ok(()) };

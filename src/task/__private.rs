@@ -1,4 +1,5 @@
-//! What the macros' output names. Not for use by hand; it may change at any time.
+//! Items that the expansions of the macros refer to. Not for direct use; they may change at any
+//! time.
 
 pub use crate::api::handle::lend;
 pub use crate::archive::{

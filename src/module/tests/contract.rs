@@ -424,7 +424,7 @@ fn guards_give_locks_back_in_the_mode_they_were_taken_in() {
     );
     LOCK_STATUS.set(CHI_CANCELLED);
     let taken = calls(&|| assert_eq!(mutex.lock().err().unwrap().code(), CHI_CANCELLED));
-    assert_eq!(taken, format!("take {exclusive} for ever"), "nothing is given back");
+    assert_eq!(taken, format!("take {exclusive} for ever"), "nothing is released");
     LOCK_STATUS.set(CHI_BUSY);
     assert!(mutex.try_lock().unwrap().is_none());
     LOCKS.take();

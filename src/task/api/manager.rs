@@ -81,7 +81,7 @@ impl Ipc {
     pub fn create_pool(self, module: &str, name: &str, params: &[u8]) -> Result<PoolId> {
         let (module, name) = (CString::new(module)?, CString::new(name)?);
         let mut id = chi_pool_id::default();
-        // SAFETY: the strings end with a zero, the bytes are `len` many, `id` may be written.
+        // SAFETY: the strings end with a zero, there are `len` bytes, `id` may be written.
         let status = unsafe {
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
             ((*self.as_raw()).create_pool)(
@@ -119,8 +119,8 @@ impl Ipc {
         let size = size_of::<chi_pool_options>() as u32;
         let options = chi_pool_options { size, containers: options.containers };
         let mut id = chi_pool_id::default();
-        // SAFETY: the strings end with a zero, the bytes are `len` many,
-        // the options are whole, `id` may be written.
+        // SAFETY: the strings end with a zero, there are `len` bytes, the options are whole, `id`
+        // may be written.
         let status = unsafe {
             let (module, name) = (module.as_ptr(), name.as_ptr());
             let (params, len) = (params.as_ptr().cast(), params.len() as u64);
