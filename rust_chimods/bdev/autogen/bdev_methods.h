@@ -24,9 +24,9 @@ class Method {
   CLS_CONST int kRead = 12;
   /** Writes blocks. */
   CLS_CONST int kWrite = 13;
-  /** Makes what was written last. */
+  /** Makes completed writes durable. */
   CLS_CONST int kFlush = 14;
-  /** Tells what the device is and did. */
+  /** Gets the device's properties and counters. */
   CLS_CONST int kStats = 15;
 };
 

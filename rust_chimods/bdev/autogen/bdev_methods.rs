@@ -18,8 +18,8 @@ impl Method {
     pub const READ: u32 = 12;
     /// `kWrite`: Writes blocks.
     pub const WRITE: u32 = 13;
-    /// `kFlush`: Makes what was written last.
+    /// `kFlush`: Makes completed writes durable.
     pub const FLUSH: u32 = 14;
-    /// `kStats`: Tells what the device is and did.
+    /// `kStats`: Gets the device's properties and counters.
     pub const STATS: u32 = 15;
 }

@@ -108,7 +108,7 @@ impl Map {
     fn range(&self, Extent { block, count }: Extent) -> Result<()> {
         let blocks = self.blocks;
         match block.checked_add(count) {
-            _ if count == 0 => Err(Status::invalid("the count of blocks is 0")),
+            _ if count == 0 => Err(Status::invalid("the number of blocks is 0")),
             Some(end) if end <= blocks => Ok(()),
             _ => Err(Status::invalid(format!(
                 "{count} blocks from block {block} on are out of range: the device has {blocks}"
@@ -195,7 +195,7 @@ mod tests {
         }
         assert_eq!(
             map.check(Extent { block: 1, count: 0 }).unwrap_err().message(),
-            "the count of blocks is 0"
+            "the number of blocks is 0"
         );
     }
 }
