@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Builds docs/examples/greet_cpp as a project of its own, the way its reader would, with CMake and by the
-commands that docs/writing-modules.md shows, and looks at what comes out. The Rust part is taken as it is."""
+"""Builds docs/examples/greet_cpp as a project of its own, as its reader would, with CMake and with the
+commands in docs/writing-modules.md, and checks the result. The Rust part is not rebuilt."""
 
 import argparse
 import os

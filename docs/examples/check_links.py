@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Fails when a link in one of the project's pages leads to no file, or to no heading of it, or when
-SECURITY.md names a test or a fuzzer that does not exist.
+"""Fails when a link in one of the project's pages points to a file or a heading that does not exist, or
+when SECURITY.md names a test or a fuzzer that does not exist.
 
 Links to other places, which begin with a scheme such as https, are not followed.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parents[2]
-# What is built or brought along lies there.
+# Directories with build products and third-party files.
 NOT_OURS = {".git", "build", "target"}
 
 FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.DOTALL | re.MULTILINE)
@@ -27,7 +27,7 @@ def pages():
 
 
 def anchors(page):
-    """The anchors of a page: those that it sets, and those that GitHub makes of its headings."""
+    """The anchors of a page: explicit ones, and those that GitHub generates from its headings."""
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     seen, names = {}, set(re.findall(r'<a id="([^"]+)">', text))
     for heading in HEADING.findall(text):
@@ -46,7 +46,7 @@ def problem(page, link):
     path, _, anchor = unquote(link).partition("#")
     target = (page.parent / path).resolve() if path else page
     if not target.is_relative_to(ROOT):
-        return "leads out of the project"
+        return "points outside the project"
     if not target.exists():
         return "there is no such file"
     if anchor and target.suffix == ".md" and anchor not in anchors(target):
@@ -74,7 +74,7 @@ def main():
     broken, count = list(absent_tests()), 0
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        # Code keeps its length, so that places stay right.
+        # Code is blanked to the same length, so that positions stay right.
         for pattern in (FENCE, CODE):
             text = pattern.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)
         for match in LINK.finditer(text):
@@ -87,7 +87,7 @@ def main():
     if broken or not count:
         print("\n".join(broken or ["no link was found at all"]), file=sys.stderr)
         return 1
-    print(f"{count} links lead somewhere")
+    print(f"{count} links are valid")
     return 0
 
 

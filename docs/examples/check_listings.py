@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails when a listing of README.md or docs/*.md is not what the file that it names holds.
+"""Fails when a listing in README.md or docs/*.md differs from the file that it names.
 
 A listing is named by a comment just above it:
 
@@ -43,7 +43,7 @@ def main():
         print("stale listings; run docs/examples/check_listings.py --write:", file=sys.stderr)
         print("\n".join(f"  {each}" for each in stale), file=sys.stderr)
         return 1
-    print(f"{count} listings are what their files hold")
+    print(f"{count} listings match their files")
     return 0
 
 

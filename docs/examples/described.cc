@@ -11,7 +11,7 @@ int main() {
     hello::greet::Client greeter;
     greeter.Create(HSHM_MCTX, "greeter");
 
-    // What goes in, as the client's calls take it.
+    // The inputs, as the client's calls take them.
     chi::OwnedTask<GreetTask> task(
         ipc->NewTask<GreetTask>(HSHM_MCTX, greeter.pool_id_, chi::DomainQuery::Dynamic(), "Ada"));
     task->SetDeadline(3600ull * 1000 * 1000 * 1000);

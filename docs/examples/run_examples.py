@@ -15,7 +15,7 @@ TASKS = (
     "a task with a deadline: CHI_OK\n"
 )
 
-# Program, arguments, and a pattern of what it prints.
+# Program, arguments, and a pattern for its output.
 EXAMPLES = [
     ("build/docs/examples/example_client_c", [], "The sky is blue.\n"),
     ("build/docs/examples/example_client_cpp", [], r"100000 bytes became \d+, and came back\.\n"),

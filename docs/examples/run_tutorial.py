@@ -30,7 +30,7 @@ BLOCK = re.compile(
     r"^```(?P<language>\S*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-# They would lead the reader's programs elsewhere.
+# These would make the reader's programs use other directories or instances.
 NOT_INHERITED = (
     "CARGO_BUILD_TARGET_DIR CHI_INSTANCE CHI_LOG CHI_REPO_PATH CHIMAERA "
     "CHIMAERA_SOURCE_DIR DESTDIR LD_LIBRARY_PATH PKG_CONFIG_PATH RUSTFLAGS"
@@ -38,7 +38,7 @@ NOT_INHERITED = (
 
 
 class Failed(Exception):
-    """What the page says is not so."""
+    """The page is wrong."""
 
 
 @dataclass
@@ -52,21 +52,21 @@ class Block:
 
 
 def blocks(page):
-    """The blocks of a page, each of a kind that can be followed."""
+    """The blocks of a page, each of a known kind."""
     text = page.read_text(encoding="utf-8")
     found, end = [], 0
     for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("language")) + 1
         role, prose = match["role"] or match["language"], text[end : match.start()]
         if role not in ("sh", "console", "file", "part of"):
-            raise Failed(f"{page.name}:{line}: nobody can tell what a block `{role}` is for")
+            raise Failed(f"{page.name}:{line}: unknown kind of block `{role}`")
         if match["path"] and f"`{match['path']}`" not in prose:
             raise Failed(f"{page.name}:{line}: the text above does not name `{match['path']}`")
         found.append(Block(line, role, match["path"] or "", match["text"]))
         end = match.end()
     rest = BLOCK.sub("", text)
     if "```" in rest or re.search(r"<!-- [a-z ]+: ", rest):
-        raise Failed(f"{page.name}: a fence without its other end, or a comment without a block")
+        raise Failed(f"{page.name}: an unterminated fence, or a comment without a block")
     if not found:
         raise Failed(f"{page.name}: no blocks")
     return found
@@ -91,12 +91,12 @@ class Shell:
         self.script.write_text(text, encoding="utf-8")
         self.process.stdin.write(f'. "{self.script}" >"{self.output}" 2>&1 </dev/null; echo $?\n')
         self.process.stdin.flush()
-        # Nothing comes from a shell that `set -e` has ended.
+        # A shell that `set -e` has ended prints nothing.
         status = self.process.stdout.readline().strip()
         return status == "0", self.output.read_text(encoding="utf-8", errors="replace")
 
     def directory(self):
-        """Where the shell is."""
+        """The shell's working directory."""
         return Path(self.run("pwd")[1].rstrip("\n"))
 
     def close(self):
@@ -106,7 +106,7 @@ class Shell:
 
 
 def pattern(expected):
-    """What an output with placeholders stands for."""
+    """The pattern of an output with placeholders."""
     lines = []
     for line in expected.splitlines():
         if line == "...":
@@ -132,7 +132,7 @@ def commands(text):
 
 
 def follow(shell, block):
-    """Does what a block says, and looks at what comes of it."""
+    """Does what a block says, and checks the result."""
     if block.role == "sh":
         succeeded, printed = shell.run(f"set -e\n{block.text}set +e\n")
         if not succeeded:
@@ -145,18 +145,18 @@ def follow(shell, block):
             if "warning:" in printed and "warning:" not in expected:
                 raise Failed(f"warnings that the page does not show:\n$ {command}{printed}")
             if not re.fullmatch(pattern(expected), printed):
-                raise Failed(f"another output than the page shows:\n$ {command}{printed}")
+                raise Failed(f"the output differs from the page:\n$ {command}{printed}")
     else:
         path = shell.directory() / block.path
         if block.role == "file":
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif block.text not in path.read_text(encoding="utf-8"):
-            raise Failed(f"{block.path} has no such lines, but:\n{path.read_text(encoding='utf-8')}")
+            raise Failed(f"{block.path} does not contain these lines; it contains:\n{path.read_text(encoding='utf-8')}")
 
 
 def check_out(checkout, build):
-    """Makes what looks like this checkout, with the build that is tested, wherever that is."""
+    """Makes a copy of this checkout's layout with links to the build under test, wherever that is."""
     checkout.mkdir()
     for entry in ROOT.iterdir():
         if entry.name != "build":
@@ -165,11 +165,11 @@ def check_out(checkout, build):
 
 
 def reader(home, scratch):
-    """The environment of somebody who has just begun."""
+    """The environment of a user who has just begun."""
     environment = {
         name: value for name, value in os.environ.items() if name not in NOT_INHERITED
     }
-    # Tools that live in the real home go on to find it.
+    # Tools installed in the real home directory must still be found.
     for name, directory in (("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")):
         environment.setdefault(name, str(Path.home() / directory))
     environment.update(
@@ -190,7 +190,7 @@ def main():
     parser.add_argument("--build", type=Path, required=True, help="CMake's build directory")
     arguments = parser.parse_args()
     steps = blocks(arguments.page)
-    # Its path is short, for the daemon's socket is below it.
+    # A short path, because the daemon's socket is below it.
     with tempfile.TemporaryDirectory(prefix="chimaera-tutorial-") as directory:
         scratch = Path(directory)
         home = scratch / "home"
@@ -207,10 +207,10 @@ def main():
         finally:
             shell.close()
             if list(scratch.glob("chimaera/*.sock")):
-                # The page did not get as far as its end.
+                # The page was not followed to its end.
                 program = home / ".local/bin/chimaera"
                 subprocess.run([program, "stop"], env=environment, check=False)
-    print(f"{len(steps)} blocks of {arguments.page.name} are as the page says")
+    print(f"{len(steps)} blocks of {arguments.page.name} behave as the page says")
     return 0
 
 

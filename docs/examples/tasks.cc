@@ -53,7 +53,7 @@ int main() {
     periodic->Wait();
     Show("a periodic task that was cancelled", *periodic);
 
-    // Of no use after an hour, and in no hurry until then.
+    // Useless after an hour, and in no hurry until then.
     chi::OwnedTask<CountTask> patient(NewCount(store));
     patient->SetDeadline(3600ull * 1000 * 1000 * 1000);
     patient->SetHighLatency();

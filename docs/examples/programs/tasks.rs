@@ -41,7 +41,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     periodic.cancel()?;
     show("a periodic task that was cancelled", periodic.wait());
 
-    // Of no use after an hour, and in no hurry until then.
+    // Useless after an hour, and in no hurry until then.
     let patient = count(store)?;
     patient.base().set_deadline(Duration::from_secs(3600));
     patient.base().set_high_latency();

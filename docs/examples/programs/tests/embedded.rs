@@ -26,7 +26,10 @@ fn runtimes_come_and_go_in_one_process() {
         assert!(!seen.contains(&name), "{name} twice");
         connect(&runtime);
         let kv = Client::create("store", Params::default()).unwrap();
-        assert!(!kv.put("key", "value").unwrap(), "a new runtime knows nothing of the last one");
+        assert!(
+            !kv.put("key", "value").unwrap(),
+            "a new runtime knows nothing about the previous one"
+        );
         assert_eq!(kv.get("key").unwrap(), b"value");
         client::shutdown();
 
