@@ -35,7 +35,7 @@ build: configure ## Build everything, optimised, into build/ and target/
 headers: ## Refresh include/chimaera/abi.h and its parts from src/abi and src/client/c
 	CHI_REFRESH_HEADERS=1 $(HEADERS_TEST)
 
-check-headers: ## Fail when abi.h or a part of it is stale, or a function lacks its facts
+check-headers: ## Fail when abi.h or a part of it is stale, or a function is not fully documented
 	$(HEADERS_TEST)
 
 HEADERS_TEST := cargo test --release -q --no-default-features --features headers --test headers
@@ -63,7 +63,7 @@ FILES = $(if $(T),$(or $(filter $(T),$(SYSTEM_FILES)),$(FILES_WITH_TEST)),$(SYST
 FILES_WITH_TEST = $(patsubst tests/system/tests/%.rs,%,$(shell \
 	grep -l 'fn [a-z0-9_]*$(T)' tests/system/tests/*.rs))
 
-# Cargo finds nothing wrong with a name that no test has. Here, a test's name includes the file's.
+# Cargo accepts a name that matches no test. Here, a test's name includes the file's.
 UNIT_ROOMS := src rust_chimods cpp_chimods demo docs/examples tests/*.rs tests/fixtures tests/repo
 UNIT_MATCHES = $(if $(T),$(firstword $(shell \
 	grep -rlE --include='*.rs' 'fn [a-z0-9_]*$(lastword $(subst ::, ,$(T)))' $(UNIT_ROOMS); \
@@ -74,7 +74,7 @@ SYSTEM = $(CARGO_TEST) $(addprefix --test ,$(FILES)) $(filter-out $(SYSTEM_FILES
 CMAKE = $(CTEST) -LE docs $(if $(T),-R $(T))
 DOCS = $(CTEST) -L docs $(if $(T),-R $(T))
 
-test: build lint test-tools ## Run what a change must pass: lint and the four suites below
+test: build lint test-tools ## Run everything that a change must pass: lint and the four suites below
 	@failed=; \
 	$(UNIT) || failed="$$failed unit"; \
 	$(SYSTEM) || failed="$$failed system"; \
@@ -92,15 +92,15 @@ test-system: build ## Run the tests with real daemons and clients (T=name or T=f
 test-cmake: build test-tools ## Run the tests of C and C++, of the package and of new modules (T=name: those alone)
 	@$(CMAKE)
 
-test-docs: build test-tools ## Build and run what the documents show; check listings and links (T=name: those alone)
+test-docs: build test-tools ## Build and run the examples of the documents; check listings and links (T=name: those alone)
 	@$(DOCS)
 
 test-tools:
 	@tools/setup --tests
 
-test-full: loom soak-short ## Run what takes longer, but has an end: the models of loom and a short soak
+test-full: loom soak-short ## Run longer tests: the loom models and a short soak
 
-loom: ## Check the lock-free parts under every order of events (loom)
+loom: ## Check the lock-free parts under every interleaving (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
 		-p chimaera-ipc -p chimaera-runtime --lib loom_
 
@@ -118,7 +118,7 @@ soak: build ## Run the whole-system tests with many more repetitions than `make 
 soak-short: build
 	CHI_SOAK=20 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
 
-demo: configure ## See it work, on every file under DIR=path (default: this project's sources)
+demo: configure ## Run the demo on every file under DIR=path (default: this project's sources)
 	@cmake --build $(BUILD) --target demo
 	@demo/run "$${DIR:-}"
 

@@ -48,8 +48,8 @@ if(CHIMAERA_BUILD_CARGO)
   set(_chimaera_rest_products "${_chimaera_libraries}/libchimaera_embedded.so"
                               "${_chimaera_release}/libchimaera_embedded.so")
   set(_chimaera_base chimaera_cargo)
-  # Whatever part of the workspace is built, its crates get the features that they have in the whole
-  # of it. So a full build continues from `make demo`, and a project that adds this one uses what
+  # Whatever part of the workspace is built, its crates get the features that they have in a full
+  # build. So a full build continues from `make demo`, and a project that adds this one uses what
   # `make build` has built, instead of rebuilding the program. The tests cmake_demo and cmake_added
   # compare the features.
   set(_chimaera_features chimaera/module,chimaera/runtime)

@@ -58,7 +58,7 @@ if(NOT TARGET chimaera::module)
     chimaera_module
     INTERFACE -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
               $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
-  # A project in C alone has clients, but no modules.
+  # A project that enables only C has clients, but no modules.
   get_property(_chimaera_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   if("CXX" IN_LIST _chimaera_languages)
     check_cxx_compiler_flag(-fstack-clash-protection CHIMAERA_HAS_STACK_CLASH_PROTECTION)

@@ -37,7 +37,7 @@ function(_chimaera_add_targets)
   _chimaera_add_library(embedded SHARED "${arg_EMBEDDED}" IMPORTED_SONAME
                         "libchimaera_embedded.so.${arg_SOVERSION}")
 
-  # The clients of modules link this one; the program that links them decides.
+  # Module clients link this target; the property of the final program selects the library.
   set(static "$<BOOL:$<TARGET_PROPERTY:CHIMAERA_STATIC_CLIENT>>")
   add_library(chimaera::client INTERFACE IMPORTED GLOBAL)
   set_property(

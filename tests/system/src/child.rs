@@ -30,8 +30,8 @@ macro_rules! in_client {
     }};
 }
 
-/// Like [`in_client!`](crate::in_client), for a test at whose end the daemon may have ended: gives the daemon,
-/// or `None` in the client's process.
+/// Like [`in_client!`](crate::in_client), for a test that may end the daemon: evaluates to the
+/// daemon, or to `None` in the client's process.
 #[macro_export]
 macro_rules! in_client_that_may_end_it {
     ($options:expr, $body:expr) => {{

@@ -24,12 +24,12 @@ pub struct Options {
     shared_memory: Option<SharedMemory>,
 }
 
-/// What a daemon finds where named shared memory is kept. Only root can change that.
+/// What a daemon finds in place of `/dev/shm`. Only root can change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedMemory {
-    /// A place without any room.
+    /// A file system that is full.
     Full,
-    /// No such place.
+    /// No such directory.
     Absent,
 }
 
@@ -101,7 +101,7 @@ impl Options {
         self.file(artefacts::test_module("spread")).file(artefacts::spread_rust())
     }
 
-    /// `test:crash` in C++: makes the mistakes that no language catches.
+    /// Adds `test:crash` (C++): makes mistakes that no language catches.
     #[must_use]
     pub fn crash(self) -> Options {
         self.file(artefacts::test_module("crash"))
@@ -171,7 +171,7 @@ impl Options {
         self
     }
 
-    /// It finds this instead of `/dev/shm`.
+    /// Replaces `/dev/shm` with this.
     #[must_use]
     pub fn shared_memory(mut self, found: SharedMemory) -> Options {
         self.shared_memory = Some(found);

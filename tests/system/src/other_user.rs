@@ -28,7 +28,7 @@ pub fn allow(path: impl AsRef<Path>, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("the file is ours");
 }
 
-/// A copy of a program in a directory that everybody can reach.
+/// A copy of a program in a directory that all users can enter.
 #[track_caller]
 pub fn reachable(program: PathBuf, place: &Path) -> PathBuf {
     let copy = place.join(program.file_name().expect("it is a file"));
@@ -37,7 +37,7 @@ pub fn reachable(program: PathBuf, place: &Path) -> PathBuf {
     copy
 }
 
-/// Has the command run as a user with these groups, of which the first is its own.
+/// Makes the command run as a user with these groups, the first of which is its primary group.
 #[must_use]
 pub fn as_user(mut command: Command, user: u32, groups: &[u32]) -> Command {
     let groups = groups.to_vec();
@@ -61,7 +61,7 @@ pub fn as_user(mut command: Command, user: u32, groups: &[u32]) -> Command {
     command
 }
 
-/// Has the command run as the user "nobody".
+/// Makes the command run as the user "nobody".
 #[must_use]
 pub fn as_nobody(command: Command) -> Command {
     as_user(command, NOBODY, &[NOBODY])

@@ -41,7 +41,7 @@ pub(crate) fn limit(command: &mut Command, what: libc::__rlimit_resource_t, byte
     unsafe { command.pre_exec(move || check(libc::setrlimit(what, &limit))) };
 }
 
-/// Gives the program a `/dev/shm` of its own that has no room left.
+/// Gives the program a `/dev/shm` of its own that is full.
 pub(crate) fn fill_shared_memory(command: &mut Command) {
     let fill = || {
         mount_over(c"/dev/shm")?;
@@ -63,7 +63,7 @@ pub(crate) fn hide_shared_memory(command: &mut Command) {
     unsafe { command.pre_exec(|| mount_over(c"/dev")) };
 }
 
-/// Mounts an empty file system of one page there, which this process and its children alone see.
+/// Mounts an empty file system of one page there, visible only to this process and its children.
 fn mount_over(place: &CStr) -> io::Result<()> {
     let (root, kind) = (c"/".as_ptr(), c"tmpfs".as_ptr());
     let private = libc::MS_REC | libc::MS_PRIVATE;

@@ -1,4 +1,4 @@
-//! Makes system calls of a program fail, as an operating system in trouble does.
+//! Makes system calls of a program fail, as an operating system that is short of resources does.
 //!
 //! The program runs under a seccomp filter that reports the chosen calls, whichever library makes them, to
 //! a thread of the test. That thread lets each of them pass or answers it itself.
@@ -59,7 +59,7 @@ impl Call {
     }
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The kernel makes it.
@@ -70,13 +70,13 @@ pub enum Answer {
     Success,
 }
 
-/// Decides what becomes of the calls of a program.
+/// Decides what happens to the calls of a program.
 pub struct Interception {
     supervisor: Option<JoinHandle<()>>,
     given_up: Arc<AtomicBool>,
 }
 
-/// What the program, before it becomes one, tells the supervisor.
+/// What the child tells the supervisor before it executes the program.
 struct Shared {
     /// The process, once it has the filter.
     pid: AtomicI32,
@@ -101,7 +101,7 @@ impl Interception {
         // lives as long as the closure.
         unsafe {
             command.pre_exec(move || {
-                // Before the filter, which may be for this call.
+                // Before the filter, which may intercept this very call.
                 let pid = libc::getpid();
                 let listener = install(&mut filter)?;
                 shared.listener.store(listener, Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl Drop for Interception {
 fn share() -> &'static Shared {
     let (prot, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, zeroed, of which nothing else knows, and which is never unmapped.
+    // SAFETY: a new, zeroed mapping that nothing else refers to, and that is never unmapped.
     unsafe {
         let at = libc::mmap(std::ptr::null_mut(), size_of::<Shared>(), prot, flags, -1, 0);
         assert_ne!(at, libc::MAP_FAILED, "{}", io::Error::last_os_error());
@@ -212,7 +212,7 @@ fn take_listener(shared: &Shared, given_up: &AtomicBool) -> Option<OwnedFd> {
         own
     };
     let error = io::Error::last_os_error();
-    // In any case, for the child waits.
+    // Even after a failure, because the child is waiting.
     shared.taken.store(true, Ordering::Release);
     assert!(own >= 0, "cannot take the descriptor of a child: {error}");
     // SAFETY: the descriptor is new.
@@ -248,7 +248,7 @@ fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(C
                 Answer::Fail(errno) => answer.error = -errno,
                 Answer::Success => {}
             }
-            // It fails only if the call is not there any more.
+            // It fails only if the call is no longer pending.
             libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &mut answer);
         }
     }

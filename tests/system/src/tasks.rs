@@ -58,7 +58,7 @@ pub mod crash {
     pub const DELETED: u32 = 12;
     /// Method: a poller that it arms makes the mistake.
     pub const POLLED: u32 = 13;
-    /// Method: gives `mistake` back.
+    /// Method: returns `mistake`.
     pub const HEALTH: u32 = 14;
     /// Method: suspends itself for `mistake` nanoseconds.
     pub const SLEEP: u32 = 15;
@@ -67,7 +67,7 @@ pub mod crash {
     /// Method: a thread of the module's own makes the mistake.
     pub const THREAD: u32 = 17;
 
-    /// Mistakes that the processor notices, with the signal of each.
+    /// Mistakes that cause hardware exceptions, with the signal of each.
     pub const FAULTS: [(u64, &str); 7] = [
         (1, "SIGSEGV"),
         (2, "SIGSEGV"),

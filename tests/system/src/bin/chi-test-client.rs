@@ -4,9 +4,9 @@
 //! chi-test-client [--instance NAME] COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...]]...
 //! ```
 //!
-//! It has the commands of `c_client`, prints the same lines, and uses the same pools. Only this client
-//! has those that concern rights: `stop`, `stop-by-method`, `create POOL`, `destroy POOL`
-//! and `call POOL`.
+//! It has the commands of `c_client`, prints the same lines, and uses the same pools. Only this
+//! client has the commands for access rights: `stop`, `stop-by-method`, `create POOL`, `destroy
+//! POOL` and `call POOL`.
 
 use std::process::ExitCode;
 
