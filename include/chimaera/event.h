@@ -4,6 +4,7 @@
 #define CHIMAERA_EVENT_H_
 
 #include <exception>
+#include <string>
 
 #include "chimaera/current.h"
 #include "chimaera/log.h"
@@ -152,6 +153,10 @@ class Poller {
       return self->poll_(self->context_);
     } catch (const std::exception &error) {
       self->Report(error.what());
+    } catch (const std::string &text) {
+      self->Report(text.c_str());
+    } catch (const char *text) {
+      self->Report(text == nullptr ? "it threw a null pointer" : text);
     } catch (...) {
       self->Report("it threw something that is not a std::exception");
     }

@@ -59,7 +59,8 @@ inline std::string Version(u32 major, u32 minor) {
   return std::to_string(major) + "." + std::to_string(minor);
 }
 
-/* Describes a thrown object that is not a std::exception. Call it inside a catch block. */
+/* Describes a thrown object that is not a std::exception and has no text. Call it inside a catch
+ * block. */
 inline std::string DescribeThrown() {
   const std::type_info *type = abi::__cxa_current_exception_type();
   if (type == nullptr) return "a foreign exception was thrown";
@@ -84,6 +85,10 @@ chi_status Guard(F &&f) noexcept {
     SetError(g_host, "the runtime is out of memory");
   } catch (const std::exception &error) {
     SetError(g_host, error.what());
+  } catch (const std::string &text) {
+    SetError(g_host, text.empty() ? DescribeThrown() : text);
+  } catch (const char *text) {
+    SetError(g_host, text == nullptr || *text == '\0' ? DescribeThrown() : text);
   } catch (...) {
     SetError(g_host, DescribeThrown());
   }
