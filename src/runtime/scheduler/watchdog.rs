@@ -3,7 +3,7 @@
 //! in the log which method that is. What must happen some time after the tasks have gone, it does, too:
 //! pools that are destroyed are freed, and memory goes back to the operating system.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,8 +31,14 @@ const BLOCKED: u32 = 5;
 const BLOCKED_HIGH_LATENCY: u32 = 500;
 /// Ticks for which another worker of its group must not have been blocked for a stand-by worker to rest.
 const QUIET: u32 = 50;
-/// A method is warned of once in so long a time.
-const WARN_AGAIN: Duration = Duration::from_secs(10);
+/// Times after which a task is reported again that has been reported once. After the last it is reported each
+/// time that this has passed once more.
+const REPORT_AGAIN: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
+/// What comes after those is the same report.
+const LAST_REPORT: u32 = REPORT_AGAIN.len() as u32 + 2;
+/// The same report of a method, by another task of its, comes once in so long a time.
+const SAME_REPORT: Duration = Duration::from_secs(10);
 /// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
 /// operating system.
 const MANY_FREED: u64 = 2048;
@@ -52,16 +58,20 @@ struct Seen {
     ticks: u32,
     /// Ticks since it was last parked.
     awake: u32,
-    warned: bool,
+    /// How many of the reports that are due have been made or left out.
+    reports: u32,
     /// Ticks since a method last kept it.
     quiet: u32,
 }
+
+/// When each report was made: of which pool's slot, which method, and which in the order of a task's reports.
+type Reported = HashMap<(u32, u32, u32), Instant>;
 
 /// Watches until the runtime ends.
 pub(crate) fn run(shared: &Arc<Shared>) {
     shared.watchdog.begin();
     let mut seen: Vec<Seen> = Vec::new();
-    let mut warned: HashMap<(u32, u32), Instant> = HashMap::new();
+    let mut reported = Reported::new();
     let (mut looked_at, mut looked) = (0, Instant::now());
     let mut trimmed_at = 0;
     let mut shared_at = Instant::now();
@@ -107,7 +117,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         let known = seen.len() as u32;
         seen.extend((known..shared.started() as u32).map(|worker| look(shared, worker)));
         for (worker, seen) in (0..).zip(&mut seen) {
-            tick(shared, worker, seen, &mut warned);
+            tick(shared, worker, seen, &mut reported);
         }
         for group in [Role::LowLatency, Role::HighLatency] {
             relieve(shared, group, &seen);
@@ -148,12 +158,12 @@ fn look(shared: &Shared, worker: u32) -> Seen {
         since: Instant::now(),
         ticks: 0,
         awake: 0,
-        warned: false,
+        reports: 0,
         quiet: 0,
     }
 }
 
-fn tick(shared: &Shared, worker: u32, seen: &mut Seen, warned: &mut HashMap<(u32, u32), Instant>) {
+fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) {
     let now = look(shared, worker);
     let awake = if now.parks == seen.parks && !shared.mailbox(worker).is_parked() {
         seen.awake + 1
@@ -165,7 +175,7 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, warned: &mut HashMap<(u32
         && now.tasks == seen.tasks
         && now.rounds == seen.rounds;
     if !stuck {
-        if seen.warned {
+        if seen.reports > 0 {
             report(shared, seen, "no longer blocks its worker");
         }
         if seen.ticks > 0 {
@@ -191,14 +201,31 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, warned: &mut HashMap<(u32
         }
     }
     let Some(limit) = shared.config.long_task_warning else { return };
-    if !seen.warned && seen.since.elapsed() >= limit {
-        let Some(parts) = seen.running.parts() else { return };
-        if warned.get(&parts).is_none_or(|at| at.elapsed() >= WARN_AGAIN) {
-            warned.insert(parts, Instant::now());
-            seen.warned = true;
-            report(shared, seen, "has not yielded its worker; it should yield, or be split up");
+    let due = reports_due(seen.since.elapsed(), limit);
+    if due > seen.reports {
+        let Some((slot, number)) = seen.running.parts() else { return };
+        let last = reported.entry((slot, number, due.min(LAST_REPORT)));
+        if let Entry::Occupied(at) = &last {
+            if at.get().elapsed() < SAME_REPORT {
+                return;
+            }
         }
+        last.insert_entry(Instant::now());
+        seen.reports = due;
+        report(shared, seen, "has not yielded its worker; it should yield, or be split up");
     }
+}
+
+/// How many reports there should have been of a task that has kept its worker for `time`, of which the first is
+/// due after `limit`.
+fn reports_due(time: Duration, limit: Duration) -> u32 {
+    if time < limit {
+        return 0;
+    }
+    let [.., last] = REPORT_AGAIN;
+    let again = REPORT_AGAIN.iter().filter(|&&at| limit < at && at <= time).count() as u32;
+    let minutes = |time: Duration| (time.as_secs() / last.as_secs()) as u32;
+    1 + again + minutes(time).saturating_sub(minutes(limit).max(1))
 }
 
 /// A worker of the same group that sleeps. One of the other group is no help: on a worker for tasks of
@@ -257,4 +284,23 @@ fn report(shared: &Shared, seen: &Seen, what: &str) {
     let context = TaskContext { pool, method, ..TaskContext::default() };
     let (session, node) = seen.node;
     log_task!(warn, context.at(session, node), ?took, "a task {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_blocks_for_long_is_reported_again_and_again() {
+        let due = |millis, limit| {
+            reports_due(Duration::from_millis(millis), Duration::from_millis(limit))
+        };
+        let steps = [(99, 0), (100, 1), (999, 1), (1000, 2), (9999, 2), (10_000, 3), (59_999, 3)];
+        for (millis, count) in steps {
+            assert_eq!(due(millis, 100), count, "{millis}");
+        }
+        assert_eq!([60_000, 119_999, 120_000, 3_600_000].map(|at| due(at, 100)), [4, 4, 5, 63]);
+        assert_eq!([999, 1000, 9999, 10_000].map(|at| due(at, 1000)), [0, 1, 1, 2]);
+        assert_eq!([89_999, 90_000, 119_999, 120_000].map(|at| due(at, 90_000)), [0, 1, 1, 2]);
+    }
 }
