@@ -1,8 +1,21 @@
-//! Makes the program export the functions of `exit.rs`.
+//! Makes the program export the functions of `exit.rs` and `state_calls.rs`.
+
+const SYMBOLS: [&str; 10] = [
+    "_exit",
+    "_Exit",
+    "pthread_sigmask",
+    "sigprocmask",
+    "uselocale",
+    "setlocale",
+    "umask",
+    "chdir",
+    "fchdir",
+    "sigaltstack",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for symbol in ["_exit", "_Exit"] {
+    for symbol in SYMBOLS {
         println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
     }
 }

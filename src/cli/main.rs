@@ -14,6 +14,7 @@ mod log;
 mod number;
 mod settings;
 mod signals;
+mod state_calls;
 mod table;
 
 use std::process::ExitCode;

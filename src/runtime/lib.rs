@@ -50,4 +50,5 @@ pub use admin::describe_page;
 pub use config::{check_cores, Config, Error, OnCrash, PoolConfig, ProcessLimits, UserLimits};
 pub use module::library_path_warning;
 pub use runtime::{exit_at_once, Runtime};
+pub use scheduler::state_calls;
 pub use sys::demangle::demangle;

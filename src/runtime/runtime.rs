@@ -20,7 +20,8 @@ use crate::control::{close, descriptors, end_process, Acceptor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::module::{library_path_warning, Modules, Services};
 use crate::scheduler::{
-    describe_circumstances, may_give_up, standby, watchdog, ControlCommand, Shared, WorkerMessage,
+    describe_circumstances, may_give_up, standby, state_calls, watchdog, ControlCommand, Shared,
+    WorkerMessage,
 };
 use crate::sys::{caught, last_words, membarrier, segment_fault};
 use crate::tables::{host, ipc};
@@ -92,6 +93,9 @@ impl Runtime {
             prepare_for_last_words();
             last_words::install(&file, json, describe_circumstances)
         });
+        if config.daemon {
+            state_calls::seal();
+        }
         let (page, page_name) = match Writer::create(&instance) {
             Ok((page, name)) => (page, Some(name)),
             Err(error) => {
@@ -309,7 +313,7 @@ pub(crate) fn services(daemon: bool) -> Services {
         worker_ipc: ipc::worker_ipc,
         daemon,
         own_name: admin::container::NAME,
-        on_cxx_runtime: cxx_exceptions::set_globals,
+        on_cxx_runtime: cxx_exceptions::add_globals,
     }
 }
 

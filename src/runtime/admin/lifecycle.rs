@@ -82,6 +82,7 @@ unsafe fn construct(
     task: *mut chi_task,
 ) -> Result<(), Failure> {
     take_error(worker);
+    worker.context().restore();
     // SAFETY: the function belongs to a loaded module and is called as the contract requires: on a
     // worker, with a live id and name.
     let object = unsafe { (container.module.new_state)(&container.id, container.name.as_ptr()) };
@@ -156,6 +157,7 @@ fn lifecycle(
         runtime_: std::ptr::null_mut(),
         est_ns_: 0,
     };
+    worker.context().restore();
     // SAFETY: the object is constructed, and `task` is the admin pool's task, which `kCreate` and
     // `kDestroy` take.
     let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };

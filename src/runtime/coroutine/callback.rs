@@ -36,6 +36,7 @@ pub(crate) fn run_callback<R>(context: &Context, kind: CallbackKind, f: impl FnO
     let result = f();
     // A callback cannot wait, so this is still the same coroutine.
     callback.set(own.outer);
+    context.restore();
     result
 }
 

@@ -15,6 +15,7 @@ use super::cxx_exceptions::ExceptionState;
 use super::stack::{with_trap, Ended, TaskStack, Trap};
 use crate::pool::Container;
 use crate::sync::{Lock, WaitNumber};
+use crate::sys::{FloatingPoint, ThreadState};
 use crate::task::Record;
 
 /// What a suspended task waits for.
@@ -57,6 +58,20 @@ pub(crate) struct Context {
     pub(crate) retired: Cell<bool>,
     /// The guard of the coroutine's stack was touched: it starts no other task.
     pub(crate) spent: Cell<bool>,
+    /// What code on the coroutine may have changed of its thread: `SIGNALS`, `LOCALE`.
+    pub(crate) altered: Cell<u8>,
+}
+
+/// Which signals the thread blocks.
+pub(crate) const SIGNALS: u8 = 1;
+/// The thread's locale.
+pub(crate) const LOCALE: u8 = 2;
+
+/// What code of a module has set of its thread's state, while other code runs.
+pub(crate) struct SetAside {
+    errno: libc::c_int,
+    floating_point: FloatingPoint,
+    thread: Option<ThreadState>,
 }
 
 impl Context {
@@ -73,6 +88,7 @@ impl Context {
             waiting: Cell::new(false),
             retired: Cell::new(false),
             spent: Cell::new(false),
+            altered: Cell::new(0),
         })
     }
 
@@ -87,11 +103,61 @@ impl Context {
     /// Pauses the coroutine until it is resumed.
     #[inline]
     pub(crate) fn pause(&self, pause: Pause) {
-        let saved = ExceptionState::take();
+        let state = self.set_aside();
+        let exceptions = ExceptionState::take();
         // SAFETY: the yielder is on the coroutine's own stack and lives as long as its body runs,
         // and only code of that body calls this.
         unsafe { (*self.yielder.get()).suspend(pause) };
-        saved.put_back();
+        exceptions.put_back();
+        self.put_back(&state);
+    }
+
+    /// Gives the thread the state in which methods start, before code runs that belongs to another task.
+    #[inline]
+    pub(crate) fn set_aside(&self) -> SetAside {
+        SetAside {
+            // SAFETY: the pointer is to this thread's `errno`.
+            errno: unsafe { *libc::__errno_location() },
+            floating_point: FloatingPoint::set_aside(),
+            thread: (self.altered.take() != 0).then(ThreadState::set_aside),
+        }
+    }
+
+    /// Gives the thread the state of the task again.
+    #[inline]
+    pub(crate) fn put_back(&self, state: &SetAside) {
+        if let Some(thread) = &state.thread {
+            thread.put_back();
+            self.altered.set(SIGNALS | LOCALE);
+        }
+        state.floating_point.put_back();
+        // SAFETY: the pointer is to this thread's `errno`.
+        unsafe { *libc::__errno_location() = state.errno };
+    }
+
+    /// Gives the thread the state in which methods start, after code of a module.
+    #[inline(always)]
+    pub(crate) fn restore(&self) {
+        FloatingPoint::restore();
+        if self.altered.get() != 0 {
+            self.restore_thread();
+        }
+    }
+
+    #[cold]
+    fn restore_thread(&self) {
+        ThreadState::set_aside();
+        self.altered.set(0);
+    }
+
+    /// Gives the thread the state in which methods start, after the code on this coroutine has been abandoned.
+    pub(crate) fn abandon_state(&self) {
+        FloatingPoint::reset();
+        // Exceptions that were caught on that stack are lost with it.
+        let _ = ExceptionState::take();
+        if self.altered.get() != 0 {
+            self.restore_thread();
+        }
     }
 }
 

@@ -40,6 +40,12 @@ const BELOW: usize = PAGE;
 /// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 64 * 1024;
 
+/// Flags of the x86 that are clear wherever a function starts.
+#[cfg(target_arch = "x86_64")]
+const DIRECTION: i64 = 1 << 10;
+#[cfg(target_arch = "x86_64")]
+const ALIGNMENT: i64 = 1 << 18;
+
 /// How a coroutine's body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -331,6 +337,8 @@ pub(super) unsafe fn divert(
     registers[libc::REG_RBP as usize] = found.rbp as i64;
     registers[libc::REG_RDI as usize] = found.rdi as i64;
     registers[libc::REG_RSI as usize] = found.rsi as i64;
+    // The code may have been in the middle of a backward copy, or have had alignment checked.
+    registers[libc::REG_EFL as usize] &= !(DIRECTION | ALIGNMENT);
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -35,6 +35,8 @@ pub(crate) enum LineKind {
     Faulted,
     /// A poller overflowed its stack or crashed.
     PollerLost,
+    /// A module has called a function that changes the state of the process.
+    StateCall,
     /// A lock was freed while tasks held it.
     LockFreed,
     /// Tasks wait for each other in a circle.

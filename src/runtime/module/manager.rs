@@ -10,11 +10,12 @@ use std::sync::Arc;
 use chimaera_abi::*;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use super::cxx_runtime;
 use super::elf::{judge, Verdict};
 use super::error;
 use super::method_table::Methods;
 use super::trust;
-use crate::sys::objects;
+use crate::sys::{objects, FloatingPoint};
 
 /// `chi_module_descriptor.params`.
 pub(crate) type Canonicalize =
@@ -36,8 +37,8 @@ pub(crate) struct Services {
     pub(crate) daemon: bool,
     /// The name of the module that is built into the runtime.
     pub(crate) own_name: &'static str,
-    /// Called when a module that links a C++ runtime library has been loaded.
-    pub(crate) on_cxx_runtime: fn(ExceptionGlobals),
+    /// Called for each C++ runtime library that modules use. False if there are too many.
+    pub(crate) on_cxx_runtime: fn(ExceptionGlobals) -> bool,
 }
 
 type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut std::ffi::c_void;
@@ -141,6 +142,15 @@ impl Modules {
     /// Loads a file that exports the whole contract. The error says why it is refused.
     pub(crate) fn load(&self, path: &Path, services: &Services) -> Result<Module, String> {
         trust::check_file(path)?;
+        // Constructors may set the thread's floating-point control: those of libraries that were linked with
+        // -ffast-math do.
+        let floating_point = FloatingPoint::set_aside();
+        let loaded = self.open(path, services);
+        floating_point.put_back();
+        loaded
+    }
+
+    fn open(&self, path: &Path, services: &Services) -> Result<Module, String> {
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
         // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
         // constructors do is, like the rest of its code, its author's responsibility.
@@ -152,6 +162,8 @@ impl Modules {
             if marker.cast::<u8>().read() == 0 {
                 return Err("its is_chimaera_task_ is false".into());
             }
+            let new_state: NewState = symbol(&library, "new_state")?;
+            cxx_runtime::find(new_state as usize, services.on_cxx_runtime)?;
             let entry: unsafe extern "C" fn(*const chi_host) -> *const chi_module_descriptor =
                 symbol(&library, "chi_module")?;
             error::take();
@@ -162,7 +174,6 @@ impl Modules {
             }
             let name: unsafe extern "C" fn() -> *const c_char =
                 symbol(&library, "get_module_name")?;
-            let new_state: NewState = symbol(&library, "new_state")?;
             let module = self.describe(descriptor, text(name()), path, new_state, services)?;
             objects::add_module(new_state as usize);
             adopt(&library, services);
@@ -262,19 +273,14 @@ unsafe fn text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Finds the libraries that a module links and that the runtime has to know: libchimaera_client,
-/// which is told that it is inside a runtime, and the C++ runtime library, whose exception state
-/// must be switched with the tasks.
+/// If a module links libchimaera_client, tells it that it is inside a runtime.
 fn adopt(library: &Library, services: &Services) {
     type Adopt =
         unsafe extern "C" fn(chi_worker_ipc: unsafe extern "C" fn() -> *const chi_ipc, bool);
-    // SAFETY: libchimaera_client and the C++ ABI define these symbols with these types.
+    // SAFETY: libchimaera_client defines this symbol with this type.
     unsafe {
         if let Ok(adopt) = library.get::<Adopt>(b"chi_client_adopt") {
             adopt(services.worker_ipc, services.daemon);
-        }
-        if let Ok(globals) = library.get::<ExceptionGlobals>(b"__cxa_get_globals") {
-            (services.on_cxx_runtime)(*globals);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Modules: finding, judging and loading them, and the runtime's copy of their method tables. It
 //! owns the table of names and libraries. It imports `sys`.
 
+mod cxx_runtime;
 pub(crate) mod elf;
 pub(crate) mod error;
 mod manager;

@@ -13,7 +13,7 @@ use super::cancel;
 use super::mailbox::WorkerMessage;
 use super::path::{complete, finish_internal, leave_lane, pass_on};
 use super::worker::Worker;
-use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, ExceptionState, Poller};
+use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, Poller};
 use crate::log::{log_task, LineKind, Subject};
 use crate::pool::Container;
 use crate::task::{CancelScope, Origin, Record};
@@ -22,9 +22,8 @@ use crate::task::{CancelScope, Origin, Record};
 /// thread's own stack.
 #[cold]
 pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Option<Crash>) {
+    coroutine.context.abandon_state();
     worker.run_queue().leave_module();
-    // Exceptions that were caught on that stack are lost with it.
-    let _ = ExceptionState::take();
     // What follows the words for whose code it was.
     let cause = match crash {
         Some(crash) => format!("crashed: {crash}"),

@@ -155,6 +155,7 @@ fn call_module(
     // of the method's layout.
     let status =
         unsafe { (container.ops().run)(container.object(), method.number, record.body(), rctx) };
+    worker.context().restore();
     queue.leave_module();
     status
 }

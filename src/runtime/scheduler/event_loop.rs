@@ -25,7 +25,7 @@ use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
 use crate::log::{LineKind, Subject};
 use crate::pool::ContainerLane;
 use crate::session::SessionRef;
-use crate::sys::{lock, park};
+use crate::sys::{lock, park, FloatingPoint, ThreadState};
 use crate::task::{CancelScope, Origin};
 
 /// How many rounds without work pass between two readings of the clock.
@@ -59,6 +59,9 @@ const HIGH_LATENCY_LANES: usize = usize::MAX;
 
 /// Runs a worker on the calling thread, which `stack::prepare_thread` has prepared, until the runtime ends.
 pub(crate) fn run(index: u32, shared: Arc<Shared>) {
+    // It may have others from the thread that has started this one.
+    FloatingPoint::reset();
+    ThreadState::prepare_thread();
     park::prepare_thread();
     let own = Rc::new(Loop {
         worker: Worker::new(index, shared.clone()),
@@ -423,6 +426,7 @@ impl Loop {
         worker.run_queue().show(0, record.node());
         worker.run_queue().enter_module(Running::method(CHI_ADMIN_POOL_MAJOR, method));
         f();
+        worker.context().restore();
         worker.run_queue().leave_module();
         worker.context().record.set(std::ptr::null_mut());
         if !record.holdings.is_empty() {

@@ -20,6 +20,7 @@ mod rings;
 mod run_queue;
 mod shared;
 pub(crate) mod standby;
+pub mod state_calls;
 mod steal;
 mod timers;
 mod user_share;

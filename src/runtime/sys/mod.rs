@@ -5,6 +5,7 @@
 pub(crate) mod backtrace;
 pub(crate) mod demangle;
 pub(crate) mod fault;
+mod floating_point;
 pub(crate) mod last_words;
 pub(crate) mod membarrier;
 pub(crate) mod mutex;
@@ -13,7 +14,10 @@ pub(crate) mod park;
 pub(crate) mod segment_fault;
 pub(crate) mod signal;
 mod thread;
+pub(crate) mod thread_state;
 
+pub(crate) use self::floating_point::FloatingPoint;
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;
 pub(crate) use self::thread::{caught, or_abort};
+pub(crate) use self::thread_state::ThreadState;

@@ -30,6 +30,27 @@ pub(crate) struct Object {
     /// The difference between addresses in memory and in the file.
     pub(crate) bias: usize,
     code: Vec<Range<usize>>,
+    /// What is mapped from its file and cannot be written.
+    constants: Vec<Range<usize>>,
+}
+
+impl Object {
+    /// Whether the code at an address belongs to the object.
+    pub(crate) fn has(&self, address: usize) -> bool {
+        self.code.iter().any(|range| range.contains(&address))
+    }
+
+    /// Its code and constants.
+    ///
+    /// # Safety
+    /// The object must not be unloaded while the slices are in use.
+    pub(crate) unsafe fn constants(&self) -> impl Iterator<Item = &[u8]> {
+        self.constants.iter().map(|range| {
+            // SAFETY: the linker has mapped the range, and nobody writes there; by the caller's promise it
+            // stays mapped.
+            unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) }
+        })
+    }
 }
 
 /// The objects that the last call of `look` found. Earlier lists are never freed, because a handler
@@ -38,11 +59,15 @@ static OBJECTS: AtomicPtr<Vec<Object>> = AtomicPtr::new(ptr::null_mut());
 /// An address in each module.
 static MODULES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
+/// The objects that are known. `[any thread, signal handlers]`
+pub(crate) fn all() -> &'static [Object] {
+    // SAFETY: the pointer is null, or points to a list that is never freed or changed.
+    unsafe { OBJECTS.load(Ordering::Acquire).as_ref() }.map_or(&[], Vec::as_slice)
+}
+
 /// The object whose code contains an address, if it is known. `[any thread, signal handlers]`
 pub(crate) fn find(address: usize) -> Option<&'static Object> {
-    // SAFETY: the pointer is null, or points to a list that is never freed or changed.
-    let objects = unsafe { OBJECTS.load(Ordering::Acquire).as_ref() }?;
-    objects.iter().find(|object| object.code.iter().any(|range| range.contains(&address)))
+    all().iter().find(|object| object.has(address))
 }
 
 /// The owner of that object. `[any thread, signal handlers]`
@@ -88,14 +113,17 @@ unsafe extern "C" fn note(
         let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
         (std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()), name)
     };
-    let code: Vec<_> = headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0)
-        .map(|header| {
+    let segments = |fits: fn(u32) -> bool| -> Vec<Range<usize>> {
+        let fits =
+            |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && fits(header.p_flags);
+        let range = |header: &libc::Elf64_Phdr| {
             let start = info.dlpi_addr as usize + header.p_vaddr as usize;
             start..start + header.p_memsz as usize
-        })
-        .collect();
+        };
+        headers.iter().filter(fits).map(range).collect()
+    };
+    let code = segments(|flags| flags & libc::PF_X != 0);
+    let constants = segments(|flags| flags & (libc::PF_R | libc::PF_W) == libc::PF_R);
     let has = |address: usize| code.iter().any(|range| range.contains(&address));
     // SAFETY: the call only reads the auxiliary vector.
     let linker = unsafe { libc::getauxval(libc::AT_BASE) } as usize;
@@ -115,7 +143,7 @@ unsafe extern "C" fn note(
     } else {
         name.to_owned()
     };
-    look.found.push(Object { owner, path, bias: info.dlpi_addr as usize, code });
+    look.found.push(Object { owner, path, bias: info.dlpi_addr as usize, code, constants });
     0
 }
 

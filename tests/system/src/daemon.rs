@@ -107,6 +107,13 @@ impl Options {
         self.file(artefacts::test_module("crash"))
     }
 
+    /// `test:state` in C++: leaves the state of its thread other than it was; and `test:state_own`, the same
+    /// with a C++ runtime library of its own.
+    #[must_use]
+    pub fn state(self) -> Options {
+        self.file(artefacts::test_module("state")).file(artefacts::test_module("state_own"))
+    }
+
     /// Adds a directory to `CHI_REPO_PATH`.
     #[must_use]
     pub fn repo_path(mut self, directory: PathBuf) -> Options {

@@ -166,3 +166,66 @@ pub mod throws {
         pub output: ShmBytes,
     }
 }
+
+/// `test:state`, and the same with C++ runtime libraries of their own.
+pub mod state {
+    use std::cell::Cell;
+
+    /// The module's name.
+    pub const MODULE: &str = "test:state";
+    /// The name of the one with a C++ runtime library of its own.
+    pub const OWN: &str = "test:state_own";
+
+    /// Method: sets `what` and leaves it so; the result says whether it is set.
+    pub const SET: u32 = 10;
+    /// Method: sets `what` and sleeps; the result says whether it still is set.
+    pub const KEEP: u32 = 11;
+    /// Method: the result says whether `what` is set.
+    pub const LOOK: u32 = 12;
+    /// Method: throws `what`, sleeps while it is caught, and gives back what it rethrows.
+    pub const CATCH: u32 = 13;
+    /// Method: sets `what`, and calls a method whose monitor looks for it and sets it too; as `KEEP`.
+    pub const ASK: u32 = 14;
+    /// Method: sets `what` and crashes.
+    pub const CRASH: u32 = 16;
+    /// Method: throws an object of kind `what`.
+    pub const THROWN: u32 = 17;
+    /// Method: blocks all signals around a wait, and unblocks them.
+    pub const MASK: u32 = 18;
+    /// Method: the result says whether a child process may change its own directory and umask.
+    pub const CHILD: u32 = 19;
+    /// Method: closes the listening socket (0), or all descriptors except the standard ones (1).
+    pub const CLOSE: u32 = 20;
+
+    /// How the x86 rounds, and the like: rounding, denormals, precision of the x87, traps.
+    pub const FLOATING_POINT: [u64; 4] = [0, 1, 2, 3];
+    /// The direction of string instructions.
+    pub const DIRECTION: u64 = 4;
+    /// `errno`.
+    pub const ERRNO: u64 = 5;
+    /// The signals that are blocked.
+    pub const SIGNALS: u64 = 6;
+    /// The thread's locale.
+    pub const THREAD_LOCALE: u64 = 7;
+    /// The process's locale.
+    pub const LOCALE: u64 = 8;
+    /// The process's umask.
+    pub const UMASK: u64 = 9;
+    /// The working directory.
+    pub const DIRECTORY: u64 = 10;
+    /// The stack for signal handlers.
+    pub const SIGNAL_STACK: u64 = 11;
+    /// Whether an exception is being thrown or handled.
+    pub const UNCAUGHT: u64 = 12;
+
+    /// The task of all methods.
+    #[chimaera::task]
+    pub struct StateTask {
+        /// In.
+        pub what: Cell<u64>,
+        /// In: nanoseconds.
+        pub sleep: Cell<u64>,
+        /// Out.
+        pub result: Cell<u64>,
+    }
+}

@@ -1,0 +1,60 @@
+//! Replacements for the C library's functions that change the state of a thread or of the process. Modules that
+//! call them get these, because the dynamic linker searches the program first.
+
+use std::ffi::{c_char, c_int};
+
+use chimaera_runtime::state_calls;
+
+#[no_mangle]
+unsafe extern "C" fn pthread_sigmask(
+    how: c_int,
+    set: *const libc::sigset_t,
+    old: *mut libc::sigset_t,
+) -> c_int {
+    // SAFETY: by the caller's promise, which is the same.
+    unsafe { state_calls::pthread_sigmask(how, set, old) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn sigprocmask(
+    how: c_int,
+    set: *const libc::sigset_t,
+    old: *mut libc::sigset_t,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { state_calls::sigprocmask(how, set, old) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn uselocale(locale: libc::locale_t) -> libc::locale_t {
+    // SAFETY: as above.
+    unsafe { state_calls::uselocale(locale) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn setlocale(category: c_int, locale: *const c_char) -> *mut c_char {
+    // SAFETY: as above.
+    unsafe { state_calls::setlocale(category, locale) }
+}
+
+#[no_mangle]
+extern "C" fn umask(mask: libc::mode_t) -> libc::mode_t {
+    state_calls::umask(mask)
+}
+
+#[no_mangle]
+unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
+    // SAFETY: as above.
+    unsafe { state_calls::chdir(path) }
+}
+
+#[no_mangle]
+extern "C" fn fchdir(directory: c_int) -> c_int {
+    state_calls::fchdir(directory)
+}
+
+#[no_mangle]
+unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
+    // SAFETY: as above.
+    unsafe { state_calls::sigaltstack(new, old) }
+}

@@ -1,0 +1,231 @@
+//! The C library's functions by which code changes the state of its thread, or that of the process. The program
+//! exports replacements that call these. What concerns the thread is noted, so that the next task does not
+//! find it; what concerns the whole process is refused.
+
+use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ptr;
+use std::sync::OnceLock;
+
+use super::worker::with_current;
+use crate::coroutine::{LOCALE, SIGNALS};
+use crate::log::{log_task, LineKind, RateLimit, Subject};
+use crate::sys::thread_state::{Original, SignalMask, UseLocale, PTHREAD_SIGMASK, USELOCALE};
+
+/// `LC_GLOBAL_LOCALE`: the thread's locale is that of the process.
+const LC_GLOBAL_LOCALE: isize = -1;
+
+static CHDIR: Original = Original::new(c"chdir");
+static FCHDIR: Original = Original::new(c"fchdir");
+
+/// The process whose state is not to be changed, and its umask, which cannot be asked for.
+static SEALED: OnceLock<(u32, libc::mode_t)> = OnceLock::new();
+
+/// Refuses changes to the state of this process from now on. Its children may still change theirs.
+pub(crate) fn seal() {
+    SEALED.get_or_init(|| {
+        // A child must not call the dynamic linker: another thread may have been in it.
+        for function in [&CHDIR, &FCHDIR] {
+            function.get();
+        }
+        let umask = original_umask();
+        // SAFETY: the function has no requirements. What another thread creates in between, others cannot read.
+        let own = unsafe {
+            let own = umask(0o077);
+            umask(own);
+            own
+        };
+        (std::process::id(), own)
+    });
+}
+
+fn original_umask() -> unsafe extern "C" fn(libc::mode_t) -> libc::mode_t {
+    static UMASK: Original = Original::new(c"umask");
+    // SAFETY: the function has this type.
+    unsafe { std::mem::transmute(UMASK.get()) }
+}
+
+/// The umask of the process if it is sealed; logs then that a module has called the function.
+fn refuse(function: &str) -> Option<libc::mode_t> {
+    let &(process, umask) = SEALED.get()?;
+    if std::process::id() != process {
+        return None;
+    }
+    report(function);
+    Some(umask)
+}
+
+fn report(function: &str) {
+    static OF_THREADS: OnceLock<RateLimit> = OnceLock::new();
+    const WHY: &str = "is refused: it changes the state of the runtime, not only of the task";
+    with_current(|worker| {
+        let kind = LineKind::StateCall;
+        match worker.and_then(|worker| Some((worker, worker.running()?))) {
+            Some((worker, record)) => {
+                if let Some(left_out) = worker.shared.rate_limit.pass(kind, record.log_subject()) {
+                    log_task!(warn, record.log_context(), left_out, "{function} {WHY}");
+                }
+            }
+            None => {
+                let limit = OF_THREADS.get_or_init(RateLimit::default);
+                if let Some(left_out) = limit.pass(kind, Subject::default()) {
+                    tracing::warn!(left_out, "{function} outside of tasks {WHY}");
+                }
+            }
+        }
+    });
+}
+
+/// Notes whether the code that is running has changed `what` of its thread.
+fn note(what: u8, altered: bool) {
+    with_current(|worker| {
+        if let Some(worker) = worker {
+            let rest = worker.context().altered.get() & !what;
+            worker.context().altered.set(rest | if altered { what } else { 0 });
+        }
+    });
+}
+
+fn set_errno(errno: c_int) {
+    // SAFETY: the pointer is to this thread's `errno`.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Fails as the C library's functions do.
+fn not_permitted() -> c_int {
+    set_errno(libc::EPERM);
+    -1
+}
+
+/// `pthread_sigmask`: lasts while the task runs.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn pthread_sigmask(
+    how: c_int,
+    set: *const libc::sigset_t,
+    old: *mut libc::sigset_t,
+) -> c_int {
+    if !set.is_null() {
+        note(SIGNALS, true);
+    }
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original = std::mem::transmute::<*mut c_void, SignalMask>(PTHREAD_SIGMASK.get());
+        original(how, set, old)
+    }
+}
+
+/// `sigprocmask`: the same.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn sigprocmask(
+    how: c_int,
+    set: *const libc::sigset_t,
+    old: *mut libc::sigset_t,
+) -> c_int {
+    // SAFETY: by the caller's promise.
+    match unsafe { pthread_sigmask(how, set, old) } {
+        0 => 0,
+        error => {
+            set_errno(error);
+            -1
+        }
+    }
+}
+
+/// `uselocale`: lasts while the task runs.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn uselocale(locale: libc::locale_t) -> libc::locale_t {
+    if !locale.is_null() {
+        // Functions of libraries that parse or print numbers set another for as long as they run.
+        note(LOCALE, locale.addr() as isize != LC_GLOBAL_LOCALE);
+    }
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original = std::mem::transmute::<*mut c_void, UseLocale>(USELOCALE.get());
+        original(locale)
+    }
+}
+
+/// `setlocale`: refused, unless it changes nothing.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn setlocale(category: c_int, locale: *const c_char) -> *mut c_char {
+    static SETLOCALE: Original = Original::new(c"setlocale");
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original: unsafe extern "C" fn(c_int, *const c_char) -> *mut c_char =
+            std::mem::transmute(SETLOCALE.get());
+        if locale.is_null() {
+            return original(category, locale);
+        }
+        let now = original(category, ptr::null());
+        if !now.is_null() && CStr::from_ptr(now) == CStr::from_ptr(locale) {
+            return now;
+        }
+        match refuse("setlocale") {
+            Some(_) => ptr::null_mut(),
+            None => original(category, locale),
+        }
+    }
+}
+
+/// `umask`: has no effect. It cannot fail, so it returns what the mask is and stays.
+pub fn umask(mask: libc::mode_t) -> libc::mode_t {
+    let sealed = SEALED.get().filter(|sealed| sealed.0 == std::process::id());
+    match sealed {
+        Some(&(_, own)) if own == mask & 0o777 => own,
+        Some(_) => refuse("umask").unwrap_or(mask),
+        // SAFETY: the function has no requirements.
+        None => unsafe { original_umask()(mask) },
+    }
+}
+
+/// `chdir`: refused.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn chdir(path: *const c_char) -> c_int {
+    if refuse("chdir").is_some() {
+        return not_permitted();
+    }
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original: unsafe extern "C" fn(*const c_char) -> c_int =
+            std::mem::transmute(CHDIR.get());
+        original(path)
+    }
+}
+
+/// `fchdir`: refused.
+pub fn fchdir(directory: c_int) -> c_int {
+    if refuse("fchdir").is_some() {
+        return not_permitted();
+    }
+    // SAFETY: the function has this type, and takes any number.
+    unsafe {
+        let original: unsafe extern "C" fn(c_int) -> c_int = std::mem::transmute(FCHDIR.get());
+        original(directory)
+    }
+}
+
+/// `sigaltstack`: refused on workers, which need theirs to notice that a stack overflows.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
+    static SIGALTSTACK: Original = Original::new(c"sigaltstack");
+    if !new.is_null() && super::is_current() && refuse("sigaltstack").is_some() {
+        return not_permitted();
+    }
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original: unsafe extern "C" fn(*const libc::stack_t, *mut libc::stack_t) -> c_int =
+            std::mem::transmute(SIGALTSTACK.get());
+        original(new, old)
+    }
+}

@@ -1,0 +1,208 @@
+//! State of the thread and of the process that a method leaves other than it was: its neighbours on the
+//! worker do not notice, and a method that waits finds its own again.
+
+use std::time::Duration;
+
+use chimaera::abi::{CHI_FAILED, CHI_FAULT};
+use chimaera::{Ipc, NewTask, PoolId};
+use chimaera_tests::tasks::state::{self, StateTask};
+use chimaera_tests::{artefacts, connect, in_client, text_of, Call, Options};
+
+/// Long enough for other tasks to run meanwhile.
+const WHILE: Duration = Duration::from_millis(200);
+
+#[derive(Clone, Copy)]
+struct Pool {
+    ipc: Ipc,
+    id: PoolId,
+}
+
+impl Pool {
+    fn of(module: &str, name: &str) -> Pool {
+        let ipc = connect();
+        Pool { ipc, id: ipc.create_pool(module, name, b"").unwrap() }
+    }
+
+    fn new() -> Pool {
+        Pool::of(state::MODULE, "state")
+    }
+
+    fn task(self, method: u32, what: u64) -> NewTask<StateTask> {
+        let task: NewTask<StateTask> = self.ipc.task(self.id, method);
+        task.what.set(what);
+        task.sleep.set(WHILE.as_nanos() as u64);
+        task
+    }
+
+    #[track_caller]
+    fn call(self, method: u32, what: u64) -> u64 {
+        self.task(method, what).call().unwrap().result.get()
+    }
+}
+
+/// All on one worker.
+fn options() -> Options {
+    Options::new().state().workers(1)
+}
+
+/// What a method sets, those after it do not find, nor those that run while it waits; and it finds it again.
+#[track_caller]
+fn check_is_its_own(pool: Pool, what: u64) {
+    assert_eq!(pool.call(state::LOOK, what), 0, "{what} at the start");
+    assert_eq!(pool.call(state::SET, what), 1, "{what}");
+    assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a method that set it");
+    check_waits(pool, what);
+}
+
+#[track_caller]
+fn check_waits(pool: Pool, what: u64) {
+    let waiting = pool.task(state::KEEP, what).submit().unwrap();
+    assert_eq!(pool.call(state::LOOK, what), 0, "{what} while a method waits that set it");
+    assert_eq!(waiting.wait().unwrap().result.get(), 1, "{what} after a wait");
+    let waiting = pool.task(state::LOOK, what);
+    assert_eq!(waiting.call().unwrap().result.get(), 0, "{what} after a method that waited");
+}
+
+/// One that another method sets while the first waits does not become the first one's.
+#[track_caller]
+fn check_waits_without(pool: Pool, what: u64, nothing: u64) {
+    let waiting = pool.task(state::KEEP, nothing).submit().unwrap();
+    assert_eq!(pool.call(state::SET, what), 1);
+    drop(waiting.wait().unwrap());
+    assert_eq!(pool.call(state::LOOK, what), 0);
+}
+
+/// The module's constructor has set some of it, on the thread that starts the workers.
+#[test]
+fn floating_point_control_is_a_task_s_own() {
+    in_client!(options(), |_| {
+        let pool = Pool::new();
+        for what in state::FLOATING_POINT {
+            check_is_its_own(pool, what);
+            check_waits_without(pool, what, state::UNCAUGHT);
+            // A monitor of another pool runs in the middle of its method.
+            assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
+            assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
+        }
+    });
+}
+
+#[test]
+fn blocked_signals_and_the_thread_s_locale_are_a_task_s_own() {
+    in_client!(options(), |_| {
+        let pool = Pool::new();
+        for what in [state::SIGNALS, state::THREAD_LOCALE] {
+            check_is_its_own(pool, what);
+            check_waits_without(pool, what, state::UNCAUGHT);
+            assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
+            assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
+        }
+        let waiting = pool.task(state::MASK, 0).submit().unwrap();
+        assert_eq!(pool.call(state::LOOK, state::SIGNALS), 0);
+        assert_eq!(waiting.wait().unwrap().result.get(), 0, "it has unblocked what it had blocked");
+    });
+}
+
+#[test]
+fn errno_is_a_task_s_own_while_it_waits() {
+    in_client!(options(), |_| {
+        let pool = Pool::new();
+        let waiting = pool.task(state::KEEP, state::ERRNO).submit().unwrap();
+        assert_eq!(text_of(pool.task(state::SET, state::DIRECTORY).call()).0, CHI_FAILED);
+        assert_eq!(pool.call(state::LOOK, state::ERRNO), 0, "the last call has set another");
+        assert_eq!(waiting.wait().unwrap().result.get(), 1);
+    });
+}
+
+/// Its locale, its umask, its working directory, and the stacks on which workers handle signals.
+#[test]
+fn the_state_of_the_process_cannot_be_changed() {
+    let log = in_client!(options(), |_| {
+        let pool = Pool::new();
+        for what in [state::LOCALE, state::DIRECTORY, state::SIGNAL_STACK] {
+            let (status, message) = text_of(pool.task(state::SET, what).call());
+            assert_eq!(status, CHI_FAILED, "{message}");
+            assert_eq!(pool.call(state::LOOK, what), 0, "{what}");
+        }
+        assert_eq!(pool.call(state::SET, state::UMASK), 0);
+        assert_eq!(pool.call(state::CHILD, 0), 1);
+    });
+    let Some(log) = log else { return };
+    for function in ["setlocale", "chdir", "sigaltstack", "umask"] {
+        let line = log.lines().find(|line| line.contains(&format!("{function} is refused")));
+        let line = line.unwrap_or_else(|| panic!("{function} is not in {log}"));
+        assert!(line.contains("pool=\"state\" method=\"kSet\""), "{line}");
+    }
+}
+
+#[test]
+fn what_a_crashed_method_has_set_is_gone() {
+    in_client!(options(), |_| {
+        let pool = Pool::new();
+        let all = state::FLOATING_POINT.into_iter().chain([
+            state::DIRECTION,
+            state::SIGNALS,
+            state::THREAD_LOCALE,
+            state::UNCAUGHT,
+        ]);
+        for what in all {
+            let fragile = Pool::of(state::MODULE, &format!("fragile {what}"));
+            let (status, message) = text_of(fragile.task(state::CRASH, what).call());
+            assert_eq!(status, CHI_FAULT, "{message}");
+            assert_eq!(pool.call(state::LOOK, what), 0, "{what}");
+        }
+    });
+}
+
+#[test]
+fn exceptions_that_are_caught_are_a_task_s_own() {
+    in_client!(options(), |_| {
+        let pools = [Pool::new(), Pool::of(state::OWN, "own")];
+        for pool in pools {
+            // The first one's wait ends while the second one's exception is the latest that was caught.
+            let first = pool.task(state::CATCH, 11).submit().unwrap();
+            let second = pool.task(state::CATCH, 22);
+            second.sleep.set(3 * WHILE.as_nanos() as u64);
+            let second = second.submit().unwrap();
+            assert_eq!(pool.call(state::LOOK, state::UNCAUGHT), 0);
+            assert_eq!(first.wait().unwrap().result.get(), 11);
+            assert_eq!(second.wait().unwrap().result.get(), 22);
+        }
+    });
+}
+
+#[test]
+fn a_module_whose_exceptions_cannot_be_kept_apart_is_refused() {
+    let options = options().file(artefacts::test_module("state_hidden"));
+    in_client!(options, |site| {
+        let modules = site.cli(&["modules", "--json"]).ok().json();
+        assert_eq!(modules["loaded"].as_array().unwrap().len(), 2, "{modules}");
+        let [refused] = modules["refused"].as_array().unwrap().as_slice() else {
+            panic!("{modules}")
+        };
+        let reason = refused["reason"].as_str().unwrap();
+        assert!(reason.contains("C++ runtime library of its own (-static-libstdc++)"), "{reason}");
+        assert!(reason.contains("link libstdc++ dynamically"), "{reason}");
+    });
+}
+
+#[test]
+fn what_a_method_throws_is_told() {
+    in_client!(options(), |_| {
+        let pool = Pool::new();
+        let texts = ["text of a string", "text of a literal", "text of an array"];
+        let thrown = |kind| text_of(pool.task(state::THROWN, kind).call());
+        for (kind, text) in (0..).zip(texts) {
+            assert_eq!(thrown(kind), (CHI_FAILED, text.to_owned()));
+        }
+        let strings = [(3, "char const*"), (4, "std::__cxx11::basic_string"), (5, "int")];
+        for (kind, name) in strings {
+            let (status, message) = thrown(kind);
+            assert_eq!(status, CHI_FAILED);
+            assert!(
+                message.starts_with("an object of type ") && message.contains(name),
+                "{message}"
+            );
+        }
+    });
+}
