@@ -21,7 +21,7 @@ use crate::module::Modules;
 use crate::pool::{Pool, PoolTable, Registry};
 use crate::session::{Session, SessionRef};
 use crate::sync::Waiter;
-use crate::sys::lock;
+use crate::sys::{lock, Descriptors};
 use crate::task::ReplicaBudget;
 
 /// The state that the threads of a runtime share.
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     sessions: Mutex<Vec<SessionRef>>,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
+    /// Those without which it hears nothing.
+    pub(crate) descriptors: Descriptors,
     /// Why the runtime stops although nobody asked it to.
     broken: OnceLock<String>,
     /// Tells workers to end once they have nothing left to do.
@@ -77,6 +79,12 @@ impl Shared {
             epoll::add(queue.epoll(), mailbox.descriptor(), data, flags)?;
         }
         let control = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let descriptors = Descriptors::default();
+        descriptors.add(&control, "what wakes the control thread".into());
+        for (worker, (mailbox, queue)) in mailboxes.iter().zip(&run_queues).enumerate() {
+            descriptors.add(mailbox.descriptor(), format!("what wakes worker {worker}"));
+            descriptors.add(queue.epoll(), format!("what worker {worker} waits for"));
+        }
         Ok(Shared {
             started: AtomicUsize::new(config.workers),
             start: Instant::now(),
@@ -97,6 +105,7 @@ impl Shared {
             commands: SegQueue::new(),
             sessions: Mutex::default(),
             control,
+            descriptors,
             broken: OnceLock::new(),
             ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

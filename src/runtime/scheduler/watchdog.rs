@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use chimaera_abi::chi_task_node;
 
 use super::deadlock;
-use super::mailbox::{Mailbox, WorkerMessage};
+use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::run_queue::{Role, RunQueue, Running};
 use super::shared::Shared;
 use super::standby;
 use crate::log::{log_task, TaskContext};
+use crate::sys::last_words;
 
 /// The interval at which it checks the workers.
 const TICK: Duration = Duration::from_millis(2);
@@ -39,6 +40,10 @@ const REPORT_AGAIN: [Duration; 3] =
 const LAST_REPORT: u32 = REPORT_AGAIN.len() as u32 + 2;
 /// The same report of a method, by another task of its, comes once in so long a time.
 const SAME_REPORT: Duration = Duration::from_secs(10);
+/// How often it looks whether the runtime's descriptors are open, while or after code of modules runs.
+const CHECK_DESCRIPTORS: Duration = Duration::from_millis(100);
+/// How long the control thread may take to notice that it is told to stop.
+const STOP_BOUND: Duration = Duration::from_secs(1);
 /// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
 /// operating system.
 const MANY_FREED: u64 = 2048;
@@ -75,7 +80,13 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let (mut looked_at, mut looked) = (0, Instant::now());
     let mut trimmed_at = 0;
     let mut shared_at = Instant::now();
+    // When it last looked at the descriptors, and whether code of modules may have run since.
+    let (mut checked, mut unchecked) = (Instant::now(), false);
     while !shared.is_ending() {
+        if unchecked && checked.elapsed() >= CHECK_DESCRIPTORS {
+            (checked, unchecked) = (Instant::now(), false);
+            check_descriptors(shared);
+        }
         free_retired(shared);
         if shared_at.elapsed() >= SHARE_TASKS {
             shared.share_tasks();
@@ -110,7 +121,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         } else {
             unknown.then_some(LOOK_FOR_CIRCLES)
         };
-        if shared.watchdog.sleep(rest, all_parked) {
+        let check = unchecked.then_some(CHECK_DESCRIPTORS);
+        let slept = shared.watchdog.sleep(rest.into_iter().chain(check).min(), all_parked);
+        unchecked = true;
+        if slept {
             continue;
         }
         std::thread::park_timeout(TICK);
@@ -122,6 +136,29 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         for group in [Role::LowLatency, Role::HighLatency] {
             relieve(shared, group, &seen);
         }
+    }
+}
+
+/// Stops the runtime if it has lost a descriptor without which it would be deaf.
+fn check_descriptors(shared: &Shared) {
+    let Some(lost) = shared.descriptors.find_lost().filter(|_| !shared.is_stopping()) else {
+        return;
+    };
+    shared.set_broken(format!("a descriptor of the runtime was closed by other code: {lost}"));
+    shared.command(ControlCommand::Stop);
+    // The control thread may be deaf, too.
+    let until = Instant::now() + STOP_BOUND;
+    while !shared.is_stopping() && !shared.is_ending() {
+        if Instant::now() >= until {
+            if shared.config.daemon {
+                tracing::error!("the control thread cannot be told to stop: the process ends now");
+                last_words::give_up();
+                // SAFETY: the function ends the process, whatever other threads do.
+                unsafe { libc::_exit(1) }
+            }
+            return;
+        }
+        std::thread::sleep(TICK);
     }
 }
 

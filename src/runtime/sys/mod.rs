@@ -4,6 +4,7 @@
 
 pub(crate) mod backtrace;
 pub(crate) mod demangle;
+mod descriptors;
 pub(crate) mod fault;
 mod floating_point;
 pub(crate) mod last_words;
@@ -16,6 +17,7 @@ pub(crate) mod signal;
 mod thread;
 pub(crate) mod thread_state;
 
+pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::floating_point::FloatingPoint;
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;

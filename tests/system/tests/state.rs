@@ -6,7 +6,8 @@ use std::time::Duration;
 use chimaera::abi::{CHI_FAILED, CHI_FAULT};
 use chimaera::{Ipc, NewTask, PoolId};
 use chimaera_tests::tasks::state::{self, StateTask};
-use chimaera_tests::{artefacts, connect, in_client, text_of, Call, Options};
+use chimaera_tests::{artefacts, connect, in_client, in_client_that_may_end_it};
+use chimaera_tests::{text_of, Call, Options};
 
 /// Long enough for other tasks to run meanwhile.
 const WHILE: Duration = Duration::from_millis(200);
@@ -205,4 +206,30 @@ fn what_a_method_throws_is_told() {
             );
         }
     });
+}
+
+/// Such a daemon would not hear of new clients, and nobody would know.
+#[test]
+fn a_daemon_whose_socket_is_closed_says_so_and_stops() {
+    let daemon = in_client_that_may_end_it!(options(), |_| {
+        Pool::new().call(state::CLOSE, 0);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), 1, "{}", daemon.log());
+    let log = daemon.log();
+    let said = "a descriptor of the runtime was closed by other code: the listening socket";
+    assert!(log.contains(said), "{log}");
+}
+
+/// Its other threads hear nothing either.
+#[test]
+fn a_daemon_whose_descriptors_are_all_closed_says_so_and_ends() {
+    let daemon = in_client_that_may_end_it!(options(), |_| {
+        // The client may notice that its session is gone before it has the outcome.
+        let _ = Pool::new().task(state::CLOSE, 1).call();
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_ne!(daemon.end(), 0, "{}", daemon.log());
+    // Whichever thread notices first.
+    assert!(daemon.log().contains("descriptor"), "{}", daemon.log());
 }
