@@ -136,7 +136,7 @@ using Container = ContainerRuntime;
  * that compute for a long time without waiting. Worker. */
 inline bool IsCancelled() {
   const chi_host *host = detail::g_host;
-  return CHI_COVERS(host, chi_host, is_cancelled) && host->is_cancelled(host);
+  return host != nullptr && CHI_COVERS(host, chi_host, is_cancelled) && host->is_cancelled(host);
 }
 
 }  // namespace v1

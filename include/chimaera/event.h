@@ -17,7 +17,10 @@ namespace detail {
 
 /* The host, if it has the members for events and pollers that came with ABI 1.1. */
 inline const chi_host *HostWithEvents() {
-  if (g_host == nullptr || !CHI_COVERS(g_host, chi_host, poller_arm)) {
+  if (g_host == nullptr) {
+    throw Error(CHI_NOT_INITIALIZED, "events and pollers work only inside a runtime");
+  }
+  if (!CHI_COVERS(g_host, chi_host, poller_arm)) {
     throw Error(CHI_UNSUPPORTED,
                 "this runtime has no events and pollers: they need ABI 1.1 or later");
   }

@@ -2,6 +2,7 @@
 #ifndef CHIMAERA_LOCK_H_
 #define CHIMAERA_LOCK_H_
 
+#include <atomic>
 #include <cstddef>
 
 #include "chimaera/current.h"
@@ -19,6 +20,7 @@ inline chi_locks FindLocks() {
         sizeof(chi_locks), 0, g_host->lock_new, g_host->lock_free, g_host->lock, g_host->try_lock,
         g_host->unlock};
   }
+  if (g_host == nullptr) throw Error(CHI_NOT_INITIALIZED, "locks work only inside a runtime");
   throw Error(CHI_UNSUPPORTED, "this runtime has no locks: they need ABI 1.1 or later");
 }
 
@@ -27,22 +29,25 @@ inline const chi_locks &Locks() {
   return locks;
 }
 
-/* Owns a `chi_lock`. */
+/* Owns a `chi_lock`, which is created on first use: a static object is constructed before there is
+ * a runtime to create it. */
 class CoLock {
  public:
-  CoLock() : locks_(Locks()), lock_(locks_.create(g_host)) {}
-  ~CoLock() { locks_.free(g_host, lock_); }
+  constexpr CoLock() noexcept = default;
+  ~CoLock() {
+    if (chi_lock *lock = lock_.load(std::memory_order_acquire)) Locks().free(g_host, lock);
+  }
   CoLock(const CoLock &) = delete;
   CoLock &operator=(const CoLock &) = delete;
 
   /* False when the timeout passed. */
   bool Take(u32 mode, u64 timeout_ns) {
-    const chi_status status = locks_.lock(g_host, lock_, mode, timeout_ns);
+    const chi_status status = Locks().lock(g_host, Get(), mode, timeout_ns);
     return status != CHI_TIMEOUT && Check(status);
   }
 
   bool TryTake(u32 mode) {
-    const chi_status status = locks_.try_lock(g_host, lock_, mode);
+    const chi_status status = Locks().try_lock(g_host, Get(), mode);
     return status != CHI_BUSY && Check(status);
   }
 
@@ -51,9 +56,27 @@ class CoLock {
     throw Error(CHI_INVALID, "this task does not hold the lock");
   }
 
-  bool TryGive(u32 mode) noexcept { return locks_.unlock(g_host, lock_, mode) == CHI_OK; }
+  /* Null is a lock that nobody has taken. */
+  bool TryGive(u32 mode) noexcept {
+    chi_lock *lock = lock_.load(std::memory_order_acquire);
+    return lock != nullptr && Locks().unlock(g_host, lock, mode) == CHI_OK;
+  }
 
  private:
+  chi_lock *Get() {
+    chi_lock *lock = lock_.load(std::memory_order_acquire);
+    return lock != nullptr ? lock : Create();
+  }
+
+  chi_lock *Create() {
+    const chi_locks &locks = Locks();
+    chi_lock *made = locks.create(g_host);
+    chi_lock *other = nullptr;
+    if (lock_.compare_exchange_strong(other, made, std::memory_order_acq_rel)) return made;
+    locks.free(g_host, made);
+    return other;
+  }
+
   static bool Check(chi_status status) {
     switch (status) {
       case CHI_OK:
@@ -67,8 +90,7 @@ class CoLock {
     }
   }
 
-  const chi_locks &locks_;
-  chi_lock *lock_;
+  std::atomic<chi_lock *> lock_{nullptr};
 };
 
 }  // namespace detail
@@ -86,9 +108,10 @@ class CoLock {
  * repeatedly. Roots get it in the order in which they asked for it. Locks that a method still holds
  * when it ends are released.
  *
- * Make it a member of a container, or let it live longer. When it is destroyed, tasks that wait for
- * it get `CHI_CANCELLED`. The constructor throws `CHI_UNSUPPORTED` in a runtime with ABI 1.0. Locks
- * are for methods, not for monitors; on the module's own threads they throw `CHI_INVALID`.
+ * Make it a member of a container, or let it live longer, as a static object does. When it is
+ * destroyed, tasks that wait for it get `CHI_CANCELLED`. Locking throws `CHI_UNSUPPORTED` in a
+ * runtime with ABI 1.0. Locks are for methods, not for monitors; on the module's own threads they
+ * throw `CHI_INVALID`, and before the module is loaded `CHI_NOT_INITIALIZED`.
  * `std::unique_lock` and `std::scoped_lock` work too. */
 class CoMutex {
  public:

@@ -10,7 +10,8 @@
 #include "chimaera/types.h"
 
 /** Writes a line to the runtime's log, with a format as for printf:
- * `CHI_LOG(kInfo, "pool %s has %u lanes", name, lanes);`. Any thread of a module. */
+ * `CHI_LOG(kInfo, "pool %s has %u lanes", name, lanes);`. Any thread of a module. Constructors of
+ * static objects run before the module knows its runtime: their lines go to standard error. */
 #define CHI_LOG(LEVEL, ...) (::chi::Log(::chi::LogLevel::LEVEL, __VA_ARGS__))
 
 namespace chi {
@@ -40,6 +41,10 @@ __attribute__((format(printf, 2, 3))) inline void Log(LogLevel level, const char
   if (length > 0) std::vsnprintf(line.data(), line.size() + 1, format, again);
   va_end(again);
   const chi_host *host = detail::g_host;
+  if (host == nullptr) {
+    std::fprintf(stderr, "%s\n", line.c_str());
+    return;
+  }
   host->log(host, static_cast<u32>(level), line.data(), line.size());
 }
 

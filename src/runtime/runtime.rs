@@ -18,6 +18,7 @@ use crate::admin;
 use crate::config::{Config, Error};
 use crate::control::{close, descriptors, end_process, Acceptor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
+use crate::log::can_log;
 use crate::module::{library_path_warning, Modules, Services};
 use crate::scheduler::{
     describe_circumstances, may_give_up, standby, state_calls, watchdog, ControlCommand, Shared,
@@ -68,6 +69,8 @@ impl Runtime {
         serve: impl FnOnce(Acceptor) -> Vec<String> + Send + 'static,
     ) -> Result<Runtime, Error> {
         let begin = Instant::now();
+        // At the end of the process, destructors of modules may log on this thread.
+        can_log();
         config.check()?;
         let instance = Instance::new(config.instance.as_deref())?;
         instance.prepare_directory()?;

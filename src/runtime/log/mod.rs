@@ -2,6 +2,7 @@
 //! the caller passes a [`TaskContext`]. It imports `sys`.
 
 mod control;
+mod ending;
 mod escape;
 mod rate_limit;
 mod sink;
@@ -9,6 +10,7 @@ mod task_context;
 
 pub(crate) use self::control::shows_tasks;
 pub use self::control::LogControl;
+pub(crate) use self::ending::{can_log, log_anyway};
 pub(crate) use self::escape::shortened;
 pub(crate) use self::rate_limit::{LeftOut, LineKind, RateLimit, Subject};
 pub use self::sink::{why, LogFile, OnLoss, OwnLine, Sink};

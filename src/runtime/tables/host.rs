@@ -10,7 +10,9 @@ use tracing::Level;
 use super::{events, locks, pollers};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
-use crate::log::{log_task, shortened, LineKind, RateLimit, Subject, TaskContext};
+use crate::log::{
+    log_anyway, log_task, shortened, LeftOut, LineKind, RateLimit, Subject, TaskContext,
+};
 use crate::module::error;
 use crate::pool::Container;
 use crate::scheduler::{with_current, Worker};
@@ -91,15 +93,22 @@ unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, le
         let Some(left_out) = pass else { return };
         // SAFETY: by the contract, `text` points to `len` readable bytes or is null.
         let text = unsafe { lossy(text, len) };
-        let text = shortened(&text);
-        let context = worker.map(speaker).unwrap_or_default();
-        match shown {
-            Level::ERROR => log_task!(error, target: "module", context, left_out, "{text}"),
-            Level::WARN => log_task!(warn, target: "module", context, left_out, "{text}"),
-            Level::INFO => log_task!(info, target: "module", context, left_out, "{text}"),
-            _ => log_task!(debug, target: "module", context, left_out, "{text}"),
+        match worker {
+            Some(worker) => write_line(shown, speaker(worker), left_out, &text),
+            None => log_anyway(move || write_line(shown, TaskContext::default(), left_out, &text)),
         }
     });
+}
+
+/// Writes a line of a module.
+fn write_line(level: Level, context: TaskContext<'_>, left_out: LeftOut, text: &str) {
+    let text = shortened(text);
+    match level {
+        Level::ERROR => log_task!(error, target: "module", context, left_out, "{text}"),
+        Level::WARN => log_task!(warn, target: "module", context, left_out, "{text}"),
+        Level::INFO => log_task!(info, target: "module", context, left_out, "{text}"),
+        _ => log_task!(debug, target: "module", context, left_out, "{text}"),
+    }
 }
 
 /// Limits the rate of log lines from threads that modules started.

@@ -8,7 +8,7 @@ use chimaera_abi::*;
 
 use super::host;
 use crate::coroutine::WaitsFor;
-use crate::log::{LineKind, Subject};
+use crate::log::{log_anyway, LineKind, Subject};
 use crate::scheduler::{with_current, Worker};
 use crate::sync::{Entry, Lock, Mode, Standing};
 use crate::task::Record;
@@ -141,14 +141,16 @@ pub(super) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_loc
     let lock = unsafe { Arc::from_raw(lock.cast::<Lock>()) };
     let roots = lock.core.inside().len();
     if roots > 0 {
-        let (pool, lock) = (lock.pool(), lock.number());
+        let (pool, lock) = (lock.pool().to_owned(), lock.number());
         let pass = with_current(|worker| {
             worker.map_or(Some(None), |worker| {
                 worker.shared.rate_limit.pass(LineKind::LockFreed, Subject::default())
             })
         });
         if let Some(left_out) = pass {
-            tracing::warn!(pool, lock, roots, left_out, "a lock was freed while tasks held it");
+            log_anyway(move || {
+                tracing::warn!(pool, lock, roots, left_out, "a lock was freed while tasks held it");
+            });
         }
     }
     let woken = lock.core.close();
