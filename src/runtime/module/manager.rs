@@ -1,8 +1,9 @@
 //! The module manager: finds files, judges them, and loads those that are ChiMods.
 
 use std::collections::HashSet;
-use std::ffi::{c_char, CStr};
+use std::ffi::{c_char, c_void, CStr, CString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +16,15 @@ use super::elf::{judge, Verdict};
 use super::error;
 use super::method_table::Methods;
 use super::trust;
+use crate::sys::constructors::{self, Thrown};
 use crate::sys::{objects, FloatingPoint};
 
 /// `chi_module_descriptor.params`.
 pub(crate) type Canonicalize =
-    unsafe extern "C" fn(*const std::ffi::c_void, u64, *mut chi_archive) -> chi_status;
+    unsafe extern "C" fn(*const c_void, u64, *mut chi_archive) -> chi_status;
 
 /// `__cxa_get_globals` of a C++ runtime library.
-pub(crate) type ExceptionGlobals = unsafe extern "C" fn() -> *mut std::ffi::c_void;
+pub(crate) type ExceptionGlobals = unsafe extern "C" fn() -> *mut c_void;
 
 /// What the manager passes to the modules that it loads, and the callback for the libraries that
 /// they link.
@@ -41,7 +43,7 @@ pub(crate) struct Services {
     pub(crate) on_cxx_runtime: fn(ExceptionGlobals) -> bool,
 }
 
-type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut std::ffi::c_void;
+type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut c_void;
 
 /// A loaded module. Never unloaded.
 pub(crate) struct Module {
@@ -152,10 +154,16 @@ impl Modules {
 
     fn open(&self, path: &Path, services: &Services) -> Result<Module, String> {
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
+        let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
         // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
         // constructors do is, like the rest of its code, its author's responsibility.
-        let library = unsafe { Library::open(Some(path), flags) }
-            .map_err(|error| format!("cannot be loaded: {}", told_by_linker(&error)))?;
+        let (opened, thrown) = unsafe { constructors::open(&name, flags) };
+        let handle = opened.map_err(|why| format!("cannot be loaded: {why}"))?;
+        // SAFETY: the handle was just opened, and is not used otherwise.
+        let library = unsafe { Library::from_raw(handle) };
+        if let Some(thrown) = thrown {
+            return Err(describe(thrown, path, &library));
+        }
         // SAFETY: the contract defines the types of these symbols.
         unsafe {
             let marker = symbol::<*const bool>(&library, "is_chimaera_task_")?;
@@ -246,6 +254,21 @@ impl Modules {
         let path = Some(path.to_owned());
         Ok(Module { name, version, sdk_version, language, abi, path, methods, params, new_state })
     }
+}
+
+/// Says that a constructor of the library, or of one that it links, threw an exception.
+fn describe(thrown: Thrown, path: &Path, library: &Library) -> String {
+    objects::look();
+    let object = objects::find(thrown.pc).map(|object| object.path.to_string_lossy());
+    let of = match object {
+        Some(object) if Path::new(&*object) != path => format!(" of {object}"),
+        _ => String::new(),
+    };
+    // SAFETY: no type is claimed for the symbol: only its address is taken.
+    let find = |name: &CStr| unsafe {
+        library.get::<*mut c_void>(name.to_bytes()).ok().map(|symbol| symbol.as_raw_ptr())
+    };
+    format!("a static constructor{of} threw: {}", thrown.describe(find))
 }
 
 /// The dynamic linker's message: the error itself only says which function failed.

@@ -24,22 +24,22 @@ pub(crate) struct Frame {
 }
 
 #[repr(C)]
-struct UnwindContext {
+pub(super) struct UnwindContext {
     _opaque: [u8; 0],
 }
 
-type Visit = extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int;
+pub(super) type Visit = extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int;
 
 // The unwinder, which Rust's panics use, too: https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html,
 // and GCC's extensions to it in unwind.h.
 extern "C" {
-    fn _Unwind_Backtrace(visit: Visit, data: *mut c_void) -> c_int;
+    pub(super) fn _Unwind_Backtrace(visit: Visit, data: *mut c_void) -> c_int;
     fn _Unwind_GetIPInfo(context: *mut UnwindContext, before: *mut c_int) -> usize;
-    fn _Unwind_GetCFA(context: *mut UnwindContext) -> usize;
+    pub(super) fn _Unwind_GetCFA(context: *mut UnwindContext) -> usize;
 }
 
-const URC_NO_REASON: c_int = 0;
-const URC_NORMAL_STOP: c_int = 4;
+pub(super) const URC_NO_REASON: c_int = 0;
+pub(super) const URC_NORMAL_STOP: c_int = 4;
 
 /// Calls `visit` with each frame of the calling thread, the innermost first, until it returns false.
 /// True if it did; false if the last frame was reached, or one without unwind tables.

@@ -1,8 +1,10 @@
 //! What the runtime needs of the operating system and the processor: signals, fences, parking,
 //! mutexes. It owns the process's handlers of fatal signals, and what the process says before it
-//! ends by one (`last_words`, with `backtrace` and `objects` below it). It imports no other room.
+//! ends by one (`last_words`, with `backtrace` and `objects` below it), and where exceptions of a library's
+//! constructors end (`constructors`). It imports no other room.
 
 pub(crate) mod backtrace;
+pub(crate) mod constructors;
 pub(crate) mod demangle;
 mod descriptors;
 pub(crate) mod fault;
@@ -16,6 +18,7 @@ pub(crate) mod segment_fault;
 pub(crate) mod signal;
 mod thread;
 pub(crate) mod thread_state;
+mod thrown;
 
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::floating_point::FloatingPoint;

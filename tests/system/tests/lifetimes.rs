@@ -44,3 +44,19 @@ fn static_objects_may_call_the_runtime() {
     assert_eq!(lines(&daemon, "locked"), 1, "{}", daemon.log());
     assert_eq!(lines(&daemon, "last words"), 0, "{}", daemon.log());
 }
+
+#[test]
+fn a_static_constructor_that_throws_refuses_its_module() {
+    let text = "a static constructor threw: the static constructor of test:throws_static throws";
+    let number = "a static constructor threw: an object of type int was thrown";
+    for (module, why) in [("throws_static", text), ("throws_static_int", number)] {
+        let mut daemon = Daemon::start(&Options::new().file(artefacts::test_module(module)).kv());
+        assert_eq!(refused_because(&daemon), [why]);
+        daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+        daemon.stop();
+        // The objects that existed are destroyed.
+        for line in ["unwound", "the refused module ends"] {
+            assert_eq!(lines(&daemon, line), 1, "{}", daemon.log());
+        }
+    }
+}
