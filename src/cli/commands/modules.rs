@@ -1,5 +1,7 @@
 //! `chimaera modules`.
 
+use std::os::unix::fs::MetadataExt;
+
 use chimaera_abi::CHI_DESCRIBE_MODULES;
 use serde_json::Value;
 
@@ -17,7 +19,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let document = context.describe(CHI_DESCRIBE_MODULES)?;
+    let mut document = context.describe(CHI_DESCRIBE_MODULES)?;
+    for module in document["loaded"].as_array_mut().into_iter().flatten() {
+        module["changed"] = changed(module).into();
+    }
     if context.print_json(&document) {
         return Ok(());
     }
@@ -33,6 +38,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             out += &line;
             if args.methods {
                 out += &format!("    {}\n", methods(module));
+            }
+            if let Some(change) = module["changed"].as_str() {
+                out += &format!(
+                    "    the file has been {change} since it was loaded: the runtime runs the old one \
+                     until it is started again\n"
+                );
             }
         }
     }
@@ -54,6 +65,22 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     }
     crate::context::print(&out);
     Ok(())
+}
+
+/// What has happened to the file of a module since it was loaded, if anything.
+fn changed(module: &Value) -> Option<&'static str> {
+    let (path, loaded) = (module["path"].as_str()?, &module["file"]);
+    loaded.as_object()?;
+    let Ok(file) = std::fs::metadata(path) else { return Some("removed") };
+    let modified_ns = i128::from(file.mtime()) * 1_000_000_000 + i128::from(file.mtime_nsec());
+    let is_there = (loaded["device"].as_u64(), loaded["inode"].as_u64())
+        == (Some(file.dev()), Some(file.ino()));
+    if !is_there {
+        return Some("replaced");
+    }
+    let is_same = loaded["size"].as_u64() == Some(file.size())
+        && loaded["modified_ns"].as_str() == Some(&modified_ns.to_string());
+    (!is_same).then_some("overwritten")
 }
 
 /// The supported methods of a module, with their numbers.

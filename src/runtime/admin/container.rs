@@ -117,6 +117,7 @@ pub(crate) fn open(shared: &Shared) {
         language: CHI_LANG_RUST,
         abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
         path: None,
+        stamp: None,
         methods,
         params: None,
         new_state: no_state,

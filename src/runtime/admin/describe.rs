@@ -69,6 +69,13 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
         "sdk_version": module.sdk_version,
         "abi": format!("{}.{}", module.abi.0, module.abi.1),
         "path": module.path,
+        // Whether the file has changed is for the reader to find out: a file system may not answer.
+        "file": module.stamp.map(|file| json!({
+            "device": file.device,
+            "inode": file.inode,
+            "size": file.size,
+            "modified_ns": file.modified_ns.to_string(),
+        })),
         "methods": methods.collect::<Vec<_>>(),
     })
 }

@@ -12,12 +12,13 @@ use chimaera_abi::*;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::cxx_runtime;
+use super::detach::Before;
 use super::elf::{judge, Verdict};
 use super::error;
 use super::method_table::Methods;
 use super::trust;
 use crate::sys::constructors::{self, Thrown};
-use crate::sys::{objects, FloatingPoint};
+use crate::sys::{objects, FileStamp, FloatingPoint};
 
 /// `chi_module_descriptor.params`.
 pub(crate) type Canonicalize =
@@ -54,6 +55,8 @@ pub(crate) struct Module {
     pub(crate) abi: (u32, u32),
     /// The file; `None` for a built-in module.
     pub(crate) path: Option<PathBuf>,
+    /// The state of the file when it was loaded.
+    pub(crate) stamp: Option<FileStamp>,
     pub(crate) methods: Methods,
     /// Converts parameters to the module's canonical form.
     pub(crate) params: Option<Canonicalize>,
@@ -155,6 +158,8 @@ impl Modules {
     fn open(&self, path: &Path, services: &Services) -> Result<Module, String> {
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
         let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+        let before = Before::now();
+        let stamp = FileStamp::of(&name);
         // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
         // constructors do is, like the rest of its code, its author's responsibility.
         let (opened, thrown) = unsafe { constructors::open(&name, flags) };
@@ -163,6 +168,17 @@ impl Modules {
         let library = unsafe { Library::from_raw(handle) };
         if let Some(thrown) = thrown {
             return Err(describe(thrown, path, &library));
+        }
+        // SAFETY: the contract defines the type of this symbol.
+        let new_state: NewState = unsafe { symbol(&library, "new_state")? };
+        if let Err(error) = before.detach_new(new_state as usize) {
+            tracing::warn!(
+                path = %path.display(), %error,
+                "the module is not protected against changes of its file while it runs"
+            );
+        }
+        if FileStamp::of(&name) != stamp {
+            return Err("the file changed while it was loaded".into());
         }
         // SAFETY: the contract defines the types of these symbols.
         unsafe {
@@ -183,6 +199,7 @@ impl Modules {
             let name: unsafe extern "C" fn() -> *const c_char =
                 symbol(&library, "get_module_name")?;
             let module = self.describe(descriptor, text(name()), path, new_state, services)?;
+            let module = Module { stamp, ..module };
             objects::add_module(new_state as usize);
             adopt(&library, services);
             Ok(module)
@@ -252,7 +269,19 @@ impl Modules {
         // SAFETY: the descriptor covers the field.
         let params = if covers_params { unsafe { (*descriptor).params } } else { None };
         let path = Some(path.to_owned());
-        Ok(Module { name, version, sdk_version, language, abi, path, methods, params, new_state })
+        let stamp = None;
+        Ok(Module {
+            name,
+            version,
+            sdk_version,
+            language,
+            abi,
+            path,
+            stamp,
+            methods,
+            params,
+            new_state,
+        })
     }
 }
 

@@ -364,6 +364,7 @@ mod tests {
             language: 0,
             abi: (1, 0),
             path: None,
+            stamp: None,
             methods: Default::default(),
             params: None,
             new_state: no_state,

@@ -2,7 +2,7 @@
 //! their functions. Everything here may be done in a signal handler: it takes no lock and allocates
 //! no memory. (The unwinder finds the tables with `_dl_find_object`, which may be called there.)
 
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_int, c_void};
 use std::fmt::{self, Write};
 
 use object::elf;
@@ -10,7 +10,8 @@ use object::read::elf::{FileHeader, Sym};
 use object::Endianness;
 
 use super::fault::Fault;
-use super::objects;
+use super::objects::{self, Object};
+use super::FileStamp;
 
 /// A call on a stack.
 #[derive(Clone, Copy, Debug)]
@@ -98,13 +99,14 @@ pub(crate) fn describe(frame: Frame, out: &mut impl Write) -> fmt::Result {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     let at = pc - object.bias;
     let mut told = Ok(());
-    with_symbol(&object.path, at, |symbol, begin| {
+    let is_same = with_symbol(object, at, |symbol, begin| {
         told = escape(symbol, out).and_then(|()| write!(out, "+{:#x} ", at - begin));
     });
     told?;
     out.write_str("(")?;
     escape(name, out)?;
-    write!(out, "+{:#x})", frame.pc - object.bias)
+    let changed = if is_same { "" } else { ", which has changed since" };
+    write!(out, "+{:#x}{changed})", frame.pc - object.bias)
 }
 
 /// Writes bytes, with `?` in place of those that are not printable ASCII.
@@ -115,13 +117,14 @@ fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
     })
 }
 
-/// Calls `f` with the name and the address of the function at an address of a file, if it is known.
-fn with_symbol(path: &CStr, at: usize, f: impl FnOnce(&[u8], usize)) {
-    with_file(path, |data| {
+/// Calls `f` with the name and the address of the function at an address of an object's file, if it is
+/// known. False if the file is not the one that was loaded.
+fn with_symbol(object: &Object, at: usize, f: impl FnOnce(&[u8], usize)) -> bool {
+    with_file(object, |data| {
         if let Ok(Some((name, begin))) = find_symbol(data, at as u64) {
             f(name, begin as usize);
         }
-    });
+    })
 }
 
 /// The name and the address of the function that contains an address.
@@ -147,17 +150,20 @@ fn find_symbol(data: &[u8], at: u64) -> object::Result<Option<(&[u8], u64)>> {
     Ok(best)
 }
 
-/// Calls `f` with the contents of a file, if it can be read.
-fn with_file(path: &CStr, f: impl FnOnce(&[u8])) {
+/// Calls `f` with the contents of an object's file, if it can be read. False if the file is not the one
+/// that was loaded.
+fn with_file(object: &Object, f: impl FnOnce(&[u8])) -> bool {
     // SAFETY: a signal handler may make these calls. The descriptor and the mapping are made here,
     // and unmapped after their last use.
     unsafe {
-        let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        let fd = libc::open(object.path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
         if fd < 0 {
-            return;
+            return true;
         }
         let mut found: libc::stat = std::mem::zeroed();
-        let len = if libc::fstat(fd, &mut found) == 0 { found.st_size as usize } else { 0 };
+        let is_found = libc::fstat(fd, &mut found) == 0;
+        let is_same = is_found && object.stamp.is_none_or(|own| own == FileStamp::from(&found));
+        let len = if is_same { found.st_size as usize } else { 0 };
         let at = match len {
             0 => libc::MAP_FAILED,
             _ => libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE, fd, 0),
@@ -167,6 +173,7 @@ fn with_file(path: &CStr, f: impl FnOnce(&[u8])) {
             f(std::slice::from_raw_parts(at.cast::<u8>(), len));
             libc::munmap(at, len);
         }
+        is_same
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod constructors;
 pub(crate) mod demangle;
 mod descriptors;
 pub(crate) mod fault;
+mod file_stamp;
 mod floating_point;
 pub(crate) mod last_words;
 pub(crate) mod membarrier;
@@ -21,6 +22,7 @@ pub(crate) mod thread_state;
 mod thrown;
 
 pub(crate) use self::descriptors::Descriptors;
+pub(crate) use self::file_stamp::FileStamp;
 pub(crate) use self::floating_point::FloatingPoint;
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;

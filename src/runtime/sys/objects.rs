@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::Mutex;
 
-use super::lock;
+use super::{lock, FileStamp};
 
 /// What an object is to the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) struct Object {
     pub(crate) path: CString,
     /// The difference between addresses in memory and in the file.
     pub(crate) bias: usize,
+    /// The state of the file when the object was first seen.
+    pub(crate) stamp: Option<FileStamp>,
     code: Vec<Range<usize>>,
     /// What is mapped from its file and cannot be written.
     constants: Vec<Range<usize>>,
@@ -89,6 +91,13 @@ pub(crate) fn look() {
     let mut look = Look { modules: &modules, found: Vec::new() };
     // SAFETY: `note` has the required type, and gets the `Look` that it expects.
     unsafe { libc::dl_iterate_phdr(Some(note), ptr::from_mut(&mut look).cast()) };
+    let known_stamp = |new: &Object| {
+        let old = known?.iter().find(|old| old.bias == new.bias && old.path == new.path)?;
+        Some(old.stamp)
+    };
+    for object in &mut look.found {
+        object.stamp = known_stamp(object).unwrap_or_else(|| FileStamp::of(&object.path));
+    }
     let place = |object: &Object| (object.bias, object.owner);
     if known.is_none_or(|known| !known.iter().map(place).eq(look.found.iter().map(place))) {
         OBJECTS.store(Box::into_raw(Box::new(look.found)), Ordering::Release);
@@ -143,7 +152,8 @@ unsafe extern "C" fn note(
     } else {
         name.to_owned()
     };
-    look.found.push(Object { owner, path, bias: info.dlpi_addr as usize, code, constants });
+    let bias = info.dlpi_addr as usize;
+    look.found.push(Object { owner, path, bias, stamp: None, code, constants });
     0
 }
 

@@ -1,7 +1,12 @@
 //! Modules at the edges of their lives: what runs before `chi_module` and after the runtime has ended, and
 //! what becomes of a loaded file.
 
-use chimaera_tests::{artefacts, Daemon, Options};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use chimaera_tests::{artefacts, Daemon, Options, Site};
+use serde_json::Value;
 
 fn refused_because(daemon: &Daemon) -> Vec<String> {
     let document = daemon.cli(&["modules", "--json"]).ok().json();
@@ -59,4 +64,69 @@ fn a_static_constructor_that_throws_refuses_its_module() {
             assert_eq!(lines(&daemon, line), 1, "{}", daemon.log());
         }
     }
+}
+
+/// Overwrites a file as `cp` does: the inode stays.
+fn overwrite(file: &Path, with: &[u8]) {
+    let inode = fs::metadata(file).unwrap().ino();
+    fs::write(file, with).unwrap();
+    assert_eq!(fs::metadata(file).unwrap().ino(), inode);
+}
+
+/// The only module in the output of `chimaera modules --json`.
+fn module(daemon: &Daemon) -> Value {
+    daemon.cli(&["modules", "--json"]).ok().json()["loaded"][0].clone()
+}
+
+#[test]
+fn a_loaded_file_may_be_overwritten() {
+    let site = Site::new();
+    let directory = site.path().join("own");
+    fs::create_dir(&directory).unwrap();
+    let (file, library) = (directory.join("libcrash.so"), directory.join("libcrash_library.so"));
+    fs::copy(artefacts::test_module("crash"), &file).unwrap();
+    fs::copy(artefacts::test_module("crash_library"), &library).unwrap();
+    let options = Options::new().repo_path(directory.clone()).library_path(directory);
+    let mut daemon = Daemon::start_at(site, &options);
+    assert_eq!(module(&daemon)["changed"], Value::Null);
+    for (file, change) in [(&library, Value::Null), (&file, "overwritten".into())] {
+        overwrite(file, b"");
+        overwrite(file, &[0xcc; 100_000]);
+        assert_eq!(module(&daemon)["changed"], change);
+    }
+    let text = daemon.cli(&["modules"]).ok().stdout;
+    assert!(text.contains("    the file has been overwritten since it was loaded: "), "{text}");
+    // Its code and data are what they were.
+    daemon.cli(&["pool", "create", "fragile", "--module", "test:crash"]).ok();
+    let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
+    for name in ["libcrash.so", "libcrash_library.so"] {
+        assert!(!maps.contains(&format!("/own/{name}")), "{maps}");
+        assert!(maps.contains(&format!("/memfd:{name}")), "{maps}");
+    }
+    let another = file.with_extension("new");
+    fs::write(&another, "another").unwrap();
+    fs::rename(&another, &file).unwrap();
+    assert_eq!(module(&daemon)["changed"], "replaced");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(module(&daemon)["changed"], "removed");
+    daemon.stop();
+}
+
+/// The last words do not name functions after a file that is not the one that runs.
+#[test]
+fn backtraces_say_which_file_has_changed() {
+    let site = Site::new();
+    let directory = site.path().join("own");
+    fs::create_dir(&directory).unwrap();
+    let file = directory.join("libstatics.so");
+    fs::copy(artefacts::test_module("statics"), &file).unwrap();
+    let mut daemon = Daemon::start_at(site, &Options::new().repo_path(directory));
+    overwrite(&file, &fs::read(artefacts::test_module("crash")).unwrap());
+    daemon.cli(&["pool", "create", "aborts", "--module", "test:statics"]);
+    assert_ne!(daemon.end(), 0);
+    let log = daemon.log();
+    assert!(
+        log.contains("(libstatics.so+0x") && log.contains(", which has changed since)"),
+        "{log}"
+    );
 }
