@@ -60,20 +60,23 @@ class IpcManager {
      * constructed. */
     const chi_task header = *raw;
     const Alloc allocator(raw, sizeof(T), header);
+    T *task = nullptr;
     try {
       if constexpr (std::is_constructible_v<T, const Alloc &, Args...>) {
-        return hipc::FullPtr<T>(::new (raw) T(allocator, std::forward<Args>(args)...));
+        task = ::new (raw) T(allocator, std::forward<Args>(args)...);
       } else {
         static_assert(std::is_constructible_v<T, const Alloc &, const TaskNode &, Args...>,
                       "no constructor of this task takes (allocator, arguments...) or (allocator, "
                       "task node, arguments...)");
         const TaskNode node = header.task_node_;
-        return hipc::FullPtr<T>(::new (raw) T(allocator, node, std::forward<Args>(args)...));
+        task = ::new (raw) T(allocator, node, std::forward<Args>(args)...);
       }
     } catch (...) {
       table_->del_task(table_, raw);
       throw;
     }
+    task->status_ = detail::kLayout<T>;
+    return hipc::FullPtr<T>(task);
   }
 
   /** Deletes a task and every block allocated for it. A task in flight is deleted when it

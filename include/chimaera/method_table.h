@@ -95,7 +95,8 @@ class MethodTable {
     method.number_ = number;
     method.flags_ = CHI_METHOD_SUPPORTED | (monitored ? CHI_METHOD_MONITORED : 0) |
                     (kSerialized<TaskT> ? CHI_METHOD_SERIALIZED : 0) |
-                    (aggregated ? CHI_METHOD_AGGREGATED : 0);
+                    (aggregated ? CHI_METHOD_AGGREGATED : 0) |
+                    detail::kDescription<TaskT> << CHI_METHOD_DESCRIPTION_SHIFT;
     method.name_ = name;
     method.task_size_ = sizeof(TaskT);
     method.n_fields_ = static_cast<u32>(fields_.back().size());

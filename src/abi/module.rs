@@ -34,6 +34,9 @@ pub const CHI_METHOD_MONITORED: u32 = 2;
 pub const CHI_METHOD_AGGREGATED: u32 = 4;
 /// `chi_method.flags_`: `chi_container_ops.serialize` supports the method's tasks. Since ABI 1.1.
 pub const CHI_METHOD_SERIALIZED: u32 = 8;
+/// `chi_method.flags_`: the bits from this one up are the fingerprint of the task's description in
+/// `chimaera_mod.yaml`, 0 when it is not described there. See `CHI_TASK_LAYOUT`.
+pub const CHI_METHOD_DESCRIPTION_SHIFT: u32 = 13;
 
 /// One method of a module.
 #[repr(C)]
@@ -41,7 +44,7 @@ pub struct chi_method {
     /// Its number, below `CHI_METHOD_LIMIT`.
     pub number_: u32,
     /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`,
-    /// `CHI_METHOD_SERIALIZED`.
+    /// `CHI_METHOD_SERIALIZED`, and above them `CHI_METHOD_DESCRIPTION_SHIFT`.
     pub flags_: u32,
     /// Its name, for example `"kCompress"`.
     pub name_: *const c_char,

@@ -126,11 +126,21 @@ pub struct chi_task {
     /// `CLOCK_MONOTONIC`. After a failure: a block with a `u32` length and that many bytes of
     /// UTF-8, or `CHI_SHM_NULL`; read it with `chi_ipc.task_message`.
     pub message_: chi_shm_ptr,
-    /// The task's outcome. Valid once the task is complete.
+    /// The task's outcome. Valid once the task is complete. Until its first submission: 0, or the
+    /// layout that its client was built with, `CHI_TASK_LAYOUT`.
     pub status_: chi_status,
     /// The completion word: `CHI_TASK_*`. Access it only atomically.
     pub state_: u32,
 }
+
+/// `chi_task.status_`, before a task is first submitted, bit: the rest is the layout of the task as its
+/// client was built with it. The runtime compares it with the module's before it reads the body, and
+/// a task with another layout ends with `CHI_VERSION`. Clients that leave 0 there are not checked.
+pub const CHI_TASK_LAYOUT: u32 = 0x8000_0000;
+/// `chi_task.status_`, with `CHI_TASK_LAYOUT`: the bits from this one up are the size of the task in
+/// units of 8 bytes. Those below are the fingerprint of its description in `chimaera_mod.yaml`, 0
+/// when it is not described there.
+pub const CHI_TASK_LAYOUT_SIZE_SHIFT: u32 = 19;
 
 /// Alignment of every task in bytes.
 pub const CHI_TASK_ALIGN: u32 = 64;
@@ -139,6 +149,13 @@ pub const CHI_TASK_ALIGN: u32 = 64;
 pub const CHI_MAX_TASK_SIZE: u32 = 16384;
 
 const _: () = assert!(core::mem::size_of::<chi_task>() == 64);
+
+/// The layout of a task, for `chi_task.status_`, from its size and the fingerprint of its
+/// description.
+pub const fn task_layout(size: usize, description: u32) -> chi_status {
+    let size = (size as u32 / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT;
+    (CHI_TASK_LAYOUT | size | description) as chi_status
+}
 
 impl chi_task {
     /// A task with every field zero.

@@ -9,7 +9,7 @@ use chimaera_front::{Failure, Result};
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::segment::Mapping;
-use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
+use chimaera_ipc::wire::{self, Kind, Message, Received, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
 use chimaera_ipc::{clock, connect};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) doorbell: OwnedFd,
     /// Added to a monotonic time of this process, gives the runtime's.
     pub(crate) clock_offset: i64,
+    /// Whether the runtime looks for the layouts of tasks in `chi_task.status_`, and clears them.
+    pub(crate) compares_layouts: bool,
 }
 
 pub(crate) fn connect(options: &Options) -> Result<Link> {
@@ -63,7 +65,7 @@ fn handshake(
     let ahead = clock::ahead_ns();
     let (welcome, mut fds) = ask(&instance, &socket, &hello, Kind::Welcome, bound)?;
     let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's welcome {why}"));
-    let [_, size, _, share, runtime_ahead, ..] = welcome.words;
+    let [_, size, _, share, runtime_ahead, layouts, ..] = welcome.words;
     let layout = Layout::divided(size, share);
     if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
         return Err(odd("makes no sense to this client; both must be of the same version"));
@@ -78,7 +80,8 @@ fn handshake(
     // If the system time is being set right now, the runtime's value is no guide.
     let known = runtime_ahead != 0 && clock::offset_ns(ahead, clock::ahead_ns()) == 0;
     let clock_offset = if known { clock::offset_ns(ahead, runtime_ahead as i64) } else { 0 };
-    Ok(Link { instance, socket, mapping, doorbell, clock_offset })
+    let compares_layouts = layouts == LAYOUTS_ARE_COMPARED;
+    Ok(Link { instance, socket, mapping, doorbell, clock_offset, compares_layouts })
 }
 
 pub(crate) fn gone(instance: &Instance, why: &str) -> Failure {

@@ -75,7 +75,7 @@ unsafe fn submit_quietly(
     // SAFETY: the task is idle or complete, so it belongs to the caller.
     let flags = unsafe {
         let task = task.as_ptr();
-        (*task).status_ = CHI_OK;
+        (*task).status_ = session.layout_in((*task).status_);
         (*task).message_ = CHI_SHM_NULL;
         let flags = (*task).task_flags_.bits_;
         if flags & CHI_TASK_DEADLINE != 0 {

@@ -30,6 +30,9 @@ pub(crate) struct Session {
     watcher: Watcher,
     gone: Failure,
     clock_offset: i64,
+    /// What to keep of `chi_task.status_` when a task is submitted that has a layout there: all or
+    /// nothing.
+    layout_mask: chi_status,
     asking: Mutex<()>,
     arena: Mutex<Arena>,
     /// Rings of threads that have ended, for reuse by new threads.
@@ -66,7 +69,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Session {
     /// A session whose handshake is complete.
     pub(crate) fn new(link: Link) -> Result<Session> {
-        let Link { instance, socket, mapping, doorbell, clock_offset } = link;
+        let Link { instance, socket, mapping, doorbell, clock_offset, compares_layouts } = link;
         let layout = mapping.layout();
         let arena = Arena::new(layout.client_arena, layout.runtime_arena - layout.client_arena);
         let gone = gone(
@@ -81,6 +84,7 @@ impl Session {
             watcher: Watcher::new()?,
             gone,
             clock_offset,
+            layout_mask: if compares_layouts { -1 } else { 0 },
             asking: Mutex::new(()),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
@@ -257,6 +261,13 @@ impl Session {
         // SAFETY: `task` is the offset of a task of this session, which is aligned to 64, and the
         // field lies at a multiple of 4 in it.
         unsafe { self.mapping.word(task + std::mem::offset_of!(chi_task, state_) as u64) }
+    }
+
+    /// What `chi_task.status_` is at the submission of a task: without an outcome, but with the layout
+    /// that the caller was built with, if the runtime knows what that is.
+    #[inline]
+    pub(crate) fn layout_in(&self, status: chi_status) -> chi_status {
+        status.min(CHI_OK) & self.layout_mask
     }
 
     /// The status of a complete task.

@@ -18,6 +18,9 @@ use rustix::net::{
 /// cover.
 pub const WIRE_VERSION: u64 = 2;
 
+/// In a welcome: the runtime compares the layouts of tasks with those of modules. Older ones say 0.
+pub const LAYOUTS_ARE_COMPARED: u64 = 1;
+
 const MAGIC: u32 = 0x4348_494d;
 const WORDS: usize = 6;
 const HEAD: usize = 8 + WORDS * 8;
@@ -31,8 +34,8 @@ pub enum Kind {
     /// Client: wire version, ABI major, ABI minor, requested segment size (0: the default).
     Hello = 1,
     /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
-    /// percent, how far real time is ahead of its monotonic time in nanoseconds (0: unknown); with
-    /// the descriptors of the segment and of the doorbell.
+    /// percent, how far real time is ahead of its monotonic time in nanoseconds (0: unknown),
+    /// [`LAYOUTS_ARE_COMPARED`]; with the descriptors of the segment and of the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,

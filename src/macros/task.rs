@@ -9,7 +9,7 @@ use crate::element::parts;
 use crate::serialize;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let krate = shape::krate(args)?;
+    let shape::TaskArguments { krate, description } = shape::task_arguments(args)?;
     let mut item: ItemStruct = syn::parse2(item)?;
     let serializers = serialize::task(&krate, item.fields.iter_mut())?;
     let TaskStruct { item, own } = shape::task(item, &krate)?;
@@ -42,6 +42,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             #[automatically_derived]
             unsafe impl #krate::Task for #name {
                 const FIELDS: &'static [p::chi_field_layout] = &FIELDS;
+                const DESCRIPTION: u32 = #description;
                 #serializers
                 fn base(&self) -> &#krate::TaskBase {
                     &self.base

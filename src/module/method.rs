@@ -5,8 +5,9 @@ use std::ptr::NonNull;
 
 use chimaera_abi::{
     chi_archive, chi_field_layout, chi_method, chi_task, CHI_METHOD_AGGREGATED,
-    CHI_METHOD_MONITORED, CHI_METHOD_SERIALIZED, CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN,
-    CHI_SERIALIZE_LOAD_OUT, CHI_SERIALIZE_SAVE_IN, CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
+    CHI_METHOD_DESCRIPTION_SHIFT, CHI_METHOD_MONITORED, CHI_METHOD_SERIALIZED,
+    CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN, CHI_SERIALIZE_LOAD_OUT, CHI_SERIALIZE_SAVE_IN,
+    CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
 };
 use chimaera_task::archive::{LoadArchive, SaveArchive};
 use chimaera_task::{__private::lend, Result, Status, Task};
@@ -68,6 +69,7 @@ pub struct MethodEntry<C> {
     pub(crate) number: u32,
     pub(crate) name: &'static CStr,
     task_size: u32,
+    description: u32,
     fields: &'static [chi_field_layout],
     pub(crate) run: Option<RunFn<C>>,
     pub(crate) monitor: Option<MonitorFn<C>>,
@@ -90,6 +92,7 @@ impl<C> MethodEntry<C> {
             number,
             name,
             task_size: size_of::<T>() as u32,
+            description: T::DESCRIPTION,
             fields: T::FIELDS,
             run: Some(call_run::<C, T, F, R>),
             monitor: None,
@@ -127,6 +130,7 @@ impl<C> MethodEntry<C> {
             number,
             name,
             task_size: 0,
+            description: 0,
             fields: &[],
             run: None,
             monitor: None,
@@ -175,7 +179,11 @@ impl<C> MethodEntry<C> {
         let aggregated = if self.aggregate.is_some() { CHI_METHOD_AGGREGATED } else { 0 };
         chi_method {
             number_: self.number,
-            flags_: supported | monitored | serialized | aggregated,
+            flags_: supported
+                | monitored
+                | serialized
+                | aggregated
+                | self.description << CHI_METHOD_DESCRIPTION_SHIFT,
             name_: self.name.as_ptr(),
             task_size_: self.task_size,
             n_fields_: self.fields.len() as u32,

@@ -43,6 +43,7 @@ fn method() -> PoolMethod {
         monitored: false,
         aggregated: false,
         task_size: HEADER + 4 * VECTOR,
+        layout: 0,
         fields,
     })
 }

@@ -149,11 +149,22 @@ typedef struct chi_task {
   // `CLOCK_MONOTONIC`. After a failure: a block with a `u32` length and that many bytes of
   // UTF-8, or `CHI_SHM_NULL`; read it with `chi_ipc.task_message`.
   chi_shm_ptr message_;
-  // The task's outcome. Valid once the task is complete.
+  // The task's outcome. Valid once the task is complete. Until its first submission: 0, or the
+  // layout that its client was built with, `CHI_TASK_LAYOUT`.
   chi_status status_;
   // The completion word: `CHI_TASK_*`. Access it only atomically.
   uint32_t state_;
 } chi_task;
+
+// `chi_task.status_`, before a task is first submitted, bit: the rest is the layout of the task as its
+// client was built with it. The runtime compares it with the module's before it reads the body, and
+// a task with another layout ends with `CHI_VERSION`. Clients that leave 0 there are not checked.
+#define CHI_TASK_LAYOUT 2147483648
+
+// `chi_task.status_`, with `CHI_TASK_LAYOUT`: the bits from this one up are the size of the task in
+// units of 8 bytes. Those below are the fingerprint of its description in `chimaera_mod.yaml`, 0
+// when it is not described there.
+#define CHI_TASK_LAYOUT_SIZE_SHIFT 19
 
 // Alignment of every task in bytes.
 #define CHI_TASK_ALIGN 64

@@ -102,6 +102,11 @@ impl<'m> LayoutView<'m> {
     }
 }
 
+/// The fingerprint of a description, as a literal of all languages.
+pub(super) fn description(body: &Body, structs: &[Struct]) -> String {
+    format!("{:#x}", body.fingerprint(structs))
+}
+
 /// The names of fields.
 pub(super) fn names<'m>(fields: impl Iterator<Item = &'m Field>) -> Vec<&'m str> {
     fields.map(|field| &field.name[..]).collect()

@@ -1,6 +1,6 @@
 //! The contents of tasks: types, and the offsets that C gives to fields.
 
-use chimaera_abi::{chi_shm_vector, chi_task};
+use chimaera_abi::{chi_shm_vector, chi_task, CHI_TASK_LAYOUT_SIZE_SHIFT};
 
 /// The size of `chi_task`, after which a task's own fields begin.
 pub(crate) const TASK_HEADER: u32 = size_of::<chi_task>() as u32;
@@ -185,6 +185,32 @@ impl Body {
         members
     }
 
+    /// The fingerprint of the description, in 19 bits that are not all zero: names, types and
+    /// directions of the fields, at every depth. FNV-1a, folded.
+    pub(crate) fn fingerprint(&self, structs: &[Struct]) -> u32 {
+        let mut text = String::new();
+        self.spell(structs, &mut text);
+        let hash = text
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let mask = (1 << CHI_TASK_LAYOUT_SIZE_SHIFT) - 1;
+        ((hash ^ hash >> CHI_TASK_LAYOUT_SIZE_SHIFT) & mask).max(1)
+    }
+
+    fn spell(&self, structs: &[Struct], text: &mut String) {
+        for field in &self.fields {
+            *text += match field.direction {
+                Direction::In => "in ",
+                Direction::Out => "out ",
+                Direction::InOut => "inout ",
+            };
+            *text += &field.name;
+            *text += ":";
+            spell(&field.ty, structs, text);
+            *text += ";";
+        }
+    }
+
     /// The fields that a caller sets.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(|field| field.direction != Direction::Out)
@@ -206,6 +232,29 @@ fn size_and_align(ty: &Type, structs: &[Struct]) -> (u32, u32) {
         }
         Type::String | Type::Bytes | Type::Vector(_) => (DESCRIPTOR, 8),
         Type::Struct(index) => (structs[*index].body.size, structs[*index].body.align),
+    }
+}
+
+fn spell(ty: &Type, structs: &[Struct], text: &mut String) {
+    match ty {
+        Type::Scalar(scalar) => *text += &scalar.name(),
+        Type::Bool => *text += "bool",
+        Type::String => *text += "string",
+        Type::Bytes => *text += "bytes",
+        Type::Array(of, n) => {
+            spell(of, structs, text);
+            *text += &format!("[{n}]");
+        }
+        Type::Vector(of) => {
+            *text += "vector<";
+            spell(of, structs, text);
+            *text += ">";
+        }
+        Type::Struct(index) => {
+            *text += "{";
+            structs[*index].body.spell(structs, text);
+            *text += "}";
+        }
     }
 }
 

@@ -189,14 +189,15 @@ impl Reader {
         let (mut item, own, is_task) = match &self.sources[index] {
             Source::Task(item) => {
                 let attr = item.attrs.iter().find(|attr| shape::is_task_attribute(attr));
-                let krate = match attr.and_then(|attr| attr.meta.require_list().ok()) {
-                    Some(list) => shape::krate(list.tokens.clone()),
-                    None => shape::krate(Default::default()),
+                let arguments = match attr.and_then(|attr| attr.meta.require_list().ok()) {
+                    Some(list) => shape::task_arguments(list.tokens.clone()),
+                    None => shape::task_arguments(Default::default()),
                 };
                 let mut item = item.clone();
                 item.attrs.retain(|attr| !shape::is_task_attribute(attr));
-                let TaskStruct { item, own } =
-                    krate.and_then(|krate| shape::task(item, &krate)).map_err(refused)?;
+                let TaskStruct { item, own } = arguments
+                    .and_then(|arguments| shape::task(item, &arguments.krate))
+                    .map_err(refused)?;
                 (item, own, true)
             }
             Source::Element(item) => {

@@ -10,7 +10,7 @@ use chimaera_abi::*;
 use chimaera_ipc::layout::{Layout, RINGS};
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
-use chimaera_ipc::wire::{self, Kind, Message, Received, WIRE_VERSION};
+use chimaera_ipc::wire::{self, Kind, Message, Received, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
 use chimaera_ipc::{clock, control, instance};
 use rustix::event::{epoll, EventfdFlags};
 use rustix::net::SocketFlags;
@@ -437,7 +437,14 @@ impl Acceptor {
         let client = self.clients.get_mut(&number).expect("the caller has it");
         let welcome = Message::new(
             Kind::Welcome,
-            &[number, layout.size, std::process::id().into(), share, clock::ahead_ns() as u64],
+            &[
+                number,
+                layout.size,
+                std::process::id().into(),
+                share,
+                clock::ahead_ns() as u64,
+                LAYOUTS_ARE_COMPARED,
+            ],
         );
         send(client, &welcome, &[fd.as_fd(), doorbell.as_fd()])?;
         client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard };

@@ -24,7 +24,38 @@ pub(crate) struct Method {
     /// The module combines the results of a broadcast.
     pub(crate) aggregated: bool,
     pub(crate) task_size: usize,
+    /// The layout of its tasks, as `chi_task.status_` has it; 0 if it is not compared with that of
+    /// clients.
+    pub(crate) layout: chi_status,
     pub(crate) fields: Vec<Field>,
+}
+
+impl Method {
+    /// Whether tasks of a client that has this in `chi_task.status_` have the module's layout, as far as
+    /// can be told.
+    #[inline]
+    pub(crate) fn is_of(&self, layout: chi_status) -> bool {
+        layout == self.layout || self.is_compatible(layout)
+    }
+
+    #[cold]
+    fn is_compatible(&self, layout: chi_status) -> bool {
+        // Otherwise it is what an earlier run has left there: clients of ABI 1.0 may not clear it.
+        let is_layout = |size| (size_of::<chi_task>()..=CHI_MAX_TASK_SIZE as usize).contains(&size);
+        if layout >= 0 || !is_layout(size_in(layout)) || self.layout == 0 {
+            return true;
+        }
+        let (theirs, ours) = (description_in(layout), description_in(self.layout));
+        size_in(layout) == self.task_size && (theirs == 0 || ours == 0 || theirs == ours)
+    }
+}
+
+fn size_in(layout: chi_status) -> usize {
+    ((layout as u32 & !CHI_TASK_LAYOUT) >> CHI_TASK_LAYOUT_SIZE_SHIFT) as usize * 8
+}
+
+fn description_in(layout: chi_status) -> u32 {
+    layout as u32 & ((1 << CHI_TASK_LAYOUT_SIZE_SHIFT) - 1)
 }
 
 /// The methods of a module, found by number.
@@ -38,6 +69,14 @@ impl Methods {
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Method> {
         self.by_number.get(number as usize)?.as_deref()
+    }
+
+    /// The same methods, which do not compare the layout of their tasks with that of clients.
+    pub(crate) fn of_any_layout(mut self) -> Methods {
+        for method in self.by_number.iter_mut().flatten() {
+            method.layout = 0;
+        }
+        self
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Method> {
@@ -127,6 +166,7 @@ unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Met
         monitored: raw.flags_ & CHI_METHOD_MONITORED != 0,
         aggregated: raw.flags_ & CHI_METHOD_AGGREGATED != 0,
         task_size,
+        layout: task_layout(task_size, raw.flags_ >> CHI_METHOD_DESCRIPTION_SHIFT),
         fields,
     })
 }
@@ -194,4 +234,46 @@ unsafe fn read_fields(
         });
     }
     Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(task_size: usize, layout: chi_status) -> Method {
+        Method {
+            number: 10,
+            name: "kCount".into(),
+            supported: true,
+            monitored: false,
+            aggregated: false,
+            task_size,
+            layout,
+            fields: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn another_size_or_description_is_another_layout() {
+        let described = method(72, task_layout(72, 7));
+        assert!(described.is_of(task_layout(72, 7)));
+        assert!(!described.is_of(task_layout(72, 8)));
+        assert!(!described.is_of(task_layout(80, 7)));
+        // One side was written by hand.
+        assert!(described.is_of(task_layout(72, 0)));
+        assert!(!described.is_of(task_layout(80, 0)));
+        assert!(method(72, task_layout(72, 0)).is_of(task_layout(72, 7)));
+        let largest = CHI_MAX_TASK_SIZE as usize;
+        assert!(method(largest, task_layout(largest, 0)).is_of(task_layout(largest, 0)));
+        assert!(!described.is_of(task_layout(largest, 0)));
+    }
+
+    #[test]
+    fn a_client_that_says_nothing_is_not_refused() {
+        let described = method(72, task_layout(72, 7));
+        for left in [CHI_OK, CHI_FAULT, CHI_MODULE_STATUS, -1, -1000, i32::MIN] {
+            assert!(described.is_of(left), "{left}");
+        }
+        assert!(method(72, 0).is_of(task_layout(80, 0)));
+    }
 }

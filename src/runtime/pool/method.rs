@@ -100,6 +100,7 @@ mod tests {
             monitored: true,
             aggregated: false,
             task_size: 64,
+            layout: 0,
             fields: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@
 //! complete report its outcome, release what it held, wake what waits for it
 //! ```
 
+use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -132,11 +133,16 @@ fn enter(
     record: &mut Record,
 ) -> Result<(*const Pool, *const PoolMethod), Failure> {
     // SAFETY: the body is private and has at least a header.
-    let task = unsafe { &*record.body() };
+    let (id, number, query, layout) = unsafe {
+        let task = &mut *record.body();
+        (task.pool_, task.method_, task.dom_query_, mem::replace(&mut task.status_, CHI_OK))
+    };
     let table = worker.table();
-    let Some(pool) = table.get(task.pool_) else { return Err(no_pool(worker, task.pool_)) };
-    let method = own_method(pool, task.method_)?;
-    let query = task.dom_query_;
+    let Some(pool) = table.get(id) else { return Err(no_pool(worker, id)) };
+    let method = own_method(pool, number)?;
+    if layout != CHI_OK && !method.is_of(layout) {
+        return Err(stale(pool.module(), method));
+    }
     let container = destination(pool, query, method.monitored, &worker.next_container)?;
     admit(worker, record, container, Moment::Entering)?;
     record.container = container;
@@ -185,6 +191,15 @@ fn unsupported(module: &Module, method: &Method) -> Failure {
         )
     };
     Failure::new(CHI_UNSUPPORTED, why)
+}
+
+#[cold]
+fn stale(module: &Module, method: &Method) -> Failure {
+    let (module, name) = (&module.name, &method.name);
+    Failure::new(
+        CHI_VERSION,
+        format!("client built from another description of {module} {name}; rebuild"),
+    )
 }
 
 // Place -----------------------------------------------------------------------------------------------

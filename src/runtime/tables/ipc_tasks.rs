@@ -37,7 +37,8 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
         record.method = std::ptr::null();
         record.lane = std::ptr::null();
         record.reset_for_submit();
-        (*task).status_ = CHI_OK;
+        // Without an outcome, but with the layout that the caller was built with.
+        (*task).status_ = (*task).status_.min(CHI_OK);
         state.store(CHI_TASK_IN_FLIGHT, Ordering::Relaxed);
         record.completion.submit((*task).task_flags_.bits_ & CHI_TASK_FIRE_AND_FORGET != 0);
         // A monitor may be asked, of another module.

@@ -211,9 +211,10 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
             let message =
                 session.mapping.double_word(field(std::mem::offset_of!(chi_task, message_)));
             message.store(shm, Ordering::Relaxed);
-            let outcome = session.mapping.word(field(std::mem::offset_of!(chi_task, status_)));
-            outcome.store(status as u32, Ordering::Relaxed);
         }
+        // Also of a success: the client may have left its layout there.
+        let outcome = session.mapping.word(field(std::mem::offset_of!(chi_task, status_)));
+        outcome.store(status as u32, Ordering::Relaxed);
         let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
         if word::complete(state, bits) {
             futex::wake_all(state);

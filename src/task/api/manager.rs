@@ -5,8 +5,8 @@ use std::ptr;
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_ipc, chi_pool_id, chi_pool_options, chi_task, read_field, CHI_ADMIN_FIND_POOL_OF,
-    CHI_ADMIN_POOL_MAJOR, CHI_VERSION,
+    chi_ipc, chi_pool_id, chi_pool_options, chi_task, read_field, task_layout,
+    CHI_ADMIN_FIND_POOL_OF, CHI_ADMIN_POOL_MAJOR, CHI_VERSION,
 };
 
 use super::admin::CreateTask;
@@ -61,7 +61,8 @@ impl Ipc {
         // SAFETY: a zeroed task of the size of a `T`, aligned to CHI_TASK_ALIGN, that nothing else
         // refers to.
         let task = unsafe { NewTask::<T>::from_fresh(self, task.cast()) };
-        task.base().address(pool, query, method);
+        let layout = const { task_layout(size_of::<T>(), T::DESCRIPTION) };
+        task.base().address(pool, query, method, layout);
         Ok(task)
     }
 

@@ -29,6 +29,9 @@ pub unsafe trait Task: Sized + 'static {
     /// The layouts of its strings and vectors, with offsets from the start of the task.
     const FIELDS: &'static [chi_field_layout];
 
+    /// The fingerprint of its description in `chimaera_mod.yaml`; 0 when it is not described there.
+    const DESCRIPTION: u32 = 0;
+
     /// Its serialisers; `None` when its fields are not marked `in`, `out` or `inout`.
     const SERIALIZERS: Option<TaskSerializers<Self>> = None;
 
@@ -78,9 +81,17 @@ impl TaskBase {
         unsafe { (*self.0.get()).method_ }
     }
 
-    pub(crate) fn address(&self, pool: PoolId, query: DomainQuery, method: u32) {
+    /// Sets what a new task begins with; `layout` is for `chi_task.status_`.
+    pub(crate) fn address(
+        &self,
+        pool: PoolId,
+        query: DomainQuery,
+        method: u32,
+        layout: chi_status,
+    ) {
         // SAFETY: as in `set_domain_query`.
         unsafe {
+            (*self.0.get()).status_ = layout;
             (*self.0.get()).pool_ = pool.to_raw();
             (*self.0.get()).dom_query_ = query.to_raw();
             (*self.0.get()).method_ = method;

@@ -7,7 +7,7 @@
 use proc_macro2::TokenStream;
 use syn::{
     parse_quote, Attribute, Data, DeriveInput, Error, Field, Fields, Generics, Ident, ItemStruct,
-    Path, Result, Token,
+    LitInt, Path, Result, Token,
 };
 
 /// The name of a task's first field, its header.
@@ -99,6 +99,31 @@ pub fn krate(args: TokenStream) -> Result<Path> {
     });
     syn::parse::Parser::parse2(parser, args)?;
     Ok(krate)
+}
+
+/// The arguments of `#[chimaera::task]`.
+pub struct TaskArguments {
+    /// The path to the crate `chimaera`.
+    pub krate: Path,
+    /// The fingerprint of the task's description in `chimaera_mod.yaml`, or 0.
+    pub description: u32,
+}
+
+/// Reads `crate = path` and `description = fingerprint`, both optional.
+pub fn task_arguments(args: TokenStream) -> Result<TaskArguments> {
+    let mut read = TaskArguments { krate: parse_quote!(::chimaera), description: 0 };
+    let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("crate") {
+            read.krate = meta.value()?.call(Path::parse_mod_style)?;
+        } else if meta.path.is_ident("description") {
+            read.description = meta.value()?.parse::<LitInt>()?.base10_parse()?;
+        } else {
+            return Err(meta.error("expected `crate = path`, `description = number` or nothing"));
+        }
+        Ok(())
+    });
+    syn::parse::Parser::parse2(parser, args)?;
+    Ok(read)
 }
 
 /// Whether `attr` is the attribute that makes a struct a task: `chimaera::task`, or `task` alone.

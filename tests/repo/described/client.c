@@ -22,6 +22,8 @@ static char *long_text(void) {
   return text;
 }
 
+#define STALE(MODULE) "client built from another description of described:" #MODULE " kSum; rebuild"
+
 /* Both modules have the same tasks, but each has its own struct names. */
 #define CALLS(MODULE, NAME)                                                                      \
   static void call_sum_##MODULE(chi_pool_id pool) {                                              \
@@ -41,6 +43,10 @@ static char *long_text(void) {
     described_##MODULE##_sum_task *sum;                                                          \
     EXPECT(described_##MODULE##_sum_new(pool, kQuery, "abcde", 5, 2, true, &sum) == CHI_OK);     \
     expect_end(&sum->task, CHI_INVALID, "the last block is not whole");                          \
+    chi_task_delete(&sum->task);                                                                 \
+    EXPECT(described_##MODULE##_sum_new(pool, kQuery, "abcde", 5, 2, true, &sum) == CHI_OK);     \
+    sum->task.status_ ^= 1; /* As in a client of another description. */                         \
+    expect_end(&sum->task, CHI_VERSION, STALE(MODULE));                                          \
     chi_task_delete(&sum->task);                                                                 \
     described_##MODULE##_fail_task *fail;                                                        \
     EXPECT(described_##MODULE##_fail_new(pool, kQuery, false, TEXT, &fail) == CHI_OK);           \

@@ -18,6 +18,23 @@ Extent MakeExtent(chi::u64 start) {
   return extent;
 }
 
+/* The task of a client that was built from another description. */
+template <typename T>
+struct Stale : public T {
+  CLS_CONST chi::u32 kDescription = T::kDescription ^ 1;
+  using T::T;
+};
+
+template <typename SumTask>
+void CallStale(const chi::PoolId &pool, const std::string &module) {
+  chi::OwnedTask<Stale<SumTask>> task(CHI_IPC_MANAGER->SubmitTask<Stale<SumTask>>(
+      HSHM_MCTX, pool, kQuery, "abcde", chi::u32{2}, false));
+  task->Wait();
+  ExpectFailure(CHI_VERSION,
+                "client built from another description of " + module + " kSum; rebuild",
+                [&] { task->ThrowIfFailed(); });
+}
+
 template <typename Client>
 void CallForErrors(Client &client) {
   ExpectFailure(CHI_INVALID, "the last block is not whole",
@@ -120,6 +137,8 @@ int main() {
     namespace shelf = described::shelf;
     Call<parts::DescribedClient, parts::Extent, parts::EntryValue>("cpp_parts", "cpp_other_shelf");
     Call<shelf::DescribedClient, shelf::Extent, shelf::EntryValue>("cpp_shelf", "cpp_other_parts");
+    CallStale<parts::SumTask>(CHI_IPC_MANAGER->FindPool("cpp_parts"), "described:parts");
+    CallStale<shelf::SumTask>(CHI_IPC_MANAGER->FindPool("cpp_shelf"), "described:shelf");
     CallParams<parts::DescribedClient, parts::Params>("described:parts");
     CallParams<shelf::DescribedClient, shelf::Params>("described:shelf");
   } catch (const chi::Error &error) {

@@ -21,6 +21,7 @@ pub(in crate::generate) fn header(module: &Module) -> Generated {
                 name: format!("{prefix}_{snake}_task"),
                 snake,
                 doc,
+                description: view::description(body, &module.structs),
                 members: c.members(body),
                 inputs: body.inputs().map(|field| c.field(field)).collect(),
             }
@@ -102,6 +103,7 @@ struct TaskView<'m> {
     name: String,
     snake: String,
     doc: &'m str,
+    description: String,
     members: Vec<MemberView<'m, Types>>,
     inputs: Vec<FieldView<'m, Types>>,
 }

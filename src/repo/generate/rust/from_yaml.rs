@@ -1,9 +1,9 @@
 //! Rust code for the tasks that a module's YAML describes, and a client for them.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::super::view::{described, Generated};
+use super::super::view::{described, description, Generated};
 use super::types::{set, value_name, Rust};
 use super::{client, doc, file, ident, layouts, number, params};
 use crate::model::{Body, Method, Module, Struct, Type};
@@ -117,9 +117,11 @@ fn structure(rust: &Rust<'_>, found: &Struct) -> TokenStream {
 fn task(rust: &Rust<'_>, method: &Method, about: &str, body: &Body) -> TokenStream {
     let (about, name) = (doc(about), client::task_name(method));
     let members = rust.members(body, true, true);
+    let description: Literal =
+        description(body, rust.structs).parse().expect("a number is a literal");
     quote! {
         #about
-        #[chimaera::task]
+        #[chimaera::task(description = #description)]
         pub struct #name { #(#members),* }
     }
 }

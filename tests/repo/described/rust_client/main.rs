@@ -5,6 +5,7 @@ mod expect;
 
 use chimaera::abi::{
     CHI_EXISTS, CHI_FAILED, CHI_INVALID, CHI_MODULE_STATUS, CHI_NO_METHOD, CHI_UNSUPPORTED,
+    CHI_VERSION,
 };
 use chimaera::archive::SaveArchive;
 use chimaera::{DomainQuery, Task};
@@ -14,6 +15,20 @@ use expect::{call_method, expect_failure, TEXT};
 /// The client of `described:parts`, a C++ module.
 #[path = "../parts/autogen/parts_described.rs"]
 pub mod parts;
+
+/// kSum's task in a description that had only one field.
+#[chimaera::task(description = 0xa4e2)]
+struct Short {
+    data: chimaera::ShmBytes,
+}
+
+/// Its fields in a description in which they had other names or meanings.
+#[chimaera::task(description = 1)]
+struct Other {
+    data: chimaera::ShmBytes,
+    numbers: [u32; 2],
+    sums: chimaera::ShmBytes,
+}
 
 macro_rules! call {
     ($module:ident, $other:literal) => {{
@@ -68,6 +83,16 @@ macro_rules! call {
         assert_eq!(ins.into_bytes(), b"\x05\0\0\0\0\0\0\0abcde\x02\0\0\0\0");
         assert_eq!(outs.into_bytes(), chimaera::archive::to_bytes(&vec![195u64, 199, 101])?);
         expect_failure(client.sum(b"abcde", 2, true), CHI_INVALID, "the last block is not whole");
+        let stale = concat!(
+            "client built from another description of described:",
+            stringify!($module),
+            " kSum; rebuild"
+        );
+        let short = ipc.new_task::<Short>(client.pool_id(), DomainQuery::dynamic(), 10)?;
+        expect_failure(short.call().map(|_| ()), CHI_VERSION, stale);
+        assert_eq!(size_of::<Other>(), size_of::<$module::SumTask>());
+        let other = ipc.new_task::<Other>(client.pool_id(), DomainQuery::dynamic(), 10)?;
+        expect_failure(other.call().map(|_| ()), CHI_VERSION, stale);
         expect_failure(client.fail(false, TEXT), CHI_MODULE_STATUS, TEXT);
         expect_failure(client.fail(true, TEXT), CHI_FAILED, TEXT);
         expect_failure(call_method(client.pool_id(), 15), CHI_UNSUPPORTED, "kOld");

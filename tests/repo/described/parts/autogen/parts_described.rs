@@ -132,7 +132,7 @@ impl EntryValue {
 }
 
 /// Sums up the bytes of every block.
-#[chimaera::task]
+#[chimaera::task(description = 0xa4e2)]
 pub struct SumTask {
     /// In: What to sum up.
     #[chi(in)]
@@ -152,7 +152,7 @@ pub struct SumTask {
 }
 
 /// Gives everything back, some of it turned round.
-#[chimaera::task]
+#[chimaera::task(description = 0x65495)]
 pub struct TurnTask {
     /// In and out: `tiny`.
     #[chi(inout)]
@@ -205,11 +205,11 @@ pub struct TurnTask {
 }
 
 /// Does nothing.
-#[chimaera::task]
+#[chimaera::task(description = 0x48de6)]
 pub struct NothingTask {}
 
 /// Fails.
-#[chimaera::task]
+#[chimaera::task(description = 0x6afe0)]
 pub struct FailTask {
     /// In: Whether by what nobody expects. 0 or 1.
     #[chi(in)]
@@ -223,7 +223,7 @@ pub struct FailTask {
 }
 
 /// Has the module in the other language sum up bytes, several times at once.
-#[chimaera::task]
+#[chimaera::task(description = 0x2e398)]
 pub struct RelayTask {
     /// In: The name of the other module's pool.
     #[chi(in)]
@@ -246,7 +246,7 @@ pub struct RelayTask {
 }
 
 /// Says what the pool was created with.
-#[chimaera::task]
+#[chimaera::task(description = 0x6eb99)]
 pub struct SettingsTask {
     /// Out: `factor`.
     #[chi(out)]

@@ -170,6 +170,8 @@ static inline chi_status described_shelf_sum_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_SUM, &made);
   if (status != CHI_OK) return status;
   *task = (described_shelf_sum_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0xa4e2);
   (*task)->block_size_ = block_size;
   (*task)->exact_ = exact ? 1 : 0;
   status = chi_vector_set(made, &(*task)->data_, data, data_size);
@@ -243,6 +245,8 @@ static inline chi_status described_shelf_turn_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_TURN, &made);
   if (status != CHI_OK) return status;
   *task = (described_shelf_turn_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x65495);
   (*task)->tiny_ = tiny;
   (*task)->wide_ = wide;
   (*task)->flag_ = flag ? 1 : 0;
@@ -281,6 +285,8 @@ static inline chi_status described_shelf_nothing_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_NOTHING, &made);
   if (status != CHI_OK) return status;
   *task = (described_shelf_nothing_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x48de6);
   return status;
 }
 
@@ -309,6 +315,8 @@ static inline chi_status described_shelf_fail_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_FAIL, &made);
   if (status != CHI_OK) return status;
   *task = (described_shelf_fail_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x6afe0);
   (*task)->thrown_ = thrown ? 1 : 0;
   status = chi_string_set(made, &(*task)->why_, why);
   if (status != CHI_OK) {
@@ -351,6 +359,8 @@ static inline chi_status described_shelf_relay_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_RELAY, &made);
   if (status != CHI_OK) return status;
   *task = (described_shelf_relay_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x2e398);
   (*task)->width_ = width;
   status = chi_string_set(made, &(*task)->store_, store);
   if (status == CHI_OK) status = chi_vector_set(made, &(*task)->data_, data, data_size);
@@ -393,6 +403,8 @@ static inline chi_status described_shelf_settings_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_SHELF_SETTINGS, &made);
   if (status != CHI_OK) return status;
   *task = (described_shelf_settings_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x6eb99);
   return status;
 }
 

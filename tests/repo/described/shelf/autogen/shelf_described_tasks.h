@@ -127,6 +127,9 @@ struct Entry {
 
 /** Sums up the bytes of every block. */
 struct SumTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0xa4e2;
+
   /** What to sum up. */
   IN hipc::vector<char> data_;
   /** Bytes of a block, not 0. */
@@ -173,6 +176,9 @@ struct SumTask : public chi::Task {
 
 /** Gives everything back, some of it turned round. */
 struct TurnTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x65495;
+
   /** `tiny`. */
   INOUT chi::i8 tiny_ = 0;
   /** Padding; zero. */
@@ -275,6 +281,9 @@ struct TurnTask : public chi::Task {
 
 /** Does nothing. */
 struct NothingTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x48de6;
+
   /** SHM default constructor */
   explicit NothingTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc) {}
@@ -300,6 +309,9 @@ struct NothingTask : public chi::Task {
 
 /** Fails. */
 struct FailTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x6afe0;
+
   /** Whether by what nobody expects. 0 or 1. */
   IN chi::u8 thrown_ = 0;
   /** Padding; zero. */
@@ -338,6 +350,9 @@ struct FailTask : public chi::Task {
 
 /** Has the module in the other language sum up bytes, several times at once. */
 struct RelayTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x2e398;
+
   /** The name of the other module's pool. */
   IN hipc::string store_;
   /** `data`. */
@@ -388,6 +403,9 @@ struct RelayTask : public chi::Task {
 
 /** Says what the pool was created with. */
 struct SettingsTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x6eb99;
+
   /** `factor`. */
   OUT chi::i64 factor_ = 0;
   /** `share`. */
