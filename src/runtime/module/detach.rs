@@ -166,7 +166,8 @@ fn objects() -> Vec<Object> {
             (std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()), name)
         };
         let base = info.dlpi_addr as usize;
-        let page = rustix::param::page_size();
+        // SAFETY: the call only asks the C library, which knows.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD).map(|header| {
             let start = base + header.p_vaddr as usize;
             start & !(page - 1)..(start + header.p_memsz as usize).next_multiple_of(page)
