@@ -60,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) spent: Cell<bool>,
     /// What code on the coroutine may have changed of its thread: `SIGNALS`, `LOCALE`.
     pub(crate) altered: Cell<u8>,
+    /// The thread's `errno`.
+    errno: *mut libc::c_int,
 }
 
 /// Which signals the thread blocks.
@@ -89,6 +91,8 @@ impl Context {
             retired: Cell::new(false),
             spent: Cell::new(false),
             altered: Cell::new(0),
+            // SAFETY: the function has no requirements.
+            errno: unsafe { libc::__errno_location() },
         })
     }
 
@@ -116,8 +120,8 @@ impl Context {
     #[inline]
     pub(crate) fn set_aside(&self) -> SetAside {
         SetAside {
-            // SAFETY: the pointer is to this thread's `errno`.
-            errno: unsafe { *libc::__errno_location() },
+            // SAFETY: the coroutine runs on the thread that has made it, so this is its own `errno`.
+            errno: unsafe { *self.errno },
             floating_point: FloatingPoint::set_aside(),
             thread: (self.altered.take() != 0).then(ThreadState::set_aside),
         }
@@ -131,8 +135,8 @@ impl Context {
             self.altered.set(SIGNALS | LOCALE);
         }
         state.floating_point.put_back();
-        // SAFETY: the pointer is to this thread's `errno`.
-        unsafe { *libc::__errno_location() = state.errno };
+        // SAFETY: as above.
+        unsafe { *self.errno = state.errno };
     }
 
     /// Gives the thread the state in which methods start, after code of a module.

@@ -3,8 +3,8 @@
 
 use crate::module::ExceptionGlobals;
 use crate::sys::lock;
+use std::cell::Cell;
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -41,43 +41,93 @@ struct State {
     uncaught: u32,
 }
 
-/// The state in one of the C++ runtime libraries.
-#[inline]
-fn of_thread(library: usize) -> *mut State {
-    let globals = GLOBALS[library].load(Ordering::Relaxed);
-    // SAFETY: only `add_globals` stores here, and it stores a function of this type; `COUNT` says that it
-    // has done so.
-    unsafe { std::mem::transmute::<*mut c_void, ExceptionGlobals>(globals)() }.cast()
+impl State {
+    const NONE: State = State { caught: ptr::null_mut(), uncaught: 0 };
 }
 
-/// The C++ exceptions of a coroutine that is not running.
-pub(crate) struct ExceptionState {
-    states: [MaybeUninit<State>; MOST],
-    /// How many of them are set.
-    count: usize,
+/// Where a thread's state is, in each of the libraries that it knows.
+struct Known {
+    count: Cell<usize>,
+    states: [Cell<*mut State>; MOST],
 }
+
+thread_local! {
+    static KNOWN: Known = const {
+        Known { count: Cell::new(0), states: [const { Cell::new(ptr::null_mut()) }; MOST] }
+    };
+}
+
+impl Known {
+    /// The thread's states.
+    #[inline]
+    fn all(&self) -> &[Cell<*mut State>] {
+        if self.count.get() != COUNT.load(Ordering::Acquire) {
+            self.look();
+        }
+        &self.states[..self.count.get().min(MOST)]
+    }
+
+    /// Asks the libraries that have been found since where the thread's state is: they do not move it.
+    #[cold]
+    fn look(&self) {
+        let count = COUNT.load(Ordering::Acquire);
+        for (globals, state) in GLOBALS[..count].iter().zip(&self.states) {
+            let globals = globals.load(Ordering::Relaxed);
+            // SAFETY: only `add_globals` stores here, and it stores a function of this type; `COUNT` says that
+            // it has done so.
+            let globals = unsafe { std::mem::transmute::<*mut c_void, ExceptionGlobals>(globals) };
+            // SAFETY: the function has no requirements.
+            state.set(unsafe { globals() }.cast());
+        }
+        self.count.set(count);
+    }
+}
+
+/// The C++ exceptions of a coroutine that is not running; `None` if there are none.
+pub(crate) struct ExceptionState(Option<Box<[State; MOST]>>);
 
 impl ExceptionState {
     /// Takes the thread's state, and leaves the state of a thread without exceptions.
     #[inline]
     pub(crate) fn take() -> ExceptionState {
-        let none = State { caught: ptr::null_mut(), uncaught: 0 };
-        let count = COUNT.load(Ordering::Acquire);
-        let mut taken = ExceptionState { states: [const { MaybeUninit::uninit() }; MOST], count };
-        for (library, taken) in taken.states[..count].iter_mut().enumerate() {
-            // SAFETY: the function returned this thread's own state, which no other thread accesses.
-            taken.write(unsafe { ptr::replace(of_thread(library), none) });
-        }
-        taken
+        KNOWN.with(|known| {
+            for state in known.all() {
+                // SAFETY: this is the thread's own state, which no other thread accesses.
+                let State { caught, uncaught } = unsafe { *state.get() };
+                if !caught.is_null() || uncaught != 0 {
+                    return ExceptionState(Some(take_all(known)));
+                }
+            }
+            ExceptionState(None)
+        })
     }
 
-    /// Gives the thread the state that was taken. Libraries that were found since had none.
+    /// Gives the thread the state that was taken. In the meantime, other coroutines have taken theirs.
     #[inline]
     pub(crate) fn put_back(self) {
-        for (library, taken) in self.states[..self.count].iter().enumerate() {
-            // SAFETY: `take` has written so many; the function returned this thread's own state, which no
-            // other thread accesses.
-            unsafe { of_thread(library).write(taken.assume_init()) };
+        if let Some(taken) = self.0 {
+            put_back_all(taken);
         }
     }
+}
+
+#[cold]
+fn take_all(known: &Known) -> Box<[State; MOST]> {
+    let mut taken = Box::new([State::NONE; MOST]);
+    for (state, taken) in known.all().iter().zip(&mut *taken) {
+        // SAFETY: this is the thread's own state, which no other thread accesses.
+        *taken = unsafe { ptr::replace(state.get(), State::NONE) };
+    }
+    taken
+}
+
+/// Libraries that were found since have none.
+#[cold]
+fn put_back_all(taken: Box<[State; MOST]>) {
+    KNOWN.with(|known| {
+        for (state, taken) in known.all().iter().zip(*taken) {
+            // SAFETY: as above.
+            unsafe { state.get().write(taken) };
+        }
+    });
 }

@@ -71,12 +71,15 @@ pub(super) fn ask_monitor(
     let running = Running::method(container.id.major_, method.number);
     worker.run_queue().show(record.session, record.node());
     let own = ptr::from_mut(record);
+    // A method may be submitting the task, of another module.
+    let state = worker.context().set_aside();
     // SAFETY: the task is counted in the container, which keeps it alive; the record is the
     // caller's, and its body is private and of the method's layout.
     let status = call_back(worker, running, CallbackKind::Monitor(own), || unsafe {
         let monitor = container.ops().monitor;
         monitor(container.object(), mode, method.number, (*own).body(), &mut rctx)
     });
+    worker.context().put_back(&state);
     if status == CHI_OK {
         return Ok(rctx);
     }

@@ -2,6 +2,9 @@
 //! of the thread, which code of modules may set. The runtime's own code, and each method at its start, has
 //! the defaults of the ABI.
 
+#[cfg(target_arch = "x86_64")]
+use std::mem::MaybeUninit;
+
 /// The registers of a thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -27,17 +30,17 @@ impl FloatingPoint {
 
     #[inline(always)]
     fn current() -> FloatingPoint {
-        let mut found = FloatingPoint::DEFAULT;
-        // SAFETY: both instructions only write the fields, at 0 and 4, that they are given.
+        let mut found = MaybeUninit::<FloatingPoint>::uninit();
+        // SAFETY: both instructions only write the fields, at 0 and 4, that they are given: all that there are.
         unsafe {
             std::arch::asm!(
                 "stmxcsr [{0}]",
                 "fnstcw [{0} + 4]",
-                in(reg) &mut found,
+                in(reg) found.as_mut_ptr(),
                 options(nostack, preserves_flags)
             );
+            found.assume_init()
         }
-        found
     }
 
     #[inline(always)]

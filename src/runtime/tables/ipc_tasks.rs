@@ -41,12 +41,9 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
         (*task).status_ = (*task).status_.min(CHI_OK);
         state.store(CHI_TASK_IN_FLIGHT, Ordering::Relaxed);
         record.completion.submit((*task).task_flags_.bits_ & CHI_TASK_FIRE_AND_FORGET != 0);
-        // A monitor may be asked, of another module.
-        let state = worker.context().set_aside();
         let running = worker.run_queue().leave_module();
         path::submit(worker, record);
         worker.run_queue().enter_module(running);
-        worker.context().put_back(&state);
     }
     Ok(())
 }
