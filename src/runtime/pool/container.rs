@@ -73,6 +73,9 @@ enum HighLatency {
     Lane(Box<ContainerLane>),
 }
 
+/// The function that frees what a module attached to a task.
+pub(crate) type Del = unsafe extern "C" fn(*mut chi_container, u32, *mut chi_task);
+
 /// The functions of a container, read once from its table.
 #[derive(Clone, Copy)]
 pub(crate) struct Ops {
@@ -89,7 +92,7 @@ pub(crate) struct Ops {
         *mut chi_task,
         *mut chi_run_context,
     ) -> chi_status,
-    pub(crate) del: Option<unsafe extern "C" fn(*mut chi_container, u32, *mut chi_task)>,
+    pub(crate) del: Option<Del>,
     pub(crate) destroy: unsafe extern "C" fn(*mut chi_container),
     pub(crate) aggregate: Option<
         unsafe extern "C" fn(

@@ -12,7 +12,7 @@ mod registry;
 mod table;
 
 pub(crate) use self::claims::Claim;
-pub(crate) use self::container::{Container, CrashPolicy};
+pub(crate) use self::container::{Container, CrashPolicy, Del};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::method::PoolMethod;
 pub(crate) use self::pool::Pool;

@@ -28,7 +28,7 @@ use crate::coroutine::CallbackKind;
 use crate::failure::Failure;
 use crate::log::{log_task, shortened, LineKind};
 use crate::module::{Method, Module};
-use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
+use crate::pool::{Container, ContainerLane, Del, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
 use crate::sync::Completed;
 use crate::task::{destination, marshal, properties, CancelReason, Origin, Record, Resting};
@@ -459,26 +459,31 @@ fn refuse(worker: &Worker, record: Box<Record>, failure: Failure) -> bool {
     complete(worker, record, failure.status, &failure.message)
 }
 
-/// Has the module free what it attached to the private body (`Del`).
-#[inline]
+/// Has the module free what it attached to the private body (`Del`), if it has a function for that.
+#[inline(always)]
 fn call_del(worker: &Worker, record: &mut Record) {
     // SAFETY: the pointer is null for a task that was never routed; otherwise the task is counted
     // in the container, which keeps it alive.
     let Some(container) = (unsafe { record.container.as_ref() }) else { return };
     if let Some(del) = container.ops().del {
-        if container.admission.is_abandoned() {
-            return;
-        }
-        // SAFETY: a routed task has a method, which lives as long as the task is counted in its
-        // container.
-        let number = unsafe { &*record.method }.number;
-        let running = Running::method(container.id.major_, number);
-        let own = ptr::from_mut(record);
-        // SAFETY: the record is the caller's, and its body is private and of the method's layout.
-        call_back(worker, running, CallbackKind::Del(own), || unsafe {
-            del(container.object(), number, (*own).body());
-        });
+        delete_attached(worker, record, container, del);
     }
+}
+
+#[inline(never)]
+fn delete_attached(worker: &Worker, record: &mut Record, container: &Container, del: Del) {
+    if container.admission.is_abandoned() {
+        return;
+    }
+    // SAFETY: a routed task has a method, which lives as long as the task is counted in its
+    // container.
+    let number = unsafe { &*record.method }.number;
+    let running = Running::method(container.id.major_, number);
+    let own = ptr::from_mut(record);
+    // SAFETY: the record is the caller's, and its body is private and of the method's layout.
+    call_back(worker, running, CallbackKind::Del(own), || unsafe {
+        del(container.object(), number, (*own).body());
+    });
 }
 
 /// Completes a task that was created inside the runtime, and so returns it to its creator.
