@@ -212,9 +212,19 @@ impl Session {
     }
 
     /// Allocates a block.
+    #[inline]
     pub(crate) fn alloc(&self, size: u64, what: What) -> Result<(u64, u64)> {
-        let mut found = self.try_alloc(size, what);
-        if found == Err(Failed::Full) && self.sweep() {
+        match self.try_alloc(size, what) {
+            Ok(block) => Ok(block),
+            Err(failed) => self.alloc_after_sweep(size, what, failed),
+        }
+    }
+
+    /// Tries again, if that is worth it, after an allocation has failed.
+    #[cold]
+    fn alloc_after_sweep(&self, size: u64, what: What, failed: Failed) -> Result<(u64, u64)> {
+        let mut found = Err(failed);
+        if failed == Failed::Full && self.sweep() {
             found = self.try_alloc(size, what);
         }
         let layout = self.mapping.layout();
@@ -237,6 +247,7 @@ impl Session {
         })
     }
 
+    #[inline]
     fn try_alloc(&self, size: u64, what: What) -> std::result::Result<(u64, u64), Failed> {
         let mut arena = lock(&self.arena);
         let block = match what {

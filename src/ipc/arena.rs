@@ -199,6 +199,7 @@ impl Arena {
     }
 
     /// Frees a block and everything that is linked to it. False when it is not a block in use.
+    #[inline]
     #[must_use]
     pub fn free(&mut self, offset: u64) -> bool {
         let Some(mut next) = self.free_one(offset) else { return false };
