@@ -12,7 +12,7 @@ use chimaera::{
 const GREET: u32 = 10;
 
 /// Makes a greeting of a name.
-#[chimaera::task]
+#[chimaera::task(description = 0x6448)]
 pub struct GreetTask {
     /// In: Whom to greet.
     #[chi(in)]

@@ -16,6 +16,9 @@ namespace hello::greet {
 
 /** Makes a greeting of a name. */
 struct GreetTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x6448;
+
   /** Whom to greet. */
   IN hipc::string name_;
   /** The greeting. */

@@ -41,6 +41,8 @@ static inline chi_status hello_shout_shout_new(
   chi_status status = chi_task_new(sizeof(**task), pool, query, HELLO_SHOUT_SHOUT, &made);
   if (status != CHI_OK) return status;
   *task = (hello_shout_shout_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x400);
   status = chi_string_set(made, &(*task)->text_, text);
   if (status != CHI_OK) {
     chi_task_delete(made);

@@ -12,7 +12,7 @@ use chimaera::{
 const SHOUT: u32 = 10;
 
 /// Makes a text loud.
-#[chimaera::task]
+#[chimaera::task(description = 0x400)]
 pub struct ShoutTask {
     /// In: What to say.
     #[chi(in)]

@@ -16,6 +16,9 @@ namespace hello::shout {
 
 /** Makes a text loud. */
 struct ShoutTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x400;
+
   /** What to say. */
   IN hipc::string text_;
   /** The same in capitals. */
