@@ -37,7 +37,8 @@ pub(crate) fn take_header(record: &mut Record, session: &Session, offset: u64) {
     }
 }
 
-/// Reads the rest of the body and checks every string and vector in it.
+/// Reads the rest of the body, if there is any, and checks every string and vector in it.
+#[inline(always)]
 pub(crate) fn take_body(
     record: &mut Record,
     session: &Session,
@@ -48,6 +49,16 @@ pub(crate) fn take_body(
     if size == HEADER {
         return Ok(());
     }
+    take_rest(record, session, offset, size, fields)
+}
+
+fn take_rest(
+    record: &mut Record,
+    session: &Session,
+    offset: u64,
+    size: usize,
+    fields: &[Field],
+) -> Result<(), Failure> {
     if size as u64 > session.mapping.layout().runtime_arena - offset {
         return Err(Failure::new(CHI_INVALID, "the task reaches beyond the client's arena"));
     }
