@@ -21,6 +21,10 @@ pub const CHI_ADMIN_RESET_POOL: u32 = 15;
 /// names and the id are used). A pool of another module is `CHI_INVALID`. Since ABI 1.1.
 pub const CHI_ADMIN_FIND_POOL_OF: u32 = 16;
 
+/// Admin method: as `CHI_ADMIN_CREATE_POOL`, and says who may use the pool and what happens when one
+/// of its methods crashes (`chi_create_with_task`). Since ABI 1.1.
+pub const CHI_ADMIN_CREATE_POOL_WITH: u32 = 17;
+
 /// The task that creates a pool. It is also passed to the `kCreate` of each container, one
 /// container at a time.
 #[repr(C)]
@@ -42,6 +46,44 @@ pub struct chi_create_task {
     /// In: the number of containers, at most `CHI_MAX_CONTAINERS`. 0 means 1: clients built against
     /// ABI 1.0 always send 0.
     pub containers_: u32,
+}
+
+/// `chi_create_with_task.flags_`: a method that crashes ends the runtime. Only the runtime's own user
+/// and root may ask for it.
+pub const CHI_POOL_ABORTS: u32 = 1;
+/// `chi_create_with_task.flags_`: only those may call the pool to whom `grants_` gives the right to,
+/// besides its creator, the runtime's own user and root. Without it, all who may connect may.
+pub const CHI_POOL_RESTRICTED: u32 = 2;
+
+/// `chi_grant.right_`: to call the pool.
+pub const CHI_MAY_CALL: u32 = 1;
+/// `chi_grant.right_`: to destroy the pool.
+pub const CHI_MAY_DESTROY: u32 = 2;
+
+/// A right of a user, or of all who have a group.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct chi_grant {
+    /// `CHI_MAY_*`.
+    pub right_: u32,
+    /// 1 for a group, 0 for a user.
+    pub is_group_: u32,
+    /// The number of the user or group.
+    pub number_: u32,
+}
+
+/// The task that creates a pool and says who may use it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct chi_create_with_task {
+    /// The pool; this is what the `kCreate` of each container is passed.
+    pub create: chi_create_task,
+    /// In: `CHI_POOL_*`.
+    pub flags_: u32,
+    /// Zero.
+    pub reserved_: u32,
+    /// In: an array of `chi_grant`, as bytes.
+    pub grants_: chi_shm_vector,
 }
 
 /// The task that destroys a pool. It is also passed to the `kDestroy` of each container.

@@ -29,6 +29,22 @@ pub(crate) fn parse(text: &str) -> Result<String, Wrong> {
     ))
 }
 
+/// The users and groups of a list on the command line, `alice,1001,group:staff`. An empty one names nobody.
+///
+/// # Errors
+/// What is wrong with the first name that is wrong, or which user or group there is not.
+pub fn listed(list: &str) -> Result<Accounts, String> {
+    let mut all = Accounts::default();
+    for name in list.split(',').filter(|_| !list.is_empty()) {
+        let name = parse(name).map_err(|(what, help)| format!("{what}: {help}"))?;
+        match number(&name).map_err(|error| error.to_string())? {
+            Number::User(user) => all.users.push(user),
+            Number::Group(group) => all.groups.push(group),
+        }
+    }
+    Ok(all)
+}
+
 /// Looks up what a text names.
 pub(crate) fn number(text: &str) -> Result<Number, account::Error> {
     match text.strip_prefix(GROUP) {

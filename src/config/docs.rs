@@ -19,6 +19,9 @@ fn pools() -> String {
 #     params: {{max_bytes: 1048576}} # or params_base64: TEXT, or params_file: PATH; default: none
 #     containers: 1               # on this node, 1 to {CHI_MAX_CONTAINERS}
 #     on_crash: quarantine        # or abort: a crash in a method ends the runtime
+#     access:                     # besides the user of the runtime and root
+#       call: [alice, 1001]       # default: all who may connect
+#       destroy: [group:staff]    # default: nobody
 "
     )
 }

@@ -315,7 +315,8 @@ pub const KEYS: &[Key] = &[
         Kind::Accounts,
         Preset::Depends { how: "all who may connect", example: "[alice]" },
         "Those among them that may create pools; with `[]`, only the user of the runtime and root may. A \
-         pool is destroyed by whoever created it, the user of the runtime, and root.",
+         pool is destroyed by whoever created it, those whom its own `access` names, the user of the \
+         runtime, and root.",
     ),
     Key {
         variables: &["CHI_REPO_PATH", "LD_LIBRARY_PATH"],

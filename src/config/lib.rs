@@ -38,6 +38,7 @@ mod settings;
 mod units;
 mod value;
 
+pub use accounts::listed;
 pub use docs::default_file;
 #[doc(hidden)]
 pub use docs::table;

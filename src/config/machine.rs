@@ -8,6 +8,7 @@ use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::accounts;
 use crate::file::File;
+use crate::pool::Pool;
 use crate::settings::{Origin, Settings};
 use crate::value::Value;
 
@@ -36,6 +37,11 @@ fn wrong_with(value: &Value) -> Vec<(String, String)> {
     }
 }
 
+/// The lists of users and groups in the pools of a file.
+fn of_pools<'p>(file: &'p Path, pools: &'p [Pool]) -> impl Iterator<Item = Placed<'p>> {
+    pools.iter().flat_map(Pool::accounts).map(move |(value, at)| (file, *at, value))
+}
+
 /// Collects the problems with these values.
 fn check<'v>(values: impl Iterator<Item = Placed<'v>>) -> Result<(), Problems> {
     let wrong = values.flat_map(|(file, at, value)| {
@@ -62,7 +68,17 @@ impl File {
     /// Every list with a core that the process may not use, and every unknown user or group, with its
     /// position.
     pub fn check_machine(&self) -> Result<(), Problems> {
-        check(self.values.values().map(|(value, at)| (&*self.path, *at, value)))
+        let values = self.values.values().map(|(value, at)| (&*self.path, *at, value));
+        check(values.chain(of_pools(&self.path, &self.pools)))
+    }
+
+    /// Asks the operating system whether the users and groups exist that may use the pools of the file.
+    /// `[any thread]`
+    ///
+    /// # Errors
+    /// Every unknown user or group, with its position.
+    pub fn check_pools(&self) -> Result<(), Problems> {
+        check(of_pools(&self.path, &self.pools))
     }
 }
 
@@ -73,9 +89,11 @@ impl Settings {
     /// # Errors
     /// As [`File::check_machine`]: these values can only come from the file.
     pub fn check_machine(&self) -> Result<(), Problems> {
-        check(self.values.iter().filter_map(|setting| match &setting.origin {
+        let values = self.values.iter().filter_map(|setting| match &setting.origin {
             Origin::File(path, at) => Some((&**path, *at, &setting.value)),
             _ => None,
-        }))
+        });
+        let pools = self.file.iter().flat_map(|file| of_pools(file, &self.pools));
+        check(values.chain(pools))
     }
 }

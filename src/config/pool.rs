@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
 use chimaera_abi::CHI_MAX_CONTAINERS;
-use chimaera_runtime::{OnCrash, PoolConfig};
+use chimaera_runtime::{OnCrash, PoolAccess, PoolConfig};
 use chimaera_yaml::{read_file, shown, string, text, Entry, Kind, Position, Problem, Problems};
 use chimaera_yaml::{Report, Section, Text};
 
+use crate::accounts;
 use crate::keys;
 use crate::value::{self, path, plain, quoted, Value};
 
@@ -31,6 +32,8 @@ pub struct Pool {
     pub containers: u32,
     /// What happens when one of its methods crashes.
     pub on_crash: OnCrash,
+    /// Who may use it.
+    access: Access,
     /// Its position in the file.
     pub at: Position,
     /// The file with the parameters, until they are loaded.
@@ -40,7 +43,39 @@ pub struct Pool {
 /// A file with parameters, and the position where it is named.
 type ParamsFile = Option<(PathBuf, Position)>;
 
+/// The users and groups that may use a pool, as the file names them, with their positions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Access {
+    call: Option<(Value, Position)>,
+    destroy: Option<(Value, Position)>,
+}
+
+impl Access {
+    /// Those that the file gives, with their keys.
+    fn lists(&self) -> impl Iterator<Item = (&'static str, &(Value, Position))> {
+        let both = [("call", &self.call), ("destroy", &self.destroy)];
+        both.into_iter().filter_map(|(key, list)| Some((key, list.as_ref()?)))
+    }
+}
+
 impl Pool {
+    /// Who may use it, besides its creator, the user of the runtime and root.
+    pub fn access(&self) -> PoolAccess {
+        let numbers = |list: &Option<(Value, Position)>| match list {
+            Some((Value::Accounts(names), _)) => Some(accounts::numbers(names)),
+            _ => None,
+        };
+        PoolAccess {
+            call: numbers(&self.access.call),
+            destroy: numbers(&self.access.destroy).unwrap_or_default(),
+        }
+    }
+
+    /// The lists of users and groups in it, with their positions.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &(Value, Position)> {
+        self.access.lists().map(|(_, list)| list)
+    }
+
     /// Reads the file with the parameters.
     pub(crate) fn load(&mut self, file: &Path) -> Result<(), Problems> {
         let Some((source, at)) = self.params_file.take() else { return Ok(()) };
@@ -65,6 +100,7 @@ impl Pool {
             params: self.params.clone(),
             containers: self.containers,
             on_crash: self.on_crash,
+            access: self.access(),
         }
     }
 
@@ -82,6 +118,11 @@ impl Pool {
         if self.on_crash != OnCrash::default() {
             all.push(("on_crash", self.on_crash.name().to_owned()));
         }
+        let access: Vec<_> =
+            self.access.lists().map(|(key, list)| format!("{key}: {}", list.0.yaml())).collect();
+        if !access.is_empty() {
+            all.push(("access", format!("{{{}}}", access.join(", "))));
+        }
         all
     }
 
@@ -96,6 +137,8 @@ impl Pool {
         };
         map.insert("containers".into(), self.containers.into());
         map.insert("on_crash".into(), self.on_crash.name().into());
+        let access = self.access.lists().map(|(key, list)| (key.to_owned(), list.0.json()));
+        map.insert("access".into(), access.collect::<serde_json::Map<_, _>>().into());
         map.into()
     }
 }
@@ -168,9 +211,19 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         None => 1,
     };
     let on_crash = read_on_crash(&mut section, report);
+    let access = read_access(&mut section, base, report);
     section.close("", report);
     let (name, module) = (name?, module?.text);
-    Some(Pool { name: name.text, module, params, containers, on_crash, at: name.at, params_file })
+    Some(Pool {
+        name: name.text,
+        module,
+        params,
+        containers,
+        on_crash,
+        access,
+        at: name.at,
+        params_file,
+    })
 }
 
 fn read_on_crash(section: &mut Section, report: &mut Report) -> OnCrash {
@@ -183,6 +236,23 @@ fn read_on_crash(section: &mut Section, report: &mut Report) -> OnCrash {
         report.add(found.at, what, "write `quarantine` or `abort`");
         OnCrash::default()
     })
+}
+
+fn read_access(section: &mut Section, base: &Path, report: &mut Report) -> Access {
+    let found = section.take("access").filter(|entry| !entry.value.is_null());
+    let Some(mut section) =
+        found.and_then(|entry| Section::open(entry.value, "the access to a pool", report))
+    else {
+        return Access::default();
+    };
+    let mut list = |key| {
+        let entry = section.take(key)?;
+        let at = entry.value.at;
+        Some((value::read(keys::Kind::Accounts, base, entry, report)?, at))
+    };
+    let access = Access { call: list("call"), destroy: list("destroy") };
+    section.close("", report);
+    access
 }
 
 fn required(

@@ -61,10 +61,7 @@ fn property(key: &Key) -> Value {
         Kind::Directories => {
             json!({ "type": ["array", "string"], "items": file(), "pattern": FILE })
         }
-        Kind::Accounts => {
-            let item = account();
-            json!({ "anyOf": [item, { "type": "array", "items": item }] })
-        }
+        Kind::Accounts => accounts(),
         Kind::Cores => {
             let item = json!({ "anyOf": [
                 { "type": "integer", "minimum": 0, "maximum": MAX_CORES - 1 },
@@ -111,6 +108,11 @@ fn account() -> Value {
         "pattern": r"^(group:)?[A-Za-z0-9_][^\s\x00-\x1f\x7f-\x9f,:]*$",
         "minimum": 0,
     })
+}
+
+fn accounts() -> Value {
+    let item = account();
+    json!({ "anyOf": [item, { "type": "array", "items": item }] })
 }
 
 fn file() -> Value {
@@ -162,6 +164,12 @@ fn pool() -> Value {
             "on_crash": {
                 "enum": ["quarantine", "abort"],
                 "description": "What happens when one of its methods crashes.",
+            },
+            "access": {
+                "type": ["object", "null"],
+                "properties": { "call": accounts(), "destroy": accounts() },
+                "additionalProperties": false,
+                "description": "Users and groups that may call it, and those that may destroy it.",
             },
         },
         "required": ["name", "module"],

@@ -53,6 +53,29 @@ impl<T> Owned<T> {
         Ok(())
     }
 
+    /// Fills in the pool to be created. `fields` are the task's, or a part of it.
+    fn pool(
+        &mut self,
+        fields: *mut chi_create_task,
+        module: &[u8],
+        name: &[u8],
+        params: &[u8],
+        containers: u32,
+    ) -> Result<(), Failure> {
+        // SAFETY: the fields are those of the live task, which is owned by `self` and idle.
+        let (module_field, name_field, params_field) = unsafe {
+            (*fields).containers_ = containers;
+            (
+                &raw mut (*fields).module_name_.bytes_,
+                &raw mut (*fields).pool_name_.bytes_,
+                &raw mut (*fields).params_,
+            )
+        };
+        self.field(module_field, module)?;
+        self.field(name_field, name)?;
+        self.field(params_field, params)
+    }
+
     /// Submits the task and waits for it; a failure of the task becomes an error.
     fn run(&mut self) -> Result<&T, Failure> {
         let task: *mut chi_task = self.task.cast();
@@ -105,21 +128,35 @@ pub unsafe fn create_pool(
     containers: u32,
 ) -> Result<(chi_pool_id, bool), Failure> {
     let mut task = Owned::<chi_create_task>::new(ipc, CHI_ADMIN_CREATE_POOL)?;
-    // SAFETY: the task is live and owned by this function.
-    unsafe { (*task.task).containers_ = containers };
-    // SAFETY: the fields are those of the live task.
-    let (module_field, name_field, params_field) = unsafe {
-        let fields = task.task;
-        (
-            &raw mut (*fields).module_name_.bytes_,
-            &raw mut (*fields).pool_name_.bytes_,
-            &raw mut (*fields).params_,
-        )
-    };
-    task.field(module_field, module)?;
-    task.field(name_field, name)?;
-    task.field(params_field, params)?;
+    let fields = task.task;
+    task.pool(fields, module, name, params, containers)?;
     let done = task.run()?;
+    Ok((done.pool_id_, done.existed_ != 0))
+}
+
+/// Creates a pool, or finds it when it exists, as `create_pool` does, with the flags of a
+/// `chi_create_with_task` and rights to use the pool.
+///
+/// # Safety
+/// `ipc` must be a valid table.
+pub unsafe fn create_pool_with(
+    ipc: *const chi_ipc,
+    (module, name): (&[u8], &[u8]),
+    params: &[u8],
+    containers: u32,
+    flags: u32,
+    grants: &[chi_grant],
+) -> Result<(chi_pool_id, bool), Failure> {
+    let mut task = Owned::<chi_create_with_task>::new(ipc, CHI_ADMIN_CREATE_POOL_WITH)?;
+    // SAFETY: the task is live and owned by this function.
+    unsafe { (*task.task).flags_ = flags };
+    // SAFETY: the fields are those of the live task.
+    let (fields, grants_field) =
+        unsafe { (&raw mut (*task.task).create, &raw mut (*task.task).grants_) };
+    task.pool(fields, module, name, params, containers)?;
+    let words = grants.iter().flat_map(|grant| [grant.right_, grant.is_group_, grant.number_]);
+    task.field(grants_field, &words.flat_map(u32::to_ne_bytes).collect::<Vec<_>>())?;
+    let done = &task.run()?.create;
     Ok((done.pool_id_, done.existed_ != 0))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::limits::{ProcessLimits, UserLimits};
-use crate::access::Accounts;
+use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{
@@ -33,6 +33,8 @@ pub struct PoolConfig {
     pub containers: u32,
     /// What happens when one of its methods crashes.
     pub on_crash: OnCrash,
+    /// Who may use it.
+    pub access: PoolAccess,
 }
 
 /// What happens when a method of a pool crashes, that is, causes a signal such as SIGSEGV or

@@ -45,7 +45,7 @@ mod sys;
 mod tables;
 mod task;
 
-pub use access::Accounts;
+pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{check_cores, Config, Error, OnCrash, PoolConfig, ProcessLimits, UserLimits};
 pub use module::library_path_warning;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use chimaera_abi::CHI_ADMIN_CREATE_POOL;
+use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_POOL_ABORTS};
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::status_page::{self, Reader, Writer};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
-use crate::config::{Config, Error};
+use crate::config::{Config, Error, OnCrash};
 use crate::control::{close, descriptors, end_process, Acceptor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::log::can_log;
@@ -325,26 +325,28 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
     for wanted in &shared.config.pools {
         let (answer, told) = channel();
         let own = wanted.clone();
+        let (mut flags, grants) = own.access.grants();
+        if own.on_crash == OnCrash::Abort {
+            flags |= CHI_POOL_ABORTS;
+        }
         let create = move || {
             // SAFETY: a worker runs this closure, so `worker_ipc` returns that worker's table.
             let made = unsafe {
-                chimaera_ipc::admin::create_pool(
+                chimaera_ipc::admin::create_pool_with(
                     ipc::worker_ipc(),
-                    own.module.as_bytes(),
-                    own.name.as_bytes(),
+                    (own.module.as_bytes(), own.name.as_bytes()),
                     &own.params,
                     own.containers,
+                    flags,
+                    &grants,
                 )
             };
             // It fails only if the start has been abandoned and the receiver dropped.
-            let _ = answer.send(made.map(|(id, _)| id).map_err(|(_, message)| message));
+            let _ = answer.send(made.map_err(|(_, message)| message));
         };
         shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(create)));
         let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
-        let id = made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
-        if let Some(pool) = shared.table().get(id) {
-            pool.on_crash().set(wanted.on_crash);
-        }
+        made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
     }
     Ok(())
 }

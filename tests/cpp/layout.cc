@@ -99,6 +99,15 @@ static void PrintTasks() {
   FIELD(chi_create_task, pool_id_);
   FIELD(chi_create_task, existed_);
   FIELD(chi_create_task, containers_);
+  STRUCT(chi_grant);
+  FIELD(chi_grant, right_);
+  FIELD(chi_grant, is_group_);
+  FIELD(chi_grant, number_);
+  STRUCT(chi_create_with_task);
+  FIELD(chi_create_with_task, create);
+  FIELD(chi_create_with_task, flags_);
+  FIELD(chi_create_with_task, reserved_);
+  FIELD(chi_create_with_task, grants_);
   STRUCT(chi_pool_options);
   FIELD(chi_pool_options, size);
   FIELD(chi_pool_options, containers);

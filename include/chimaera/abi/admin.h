@@ -34,6 +34,10 @@
 // names and the id are used). A pool of another module is `CHI_INVALID`. Since ABI 1.1.
 #define CHI_ADMIN_FIND_POOL_OF 16
 
+// Admin method: as `CHI_ADMIN_CREATE_POOL`, and says who may use the pool and what happens when one
+// of its methods crashes (`chi_create_with_task`). Since ABI 1.1.
+#define CHI_ADMIN_CREATE_POOL_WITH 17
+
 // The task that creates a pool. It is also passed to the `kCreate` of each container, one
 // container at a time.
 typedef struct chi_create_task {
@@ -54,6 +58,42 @@ typedef struct chi_create_task {
   // ABI 1.0 always send 0.
   uint32_t containers_;
 } chi_create_task;
+
+// `chi_create_with_task.flags_`: a method that crashes ends the runtime. Only the runtime's own user
+// and root may ask for it.
+#define CHI_POOL_ABORTS 1
+
+// `chi_create_with_task.flags_`: only those may call the pool to whom `grants_` gives the right to,
+// besides its creator, the runtime's own user and root. Without it, all who may connect may.
+#define CHI_POOL_RESTRICTED 2
+
+// `chi_grant.right_`: to call the pool.
+#define CHI_MAY_CALL 1
+
+// `chi_grant.right_`: to destroy the pool.
+#define CHI_MAY_DESTROY 2
+
+// A right of a user, or of all who have a group.
+typedef struct chi_grant {
+  // `CHI_MAY_*`.
+  uint32_t right_;
+  // 1 for a group, 0 for a user.
+  uint32_t is_group_;
+  // The number of the user or group.
+  uint32_t number_;
+} chi_grant;
+
+// The task that creates a pool and says who may use it.
+typedef struct chi_create_with_task {
+  // The pool; this is what the `kCreate` of each container is passed.
+  struct chi_create_task create;
+  // In: `CHI_POOL_*`.
+  uint32_t flags_;
+  // Zero.
+  uint32_t reserved_;
+  // In: an array of `chi_grant`, as bytes.
+  struct chi_shm_vector grants_;
+} chi_create_with_task;
 
 // The task that destroys a pool. It is also passed to the `kDestroy` of each container.
 typedef struct chi_destroy_task {

@@ -11,7 +11,8 @@ use chimaera_ipc::copy;
 use super::describe;
 use super::params::MAX_PARAMS;
 use super::pool_manager::{self, Wanted};
-use crate::access::Caller;
+use crate::access::{Caller, PoolAccess, PoolRights};
+use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::module::{Methods, Module};
 use crate::pool::Pool;
@@ -20,6 +21,10 @@ use crate::tables::worker_ipc;
 use crate::task::Origin;
 
 pub(crate) const NAME: &str = "chimaera:admin";
+/// What only the owner may do, in words: whether a crash ends the runtime is not for others to decide.
+pub(crate) const SET_ON_CRASH: &str = "say what becomes of it when a method crashes";
+/// The limit on the list of those who may use a pool, in bytes: some 5000 users and groups.
+const MAX_GRANTS: u64 = 60_000;
 
 const STRING: chi_field_layout = chi_field_layout {
     offset_: 0,
@@ -40,6 +45,15 @@ static CREATE_FIELDS: [chi_field_layout; 3] = [
     string_at(offset_of!(chi_create_task, pool_name_)),
     chi_field_layout { kind_: CHI_FIELD_VECTOR, ..string_at(offset_of!(chi_create_task, params_)) },
 ];
+static CREATE_WITH_FIELDS: [chi_field_layout; 4] = [
+    CREATE_FIELDS[0],
+    CREATE_FIELDS[1],
+    CREATE_FIELDS[2],
+    chi_field_layout {
+        kind_: CHI_FIELD_VECTOR,
+        ..string_at(offset_of!(chi_create_with_task, grants_))
+    },
+];
 static FIND_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_find_task, pool_name_))];
 static DESCRIBE_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_describe_task, json_))];
 
@@ -59,7 +73,7 @@ const fn method(
     }
 }
 
-static METHODS: [chi_method; 7] = [
+static METHODS: [chi_method; 8] = [
     method(CHI_ADMIN_CREATE_POOL, c"kCreatePool", size_of::<chi_create_task>(), &CREATE_FIELDS),
     method(CHI_ADMIN_DESTROY_POOL, c"kDestroyPool", size_of::<chi_destroy_task>(), &[]),
     method(CHI_ADMIN_FIND_POOL, c"kFindPool", size_of::<chi_find_task>(), &FIND_FIELDS),
@@ -67,6 +81,12 @@ static METHODS: [chi_method; 7] = [
     method(CHI_ADMIN_DESCRIBE, c"kDescribe", size_of::<chi_describe_task>(), &DESCRIBE_FIELDS),
     method(CHI_ADMIN_RESET_POOL, c"kResetPool", size_of::<chi_create_task>(), &CREATE_FIELDS),
     method(CHI_ADMIN_FIND_POOL_OF, c"kFindPoolOf", size_of::<chi_create_task>(), &CREATE_FIELDS),
+    method(
+        CHI_ADMIN_CREATE_POOL_WITH,
+        c"kCreatePoolWith",
+        size_of::<chi_create_with_task>(),
+        &CREATE_WITH_FIELDS,
+    ),
 ];
 
 static OPS: chi_container_ops = chi_container_ops {
@@ -125,7 +145,15 @@ pub(crate) fn open(shared: &Shared) {
         new_state: no_state,
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
-    let pool = Pool::new(id, None, c"admin".into(), Vec::new(), None, &Arc::new(module), 1);
+    let pool = Pool::new(
+        id,
+        PoolRights::default(),
+        c"admin".into(),
+        Vec::new(),
+        None,
+        &Arc::new(module),
+        1,
+    );
     // SAFETY: the object is this file's own container, and nothing else uses the pool yet.
     let sound = unsafe { pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut()) };
     assert!(sound, "the admin pool's own table is valid");
@@ -173,6 +201,7 @@ unsafe extern "C" fn run(
         let result = unsafe {
             match method {
                 CHI_ADMIN_CREATE_POOL => create_pool(worker, task.cast()),
+                CHI_ADMIN_CREATE_POOL_WITH => create_pool_with(worker, task.cast()),
                 CHI_ADMIN_DESTROY_POOL => destroy_pool(worker, task.cast()),
                 CHI_ADMIN_FIND_POOL => find_pool(worker, task.cast()),
                 CHI_ADMIN_RESET_POOL => reset_pool(worker, task.cast()),
@@ -259,12 +288,57 @@ unsafe fn name(string: &chi_shm_string, what: &str) -> Result<String, Failure> {
 
 unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
     // SAFETY: `run` passes the running task, whose method has this type.
+    unsafe { create(worker, task, OnCrash::default(), &PoolAccess::default()) }
+}
+
+unsafe fn create_pool_with(
+    worker: &Worker,
+    task: *mut chi_create_with_task,
+) -> Result<(), Failure> {
+    // SAFETY: `run` passes the running task, whose method has this type.
+    let (flags, grants) = unsafe {
+        let grants = bytes(&(*task).grants_, MAX_GRANTS, "the list of who may use the pool")?;
+        ((*task).flags_, grants)
+    };
+    let grants = grants.chunks_exact(size_of::<chi_grant>()).map(|grant| {
+        let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| grant[4 * at + byte]));
+        chi_grant { right_: word(0), is_group_: word(1), number_: word(2) }
+    });
+    let grants: Vec<_> = grants.collect();
+    let known = flags & !(CHI_POOL_ABORTS | CHI_POOL_RESTRICTED) == 0;
+    let Some(access) = PoolAccess::granted(flags, &grants).filter(|_| known) else {
+        let message =
+            "this runtime does not know what the request says of the pool; it may be older";
+        return Err(Failure::new(CHI_INVALID, message));
+    };
+    let on_crash = match flags & CHI_POOL_ABORTS {
+        0 => OnCrash::Quarantine,
+        _ => OnCrash::Abort,
+    };
+    // Before anything is done: there must be no pool with another policy than was asked for.
+    if on_crash != OnCrash::default() {
+        must_be_owners(worker, SET_ON_CRASH)?;
+    }
+    // SAFETY: as above; the task begins with the one that creates a pool.
+    unsafe { create(worker, task.cast(), on_crash, &access) }
+}
+
+/// # Safety
+/// `task` must be the running task, which creates a pool.
+unsafe fn create(
+    worker: &Worker,
+    task: *mut chi_create_task,
+    on_crash: OnCrash,
+    access: &PoolAccess,
+) -> Result<(), Failure> {
+    // SAFETY: by the caller's promise.
     unsafe {
         let module = name(&(*task).module_name_, "the module's name")?;
         let pool = name(&(*task).pool_name_, "the pool's name")?;
         let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
-        let wanted = Wanted { module: &module, name: &pool, params: &params, containers };
+        let wanted =
+            Wanted { module: &module, name: &pool, params: &params, containers, on_crash, access };
         let (id, existed) = pool_manager::create(worker, &wanted, sender(worker), task.cast())?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());
     }

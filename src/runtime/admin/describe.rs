@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use chimaera_abi::*;
 
+use crate::access::Accounts;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::{Container, Pool};
@@ -45,6 +46,11 @@ fn pools(shared: &Shared) -> serde_json::Value {
             "state": if quarantined.is_empty() { "live" } else { "quarantined" },
             "quarantined": quarantined,
             "on_crash": pool.on_crash().get().name(),
+            "creator": pool.rights.creator,
+            "access": {
+                "call": pool.rights.access.call.as_ref().map(Accounts::written),
+                "destroy": pool.rights.access.destroy.written(),
+            },
         })
     });
     json!(all.collect::<Vec<_>>())

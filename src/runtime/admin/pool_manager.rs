@@ -12,7 +12,8 @@ use chimaera_ipc::instance;
 
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all};
 use super::{describe, params};
-use crate::access::Caller;
+use crate::access::{Caller, PoolAccess, PoolRights};
+use crate::config::OnCrash;
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
@@ -106,20 +107,7 @@ pub(super) fn may_destroy(
     let table = worker.shared.table();
     // `destroy` says that there is none.
     let Some(pool) = table.get(id) else { return Ok(()) };
-    if caller.is_owner() || pool.creator == Some(caller.uid) {
-        return Ok(());
-    }
-    let whose = match pool.creator {
-        Some(creator) => format!("was created by user {creator}"),
-        None => "is the runtime's own".to_owned(),
-    };
-    let message = format!(
-        "pool '{}' {whose}; only whoever created it, the owner of the runtime and root may destroy it; \
-         this is user {}",
-        pool.name(),
-        caller.uid
-    );
-    Err(Failure::new(CHI_DENIED, message))
+    pool.rights.check_destroy(pool.name(), caller)
 }
 
 /// Creates a pool for a caller, or for the runtime itself, or finds the existing one; the flag says
@@ -168,7 +156,7 @@ pub(super) unsafe fn create(
     let params = wanted.params.to_vec();
     let pool = Arc::new(Pool::new(
         id,
-        caller.map(|caller| caller.uid),
+        PoolRights { creator: caller.map(|caller| caller.uid), access: wanted.access.clone() },
         c_name,
         params,
         shown,
@@ -187,6 +175,7 @@ pub(super) unsafe fn create(
         Ok(()) => {
             // Its `kCreate` may have loaded libraries.
             objects::look();
+            pool.on_crash().set(wanted.on_crash);
             pool.publish();
             shared.set_pool(id.major_, Some(pool.clone()));
             let containers = pool.count();
@@ -359,6 +348,8 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) params: &'a [u8],
     pub(super) containers: u32,
+    pub(super) on_crash: OnCrash,
+    pub(super) access: &'a PoolAccess,
 }
 
 impl Wanted<'_> {
@@ -398,6 +389,10 @@ impl Wanted<'_> {
         if count != self.containers {
             let s = if count == 1 { "" } else { "s" };
             found.push(format!("with {count} container{s}, not {}", self.containers));
+        }
+        let default = PoolAccess::default();
+        if *self.access != default && *self.access != pool.rights.access {
+            found.push("with other access".to_owned());
         }
         if found.is_empty() {
             return Ok(pool.id);

@@ -6,6 +6,7 @@ use chimaera_ipc::wire::Message;
 
 use super::log_control;
 use crate::access::Caller;
+use crate::admin::container::SET_ON_CRASH;
 use crate::admin::{describe, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
@@ -42,7 +43,7 @@ impl Then {
 fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
     match request {
         Request::Stop => Some("stop it"),
-        Request::SetOnCrash => Some("say what becomes of it when a method crashes"),
+        Request::SetOnCrash => Some(SET_ON_CRASH),
         Request::LogLevel if !message.text.is_empty() => Some("change the log level"),
         Request::LogReopen => Some("reopen the log"),
         Request::EndSession => Some("end a session"),

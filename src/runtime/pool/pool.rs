@@ -7,13 +7,16 @@ use chimaera_abi::chi_pool_id;
 
 use super::container::{Container, CrashPolicy};
 use super::method::PoolMethods;
+use crate::access::PoolRights;
 use crate::module::Module;
 
 /// A pool. Its containers and methods do not move as long as it lives.
 pub(crate) struct Pool {
     pub(crate) id: chi_pool_id,
-    /// The user who created it; `None` for the runtime itself and its modules.
-    pub(crate) creator: Option<u32>,
+    /// Whether some clients may not call it: `rights` then say which.
+    pub(crate) restricted: bool,
+    /// In a box, because tasks do not need them: what they do need stays close together.
+    pub(crate) rights: Box<PoolRights>,
     pub(crate) params: Vec<u8>,
     /// The parameters that the creator gave, as messages show them; `None` if they are too long or
     /// not text.
@@ -27,7 +30,7 @@ impl Pool {
     /// A pool of `count` containers, at least one, whose objects are not constructed yet.
     pub(crate) fn new(
         id: chi_pool_id,
-        creator: Option<u32>,
+        rights: PoolRights,
         name: Arc<CStr>,
         params: Vec<u8>,
         shown: Option<String>,
@@ -42,7 +45,8 @@ impl Pool {
         let methods = PoolMethods::of(&module.methods);
         Pool {
             id,
-            creator,
+            restricted: rights.restrict_calls(),
+            rights: Box::new(rights),
             params,
             shown,
             methods,

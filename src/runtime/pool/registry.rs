@@ -348,6 +348,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::PoolRights;
     use crate::module::Module;
 
     fn pool(id: chi_pool_id) -> Arc<Pool> {
@@ -369,7 +370,15 @@ mod tests {
             params: None,
             new_state: no_state,
         };
-        Arc::new(Pool::new(id, None, c"one".into(), Vec::new(), None, &Arc::new(module), 1))
+        Arc::new(Pool::new(
+            id,
+            PoolRights::default(),
+            c"one".into(),
+            Vec::new(),
+            None,
+            &Arc::new(module),
+            1,
+        ))
     }
 
     fn begin(

@@ -139,6 +139,9 @@ fn enter(
     };
     let table = worker.table();
     let Some(pool) = table.get(id) else { return Err(no_pool(worker, id)) };
+    if pool.restricted {
+        may_call(record, pool)?;
+    }
     let method = own_method(pool, number)?;
     if layout != CHI_OK && !method.is_of(layout) {
         return Err(stale(pool.module(), method));
@@ -148,6 +151,17 @@ fn enter(
     record.container = container;
     record.everywhere = query.kind_ == CHI_DOMAIN_GLOBAL_BCAST;
     Ok((pool, method))
+}
+
+/// Fails if the task comes from a client that may not call this pool. What methods send is the modules' own.
+#[inline(never)]
+fn may_call(record: &Record, pool: &Pool) -> Result<(), Failure> {
+    match &record.origin {
+        Origin::Client { session, .. } => {
+            session.check_call(pool.id, |caller| pool.rights.check_call(pool.name(), caller))
+        }
+        Origin::Internal => Ok(()),
+    }
 }
 
 /// The method with this number, if tasks may call it.

@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::access::Caller;
+use crate::failure::Failure;
 use crate::sys::{lock, Guard};
-use chimaera_abi::{chi_task, CHI_TASK_CANCEL};
+use chimaera_abi::{chi_pool_id, chi_task, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::segment::Mapping;
 
@@ -24,6 +25,9 @@ const MAX_HOLDS: usize = 1 << 24;
 
 /// The limit on the private copies of descriptors of one session's tasks, in bytes.
 const MAX_COPIES: u64 = 256 << 20;
+
+/// How many restricted pools a session remembers that its client may call.
+const CALLABLE: usize = 16;
 
 /// Where a task is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,9 @@ pub(crate) struct Session {
     /// Bytes of private copies of descriptors.
     copies: AtomicU64,
     dead: AtomicBool,
+    /// The ids of restricted pools that the client may call, as far as that has been asked: each in the
+    /// place that the last bits of its slot say.
+    callable: [AtomicU64; CALLABLE],
     /// How many tasks it may have in flight, so that its user's sessions stay within their limit.
     share: AtomicUsize,
     /// Where suspended tasks are, by their offsets, unless they have already been told that they
@@ -91,6 +98,7 @@ impl Session {
             holds: Mutex::default(),
             copies: AtomicU64::new(0),
             dead: AtomicBool::new(false),
+            callable: Default::default(),
             share: AtomicUsize::new(0),
             suspended: Mutex::default(),
             guard,
@@ -118,6 +126,24 @@ impl Session {
 
     pub(crate) fn set_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails if the client may not call this pool. What a pool allows never changes, nor do a client's user
+    /// and groups, so they are compared only once, unless the client uses many such pools.
+    #[inline]
+    pub(crate) fn check_call(
+        &self,
+        pool: chi_pool_id,
+        check: impl FnOnce(&Caller) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let known = &self.callable[pool.major_ as usize % CALLABLE];
+        let id = u64::from(pool.major_) << 32 | u64::from(pool.minor_);
+        if known.load(Ordering::Relaxed) == id {
+            return Ok(());
+        }
+        check(&self.caller)?;
+        known.store(id, Ordering::Relaxed);
+        Ok(())
     }
 
     /// How many tasks it may have in flight because of its user's limit.
@@ -240,5 +266,31 @@ impl Session {
     /// Bytes of the runtime's arena in use.
     pub(crate) fn used_bytes(&self) -> u64 {
         lock(&self.arena).used_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chimaera_abi::CHI_DENIED;
+
+    #[test]
+    fn what_takes_the_place_of_a_pool_is_another_pool() {
+        let session = Session::without_client(1).expect("there is memory");
+        let id = |major_, minor_| chi_pool_id { major_, minor_ };
+        let yes = |_: &Caller| Ok(());
+        let no = |_: &Caller| Err(Failure::new(CHI_DENIED, ""));
+        assert!(session.check_call(id(2, 1), no).is_err());
+        assert!(
+            session.check_call(id(2, 1), no).is_err(),
+            "a refusal is not remembered as a right"
+        );
+        assert!(session.check_call(id(2, 1), yes).is_ok());
+        assert!(session.check_call(id(2, 1), no).is_ok(), "it is not asked again");
+        for other in [id(2, 2), id(3, 1), id(2 + CALLABLE as u32, 1)] {
+            assert!(session.check_call(other, no).is_err(), "{other:?}");
+        }
+        assert!(session.check_call(id(2 + CALLABLE as u32, 1), yes).is_ok());
+        assert!(session.check_call(id(2, 1), no).is_err(), "the other one has taken the place");
     }
 }

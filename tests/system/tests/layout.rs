@@ -65,6 +65,8 @@ fn rust() -> Layouts {
             existed_,
             containers_
         },
+        chi_grant { right_, is_group_, number_ },
+        chi_create_with_task { create, flags_, reserved_, grants_ },
         chi_pool_options { size, containers },
         chi_destroy_task { task, pool_id_ },
         chi_find_task { task, pool_name_, pool_id_ },

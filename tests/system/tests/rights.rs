@@ -5,7 +5,7 @@ use std::process::Command;
 
 use chimaera_tests::other_user::{allow, alone_as_root, as_user, reachable, NOBODY};
 use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
-use serde_json::Value;
+use serde_json::{json, Value};
 use tempfile::TempDir;
 
 /// Two users besides root and nobody, and their groups; every Unix has them.
@@ -201,8 +201,8 @@ pools: [{name: first, module: \"chimaera:kv\"}]
     done(&by(DAEMON, &["create", "bins"]));
     done(&by(DAEMON, &["call", "bins"]));
     done(&by(DAEMON, &["call", "first"]));
-    let who =
-        "only whoever created it, the owner of the runtime and root may destroy it; this is user 1";
+    let who = "only whoever created it, whom its access.destroy names, the owner of the runtime and root \
+               may destroy it; this is user 1";
     denied(&by(DAEMON, &["destroy", "bins"]), &format!("pool 'bins' was created by user 2; {who}"));
     denied(
         &by(DAEMON, &["destroy", "first"]),
@@ -213,6 +213,70 @@ pools: [{name: first, module: \"chimaera:kv\"}]
     done(&by(BIN, &["create", "bins"]));
     done(&place.call_by_root(&["destroy", "bins"]));
     done(&place.call_by_root(&["destroy", "first"]));
+    assert!(daemon.is_alive());
+}
+
+fn no_call(user: u32, pool: &str) -> String {
+    let what = "access.call of the pool names neither the user nor a group of it";
+    format!("user {user} may not call pool '{pool}': {what}")
+}
+
+/// The names of the pools, and what is said of this one.
+fn pools(place: &Place, pool: &str) -> (Vec<String>, Value) {
+    let listed = place.cli_as(0, &["pool", "list", "--json"]).ok().json();
+    let listed = listed.as_array().expect("a list");
+    let names = listed.iter().map(|one| one["name"].as_str().expect("it is text").to_owned());
+    let found = listed.iter().find(|one| one["name"] == pool);
+    (names.collect(), found.cloned().unwrap_or_default())
+}
+
+#[test]
+fn each_pool_of_the_configuration_says_who_may_call_and_destroy_it() {
+    let Some(_alone) = alone_as_root() else { return };
+    let place = Place::new();
+    let config = "\
+access: {connect: [daemon, bin, nobody]}
+pools:
+  - {name: open, module: \"chimaera:kv\"}
+  - {name: daemons, module: \"chimaera:kv\", access: {call: daemon}}
+  - {name: bins, module: \"chimaera:kv\", access: {call: [\"group:bin\"], destroy: [nobody]}}
+  - {name: closed, module: \"chimaera:kv\", access: {call: []}}
+";
+    let mut daemon = place.start(&Options::new().kv().rust_faults().config(config));
+    let by = |user: u32, words: &[&str]| place.call_as(user, &[user], words);
+    for user in [DAEMON, BIN, NOBODY] {
+        done(&by(user, &["call", "open"]));
+        denied(&by(user, &["call", "closed"]), &no_call(user, "closed"));
+    }
+    done(&by(DAEMON, &["call", "daemons"]));
+    denied(&by(BIN, &["call", "daemons"]), &no_call(BIN, "daemons"));
+    done(&by(BIN, &["call", "bins"]));
+    done(&place.call_as(NOBODY, &[NOBODY, BIN], &["call", "bins"]));
+    denied(&by(NOBODY, &["call", "bins"]), &no_call(NOBODY, "bins"));
+    // In one session, again and again, among pools that it may call.
+    let words =
+        ["call", "daemons", "--", "call", "bins", "--", "call", "daemons", "--", "call", "bins"];
+    let mut command = as_user(place.command(&place.client), DAEMON, &[DAEMON]);
+    let lines = process::run(command.args(words)).lines();
+    let statuses: Vec<_> = lines.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["CHI_OK", "CHI_DENIED", "CHI_OK", "CHI_DENIED"], "{lines:?}");
+    for pool in ["open", "daemons", "bins", "closed"] {
+        done(&place.call_by_root(&["call", pool]));
+    }
+    // A module calls whatever it wants, whosever task its method runs.
+    let found = by(DAEMON, &["call-by-method", "closed"]);
+    assert_eq!(found["found"], "value", "{found}");
+    // To call is not to destroy, nor the other way round.
+    let who = "whom its access.destroy names, the owner of the runtime and root may destroy it";
+    denied(&by(BIN, &["destroy", "bins"]), who);
+    denied(&by(DAEMON, &["destroy", "daemons"]), who);
+    let (_, bins) = pools(&place, "bins");
+    let group = format!("group:{BIN}");
+    let access = json!({ "call": [group], "destroy": [NOBODY.to_string()] });
+    assert_eq!((&bins["access"], &bins["creator"]), (&access, &Value::Null), "{bins}");
+    let (_, open) = pools(&place, "open");
+    assert_eq!(open["access"], json!({ "call": null, "destroy": [] }), "{open}");
+    done(&by(NOBODY, &["destroy", "bins"]));
     assert!(daemon.is_alive());
 }
 
@@ -230,6 +294,13 @@ fn an_unknown_user_in_the_configuration_is_named() {
             let why = format!(":2:12: there is no {name}");
             assert!(refused.stderr.contains(&why), "{refused:?}");
         }
+    }
+    let text = "pools:\n  - {name: x, module: \"chimaera:kv\", access: {call: [no-such-user]}}\n";
+    std::fs::write(file, text).expect("the site is ours");
+    for command in [&["start", "--config", file][..], &["config", "check", file]] {
+        let refused = site.cli(command);
+        let why = ":2:53: there is no user 'no-such-user'";
+        assert!(refused.code == 2 && refused.stderr.contains(why), "{refused:?}");
     }
 }
 

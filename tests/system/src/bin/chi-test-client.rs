@@ -6,14 +6,14 @@
 //!
 //! It has the commands of `c_client`, prints the same lines, and uses the same pools. Only this
 //! client has the commands for access rights: `stop`, `stop-by-method`, `create POOL`, `destroy
-//! POOL` and `call POOL`.
+//! POOL`, `call POOL` and `call-by-method POOL`.
 
 use std::process::ExitCode;
 
 use chimaera::abi::{status_name, CHI_OK};
 use chimaera::{DomainQuery, PoolId, Result, Status};
 use chimaera_kv_client as kv;
-use chimaera_test_rust_faults_client as faults;
+use chimaera_test_rust_faults_client::{self as faults, SubcallTask};
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
 use chimaera_tests::tasks::throws::PlainTask;
 use chimaera_tests::{bytes, Call};
@@ -129,6 +129,15 @@ fn run(words: &[&str]) -> Result<Value, Failed> {
             json!({})
         }
         ["call", pool] => json!({ "count": kv::Client::find(pool)?.count()? }),
+        ["call-by-method", pool] => {
+            let ipc = chimaera::ipc()?;
+            let faults = ipc.create_pool(faults::MODULE, "test_faults", b"")?;
+            let task = ipc.task::<SubcallTask>(faults, faults::Method::SUBCALL);
+            task.pool_name.set(pool)?;
+            task.key.set("key")?;
+            task.value.set(b"value")?;
+            json!({ "found": text(&task.call()?.found.copy_to_vec()?) })
+        }
         _ => return Err(Failed::Usage),
     };
     Ok(found)
