@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use chimaera_abi::CHI_DESCRIBE_POOLS;
-use chimaera_client_rs as client;
 use chimaera_config::{File, Pool};
 use chimaera_yaml::{Position, Problem, Problems};
 use serde_json::{json, Value};
 
-use super::pool;
+use super::pool::{self, Wanted};
 use crate::context::{complain, Context, Failed, Outcome};
 use crate::settings::misconfigured;
 
@@ -37,8 +36,9 @@ pub(crate) fn run(context: Context, command: Command) -> Outcome {
     let mut steps = Steps::default();
     let outcome = match command {
         Command::Up { .. } => {
+            file.check_pools().map_err(|found| misconfigured(&context, &found))?;
             context.connect()?;
-            steps.take(file.pools.iter(), |pool| create(&context, pool))
+            steps.take(file.pools.iter(), create)
         }
         Command::Down { .. } => {
             let found = context.describe(CHI_DESCRIBE_POOLS)?;
@@ -116,13 +116,18 @@ impl Steps {
 }
 
 /// Creates a pool unless it exists.
-fn create(context: &Context, wanted: &Pool) -> Result<&'static str, String> {
-    match client::create_pool(&wanted.module, &wanted.name, &wanted.params, wanted.containers) {
+fn create(pool: &Pool) -> Result<&'static str, String> {
+    let wanted = Wanted {
+        module: &pool.module,
+        name: &pool.name,
+        params: &pool.params,
+        containers: pool.containers,
+        on_crash: pool.on_crash,
+        access: &pool.access(),
+    };
+    match wanted.create() {
         Ok((_, true)) => Ok("unchanged"),
-        Ok((id, false)) => match pool::set_on_crash(context, id, wanted.on_crash) {
-            Err(Failed::Message(message) | Failed::NotRunning(message)) => Err(message),
-            _ => Ok("created"),
-        },
+        Ok((_, false)) => Ok("created"),
         Err(failure) => Err(failure.message.into_owned()),
     }
 }

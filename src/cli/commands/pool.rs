@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_OK};
+use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_OK, CHI_POOL_ABORTS};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
-use chimaera_runtime::OnCrash;
+use chimaera_runtime::{Accounts, OnCrash, PoolAccess};
 use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
@@ -48,6 +48,16 @@ pub(crate) enum Command {
         /// ends. With `abort`, the runtime ends.
         #[arg(long, value_name = "POLICY")]
         on_crash: Option<OnCrashArg>,
+        /// Users and groups that may call the pool, for example alice,1001,group:staff
+        ///
+        /// The user who creates it, the user of the runtime and root may call it in any case. With an
+        /// empty list, nobody else may. [default: all who may connect]
+        #[arg(long, value_name = "WHO,...", value_parser = chimaera_config::listed)]
+        allow_call: Option<Accounts>,
+        /// Users and groups that may destroy the pool, besides the user who creates it, the user of the
+        /// runtime and root
+        #[arg(long, value_name = "WHO,...", value_parser = chimaera_config::listed)]
+        allow_destroy: Option<Accounts>,
     },
     /// Replace the containers that are in quarantine because a method crashed
     Reset {
@@ -70,16 +80,36 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List => list(context),
         Command::Show { pool } => show(context, &pool),
-        Command::Create { pool, module, params, params_file, containers, on_crash } => {
+        Command::Create {
+            pool,
+            module,
+            params,
+            params_file,
+            containers,
+            on_crash,
+            allow_call,
+            allow_destroy,
+        } => {
             let params = match params_file {
                 Some(path) => std::fs::read(&path)
                     .map_err(|error| Failed::Message(format!("{}: {error}", path.display())))?,
                 None => params.unwrap_or_default().into_bytes(),
             };
+            let access =
+                PoolAccess { call: allow_call, destroy: allow_destroy.unwrap_or_default() };
+            let policy = on_crash.map(OnCrash::from);
             context.connect()?;
-            let (id, existed) = client::create_pool(&module, &pool, &params, containers)?;
-            if let Some(on_crash) = on_crash {
-                set_on_crash(context, id, on_crash.into())?;
+            let wanted = Wanted {
+                module: &module,
+                name: &pool,
+                params: &params,
+                containers,
+                on_crash: policy.unwrap_or_default(),
+                access: &access,
+            };
+            let (id, existed) = wanted.create()?;
+            if let (true, Some(on_crash)) = (existed, policy) {
+                set_on_crash(context, id, on_crash)?;
             }
             let id = format!("{}.{}", id.major_, id.minor_);
             let document = json!({ "name": pool, "id": id, "existed": existed });
@@ -126,8 +156,32 @@ impl From<OnCrashArg> for OnCrash {
     }
 }
 
-/// Sets a pool's policy for crashes of its methods.
-pub(crate) fn set_on_crash(context: &Context, id: chi_pool_id, on_crash: OnCrash) -> Outcome {
+/// A pool to create.
+pub(crate) struct Wanted<'a> {
+    pub(crate) module: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) params: &'a [u8],
+    pub(crate) containers: u32,
+    pub(crate) on_crash: OnCrash,
+    pub(crate) access: &'a PoolAccess,
+}
+
+impl Wanted<'_> {
+    /// Creates the pool as a whole, or finds it when it exists; the flag is true when it already existed.
+    pub(crate) fn create(&self) -> client::Result<(chi_pool_id, bool)> {
+        let Wanted { module, name, params, containers, on_crash, access } = *self;
+        if on_crash == OnCrash::default() && *access == PoolAccess::default() {
+            // A runtime of any age knows this.
+            return client::create_pool(module, name, params, containers);
+        }
+        let (flags, grants) = access.grants();
+        let policy = if on_crash == OnCrash::Abort { CHI_POOL_ABORTS } else { 0 };
+        client::create_pool_with(module, name, params, containers, flags | policy, &grants)
+    }
+}
+
+/// Sets the policy of an existing pool for crashes of its methods.
+fn set_on_crash(context: &Context, id: chi_pool_id, on_crash: OnCrash) -> Outcome {
     let aborts = u64::from(on_crash == OnCrash::Abort);
     context.ask(Request::SetOnCrash, &[id.major_.into(), id.minor_.into(), aborts]).map(|_| ())
 }

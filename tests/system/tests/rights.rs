@@ -281,6 +281,87 @@ pools:
 }
 
 #[test]
+fn whoever_creates_a_pool_says_who_may_use_it() {
+    let Some(_alone) = alone_as_root() else { return };
+    let place = Place::new();
+    let _daemon = place.start(&Options::new().kv().config("access: {connect: [daemon, bin]}\n"));
+    let by = |user: u32, words: &[&str]| place.call_as(user, &[user], words);
+    let create = |pool: &str, more: &[&str]| {
+        let words = [&["pool", "create", pool, "--module", "chimaera:kv"], more].concat();
+        place.cli_as(DAEMON, &words)
+    };
+    create("own", &["--allow-call", ""]).ok();
+    create("shared", &["--allow-call", "group:bin", "--allow-destroy", "bin"]).ok();
+    create("all", &[]).ok();
+    for pool in ["own", "shared", "all"] {
+        done(&by(DAEMON, &["call", pool]));
+        done(&place.call_by_root(&["call", pool]));
+    }
+    denied(&by(BIN, &["call", "own"]), &no_call(BIN, "own"));
+    done(&by(BIN, &["call", "shared"]));
+    done(&by(BIN, &["call", "all"]));
+    let (_, own) = pools(&place, "own");
+    assert_eq!(own["creator"], DAEMON, "{own}");
+    assert_eq!(own["access"], json!({ "call": [], "destroy": [] }), "{own}");
+    // The same again is the same pool; another access is not.
+    assert_eq!(create("own", &["--allow-call", "", "--json"]).ok().json()["existed"], true);
+    assert_eq!(create("own", &["--json"]).ok().json()["existed"], true);
+    let other = create("own", &["--allow-call", "bin"]);
+    let why = "pool 'own' already exists with other access";
+    assert!(other.code == 1 && other.stderr.contains(why), "{other:?}");
+    let unknown = create("new", &["--allow-call", "no-such-user"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("there is no user"), "{unknown:?}");
+    let (names, _) = pools(&place, "new");
+    assert!(!names.contains(&"new".to_owned()), "{names:?}");
+    done(&by(BIN, &["destroy", "shared"]));
+    done(&by(DAEMON, &["destroy", "own"]));
+}
+
+/// A command that somebody may not complete does not do the first half of it.
+#[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let Some(_alone) = alone_as_root() else { return };
+    let place = Place::new();
+    let _daemon = place.start(&Options::new().kv().config("access: {connect: daemon}\n"));
+    let file = place.directory.path().join("compose.yaml");
+    let compose = |text: &str, command: &str| {
+        std::fs::write(&file, text).expect("there is room");
+        allow(&file, 0o644);
+        place.cli_as(DAEMON, &["compose", command, file.to_str().expect("it is text")])
+    };
+    let owner =
+        "only the owner of this runtime (user 0) and root may say what becomes of it when a \
+                 method crashes; this is user 1";
+    let create = ["pool", "create", "x", "--module", "chimaera:kv", "--on-crash", "abort"];
+    let refused = place.cli_as(DAEMON, &create);
+    assert!(refused.code == 1 && refused.stderr.contains(owner), "{refused:?}");
+    let aborts = "pools: [{name: x, module: \"chimaera:kv\", on_crash: abort}]\n";
+    let refused = compose(aborts, "up");
+    assert!(refused.code == 1 && refused.stderr.contains(owner), "{refused:?}");
+    assert_eq!(pools(&place, "x").0, ["admin"]);
+    // What is the default anyway, anybody may say.
+    let create = ["pool", "create", "x", "--module", "chimaera:kv", "--on-crash", "quarantine"];
+    place.cli_as(DAEMON, &create).ok();
+    place.cli_as(DAEMON, &["pool", "destroy", "x"]).ok();
+    let plain = "pools: [{name: x, module: \"chimaera:kv\", access: {call: []}}]\n";
+    let made = compose(plain, "up").ok();
+    assert!(made.stdout.contains("created"), "{made:?}");
+    assert!(compose(plain, "up").ok().stdout.contains("unchanged"));
+    assert_eq!(pools(&place, "x").1["access"]["call"], json!([]));
+    assert!(compose(plain, "down").ok().stdout.contains("destroyed"));
+    // For the owner, each is one step, too.
+    std::fs::write(&file, aborts).expect("there is room");
+    place.cli_as(0, &["compose", "up", file.to_str().expect("it is text")]).ok();
+    assert_eq!(pools(&place, "x").1["on_crash"], "abort");
+    let refused = place.cli_as(DAEMON, &create);
+    assert!(refused.code == 1 && refused.stderr.contains(owner), "{refused:?}");
+    assert_eq!(pools(&place, "x").1["on_crash"], "abort");
+    let create = ["pool", "create", "x", "--module", "chimaera:kv", "--on-crash", "quarantine"];
+    place.cli_as(0, &create).ok();
+    assert_eq!(pools(&place, "x").1["on_crash"], "quarantine");
+}
+
+#[test]
 fn an_unknown_user_in_the_configuration_is_named() {
     let site = Site::new();
     let file = site.path().join("chimaera.yaml");
