@@ -48,6 +48,8 @@ pub enum Kind {
     Directories,
     /// A list of users and groups, `[alice, group:staff]`.
     Accounts,
+    /// A list of limits for users and groups.
+    Quotas,
     /// A list of cores, `[0, 2-3]`.
     Cores,
     /// A list of pools.
@@ -301,6 +303,15 @@ pub const KEYS: &[Key] = &[
         Preset::Value("262144"),
         "Maximum number of tasks that the clients of one user have in flight together; beyond it, further \
          ones wait in their rings. A client may always have 64, even if others of its user have all.",
+    ),
+    key(
+        "limits.users",
+        Kind::Quotas,
+        Preset::Value("[]"),
+        "Limits for single users and for the members of groups, in place of those in `limits.per_user`: \
+         `[{who: [alice, group:staff], sessions: 8}]` gives alice and each member of staff eight sessions. \
+         Keys that an item leaves out are those of `limits.per_user`. The first item that names a user or \
+         a group of it counts.",
     ),
     key(
         "access.connect",

@@ -33,6 +33,7 @@ mod keys;
 mod machine;
 mod pool;
 mod print;
+mod quota;
 mod schema;
 mod settings;
 mod units;

@@ -28,13 +28,17 @@ fn wrong_with(value: &Value) -> Vec<(String, String)> {
                 vec![(other.to_string(), "leave the cores to the operating system".to_owned())]
             }
         },
-        Value::Accounts(names) => {
-            let unknown = names.iter().filter_map(|name| accounts::number(name).err());
-            let help = "name one that exists on this machine, or give its number";
-            unknown.map(|error| (error.to_string(), help.to_owned())).collect()
-        }
+        Value::Accounts(names) => unknown(names).collect(),
+        Value::Quotas(quotas) => quotas.iter().flat_map(|quota| unknown(&quota.who)).collect(),
         _ => Vec::new(),
     }
+}
+
+/// What is wrong with users and groups that do not exist, and what to do.
+fn unknown(names: &[String]) -> impl Iterator<Item = (String, String)> + '_ {
+    let errors = names.iter().filter_map(|name| accounts::number(name).err());
+    let help = "name one that exists on this machine, or give its number";
+    errors.map(|error| (error.to_string(), help.to_owned()))
 }
 
 /// The lists of users and groups in the pools of a file.

@@ -4,6 +4,7 @@ use chimaera_abi::CHI_MAX_CONTAINERS;
 use serde_json::{json, Map, Value};
 
 use crate::keys::{Key, Kind, Preset, FORMATS, KEYS, LEVELS};
+use crate::quota;
 use crate::units::{Units, SIZES, TIMES};
 use crate::value::MAX_CORES;
 
@@ -41,8 +42,9 @@ fn object() -> Value {
     json!({ "type": "object", "properties": {}, "additionalProperties": false })
 }
 
-fn property(key: &Key) -> Value {
-    let mut schema = match key.kind {
+/// What the value of a key may be.
+fn value(kind: Kind) -> Value {
+    match kind {
         Kind::Number { least, most } => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
@@ -62,6 +64,7 @@ fn property(key: &Key) -> Value {
             json!({ "type": ["array", "string"], "items": file(), "pattern": FILE })
         }
         Kind::Accounts => accounts(),
+        Kind::Quotas => json!({ "type": "array", "items": quota() }),
         Kind::Cores => {
             let item = json!({ "anyOf": [
                 { "type": "integer", "minimum": 0, "maximum": MAX_CORES - 1 },
@@ -70,11 +73,16 @@ fn property(key: &Key) -> Value {
             json!({ "anyOf": [item, { "type": "array", "items": item }] })
         }
         Kind::Pools => json!({ "type": "array", "items": pool() }),
-    };
+    }
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = value(key.kind);
     schema["description"] = key.doc.into();
-    if let (Preset::Value(text), false) =
-        (key.preset, matches!(key.kind, Kind::Accounts | Kind::Directories | Kind::Pools))
-    {
+    if let (Preset::Value(text), false) = (
+        key.preset,
+        matches!(key.kind, Kind::Accounts | Kind::Quotas | Kind::Directories | Kind::Pools),
+    ) {
         let number = text.parse::<u64>().ok().map(Value::from);
         schema["default"] = number.unwrap_or_else(|| text.into());
     }
@@ -107,6 +115,18 @@ fn account() -> Value {
         "type": ["string", "number", "boolean"],
         "pattern": r"^(group:)?[A-Za-z0-9_][^\s\x00-\x1f\x7f-\x9f,:]*$",
         "minimum": 0,
+    })
+}
+
+fn quota() -> Value {
+    let limits = quota::limits().map(|(key, kind)| (key.to_owned(), value(kind)));
+    let mut properties: Map<String, Value> = limits.collect();
+    properties.insert("who".into(), accounts());
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": ["who"],
+        "additionalProperties": false,
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
-use chimaera_runtime::{Accounts, Config, ProcessLimits, UserLimits};
+use chimaera_runtime::{Accounts, Config, ProcessLimits, UserLimits, UserQuota};
 use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::accounts;
@@ -187,6 +187,23 @@ impl Settings {
         }
     }
 
+    fn per_user(&self) -> UserLimits {
+        UserLimits {
+            sessions: self.number("limits.per_user.sessions") as usize,
+            segments: self.number("limits.per_user.segments"),
+            pools: self.number("limits.per_user.pools") as u32,
+            containers: self.number("limits.per_user.containers") as u32,
+            tasks_in_flight: self.number("limits.per_user.tasks_in_flight") as usize,
+            ..UserLimits::default()
+        }
+    }
+
+    fn quotas(&self) -> Vec<UserQuota> {
+        let Value::Quotas(quotas) = self.get("limits.users") else { return Vec::new() };
+        let others = self.per_user();
+        (0..).zip(quotas).map(|(index, quota)| quota.runtime(index, &others)).collect()
+    }
+
     /// The configuration to start a runtime with.
     pub fn runtime(&self) -> Config {
         let high = self.number("workers.high_latency.count") as usize;
@@ -212,13 +229,8 @@ impl Settings {
             may_create: self.accounts("access.create"),
             max_pools: self.number("limits.pools") as u32,
             max_containers: self.number("limits.containers") as u32,
-            per_user: UserLimits {
-                sessions: self.number("limits.per_user.sessions") as usize,
-                segments: self.number("limits.per_user.segments"),
-                pools: self.number("limits.per_user.pools") as u32,
-                containers: self.number("limits.per_user.containers") as u32,
-                tasks_in_flight: self.number("limits.per_user.tasks_in_flight") as usize,
-            },
+            per_user: self.per_user(),
+            quotas: self.quotas(),
             per_process: ProcessLimits {
                 sessions: self.number("limits.per_process.sessions") as usize,
                 segments: self.number("limits.per_process.segments"),
@@ -373,6 +385,7 @@ impl Merge {
 pub(crate) fn preset(key: &Key) -> Value {
     match (key.preset, key.kind) {
         (Preset::Value(_), Kind::Accounts) => Value::Accounts(Vec::new()),
+        (Preset::Value(_), Kind::Quotas) => Value::Quotas(Vec::new()),
         (Preset::Depends { .. }, Kind::Cores) => Value::Cores(Vec::new()),
         (Preset::Depends { .. }, _) => Value::Unset,
         (Preset::Value(text), Kind::Number { .. }) => {

@@ -8,6 +8,7 @@ use chimaera_yaml::{integer, nearest, shown, Entry, Kind as Node, Position, Repo
 
 use crate::accounts;
 use crate::keys::{Kind, FORMATS, LEVELS};
+use crate::quota::{self, Quota};
 use crate::units::{self, Wrong, SIZES, TIMES};
 
 /// Core numbers are below this.
@@ -30,6 +31,8 @@ pub enum Value {
     File(PathBuf),
     /// Users and groups, as the file names them.
     Accounts(Vec<String>),
+    /// Limits of users and groups.
+    Quotas(Vec<Quota>),
     /// Cores.
     Cores(Vec<usize>),
     /// No value: the default that the key describes in words applies.
@@ -51,6 +54,10 @@ impl Value {
                 let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
                 format!("[{}]", names.join(", "))
             }
+            Value::Quotas(quotas) => {
+                let quotas: Vec<String> = quotas.iter().map(Quota::yaml).collect();
+                format!("[{}]", quotas.join(", "))
+            }
             Value::Cores(cores) => {
                 let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
                 format!("[{}]", cores.join(", "))
@@ -66,6 +73,7 @@ impl Value {
             Value::Text(text) => text.clone().into(),
             Value::File(path) => path.to_string_lossy().into(),
             Value::Accounts(names) => names.clone().into(),
+            Value::Quotas(quotas) => quotas.iter().map(Quota::json).collect(),
             Value::Cores(cores) => cores.clone().into(),
             Value::Unset => serde_json::Value::Null,
             other => other.yaml().into(),
@@ -102,6 +110,7 @@ pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -
             })
         }
         Kind::Accounts => return accounts(entry, report).map(Value::Accounts),
+        Kind::Quotas => return quota::read(entry, base, report).map(Value::Quotas),
         Kind::Cores => return cores(entry, report).map(Value::Cores),
         Kind::File => {
             let text = chimaera_yaml::string(entry, report)?;
@@ -161,6 +170,7 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
         Kind::Format => word(text, "log format", &FORMATS),
         Kind::Number { .. }
         | Kind::Accounts
+        | Kind::Quotas
         | Kind::Cores
         | Kind::File
         | Kind::Directories

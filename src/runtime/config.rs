@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::limits::{ProcessLimits, UserLimits};
+pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
@@ -116,6 +116,8 @@ pub struct Config {
     pub max_containers: u32,
     /// What the clients of one user may take.
     pub per_user: UserLimits,
+    /// What those of some users may take instead. The first one that names a user counts.
+    pub quotas: Vec<UserQuota>,
     /// What one process may take.
     pub per_process: ProcessLimits,
     /// The limit on the rings of one session, and so on its threads that submit tasks, 1 to 64.
@@ -207,6 +209,7 @@ impl Config {
         in_range("the limit on pools", self.max_pools.into(), 2, 65536)?;
         in_range("the limit on containers", self.max_containers.into(), 1, 1 << 24)?;
         self.per_user.check()?;
+        self.quotas.iter().try_for_each(|quota| quota.limits.check())?;
         self.per_process.check()?;
         in_range("the limit on rings", self.max_rings, 1, RINGS)?;
         check_cores(&self.cores)?;
@@ -312,6 +315,7 @@ impl Default for Config {
             max_pools: 65536,
             max_containers: 65536,
             per_user: UserLimits::default(),
+            quotas: Vec::new(),
             per_process: ProcessLimits::default(),
             max_rings: RINGS,
             long_task_warning: Some(Duration::from_millis(100)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_config::{candidates, Flags, Origin, Settings, Value, KEYS};
-use chimaera_runtime::Config;
+use chimaera_runtime::{Config, UserLimits};
 
 /// A directory with a file, and an environment that refers to it.
 struct Place {
@@ -210,6 +210,22 @@ fn limits_follow_those_that_they_depend_on() {
     assert_eq!((found.per_user.sessions, found.per_process.segments), (5, 1 << 30));
 }
 
+#[test]
+fn a_quota_sets_some_limits_and_leaves_the_others() {
+    let users = "[{who: [root, 7], sessions: 2, segments: 1GiB}, {who: \"group:9\", pools: 3}]";
+    let text = format!("limits: {{per_user: {{sessions: 5, pools: 8}}, users: {users}}}\n");
+    let found = Place::new(&text).load(&Flags::default()).runtime();
+    let others = found.per_user.clone();
+    let limits = |index: usize| found.quotas[index].limits.clone();
+    assert_eq!((others.sessions, others.pools, &*others.key), (5, 8, "limits.per_user"));
+    let key = "limits.users[0]".to_owned();
+    assert_eq!(limits(0), UserLimits { key, sessions: 2, segments: 1 << 30, ..others.clone() });
+    let key = "limits.users[1]".to_owned();
+    assert_eq!(limits(1), UserLimits { key, pools: 3, ..others });
+    let who = found.quotas.iter().map(|quota| (&quota.who.users[..], &quota.who.groups[..]));
+    assert_eq!(who.collect::<Vec<_>>(), [(&[0, 7][..], &[][..]), (&[][..], &[9][..])]);
+}
+
 /// The defaults in the table are those of the runtime.
 #[test]
 fn defaults_are_those_of_the_runtime() {
@@ -233,6 +249,7 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.max_rings, want.max_rings);
     assert_eq!(found.may_connect, want.may_connect);
     assert_eq!(found.may_create, want.may_create);
+    assert_eq!(found.quotas, want.quotas);
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));

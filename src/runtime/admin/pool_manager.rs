@@ -13,7 +13,7 @@ use chimaera_ipc::instance;
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all};
 use super::{describe, params};
 use crate::access::{Caller, PoolAccess, PoolRights};
-use crate::config::OnCrash;
+use crate::config::{OnCrash, UserLimits};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
@@ -145,7 +145,7 @@ pub(super) unsafe fn create(
         if shared.is_stopping() {
             return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
         }
-        let claim = Claim { user: user(worker), containers: wanted.containers };
+        let claim = claim(worker, wanted.containers);
         // Otherwise another task has taken the name meanwhile.
         let begun = shared.pools.begin_creation(name, task.addr(), claim, &shared.config);
         if let Some(begun) = begun {
@@ -198,13 +198,22 @@ pub(super) unsafe fn create(
     result
 }
 
-/// The user whose client has caused the running task; `None` if none has. A client that has gone meanwhile
-/// counts as the runtime's own user.
-fn user(worker: &Worker) -> Option<u32> {
-    let number = worker.running()?.session;
+/// What a pool of so many containers takes, and the limits of the user whose client has caused the running
+/// task. A client that has gone meanwhile counts as the runtime's own user.
+fn claim(worker: &Worker, containers: u32) -> (Claim, &UserLimits) {
+    let config = &worker.shared.config;
+    let number = worker.running().map_or(0, |record| record.session);
+    if number == 0 {
+        return (Claim { user: None, containers }, &config.per_user);
+    }
     let sessions = worker.shared.sessions();
-    let session = sessions.iter().find(|session| session.number == number);
-    (number != 0).then(|| session.map_or_else(instance::uid, |session| session.caller.uid))
+    match sessions.iter().find(|session| session.number == number) {
+        Some(client) => {
+            let limits = config.limits_of(&client.caller);
+            (Claim { user: Some(client.caller.uid), containers }, limits)
+        }
+        None => (Claim { user: Some(instance::uid()), containers }, &config.per_user),
+    }
 }
 
 /// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.

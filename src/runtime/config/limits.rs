@@ -1,10 +1,13 @@
 //! What the clients of one process and of one user may take.
 
-use super::{in_range, Error};
+use super::{in_range, Config, Error};
+use crate::access::{Accounts, Caller};
 
 /// What the clients of one user may take together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserLimits {
+    /// The key of the configuration that sets them, for messages.
+    pub key: String,
     /// The limit on concurrent sessions.
     pub sessions: usize,
     /// The limit on the sizes of their segments together, in bytes.
@@ -15,6 +18,15 @@ pub struct UserLimits {
     pub containers: u32,
     /// The limit on tasks in flight; beyond it, their rings wait.
     pub tasks_in_flight: usize,
+}
+
+/// Limits of some users, in place of those of all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserQuota {
+    /// The users, and the groups whose members they are.
+    pub who: Accounts,
+    /// What the clients of each of these users may take together.
+    pub limits: UserLimits,
 }
 
 /// What one process may take.
@@ -29,6 +41,7 @@ pub struct ProcessLimits {
 impl Default for UserLimits {
     fn default() -> UserLimits {
         UserLimits {
+            key: "limits.per_user".to_owned(),
             sessions: 1024,
             segments: 1 << 40,
             pools: 16_384,
@@ -41,6 +54,21 @@ impl Default for UserLimits {
 impl Default for ProcessLimits {
     fn default() -> ProcessLimits {
         ProcessLimits { sessions: 64, segments: 128 << 30 }
+    }
+}
+
+impl Config {
+    /// What the clients of this one's user may take together: the first quota that names the user or a group
+    /// of it counts.
+    pub(crate) fn limits_of(&self, caller: &Caller) -> &UserLimits {
+        let quota = self.quotas.iter().find(|quota| quota.who.name(caller));
+        quota.map_or(&self.per_user, |quota| &quota.limits)
+    }
+
+    /// The smallest limit of a user on tasks in flight.
+    pub(crate) fn least_in_flight_per_user(&self) -> usize {
+        let all = self.quotas.iter().map(|quota| &quota.limits).chain([&self.per_user]);
+        all.map(|limits| limits.tasks_in_flight).min().expect("there is one for all")
     }
 }
 

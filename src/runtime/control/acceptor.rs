@@ -420,7 +420,8 @@ impl Acceptor {
         let share = self.shared.config.runtime_share;
         let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
         let wanted = self.clients[&number].with_segment(layout.size);
-        quota::check(others(), wanted, &self.shared.config)?;
+        let limits = self.shared.config.limits_of(&self.clients[&number].caller);
+        quota::check(others(), wanted, limits, &self.shared.config)?;
         let io =
             |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;

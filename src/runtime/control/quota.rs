@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use chimaera_abi::CHI_NO_SPACE;
 use rustix::process::Resource;
 
-use crate::config::Config;
+use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
 
 /// Descriptors that are kept back from sessions, for connections.
@@ -37,10 +37,11 @@ impl Sum {
     }
 }
 
-/// Says why there may be no session like `wanted` beside the others.
+/// Says why there may be no session like `wanted` beside the others; `limits` are those of its user.
 pub(super) fn check(
     others: impl Iterator<Item = Held>,
     wanted: Held,
+    limits: &UserLimits,
     config: &Config,
 ) -> Result<(), Failure> {
     let (mut of_process, mut of_user) = (Sum::default(), Sum::default());
@@ -50,24 +51,23 @@ pub(super) fn check(
             of_process.add(&other);
         }
     }
-    let fits = |whose: &str, has: Sum, sessions: usize, segments: u64| {
-        let (what, key) = if has.sessions >= sessions {
+    let fits = |whose: &str, key: &str, has: Sum, sessions: usize, segments: u64| {
+        let (what, which) = if has.sessions >= sessions {
             (format!("session limit ({sessions} per {whose})"), "sessions")
         } else if wanted.segment > segments.saturating_sub(has.segments) {
             (format!("segment limit ({segments} bytes per {whose})"), "segments")
         } else {
             return Ok(());
         };
-        let message = format!("{what} reached: raise limits.per_{whose}.{key}");
+        let message = format!("{what} reached: raise {key}.{which}");
         Err(Failure::new(CHI_NO_SPACE, message))
     };
     // Processes of other PID namespaces cannot be told apart.
     if wanted.pid != 0 {
         let most = &config.per_process;
-        fits("process", of_process, most.sessions, most.segments)?;
+        fits("process", "limits.per_process", of_process, most.sessions, most.segments)?;
     }
-    let most = &config.per_user;
-    fits("user", of_user, most.sessions, most.segments)
+    fits("user", &limits.key, of_user, limits.sessions, limits.segments)
 }
 
 /// Says that fewer descriptors than `kept` are left after this one, which is the newest.
@@ -86,7 +86,7 @@ pub(super) fn check_descriptors(fd: &OwnedFd, kept: u64) -> Result<(), Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ProcessLimits, UserLimits};
+    use crate::config::ProcessLimits;
 
     #[test]
     fn sessions_and_segments_are_counted_by_process_and_by_user() {
@@ -96,7 +96,12 @@ mod tests {
             ..Config::default()
         };
         let of = |uid, pid, segment| Held { pid, uid, segment };
-        let why = |others: &[Held], wanted| match check(others.iter().copied(), wanted, &config) {
+        let why = |others: &[Held], wanted| match check(
+            others.iter().copied(),
+            wanted,
+            &config.per_user,
+            &config,
+        ) {
             Ok(()) => String::new(),
             Err(failure) => failure.message,
         };
@@ -115,6 +120,13 @@ mod tests {
         let four = [7, 7, 8, 8].map(|pid| of(1, pid, 1));
         assert_eq!(why(&four, of(1, 9, 1)), sessions);
         assert_eq!(why(&four, of(2, 9, 1)), "", "another user has its own");
+        let more =
+            UserLimits { key: "limits.users[0]".to_owned(), sessions: 5, ..UserLimits::default() };
+        let five = || [7, 7, 8, 8, 9].iter().map(|&pid| of(1, pid, 1));
+        assert!(check(five().take(4), of(1, 9, 1), &more, &config).is_ok());
+        let failure = check(five(), of(1, 10, 1), &more, &config).unwrap_err();
+        let message = "session limit (5 per user) reached: raise limits.users[0].sessions";
+        assert_eq!(failure.message, message);
         let unknown = [of(1, 0, 60), of(1, 0, 60), of(1, 0, 1)];
         assert_eq!(why(&unknown, of(1, 0, 1)), "", "these may be different processes");
     }

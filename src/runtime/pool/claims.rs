@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chimaera_abi::CHI_NO_SPACE;
 
-use crate::config::Config;
+use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
 
 /// What a pool takes, and whose it is.
@@ -30,25 +30,30 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Says why there may be no pool with this claim.
-    pub(super) fn check(&self, claim: Claim, config: &Config) -> Result<(), Failure> {
-        let refuse = |what: &str, key: &str| {
-            let message = format!("{what} reached: raise limits.{key}");
+    /// Says why there may be no pool with this claim; `limits` are those of its user.
+    pub(super) fn check(
+        &self,
+        claim: Claim,
+        limits: &UserLimits,
+        config: &Config,
+    ) -> Result<(), Failure> {
+        let refuse = |what: &str, section: &str, key: &str| {
+            let message = format!("{what} reached: raise {section}.{key}");
             Err(Failure::new(CHI_NO_SPACE, message))
         };
         let most = config.max_containers;
         if claim.containers > most.saturating_sub(self.containers) {
-            return refuse(&format!("container limit ({most})"), "containers");
+            return refuse(&format!("container limit ({most})"), "limits", "containers");
         }
         let Some(user) = claim.user else { return Ok(()) };
         let has = self.users.get(&user).copied().unwrap_or_default();
-        let most = &config.per_user;
-        if has.pools >= most.pools {
-            return refuse(&format!("pool limit ({} per user)", most.pools), "per_user.pools");
+        if has.pools >= limits.pools {
+            let limit = format!("pool limit ({} per user)", limits.pools);
+            return refuse(&limit, &limits.key, "pools");
         }
-        if claim.containers > most.containers.saturating_sub(has.containers) {
-            let limit = format!("container limit ({} per user)", most.containers);
-            return refuse(&limit, "per_user.containers");
+        if claim.containers > limits.containers.saturating_sub(has.containers) {
+            let limit = format!("container limit ({} per user)", limits.containers);
+            return refuse(&limit, &limits.key, "containers");
         }
         Ok(())
     }
@@ -82,7 +87,6 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::UserLimits;
 
     #[test]
     fn each_limit_is_reached_and_left_again() {
@@ -93,7 +97,8 @@ mod tests {
         };
         let of = |user, containers| Claim { user, containers };
         let mut claims = Claims::default();
-        let why = |claims: &Claims, claim| claims.check(claim, &config).unwrap_err().message;
+        let check = |claims: &Claims, claim| claims.check(claim, &config.per_user, &config);
+        let why = |claims: &Claims, claim| check(claims, claim).unwrap_err().message;
         let per_user = "container limit (5 per user) reached: raise limits.per_user.containers";
         assert_eq!(why(&claims, of(Some(1), 6)), per_user);
         claims.add(1, of(Some(1), 3));
@@ -102,13 +107,21 @@ mod tests {
         let pools = "pool limit (2 per user) reached: raise limits.per_user.pools";
         assert_eq!(why(&claims, of(Some(1), 1)), pools);
         // Another user has its own, and the runtime itself only what there is.
-        assert!(claims.check(of(Some(2), 5), &config).is_ok());
+        assert!(check(&claims, of(Some(2), 5)).is_ok());
+        // One with a quota has that.
+        let key = "limits.users[3]".to_owned();
+        let quota = UserLimits { key, pools: 3, containers: 5, ..UserLimits::default() };
+        let message = claims.check(of(Some(1), 1), &quota, &config).unwrap_err().message;
+        let containers = "container limit (5 per user) reached: raise limits.users[3].containers";
+        assert_eq!(message, containers);
+        let quota = UserLimits { containers: 6, ..quota };
+        assert!(claims.check(of(Some(1), 1), &quota, &config).is_ok());
         let all = "container limit (10) reached: raise limits.containers";
         assert_eq!(why(&claims, of(None, 6)), all);
         claims.add(3, of(None, 5));
         assert_eq!(why(&claims, of(Some(2), 1)), all);
         (1..=3).for_each(|slot| claims.remove(slot));
-        assert!(claims.check(of(None, 10), &config).is_ok());
+        assert!(check(&claims, of(None, 10)).is_ok());
         assert!(claims.users.is_empty() && claims.by_slot.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use chimaera_abi::{chi_pool_id, CHI_ADMIN_POOL_MAJOR, CHI_NO_SPACE};
 
 use super::claims::{Claim, Claims};
 use super::pool::Pool;
-use crate::config::Config;
+use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
 use crate::sync::Waiter;
 use crate::sys::lock;
@@ -151,14 +151,14 @@ impl Registry {
         &self,
         name: &str,
         by: usize,
-        claim: Claim,
+        (claim, limits): (Claim, &UserLimits),
         config: &Config,
     ) -> Option<Result<chi_pool_id, Failure>> {
         let mut state = lock(&self.state);
         if state.named.contains_key(name) {
             return None;
         }
-        if let Err(failure) = state.claims.check(claim, config) {
+        if let Err(failure) = state.claims.check(claim, limits, config) {
             return Some(Err(failure));
         }
         let most = config.max_pools;
@@ -388,7 +388,12 @@ mod tests {
         most: u32,
     ) -> Option<Result<chi_pool_id, Failure>> {
         let config = Config { max_pools: most, ..Config::default() };
-        registry.begin_creation(name, by, Claim { user: None, containers: 1 }, &config)
+        registry.begin_creation(
+            name,
+            by,
+            (Claim { user: None, containers: 1 }, &config.per_user),
+            &config,
+        )
     }
 
     fn waiter(tag: u32) -> Waiter {

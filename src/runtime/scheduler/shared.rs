@@ -244,8 +244,8 @@ impl Shared {
     }
 
     fn divide_tasks(&self, sessions: &[SessionRef]) {
-        let limit = self.config.per_user.tasks_in_flight;
-        // So few cannot exceed it.
+        let limit = self.config.least_in_flight_per_user();
+        // So few cannot exceed it, whoever they are.
         if sessions.len() * self.config.max_in_flight <= limit {
             sessions.iter().for_each(|session| session.set_share(limit));
             return;
@@ -255,6 +255,9 @@ impl Shared {
             users.entry(session.caller.uid).or_default().push(session);
         }
         for sessions in users.values() {
+            // What a user's groups are, each of its processes says for itself.
+            let limits = sessions.iter().map(|session| self.config.limits_of(&session.caller));
+            let limit = limits.map(|limits| limits.tasks_in_flight).max().unwrap_or(limit);
             let in_flight: Vec<usize> =
                 sessions.iter().map(|session| session.tasks_in_flight()).collect();
             for (session, share) in sessions.iter().zip(user_share::divide(&in_flight, limit)) {

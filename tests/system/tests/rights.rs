@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chimaera_tests::other_user::{allow, alone_as_root, as_user, reachable, NOBODY};
-use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Running, Site};
 use serde_json::{json, Value};
 use tempfile::TempDir;
 
@@ -315,6 +315,63 @@ fn whoever_creates_a_pool_says_who_may_use_it() {
     assert!(!names.contains(&"new".to_owned()), "{names:?}");
     done(&by(BIN, &["destroy", "shared"]));
     done(&by(DAEMON, &["destroy", "own"]));
+}
+
+#[test]
+fn users_and_members_of_groups_have_quotas_of_their_own() {
+    let Some(_alone) = alone_as_root() else { return };
+    let place = Place::new();
+    let config = "\
+access: {connect: [daemon, bin, nobody]}
+limits:
+  per_user: {pools: 1}
+  users:
+    - {who: daemon, pools: 2, tasks_in_flight: 300}
+    - {who: [\"group:bin\"], segments: 16MiB}
+";
+    let _daemon = place.start(&Options::new().kv().throws().config(config));
+    let by = |user: u32, words: &[&str]| place.call_as(user, &[user], words);
+    let no_space = |said: &Value, why: &str| {
+        let message = said["message"].as_str().expect("it is text");
+        assert!(said["name"] == "CHI_NO_SPACE" && message.contains(why), "{said}");
+    };
+    done(&by(NOBODY, &["create", "n1"]));
+    no_space(
+        &by(NOBODY, &["create", "n2"]),
+        "pool limit (1 per user) reached: raise limits.per_user.pools",
+    );
+    done(&by(DAEMON, &["create", "d1"]));
+    done(&by(DAEMON, &["create", "d2"]));
+    no_space(
+        &by(DAEMON, &["create", "d3"]),
+        "pool limit (2 per user) reached: raise limits.users[0].pools",
+    );
+    let segments =
+        "segment limit (16777216 bytes per user) reached: raise limits.users[1].segments";
+    no_space(&by(BIN, &["call", "d1"]), segments);
+    no_space(&place.call_as(NOBODY, &[NOBODY, BIN], &["call", "d1"]), segments);
+    done(&by(NOBODY, &["call", "d1"]));
+    // Tasks in flight: one user's limit is not another's.
+    place.cli_as(0, &["pool", "destroy", "d1"]).ok();
+    let mortal = reachable(env!("CARGO_BIN_EXE_chi-test-mortal").into(), place.directory.path());
+    let crowds = [DAEMON, 0].map(|user| {
+        let mut command = as_user(place.command(&mortal), user, &[user]);
+        let mut client = Running::start(command.args(["crowd", "1600"]));
+        assert_eq!(client.line().as_deref(), Some("ready"));
+        client
+    });
+    process::until("each has what it may", || {
+        let sessions = place.cli_as(0, &["sessions", "--json"]).ok().json();
+        let sessions = sessions.as_array().expect("a list");
+        let of = |index: usize| {
+            let pid = crowds[index].pid();
+            let session = sessions.iter().find(|session| session["pid"] == pid).expect("open");
+            let in_flight = session["tasks_in_flight"].as_u64().expect("a number");
+            (in_flight, session["throttled"] == true)
+        };
+        assert!(of(0).0 <= 300, "{sessions:#?}");
+        (of(0).0 >= 290 && of(0).1 && of(1) == (1600, false)).then_some(())
+    });
 }
 
 /// A command that somebody may not complete does not do the first half of it.
