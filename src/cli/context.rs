@@ -76,7 +76,8 @@ impl Context {
         words: &[u64],
         until: Instant,
     ) -> Result<serde_json::Value, Failed> {
-        self.ask_all(request, words, "", until)
+        let bound = until.saturating_duration_since(Instant::now()).min(ANSWER_BOUND);
+        self.ask_all(request, words, "", bound)
     }
 
     /// Sends the instance a request that has a text.
@@ -85,7 +86,13 @@ impl Context {
         request: Request,
         text: &str,
     ) -> Result<serde_json::Value, Failed> {
-        self.ask_all(request, &[], text, Instant::now() + ANSWER_BOUND)
+        self.ask_all(request, &[], text, ANSWER_BOUND)
+    }
+
+    /// Destroys a pool, which may take until `bound`.
+    pub(crate) fn destroy_pool(&self, pool: &str, bound: Duration) -> Result<(), Failed> {
+        let words = [bound.as_millis() as u64];
+        self.ask_all(Request::DestroyPool, &words, pool, bound + ANSWER_BOUND).map(|_| ())
     }
 
     fn ask_all(
@@ -93,9 +100,8 @@ impl Context {
         request: Request,
         words: &[u64],
         text: &str,
-        until: Instant,
+        bound: Duration,
     ) -> Result<serde_json::Value, Failed> {
-        let bound = until.saturating_duration_since(Instant::now()).min(ANSWER_BOUND);
         let answer = control::ask(&self.instance()?, request, words, text, bound);
         let answer = answer.map_err(|error| match error {
             control::Error::NotRunning(_) => Failed::NotRunning(error.to_string()),

@@ -35,6 +35,9 @@ pub enum Request {
     Status = 6,
     /// End the session whose number is the second word. The answer says to whom it belonged.
     EndSession = 7,
+    /// Destroy the pool whose name is the text. The second word bounds that, in milliseconds. The pool takes no
+    /// tasks from now on; the answer comes when it is destroyed, or open again because its tasks have not ended.
+    DestroyPool = 8,
 }
 
 impl Request {
@@ -48,6 +51,7 @@ impl Request {
             Request::LogReopen,
             Request::Status,
             Request::EndSession,
+            Request::DestroyPool,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

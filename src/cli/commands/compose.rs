@@ -1,6 +1,7 @@
 //! `chimaera compose`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chimaera_abi::CHI_DESCRIBE_POOLS;
 use chimaera_config::{File, Pool};
@@ -42,8 +43,7 @@ pub(crate) fn run(context: Context, command: Command) -> Outcome {
         }
         Command::Down { .. } => {
             let found = context.describe(CHI_DESCRIBE_POOLS)?;
-            context.connect()?;
-            steps.take(file.pools.iter().rev(), |pool| remove(&found, pool))
+            steps.take(file.pools.iter().rev(), |pool| remove(&context, &found, pool))
         }
     };
     let failed = outcome.err().map(|(Position { line, column }, why)| {
@@ -132,8 +132,16 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
     }
 }
 
+/// The message with which a request failed.
+fn message_of(outcome: Outcome) -> Result<(), String> {
+    match outcome {
+        Err(Failed::Message(message) | Failed::NotRunning(message)) => Err(message),
+        _ => Ok(()),
+    }
+}
+
 /// Destroys a pool if it is among those found and belongs to the expected module.
-fn remove(found: &Value, pool: &Pool) -> Result<&'static str, String> {
+fn remove(context: &Context, found: &Value, pool: &Pool) -> Result<&'static str, String> {
     let mut found = found.as_array().into_iter().flatten();
     match found.find(|found| found["name"] == *pool.name) {
         None => Ok("absent"),
@@ -143,6 +151,9 @@ fn remove(found: &Value, pool: &Pool) -> Result<&'static str, String> {
             found["module"].as_str().unwrap_or_default(),
             pool.module
         )),
-        Some(_) => pool::destroy(&pool.name).map(|()| "destroyed"),
+        Some(_) => {
+            let bound = Duration::from_secs(pool::DESTROY_BOUND.into());
+            message_of(context.destroy_pool(&pool.name, bound)).map(|()| "destroyed")
+        }
     }
 }

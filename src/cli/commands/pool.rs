@@ -1,9 +1,9 @@
 //! `chimaera pool`.
 
-use std::ffi::CString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_OK, CHI_POOL_ABORTS};
+use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
 use chimaera_runtime::{Accounts, OnCrash, PoolAccess};
@@ -12,6 +12,9 @@ use serde_json::{json, Value};
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
 use crate::table;
+
+/// How long the tasks of a pool that is destroyed may take to end, in seconds, unless the user says.
+pub(crate) const DESTROY_BOUND: u32 = 30;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -70,9 +73,15 @@ pub(crate) enum Command {
         pool: String,
     },
     /// Destroy a pool: running tasks finish, queued ones are cancelled
+    ///
+    /// From now on the pool takes no more tasks, even while methods block all workers. If its tasks have not
+    /// ended in time, it is opened again.
     Destroy {
         /// Name of the pool
         pool: String,
+        /// How long its tasks may take to end, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number(0..=86_400))]
+        timeout: u32,
     },
 }
 
@@ -129,9 +138,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             }
             Ok(())
         }
-        Command::Destroy { pool } => {
-            context.connect()?;
-            destroy(&pool).map_err(Failed::Message)?;
+        Command::Destroy { pool, timeout } => {
+            context.destroy_pool(&pool, Duration::from_secs(timeout.into()))?;
             if !context.print_json(&json!({ "name": pool, "destroyed": true })) {
                 crate::context::print(&format!("destroyed '{pool}'\n"));
             }
@@ -184,26 +192,6 @@ impl Wanted<'_> {
 fn set_on_crash(context: &Context, id: chi_pool_id, on_crash: OnCrash) -> Outcome {
     let aborts = u64::from(on_crash == OnCrash::Abort);
     context.ask(Request::SetOnCrash, &[id.major_.into(), id.minor_.into(), aborts]).map(|_| ())
-}
-
-/// Destroys the pool of this name. The error says why it could not.
-pub(crate) fn destroy(pool: &str) -> Result<(), String> {
-    let name = CString::new(pool).map_err(|error| error.to_string())?;
-    let ipc = client::ipc_manager();
-    let mut id = chi_pool_id::default();
-    // SAFETY: the table is valid; name and id outlive the calls.
-    let status = unsafe {
-        match ((*ipc).find_pool)(ipc, name.as_ptr(), &mut id) {
-            CHI_OK => ((*ipc).destroy_pool)(ipc, &id),
-            status => status,
-        }
-    };
-    if status == CHI_OK {
-        return Ok(());
-    }
-    // SAFETY: `last_error` returns a C string that is valid until the next call.
-    let why = unsafe { std::ffi::CStr::from_ptr(client::last_error()) };
-    Err(why.to_string_lossy().into_owned())
 }
 
 fn list(context: &Context) -> Outcome {

@@ -9,6 +9,7 @@ use chimaera_abi::*;
 use chimaera_ipc::copy;
 
 use super::describe;
+use super::destruction;
 use super::params::MAX_PARAMS;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess, PoolRights};
@@ -348,13 +349,8 @@ unsafe fn create(
 unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(), Failure> {
     // SAFETY: `run` passes the running task, whose method has this type.
     let id = unsafe { (*task).pool_id_ };
-    if id.major_ == CHI_ADMIN_POOL_MAJOR {
-        return Err(Failure::new(CHI_DENIED, "the admin pool lasts as long as the runtime"));
-    }
-    if let Some(caller) = sender(worker) {
-        pool_manager::may_destroy(worker, id, caller)?;
-    }
-    pool_manager::destroy(worker, id, task.cast())
+    destruction::check(&worker.shared, id, sender(worker))?;
+    destruction::destroy(worker, id, task.cast())
 }
 
 unsafe fn reset_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {

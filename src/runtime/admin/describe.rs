@@ -24,36 +24,43 @@ pub(crate) fn describe(shared: &Shared, subject: u32) -> Result<serde_json::Valu
     }
 }
 
-/// Describes the open pools.
+/// Describes the open pools, and those that are being destroyed.
 fn pools(shared: &Shared) -> serde_json::Value {
     let table = shared.table();
-    let all = table.iter().map(|pool| {
-        let shapes = pool.containers().iter().map(Container::shape);
-        let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        let quarantined = pool.containers().iter().filter_map(|container| {
-            let why = container.quarantined()?;
-            Some(json!({ "container": container.number, "why": why }))
-        });
-        let quarantined: Vec<_> = quarantined.collect();
-        json!({
-            "name": pool.name(),
-            "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
-            "module": pool.module().name,
-            "containers": pool.count(),
-            "queues": queues,
-            "lanes": lanes,
-            "tasks": pool.in_flight(),
-            "state": if quarantined.is_empty() { "live" } else { "quarantined" },
-            "quarantined": quarantined,
-            "on_crash": pool.on_crash().get().name(),
-            "creator": pool.rights.creator,
-            "access": {
-                "call": pool.rights.access.call.as_ref().map(Accounts::written),
-                "destroy": pool.rights.access.destroy.written(),
-            },
-        })
+    let changing = shared.pools.changing().into_iter().filter_map(|(_, pool)| pool);
+    // A pool that is reset stays open.
+    let closed: Vec<_> = changing.filter(|pool| table.get(pool.id).is_none()).collect();
+    let closed = closed.iter().map(|pool| describe_pool(pool, Some("destroying")));
+    let open = table.iter().map(|pool| describe_pool(pool, None));
+    json!(open.chain(closed).collect::<Vec<_>>())
+}
+
+/// Describes a pool, whose state is `state`, or else to be seen from its containers.
+fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
+    let shapes = pool.containers().iter().map(Container::shape);
+    let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let quarantined = pool.containers().iter().filter_map(|container| {
+        let why = container.quarantined()?;
+        Some(json!({ "container": container.number, "why": why }))
     });
-    json!(all.collect::<Vec<_>>())
+    let quarantined: Vec<_> = quarantined.collect();
+    json!({
+        "name": pool.name(),
+        "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
+        "module": pool.module().name,
+        "containers": pool.count(),
+        "queues": queues,
+        "lanes": lanes,
+        "tasks": pool.in_flight(),
+        "state": state.unwrap_or(if quarantined.is_empty() { "live" } else { "quarantined" }),
+        "quarantined": quarantined,
+        "on_crash": pool.on_crash().get().name(),
+        "creator": pool.rights.creator,
+        "access": {
+            "call": pool.rights.access.call.as_ref().map(Accounts::written),
+            "destroy": pool.rights.access.destroy.written(),
+        },
+    })
 }
 
 /// Describes a loaded module.
@@ -186,7 +193,7 @@ fn busy_in_words(index: u32, running: &serde_json::Value) -> String {
 }
 
 /// What keeps a worker busy with a task of this pool, in words.
-pub(super) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
+pub(crate) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
     let queues = (0..).zip(shared.run_queues());
     let mut of_pool = queues.filter(|(_, queue)| {
         queue.running().parts().is_some_and(|(slot, _)| slot == pool.id.major_)
@@ -194,8 +201,29 @@ pub(super) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
     of_pool.find_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)))
 }
 
+/// The workers that are named as in the way of a pool's end.
+const MOST_NAMED: usize = 4;
+
+/// What is in the way of a pool's end, in words and in parentheses: a task of its own, or else what keeps the
+/// workers that others of its tasks need. Empty if nothing is known.
+pub(super) fn in_the_way(shared: &Shared, pool: &Pool) -> String {
+    let found = match busy_with(shared, pool) {
+        Some(own) => vec![own],
+        None => {
+            let queues = (0..).zip(shared.run_queues());
+            let busy = queues
+                .filter_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)));
+            busy.take(MOST_NAMED).collect()
+        }
+    };
+    match found.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", found.join("; ")),
+    }
+}
+
 /// How many tasks a pool has in flight, in words.
-fn in_flight(pool: &Pool) -> String {
+pub(super) fn in_flight(pool: &Pool) -> String {
     match pool.in_flight() {
         0 => "no task".to_owned(),
         1 => "1 task".to_owned(),

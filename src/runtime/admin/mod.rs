@@ -3,11 +3,11 @@
 
 pub(crate) mod container;
 mod describe;
+pub(crate) mod destruction;
 mod lifecycle;
 mod params;
 mod pool_manager;
 mod status;
 
-pub(crate) use self::describe::{describe, describe_module, obstacles};
-pub(crate) use self::pool_manager::destroy_at_stop;
+pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};
 pub use self::status::describe_page;

@@ -1,4 +1,4 @@
-//! The pool manager: creates, finds and destroys pools. Its functions run inside tasks of the admin
+//! The pool manager: creates, finds and resets pools. Its functions run inside tasks of the admin
 //! pool, and suspend those tasks when they wait.
 
 use std::borrow::Cow;
@@ -10,28 +10,21 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 use chimaera_ipc::instance;
 
-use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all};
-use super::{describe, params};
+use super::destruction::{self, drain};
+use super::lifecycle::{construct_again, construct_all};
+use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
 use crate::config::{OnCrash, UserLimits};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Claim, Container, Lookup, Pool};
-use crate::scheduler::{cancel, Worker};
+use crate::scheduler::Worker;
 use crate::sys::objects;
-use crate::task::CancelScope;
 
-/// How long a destruction waits for the pool's running tasks to end.
-const DESTROY_BOUND: Duration = Duration::from_secs(30);
 /// How long a task waits for another one that creates or destroys the same pool: longer than a
 /// destruction may take.
 const CHANGE_BOUND: Duration = Duration::from_secs(40);
-/// How long a destruction waits before it first checks whether the pool's tasks have ended; the
-/// pauses then double, up to `LAST_LOOK`.
-const FIRST_LOOK: Duration = Duration::from_micros(100);
-const LAST_LOOK: Duration = Duration::from_millis(5);
-
 /// Returns the pool with this name.
 pub(super) fn find(worker: &Worker, name: &str) -> Result<Arc<Pool>, Failure> {
     settled(worker, name)?
@@ -57,7 +50,7 @@ fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
     let until = Instant::now() + CHANGE_BOUND;
     loop {
         let waiter = worker.prepare_wait();
-        match worker.shared.pools.find(name, waiter) {
+        match worker.shared.pools.find(name, Some(waiter)) {
             Lookup::Found(pool) => {
                 worker.forget_wait();
                 return Ok(Some(pool));
@@ -96,18 +89,6 @@ fn may_create(worker: &Worker, caller: &Caller) -> Result<(), Failure> {
         caller.uid
     );
     Err(Failure::new(CHI_DENIED, message))
-}
-
-/// Fails if this caller may not destroy this pool.
-pub(super) fn may_destroy(
-    worker: &Worker,
-    id: chi_pool_id,
-    caller: &Caller,
-) -> Result<(), Failure> {
-    let table = worker.shared.table();
-    // `destroy` says that there is none.
-    let Some(pool) = table.get(id) else { return Ok(()) };
-    pool.rights.check_destroy(pool.name(), caller)
 }
 
 /// Creates a pool for a caller, or for the runtime itself, or finds the existing one; the flag says
@@ -216,56 +197,6 @@ fn claim(worker: &Worker, containers: u32) -> (Claim, &UserLimits) {
     }
 }
 
-/// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.
-pub(super) fn destroy(
-    worker: &Worker,
-    id: chi_pool_id,
-    task: *mut chi_task,
-) -> Result<(), Failure> {
-    destroy_until(worker, id, task, Instant::now() + DESTROY_BOUND)
-}
-
-fn destroy_until(
-    worker: &Worker,
-    id: chi_pool_id,
-    task: *mut chi_task,
-    until: Instant,
-) -> Result<(), Failure> {
-    let shared = &worker.shared;
-    let begin = Instant::now();
-    let Some(begun) = shared.pools.begin_destruction(id, task.addr()) else {
-        let message = format!("there is no pool {}.{}", id.major_, id.minor_);
-        return Err(Failure::new(CHI_NO_POOL, message));
-    };
-    let pool = begun.pool.clone();
-    shared.set_pool(id.major_, None);
-    pool.close();
-    cancel::cancel(worker, CancelScope::Pool(id));
-    if !drain(worker, || pool.in_flight(), until) {
-        pool.reopen();
-        shared.set_pool(id.major_, Some(pool.clone()));
-        let (name, count, took) = (pool.name(), pool.in_flight(), begin.elapsed());
-        let busy =
-            describe::busy_with(shared, &pool).map_or(String::new(), |busy| format!(" ({busy})"));
-        let message = format!(
-            "pool '{name}' was not destroyed: it still has {count} tasks in flight after \
-             {took:.1?}{busy}; try again once they have ended"
-        );
-        worker.wake_all(shared.pools.keep(begun));
-        return Err(Failure::new(CHI_BUSY, message));
-    }
-    let result = destruct_all(worker, pool.containers(), task);
-    if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
-        tracing::info!(pool = pool.name(), left_out, "pool destroyed");
-    }
-    drop(pool);
-    worker.wake_all(shared.pools.retire(begun, shared.rounds()));
-    // The watchdog frees it once every worker is known to be done with it.
-    shared.wake_workers();
-    shared.watchdog.wake();
-    result
-}
-
 /// Gives the containers of a pool that are in quarantine new objects. `task` is the resetting task,
 /// which the `kCreate` of each container gets.
 ///
@@ -312,10 +243,11 @@ unsafe fn reset_containers(
 ) -> Result<(), Failure> {
     let abandoned = |container: &&Container| container.admission.is_abandoned();
     for container in pool.containers().iter().filter(abandoned) {
-        let until = Instant::now() + DESTROY_BOUND;
+        let until = Instant::now() + destruction::BOUND;
         if !drain(worker, || container.admission.in_flight(), until) {
             let (shown, count) = (container.shown(), container.admission.in_flight());
-            let message = format!("{shown} still runs {count} tasks after {DESTROY_BOUND:?}");
+            let bound = destruction::BOUND;
+            let message = format!("{shown} still runs {count} tasks after {bound:?}");
             return Err(Failure::new(CHI_BUSY, message));
         }
         // SAFETY: by the caller's promise; a container in quarantine admits nothing, and no task is
@@ -328,27 +260,6 @@ unsafe fn reset_containers(
         }
     }
     Ok(())
-}
-
-/// Waits until a closed pool has no tasks. False if that takes too long.
-fn drain(worker: &Worker, in_flight: impl Fn() -> u64, until: Instant) -> bool {
-    let mut pause = FIRST_LOOK;
-    while in_flight() > 0 {
-        if Instant::now() >= until {
-            return false;
-        }
-        worker.sleep(pause);
-        pause = (pause * 2).min(LAST_LOOK);
-    }
-    true
-}
-
-/// Destroys a pool because the runtime is stopping, unless its tasks have not ended by `until`.
-pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
-    let mut task = destroy_task(id);
-    if let Err(failure) = destroy_until(worker, id, (&raw mut task).cast(), until) {
-        tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
-    }
 }
 
 /// The pool that a creation request asks for.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::control::Request;
 use chimaera_ipc::layout::{Layout, RINGS};
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
@@ -18,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags};
 
 use super::close::close_pools;
 use super::descriptors::Closer;
+use super::destroy::Destructions;
 use super::quota::{self, Held};
 use super::requests;
 use crate::access::Caller;
@@ -45,6 +47,8 @@ const LISTENER: u64 = 1;
 enum Phase {
     /// Connected; the client's hello is due.
     Greeting,
+    /// Its request will be answered later.
+    Asking,
     /// The client has received its segment; its answer that it has mapped it is due.
     Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard },
     Open {
@@ -72,7 +76,7 @@ impl Client {
     /// Its session, if it has one or is setting one up.
     fn held(&self) -> Option<Held> {
         let mapping = match &self.phase {
-            Phase::Greeting => return None,
+            Phase::Greeting | Phase::Asking => return None,
             Phase::Mapping { mapping, .. } => mapping,
             Phase::Open { session, .. } => &session.mapping,
         };
@@ -86,6 +90,7 @@ pub(crate) struct Acceptor {
     closer: Closer,
     epoll: OwnedFd,
     clients: HashMap<u64, Client>,
+    destructions: Destructions,
     next: u64,
     accept_again: Option<Instant>,
     /// How many rings have been given to each worker.
@@ -114,6 +119,7 @@ impl Acceptor {
             listener,
             epoll,
             clients: HashMap::new(),
+            destructions: Destructions::default(),
             next: 1,
             accept_again: None,
             load,
@@ -140,18 +146,20 @@ impl Acceptor {
         while let Some(command) = self.shared.take_command() {
             match command {
                 ControlCommand::EndSession { session, reason } => self.end(session, &reason),
+                ControlCommand::PoolAbandoned(pool) => self.destructions.abandoned(&pool),
                 other => others.push(other),
             }
         }
+        self.destroy_pools();
         others
     }
 
     fn timeout(&self) -> Option<Duration> {
         let setups = self.clients.values().filter_map(|client| match client.phase {
-            Phase::Open { .. } => None,
+            Phase::Open { .. } | Phase::Asking => None,
             _ => Some(client.since + SETUP_BOUND),
         });
-        let next = setups.chain(self.accept_again).min()?;
+        let next = setups.chain(self.accept_again).chain(self.destructions.next_look()).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -261,14 +269,15 @@ impl Acceptor {
         self.shared.config.max_sessions + MORE_CONNECTIONS
     }
 
-    /// Ends the connection that has said nothing for longest, so that there is room for one that does.
+    /// Ends the oldest connection that has no session, so that there is room for another.
     fn end_silent(&mut self) {
-        let silent = |client: &Client| matches!(client.phase, Phase::Greeting);
+        // What an unanswered request has begun goes on.
+        let silent = |client: &Client| matches!(client.phase, Phase::Greeting | Phase::Asking);
         let silent = self.clients.iter().filter(|(_, client)| silent(client));
         let silent: Vec<u64> = silent.map(|(number, _)| *number).collect();
         self.crowded &= silent.len() > FEW_SILENT;
         if let Some(&oldest) = silent.iter().min() {
-            let why = "the runtime has too many connections, and this one has said nothing yet";
+            let why = "the runtime has too many connections, and this one has no session";
             self.refuse(oldest, Failure::new(CHI_NO_SPACE, why));
         }
     }
@@ -338,13 +347,16 @@ impl Acceptor {
         let client = self.clients.get_mut(&number).expect("the caller has it");
         match (&mut client.phase, message.kind) {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
+            (Phase::Greeting, Kind::Request) if message.words[0] == Request::DestroyPool as u64 => {
+                client.phase = Phase::Asking;
+                self.destructions.add(number, &client.caller, &message.text, message.words[1]);
+                Ok(())
+            }
             (Phase::Greeting, Kind::Request) => {
                 let (document, then) = requests::answer(&self.shared, &client.caller, message)?;
                 let answered = control::answer(&client.socket, &document);
                 then.run(&self.shared);
-                answered.map_err(|error| {
-                    Failure::new(CHI_IO, format!("cannot answer the request: {error}"))
-                })?;
+                answered.map_err(cannot_answer)?;
                 self.end(number, "its request was answered");
                 Ok(())
             }
@@ -391,6 +403,22 @@ impl Acceptor {
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }
             _ => Err(Failure::new(CHI_INVALID, "unexpected message for the state of the session")),
+        }
+    }
+
+    /// Goes on with the destructions of pools, and answers who asked for those that are over.
+    fn destroy_pools(&mut self) {
+        let clients = &self.clients;
+        let is_there = |number: u64| clients.contains_key(&number);
+        for (number, outcome) in self.destructions.advance(&self.shared, is_there) {
+            let Some(client) = self.clients.get(&number) else { continue };
+            let answered = outcome.and_then(|document| {
+                control::answer(&client.socket, &document).map_err(cannot_answer)
+            });
+            match answered {
+                Ok(()) => self.end(number, "its request was answered"),
+                Err(failure) => self.refuse(number, failure),
+            }
         }
     }
 
@@ -483,7 +511,8 @@ impl Acceptor {
     fn overdue(&mut self) {
         let now = Instant::now();
         let late = |client: &Client| {
-            !matches!(client.phase, Phase::Open { .. }) && now >= client.since + SETUP_BOUND
+            !matches!(client.phase, Phase::Open { .. } | Phase::Asking)
+                && now >= client.since + SETUP_BOUND
         };
         let numbers: Vec<u64> =
             self.clients.iter().filter(|(_, client)| late(client)).map(|(n, _)| *n).collect();
@@ -523,6 +552,10 @@ impl Drop for Acceptor {
         }
         self.shared.page().sessions.store(0, Ordering::Relaxed);
     }
+}
+
+fn cannot_answer(error: std::io::Error) -> Failure {
+    Failure::new(CHI_IO, format!("cannot answer the request: {error}"))
 }
 
 fn send(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_pool_id, CHI_ADMIN_DESTROY_POOL};
 
-use crate::admin;
+use crate::admin::{destruction, obstacles};
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
 use crate::task::CancelScope;
 
@@ -63,7 +63,7 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     if shared.pools.in_reverse_order().is_empty() && !shared.pools.has_changing() {
         return Vec::new();
     }
-    let left = admin::obstacles(shared);
+    let left = obstacles(shared);
     for obstacle in &left {
         tracing::error!("abandoned: {obstacle}");
     }
@@ -75,7 +75,7 @@ fn destroy(shared: &Shared, id: chi_pool_id, until: Instant, meanwhile: Meanwhil
     let destroy = move || {
         with_current(|worker| {
             let worker = worker.expect("messages are read by workers");
-            admin::destroy_at_stop(worker, id, until);
+            destruction::destroy_at_stop(worker, id, until);
             worker.shared.command(ControlCommand::PoolClosed(id));
         });
     };

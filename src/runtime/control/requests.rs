@@ -47,6 +47,8 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         Request::LogLevel if !message.text.is_empty() => Some("change the log level"),
         Request::LogReopen => Some("reopen the log"),
         Request::EndSession => Some("end a session"),
+        // Whoever created the pool may ask for it, too.
+        Request::DestroyPool => None,
         Request::LogLevel | Request::Describe | Request::Status => None,
     }
 }
@@ -98,7 +100,8 @@ pub(super) fn answer(
             let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
             (ended, Then::EndSession(argument))
         }
-        None => {
+        // `destroy` answers the latter, when the pool is gone.
+        None | Some(Request::DestroyPool) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));
         }

@@ -16,5 +16,5 @@ pub(crate) use self::container::{Container, CrashPolicy, Del};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::method::PoolMethod;
 pub(crate) use self::pool::Pool;
-pub(crate) use self::registry::{Lookup, Registry};
+pub(crate) use self::registry::{BeingChanged, Lookup, Registry};
 pub(crate) use self::table::PoolTable;

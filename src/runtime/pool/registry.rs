@@ -125,14 +125,14 @@ impl Registry {
         Registry { state: Mutex::new(state), retired: AtomicUsize::new(0), next_minor }
     }
 
-    /// Looks up a name; while a task is creating or destroying its pool, `waiter` is queued
-    /// instead.
-    pub(crate) fn find(&self, name: &str, waiter: Waiter) -> Lookup {
+    /// Looks up a name; while a task is creating or destroying its pool, `waiter`, if there is one, is
+    /// queued instead.
+    pub(crate) fn find(&self, name: &str, waiter: Option<Waiter>) -> Lookup {
         match lock(&self.state).named.get_mut(name) {
             None => Lookup::Absent,
             Some(Named::Ready { pool, .. }) => Lookup::Found(pool.clone()),
             Some(Named::Changing { waiters, .. }) => {
-                waiters.push(waiter);
+                waiters.extend(waiter);
                 Lookup::Changing
             }
         }
@@ -207,6 +207,17 @@ impl Registry {
     /// task is changing it.
     pub(crate) fn begin_reset(&self, id: chi_pool_id, by: usize) -> Option<BeingChanged> {
         self.begin_change(id, by, true)
+    }
+
+    /// Notes that the task at `by` goes on with a destruction that has begun.
+    pub(crate) fn hand_over(&self, id: chi_pool_id, to: usize) {
+        for named in lock(&self.state).named.values_mut() {
+            if let Named::Changing { by, pool: Some(pool), .. } = named {
+                if pool.id == id {
+                    *by = to;
+                }
+            }
+        }
     }
 
     fn begin_change(&self, id: chi_pool_id, by: usize, stays: bool) -> Option<BeingChanged> {
@@ -406,16 +417,16 @@ mod tests {
         let id = begin(&registry, "one", 7, 16).unwrap().unwrap();
         assert!(begin(&registry, "one", 8, 16).is_none(), "the name is taken");
         for tag in 1..=3 {
-            assert!(matches!(registry.find("one", waiter(tag)), Lookup::Changing));
+            assert!(matches!(registry.find("one", Some(waiter(tag))), Lookup::Changing));
         }
         registry.leave("one", waiter(2));
         assert_eq!(registry.complete(pool(id)), [waiter(1), waiter(3)]);
-        assert!(matches!(registry.find("one", waiter(4)), Lookup::Found(_)));
+        assert!(matches!(registry.find("one", Some(waiter(4))), Lookup::Found(_)));
         let begun = registry.begin_destruction(id, 9).unwrap();
         assert!(registry.begin_destruction(id, 9).is_none());
-        assert!(matches!(registry.find("one", waiter(5)), Lookup::Changing));
+        assert!(matches!(registry.find("one", Some(waiter(5))), Lookup::Changing));
         assert_eq!(registry.keep(begun), [waiter(5)]);
-        assert!(matches!(registry.find("two", waiter(6)), Lookup::Absent));
+        assert!(matches!(registry.find("two", Some(waiter(6))), Lookup::Absent));
     }
 
     #[test]
@@ -444,9 +455,9 @@ mod tests {
         registry.complete(pool(id));
         assert!(registry.begin_reset(id, 8).is_some());
         assert!(registry.begin_destruction(id, 9).is_none(), "it is being reset");
-        assert!(matches!(registry.find("one", waiter(1)), Lookup::Changing));
+        assert!(matches!(registry.find("one", Some(waiter(1))), Lookup::Changing));
         assert_eq!(registry.give_up(8), (vec![], vec![waiter(1)]));
-        assert!(matches!(registry.find("one", waiter(2)), Lookup::Found(_)));
+        assert!(matches!(registry.find("one", Some(waiter(2))), Lookup::Found(_)));
         let begun = registry.begin_reset(id, 8).unwrap();
         assert!(registry.keep(begun).is_empty());
         assert!(registry.begin_destruction(id, 9).is_some());
@@ -459,7 +470,7 @@ mod tests {
             let id = begin(&registry, "one", 7, 2).unwrap().unwrap();
             assert_eq!(id.major_, CHI_ADMIN_POOL_MAJOR + 1, "the only slot there is");
             assert!(begin(&registry, "two", 7, 2).unwrap().is_err());
-            registry.find("one", waiter(1));
+            registry.find("one", Some(waiter(1)));
             assert_eq!(registry.give_up(7), (vec!["one".to_owned()], vec![waiter(1)]));
         }
     }

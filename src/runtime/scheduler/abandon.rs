@@ -10,7 +10,7 @@ use chimaera_abi::*;
 
 use super::broadcast;
 use super::cancel;
-use super::mailbox::WorkerMessage;
+use super::mailbox::{ControlCommand, WorkerMessage};
 use super::path::{complete, finish_internal, leave_lane, pass_on};
 use super::worker::Worker;
 use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, Poller};
@@ -60,11 +60,12 @@ fn give_up_pools(worker: &Worker, record: &Record) {
         let limit = &worker.shared.rate_limit;
         if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
             tracing::error!(
-                pool = name,
+                pool = &*name,
                 left_out,
                 "the pool is abandoned, because its module's code overflowed its stack or crashed"
             );
         }
+        worker.shared.command(ControlCommand::PoolAbandoned(name));
     }
     worker.wake_all(waiters);
 }

@@ -160,6 +160,8 @@ pub(crate) enum ControlCommand {
     EndSession { session: u64, reason: String },
     /// Stop the runtime.
     Stop,
-    /// A worker has destroyed this pool, because the runtime is stopping, or has given up.
+    /// A worker has destroyed this pool for the control thread, or has given up.
     PoolClosed(chi_pool_id),
+    /// The code that was creating or destroying the pool of this name crashed, and the pool is gone.
+    PoolAbandoned(String),
 }

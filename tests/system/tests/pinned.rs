@@ -6,24 +6,39 @@ use chimaera::{NewTask, Pending, Task};
 use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, NumberTask};
-use chimaera_tests::{connect, in_client, process, Call, Options, Site, ValuePool};
+use chimaera_tests::{
+    artefacts, connect, in_client, process, Call, Options, Running, Site, ValuePool,
+};
 
 /// How long a method blocks its worker. Long compared with everything else in these tests.
 const BLOCK: Duration = Duration::from_secs(3);
 
 /// A task that blocks its worker.
-fn blocking(pool: &str) -> NewTask<NumberTask> {
+fn blocking(pool: &str, time: Duration) -> NewTask<NumberTask> {
     let ipc = connect();
     let pool = ipc.create_pool(throws::MODULE, pool, b"").unwrap();
     let task: NewTask<NumberTask> = ipc.task(pool, throws::SLEEP);
-    task.value.set(BLOCK.as_nanos() as u64);
+    task.value.set(time.as_nanos() as u64);
     task
 }
 
 /// So many tasks that block a worker each, in pools of their own, of which none shares a lane.
 fn block(count: usize) -> Vec<Pending<NumberTask>> {
-    let tasks: Vec<_> = (0..count).map(|number| blocking(&format!("block{number}"))).collect();
+    block_for(count, BLOCK)
+}
+
+fn block_for(count: usize, time: Duration) -> Vec<Pending<NumberTask>> {
+    let blocking = |number| blocking(&format!("block{number}"), time);
+    let tasks: Vec<_> = (0..count).map(blocking).collect();
     tasks.into_iter().map(|task| task.submit().unwrap()).collect()
+}
+
+/// Waits until methods keep so many workers.
+fn until_blocked(site: &Site, count: usize) {
+    process::until("the workers are blocked", || {
+        let busy = workers(site).into_iter().filter(|worker| worker["running"].is_object());
+        (busy.count() == count).then_some(())
+    });
 }
 
 /// The workers that status shows, of which some are blocked.
@@ -35,7 +50,7 @@ fn workers(site: &Site) -> Vec<serde_json::Value> {
 fn the_program_is_answered_while_every_worker_is_blocked() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\n";
     in_client!(Options::new().throws().config(config), |site| {
-        let blocked = blocking("blocked").submit().unwrap();
+        let blocked = blocking("blocked", BLOCK).submit().unwrap();
         let pools = site.cli(&["pool", "list", "--json"]).ok().json();
         assert_eq!(pools[1]["name"], "blocked", "{pools}");
         let modules = site.cli(&["modules", "--json"]).ok().json();
@@ -85,10 +100,7 @@ fn a_session_blocks_no_more_workers_than_its_share() {
     let config = "workers: {low_latency: {count: 2}, standby: 3, per_session: 3}\n";
     in_client!(Options::new().throws().model().config(config), |site| {
         let blocked = block(9);
-        process::until("three workers are blocked", || {
-            (workers(site).iter().filter(|worker| worker["running"].is_object()).count() == 3)
-                .then_some(())
-        });
+        until_blocked(site, 3);
         // Sessions of their own.
         for number in 0..20 {
             let name = format!("another{number}");
@@ -133,5 +145,75 @@ fn monitors_and_del_and_pollers_that_block_are_relieved_alike() {
             process::until("it is back", || blocked().is_none().then_some(()));
             task.wait().unwrap();
         }
+    });
+}
+
+/// The state of a pool in the list of pools; `None` if it is not there.
+fn state(site: &Site, pool: &str) -> Option<String> {
+    let pools = site.cli(&["pool", "list", "--json"]).ok().json();
+    let found = pools.as_array().unwrap().iter().find(|found| found["name"] == pool)?;
+    Some(found["state"].as_str().unwrap().to_owned())
+}
+
+/// Starts the destruction of a pool.
+fn destroying(site: &Site, pool: &str) -> Running {
+    let mut command = site.command(artefacts::chimaera());
+    Running::start(command.args(["--name", site.name(), "pool", "destroy", pool]))
+}
+
+/// A destruction needs no worker to be accepted, and none to end at its bound.
+#[test]
+fn a_destruction_is_accepted_and_bounded_while_every_worker_is_blocked() {
+    let config = "workers: {low_latency: {count: 1}, standby: 1, per_session: 2}\n";
+    in_client!(Options::new().throws().model().config(config), |site| {
+        for pool in ["doomed", "left"] {
+            site.cli(&["pool", "create", pool, "--module", model::MODULE]).ok();
+        }
+        let blocked = block_for(2, 3 * BLOCK);
+        until_blocked(site, 2);
+        let pid = std::process::id();
+        // Of a pool whose task is in the way, and of one that only needs a worker for its end.
+        for (pool, why) in [
+            ("block0", "pool 'block0' was not destroyed: it still has 1 task in flight after 1."),
+            ("left", "pool 'left' was not destroyed: no worker could run its kDestroy in 1."),
+        ] {
+            let bounded = site.cli(&["pool", "destroy", pool, "--timeout", "1"]);
+            assert_eq!(bounded.code, 1, "{bounded:?}");
+            for part in [why, "with kSleep of pool 'block0' for session", &format!("process {pid}")]
+            {
+                assert!(bounded.stderr.contains(part), "{part} is not in {}", bounded.stderr);
+            }
+            assert_eq!(state(site, pool).as_deref(), Some("live"));
+        }
+        let mut destroying = destroying(site, "doomed");
+        process::until("the destruction is accepted", || {
+            (state(site, "doomed").as_deref() == Some("destroying")).then_some(())
+        });
+        let gone = site.cli(&["pool", "destroy", "doomed", "--timeout", "0"]);
+        assert!(gone.stderr.contains("another task is still changing pool 'doomed'"), "{gone:?}");
+        assert!(blocked.iter().all(|task| !task.is_complete()), "a worker was back");
+        blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
+        assert_eq!(process::until("the program ends", || destroying.ended()), 0);
+        assert_eq!(state(site, "doomed"), None);
+        ValuePool::new(connect(), model::MODULE, "left").call(model::SLEEP, 1, 0);
+    });
+}
+
+/// Nor is it undone when the program that asked for it has gone.
+#[test]
+fn a_destruction_goes_on_without_who_asked_for_it() {
+    let config = "workers: {low_latency: {count: 1}, standby: 0}\n";
+    in_client!(Options::new().throws().model().config(config), |site| {
+        site.cli(&["pool", "create", "doomed", "--module", model::MODULE]).ok();
+        let blocked = block(1);
+        until_blocked(site, 1);
+        let destroying = destroying(site, "doomed");
+        process::until("the destruction is accepted", || {
+            (state(site, "doomed").as_deref() == Some("destroying")).then_some(())
+        });
+        drop(destroying);
+        assert!(!blocked[0].is_complete(), "the worker was back");
+        blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
+        process::until("it is destroyed", || state(site, "doomed").is_none().then_some(()));
     });
 }

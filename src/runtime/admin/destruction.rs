@@ -1,0 +1,154 @@
+//! Destroying pools, in steps: a task of the admin pool takes them all. For the program, the control thread
+//! takes those that need no worker.
+
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+
+use super::describe;
+use super::lifecycle::{destroy_task, destruct_all};
+use crate::access::Caller;
+use crate::failure::Failure;
+use crate::log::{LineKind, Subject};
+use crate::pool::BeingChanged;
+use crate::scheduler::{cancel, Shared, Worker};
+use crate::sync::Waiter;
+use crate::task::CancelScope;
+
+/// How long a destruction waits for the pool's running tasks to end.
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+/// How long a destruction waits before it first checks whether the pool's tasks have ended; the
+/// pauses then double, up to `LAST_LOOK`.
+const FIRST_LOOK: Duration = Duration::from_micros(100);
+const LAST_LOOK: Duration = Duration::from_millis(5);
+
+/// Fails if this caller may not destroy this pool; `None` stands for the runtime and its modules.
+pub(crate) fn check(
+    shared: &Shared,
+    id: chi_pool_id,
+    caller: Option<&Caller>,
+) -> Result<(), Failure> {
+    if id.major_ == CHI_ADMIN_POOL_MAJOR {
+        return Err(Failure::new(CHI_DENIED, "the admin pool lasts as long as the runtime"));
+    }
+    let Some(caller) = caller else { return Ok(()) };
+    let table = shared.table();
+    // `begin` says that there is none.
+    let Some(pool) = table.get(id) else { return Ok(()) };
+    pool.rights.check_destroy(pool.name(), caller)
+}
+
+/// Begins a destruction for the task whose body is at `by`: the pool is not found and takes no tasks from
+/// now on.
+pub(crate) fn begin(shared: &Shared, id: chi_pool_id, by: usize) -> Result<BeingChanged, Failure> {
+    let Some(begun) = shared.pools.begin_destruction(id, by) else {
+        let message = format!("there is no pool {}.{}", id.major_, id.minor_);
+        return Err(Failure::new(CHI_NO_POOL, message));
+    };
+    shared.set_pool(id.major_, None);
+    begun.pool.close();
+    Ok(begun)
+}
+
+/// Gives up a destruction that took until its bound: the pool is as it was. Returns why, and who waited for
+/// it.
+pub(crate) fn give_up(
+    shared: &Shared,
+    begun: BeingChanged,
+    took: Duration,
+) -> (Failure, Vec<Waiter>) {
+    let pool = begun.pool.clone();
+    let busy = describe::in_the_way(shared, &pool);
+    pool.reopen();
+    shared.set_pool(pool.id.major_, Some(pool.clone()));
+    let name = pool.name();
+    let why = match pool.in_flight() {
+        0 => format!("no worker could run its kDestroy in {took:.1?}{busy}; try again"),
+        _ => {
+            let count = describe::in_flight(&pool);
+            format!(
+                "it still has {count} in flight after {took:.1?}{busy}; try again once they have ended"
+            )
+        }
+    };
+    let failure = Failure::new(CHI_BUSY, format!("pool '{name}' was not destroyed: {why}"));
+    (failure, shared.pools.keep(begun))
+}
+
+/// Ends a destruction, once no task is in the pool. `task` is passed to the `kDestroy` of each container.
+pub(crate) fn finish(
+    worker: &Worker,
+    begun: BeingChanged,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    let shared = &worker.shared;
+    let result = destruct_all(worker, begun.pool.containers(), task);
+    if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
+        tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
+    }
+    worker.wake_all(shared.pools.retire(begun, shared.rounds()));
+    // The watchdog frees it once every worker is known to be done with it.
+    shared.wake_workers();
+    shared.watchdog.wake();
+    result
+}
+
+/// The same for a destruction that no task has begun: the running one goes on with it.
+pub(crate) fn finish_alone(worker: &Worker, begun: BeingChanged) -> Result<(), Failure> {
+    let id = begun.pool.id;
+    worker.shared.pools.hand_over(id, by(worker));
+    let mut task = destroy_task(id);
+    finish(worker, begun, (&raw mut task).cast())
+}
+
+/// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.
+pub(super) fn destroy(
+    worker: &Worker,
+    id: chi_pool_id,
+    task: *mut chi_task,
+) -> Result<(), Failure> {
+    destroy_until(worker, id, task, Instant::now() + BOUND)
+}
+
+fn destroy_until(
+    worker: &Worker,
+    id: chi_pool_id,
+    task: *mut chi_task,
+    until: Instant,
+) -> Result<(), Failure> {
+    let at = Instant::now();
+    let begun = begin(&worker.shared, id, by(worker))?;
+    cancel::cancel(worker, CancelScope::Pool(id));
+    if drain(worker, || begun.pool.in_flight(), until) {
+        return finish(worker, begun, task);
+    }
+    let (failure, waiters) = give_up(&worker.shared, begun, at.elapsed());
+    worker.wake_all(waiters);
+    Err(failure)
+}
+
+/// Destroys a pool because the runtime is stopping, unless its tasks have not ended by `until`.
+pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
+    let mut task = destroy_task(id);
+    if let Err(failure) = destroy_until(worker, id, (&raw mut task).cast(), until) {
+        tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
+    }
+}
+
+/// The address of the running task's body, by which its end is noticed if its code crashes.
+fn by(worker: &Worker) -> usize {
+    worker.running().expect("pools are destroyed by tasks").body().addr()
+}
+
+/// Waits until nothing that is closed has tasks. False if that takes too long.
+pub(super) fn drain(worker: &Worker, in_flight: impl Fn() -> u64, until: Instant) -> bool {
+    let mut pause = FIRST_LOOK;
+    while in_flight() > 0 {
+        if Instant::now() >= until {
+            return false;
+        }
+        worker.sleep(pause);
+        pause = (pause * 2).min(LAST_LOOK);
+    }
+    true
+}
