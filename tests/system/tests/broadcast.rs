@@ -126,22 +126,72 @@ fn an_aggregation_lets_failures_pass_or_fails_itself() {
     });
 }
 
-/// An aggregation that overflows its stack loses its frames and nothing else: the memory limit of
-/// broadcasts is not reduced.
+/// What the aggregation of `kGather` does instead of its work, by `stumble`, and what the broadcast's message
+/// says of it. The last one is the method's own, in the last container.
+const MISTAKES: [(u32, &str); 4] = [
+    (u32::MAX, "overflowed its stack"),
+    (u32::MAX - 1, "crashed: SIGSEGV"),
+    (u32::MAX - 2, "an object of type int was thrown"),
+    (u32::MAX - 3, "kGather crashed: SIGSEGV"),
+];
+
+/// An aggregation that overflows its stack, crashes or throws loses its frames and nothing else: the memory
+/// limit of broadcasts is not reduced.
 #[test]
-fn an_aggregation_that_overflows_its_stack_keeps_no_room() {
+fn an_aggregation_that_goes_wrong_keeps_no_room() {
     in_client!(Options::new().spread(), |site| {
         let ipc = connect();
         let pool = pool(ipc, MODULE, 1000);
-        // Enough of them to exceed the memory limit of broadcasts if it leaked.
-        for _ in 0..300 {
+        for (mistake, what) in MISTAKES {
+            // Each takes more than a third of the memory limit of broadcasts.
+            for _ in 0..5 {
+                let task = gather(ipc, pool);
+                task.notes.set_all(&["in"; 3000]).unwrap();
+                task.stumble.set(mistake);
+                let (code, message) = text_of(task.call());
+                assert!(code != CHI_OK && message.contains(what), "{code}: {message}");
+                site.reset_pools();
+            }
             let task = gather(ipc, pool);
-            task.stumble.set(u32::MAX);
-            let (code, message) = text_of(task.call());
-            assert!(code == CHI_FAULT && message.contains(" overflowed its stack"), "{message}");
-            site.reset_pools();
+            task.notes.set_all(&["in"; 3000]).unwrap();
+            assert_eq!(task.call().unwrap().good.get(), 1000);
         }
-        assert_eq!(gather(ipc, pool).call().unwrap().good.get(), 1000);
+    });
+}
+
+/// Nor does it disturb broadcasts in other pools, or others in its own: each of them ends.
+#[test]
+fn an_aggregation_that_goes_wrong_disturbs_no_other_pool() {
+    in_client!(Options::new().spread().workers(2), |site| {
+        let ipc = connect();
+        let (broken, sound) = (pool(ipc, MODULE, 8), pool(ipc, MODULE, 9));
+        for (mistake, what) in MISTAKES {
+            let nap = everywhere::<NapTask>(ipc, sound, Method::NAP);
+            nap.times.set(10_000);
+            nap.text.set("shared").unwrap();
+            let nap = nap.submit().unwrap();
+            let others: Vec<_> = (0..20).map(|_| gather(ipc, sound).submit().unwrap()).collect();
+            let beside: Vec<_> = (0..20).map(|_| gather(ipc, broken).submit().unwrap()).collect();
+            let task = gather(ipc, broken);
+            task.stumble.set(mistake);
+            let (code, message) = text_of(task.call());
+            assert!(code != CHI_OK && message.contains(what), "{code}: {message}");
+            for other in others {
+                assert_eq!(other.wait().unwrap().good.get(), 9);
+            }
+            for one in beside {
+                match one.wait() {
+                    Ok(done) => assert_eq!(done.good.get(), 8),
+                    Err(status) => {
+                        assert!([CHI_FAULT, CHI_CANCELLED].contains(&status.code()), "{status}");
+                    }
+                }
+            }
+            nap.wait().unwrap();
+            site.reset_pools();
+            assert_eq!(gather(ipc, broken).call().unwrap().good.get(), 8);
+            until("no task is left", || (tasks_in_modules(site) == 0).then_some(()));
+        }
     });
 }
 
