@@ -146,8 +146,12 @@ impl Acceptor {
         while let Some(command) = self.shared.take_command() {
             match command {
                 ControlCommand::EndSession { session, reason } => self.end(session, &reason),
-                ControlCommand::PoolAbandoned(pool) => self.destructions.abandoned(&pool),
-                other => others.push(other),
+                other => {
+                    if let ControlCommand::PoolAbandoned { pool, why } = &other {
+                        self.destructions.abandoned(pool, why);
+                    }
+                    others.push(other);
+                }
             }
         }
         self.destroy_pools();

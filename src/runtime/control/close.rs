@@ -26,6 +26,15 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     for mailbox in shared.mailboxes() {
         mailbox.send(WorkerMessage::Cancel(CancelScope::Clients));
     }
+    let mut abandoned = Vec::new();
+    let mut meanwhile = |rest| {
+        let commands = meanwhile(rest);
+        abandoned.extend(commands.iter().filter_map(|command| match command {
+            ControlCommand::PoolAbandoned { pool, why } => Some(format!("pool '{pool}' {why}")),
+            _ => None,
+        }));
+        commands
+    };
     let half = begin + shared.config.stop_grace / 2;
     while shared.client_tasks() > 0 && Instant::now() < half {
         meanwhile(LOOK);
@@ -48,7 +57,7 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
                     shared,
                     *id,
                     if is_last { until } else { now + (until - now) / 2 },
-                    meanwhile,
+                    &mut meanwhile,
                 );
             }
             // Tasks that were in the way may have ended since, and a pool that is being created or
@@ -61,13 +70,14 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     }
     // A worker that has just destroyed the last pool may still count as busy with it.
     if shared.pools.in_reverse_order().is_empty() && !shared.pools.has_changing() {
-        return Vec::new();
+        return abandoned;
     }
     let left = obstacles(shared);
     for obstacle in &left {
         tracing::error!("abandoned: {obstacle}");
     }
-    left
+    abandoned.extend(left);
+    abandoned
 }
 
 /// Has a worker destroy a pool, and waits until it has, at most until `until`.
@@ -82,8 +92,12 @@ fn destroy(shared: &Shared, id: chi_pool_id, until: Instant, meanwhile: Meanwhil
     let worker = shared.least_loaded(false, |_, _| ()).unwrap_or(0);
     let message = WorkerMessage::Run(CHI_ADMIN_DESTROY_POOL, Box::new(destroy));
     shared.mailbox(worker).send(message);
-    let is_done =
-        |command: &ControlCommand| matches!(command, ControlCommand::PoolClosed(of) if *of == id);
+    let is_done = |command: &ControlCommand| match command {
+        ControlCommand::PoolClosed(of) => *of == id,
+        // If it is another one, this one still counts as changing.
+        ControlCommand::PoolAbandoned { .. } => true,
+        _ => false,
+    };
     loop {
         let rest = until.saturating_duration_since(Instant::now());
         if rest.is_zero() || meanwhile(rest).iter().any(is_done) {

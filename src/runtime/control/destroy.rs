@@ -48,8 +48,6 @@ enum Finish {
     Waiting(BeingChanged),
     Running,
     Done(Result<(), Failure>),
-    /// The code of the module crashed.
-    Abandoned,
 }
 
 impl Destructions {
@@ -71,11 +69,12 @@ impl Destructions {
         self.0.iter().map(look).min()
     }
 
-    /// Notes that the code that was destroying this pool crashed.
-    pub(super) fn abandoned(&mut self, pool: &str) {
+    /// Notes that the code that was destroying this pool crashed, as `why` says.
+    pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         for one in self.0.iter().filter(|one| one.name == pool) {
             if let Step::Finish(_, finish) = &one.step {
-                *lock(finish) = Finish::Abandoned;
+                let failure = Failure::new(CHI_FAULT, format!("kDestroy of pool '{pool}' {why}"));
+                *lock(finish) = Finish::Done(Err(failure));
             }
         }
     }
@@ -122,10 +121,6 @@ impl Destruction {
         let mut finish = lock(finish);
         match std::mem::replace(&mut *finish, Finish::Running) {
             Finish::Done(result) => Some(result),
-            Finish::Abandoned => {
-                let why = format!("kDestroy of pool '{}' crashed; the log has more", self.name);
-                Some(Err(Failure::new(CHI_FAULT, why)))
-            }
             Finish::Waiting(begun) if self.is_late() => Some(self.give_up(shared, begun)),
             Finish::Running if self.is_late() => {
                 let (name, took) = (&self.name, self.at.elapsed());

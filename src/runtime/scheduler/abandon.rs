@@ -41,7 +41,7 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     // SAFETY: the frame that ran the task owned its record and never runs again, so this is the
     // only owner.
     let record = unsafe { Box::from_raw(own) };
-    give_up_pools(worker, &record);
+    give_up_pools(worker, &record, &cause);
     broadcast::give_back(worker, &record);
     let (lane, suspended) = (record.lane, record.suspended.get());
     let why = report(worker, &record, "", &cause);
@@ -54,7 +54,7 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
 }
 
 /// Abandons the pools that a task was creating or destroying, and ends the resets of others.
-fn give_up_pools(worker: &Worker, record: &Record) {
+fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
     let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
     for name in names {
         let limit = &worker.shared.rate_limit;
@@ -65,7 +65,8 @@ fn give_up_pools(worker: &Worker, record: &Record) {
                 "the pool is abandoned, because its module's code overflowed its stack or crashed"
             );
         }
-        worker.shared.command(ControlCommand::PoolAbandoned(name));
+        let why = cause.to_owned();
+        worker.shared.command(ControlCommand::PoolAbandoned { pool: name, why });
     }
     worker.wake_all(waiters);
 }

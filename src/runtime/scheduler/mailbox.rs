@@ -162,6 +162,7 @@ pub(crate) enum ControlCommand {
     Stop,
     /// A worker has destroyed this pool for the control thread, or has given up.
     PoolClosed(chi_pool_id),
-    /// The code that was creating or destroying the pool of this name crashed, and the pool is gone.
-    PoolAbandoned(String),
+    /// The code that was creating or destroying the pool of this name crashed, as `why` says, and the pool is
+    /// gone.
+    PoolAbandoned { pool: String, why: String },
 }

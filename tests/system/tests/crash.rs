@@ -8,7 +8,7 @@ use chimaera::{Ipc, NewTask, PoolId};
 use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::{connect, in_client, in_client_that_may_end_it, rounds, text_of};
-use chimaera_tests::{Call, Options, Site};
+use chimaera_tests::{Call, Daemon, Options, Site};
 
 const HOUR: u64 = 3600 * 1_000_000_000;
 
@@ -132,6 +132,46 @@ fn a_container_in_quarantine_is_never_entered_again() {
     if let Some(log) = log {
         assert!(log.contains("kDestroy of sound"), "{log}");
         assert!(!log.contains("kDestroy of fragile"), "{log}");
+    }
+}
+
+const CRASHES_AT_ITS_END: &str = "crash at the end";
+
+/// Whoever asked for the destruction is told, and the name is free again.
+#[test]
+fn a_pool_whose_end_crashes_is_abandoned() {
+    let log = in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let create = || ipc.create_pool(crash::MODULE, "fragile", CRASHES_AT_ITS_END.as_bytes());
+        let pool = create().unwrap();
+        let output = site.cli(&["pool", "destroy", "fragile"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        let why = "kDestroy of pool 'fragile' crashed: SIGSEGV at 0x8 in ";
+        assert!(output.stderr.contains(why), "{output:?}");
+        let another = create().unwrap();
+        assert_ne!(another, pool);
+        let (status, message) = text_of(ipc.destroy_pool(another));
+        assert_eq!(status, CHI_FAULT, "{message}");
+        ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+    });
+    if let Some(log) = log {
+        assert_eq!(log.matches("the pool is abandoned, because its module's").count(), 2, "{log}");
+    }
+}
+
+/// A stop does not wait for it, destroys the others, and says that something was abandoned.
+#[test]
+fn a_stop_goes_on_behind_a_pool_whose_end_crashes() {
+    let mut daemon = Daemon::start(&Options::new().crash().config("stop_grace: 600s\n"));
+    for (pool, params) in [("below", ""), ("fragile", CRASHES_AT_ITS_END), ("above", "")] {
+        let create = ["pool", "create", pool, "--module", crash::MODULE, "--params", params];
+        daemon.cli(&create).ok();
+    }
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(daemon.end(), 1);
+    let log = daemon.log();
+    for pool in ["above", "below"] {
+        assert!(log.contains(&format!("pool destroyed pool=\"{pool}\"")), "{log}");
     }
 }
 
