@@ -204,6 +204,17 @@ impl Consumer {
         (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0
     }
 
+    /// Leaves an empty ring to its doorbell, until `unpark`. False when there is an entry after all; then the
+    /// consumer is awake.
+    #[must_use]
+    pub fn rest(&mut self) -> bool {
+        let rests = self.park();
+        if !rests {
+            self.unpark();
+        }
+        rests
+    }
+
     /// Announces that the consumer is awake.
     pub fn unpark(&mut self) {
         self.place.header().sleeper.unpark();
@@ -320,6 +331,111 @@ mod tests {
                     }
                     None => loom::thread::yield_now(),
                 }
+            }
+            client.join().unwrap();
+        });
+    }
+
+    /// A session's doorbell: whoever waits for it is told once of all times that it rang.
+    #[cfg(loom)]
+    #[derive(Default)]
+    struct Doorbell {
+        rung: loom::sync::Mutex<bool>,
+        rings: loom::sync::Condvar,
+    }
+
+    #[cfg(loom)]
+    impl Doorbell {
+        fn ring(&self) {
+            *self.rung.lock().unwrap() = true;
+            self.rings.notify_one();
+        }
+
+        fn wait(&self) {
+            let mut rung = self.rung.lock().unwrap();
+            while !*rung {
+                rung = self.rings.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+
+    /// A client that sends `count` entries, and rings when it must.
+    #[cfg(loom)]
+    fn client(
+        memory: &std::sync::Arc<Memory>,
+        bell: &std::sync::Arc<Doorbell>,
+        count: u32,
+    ) -> loom::thread::JoinHandle<()> {
+        let (memory, bell) = (memory.clone(), bell.clone());
+        loom::thread::spawn(move || {
+            let mut producer = Producer::new(memory.place());
+            for hold in 1..=count {
+                producer.push(Entry::Release { hold }).unwrap();
+                if producer.consumer_parked() {
+                    bell.ring();
+                }
+            }
+        })
+    }
+
+    /// Takes what there is, until the ring rests or has given `count` entries.
+    #[cfg(loom)]
+    fn take_until_rest(consumer: &mut Consumer, taken: &mut u32, count: u32) {
+        while *taken < count {
+            match consumer.pop() {
+                Some(entry) => {
+                    *taken += 1;
+                    assert_eq!(entry, Some(Entry::Release { hold: *taken }));
+                }
+                None if consumer.rest() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// A ring rests whenever it is empty, and nothing but its doorbell brings it back.
+    #[cfg(loom)]
+    #[test]
+    fn loom_the_doorbell_brings_a_ring_at_rest_back() {
+        let mut model = loom::model::Builder::new();
+        // Otherwise it takes minutes.
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let (memory, bell) = (std::sync::Arc::new(Memory::new(4)), Default::default());
+            let client = client(&memory, &bell, 2);
+            let mut consumer = Consumer::new(memory.place());
+            let mut taken = 0;
+            loop {
+                take_until_rest(&mut consumer, &mut taken, 2);
+                if taken == 2 {
+                    break;
+                }
+                bell.wait();
+                consumer.unpark();
+            }
+            client.join().unwrap();
+        });
+    }
+
+    /// A ring at rest changes its worker, and its doorbell with it, whenever that rings.
+    #[cfg(loom)]
+    #[test]
+    fn loom_a_ring_at_rest_may_change_its_worker() {
+        loom::model(|| {
+            let (memory, bell) = (std::sync::Arc::new(Memory::new(4)), Default::default());
+            let client = client(&memory, &bell, 1);
+            let place = memory.place();
+            let first = loom::thread::spawn(move || {
+                let (mut consumer, mut taken) = (Consumer::new(place), 0);
+                take_until_rest(&mut consumer, &mut taken, 1);
+                (consumer, taken)
+            });
+            let (mut consumer, mut taken) = first.join().unwrap();
+            while taken == 0 {
+                bell.wait();
+                consumer.unpark();
+                take_until_rest(&mut consumer, &mut taken, 1);
             }
             client.join().unwrap();
         });

@@ -1,11 +1,21 @@
 //! Whether a container is open for tasks, and how many are in it.
 
+#[cfg(all(loom, test))]
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+#[cfg(not(all(loom, test)))]
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 const CREATING: u32 = 0;
 const LIVE: u32 = 1;
 const DESTROYING: u32 = 2;
 const QUARANTINED: u32 = 3;
+
+/// Between an access with `SeqCst` and another. Loom takes them for weaker ones; here it gets what they mean.
+#[inline(always)]
+fn in_one_order() {
+    #[cfg(all(loom, test))]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
 
 /// A container's admission state. Tasks are counted in before anything else is done with them, and
 /// out when they have ended.
@@ -31,6 +41,7 @@ impl Admission {
     #[inline]
     pub(crate) fn enter(&self) -> bool {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
+        in_one_order();
         // Pairs with `close`: either the closing side sees the task in the count, or the task sees
         // that the container is closed.
         if self.state.load(Ordering::SeqCst) == LIVE {
@@ -47,6 +58,7 @@ impl Admission {
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
+        in_one_order();
         self.in_flight.load(Ordering::SeqCst)
     }
 
@@ -64,6 +76,7 @@ impl Admission {
     /// Closes the container for good, because code of its object was abandoned.
     pub(super) fn quarantine(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
+        in_one_order();
         let order = Ordering::SeqCst;
         // One that is being created or destroyed is closed already.
         let _ = self.state.compare_exchange(LIVE, QUARANTINED, order, order);
@@ -78,6 +91,7 @@ impl Admission {
     /// Opens the container for tasks, unless it is in quarantine.
     pub(crate) fn open(&self) {
         self.state.store(LIVE, Ordering::SeqCst);
+        in_one_order();
         // Code may have been abandoned while it was closed, or just now.
         if self.abandoned.load(Ordering::SeqCst) {
             self.quarantine();
@@ -90,7 +104,7 @@ impl Admission {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -118,5 +132,65 @@ mod tests {
         admission.quarantine();
         admission.open();
         assert!(!admission.enter());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+
+    /// A container with an object that is destroyed once it is closed and nothing is in it.
+    struct Model {
+        admission: Admission,
+        object: UnsafeCell<u32>,
+    }
+
+    // SAFETY: this is what the model checks: the object is not destroyed while tasks use it.
+    unsafe impl Sync for Model {}
+    // SAFETY: as above.
+    unsafe impl Send for Model {}
+
+    /// Two tasks enter while the container is closed: each that is let in has the object to the end.
+    #[test]
+    fn loom_nothing_is_in_a_closed_container_that_counts_none() {
+        loom::model(|| {
+            let model = Arc::new(Model { admission: Admission::new(), object: UnsafeCell::new(0) });
+            model.admission.open();
+            let task = || {
+                let model = model.clone();
+                move || {
+                    if model.admission.enter() {
+                        // SAFETY: as above.
+                        model.object.with(|object| assert_eq!(unsafe { *object }, 0));
+                        model.admission.leave();
+                    }
+                }
+            };
+            let tasks = [loom::thread::spawn(task()), loom::thread::spawn(task())];
+            model.admission.close();
+            if model.admission.in_flight() == 0 {
+                // SAFETY: as above.
+                model.object.with_mut(|object| unsafe { *object = 1 });
+            }
+            for task in tasks {
+                task.join().unwrap();
+            }
+            assert_eq!(model.admission.in_flight(), 0);
+        });
+    }
+
+    /// Code of a container is abandoned while it is opened: it is shut in the end.
+    #[test]
+    fn loom_a_container_in_quarantine_is_not_open() {
+        loom::model(|| {
+            let admission = Arc::new(Admission::new());
+            let theirs = admission.clone();
+            let crash = loom::thread::spawn(move || theirs.quarantine());
+            admission.open();
+            crash.join().unwrap();
+            assert!(!admission.enter());
+        });
     }
 }

@@ -8,14 +8,16 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicPtr;
 
+#[cfg(not(all(loom, test)))]
 use crossbeam_queue::SegQueue;
 
 #[cfg(all(loom, test))]
-use loom::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
+use self::loom_tests::Queue as SegQueue;
+#[cfg(all(loom, test))]
+use loom::sync::atomic::{fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(all(loom, test)))]
-use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// From this bit up: the number of the worker that owns the lane.
 const OWNER_SHIFT: u32 = 56;
@@ -192,11 +194,11 @@ pub(crate) struct ContainerLane {
     /// A task that was popped and put back: it is still the next one. Null for none.
     first: AtomicPtr<c_void>,
     /// That task's session, which blocks as many workers as it may. 0 for none.
-    held_back: std::sync::atomic::AtomicU64,
+    held_back: AtomicU64,
     /// The lane is for high-latency tasks.
     pub(crate) high_latency: bool,
     /// The worker, counted from 1, that has the lane in its list; 0 for none.
-    listed: std::sync::atomic::AtomicU32,
+    listed: AtomicU32,
 }
 
 impl ContainerLane {
@@ -204,10 +206,10 @@ impl ContainerLane {
         ContainerLane {
             state: LaneState::new(),
             queue: SegQueue::new(),
-            first: AtomicPtr::default(),
-            held_back: std::sync::atomic::AtomicU64::new(0),
+            first: AtomicPtr::new(std::ptr::null_mut()),
+            held_back: AtomicU64::new(0),
             high_latency,
-            listed: std::sync::atomic::AtomicU32::new(0),
+            listed: AtomicU32::new(0),
         }
     }
 
@@ -220,7 +222,7 @@ impl ContainerLane {
     /// Takes the next task. For the worker that serves the lane.
     #[inline]
     pub(crate) fn pop(&self) -> Option<TaskHandle> {
-        if !self.first.load(std::sync::atomic::Ordering::Acquire).is_null() {
+        if !self.first.load(Ordering::Acquire).is_null() {
             return self.take_first();
         }
         self.queue.pop()
@@ -228,42 +230,45 @@ impl ContainerLane {
 
     #[cold]
     fn take_first(&self) -> Option<TaskHandle> {
-        self.held_back.store(0, std::sync::atomic::Ordering::Relaxed);
-        let first = self.first.swap(std::ptr::null_mut(), std::sync::atomic::Ordering::AcqRel);
+        self.held_back.store(0, Ordering::Relaxed);
+        let first = self.first.swap(std::ptr::null_mut(), Ordering::AcqRel);
         NonNull::new(first).map(TaskHandle)
     }
 
-    /// Puts back the task that `pop` returned, which its session must not start on this worker now. For
-    /// the worker that serves the lane.
-    pub(crate) fn hold_back(&self, task: TaskHandle, session: u64) {
-        self.held_back.store(session, std::sync::atomic::Ordering::Relaxed);
-        self.first.store(task.0.as_ptr(), std::sync::atomic::Ordering::Release);
+    /// Puts back the task that `pop` returned, which its session must not start on this worker now, and
+    /// stops serving the lane. True if it is the worker `to`'s from then on, which must be told; otherwise
+    /// another one has taken it over. For the worker that serves the lane.
+    #[must_use]
+    pub(crate) fn hand_over(&self, to: u32, task: TaskHandle, session: u64) -> bool {
+        self.held_back.store(session, Ordering::Relaxed);
+        self.first.store(task.0.as_ptr(), Ordering::Release);
+        self.state.stop_serving();
+        self.state.take_over(to)
     }
 
     /// The session whose task is held back.
     pub(crate) fn held_back(&self) -> u64 {
-        self.held_back.load(std::sync::atomic::Ordering::Relaxed)
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// True if there is a task to take.
     #[inline]
     pub(crate) fn has_queued(&self) -> bool {
-        !self.queue.is_empty() || !self.first.load(std::sync::atomic::Ordering::Acquire).is_null()
+        !self.queue.is_empty() || !self.first.load(Ordering::Acquire).is_null()
     }
 
     /// Marks the lane as listed by the worker `me`; true if it was not listed by that worker.
     #[inline]
     pub(crate) fn list(&self, me: u32) -> bool {
-        self.listed.swap(me + 1, std::sync::atomic::Ordering::AcqRel) != me + 1
+        self.listed.swap(me + 1, Ordering::AcqRel) != me + 1
     }
 
     /// Notes that the worker `me` has removed the lane from its list.
     #[inline]
     pub(crate) fn unlist(&self, me: u32) {
-        let order = std::sync::atomic::Ordering::AcqRel;
+        let order = Ordering::AcqRel;
         // If another worker has listed it meanwhile, it stays listed there.
-        let _ =
-            self.listed.compare_exchange(me + 1, 0, order, std::sync::atomic::Ordering::Relaxed);
+        let _ = self.listed.compare_exchange(me + 1, 0, order, Ordering::Relaxed);
     }
 }
 
@@ -310,6 +315,28 @@ mod loom_tests {
     use super::*;
     use loom::cell::UnsafeCell;
     use loom::sync::{Arc, Mutex};
+    use std::collections::VecDeque;
+
+    /// Stands in for the queue of a lane, which loom does not know.
+    pub(super) struct Queue<T>(Mutex<VecDeque<T>>);
+
+    impl<T> Queue<T> {
+        pub(super) fn new() -> Queue<T> {
+            Queue(Mutex::new(VecDeque::new()))
+        }
+
+        pub(super) fn push(&self, entry: T) {
+            self.0.lock().unwrap().push_back(entry);
+        }
+
+        pub(super) fn pop(&self) -> Option<T> {
+            self.0.lock().unwrap().pop_front()
+        }
+
+        pub(super) fn is_empty(&self) -> bool {
+            self.0.lock().unwrap().is_empty()
+        }
+    }
 
     struct Model {
         state: LaneState,
@@ -496,6 +523,117 @@ mod loom_tests {
             stealer.join().unwrap();
             // SAFETY: the other thread has ended.
             assert_eq!(model.ran.with(|ran| unsafe { *ran }), 1);
+        });
+    }
+
+    /// A lane whose first task a stand-by worker must not start, and what has run.
+    struct HeldBack {
+        lane: ContainerLane,
+        ran: UnsafeCell<Vec<usize>>,
+    }
+
+    // SAFETY: this is what the models check: only the worker that serves the lane runs tasks.
+    unsafe impl Sync for HeldBack {}
+    // SAFETY: as above.
+    unsafe impl Send for HeldBack {}
+
+    const SESSION: u64 = 5;
+
+    fn handle(task: usize) -> TaskHandle {
+        TaskHandle(NonNull::new(std::ptr::without_provenance_mut(task)).unwrap())
+    }
+
+    impl HeldBack {
+        /// The lane belongs to the stand-by worker 2, which serves it, with one task in it.
+        fn new() -> Arc<HeldBack> {
+            let model =
+                HeldBack { lane: ContainerLane::new(false), ran: UnsafeCell::new(Vec::new()) };
+            assert_eq!(model.lane.state.enter(2, true), Entered::First);
+            model.lane.push(handle(1));
+            Arc::new(model)
+        }
+
+        /// The worker 2 hands the lane to the worker 1, which serves it when it is told.
+        fn hand_over(&self) {
+            let first = self.lane.pop().expect("the task was queued before");
+            if self.lane.hand_over(1, first, SESSION) {
+                self.tell(1);
+            }
+        }
+
+        /// The worker is told of the lane, or passes the message on to whoever owns it.
+        fn tell(&self, worker: u32) {
+            match self.lane.state.on_notified() {
+                Some(owner) if owner != worker => self.tell(owner),
+                Some(_) if self.lane.has_queued() => self.serve(worker),
+                _ => {}
+            }
+        }
+
+        /// The worker comes to the lane on its list.
+        fn serve(&self, worker: u32) {
+            if !self.lane.state.serve(worker) {
+                return;
+            }
+            while let Some(task) = self.lane.pop() {
+                // SAFETY: this is what the model checks: nothing else accesses the list.
+                self.ran.with_mut(|ran| unsafe { (*ran).push(task.0.addr().get()) });
+                if !self.lane.state.leave() {
+                    return;
+                }
+            }
+            self.lane.state.stop_serving();
+            if self.lane.has_queued() {
+                self.serve(worker);
+            }
+        }
+
+        fn check(&self, tasks: &[usize]) {
+            assert_eq!(self.lane.state.owner(), None, "tasks are left of which no worker knows");
+            // SAFETY: the other threads have ended.
+            self.ran.with(|ran| assert_eq!(unsafe { &**ran }, tasks));
+        }
+    }
+
+    /// A task is queued in a lane that is handed over because its first task is held back: both are run, in
+    /// their order.
+    #[test]
+    fn loom_a_task_behind_one_that_is_held_back_is_found() {
+        loom::model(|| {
+            let model = HeldBack::new();
+            let standby = {
+                let model = model.clone();
+                loom::thread::spawn(move || model.hand_over())
+            };
+            let entered = model.lane.state.enter(3, false);
+            model.lane.push(handle(2));
+            let tell = model.lane.state.owner_to_notify(3);
+            standby.join().unwrap();
+            match (entered, tell) {
+                (Entered::First, _) => model.serve(3),
+                (_, Some(owner)) => model.tell(owner),
+                _ => {}
+            }
+            model.check(&[1, 2]);
+        });
+    }
+
+    /// Another worker steals the lane at the same time: the held-back task is still the first.
+    #[test]
+    fn loom_a_task_that_is_held_back_stays_the_first() {
+        loom::model(|| {
+            let model = HeldBack::new();
+            let _ = model.lane.state.enter(2, false);
+            model.lane.push(handle(2));
+            let standby = {
+                let model = model.clone();
+                loom::thread::spawn(move || model.hand_over())
+            };
+            if model.lane.state.take_over(4) {
+                model.tell(4);
+            }
+            standby.join().unwrap();
+            model.check(&[1, 2]);
         });
     }
 }

@@ -1,5 +1,5 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
-//! `run_queue`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
+//! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
 //! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `abandon`
 //! above), and the loop that drives it (`event_loop`, with `rings` below it); beside them the watchdog. It imports every
 //! room below but knows nothing of the tables, the admin pool or the acceptor.
@@ -13,10 +13,12 @@ mod crash;
 mod deadlock;
 mod doorbells;
 pub(crate) mod event_loop;
+mod gate;
 mod mailbox;
 pub(crate) mod path;
 mod placement;
 mod rings;
+mod role;
 mod run_queue;
 mod shared;
 pub(crate) mod standby;
@@ -30,6 +32,7 @@ pub(crate) mod worker;
 
 pub(crate) use self::crash::{describe_circumstances, may_give_up};
 pub(crate) use self::mailbox::{ControlCommand, WorkerMessage};
-pub(crate) use self::run_queue::{Role, RunQueue};
+pub(crate) use self::role::Role;
+pub(crate) use self::run_queue::RunQueue;
 pub(crate) use self::shared::Shared;
 pub(crate) use self::worker::{is_current, no_wait, with_current, Worker};

@@ -317,10 +317,7 @@ fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u3
 #[cold]
 fn hold_back(worker: &Worker, lane: &ContainerLane, record: Box<Record>, blocked: u32) {
     let session = record.session;
-    lane.hold_back(record.into_handle(), session);
-    lane.state.stop_serving();
-    // Another worker may have stolen it in between.
-    if lane.state.take_over(blocked) {
+    if lane.hand_over(blocked, record.into_handle(), session) {
         worker.shared.mailbox(blocked).send(WorkerMessage::Lane(LanePtr(lane)));
     }
 }

@@ -6,7 +6,8 @@ use super::cancel;
 use super::doorbells::Doorbells;
 use super::mailbox::WorkerMessage;
 use super::path;
-use super::run_queue::{Role, MOST_POSTPONED};
+use super::role::Role;
+use super::run_queue::MOST_POSTPONED;
 use super::worker::Worker;
 use crate::session::{Ring, SessionRef, TaskRef};
 

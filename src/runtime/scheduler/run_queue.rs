@@ -4,14 +4,15 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::doorbells::Doorbells;
+use super::gate::Gate;
+use super::role::{Role, RoleWord};
 use crate::pool::{ContainerLane, LanePtr, Pool};
 use crate::session::{Ring, Session, SessionRef};
-use crate::sys::{lock, membarrier};
 use crate::task::PeriodicTasks;
 use chimaera_abi::chi_task_node;
 use rustix::event::epoll;
@@ -55,14 +56,11 @@ impl Entries {
         let number = ring.session.number;
         let set = self.doorbells.iter_mut().find(|set| set.is_watched(number));
         match set {
-            Some(set) if ring.postponed.is_empty() && ring.consumer.park() => {
+            Some(set) if ring.postponed.is_empty() && ring.consumer.rest() => {
                 set.rest(self.rings.swap_remove(index));
                 true
             }
-            _ => {
-                ring.consumer.unpark();
-                false
-            }
+            _ => false,
         }
     }
 
@@ -189,42 +187,16 @@ impl Running {
     }
 }
 
-/// Which tasks a worker is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Role {
-    /// Those of low latency.
-    LowLatency,
-    /// Those of high latency.
-    HighLatency,
-    /// None: a stand-by worker that is not needed. What was suspended on it ends there.
-    Resting,
-}
-
-impl Role {
-    /// That of a group.
-    pub(crate) fn of(high_latency: bool) -> Role {
-        if high_latency {
-            Role::HighLatency
-        } else {
-            Role::LowLatency
-        }
-    }
-}
-
 /// A worker's run queue.
 #[repr(align(128))]
 pub(crate) struct RunQueue {
-    running: AtomicU32,
+    gate: Gate,
     /// The running task's position in the tree of tasks, or that of the last one.
     depth: AtomicU32,
     root: AtomicU64,
     /// The session that this task or its root task came from.
     session: AtomicU64,
-    /// Another worker is stealing and holds `stealing`.
-    stealer: AtomicBool,
     entries: RefCell<Entries>,
-    stealing: Mutex<()>,
     /// The estimated run time, in nanoseconds, of the long tasks that wait for this worker.
     pub(crate) load: AtomicU64,
     /// Counts the unbounded waits that tasks of this worker have begun.
@@ -233,13 +205,12 @@ pub(crate) struct RunQueue {
     pub(crate) busy: AtomicBool,
     /// Since when, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
-    role: AtomicU8,
+    role: RoleWord,
     epoll: Arc<OwnedFd>,
 }
 
 // SAFETY: `entries` is used by the worker itself while it runs the runtime's code, and by a stealer
-// only while it does not; `steal` and `leave_module` exclude each other by the flags `running` and
-// `stealer` with a fence on each side. All other fields are `Sync`.
+// only while it does not: the gate lets in one of them. All other fields are `Sync`.
 unsafe impl Sync for RunQueue {}
 // SAFETY: as above; any worker may use the rings and lanes in the queue.
 unsafe impl Send for RunQueue {}
@@ -251,25 +222,23 @@ impl RunQueue {
         doorbells.join(epoll.as_fd())?;
         let entries = Entries { doorbells: vec![doorbells], ..Entries::default() };
         Ok(RunQueue {
-            running: AtomicU32::new(0),
+            gate: Gate::new(),
             depth: AtomicU32::new(0),
             root: AtomicU64::new(0),
             session: AtomicU64::new(0),
-            stealer: AtomicBool::new(false),
             entries: RefCell::new(entries),
-            stealing: Mutex::new(()),
             load: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             busy_since: AtomicU64::new(0),
-            role: AtomicU8::new(role as u8),
+            role: RoleWord::new(role),
             epoll,
         })
     }
 
     /// What the worker is running.
     pub(crate) fn running(&self) -> Running {
-        Running(self.running.load(Ordering::Acquire))
+        Running(self.gate.running())
     }
 
     /// The session whose task is running module code on this worker now.
@@ -291,15 +260,17 @@ impl RunQueue {
 
     /// Which tasks the worker is there for.
     pub(crate) fn role(&self) -> Role {
-        match self.role.load(Ordering::Acquire) {
-            0 => Role::LowLatency,
-            1 => Role::HighLatency,
-            _ => Role::Resting,
-        }
+        self.role.get()
     }
 
-    pub(crate) fn set_role(&self, role: Role) {
-        self.role.store(role as u8, Ordering::Release);
+    /// Has a stand-by worker that rests serve a group.
+    pub(super) fn serve(&self, group: Role) {
+        self.role.serve(group);
+    }
+
+    /// Has a stand-by worker rest, and then `tell`s it to give away what it has.
+    pub(super) fn rest(&self, tell: impl FnOnce()) {
+        self.role.rest(tell);
     }
 
     /// The session of the running task and its position in the tree of tasks, if it has been
@@ -330,7 +301,7 @@ impl RunQueue {
     /// The contents. Only for the worker itself, outside of module code.
     #[inline]
     pub(crate) fn entries(&self) -> RefMut<'_, Entries> {
-        debug_assert!(self.running.load(Ordering::Relaxed) == 0, "a stealer may be here");
+        debug_assert!(self.gate.is_home(), "a stealer may be here");
         self.entries.borrow_mut()
     }
 
@@ -338,38 +309,19 @@ impl RunQueue {
     /// its run queue.
     #[inline]
     pub(crate) fn enter_module(&self, running: Running) {
-        self.running.store(running.0, Ordering::Release);
+        self.gate.leave(running.0);
     }
 
     /// Notes that the worker is back from module code. Returns what it was running.
     #[inline]
     pub(crate) fn leave_module(&self) -> Running {
-        let before = self.running.load(Ordering::Relaxed);
-        self.running.store(0, Ordering::Relaxed);
-        // Either the stealer sees that the worker is back, or the worker sees the stealer and
-        // waits.
-        membarrier::light();
-        if self.stealer.load(Ordering::Acquire) {
-            self.let_stealer_finish();
-        }
-        Running(before)
-    }
-
-    #[cold]
-    fn let_stealer_finish(&self) {
-        drop(lock(&self.stealing));
+        Running(self.gate.come_back())
     }
 
     /// Calls `f` with the entries of another worker, if that worker is running module code, and there is
     /// memory to find that out.
     pub(crate) fn steal(&self, f: impl FnOnce(&mut Entries)) {
-        let Ok(guard) = self.stealing.try_lock() else { return };
-        self.stealer.store(true, Ordering::Relaxed);
-        if membarrier::heavy() && self.running() != Running::RUNTIME {
-            f(&mut self.entries.borrow_mut());
-        }
-        self.stealer.store(false, Ordering::Release);
-        drop(guard);
+        self.gate.steal(|| f(&mut self.entries.borrow_mut()));
     }
 
     /// Counts an unbounded wait of a task of this worker.
@@ -461,6 +413,7 @@ impl RunQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::membarrier;
     use chimaera_ipc::ring::Consumer;
 
     #[test]

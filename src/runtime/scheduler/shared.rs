@@ -12,7 +12,8 @@ use crossbeam_queue::SegQueue;
 use rustix::event::{epoll, EventfdFlags};
 
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
-use super::run_queue::{Role, RunQueue};
+use super::role::Role;
+use super::run_queue::RunQueue;
 use super::user_share;
 use super::watchdog_state::WatchdogState;
 use crate::config::Config;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use super::event_loop;
 use super::mailbox::WorkerMessage;
-use super::run_queue::Role;
+use super::role::Role;
 use super::shared::Shared;
 use crate::config::{pin, Error};
 use crate::coroutine::stack;
@@ -56,7 +56,7 @@ pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
         Some((index, _)) => index,
         None => start(shared)?,
     };
-    shared.run_queue(index).set_role(group);
+    shared.run_queue(index).serve(group);
     if let Some(left_out) = may_log(shared) {
         let worker = index;
         tracing::info!(
@@ -98,8 +98,7 @@ pub(super) fn is_serving(shared: &Shared) -> bool {
 
 /// Has a stand-by worker give to `to` what can move, and rest.
 pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
-    shared.run_queue(worker).set_role(Role::Resting);
-    shared.mailbox(worker).send(WorkerMessage::Rest { to });
+    shared.run_queue(worker).rest(|| shared.mailbox(worker).send(WorkerMessage::Rest { to }));
     if let Some(left_out) = may_log(shared) {
         tracing::info!(worker, left_out, "a stand-by worker is no longer needed, and rests");
     }

@@ -12,7 +12,8 @@ use chimaera_abi::chi_task_node;
 
 use super::deadlock;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
-use super::run_queue::{Role, RunQueue, Running};
+use super::role::Role;
+use super::run_queue::{RunQueue, Running};
 use super::shared::Shared;
 use super::standby;
 use crate::log::{log_task, TaskContext};

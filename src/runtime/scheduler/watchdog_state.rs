@@ -1,9 +1,18 @@
 //! Putting the watchdog to sleep and waking it.
 
-use std::sync::atomic::{fence, AtomicBool, Ordering};
 use std::sync::OnceLock;
-use std::thread::Thread;
 use std::time::Duration;
+
+#[cfg(all(loom, test))]
+use loom::{
+    sync::atomic::{fence, AtomicBool, Ordering},
+    thread::{current, park, Thread},
+};
+#[cfg(not(all(loom, test)))]
+use std::{
+    sync::atomic::{fence, AtomicBool, Ordering},
+    thread::{current, park, park_timeout, Thread},
+};
 
 /// The watchdog's thread, and whether it is asleep.
 #[derive(Default)]
@@ -15,7 +24,7 @@ pub(crate) struct WatchdogState {
 impl WatchdogState {
     /// Registers the calling thread as the watchdog. Must be called once.
     pub(crate) fn begin(&self) {
-        assert!(self.thread.set(std::thread::current()).is_ok(), "there is one watchdog");
+        assert!(self.thread.set(current()).is_ok(), "there is one watchdog");
     }
 
     /// Wakes the watchdog, because a worker has woken up or the runtime ends. `[any thread]`
@@ -37,11 +46,48 @@ impl WatchdogState {
         let sleeps = may_sleep();
         if sleeps {
             match time {
-                Some(time) => std::thread::park_timeout(time),
-                None => std::thread::park(),
+                Some(time) => park_timeout(time),
+                None => park(),
             }
         }
         self.asleep.store(false, Ordering::SeqCst);
         sleeps
+    }
+}
+
+/// Loom knows no time: what is to wake the watchdog must not be left to it.
+#[cfg(all(loom, test))]
+fn park_timeout(_: Duration) {
+    park();
+}
+
+#[cfg(all(loom, test))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+
+    /// A worker wakes up, and may be blocked by a method from then on: the watchdog is awake, or wakes up.
+    #[test]
+    fn loom_it_does_not_sleep_while_a_worker_is_awake() {
+        loom::model(|| {
+            let watchdog = Arc::new(WatchdogState::default());
+            let parked = Arc::new(AtomicBool::new(true));
+            watchdog.begin();
+            let worker = {
+                let (watchdog, parked) = (watchdog.clone(), parked.clone());
+                loom::thread::spawn(move || {
+                    parked.store(false, Ordering::Relaxed);
+                    watchdog.wake();
+                })
+            };
+            // As a mailbox says whether its worker is parked.
+            let all_parked = || {
+                fence(Ordering::SeqCst);
+                parked.load(Ordering::Relaxed)
+            };
+            let slept = watchdog.sleep(None, all_parked);
+            worker.join().unwrap();
+            assert!(slept || !watchdog.sleep(None, all_parked));
+        });
     }
 }

@@ -4,9 +4,14 @@
 //! write. A full fence on both sides ensures that, but here one side runs for every task and the
 //! other hardly ever. So the rare side has the kernel run a fence on all threads of the process
 //! (the membarrier system call), and the frequent side only keeps the compiler from reordering.
-//! Where the kernel does not support it, both sides use a full fence.
+//! Where the kernel does not support it, both sides use a full fence. So they do in loom's models, which know
+//! no such call.
 
-use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
+#[cfg(all(loom, test))]
+use loom::sync::atomic::fence;
+#[cfg(not(all(loom, test)))]
+use std::sync::atomic::fence;
+use std::sync::atomic::{compiler_fence, AtomicBool, Ordering};
 use std::sync::Once;
 
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
