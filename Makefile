@@ -111,10 +111,12 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 		(cd fuzz && cargo +nightly fuzz run --target-dir target $$fuzzer -- -max_total_time=60) || exit 1; \
 	done
 
-# CHI_SOAK scales the repetitions of a soak, in percent.
-soak: build ## Run the whole-system tests with many more repetitions than `make test`
-	CHI_SOAK=100 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
+soak: build ## Kill, attack and repeat for an hour (MINUTES=n: for n minutes), with one report
+	@$(TEST_ENVIRONMENT) tools/soak $(MINUTES) $(BUILD)/soak cargo test --release --workspace
 
+MINUTES ?= 60
+
+# CHI_SOAK scales the repetitions of a test, in percent.
 soak-short: build
 	CHI_SOAK=20 $(CARGO_TEST) $(addprefix --test ,$(SYSTEM_FILES))
 

@@ -24,6 +24,7 @@ pub mod raw;
 mod sandbox;
 mod site;
 pub mod syscalls;
+mod tally;
 pub mod tasks;
 mod vitals;
 
@@ -31,6 +32,7 @@ pub use call::{connect, connect_with, text_of, Call, ValuePool};
 pub use daemon::{Daemon, Options, SharedMemory};
 pub use process::{Output, Running};
 pub use site::Site;
+pub use tally::tally;
 pub use vitals::{rounds, Vitals};
 
 /// Bytes that compress, but not to almost nothing; the C and C++ clients generate the same.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::tally;
+
 /// The limit for anything that takes milliseconds on an idle machine.
 pub const BOUND: Duration = Duration::from_secs(60);
 
@@ -172,6 +174,9 @@ impl Running {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("it has not been waited for");
+        if signal == rustix::process::Signal::KILL {
+            tally("kills", 1);
+        }
     }
 
     /// Its exit code (or minus the signal that ended it) if it has exited.

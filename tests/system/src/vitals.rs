@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::process::{self, BOUND};
-use crate::Daemon;
+use crate::{tally, Daemon};
 
 /// The resources of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +52,12 @@ impl Vitals {
                 && now.segments <= self.segments
                 && now.rss <= self.rss + slack
             {
-                return;
+                return tally("leak checks", 1);
             }
             let over = Instant::now() >= until;
+            if over {
+                tally("leaks", 1);
+            }
             assert!(!over, "the daemon leaks: {self:?} before, {now:?} after");
             std::thread::sleep(Duration::from_millis(5));
         }

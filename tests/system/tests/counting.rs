@@ -8,7 +8,7 @@ use chimaera::{Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask, PlainTask};
-use chimaera_tests::{connect, in_client, in_client_that_may_end_it, process, rounds};
+use chimaera_tests::{connect, in_client, in_client_that_may_end_it, process, rounds, tally};
 use chimaera_tests::{Call, Options, Running, Site};
 
 const HOUR: u64 = 3600 * 1_000_000_000;
@@ -138,6 +138,7 @@ fn tasks_end_once() {
         });
         assert_eq!(counted(site) - before, ledger.submitted, "{:?}", ledger.ended);
         assert_eq!(ledger.ended.len(), 4, "{:?}", ledger.ended);
+        tally("tasks counted", ledger.submitted);
     });
 }
 
@@ -170,6 +171,7 @@ fn tasks_of_killed_clients_end_at_most_once() {
         // Each of them has found the pool, or created it, too.
         let most = ledger.submitted + times as u64 * (FLIGHT + 1);
         assert!((ledger.submitted..=most).contains(&ended), "{ended} of {}", ledger.submitted);
+        tally("tasks counted", ended);
     });
 }
 
@@ -189,6 +191,7 @@ fn tasks_end_with_the_runtime() {
         sleeping.into_iter().for_each(|task| drop(ledger.end(task, &ways)));
         under_way.into_iter().for_each(|task| drop(ledger.end(task, &ways)));
         assert_eq!(ledger.all(), ledger.submitted);
+        tally("tasks counted", ledger.submitted);
     });
     let Some(mut daemon) = daemon else { return };
     assert_eq!(daemon.end(), 0, "{}", daemon.log());

@@ -1,7 +1,7 @@
 //! Clients that write anything to their segments, and send anything on the socket.
 
 use chimaera_tests::raw::{seed, Random};
-use chimaera_tests::{artefacts, rounds, Daemon, Options, Running, Vitals};
+use chimaera_tests::{artefacts, rounds, tally, Daemon, Options, Running, Vitals};
 use serde_json::Value;
 
 /// Memory that the allocator may retain.
@@ -46,7 +46,10 @@ fn report(attacker: &mut Running) -> Value {
     let line = attacker.line().expect("it prints a report");
     println!("{line}");
     assert_eq!(attacker.end(), 0);
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    let report: Value =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    tally("mutations", report["scribbled"].as_u64().unwrap_or(0));
+    report
 }
 
 /// Creates the pools to attack. The store is small, so that its contents are limited.
