@@ -290,6 +290,19 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_is_held_back_is_there_to_take() {
+        let lane = ContainerLane::new(false);
+        assert_eq!(lane.state.enter(2, true), Entered::First);
+        let mut task = 0;
+        lane.push(TaskHandle(NonNull::from(&mut task).cast()));
+        let taken = lane.pop().unwrap();
+        assert!(!lane.has_queued());
+        assert!(lane.hand_over(1, taken, 5));
+        assert!(lane.has_queued() && lane.held_back() == 5 && lane.state.serve(1));
+        assert!(lane.pop().is_some() && !lane.has_queued() && lane.held_back() == 0);
+    }
+
+    #[test]
     fn a_lane_changes_its_worker_only_while_no_task_has_started() {
         let lane = LaneState::new();
         assert!(!lane.take_over(1), "it is empty");
