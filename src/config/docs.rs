@@ -87,6 +87,10 @@ fn value(kind: Kind) -> String {
             format!("a time, {} to {}{or}", show(least, TIMES), show(most, TIMES))
         }
         Kind::Percent { least, most } => format!("{least}% to {most}%"),
+        Kind::Memory { least, most } => {
+            let (least, most) = (show(least, SIZES), show(most, SIZES));
+            format!("a size, {least} to {most}, a percentage, or `auto`")
+        }
         Kind::Name => "1 to 48 letters, digits, `.`, `_`, `-`".into(),
         Kind::Level => "a level".into(),
         Kind::Format => "`text` or `json`".into(),

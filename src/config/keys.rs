@@ -36,6 +36,13 @@ pub enum Kind {
         /// The largest.
         most: u64,
     },
+    /// An amount of memory: bytes, a whole percentage of what there is, or the word `auto`.
+    Memory {
+        /// The smallest, in bytes.
+        least: u64,
+        /// The largest, in bytes.
+        most: u64,
+    },
     /// The name of an instance.
     Name,
     /// A log level.
@@ -235,6 +242,15 @@ pub const KEYS: &[Key] = &[
          allocates.",
     ),
     key(
+        "limits.memory",
+        Kind::Memory { least: 16 << 20, most: 1 << 50 },
+        Preset::Value("auto"),
+        "The budget for what the runtime and its modules allocate for clients: copies and stacks of their \
+         tasks, results, sessions, containers. `auto` is 50%; a percentage is one of the smallest of \
+         the memory of the machine, the limits of the control groups that the process is in, and half of \
+         `ulimit -v`. What modules allocate by themselves does not count, so leave room for it.",
+    ),
+    key(
         "limits.tasks_in_flight",
         Kind::Number { least: 256, most: 1_000_000 },
         Preset::Value("65536"),
@@ -253,7 +269,8 @@ pub const KEYS: &[Key] = &[
         Kind::Number { least: 64, most: 1_000_000 },
         Preset::Value("28000"),
         "Maximum number of suspended tasks on all workers together; beyond it, clients' tasks wait \
-         in their rings. Subtasks may exceed it by a sixteenth, and end with CHI_NO_SPACE beyond \
+         in their rings. Lower if `limits.memory` has no room for so many stacks. Subtasks may exceed it \
+         by a sixteenth, and end with CHI_NO_SPACE beyond \
          that. Each takes a stack, and with it two of the mappings that Linux allows a process: \
          beyond 30000, raise vm.max_map_count.",
     ),

@@ -50,7 +50,12 @@ fn value(kind: Kind) -> Value {
         }
         Kind::Size { .. } => json!({ "type": "string", "pattern": with_unit(SIZES, false) }),
         Kind::Time { never, .. } => json!({ "type": "string", "pattern": with_unit(TIMES, never) }),
-        Kind::Percent { .. } => json!({ "type": "string", "pattern": r"^[0-9]+[ \t]*%$" }),
+        Kind::Percent { .. } => json!({ "type": "string", "pattern": PERCENT }),
+        Kind::Memory { .. } => json!({ "anyOf": [
+            { "const": "auto" },
+            { "type": "string", "pattern": with_unit(SIZES, false) },
+            { "type": "string", "pattern": PERCENT },
+        ]}),
         // YAML readers take some names for numbers.
         Kind::Name => json!({
             "type": ["string", "number", "boolean"],
@@ -95,6 +100,7 @@ fn with_unit(units: Units, never: bool) -> String {
     format!(r"^[0-9]+[ \t]*({})${never}", units.join("|"))
 }
 
+const PERCENT: &str = r"^[0-9]+[ \t]*%$";
 /// A text that is not blank and contains no zero byte.
 const FILE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// A core, or a range of cores.

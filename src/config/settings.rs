@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
-use chimaera_runtime::{Accounts, Config, ProcessLimits, UserLimits, UserQuota};
+use chimaera_runtime::{Accounts, Config, MemoryLimit, ProcessLimits, UserLimits, UserQuota};
 use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::accounts;
@@ -219,6 +219,11 @@ impl Settings {
             module_paths: self.module_paths.iter().map(|(path, _)| path.clone()).collect(),
             spin: self.time("spin").expect("it is never `never`"),
             stack_size: self.number("stack_size") as usize,
+            memory: match self.get("limits.memory") {
+                Value::Size(bytes) => MemoryLimit::Bytes(*bytes),
+                Value::Percent(share) => MemoryLimit::Percent(*share),
+                _ => MemoryLimit::Auto,
+            },
             max_suspended: self.number("limits.suspended_tasks") as usize,
             max_in_flight: self.number("limits.tasks_in_flight") as usize,
             default_segment: self.number("segment.default"),

@@ -161,6 +161,12 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
                 )),
             }
         }
+        Kind::Memory { .. } if text == "auto" => Ok(Value::Text(text.to_owned())),
+        Kind::Memory { .. } if text.ends_with('%') => {
+            scalar(Kind::Percent { least: 1, most: 100 }, text)
+        }
+        Kind::Memory { least, most } => scalar(Kind::Size { least, most }, text)
+            .map_err(|(wrong, help)| (wrong, format!("{help}, a percentage, or `auto`"))),
         Kind::Name if instance::is_name(text) => Ok(Value::Text(text.to_owned())),
         Kind::Name => Err((
             format!("\"{}\" is not a valid instance name", shown(text)),

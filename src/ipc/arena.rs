@@ -77,6 +77,8 @@ pub struct Arena {
     /// Blocks in use.
     live: u64,
     used_bytes: u64,
+    /// Chunks before this one have been used.
+    touched: u32,
 }
 
 fn class_of(size: u64) -> usize {
@@ -105,7 +107,25 @@ impl Arena {
             partial: Default::default(),
             live: 0,
             used_bytes: 0,
+            touched: 0,
         }
+    }
+
+    /// The private memory that an arena of `len` bytes takes before anything is allocated.
+    pub fn metadata_bytes(len: u64) -> u64 {
+        len / CHUNK * size_of::<Chunk>() as u64
+    }
+
+    /// How many bytes from the start have ever been part of a block, and so may have memory.
+    pub fn touched(&self) -> u64 {
+        u64::from(self.touched) * CHUNK
+    }
+
+    /// Notes that what lies beyond the first `bytes`, in which no block is, has no memory any more.
+    pub fn forget_beyond(&mut self, bytes: u64) {
+        // What a class keeps there would be used again without a note.
+        self.drop_empty_chunks();
+        self.touched = self.touched.min(bytes.div_ceil(CHUNK) as u32);
     }
 
     /// The number of blocks in use.
@@ -302,6 +322,7 @@ impl Arena {
     fn take_run(&mut self, wanted: u32) -> Option<u32> {
         if let Some((&first, &len)) = self.runs.iter().find(|(_, &len)| len >= wanted) {
             self.runs.remove(&first);
+            self.touched = self.touched.max(first + wanted);
             if len > wanted {
                 self.runs.insert(first + wanted, len - wanted);
             }
@@ -390,6 +411,21 @@ mod tests {
         tasks.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, tasks);
+    }
+
+    #[test]
+    fn what_has_been_touched_is_known() {
+        let mut arena = Arena::new(CHUNK, 16 * CHUNK);
+        assert_eq!(arena.touched(), 0);
+        let small = arena.alloc(64).unwrap().0;
+        let large = arena.alloc(3 * CHUNK).unwrap().0;
+        assert_eq!(arena.touched(), 4 * CHUNK);
+        assert!(arena.free(large) && arena.free(small));
+        assert_eq!(arena.touched(), 4 * CHUNK, "it has memory still");
+        arena.forget_beyond(0);
+        assert_eq!(arena.touched(), 0);
+        arena.alloc(64).unwrap();
+        assert_eq!(arena.touched(), CHUNK);
     }
 
     #[test]

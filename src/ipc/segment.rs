@@ -75,6 +75,16 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Gives the memory of a part, in whole pages, back to the operating system. Whoever reads it finds
+    /// zeros.
+    pub fn give_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        assert!(offset.checked_add(len).is_some_and(|end| end <= self.layout.size));
+        let start = self.base.as_ptr().wrapping_add(offset as usize).cast();
+        // SAFETY: the range is inside the mapping, and shared memory may change at any time.
+        unsafe { rustix::mm::madvise(start, len as usize, Advice::LinuxRemove)? };
+        Ok(())
+    }
+
     /// The address of the segment in this process.
     #[inline]
     pub fn base(&self) -> *mut u8 {

@@ -1,6 +1,7 @@
 //! The configuration of a runtime, and the errors of starting one.
 
 mod limits;
+mod memory;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
+pub use self::memory::MemoryLimit;
 use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
@@ -90,8 +92,10 @@ pub struct Config {
     /// The size of a task's stack in bytes, 64 KiB to 64 MiB, rounded up to whole pages. Only pages
     /// that are touched take memory.
     pub stack_size: usize,
+    /// How much memory the runtime may allocate for its clients.
+    pub memory: MemoryLimit,
     /// The limit on suspended tasks, all workers together, 64 to a million; beyond it, new tasks
-    /// wait in their rings. Each suspended task takes a stack, and so two of the mappings that
+    /// wait in their rings. They wait earlier if the memory budget has no room for so many stacks. Each suspended task takes a stack, and so two of the mappings that
     /// Linux allows a process (`vm.max_map_count`, 65530 by default).
     pub max_suspended: usize,
     /// The limit on one session's tasks in flight, 256 to a million; beyond it, the session's rings
@@ -191,6 +195,13 @@ impl Config {
         let blocked = self.max_blocked_workers as u64;
         in_range("the limit on blocked workers per session", blocked, 1, MAX_WORKERS as u64)?;
         in_range("the stack size in bytes", self.stack_size as u64, 64 << 10, 64 << 20)?;
+        match self.memory {
+            MemoryLimit::Auto => {}
+            MemoryLimit::Percent(share) => in_range("the memory budget in percent", share, 1, 100)?,
+            MemoryLimit::Bytes(bytes) => {
+                in_range("the memory budget in bytes", bytes, 16 << 20, 1 << 50)?;
+            }
+        }
         in_range("the limit on suspended tasks", self.max_suspended as u64, 64, 1_000_000)?;
         in_range("the limit on tasks in flight", self.max_in_flight as u64, 256, 1_000_000)?;
         in_range("the largest segment in bytes", self.max_segment, MIN_SEGMENT, MAX_SEGMENT)?;
@@ -304,6 +315,7 @@ impl Default for Config {
             cores: Vec::new(),
             high_latency_cores: Vec::new(),
             stack_size: 256 << 10,
+            memory: MemoryLimit::Auto,
             max_suspended: 28_000,
             max_in_flight: 1 << 16,
             default_segment: DEFAULT_SEGMENT,

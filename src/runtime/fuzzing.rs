@@ -70,7 +70,7 @@ pub fn task_in_segment(bytes: &[u8]) {
             );
         }
         let origin = Origin::Client { session: session.begin_task(), offset };
-        let mut record = Record::new(origin, 64).expect("a small body");
+        let mut record = Record::new(origin, session.budget());
         marshal::take_header(&mut record, session, offset);
         let size = method.task_size;
         if marshal::take_body(&mut record, session, offset, size, &method.fields).is_ok() {

@@ -24,7 +24,7 @@ use crate::scheduler::{
     describe_circumstances, may_give_up, standby, state_calls, watchdog, ControlCommand, Shared,
     WorkerMessage,
 };
-use crate::sys::{caught, last_words, membarrier, segment_fault};
+use crate::sys::{caught, last_words, membarrier, segment_fault, Budget};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
@@ -110,7 +110,9 @@ impl Runtime {
             tracing::warn!("{why}");
         }
         let modules = Modules::scan(&config.module_paths, &services(config.daemon));
-        let shared = Shared::new(config, modules, page)
+        let budget = config.budget();
+        warn_of_budget(budget);
+        let shared = Shared::new(config, budget, modules, page)
             .map_err(|error| Error::io("creating eventfds", error))?;
         let shared = Arc::new(shared);
         fill_page(&shared);
@@ -247,6 +249,18 @@ fn fill_page(shared: &Shared) {
     let refused = shared.modules.refused.iter().filter(|refusal| refusal.is_module).count();
     page.refused.store(refused as u32, Ordering::Relaxed);
     page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);
+}
+
+/// Warns of a budget that is more than there is.
+fn warn_of_budget(budget: &Budget) {
+    let (budget, available) = (budget.limit(), budget.available());
+    if budget > available {
+        tracing::warn!(
+            budget,
+            available,
+            "limits.memory is more than there is for this process: it may end without warning"
+        );
+    }
 }
 
 /// Has the status page count the log lines that are lost.

@@ -59,6 +59,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     {
         document["each_worker"] = runtime["each_worker"].take();
         document["stopping"] = runtime["stopping"].take();
+        document["memory"] = runtime["memory"].take();
     }
     document["resident_bytes"] = json!(resident(pid));
     document["socket"] = json!(instance.socket().to_string_lossy());
@@ -97,7 +98,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
         ["tasks", "tasks_failed", "tasks_suspended"].map(|key| &document[key]);
     line("tasks", format!("{tasks} completed, of which {failed} failed; {suspended} suspended"));
     if let Some(bytes) = document["resident_bytes"].as_u64() {
-        line("memory", format!("{:.1} MiB resident", bytes as f64 / f64::from(1 << 20)));
+        line("memory", format!("{:.1} MiB resident", mib(bytes)));
+    }
+    if let Some(text) = budget_in_words(&document["memory"]) {
+        line("  budget", text);
     }
     line("socket", instance.socket().display().to_string());
     let log =
@@ -122,6 +126,24 @@ fn not_ready(context: &Context, document: &Value) -> Outcome {
         "instance '{}' is starting: it lets no clients in yet",
         context.name
     )))
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// The memory budget in words.
+fn budget_in_words(memory: &Value) -> Option<String> {
+    let number = |key: &str| memory[key].as_u64().map(mib);
+    let (budget, used) = (number("budget_bytes")?, number("used_bytes")?);
+    let of = match memory["source"].as_str()? {
+        "cgroup" => "its control group",
+        "addresses" => "half its addresses (`ulimit -v`)",
+        "machine" => "the machine",
+        _ => return Some(format!("{used:.1} of {budget:.1} MiB in use, set by limits.memory")),
+    };
+    let available = number("available_bytes")?;
+    Some(format!("{used:.1} of {budget:.1} MiB in use, a share of the {available:.1} MiB of {of}"))
 }
 
 /// A worker in words.

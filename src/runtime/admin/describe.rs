@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::{Container, Pool};
 use crate::scheduler::{Role, RunQueue, Shared};
+use crate::sys::{Budget, Use};
 use serde_json::json;
 
 /// Describes a subject, `CHI_DESCRIBE_...`.
@@ -131,12 +132,25 @@ fn runtime(shared: &Shared) -> serde_json::Value {
         "workers": shared.started(),
         "each_worker": workers.collect::<Vec<_>>(),
         "sessions": sessions.collect::<Vec<_>>(),
+        "memory": memory(shared.budget),
         "sessions_total": page.sessions_total.load(Ordering::Relaxed),
         "stopping": shared.stopping_since().map(|since| json!({
             "since_ms": since.elapsed().as_millis() as u64,
             "client_tasks": shared.client_tasks(),
             "waiting_for": obstacles(shared),
         })),
+    })
+}
+
+/// The memory budget, and what is allocated for clients.
+fn memory(budget: &Budget) -> serde_json::Value {
+    let uses = Use::ALL.into_iter().map(|of| (of.name().to_owned(), json!(budget.used(of))));
+    json!({
+        "budget_bytes": budget.limit(),
+        "source": budget.source().name(),
+        "available_bytes": budget.available(),
+        "used_bytes": budget.all_used(),
+        "uses": uses.collect::<serde_json::Map<_, _>>(),
     })
 }
 

@@ -128,7 +128,8 @@ pub(super) unsafe fn create(
         }
         let claim = claim(worker, wanted.containers);
         // Otherwise another task has taken the name meanwhile.
-        let begun = shared.pools.begin_creation(name, task.addr(), claim, &shared.config);
+        let (config, budget) = (&shared.config, shared.budget);
+        let begun = shared.pools.begin_creation(name, task.addr(), claim, config, budget);
         if let Some(begun) = begun {
             break (module, begun?);
         }

@@ -27,7 +27,7 @@ use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
 use crate::session::{Ring, Session, SessionRef};
-use crate::sys::Guard;
+use crate::sys::{Charge, Guard};
 
 /// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ enum Phase {
     /// Its request will be answered later.
     Asking,
     /// The client has received its segment; its answer that it has mapped it is due.
-    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard },
+    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard, charge: Charge },
     Open {
         session: SessionRef,
         /// The worker to which each of its rings was given.
@@ -366,7 +366,9 @@ impl Acceptor {
             }
             (Phase::Mapping { .. }, Kind::Mapped) => {
                 let phase = std::mem::replace(&mut client.phase, Phase::Greeting);
-                let Phase::Mapping { mapping, doorbell, guard } = phase else { unreachable!() };
+                let Phase::Mapping { mapping, doorbell, guard, charge } = phase else {
+                    unreachable!()
+                };
                 let base = message.words[0];
                 let session = SessionRef::new(Session::new(
                     number,
@@ -375,6 +377,7 @@ impl Acceptor {
                     base,
                     doorbell,
                     guard,
+                    charge,
                 ));
                 self.shared.add_session(session.clone());
                 if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
@@ -395,6 +398,10 @@ impl Acceptor {
                     let or = if most < RINGS { ", or raise limits.rings" } else { "" };
                     let why = format!("thread limit ({most} per session) reached: end a thread that has submitted tasks{or}");
                     let refusal = Message::refused(CHI_NO_SPACE, why);
+                    return send(client, &refusal, &[]);
+                }
+                if let Err(failure) = session.charge_ring() {
+                    let refusal = Message::refused(failure.status, failure.message);
                     return send(client, &refusal, &[]);
                 }
                 let load = |worker: u32, _: &RunQueue| self.load[worker as usize];
@@ -454,6 +461,7 @@ impl Acceptor {
         let wanted = self.clients[&number].with_segment(layout.size);
         let limits = self.shared.config.limits_of(&self.clients[&number].caller);
         quota::check(others(), wanted, limits, &self.shared.config)?;
+        let charge = quota::charge(self.shared.budget, &layout)?;
         let io =
             |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
         let fd = segment::create(&layout).map_err(io)?;
@@ -480,7 +488,7 @@ impl Acceptor {
             ],
         );
         send(client, &welcome, &[fd.as_fd(), doorbell.as_fd()])?;
-        client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard };
+        client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard, charge };
         Ok(())
     }
 

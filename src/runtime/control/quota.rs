@@ -3,10 +3,13 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use chimaera_abi::CHI_NO_SPACE;
+use chimaera_ipc::layout::Layout;
 use rustix::process::Resource;
 
 use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
+use crate::session::Session;
+use crate::sys::{has_addresses_for, Budget, Charge};
 
 /// Descriptors that are kept back from sessions, for connections.
 pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
@@ -68,6 +71,21 @@ pub(super) fn check(
         fits("process", "limits.per_process", of_process, most.sessions, most.segments)?;
     }
     fits("user", &limits.key, of_user, limits.sessions, limits.segments)
+}
+
+/// Charges a session with a segment of this layout to the budget, if there is room for it and there are
+/// addresses for the segment.
+pub(super) fn charge(budget: &'static Budget, layout: &Layout) -> Result<Charge, Failure> {
+    if !has_addresses_for(layout.size) {
+        let message = format!(
+            "the runtime has too few addresses left for a segment of {} bytes: raise its limit \
+             (`ulimit -v`), or ask for a smaller one",
+            layout.size
+        );
+        return Err(Failure::new(CHI_NO_SPACE, message));
+    }
+    let charge = Session::charge(budget, layout);
+    charge.map_err(|why| Failure::new(CHI_NO_SPACE, why.to_string()))
 }
 
 /// Says that fewer descriptors than `kept` are left after this one, which is the newest.

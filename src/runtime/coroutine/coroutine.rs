@@ -5,6 +5,7 @@
 //! task is ready, or a spare one, which continues the loop. A coroutine never changes its thread.
 
 use std::cell::Cell;
+use std::io;
 use std::ptr;
 
 use corosensei::stack::Stack;
@@ -15,7 +16,7 @@ use super::cxx_exceptions::ExceptionState;
 use super::stack::{with_trap, Ended, TaskStack, Trap};
 use crate::pool::Container;
 use crate::sync::{Lock, WaitNumber};
-use crate::sys::{FloatingPoint, ThreadState};
+use crate::sys::{has_addresses_for, Charge, FloatingPoint, ThreadState};
 use crate::task::Record;
 
 /// What a suspended task waits for.
@@ -170,17 +171,23 @@ pub(crate) struct Coroutine {
     coroutine: corosensei::Coroutine<(), Pause, Ended, TaskStack>,
     trap: Trap,
     pub(crate) context: Box<Context>,
+    /// For the stack.
+    _charge: Charge,
 }
 
 impl Coroutine {
-    /// A coroutine that will run `body` on a stack of `stack` bytes. Only pages that are touched
-    /// take memory; there is a guard below.
+    /// A coroutine that will run `body` on a stack of `stack` bytes, which `charge` is for. Only pages
+    /// that are touched take memory; there is a guard below.
     pub(crate) fn new(
         stack: usize,
+        charge: Charge,
         body: impl FnOnce() -> Ended + 'static,
-    ) -> std::io::Result<Coroutine> {
+    ) -> io::Result<Coroutine> {
         let context = Context::new();
         let own: *const Context = &*context;
+        if !has_addresses_for(TaskStack::mapped(stack) as u64) {
+            return Err(io::Error::other("too few addresses are left (`ulimit -v`)"));
+        }
         let stack = TaskStack::new(stack)?;
         let limit = stack.limit().get();
         let coroutine =
@@ -192,7 +199,7 @@ impl Coroutine {
             });
         let handler = coroutine.trap_handler();
         let trap = Trap { handler, limit, touched: &raw const context.spent };
-        Ok(Coroutine { coroutine, trap, context })
+        Ok(Coroutine { coroutine, trap, context, _charge: charge })
     }
 
     /// Runs the coroutine until it pauses or its body ends.

@@ -15,4 +15,4 @@ pub(crate) use self::callback::{current_task, run_callback, CallbackFrame, Callb
 pub(crate) use self::coroutine::{Context, Coroutine, Pause, WaitsFor, LOCALE, SIGNALS};
 pub(crate) use self::crash::Crash;
 pub(crate) use self::poller::{Around, Poller, PollerOwner, Pollers, Target};
-pub(crate) use self::pool::Coroutines;
+pub(crate) use self::pool::{Coroutines, FEW_COROUTINES};

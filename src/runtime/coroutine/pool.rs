@@ -7,8 +7,8 @@ use super::coroutine::{Context, Coroutine, Pause};
 use super::stack::Ended;
 use crate::sync::{WaitNumber, Waiter};
 
-/// How many coroutines without a task are kept; each has a stack.
-pub(super) const SPARE_COROUTINES: usize = 256;
+/// A worker may have so many coroutines whatever memory there is.
+pub(crate) const FEW_COROUTINES: usize = 4;
 
 /// How many suspended tasks are resumed in a row before new ones may start.
 const STREAK: u32 = 8;
@@ -26,6 +26,8 @@ pub(crate) struct Coroutines {
     /// Coroutines without a task.
     spare: RefCell<Vec<usize>>,
     count: Cell<usize>,
+    /// How many without a task are kept.
+    kept: usize,
     /// The running coroutine.
     current: Cell<usize>,
     context: Cell<*const Context>,
@@ -41,8 +43,9 @@ pub(crate) struct Coroutines {
     pauses: Cell<u64>,
 }
 
-impl Default for Coroutines {
-    fn default() -> Coroutines {
+impl Coroutines {
+    /// No coroutines yet. Of those without a task, so many are kept; each has a stack.
+    pub(crate) fn new(kept: usize) -> Coroutines {
         let none = Context::new();
         Coroutines {
             all: RefCell::default(),
@@ -51,6 +54,7 @@ impl Default for Coroutines {
             ready: RefCell::default(),
             spare: RefCell::default(),
             count: Cell::new(0),
+            kept,
             current: Cell::new(0),
             context: Cell::new(&*none),
             none,
@@ -60,9 +64,7 @@ impl Default for Coroutines {
             pauses: Cell::new(0),
         }
     }
-}
 
-impl Coroutines {
     /// How many coroutines have a task, the running one included.
     #[inline]
     pub(crate) fn in_use(&self) -> usize {
@@ -84,7 +86,12 @@ impl Coroutines {
     /// True if another task can start and be suspended, as far as this worker alone is concerned.
     #[inline]
     pub(crate) fn have_room(&self) -> bool {
-        self.count.get() <= SPARE_COROUTINES && !self.starving.get()
+        self.count.get() <= self.kept && !self.starving.get()
+    }
+
+    /// True if there are so few coroutines that another one must not be refused.
+    pub(crate) fn are_few(&self) -> bool {
+        self.count.get() < FEW_COROUTINES
     }
 
     /// True if there is no memory for another coroutine.
@@ -255,7 +262,7 @@ impl Coroutines {
     pub(crate) fn put_back(&self, number: usize, mut coroutine: Coroutine, pause: &Pause) -> bool {
         let is_spare = matches!(pause, Pause::Spare);
         let spent = coroutine.context.spent.get();
-        if is_spare && (spent || self.spare.borrow().len() >= SPARE_COROUTINES) {
+        if is_spare && (spent || self.spare.borrow().len() >= self.kept) {
             coroutine.context.retired.set(true);
             // Its body reads `retired` through this.
             self.context.set(&*coroutine.context);
@@ -284,7 +291,7 @@ mod tests {
 
     #[test]
     fn tasks_that_keep_each_other_ready_leave_room_for_new_ones() {
-        let coroutines = Coroutines::default();
+        let coroutines = Coroutines::new(4);
         coroutines.make_ready(0);
         let mut resumed = 0;
         while let Some(number) = coroutines.next() {

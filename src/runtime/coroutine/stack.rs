@@ -78,6 +78,11 @@ unsafe impl Stack for TaskStack {
 }
 
 impl TaskStack {
+    /// The addresses that a stack of `size` bytes takes.
+    pub(crate) fn mapped(size: usize) -> usize {
+        GUARD + RESERVE + size.next_multiple_of(PAGE)
+    }
+
     /// Maps a stack of `size` bytes, rounded up to whole pages.
     pub(crate) fn new(size: usize) -> io::Result<TaskStack> {
         const { assert!(PAGE.is_multiple_of(STACK_ALIGNMENT)) };

@@ -6,6 +6,10 @@ use chimaera_abi::CHI_NO_SPACE;
 
 use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
+use crate::sys::{Budget, Charge, Use};
+
+/// What a container takes before its module allocates anything.
+const CONTAINER_COST: u64 = 8 << 10;
 
 /// What a pool takes, and whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +28,27 @@ struct Count {
 /// The claims of all pools except the admin pool, those included that are being created or destroyed.
 #[derive(Default)]
 pub(super) struct Claims {
-    by_slot: HashMap<u32, Claim>,
+    by_slot: HashMap<u32, (Claim, Charge)>,
     containers: u32,
     users: HashMap<u32, Count>,
 }
 
 impl Claims {
-    /// Says why there may be no pool with this claim; `limits` are those of its user.
+    /// Says why there may be no pool with this claim, or returns the charge for it; `limits` are those of
+    /// its user.
     pub(super) fn check(
+        &self,
+        claim: Claim,
+        limits: &UserLimits,
+        config: &Config,
+        budget: &'static Budget,
+    ) -> Result<Charge, Failure> {
+        self.check_limits(claim, limits, config)?;
+        let charge = budget.charge(Use::Pools, u64::from(claim.containers) * CONTAINER_COST);
+        charge.map_err(|why| Failure::new(CHI_NO_SPACE, why.to_string()))
+    }
+
+    fn check_limits(
         &self,
         claim: Claim,
         limits: &UserLimits,
@@ -59,20 +76,20 @@ impl Claims {
     }
 
     /// Notes the claim of the pool in this slot.
-    pub(super) fn add(&mut self, slot: u32, claim: Claim) {
+    pub(super) fn add(&mut self, slot: u32, claim: Claim, charge: Charge) {
         self.containers += claim.containers;
         if let Some(user) = claim.user {
             let has = self.users.entry(user).or_default();
             has.pools += 1;
             has.containers += claim.containers;
         }
-        let before = self.by_slot.insert(slot, claim);
+        let before = self.by_slot.insert(slot, (claim, charge));
         debug_assert!(before.is_none(), "the slot was free");
     }
 
     /// Forgets the claim of the pool in this slot.
     pub(super) fn remove(&mut self, slot: u32) {
-        let Some(claim) = self.by_slot.remove(&slot) else { return };
+        let Some((claim, _)) = self.by_slot.remove(&slot) else { return };
         self.containers -= claim.containers;
         let Some(user) = claim.user else { return };
         let Some(has) = self.users.get_mut(&user) else { return };
@@ -87,6 +104,7 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::MemorySource;
 
     #[test]
     fn each_limit_is_reached_and_left_again() {
@@ -97,13 +115,18 @@ mod tests {
         };
         let of = |user, containers| Claim { user, containers };
         let mut claims = Claims::default();
-        let check = |claims: &Claims, claim| claims.check(claim, &config.per_user, &config);
+        let budget = Budget::new(1 << 30, MemorySource::Configured, 1 << 40);
+        let check = |claims: &Claims, claim| claims.check(claim, &config.per_user, &config, budget);
+        let add = |claims: &mut Claims, slot, claim| {
+            let charge = check(claims, claim).unwrap();
+            claims.add(slot, claim, charge);
+        };
         let why = |claims: &Claims, claim| check(claims, claim).unwrap_err().message;
         let per_user = "container limit (5 per user) reached: raise limits.per_user.containers";
         assert_eq!(why(&claims, of(Some(1), 6)), per_user);
-        claims.add(1, of(Some(1), 3));
+        add(&mut claims, 1, of(Some(1), 3));
         assert_eq!(why(&claims, of(Some(1), 3)), per_user);
-        claims.add(2, of(Some(1), 2));
+        add(&mut claims, 2, of(Some(1), 2));
         let pools = "pool limit (2 per user) reached: raise limits.per_user.pools";
         assert_eq!(why(&claims, of(Some(1), 1)), pools);
         // Another user has its own, and the runtime itself only what there is.
@@ -111,17 +134,32 @@ mod tests {
         // One with a quota has that.
         let key = "limits.users[3]".to_owned();
         let quota = UserLimits { key, pools: 3, containers: 5, ..UserLimits::default() };
-        let message = claims.check(of(Some(1), 1), &quota, &config).unwrap_err().message;
+        let why_not = claims.check(of(Some(1), 1), &quota, &config, budget).unwrap_err();
         let containers = "container limit (5 per user) reached: raise limits.users[3].containers";
-        assert_eq!(message, containers);
+        assert_eq!(why_not.message, containers);
         let quota = UserLimits { containers: 6, ..quota };
-        assert!(claims.check(of(Some(1), 1), &quota, &config).is_ok());
+        assert!(claims.check(of(Some(1), 1), &quota, &config, budget).is_ok());
         let all = "container limit (10) reached: raise limits.containers";
         assert_eq!(why(&claims, of(None, 6)), all);
-        claims.add(3, of(None, 5));
+        add(&mut claims, 3, of(None, 5));
+        assert_eq!(budget.all_used(), 10 * CONTAINER_COST);
         assert_eq!(why(&claims, of(Some(2), 1)), all);
         (1..=3).for_each(|slot| claims.remove(slot));
         assert!(check(&claims, of(None, 10)).is_ok());
-        assert!(claims.users.is_empty() && claims.by_slot.is_empty());
+        assert!(claims.users.is_empty() && claims.by_slot.is_empty() && budget.all_used() == 0);
+    }
+
+    #[test]
+    fn the_budget_limits_containers() {
+        let config = Config::default();
+        let budget = Budget::new(16 << 20, MemorySource::Configured, 1 << 40);
+        let check = |containers| {
+            let claim = Claim { user: None, containers };
+            Claims::default().check(claim, &config.per_user, &config, budget)
+        };
+        let most = (budget.most() / CONTAINER_COST) as u32;
+        assert!(check(most).is_ok());
+        let failure = check(most + 1).unwrap_err();
+        assert!(failure.message.starts_with("memory budget (16.0 MiB) reached"), "{failure:?}");
     }
 }

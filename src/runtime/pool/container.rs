@@ -13,7 +13,7 @@ use super::lane::ContainerLane;
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::sys::lock;
+use crate::sys::{lock, Budget, Charge, Use};
 
 /// How many lanes are checked for an empty one.
 const NEAR: usize = 8;
@@ -21,6 +21,8 @@ const NEAR: usize = 8;
 struct Queue {
     id: u32,
     lanes: Box<[ContainerLane]>,
+    /// For the lanes. `None` for those that every container has.
+    _charge: Option<Charge>,
 }
 
 /// The queues of a container, fixed once the container has been created.
@@ -252,7 +254,11 @@ impl Container {
     pub(crate) fn publish(&self) {
         let mut queues = std::mem::take(&mut *lock(&self.queues));
         if queues.is_empty() {
-            queues.push(Queue { id: 0, lanes: Box::new([ContainerLane::new(false)]) });
+            queues.push(Queue {
+                id: 0,
+                lanes: Box::new([ContainerLane::new(false)]),
+                _charge: None,
+            });
         }
         let is_high = |queue: &Queue| queue.lanes[0].high_latency;
         let routes = Routes {
@@ -314,6 +320,7 @@ impl Container {
         id: u32,
         n_lanes: u32,
         flags: u32,
+        budget: &'static Budget,
     ) -> Result<Vec<*mut chi_lane>, Failure> {
         if n_lanes == 0 || n_lanes > 65536 {
             return Err(Failure::new(
@@ -328,11 +335,14 @@ impl Container {
         if queues.iter().any(|queue| queue.id == id) {
             return Err(Failure::new(CHI_EXISTS, format!("queue {id} already exists")));
         }
+        let bytes = n_lanes as usize * size_of::<ContainerLane>();
+        let charge = budget.charge(Use::Pools, bytes as u64);
+        let charge = charge.map_err(|why| Failure::new(CHI_NO_SPACE, why.to_string()))?;
         let lanes: Box<[ContainerLane]> =
             (0..n_lanes).map(|_| ContainerLane::new(flags & CHI_QUEUE_HIGH_LATENCY != 0)).collect();
         let addresses = lanes.iter().map(|lane| std::ptr::from_ref(lane).cast_mut().cast());
         let addresses = addresses.collect();
-        queues.push(Queue { id, lanes });
+        queues.push(Queue { id, lanes, _charge: Some(charge) });
         Ok(addresses)
     }
 

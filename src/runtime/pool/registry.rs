@@ -13,7 +13,7 @@ use super::pool::Pool;
 use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
 use crate::sync::Waiter;
-use crate::sys::lock;
+use crate::sys::{lock, Budget};
 
 /// After this many rounds, a worker has finished what it was doing and has read its messages.
 const GRACE_ROUNDS: u64 = 2;
@@ -153,14 +153,16 @@ impl Registry {
         by: usize,
         (claim, limits): (Claim, &UserLimits),
         config: &Config,
+        budget: &'static Budget,
     ) -> Option<Result<chi_pool_id, Failure>> {
         let mut state = lock(&self.state);
         if state.named.contains_key(name) {
             return None;
         }
-        if let Err(failure) = state.claims.check(claim, limits, config) {
-            return Some(Err(failure));
-        }
+        let charge = match state.claims.check(claim, limits, config, budget) {
+            Ok(charge) => charge,
+            Err(failure) => return Some(Err(failure)),
+        };
         let most = config.max_pools;
         let slot = state.free_slots.pop().or_else(|| {
             // Slot 0 is never used, so the last slot has the number of the limit.
@@ -172,7 +174,7 @@ impl Registry {
             let message = format!("pool limit ({most}) reached: raise limits.pools");
             return Some(Err(Failure::new(CHI_NO_SPACE, message)));
         };
-        state.claims.add(major_, claim);
+        state.claims.add(major_, claim, charge);
         let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
         let waiters = Vec::new();
         let changing = Named::Changing { by, slot: major_, waiters, pool: None, stays: None };
@@ -404,6 +406,7 @@ mod tests {
             by,
             (Claim { user: None, containers: 1 }, &config.per_user),
             &config,
+            Budget::endless(),
         )
     }
 

@@ -6,13 +6,17 @@ use std::sync::atomic::Ordering;
 use chimaera_abi::*;
 
 use super::worker::Worker;
+use crate::coroutine::FEW_COROUTINES;
 use crate::failure::Failure;
 use crate::pool::Container;
+use crate::sys::Use;
 use crate::task::{Origin, Record};
 
 /// What counts as few, and as very few, tasks of one session in flight.
 const FEW_IN_FLIGHT: usize = 256;
 const VERY_FEW_IN_FLIGHT: usize = 64;
+/// The limit while the memory budget has little room for records.
+const FEWEST_IN_FLIGHT: usize = 16;
 
 /// When a task is checked. What holds when it arrives may no longer hold when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +82,12 @@ fn closed(container: &Container) -> Failure {
 #[cold]
 fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     if worker.coroutines.are_starving() {
-        let message = "the runtime has no memory for another task's stack";
+        let budget = worker.shared.budget;
+        let why = match budget.is_tight(Use::Stacks) {
+            true => format!(": {}", budget.exhausted(Use::Stacks)),
+            false => String::new(),
+        };
+        let message = format!("the runtime has no memory for another task's stack{why}");
         return Err(Failure::new(CHI_NO_SPACE, message));
     }
     let limit = worker.shared.config.max_suspended;
@@ -116,22 +125,34 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
 #[inline]
 pub(super) fn most_in_flight(worker: &Worker) -> usize {
     let config = &worker.shared.config;
+    if worker.shared.budget.is_tight(Use::Records) {
+        return FEWEST_IN_FLIGHT;
+    }
     if worker.coroutines.have_room() {
         return config.max_in_flight;
     }
     let waiting = worker.coroutines.in_use();
-    let share = |of: usize| (of / config.workers).max(64);
+    // There is a stack for another one, whatever the budget says.
+    if waiting < FEW_COROUTINES {
+        return config.max_in_flight;
+    }
     let all = || worker.shared.coroutines.load(Ordering::Relaxed);
+    let limit = config.max_suspended_in(worker.shared.budget, all());
+    let few = match limit < config.max_suspended {
+        true => 64.min(limit / config.workers),
+        false => 64,
+    };
+    let share = |of: usize| (of / config.workers).max(few);
     // What the others do not use is this worker's as well, except for an eighth.
     let unused = |of: usize| of.saturating_sub(all().saturating_sub(waiting) + of / 8);
     // Above this, only sessions with few tasks in flight are served, so that one session's
     // suspended tasks do not keep the others out.
-    let many = config.max_suspended / 7 * 5;
+    let many = limit / 7 * 5;
     if waiting <= share(many).max(unused(many)) {
         config.max_in_flight
-    } else if waiting <= share(config.max_suspended) {
+    } else if waiting <= share(limit) {
         FEW_IN_FLIGHT
-    } else if all() <= most_coroutines(config.max_suspended, 8) {
+    } else if all() <= most_coroutines(limit, 8) {
         VERY_FEW_IN_FLIGHT
     } else {
         0

@@ -2,6 +2,7 @@
 //! and rings in turn, until there is nothing to do; then it parks.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
 use crate::log::{LineKind, Subject};
 use crate::pool::ContainerLane;
 use crate::session::SessionRef;
-use crate::sys::{lock, park, FloatingPoint, ThreadState};
+use crate::sys::{lock, park, FloatingPoint, ThreadState, Use};
 use crate::task::{CancelScope, Origin};
 
 /// How many rounds without work pass between two readings of the clock.
@@ -82,22 +83,19 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
     loop {
         let number = match coroutines.next() {
             Some(number) => number,
-            None => {
-                let body = own.clone();
-                match Coroutine::new(worker.shared.config.stack_size, move || body.work()) {
-                    Ok(coroutine) => {
-                        worker.shared.coroutines.fetch_add(1, Ordering::Relaxed);
-                        coroutines.add(coroutine)
-                    }
-                    Err(error) => {
-                        own.starve(&error);
-                        if worker.shared.is_ending() && !coroutines.has_ready() {
-                            return coroutines.forget_all();
-                        }
-                        continue;
-                    }
+            None => match own.new_coroutine() {
+                Ok(coroutine) => {
+                    worker.shared.coroutines.fetch_add(1, Ordering::Relaxed);
+                    coroutines.add(coroutine)
                 }
-            }
+                Err(error) => {
+                    own.starve(&error);
+                    if worker.shared.is_ending() && !coroutines.has_ready() {
+                        return coroutines.forget_all();
+                    }
+                    continue;
+                }
+            },
         };
         show_suspended(worker);
         match coroutines.resume(number) {
@@ -137,6 +135,19 @@ fn show_suspended(worker: &Worker) {
 }
 
 impl Loop {
+    /// A coroutine that runs the loop, if there is memory for its stack.
+    fn new_coroutine(self: &Rc<Self>) -> io::Result<Coroutine> {
+        let shared = &self.worker.shared;
+        let (budget, cost) = (shared.budget, shared.config.stack_cost());
+        // Without a few, a task could not even wait for another one.
+        let charge = match self.worker.coroutines.are_few() {
+            true => budget.charge_anyway(Use::Stacks, cost),
+            false => budget.charge(Use::Stacks, cost).map_err(io::Error::other)?,
+        };
+        let body = self.clone();
+        Coroutine::new(shared.config.stack_size, charge, move || body.work())
+    }
+
     /// Called when there is no memory for another coroutine. Until a suspended task can be resumed, or
     /// it is time to look whether there is memory, no client's task starts; subtasks are refused,
     /// because suspended tasks may be waiting for them.
@@ -166,6 +177,11 @@ impl Loop {
             // The tasks that are suspended may wait for what a poller finds.
             if worker.pollers.are_armed() {
                 self.poll();
+            }
+            // No task starts, but cancellations are heard, and rings do not fill up.
+            let mut ring = 0;
+            while rings::poll(worker, ring, 0, &mut false) {
+                ring += 1;
             }
             for high_latency in [false, true] {
                 while let Some(lane) = self.next_lane(high_latency) {

@@ -31,7 +31,8 @@ use crate::module::{Method, Module};
 use crate::pool::{Container, ContainerLane, Del, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
 use crate::sync::Completed;
-use crate::task::{destination, marshal, properties, CancelReason, Origin, Record, Resting};
+use crate::task::marshal::{self, NotTaken};
+use crate::task::{destination, properties, CancelReason, Origin, Record, Resting};
 
 /// How many tasks are taken from one lane before the next one's turn.
 pub(super) const LANE_BATCH: usize = 32;
@@ -44,13 +45,16 @@ const LONG_NS: u32 = 5_000;
 /// Accepts a task that a client submitted, and starts it here if its lane is empty. A separate
 /// function, so that `benches/instructions.py` can tell its instructions from the polling around
 /// it.
+///
+/// Returns 0, or how many bytes the task lacks: then it has not been accepted, because other tasks have
+/// the memory. With `at_last`, it is refused instead.
 #[inline(never)]
-pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
+pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bool) -> u64 {
     let layout = *session.mapping.layout();
     let header = std::mem::size_of::<chi_task>() as u64;
     if offset < layout.client_arena || offset > layout.runtime_arena - header {
         worker.shared.kill(&session, "the client submitted an offset that is not in its arena");
-        return;
+        return 0;
     }
     let own: *const Session = &*session;
     let mut record = worker.spare.take(Origin::Client { session, offset });
@@ -63,19 +67,28 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64) {
         // Nothing of it need be copied.
         let Failure { status, message } = CancelReason::Asked.failure();
         complete(worker, record, status, &message);
-        return;
+        return 0;
     }
+    let mut lacks = 0;
     let routed = route(worker, &mut record, |record, method| {
         let taken = marshal::take_body(record, own, offset, method.task_size, &method.fields);
         worker.copied.set(worker.copied.get().wrapping_add(record.copied));
-        taken
+        taken.map_err(|why| match why {
+            NotTaken::Refused(failure) => failure,
+            NotTaken::Lacks { bytes, why } => {
+                lacks = if at_last { 0 } else { bytes };
+                why
+            }
+        })
     });
     match routed {
         Ok(lane) => place(worker, record, lane, true),
+        Err(_) if lacks > 0 => worker.recycle(record),
         Err(failure) => {
             refuse(worker, record, failure);
         }
     }
+    lacks
 }
 
 /// Submits a task that was created inside the runtime; its creator gives up the record until the

@@ -1,5 +1,7 @@
 //! The rings that a worker serves: adding, dropping and taking them over, and taking entries from them.
 
+use std::time::Instant;
+
 use chimaera_ipc::ring::Entry;
 
 use super::cancel;
@@ -7,13 +9,13 @@ use super::doorbells::Doorbells;
 use super::mailbox::WorkerMessage;
 use super::path;
 use super::role::Role;
-use super::run_queue::MOST_POSTPONED;
 use super::worker::Worker;
-use crate::session::{Ring, SessionRef, TaskRef};
+use crate::session::{Held, Ring, SessionRef, TaskRef};
 
 /// How many entries are taken from one ring before the next one's turn.
 const RING_BATCH: usize = 32;
-/// Once a ring's batch has had so many bytes copied, in nested vectors of its tasks, the next ring has its turn.
+/// Once a ring's batch has had so many bytes copied, in large bodies and nested vectors of its tasks, the next
+/// ring has its turn.
 const MOST_COPIED: u64 = 1 << 20;
 
 /// Adds a ring to those that are polled.
@@ -64,17 +66,25 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
     let pauses = worker.coroutines.pauses();
     let copied_before = worker.copied.get();
     for _ in 0..RING_BATCH {
+        let mut held = None;
         let taken = {
             let mut entries = worker.run_queue().entries();
             let Some(ring) = entries.rings.get_mut(index) else { return false };
             let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
-                || worker.refuses(ring.session.number);
-            if full && ring.postponed.len() >= MOST_POSTPONED {
+                || worker.refuses(ring.session.number)
+                || ring.is_held();
+            if full && !ring.postponed.has_room() {
                 return true;
             }
-            let postponed = if full { None } else { ring.postponed.pop_front() };
+            let postponed = if full { None } else { ring.postponed.pop() };
             let entry = match postponed {
-                Some(offset) => Some(Some(Entry::Submit { offset })),
+                Some(offset) => {
+                    held = ring.held.take();
+                    if held.is_some() {
+                        ring.session.let_ring_go();
+                    }
+                    Some(Some(Entry::Submit { offset }))
+                }
                 None => ring.consumer.pop(),
             };
             if entry.is_some() {
@@ -89,7 +99,7 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                     return true;
                 }
                 Some(Some(Entry::Submit { offset })) if full => {
-                    ring.postponed.push_back(offset);
+                    ring.postponed.push(offset);
                     continue;
                 }
                 Some(Some(Entry::Submit { offset })) => {
@@ -106,7 +116,14 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
         };
         *busy = true;
         match taken {
-            Taken::Task { session, offset } => path::accept(worker, session, offset),
+            Taken::Task { session, offset } => {
+                let at_last = held.is_some_and(|held| held.is_over());
+                let lacks = path::accept(worker, session, offset, at_last);
+                if lacks > 0 {
+                    hold(worker, index, offset, lacks, held);
+                    return true;
+                }
+            }
             Taken::Release { session, hold } => session.release(hold),
             Taken::Cancellation { session, offset } => {
                 cancel::client_cancels(worker, &session, offset);
@@ -126,6 +143,19 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
         ring.consumer.show_progress();
     }
     true
+}
+
+/// Keeps a task, the first of its ring, that lacks so many bytes, and with it those behind it. `before` is
+/// what was noted of it if it was held already.
+#[cold]
+fn hold(worker: &Worker, index: usize, offset: u64, bytes: u64, before: Option<Held>) {
+    let mut entries = worker.run_queue().entries();
+    // No module code has run since it was taken from there, so the ring cannot have been stolen.
+    let ring = &mut entries.rings[index];
+    ring.postponed.put_back(offset);
+    let since = before.map_or_else(Instant::now, |held| held.since);
+    ring.held = Some(Held { bytes, since });
+    ring.session.hold_ring();
 }
 
 /// An entry that was taken from a ring.

@@ -35,8 +35,6 @@ pub(crate) struct Entries {
 const MOST_SETS: usize = 4;
 /// A set of no more doorbells than this is not worth a descriptor of its own.
 const FEW_DOORBELLS: usize = 16;
-/// Submissions of one ring that are postponed; beyond that the ring fills up.
-pub(super) const MOST_POSTPONED: usize = 1 << 16;
 
 /// What came of parking the rings.
 #[derive(Clone, Copy)]
@@ -387,8 +385,8 @@ impl RunQueue {
             }
             // What is postponed waits until tasks have ended. Other entries may come meanwhile.
             let empty = ring.consumer.park();
-            let full = is_full(&ring.session);
-            parked.may_park &= full && (empty || ring.postponed.len() >= MOST_POSTPONED);
+            let full = is_full(&ring.session) || ring.is_held();
+            parked.may_park &= full && (empty || !ring.postponed.has_room());
             parked.holds_back = true;
             index += 1;
         }

@@ -22,7 +22,7 @@ use crate::module::Modules;
 use crate::pool::{Pool, PoolTable, Registry};
 use crate::session::{Session, SessionRef};
 use crate::sync::Waiter;
-use crate::sys::{lock, Descriptors};
+use crate::sys::{lock, Budget, Descriptors};
 use crate::task::ReplicaBudget;
 
 /// The state that the threads of a runtime share.
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     /// When the runtime started.
     pub(crate) start: Instant,
     pub(crate) config: Config,
+    /// What is allocated for clients is charged to it.
+    pub(crate) budget: &'static Budget,
     pub(crate) modules: Modules,
     pub(crate) pools: Registry,
     pub(crate) replicas: ReplicaBudget,
@@ -64,7 +66,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, modules: Modules, page: Writer) -> std::io::Result<Shared> {
+    pub(crate) fn new(
+        config: Config,
+        budget: &'static Budget,
+        modules: Modules,
+        page: Writer,
+    ) -> std::io::Result<Shared> {
         let all = config.all_workers();
         let role = |worker| match worker < config.workers {
             true => Role::of(config.is_high_latency(worker)),
@@ -90,9 +97,10 @@ impl Shared {
             started: AtomicUsize::new(config.workers),
             start: Instant::now(),
             config,
+            budget,
             modules,
             pools: Registry::new(),
-            replicas: ReplicaBudget::default(),
+            replicas: ReplicaBudget::new(budget),
             standby_threads: Mutex::default(),
             mailboxes,
             run_queues,
@@ -181,6 +189,7 @@ impl Shared {
     pub(crate) fn throttles(&self, session: &SessionRef) -> bool {
         session.tasks_in_flight() >= self.config.max_in_flight.min(session.share())
             || self.blocks_its_share(session.number)
+            || session.waits_for_memory()
     }
 
     /// The least loaded worker of a group that serves it: one that no method blocks, if there is one.

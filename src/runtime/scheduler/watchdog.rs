@@ -48,6 +48,8 @@ const STOP_BOUND: Duration = Duration::from_secs(1);
 /// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
 /// operating system.
 const MANY_FREED: u64 = 2048;
+/// The same after so many bytes of what is charged to the memory budget have been freed.
+const MUCH_FREED: u64 = 16 << 20;
 
 /// What the watchdog knows of a worker from the previous tick.
 #[derive(Clone, Copy)]
@@ -79,7 +81,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut seen: Vec<Seen> = Vec::new();
     let mut reported = Reported::new();
     let (mut looked_at, mut looked) = (0, Instant::now());
-    let mut trimmed_at = 0;
+    let (mut trimmed_at, mut most_used) = (0, 0);
     let mut shared_at = Instant::now();
     // When it last looked at the descriptors, and whether code of modules may have run since.
     let (mut checked, mut unchecked) = (Instant::now(), false);
@@ -110,8 +112,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         };
         if all_parked() {
             let freed = shared.freed_records.load(Ordering::Relaxed);
-            if freed - trimmed_at >= MANY_FREED {
-                trimmed_at = freed;
+            let used = shared.budget.all_used();
+            if freed - trimmed_at >= MANY_FREED || most_used - used.min(most_used) >= MUCH_FREED {
+                (trimmed_at, most_used) = (freed, used);
                 trim();
             }
         }
@@ -129,6 +132,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             continue;
         }
         std::thread::park_timeout(TICK);
+        most_used = most_used.max(shared.budget.all_used());
         let known = seen.len() as u32;
         seen.extend((known..shared.started() as u32).map(|worker| look(shared, worker)));
         for (worker, seen) in (0..).zip(&mut seen) {

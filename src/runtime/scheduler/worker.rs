@@ -78,12 +78,14 @@ pub(crate) fn while_current(worker: &Worker, f: impl FnOnce()) {
 impl Worker {
     pub(crate) fn new(index: u32, shared: Arc<Shared>) -> Worker {
         let is_standby = shared.is_standby(index);
+        let spare = SpareRecords::new(shared.budget);
+        let kept = shared.config.spare_stacks(shared.budget);
         Worker {
             index,
             shared,
-            coroutines: Coroutines::default(),
+            coroutines: Coroutines::new(kept),
             timers: Timers::default(),
-            spare: SpareRecords::default(),
+            spare,
             pollers: Pollers::default(),
             next_lane: Cell::new(index as usize),
             next_container: Cell::new(index as usize),

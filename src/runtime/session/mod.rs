@@ -1,10 +1,11 @@
 //! A client's session as the runtime sees it: its segment, its arena, the blocks that are held for
-//! it, and the number of its tasks in flight. It imports `sys` and `access`.
+//! it, what it is charged, and the number of its tasks in flight. It imports `sys` and `access`.
 
+mod postponed;
 mod refs;
 mod ring;
 mod session;
 
 pub(crate) use self::refs::{SessionRef, TaskRef};
-pub(crate) use self::ring::Ring;
-pub(crate) use self::session::{Session, SuspendedAs, SuspendedAt};
+pub(crate) use self::ring::{Held, Ring};
+pub(crate) use self::session::{NoRoom, Session, SuspendedAs, SuspendedAt};

@@ -1,10 +1,12 @@
 //! A submission ring, on the side of the worker that polls it.
 
-use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use chimaera_ipc::ring::Consumer;
 
+use super::postponed::Postponed;
 use super::refs::SessionRef;
+use crate::sys::Use;
 
 /// A ring that a worker polls.
 pub(crate) struct Ring {
@@ -13,8 +15,29 @@ pub(crate) struct Ring {
     /// Submissions, in their order, that are postponed until fewer of the session's tasks are in
     /// flight. Other messages behind them in the ring, such as cancellations, have been handled
     /// already.
-    pub(crate) postponed: VecDeque<u64>,
+    pub(crate) postponed: Postponed,
+    /// Set while the first of these waits for memory. All behind it wait, too.
+    pub(crate) held: Option<Held>,
     pub(crate) polls: EmptyPolls,
+}
+
+/// How long a task may wait for memory.
+const HELD_BOUND: Duration = Duration::from_secs(10);
+
+/// A task that waits for memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// Bytes that it takes, as far as is known.
+    pub(crate) bytes: u64,
+    /// Since when none of the ring's tasks has been taken.
+    pub(crate) since: Instant,
+}
+
+impl Held {
+    /// True if the task has waited for long enough.
+    pub(crate) fn is_over(&self) -> bool {
+        self.since.elapsed() >= HELD_BOUND
+    }
 }
 
 /// A ring is left to its doorbell once it has been found empty so often in a row: not before a client that
@@ -42,7 +65,26 @@ impl EmptyPolls {
 
 impl Ring {
     pub(crate) fn new(session: SessionRef, consumer: Consumer) -> Ring {
-        Ring { session, consumer, postponed: VecDeque::new(), polls: EmptyPolls::default() }
+        let postponed = Postponed::new(session.budget());
+        Ring { session, consumer, postponed, held: None, polls: EmptyPolls::default() }
+    }
+
+    /// True while a task of it waits for memory, and there is none yet.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some_and(|held| !self.may_go_on(held))
+    }
+
+    #[cold]
+    fn may_go_on(&self, held: Held) -> bool {
+        let (session, budget) = (&self.session, self.session.budget());
+        let is_alone = session.copies() == 0;
+        let has_share = is_alone || session.copies() + held.bytes <= session.most_copies();
+        let has_room = held.bytes <= budget.room(Use::Tasks) || budget.used(Use::Tasks) == 0;
+        has_share && has_room
+            || held.is_over()
+            // It needs no memory.
+            || self.postponed.first().is_some_and(|offset| session.asks_to_cancel(offset))
     }
 }
 

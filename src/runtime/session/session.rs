@@ -8,22 +8,56 @@ use std::time::Instant;
 
 use crate::access::Caller;
 use crate::failure::Failure;
-use crate::sys::{lock, Guard};
-use chimaera_abi::{chi_pool_id, chi_task, CHI_TASK_CANCEL};
+use crate::sys::{lock, Budget, Charge, Exhausted, Guard, Use};
+use chimaera_abi::{chi_pool_id, chi_task, CHI_NO_SPACE, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
+use chimaera_ipc::layout::{Layout, RING_SLOTS};
+use chimaera_ipc::ring::ring_bytes;
 use chimaera_ipc::segment::Mapping;
 
 /// The lists of blocks that the runtime holds for completed tasks until their clients release them.
-#[derive(Default)]
 struct Holds {
     lists: Vec<Vec<u64>>,
     free: Vec<u32>,
+    charge: Charge,
 }
+
+/// What a list of few blocks takes.
+const HOLD_COST: u64 = 64;
+
+/// The runtime's arena, and the charge for its books and for the memory behind it.
+struct Results {
+    arena: Arena,
+    charge: Charge,
+    /// The part of the charge that is for the session itself.
+    fixed: u64,
+}
+
+impl Results {
+    /// What the arena is charged: the memory that may be behind it, and books of an eighth of that.
+    fn cost(&self) -> u64 {
+        self.fixed + self.arena.touched() / 8 * 9
+    }
+}
+
+/// Why there is no block for a result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoRoom {
+    /// In the segment.
+    Segment(Failed),
+    /// In the runtime's memory budget.
+    Budget(Exhausted),
+}
+
+/// What a session takes before it has rings and tasks, without the books of its arena.
+const SESSION_COST: u64 = 16 << 10;
+/// Memory of an empty arena that is not worth giving back.
+const LITTLE_TOUCHED: u64 = 1 << 20;
 
 /// The completion word has 24 bits for the number of a hold.
 const MAX_HOLDS: usize = 1 << 24;
 
-/// The limit on the private copies of descriptors of one session's tasks, in bytes.
+/// The limit on the private copies of one session's tasks, in bytes, if the budget is not smaller.
 const MAX_COPIES: u64 = 256 << 20;
 
 /// How many restricted pools a session remembers that its client may call.
@@ -61,10 +95,13 @@ pub(crate) struct Session {
     /// never used here.
     pub(crate) client_base: u64,
     pub(crate) doorbell: OwnedFd,
-    arena: Mutex<Arena>,
+    results: Mutex<Results>,
     holds: Mutex<Holds>,
-    /// Bytes of private copies of descriptors.
+    /// Bytes of private copies of its tasks.
     copies: AtomicU64,
+    /// How many of its rings wait for memory.
+    held_rings: AtomicUsize,
+    budget: &'static Budget,
     dead: AtomicBool,
     /// The ids of restricted pools that the client may call, as far as that has been asked: each in the
     /// place that the last bits of its slot say.
@@ -84,9 +121,12 @@ impl Session {
         client_base: u64,
         doorbell: OwnedFd,
         guard: Guard,
+        charge: Charge,
     ) -> Session {
         let layout = *mapping.layout();
         let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
+        let (budget, fixed) = (charge.budget(), charge.bytes());
+        let held = budget.nothing(Use::Sessions);
         Session {
             number,
             caller,
@@ -94,9 +134,11 @@ impl Session {
             mapping,
             client_base,
             doorbell,
-            arena: Mutex::new(arena),
-            holds: Mutex::default(),
+            results: Mutex::new(Results { arena, charge, fixed }),
+            holds: Mutex::new(Holds { lists: Vec::new(), free: Vec::new(), charge: held }),
             copies: AtomicU64::new(0),
+            held_rings: AtomicUsize::new(0),
+            budget,
             dead: AtomicBool::new(false),
             callable: Default::default(),
             share: AtomicUsize::new(0),
@@ -105,7 +147,27 @@ impl Session {
         }
     }
 
-    #[inline]
+    /// Charges a session whose segment has this layout.
+    pub(crate) fn charge(budget: &'static Budget, layout: &Layout) -> Result<Charge, Exhausted> {
+        let arena = Arena::metadata_bytes(layout.size - layout.runtime_arena);
+        budget.charge(Use::Sessions, SESSION_COST + arena)
+    }
+
+    /// Charges a further ring: the part of the segment, and what is kept of it.
+    pub(crate) fn charge_ring(&self) -> Result<(), Failure> {
+        let results = &mut *lock(&self.results);
+        let bytes = 2 * ring_bytes(RING_SLOTS);
+        let grown = results.charge.grow(bytes);
+        grown.map_err(|why| Failure::new(CHI_NO_SPACE, why.to_string()))?;
+        results.fixed += bytes;
+        Ok(())
+    }
+
+    /// The budget that the session and its tasks are charged to.
+    pub(crate) fn budget(&self) -> &'static Budget {
+        self.budget
+    }
+
     /// A session with a segment of its own, behind which there is no client.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn without_client(number: u64) -> std::io::Result<super::SessionRef> {
@@ -116,10 +178,13 @@ impl Session {
         let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
         let guard = Guard::new(&mapping, doorbell.as_fd())
             .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
-        let session = Session::new(number, Caller::own(), mapping, 1 << 40, doorbell, guard);
+        let charge = Budget::endless().nothing(Use::Sessions);
+        let caller = Caller::own();
+        let session = Session::new(number, caller, mapping, 1 << 40, doorbell, guard, charge);
         Ok(super::SessionRef::new(session))
     }
 
+    #[inline]
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
@@ -199,15 +264,54 @@ impl Session {
     }
 
     /// Allocates a block that the client can see.
-    pub(crate) fn alloc(&self, size: u64) -> Result<(u64, u64), Failed> {
-        lock(&self.arena).alloc(size)
+    pub(crate) fn alloc(&self, size: u64) -> Result<(u64, u64), NoRoom> {
+        let results = &mut *lock(&self.results);
+        let touched = results.arena.touched();
+        let block = results.arena.alloc(size).map_err(NoRoom::Segment)?;
+        if results.arena.touched() > touched {
+            if let Err(exhausted) = self.charge_results(results) {
+                let freed = results.arena.free(block.0);
+                debug_assert!(freed, "it was allocated just now");
+                results.arena.forget_beyond(touched);
+                return Err(NoRoom::Budget(exhausted));
+            }
+        }
+        Ok(block)
+    }
+
+    /// Charges the memory that the arena has come to use.
+    #[cold]
+    fn charge_results(&self, results: &mut Results) -> Result<(), Exhausted> {
+        let cost = results.cost();
+        // The other sessions have results, too.
+        if cost > self.budget.most() / 2 {
+            return Err(self.budget.exhausted(Use::Sessions));
+        }
+        results.charge.grow(cost.saturating_sub(results.charge.bytes()))
     }
 
     pub(crate) fn free(&self, blocks: &[u64]) {
-        let mut arena = lock(&self.arena);
+        let results = &mut *lock(&self.results);
         for &block in blocks {
-            let freed = arena.free(block);
+            let freed = results.arena.free(block);
             debug_assert!(freed, "the runtime frees what it allocated, once");
+        }
+        if results.arena.live() == 0
+            && results.arena.touched() > LITTLE_TOUCHED
+            && self.budget.is_tight(Use::Sessions)
+        {
+            self.give_back_results(results);
+        }
+    }
+
+    /// Gives the memory behind an empty arena back to the operating system.
+    #[cold]
+    fn give_back_results(&self, results: &mut Results) {
+        let start = self.mapping.layout().runtime_arena;
+        // It fails where memory cannot be given back; then it stays charged.
+        if self.mapping.give_back(start, results.arena.touched()).is_ok() {
+            results.arena.forget_beyond(0);
+            results.charge.shrink_to(results.fixed);
         }
     }
 
@@ -217,7 +321,7 @@ impl Session {
         let mut holds = lock(&self.holds);
         let number = match holds.free.pop() {
             Some(number) => number,
-            None if holds.lists.len() < MAX_HOLDS => {
+            None if holds.lists.len() < MAX_HOLDS && holds.charge.grow(HOLD_COST).is_ok() => {
                 holds.lists.push(Vec::new());
                 (holds.lists.len() - 1) as u32
             }
@@ -247,9 +351,21 @@ impl Session {
         self.free(&blocks);
     }
 
-    /// Counts bytes that are about to be copied for a task. False if that would exceed the limit.
-    pub(crate) fn count_copies(&self, bytes: u64) -> bool {
-        if self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_COPIES {
+    /// The limit on the private copies of its tasks, in bytes.
+    pub(crate) fn most_copies(&self) -> u64 {
+        MAX_COPIES.min(self.budget.most() / 2)
+    }
+
+    /// Bytes of private copies of its tasks.
+    pub(crate) fn copies(&self) -> u64 {
+        self.copies.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that are about to be copied for a task that has `own` already. False if that would
+    /// exceed the limit and other tasks have copies: a task alone may.
+    pub(crate) fn count_copies(&self, bytes: u64, own: u64) -> bool {
+        let before = self.copies.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes <= self.most_copies() || before <= own {
             return true;
         }
         self.copies.fetch_sub(bytes, Ordering::Relaxed);
@@ -265,7 +381,22 @@ impl Session {
 
     /// Bytes of the runtime's arena in use.
     pub(crate) fn used_bytes(&self) -> u64 {
-        lock(&self.arena).used_bytes()
+        lock(&self.results).arena.used_bytes()
+    }
+
+    /// Notes that one of its rings waits for memory.
+    pub(crate) fn hold_ring(&self) {
+        self.held_rings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that one does no longer.
+    pub(crate) fn let_ring_go(&self) {
+        self.held_rings.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// True while one of its rings waits for memory.
+    pub(crate) fn waits_for_memory(&self) -> bool {
+        self.held_rings.load(Ordering::Relaxed) > 0
     }
 }
 

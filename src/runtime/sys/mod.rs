@@ -1,9 +1,11 @@
 //! What the runtime needs of the operating system and the processor: signals, fences, parking,
-//! mutexes. It owns the process's handlers of fatal signals, and what the process says before it
-//! ends by one (`last_words`, with `backtrace` and `objects` below it), and where exceptions of a library's
-//! constructors end (`constructors`). It imports no other room.
+//! mutexes; how much memory there is, and the budget that is cut from it. It owns the process's
+//! handlers of fatal signals, and what the process says before it ends by one (`last_words`, with
+//! `backtrace` and `objects` below it), and where exceptions of a library's constructors end
+//! (`constructors`). It imports no other room.
 
 pub(crate) mod backtrace;
+mod budget;
 pub(crate) mod constructors;
 pub(crate) mod demangle;
 mod descriptors;
@@ -12,6 +14,7 @@ mod file_stamp;
 mod floating_point;
 pub(crate) mod last_words;
 pub(crate) mod membarrier;
+mod memory;
 pub(crate) mod mutex;
 pub(crate) mod objects;
 pub(crate) mod park;
@@ -21,9 +24,11 @@ mod thread;
 pub(crate) mod thread_state;
 mod thrown;
 
+pub(crate) use self::budget::{Budget, Charge, Exhausted, Use};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::file_stamp::FileStamp;
 pub(crate) use self::floating_point::FloatingPoint;
+pub(crate) use self::memory::{available, has_addresses_for, MemorySource};
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;
 pub(crate) use self::thread::{caught, or_abort};

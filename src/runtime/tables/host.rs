@@ -155,9 +155,12 @@ unsafe extern "C" fn create_queue(
     // SAFETY: by the contract, the pointer is valid.
     let id = unsafe { *pool_id };
     let made = with_current(|worker| {
-        let container = worker.and_then(building).filter(|container| container.id == id);
-        match container {
-            Some(container) => container.add_queue(queue_id, n_lanes, flags),
+        let its_own = |(_, container): &(&Worker, &Container)| container.id == id;
+        let found = worker.and_then(|worker| Some((worker, building(worker)?))).filter(its_own);
+        match found {
+            Some((worker, container)) => {
+                container.add_queue(queue_id, n_lanes, flags, worker.shared.budget)
+            }
             None => {
                 let why = "queues can only be created while their container is being created";
                 Err(Failure::new(CHI_INVALID, why))

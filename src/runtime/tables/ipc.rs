@@ -104,7 +104,7 @@ impl Backend for WorkerBackend {
         block: Block,
     ) -> Result<chi_buffer> {
         // SAFETY: as above.
-        here(|_| unsafe { memory::alloc(owner, size, block) })
+        here(|worker| unsafe { memory::alloc(worker, owner, size, block) })
     }
 
     unsafe fn free(buffer: chi_buffer) -> Result<()> {

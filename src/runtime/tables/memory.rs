@@ -1,6 +1,5 @@
 //! Tasks and buffers created by code in methods, and access to what tasks hold.
 
-use std::alloc::Layout;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -10,7 +9,9 @@ use chimaera_ipc::arena::Failed;
 
 use crate::failure::Failure;
 use crate::scheduler::Worker;
-use crate::task::{CancelReason, Origin, PrivateBlock, Record};
+use crate::session::NoRoom;
+use crate::sys::Use;
+use crate::task::{CancelReason, NoMemory, Origin, PrivateBlock, Record};
 
 /// Marks a shared pointer, as methods see it, as an address in the runtime's private memory.
 const PRIVATE_SEGMENT: u64 = 0xffff << CHI_SHM_OFFSET_BITS;
@@ -27,9 +28,10 @@ pub(super) fn child_node(worker: &Worker) -> chi_task_node {
 /// Creates a task of `size` bytes.
 #[inline]
 pub(super) fn new_task(worker: &Worker, size: u32) -> Result<NonNull<chi_task>, Failure> {
-    let mut record = worker.spare.take(Origin::Internal);
-    if !record.make_room(size as usize) {
-        return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
+    let mut record = worker.spare.take_for_module()?;
+    if let Err(why) = record.make_room(size as usize, Use::Modules) {
+        worker.recycle(record);
+        return Err(why.into());
     }
     if let Some(parent) = worker.running() {
         record.holdings.renew(worker.root_of(parent));
@@ -89,15 +91,31 @@ pub(super) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
     Some(NonNull::slice_from_raw_parts(text, len))
 }
 
+/// A buffer without an owner is preceded by its block, in a space that keeps the buffer aligned to 64.
+const BACK: usize = 64;
+const _: () = assert!(size_of::<PrivateBlock>() <= BACK);
+
 /// Allocates a block of private memory, which belongs to the record or, without one, to the caller.
-fn private(record: Option<&mut Record>, size: u64) -> Result<(*mut c_void, u64), Failure> {
-    let block = usize::try_from(size).ok().and_then(PrivateBlock::new).ok_or_else(|| {
-        Failure::new(CHI_NO_SPACE, format!("the runtime has no memory for {size} bytes"))
-    })?;
-    let found = (block.data().cast(), block.size() as u64);
+fn private(
+    worker: &Worker,
+    record: Option<&mut Record>,
+    size: u64,
+) -> Result<(*mut c_void, u64), Failure> {
+    let before = if record.is_some() { 0 } else { BACK };
+    let no_memory = |why| match why {
+        NoMemory::Budget(exhausted) => Failure::new(CHI_NO_SPACE, exhausted.to_string()),
+        NoMemory::System => {
+            Failure::new(CHI_NO_SPACE, format!("the runtime has no memory for {size} bytes"))
+        }
+    };
+    let all = usize::try_from(size).ok().and_then(|size| size.checked_add(before));
+    let all = all.ok_or_else(|| no_memory(NoMemory::System))?;
+    let block = PrivateBlock::new(all, worker.shared.budget, Use::Modules).map_err(no_memory)?;
+    let found = (block.data().wrapping_add(before).cast(), (block.size() - before) as u64);
     match record {
         Some(record) => record.private.push(block),
-        None => std::mem::forget(block),
+        // SAFETY: the block has this space before the buffer, and is aligned to 64.
+        None => unsafe { block.data().cast::<PrivateBlock>().write(block) },
     }
     Ok(found)
 }
@@ -107,6 +125,7 @@ fn private(record: Option<&mut Record>, size: u64) -> Result<(*mut c_void, u64),
 /// # Safety
 /// `owner`, if given, must be the body of a live record.
 pub(super) unsafe fn alloc(
+    worker: &Worker,
     owner: Option<NonNull<chi_task>>,
     size: u64,
     block: Block,
@@ -122,20 +141,21 @@ pub(super) unsafe fn alloc(
             return Ok(chi_buffer { shm_, data_, size_ });
         }
     }
-    let (data, capacity) = private(record, size)?;
+    let (data, capacity) = private(worker, record, size)?;
     Ok(chi_buffer { shm_: PRIVATE_SEGMENT | data as u64, data_: data, size_: capacity })
 }
 
-fn no_room(failed: Failed, size: u64) -> Failure {
-    match failed {
-        Failed::Full => Failure::new(
+fn no_room(why: NoRoom, size: u64) -> Failure {
+    match why {
+        NoRoom::Budget(exhausted) => Failure::new(CHI_NO_SPACE, exhausted.to_string()),
+        NoRoom::Segment(Failed::Full) => Failure::new(
             CHI_NO_SPACE,
             format!(
                 "the client's segment has no room for {size} bytes of results; delete tasks whose \
                  results are done with, or open the session with a larger segment"
             ),
         ),
-        Failed::TooLarge => Failure::new(
+        NoRoom::Segment(Failed::TooLarge) => Failure::new(
             CHI_TOO_LARGE,
             format!(
                 "{size} bytes of results are more than the client's segment can hold; open the \
@@ -150,12 +170,8 @@ fn no_room(failed: Failed, size: u64) -> Failure {
 /// # Safety
 /// The buffer must come from `alloc` without an owner.
 pub(super) unsafe fn free(buffer: chi_buffer) {
-    // SAFETY: by the caller's promise, private memory that `PrivateBlock` allocated with this size
-    // and alignment.
-    unsafe {
-        let layout = Layout::from_size_align_unchecked(buffer.size_ as usize, 64);
-        std::alloc::dealloc(buffer.data_.cast(), layout);
-    }
+    // SAFETY: by the caller's promise, `private` has put the block before it, and it is read only once.
+    drop(unsafe { buffer.data_.byte_sub(BACK).cast::<PrivateBlock>().read() });
 }
 
 /// Returns the address that a shared pointer, as methods see it, stands for.

@@ -2,20 +2,56 @@
 
 use std::alloc::Layout;
 
+use chimaera_abi::CHI_NO_SPACE;
+
+use crate::failure::Failure;
+use crate::sys::{Budget, Charge, Exhausted, Use};
+
+/// What a block is charged besides its bytes, for the allocator's and the owner's books.
+const OVERHEAD: u64 = 64;
+
+/// Why there is no block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoMemory {
+    /// The runtime's budget has no room for it.
+    Budget(Exhausted),
+    /// The operating system has no memory.
+    System,
+}
+
+impl From<NoMemory> for Failure {
+    fn from(why: NoMemory) -> Failure {
+        match why {
+            NoMemory::Budget(exhausted) => Failure::new(CHI_NO_SPACE, exhausted.to_string()),
+            NoMemory::System => {
+                Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task")
+            }
+        }
+    }
+}
+
 /// A block of private memory, freed when it is dropped.
 pub(crate) struct PrivateBlock {
     data: *mut u8,
     layout: Layout,
+    _charge: Charge,
 }
 
 impl PrivateBlock {
-    /// Allocates a zeroed block of `size` bytes, at least one, aligned to 64; `None` if there is no
-    /// memory.
-    pub(crate) fn new(size: usize) -> Option<PrivateBlock> {
-        let layout = Layout::from_size_align(size, 64).ok()?;
+    /// Allocates a zeroed block of `size` bytes, at least one, aligned to 64.
+    pub(crate) fn new(
+        size: usize,
+        budget: &'static Budget,
+        of: Use,
+    ) -> Result<PrivateBlock, NoMemory> {
+        let layout = Layout::from_size_align(size, 64).map_err(|_| NoMemory::System)?;
+        let charge = budget.charge(of, size as u64 + OVERHEAD).map_err(NoMemory::Budget)?;
         // SAFETY: by this function's contract, the layout's size is not zero.
         let data = unsafe { std::alloc::alloc_zeroed(layout) };
-        (!data.is_null()).then_some(PrivateBlock { data, layout })
+        match data.is_null() {
+            true => Err(NoMemory::System),
+            false => Ok(PrivateBlock { data, layout, _charge: charge }),
+        }
     }
 
     pub(crate) fn data(&self) -> *mut u8 {

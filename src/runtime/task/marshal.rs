@@ -10,14 +10,30 @@ use chimaera_abi::*;
 use chimaera_ipc::layout::offset_of;
 use chimaera_ipc::{copy, futex, word};
 
-use super::block::PrivateBlock;
+use super::block::{NoMemory, PrivateBlock};
 use super::record::{Origin, Record};
 use crate::failure::Failure;
 use crate::module::Field;
-use crate::session::Session;
+use crate::session::{NoRoom, Session};
+use crate::sys::Use;
 
 /// The limit on the private copies of one task's inner descriptors, in bytes.
 const MAX_COPIES: u64 = 64 << 20;
+
+/// Why a task's body was not taken.
+pub(crate) enum NotTaken {
+    /// The task must end.
+    Refused(Failure),
+    /// Other tasks have the memory. There is enough when so many bytes are free, as far as is known.
+    Lacks { bytes: u64, why: Failure },
+}
+
+impl From<Failure> for NotTaken {
+    fn from(failure: Failure) -> NotTaken {
+        NotTaken::Refused(failure)
+    }
+}
+
 /// The overhead that a copy is charged besides its bytes; an upper bound.
 const BLOCK_COST: u64 = 192;
 
@@ -45,7 +61,7 @@ pub(crate) fn take_body(
     offset: u64,
     size: usize,
     fields: &[Field],
-) -> Result<(), Failure> {
+) -> Result<(), NotTaken> {
     if size == HEADER {
         return Ok(());
     }
@@ -58,12 +74,15 @@ fn take_rest(
     offset: u64,
     size: usize,
     fields: &[Field],
-) -> Result<(), Failure> {
+) -> Result<(), NotTaken> {
     if size as u64 > session.mapping.layout().runtime_arena - offset {
-        return Err(Failure::new(CHI_INVALID, "the task reaches beyond the client's arena"));
+        let why = "the task reaches beyond the client's arena";
+        return Err(Failure::new(CHI_INVALID, why).into());
     }
-    if !record.make_room(size) {
-        return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
+    let room = Record::room_for(size) as u64;
+    if room > 0 {
+        let take = |record: &mut Record| record.make_room(size, Use::Tasks);
+        counted(record, session, room + BLOCK_COST, take)?;
     }
     let body = record.body().cast::<u8>();
     // SAFETY: the segment holds `size` bytes from `offset` and the body has room for as many, as
@@ -75,6 +94,57 @@ fn take_rest(
     }
 }
 
+/// Has `take` allocate `bytes`, which count against the limit of the task's session.
+fn counted<R>(
+    record: &mut Record,
+    session: &Session,
+    bytes: u64,
+    take: impl FnOnce(&mut Record) -> Result<R, NoMemory>,
+) -> Result<R, NotTaken> {
+    if !session.count_copies(bytes, record.copied) {
+        let most = session.most_copies() >> 20;
+        let message = format!(
+            "the copies of this client's tasks take more than {most} MiB; wait for some of its tasks to \
+             complete"
+        );
+        return Err(lacks(record, bytes, Failure::new(CHI_NO_SPACE, message)));
+    }
+    let taken = take(record);
+    match taken {
+        Ok(_) => record.copied += bytes,
+        Err(_) => session.uncount_copies(bytes),
+    }
+    taken.map_err(|why| no_memory(record, bytes, why))
+}
+
+/// What becomes of a task for whose copies there is no memory.
+fn no_memory(record: &Record, bytes: u64, why: NoMemory) -> NotTaken {
+    let budget = record.budget();
+    match why {
+        NoMemory::Budget(_) if record.copied + bytes > budget.most() => {
+            let most = budget.most() >> 20;
+            let message = format!(
+                "the task takes more than the {most} MiB of the runtime's memory budget that tasks can \
+                 have: raise limits.memory"
+            );
+            NotTaken::Refused(Failure::new(CHI_TOO_LARGE, message))
+        }
+        // What the task itself has is counted there, too.
+        NoMemory::Budget(_) if budget.used(Use::Tasks) > record.copied => {
+            lacks(record, bytes, why.into())
+        }
+        _ => NotTaken::Refused(why.into()),
+    }
+}
+
+/// A task that lacks memory takes at least what it has already and `bytes` more. Twice as much may be
+/// asked for, lest it be copied again and again a little further each time.
+fn lacks(record: &Record, bytes: u64, why: Failure) -> NotTaken {
+    let most = record.budget().most();
+    let bytes = ((record.copied + bytes) * 2).min(most / 2);
+    NotTaken::Lacks { bytes, why }
+}
+
 /// # Safety
 /// `base` must point to private memory that holds an element or body laid out as `fields` describe.
 unsafe fn take_fields(
@@ -83,7 +153,7 @@ unsafe fn take_fields(
     base: *mut u8,
     fields: &[Field],
     in_body: bool,
-) -> Result<(), Failure> {
+) -> Result<(), NotTaken> {
     for field in fields {
         // SAFETY: the field is inside what `base` holds and aligned to 8: `Method::read` checked
         // it.
@@ -103,13 +173,11 @@ unsafe fn take_fields(
                 && at.is_multiple_of(field.elem_align)
         });
         let Some(start) = start else {
-            return Err(Failure::new(
-                CHI_INVALID,
-                format!(
-                    "the string or vector at offset {} of the task points outside the segment",
-                    field.offset
-                ),
-            ));
+            let message = format!(
+                "the string or vector at offset {} of the task points outside the segment",
+                field.offset
+            );
+            return Err(Failure::new(CHI_INVALID, message).into());
         };
         // SAFETY: `start` is inside the segment, as was just checked.
         vector.data_ = unsafe { session.mapping.address(start) }.as_ptr().cast();
@@ -132,22 +200,13 @@ unsafe fn take_fields(
         let bytes = count * field.elem_size;
         let cost = bytes + BLOCK_COST;
         if record.copied + cost > MAX_COPIES {
-            return Err(Failure::new(
-                CHI_TOO_LARGE,
-                "the strings and vectors inside the task's vectors take more than 64 MiB",
-            ));
+            let why = "the strings and vectors inside the task's vectors take more than 64 MiB";
+            return Err(Failure::new(CHI_TOO_LARGE, why).into());
         }
-        if !session.count_copies(cost) {
-            return Err(Failure::new(
-                CHI_NO_SPACE,
-                "the strings and vectors inside the vectors of this client's tasks take more than 256 MiB; wait for some of its tasks to complete",
-            ));
-        }
-        record.copied += cost;
         let original = *vector;
-        let Some(block) = PrivateBlock::new(bytes as usize) else {
-            return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
-        };
+        let block = counted(record, session, cost, |record| {
+            PrivateBlock::new(bytes as usize, record.budget(), Use::Tasks)
+        })?;
         let data = block.data();
         // SAFETY: `bytes` bytes at `start` are inside the segment and aligned as the elements are,
         // to 8 or more; the block holds as many.
@@ -238,6 +297,8 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
 enum Lost {
     /// The session's segment is full.
     NoRoom,
+    /// The runtime's memory budget is used up.
+    NoBudget,
     /// The module put descriptors of strings or vectors where the client can change them.
     Exposed,
 }
@@ -249,6 +310,11 @@ impl Lost {
                 CHI_NO_SPACE,
                 "the segment has no room for the method's results; delete tasks whose results \
                  are done with, or ask for a larger segment",
+            ),
+            Lost::NoBudget => (
+                CHI_NO_SPACE,
+                "the runtime's memory budget has no room for the method's results; delete tasks whose \
+                 results are done with, or raise limits.memory",
             ),
             Lost::Exposed => (
                 CHI_INTERNAL,
@@ -373,7 +439,10 @@ unsafe fn give_vector(
 }
 
 fn room(record: &mut Record, session: &Session, size: u64) -> Result<(u64, u64), Lost> {
-    let (offset, capacity) = session.alloc(size.max(1)).map_err(|_| Lost::NoRoom)?;
+    let (offset, capacity) = session.alloc(size.max(1)).map_err(|why| match why {
+        NoRoom::Segment(_) => Lost::NoRoom,
+        NoRoom::Budget(_) => Lost::NoBudget,
+    })?;
     record.blocks.push(offset);
     Ok((offset, capacity))
 }

@@ -14,7 +14,7 @@ mod replicas;
 mod spare;
 mod texts;
 
-pub(crate) use self::block::PrivateBlock;
+pub(crate) use self::block::{NoMemory, PrivateBlock};
 pub(crate) use self::cancel_reason::{CancelReason, CancelScope, IT_SHOULD_END};
 pub(crate) use self::domain_query::destination;
 pub(crate) use self::periodic::{PeriodicTasks, Resting};

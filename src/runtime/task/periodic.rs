@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn tasks_are_due_in_order_and_stopped_ones_leave_no_times_behind() {
-        let spare = SpareRecords::default();
+        let spare = SpareRecords::new(crate::sys::Budget::endless());
         let mut tasks = PeriodicTasks::default();
         let start = Instant::now();
         let after = |ms: u64| start + Duration::from_millis(ms);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use chimaera_abi::*;
 
-use super::block::PrivateBlock;
+use super::block::{NoMemory, PrivateBlock};
 use super::cancel_reason::{CancelReason, CancelScope};
 use super::period::Period;
 use super::replicas::Replicas;
@@ -17,6 +17,7 @@ use crate::log::{Subject, TaskContext};
 use crate::pool::{Container, ContainerLane, PoolMethod, TaskHandle};
 use crate::session::{SuspendedAt, TaskRef};
 use crate::sync::{CompletionWord, Holdings};
+use crate::sys::{Budget, Charge, Use};
 
 /// Where a task came from.
 pub(crate) enum Origin {
@@ -59,7 +60,7 @@ pub(crate) struct Record {
     /// Vectors of strings or vectors, whose blocks were copied: the address of the copy, and the
     /// descriptor that the client wrote.
     pub(crate) copies: Vec<(*mut u8, chi_shm_vector)>,
-    /// Bytes of copies that are charged to the task's session.
+    /// Bytes of copies that count against the limit of the task's session.
     pub(crate) copied: u64,
     /// The task's messages.
     pub(crate) texts: Texts,
@@ -87,6 +88,8 @@ pub(crate) struct Record {
     /// Its replicas while it is being broadcast. The record owns them, so that they are freed even
     /// if the frames of its method are lost.
     pub(crate) replicas: Cell<Option<Box<Replicas>>>,
+    /// For the record itself.
+    charge: Charge,
     /// The record is also reached through its body, so a reference to it is never the only way to
     /// it.
     _shared: PhantomPinned,
@@ -96,9 +99,9 @@ impl Record {
     /// The value of `charged` for a task that counts in no worker's load.
     pub(crate) const UNCHARGED: u32 = u32::MAX;
 
-    /// Allocates a record with a zeroed body of `size` bytes. `None` if there is no memory for a
-    /// large body.
-    pub(crate) fn new(origin: Origin, size: usize) -> Option<Box<Record>> {
+    /// Allocates a record with a zeroed body of a header's size. It is charged to the budget whether
+    /// there is room or not.
+    pub(crate) fn new(origin: Origin, budget: &'static Budget) -> Box<Record> {
         let mut record = Box::new(Record {
             inline: InlineBody { back: ptr::null_mut(), _pad: [0; 7], body: [0; INLINE / 8] },
             large: None,
@@ -123,11 +126,12 @@ impl Record {
             charged: Record::UNCHARGED,
             everywhere: false,
             replicas: Cell::new(None),
+            charge: budget.charge_anyway(Use::Records, size_of::<Record>() as u64),
             _shared: PhantomPinned,
         });
         record.completion.renew(matches!(record.origin, Origin::Client { .. }));
         record.inline.back = &mut *record;
-        record.make_room(size).then_some(record)
+        record
     }
 
     /// Resets a used record for a new task.
@@ -337,14 +341,27 @@ impl Record {
         }
     }
 
-    /// Makes sure that the body has room for `size` bytes; a body that moves keeps its first 64
-    /// bytes. False if there is no memory.
-    #[must_use]
-    pub(crate) fn make_room(&mut self, size: usize) -> bool {
-        if size <= INLINE {
-            return true;
+    /// The budget that the record and what it owns are charged to.
+    pub(crate) fn budget(&self) -> &'static Budget {
+        self.charge.budget()
+    }
+
+    /// How many bytes `make_room` allocates for a body of `size` bytes.
+    pub(crate) fn room_for(size: usize) -> usize {
+        match size <= INLINE {
+            true => 0,
+            false => BACK + size,
         }
-        let Some(block) = PrivateBlock::new(BACK + size) else { return false };
+    }
+
+    /// Makes sure that the body has room for `size` bytes; a body that moves keeps its first 64
+    /// bytes.
+    pub(crate) fn make_room(&mut self, size: usize, of: Use) -> Result<(), NoMemory> {
+        let room = Record::room_for(size);
+        if room == 0 {
+            return Ok(());
+        }
+        let block = PrivateBlock::new(room, self.budget(), of)?;
         let header = std::mem::size_of::<chi_task>();
         // SAFETY: the block has room for the back pointer and, after it, for a whole body; the old
         // body has at least a header.
@@ -353,7 +370,7 @@ impl Record {
             ptr::copy_nonoverlapping(self.body().cast::<u8>(), block.data().add(BACK), header);
         }
         self.large = Some(block);
-        true
+        Ok(())
     }
 
     /// The task's private body.
@@ -403,7 +420,8 @@ mod tests {
     #[test]
     fn a_body_leads_back_to_its_record() {
         for size in [64, INLINE, INLINE + 1, CHI_MAX_TASK_SIZE as usize] {
-            let record = Record::new(Origin::Internal, size).unwrap();
+            let mut record = Record::new(Origin::Internal, Budget::endless());
+            record.make_room(size, Use::Modules).unwrap();
             assert_eq!(record.body() as usize % 64, 0);
             // SAFETY: the record is live, and its body has `size` bytes.
             unsafe {

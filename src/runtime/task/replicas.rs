@@ -9,6 +9,7 @@ use super::block::PrivateBlock;
 use super::record::Record;
 use crate::failure::Failure;
 use crate::module::{Field, Method};
+use crate::sys::{Budget, Use};
 
 /// The limit on the replicas of all broadcasts in flight, in bytes.
 const MAX_REPLICAS: u64 = 256 << 20;
@@ -18,15 +19,22 @@ const REPLICA_COST: u64 = 1024;
 const BLOCK_COST: u64 = 192;
 
 /// The bytes that all replicas together take.
-#[derive(Default)]
-pub(crate) struct ReplicaBudget(AtomicU64);
+pub(crate) struct ReplicaBudget {
+    bytes: AtomicU64,
+    memory: &'static Budget,
+}
 
 impl ReplicaBudget {
+    /// No replicas yet. They are charged to this budget, too.
+    pub(crate) fn new(memory: &'static Budget) -> ReplicaBudget {
+        ReplicaBudget { bytes: AtomicU64::new(0), memory }
+    }
+
     fn take(&self, bytes: u64) -> Result<(), Failure> {
-        if self.0.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_REPLICAS {
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_REPLICAS {
             return Ok(());
         }
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         Err(Failure::new(
             CHI_NO_SPACE,
             format!(
@@ -38,7 +46,7 @@ impl ReplicaBudget {
     }
 
     fn give_back(&self, bytes: u64) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -83,15 +91,13 @@ impl Replicas {
     ) -> Result<(), Failure> {
         let size = method.task_size;
         let counted = self.take(budget, REPLICA_COST + size as u64);
-        let room = fresh.make_room(size);
+        let room = fresh.make_room(size, Use::Modules);
         let body = fresh.body();
         // From here on the list owns it, whatever fails.
         let record = Box::into_raw(fresh);
         self.records.push(record);
         counted?;
-        if !room {
-            return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
-        }
+        room?;
         let header = std::mem::size_of::<chi_task>();
         // SAFETY: both bodies are private and hold `size` bytes.
         unsafe {
@@ -138,9 +144,7 @@ impl Replicas {
             }
             let bytes = vector.size_;
             self.take(budget, bytes + BLOCK_COST)?;
-            let Some(block) = PrivateBlock::new(bytes as usize) else {
-                return Err(Failure::new(CHI_NO_SPACE, "the runtime has no memory for the task"));
-            };
+            let block = PrivateBlock::new(bytes as usize, budget.memory, Use::Modules)?;
             let data = block.data();
             // SAFETY: the vector has `bytes` bytes in private memory, and the block has as many.
             unsafe {

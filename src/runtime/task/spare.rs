@@ -2,15 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 
+use chimaera_abi::CHI_NO_SPACE;
+
 use super::record::{Origin, Record};
+use crate::failure::Failure;
+use crate::sys::{Budget, Use};
 
 /// How many records are kept, of less than a kilobyte each: as many as a few busy sessions have in
 /// flight. Further ones are freed.
 const MOST: usize = 1024;
 
 /// A worker's records for reuse.
-#[derive(Default)]
 pub(crate) struct SpareRecords {
+    budget: &'static Budget,
     #[expect(clippy::vec_box, reason = "a record's address must not change")]
     records: RefCell<Vec<Box<Record>>>,
     /// Records freed since [`SpareRecords::take_freed`] was last called.
@@ -18,6 +22,11 @@ pub(crate) struct SpareRecords {
 }
 
 impl SpareRecords {
+    /// No records yet. New ones are charged to this budget.
+    pub(crate) fn new(budget: &'static Budget) -> SpareRecords {
+        SpareRecords { budget, records: RefCell::default(), freed: Cell::new(0) }
+    }
+
     /// Takes a kept record, or allocates one.
     #[inline(always)]
     pub(crate) fn take(&self, origin: Origin) -> Box<Record> {
@@ -26,7 +35,22 @@ impl SpareRecords {
                 record.renew(origin);
                 record
             }
-            None => Record::new(origin, 64).expect("a small body needs no memory of its own"),
+            None => Record::new(origin, self.budget),
+        }
+    }
+
+    /// Takes a kept record for a module's task, or allocates one if the budget has room for many more.
+    #[inline(always)]
+    pub(crate) fn take_for_module(&self) -> Result<Box<Record>, Failure> {
+        match self.records.borrow_mut().pop() {
+            Some(mut record) => {
+                record.renew(Origin::Internal);
+                Ok(record)
+            }
+            None if self.budget.is_tight(Use::Records) => {
+                Err(Failure::new(CHI_NO_SPACE, self.budget.exhausted(Use::Records).to_string()))
+            }
+            None => Ok(Record::new(Origin::Internal, self.budget)),
         }
     }
 

@@ -1,0 +1,108 @@
+//! Submissions that wait for their turn outside of their ring.
+
+use std::collections::VecDeque;
+
+use crate::sys::{Budget, Charge, Use};
+
+/// Submissions of one ring that are postponed; beyond that the ring fills up.
+const MOST: usize = 1 << 16;
+/// How many more there is room for each time that it is used up.
+const STEP: usize = 1024;
+
+/// Submissions of a ring, in their order.
+pub(crate) struct Postponed {
+    offsets: VecDeque<u64>,
+    charge: Charge,
+}
+
+impl Postponed {
+    pub(super) fn new(budget: &'static Budget) -> Postponed {
+        Postponed { offsets: VecDeque::new(), charge: budget.nothing(Use::Records) }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The first.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.offsets.front().copied()
+    }
+
+    /// True if there is room for another one, for which memory is charged if need be.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let count = self.offsets.len();
+        if count < self.charged() {
+            return true;
+        }
+        count < MOST && self.charge.grow((STEP * size_of::<u64>()) as u64).is_ok()
+    }
+
+    /// For how many there is a charge.
+    fn charged(&self) -> usize {
+        self.charge.bytes() as usize / size_of::<u64>()
+    }
+
+    /// Adds one behind the others.
+    pub(crate) fn push(&mut self, offset: u64) {
+        self.offsets.push_back(offset);
+    }
+
+    /// Puts the one back that was the first until now.
+    pub(crate) fn put_back(&mut self, offset: u64) {
+        self.offsets.push_front(offset);
+    }
+
+    /// Takes the first.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<u64> {
+        let offset = self.offsets.pop_front()?;
+        if self.offsets.is_empty() && self.charge.bytes() > 0 {
+            self.release();
+        }
+        Some(offset)
+    }
+
+    #[cold]
+    fn release(&mut self) {
+        self.offsets = VecDeque::new();
+        self.charge.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::MemorySource;
+
+    #[test]
+    fn as_many_are_postponed_as_the_budget_has_room_for() {
+        let budget = Budget::new(256 << 10, MemorySource::Configured, 1 << 30);
+        let mut postponed = Postponed::new(budget);
+        let mut count = 0;
+        while postponed.has_room() {
+            postponed.push(count);
+            count += 1;
+        }
+        assert_eq!(count, budget.most() / 8 / STEP as u64 * STEP as u64);
+        assert!(!postponed.has_room());
+        assert_eq!(postponed.pop(), Some(0));
+        assert!(postponed.has_room(), "one is gone");
+        postponed.put_back(0);
+        assert_eq!(postponed.first(), Some(0));
+        assert!((0..count).all(|number| postponed.pop() == Some(number)));
+        assert!(postponed.is_empty() && budget.all_used() == 0);
+    }
+
+    #[test]
+    fn no_more_are_postponed_than_are_useful() {
+        let mut postponed = Postponed::new(Budget::endless());
+        let mut count = 0;
+        while postponed.has_room() {
+            postponed.push(0);
+            count += 1;
+        }
+        assert_eq!(count, MOST);
+    }
+}

@@ -1,0 +1,323 @@
+//! The memory budget: how much a runtime allocates for its clients, and by what. Whoever allocates at a
+//! cold moment takes a charge first, which gives the bytes back when it is dropped.
+//!
+//! A sixteenth of the budget is kept for each kind of use, so that none keeps out another; the rest is
+//! for whoever comes first.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::memory::MemorySource;
+
+/// What memory is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Use {
+    /// Private copies of what clients' tasks consist of.
+    Tasks,
+    /// Records of tasks, beyond those that workers keep for reuse.
+    Records,
+    /// Stacks of tasks.
+    Stacks,
+    /// Sessions: their books, and the results in their segments.
+    Sessions,
+    /// Containers and their lanes.
+    Pools,
+    /// Tasks and buffers that modules allocate.
+    Modules,
+}
+
+impl Use {
+    pub(crate) const ALL: [Use; 6] =
+        [Use::Tasks, Use::Records, Use::Stacks, Use::Sessions, Use::Pools, Use::Modules];
+
+    /// Its name in JSON and in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Use::Tasks => "tasks",
+            Use::Records => "records",
+            Use::Stacks => "stacks",
+            Use::Sessions => "sessions",
+            Use::Pools => "pools",
+            Use::Modules => "modules",
+        }
+    }
+}
+
+/// One part of this many is kept for each use.
+const KEPT: u64 = 16;
+
+impl std::error::Error for Exhausted {}
+
+/// A memory budget.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: u64,
+    source: MemorySource,
+    /// Of what limits the memory of the process, whatever the budget comes from.
+    available: u64,
+    used: [AtomicU64; Use::ALL.len()],
+    /// What all uses together have beyond what is kept for each. Below 0 for a moment when what one thread
+    /// has taken is given back by another, which is faster.
+    common: AtomicI64,
+}
+
+/// There is no room in the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted {
+    limit: u64,
+    all: u64,
+    of: Use,
+    used: u64,
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let (limit, all, used) = (mib(self.limit), mib(self.all), mib(self.used));
+        let of = self.of.name();
+        write!(
+            f,
+            "memory budget ({limit:.1} MiB) reached: {all:.1} MiB are in use, {used:.1} MiB of them for \
+             {of}; raise limits.memory"
+        )
+    }
+}
+
+impl Budget {
+    /// A budget that lives as long as the process: buffers that modules keep may outlive their runtime.
+    pub(crate) fn new(limit: u64, source: MemorySource, available: u64) -> &'static Budget {
+        let (used, common) = (Default::default(), AtomicI64::new(0));
+        Box::leak(Box::new(Budget { limit, source, available, used, common }))
+    }
+
+    /// A budget that is never reached.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn endless() -> &'static Budget {
+        Budget::new(1 << 60, MemorySource::Configured, 1 << 60)
+    }
+
+    /// Its bytes.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Where its size comes from.
+    pub(crate) fn source(&self) -> MemorySource {
+        self.source
+    }
+
+    /// How much memory there is for the process.
+    pub(crate) fn available(&self) -> u64 {
+        self.available
+    }
+
+    /// The bytes that this use has.
+    pub(crate) fn used(&self, of: Use) -> u64 {
+        self.used[of as usize].load(Ordering::Relaxed)
+    }
+
+    /// The bytes that all have.
+    pub(crate) fn all_used(&self) -> u64 {
+        Use::ALL.into_iter().map(|of| self.used(of)).sum()
+    }
+
+    /// What is kept for each use.
+    pub(crate) fn kept(&self) -> u64 {
+        self.limit / KEPT
+    }
+
+    /// What one use can have when the others have no more than what is kept for them.
+    pub(crate) fn most(&self) -> u64 {
+        self.limit - self.kept() * (Use::ALL.len() as u64 - 1)
+    }
+
+    /// Takes bytes for a use.
+    pub(crate) fn charge(&'static self, of: Use, bytes: u64) -> Result<Charge, Exhausted> {
+        let mut charge = self.nothing(of);
+        charge.grow(bytes)?;
+        Ok(charge)
+    }
+
+    /// Takes bytes for a use that cannot be refused.
+    pub(crate) fn charge_anyway(&'static self, of: Use, bytes: u64) -> Charge {
+        self.take(of, bytes);
+        Charge { budget: self, of, bytes }
+    }
+
+    /// A charge of no bytes, which may grow.
+    pub(crate) fn nothing(&'static self, of: Use) -> Charge {
+        Charge { budget: self, of, bytes: 0 }
+    }
+
+    /// How many more bytes this use could have now.
+    pub(crate) fn room(&self, of: Use) -> u64 {
+        let own = self.kept().saturating_sub(self.used(of));
+        own + (self.for_all() - self.common.load(Ordering::Relaxed)).max(0) as u64
+    }
+
+    /// True if less than an eighth of what this use could have is left to it.
+    #[inline]
+    pub(crate) fn is_tight(&self, of: Use) -> bool {
+        // Far from the limit, which is the usual case, it takes one comparison.
+        let used = self.used(of);
+        used >= self.kept() && self.room(of) < self.most() / 8
+    }
+
+    /// What there is beyond what is kept for each use.
+    fn for_all(&self) -> i64 {
+        (self.limit - self.kept() * Use::ALL.len() as u64) as i64
+    }
+
+    fn beyond(&self, used: u64) -> i64 {
+        used.saturating_sub(self.kept()) as i64
+    }
+
+    /// Counts bytes. Returns how many of them are beyond what is kept, and what is beyond it in all then.
+    fn take(&self, of: Use, bytes: u64) -> (i64, i64) {
+        let before = self.used[of as usize].fetch_add(bytes, Ordering::Relaxed);
+        let more = self.beyond(before + bytes) - self.beyond(before);
+        (more, self.common.fetch_add(more, Ordering::Relaxed) + more)
+    }
+
+    fn give_back(&self, of: Use, bytes: u64) {
+        let before = self.used[of as usize].fetch_sub(bytes, Ordering::Relaxed);
+        let less = self.beyond(before) - self.beyond(before - bytes);
+        self.common.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    /// Why there is no room for a use.
+    pub(crate) fn exhausted(&self, of: Use) -> Exhausted {
+        Exhausted { limit: self.limit, all: self.all_used(), of, used: self.used(of) }
+    }
+}
+
+/// Bytes that were taken from a budget, and go back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    budget: &'static Budget,
+    of: Use,
+    bytes: u64,
+}
+
+impl Charge {
+    pub(crate) fn budget(&self) -> &'static Budget {
+        self.budget
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes more bytes for the same.
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Exhausted> {
+        let Charge { budget, of, .. } = *self;
+        // So much has never been there, and the sums below do not overflow.
+        if bytes > budget.limit {
+            return Err(budget.exhausted(of));
+        }
+        let (more, all) = budget.take(of, bytes);
+        if more > 0 && all > budget.for_all() {
+            budget.give_back(of, bytes);
+            return Err(budget.exhausted(of));
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives back all but so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        if let Some(less) = self.bytes.checked_sub(bytes) {
+            self.budget.give_back(self.of, less);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.give_back(self.of, self.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(limit: u64) -> &'static Budget {
+        Budget::new(limit, MemorySource::Configured, 1 << 40)
+    }
+
+    #[test]
+    fn each_use_has_what_is_kept_for_it_and_the_first_has_the_rest() {
+        let budget = budget(1600);
+        let greedy = budget.charge(Use::Tasks, 1100).unwrap();
+        assert_eq!(budget.most(), 1100);
+        assert!(budget.charge(Use::Tasks, 1).is_err());
+        let others: Vec<_> = Use::ALL[1..]
+            .iter()
+            .map(|of| {
+                let own = budget.charge(*of, 100).unwrap();
+                assert!(budget.charge(*of, 1).is_err(), "{of:?}");
+                assert!(budget.room(*of) == 0 && budget.is_tight(*of), "{of:?}");
+                own
+            })
+            .collect();
+        assert_eq!(budget.all_used(), 1600);
+        drop(greedy);
+        assert_eq!((budget.room(Use::Pools), budget.room(Use::Tasks)), (1000, 1100));
+        drop(others);
+        assert_eq!((budget.all_used(), budget.common.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn a_charge_grows_and_shrinks() {
+        let budget = budget(1600);
+        let mut charge = budget.nothing(Use::Sessions);
+        charge.grow(1000).unwrap();
+        let refused = charge.grow(101).unwrap_err();
+        assert_eq!(refused.used, 1000, "a refusal takes nothing");
+        charge.shrink_to(50);
+        charge.shrink_to(60);
+        assert_eq!((charge.bytes(), budget.all_used()), (50, 50));
+        assert!(charge.grow(u64::MAX).is_err());
+        // What cannot be refused is counted all the same.
+        let forced = budget.charge_anyway(Use::Records, 5000);
+        assert!(budget.charge(Use::Tasks, 101).is_err());
+        assert!(budget.charge(Use::Tasks, 100).is_ok(), "that much is kept for them");
+        drop((charge, forced));
+        assert_eq!((budget.all_used(), budget.common.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn a_refusal_names_the_budget_the_use_and_the_key() {
+        let budget = budget(64 << 20);
+        let _charge = budget.charge(Use::Pools, 43 << 20).unwrap();
+        let _other = budget.charge(Use::Tasks, 3 << 20).unwrap();
+        assert_eq!(
+            budget.charge(Use::Pools, 9 << 20).err().unwrap().to_string(),
+            "memory budget (64.0 MiB) reached: 46.0 MiB are in use, 43.0 MiB of them for pools; \
+             raise limits.memory"
+        );
+    }
+
+    #[test]
+    fn threads_that_come_and_go_leave_nothing() {
+        let budget = budget(16_000);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                scope.spawn(move || {
+                    for round in 0..20_000_usize {
+                        let of = Use::ALL[(round + thread) % Use::ALL.len()];
+                        let kept = budget.charge(of, 500 + round as u64 % 3000);
+                        let forced = budget.charge_anyway(of, round as u64 % 700);
+                        drop((kept, forced));
+                    }
+                });
+            }
+        });
+        assert_eq!((budget.all_used(), budget.common.load(Ordering::Relaxed)), (0, 0));
+    }
+}
