@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{artefacts, sandbox, Output, Running, Site};
+use crate::{artefacts, sandbox, ControlGroup, Output, Running, Site};
 
 /// The options of a daemon. The defaults are no modules and two workers.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,7 @@ pub struct Options {
     file_size: Option<u64>,
     addresses: Option<u64>,
     shared_memory: Option<SharedMemory>,
+    control_group: Option<Arc<ControlGroup>>,
 }
 
 /// What a daemon finds in place of `/dev/shm`. Only root can change that.
@@ -185,6 +187,13 @@ impl Options {
         self
     }
 
+    /// Runs the daemon in a control group.
+    #[must_use]
+    pub fn control_group(mut self, group: ControlGroup) -> Options {
+        self.control_group = Some(Arc::new(group));
+        self
+    }
+
     /// The command that starts a daemon with these options.
     pub fn command(&self, site: &Site) -> Command {
         let mut command = site.command(artefacts::chimaera());
@@ -218,6 +227,9 @@ impl Options {
         if let Some(bytes) = self.addresses {
             sandbox::limit(&mut command, libc::RLIMIT_AS, bytes);
         }
+        if let Some(group) = &self.control_group {
+            group.admit(&mut command).expect("the group is there");
+        }
         match self.shared_memory {
             Some(SharedMemory::Full) => sandbox::fill_shared_memory(&mut command),
             Some(SharedMemory::Absent) => sandbox::hide_shared_memory(&mut command),
@@ -234,6 +246,8 @@ pub struct Daemon {
     process: Running,
     log: PathBuf,
     over: bool,
+    /// It exists until the process has ended.
+    _control_group: Option<Arc<ControlGroup>>,
 }
 
 impl Daemon {
@@ -247,7 +261,9 @@ impl Daemon {
     #[track_caller]
     pub fn start_at(site: Site, options: &Options) -> Daemon {
         let command = options.command(&site);
-        Daemon::run(site, command)
+        let mut daemon = Daemon::run(site, command);
+        daemon._control_group.clone_from(&options.control_group);
+        daemon
     }
 
     /// Runs a command that starts a daemon in the foreground with `--json`, and waits until it is
@@ -264,7 +280,7 @@ impl Daemon {
     pub fn run_with_stderr(site: Site, mut command: Command, stderr: impl Into<Stdio>) -> Daemon {
         let log = site.path().join(format!("{}.stderr", site.name()));
         let process = Running::start(command.stderr(stderr));
-        let mut daemon = Daemon { site, process, log, over: false };
+        let mut daemon = Daemon { site, process, log, over: false, _control_group: None };
         let mut said = String::new();
         let ready: Value = loop {
             let Some(line) = daemon.process.line() else {

@@ -6,6 +6,7 @@
 //!   one instance, and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a time limit, so that a hang is a failure.
 //! * [`device`] is for block devices in files, [`other_user`] for clients of other users.
+//! * [`ControlGroup`] limits the memory of a daemon.
 //! * [`syscalls`] makes system calls of a daemon fail.
 //! * [`tasks`] and [`Call`] are for Rust clients, [`raw`] for those that speak the wire protocol.
 //!
@@ -16,6 +17,7 @@ pub mod artefacts;
 mod call;
 #[doc(hidden)]
 pub mod child;
+mod control_group;
 mod daemon;
 pub mod device;
 pub mod other_user;
@@ -29,6 +31,7 @@ pub mod tasks;
 mod vitals;
 
 pub use call::{connect, connect_with, text_of, Call, ValuePool};
+pub use control_group::ControlGroup;
 pub use daemon::{Daemon, Options, SharedMemory};
 pub use process::{Output, Running};
 pub use site::Site;
