@@ -8,6 +8,7 @@ use chimaera_ipc::instance::Instance;
 use serde_json::{json, Value};
 
 use crate::context::{complain, Context, Failed, Outcome};
+use crate::number::number;
 
 /// How often it looks whether the instance has stopped.
 const LOOK: Duration = Duration::from_millis(2);
@@ -17,7 +18,7 @@ const SAY: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long all of this may take, in seconds; after that, the instance goes on stopping
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number(0..=86_400))]
     timeout: u64,
     /// End the process at once: what it was doing is lost, and no pool is destroyed
     #[arg(long)]
