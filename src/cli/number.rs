@@ -14,3 +14,11 @@ where
         _ => Err(format!("write a whole number from {} to {}", range.start(), range.end())),
     }
 }
+
+/// Parses a duration in seconds, which may have a fraction.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("write a number of seconds from 0.001 to 86400".to_owned()),
+    }
+}

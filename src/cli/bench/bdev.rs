@@ -15,7 +15,7 @@ use super::place::{bind, progress, Place};
 use super::task::no_pool;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{number, seconds};
 
 /// The block size of the device, unless the accesses are smaller.
 const DEVICE_BLOCK: u64 = 4096;
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Duration of each measurement, in seconds
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
     /// Number of worker threads; a single one gets a core of its own
     #[arg(long, default_value_t = 1, value_parser = number::<u16>(1..=256))]

@@ -12,6 +12,7 @@ use super::daemon::{self, Daemon};
 use super::task::{open_bench, Pool};
 use super::times::Kind;
 use crate::context::{print, Context, Failed, Outcome};
+use crate::number::seconds;
 
 #[derive(clap::Args)]
 pub(crate) struct ClientArgs {
@@ -20,6 +21,7 @@ pub(crate) struct ClientArgs {
     /// Tasks in flight
     depth: u32,
     /// Duration in seconds
+    #[arg(value_parser = seconds)]
     seconds: f64,
     /// Send this many tasks instead, however long it takes
     #[arg(long)]
@@ -65,6 +67,7 @@ pub(crate) struct ProbeArgs {
     /// The module to measure
     module: String,
     /// Duration in seconds
+    #[arg(value_parser = seconds)]
     seconds: f64,
 }
 
@@ -92,6 +95,7 @@ pub(crate) struct LoadArgs {
     /// Tasks in flight for each lane
     depth: u32,
     /// Duration in seconds
+    #[arg(value_parser = seconds)]
     seconds: f64,
 }
 

@@ -8,7 +8,7 @@ use super::place::{allowed_cores, bind, check_core, others, progress, two_cores,
 use super::task;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{number, seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Duration of each measurement, in seconds
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
     /// The module to measure
     #[arg(long, default_value = task::RUST)]

@@ -10,7 +10,7 @@ use super::clients::Process;
 use super::daemon::Daemon;
 use super::place::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
 use crate::context::{Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{number, seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
     /// Duration of each measurement, in seconds
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = seconds)]
     seconds: f64,
     #[command(flatten)]
     modules: Modules,

@@ -6,7 +6,7 @@ use super::clients::Process;
 use super::daemon::Daemon;
 use super::place::{bind, others, progress, Place};
 use crate::context::{Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{number, seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -19,7 +19,7 @@ pub(crate) struct Args {
           value_parser = number::<u32>(1..=256))]
     clients: Vec<u32>,
     /// Duration of each measurement, in seconds
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     seconds: f64,
     /// The module to measure
     #[arg(long, default_value = super::task::RUST)]

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::inspect;
 use super::repo_output::{problems, written};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -44,7 +45,7 @@ pub(crate) enum Command {
         /// The shared library
         file: PathBuf,
         /// Time limit for loading it, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = number::<u64>(1..=86_400))]
         timeout: u64,
         /// Used by inspect: load the file in this process and print its contract
         #[arg(long, hide = true)]

@@ -80,7 +80,7 @@ pub(crate) enum Command {
         /// Name of the pool
         pool: String,
         /// How long its tasks may take to end, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number(0..=86_400))]
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
     },
 }

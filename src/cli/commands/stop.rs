@@ -18,7 +18,7 @@ const SAY: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long all of this may take, in seconds; after that, the instance goes on stopping
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number(0..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number::<u64>(0..=86_400))]
     timeout: u64,
     /// End the process at once: what it was doing is lost, and no pool is destroyed
     #[arg(long)]

@@ -310,6 +310,27 @@ fn a_pool_of_no_containers_is_refused() {
     }
 }
 
+/// They ended the program with a panic.
+#[test]
+fn times_that_no_clock_can_add_are_refused() {
+    let site = Site::new();
+    let huge = u64::MAX.to_string();
+    let whole = "write a whole number from";
+    let fraction = "write a number of seconds from 0.001 to 86400";
+    for (args, range) in [
+        (&["stop", "--timeout", &huge][..], whole),
+        (&["pool", "destroy", "p", "--timeout", "86401"], whole),
+        (&["module", "inspect", "m.so", "--timeout", &huge], whole),
+        (&["bench", "throughput", "--seconds=-1"], fraction),
+        (&["bench", "fairness", "--seconds", "1e300"], fraction),
+        (&["bench", "scale", "--seconds", "nan"], fraction),
+        (&["bench", "bdev", "--seconds", "0"], fraction),
+    ] {
+        let refused = site.cli(args);
+        assert!(refused.code == 2 && refused.stderr.contains(range), "{args:?}: {refused:#?}");
+    }
+}
+
 /// What a daemon says on its standard output when it is ready is lost, and it serves all the same.
 #[test]
 fn a_standard_output_on_a_full_disk() {
