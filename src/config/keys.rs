@@ -289,6 +289,13 @@ pub const KEYS: &[Key] = &[
          least `segment.max`.",
     ),
     key(
+        "limits.per_process.worker_time",
+        Kind::Percent { least: 1, most: 100 },
+        Preset::Value("100%"),
+        "The share of all workers' time that the methods of one process's tasks may take; more about it below \
+         `limits.per_user.worker_time`.",
+    ),
+    key(
         "limits.per_user.sessions",
         Kind::Number { least: 1, most: 65536 },
         Preset::Depends { how: "as `limits.sessions`", example: "256" },
@@ -320,6 +327,15 @@ pub const KEYS: &[Key] = &[
         Preset::Value("262144"),
         "Maximum number of tasks that the clients of one user have in flight together; beyond it, further \
          ones wait in their rings. A client may always have 64, even if others of its user have all.",
+    ),
+    key(
+        "limits.per_user.worker_time",
+        Kind::Percent { least: 1, most: 100 },
+        Preset::Value("100%"),
+        "The share of all workers' time that the methods of one user's tasks may take, whether or not others \
+         need it. It is sampled, every 2 ms. Above it, the further tasks of these clients wait in their rings \
+         until the average is right again, at most for a minute; tasks that have begun go on. Below 100%, a \
+         client has at most 64 tasks in flight.",
     ),
     key(
         "limits.users",

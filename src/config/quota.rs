@@ -33,13 +33,17 @@ impl Quota {
     pub(crate) fn runtime(&self, index: usize, others: &UserLimits) -> UserQuota {
         let mut limits = UserLimits { key: format!("limits.users[{index}]"), ..others.clone() };
         for (key, value) in &self.limits {
-            let (Value::Number(number) | Value::Size(number)) = *value else { continue };
+            let (Value::Number(number) | Value::Size(number) | Value::Percent(number)) = *value
+            else {
+                continue;
+            };
             match *key {
                 "sessions" => limits.sessions = number as usize,
                 "segments" => limits.segments = number,
                 "pools" => limits.pools = number as u32,
                 "containers" => limits.containers = number as u32,
                 "tasks_in_flight" => limits.tasks_in_flight = number as usize,
+                "worker_time" => limits.worker_time = number as u32,
                 other => unreachable!("{other} is no limit of a user"),
             }
         }

@@ -194,6 +194,7 @@ impl Settings {
             pools: self.number("limits.per_user.pools") as u32,
             containers: self.number("limits.per_user.containers") as u32,
             tasks_in_flight: self.number("limits.per_user.tasks_in_flight") as usize,
+            worker_time: self.number("limits.per_user.worker_time") as u32,
             ..UserLimits::default()
         }
     }
@@ -239,6 +240,7 @@ impl Settings {
             per_process: ProcessLimits {
                 sessions: self.number("limits.per_process.sessions") as usize,
                 segments: self.number("limits.per_process.segments"),
+                worker_time: self.number("limits.per_process.worker_time") as u32,
             },
             max_rings: self.number("limits.rings"),
             long_task_warning: self.time("long_task_warning"),

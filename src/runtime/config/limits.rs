@@ -18,6 +18,8 @@ pub struct UserLimits {
     pub containers: u32,
     /// The limit on tasks in flight; beyond it, their rings wait.
     pub tasks_in_flight: usize,
+    /// The share of all workers' time that their methods may take, in percent; 100 is no limit.
+    pub worker_time: u32,
 }
 
 /// Limits of some users, in place of those of all others.
@@ -36,6 +38,8 @@ pub struct ProcessLimits {
     pub sessions: usize,
     /// The limit on the sizes of their segments together, in bytes.
     pub segments: u64,
+    /// The share of all workers' time that the methods of its tasks may take, in percent; 100 is no limit.
+    pub worker_time: u32,
 }
 
 impl Default for UserLimits {
@@ -47,13 +51,14 @@ impl Default for UserLimits {
             pools: 16_384,
             containers: 32_768,
             tasks_in_flight: 1 << 18,
+            worker_time: 100,
         }
     }
 }
 
 impl Default for ProcessLimits {
     fn default() -> ProcessLimits {
-        ProcessLimits { sessions: 64, segments: 128 << 30 }
+        ProcessLimits { sessions: 64, segments: 128 << 30, worker_time: 100 }
     }
 }
 
@@ -63,6 +68,13 @@ impl Config {
     pub(crate) fn limits_of(&self, caller: &Caller) -> &UserLimits {
         let quota = self.quotas.iter().find(|quota| quota.who.name(caller));
         quota.map_or(&self.per_user, |quota| &quota.limits)
+    }
+
+    /// True if a user or a process may not have all of the workers' time.
+    pub(crate) fn limits_worker_time(&self) -> bool {
+        let users = self.quotas.iter().map(|quota| &quota.limits).chain([&self.per_user]);
+        let shares = users.map(|limits| limits.worker_time).chain([self.per_process.worker_time]);
+        shares.min().is_some_and(|least| least < 100)
     }
 
     /// The smallest limit of a user on tasks in flight.
@@ -77,6 +89,7 @@ impl UserLimits {
         in_range("the limit on sessions per user", self.sessions as u64, 1, 65536)?;
         let tasks = self.tasks_in_flight as u64;
         in_range("the limit on tasks in flight per user", tasks, 256, 100_000_000)?;
+        in_range("the share of worker time per user, in percent", self.worker_time.into(), 1, 100)?;
         in_range("the limit on pools per user", self.pools.into(), 1, 65536)?;
         in_range("the limit on containers per user", self.containers.into(), 1, 1 << 24)
     }
@@ -84,6 +97,8 @@ impl UserLimits {
 
 impl ProcessLimits {
     pub(super) fn check(&self) -> Result<(), Error> {
+        let percent = self.worker_time.into();
+        in_range("the share of worker time per process, in percent", percent, 1, 100)?;
         in_range("the limit on sessions per process", self.sessions as u64, 1, 65536)
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn sessions_and_segments_are_counted_by_process_and_by_user() {
         let config = Config {
-            per_process: ProcessLimits { sessions: 2, segments: 100 },
+            per_process: ProcessLimits { sessions: 2, segments: 100, ..ProcessLimits::default() },
             per_user: UserLimits { sessions: 4, segments: 150, ..UserLimits::default() },
             ..Config::default()
         };

@@ -1,7 +1,7 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
 //! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
 //! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `abandon`
-//! above), and the loop that drives it (`event_loop`, with `rings` below it); beside them the watchdog. It imports every
+//! above), and the loop that drives it (`event_loop`, with `rings` below it); beside them the watchdog, with `worker_time`. It imports every
 //! room below but knows nothing of the tables, the admin pool or the acceptor.
 
 mod abandon;
@@ -29,6 +29,7 @@ mod user_share;
 pub(crate) mod watchdog;
 mod watchdog_state;
 pub(crate) mod worker;
+mod worker_time;
 
 pub(crate) use self::crash::{describe_circumstances, may_give_up};
 pub(crate) use self::mailbox::{ControlCommand, WorkerMessage};

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
@@ -16,6 +16,7 @@ use super::role::Role;
 use super::run_queue::RunQueue;
 use super::user_share;
 use super::watchdog_state::WatchdogState;
+use super::worker_time::WorkerTime;
 use crate::config::Config;
 use crate::log::RateLimit;
 use crate::module::Modules;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     table_version: AtomicU64,
     commands: SegQueue<ControlCommand>,
     sessions: Mutex<Vec<SessionRef>>,
+    /// If it is limited.
+    worker_time: Option<Mutex<WorkerTime>>,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
     /// Those without which it hears nothing.
@@ -73,6 +76,7 @@ impl Shared {
         page: Writer,
     ) -> std::io::Result<Shared> {
         let all = config.all_workers();
+        let limits_time = config.limits_worker_time();
         let role = |worker| match worker < config.workers {
             true => Role::of(config.is_high_latency(worker)),
             false => Role::Resting,
@@ -113,6 +117,7 @@ impl Shared {
             table_version: AtomicU64::new(1),
             commands: SegQueue::new(),
             sessions: Mutex::default(),
+            worker_time: limits_time.then(|| Mutex::new(WorkerTime::new())),
             control,
             descriptors,
             broken: OnceLock::new(),
@@ -238,6 +243,9 @@ impl Shared {
         let page = self.page();
         page.sessions_total.fetch_add(1, Ordering::Relaxed);
         let mut sessions = lock(&self.sessions);
+        if let Some(time) = &self.worker_time {
+            lock(time).apply(&self.config, &session);
+        }
         sessions.push(session);
         self.divide_tasks(&sessions);
         page.sessions.store(sessions.len() as u32, Ordering::Relaxed);
@@ -248,6 +256,25 @@ impl Shared {
         lock(&self.sessions).iter().map(|session| session.tasks_in_flight()).sum()
     }
 
+    /// Charges the clients whose tasks the workers are running with this time, if their time is limited.
+    pub(super) fn sample_worker_time(&self, time: Duration) {
+        let Some(worker_time) = &self.worker_time else { return };
+        let running = self.run_queues().iter().filter_map(RunQueue::running_session);
+        let sessions = lock(&self.sessions);
+        lock(worker_time).charge(&self.config, &sessions, running, time);
+    }
+
+    /// Pauses the sessions that have taken more than their share of the workers' time, and has others go on.
+    /// True while any is paused.
+    pub(super) fn settle_worker_time(&self) -> bool {
+        let Some(worker_time) = &self.worker_time else { return false };
+        let sessions = lock(&self.sessions);
+        if lock(worker_time).settle(&self.config, &sessions) {
+            self.divide_tasks(&sessions);
+        }
+        sessions.iter().any(|session| session.is_paused())
+    }
+
     /// Divides what each user may have in flight between the user's sessions, by what they have.
     pub(super) fn share_tasks(&self) {
         self.divide_tasks(&lock(&self.sessions));
@@ -255,9 +282,14 @@ impl Shared {
 
     fn divide_tasks(&self, sessions: &[SessionRef]) {
         let limit = self.config.least_in_flight_per_user();
+        let limits_time = self.worker_time.is_some();
+        let set = |session: &SessionRef, share: usize| {
+            let most = if limits_time { self.most_by_time(session) } else { usize::MAX };
+            session.set_share(share.min(most));
+        };
         // So few cannot exceed it, whoever they are.
         if sessions.len() * self.config.max_in_flight <= limit {
-            sessions.iter().for_each(|session| session.set_share(limit));
+            sessions.iter().for_each(|session| set(session, limit));
             return;
         }
         let mut users: HashMap<u32, Vec<&SessionRef>> = HashMap::new();
@@ -271,8 +303,18 @@ impl Shared {
             let in_flight: Vec<usize> =
                 sessions.iter().map(|session| session.tasks_in_flight()).collect();
             for (session, share) in sessions.iter().zip(user_share::divide(&in_flight, limit)) {
-                session.set_share(share);
+                set(session, share);
             }
+        }
+    }
+
+    /// How many tasks a session may have in flight because of the limits on worker time.
+    fn most_by_time(&self, session: &SessionRef) -> usize {
+        let percent = self.config.limits_of(&session.caller).worker_time;
+        match percent.min(self.config.per_process.worker_time) {
+            _ if session.is_paused() => 0,
+            100 => usize::MAX,
+            _ => user_share::MOST_OF_LIMITED_TIME,
         }
     }
 

@@ -3,6 +3,8 @@
 
 /// A session may always have so many, so that others of its user cannot keep it out.
 const LEAST: usize = 64;
+/// One whose share of worker time is limited may have no more: what has been started is not paused.
+pub(super) const MOST_OF_LIMITED_TIME: usize = LEAST;
 
 /// Divides a user's limit between its sessions, which have so many tasks in flight. Of the room that they
 /// leave, half is divided evenly, so that a session that has been idle may begin at once; the other half goes

@@ -91,6 +91,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             check_descriptors(shared);
         }
         free_retired(shared);
+        let is_pausing = shared.settle_worker_time();
         if shared_at.elapsed() >= SHARE_TASKS {
             shared.share_tasks();
             shared_at = Instant::now();
@@ -120,7 +121,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         }
         // While all workers are parked, suspended tasks may be in a deadlock, and a pool may be
         // waiting to be freed.
-        let rest = if shared.pools.has_retired() {
+        let rest = if shared.pools.has_retired() || is_pausing {
             Some(TICK)
         } else {
             unknown.then_some(LOOK_FOR_CIRCLES)
@@ -131,7 +132,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         if slept {
             continue;
         }
+        let before = Instant::now();
         std::thread::park_timeout(TICK);
+        shared.sample_worker_time(before.elapsed());
         most_used = most_used.max(shared.budget.all_used());
         let known = seen.len() as u32;
         seen.extend((known..shared.started() as u32).map(|worker| look(shared, worker)));

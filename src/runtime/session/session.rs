@@ -108,6 +108,8 @@ pub(crate) struct Session {
     callable: [AtomicU64; CALLABLE],
     /// How many tasks it may have in flight, so that its user's sessions stay within their limit.
     share: AtomicUsize,
+    /// Its user or its process has taken more than its share of the workers' time.
+    paused: AtomicBool,
     /// Where suspended tasks are, by their offsets, unless they have already been told that they
     /// are cancelled.
     suspended: Mutex<HashMap<u64, SuspendedAt>>,
@@ -142,6 +144,7 @@ impl Session {
             dead: AtomicBool::new(false),
             callable: Default::default(),
             share: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
             suspended: Mutex::default(),
             guard,
         }
@@ -211,7 +214,7 @@ impl Session {
         Ok(())
     }
 
-    /// How many tasks it may have in flight because of its user's limit.
+    /// How many tasks it may have in flight because of the limits of its user and its process.
     #[inline]
     pub(crate) fn share(&self) -> usize {
         self.share.load(Ordering::Relaxed)
@@ -220,6 +223,16 @@ impl Session {
     /// Says how many it may have.
     pub(crate) fn set_share(&self, tasks: usize) {
         self.share.store(tasks, Ordering::Relaxed);
+    }
+
+    /// True while none of its tasks are to be started, because of a limit on the workers' time.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Pauses it, or has it go on. Returns whether it was paused.
+    pub(crate) fn set_paused(&self, paused: bool) -> bool {
+        self.paused.swap(paused, Ordering::Relaxed)
     }
 
     /// Notes that the task at `offset` is suspended until it is woken or cancelled.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chimaera::abi::{CHI_NO_SPACE, CHI_UNAVAILABLE};
 use chimaera::{NewTask, PoolId, PoolOptions, Status};
+use chimaera_kv_client as kv;
 use chimaera_tests::raw::{dial, Link};
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{connect, in_client, process, text_of, Call, Options, Running, Site};
@@ -302,4 +303,62 @@ fn tasks_of_a_user_in_flight_are_limited() {
             (in_flight(session) >= LIMIT * 9 / 10).then_some(())
         });
     });
+}
+
+/// A client whose method has kept the only worker for longer than its share of the time has to wait with its
+/// next task, and so do the other clients of its user if it is the user's share.
+fn pauses(site: &Site, others_go_on: bool) {
+    let pool = connect().create_pool(throws::MODULE, "one", b"").unwrap();
+    kv::Client::create("two", kv::Params::default()).unwrap();
+    let is_paused = || {
+        let all = sessions(site);
+        let own = all.iter().find(|session| session["pid"] == std::process::id());
+        own.expect("it is open")["throttled"] == true
+    };
+    assert!(!is_paused());
+    let long: NewTask<NumberTask> = connect().task(pool, throws::SLEEP);
+    long.value.set(Duration::from_millis(500).as_nanos() as u64);
+    long.call().unwrap();
+    let next = connect().task::<NumberTask>(pool, throws::YIELD).submit().unwrap();
+    process::until("it is paused", || is_paused().then_some(()));
+    let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-client"));
+    let mut other = Running::start(command.args(["call", "two"]));
+    let mut served = false;
+    loop {
+        let (done, others) = (next.is_complete(), other.ended().is_some());
+        let paused = is_paused();
+        assert!(!(done && paused), "it is served while it is paused");
+        served |= others && paused;
+        if done {
+            break;
+        }
+    }
+    assert_eq!(served, others_go_on);
+    next.wait().unwrap();
+    assert_eq!(other.end(), 0);
+}
+
+/// The limits of a runtime with one worker.
+fn with_limits(limits: &str) -> Options {
+    let config = format!("workers: {{low_latency: {{count: 1}}}}\nlimits: {{{limits}}}\n");
+    Options::new().throws().kv().config(&config)
+}
+
+#[test]
+fn worker_time_of_a_process_is_limited() {
+    let options = with_limits("per_process: {worker_time: 20%}");
+    in_client!(options, |site| pauses(site, true));
+}
+
+#[test]
+fn worker_time_of_a_user_is_limited() {
+    let options = with_limits("per_user: {worker_time: 20%}");
+    in_client!(options, |site| pauses(site, false));
+}
+
+#[test]
+fn worker_time_of_some_users_is_limited() {
+    let user = rustix::process::geteuid().as_raw();
+    let options = with_limits(&format!("users: [{{who: {user}, worker_time: 20%}}]"));
+    in_client!(options, |site| pauses(site, false));
 }
