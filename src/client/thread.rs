@@ -146,7 +146,18 @@ impl Thread {
         if session.has_unsent() {
             send_unsent(session, ring);
         }
-        Ok(ring.push(entry))
+        let pushed = ring.push(entry);
+        if pushed.is_err() {
+            self.wake_for_room(session);
+        }
+        Ok(pushed)
+    }
+
+    /// Wakes the runtime because the ring is full. Entries that need not be seen at once, such as releases, may
+    /// have filled it while the worker slept.
+    #[cold]
+    fn wake_for_room(&self, session: &Session) {
+        self.wake_runtime(session);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Rings that have been empty for a while rest until their doorbells ring, and change workers with them.
 
-use chimaera_tests::{process, Daemon, Options, Running};
+use chimaera::NewTask;
+use chimaera_tests::tasks::throws::{self, EchoTask};
+use chimaera_tests::{connect, in_client, process, Call, Daemon, Options, Running};
 
 /// Clients with one thread each, and so as many sessions and rings.
 const CLIENTS: usize = 40;
@@ -76,4 +78,27 @@ fn rings_at_rest_change_their_worker() {
         process::until("the stand-by worker rests", || shows("resting"));
         all_are_served(&mut idle);
     }
+}
+
+/// The results of tasks that were dropped in flight are released when a client sends its next task, and fill the
+/// ring while the worker sleeps: it is woken although there is no room for that task.
+#[test]
+fn a_ring_that_is_full_of_releases_wakes_its_worker() {
+    in_client!(Options::new().throws(), |site| {
+        let pool = connect().create_pool(throws::MODULE, "echo", b"").unwrap();
+        let echo = || {
+            let task: NewTask<EchoTask> = connect().task(pool, throws::ECHO);
+            task.data.set(&[7; 100]).unwrap();
+            task.submit().unwrap()
+        };
+        for _ in 0..3 {
+            drop((0..3000).map(|_| echo()).collect::<Vec<_>>());
+            process::until("they have ended", || {
+                let all = site.cli(&["sessions", "--json"]).ok().json();
+                (all[0]["tasks_in_flight"] == 0).then_some(())
+            });
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            echo().wait().unwrap();
+        }
+    });
 }
