@@ -1,7 +1,7 @@
-//! Ending a task whose code has overflowed its stack or crashed: its coroutine has ended without
-//! unwinding, so everything in its frames is lost. What the task held is found through its record.
-//! The container is in quarantine from then on: nothing is known of the state of its object, so no
-//! code of it is called again.
+//! Ends a task whose code has overflowed its stack or crashed. Its coroutine has ended without
+//! unwinding, so everything in its frames is lost; what the task held is found through its record.
+//! From then on the container is in quarantine: the state of its object is unknown, so none of its
+//! code is called again.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -18,13 +18,13 @@ use crate::log::{log_task, LineKind, Subject};
 use crate::pool::Container;
 use crate::task::{CancelScope, Origin, Record};
 
-/// Ends what ran on a coroutine whose stack overflowed, or whose code crashed. Called on the
-/// thread's own stack.
+/// Ends whatever was running on a coroutine whose stack overflowed or whose code crashed. Called on
+/// the thread's own stack.
 #[cold]
 pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Option<Crash>) {
     coroutine.context.abandon_state();
     worker.run_queue().leave_module();
-    // What follows the words for whose code it was.
+    // The rest of a message that begins with whose code it was.
     let cause = match crash {
         Some(crash) => format!("crashed: {crash}"),
         None => format!("overflowed its stack of {} bytes", worker.shared.config.stack_size),
@@ -53,7 +53,7 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     }
 }
 
-/// Abandons the pools that a task was creating or destroying, and ends the resets of others.
+/// Abandons the pools that a task was creating or destroying, and ends its resets of other pools.
 fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
     let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
     for name in names {
@@ -71,8 +71,8 @@ fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
     worker.wake_all(waiters);
 }
 
-/// Puts a container in quarantine, and cancels the tasks that are in it. Returns the message of the
-/// task whose code was abandoned.
+/// Puts a container in quarantine and cancels the tasks in it. Returns the message for the task
+/// whose code was abandoned.
 fn quarantine(worker: &Worker, container: Option<&Container>, why: String) -> String {
     // The runtime's own container is never damaged: it only called the code that was abandoned.
     let Some(container) = container.filter(|container| container.module.path.is_some()) else {
@@ -148,7 +148,7 @@ fn end_dropping(worker: &Worker, record: Box<Record>, cause: &str) {
     // SAFETY: the task is counted in the container until `leave` below, which keeps it alive.
     let message = quarantine(worker, unsafe { container.as_ref() }, why);
     match record.origin {
-        // Its client has already been told its outcome.
+        // Its client has already been told the outcome.
         Origin::Client { .. } => worker.recycle(record),
         Origin::Internal => finish_internal(worker, record, CHI_FAULT, &message),
     }
@@ -173,7 +173,7 @@ fn end_polling(worker: &Worker, poller: &Poller, cause: &str) {
     quarantine(worker, container, format!("a poller {cause}"));
 }
 
-/// Logs what has happened to a task's code, and returns it.
+/// Logs what happened to a task's code, and returns it as a message.
 fn report(worker: &Worker, record: &Record, whose: &str, cause: &str) -> String {
     let pass = worker.shared.rate_limit.pass(LineKind::Abandoned, record.log_subject());
     if let Some(left_out) = pass {

@@ -1,4 +1,4 @@
-//! Admission: every check between a task and its method, and the limit on one session's tasks in
+//! Admission: all the checks between a task and its method, and the limit on one session's tasks in
 //! flight.
 
 use std::sync::atomic::Ordering;
@@ -18,16 +18,16 @@ const VERY_FEW_IN_FLIGHT: usize = 64;
 /// The limit while the memory budget has little room for records.
 const FEWEST_IN_FLIGHT: usize = 16;
 
-/// When a task is checked. What holds when it arrives may no longer hold when its turn comes.
+/// When a task is checked. What holds when it arrives may no longer hold when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// It has been resolved to its container, in which it is counted from now on.
+    /// It has been resolved to its container, which counts it from now on.
     Entering,
     /// Its method is about to run.
     Starting,
 }
 
-/// Admits a task to a container, or says why it must end instead.
+/// Admits a task to a container, or returns why it must end instead.
 #[inline(always)]
 pub(super) fn admit(
     worker: &Worker,
@@ -77,8 +77,8 @@ fn closed(container: &Container) -> Failure {
     )
 }
 
-/// Checks whether a task may start, and so perhaps be suspended, although many are suspended
-/// already.
+/// Checks whether a task may start, and so perhaps be suspended, although many are already
+/// suspended.
 #[cold]
 fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     if worker.coroutines.are_starving() {
@@ -104,7 +104,7 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
             }
         }
         // Suspended tasks may be unable to end before their subtasks do, so subtasks get some extra
-        // room, of which a part is left to sessions with very few tasks in flight.
+        // room, part of which is reserved for sessions with very few tasks in flight.
         Origin::Internal => {
             let all = worker.shared.coroutines.load(Ordering::Relaxed);
             if all > most_coroutines(limit, 16) && worker.coroutines.need_another() {
@@ -119,9 +119,9 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The limit on a session's tasks in flight above which no more are taken from its rings: the more
-/// tasks are suspended on this worker, the lower it is, so that other sessions get their turn
-/// however many tasks one session has suspended.
+/// The number of tasks in flight at which no more are taken from a session's rings. The more tasks
+/// are suspended on this worker, the lower the limit, so that one session cannot shut out the
+/// others however many tasks it has suspended.
 #[inline]
 pub(super) fn most_in_flight(worker: &Worker) -> usize {
     let config = &worker.shared.config;
@@ -132,7 +132,7 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
         return config.max_in_flight;
     }
     let waiting = worker.coroutines.in_use();
-    // There is a stack for another one, whatever the budget says.
+    // There is a stack for another task, whatever the budget says.
     if waiting < FEW_COROUTINES {
         return config.max_in_flight;
     }
@@ -143,7 +143,7 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
         false => 64,
     };
     let share = |of: usize| (of / config.workers).max(few);
-    // What the others do not use is this worker's as well, except for an eighth.
+    // This worker may also use what the others leave unused, except for an eighth.
     let unused = |of: usize| of.saturating_sub(all().saturating_sub(waiting) + of / 8);
     // Above this, only sessions with few tasks in flight are served, so that one session's
     // suspended tasks do not keep the others out.

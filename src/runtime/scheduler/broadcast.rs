@@ -1,8 +1,8 @@
 //! Broadcasts: one task for all containers of a pool.
 //!
-//! The task itself runs in the first container. There it is copied once for each container; the
-//! copies, its replicas, are its subtasks. When all have ended, their results and outcomes are
-//! combined into its own.
+//! The task itself runs in the first container, where it is copied once for each container. The
+//! copies, its replicas, are its subtasks. When all of them have ended, their results and outcomes
+//! are combined into the task's own.
 
 use chimaera_abi::*;
 
@@ -23,7 +23,7 @@ pub(super) fn run(
     submit: fn(&Worker, Box<Record>),
 ) -> Result<(), Failure> {
     // SAFETY: `record` is the running task's, which the caller keeps; the task is counted in its
-    // container, which keeps that alive.
+    // container, which keeps the container alive.
     let (task, container) = unsafe { (&*record, &*(*record).container) };
     worker.run_queue().show(task.session, task.node());
     let made = make(worker, task, method, container.count);
@@ -42,7 +42,7 @@ pub(super) fn give_back(worker: &Worker, task: &Record) {
     }
 }
 
-/// Creates the replicas. The task's record owns them, so that they are not lost with this
+/// Creates the replicas. The task's record owns them, so that they survive the loss of this
 /// coroutine's frames.
 fn make(worker: &Worker, task: &Record, method: &PoolMethod, count: u32) -> Result<(), Failure> {
     let mut replicas = Box::new(Replicas::default());
@@ -122,7 +122,7 @@ fn gather(
     outcome
 }
 
-/// Has the module add a replica's results to the task's, if the method is aggregated.
+/// Calls the module to add a replica's results to the task's, if the method is aggregated.
 fn aggregate(
     worker: &Worker,
     task: &Record,

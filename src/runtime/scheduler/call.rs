@@ -1,4 +1,4 @@
-//! Calls into modules: methods and monitors, and measuring how long methods take.
+//! Calls into modules: methods, monitors and other callbacks; measures how long methods take.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -14,12 +14,12 @@ use crate::log::{log_task, shows_tasks};
 use crate::pool::{Container, PoolMethod};
 use crate::task::Record;
 
-/// The value of the estimate if a monitor does not set one.
+/// The value of the estimate if the monitor does not set one.
 pub(super) const NO_ANSWER: u64 = u64::MAX;
-/// One of this many tasks that a worker runs is measured.
+/// One in this many of a worker's tasks is measured.
 const SAMPLE: u32 = 32;
 
-/// The context that a method or a monitor gets besides its task.
+/// The context passed to a method or a monitor along with its task.
 pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_context {
     chi_run_context {
         size: std::mem::size_of::<chi_run_context>() as u32,
@@ -30,7 +30,7 @@ pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_conte
     }
 }
 
-/// Runs a callback of a module. The watchdog sees it, as it sees a method.
+/// Runs a callback of a module. The watchdog sees it as it would a method.
 #[inline(always)]
 pub(super) fn call_back<R>(
     worker: &Worker,
@@ -45,7 +45,7 @@ pub(super) fn call_back<R>(
     result
 }
 
-/// The failure of module code that ran for this task, with the message that it set, or else
+/// The failure of module code that ran for this task, with the message that the code set, or else
 /// `otherwise`.
 pub(super) fn module_failure(
     record: &Record,
@@ -71,7 +71,7 @@ pub(super) fn ask_monitor(
     let running = Running::method(container.id.major_, method.number);
     worker.run_queue().show(record.session, record.node());
     let own = ptr::from_mut(record);
-    // A method may be submitting the task, of another module.
+    // A method of another module may be submitting this task.
     let state = worker.context().set_aside();
     // SAFETY: the task is counted in the container, which keeps it alive; the record is the
     // caller's, and its body is private and of the method's layout.
@@ -88,7 +88,7 @@ pub(super) fn ask_monitor(
     }))
 }
 
-/// Calls a method, and measures how long some of the calls take.
+/// Calls a method, and measures some of the calls.
 #[inline]
 pub(super) fn call_method(
     worker: &Worker,

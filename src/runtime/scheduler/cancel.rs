@@ -1,11 +1,10 @@
 //! Cancellation: how a task learns that it should end.
 //!
-//! First the record is marked. A task that has not started sees the mark when its turn comes, a
+//! The record is marked first. A task that has not started sees the mark before it starts, a
 //! running one at its next wait or when it asks. A session knows where its suspended tasks are;
 //! when a pool is destroyed or a session ends, every worker searches its coroutines. A wait for a
-//! time, a lock or an event ends early; a wait for a task marks that task in turn and lasts until
-//! it has ended. So a method never leaves a wait while the task that it waits for still uses its
-//! fields.
+//! time, a lock or an event ends early. A wait for a task marks that task in turn and lasts until
+//! it has ended, so a method never leaves a wait while the task it waits for still uses its fields.
 
 use super::mailbox::WorkerMessage;
 use super::path::stop_periodic;
@@ -15,7 +14,7 @@ use crate::session::{Session, SuspendedAs, SuspendedAt};
 use crate::sync::WaitId;
 use crate::task::{CancelReason, CancelScope, Record};
 
-/// Cancels the tasks in this scope on all workers. For the runtime's own code that runs as a task.
+/// Cancels the tasks in this scope on all workers. For the runtime's own code running as a task.
 pub(crate) fn cancel(worker: &Worker, scope: CancelScope) {
     for (index, mailbox) in worker.shared.mailboxes().iter().enumerate() {
         if index != worker.index as usize {
@@ -54,8 +53,8 @@ fn cancel_where(worker: &Worker, reason: impl Fn(&Record) -> Option<CancelReason
     }
 }
 
-/// Tells a suspended task that it is cancelled. True if it waits for a task, which has now been
-/// marked.
+/// Tells a suspended task that it is cancelled. True if it is waiting for a task, which has now
+/// been marked.
 fn tell(
     worker: &Worker,
     number: u32,
@@ -72,14 +71,14 @@ fn tell(
             worker.coroutines.wake_exactly(number, context.wait.get());
             false
         }
-        // SAFETY: the record that is waited for stays alive until the wait has ended, and waits end
-        // on this thread.
+        // SAFETY: the awaited record stays alive until the wait has ended, and waits end on this
+        // thread.
         WaitsFor::Task(child) => unsafe { (*child).cancel(CancelReason::Parent) },
     }
 }
 
-/// Handles a client's request to cancel its task at `offset`. A task that is not suspended finds
-/// the request in its state word.
+/// Handles a client's request to cancel its task at `offset`. If the task is not suspended, it
+/// finds the request in its state word.
 pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
     let Some(SuspendedAt { worker: index, as_what }) = session.take_suspended(offset) else {
         return;
@@ -95,8 +94,8 @@ pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
 /// Cancels the client's task at `offset`, if it is suspended here and its client still wants it
 /// cancelled.
 pub(super) fn cancel_task(worker: &Worker, as_what: SuspendedAs, session: u64, offset: u64) {
-    // Since the request, another run of the task may have come here; then the entry that says where
-    // it is suspended is restored.
+    // Another run of the task may have come here since the request; in that case, the session's
+    // entry for where the task is suspended is restored.
     let is_meant = |record: &Record| {
         record.is_of(session, offset)
             && (record.client_asks_to_cancel() || {

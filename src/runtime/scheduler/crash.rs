@@ -1,4 +1,4 @@
-//! Which task the code belongs to that a fault has interrupted, and what its pools say of crashes.
+//! Finds the task whose code a fault has interrupted, and the crash policies of its pools.
 
 use std::fmt::{self, Write};
 
@@ -7,8 +7,8 @@ use crate::config::OnCrash;
 use crate::coroutine::{current_task, CallbackKind};
 use crate::pool::Container;
 
-/// Writes which task the calling thread runs, and the file of its module. May be called in a signal
-/// handler.
+/// Writes which task the calling thread is running, and the file of its module. May be called in a
+/// signal handler.
 pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
     with_current(|worker| {
         let Some(worker) = worker else { return out.write_str(" outside of the workers") };
@@ -16,7 +16,8 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
         match current_task(context) {
             Some(record) => {
                 write!(out, " in {}, task {:p}", record.log_context(), record.body())?;
-                // SAFETY: the pointer is null, or points to the container in which the task is counted.
+                // SAFETY: the pointer is null, or points to the container in which the task is
+                // counted.
                 describe_module(unsafe { record.container.as_ref() }, out)?;
             }
             None if !context.callback.get().is_null() => out.write_str(" in a poller")?,

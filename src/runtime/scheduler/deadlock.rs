@@ -1,6 +1,6 @@
 //! Deadlocks: tasks that wait for each other in a circle. The watchdog asks every worker twice
 //! which tasks wait for what. A circle that consists of the same waits both times can never resolve
-//! itself. Its waits are described in the log, and one of them is ended with that description.
+//! itself: its waits are described in the log, and one of them is ended with that description.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::log::{LineKind, Subject};
 use crate::sync::{find_circle, victim, Wait, Waits};
 use crate::sys::lock;
 
-/// How long to wait for the workers' answers; a worker that a method keeps busy does not answer.
+/// How long to wait for the workers' answers. A worker that a method keeps busy does not answer.
 const ANSWER_BOUND: Duration = Duration::from_millis(100);
 /// The pause between the two questions.
 const BETWEEN: Duration = Duration::from_millis(5);
@@ -31,7 +31,7 @@ fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessa
     found
 }
 
-/// Looks for circles and breaks one. True if there was one: there may be others.
+/// Looks for a circle and breaks it. True if there was one: there may be others.
 pub(super) fn look(shared: &Shared) -> bool {
     let before: Waits = ask(shared, WorkerMessage::ReportWaits);
     if before.waits.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn look(shared: &Shared) -> bool {
     true
 }
 
-/// Describes the waits of a circle. Only these, because there may be tens of thousands of others.
+/// Describes the waits of a circle, and only those: there may be tens of thousands of others.
 fn in_words(shared: &Shared, circle: &[&Wait]) -> String {
     let ids = Arc::new(circle.iter().map(|wait| wait.id).collect::<Vec<_>>());
     let told: Vec<(_, String)> =

@@ -34,10 +34,10 @@ use crate::sync::Completed;
 use crate::task::marshal::{self, NotTaken};
 use crate::task::{destination, properties, CancelReason, Origin, Record, Resting};
 
-/// How many tasks are taken from one lane before the next one's turn.
+/// How many tasks are taken from one lane before the next lane is served.
 pub(super) const LANE_BATCH: usize = 32;
 /// A task with at least this estimated run time, in nanoseconds, is worth handing to another
-/// worker: a few times what it takes to notify one that is awake.
+/// worker: a few times the cost of notifying one that is awake.
 const LONG_NS: u32 = 5_000;
 
 // Accept ----------------------------------------------------------------------------------------------
@@ -46,8 +46,8 @@ const LONG_NS: u32 = 5_000;
 /// function, so that `benches/instructions.py` can tell its instructions from the polling around
 /// it.
 ///
-/// Returns 0, or how many bytes the task lacks: then it has not been accepted, because other tasks have
-/// the memory. With `at_last`, it is refused instead.
+/// Returns 0, or how many bytes the task lacks; in that case it has not been accepted, because
+/// other tasks are using the memory. With `at_last`, such a task is refused instead.
 #[inline(never)]
 pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bool) -> u64 {
     let layout = *session.mapping.layout();
@@ -64,7 +64,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
     marshal::take_header(&mut record, own, offset);
     // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
-        // Nothing of it need be copied.
+        // None of its body needs to be copied.
         let Failure { status, message } = CancelReason::Asked.failure();
         complete(worker, record, status, &message);
         return 0;
@@ -91,7 +91,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
     lacks
 }
 
-/// Submits a task that was created inside the runtime; its creator gives up the record until the
+/// Submits a task that was created inside the runtime. Its creator gives up the record until the
 /// task is complete.
 #[inline]
 pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
@@ -103,7 +103,7 @@ pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
     }
 }
 
-/// Submits a periodic task again, which was waiting for its next run.
+/// Submits again a periodic task that was waiting for its next run.
 pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(record) = take_periodic(worker, number) else { return };
     let lane = record.lane;
@@ -128,7 +128,7 @@ fn route(
     match found {
         Ok(lane) => record.lane = lane,
         Err(_) => {
-            // The body has not been checked, or not completely, so none of it is returned.
+            // The body has not been checked completely, if at all, so none of it is returned.
             record.method = ptr::null();
             let container = std::mem::replace(&mut record.container, ptr::null());
             // SAFETY: the task is counted in the container until now, which keeps it alive.
@@ -138,8 +138,8 @@ fn route(
     found
 }
 
-/// Resolves and admits. The table is no longer borrowed when module code runs, because that code
-/// may call back into this.
+/// Resolves and admits the task. Returns before module code runs, so that the table is not borrowed
+/// then: that code may call `table` again.
 #[inline]
 fn enter(
     worker: &Worker,
@@ -166,7 +166,8 @@ fn enter(
     Ok((pool, method))
 }
 
-/// Fails if the task comes from a client that may not call this pool. What methods send is the modules' own.
+/// Fails if the task comes from a client that may not call this pool. What methods send is the
+/// modules' own responsibility.
 #[inline(never)]
 fn may_call(record: &Record, pool: &Pool) -> Result<(), Failure> {
     match &record.origin {
@@ -307,7 +308,7 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
         if !run(worker, record) {
             return;
         }
-        // Other lanes and rings are waiting for their turn.
+        // Other lanes and rings are waiting.
         if long {
             break;
         }
@@ -315,8 +316,8 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     pass_on(worker, lane);
 }
 
-/// A worker that this session blocks and that is to run the lane's next task in its turn. `None` if the
-/// lane cannot move, because tasks of it are suspended on this worker.
+/// A worker that this session already blocks, which is to run the lane's next task once it is free.
+/// `None` if the lane cannot move because some of its tasks are suspended on this worker.
 #[cold]
 fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u32> {
     let blocks = |(index, queue): &(u32, &RunQueue)| {
@@ -326,7 +327,7 @@ fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u3
     blocked.filter(|_| !lane.state.has_suspended()).map(|(index, _)| index)
 }
 
-/// Stops serving a lane and hands it to a worker that the session of its next task blocks.
+/// Stops serving a lane and hands it to a worker that is blocked by the session of its next task.
 #[cold]
 fn hold_back(worker: &Worker, lane: &ContainerLane, record: Box<Record>, blocked: u32) {
     let session = record.session;
@@ -335,7 +336,7 @@ fn hold_back(worker: &Worker, lane: &ContainerLane, record: Box<Record>, blocked
     }
 }
 
-/// Stops serving a lane, and lists it again if tasks are left.
+/// Stops serving a lane, and lists it again if it still has tasks.
 #[inline]
 pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
     lane.state.stop_serving();
@@ -346,7 +347,7 @@ pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
 
 // Run -------------------------------------------------------------------------------------------------
 
-/// Runs a task to its end. True if the caller still serves the lane: tasks are left in it, and this
+/// Runs a task to its end. True if the caller still serves the lane: it still has tasks, and this
 /// one was never suspended.
 #[inline]
 fn run(worker: &Worker, record: Box<Record>) -> bool {
@@ -475,15 +476,16 @@ fn finish(worker: &Worker, mut record: Box<Record>, status: chi_status, message:
     }
 }
 
-/// Completes a task whose method has not been called, or is not called again. Returns what `complete` does.
+/// Completes a task whose method has not been called, or is not called again. Returns the same as
+/// `complete`.
 #[cold]
 fn refuse(worker: &Worker, record: Box<Record>, failure: Failure) -> bool {
-    // The module's `Del` runs for it.
+    // The module's `Del` runs for this task.
     worker.run_queue().show(record.session, record.node());
     complete(worker, record, failure.status, &failure.message)
 }
 
-/// Has the module free what it attached to the private body (`Del`), if it has a function for that.
+/// Calls the module's `Del`, if it has one, to free what the module attached to the private body.
 #[inline(always)]
 fn call_del(worker: &Worker, record: &mut Record) {
     // SAFETY: the pointer is null for a task that was never routed; otherwise the task is counted
@@ -524,7 +526,7 @@ pub(super) fn finish_internal(
     let body = record.body();
     let record = Box::into_raw(record);
     // SAFETY: the record belongs to the runtime until `complete`. After that it belongs to the
-    // creator or to the coroutine that waits, and is not touched here, unless `complete` returned
+    // creator or to the waiting coroutine, and is not touched here, unless `complete` returned
     // `Free`: then it had been deleted, and this is its last owner.
     unsafe {
         (*body).status_ = status;
@@ -585,7 +587,7 @@ fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     let reason = match record.look_for_cancellation() {
         None if worker.shared.is_stopping() && record.is_of_client() => CancelReason::Stopping,
         None => {
-            // The next run is charged again when it is placed, and has messages of its own.
+            // The next run is charged anew when it is placed, and sets its own messages.
             uncharge(worker, &mut record);
             record.texts.clear();
             return Some(record);
@@ -621,14 +623,15 @@ pub(super) fn keep_periodic(worker: &Worker, record: Box<Record>, at: Instant) {
     }
 }
 
-/// Removes a periodic task that waits for its next run. `None` if it has been stopped meanwhile.
+/// Removes a periodic task that is waiting for its next run. `None` if it has been stopped
+/// meanwhile.
 fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
     let record = worker.run_queue().entries().periodic.take(number)?;
     record.forget_suspended(periodic_at(worker.index, number));
     Some(record)
 }
 
-/// Keeps a periodic task that the worker `from` has kept until now.
+/// Keeps a periodic task that the worker `from` has kept so far.
 pub(super) fn take_over_periodic(worker: &Worker, from: u32, task: Resting) {
     task.record.forget_suspended(periodic_at(from, task.number));
     keep_periodic(worker, task.record, task.at);

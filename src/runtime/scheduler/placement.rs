@@ -1,4 +1,5 @@
-//! Placement: the container and lane in which a task runs, and the worker that gets an empty lane.
+//! Placement: the container and lane in which a task runs, and the worker that serves an empty
+//! lane.
 
 use std::sync::atomic::Ordering;
 
@@ -13,8 +14,8 @@ use crate::failure::Failure;
 use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::task::{destination, Record};
 
-/// Asks a method's monitor which containers a task is for, and moves the task's count to the
-/// container that it names. If it names none, the containers take turns.
+/// Asks a method's monitor which containers a task is for, and counts the task in the container
+/// that it names. If it names none, the containers take turns.
 ///
 /// The task must be counted in the first container of the pool.
 pub(super) fn choose_container(
@@ -26,8 +27,8 @@ pub(super) fn choose_container(
     let first = &pool.containers()[0];
     debug_assert!(std::ptr::eq(record.container, first));
     ask_monitor(worker, record, first, method, CHI_MONITOR_GLOBAL_SCHEDULE)?;
-    // The monitor wrote its choice into the query. It is reset to the dynamic query that the caller
-    // asked for, in case the caller submits the task again.
+    // The monitor wrote its choice into the query. Restore the caller's dynamic query, in case the
+    // caller submits the task again.
     // SAFETY: the body is private, and has at least a header.
     let query = unsafe {
         let dynamic = chi_domain_query { kind_: CHI_DOMAIN_DYNAMIC, value_: 0 };
@@ -47,7 +48,7 @@ pub(super) fn choose_container(
     Ok(())
 }
 
-/// Asks a method's monitor for the task's lane, or chooses one for the task's latency.
+/// Asks a method's monitor for the task's lane, or chooses one that suits the task's latency.
 #[inline(always)]
 pub(super) fn choose_lane(
     worker: &Worker,
@@ -117,8 +118,8 @@ fn ask_estimate(
     Ok(())
 }
 
-/// Queues a task in its lane that takes long or may be kept waiting; an empty lane goes to the
-/// worker with the least to do.
+/// Queues a task that takes long or may be kept waiting in its lane; an empty lane goes to the
+/// least loaded worker.
 #[cold]
 pub(super) fn queue_on_least_loaded(
     worker: &Worker,
@@ -138,7 +139,7 @@ pub(super) fn queue_on_least_loaded(
 }
 
 /// Queues a task that is counted in its lane, and notifies the lane's owner. The lane may have been
-/// taken over since the task was counted, even if it is the only task in it.
+/// taken over since the task was counted, even if this is the only task in it.
 #[inline]
 pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
     lane.push(record.into_handle());
@@ -156,8 +157,8 @@ pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) 
 /// time.
 pub(super) fn on_lane_notified(worker: &Worker, lane: *const ContainerLane) {
     // SAFETY: the task that was queued with this message keeps lane and container alive. If another
-    // message has already led to it, and it has ended, the container is still alive: it is freed
-    // only after every worker has read the messages that were sent before its destruction.
+    // message has already led to the task and it has ended, the container is still alive: it is
+    // freed only after every worker has read the messages that were sent before its destruction.
     let lane = unsafe { &*lane };
     match lane.state.on_notified() {
         Some(owner) if owner != worker.index => {
@@ -169,7 +170,7 @@ pub(super) fn on_lane_notified(worker: &Worker, lane: *const ContainerLane) {
     }
 }
 
-/// The worker with the least load in the group of a lane; this one, if no other has less.
+/// The least loaded worker in a lane's group; this one if no other has less load.
 fn least_loaded(worker: &Worker, high_latency: bool) -> u32 {
     let shared = &worker.shared;
     let high_latency = high_latency && shared.config.high_latency_workers > 0;
@@ -190,7 +191,7 @@ pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
     }
 }
 
-/// True if all that this worker can expect is so far off that spinning is not worth it.
+/// True if everything this worker can expect is so far off that spinning is not worthwhile.
 #[cold]
 pub(super) fn must_wait_long(worker: &Worker) -> bool {
     let spin = worker.shared.config.spin.as_nanos() as u64;
