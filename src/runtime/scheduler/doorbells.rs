@@ -1,8 +1,9 @@
-//! Rings at rest: those that have been empty for a while, and the doorbells that bring them back. A worker
-//! that has many of them polls none.
+//! Rings at rest: those that have been empty for a while, and the doorbells that bring them back. A
+//! worker with many of them polls none.
 //!
-//! The set is a whole that can change its worker: it has an epoll instance of its own, which is in that of
-//! its worker. So a take-over of thousands of sessions costs two system calls.
+//! A set can move to another worker as a whole: it has an epoll instance of its own, which is
+//! registered with that of its worker. Taking over thousands of sessions thus costs two system
+//! calls.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::MaybeUninit;
@@ -12,7 +13,7 @@ use rustix::event::{epoll, Timespec};
 
 use crate::session::{Ring, Session};
 
-/// Doorbells that are asked about in one system call.
+/// How many doorbell events one system call fetches.
 const AT_ONCE: usize = 64;
 
 /// Rings at rest, by session, and the doorbells of their sessions.
@@ -32,8 +33,8 @@ impl Doorbells {
         })
     }
 
-    /// Makes the worker with this epoll instance wake up when a doorbell rings. Until then the event stays
-    /// there: whoever wakes up asks [`rung`](Self::rung).
+    /// Makes the worker with this epoll instance wake up when a doorbell rings. The event stays
+    /// pending until [`rung`](Self::rung) is called.
     pub(crate) fn join(&self, worker: BorrowedFd<'_>) -> rustix::io::Result<()> {
         let data = epoll::EventData::new_u64(0);
         epoll::add(worker, &self.epoll, data, epoll::EventFlags::IN)
@@ -41,7 +42,7 @@ impl Doorbells {
 
     /// The opposite of [`join`](Self::join).
     pub(crate) fn leave(&self, worker: BorrowedFd<'_>) {
-        // It fails only if it has not joined.
+        // It fails only if the set has not joined.
         let _ = epoll::delete(worker, &self.epoll);
     }
 
@@ -60,7 +61,7 @@ impl Doorbells {
     /// Stops watching the doorbell of a session.
     pub(crate) fn unwatch(&mut self, session: &Session) {
         if self.watched.remove(&session.number) {
-            // It is there, for `watch` has added it.
+            // It is registered: `watch` has added it.
             let _ = epoll::delete(&self.epoll, session.doorbell.as_fd());
         }
     }
@@ -74,12 +75,12 @@ impl Doorbells {
         self.resting.contains_key(&session)
     }
 
-    /// Keeps a ring until its session's doorbell rings. Its consumer has been parked.
+    /// Keeps a ring until its session's doorbell rings. The ring's consumer must be parked.
     pub(crate) fn rest(&mut self, ring: Ring) {
         self.resting.entry(ring.session.number).or_default().push(ring);
     }
 
-    /// Takes the rings of a session.
+    /// Removes and returns the resting rings of a session.
     pub(crate) fn take(&mut self, session: u64) -> Vec<Ring> {
         self.resting.remove(&session).unwrap_or_default()
     }
@@ -93,12 +94,12 @@ impl Doorbells {
         }
     }
 
-    /// How many doorbells it watches.
+    /// How many doorbells the set watches.
     pub(crate) fn watched_count(&self) -> usize {
         self.watched.len()
     }
 
-    /// The rings at rest, of a set that is given up.
+    /// Gives up the set, and returns its rings at rest.
     pub(crate) fn into_rings(self) -> impl Iterator<Item = Ring> {
         self.resting.into_values().flatten()
     }
@@ -109,12 +110,13 @@ impl Doorbells {
         self.resting.is_empty()
     }
 
-    /// Takes the rings of the sessions whose doorbells have rung, which polls them again.
+    /// Removes the rings of the sessions whose doorbells have rung, and passes them to `take`, to
+    /// be polled again.
     pub(crate) fn rung(&mut self, mut take: impl FnMut(Ring)) {
         loop {
             let mut space = [const { MaybeUninit::uninit() }; AT_ONCE];
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            // It does not wait, and so is not interrupted.
+            // The call does not wait, and so is not interrupted.
             let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, Some(&now)) else { return };
             for event in events.iter() {
                 for mut ring in self.take(event.data.u64()) {

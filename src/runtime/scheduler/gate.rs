@@ -1,5 +1,5 @@
-//! The gate between a worker and its run queue: while the worker runs module code, which may take long,
-//! another one may come in and steal.
+//! The gate between a worker and its run queue: while the worker runs module code, which may take
+//! long, another worker may enter the queue and steal.
 
 #[cfg(all(loom, test))]
 use loom::sync::{
@@ -16,7 +16,8 @@ use crate::sys::membarrier;
 
 /// Lets in the worker itself or a stealer, never both.
 pub(super) struct Gate {
-    /// What the worker is running; 0 for the runtime's own code, and only then it is here.
+    /// What the worker is running; 0 while it runs the runtime's own code, and only then is it
+    /// inside.
     running: AtomicU32,
     /// Another worker is stealing and holds `stealing`.
     stealer: AtomicBool,
@@ -38,19 +39,19 @@ impl Gate {
         self.running.load(Ordering::Acquire)
     }
 
-    /// True if the worker itself may be here. Only for that worker.
+    /// True if the worker itself may use the queue. Only for that worker.
     #[inline]
     pub(super) fn is_home(&self) -> bool {
         self.running.load(Ordering::Relaxed) == 0
     }
 
-    /// The worker goes, to run this.
+    /// The worker leaves, to run `running`.
     #[inline]
     pub(super) fn leave(&self, running: u32) {
         self.running.store(running, Ordering::Release);
     }
 
-    /// The worker is back. Returns what it was running.
+    /// The worker comes back. Returns what it was running.
     #[inline]
     pub(super) fn come_back(&self) -> u32 {
         let before = self.running.load(Ordering::Relaxed);
@@ -69,7 +70,8 @@ impl Gate {
         drop(self.stealing.lock());
     }
 
-    /// Calls `f` if the worker is gone, no other is stealing, and there is memory to find that out.
+    /// Calls `f` if the worker has left, no other worker is stealing, and memory suffices for the
+    /// fence.
     pub(super) fn steal(&self, f: impl FnOnce()) {
         let Ok(guard) = self.stealing.try_lock() else { return };
         self.stealer.store(true, Ordering::Relaxed);
@@ -87,7 +89,7 @@ mod loom_tests {
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
 
-    /// A run queue with so many entries.
+    /// A run queue with this many entries.
     struct Queue {
         gate: Gate,
         entries: UnsafeCell<u32>,
@@ -120,8 +122,8 @@ mod loom_tests {
         }
     }
 
-    /// A worker that is back from a method and a stealer are never in the run queue together, and nothing in
-    /// it is lost or doubled.
+    /// A worker that is back from a method and a stealer are never in the run queue together, and
+    /// no entry is lost or duplicated.
     #[test]
     fn loom_the_worker_and_a_stealer_are_never_there_together() {
         loom::model(|| {
@@ -142,7 +144,7 @@ mod loom_tests {
         });
     }
 
-    /// Two stand-by workers steal from one that is blocked, which comes back meanwhile.
+    /// Two stand-by workers steal from a blocked worker, which comes back meanwhile.
     #[test]
     fn loom_stealers_do_not_meet() {
         loom::model(|| {

@@ -14,7 +14,7 @@ use chimaera_ipc::sleep::Sleeper;
 use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
-/// The workers' answers to a question of the watchdog's.
+/// The workers' answers to a question from the watchdog.
 #[derive(Default)]
 pub(crate) struct Answers<T> {
     /// How many workers have answered.
@@ -22,7 +22,7 @@ pub(crate) struct Answers<T> {
     pub(crate) found: T,
 }
 
-/// A question of the watchdog's; the workers add their answers to it.
+/// A question from the watchdog, to which the workers add their answers.
 pub(super) type Question<T> = Arc<Mutex<Answers<T>>>;
 
 /// A message to a worker.
@@ -33,13 +33,14 @@ pub(crate) enum WorkerMessage {
     DropSession { session: u64 },
     /// Another worker has queued a task in this lane, which the receiver owns.
     Lane(LanePtr),
-    /// Run this as a task of the runtime's own, which does the work of a method of the admin pool.
+    /// Run this as a task of the runtime's own, which does the work of this method of the admin
+    /// pool.
     Run(u32, Box<dyn FnOnce() + Send>),
     /// The wait of this coroutine with this tag is over.
     Wake { coroutine: u32, tag: u32 },
     /// Report which tasks wait for what.
     ReportWaits(Question<Waits>),
-    /// Describe those of these waits that are on the receiver.
+    /// Describe those of these waits that belong to coroutines of the receiver.
     DescribeWaits(Arc<Vec<WaitId>>, Question<Vec<(WaitId, String)>>),
     /// End this wait, which is part of a deadlock.
     BreakWait { id: WaitId, circle: String },
@@ -49,17 +50,17 @@ pub(crate) enum WorkerMessage {
     CancelTask { as_what: SuspendedAs, session: u64, offset: u64 },
     /// Look for suspended tasks that are marked as cancelled.
     CancelMarked,
-    /// A container is in quarantine: its pollers are not called any more.
+    /// A container is in quarantine: stop calling its pollers.
     RemovePollers { pool: chi_pool_id, container: u32 },
-    /// Steal what is waiting for this worker, which a method keeps busy.
+    /// Steal the work waiting for this worker, which a method keeps busy.
     StealFrom { busy: u32 },
     /// Give half of the receiver's work to this worker, which is idle.
     ShareWith { idle: u32 },
-    /// Keep this periodic task, which the worker `from` has kept until now.
+    /// Keep this periodic task, which the worker `from` has kept so far.
     Periodic { from: u32, task: Resting },
     /// Take over these doorbells and the rings at rest.
     Doorbells(Doorbells),
-    /// You are not needed any more: give this worker what can move.
+    /// The receiver is no longer needed: it gives this worker whatever can move.
     Rest { to: u32 },
 }
 
@@ -68,10 +69,10 @@ pub(crate) struct Mailbox {
     messages: SegQueue<WorkerMessage>,
     sleeper: Sleeper,
     wake: OwnedFd,
-    /// How many rounds the worker has completed: in each it has read its messages, and has finished
+    /// How many rounds the worker has completed. In each it has read its messages, and has finished
     /// with everything of pools that it was using.
     rounds: AtomicU64,
-    /// A `CancelMarked` message is on its way.
+    /// A `CancelMarked` message is pending.
     marked: AtomicBool,
 }
 
@@ -97,16 +98,16 @@ impl Mailbox {
         self.wake();
     }
 
-    /// Makes the worker look for tasks that were marked as cancelled. However many there are, one
-    /// message suffices.
+    /// Makes the worker look for tasks that were marked as cancelled. One message suffices however
+    /// many there are.
     pub(crate) fn cancel_marked(&self) {
         if !self.marked.swap(true, Ordering::AcqRel) {
             self.send(WorkerMessage::CancelMarked);
         }
     }
 
-    /// Notes that the worker is about to look for them. Tasks that are marked from now on need
-    /// another message.
+    /// Records that the worker is about to look for marked tasks. Tasks that are marked from now on
+    /// need another message.
     pub(crate) fn begin_cancel_marked(&self) {
         self.marked.swap(false, Ordering::AcqRel);
     }
@@ -160,9 +161,9 @@ pub(crate) enum ControlCommand {
     EndSession { session: u64, reason: String },
     /// Stop the runtime.
     Stop,
-    /// A worker has destroyed this pool for the control thread, or has given up.
+    /// A worker has destroyed this pool for the control thread, or has given up on it.
     PoolClosed(chi_pool_id),
-    /// The code that was creating or destroying the pool of this name crashed, as `why` says, and the pool is
+    /// The code that was creating or destroying this pool crashed, as `why` says, and the pool is
     /// gone.
     PoolAbandoned { pool: String, why: String },
 }

@@ -1,8 +1,9 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
-//! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`, `timers`), the path of a task
-//! (`path`, with `admission`, `placement`, `call`, `broadcast` below it and `cancel`, `abandon`
-//! above), and the loop that drives it (`event_loop`, with `rings` below it); beside them the watchdog, with `worker_time`. It imports every
-//! room below but knows nothing of the tables, the admin pool or the acceptor.
+//! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`,
+//! `timers`), the path of a task (`path`, with `admission`, `placement`, `call`, `broadcast` below
+//! it and `cancel`, `abandon` above), and the loop that drives it (`event_loop`, with `rings` below
+//! it); beside them, the watchdog, with `worker_time`. This room imports every room below it but
+//! knows nothing of the tables, the admin pool or the acceptor.
 
 mod abandon;
 mod admission;

@@ -1,4 +1,5 @@
-//! The rings that a worker serves: adding, dropping and taking them over, and taking entries from them.
+//! The rings that a worker serves: adding and dropping rings, taking them over, and taking entries
+//! from them.
 
 use std::time::Instant;
 
@@ -12,21 +13,22 @@ use super::role::Role;
 use super::worker::Worker;
 use crate::session::{Held, Ring, SessionRef, TaskRef};
 
-/// How many entries are taken from one ring before the next one's turn.
+/// How many entries are taken from one ring before the next ring is served.
 const RING_BATCH: usize = 32;
-/// Once a ring's batch has had so many bytes copied, in large bodies and nested vectors of its tasks, the next
-/// ring has its turn.
+/// Once this many bytes have been copied for a batch, in large bodies and nested vectors of its
+/// tasks, the next ring is served.
 const MOST_COPIED: u64 = 1 << 20;
 
 /// Adds a ring to those that are polled.
 pub(super) fn add(worker: &Worker, ring: Ring) {
     // The session may have ended while the message was in flight.
     if ring.session.is_dead() {
-        // A set that came here before may watch its doorbell, and nothing else of it be here.
+        // A doorbell set adopted earlier may still watch its doorbell, and nothing else of the
+        // session is here.
         let dropped = worker.run_queue().entries().drop_ring(ring);
         return drop(dropped);
     }
-    // It was on its way when this worker came to rest.
+    // The ring was in transit when this worker came to rest.
     if worker.run_queue().role() == Role::Resting {
         if let Some(other) = worker.shared.least_loaded(false, |_, _| ()) {
             return worker.shared.mailbox(other).send(WorkerMessage::AddRing(ring));
@@ -43,14 +45,14 @@ pub(super) fn add(worker: &Worker, ring: Ring) {
 
 /// Removes a session's rings.
 pub(super) fn drop_session(worker: &Worker, session: u64) {
-    // The last of them may free the session, which is nothing to do in the run queue.
+    // Dropping the last ring may free the session, which must not happen inside the run queue.
     let taken = worker.run_queue().entries().take_session(session);
     drop(taken);
 }
 
-/// Takes over a set of doorbells, with the rings at rest.
+/// Takes over a set of doorbells with its resting rings.
 pub(super) fn adopt(worker: &Worker, mut set: Doorbells) {
-    // Their end may have been announced before the set came here.
+    // The end of their sessions may have been announced before the set came here.
     set.drop_dead();
     if let Err((session, error)) = worker.run_queue().adopt(set) {
         tracing::error!(worker = worker.index, %error, "cannot watch doorbells: ending their sessions");
@@ -145,12 +147,13 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
     true
 }
 
-/// Keeps a task, the first of its ring, that lacks so many bytes, and with it those behind it. `before` is
-/// what was noted of it if it was held already.
+/// Holds back a task, the first of its ring, that lacks this many bytes, and with it those behind
+/// it. `before` is the entry that it had if it was already held.
 #[cold]
 fn hold(worker: &Worker, index: usize, offset: u64, bytes: u64, before: Option<Held>) {
     let mut entries = worker.run_queue().entries();
-    // No module code has run since it was taken from there, so the ring cannot have been stolen.
+    // No module code has run since the task was taken from the ring, so the ring cannot have been
+    // stolen.
     let ring = &mut entries.rings[index];
     ring.postponed.put_back(offset);
     let since = before.map_or_else(Instant::now, |held| held.since);

@@ -1,24 +1,24 @@
-//! Which tasks a worker is there for, and how a stand-by worker comes to rest.
+//! Which tasks a worker serves, and how a stand-by worker comes to rest.
 
 #[cfg(all(loom, test))]
 use loom::sync::atomic::{AtomicU8, Ordering};
 #[cfg(not(all(loom, test)))]
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Which tasks a worker is there for.
+/// Which tasks a worker serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Role {
-    /// Those of low latency.
+    /// Low-latency tasks.
     LowLatency,
-    /// Those of high latency.
+    /// High-latency tasks.
     HighLatency,
-    /// None: a stand-by worker that is not needed. What was suspended on it ends there.
+    /// None: a stand-by worker that is not needed. Tasks that were suspended on it end there.
     Resting,
 }
 
 impl Role {
-    /// That of a group.
+    /// The role of the workers of a group.
     pub(crate) fn of(high_latency: bool) -> Role {
         if high_latency {
             Role::HighLatency
@@ -44,13 +44,13 @@ impl RoleWord {
         }
     }
 
-    /// Has a worker that rests serve a group.
+    /// Makes a resting worker serve a group.
     pub(super) fn serve(&self, group: Role) {
         self.0.store(group as u8, Ordering::Release);
     }
 
-    /// Has the worker rest, and then `tell`s it to give away what it has. From then on, it passes on what
-    /// was on its way to it.
+    /// Puts the worker to rest, and then `tell`s it to give away its work. From then on, it passes
+    /// on whatever was in transit to it.
     pub(super) fn rest(&self, tell: impl FnOnce()) {
         self.0.store(Role::Resting as u8, Ordering::Release);
         tell();
@@ -108,7 +108,7 @@ mod loom_tests {
             self.rings.with_mut(|own| unsafe { std::mem::take(&mut *own) })
         }
 
-        /// Reads the messages that are there, as the stand-by worker of `first`.
+        /// Reads the pending messages, as the stand-by worker of `first`.
         fn read(&self, first: &Worker) {
             loop {
                 let message = self.mailbox.lock().unwrap().pop_front();
@@ -131,7 +131,7 @@ mod loom_tests {
         }
     }
 
-    /// A ring is given to a stand-by worker that comes to rest meanwhile: it is not left there.
+    /// A ring that is given to a stand-by worker that comes to rest meanwhile does not stay there.
     #[test]
     fn loom_a_ring_on_its_way_to_a_worker_that_comes_to_rest_is_passed_on() {
         loom::model(|| {
@@ -158,8 +158,8 @@ mod loom_tests {
         });
     }
 
-    /// A stand-by worker takes over from a worker that a method blocks, which comes back at any time, and
-    /// rests: in the end the first worker has its rings.
+    /// A stand-by worker takes over from a worker that a method blocks, which comes back at any
+    /// time, and then rests: in the end the first worker has its rings.
     #[test]
     fn loom_what_was_taken_over_comes_back() {
         loom::model(|| {

@@ -1,5 +1,5 @@
 //! A worker's run queue: the rings and lanes that it serves. Only the worker itself uses them,
-//! except while it runs module code: that may take long, and another worker may then steal them.
+//! except while it runs module code: that may take long, so another worker may then steal them.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -21,9 +21,9 @@ use rustix::event::epoll;
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) rings: Vec<Ring>,
-    /// The worker's lanes with tasks to start, for low-latency tasks.
+    /// The worker's lanes with low-latency tasks to start.
     pub(crate) lanes: VecDeque<LanePtr>,
-    /// The same, for high-latency tasks.
+    /// The worker's lanes with high-latency tasks to start.
     pub(crate) high_latency_lanes: VecDeque<LanePtr>,
     /// Periodic tasks between two runs.
     pub(crate) periodic: PeriodicTasks,
@@ -31,23 +31,23 @@ pub(crate) struct Entries {
     pub(crate) doorbells: Vec<Doorbells>,
 }
 
-/// Sets of doorbells that a worker keeps apart after take-overs.
+/// How many sets of doorbells a worker keeps apart after take-overs.
 const MOST_SETS: usize = 4;
-/// A set of no more doorbells than this is not worth a descriptor of its own.
+/// A set of this many doorbells or fewer is not worth a descriptor of its own.
 const FEW_DOORBELLS: usize = 16;
 
-/// What came of parking the rings.
+/// The outcome of parking the rings.
 #[derive(Clone, Copy)]
 pub(crate) struct Parked {
     /// No ring has anything to do.
     pub(crate) may_park: bool,
-    /// Submissions wait until tasks of their sessions have ended.
+    /// Submissions are held back.
     pub(crate) holds_back: bool,
 }
 
 impl Entries {
-    /// Lets a ring rest that is empty: its session's doorbell brings it back. False, and the ring is polled
-    /// further, when it is not empty after all.
+    /// Lets an empty ring rest until its session's doorbell brings it back. Returns false, and the
+    /// ring is still polled, if it turns out not to be empty.
     pub(crate) fn let_rest(&mut self, index: usize) -> bool {
         let ring = &mut self.rings[index];
         ring.polls.found_entry();
@@ -62,14 +62,15 @@ impl Entries {
         }
     }
 
-    /// Takes the sets of doorbells that watch any, for another worker. `worker` is the epoll instance of
-    /// this one, which has a set of its own afterwards, if there is a descriptor for it.
+    /// Removes and returns the sets that watch any doorbells, for another worker. `worker` is the
+    /// epoll instance of this worker, which then has a set of its own, if a descriptor is
+    /// available.
     pub(crate) fn take_doorbells(&mut self, worker: BorrowedFd<'_>) -> Vec<Doorbells> {
         let taken: Vec<Doorbells> =
             self.doorbells.extract_if(.., |set| set.watched_count() > 0).collect();
         taken.iter().for_each(|set| set.leave(worker));
         if self.doorbells.is_empty() {
-            // Otherwise, the next ring that comes here makes it.
+            // If this fails, the set is created for the next ring that comes here.
             if let Ok(own) = Doorbells::new() {
                 if own.join(worker).is_ok() {
                     self.doorbells.push(own);
@@ -93,7 +94,7 @@ impl Entries {
         taken
     }
 
-    /// Stops watching the doorbell of a ring whose session has ended, and gives the ring back.
+    /// Stops watching the doorbell of a ring whose session has ended, and returns the ring.
     pub(crate) fn drop_ring(&mut self, ring: Ring) -> Ring {
         self.doorbells.iter_mut().for_each(|set| set.unwatch(&ring.session));
         self.drop_empty_sets();
@@ -109,8 +110,8 @@ impl Entries {
         }
     }
 
-    /// Merges small sets of doorbells into the largest, and others when there are many. Several may watch
-    /// the same doorbell, after take-overs to and fro.
+    /// Merges small sets of doorbells into the largest, and larger ones if there are many sets.
+    /// Take-overs to and fro may have left several sets watching the same doorbell.
     fn merge_doorbells(&mut self) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
         let (mut failed, mut error) = (Vec::new(), None);
         while self.doorbells.len() > 1 {
@@ -118,7 +119,7 @@ impl Entries {
             let is_small = |set: &mut Doorbells| set.watched_count() <= FEW_DOORBELLS;
             let few = self.doorbells.len() <= MOST_SETS;
             let Some(mut small) = self.doorbells.pop_if(|set| !few || is_small(set)) else { break };
-            // The other set may have seen the same doorbell ring before this one came here.
+            // The other set may have consumed the same doorbell's event before this set came here.
             small.rung(|ring| self.rings.push(ring));
             let large = &mut self.doorbells[0];
             let mut watch = |large: &mut Doorbells, session: &SessionRef| {
@@ -149,7 +150,7 @@ impl Entries {
 }
 
 /// What a worker is running, in one word: 0 for the runtime's own code, otherwise a pool and a
-/// method.
+/// method or poller.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Running(u32);
 
@@ -158,7 +159,7 @@ impl Running {
     pub(crate) const RUNTIME: Running = Running(0);
     const POLLER: u32 = 1 << 30;
 
-    /// A method, whose number is below 4096, of the pool in a slot, at most 65536.
+    /// A method, whose number is below 4096, of the pool in a slot, which is at most 65536.
     #[inline]
     pub(crate) fn method(slot: u32, method: u32) -> Running {
         Running(Running::MODULE | slot << 12 | method)
@@ -178,7 +179,7 @@ impl Running {
         pool.module().methods.get(number).map(|method| method.name.as_str())
     }
 
-    /// The pool's slot and the method's number, 0 for pollers.
+    /// The pool's slot and the method's number, which is 0 for pollers.
     pub(crate) fn parts(self) -> Option<(u32, u32)> {
         (self.0 != 0)
             .then_some(((self.0 & !Running::MODULE & !Running::POLLER) >> 12, self.0 & 0xfff))
@@ -189,26 +190,26 @@ impl Running {
 #[repr(align(128))]
 pub(crate) struct RunQueue {
     gate: Gate,
-    /// The running task's position in the tree of tasks, or that of the last one.
+    /// The position in the tree of tasks of the running task, or of the last one that ran.
     depth: AtomicU32,
     root: AtomicU64,
     /// The session that this task or its root task came from.
     session: AtomicU64,
     entries: RefCell<Entries>,
-    /// The estimated run time, in nanoseconds, of the long tasks that wait for this worker.
+    /// The estimated run time, in nanoseconds, of the long tasks that are waiting for this worker.
     pub(crate) load: AtomicU64,
     /// Counts the unbounded waits that tasks of this worker have begun.
     waits: AtomicU64,
     /// Set by the watchdog while a method keeps the worker from its run queue.
     pub(crate) busy: AtomicBool,
-    /// Since when, in nanoseconds since the runtime started.
+    /// Since when it has been busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
     role: RoleWord,
     epoll: Arc<OwnedFd>,
 }
 
 // SAFETY: `entries` is used by the worker itself while it runs the runtime's code, and by a stealer
-// only while it does not: the gate lets in one of them. All other fields are `Sync`.
+// only while it does not: the gate lets in only one of them. All other fields are `Sync`.
 unsafe impl Sync for RunQueue {}
 // SAFETY: as above; any worker may use the rings and lanes in the queue.
 unsafe impl Send for RunQueue {}
@@ -244,29 +245,30 @@ impl RunQueue {
         (self.running() != Running::RUNTIME).then(|| self.session.load(Ordering::Relaxed))
     }
 
-    /// A method keeps the worker, and has since `since`.
+    /// Records that a method has kept the worker busy since `since`.
     pub(super) fn set_busy(&self, since: Duration) {
         self.busy_since.store(since.as_nanos() as u64, Ordering::Relaxed);
         self.busy.store(true, Ordering::Release);
     }
 
-    /// Since when a method keeps the worker, as the time since the runtime started. `None` if none does.
+    /// Since when a method has kept the worker busy, as the time since the runtime started. `None`
+    /// if none does.
     pub(crate) fn busy_since(&self) -> Option<Duration> {
         let since = || Duration::from_nanos(self.busy_since.load(Ordering::Relaxed));
         self.busy.load(Ordering::Acquire).then(since)
     }
 
-    /// Which tasks the worker is there for.
+    /// Which tasks the worker serves.
     pub(crate) fn role(&self) -> Role {
         self.role.get()
     }
 
-    /// Has a stand-by worker that rests serve a group.
+    /// Makes a resting stand-by worker serve a group.
     pub(super) fn serve(&self, group: Role) {
         self.role.serve(group);
     }
 
-    /// Has a stand-by worker rest, and then `tell`s it to give away what it has.
+    /// Puts a stand-by worker to rest, and then `tell`s it to give away its work.
     pub(super) fn rest(&self, tell: impl FnOnce()) {
         self.role.rest(tell);
     }
@@ -291,33 +293,33 @@ impl RunQueue {
         self.epoll.as_fd()
     }
 
-    /// The same, for pollers, which keep a reference to it.
+    /// The epoll instance, for pollers, which keep a reference to it.
     pub(crate) fn shared_epoll(&self) -> &Arc<OwnedFd> {
         &self.epoll
     }
 
-    /// The contents. Only for the worker itself, outside of module code.
+    /// The contents. Only for the worker itself, outside module code.
     #[inline]
     pub(crate) fn entries(&self) -> RefMut<'_, Entries> {
         debug_assert!(self.gate.is_home(), "a stealer may be here");
         self.entries.borrow_mut()
     }
 
-    /// Notes that the worker is about to run module code. Until `leave_module` it does not touch
+    /// Records that the worker is about to run module code. Until `leave_module` it does not touch
     /// its run queue.
     #[inline]
     pub(crate) fn enter_module(&self, running: Running) {
         self.gate.leave(running.0);
     }
 
-    /// Notes that the worker is back from module code. Returns what it was running.
+    /// Records that the worker is back from module code. Returns what it was running.
     #[inline]
     pub(crate) fn leave_module(&self) -> Running {
         Running(self.gate.come_back())
     }
 
-    /// Calls `f` with the entries of another worker, if that worker is running module code, and there is
-    /// memory to find that out.
+    /// Calls `f` with the entries of another worker, if that worker is running module code and
+    /// memory suffices for the fence that this takes.
     pub(crate) fn steal(&self, f: impl FnOnce(&mut Entries)) {
         self.gate.steal(|| f(&mut self.entries.borrow_mut()));
     }
@@ -347,10 +349,10 @@ impl RunQueue {
         Ok(entries.doorbells[0].watch(session)?)
     }
 
-    /// Takes over a set of doorbells, with the rings at rest.
+    /// Takes over a set of doorbells with its resting rings.
     ///
     /// # Errors
-    /// The set cannot be watched, and these sessions with it.
+    /// The set, or the doorbells of these sessions, cannot be watched.
     pub(crate) fn adopt(&self, set: Doorbells) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
         if let Err(error) = set.join(self.epoll.as_fd()) {
             return Err((set.into_rings().map(|ring| ring.session).collect(), error));
@@ -361,7 +363,7 @@ impl RunQueue {
         entries.merge_doorbells()
     }
 
-    /// Polls the rings again whose doorbells have rung.
+    /// Resumes polling the rings whose doorbells have rung.
     pub(crate) fn wake_rings(&self) {
         let Entries { rings, doorbells, .. } = &mut *self.entries();
         for set in doorbells.iter_mut().filter(|set| !set.is_empty()) {
@@ -369,8 +371,8 @@ impl RunQueue {
         }
     }
 
-    /// Tells the clients that the worker is about to park, and lets empty rings rest. `is_full` says
-    /// that no more tasks of a session are to be started now.
+    /// Tells the clients that the worker is about to park, and lets empty rings rest. `is_full`
+    /// tells whether no more tasks of a session may be started now.
     pub(crate) fn park_rings(&self, is_full: impl Fn(&SessionRef) -> bool) -> Parked {
         let mut entries = self.entries();
         let mut parked = Parked { may_park: true, holds_back: false };
@@ -383,7 +385,8 @@ impl RunQueue {
                 }
                 continue;
             }
-            // What is postponed waits until tasks have ended. Other entries may come meanwhile.
+            // Postponed submissions wait until tasks have ended. Other entries may arrive
+            // meanwhile.
             let empty = ring.consumer.park();
             let full = is_full(&ring.session) || ring.is_held();
             parked.may_park &= full && (empty || !ring.postponed.has_room());
@@ -456,8 +459,8 @@ mod tests {
         assert_eq!(taken, 200_000);
     }
 
-    /// Two sets watch one doorbell, and the one that was here has seen it ring before the other came, with the
-    /// ring at rest.
+    /// Two sets watch one doorbell. The set that was here first has already consumed its event
+    /// when the other arrives with the ring at rest.
     #[test]
     fn a_doorbell_that_rang_on_the_way_is_not_missed() {
         let queue = RunQueue::new(Role::LowLatency).unwrap();

@@ -31,22 +31,22 @@ pub(crate) struct Shared {
     /// When the runtime started.
     pub(crate) start: Instant,
     pub(crate) config: Config,
-    /// What is allocated for clients is charged to it.
+    /// Allocations for clients are charged to this budget.
     pub(crate) budget: &'static Budget,
     pub(crate) modules: Modules,
     pub(crate) pools: Registry,
     pub(crate) replicas: ReplicaBudget,
     pub(crate) watchdog: WatchdogState,
     pub(crate) rate_limit: RateLimit,
-    /// The number of coroutines of all workers.
+    /// The number of coroutines on all workers.
     pub(crate) coroutines: AtomicUsize,
     /// The number of records that workers have freed.
     pub(crate) freed_records: AtomicU64,
-    /// Of all workers, and of those stand-by workers that are not started yet.
+    /// One for each worker, including stand-by workers that have not been started yet.
     mailboxes: Vec<Mailbox>,
     run_queues: Vec<RunQueue>,
     standby_threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Workers that have been started. Those that have are a part of everything for good.
+    /// How many workers have been started. A started worker takes part in everything from then on.
     started: AtomicUsize,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
@@ -57,13 +57,13 @@ pub(crate) struct Shared {
     worker_time: Option<Mutex<WorkerTime>>,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
-    /// Those without which it hears nothing.
+    /// The descriptors without which the runtime is deaf.
     pub(crate) descriptors: Descriptors,
-    /// Why the runtime stops although nobody asked it to.
+    /// Why the runtime is stopping, although nobody asked it to.
     broken: OnceLock<String>,
     /// Tells workers to end once they have nothing left to do.
     ending: AtomicBool,
-    /// The runtime is stopping: no further task starts.
+    /// The runtime is stopping: no further task of a client starts.
     stopping: AtomicBool,
     stopping_since: Mutex<Option<Instant>>,
 }
@@ -84,7 +84,7 @@ impl Shared {
         let mailboxes: Vec<_> = (0..all).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
         let run_queues: Vec<_> =
             (0..all).map(|worker| RunQueue::new(role(worker))).collect::<Result<_, _>>()?;
-        // Here, and not when a worker starts: a stand-by worker starts when it is needed.
+        // Here, and not when a worker starts: stand-by workers are started only when needed.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         for (mailbox, queue) in mailboxes.iter().zip(&run_queues) {
             let data = epoll::EventData::new_u64(0);
@@ -156,7 +156,7 @@ impl Shared {
         self.started.load(Ordering::Acquire)
     }
 
-    /// Says that so many have been. For the watchdog, which starts them.
+    /// Sets how many workers have been started. For the watchdog, which starts them.
     pub(super) fn set_started(&self, started: usize) {
         self.started.store(started, Ordering::Release);
         self.page().workers.store(started as u32, Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl Shared {
         lock(&self.standby_threads).push(thread);
     }
 
-    /// Takes the threads of the stand-by workers, to wait for their ends.
+    /// Takes the threads of the stand-by workers, to be joined.
     pub(crate) fn take_standby_threads(&self) -> Vec<JoinHandle<()>> {
         std::mem::take(&mut lock(&self.standby_threads))
     }
@@ -177,7 +177,7 @@ impl Shared {
         worker as usize >= self.config.workers
     }
 
-    /// True when the tasks of a session block as many workers as they may.
+    /// True if the tasks of a session block as many workers as they may.
     pub(super) fn blocks_its_share(&self, session: u64) -> bool {
         if session == 0 {
             return false;
@@ -185,19 +185,19 @@ impl Shared {
         let running = |queue: &&RunQueue| queue.running_session() == Some(session);
         let queues = self.run_queues();
         let most = self.config.max_blocked_workers;
-        // Tasks that end soon block nobody: some worker must be known to be blocked.
+        // Tasks that end soon block no worker: at least one worker must be known to be blocked.
         queues.iter().filter(running).any(|queue| queue.busy.load(Ordering::Relaxed))
             && queues.iter().filter(running).count() >= most
     }
 
-    /// Whether a session has reached a limit, so that its further tasks wait.
+    /// True if a session has reached a limit, so that its further tasks wait.
     pub(crate) fn throttles(&self, session: &SessionRef) -> bool {
         session.tasks_in_flight() >= self.config.max_in_flight.min(session.share())
             || self.blocks_its_share(session.number)
             || session.waits_for_memory()
     }
 
-    /// The least loaded worker of a group that serves it: one that no method blocks, if there is one.
+    /// The least loaded worker that serves a group, preferably one that no method blocks.
     pub(crate) fn least_loaded<K: Ord>(
         &self,
         high_latency: bool,
@@ -275,7 +275,8 @@ impl Shared {
         sessions.iter().any(|session| session.is_paused())
     }
 
-    /// Divides what each user may have in flight between the user's sessions, by what they have.
+    /// Divides each user's limit on tasks in flight among the user's sessions, by how many each
+    /// has.
     pub(super) fn share_tasks(&self) {
         self.divide_tasks(&lock(&self.sessions));
     }
@@ -287,7 +288,7 @@ impl Shared {
             let most = if limits_time { self.most_by_time(session) } else { usize::MAX };
             session.set_share(share.min(most));
         };
-        // So few cannot exceed it, whoever they are.
+        // So few sessions cannot exceed the limit, whoever their users are.
         if sessions.len() * self.config.max_in_flight <= limit {
             sessions.iter().for_each(|session| set(session, limit));
             return;
@@ -297,7 +298,7 @@ impl Shared {
             users.entry(session.caller.uid).or_default().push(session);
         }
         for sessions in users.values() {
-            // What a user's groups are, each of its processes says for itself.
+            // Processes of one user may have different groups, and so different limits.
             let limits = sessions.iter().map(|session| self.config.limits_of(&session.caller));
             let limit = limits.map(|limits| limits.tasks_in_flight).max().unwrap_or(limit);
             let in_flight: Vec<usize> =
@@ -367,11 +368,11 @@ impl Shared {
     #[cold]
     pub(crate) fn set_broken(&self, why: String) {
         tracing::error!("{why}; the runtime stops");
-        // The first reason counts.
+        // Only the first reason is kept.
         let _ = self.broken.set(why);
     }
 
-    /// Why the runtime stops although nobody asked it to.
+    /// Why the runtime is stopping, although nobody asked it to.
     pub(crate) fn broken(&self) -> Option<&str> {
         self.broken.get().map(String::as_str)
     }
@@ -380,7 +381,7 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Since when it has been stopping.
+    /// Since when the runtime has been stopping.
     pub(crate) fn stopping_since(&self) -> Option<Instant> {
         *lock(&self.stopping_since)
     }

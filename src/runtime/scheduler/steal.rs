@@ -1,5 +1,5 @@
-//! Stealing: a worker takes over the work of another one in its group that a method keeps busy, and a
-//! worker gives work away: half of it to an idle one, or all when it comes to rest.
+//! Stealing: a worker takes over the work of another worker of its group that a method keeps busy.
+//! A worker also gives work away: half of it to an idle worker, or all of it when it comes to rest.
 
 use std::collections::VecDeque;
 
@@ -25,9 +25,9 @@ pub(super) struct Loot {
     pub(super) runs: Vec<(u32, Box<dyn FnOnce() + Send>)>,
 }
 
-/// Steals, for the worker `me`, what is waiting for the worker `busy`: its rings, its periodic tasks, and
-/// the lanes of which no task has started. If that worker is back meanwhile, only its unread messages are
-/// taken.
+/// Steals, for the worker `me`, the work that is waiting for the worker `busy`: its rings, its
+/// periodic tasks, and the lanes of which no task has started. If that worker has come back
+/// meanwhile, only its unread messages are taken.
 pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
     let (queue, mailbox) = (shared.run_queue(busy), shared.mailbox(busy));
     // A lane whose next task this worker must not start is left alone.
@@ -59,7 +59,8 @@ fn take_lanes(
 ) {
     for index in (0..list.len()).rev().step_by(step) {
         // SAFETY: the container of a listed lane lives until the worker on whose list it is has
-        // counted a round after its destruction, and that worker does not count one meanwhile.
+        // counted a round after the container's destruction, and that worker does not count one
+        // meanwhile.
         let lane = unsafe { &*list[index].0 };
         if may_take(lane) && lane.state.take_over(me) {
             list.remove(index);
@@ -82,9 +83,9 @@ fn steal_messages(
             WorkerMessage::AddRing(ring) => loot.rings.push(ring),
             WorkerMessage::Run(method, f) => loot.runs.push((method, f)),
             WorkerMessage::Lane(lane) => {
-                // SAFETY: the message was sent for a task in the lane, which keeps it alive. If that task
-                // has ended since, its container lives until every worker has counted further rounds, and
-                // the worker `me`, which is here, counts none meanwhile.
+                // SAFETY: the message was sent for a task in the lane, which keeps it alive. If
+                // that task has ended since, its container lives until every worker has counted
+                // further rounds, and the worker `me`, which runs this, counts none meanwhile.
                 let found = unsafe { &*lane.0 };
                 if !is_refused(found) && found.state.take_over(me) {
                     loot.lanes.push(lane.0);
@@ -98,15 +99,17 @@ fn steal_messages(
     others.into_iter().for_each(|message| mailbox.send(message));
 }
 
-/// Removes half of the entries of the worker `me`, as messages for the worker `idle`.
+/// Removes half of the entries of the worker `me`, and returns them as messages for the worker
+/// `idle`.
 pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     let keep = queue.entries().rings.len().div_ceil(2);
     give(me, idle, queue, keep, 2)
 }
 
-/// Removes all entries of the worker `me` that can move, as messages for the worker `to`.
+/// Removes all movable entries of the worker `me`, and returns them as messages for the worker
+/// `to`.
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
-    // The doorbells come first, so that those of the rings that follow are watched already.
+    // The doorbells go first, so that those of the rings that follow are already watched.
     let doorbells = queue.entries().take_doorbells(queue.epoll());
     let mut given: Vec<_> = doorbells.into_iter().map(WorkerMessage::Doorbells).collect();
     given.extend(give(me, to, queue, 0, 1));
