@@ -31,36 +31,39 @@ use crate::task::{CancelScope, Origin};
 
 /// How many rounds without work pass between two readings of the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
-/// Rounds between two looks at the doorbells of rings at rest. A round with work counts as `BUSY_ROUND`.
+/// Rounds between two looks at the doorbells of resting rings. A round with work counts as
+/// `BUSY_ROUND`.
 const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
-/// How often a worker with nothing else to do looks whether submissions can go on that it holds back.
+/// How often a worker with nothing else to do checks whether held-back submissions can proceed.
 const HELD_BACK_LOOK: Duration = Duration::from_millis(2);
-/// How often a worker without memory for a stack looks whether there is some.
+/// How often a worker without memory for a stack checks whether there is some.
 const STARVED_LOOK: Duration = Duration::from_millis(20);
 
 /// A worker and the state of its loop.
 struct Loop {
     worker: Worker,
-    /// How many lanes of each list have been in it since the last counted round.
+    /// How many lanes of each list have been on it since the last counted round.
     old_lanes: Cell<(usize, usize)>,
-    /// Rounds since it last looked at the doorbells.
+    /// Rounds since the last look at the doorbells.
     rounds: Cell<u32>,
-    /// The source of work that the current round has come to: one of the constants below, or 0.
+    /// The source of work that the current round has reached: one of the constants below, or 0.
     begun: Cell<usize>,
 }
 
-// The sources of work in the order of a round. When a task is suspended, the next round begins behind the
-// source that it came from, so that tasks that all are suspended do not keep the others from their turn.
+// The sources of work, in the order of a round. When a task is suspended, the next round begins
+// after the source it came from, so that a source whose tasks are all suspended does not starve the
+// others.
 const PERIODIC: usize = 1;
 const LANES: usize = 2;
 /// The first of the rings.
 const RINGS: usize = 3;
 const HIGH_LATENCY_LANES: usize = usize::MAX;
 
-/// Runs a worker on the calling thread, which `stack::prepare_thread` has prepared, until the runtime ends.
+/// Runs a worker on the calling thread, which `stack::prepare_thread` has prepared, until the
+/// runtime ends.
 pub(crate) fn run(index: u32, shared: Arc<Shared>) {
-    // It may have others from the thread that has started this one.
+    // The thread may have inherited other settings from the one that started it.
     FloatingPoint::reset();
     ThreadState::prepare_thread();
     park::prepare_thread();
@@ -109,15 +112,15 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
                 worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
                 let crash = (ended == stack::Ended::Crashed).then(Crash::take).flatten();
                 end_abandoned(worker, &coroutine, crash);
-                // Others may know of what lies on its stack: a subtask, say, or a device.
+                // Other code may still refer to data on its stack: a subtask, say, or a device.
                 std::mem::forget(coroutine);
             }
             (_, Err(stack::Ended::Spent)) => {
                 coroutines.remove(number);
                 worker.shared.coroutines.fetch_sub(1, Ordering::Relaxed);
             }
-            // The body returned, because the runtime ends. Coroutines that still wait then belong
-            // to tasks that did not end in time.
+            // The body returned because the runtime is ending. Coroutines that are still waiting
+            // belong to tasks that did not end in time.
             (_, Err(stack::Ended::Returned)) => {
                 if coroutines.are_all_waiting() {
                     return coroutines.forget_all();
@@ -128,18 +131,18 @@ fn switch_between_coroutines(own: &Rc<Loop>) {
 }
 
 /// Shows the number of suspended tasks on the status page. Called before a coroutine is resumed:
-/// the number does not change at any other time.
+/// the number changes at no other time.
 fn show_suspended(worker: &Worker) {
     let line = &worker.shared.page().lines[worker.index as usize];
     line.suspended.store(worker.coroutines.in_use() as u64 - 1, Ordering::Relaxed);
 }
 
 impl Loop {
-    /// A coroutine that runs the loop, if there is memory for its stack.
+    /// A new coroutine that runs the loop, if there is memory for its stack.
     fn new_coroutine(self: &Rc<Self>) -> io::Result<Coroutine> {
         let shared = &self.worker.shared;
         let (budget, cost) = (shared.budget, shared.config.stack_cost());
-        // Without a few, a task could not even wait for another one.
+        // Without a few coroutines, a task could not even wait for another one.
         let charge = match self.worker.coroutines.are_few() {
             true => budget.charge_anyway(Use::Stacks, cost),
             false => budget.charge(Use::Stacks, cost).map_err(io::Error::other)?,
@@ -148,8 +151,8 @@ impl Loop {
         Coroutine::new(shared.config.stack_size, charge, move || body.work())
     }
 
-    /// Called when there is no memory for another coroutine. Until a suspended task can be resumed, or
-    /// it is time to look whether there is memory, no client's task starts; subtasks are refused,
+    /// Called when there is no memory for another coroutine. Until a suspended task can be resumed,
+    /// or it is time to check for memory again, no client's task starts. Subtasks are refused,
     /// because suspended tasks may be waiting for them.
     #[cold]
     fn starve(&self, error: &std::io::Error) {
@@ -168,17 +171,17 @@ impl Loop {
             let mut others = Vec::new();
             while let Some(message) = worker.mailbox().take() {
                 match message {
-                    // It runs a module's code, which needs a coroutine.
+                    // This runs module code, which needs a coroutine.
                     WorkerMessage::Run(..) => others.push(message),
                     message => self.read(message),
                 }
             }
             others.into_iter().for_each(|message| worker.mailbox().send(message));
-            // The tasks that are suspended may wait for what a poller finds.
+            // Suspended tasks may be waiting for what a poller finds.
             if worker.pollers.are_armed() {
                 self.poll();
             }
-            // No task starts, but cancellations are heard, and rings do not fill up.
+            // No task starts, but cancellations are read, and rings do not fill up.
             let mut ring = 0;
             while rings::poll(worker, ring, 0, &mut false) {
                 ring += 1;
@@ -194,8 +197,8 @@ impl Loop {
 
     // The loop ----------------------------------------------------------------------------------------
 
-    /// The loop, which runs on a coroutine. Returns when the runtime ends, the coroutine is retired,
-    /// or its stack must not be used again.
+    /// The loop, which runs on a coroutine. Returns when the runtime ends, the coroutine is
+    /// retired, or its stack must not be used again.
     fn work(&self) -> stack::Ended {
         let worker = &self.worker;
         let mut idle_rounds = 0;
@@ -212,9 +215,10 @@ impl Loop {
                 (idle_rounds, idle_since) = (0, None);
                 continue;
             }
-            // Before the round, for a round whose task is suspended does not return until that has ended.
+            // Before the round: a round whose task is suspended does not return until that task has
+            // ended.
             self.look_at_doorbells(if idle_rounds == 0 { BUSY_ROUND } else { 1 });
-            // For the same reason.
+            // Before the round for the same reason.
             if worker.pollers.is_time() && self.poll() {
                 (idle_rounds, idle_since) = (0, None);
                 continue;
@@ -224,7 +228,8 @@ impl Loop {
                 continue;
             }
             let polled = worker.pollers.are_armed() && self.poll();
-            // A poller that always has something to do keeps the worker only as long as there are tasks.
+            // A poller that always finds something to do keeps the worker only while there are
+            // suspended tasks.
             if worker.shared.is_ending() && !(polled && worker.coroutines.has_suspended()) {
                 return stack::Ended::Returned;
             }
@@ -277,7 +282,7 @@ impl Loop {
         let pauses = worker.coroutines.pauses();
         let was_suspended = || worker.coroutines.pauses() != pauses;
         let begun = match self.begun.get() {
-            // That was the last.
+            // That was the last source.
             HIGH_LATENCY_LANES => 0,
             begun => begun,
         };
@@ -313,7 +318,7 @@ impl Loop {
         if high_latency_lanes > 0 {
             self.begun.set(HIGH_LATENCY_LANES);
             // If there was other work, only the next task of one lane, so that low-latency tasks do
-            // not have to wait; otherwise a batch of each lane.
+            // not have to wait; otherwise a batch from each lane.
             let (lanes, batch) = if busy { (1, 1) } else { (high_latency_lanes, LANE_BATCH) };
             busy = true;
             for _ in 0..lanes {
@@ -328,8 +333,8 @@ impl Loop {
         busy
     }
 
-    /// Now and then looks whether a doorbell of a ring at rest has rung: a worker that is busy would not
-    /// notice otherwise.
+    /// Checks now and then whether the doorbell of a resting ring has rung, which a busy worker
+    /// would not notice otherwise.
     #[inline]
     fn look_at_doorbells(&self, rounds: u32) {
         let rounds = self.rounds.get() + rounds;
@@ -358,7 +363,7 @@ impl Loop {
             let line = &shared.page().lines[worker.index as usize];
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             let rest = |at: Instant| at.saturating_duration_since(Instant::now());
-            // Tasks may end on any worker, and none tells this one.
+            // Tasks may end on any worker, and none of them notifies this one.
             let held_back = parked.holds_back.then_some(HELD_BACK_LOOK);
             let rest = self.next_timer().map(rest).into_iter().chain(held_back).min();
             park::park_on_epoll(worker.run_queue().epoll(), rest);
@@ -414,7 +419,7 @@ impl Loop {
                 loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
                 let periodic = loot.periodic.into_iter();
                 periodic.for_each(|task| path::take_over_periodic(worker, busy, task));
-                // Not at once: this worker may have no coroutine to run them on.
+                // Not immediately: this worker may have no coroutine to run them on.
                 let runs = loot.runs.into_iter();
                 runs.for_each(|(method, f)| worker.mailbox().send(WorkerMessage::Run(method, f)));
             }
@@ -433,12 +438,12 @@ impl Loop {
         }
     }
 
-    /// Runs something of the runtime's own as a task: what modules do in it may wait, and hold locks.
+    /// Runs work of the runtime's own as a task: module code in it may wait and hold locks.
     fn run_as_task(&self, method: u32, f: Box<dyn FnOnce() + Send>) {
         let worker = &self.worker;
         let record = worker.spare.take(Origin::Internal);
         worker.context().record.set(std::ptr::from_ref(&*record).cast_mut());
-        // Most of it is modules' code.
+        // Most of this is module code.
         worker.run_queue().show(0, record.node());
         worker.run_queue().enter_module(Running::method(CHI_ADMIN_POOL_MAJOR, method));
         f();
@@ -453,7 +458,7 @@ impl Loop {
 
     // Timers ------------------------------------------------------------------------------------------
 
-    /// Ends the waits that are due to end. True when there was one.
+    /// Ends the waits whose time is up. True if there was one.
     fn end_waits(&self, now: Instant) -> bool {
         let coroutines = &self.worker.coroutines;
         let mut any = false;
@@ -464,11 +469,11 @@ impl Loop {
         any
     }
 
-    /// Runs periodic tasks that are due. True when there was one.
+    /// Runs the periodic tasks that are due. True if there was one.
     fn run_periodic(&self) -> bool {
         let worker = &self.worker;
         let (now, pauses) = (Instant::now(), worker.coroutines.pauses());
-        // However many periodic tasks a client has, rings and lanes have their turn between them.
+        // However many periodic tasks a client has, rings and lanes are served in between.
         for runs in 0..LANE_BATCH {
             let due = worker.run_queue().entries().periodic.due(now);
             let Some(number) = due else { return runs > 0 };
@@ -480,20 +485,20 @@ impl Loop {
         true
     }
 
-    /// When there is something to do next.
+    /// When the next timer or periodic task is due.
     fn next_timer(&self) -> Option<Instant> {
         let periodic = self.worker.run_queue().entries().periodic.next();
         periodic.into_iter().chain(self.worker.timers.next()).min()
     }
 
-    /// Removes timers that are no longer needed.
+    /// Removes stale timers.
     #[cold]
     fn sweep_timers(&self) {
         let worker = &self.worker;
         worker.timers.sweep(|timer| worker.coroutines.is_waiting(timer.coroutine, timer.wait));
     }
 
-    /// True if a timer is due so soon that parking is not worth it: waking up might take longer.
+    /// True if a timer is due so soon that parking is not worthwhile: waking up might take longer.
     #[cold]
     fn is_due_soon(&self) -> bool {
         let worker = &self.worker;
@@ -515,7 +520,7 @@ impl Loop {
         Some(lane.0)
     }
 
-    /// Counts a round once every lane that was listed at the last count has had its turn: by then
+    /// Counts a round once every lane that was listed at the last count has been served: by then
     /// the worker has finished with everything that it had seen before. Returns how many lanes are
     /// listed now.
     #[inline]

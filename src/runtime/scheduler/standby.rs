@@ -1,6 +1,7 @@
-//! Workers' threads: those of the configuration, and stand-by workers, which the watchdog starts when
-//! methods block all workers of a group. A stand-by worker that is not needed any more gives away what can
-//! move and rests; its thread stays, for it would be needed at a time when there may be none to be had.
+//! Workers' threads: those of the configuration, and stand-by workers, which the watchdog starts
+//! when methods block all workers of a group. A stand-by worker that is no longer needed gives away
+//! whatever can move, and rests. Its thread stays, because no new one might be available when it is
+//! next needed.
 
 use std::sync::mpsc::sync_channel;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::coroutine::stack;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::sys::or_abort;
 
-/// Starts the thread of a worker, and waits until it has what it needs.
+/// Starts the thread of a worker, and waits until the thread is prepared.
 pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, Error> {
     let own = shared.clone();
     let (tell, told) = sync_channel(1);
@@ -23,7 +24,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, 
         or_abort(|| {
             let prepared = prepare(&own, index);
             let may_run = prepared.is_ok();
-            // The thread that starts this one waits for it.
+            // The starting thread is waiting for this.
             let _ = tell.send(prepared);
             if may_run {
                 event_loop::run(index, own);
@@ -32,12 +33,12 @@ pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, 
     };
     let thread = std::thread::Builder::new().name(format!("chi-worker-{index}")).spawn(body);
     let thread = thread.map_err(|error| Error::io("starting a worker's thread", error))?;
-    // An error means that it has panicked, which has ended the process.
+    // An error means that the thread has panicked, which has ended the process.
     told.recv().unwrap_or(Ok(()))?;
     Ok(thread)
 }
 
-/// Gives the calling thread, that of a worker, its core and its signal stack.
+/// Gives the calling thread, a worker's, its core and its signal stack.
 fn prepare(shared: &Shared, index: u32) -> Result<(), Error> {
     let core = match shared.is_standby(index) {
         true => None,
@@ -47,8 +48,8 @@ fn prepare(shared: &Shared, index: u32) -> Result<(), Error> {
     stack::prepare_thread().map_err(|error| Error::io("preparing a worker's signal stack", error))
 }
 
-/// Has a stand-by worker serve a group: one that rests, or a new one. `None` when there is none left, or no
-/// thread to be had.
+/// Makes a stand-by worker serve a group: a resting one, or a new one. `None` if there is none
+/// left, or no thread can be started.
 pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
     let queues = (0..).zip(shared.run_queues());
     let mut resting = queues.filter(|(_, queue)| queue.role() == Role::Resting);
@@ -73,7 +74,7 @@ fn start(shared: &Arc<Shared>) -> Option<u32> {
     if started == shared.config.all_workers() {
         return None;
     }
-    // From now on it gets messages; it reads them when it runs.
+    // From now on the worker is sent messages; it reads them once it runs.
     shared.set_started(started + 1);
     match spawn(shared, started as u32) {
         Ok(thread) => {
@@ -90,13 +91,13 @@ fn start(shared: &Arc<Shared>) -> Option<u32> {
     }
 }
 
-/// True when a stand-by worker serves a group.
+/// True if a stand-by worker serves a group.
 pub(super) fn is_serving(shared: &Shared) -> bool {
     let standby = &shared.run_queues()[shared.config.workers..];
     standby.iter().any(|queue| queue.role() != Role::Resting)
 }
 
-/// Has a stand-by worker give to `to` what can move, and rest.
+/// Puts a stand-by worker to rest, and makes it give `to` whatever can move.
 pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
     shared.run_queue(worker).rest(|| shared.mailbox(worker).send(WorkerMessage::Rest { to }));
     if let Some(left_out) = may_log(shared) {
@@ -104,7 +105,7 @@ pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
     }
 }
 
-/// Whether the log may have one more line about stand-by workers; if so, how many were left out.
+/// How many lines about stand-by workers were left out, if the log may have another one.
 fn may_log(shared: &Shared) -> Option<LeftOut> {
     shared.rate_limit.pass(LineKind::Standby, Subject::default())
 }

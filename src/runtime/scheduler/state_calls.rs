@@ -1,6 +1,6 @@
-//! The C library's functions by which code changes the state of its thread, or that of the process. The program
-//! exports replacements that call these. What concerns the thread is noted, so that the next task does not
-//! find it; what concerns the whole process is refused.
+//! The C library's functions with which code changes the state of its thread or of the process. The
+//! program exports replacements that call these. Changes to the thread are recorded, so that the
+//! next task does not inherit them; changes to the whole process are refused.
 
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
@@ -11,24 +11,26 @@ use crate::coroutine::{LOCALE, SIGNALS};
 use crate::log::{log_task, LineKind, RateLimit, Subject};
 use crate::sys::thread_state::{Original, SignalMask, UseLocale, PTHREAD_SIGMASK, USELOCALE};
 
-/// `LC_GLOBAL_LOCALE`: the thread's locale is that of the process.
+/// `LC_GLOBAL_LOCALE`: the thread uses the locale of the process.
 const LC_GLOBAL_LOCALE: isize = -1;
 
 static CHDIR: Original = Original::new(c"chdir");
 static FCHDIR: Original = Original::new(c"fchdir");
 
-/// The process whose state is not to be changed, and its umask, which cannot be asked for.
+/// The process whose state is sealed, and its umask, which cannot be read without changing it.
 static SEALED: OnceLock<(u32, libc::mode_t)> = OnceLock::new();
 
 /// Refuses changes to the state of this process from now on. Its children may still change theirs.
 pub(crate) fn seal() {
     SEALED.get_or_init(|| {
-        // A child must not call the dynamic linker: another thread may have been in it.
+        // A child must not call the dynamic linker: another thread may have been inside it at the
+        // fork.
         for function in [&CHDIR, &FCHDIR] {
             function.get();
         }
         let umask = original_umask();
-        // SAFETY: the function has no requirements. What another thread creates in between, others cannot read.
+        // SAFETY: the function has no requirements. Files that another thread creates meanwhile are
+        // private.
         let own = unsafe {
             let own = umask(0o077);
             umask(own);
@@ -44,7 +46,7 @@ fn original_umask() -> unsafe extern "C" fn(libc::mode_t) -> libc::mode_t {
     unsafe { std::mem::transmute(UMASK.get()) }
 }
 
-/// The umask of the process if it is sealed; logs then that a module has called the function.
+/// If the process is sealed, returns its umask and logs that a module has called the function.
 fn refuse(function: &str) -> Option<libc::mode_t> {
     let &(process, umask) = SEALED.get()?;
     if std::process::id() != process {
@@ -75,7 +77,7 @@ fn report(function: &str) {
     });
 }
 
-/// Notes whether the code that is running has changed `what` of its thread.
+/// Records whether the running code has changed `what` of its thread.
 fn note(what: u8, altered: bool) {
     with_current(|worker| {
         if let Some(worker) = worker {
@@ -115,7 +117,7 @@ pub unsafe fn pthread_sigmask(
     }
 }
 
-/// `sigprocmask`: the same.
+/// `sigprocmask`: lasts while the task runs.
 ///
 /// # Safety
 /// As for that function.
@@ -140,7 +142,7 @@ pub unsafe fn sigprocmask(
 /// As for that function.
 pub unsafe fn uselocale(locale: libc::locale_t) -> libc::locale_t {
     if !locale.is_null() {
-        // Functions of libraries that parse or print numbers set another for as long as they run.
+        // Library functions that parse or print numbers set another locale while they run.
         note(LOCALE, locale.addr() as isize != LC_GLOBAL_LOCALE);
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
@@ -174,7 +176,7 @@ pub unsafe fn setlocale(category: c_int, locale: *const c_char) -> *mut c_char {
     }
 }
 
-/// `umask`: has no effect. It cannot fail, so it returns what the mask is and stays.
+/// `umask`: has no effect. It cannot fail, so it returns the current mask.
 pub fn umask(mask: libc::mode_t) -> libc::mode_t {
     let sealed = SEALED.get().filter(|sealed| sealed.0 == std::process::id());
     match sealed {
@@ -213,7 +215,7 @@ pub fn fchdir(directory: c_int) -> c_int {
     }
 }
 
-/// `sigaltstack`: refused on workers, which need theirs to notice that a stack overflows.
+/// `sigaltstack`: refused on workers, which need theirs to detect stack overflows.
 ///
 /// # Safety
 /// As for that function.

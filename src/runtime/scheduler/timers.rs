@@ -13,7 +13,7 @@ pub(crate) struct Timer {
     pub(crate) wait: WaitNumber,
 }
 
-/// How many timers are kept before unneeded ones are looked for.
+/// How many timers are kept before the first sweep for stale ones.
 const MANY: usize = 1024;
 
 /// A worker's timers. A timer is not removed when it is no longer needed: its handler recognises
@@ -35,8 +35,8 @@ impl Timers {
         self.heap.borrow_mut().push(Reverse((at, timer)));
     }
 
-    /// True if it is time to sweep: there are more than twice as many as after the last sweep, so
-    /// that sweeping costs little per timer.
+    /// True if it is time to sweep: there are more than twice as many timers as after the last
+    /// sweep, so that sweeping costs little per timer.
     #[inline]
     pub(crate) fn are_many(&self) -> bool {
         self.heap.borrow().len() > MANY + 2 * self.swept.get()

@@ -1,14 +1,14 @@
-//! How many tasks each session may have in flight, so that those of one user together stay within the
-//! user's limit.
+//! How many tasks each session may have in flight, so that the sessions of one user together stay
+//! within the user's limit.
 
-/// A session may always have so many, so that others of its user cannot keep it out.
+/// A session may always have this many, so that other sessions of its user cannot keep it out.
 const LEAST: usize = 64;
 /// One whose share of worker time is limited may have no more: what has been started is not paused.
 pub(super) const MOST_OF_LIMITED_TIME: usize = LEAST;
 
-/// Divides a user's limit between its sessions, which have so many tasks in flight. Of the room that they
-/// leave, half is divided evenly, so that a session that has been idle may begin at once; the other half goes
-/// to those that are busy.
+/// Divides a user's limit among its sessions, which have these numbers of tasks in flight. Of the
+/// room that they leave, half is divided evenly, so that a session that has been idle may begin at
+/// once; the other half goes to the busy ones.
 pub(super) fn divide(in_flight: &[usize], limit: usize) -> impl Iterator<Item = usize> + '_ {
     let is_busy = |has: usize| has >= LEAST / 2;
     let room = limit.saturating_sub(in_flight.iter().sum());
@@ -41,7 +41,7 @@ mod tests {
         for limit in [256, 1000, 262_144] {
             let mut has = Vec::new();
             for round in 0..200 {
-                // One more joins, and every other one takes all that it may.
+                // Another session joins, and every second one takes all it may.
                 has.push(0);
                 let may = shares(&has, limit);
                 for (has, may) in has.iter_mut().zip(may).skip(round % 2).step_by(2) {

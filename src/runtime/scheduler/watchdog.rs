@@ -1,7 +1,7 @@
-//! The watchdog: a thread that looks after the workers while any of them is awake. It has an idle worker
-//! relieve one that a method keeps busy, or a stand-by worker when methods keep all of a group busy, and says
-//! in the log which method that is. What must happen some time after the tasks have gone, it does, too:
-//! pools that are destroyed are freed, and memory goes back to the operating system.
+//! The watchdog: a thread that looks after the workers while any of them is awake. When a method
+//! keeps a worker busy, it makes an idle worker relieve it, or a stand-by worker when methods keep
+//! a whole group busy, and logs the method. It also does what must happen some time after the tasks
+//! have gone: it frees destroyed pools, and returns memory to the operating system.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::Ordering;
@@ -19,39 +19,40 @@ use super::standby;
 use crate::log::{log_task, TaskContext};
 use crate::sys::last_words;
 
-/// The interval at which it checks the workers.
+/// The interval at which the workers are checked.
 const TICK: Duration = Duration::from_millis(2);
-/// How often it looks for deadlocks, if tasks have begun unbounded waits.
+/// How often to look for deadlocks, if tasks have begun unbounded waits.
 const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
-/// How often it divides anew how many tasks sessions may have in flight.
+/// How often each user's limit on tasks in flight is divided anew among its sessions.
 const SHARE_TASKS: Duration = Duration::from_millis(10);
 /// After this many ticks without parking, a worker is asked to share its work.
 const OVERLOADED: u32 = 5;
-/// Ticks after which a worker counts as blocked by a method that has not yielded: 10 ms. High-latency
-/// tasks may take longer before others of their kind need another worker: a second.
+/// Ticks after which a worker counts as blocked by a method that has not yielded: 10 ms.
+/// High-latency tasks may take longer before others of their kind need another worker: a second.
 const BLOCKED: u32 = 5;
 const BLOCKED_HIGH_LATENCY: u32 = 500;
-/// Ticks for which another worker of its group must not have been blocked for a stand-by worker to rest.
+/// For how many ticks another worker of its group must have been unblocked before a stand-by worker
+/// rests.
 const QUIET: u32 = 50;
-/// Times after which a task is reported again that has been reported once. After the last it is reported each
-/// time that this has passed once more.
+/// How long a task must have run to be reported again, having been reported once. After the last of
+/// these, it is reported each time that period has passed once more.
 const REPORT_AGAIN: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
-/// What comes after those is the same report.
+/// All later reports count as the same report.
 const LAST_REPORT: u32 = REPORT_AGAIN.len() as u32 + 2;
-/// The same report of a method, by another task of its, comes once in so long a time.
+/// The least interval between equal reports of one method, made for different tasks.
 const SAME_REPORT: Duration = Duration::from_secs(10);
-/// How often it looks whether the runtime's descriptors are open, while or after code of modules runs.
+/// How often to check that the runtime's descriptors are open, while or after module code runs.
 const CHECK_DESCRIPTORS: Duration = Duration::from_millis(100);
-/// How long the control thread may take to notice that it is told to stop.
+/// How long the control thread may take to notice that it has been told to stop.
 const STOP_BOUND: Duration = Duration::from_secs(1);
 /// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
 /// operating system.
 const MANY_FREED: u64 = 2048;
-/// The same after so many bytes of what is charged to the memory budget have been freed.
+/// The allocator is also asked after this many bytes charged to the memory budget have been freed.
 const MUCH_FREED: u64 = 16 << 20;
 
-/// What the watchdog knows of a worker from the previous tick.
+/// What the watchdog knew of a worker at the previous tick.
 #[derive(Clone, Copy)]
 struct Seen {
     running: Running,
@@ -60,19 +61,20 @@ struct Seen {
     tasks: u64,
     rounds: u64,
     parks: u64,
-    /// Since when it has been running this.
+    /// Since when the worker has been running this.
     since: Instant,
     /// Ticks since `since`.
     ticks: u32,
-    /// Ticks since it was last parked.
+    /// Ticks since the worker was last parked.
     awake: u32,
-    /// How many of the reports that are due have been made or left out.
+    /// How many of the due reports have been made or left out.
     reports: u32,
-    /// Ticks since a method last kept it.
+    /// Ticks since a method last kept the worker busy.
     quiet: u32,
 }
 
-/// When each report was made: of which pool's slot, which method, and which in the order of a task's reports.
+/// When each report was last made, by the pool's slot, the method's number and the report's place
+/// in a task's sequence of reports.
 type Reported = HashMap<(u32, u32, u32), Instant>;
 
 /// Watches until the runtime ends.
@@ -83,7 +85,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let (mut looked_at, mut looked) = (0, Instant::now());
     let (mut trimmed_at, mut most_used) = (0, 0);
     let mut shared_at = Instant::now();
-    // When it last looked at the descriptors, and whether code of modules may have run since.
+    // When the descriptors were last checked, and whether module code may have run since.
     let (mut checked, mut unchecked) = (Instant::now(), false);
     while !shared.is_ending() {
         if unchecked && checked.elapsed() >= CHECK_DESCRIPTORS {
@@ -147,7 +149,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     }
 }
 
-/// Stops the runtime if it has lost a descriptor without which it would be deaf.
+/// Stops the runtime if it has lost a descriptor without which it is deaf.
 fn check_descriptors(shared: &Shared) {
     let Some(lost) = shared.descriptors.find_lost().filter(|_| !shared.is_stopping()) else {
         return;
@@ -180,9 +182,9 @@ fn free_retired(shared: &Shared) {
     }
 }
 
-/// Makes the allocator return unused memory to the operating system. It keeps what many small
-/// blocks leave behind, so that otherwise an idle runtime would keep the memory of its busiest
-/// time.
+/// Makes the allocator return unused memory to the operating system. It keeps the memory of many
+/// small blocks after they are freed, so an idle runtime would otherwise keep the memory of its
+/// busiest time.
 fn trim() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` may be called from any thread at any time.
@@ -239,7 +241,7 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
     seen.node = now.node;
     seen.awake = awake;
     shared.run_queue(worker).set_busy(seen.since.saturating_duration_since(shared.start));
-    // Again when something has come in, and now and then in any case.
+    // Again when a message has arrived, and at growing intervals in any case.
     if seen.ticks.is_power_of_two() || shared.mailbox(worker).has_messages() {
         if let Some(idle) = idle_worker(shared, worker) {
             shared.mailbox(idle).send(WorkerMessage::StealFrom { busy: worker });
@@ -261,8 +263,8 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
     }
 }
 
-/// How many reports there should have been of a task that has kept its worker for `time`, of which the first is
-/// due after `limit`.
+/// How many reports should have been made of a task that has kept its worker for `time`, if the
+/// first is due after `limit`.
 fn reports_due(time: Duration, limit: Duration) -> u32 {
     if time < limit {
         return 0;
@@ -273,10 +275,10 @@ fn reports_due(time: Duration, limit: Duration) -> u32 {
     1 + again + minutes(time).saturating_sub(minutes(limit).max(1))
 }
 
-/// A worker of the same group that sleeps. One of the other group is no help: on a worker for tasks of
-/// low latency, one of high latency would keep them waiting, and the other way round.
+/// A parked worker of the same group. One of the other group is no help: on a worker for
+/// low-latency tasks, a high-latency task would keep them waiting, and the other way round.
 fn idle_worker(shared: &Shared, busy: u32) -> Option<u32> {
-    // What comes to a stand-by worker that rests is not much, and of either group.
+    // A resting stand-by worker receives little, and from either group.
     let role = match shared.run_queue(busy).role() {
         Role::Resting => Role::LowLatency,
         role => role,
@@ -288,7 +290,8 @@ fn idle_worker(shared: &Shared, busy: u32) -> Option<u32> {
     })
 }
 
-/// Has a stand-by worker serve a group all of whose workers are blocked, or rest when it is not needed.
+/// Makes a stand-by worker serve a group whose workers are all blocked, or puts it to rest when it
+/// is no longer needed.
 fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
     let serves = |worker: &u32| shared.run_queue(*worker).role() == group;
     let mut serving = (0..seen.len() as u32).filter(serves).peekable();
@@ -309,7 +312,7 @@ fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
         return;
     }
     let mut standby = serving.iter().rev().filter(|worker| shared.is_standby(**worker));
-    // One that a method keeps stays until it is back.
+    // A stand-by worker that a method keeps busy stays until it is back.
     let Some(&spare) = standby.find(|worker| of(worker).ticks == 0) else { return };
     let others = serving.iter().filter(|worker| **worker != spare);
     let quiet = others.max_by_key(|worker| of(worker).quiet);

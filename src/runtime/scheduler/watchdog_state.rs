@@ -27,7 +27,7 @@ impl WatchdogState {
         assert!(self.thread.set(current()).is_ok(), "there is one watchdog");
     }
 
-    /// Wakes the watchdog, because a worker has woken up or the runtime ends. `[any thread]`
+    /// Wakes the watchdog because a worker has woken up or the runtime is ending. `[any thread]`
     pub(crate) fn wake(&self) {
         // Either the watchdog sees that the worker is awake, or the worker sees that the watchdog
         // is asleep.
@@ -39,8 +39,8 @@ impl WatchdogState {
         }
     }
 
-    /// Sleeps until it is woken, or for `time`, if `may_sleep` returns true once wakers can see
-    /// that it is asleep. True if it slept.
+    /// Sleeps until it is woken, or for at most `time`, if `may_sleep` returns true once wakers can
+    /// see that it is asleep. True if it slept.
     pub(crate) fn sleep(&self, time: Option<Duration>, may_sleep: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let sleeps = may_sleep();
@@ -55,7 +55,7 @@ impl WatchdogState {
     }
 }
 
-/// Loom knows no time: what is to wake the watchdog must not be left to it.
+/// Loom has no notion of time: the models must not rely on a timeout to wake the watchdog.
 #[cfg(all(loom, test))]
 fn park_timeout(_: Duration) {
     park();
@@ -66,7 +66,8 @@ mod loom_tests {
     use super::*;
     use loom::sync::Arc;
 
-    /// A worker wakes up, and may be blocked by a method from then on: the watchdog is awake, or wakes up.
+    /// A worker wakes up, and may be blocked by a method from then on: the watchdog stays awake or
+    /// wakes up.
     #[test]
     fn loom_it_does_not_sleep_while_a_worker_is_awake() {
         loom::model(|| {
@@ -80,7 +81,7 @@ mod loom_tests {
                     watchdog.wake();
                 })
             };
-            // As a mailbox says whether its worker is parked.
+            // As `Mailbox::is_parked` does it.
             let all_parked = || {
                 fence(Ordering::SeqCst);
                 parked.load(Ordering::Relaxed)

@@ -1,7 +1,7 @@
 //! A worker: what a thread that runs tasks owns, and how the running task waits.
 //!
-//! Only its own thread uses a worker; other threads use its mailbox and its run queue. What happens
-//! to tasks on it is in `path`, and its loop is in `event_loop`.
+//! Only its own thread uses a worker; other threads use its mailbox and its run queue. The path of
+//! tasks through it is in `path`, and its loop is in `event_loop`.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -32,21 +32,21 @@ pub(crate) struct Worker {
     pub(crate) spare: SpareRecords,
     /// The modules' pollers that this worker calls.
     pub(crate) pollers: Pollers,
-    /// The turn of the lanes, for tasks that no monitor places.
+    /// Chooses lanes in turn, for tasks that no monitor places.
     pub(crate) next_lane: Cell<usize>,
-    /// The turn of the containers, for tasks that any container of their pool may run.
+    /// Chooses containers in turn, for tasks that any container of their pool may run.
     pub(crate) next_container: Cell<usize>,
-    /// Counts tasks, to choose those that are measured.
+    /// Counts tasks, to choose which are measured.
     pub(crate) samples: Cell<u32>,
-    /// Counts bytes that were copied from clients' nested vectors.
+    /// Counts the bytes copied for clients' tasks: large bodies and nested vectors.
     pub(crate) copied: Cell<u64>,
-    /// It is a stand-by worker.
+    /// True for a stand-by worker.
     pub(crate) is_standby: bool,
-    /// The table that `own_table` keeps.
+    /// Points to the table in `own_table`.
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
     table_version: Cell<u64>,
-    /// How many roots have been numbered by this worker.
+    /// How many roots this worker has numbered.
     roots: Cell<u64>,
 }
 
@@ -124,17 +124,17 @@ impl Worker {
         self.coroutines.context()
     }
 
-    /// The task that runs on this coroutine, if there is one.
+    /// The task that runs on this coroutine, if any.
     #[inline]
     pub(crate) fn running(&self) -> Option<&Record> {
         self.context().task()
     }
 
-    /// The container whose code is running, if it is one's.
+    /// The container whose code is running, if any.
     pub(crate) fn container(&self) -> Option<&Container> {
         let context = self.context();
         // SAFETY: the pointer is null, or points to the container that the running task constructs,
-        // whose pool it holds.
+        // whose pool that task holds.
         let building = unsafe { context.building.get().as_ref() };
         let container = |task: &Record| {
             // SAFETY: the pointer is null, or points to the container in which the task is counted.
@@ -143,8 +143,8 @@ impl Worker {
         building.or_else(|| current_task(context).and_then(container))
     }
 
-    /// The pools that are open for tasks. Must be asked for again after module code has run: that
-    /// code may call this function, which may replace the table.
+    /// The pools that are open for tasks. Call this again after module code has run: that code may
+    /// call this function, which may replace the table.
     #[inline]
     pub(crate) fn table(&self) -> &PoolTable {
         let version = self.shared.table_version();
@@ -164,13 +164,13 @@ impl Worker {
         *self.own_table.borrow_mut() = table;
     }
 
-    /// True when this is a stand-by worker, and the session blocks as many workers as it may.
+    /// True if this is a stand-by worker and the session blocks as many workers as it may.
     #[inline]
     pub(crate) fn refuses(&self, session: u64) -> bool {
         self.is_standby && self.shared.blocks_its_share(session)
     }
 
-    /// Takes a record back.
+    /// Returns a record to the spare ones.
     #[inline(always)]
     pub(crate) fn recycle(&self, record: Box<Record>) {
         self.spare.put(record);
@@ -224,7 +224,7 @@ impl Worker {
         self.context().callback.get().is_null()
     }
 
-    /// Where the running task is, if it is suspended now: on the running coroutine.
+    /// Where the running task is when it is suspended: on the running coroutine.
     #[inline]
     pub(crate) fn own_coroutine(&self) -> SuspendedAt {
         let as_what = SuspendedAs::Coroutine(self.coroutines.current());
@@ -241,15 +241,15 @@ impl Worker {
         self.coroutines.forget_wait();
     }
 
-    /// Sets a timer that ends the prepared wait of the running coroutine at `at`, if nothing ends
-    /// it earlier.
+    /// Sets a timer that ends the prepared wait of the running coroutine at `at`, unless it ends
+    /// earlier.
     pub(crate) fn set_timer(&self, at: Instant) {
         let (coroutine, wait) = (self.coroutines.current(), self.context().wait.get());
         self.timers.set(at, Timer { coroutine, wait });
     }
 
-    /// Suspends the running task until its prepared wait ends or it is cancelled. Its lane goes on
-    /// without it.
+    /// Suspends the running task until its prepared wait ends or the task is cancelled. Its lane
+    /// goes on without it.
     #[inline]
     pub(crate) fn suspend(&self, waits_for: WaitsFor) {
         let context = self.context();
@@ -270,7 +270,7 @@ impl Worker {
                         self.run_queue().enter_module(code);
                         return;
                     }
-                    // SAFETY: the record that is waited for lives until the wait has ended.
+                    // SAFETY: the awaited record lives until the wait has ended.
                     WaitsFor::Task(child) => self.cancel_child(unsafe { &*child }),
                 }
             }
@@ -309,15 +309,14 @@ impl Worker {
         self.run_queue().enter_module(code);
     }
 
-    /// Suspends the running task for a time, or for less if it is cancelled meanwhile.
+    /// Suspends the running task for `time`, or less if the task is cancelled meanwhile.
     pub(crate) fn sleep(&self, time: Duration) {
-        // If the clock cannot represent the time, one that is so far off that it makes no
-        // difference.
+        // If the clock cannot represent the end, use one so far off that it makes no difference.
         let at = Instant::now().checked_add(time);
         self.sleep_until(at.unwrap_or_else(|| Instant::now() + Duration::from_secs(1 << 32)));
     }
 
-    /// Gives other tasks, timers, lanes and rings a turn.
+    /// Lets other tasks, timers, lanes and rings be served.
     pub(crate) fn yield_now(&self) {
         self.sleep_until(Instant::now());
     }
@@ -329,8 +328,8 @@ impl Worker {
         self.suspend(WaitsFor::Anyone);
     }
 
-    /// Suspends the running task until another one that was created inside the runtime is complete;
-    /// returns true then, and false if `until` has passed before. The other task must live until
+    /// Suspends the running task until another task, created inside the runtime, is complete, and
+    /// then returns true; returns false if `until` passes first. The other task must live until
     /// this returns.
     ///
     /// # Errors
@@ -358,7 +357,7 @@ impl Worker {
                 break Ok(false);
             }
             match self.running().and_then(Record::cancel_reason) {
-                // The task that is waited for cannot end before this one does.
+                // The awaited task cannot end before this one does.
                 Some(CancelReason::Deadlock) => break Err(CancelReason::Deadlock.failure()),
                 Some(_) => self.cancel_child(task),
                 None => {}
@@ -395,7 +394,7 @@ impl Worker {
         ended
     }
 
-    /// Ends a wait on any worker.
+    /// Wakes a waiter on any worker.
     #[inline]
     pub(crate) fn wake(&self, waiter: Waiter) {
         if waiter.worker == self.index {
@@ -411,7 +410,8 @@ impl Worker {
 
     // Cancellation ------------------------------------------------------------------------------------
 
-    /// Cancels `child`, for which the running task waits, because the running task is cancelled.
+    /// Cancels `child`, which the running task is waiting for, because the running task is
+    /// cancelled.
     fn cancel_child(&self, child: &Record) {
         if child.cancel(CancelReason::Parent) {
             self.shared.cancel_marked();
