@@ -1,6 +1,6 @@
-//! Callbacks: module code that runs beside methods: monitors, aggregations, pollers, and the
-//! functions that free what is attached to a body. It cannot wait, because there is no task that
-//! could be suspended; and if it overflows its stack, that must end in a status, too.
+//! Callbacks: module code that runs besides methods: monitors, aggregations, pollers, and the
+//! functions that free what is attached to a body. A callback cannot wait, because there is no task
+//! that could be suspended. If it overflows its stack, that must still end in a status.
 
 use std::mem::ManuallyDrop;
 
@@ -21,7 +21,7 @@ pub(crate) enum CallbackKind {
     Poller(*mut ManuallyDrop<TargetGuard>, *const Poller),
 }
 
-/// A running callback; on the stack of its caller.
+/// A running callback, on its caller's stack.
 pub(crate) struct CallbackFrame {
     pub(crate) kind: CallbackKind,
     pub(crate) outer: *const CallbackFrame,
@@ -41,7 +41,7 @@ pub(crate) fn run_callback<R>(context: &Context, kind: CallbackKind, f: impl FnO
 }
 
 /// The task for which code is running on the coroutine with this context: that of the innermost
-/// callback, or else the running one; `None` in a poller, and if there is no task.
+/// callback, or else the running one. `None` in a poller, and if there is no task.
 pub(crate) fn current_task(context: &Context) -> Option<&Record> {
     // SAFETY: the pointer is null, or points to a frame further up on this coroutine's stack.
     match unsafe { context.callback.get().as_ref() } {

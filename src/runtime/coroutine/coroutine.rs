@@ -19,14 +19,14 @@ use crate::sync::{Lock, WaitNumber};
 use crate::sys::{has_addresses_for, Charge, FloatingPoint, ThreadState};
 use crate::task::Record;
 
-/// What a suspended task waits for.
+/// What a suspended task is waiting for.
 #[derive(Clone, Copy)]
 pub(crate) enum WaitsFor {
-    /// For a time, or for anything that ends the wait. A cancellation ends it early.
+    /// A time, or anything else that ends the wait. A cancellation ends it early.
     Anyone,
-    /// For a lock, which the waiting code keeps alive. A cancellation ends it early.
+    /// A lock, which the waiting code keeps alive. A cancellation ends the wait early.
     Lock(*const Lock),
-    /// For the end of a task that was created in the runtime. A cancellation is passed on to that
+    /// The end of a task that was created inside the runtime. A cancellation is passed on to that
     /// task. The record lives until the wait has ended.
     Task(*const Record),
 }
@@ -35,11 +35,11 @@ pub(crate) enum WaitsFor {
 pub(crate) enum Pause {
     /// It has no task. It may be resumed at any time, to run the loop.
     Spare,
-    /// Its task waits. It is resumed when the wait has ended.
+    /// Its task is waiting. It is resumed when the wait has ended.
     Waiting,
 }
 
-/// The state of a coroutine that its code uses.
+/// A coroutine's state, as far as its own code uses it.
 pub(crate) struct Context {
     yielder: Cell<*const Yielder<(), Pause>>,
     /// The task that runs on the coroutine.
@@ -48,29 +48,29 @@ pub(crate) struct Context {
     pub(crate) callback: Cell<*const CallbackFrame>,
     /// The container that code on the coroutine is constructing, or null.
     pub(crate) building: Cell<*const Container>,
-    /// What the task waits for, while it is suspended.
+    /// What the task is waiting for while it is suspended.
     pub(crate) waits_for: Cell<WaitsFor>,
     /// The wait ends by itself after some time.
     pub(crate) bounded: Cell<bool>,
     /// The coroutine's latest wait.
     pub(crate) wait: Cell<WaitNumber>,
     pub(crate) waiting: Cell<bool>,
-    /// There are too many spare coroutines: this one's body returns when it is resumed.
+    /// There are too many spare coroutines: this one's body returns when resumed.
     pub(crate) retired: Cell<bool>,
-    /// The guard of the coroutine's stack was touched: it starts no other task.
+    /// The guard of the coroutine's stack has been touched: no further task starts on it.
     pub(crate) spent: Cell<bool>,
-    /// What code on the coroutine may have changed of its thread: `SIGNALS`, `LOCALE`.
+    /// Which state of the thread code on the coroutine may have changed: `SIGNALS`, `LOCALE`.
     pub(crate) altered: Cell<u8>,
-    /// The thread's `errno`.
+    /// The address of the thread's `errno`.
     errno: *mut libc::c_int,
 }
 
-/// Which signals the thread blocks.
+/// The thread's signal mask.
 pub(crate) const SIGNALS: u8 = 1;
 /// The thread's locale.
 pub(crate) const LOCALE: u8 = 2;
 
-/// What code of a module has set of its thread's state, while other code runs.
+/// The thread's state as module code has set it, kept while other code runs.
 pub(crate) struct SetAside {
     errno: libc::c_int,
     floating_point: FloatingPoint,
@@ -117,18 +117,19 @@ impl Context {
         self.put_back(&state);
     }
 
-    /// Gives the thread the state in which methods start, before code runs that belongs to another task.
+    /// Sets the thread to the state in which methods start, before code of another task runs.
     #[inline]
     pub(crate) fn set_aside(&self) -> SetAside {
         SetAside {
-            // SAFETY: the coroutine runs on the thread that has made it, so this is its own `errno`.
+            // SAFETY: the coroutine runs on the thread that created it, so this is the thread's own
+            // `errno`.
             errno: unsafe { *self.errno },
             floating_point: FloatingPoint::set_aside(),
             thread: (self.altered.take() != 0).then(ThreadState::set_aside),
         }
     }
 
-    /// Gives the thread the state of the task again.
+    /// Restores the thread's state that the task had.
     #[inline]
     pub(crate) fn put_back(&self, state: &SetAside) {
         if let Some(thread) = &state.thread {
@@ -140,7 +141,7 @@ impl Context {
         unsafe { *self.errno = state.errno };
     }
 
-    /// Gives the thread the state in which methods start, after code of a module.
+    /// Resets the thread to the state in which methods start, after module code has run.
     #[inline(always)]
     pub(crate) fn restore(&self) {
         FloatingPoint::restore();
@@ -155,7 +156,8 @@ impl Context {
         self.altered.set(0);
     }
 
-    /// Gives the thread the state in which methods start, after the code on this coroutine has been abandoned.
+    /// Resets the thread to the state in which methods start, after the code on this coroutine has
+    /// been abandoned.
     pub(crate) fn abandon_state(&self) {
         FloatingPoint::reset();
         // Exceptions that were caught on that stack are lost with it.
@@ -171,13 +173,13 @@ pub(crate) struct Coroutine {
     coroutine: corosensei::Coroutine<(), Pause, Ended, TaskStack>,
     trap: Trap,
     pub(crate) context: Box<Context>,
-    /// For the stack.
+    /// The budget charge for the stack.
     _charge: Charge,
 }
 
 impl Coroutine {
-    /// A coroutine that will run `body` on a stack of `stack` bytes, which `charge` is for. Only pages
-    /// that are touched take memory; there is a guard below.
+    /// A coroutine that will run `body` on a stack of `stack` bytes, which `charge` accounts for.
+    /// Only touched pages take memory; there is a guard below.
     pub(crate) fn new(
         stack: usize,
         charge: Charge,
@@ -192,8 +194,7 @@ impl Coroutine {
         let limit = stack.limit().get();
         let coroutine =
             corosensei::Coroutine::with_stack(stack, move |yielder: &Yielder<_, _>, ()| {
-                // SAFETY: the context is boxed, so it does not move, and it lives longer than the
-                // coroutine.
+                // SAFETY: the context is boxed, so it does not move, and it outlives the coroutine.
                 unsafe { (*own).yielder.set(yielder) };
                 body()
             });

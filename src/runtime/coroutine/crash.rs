@@ -1,7 +1,7 @@
-//! Crashes: faults in the code of a module that need not end the process. If all frames from the
-//! fault up to the runtime's belong to modules, no other code is in the middle of an operation; then
-//! the coroutine returns at once, as on an overflow of its stack. In all other cases, the state of
-//! the process is not known.
+//! Crashes: faults in module code that need not end the process. If all frames from the fault up to
+//! the runtime's belong to modules, no other code is in the middle of an operation, and the
+//! coroutine returns at once, as it does when its stack overflows. In all other cases the state of
+//! the process is unknown.
 
 use std::cell::Cell;
 use std::fmt;
@@ -28,13 +28,13 @@ thread_local! {
     static LATEST: Cell<Option<Crash>> = const { Cell::new(None) };
 }
 
-/// Whether the pools whose code runs on the calling thread allow that it is abandoned. May do only
-/// what a signal handler may.
+/// Whether all pools whose code runs on the calling thread allow that code to be abandoned. May do
+/// only what a signal handler may.
 pub(crate) type MayGiveUp = fn() -> bool;
 
 static MAY_GIVE_UP: OnceLock<MayGiveUp> = OnceLock::new();
 
-/// Whether the code that runs on the calling thread may be abandoned.
+/// Whether the code running on the calling thread may be abandoned.
 pub(super) fn may_give_up() -> bool {
     MAY_GIVE_UP.get().is_none_or(|ask| ask())
 }
@@ -51,7 +51,7 @@ pub(crate) fn install(may_give_up: MayGiveUp) {
 }
 
 impl Crash {
-    /// The crash that has just ended a coroutine of this thread.
+    /// Takes the crash that has just ended a coroutine of this thread.
     pub(crate) fn take() -> Option<Crash> {
         LATEST.take()
     }
@@ -70,7 +70,7 @@ impl fmt::Display for Crash {
     }
 }
 
-/// Makes the coroutine of the interrupted code return. False if it must not be abandoned.
+/// Makes the coroutine of the interrupted code return. False if that code must not be abandoned.
 ///
 /// # Safety
 /// Must be called in a handler of the fault.
@@ -96,8 +96,8 @@ unsafe fn on_fault(fault: &mut Fault) -> bool {
     true
 }
 
-/// The innermost frame, if it belongs to a module and all others on the stack to modules or the
-/// runtime.
+/// The innermost frame, if it belongs to a module and all others on the stack belong to modules or
+/// the runtime.
 fn find_code(fault: &mut Fault, is_on_stack: impl Fn(usize) -> bool) -> Option<Frame> {
     let mut first = None;
     let mut called_by_runtime = false;
@@ -111,7 +111,8 @@ fn find_code(fault: &mut Fault, is_on_stack: impl Fn(usize) -> bool) -> Option<F
             Some(Owner::Module) => {
                 first.get_or_insert(frame);
             }
-            // The innermost frame must not be the runtime's, which may be in the middle of anything.
+            // The innermost frame must not be the runtime's, which may be in the middle of any
+            // operation.
             Some(Owner::Runtime) if first.is_some() => called_by_runtime = true,
             _ => all = false,
         }

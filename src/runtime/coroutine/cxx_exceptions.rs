@@ -1,5 +1,5 @@
-//! The C++ exceptions that a thread has caught or is throwing. Each coroutine has its own, in each C++
-//! runtime library of the process: a module may have brought one with it.
+//! The C++ exceptions that a thread has caught or is throwing. Each coroutine has its own, in each
+//! C++ runtime library of the process: a module may have brought one with it.
 
 use crate::module::ExceptionGlobals;
 use crate::sys::lock;
@@ -12,13 +12,14 @@ use std::sync::Mutex;
 /// How many C++ runtime libraries there may be.
 const MOST: usize = 16;
 
-/// `__cxa_get_globals` of each C++ runtime library: the thread's exceptions that are caught or being
-/// thrown. <https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html#cxx-data>
+/// `__cxa_get_globals` of each C++ runtime library, which finds the exceptions that the calling
+/// thread has caught or is throwing.
+/// <https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html#cxx-data>
 static GLOBALS: [AtomicPtr<c_void>; MOST] = [const { AtomicPtr::new(ptr::null_mut()) }; MOST];
-/// How many of them there are.
+/// How many entries of `GLOBALS` are in use.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Called when a C++ runtime library has been found that a module uses. False if there are too many.
+/// Adds a C++ runtime library that a module has been found to use. False if there are too many.
 pub(crate) fn add_globals(globals: ExceptionGlobals) -> bool {
     static ADDING: Mutex<()> = Mutex::new(());
     let _adding = lock(&ADDING);
@@ -45,7 +46,7 @@ impl State {
     const NONE: State = State { caught: ptr::null_mut(), uncaught: 0 };
 }
 
-/// Where a thread's state is, in each of the libraries that it knows.
+/// The addresses of a thread's state in each library that the thread has asked.
 struct Known {
     count: Cell<usize>,
     states: [Cell<*mut State>; MOST],
@@ -67,14 +68,14 @@ impl Known {
         &self.states[..self.count.get().min(MOST)]
     }
 
-    /// Asks the libraries that have been found since where the thread's state is: they do not move it.
+    /// Asks every library for the address of the thread's state, which does not change.
     #[cold]
     fn look(&self) {
         let count = COUNT.load(Ordering::Acquire);
         for (globals, state) in GLOBALS[..count].iter().zip(&self.states) {
             let globals = globals.load(Ordering::Relaxed);
-            // SAFETY: only `add_globals` stores here, and it stores a function of this type; `COUNT` says that
-            // it has done so.
+            // SAFETY: only `add_globals` stores here, and it stores a function of this type;
+            // `COUNT` shows that it has done so.
             let globals = unsafe { std::mem::transmute::<*mut c_void, ExceptionGlobals>(globals) };
             // SAFETY: the function has no requirements.
             state.set(unsafe { globals() }.cast());
@@ -102,7 +103,8 @@ impl ExceptionState {
         })
     }
 
-    /// Gives the thread the state that was taken. In the meantime, other coroutines have taken theirs.
+    /// Restores the thread's state that was taken. Other coroutines have taken theirs in the
+    /// meantime.
     #[inline]
     pub(crate) fn put_back(self) {
         if let Some(taken) = self.0 {
@@ -121,7 +123,7 @@ fn take_all(known: &Known) -> Box<[State; MOST]> {
     taken
 }
 
-/// Libraries that were found since have none.
+/// For libraries found since, `taken` holds `State::NONE`.
 #[cold]
 fn put_back_all(taken: Box<[State; MOST]>) {
     KNOWN.with(|known| {

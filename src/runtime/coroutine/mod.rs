@@ -1,6 +1,6 @@
 //! Coroutines: the pooled stacks on which a worker's loop, its tasks and its callbacks run, what
-//! tasks wait for, and what happens when module code overflows a stack. It imports `sys`, `pool`,
-//! `sync` and `task`.
+//! tasks wait for, and what happens when module code overflows a stack or crashes. This room
+//! imports `sys`, `module`, `pool`, `sync` and `task`.
 
 mod callback;
 mod coroutine;

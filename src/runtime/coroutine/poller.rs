@@ -1,5 +1,5 @@
-//! Pollers: functions of modules that a worker calls between tasks, for example to check for the
-//! completions of a device.
+//! Pollers: module functions that a worker calls between tasks, for example to check a device for
+//! completions.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -43,7 +43,7 @@ pub(crate) struct Poller {
     /// The epoll instance of the worker that calls the poller.
     epoll: Arc<OwnedFd>,
     fd: i32,
-    /// Written only by its worker.
+    /// Written only by the poller's worker.
     armed: AtomicBool,
     pub(crate) owner: Option<PollerOwner>,
     /// `None` once the poller is removed. Locked during a call.
@@ -76,18 +76,18 @@ impl Poller {
             // SAFETY: by the contract, the module keeps the descriptor open until this call
             // returns.
             let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-            // It was added together with the poller, so it is there.
+            // The descriptor was added together with the poller, so it is registered.
             let _ = epoll::delete(&*self.epoll, fd);
         }
     }
 }
 
-/// What is about to happen.
+/// What happens around a call of a poller.
 #[derive(Clone, Copy)]
 pub(crate) enum Around {
-    /// Code of the module runs: a poller of the pool in this slot, or of none, which is 0.
+    /// Module code is about to run: a poller of the pool in this slot, or of none if the slot is 0.
     Enter(u32),
-    /// It has run.
+    /// The module code has returned.
     Leave,
 }
 
@@ -101,8 +101,8 @@ pub(crate) struct Pollers {
 }
 
 impl Pollers {
-    /// How many rounds with work pass between two calls, so that what the tasks of many rounds
-    /// request of a device is submitted at once.
+    /// How many rounds with work pass between two calls, so that the device requests of many rounds
+    /// are submitted together.
     const ROUNDS: u32 = 16;
 
     #[inline]
@@ -110,7 +110,7 @@ impl Pollers {
         self.armed.get() > 0
     }
 
-    /// Counts a round in which there was work. True if it is time to call the pollers.
+    /// Counts a round. True if it is time to call the pollers.
     #[inline]
     pub(crate) fn is_time(&self) -> bool {
         self.are_armed() && {
@@ -133,8 +133,8 @@ impl Pollers {
         });
     }
 
-    /// Calls the armed pollers on the coroutine with this context, and `around` before and after each.
-    /// True if one of them had something to do.
+    /// Calls the armed pollers on the coroutine with this context, and `around` before and after
+    /// each. True if any of them had something to do.
     #[cold]
     pub(crate) fn poll(&self, context: &Context, around: impl Fn(Around)) -> bool {
         self.rounds.set(0);
@@ -156,7 +156,7 @@ impl Pollers {
         busy
     }
 
-    /// Adds a poller, which the worker with this epoll instance calls. Events on its descriptor
+    /// Adds a poller, to be called by the worker with this epoll instance. Events on its descriptor
     /// wake the worker.
     pub(crate) fn add(
         &self,
@@ -193,7 +193,7 @@ impl Pollers {
         self.sweep();
     }
 
-    /// Arms or disarms a poller. False if it belongs to another worker than the one with this epoll
+    /// Arms or disarms a poller. False if it does not belong to the worker with this epoll
     /// instance.
     pub(crate) fn arm(&self, epoll: &Arc<OwnedFd>, poller: &Poller, armed: bool) -> bool {
         if !Arc::ptr_eq(epoll, &poller.epoll) {

@@ -7,7 +7,7 @@ use super::coroutine::{Context, Coroutine, Pause};
 use super::stack::Ended;
 use crate::sync::{WaitNumber, Waiter};
 
-/// A worker may have so many coroutines whatever memory there is.
+/// A worker may have this many coroutines, however little memory there is.
 pub(crate) const FEW_COROUTINES: usize = 4;
 
 /// How many suspended tasks are resumed in a row before new ones may start.
@@ -26,7 +26,7 @@ pub(crate) struct Coroutines {
     /// Coroutines without a task.
     spare: RefCell<Vec<usize>>,
     count: Cell<usize>,
-    /// How many without a task are kept.
+    /// How many coroutines without a task are kept.
     kept: usize,
     /// The running coroutine.
     current: Cell<usize>,
@@ -37,14 +37,14 @@ pub(crate) struct Coroutines {
     starving: Cell<bool>,
     /// How many suspended tasks have been resumed in a row.
     streak: Cell<u32>,
-    /// New tasks must get a chance to start before more suspended ones are resumed.
+    /// New tasks must have a chance to start before more suspended ones are resumed.
     new_first: Cell<bool>,
     /// Counts pauses, so that the loop notices that its coroutine was paused.
     pauses: Cell<u64>,
 }
 
 impl Coroutines {
-    /// No coroutines yet. Of those without a task, so many are kept; each has a stack.
+    /// Without coroutines at first. Keeps `kept` of those without a task, each with its stack.
     pub(crate) fn new(kept: usize) -> Coroutines {
         let none = Context::new();
         Coroutines {
@@ -83,7 +83,7 @@ impl Coroutines {
         !self.ready.borrow().is_empty()
     }
 
-    /// True if another task can start and be suspended, as far as this worker alone is concerned.
+    /// True if another task can start and be suspended, as far as this worker's own coroutines go.
     #[inline]
     pub(crate) fn have_room(&self) -> bool {
         self.count.get() <= self.kept && !self.starving.get()
@@ -123,7 +123,7 @@ impl Coroutines {
         self.current.get() as u32
     }
 
-    /// The context of the running coroutine, or the substitute if none is running.
+    /// The context of the running coroutine, or a substitute if none is running.
     #[inline]
     pub(crate) fn context(&self) -> &Context {
         // SAFETY: the pointer is set before a coroutine is resumed and after it has paused, so it
@@ -149,14 +149,15 @@ impl Coroutines {
         }
     }
 
-    /// Notes that a coroutine can be resumed.
+    /// Records that a coroutine can be resumed.
     #[inline]
     pub(crate) fn make_ready(&self, coroutine: u32) {
         self.ready.borrow_mut().push_back(coroutine as usize);
     }
 
-    /// Chooses the coroutine to run next; `None` if a new one is needed: no other can run, or many suspended
-    /// tasks have been resumed in a row, which may keep one another ready for ever.
+    /// Chooses the coroutine to run next. `None` if a new one is needed: either no other can run,
+    /// or many suspended tasks, which may keep one another ready for ever, have been resumed in a
+    /// row.
     #[inline]
     pub(crate) fn next(&self) -> Option<usize> {
         let mut ready = self.ready.borrow_mut();
@@ -171,7 +172,7 @@ impl Coroutines {
         self.spare.borrow_mut().pop()
     }
 
-    /// True if the coroutine without a task that has just been started or resumed must look for new work
+    /// True if the coroutine without a task that was just started or resumed must look for new work
     /// first, because many suspended tasks have been resumed in a row.
     #[inline]
     pub(crate) fn must_start_new(&self) -> bool {
@@ -213,13 +214,13 @@ impl Coroutines {
         self.context().waiting.set(false);
     }
 
-    /// Ends the wait with this tag of a coroutine that is not running.
+    /// Ends the wait with this tag on a coroutine that is not running.
     #[inline]
     pub(crate) fn wake(&self, coroutine: u32, tag: u32) {
         self.end_wait(coroutine, |number| number.tag() == tag);
     }
 
-    /// Ends the wait with this number of a coroutine that is not running.
+    /// Ends the wait with this number on a coroutine that is not running.
     pub(crate) fn wake_exactly(&self, coroutine: u32, wait: WaitNumber) {
         self.end_wait(coroutine, |number| number == wait);
     }
@@ -233,9 +234,9 @@ impl Coroutines {
         });
     }
 
-    /// Whether the wait with this number has not ended yet.
+    /// Whether the wait with this number is still going on.
     pub(crate) fn is_waiting(&self, coroutine: u32, wait: WaitNumber) -> bool {
-        // The running coroutine may be preparing this wait, so its waits count as not ended.
+        // The running coroutine may be preparing this wait, so its waits count as going on.
         let mut waits = coroutine == self.current();
         self.with(coroutine, |context| {
             waits = context.wait.get() == wait && context.waiting.get();
@@ -256,15 +257,15 @@ impl Coroutines {
         (coroutine.expect("it was taken above"), paused)
     }
 
-    /// Puts back a coroutine that has paused. If it is spare, and either there are enough spare ones
-    /// already or its stack must not be used again, ends it and returns false.
+    /// Puts back a coroutine that has paused. If it is spare, and either enough spare ones are kept
+    /// already or its stack must not be used again, ends it instead and returns false.
     #[inline]
     pub(crate) fn put_back(&self, number: usize, mut coroutine: Coroutine, pause: &Pause) -> bool {
         let is_spare = matches!(pause, Pause::Spare);
         let spent = coroutine.context.spent.get();
         if is_spare && (spent || self.spare.borrow().len() >= self.kept) {
             coroutine.context.retired.set(true);
-            // Its body reads `retired` through this.
+            // The coroutine's body reads `retired` through this.
             self.context.set(&*coroutine.context);
             let left = coroutine.resume();
             self.context.set(&*self.none);

@@ -1,17 +1,17 @@
 //! The stacks of tasks, and the handling of their overflow.
 //!
-//! Below each stack is a guard: addresses without memory, several MiB of them. When a method
-//! reaches it, the SIGSEGV handler makes its coroutine return at once, without unwinding, and the
-//! task ends with `CHI_FAULT`. Whatever the method's frames held is lost to its module.
+//! Below each stack is a guard: several MiB of addresses without memory. When a method reaches it,
+//! the SIGSEGV handler makes the coroutine return at once, without unwinding, and the task ends
+//! with `CHI_FAULT`. Whatever the method's frames held is lost to its module.
 //!
-//! If the guard is reached not by the module's code but by the C library's or the runtime's, called
-//! near the end of the stack, that code may be in the middle of an operation on process-wide state.
-//! So it gets memory from a reserve, the upper part of the guard, and continues; but it returns to
-//! `end_here` in place of the module's code, and the coroutine returns then. A stack whose guard
-//! was touched is not used again, however its task ended.
+//! If it is not the module's code that reaches the guard, but the C library's or the runtime's,
+//! called near the end of the stack, that code may be in the middle of an operation on process-wide
+//! state. So it is given memory from a reserve, the upper part of the guard, and continues; but it
+//! returns to `end_here` instead of the module's code, and the coroutine returns then. A stack
+//! whose guard has been touched is not used again, however its task ended.
 //!
-//! A function whose frame is smaller than the guard does not get past it, even if it touches none
-//! of the pages in between. One with a larger frame that probes no pages does.
+//! A function whose frame is smaller than the guard cannot skip it, even if it touches none of the
+//! pages in between. One with a larger frame that does not probe its pages can.
 
 use std::cell::Cell;
 use std::io;
@@ -29,18 +29,18 @@ use corosensei::stack::{Stack, StackPointer, STACK_ALIGNMENT};
 use corosensei::trap::CoroutineTrapHandler;
 
 const PAGE: usize = 4096;
-/// Bytes of the guard below the reserve, which never gets memory.
+/// Bytes of the guard below the reserve, which never have memory.
 const GUARD: usize = 4 << 20;
 /// Bytes of the reserve between the guard and the stack, for code that must not be interrupted.
 const RESERVE: usize = 2 << 20;
-/// How much of the reserve such code gets below the address that it has touched.
+/// How much of the reserve such code is given below the address that it has touched.
 const PORTION: usize = 256 << 10;
 /// How far below the stack pointer code may access its stack.
 const BELOW: usize = PAGE;
 /// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 64 * 1024;
 
-/// Flags of the x86 that are clear wherever a function starts.
+/// x86 flags that are clear at the start of every function.
 #[cfg(target_arch = "x86_64")]
 const DIRECTION: i64 = 1 << 10;
 #[cfg(target_arch = "x86_64")]
@@ -78,7 +78,7 @@ unsafe impl Stack for TaskStack {
 }
 
 impl TaskStack {
-    /// The addresses that a stack of `size` bytes takes.
+    /// How many bytes of addresses a stack of `size` bytes takes.
     pub(crate) fn mapped(size: usize) -> usize {
         GUARD + RESERVE + size.next_multiple_of(PAGE)
     }
@@ -97,8 +97,8 @@ impl TaskStack {
         }
         let limit = limit as usize;
         let stack = TaskStack { limit, base: limit + below + size };
-        // SAFETY: the range is the part above the reserve of the mapping just made, which
-        // nothing uses yet.
+        // SAFETY: the range is the part above the reserve of the mapping just made, which nothing
+        // uses yet.
         let opened = unsafe {
             let usable = (limit + below) as *mut libc::c_void;
             libc::mprotect(usable, size, libc::PROT_READ | libc::PROT_WRITE)
@@ -148,8 +148,8 @@ pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether code must not be abandoned in the middle of an operation: that of the C library, of the
-/// dynamic linker, and of the runtime.
+/// Whether code must not be abandoned in the middle of an operation: that of the C library, the
+/// dynamic linker and the runtime.
 fn is_shared_code(address: usize) -> bool {
     matches!(objects::owner(address), Some(Owner::System | Owner::Runtime))
 }
@@ -188,7 +188,7 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
 }
 
 /// Handles a fault in the guard of the running stack. False for any other fault, and if nothing can
-/// be done.
+/// be done about it.
 ///
 /// # Safety
 /// Must be called in a SIGSEGV handler.
@@ -196,7 +196,7 @@ unsafe fn on_overflow(fault: &mut Fault) -> bool {
     let Some(address) = fault.address() else { return false };
     let Some(trap) = trap() else { return false };
     let (reserve, stack) = (trap.limit + GUARD, trap.limit + GUARD + RESERVE);
-    // Code that is far from the end of its stack has got here by a wrong pointer.
+    // Code that is far from the end of its stack has got here through a bad pointer.
     let is_end = (trap.limit..stack).contains(&address) && address + BELOW >= fault.sp();
     if !is_end || !trap.handler.stack_ptr_in_bounds(fault.sp()) {
         return false;
@@ -209,7 +209,7 @@ unsafe fn on_overflow(fault: &mut Fault) -> bool {
         }
         let from = address.saturating_sub(PORTION).max(reserve) & !(PAGE - 1);
         let prot = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the range is part of the reserve of the running stack, on which nothing else has
+        // SAFETY: the range is part of the reserve of the running stack, where nothing else has
         // been stored.
         if unsafe { libc::mprotect(from as *mut libc::c_void, stack - from, prot) } != 0 {
             return false;
@@ -228,7 +228,7 @@ unsafe fn on_overflow(fault: &mut Fault) -> bool {
     true
 }
 
-/// Makes the interrupted code, which must not be abandoned, return to `end_here` in place of the
+/// Makes the interrupted code, which must not be abandoned, return to `end_here` instead of to the
 /// code that may be. If that return address cannot be found, the code continues in the reserve.
 ///
 /// # Safety
@@ -252,14 +252,14 @@ unsafe fn end_at_return(fault: &mut Fault, trap: &Trap) {
     }
 }
 
-/// Where functions return to in place of code that is abandoned.
+/// Where functions return to instead of to abandoned code.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 extern "C" fn end_here() {
     std::arch::naked_asm!("ud2")
 }
 
-/// Where functions return to in place of code that is abandoned.
+/// Where functions return to instead of to abandoned code.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
 extern "C" fn end_here() {
@@ -279,14 +279,14 @@ unsafe fn on_return(fault: &mut Fault) -> bool {
     if !may_give_up() {
         return false;
     }
-    // SAFETY: as in `on_overflow`; the code that is abandoned is the one that called the function
-    // that has just returned.
+    // SAFETY: as in `on_overflow`; the abandoned code is the caller of the function that has just
+    // returned.
     unsafe { divert(fault.context(), &trap.handler, Ended::Overflowed) };
     true
 }
 
 /// Makes the function of a frame return to `end_here`, unless its return address, `pc`, is not
-/// where the unwind tables say: at the end of the frame.
+/// where the unwind tables place it, at the end of the frame.
 ///
 /// # Safety
 /// The range must be a frame of the interrupted stack.

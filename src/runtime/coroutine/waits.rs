@@ -1,4 +1,4 @@
-//! Reports what a worker's suspended tasks wait for, for the detection of deadlocks.
+//! Reports what a worker's suspended tasks are waiting for, to detect deadlocks.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::coroutine::{Context, WaitsFor};
 use super::pool::Coroutines;
 use crate::sync::{Node, Wait, WaitId, Waits};
 
-/// What a task waits for without a bound; `None` if it does not.
+/// What a task is waiting for without a bound, if anything.
 fn node(context: &Context) -> Option<Node> {
     if context.bounded.get() || !context.waiting.get() {
         return None;
@@ -44,9 +44,9 @@ pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
         let _ = match context.waits_for.get() {
             // SAFETY: the waiting code keeps the lock alive until its wait has ended.
             WaitsFor::Lock(lock) => write!(told, "{}", unsafe { &*lock }),
-            // SAFETY: the record that is waited for lives until the wait has ended, which happens
-            // on this thread. So does its pool: even if the task has just ended, the pool is not
-            // freed before this worker has counted another round.
+            // SAFETY: the awaited record lives until the wait has ended, which happens on this
+            // thread. So does its pool: even if the task has just ended, the pool is not freed
+            // before this worker has counted another round.
             WaitsFor::Task(child) => write!(told, "{}", unsafe { (*child).log_context() }),
             WaitsFor::Anyone => return,
         };
