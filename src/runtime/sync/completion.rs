@@ -1,5 +1,5 @@
 //! The completion word of a task that was created inside the runtime: whether it is in flight,
-//! which coroutine waits for it, and whether it was deleted. All in one word, so that no thread
+//! which coroutine waits for it, and whether it was deleted. They share one word, so that no thread
 //! sees one of them change without the others.
 //!
 //! `chi_task.state_` shows modules the same state; this word is what decides.
@@ -17,7 +17,7 @@ const DELETED: u64 = 4;
 const FLAGS: u64 = IN_FLIGHT | COMPLETE | DELETED;
 const _: () = assert!(FLAGS < 1 << Waiter::FREE_BITS);
 
-/// What a coroutine finds that is about to wait.
+/// What a coroutine that is about to wait finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parking {
     /// The completion will wake it.
@@ -65,14 +65,14 @@ impl CompletionWord {
         self.0.load(Ordering::Acquire) & COMPLETE != 0
     }
 
-    /// Marks the task as submitted; a `forgotten` (fire-and-forget) one counts as deleted from the
-    /// start. Only for its owner, while it is not in flight.
+    /// Marks the task as submitted; a `forgotten` (fire-and-forget) task counts as deleted from the
+    /// start. Only for the task's owner, while it is not in flight.
     #[inline]
     pub(crate) fn submit(&self, forgotten: bool) {
         self.0.store(IN_FLIGHT | if forgotten { DELETED } else { 0 }, Ordering::Release);
     }
 
-    /// Makes the completion wake `waiter`, in place of an earlier wait of the same coroutine.
+    /// Makes the completion wake `waiter`, instead of an earlier wait of the same coroutine.
     #[inline]
     pub(crate) fn park(&self, waiter: Waiter) -> Parking {
         let mut state = self.0.load(Ordering::Acquire);
@@ -94,7 +94,8 @@ impl CompletionWord {
         }
     }
 
-    /// Removes the waiter: the completion will not wake it. True if the task is already complete.
+    /// Removes the waiter, so that the completion does not wake it. True if the task is already
+    /// complete.
     #[inline]
     pub(crate) fn leave(&self, waiter: Waiter) -> bool {
         let mut state = self.0.load(Ordering::Acquire);
@@ -120,7 +121,7 @@ impl CompletionWord {
         self.0.load(Ordering::Acquire) & DELETED != 0
     }
 
-    /// Deletes the task. False if that takes effect only at its completion.
+    /// Deletes the task. False if the deletion takes effect only at the task's completion.
     #[must_use]
     #[inline]
     pub(crate) fn delete(&self) -> bool {
@@ -135,8 +136,8 @@ impl CompletionWord {
         true
     }
 
-    /// Marks the task as complete. From here on it may be freed at any time, because its owner may
-    /// delete it.
+    /// Marks the task as complete. From here on its owner may delete it, so it may be freed at any
+    /// time.
     #[inline]
     pub(crate) fn complete(&self) -> Completed {
         let mut state = self.0.load(Ordering::Acquire);
@@ -218,9 +219,9 @@ mod loom_tests {
         Waiter { worker: 1, coroutine: 5, tag }
     }
 
-    /// While the task completes, a wait ends by its timer and the coroutine waits again. Either the
-    /// completion wakes the present wait, or the coroutine sees the completion itself. Never does
-    /// it wake the wait that has ended while the newer one sleeps for ever.
+    /// While the task completes, a timer ends a wait for it and the coroutine waits again. Either
+    /// the completion wakes the current wait, or the coroutine sees the completion itself. It never
+    /// wakes the wait that has ended while the newer one sleeps for ever.
     #[test]
     fn loom_a_completion_wakes_the_wait_that_there_is() {
         loom::model(|| {

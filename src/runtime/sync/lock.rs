@@ -16,9 +16,9 @@ use super::waiter::Waiter;
 /// A lock, to which a module's `chi_lock` pointer refers.
 pub(crate) struct Lock {
     pub(crate) core: Core<Waiter>,
-    /// Names the lock in the log.
+    /// Identifies the lock in the log.
     number: u64,
-    /// The name of the pool for whose container it was created; empty if that is unknown.
+    /// The name of the pool for whose container the lock was created; empty if unknown.
     pool: String,
 }
 
@@ -40,12 +40,12 @@ impl Lock {
         Arc::new(Lock { core: Core::new(), number, pool: pool.to_owned() })
     }
 
-    /// Its number, unique in the process.
+    /// The lock's number, unique in the process.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The name of the pool for whose container it was created; empty if that is unknown.
+    /// The name of the pool for whose container the lock was created; empty if unknown.
     pub(crate) fn pool(&self) -> &str {
         &self.pool
     }
@@ -54,7 +54,7 @@ impl Lock {
 /// A task's hold on one lock.
 pub(crate) struct Held {
     pub(crate) lock: Arc<Lock>,
-    /// How often the task has entered.
+    /// How many times the task has entered.
     pub(crate) times: Inside,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    /// Sets the task's root, or 0 if it has none yet.
+    /// Sets the task's root; 0 if it has none yet.
     #[inline]
     pub(crate) fn renew(&self, root: u64) {
         self.root.set(root);
@@ -107,7 +107,7 @@ impl Holdings {
         }
     }
 
-    /// Notes that the task has entered the lock.
+    /// Records that the task has entered the lock.
     pub(crate) fn enter(&self, lock: Arc<Lock>, mode: Mode) {
         let mut held = self.held.borrow_mut();
         let index = held.iter().position(|held| Arc::ptr_eq(&held.lock, &lock));
@@ -118,8 +118,8 @@ impl Holdings {
         *held[index].times.of(mode) += 1;
     }
 
-    /// Notes that the task leaves once. `None` if it is not inside in this mode; the lock, if the
-    /// task has now left as often as it had entered.
+    /// Records that the task has left once. `None` if it is not inside in this mode; the lock, if
+    /// the task has now left as often as it had entered.
     pub(crate) fn leave(&self, lock: &Lock, mode: Mode) -> Option<Option<Arc<Lock>>> {
         let mut held = self.held.borrow_mut();
         let index = held.iter().position(|held| std::ptr::eq(&*held.lock, lock))?;

@@ -1,12 +1,12 @@
-//! The core of a lock that suspends tasks: which roots hold it, which tasks wait, and which is
-//! next.
+//! The core of a lock that suspends tasks: which roots hold it, which tasks are waiting, and which
+//! enters next.
 //!
-//! Roots hold it, not tasks: all tasks that descend from one task pass together. As long as one
-//! task holds the lock exclusively and none waits, a single atomic word suffices; everything else
-//! is in a state under a mutex, which is held for a few instructions only.
+//! Roots hold the lock, not tasks: all tasks that descend from one task are let in together. While
+//! one task holds the lock exclusively and no task waits, a single atomic word suffices; everything
+//! else is in a state under a mutex, which is held for only a few instructions.
 //!
 //! Roots are served in order of arrival, and readers do not overtake a waiting writer. Only a root
-//! that is already inside passes at once: the release of the lock may depend on its tasks.
+//! that is already inside enters at once: the release of the lock may depend on its tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,7 +34,7 @@ pub(crate) enum Mode {
     Exclusive,
 }
 
-/// How many tasks of a root are inside.
+/// How many tasks of a root are inside, by mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inside {
     pub(crate) shared: u32,
@@ -83,7 +83,7 @@ struct State<W> {
     inside: BTreeMap<u64, Inside>,
     /// The root that holds the lock exclusively, or 0.
     writer: u64,
-    /// In the order of their tickets.
+    /// Sorted by ticket.
     queue: VecDeque<Waiting<W>>,
     /// How many tasks of each root are in the queue.
     queued: BTreeMap<u64, u32>,
@@ -105,7 +105,7 @@ impl<W: Copy> State<W> {
         }
     }
 
-    /// Lets a task in, if it is its turn.
+    /// Lets a task in if the mode allows it, and its root is inside or no task is queued.
     fn pass(&mut self, root: u64, mode: Mode) -> bool {
         let in_turn = self.queue.is_empty() || self.inside.contains_key(&root);
         let passes = !self.closed && in_turn && self.may_pass(root, mode);
@@ -166,8 +166,8 @@ impl<W: Copy> State<W> {
         waiting
     }
 
-    /// Lets in all tasks that may enter: from the front of the queue to the first that must wait,
-    /// and behind it those whose root is inside. Returns their waiters.
+    /// Lets in all tasks that may enter: those from the front of the queue up to the first that
+    /// must wait, and those behind it whose root is inside. Returns their waiters.
     fn advance(&mut self) -> Vec<W> {
         let mut woken = Vec::new();
         if self.closed {
@@ -202,7 +202,7 @@ struct Opened<'a, W: Copy> {
 }
 
 impl<W: Copy> Drop for Opened<'_, W> {
-    /// Returns to the word alone, if that suffices.
+    /// Returns to using the word alone, if that suffices.
     fn drop(&mut self) {
         let state = &mut *self.state;
         if state.closed || !state.queue.is_empty() || state.inside.len() > 1 {
@@ -252,7 +252,7 @@ impl<W: Copy> Core<W> {
             && self.word.compare_exchange(FREE, root, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Enters, if the task need not wait.
+    /// Enters, if the task does not have to wait.
     pub(crate) fn try_enter(&self, root: u64, mode: Mode) -> bool {
         if self.take_word(root, mode) {
             return true;
@@ -275,7 +275,7 @@ impl<W: Copy> Core<W> {
         Entry::Queued(state.queue_up(root, mode, waiter))
     }
 
-    /// The state of a task that was queued; from now on, `waiter` is woken for it.
+    /// The state of a task that was queued. From now on, `waiter` is woken for it.
     pub(crate) fn stand(&self, ticket: u64, waiter: W) -> Standing {
         let mut opened = self.open();
         let state = &mut *opened.state;
@@ -289,8 +289,8 @@ impl<W: Copy> Core<W> {
         }
     }
 
-    /// Leaves the queue. Returns the waiters that must be woken because of that; `None` if the task
-    /// is already inside.
+    /// Leaves the queue. Returns the waiters that must be woken as a result; `None` if the task is
+    /// already inside.
     pub(crate) fn give_up(&self, ticket: u64) -> Option<Vec<W>> {
         let mut opened = self.open();
         let state = &mut *opened.state;
@@ -299,7 +299,7 @@ impl<W: Copy> Core<W> {
         Some(state.advance())
     }
 
-    /// Leaves the lock with a task of `root`. Returns the waiters that must be woken.
+    /// Takes a task of `root` out of the lock. Returns the waiters that must be woken.
     pub(crate) fn leave(&self, root: u64, mode: Mode) -> Vec<W> {
         if mode == Mode::Exclusive
             && self.word.compare_exchange(root, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
@@ -312,7 +312,7 @@ impl<W: Copy> Core<W> {
         state.advance()
     }
 
-    /// Lets no further task in. Returns the waiters that must be woken: all of them.
+    /// Lets no further task in. Returns all queued waiters, which must be woken.
     pub(crate) fn close(&self) -> Vec<W> {
         let mut opened = self.open();
         let state = &mut *opened.state;

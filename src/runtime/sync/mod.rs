@@ -1,5 +1,5 @@
 //! How tasks wait for each other: waiters, completion words, locks, and the detection of deadlocks.
-//! State and rules only; suspending a task is up to the scheduler. It imports `sys`.
+//! State and rules only; suspending a task is up to the scheduler. This room imports `sys`.
 
 mod completion;
 mod lock;

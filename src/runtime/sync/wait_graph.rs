@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::waiter::WaitNumber;
 
-/// What a task waits for.
+/// What a task is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Node {
     /// A task, by its record's address.
@@ -25,10 +25,10 @@ pub(crate) struct WaitId {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub(crate) id: WaitId,
-    /// The task that waits, by its record's address.
+    /// The waiting task, by its record's address.
     pub(crate) task: usize,
     pub(crate) what: Node,
-    /// The wait is that of a broadcast for its replicas, and must last until they have ended.
+    /// A broadcast's wait for its replicas, which must last until they have ended.
     pub(crate) lasting: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Waits {
     pub(crate) held: Vec<(u64, usize)>,
 }
 
-/// The wait of a circle that is to be ended: preferably one for a lock, because a task that waits
+/// The wait of a circle that should be ended: preferably one for a lock, because a task that waits
 /// for another has lent it memory. There is always one that is not lasting: a broadcast waits only
 /// for its replicas, which are not broadcasts.
 pub(crate) fn victim<'w>(circle: &[&'w Wait]) -> Option<&'w Wait> {
@@ -56,7 +56,7 @@ pub(crate) fn find_circle<'w>(waits: &[&'w Wait], held: &[(u64, usize)]) -> Opti
     }
     let mut done: HashSet<usize> = HashSet::new();
     for wait in waits {
-        // A depth-first search from this wait; `path` leads to the present wait, each step with the
+        // A depth-first search from this wait. `path` leads to the current wait; each step has the
         // edges that have not been followed yet.
         let mut path: Vec<(&Wait, Vec<usize>)> = Vec::new();
         let next = |wait: &Wait| match wait.what {

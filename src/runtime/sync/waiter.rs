@@ -1,4 +1,4 @@
-//! Waiters: what the code that ends a wait needs to know of it.
+//! Waiters: what the code that ends a wait needs to know about it.
 
 /// How many bits of a wait's number a waiter carries.
 const TAG_BITS: u32 = 29;
@@ -24,7 +24,7 @@ impl WaitNumber {
     }
 }
 
-/// A coroutine that waits, and the tag of the wait.
+/// A waiting coroutine, and the tag of its wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waiter {
     /// Below 256.

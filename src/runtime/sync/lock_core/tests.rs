@@ -51,7 +51,7 @@ mod in_order {
         assert_eq!(core.inside(), [(1, Inside { shared: 1, exclusive: 2 })]);
         assert!(core.leave(1, Exclusive).is_empty());
         assert!(core.leave(1, Exclusive).is_empty());
-        // The root is a reader now, and another reader would pass, if no writer waited.
+        // The root is now a reader, and another reader would be let in if no writer were waiting.
         assert!(!core.try_enter(3, Shared));
         assert_eq!(core.leave(1, Shared), [2]);
     }
@@ -176,8 +176,7 @@ mod models {
         });
     }
 
-    /// Two tasks of one root are inside together; a task of another root never is together with
-    /// them.
+    /// Two tasks of one root are inside together; a task of another root is never inside with them.
     #[test]
     fn loom_tasks_of_a_root_pass_together() {
         let mut model = loom::model::Builder::new();
@@ -243,7 +242,7 @@ mod models {
         });
     }
 
-    /// A task that gives up while it is being let in does not swallow another one's wake-up.
+    /// A task that gives up while it is being let in does not swallow another task's wake-up.
     #[test]
     fn loom_giving_up_loses_no_wake_up() {
         loom::model(|| {
