@@ -1,5 +1,4 @@
-//! Events: they let something outside of the tasks, such as a thread or a device, end a task's
-//! wait.
+//! Events: they let code or devices outside of tasks, such as another thread, end a task's wait.
 
 use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Mutex};
@@ -125,7 +124,7 @@ pub(super) unsafe extern "C" fn event_wait(
         else {
             return CHI_INVALID;
         };
-        // SAFETY: by the contract, the event comes from `event_new` and is not freed yet.
+        // SAFETY: by the contract, the event was returned by `event_new` and is not freed yet.
         let event = unsafe { event_of(event) };
         wait_for_event(worker, record, &event, flags, timeout_ns)
     })
@@ -133,7 +132,7 @@ pub(super) unsafe extern "C" fn event_wait(
 
 pub(super) unsafe extern "C" fn event_set(_: *const chi_host, event: *mut chi_event) {
     if !event.is_null() {
-        // SAFETY: by the contract, the event comes from `event_new` and is not freed yet.
+        // SAFETY: by the contract, the event was returned by `event_new` and is not freed yet.
         unsafe { event_of(event) }.set();
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn host() -> *const chi_host {
     &HOST
 }
 
-/// Keeps the message of module code that fails: in the running task or, if there is none, for this
+/// Keeps the error message of failing module code: in the running task or, without one, for this
 /// thread.
 fn keep_error(text: String) {
     with_current(|worker| match worker.and_then(|worker| current_task(worker.context())) {
@@ -100,7 +100,7 @@ unsafe extern "C" fn log(_: *const chi_host, level: u32, text: *const c_char, le
     });
 }
 
-/// Writes a line of a module.
+/// Writes a log line of a module.
 fn write_line(level: Level, context: TaskContext<'_>, left_out: LeftOut, text: &str) {
     let text = shortened(text);
     match level {
@@ -114,7 +114,7 @@ fn write_line(level: Level, context: TaskContext<'_>, left_out: LeftOut, text: &
 /// Limits the rate of log lines from threads that modules started.
 static OTHER_THREADS: LazyLock<RateLimit> = LazyLock::new(RateLimit::default);
 
-/// What a log line by a module's code on this worker counts against.
+/// What a log line of module code on this worker is counted against.
 fn speaks_for(worker: &Worker) -> Subject {
     let task = current_task(worker.context()).map(|task| task.log_subject()).unwrap_or_default();
     match building(worker) {

@@ -1,5 +1,5 @@
-//! The runtime's back end of the contract: the table with which code in methods creates and sends
-//! tasks.
+//! The runtime's back end of the contract: the table through which code in methods creates and
+//! sends tasks.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
@@ -14,7 +14,7 @@ use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::scheduler::{is_current, with_current, Worker};
 
-/// The back end that calls the worker of the calling thread.
+/// The back end that uses the worker of the calling thread.
 struct WorkerBackend;
 
 static TABLE: chi_ipc = chimaera_front::table::<WorkerBackend>();
@@ -41,10 +41,10 @@ fn here<R>(f: impl FnOnce(&Worker) -> std::result::Result<R, Failure>) -> Result
     Ok(result?)
 }
 
-// SAFETY of each unsafe call below: `Backend` demands of the caller what the called function
-// demands.
+// SAFETY of each unsafe call below: `Backend` requires of its caller what the called function
+// requires.
 impl Backend for WorkerBackend {
-    /// The message belongs to the running task, and stays with it while it is suspended.
+    /// The message belongs to the running task, and stays with the task while it is suspended.
     fn keep_error(message: &str) {
         with_current(|worker| match worker.and_then(|worker| current_task(worker.context())) {
             Some(task) => task.texts.set_last_error(message),

@@ -14,7 +14,7 @@ use crate::task::{CancelReason, Record, IT_SHOULD_END};
 /// Submits a task.
 ///
 /// # Safety
-/// `task` must come from `new_task`, and must not be deleted yet.
+/// `task` must have been returned by `new_task`, and must not have been deleted.
 #[inline]
 pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<(), Failure> {
     let task = task.as_ptr();
@@ -27,7 +27,7 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
         if state.load(Ordering::Acquire) & CHI_TASK_COMPLETE == 0 {
             return Err(Failure::new(CHI_BUSY, "the task is in flight; wait for it first"));
         }
-        // The worker that completes it is about to set the state word as well.
+        // The worker that completes the task is about to set the state word as well.
         std::hint::spin_loop();
     }
     // SAFETY: the task is not in flight, so its record belongs to the caller, who gives it up here.
@@ -37,7 +37,8 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
         record.method = std::ptr::null();
         record.lane = std::ptr::null();
         record.reset_for_submit();
-        // Without an outcome, but with the layout that the caller was built with.
+        // Clears any outcome, but keeps the fingerprint of the layout that the caller was built
+        // with.
         (*task).status_ = (*task).status_.min(CHI_OK);
         state.store(CHI_TASK_IN_FLIGHT, Ordering::Relaxed);
         record.completion.submit((*task).task_flags_.bits_ & CHI_TASK_FIRE_AND_FORGET != 0);
@@ -51,7 +52,7 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
 /// Waits for a task.
 ///
 /// # Safety
-/// `task` must come from `new_task`, and must not be deleted before this returns.
+/// `task` must have been returned by `new_task`, and must not be deleted before this returns.
 #[inline]
 pub(super) unsafe fn wait(
     worker: &Worker,
@@ -73,7 +74,7 @@ pub(super) unsafe fn wait(
 /// Cancels a task, if it is in flight.
 ///
 /// # Safety
-/// `task` must come from `new_task`, and must not be deleted yet.
+/// `task` must have been returned by `new_task`, and must not have been deleted.
 pub(super) unsafe fn cancel(worker: &Worker, task: NonNull<chi_task>) {
     // SAFETY: by the caller's promise.
     let record = unsafe { &*Record::of(task.as_ptr()) };
@@ -82,7 +83,7 @@ pub(super) unsafe fn cancel(worker: &Worker, task: NonNull<chi_task>) {
     }
 }
 
-/// Calls `f`, which suspends the running task, and fails if the task is cancelled afterwards.
+/// Calls `f`, which suspends the running task. Fails if the task is cancelled by then.
 pub(super) fn suspend(worker: &Worker, f: impl FnOnce(&Worker)) -> Result<(), Failure> {
     if !worker.may_wait() {
         return Err(no_wait());

@@ -1,4 +1,4 @@
-//! Taking and leaving locks, which suspend a task that waits and never its worker.
+//! Taking and releasing locks. A task that waits for a lock is suspended, never its worker.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::scheduler::{with_current, Worker};
 use crate::sync::{Entry, Lock, Mode, Standing};
 use crate::task::Record;
 
-/// Takes a lock for the running task, which waits if it must.
+/// Takes a lock for the running task, which waits if necessary.
 fn take_lock(
     worker: &Worker,
     record: &Record,
@@ -24,7 +24,7 @@ fn take_lock(
     if record.holdings.enter_again(lock, mode) {
         return CHI_OK;
     }
-    // A reference of its own, because the module may free the lock while the task waits.
+    // A separate reference, because the module may free the lock while the task waits.
     let lock = lock.clone();
     if !lock.core.try_enter(worker.root_of(record), mode) {
         let status = wait_for_lock(worker, record, &lock, mode, timeout_ns);
@@ -36,7 +36,7 @@ fn take_lock(
     CHI_OK
 }
 
-/// Takes a lock for the running task if it need not wait.
+/// Takes a lock for the running task if no wait is necessary.
 fn try_enter(worker: &Worker, record: &Record, lock: &Arc<Lock>, mode: Mode) -> chi_status {
     if record.holdings.enter_again(lock, mode) {
         return CHI_OK;
@@ -166,7 +166,7 @@ pub(super) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_loc
 /// Calls `f` with the running task, the lock and the mode.
 ///
 /// # Safety
-/// `lock` must be null or what `lock_new` returned, and not yet freed.
+/// `lock` must be null, or have been returned by `lock_new` and not yet freed.
 unsafe fn with_lock(
     lock: *mut chi_lock,
     mode: u32,
@@ -196,7 +196,8 @@ pub(super) unsafe extern "C" fn lock(
     mode: u32,
     timeout_ns: u64,
 ) -> chi_status {
-    // SAFETY: by the contract, the lock is null or comes from `lock_new` and is not freed yet.
+    // SAFETY: by the contract, the lock is null, or was returned by `lock_new` and is not freed
+    // yet.
     unsafe {
         with_lock(lock, mode, |worker, record, lock, mode| {
             take_lock(worker, record, lock, mode, timeout_ns)
@@ -209,7 +210,8 @@ pub(super) unsafe extern "C" fn try_lock(
     lock: *mut chi_lock,
     mode: u32,
 ) -> chi_status {
-    // SAFETY: by the contract, the lock is null or comes from `lock_new` and is not freed yet.
+    // SAFETY: by the contract, the lock is null, or was returned by `lock_new` and is not freed
+    // yet.
     unsafe { with_lock(lock, mode, try_enter) }
 }
 
@@ -218,7 +220,8 @@ pub(super) unsafe extern "C" fn unlock(
     lock: *mut chi_lock,
     mode: u32,
 ) -> chi_status {
-    // SAFETY: by the contract, the lock is null or comes from `lock_new` and is not freed yet.
+    // SAFETY: by the contract, the lock is null, or was returned by `lock_new` and is not freed
+    // yet.
     unsafe {
         with_lock(lock, mode, |worker, record, lock, mode| leave_lock(worker, record, lock, mode))
     }

@@ -1,4 +1,4 @@
-//! Tasks and buffers created by code in methods, and access to what tasks hold.
+//! Tasks and buffers that code in methods creates, and access to what tasks hold.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -16,7 +16,7 @@ use crate::task::{CancelReason, NoMemory, Origin, PrivateBlock, Record};
 /// Marks a shared pointer, as methods see it, as an address in the runtime's private memory.
 const PRIVATE_SEGMENT: u64 = 0xffff << CHI_SHM_OFFSET_BITS;
 
-/// The node of a task that the running method creates.
+/// The position in the tree of tasks for a task that the running method creates.
 #[inline]
 pub(super) fn child_node(worker: &Worker) -> chi_task_node {
     match worker.running().map(Record::node) {
@@ -48,10 +48,10 @@ pub(super) fn new_task(worker: &Worker, size: u32) -> Result<NonNull<chi_task>, 
     Ok(NonNull::new(body).expect("a body has an address"))
 }
 
-/// Deletes a task or, if it is in flight, has it deleted at its completion.
+/// Deletes a task; if it is in flight, the deletion takes effect at its completion.
 ///
 /// # Safety
-/// `task` must come from `new_task`, and the caller must not use it afterwards.
+/// `task` must have been returned by `new_task`, and the caller must not use it afterwards.
 #[inline]
 pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
     let task = task.as_ptr();
@@ -60,7 +60,7 @@ pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
         let record = Record::of(task);
         let is_periodic = (*task).task_flags_.bits_ & CHI_TASK_PERIODIC != 0;
         // A periodic task in flight would run for ever, because nothing could stop it after this.
-        // It is cancelled before it is deleted, because after that it may be gone at once.
+        // It is cancelled before it is deleted, because it may be freed as soon as it is deleted.
         if is_periodic
             && (*record).completion.is_in_flight()
             && (*record).cancel(CancelReason::Asked)
@@ -76,7 +76,7 @@ pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
 /// Returns the message of a task that failed.
 ///
 /// # Safety
-/// `task` must come from `new_task`, and must not be deleted yet.
+/// `task` must have been returned by `new_task`, and must not have been deleted.
 pub(super) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8]>> {
     // SAFETY: by the caller's promise.
     let (record, status) = unsafe { (&*Record::of(task.as_ptr()), (*task.as_ptr()).status_) };
@@ -91,7 +91,8 @@ pub(super) unsafe fn task_message(task: NonNull<chi_task>) -> Option<NonNull<[u8
     Some(NonNull::slice_from_raw_parts(text, len))
 }
 
-/// A buffer without an owner is preceded by its block, in a space that keeps the buffer aligned to 64.
+/// A buffer without an owner is preceded by its block, in a space that keeps the buffer aligned to
+/// 64.
 const BACK: usize = 64;
 const _: () = assert!(size_of::<PrivateBlock>() <= BACK);
 
@@ -168,13 +169,14 @@ fn no_room(why: NoRoom, size: u64) -> Failure {
 /// Frees a buffer that has no owner.
 ///
 /// # Safety
-/// The buffer must come from `alloc` without an owner.
+/// The buffer must have been allocated by `alloc` without an owner.
 pub(super) unsafe fn free(buffer: chi_buffer) {
-    // SAFETY: by the caller's promise, `private` has put the block before it, and it is read only once.
+    // SAFETY: by the caller's promise, `private` has put the block before the buffer, and the block
+    // is read only once.
     drop(unsafe { buffer.data_.byte_sub(BACK).cast::<PrivateBlock>().read() });
 }
 
-/// Returns the address that a shared pointer, as methods see it, stands for.
+/// Returns the address for a shared pointer as methods see it.
 pub(super) fn resolve(shm: chi_shm_ptr) -> *mut c_void {
     if shm & PRIVATE_SEGMENT == PRIVATE_SEGMENT {
         return (shm & !PRIVATE_SEGMENT) as *mut c_void;

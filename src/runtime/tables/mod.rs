@@ -1,5 +1,5 @@
 //! The tables of functions that modules call: `chi_host` and, for code in methods, `chi_ipc`.
-//! Modules reach the runtime only through them. It imports every room below.
+//! Modules reach the runtime only through these. This room imports every room below it.
 
 mod events;
 pub(crate) mod host;

@@ -43,8 +43,8 @@ pub(super) unsafe extern "C" fn poller_arm(
     poller: *mut chi_poller,
     armed: bool,
 ) -> chi_status {
-    // SAFETY: by the contract, the pointer is null or comes from `poller_add` and is not removed
-    // yet.
+    // SAFETY: by the contract, the pointer is null, or was returned by `poller_add` and is not
+    // removed yet.
     let Some(poller) = (unsafe { poller.cast::<Poller>().as_ref() }) else { return CHI_INVALID };
     with_current(|worker| {
         let arm = |worker: &crate::scheduler::worker::Worker| {
