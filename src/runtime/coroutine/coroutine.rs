@@ -39,7 +39,7 @@ pub(crate) enum Pause {
     Waiting,
 }
 
-/// A coroutine's state, as far as its own code uses it.
+/// The part of a coroutine's state that its own code uses.
 pub(crate) struct Context {
     yielder: Cell<*const Yielder<(), Pause>>,
     /// The task that runs on the coroutine.
@@ -129,7 +129,7 @@ impl Context {
         }
     }
 
-    /// Restores the thread's state that the task had.
+    /// Restores the thread state that was set aside.
     #[inline]
     pub(crate) fn put_back(&self, state: &SetAside) {
         if let Some(thread) = &state.thread {

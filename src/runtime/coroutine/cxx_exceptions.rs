@@ -46,7 +46,7 @@ impl State {
     const NONE: State = State { caught: ptr::null_mut(), uncaught: 0 };
 }
 
-/// The addresses of a thread's state in each library that the thread has asked.
+/// The addresses of a thread's state, in each library that the thread has asked for it.
 struct Known {
     count: Cell<usize>,
     states: [Cell<*mut State>; MOST],

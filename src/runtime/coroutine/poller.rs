@@ -68,8 +68,8 @@ impl Poller {
         Some(busy)
     }
 
-    /// Removes the poller: its function is not called again. Waits for a call that is running on
-    /// its worker, unless the caller is that worker.
+    /// Removes the poller: its function is not called again. Waits until the function is not
+    /// running, so that function itself must not call this.
     pub(crate) fn remove(&self) {
         *lock(&self.target) = None;
         if self.fd >= 0 {

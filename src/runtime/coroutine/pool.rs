@@ -44,7 +44,7 @@ pub(crate) struct Coroutines {
 }
 
 impl Coroutines {
-    /// Without coroutines at first. Keeps `kept` of those without a task, each with its stack.
+    /// Starts without coroutines. Keeps up to `kept` spare ones, each with its stack.
     pub(crate) fn new(kept: usize) -> Coroutines {
         let none = Context::new();
         Coroutines {

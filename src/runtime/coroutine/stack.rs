@@ -148,8 +148,8 @@ pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether code must not be abandoned in the middle of an operation: that of the C library, the
-/// dynamic linker and the runtime.
+/// Whether the code at this address must not be abandoned in the middle of an operation, because it
+/// belongs to the C library, the dynamic linker or the runtime.
 fn is_shared_code(address: usize) -> bool {
     matches!(objects::owner(address), Some(Owner::System | Owner::Runtime))
 }
@@ -170,7 +170,8 @@ pub(crate) fn install() {
 pub(crate) fn prepare_thread() -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
     let prot = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping, which only the kernel uses, and which is unmapped only if it does not.
+    // SAFETY: a new mapping, which only the kernel uses, and which is unmapped only if the kernel
+    // has refused it.
     unsafe {
         let at = libc::mmap(ptr::null_mut(), SIGNAL_STACK, prot, flags, -1, 0);
         if at == libc::MAP_FAILED {
@@ -285,8 +286,8 @@ unsafe fn on_return(fault: &mut Fault) -> bool {
     true
 }
 
-/// Makes the function of a frame return to `end_here`, unless its return address, `pc`, is not
-/// where the unwind tables place it, at the end of the frame.
+/// Makes the function of a frame return to `end_here`, if its return address, `pc`, is where the
+/// unwind tables place it: at the end of the frame.
 ///
 /// # Safety
 /// The range must be a frame of the interrupted stack.
@@ -301,8 +302,8 @@ unsafe fn redirect_return(_: &mut Fault, frame: Range<usize>, pc: usize) {
     }
 }
 
-/// Makes the function of a frame return to `end_here`, unless its return address, `pc`, is found
-/// neither exactly once in the frame nor in its register.
+/// Makes the function of a frame return to `end_here`, if its return address, `pc`, is found
+/// exactly once in the frame, or only in its register.
 ///
 /// # Safety
 /// The range must be a frame of the interrupted stack.

@@ -53,7 +53,7 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     }
 }
 
-/// Abandons the pools that a task was creating or destroying, and ends its resets of other pools.
+/// Abandons the pools that a task was creating or destroying; pools that it was resetting are kept.
 fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
     let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
     for name in names {

@@ -30,7 +30,7 @@ pub(super) fn run_context(worker: &Worker, lane: *mut chi_lane) -> chi_run_conte
     }
 }
 
-/// Runs a callback of a module. The watchdog sees it as it would a method.
+/// Runs a callback of a module. To the watchdog it looks like a method.
 #[inline(always)]
 pub(super) fn call_back<R>(
     worker: &Worker,

@@ -1,5 +1,5 @@
-//! Rings at rest: those that have been empty for a while, and the doorbells that bring them back. A
-//! worker with many of them polls none.
+//! Rings at rest, which have been empty for a while, and the doorbells that bring them back.
+//! However many a worker has, it polls none of them.
 //!
 //! A set can move to another worker as a whole: it has an epoll instance of its own, which is
 //! registered with that of its worker. Taking over thousands of sessions thus costs two system

@@ -7,7 +7,7 @@
 //! admit    check whether the container takes it (`admission`)
 //! place    copy the rest of its body, choose a lane, run at once or queue (`placement`)
 //! run      check whether it may start, then call its method (`call`, `broadcast`)
-//! complete report its outcome, release what it held, wake what waits for it
+//! complete report its outcome, release its locks, wake its waiter
 //! ```
 
 use std::mem;
@@ -166,8 +166,8 @@ fn enter(
     Ok((pool, method))
 }
 
-/// Fails if the task comes from a client that may not call this pool. What methods send is the
-/// modules' own responsibility.
+/// Fails if the task comes from a client that may not call this pool. Tasks that methods send are
+/// the modules' own responsibility.
 #[inline(never)]
 fn may_call(record: &Record, pool: &Pool) -> Result<(), Failure> {
     match &record.origin {
@@ -316,8 +316,8 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     pass_on(worker, lane);
 }
 
-/// A worker that this session already blocks, which is to run the lane's next task once it is free.
-/// `None` if the lane cannot move because some of its tasks are suspended on this worker.
+/// A worker that this session already blocks, which is to run the lane's next task once that worker
+/// is free. `None` if the lane cannot move because some of its tasks are suspended on this worker.
 #[cold]
 fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u32> {
     let blocks = |(index, queue): &(u32, &RunQueue)| {
@@ -587,7 +587,7 @@ fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     let reason = match record.look_for_cancellation() {
         None if worker.shared.is_stopping() && record.is_of_client() => CancelReason::Stopping,
         None => {
-            // The next run is charged anew when it is placed, and sets its own messages.
+            // The next run is charged again when it is placed, and sets its own messages.
             uncharge(worker, &mut record);
             record.texts.clear();
             return Some(record);

@@ -118,7 +118,7 @@ fn ask_estimate(
     Ok(())
 }
 
-/// Queues a task that takes long or may be kept waiting in its lane; an empty lane goes to the
+/// Queues a task that takes long or may be kept waiting. If its lane is empty, the lane goes to the
 /// least loaded worker.
 #[cold]
 pub(super) fn queue_on_least_loaded(
@@ -191,7 +191,7 @@ pub(super) fn uncharge(worker: &Worker, record: &mut Record) {
     }
 }
 
-/// True if everything this worker can expect is so far off that spinning is not worthwhile.
+/// True if this worker can only expect work so far off that spinning is not worthwhile.
 #[cold]
 pub(super) fn must_wait_long(worker: &Worker) -> bool {
     let spin = worker.shared.config.spin.as_nanos() as u64;

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     mailboxes: Vec<Mailbox>,
     run_queues: Vec<RunQueue>,
     standby_threads: Mutex<Vec<JoinHandle<()>>>,
-    /// How many workers have been started. A started worker takes part in everything from then on.
+    /// How many workers have been started. Workers, once started, are never removed.
     started: AtomicUsize,
     page: Writer,
     table: Mutex<Arc<PoolTable>>,
@@ -210,7 +210,7 @@ impl Shared {
         workers.min_by_key(|(worker, queue)| key(*worker, queue)).map(|(worker, _)| worker)
     }
 
-    // What it shows -----------------------------------------------------------------------------------
+    // Page, pools, sessions, commands -----------------------------------------------------------------
 
     pub(crate) fn page(&self) -> &Page {
         self.page.page()
@@ -275,8 +275,8 @@ impl Shared {
         sessions.iter().any(|session| session.is_paused())
     }
 
-    /// Divides each user's limit on tasks in flight among the user's sessions, by how many each
-    /// has.
+    /// Divides each user's limit on tasks in flight among the user's sessions, depending on how
+    /// many each has.
     pub(super) fn share_tasks(&self) {
         self.divide_tasks(&lock(&self.sessions));
     }

@@ -29,8 +29,8 @@ pub(crate) fn seal() {
             function.get();
         }
         let umask = original_umask();
-        // SAFETY: the function has no requirements. Files that another thread creates meanwhile are
-        // private.
+        // SAFETY: the function has no requirements. Other users cannot read what another thread
+        // creates meanwhile.
         let own = unsafe {
             let own = umask(0o077);
             umask(own);

@@ -1,7 +1,7 @@
-//! The watchdog: a thread that looks after the workers while any of them is awake. When a method
-//! keeps a worker busy, it makes an idle worker relieve it, or a stand-by worker when methods keep
-//! a whole group busy, and logs the method. It also does what must happen some time after the tasks
-//! have gone: it frees destroyed pools, and returns memory to the operating system.
+//! The watchdog: a thread that looks after the workers while any of them is awake. If a method
+//! keeps a worker busy, the watchdog has an idle worker take over its work, or a stand-by worker if
+//! methods keep a whole group busy, and logs the method. It also does what must happen some time
+//! after the tasks have gone: it frees destroyed pools, and returns memory to the operating system.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ use crate::sys::last_words;
 const TICK: Duration = Duration::from_millis(2);
 /// How often to look for deadlocks, if tasks have begun unbounded waits.
 const LOOK_FOR_CIRCLES: Duration = Duration::from_millis(200);
-/// How often each user's limit on tasks in flight is divided anew among its sessions.
+/// How often each user's limit on tasks in flight is redivided among its sessions.
 const SHARE_TASKS: Duration = Duration::from_millis(10);
 /// After this many ticks without parking, a worker is asked to share its work.
 const OVERLOADED: u32 = 5;
@@ -40,7 +40,7 @@ const REPORT_AGAIN: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
 /// All later reports count as the same report.
 const LAST_REPORT: u32 = REPORT_AGAIN.len() as u32 + 2;
-/// The least interval between equal reports of one method, made for different tasks.
+/// The minimum interval between equal reports of one method, made for different tasks.
 const SAME_REPORT: Duration = Duration::from_secs(10);
 /// How often to check that the runtime's descriptors are open, while or after module code runs.
 const CHECK_DESCRIPTORS: Duration = Duration::from_millis(100);

@@ -220,8 +220,8 @@ mod loom_tests {
     }
 
     /// While the task completes, a timer ends a wait for it and the coroutine waits again. Either
-    /// the completion wakes the current wait, or the coroutine sees the completion itself. It never
-    /// wakes the wait that has ended while the newer one sleeps for ever.
+    /// the completion wakes the current wait, or the coroutine sees the completion itself. The
+    /// completion never wakes the wait that has ended while the newer one sleeps for ever.
     #[test]
     fn loom_a_completion_wakes_the_wait_that_there_is() {
         loom::model(|| {

@@ -1,4 +1,4 @@
-//! Events: they let code or devices outside of tasks, such as another thread, end a task's wait.
+//! Events: they let something outside tasks, such as a thread or a device, end a task's wait.
 
 use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Mutex};

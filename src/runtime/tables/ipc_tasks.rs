@@ -37,8 +37,7 @@ pub(super) unsafe fn submit(worker: &Worker, task: NonNull<chi_task>) -> Result<
         record.method = std::ptr::null();
         record.lane = std::ptr::null();
         record.reset_for_submit();
-        // Clears any outcome, but keeps the fingerprint of the layout that the caller was built
-        // with.
+        // Clears any outcome, but keeps the layout that the caller was built with.
         (*task).status_ = (*task).status_.min(CHI_OK);
         state.store(CHI_TASK_IN_FLIGHT, Ordering::Relaxed);
         record.completion.submit((*task).task_flags_.bits_ & CHI_TASK_FIRE_AND_FORGET != 0);
