@@ -1,4 +1,4 @@
-//! Finds the task whose code a fault has interrupted, and the crash policies of its pools.
+//! Finds the task whose code a fault has interrupted, and the crash policies of the pools involved.
 
 use std::fmt::{self, Write};
 

@@ -60,7 +60,7 @@ pub(crate) enum WorkerMessage {
     Periodic { from: u32, task: Resting },
     /// Take over these doorbells and the rings at rest.
     Doorbells(Doorbells),
-    /// The receiver is no longer needed: it gives this worker whatever can move.
+    /// Give this worker whatever can move: the receiver is no longer needed.
     Rest { to: u32 },
 }
 

@@ -23,8 +23,8 @@ const MOST_COPIED: u64 = 1 << 20;
 pub(super) fn add(worker: &Worker, ring: Ring) {
     // The session may have ended while the message was in flight.
     if ring.session.is_dead() {
-        // A doorbell set adopted earlier may still watch its doorbell, and nothing else of the
-        // session is here.
+        // A doorbell set adopted earlier may still watch the session's doorbell, even if nothing
+        // else of the session is here.
         let dropped = worker.run_queue().entries().drop_ring(ring);
         return drop(dropped);
     }

@@ -202,7 +202,7 @@ pub(crate) struct RunQueue {
     waits: AtomicU64,
     /// Set by the watchdog while a method keeps the worker from its run queue.
     pub(crate) busy: AtomicBool,
-    /// Since when it has been busy, in nanoseconds since the runtime started.
+    /// When it became busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
     role: RoleWord,
     epoll: Arc<OwnedFd>,
@@ -251,7 +251,7 @@ impl RunQueue {
         self.busy.store(true, Ordering::Release);
     }
 
-    /// Since when a method has kept the worker busy, as the time since the runtime started. `None`
+    /// When a method began to keep the worker busy, as the time since the runtime started. `None`
     /// if none does.
     pub(crate) fn busy_since(&self) -> Option<Duration> {
         let since = || Duration::from_nanos(self.busy_since.load(Ordering::Relaxed));

@@ -381,7 +381,7 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Since when the runtime has been stopping.
+    /// When the runtime began to stop.
     pub(crate) fn stopping_since(&self) -> Option<Instant> {
         *lock(&self.stopping_since)
     }

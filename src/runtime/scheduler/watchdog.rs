@@ -1,6 +1,6 @@
 //! The watchdog: a thread that looks after the workers while any of them is awake. If a method
-//! keeps a worker busy, the watchdog has an idle worker take over its work, or a stand-by worker if
-//! methods keep a whole group busy, and logs the method. It also does what must happen some time
+//! keeps a worker busy, the watchdog makes an idle worker take over its work, or a stand-by worker
+//! if methods keep a whole group busy, and logs the method. It also does what must happen some time
 //! after the tasks have gone: it frees destroyed pools, and returns memory to the operating system.
 
 use std::collections::hash_map::{Entry, HashMap};
@@ -61,7 +61,7 @@ struct Seen {
     tasks: u64,
     rounds: u64,
     parks: u64,
-    /// Since when the worker has been running this.
+    /// When the worker began to run this.
     since: Instant,
     /// Ticks since `since`.
     ticks: u32,
