@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use chimaera_abi::{chi_poll_fn, chi_pool_id};
 use rustix::event::epoll;
@@ -123,9 +123,15 @@ impl Pollers {
         self.all.borrow().get(index).cloned()
     }
 
+    /// Drops the pollers that have been removed. One whose target is locked is being called, perhaps
+    /// by this worker further up its stack, or is just being removed: it stays until the next time.
     fn sweep(&self) {
         self.all.borrow_mut().retain(|poller| {
-            let stays = lock(&poller.target).is_some();
+            let stays = match poller.target.try_lock() {
+                Ok(target) => target.is_some(),
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().is_some(),
+                Err(TryLockError::WouldBlock) => true,
+            };
             if !stays && poller.armed.load(Ordering::Relaxed) {
                 self.armed.set(self.armed.get() - 1);
             }

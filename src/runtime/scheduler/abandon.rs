@@ -102,6 +102,8 @@ fn quarantine(worker: &Worker, container: Option<&Container>, why: String) -> St
 /// stack must still be mapped and never run again.
 unsafe fn end_callbacks(worker: &Worker, mut frame: *const CallbackFrame, cause: &str) -> bool {
     let any = !frame.is_null();
+    // SAFETY: by this function's contract.
+    unsafe { remove_running_pollers(frame) };
     // SAFETY: each callback frame is in a frame of that stack, which is still mapped.
     while let Some(found) = unsafe { frame.as_ref() } {
         match found.kind {
@@ -116,18 +118,33 @@ unsafe fn end_callbacks(worker: &Worker, mut frame: *const CallbackFrame, cause:
             }
             // The task itself is ended by the caller.
             CallbackKind::Aggregation => {}
-            CallbackKind::Poller(guard, poller) => {
-                // SAFETY: as above; this thread locked the guard, so it may unlock it, and the
-                // frame that called the poller keeps it alive.
-                let (mut target, poller) = unsafe { (ManuallyDrop::take(&mut *guard), &*poller) };
-                *target = None;
-                drop(target);
-                end_polling(worker, poller, cause);
+            CallbackKind::Poller(_, poller) => {
+                // SAFETY: the frame that called the poller keeps it alive.
+                end_polling(worker, unsafe { &*poller }, cause);
             }
         }
         frame = found.outer;
     }
     any
+}
+
+/// Removes the pollers whose calls are abandoned, which unlocks them. It comes first, because a
+/// container that is put in quarantine for a frame further in removes its pollers, and locks them for
+/// that.
+///
+/// # Safety
+/// As `end_callbacks`.
+unsafe fn remove_running_pollers(mut frame: *const CallbackFrame) {
+    // SAFETY: each callback frame is in a frame of that stack, which is still mapped.
+    while let Some(found) = unsafe { frame.as_ref() } {
+        if let CallbackKind::Poller(guard, _) = found.kind {
+            // SAFETY: this thread locked the guard, so it may unlock it, and the frame that owned it
+            // never runs again.
+            let mut target = unsafe { ManuallyDrop::take(&mut *guard) };
+            *target = None;
+        }
+        frame = found.outer;
+    }
 }
 
 fn end_routing(worker: &Worker, mut record: Box<Record>, cause: &str) {

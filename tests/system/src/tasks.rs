@@ -110,6 +110,10 @@ pub mod crash {
     pub const IN_LINKED: u64 = 1;
     /// In a callback of the C library.
     pub const IN_LIBC: u64 = 2;
+    /// In a poller that the poller of `POLLED` adds.
+    pub const IN_POLLER: u64 = 3;
+    /// In the monitor of a task that it sends.
+    pub const IN_MONITOR: u64 = 4;
 
     /// The task of all of them.
     #[chimaera::task]

@@ -113,6 +113,34 @@ fn monitors_and_del_and_pollers_crash_alike() {
     });
 }
 
+/// A poller may add pollers and send tasks, whose code crashes inside of its own.
+#[test]
+fn what_a_poller_does_crashes_alike() {
+    in_client!(Options::new().crash().workers(1), |site| {
+        let ipc = connect();
+        let pool = fragile(ipc);
+        let cases = [
+            (crash::IN_POLLER, "a poller crashed: SIGSEGV"),
+            (crash::IN_MONITOR, "the monitor of kMonitored crashed: SIGSEGV"),
+        ];
+        for (through, why) in cases {
+            for mistake in [0, 1] {
+                let call = task(ipc, pool, crash::POLLED, mistake);
+                call.through.set(through);
+                call.call().unwrap();
+                if mistake == 0 {
+                    check_health(ipc, pool);
+                    continue;
+                }
+                wait_for_quarantine(site, "fragile");
+                check_refusal(ipc, pool, why);
+                reset(site);
+                check_health(ipc, pool);
+            }
+        }
+    });
+}
+
 /// Its code may be damaged, so it is not called to take its leave. Neither after an overflow.
 #[test]
 fn a_container_in_quarantine_is_never_entered_again() {
