@@ -55,3 +55,13 @@ pub(crate) fn current_task(context: &Context) -> Option<&Record> {
         },
     }
 }
+
+/// The poller whose function is running on the coroutine with this context, as the innermost callback.
+pub(crate) fn current_poller(context: &Context) -> Option<&Poller> {
+    // SAFETY: the pointer is null, or points to a frame further up on this coroutine's stack.
+    match unsafe { context.callback.get().as_ref() }?.kind {
+        // SAFETY: the frame that called the poller keeps it alive.
+        CallbackKind::Poller(_, poller) => unsafe { poller.as_ref() },
+        _ => None,
+    }
+}

@@ -11,7 +11,9 @@ mod pool;
 pub(crate) mod stack;
 pub(crate) mod waits;
 
-pub(crate) use self::callback::{current_task, run_callback, CallbackFrame, CallbackKind};
+pub(crate) use self::callback::{
+    current_poller, current_task, run_callback, CallbackFrame, CallbackKind,
+};
 pub(crate) use self::coroutine::{Context, Coroutine, Pause, WaitsFor, LOCALE, SIGNALS};
 pub(crate) use self::crash::Crash;
 pub(crate) use self::poller::{Around, Poller, PollerOwner, Pollers, Target};

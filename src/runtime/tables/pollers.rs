@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use crate::coroutine::{Poller, PollerOwner, Target};
+use crate::coroutine::{current_poller, Poller, PollerOwner, Target};
 use crate::scheduler::with_current;
 use chimaera_abi::*;
 
@@ -17,11 +17,14 @@ pub(super) unsafe extern "C" fn poller_add(
     with_current(|worker| {
         let Some(worker) = worker else { return CHI_INVALID };
         let epoll = worker.run_queue().shared_epoll();
-        let owner = worker.container().map(|container| PollerOwner {
-            pool: container.id,
-            container: container.number,
-            on_crash: container.on_crash.clone(),
-        });
+        let owner = match worker.container() {
+            Some(container) => Some(PollerOwner {
+                pool: container.id,
+                container: container.number,
+                on_crash: container.on_crash.clone(),
+            }),
+            None => current_poller(worker.context()).and_then(|poller| poller.owner.clone()),
+        };
         let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context }, owner) else {
             return CHI_INVALID;
         };
