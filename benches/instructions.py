@@ -65,7 +65,7 @@ def measure(options, module, side, tasks):
         calls = {"client": CLIENT_CALLS, "runtime": RUNTIME_CALLS}.get(side, [])
         start = [program, "start", "--no-config", "--workers", "1", "--modules", options.modules,
                  "--log-level", "error"]
-        client = [program, "bench", "client", module, "1", "0", "--tasks", str(tasks)]
+        client = [program, "bench", "client", module, "1", "1", "--tasks", str(tasks)]
         if side == "client":
             client = callgrind(out, calls) + client
         elif side == "runtime":

@@ -409,7 +409,8 @@ impl Acceptor {
                 self.load[worker as usize] += 1;
                 workers.push(worker);
                 let consumer = Consumer::new(session.mapping.ring(index));
-                let message = WorkerMessage::AddRing(Ring::new(session.clone(), consumer));
+                let message =
+                    WorkerMessage::AddRing(Box::new(Ring::new(session.clone(), consumer)));
                 self.shared.mailbox(worker).send(message);
                 send(client, &Message::new(Kind::Ring, &[index]), &[])
             }

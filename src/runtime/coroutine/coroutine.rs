@@ -63,6 +63,9 @@ pub(crate) struct Context {
     pub(crate) altered: Cell<u8>,
     /// The address of the thread's `errno`.
     errno: *mut libc::c_int,
+    /// The budget charge for the coroutine's stack. It is here to keep [`Coroutine`] small: each
+    /// switch moves one.
+    _stack: Option<Charge>,
 }
 
 /// The thread's signal mask.
@@ -74,12 +77,18 @@ pub(crate) const LOCALE: u8 = 2;
 pub(crate) struct SetAside {
     errno: libc::c_int,
     floating_point: FloatingPoint,
-    thread: Option<ThreadState>,
+    /// Boxed because it is large, and rare.
+    thread: Option<Box<ThreadState>>,
 }
 
 impl Context {
-    /// A context without a task.
+    /// A context without a task and without a stack of its own.
     pub(crate) fn new() -> Box<Context> {
+        Context::with_stack(None)
+    }
+
+    /// A context without a task, for a coroutine whose stack has this charge.
+    fn with_stack(charge: Option<Charge>) -> Box<Context> {
         Box::new(Context {
             yielder: Cell::new(ptr::null()),
             record: Cell::new(ptr::null_mut()),
@@ -94,6 +103,7 @@ impl Context {
             altered: Cell::new(0),
             // SAFETY: the function has no requirements.
             errno: unsafe { libc::__errno_location() },
+            _stack: charge,
         })
     }
 
@@ -125,7 +135,7 @@ impl Context {
             // `errno`.
             errno: unsafe { *self.errno },
             floating_point: FloatingPoint::set_aside(),
-            thread: (self.altered.take() != 0).then(ThreadState::set_aside),
+            thread: (self.altered.take() != 0).then(|| Box::new(ThreadState::set_aside())),
         }
     }
 
@@ -173,8 +183,6 @@ pub(crate) struct Coroutine {
     coroutine: corosensei::Coroutine<(), Pause, Ended, TaskStack>,
     trap: Trap,
     pub(crate) context: Box<Context>,
-    /// The budget charge for the stack.
-    _charge: Charge,
 }
 
 impl Coroutine {
@@ -185,7 +193,7 @@ impl Coroutine {
         charge: Charge,
         body: impl FnOnce() -> Ended + 'static,
     ) -> io::Result<Coroutine> {
-        let context = Context::new();
+        let context = Context::with_stack(Some(charge));
         let own: *const Context = &*context;
         if !has_addresses_for(TaskStack::mapped(stack) as u64) {
             return Err(io::Error::other("too few addresses are left (`ulimit -v`)"));
@@ -200,7 +208,7 @@ impl Coroutine {
             });
         let handler = coroutine.trap_handler();
         let trap = Trap { handler, limit, touched: &raw const context.spent };
-        Ok(Coroutine { coroutine, trap, context, _charge: charge })
+        Ok(Coroutine { coroutine, trap, context })
     }
 
     /// Runs the coroutine until it pauses or its body ends.

@@ -378,7 +378,7 @@ impl Loop {
     fn read(&self, message: WorkerMessage) {
         let worker = &self.worker;
         match message {
-            WorkerMessage::AddRing(ring) => rings::add(worker, ring),
+            WorkerMessage::AddRing(ring) => rings::add(worker, *ring),
             WorkerMessage::DropSession { session } => {
                 rings::drop_session(worker, session);
                 cancel::cancel_here(worker, &CancelScope::Session(session));
@@ -428,7 +428,7 @@ impl Loop {
                 let mailbox = worker.shared.mailbox(idle);
                 given.into_iter().for_each(|message| mailbox.send(message));
             }
-            WorkerMessage::Doorbells(set) => rings::adopt(worker, set),
+            WorkerMessage::Doorbells(set) => rings::adopt(worker, *set),
             WorkerMessage::Periodic { from, task } => path::take_over_periodic(worker, from, task),
             WorkerMessage::Rest { to } => {
                 let given = steal::give_all(worker.index, to, worker.run_queue());

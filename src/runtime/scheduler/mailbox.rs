@@ -28,7 +28,7 @@ pub(super) type Question<T> = Arc<Mutex<Answers<T>>>;
 /// A message to a worker.
 pub(crate) enum WorkerMessage {
     /// Poll this ring.
-    AddRing(Ring),
+    AddRing(Box<Ring>),
     /// Drop a session's rings and cancel its tasks.
     DropSession { session: u64 },
     /// Another worker has queued a task in this lane, which the receiver owns.
@@ -59,10 +59,13 @@ pub(crate) enum WorkerMessage {
     /// Keep this periodic task, which the worker `from` has kept so far.
     Periodic { from: u32, task: Resting },
     /// Take over these doorbells and the rings at rest.
-    Doorbells(Doorbells),
+    Doorbells(Box<Doorbells>),
     /// Give this worker whatever can move: the receiver is no longer needed.
     Rest { to: u32 },
 }
+
+// Completions of subtasks send messages, too, and copy them twice.
+const _: () = assert!(std::mem::size_of::<WorkerMessage>() <= 48);
 
 /// The part of a worker that other threads use.
 pub(crate) struct Mailbox {

@@ -71,6 +71,9 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
     }
     let mut lacks = 0;
     let routed = route(worker, &mut record, |record, method| {
+        if method.task_size as u64 == header {
+            return Ok(());
+        }
         let taken = marshal::take_body(record, own, offset, method.task_size, &method.fields);
         worker.copied.set(worker.copied.get().wrapping_add(record.copied));
         taken.map_err(|why| match why {
@@ -561,7 +564,7 @@ fn report_forgotten(worker: &Worker, record: &Record, status: chi_status, messag
 /// # Safety
 /// `lane` must be null if the task is in no lane, or else the lane in which it is counted, which
 /// its container keeps alive.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn leave_lane(
     worker: &Worker,
     lane: *const ContainerLane,

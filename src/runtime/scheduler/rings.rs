@@ -31,7 +31,7 @@ pub(super) fn add(worker: &Worker, ring: Ring) {
     // The ring was in transit when this worker came to rest.
     if worker.run_queue().role() == Role::Resting {
         if let Some(other) = worker.shared.least_loaded(false, |_, _| ()) {
-            return worker.shared.mailbox(other).send(WorkerMessage::AddRing(ring));
+            return worker.shared.mailbox(other).send(WorkerMessage::AddRing(Box::new(ring)));
         }
     }
     match worker.run_queue().watch(&ring.session) {

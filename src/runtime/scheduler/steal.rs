@@ -80,7 +80,7 @@ fn steal_messages(
     let mut others = Vec::new();
     while let Some(message) = mailbox.take() {
         match message {
-            WorkerMessage::AddRing(ring) => loot.rings.push(ring),
+            WorkerMessage::AddRing(ring) => loot.rings.push(*ring),
             WorkerMessage::Run(method, f) => loot.runs.push((method, f)),
             WorkerMessage::Lane(lane) => {
                 // SAFETY: the message was sent for a task in the lane, which keeps it alive. If
@@ -111,7 +111,8 @@ pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> 
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     // The doorbells go first, so that those of the rings that follow are already watched.
     let doorbells = queue.entries().take_doorbells(queue.epoll());
-    let mut given: Vec<_> = doorbells.into_iter().map(WorkerMessage::Doorbells).collect();
+    let mut given: Vec<_> =
+        doorbells.into_iter().map(Box::new).map(WorkerMessage::Doorbells).collect();
     given.extend(give(me, to, queue, 0, 1));
     let periodic = queue.entries().periodic.take_all();
     let messages = periodic.into_iter().map(|task| WorkerMessage::Periodic { from: me, task });
@@ -142,5 +143,5 @@ fn send_off(mut ring: Ring, rings: &[Ring], doorbells: &mut [Doorbells]) -> Work
     if !rings.iter().any(is_its) && !doorbells.iter().any(|set| set.has_rings(number)) {
         doorbells.iter_mut().for_each(|set| set.unwatch(&ring.session));
     }
-    WorkerMessage::AddRing(ring)
+    WorkerMessage::AddRing(Box::new(ring))
 }

@@ -53,22 +53,8 @@ pub(crate) fn take_header(record: &mut Record, session: &Session, offset: u64) {
     }
 }
 
-/// Reads the rest of the body, if there is any, and checks every string and vector in it.
-#[inline(always)]
+/// Reads the rest of the body, and checks every string and vector in it.
 pub(crate) fn take_body(
-    record: &mut Record,
-    session: &Session,
-    offset: u64,
-    size: usize,
-    fields: &[Field],
-) -> Result<(), NotTaken> {
-    if size == HEADER {
-        return Ok(());
-    }
-    take_rest(record, session, offset, size, fields)
-}
-
-fn take_rest(
     record: &mut Record,
     session: &Session,
     offset: u64,

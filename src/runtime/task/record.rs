@@ -356,11 +356,16 @@ impl Record {
 
     /// Makes sure that the body has room for `size` bytes; a body that moves keeps its first 64
     /// bytes.
+    #[inline]
     pub(crate) fn make_room(&mut self, size: usize, of: Use) -> Result<(), NoMemory> {
-        let room = Record::room_for(size);
-        if room == 0 {
-            return Ok(());
+        match Record::room_for(size) {
+            0 => Ok(()),
+            room => self.allocate(room, of),
         }
+    }
+
+    #[inline(never)]
+    fn allocate(&mut self, room: usize, of: Use) -> Result<(), NoMemory> {
         let block = PrivateBlock::new(room, self.budget(), of)?;
         let header = std::mem::size_of::<chi_task>();
         // SAFETY: the block has room for the back pointer and, after it, for a whole body; the old
