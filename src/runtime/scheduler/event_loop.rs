@@ -32,7 +32,7 @@ use crate::task::{CancelScope, Origin};
 /// How many rounds without work pass between two readings of the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 /// Rounds between two looks at the doorbells of resting rings. A round with work counts as
-/// `BUSY_ROUND`.
+/// `BUSY_ROUND`. Rounds may take long, so the watchdog has the worker look at each tick as well.
 const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
 /// How often a worker with nothing else to do checks whether held-back submissions can proceed.
@@ -339,9 +339,10 @@ impl Loop {
     fn look_at_doorbells(&self, rounds: u32) {
         let rounds = self.rounds.get() + rounds;
         self.rounds.set(rounds);
-        if rounds >= ROUNDS_PER_BELL {
+        let queue = self.worker.run_queue();
+        if rounds >= ROUNDS_PER_BELL || queue.must_look_at_doorbells() {
             self.rounds.set(0);
-            self.worker.run_queue().wake_rings();
+            queue.wake_rings();
         }
     }
 

@@ -205,6 +205,8 @@ pub(crate) struct RunQueue {
     /// When it became busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
     role: RoleWord,
+    /// Some time has passed since the worker last looked at the doorbells of resting rings.
+    doorbells_due: AtomicBool,
     epoll: Arc<OwnedFd>,
 }
 
@@ -231,8 +233,24 @@ impl RunQueue {
             busy: AtomicBool::new(false),
             busy_since: AtomicU64::new(0),
             role: RoleWord::new(role),
+            doorbells_due: AtomicBool::new(false),
             epoll,
         })
+    }
+
+    /// Has the worker look at the doorbells of its resting rings in its next round.
+    pub(super) fn set_doorbells_due(&self) {
+        self.doorbells_due.store(true, Ordering::Relaxed);
+    }
+
+    /// True, once, after [`set_doorbells_due`](Self::set_doorbells_due).
+    #[inline]
+    pub(super) fn must_look_at_doorbells(&self) -> bool {
+        let due = self.doorbells_due.load(Ordering::Relaxed);
+        if due {
+            self.doorbells_due.store(false, Ordering::Relaxed);
+        }
+        due
     }
 
     /// What the worker is running.

@@ -212,11 +212,11 @@ fn look(shared: &Shared, worker: u32) -> Seen {
 
 fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) {
     let now = look(shared, worker);
-    let awake = if now.parks == seen.parks && !shared.mailbox(worker).is_parked() {
-        seen.awake + 1
-    } else {
-        0
-    };
+    let is_parked = shared.mailbox(worker).is_parked();
+    let awake = if now.parks == seen.parks && !is_parked { seen.awake + 1 } else { 0 };
+    if !is_parked {
+        shared.run_queue(worker).set_doorbells_due();
+    }
     let stuck = now.running != Running::RUNTIME
         && now.running == seen.running
         && now.tasks == seen.tasks

@@ -42,11 +42,16 @@ impl Client {
     /// Writes a task of this shape whose string or vector number `part` is `vector`; the others are
     /// empty.
     fn write(&self, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) {
+        self.write_at(0, shape, part, vector);
+    }
+
+    /// The same at this place of 64.
+    fn write_at(&self, place: u64, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) {
         let mut task = shapes::header(self.pool, shape.method);
         task.resize(shape.size.next_multiple_of(8), 0);
         let at = shape.parts[part].at;
         task[at..at + shapes::VECTOR].copy_from_slice(&vector);
-        self.link.write(self.field.slot(0), &task);
+        self.link.write(self.field.slot(place), &task);
     }
 
     /// The status of such a task.
@@ -224,6 +229,66 @@ fn what_a_client_can_have_copied_is_bounded() {
         assert!(most > 30 << 20, "nothing was copied: {most}");
         // The segment's own pages count, too.
         assert!(most < 800 << 20, "the daemon grew by {most} bytes");
+    });
+}
+
+/// A client's ring is full of small tasks that unfold into copies of 4 MB each. The only worker turns to another
+/// client's task after each of them, not after a batch.
+#[test]
+fn work_in_a_round_is_bounded_in_bytes() {
+    const TASKS: u64 = 60;
+    /// How many small tasks the worker takes from a ring before it turns to the next one.
+    const RING_BATCH: usize = 32;
+    in_client!(Options::new().file(artefacts::test_module("nested")).workers(1), |site| {
+        let (words, rows) = (1900, 52);
+        let mut large = Client::new(site, "test:nested", 8 << 20);
+        let block = large.field.farm + (rows * 88_u64).next_multiple_of(64);
+        for row in 0..rows {
+            let all = shapes::vector(block, words * 40, words * 40);
+            large.link.write(large.field.farm + row * 88 + 48, &all);
+        }
+        let rows = shapes::vector(large.field.farm, rows * 88, rows * 88);
+        for place in 0..TASKS {
+            large.write_at(place, &SWAP, 1, rows);
+        }
+        let mut small = Client::new(site, "test:nested", SEGMENT);
+        small.write(&SWAP, 1, shapes::vector(small.field.farm, 0, 0));
+        for place in 0..TASKS {
+            let offset = large.field.slot(place);
+            large.ring.push(Entry::Submit { offset }).expect("it has room");
+        }
+        large.link.knock();
+        large.link.wait(large.field.slot(0)).expect("the session is alive");
+        assert_eq!(small.call().expect("the session is alive").0, CHI_OK);
+        let is_over =
+            |place: &u64| large.link.outcome(large.field.slot(*place)).0 & CHI_TASK_COMPLETE != 0;
+        let over = (0..TASKS).filter(is_over).count();
+        assert!(over < RING_BATCH - 2, "{over} of {TASKS} came first");
+        for place in 0..TASKS {
+            let ended = large.link.wait(large.field.slot(place)).expect("the session is alive").0;
+            // Nobody releases the results, so there is no room for all.
+            assert!([CHI_OK, CHI_NO_SPACE].contains(&ended), "{ended}");
+        }
+    });
+}
+
+/// A task that asks for more than may be copied is refused; when it has been cancelled, nothing of it is looked at.
+#[test]
+fn a_task_that_was_cancelled_before_it_is_taken_costs_no_copy() {
+    in_client!(Options::new().file(artefacts::test_module("nested")), |site| {
+        let mut client = Client::new(site, "test:nested", 128 << 20);
+        let words = (70 << 20) / 40;
+        client.link.write(client.field.farm, &[0; 88]);
+        let all = shapes::vector(client.field.farm + 1024, words * 40, words * 40);
+        client.link.write(client.field.farm + 48, &all);
+        let row = shapes::vector(client.field.farm, 88, 88);
+        assert_eq!(client.status(&SWAP, 1, row), CHI_TOO_LARGE);
+        client.write(&SWAP, 1, row);
+        let offset = client.field.slot(0);
+        let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
+        client.link.store(state, u64::from(CHI_TASK_IN_FLIGHT | CHI_TASK_CANCEL) << 32);
+        client.link.submit(&mut client.ring, offset).expect("the session is alive");
+        assert_eq!(client.link.wait(offset).expect("the session is alive").0, CHI_CANCELLED);
     });
 }
 

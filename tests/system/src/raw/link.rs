@@ -155,7 +155,7 @@ impl Link {
     }
 
     /// The completion word and the status of the task at `offset`.
-    fn outcome(&self, offset: u64) -> (u32, i32) {
+    pub fn outcome(&self, offset: u64) -> (u32, i32) {
         let word = self.load(offset + std::mem::offset_of!(chi_task, status_) as u64);
         ((word >> 32) as u32, word as u32 as i32)
     }
