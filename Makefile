@@ -132,6 +132,7 @@ bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, i
 	$(BENCH) throughput $(BENCH_MODULES)
 	$(BENCH) subtask $(BENCH_MODULES)
 	$(BENCH) lanes $(BENCH_MODULES)
+	$(BENCH) sessions $(BENCH_MODULES)
 	$(BENCH) scale $(BENCH_MODULES)
 	$(BENCH) fairness $(BENCH_MODULES)
 	$(BENCH) bdev $(BENCH_MODULES)

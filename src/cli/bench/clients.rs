@@ -69,6 +69,9 @@ pub(crate) struct ProbeArgs {
     /// Duration in seconds
     #[arg(value_parser = seconds)]
     seconds: f64,
+    /// Pause before each task, in microseconds
+    #[arg(long, default_value_t = 0)]
+    pause_us: u64,
 }
 
 /// A client process that sends one task at a time. For each line of its input it prints the
@@ -81,7 +84,18 @@ pub(super) fn probe(context: &Context, args: &ProbeArgs) -> Outcome {
             return Ok(None);
         }
         let mut times = Kind::new("", "")?;
-        times.measure_for(Duration::from_secs_f64(args.seconds), || pool.finish(pool.submit()?))?;
+        let time = Duration::from_secs_f64(args.seconds);
+        if args.pause_us == 0 {
+            times.measure_for(time, || pool.finish(pool.submit()?))?;
+            return Ok(Some(times.line()));
+        }
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(args.pause_us));
+            let begin = Instant::now();
+            pool.finish(pool.submit()?)?;
+            times.record(begin.elapsed());
+        }
         Ok(Some(times.line()))
     })
 }

@@ -37,21 +37,31 @@ impl Daemon {
     ) -> Result<Daemon, Failed> {
         let mut command = command(modules)?;
         command.args(["--no-config", "--workers", &workers.to_string()]).stdin(Stdio::null());
-        if let Some(core) = core {
-            // SAFETY: sched_setaffinity may be called between fork and exec.
-            unsafe { command.pre_exec(move || Ok(bind([core])?)) };
-        }
+        bind_child(&mut command, core);
         Daemon::wait_for(command)
     }
 
     /// Starts a runtime with one worker per core, each pinned to its core by configuration, and
     /// waits until it is ready.
     pub(super) fn start_pinned(modules: &Modules, cores: &[usize]) -> Result<Daemon, Failed> {
+        let config = format!("workers: {{low_latency: {{cores: {cores:?}}}}}\n");
+        Daemon::start_configured(modules, None, &config)
+    }
+
+    /// Starts a runtime with this configuration, whose threads are bound to `core`, and waits until
+    /// it is ready.
+    pub(super) fn start_configured(
+        modules: &Modules,
+        core: Option<usize>,
+        config: &str,
+    ) -> Result<Daemon, Failed> {
         let mut command = command(modules)?;
         let (reader, mut writer) = std::io::pipe()?;
         command.args(["--config", "/dev/stdin"]).stdin(reader);
-        writeln!(writer, "workers: {{low_latency: {{cores: {cores:?}}}}}")?;
+        // A pipe has room for it.
+        writer.write_all(config.as_bytes())?;
         drop(writer);
+        bind_child(&mut command, core);
         Daemon::wait_for(command)
     }
 
@@ -101,6 +111,14 @@ impl Daemon {
 /// Connects this process to the runtime of this name.
 pub(super) fn connect(name: &str) -> Outcome {
     Ok(client::init(Options { instance: Some(name.to_owned()), ..Options::default() })?)
+}
+
+/// Binds the threads of the process that this command starts to `core`.
+fn bind_child(command: &mut Command, core: Option<usize>) {
+    if let Some(core) = core {
+        // SAFETY: sched_setaffinity may be called between fork and exec.
+        unsafe { command.pre_exec(move || Ok(bind([core])?)) };
+    }
 }
 
 /// The command that starts a runtime, without the options for its workers.

@@ -10,6 +10,7 @@ mod lanes;
 mod latency;
 mod place;
 mod scale;
+mod sessions;
 mod subtask;
 mod task;
 mod throughput;
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Subtask(subtask::Args),
     /// Measure an empty task with and without many idle containers and lanes
     Lanes(lanes::Args),
+    /// Measure an empty task with and without many idle sessions
+    Sessions(sessions::Args),
     /// Measure computing lanes on one worker and on two, compared with the same work in bare
     /// threads
     Scale(scale::Args),
@@ -42,6 +45,9 @@ pub(crate) enum Command {
     /// A client process that keeps tasks in flight
     #[command(hide = true)]
     Client(clients::ClientArgs),
+    /// A client process that makes one call, and is idle
+    #[command(hide = true)]
+    Idle(sessions::IdleArgs),
     /// A client process with one task in flight
     #[command(hide = true)]
     Probe(clients::ProbeArgs),
@@ -59,6 +65,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Throughput(args) => throughput::run(context, &args),
         Command::Subtask(args) => subtask::run(context, &args),
         Command::Lanes(args) => lanes::run(context, &args),
+        Command::Sessions(args) => sessions::run(context, &args),
+        Command::Idle(args) => sessions::idle(context, &args),
         Command::Scale(args) => scale::run(context, &args),
         Command::Fairness(args) => fairness::run(context, &args),
         Command::Bdev(args) => bdev::run(context, &args),

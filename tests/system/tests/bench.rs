@@ -113,6 +113,15 @@ fn lanes() {
 }
 
 #[test]
+fn sessions() {
+    let found = bench(&["sessions", "--sessions", "20", "--rounds", "2", "--seconds", "0.02"]);
+    check_times(&found, &["without_ns", "with_ns", "woken_without_ns", "woken_with_ns"]);
+    assert_eq!(found["sessions"], 20);
+    let ratios = ["with_per_without", "woken_with_per_woken_without"];
+    assert!(ratios.iter().all(|ratio| is_positive(&found[*ratio])), "{found:#}");
+}
+
+#[test]
 fn scale() {
     let few = ["--task-us", "20", "--lanes", "3", "--depth", "2", "--rounds", "2"];
     let found = bench(&[&["scale", "--seconds", "0.05"], &few[..]].concat());

@@ -88,7 +88,7 @@ fn a_ring_that_is_full_of_releases_wakes_its_worker() {
         let pool = connect().create_pool(throws::MODULE, "echo", b"").unwrap();
         let echo = || {
             let task: NewTask<EchoTask> = connect().task(pool, throws::ECHO);
-            task.data.set(&[7; 100]).unwrap();
+            task.data.set([7; 100]).unwrap();
             task.submit().unwrap()
         };
         for _ in 0..3 {

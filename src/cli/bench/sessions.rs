@@ -1,0 +1,156 @@
+//! `chimaera bench sessions`.
+
+use std::io::{BufRead, BufReader, PipeWriter};
+use std::process::{Child, Command, Stdio};
+
+use chimaera::client::{self, Options};
+use chimaera_ipc::layout::MIN_SEGMENT;
+use serde_json::{json, Value};
+
+use super::clients::Process;
+use super::daemon::Daemon;
+use super::place::{bind, progress, Place};
+use super::task::{Pool, RUST};
+use super::times::{self, Kind};
+use crate::context::{print, Context, Failed, Outcome};
+use crate::number::{number, seconds};
+
+/// How long a client pauses before each task that has to wake the worker, in microseconds.
+const PAUSE_US: &str = "500";
+/// Sessions of the measuring clients, and some to spare.
+const OTHERS: u32 = 16;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Number of idle sessions, each of a process of its own that has made one call
+    #[arg(long, default_value_t = 2000, value_parser = number::<u32>(1..=16_384))]
+    sessions: u32,
+    /// Number of rounds; each measures with and without the idle sessions
+    #[arg(long, default_value_t = 10, value_parser = number::<u32>(1..=u32::MAX))]
+    rounds: u32,
+    /// Duration of each measurement, in seconds
+    #[arg(long, default_value_t = 0.2, value_parser = seconds)]
+    seconds: f64,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A client process that makes one call, and then is idle until its input ends.
+#[derive(clap::Args)]
+pub(crate) struct IdleArgs {
+    /// The module to call
+    module: String,
+}
+
+pub(super) fn idle(context: &Context, args: &IdleArgs) -> Outcome {
+    let instance = Some(context.name.clone());
+    client::init(Options { instance, segment_size: MIN_SEGMENT, ..Options::default() })?;
+    let pool = Pool::open(&args.module, "bench_probe")?;
+    pool.finish(pool.submit()?)?;
+    print("idle\n");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
+}
+
+/// The idle client processes. They end when their input does.
+struct Idle {
+    children: Vec<Child>,
+    input: Option<PipeWriter>,
+}
+
+impl Idle {
+    /// Starts this many, each after the one before has made its call.
+    fn start(daemon: &Daemon, count: u32) -> Result<Idle, Failed> {
+        let (stdin, input) = std::io::pipe()?;
+        let mut idle = Idle { children: Vec::new(), input: Some(input) };
+        for number in 1..=count {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["--name", &daemon.name, "bench", "idle", RUST]);
+            let mut child = command.stdin(stdin.try_clone()?).stdout(Stdio::piped()).spawn()?;
+            let output = child.stdout.take().expect("it was asked for");
+            idle.children.push(child);
+            if BufReader::new(output).read_line(&mut String::new())? == 0 {
+                let why = format!("idle session {number} of {count} failed; see above");
+                return Err(Failed::Message(why));
+            }
+            progress(&format!("idle session {number} of {count}"));
+        }
+        Ok(idle)
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.input = None;
+        for child in &mut self.children {
+            // It fails only if the process has already been waited for.
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A runtime with one worker, and the clients that measure it: one sends task after task, the other
+/// pauses before each, so that the worker has to be woken.
+struct Measured {
+    // Dropped in this order: the clients end before their runtime.
+    hot: Process,
+    woken: Process,
+    daemon: Daemon,
+}
+
+impl Measured {
+    fn start(args: &Args, core: usize) -> Result<Measured, Failed> {
+        let sessions = args.sessions + OTHERS;
+        let config = format!("workers: 1\nlimits: {{sessions: {sessions}}}\n");
+        let daemon = Daemon::start_configured(&args.place.modules, Some(core), &config)?;
+        let seconds = args.seconds.to_string();
+        let hot = Process::start(&daemon, &["probe", RUST, &seconds])?;
+        let woken = Process::start(&daemon, &["probe", RUST, &seconds, "--pause-us", PAUSE_US])?;
+        Ok(Measured { hot, woken, daemon })
+    }
+
+    fn measure(&mut self, hot: &mut Kind, woken: &mut Kind) -> Outcome {
+        self.hot.go()?;
+        hot.add_line(&self.hot.line()?)?;
+        self.woken.go()?;
+        woken.add_line(&self.woken.line()?)
+    }
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let cores = args.place.cores()?;
+    bind([cores.client])?;
+    let mut alone = Measured::start(args, cores.worker)?;
+    let mut crowded = Measured::start(args, cores.worker)?;
+    let idle = Idle::start(&crowded.daemon, args.sessions)?;
+    let mut hot = Kind::new("without_ns", "task after task, without")?;
+    let mut woken = Kind::new("woken_without_ns", "woken, without")?;
+    let mut hot_with = Kind::new("with_ns", "task after task, with")?;
+    let mut woken_with = Kind::new("woken_with_ns", "woken, with")?;
+    for round in 0..args.rounds {
+        progress(&format!("round {} of {}", round + 1, args.rounds));
+        alone.measure(&mut hot, &mut woken)?;
+        crowded.measure(&mut hot_with, &mut woken_with)?;
+    }
+    progress("");
+    drop(idle);
+    let mut document = times::document(&[&hot, &hot_with, &woken, &woken_with]);
+    document.insert("with_per_without".into(), json!(hot_with.per(&hot)));
+    document.insert("woken_with_per_woken_without".into(), json!(woken_with.per(&woken)));
+    document.insert("sessions".into(), json!(args.sessions));
+    document.insert("samples".into(), json!(hot_with.len()));
+    document.insert("cores".into(), json!([cores.client, cores.worker]));
+    if context.print_json(&Value::Object(document)) {
+        return Ok(());
+    }
+    let table = |kinds: &[&Kind; 2]| times::table(kinds, &[("per without", kinds[0])]);
+    print(&format!(
+        "empty tasks without and with {} idle sessions, between cores {} and {}, in nanoseconds\n\n{}\n{}",
+        args.sessions,
+        cores.client,
+        cores.worker,
+        table(&[&hot, &hot_with]),
+        table(&[&woken, &woken_with])
+    ));
+    Ok(())
+}
