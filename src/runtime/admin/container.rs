@@ -22,9 +22,10 @@ use crate::tables::worker_ipc;
 use crate::task::Origin;
 
 pub(crate) const NAME: &str = "chimaera:admin";
-/// What only the owner may do, in words: whether a crash ends the runtime is not for others to decide.
+/// An action reserved for the owner, in words: others must not decide whether a crash ends the
+/// runtime.
 pub(crate) const SET_ON_CRASH: &str = "say what becomes of it when a method crashes";
-/// The limit on the list of those who may use a pool, in bytes: some 5000 users and groups.
+/// The limit on the list of who may use a pool, in bytes: some 5000 users and groups.
 const MAX_GRANTS: u64 = 60_000;
 
 const STRING: chi_field_layout = chi_field_layout {
@@ -131,7 +132,8 @@ pub(crate) fn open(shared: &Shared) {
     // SAFETY: the descriptor and its tables are constants of this file, and valid.
     let methods =
         unsafe { Methods::read(&descriptor) }.expect("the admin pool's own table is valid");
-    // The tasks of later minor versions may be longer, and clients of all of them may call it.
+    // Tasks of later minor versions may be longer, and clients of any minor version may call the
+    // pool.
     let methods = methods.of_any_layout();
     let module = Module {
         name: NAME.to_owned(),
@@ -160,7 +162,7 @@ pub(crate) fn open(shared: &Shared) {
     assert!(sound, "the admin pool's own table is valid");
     pool.publish();
     let pool = Arc::new(pool);
-    // Nothing can have waited for it: no worker runs yet.
+    // No task can have waited for the pool: no worker runs yet.
     let waiters = shared.pools.complete(pool.clone());
     debug_assert!(waiters.is_empty());
     shared.set_pool(id.major_, Some(pool));
@@ -221,7 +223,8 @@ unsafe extern "C" fn run(
     })
 }
 
-/// The client that sent the running task; `None` if a method of a module did, or the runtime itself.
+/// The client that sent the running task; `None` if a module's method or the runtime itself sent
+/// it.
 fn sender(worker: &Worker) -> Option<&Caller> {
     match &worker.running().expect("a method runs").origin {
         Origin::Client { session, .. } => Some(&session.caller),
@@ -229,9 +232,10 @@ fn sender(worker: &Worker) -> Option<&Caller> {
     }
 }
 
-/// Fails unless the running task is the owner's. A task that a method sends is for the client whose
-/// task that method runs: a module that passes on what clients ask for must not do for them what they
-/// may not do themselves. What modules do for nobody, as in pollers, is the runtime's own.
+/// Fails unless the running task is the owner's. A task that a method sends counts as sent by the
+/// client whose task the method runs: a module that forwards clients' requests must not do for them
+/// what they may not do themselves. Tasks that modules send for no client, as in pollers, count as
+/// the runtime's own.
 fn must_be_owners(worker: &Worker, what: &str) -> Result<(), Failure> {
     let record = worker.running().expect("a method runs");
     let session = match (&record.origin, record.session) {
@@ -316,7 +320,7 @@ unsafe fn create_pool_with(
         0 => OnCrash::Quarantine,
         _ => OnCrash::Abort,
     };
-    // Before anything is done: there must be no pool with another policy than was asked for.
+    // Checked first: there must be no pool with a policy other than the one requested.
     if on_crash != OnCrash::default() {
         must_be_owners(worker, SET_ON_CRASH)?;
     }

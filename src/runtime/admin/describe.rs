@@ -29,14 +29,14 @@ pub(crate) fn describe(shared: &Shared, subject: u32) -> Result<serde_json::Valu
 fn pools(shared: &Shared) -> serde_json::Value {
     let table = shared.table();
     let changing = shared.pools.changing().into_iter().filter_map(|(_, pool)| pool);
-    // A pool that is reset stays open.
+    // A pool that is being reset stays open.
     let closed: Vec<_> = changing.filter(|pool| table.get(pool.id).is_none()).collect();
     let closed = closed.iter().map(|pool| describe_pool(pool, Some("destroying")));
     let open = table.iter().map(|pool| describe_pool(pool, None));
     json!(open.chain(closed).collect::<Vec<_>>())
 }
 
-/// Describes a pool, whose state is `state`, or else to be seen from its containers.
+/// Describes a pool. Without `state`, its state is derived from its containers.
 fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
     let shapes = pool.containers().iter().map(Container::shape);
     let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -83,7 +83,7 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
         "sdk_version": module.sdk_version,
         "abi": format!("{}.{}", module.abi.0, module.abi.1),
         "path": module.path,
-        // Whether the file has changed is for the reader to find out: a file system may not answer.
+        // The reader must find out whether the file has changed: a file system might never respond.
         "file": module.stamp.map(|file| json!({
             "device": file.device,
             "inode": file.inode,
@@ -154,7 +154,7 @@ fn memory(budget: &Budget) -> serde_json::Value {
     })
 }
 
-/// A worker, and the method that keeps it, if one does.
+/// Describes a worker, and the method that keeps it busy, if any.
 fn worker(shared: &Shared, index: u32) -> serde_json::Value {
     let (queue, line) = (shared.run_queue(index), &shared.page().lines[index as usize]);
     let role = queue.role();
@@ -173,7 +173,7 @@ fn worker(shared: &Shared, index: u32) -> serde_json::Value {
     })
 }
 
-/// The method that keeps a worker.
+/// Describes the method that keeps a worker busy.
 fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
     let since = queue.busy_since()?;
     let running = queue.running();
@@ -192,7 +192,7 @@ fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
     }))
 }
 
-/// What `running` says, in words: "worker 0 has been busy for 3.2 s with kSleep of pool x for session 1
+/// Puts `running` into words: "worker 0 has been busy for 3.2 s with kSleep of pool x for session 1
 /// (process 123)".
 fn busy_in_words(index: u32, running: &serde_json::Value) -> String {
     let age = running["age_ms"].as_u64().unwrap_or(0) as f64 / 1e3;
@@ -206,7 +206,7 @@ fn busy_in_words(index: u32, running: &serde_json::Value) -> String {
     text
 }
 
-/// What keeps a worker busy with a task of this pool, in words.
+/// Describes, in words, a task of this pool that keeps a worker busy.
 pub(crate) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
     let queues = (0..).zip(shared.run_queues());
     let mut of_pool = queues.filter(|(_, queue)| {
@@ -215,11 +215,11 @@ pub(crate) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
     of_pool.find_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)))
 }
 
-/// The workers that are named as in the way of a pool's end.
+/// How many busy workers a message names as obstacles to a pool's destruction.
 const MOST_NAMED: usize = 4;
 
-/// What is in the way of a pool's end, in words and in parentheses: a task of its own, or else what keeps the
-/// workers that others of its tasks need. Empty if nothing is known.
+/// What delays a pool's destruction, in words and in parentheses: one of its own tasks or, failing
+/// that, what occupies the workers that its tasks need. Empty if nothing is known.
 pub(super) fn in_the_way(shared: &Shared, pool: &Pool) -> String {
     let found = match busy_with(shared, pool) {
         Some(own) => vec![own],
@@ -245,7 +245,8 @@ pub(super) fn in_flight(pool: &Pool) -> String {
     }
 }
 
-/// What is in the way of the runtime's end: pools that are not destroyed, and methods that do not return.
+/// What delays the end of the runtime: pools that still exist or are changing, and methods that do
+/// not return.
 pub(crate) fn obstacles(shared: &Shared) -> Vec<String> {
     let mut all = Vec::new();
     for pool in shared.pools.all() {

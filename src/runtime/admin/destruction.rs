@@ -1,5 +1,5 @@
-//! Destroying pools, in steps: a task of the admin pool takes them all. For the program, the control thread
-//! takes those that need no worker.
+//! The steps of destroying a pool. A task of the admin pool takes all of them; when the program
+//! requests the destruction, the control thread takes those that need no worker.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(30);
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
 
-/// Fails if this caller may not destroy this pool; `None` stands for the runtime and its modules.
+/// Fails if this caller may not destroy this pool. `None` stands for the runtime and its modules.
 pub(crate) fn check(
     shared: &Shared,
     id: chi_pool_id,
@@ -33,13 +33,13 @@ pub(crate) fn check(
     }
     let Some(caller) = caller else { return Ok(()) };
     let table = shared.table();
-    // `begin` says that there is none.
+    // `begin` reports that there is no such pool.
     let Some(pool) = table.get(id) else { return Ok(()) };
     pool.rights.check_destroy(pool.name(), caller)
 }
 
-/// Begins a destruction for the task whose body is at `by`: the pool is not found and takes no tasks from
-/// now on.
+/// Begins a destruction for the task whose body is at `by`: from now on, the pool cannot be found
+/// and takes no tasks.
 pub(crate) fn begin(shared: &Shared, id: chi_pool_id, by: usize) -> Result<BeingChanged, Failure> {
     let Some(begun) = shared.pools.begin_destruction(id, by) else {
         let message = format!("there is no pool {}.{}", id.major_, id.minor_);
@@ -50,8 +50,8 @@ pub(crate) fn begin(shared: &Shared, id: chi_pool_id, by: usize) -> Result<Being
     Ok(begun)
 }
 
-/// Gives up a destruction that took until its bound: the pool is as it was. Returns why, and who waited for
-/// it.
+/// Gives up a destruction that reached its bound, and reopens the pool. Returns the reason, and the
+/// waiters to wake.
 pub(crate) fn give_up(
     shared: &Shared,
     begun: BeingChanged,
@@ -75,7 +75,8 @@ pub(crate) fn give_up(
     (failure, shared.pools.keep(begun))
 }
 
-/// Ends a destruction, once no task is in the pool. `task` is passed to the `kDestroy` of each container.
+/// Completes a destruction once no task is in the pool. `task` is passed to the `kDestroy` of each
+/// container.
 pub(crate) fn finish(
     worker: &Worker,
     begun: BeingChanged,
@@ -87,13 +88,13 @@ pub(crate) fn finish(
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
     }
     worker.wake_all(shared.pools.retire(begun, shared.rounds()));
-    // The watchdog frees it once every worker is known to be done with it.
+    // The watchdog frees the pool once every worker is known to be done with it.
     shared.wake_workers();
     shared.watchdog.wake();
     result
 }
 
-/// The same for a destruction that no task has begun: the running one goes on with it.
+/// Completes a destruction that no task began: the running task takes it over.
 pub(crate) fn finish_alone(worker: &Worker, begun: BeingChanged) -> Result<(), Failure> {
     let id = begun.pool.id;
     worker.shared.pools.hand_over(id, by(worker));
@@ -135,12 +136,12 @@ pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) 
     }
 }
 
-/// The address of the running task's body, by which its end is noticed if its code crashes.
+/// The address of the running task's body, by which the task is recognized if its code crashes.
 fn by(worker: &Worker) -> usize {
     worker.running().expect("pools are destroyed by tasks").body().addr()
 }
 
-/// Waits until nothing that is closed has tasks. False if that takes too long.
+/// Waits until no task is in flight. Returns false if some still are at `until`.
 pub(super) fn drain(worker: &Worker, in_flight: impl Fn() -> u64, until: Instant) -> bool {
     let mut pause = FIRST_LOOK;
     while in_flight() > 0 {

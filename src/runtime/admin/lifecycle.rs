@@ -7,13 +7,12 @@ use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Container, Pool};
 use crate::scheduler::Worker;
 
-/// The task that is passed to `kDestroy` if no client asked for the destruction.
+/// The task that is passed to `kDestroy` if no client requested the destruction.
 pub(super) fn destroy_task(id: chi_pool_id) -> chi_destroy_task {
     chi_destroy_task { task: chi_task::new(), pool_id_: id }
 }
 
-/// Takes the message with which module code failed, if the code that the running task called set
-/// one.
+/// Takes the error message that module code called by the running task has set, if any.
 fn take_error(worker: &Worker) -> Option<String> {
     worker.running()?.texts.take_error()
 }
@@ -52,8 +51,8 @@ pub(super) unsafe fn construct_all(
     Ok(())
 }
 
-/// Gives a container in quarantine a new object, and opens it again. If that fails, it stays in
-/// quarantine.
+/// Gives a container in quarantine a new object, and reopens it. If that fails, the container stays
+/// in quarantine.
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool, and no task may be in the container.
@@ -64,7 +63,7 @@ pub(super) unsafe fn construct_again(
 ) -> Result<(), Failure> {
     let building = &worker.context().building;
     building.set(container);
-    // SAFETY: by the caller's promise. The object of before is left as it is.
+    // SAFETY: by the caller's promise. The previous object is left as it is.
     let built = unsafe { construct(worker, container, task) };
     building.set(std::ptr::null());
     built?;
@@ -127,7 +126,7 @@ pub(super) fn destruct_all(
 
 fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Result<(), Failure> {
     if container.admission.is_abandoned() {
-        // Its object stays in memory: nothing is known of its state.
+        // Its object stays in memory: nothing is known about its state.
         container.clear_object();
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! The admin pool: creating, destroying and finding pools, describing and stopping the runtime, all as
-//! tasks. It imports the tables and every room below them.
+//! The admin pool: creating, destroying and finding pools, describing and stopping the runtime, all
+//! as tasks. It imports the tables and every room below them.
 
 pub(crate) mod container;
 mod describe;

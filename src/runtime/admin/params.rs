@@ -87,10 +87,10 @@ pub(super) fn shown(given: &[u8]) -> Option<String> {
     fits.then(|| format!("`{text}`"))
 }
 
-/// The creating task's own parameters, kept while the task shows those of the pool.
+/// The creating task's own parameters, kept while the task refers to the pool's.
 pub(super) struct Lent(chi_shm_vector);
 
-/// Makes a creating task show its containers the parameters of the pool: the bytes that were
+/// Makes a creating task refer to the pool's parameters, for its containers: the bytes that were
 /// checked, not those in the client's segment, which may have changed since.
 ///
 /// # Safety

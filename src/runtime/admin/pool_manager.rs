@@ -22,7 +22,7 @@ use crate::pool::{Claim, Container, Lookup, Pool};
 use crate::scheduler::Worker;
 use crate::sys::objects;
 
-/// How long a task waits for another one that creates or destroys the same pool: longer than a
+/// How long a task waits for another that creates or destroys the same pool: longer than a
 /// destruction may take.
 const CHANGE_BOUND: Duration = Duration::from_secs(40);
 /// Returns the pool with this name.
@@ -44,7 +44,7 @@ pub(super) fn find_of(worker: &Worker, module: &str, name: &str) -> Result<chi_p
 }
 
 /// Returns the pool with this name, after waiting for any creation or destruction of it to finish.
-/// Fails if that takes too long, for example because the pool's own `kCreate` asks for it, or if
+/// Fails if that takes too long, for example because the pool's own `kCreate` looks it up, or if
 /// the waiting task is cancelled.
 fn settled(worker: &Worker, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
     let until = Instant::now() + CHANGE_BOUND;
@@ -91,8 +91,9 @@ fn may_create(worker: &Worker, caller: &Caller) -> Result<(), Failure> {
     Err(Failure::new(CHI_DENIED, message))
 }
 
-/// Creates a pool for a caller, or for the runtime itself, or finds the existing one; the flag says
-/// whether it existed. `task` is the creating task, which is passed to the `kCreate` of each container.
+/// Creates a pool for `caller`; `None` stands for the runtime itself and its modules. Returns an
+/// existing pool if it matches; the flag is true if the pool existed. `task` is the creating task,
+/// which is passed to the `kCreate` of each container.
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool.
@@ -127,7 +128,7 @@ pub(super) unsafe fn create(
             return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
         }
         let claim = claim(worker, wanted.containers);
-        // Otherwise another task has taken the name meanwhile.
+        // `None` means that another task has taken the name in the meantime.
         let (config, budget) = (&shared.config, shared.budget);
         let begun = shared.pools.begin_creation(name, task.addr(), claim, config, budget);
         if let Some(begun) = begun {
@@ -146,7 +147,8 @@ pub(super) unsafe fn create(
         wanted.containers,
     ));
     // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
-    // The pool's parameters outlive the loan: whatever abandons the task abandons the pool with it.
+    // The pool's parameters outlive the loan: code that abandons the task abandons the pool with
+    // it.
     let built = unsafe {
         let lent = params::lend(&pool.params, task.cast());
         let built = construct_all(worker, &pool, task);
@@ -155,7 +157,7 @@ pub(super) unsafe fn create(
     };
     let (result, waiters) = match built {
         Ok(()) => {
-            // Its `kCreate` may have loaded libraries.
+            // The pool's `kCreate` may have loaded libraries.
             objects::look();
             pool.on_crash().set(wanted.on_crash);
             pool.publish();
@@ -180,8 +182,8 @@ pub(super) unsafe fn create(
     result
 }
 
-/// What a pool of so many containers takes, and the limits of the user whose client has caused the running
-/// task. A client that has gone meanwhile counts as the runtime's own user.
+/// What a pool of this many containers counts for, and the limits of the user whose client caused
+/// the running task. A client that is gone by now counts as the runtime's own user.
 fn claim(worker: &Worker, containers: u32) -> (Claim, &UserLimits) {
     let config = &worker.shared.config;
     let number = worker.running().map_or(0, |record| record.session);
@@ -199,7 +201,7 @@ fn claim(worker: &Worker, containers: u32) -> (Claim, &UserLimits) {
 }
 
 /// Gives the containers of a pool that are in quarantine new objects. `task` is the resetting task,
-/// which the `kCreate` of each container gets.
+/// which is passed to the `kCreate` of each container.
 ///
 /// # Safety
 /// `task` must be a running `chi_create_task` of the admin pool.
@@ -217,14 +219,14 @@ pub(super) unsafe fn reset(
             let message = format!("pool '{name}' is not in quarantine");
             return Err(Failure::new(CHI_INVALID, message));
         }
-        // Otherwise another task has been faster.
+        // `None` means that another task was faster.
         if let Some(begun) = shared.pools.begin_reset(pool.id, task.addr()) {
             break begun;
         }
     };
     let pool = begun.pool.clone();
-    // SAFETY: by the caller's promise. The pool's parameters outlive the loan: whatever abandons
-    // the task leaves this frame, and the reference to the pool in it, in memory.
+    // SAFETY: by the caller's promise. The pool's parameters outlive the loan: code that abandons
+    // the task leaves this frame, with its reference to the pool, in memory.
     let done = unsafe {
         let lent = params::lend(&pool.params, task.cast());
         let done = reset_containers(worker, &pool, task);
@@ -291,8 +293,8 @@ impl Wanted<'_> {
         Ok(())
     }
 
-    /// Returns the id of an existing pool of the wanted name, if it is as wanted. `shown` are the
-    /// wanted parameters as a message shows them.
+    /// Returns the id of an existing pool with the wanted name, if it matches the request. `shown`
+    /// is the wanted parameters as a message shows them.
     fn existing(&self, pool: &Pool, shown: Option<String>) -> Result<chi_pool_id, Failure> {
         let (module, count) = (&pool.module().name, pool.count());
         let mut found = Vec::new();
@@ -327,7 +329,7 @@ fn no_module(worker: &Worker, name: &str) -> Failure {
     let known: Vec<&str> =
         worker.shared.modules.loaded.iter().map(|module| module.name.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    // Nobody can ask a runtime that is only starting, and it does not start without its pools.
+    // A runtime that is still starting cannot be queried, and fails to start without its pools.
     let help = match worker.shared.page().ready_after_ns.load(Ordering::Relaxed) {
         0 => {
             "modules come from the directories of --modules and CHI_REPO_PATH, and the log says \

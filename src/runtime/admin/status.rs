@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use chimaera_ipc::status_page::{Page, WorkerLine};
 use serde_json::{json, Value};
 
-/// Describes what is on a status page.
+/// Describes the contents of a status page.
 ///
-/// `each_worker` lists the workers in the order of their numbers; `log_error` is the `errno` of the last
-/// log line that was lost.
+/// `each_worker` lists the workers in order of their numbers; `log_error` is the `errno` of the
+/// last log line that was lost.
 pub fn describe_page(page: &Page) -> Value {
     let started = Duration::from_nanos(page.started_ns.load(Relaxed));
     let up = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(started);
