@@ -1,4 +1,4 @@
-//! Who asks for something, and what the owner of the runtime has to be asked for.
+//! Callers and their rights: who sends a request, and what only the owner of the runtime may do.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,23 +14,23 @@ use crate::failure::Failure;
 pub struct Accounts {
     /// Users.
     pub users: Vec<u32>,
-    /// Groups: all who had one of them, as their own or as a further one, when they connected.
+    /// Groups, for all users that had one as primary or supplementary group when they connected.
     pub groups: Vec<u32>,
 }
 
 impl Accounts {
-    /// Whether it names nobody.
+    /// Whether no user and no group is named.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && self.groups.is_empty()
     }
 
-    /// Whether it names this caller or one of its groups.
+    /// Whether this caller or one of its groups is named.
     pub(crate) fn name(&self, caller: &Caller) -> bool {
         self.users.contains(&caller.uid)
             || self.groups.iter().any(|group| caller.groups.contains(group))
     }
 
-    /// Each as a configuration writes it, by number.
+    /// Each account as a configuration writes it, by number.
     pub(crate) fn written(&self) -> Vec<String> {
         let groups = self.groups.iter().map(|group| format!("group:{group}"));
         self.users.iter().map(u32::to_string).chain(groups).collect()
@@ -47,7 +47,7 @@ pub struct PoolAccess {
 }
 
 impl PoolAccess {
-    /// The rights, and the flags of a `chi_create_with_task`, that say the same.
+    /// The flags and grants of a `chi_create_with_task` that express this access.
     pub fn grants(&self) -> (u32, Vec<chi_grant>) {
         let mut all = Vec::new();
         let mut add = |right_, who: &Accounts| {
@@ -60,7 +60,8 @@ impl PoolAccess {
         (if self.call.is_some() { CHI_POOL_RESTRICTED } else { 0 }, all)
     }
 
-    /// What flags and rights of a `chi_create_with_task` say. `None` if they say nothing that is known here.
+    /// The access that flags and grants of a `chi_create_with_task` express. `None` if this version
+    /// cannot interpret them.
     pub(crate) fn granted(flags: u32, grants: &[chi_grant]) -> Option<PoolAccess> {
         let mut access = PoolAccess::default();
         if flags & CHI_POOL_RESTRICTED != 0 {
@@ -82,7 +83,7 @@ impl PoolAccess {
     }
 }
 
-/// Whose a pool is, and who else may use it. It never changes.
+/// The creator of a pool, and who else may use the pool. Never changes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PoolRights {
     /// The user who created it; `None` for the runtime itself and its modules.
@@ -91,7 +92,7 @@ pub(crate) struct PoolRights {
 }
 
 impl PoolRights {
-    /// Whether some who may connect may not call the pool.
+    /// Whether only some of those who may connect may call the pool.
     pub(crate) fn restrict_calls(&self) -> bool {
         self.access.call.is_some()
     }
@@ -132,10 +133,10 @@ impl PoolRights {
     }
 }
 
-/// A process that has connected: the user as which it did, and the groups that it had then.
+/// A process that has connected, with its user and groups at that time.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// 0 when it is in a PID namespace that cannot be seen from here.
+    /// 0 if the process is in a PID namespace that is not visible from here.
     pub(crate) pid: i32,
     pub(crate) uid: u32,
     groups: Vec<u32>,
@@ -149,18 +150,19 @@ impl Caller {
         Ok(Caller { pid, uid, groups: peer::groups(socket)? })
     }
 
-    /// This process itself.
+    /// This process.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn own() -> Caller {
         Caller { pid: 1, uid: instance::uid(), groups: Vec::new() }
     }
 
-    /// Whether it is the user to whom the runtime belongs, or root.
+    /// Whether the caller is the user who owns the runtime, or root.
     pub(crate) fn is_owner(&self) -> bool {
         [instance::uid(), 0].contains(&self.uid)
     }
 
-    /// Fails unless it is the owner. `what` is what only the owner may do.
+    /// Fails unless the caller is the owner or root. `what` is the action reserved for them, in
+    /// words.
     pub(crate) fn must_be_owner(&self, what: &str) -> Result<(), Failure> {
         if self.is_owner() {
             return Ok(());

@@ -19,7 +19,7 @@ use chimaera_ipc::layout::{
 use chimaera_ipc::status_page::MAX_WORKERS;
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
 
-/// Stand-by workers when nobody says how many.
+/// The default number of stand-by workers.
 const STANDBY_WORKERS: usize = 4;
 
 /// A pool that a runtime creates when it starts.
@@ -43,8 +43,8 @@ pub struct PoolConfig {
 /// overflows its stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnCrash {
-    /// The task ends with `CHI_FAULT`, and its container takes no more tasks. If other code than the
-    /// module's may be affected, the runtime ends instead.
+    /// The task ends with `CHI_FAULT`, and its container takes no more tasks. If code other than
+    /// the module's may be affected, the runtime ends instead.
     #[default]
     Quarantine,
     /// The runtime ends.
@@ -73,16 +73,16 @@ pub struct Config {
     /// others, at least one, form the group for low-latency tasks. With 0 there is one group that
     /// runs all tasks.
     pub high_latency_workers: usize,
-    /// The most stand-by workers. One is started when methods block all workers of a group, and rests
-    /// when it is no longer needed. At most 256 together with `workers`.
+    /// The maximum number of stand-by workers. One is started when methods block all workers of a
+    /// group, and rests when it is no longer needed. At most 256 together with `workers`.
     pub standby_workers: usize,
-    /// How many workers, stand-by workers included, the tasks of one session may block at a time, 1 to
-    /// 256. A stand-by worker starts no further task of a session that has reached this.
+    /// How many workers, stand-by workers included, the tasks of one session may block at a time, 1
+    /// to 256. A stand-by worker starts no further task of a session that has reached this.
     pub max_blocked_workers: usize,
     /// The cores to which the low-latency workers are pinned, one each, in turn. If empty, the
     /// operating system chooses the cores and may move the workers.
     pub cores: Vec<usize>,
-    /// The same for the high-latency workers.
+    /// The cores to which the high-latency workers are pinned, likewise.
     pub high_latency_cores: Vec<usize>,
     /// Directories to scan for modules, in order. The default is `$CHI_REPO_PATH`, then
     /// `$LD_LIBRARY_PATH`, then the directory of the modules that were installed with the program.
@@ -95,8 +95,9 @@ pub struct Config {
     /// How much memory the runtime may allocate for its clients.
     pub memory: MemoryLimit,
     /// The limit on suspended tasks, all workers together, 64 to a million; beyond it, new tasks
-    /// wait in their rings. They wait earlier if the memory budget has no room for so many stacks. Each suspended task takes a stack, and so two of the mappings that
-    /// Linux allows a process (`vm.max_map_count`, 65530 by default).
+    /// wait in their rings. They wait earlier if the memory budget has no room for that many
+    /// stacks. Each suspended task needs a stack, and thus two of the mappings that Linux allows a
+    /// process (`vm.max_map_count`, 65530 by default).
     pub max_suspended: usize,
     /// The limit on one session's tasks in flight, 256 to a million; beyond it, the session's rings
     /// wait.
@@ -112,25 +113,26 @@ pub struct Config {
     pub max_sessions: usize,
     /// Who may connect besides the user of this process and root.
     pub may_connect: Accounts,
-    /// Who of them may create pools; `None` means all.
+    /// Who among these may create pools; `None` means all.
     pub may_create: Option<Accounts>,
     /// The limit on pools, the admin pool included, 2 to 65536.
     pub max_pools: u32,
-    /// The limit on the containers of all pools together, 1 to 16777216. The admin pool's does not count.
+    /// The limit on the containers of all pools together, 1 to 16777216. The admin pool's does not
+    /// count.
     pub max_containers: u32,
-    /// What the clients of one user may take.
+    /// What the clients of one user may use.
     pub per_user: UserLimits,
-    /// What those of some users may take instead. The first one that names a user counts.
+    /// What the clients of some users may use instead. The first quota that names a user applies.
     pub quotas: Vec<UserQuota>,
-    /// What one process may take.
+    /// What one process may use.
     pub per_process: ProcessLimits,
     /// The limit on the rings of one session, and so on its threads that submit tasks, 1 to 64.
     pub max_rings: u64,
     /// A task that runs for longer than this without giving up its worker is reported in the log;
     /// `None` turns the warning off.
     pub long_task_warning: Option<Duration>,
-    /// How long tasks and pools may take to end when the runtime stops. What has not ended by then is
-    /// abandoned.
+    /// How long tasks and pools may take to end when the runtime stops. Those that have not ended
+    /// by then are abandoned.
     pub stop_grace: Duration,
     /// Pools to create, in this order, before clients are accepted. If one cannot be created, the
     /// runtime does not start.
@@ -144,7 +146,7 @@ pub struct Config {
     /// The log of the process, for `chimaera log` and `chimaera status`. `None` if the runtime must
     /// not change the log.
     pub log: Option<Arc<dyn LogControl>>,
-    /// The instance's name will not be used again, so none of its files may stay behind.
+    /// The instance's name will not be used again, so none of its files should stay behind.
     pub private: bool,
 }
 
@@ -165,12 +167,13 @@ impl Config {
         modules.is_dir().then_some(modules)
     }
 
-    /// Whether the worker with this index is in the group for high-latency tasks. Not for stand-by workers.
+    /// Whether the worker with this index is in the group for high-latency tasks. Does not apply to
+    /// stand-by workers.
     pub fn is_high_latency(&self, worker: usize) -> bool {
         worker >= self.workers - self.high_latency_workers
     }
 
-    /// The number of workers of all kinds, of which some stand-by workers may not have been started.
+    /// The number of workers of all kinds, including stand-by workers that have not been started.
     pub(crate) fn all_workers(&self) -> usize {
         self.workers + self.standby_workers
     }
@@ -185,7 +188,7 @@ impl Config {
         (!cores.is_empty()).then(|| cores[index % cores.len()])
     }
 
-    /// Checks that every number is in its range.
+    /// Checks that every number is in its range, and that every core can be used.
     pub(crate) fn check(&self) -> Result<(), Error> {
         in_range("workers", self.workers as u64, 1, MAX_WORKERS as u64)?;
         let high = self.high_latency_workers as u64;
@@ -246,7 +249,7 @@ fn usable_cores() -> Result<Vec<usize>, Error> {
         sched_setaffinity(None, &all)?;
         sched_getaffinity(None)
     };
-    // In a thread of its own, because it changes the affinity of the thread that asks.
+    // In a separate thread, because this changes the affinity of the calling thread.
     let asked = std::thread::scope(|scope| scope.spawn(ask).join());
     let found = asked.expect("asking does not panic").map_err(failed)?;
     Ok((0..CpuSet::MAX_CPU).filter(|&core| found.is_set(core)).collect())
@@ -256,8 +259,8 @@ fn usable_cores() -> Result<Vec<usize>, Error> {
 /// thread. `[any thread]`
 ///
 /// # Errors
-/// [`Error::Core`] with the first core that it may not use; [`Error::Io`] if the operating system
-/// does not say.
+/// [`Error::Core`] with the first core that the process may not use; [`Error::Io`] if the operating
+/// system does not list the cores.
 ///
 /// ```
 /// let error = chimaera_runtime::check_cores(&[99_999]).unwrap_err();

@@ -1,5 +1,5 @@
 //! Entry points for the fuzzers in `fuzz/`: the runtime's readers of untrusted input. Each panics
-//! if a reader accepts what it must refuse.
+//! if a reader accepts input that it must refuse.
 
 use std::cell::OnceCell;
 

@@ -1,5 +1,5 @@
-//! The runtime: it takes tasks from the rings of its sessions and runs them in the containers of its
-//! pools.
+//! The runtime: it takes tasks from the rings of its sessions and runs them in the containers of
+//! its pools.
 //!
 //! [`Runtime::start`] starts one inside the calling process; the program `chimaera` is a thin shell
 //! around it.
@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `sys` | signals, fences, parking, mutexes, last words |
 //! | `log` | where log lines go, log lines about tasks, and their rate limit |
-//! | `access` | who asks, and who the owner is |
+//! | `access` | callers, their rights, and who the owner is |
 //! | `config` | the configuration of a runtime |
 //! | `module` | modules: files, libraries, methods |
 //! | `session` | clients' sessions: segments, arenas, tasks in flight |

@@ -30,8 +30,8 @@ use crate::tables::{host, ipc};
 /// How long the threads may take to end once they have been told to.
 const END_BOUND: Duration = Duration::from_secs(2);
 
-/// Takes the place of the C library's `_exit` in a program that is only a runtime: when a module
-/// calls it, the process ends with last words, and not with the exit code of success. `[any thread]`
+/// Replaces the C library's `_exit` in a program that is only a runtime: when a module calls it,
+/// the process ends with last words, and not with an exit code that means success. `[any thread]`
 pub fn exit_at_once(code: i32) -> ! {
     last_words::exit_at_once(code)
 }
@@ -185,15 +185,15 @@ impl Runtime {
         move || shared.command(ControlCommand::Stop)
     }
 
-    /// Returns a function that ends the process at once with the exit code 1, after it has logged what
-    /// is abandoned, for a thread that handles signals.
+    /// Returns a function that ends the process at once with exit code 1, after logging what is
+    /// abandoned. It is for a thread that handles signals.
     pub fn process_ender(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || end_process(&shared, "asked to stop once more")
     }
 
-    /// Starts a thread that the runtime depends on, such as one that handles signals. If `work` panics
-    /// or returns, the runtime stops, and [`Runtime::wait`] returns the reason.
+    /// Starts a thread that the runtime depends on, such as one that handles signals. If `work`
+    /// panics or returns, the runtime stops, and [`Runtime::wait`] returns the reason.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -205,10 +205,10 @@ impl Runtime {
         spawn_helper(&self.shared, name, work).map(|_| ())
     }
 
-    /// Waits until the runtime has stopped. Returns what had to be abandoned, in words: tasks and pools
-    /// that had not ended after [`Config::stop_grace`], and threads in methods that have not returned; also
-    /// why the runtime stopped, if a thread that it depends on has ended.
-    /// These may still run; a process should then end without running destructors (`_exit`).
+    /// Waits until the runtime has stopped. Returns what had to be abandoned, in words: tasks and
+    /// pools that had not ended after [`Config::stop_grace`], and threads in methods that have not
+    /// returned; also why the runtime stopped, if a thread that it depends on has ended. Abandoned
+    /// threads may still run; a process should then end without running destructors (`_exit`).
     pub fn wait(mut self) -> Vec<String> {
         self.join()
     }
@@ -226,8 +226,8 @@ impl Drop for Runtime {
             self.join();
         }
         if self.shared.config.daemon {
-            // The last words of an earlier run, now that this one has ended in order. An error means
-            // that there are none.
+            // Removes the last words of an earlier run, now that this one has ended properly. An
+            // error means that there are none.
             let _ = std::fs::remove_file(self.instance.crash());
         }
         if self.shared.config.private {
@@ -251,7 +251,7 @@ fn fill_page(shared: &Shared) {
     page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);
 }
 
-/// Warns of a budget that is more than there is.
+/// Warns if the budget exceeds the available memory.
 fn warn_of_budget(budget: &Budget) {
     let (budget, available) = (budget.limit(), budget.available());
     if budget > available {
@@ -263,10 +263,10 @@ fn warn_of_budget(budget: &Budget) {
     }
 }
 
-/// Has the status page count the log lines that are lost.
+/// Makes the status page count the log lines that are lost.
 fn report_losses(shared: &Arc<Shared>) {
     let Some(log) = &shared.config.log else { return };
-    // The log outlives the runtime, which holds on to the log.
+    // Weak, because the log outlives the runtime, and the runtime holds a reference to the log.
     let shared = Arc::downgrade(shared);
     log.on_loss(Box::new(move |lost, error| {
         if let Some(shared) = shared.upgrade() {
@@ -355,7 +355,7 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
                     &grants,
                 )
             };
-            // It fails only if the start has been abandoned and the receiver dropped.
+            // This fails only if the start has been abandoned and the receiver dropped.
             let _ = answer.send(made.map_err(|(_, message)| message));
         };
         shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(create)));
@@ -365,8 +365,8 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives the calling thread a signal stack on which last words have room: that of Rust's standard library
-/// may be no larger than the registers that the kernel saves there.
+/// Gives the calling thread a signal stack with room for last words: that of Rust's standard
+/// library may be no larger than the registers that the kernel saves there.
 fn prepare_for_last_words() {
     if let Err(error) = stack::prepare_thread() {
         tracing::warn!(%error, "a thread has no signal stack of its own: its last words may be lost");
@@ -419,7 +419,7 @@ fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
     left
 }
 
-/// Makes the instance's directory one that other users can enter.
+/// Lets other users enter the instance's directory.
 fn let_others_in(instance: &Instance) -> Result<(), Error> {
     instance.let_others_enter()?;
     if let Some(closed) = instance.closed_to_others() {
@@ -432,7 +432,8 @@ fn let_others_in(instance: &Instance) -> Result<(), Error> {
     Ok(())
 }
 
-/// Listens for clients, of other users too if the runtime is `open` to any: it asks each who it is.
+/// Listens for clients, including those of other users if `open` is set. The acceptor checks the
+/// user of each client.
 fn listen(instance: &Instance, open: bool) -> Result<OwnedFd, Error> {
     let path = instance.socket();
     let failed = |error: rustix::io::Errno| Error::io(path.display().to_string(), error);

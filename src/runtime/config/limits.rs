@@ -1,9 +1,9 @@
-//! What the clients of one process and of one user may take.
+//! What the clients of one process and of one user may use.
 
 use super::{in_range, Config, Error};
 use crate::access::{Accounts, Caller};
 
-/// What the clients of one user may take together.
+/// What the clients of one user may use together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserLimits {
     /// The key of the configuration that sets them, for messages.
@@ -22,23 +22,24 @@ pub struct UserLimits {
     pub worker_time: u32,
 }
 
-/// Limits of some users, in place of those of all others.
+/// Limits for some users, which replace the general ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserQuota {
     /// The users, and the groups whose members they are.
     pub who: Accounts,
-    /// What the clients of each of these users may take together.
+    /// What the clients of each of these users may use together.
     pub limits: UserLimits,
 }
 
-/// What one process may take.
+/// What one process may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLimits {
     /// The limit on concurrent sessions.
     pub sessions: usize,
     /// The limit on the sizes of their segments together, in bytes.
     pub segments: u64,
-    /// The share of all workers' time that the methods of its tasks may take, in percent; 100 is no limit.
+    /// The share of all workers' time that the methods of its tasks may take, in percent; 100 is no
+    /// limit.
     pub worker_time: u32,
 }
 
@@ -63,14 +64,14 @@ impl Default for ProcessLimits {
 }
 
 impl Config {
-    /// What the clients of this one's user may take together: the first quota that names the user or a group
-    /// of it counts.
+    /// What the clients of this caller's user may use together: the first quota that names the user
+    /// or one of the caller's groups applies.
     pub(crate) fn limits_of(&self, caller: &Caller) -> &UserLimits {
         let quota = self.quotas.iter().find(|quota| quota.who.name(caller));
         quota.map_or(&self.per_user, |quota| &quota.limits)
     }
 
-    /// True if a user or a process may not have all of the workers' time.
+    /// True if some user, or each process, is limited to less than all of the workers' time.
     pub(crate) fn limits_worker_time(&self) -> bool {
         let users = self.quotas.iter().map(|quota| &quota.limits).chain([&self.per_user]);
         let shares = users.map(|limits| limits.worker_time).chain([self.per_process.worker_time]);

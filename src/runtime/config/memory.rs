@@ -5,31 +5,31 @@ use crate::sys::{available, Budget, MemorySource, Use};
 
 /// The smallest budget, in bytes.
 const LEAST: u64 = 16 << 20;
-/// The share of what there is that a budget has when nobody says how much, in percent. The rest is for
-/// what modules allocate by themselves, and for the process itself.
+/// The default budget, in percent of the available memory. The rest is for what modules allocate by
+/// themselves, and for the process itself.
 const SHARE: u64 = 50;
-/// No stack is charged more than this, the default size.
+/// The most that a stack is charged, in bytes: the default size.
 const MOST_OF_STACK: u64 = 256 << 10;
 /// How many stacks without a task a worker keeps, if the budget allows.
 const SPARE_STACKS: usize = 256;
-/// So many it keeps in any case.
+/// How many stacks without a task a worker keeps in any case.
 const FEW_STACKS: usize = 4;
 
 /// How much memory a runtime may allocate for its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MemoryLimit {
-    /// Half of what there is: of the smallest of the machine's memory, the limits of the control groups
-    /// of the process, and half of its limit on addresses.
+    /// Half of the available memory. That is the least of the machine's memory, the limits of the
+    /// process's control groups, and half of its limit on address space.
     #[default]
     Auto,
-    /// This percentage of it.
+    /// This percentage of the available memory.
     Percent(u64),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
 }
 
 impl Config {
-    /// The budget of a runtime with this configuration, in a process such as this one.
+    /// The budget of a runtime with this configuration, in this process.
     pub(crate) fn budget(&self) -> &'static Budget {
         let (most, source) = available();
         let (limit, source) = match self.memory {
@@ -40,21 +40,22 @@ impl Config {
         Budget::new(limit.max(LEAST), source, most)
     }
 
-    /// What a stack is charged: all of it, because nothing says how much of it a method touches, but of large
-    /// ones, which are for a few methods, only a part.
+    /// What a stack is charged, in bytes: its full size, because it is unknown how much of it a
+    /// method touches, but only a part of a large one, which few methods need.
     pub(crate) fn stack_cost(&self) -> u64 {
         MOST_OF_STACK.min(self.stack_size as u64)
     }
 
-    /// The limit on suspended tasks when there are so many stacks already, as far as the budget has room for
-    /// more. It leaves room for a stack for each worker, and for the eighth by which it may be exceeded.
+    /// The limit on suspended tasks, given the existing `stacks` and the budget's room for more. It
+    /// leaves room for a stack for each worker, and for the eighth by which the limit may be
+    /// exceeded.
     pub(crate) fn max_suspended_in(&self, budget: &Budget, stacks: usize) -> usize {
         let more = budget.room(Use::Stacks) / self.stack_cost();
         let most = (stacks + more as usize).saturating_sub(self.all_workers()) / 9 * 8;
         self.max_suspended.min(most)
     }
 
-    /// How many stacks without a task a worker keeps: for so many, there is always room.
+    /// How many stacks without a task a worker keeps: the budget always has room for this many.
     pub(crate) fn spare_stacks(&self, budget: &Budget) -> usize {
         let stacks = (budget.kept() / self.stack_cost()) as usize;
         (stacks / self.all_workers()).clamp(FEW_STACKS, SPARE_STACKS)
