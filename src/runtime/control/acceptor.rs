@@ -31,29 +31,30 @@ use crate::sys::{Charge, Guard};
 
 /// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
-/// How long to wait before accepting again if that failed, say because the process is out of descriptors.
+/// How long to wait before accepting again after a failure, for example because the process is out
+/// of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections are accepted beyond the session limit, so that the program's requests are
-/// answered even when clients have all sessions.
+/// answered even when all sessions are in use.
 const MORE_CONNECTIONS: usize = 16;
 
-/// So few connections that have said nothing do not crowd out others.
+/// Up to this many connections without a session do not crowd out others.
 const FEW_SILENT: usize = 4;
 
 const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;
 
 enum Phase {
-    /// Connected; the client's hello is due.
+    /// Connected; the client's first message, a hello or a request, is due.
     Greeting,
-    /// Its request will be answered later.
+    /// The client's request will be answered later.
     Asking,
-    /// The client has received its segment; its answer that it has mapped it is due.
+    /// The segment was sent to the client, which must confirm that it has mapped it.
     Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard, charge: Charge },
     Open {
         session: SessionRef,
-        /// The worker to which each of its rings was given.
+        /// The worker to which each of its rings was assigned.
         workers: Vec<u32>,
     },
 }
@@ -68,12 +69,12 @@ struct Client {
 }
 
 impl Client {
-    /// A session of its own with a segment of so many bytes.
+    /// A session of this client, with a segment of this many bytes.
     fn with_segment(&self, segment: u64) -> Held {
         Held { pid: self.caller.pid, uid: self.caller.uid, segment }
     }
 
-    /// Its session, if it has one or is setting one up.
+    /// The client's session, if it has one or is setting one up.
     fn held(&self) -> Option<Held> {
         let mapping = match &self.phase {
             Phase::Greeting | Phase::Asking => return None,
@@ -93,10 +94,10 @@ pub(crate) struct Acceptor {
     destructions: Destructions,
     next: u64,
     accept_again: Option<Instant>,
-    /// How many rings have been given to each worker.
+    /// How many rings of open sessions were assigned to each worker.
     load: Vec<u32>,
-    /// Descriptors have become few, and there are connections that have said nothing: each further one ends
-    /// another.
+    /// Descriptors are scarce, and there are connections without a session: each new connection
+    /// ends the oldest of them.
     crowded: bool,
 }
 
@@ -128,7 +129,7 @@ impl Acceptor {
     }
 
     /// Serves until the runtime is told to stop, and then closes the pools. Returns what had to be
-    /// abandoned. The sessions end when this is dropped.
+    /// abandoned. The sessions end when the acceptor is dropped.
     pub(crate) fn serve(&mut self) -> Vec<String> {
         while !self.serve_once(None).iter().any(|one| matches!(one, ControlCommand::Stop)) {}
         tracing::info!("stopping");
@@ -136,7 +137,7 @@ impl Acceptor {
         close_pools(&shared, &mut |rest| self.serve_once(Some(rest)))
     }
 
-    /// Waits for something to do, at most for `bound`, and does it. Returns the commands that are not about
+    /// Waits for work, for at most `bound`, and does it. Returns the commands that are not about
     /// sessions.
     fn serve_once(&mut self, bound: Option<Duration>) -> Vec<ControlCommand> {
         self.poll(self.timeout().into_iter().chain(bound).min());
@@ -217,7 +218,7 @@ impl Acceptor {
                     Err(failure) => {
                         self.report_refusal(&failure.message);
                         let refusal = Message::refused(failure.status, failure.message);
-                        // It fails only if the client is already gone.
+                        // Sending fails only if the client is already gone.
                         let _ = wire::send(socket.as_fd(), &refusal, &[]);
                         return self.closer.close(socket);
                     }
@@ -241,7 +242,8 @@ impl Acceptor {
         }
     }
 
-    /// Logs that a client was refused. It may try again as often as it likes, hence the limit.
+    /// Logs that a client was refused. Clients may retry as often as they like, hence the rate
+    /// limit.
     fn report_refusal(&self, why: &str) {
         if let Some(left_out) = may_log(&self.shared, LineKind::Refused) {
             tracing::warn!(why, left_out, "client refused");
@@ -275,7 +277,7 @@ impl Acceptor {
 
     /// Ends the oldest connection that has no session, so that there is room for another.
     fn end_silent(&mut self) {
-        // What an unanswered request has begun goes on.
+        // A destruction that an unanswered request has begun continues.
         let silent = |client: &Client| matches!(client.phase, Phase::Greeting | Phase::Asking);
         let silent = self.clients.iter().filter(|(_, client)| silent(client));
         let silent: Vec<u64> = silent.map(|(number, _)| *number).collect();
@@ -298,7 +300,8 @@ impl Acceptor {
         let open = |pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
         let pidfd = Pid::from_raw(caller.pid).and_then(open);
         let last = |fd| quota::check_descriptors(fd, quota::KEPT_FROM_SILENT).is_err();
-        // What is given up leaves low numbers to others, so a number alone does not say how many there are.
+        // Closed descriptors leave low numbers for new ones, so a number alone does not tell how
+        // many are open.
         self.crowded |= last(&socket) || pidfd.as_ref().is_some_and(last);
         if self.crowded {
             self.end_silent();
@@ -341,7 +344,7 @@ impl Acceptor {
     fn refuse(&mut self, number: u64, failure: Failure) {
         if let Some(client) = self.clients.get(&number) {
             let refusal = Message::refused(failure.status, failure.message.clone());
-            // It fails only if the client is already gone.
+            // Sending fails only if the client is already gone.
             let _ = wire::send(client.socket.as_fd(), &refusal, &[]);
         }
         self.end(number, &failure.message);
@@ -418,7 +421,8 @@ impl Acceptor {
         }
     }
 
-    /// Goes on with the destructions of pools, and answers who asked for those that are over.
+    /// Advances the destructions of pools, and answers the clients that requested those that have
+    /// ended.
     fn destroy_pools(&mut self) {
         let clients = &self.clients;
         let is_there = |number: u64| clients.contains_key(&number);
@@ -538,7 +542,7 @@ impl Acceptor {
         }
     }
 
-    /// Ends sessions with a page of their segment for which there was no memory.
+    /// Ends sessions for which a page of the segment could not be allocated.
     fn faulted(&mut self) {
         for session in self.shared.sessions() {
             if session.has_faulted() {
@@ -552,7 +556,7 @@ impl Acceptor {
     }
 }
 
-/// Whether the log may have one more line of this kind; if so, how many were left out.
+/// Whether one more line of this kind may be logged; if so, how many were left out.
 fn may_log(shared: &Shared, kind: LineKind) -> Option<LeftOut> {
     shared.rate_limit.pass(kind, Subject::default())
 }

@@ -1,5 +1,6 @@
-//! Closing the pools of a runtime that is stopping. The control thread leads it, so that neither a method
-//! that never returns nor a `kDestroy` that does not end keeps the other pools from being destroyed.
+//! Closing the pools of a runtime that is stopping. The control thread drives this, so that neither
+//! a method that never returns nor a `kDestroy` that does not end keeps the other pools from being
+//! destroyed.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -10,15 +11,16 @@ use crate::admin::{destruction, obstacles};
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
 use crate::task::CancelScope;
 
-/// How often it looks whether tasks have ended.
+/// How often to check whether tasks have ended.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Lets the control thread do its other work for at most this long, and returns the commands for this one.
+/// Lets the control thread do its other work for at most this long, and returns the commands that
+/// are left for the caller.
 pub(crate) type Meanwhile<'m> = &'m mut dyn FnMut(Duration) -> Vec<ControlCommand>;
 
 /// Closes all pools within `stop_grace`. Tasks of clients are cancelled first, and may finish their
-/// subtasks; then the pools are destroyed, the newest first, for a pool may use those that were created
-/// before it. Returns what had to be abandoned, in words.
+/// subtasks; then the pools are destroyed, the newest first, because a pool may use those that were
+/// created before it. Returns what had to be abandoned, in words.
 pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<String> {
     let begin = Instant::now();
     let until = begin + shared.config.stop_grace;
@@ -48,8 +50,8 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
             break;
         }
         match all.iter().find(|id| !tried.contains(*id)) {
-            // Each gets half of what is left, so that one that does not end leaves time for the others,
-            // if there are any.
+            // Each pool but the last has half of the remaining time, so that one that cannot be
+            // destroyed leaves time for the others.
             Some(id) => {
                 tried.insert(*id);
                 let is_last = all.len() == 1 && !changing;
@@ -80,7 +82,7 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     abandoned
 }
 
-/// Has a worker destroy a pool, and waits until it has, at most until `until`.
+/// Makes a worker destroy a pool, and waits for the destruction to end, but not beyond `until`.
 fn destroy(shared: &Shared, id: chi_pool_id, until: Instant, meanwhile: Meanwhile<'_>) {
     let destroy = move || {
         with_current(|worker| {
@@ -94,7 +96,7 @@ fn destroy(shared: &Shared, id: chi_pool_id, until: Instant, meanwhile: Meanwhil
     shared.mailbox(worker).send(message);
     let is_done = |command: &ControlCommand| match command {
         ControlCommand::PoolClosed(of) => *of == id,
-        // If it is another one, this one still counts as changing.
+        // If another pool was abandoned, this one still counts as changing.
         ControlCommand::PoolAbandoned { .. } => true,
         _ => false,
     };

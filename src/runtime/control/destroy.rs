@@ -1,5 +1,6 @@
-//! Destroying pools for the program. The control thread closes a pool at once, whatever the workers do, and
-//! waits until its tasks have ended; then a worker runs what is left, the module's `kDestroy`.
+//! Destroying pools for the program. The control thread closes a pool at once, whatever the workers
+//! do, and waits until its tasks have ended; then a worker runs the last step, the module's
+//! `kDestroy`.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,9 +16,9 @@ use crate::sync::Waiter;
 use crate::sys::lock;
 use crate::task::CancelScope;
 
-/// How often it looks whether tasks have ended.
+/// How often to check whether tasks have ended.
 const LOOK: Duration = Duration::from_millis(2);
-/// The longest that a request may ask for.
+/// The longest bound that a request may set.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The destructions that have not been answered.
@@ -25,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Destructions(Vec<Destruction>);
 
 struct Destruction {
-    /// The connection of whoever asked for it.
+    /// The connection that requested the destruction.
     client: u64,
     caller: Caller,
     name: String,
@@ -35,15 +36,15 @@ struct Destruction {
 }
 
 enum Step {
-    /// To be found, once no other task is changing it.
+    /// The pool must be found, once no other task is changing it.
     Find,
-    /// Closed. Its tasks have to end.
+    /// The pool is closed. Its tasks have to end.
     Drain(BeingChanged),
     /// A worker has to run `kDestroy`.
     Finish(Arc<Pool>, Arc<Mutex<Finish>>),
 }
 
-/// What a worker has to do. It is taken back at the bound if no worker has begun with it.
+/// The last step, done by a worker. It is withdrawn at the bound if no worker has begun it.
 enum Finish {
     Waiting(BeingChanged),
     Running,
@@ -62,14 +63,14 @@ impl Destructions {
     /// When to look again.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let look = |one: &Destruction| match one.step {
-            // The worker tells.
+            // The worker reports the end of this step.
             Step::Finish(..) => one.until,
             _ => one.until.min(Instant::now() + LOOK),
         };
         self.0.iter().map(look).min()
     }
 
-    /// Notes that the code that was destroying this pool crashed, as `why` says.
+    /// Records that the code that was destroying this pool crashed; `why` tells how.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         for one in self.0.iter().filter(|one| one.name == pool) {
             if let Step::Finish(_, finish) = &one.step {
@@ -79,8 +80,8 @@ impl Destructions {
         }
     }
 
-    /// Goes on with all, and returns the answers to those that are over: the connection, and what to tell it.
-    /// A connection that is gone waits for no answer, but what has begun goes on.
+    /// Advances all destructions. Returns the connection and the answer for each that has ended. If
+    /// the connection is gone, only a destruction that has already begun continues.
     pub(super) fn advance(
         &mut self,
         shared: &Shared,
@@ -101,7 +102,7 @@ impl Destructions {
 }
 
 impl Destruction {
-    /// Goes on as far as it can. Its result if it is over.
+    /// Advances the destruction as far as possible. Returns its result if it has ended.
     fn advance(&mut self, shared: &Shared) -> Option<Result<(), Failure>> {
         if let Step::Find = self.step {
             match self.begin(shared) {
@@ -158,7 +159,7 @@ impl Destruction {
             Lookup::Changing => return Ok(None),
         };
         destruction::check(shared, pool.id, Some(&self.caller))?;
-        // No task does it, until a worker goes on with it.
+        // No task performs the destruction until a worker continues it.
         let begun = destruction::begin(shared, pool.id, 0)?;
         for mailbox in shared.mailboxes() {
             mailbox.send(WorkerMessage::Cancel(CancelScope::Pool(pool.id)));
@@ -177,7 +178,7 @@ fn wake_all(shared: &Shared, waiters: Vec<Waiter>) {
     waiters.into_iter().for_each(|waiter| shared.wake(waiter));
 }
 
-/// Has a worker run what is left of a destruction.
+/// Makes a worker run the last step of a destruction.
 fn finish_on_worker(shared: &Shared, begun: BeingChanged) -> Step {
     let pool = begun.pool.clone();
     let id = pool.id;

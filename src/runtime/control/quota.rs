@@ -11,19 +11,19 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::sys::{has_addresses_for, Budget, Charge};
 
-/// Descriptors that are kept back from sessions, for connections.
+/// How many descriptors sessions must leave free for connections.
 pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
-/// Descriptors of those that are kept back from connections that have said nothing, for requests. A
+/// How many of these must also be left free, for requests, by connections that have sent nothing. A
 /// connection takes two, and an answer one more.
 pub(super) const KEPT_FROM_SILENT: u64 = 16;
 
 /// A session that exists or is being set up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
-    /// The client's process; 0 when it cannot be seen from here.
+    /// The client's process; 0 if it is not visible from here.
     pub(super) pid: i32,
     pub(super) uid: u32,
-    /// Bytes of its segment.
+    /// The size of its segment, in bytes.
     pub(super) segment: u64,
 }
 
@@ -40,7 +40,8 @@ impl Sum {
     }
 }
 
-/// Says why there may be no session like `wanted` beside the others; `limits` are those of its user.
+/// Fails if `wanted`, together with the other sessions, exceeds a limit. `limits` are those of its
+/// user.
 pub(super) fn check(
     others: impl Iterator<Item = Held>,
     wanted: Held,
@@ -73,8 +74,8 @@ pub(super) fn check(
     fits("user", &limits.key, of_user, limits.sessions, limits.segments)
 }
 
-/// Charges a session with a segment of this layout to the budget, if there is room for it and there are
-/// addresses for the segment.
+/// Charges a session with a segment of this layout to the budget. Fails if the budget has no room
+/// for it, or the address space has none for the segment.
 pub(super) fn charge(budget: &'static Budget, layout: &Layout) -> Result<Charge, Failure> {
     if !has_addresses_for(layout.size) {
         let message = format!(
@@ -88,7 +89,7 @@ pub(super) fn charge(budget: &'static Budget, layout: &Layout) -> Result<Charge,
     charge.map_err(|why| Failure::new(CHI_NO_SPACE, why.to_string()))
 }
 
-/// Says that fewer descriptors than `kept` are left after this one, which is the newest.
+/// Fails if fewer than `kept` descriptors are left after `fd`, which is the newest.
 pub(super) fn check_descriptors(fd: &OwnedFd, kept: u64) -> Result<(), Failure> {
     match rustix::process::getrlimit(Resource::Nofile).current {
         Some(most) if fd.as_raw_fd() as u64 + kept >= most => {

@@ -1,4 +1,4 @@
-//! Answers to the program's requests. The control thread gives them, and asks no worker.
+//! Answers to the program's requests. The control thread gives them without involving a worker.
 
 use chimaera_abi::*;
 use chimaera_ipc::control::Request;
@@ -39,7 +39,8 @@ impl Then {
     }
 }
 
-/// What only the owner may ask for, in words. What is not listed only tells something.
+/// What a request does, in words, if only the owner may send it. Requests that only return
+/// information are open to all.
 fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
     match request {
         Request::Stop => Some("stop it"),
@@ -47,13 +48,13 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         Request::LogLevel if !message.text.is_empty() => Some("change the log level"),
         Request::LogReopen => Some("reopen the log"),
         Request::EndSession => Some("end a session"),
-        // Whoever created the pool may ask for it, too.
+        // The pool's rights decide who may destroy it.
         Request::DestroyPool => None,
         Request::LogLevel | Request::Describe | Request::Status => None,
     }
 }
 
-/// Answers a message of kind `Request` with a JSON document, and says what is left to do.
+/// Returns the answer to a message of kind `Request`, a JSON document, and what to do afterwards.
 pub(super) fn answer(
     shared: &Shared,
     caller: &Caller,
@@ -100,7 +101,7 @@ pub(super) fn answer(
             let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
             (ended, Then::EndSession(argument))
         }
-        // `destroy` answers the latter, when the pool is gone.
+        // Requests to destroy a pool are answered by `destroy`, once the pool is gone.
         None | Some(Request::DestroyPool) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));
@@ -109,7 +110,7 @@ pub(super) fn answer(
     Ok((document.to_string(), then))
 }
 
-/// Ends the process of a daemon at once, with the exit code 1.
+/// Ends the process of a daemon at once, with exit code 1.
 pub(crate) fn end_process(shared: &Shared, why: &str) -> ! {
     tracing::error!("{why}: the process ends now");
     for obstacle in obstacles(shared) {
