@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::sink::OnLoss;
 
-/// The log of a process. The runtime passes on what `chimaera log` asks for; whoever sets up the log
-/// implements this. `[any thread]`
+/// The log of a process. The runtime forwards the requests of `chimaera log`; the code that sets up
+/// the log implements this trait. `[any thread]`
 pub trait LogControl: fmt::Debug + Send + Sync {
     /// The level: `error`, `warn`, `info`, `debug` or `trace`.
     fn level(&self) -> String;
@@ -14,19 +14,19 @@ pub trait LogControl: fmt::Debug + Send + Sync {
     /// Sets the level.
     ///
     /// # Errors
-    /// Why it cannot be set.
+    /// Why the level cannot be set.
     fn set_level(&self, level: &str) -> Result<(), String>;
 
     /// Reopens the log file, because it was renamed or removed, and returns its path.
     ///
     /// # Errors
-    /// Why it cannot be reopened. The log continues as before.
+    /// Why the file cannot be reopened. The log continues as before.
     fn reopen(&self) -> Result<PathBuf, String>;
 
     /// Whether each line is a JSON object.
     fn is_json(&self) -> bool;
 
-    /// Has `tell` called now, and after each line that is lost.
+    /// Calls `tell` now, and after each line that is lost.
     fn on_loss(&self, tell: OnLoss);
 }
 

@@ -1,5 +1,5 @@
-//! Log lines of threads that are ending. Destructors of modules may log after the thread has lost its
-//! thread-locals, which writing a line needs: those of static objects always do.
+//! Log lines of threads that are ending. Destructors of modules may log after the thread-locals
+//! that writing a line needs are gone: destructors of static objects always do.
 
 thread_local! {
     /// Dropped with the other thread-locals of this library, if it has been used before them.
@@ -12,13 +12,13 @@ impl Drop for Alive {
     fn drop(&mut self) {}
 }
 
-/// Whether this thread can still log. Must have been called on the thread before it logs its first line,
-/// so that the answer is right after the last.
+/// Whether this thread can still log. Must be called on the thread before it logs its first line;
+/// otherwise the answer may be wrong while the thread ends.
 pub(crate) fn can_log() -> bool {
     ALIVE.try_with(|_| ()).is_ok()
 }
 
-/// Logs on this thread or, if it is ending, on another. `log` must depend on nothing of this thread's.
+/// Logs on this thread or, if it is ending, on another. `log` must not depend on this thread.
 pub(crate) fn log_anyway(log: impl FnOnce() + Send + 'static) {
     if can_log() {
         return log();

@@ -6,8 +6,8 @@ use std::fmt::Write;
 /// How much of one text the log shows, in bytes.
 const SHOWN: usize = 16 << 10;
 
-/// True for characters that end a line or change how others are displayed: control characters, line and
-/// paragraph separators, and those that control the direction of text.
+/// True for characters that end a line or change how others are displayed: control characters, line
+/// and paragraph separators, and those that control the direction of text.
 fn is_odd(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

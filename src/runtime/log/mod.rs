@@ -1,5 +1,5 @@
-//! Where log lines go, log lines about tasks, and a limit on their rate. The room knows no task type:
-//! the caller passes a [`TaskContext`]. It imports `sys`.
+//! Where log lines go, log lines about tasks, and a limit on their rate. The room knows no task
+//! type: the caller passes a [`TaskContext`]. It imports `sys`.
 
 mod control;
 mod ending;

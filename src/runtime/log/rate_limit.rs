@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use crate::sys::lock;
 use chimaera_abi::chi_pool_id;
 
-/// Lines of one kind, about one method of one pool, that pass in a [`SPAN`].
+/// How many lines of one kind, about one method of one pool, pass in a [`SPAN`].
 const LINES: u32 = 10;
-/// The same for the kinds of lines that are common in normal operation.
+/// The limit for the kinds of lines that are common in normal operation.
 const USUAL_LINES: u32 = 1000;
 const SPAN: Duration = Duration::from_secs(10);
-/// How many pairs of kind and method are counted at a time. Lines beyond that are left out.
+/// How many pairs of kind and method are counted at a time. Lines of further pairs are left out.
 const METHODS: usize = 1024;
 
 /// How many lines were left out before one that passes, if any.
@@ -39,9 +39,9 @@ pub(crate) enum LineKind {
     StateCall,
     /// A lock was freed while tasks held it.
     LockFreed,
-    /// Tasks wait for each other in a circle.
+    /// Tasks wait for each other in a cycle.
     Circle,
-    /// A stand-by worker was called up, or rests.
+    /// A stand-by worker was put into service, or rests.
     Standby,
     /// A client was refused.
     Refused,
@@ -65,7 +65,7 @@ impl LineKind {
     }
 }
 
-/// Which method of which pool a line is about; the default stands for lines that are about none.
+/// The method and pool that a line is about; the default is for lines that are about none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Subject {
     pub(crate) pool: chi_pool_id,
@@ -78,7 +78,7 @@ impl Default for Subject {
     }
 }
 
-/// The lines of one kind and subject that have passed in the present span.
+/// The lines of one kind and subject that have passed in the current span.
 struct Passed {
     since: Instant,
     lines: u32,

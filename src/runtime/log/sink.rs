@@ -1,5 +1,6 @@
-//! Writes the process's log. Writing a line never fails, and never waits for a reader: a line that cannot be
-//! written is counted and dropped, and once writing works again, the log says how many were lost and why.
+//! Writes the process's log. Writing a line never fails, and never waits for a reader: a line that
+//! cannot be written is counted and dropped, and once writing works again, the log says how many
+//! were lost and why.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -20,11 +21,11 @@ use crate::sys::lock;
 /// A pipe that is ready for writing has room for this many bytes (`PIPE_BUF`).
 const CHUNK: usize = 4096;
 
-/// Formats a warning of the sink's own as a whole line. It must not log anything.
+/// Formats one of the sink's own warnings as a whole line. It must not log anything.
 pub type OwnLine = Box<dyn Fn(&str) -> String + Send + Sync>;
 
-/// Called after a line was lost, with the number of lost lines so far and the last `errno`. It must not log
-/// anything.
+/// Called after a line was lost, with the number of lost lines so far and the last `errno`. It must
+/// not log anything.
 pub type OnLoss = Box<dyn Fn(u64, i32) + Send + Sync>;
 
 /// A log file and its limits.
@@ -34,12 +35,14 @@ pub struct LogFile {
     pub path: PathBuf,
     /// The file is rotated before it becomes larger than this, in bytes.
     pub max_size: u64,
-    /// How many rotated files are kept, `PATH.1` (the newest) to `PATH.N`. With 0, a full file is emptied.
+    /// How many rotated files are kept, `PATH.1` (the newest) to `PATH.N`. With 0, a full file is
+    /// emptied.
     pub keep: u32,
 }
 
 impl LogFile {
-    /// Opens the file for appending. It is created with mode 0600. A FIFO without a reader is an error.
+    /// Opens the file for appending. It is created with mode 0600. A FIFO without a reader is an
+    /// error.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -55,7 +58,7 @@ impl LogFile {
         name.into()
     }
 
-    /// Renames the file to `PATH.1`, and those that are kept accordingly.
+    /// Renames the file to `PATH.1`, and each rotated file to the next number.
     fn move_on(&self) -> io::Result<()> {
         for number in (1..self.keep).rev() {
             match std::fs::rename(self.kept(number), self.kept(number + 1)) {
@@ -87,7 +90,7 @@ struct Losses {
 struct State {
     output: Output,
     losses: Losses,
-    /// The last line was written in part only.
+    /// The last line was only partly written.
     torn: bool,
     /// The file is also the process's standard error.
     is_stderr: bool,
@@ -114,7 +117,8 @@ pub struct Sink {
 }
 
 thread_local! {
-    /// This thread is writing a line. A panic in here would otherwise deadlock when it is logged.
+    /// True while this thread writes a line. A panic in that code would otherwise deadlock when it
+    /// is logged.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -175,8 +179,8 @@ impl Sink {
         state.append(line)
     }
 
-    /// Reopens the log file, because it was renamed or removed. If that fails, the log continues in the
-    /// file that is open.
+    /// Reopens the log file, because it was renamed or removed. If that fails, the log continues in
+    /// the file that is open.
     ///
     /// # Errors
     /// What failed, and why.
@@ -205,7 +209,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Has `tell` called now, and after each line that is lost.
+    /// Calls `tell` now, and after each line that is lost.
     pub fn on_loss(&self, tell: OnLoss) {
         let losses = &mut lock(&self.state).losses;
         tell(losses.total, losses.error);
@@ -269,8 +273,8 @@ impl State {
         })
     }
 
-    /// Rotates the file if it has no room for a line of `len` bytes. Returns a warning for the log if that
-    /// failed.
+    /// Rotates the file if it has no room for a line of `len` bytes. Returns a warning for the log
+    /// if the rotation failed.
     fn make_room(&mut self, len: u64) -> Option<String> {
         let Output::File { file, of } = &self.output else { return None };
         let now = file.metadata().ok()?;
@@ -280,7 +284,7 @@ impl State {
         match self.rotate(&now) {
             Ok(()) => None,
             Err(error) => {
-                // The limit on its size holds regardless.
+                // The size limit holds regardless.
                 let Output::File { file, of } = &self.output else { return None };
                 let path = of.path.display();
                 file.set_len(0).ok()?;
@@ -295,7 +299,7 @@ impl State {
             std::fs::metadata(path)
                 .is_ok_and(|there| (there.dev(), there.ino()) == (now.dev(), now.ino()))
         };
-        // Otherwise logrotate, or another instance with the same log, has rotated it already.
+        // Otherwise logrotate, or another instance with the same log, has already rotated the file.
         if is_ours(&of.path) {
             if of.keep == 0 {
                 return file.set_len(0);
@@ -314,7 +318,7 @@ impl State {
         }
     }
 
-    /// Continues in another file.
+    /// Continues the log in another file.
     fn replace(&mut self, new: File) -> io::Result<()> {
         if self.is_stderr {
             rustix::stdio::dup2_stderr(&new)?;
@@ -327,7 +331,8 @@ impl State {
     }
 }
 
-/// Writes all the bytes without waiting for a reader. On failure, also returns how many were written.
+/// Writes all the bytes without waiting for a reader. On failure, also returns how many were
+/// written.
 fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
     let mut written = 0;
     while written < bytes.len() {
@@ -392,7 +397,7 @@ mod tests {
             Sink::file(of, Box::new(|message| format!("({message})\n"))).unwrap()
         }
 
-        /// The files there are and what is in them, in order.
+        /// The files and their contents, in order of their names.
         fn files(&self) -> Vec<(String, String)> {
             let entries = std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
             let mut files: Vec<_> = entries
@@ -427,7 +432,7 @@ mod tests {
         write(&sink, &["one\n", "two\n", "three\n", "four\n", "five\n"]);
         let want = [("log", "five\n"), ("log.1", "four\n"), ("log.2", "three\n")];
         assert_eq!(place.files(), named(&want));
-        // A line that fits nowhere has a file of its own.
+        // A line longer than the limit has a file of its own.
         sink.write("much too long\n");
         let want = [("log", "much too long\n"), ("log.1", "five\n"), ("log.2", "four\n")];
         assert_eq!(place.files(), named(&want));
