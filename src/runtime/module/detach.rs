@@ -1,7 +1,7 @@
-//! Detaches loaded libraries from their files. What the dynamic linker maps of a file changes when somebody
-//! writes to the file, and is gone when somebody truncates it, as `cp` does. So it is replaced, at the same
-//! addresses, by a copy in memory that has no name. The linker, debuggers and backtraces still know the
-//! library by its path, and `$ORIGIN` is its directory.
+//! Detaches loaded libraries from their files. The pages that the dynamic linker maps change when
+//! the file is written to, and are lost when it is truncated, as by `cp`. So they are replaced, at
+//! the same addresses, by a copy in memory that has no path. The linker, debuggers and backtraces
+//! still know the library by its path, and `$ORIGIN` is its directory.
 
 use std::collections::HashSet;
 use std::ffi::{c_int, c_void, CStr};
@@ -13,7 +13,8 @@ use std::ptr;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
-/// Where libraries are that only a package manager changes, which replaces files and never overwrites them.
+/// The directories of libraries that only a package manager changes: it replaces files and never
+/// overwrites them.
 const SYSTEM: [&str; 4] = ["/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/"];
 
 /// The objects and threads of the process before a library is loaded.
@@ -34,11 +35,11 @@ impl Before {
         Before { objects: objects().iter().map(|object| object.base).collect(), threads: threads() }
     }
 
-    /// Detaches what has been loaded since: the object that contains `address`, and the libraries that came
-    /// with it.
+    /// Detaches the objects loaded since then: the one that contains `address`, and the libraries
+    /// loaded with it, except those in `SYSTEM`.
     pub(super) fn detach_new(&self, address: usize) -> io::Result<()> {
-        // Threads that constructors have started may be writing to their objects' data, and what they wrote
-        // while it is copied would be lost.
+        // Threads that constructors have started may be writing to their objects' data, and writes
+        // during the copy would be lost.
         let data = threads() == self.threads;
         for object in objects() {
             let is_system = SYSTEM.iter().any(|directory| object.path.starts_with(directory));
@@ -52,7 +53,7 @@ impl Before {
 }
 
 impl Object {
-    /// Copies what is mapped of the file, without the parts that can be written unless `data` says so.
+    /// Replaces the readable mappings of the file by a copy; writable ones only if `data` is set.
     fn detach(&self, data: bool) -> io::Result<()> {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         let name: String = name.chars().take(200).collect();
@@ -78,15 +79,15 @@ impl Object {
     }
 }
 
-/// A part of a file in memory.
+/// A mapped part of a file.
 struct Mapping {
     range: Range<usize>,
     protection: c_int,
 }
 
 impl Mapping {
-    /// Writes the contents at the end of a file. The kernel reads them, so that a page that is missing
-    /// because the file was truncated just now is an error and not a fault.
+    /// Appends the contents to a file. The kernel reads them, so that a page that is missing
+    /// because the mapped file was just truncated causes an error and not a fault.
     fn append_to(&self, file: &OwnedFd) -> io::Result<()> {
         let mut at = self.range.start;
         while at < self.range.end {
@@ -102,9 +103,10 @@ impl Mapping {
         Ok(())
     }
 
-    /// Maps the copy at `offset` of a file here, in one step as other threads see it.
+    /// Maps the copy here, from `offset` on. Other threads see a single step.
     fn replace(&self, copy: &OwnedFd, offset: usize) -> io::Result<()> {
-        // SAFETY: the file has what the range has, so nobody notices; it cannot change any more.
+        // SAFETY: the file has the contents of the range, so no code sees a difference; it is
+        // sealed against changes.
         let mapped = unsafe {
             libc::mmap(
                 self.range.start as *mut c_void,
@@ -127,7 +129,7 @@ fn file_mappings(range: &Range<usize>) -> io::Result<Vec<Mapping>> {
     let mut found = Vec::new();
     for line in BufReader::new(File::open("/proc/self/maps")?).split(b'\n') {
         let line = line?;
-        // The path may be any bytes; what is before it is text.
+        // The path may be any bytes; the fields before it are text.
         let line = String::from_utf8_lossy(&line);
         let mut words = line.split_ascii_whitespace();
         let (Some(addresses), Some(access), Some(inode)) =
@@ -160,13 +162,14 @@ fn objects() -> Vec<Object> {
     ) -> c_int {
         // SAFETY: the linker passes a valid description, and `data` as it was passed below.
         let (info, found) = unsafe { (&*info, &mut *data.cast::<Vec<Object>>()) };
-        // SAFETY: the description is valid: its headers are mapped, and its name is null or a C string.
+        // SAFETY: the description is valid: its headers are mapped, and its name is null or a C
+        // string.
         let (headers, path) = unsafe {
             let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
             (std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()), name)
         };
         let base = info.dlpi_addr as usize;
-        // SAFETY: the call only asks the C library, which knows.
+        // SAFETY: the call only returns a constant of the system.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD).map(|header| {
             let start = base + header.p_vaddr as usize;
@@ -178,7 +181,7 @@ fn objects() -> Vec<Object> {
         0
     }
     let mut found: Vec<Object> = Vec::new();
-    // SAFETY: `note` has the required type, and gets the list that it expects.
+    // SAFETY: `note` has the required type, and is passed the list that it expects.
     unsafe { libc::dl_iterate_phdr(Some(note), ptr::from_mut(&mut found).cast()) };
     found
 }

@@ -35,7 +35,7 @@ pub(crate) fn judge(path: &Path) -> Verdict {
         Ok(found) => found.len(),
         Err(error) => return Verdict::Broken(format!("cannot be read: {error}")),
     };
-    // Unbuffered: few and large pieces are read, and a buffer would only read more than is needed.
+    // Unbuffered: the reads are few and large, and a buffer would only read more than is needed.
     let cache = ReadCache::new(file);
     match examine(&cache, len) {
         Ok(verdict) => verdict,
@@ -66,7 +66,7 @@ pub(crate) fn examine<'data, R: ReadRef<'data>>(data: R, len: u64) -> object::Re
         }
     }
     let sections = header.sections(endian, data)?;
-    // Without section headers, only loading it would tell what it exports.
+    // Without section headers, only loading the file would show what it exports.
     if sections.iter().all(|section| section.sh_type(endian) != elf::SHT_DYNSYM) {
         return Ok(Verdict::Other("not a module: it has no dynamic symbol table".into()));
     }

@@ -33,14 +33,14 @@ pub(crate) type ExceptionGlobals = unsafe extern "C" fn() -> *mut c_void;
 pub(crate) struct Services {
     /// The table for `chi_module`; it must live as long as the process.
     pub(crate) host: *const chi_host,
-    /// The function with which libchimaera_client, inside the runtime, finds a worker's table.
+    /// The function that libchimaera_client, inside the runtime, calls to find a worker's table.
     pub(crate) worker_ipc: unsafe extern "C" fn() -> *const chi_ipc,
     /// The process is a runtime and nothing else: modules that link libchimaera_client cannot
     /// connect.
     pub(crate) daemon: bool,
     /// The name of the module that is built into the runtime.
     pub(crate) own_name: &'static str,
-    /// Called for each C++ runtime library that modules use. False if there are too many.
+    /// Called for each C++ runtime library that modules use. Returns false if there are too many.
     pub(crate) on_cxx_runtime: fn(ExceptionGlobals) -> bool,
 }
 
@@ -73,7 +73,7 @@ impl Module {
     }
 }
 
-/// A file that was found and not loaded.
+/// A file that was found but not loaded.
 pub(crate) struct Refusal {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
@@ -122,7 +122,8 @@ impl Modules {
     fn consider(&mut self, path: PathBuf, services: &Services) {
         match judge(&path) {
             Verdict::Module => {
-                // Logged first, because its constructors may end this process or never return.
+                // Logged first, because the module's constructors may end this process or never
+                // return.
                 tracing::info!(path = %path.display(), "loading a module");
                 match self.load(&path, services) {
                     Ok(module) => {
@@ -147,8 +148,8 @@ impl Modules {
     /// Loads a file that exports the whole contract. The error says why it is refused.
     pub(crate) fn load(&self, path: &Path, services: &Services) -> Result<Module, String> {
         trust::check_file(path)?;
-        // Constructors may set the thread's floating-point control: those of libraries that were linked with
-        // -ffast-math do.
+        // Constructors may set the thread's floating-point control: those of libraries that were
+        // linked with -ffast-math do.
         let floating_point = FloatingPoint::set_aside();
         let loaded = self.open(path, services);
         floating_point.put_back();
@@ -221,9 +222,9 @@ impl Modules {
         if magic != CHI_MODULE_MAGIC || !descriptor.is_aligned() {
             return Err("chi_module did not return a module descriptor".into());
         }
-        // SAFETY: the descriptor is aligned, and its module knows the magic; size and version
-        // follow in every version of the descriptor. It may be shorter than ours, so no reference
-        // to the whole is made.
+        // SAFETY: the descriptor is aligned, and begins with the magic; size and version follow in
+        // every version of the descriptor. It may be shorter than ours, so no reference to the
+        // whole is made.
         let (size, abi) =
             unsafe { ((*descriptor).size, ((*descriptor).abi_major, (*descriptor).abi_minor)) };
         if abi.0 != CHI_ABI_MAJOR {
@@ -285,7 +286,7 @@ impl Modules {
     }
 }
 
-/// Says that a constructor of the library, or of one that it links, threw an exception.
+/// The reason for a refusal because a constructor of the library, or of one that it links, threw.
 fn describe(thrown: Thrown, path: &Path, library: &Library) -> String {
     objects::look();
     let object = objects::find(thrown.pc).map(|object| object.path.to_string_lossy());
@@ -340,7 +341,7 @@ fn adopt(library: &Library, services: &Services) {
 /// A file, and the device and inode that identify it.
 type Found = (PathBuf, io::Result<(u64, u64)>);
 
-/// The regular files of a directory by name.
+/// The regular files of a directory, sorted by name.
 fn files(directory: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {

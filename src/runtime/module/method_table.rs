@@ -24,15 +24,15 @@ pub(crate) struct Method {
     /// The module combines the results of a broadcast.
     pub(crate) aggregated: bool,
     pub(crate) task_size: usize,
-    /// The layout of its tasks, as `chi_task.status_` has it; 0 if it is not compared with that of
-    /// clients.
+    /// The layout of its tasks, encoded as in `chi_task.status_`; 0 if it is not compared with that
+    /// of clients.
     pub(crate) layout: chi_status,
     pub(crate) fields: Vec<Field>,
 }
 
 impl Method {
-    /// Whether tasks of a client that has this in `chi_task.status_` have the module's layout, as far as
-    /// can be told.
+    /// Whether tasks of a client that passes `layout` in `chi_task.status_` have the module's
+    /// layout, as far as can be told.
     #[inline]
     pub(crate) fn is_of(&self, layout: chi_status) -> bool {
         layout == self.layout || self.is_compatible(layout)
@@ -40,7 +40,8 @@ impl Method {
 
     #[cold]
     fn is_compatible(&self, layout: chi_status) -> bool {
-        // Otherwise it is what an earlier run has left there: clients of ABI 1.0 may not clear it.
+        // Otherwise the value is left over from an earlier run: clients of ABI 1.0 need not clear
+        // it.
         let is_layout = |size| (size_of::<chi_task>()..=CHI_MAX_TASK_SIZE as usize).contains(&size);
         if layout >= 0 || !is_layout(size_in(layout)) || self.layout == 0 {
             return true;
@@ -71,7 +72,7 @@ impl Methods {
         self.by_number.get(number as usize)?.as_deref()
     }
 
-    /// The same methods, which do not compare the layout of their tasks with that of clients.
+    /// These methods, without the comparison of their tasks' layout with that of clients.
     pub(crate) fn of_any_layout(mut self) -> Methods {
         for method in self.by_number.iter_mut().flatten() {
             method.layout = 0;

@@ -1,7 +1,7 @@
-//! Whether a file can be trusted to be what the runtime's user or root has put there: nobody else can
-//! write to it, or to a directory on the way to it. The rules are those of sshd for a user's files,
-//! but a sticky directory such as /tmp may be on the way: nobody can put something else in the place
-//! of what is somebody else's there.
+//! Whether a file can be trusted to be as the runtime's user or root left it: no other user can
+//! write to it, or to a directory on its path. The rules are those of sshd for a user's files,
+//! except that a sticky directory such as /tmp may be on the path: there, users cannot replace each
+//! other's files.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use chimaera_ipc::{account, instance};
 
-/// How many symbolic links may lead to a file; the kernel follows as many.
+/// How many symbolic links may lead to a file; the kernel follows this many.
 const MAX_LINKS: usize = 40;
 
 const STICKY: u32 = 0o1000;
@@ -19,12 +19,12 @@ const STICKY: u32 = 0o1000;
 /// What every refusal ends with.
 const RULE: &str = "; modules are loaded only from where no other user but root can write";
 
-/// Says that `LD_LIBRARY_PATH` has an entry that stands for a place which depends on the working
-/// directory, if it has one: modules and the libraries that they link would come from there.
+/// Returns a warning if `LD_LIBRARY_PATH` has an entry that depends on the working directory:
+/// modules and the libraries that they link would be loaded from there.
 pub fn library_path_warning() -> Option<String> {
     let value = std::env::var_os("LD_LIBRARY_PATH").filter(|value| !value.is_empty())?;
     let value = value.to_string_lossy();
-    // The dynamic linker takes both signs.
+    // The dynamic linker accepts both separators.
     let entry = value.split([':', ';']).find(|entry| !entry.starts_with('/'))?;
     let what = match entry {
         "" => "an empty entry, which means".to_owned(),
@@ -36,8 +36,8 @@ pub fn library_path_warning() -> Option<String> {
     ))
 }
 
-/// Checks a directory of modules. Unlike one on the way, it must not be sticky if others can write
-/// there: what they add would be taken for a module.
+/// Checks a directory of modules. Unlike a directory on a path, it must not be writable by others
+/// even if it is sticky: files that they add would be taken for modules.
 pub(super) fn check_directory(path: &Path) -> Result<(), String> {
     let found = walk(path)?;
     match who_writes(&found) {
@@ -46,13 +46,13 @@ pub(super) fn check_directory(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Checks a file and all directories on the way to it, also those that symbolic links lead through.
+/// Checks a file and all directories on its path, including those that symbolic links lead through.
 pub(super) fn check_file(path: &Path) -> Result<(), String> {
     walk(path).map(|_| ())
 }
 
-/// Follows the path from the root as the kernel does, and checks each step. The error says which can be
-/// changed by whom.
+/// Follows the path from the root as the kernel does, and checks each step. The error names the
+/// step that others can change, and who they are.
 fn walk(path: &Path) -> Result<Metadata, String> {
     let failed = |at: &Path, error: std::io::Error| format!("{}: {error}", at.display());
     let whole = std::path::absolute(path).map_err(|error| failed(path, error))?;
@@ -105,8 +105,8 @@ fn check(path: &Path, found: &Metadata) -> Result<(), String> {
     if owner != instance::uid() && owner != 0 {
         return Err(format!("{path} belongs to user {owner}, who can change it{RULE}"));
     }
-    // Whoever can write to a sticky directory cannot touch what others have there. A link's own mode
-    // means nothing.
+    // Users who can write to a sticky directory cannot replace the files of others there. A link's
+    // own mode means nothing.
     if found.is_symlink() || found.is_dir() && found.mode() & STICKY != 0 {
         return Ok(());
     }
@@ -116,7 +116,7 @@ fn check(path: &Path, found: &Metadata) -> Result<(), String> {
     }
 }
 
-/// Who can write to it besides its owner, in words.
+/// Who besides the owner can write to the file, in words.
 fn who_writes(found: &Metadata) -> Option<String> {
     let group = found.gid();
     if found.mode() & 0o002 != 0 {
