@@ -90,7 +90,7 @@ pub struct Config {
     /// How long an idle worker spins, looking for work, before it parks.
     pub spin: Duration,
     /// The size of a task's stack in bytes, 64 KiB to 64 MiB, rounded up to whole pages. Only pages
-    /// that are touched take memory.
+    /// that are touched use memory.
     pub stack_size: usize,
     /// How much memory the runtime may allocate for its clients.
     pub memory: MemoryLimit,
@@ -106,8 +106,8 @@ pub struct Config {
     pub default_segment: u64,
     /// The size, in bytes, of the largest segment that a client may ask for.
     pub max_segment: u64,
-    /// The runtime's share of a segment's arenas in percent, 10 to 90. What the runtime allocates
-    /// for the client comes from there; what the client allocates comes from the rest.
+    /// The runtime's share of a segment's arenas in percent, 10 to 90. The runtime allocates for
+    /// the client from this share, and the client from the rest.
     pub runtime_share: u64,
     /// The limit on concurrent sessions.
     pub max_sessions: usize,

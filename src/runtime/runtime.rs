@@ -173,13 +173,13 @@ impl Runtime {
         self.shared.modules.loaded.iter().map(|module| module.name.clone()).collect()
     }
 
-    /// Tells the runtime to stop. Running tasks finish; tasks that have not started are cancelled.
+    /// Tells the runtime to stop. Clients' tasks are cancelled: those that have not started do not
+    /// run, and the others learn of it at their next wait.
     pub fn stop(&self) {
         self.shared.command(ControlCommand::Stop);
     }
 
-    /// Returns a function that does the same as [`Runtime::stop`], for a thread that handles
-    /// signals.
+    /// Returns a function equivalent to [`Runtime::stop`], for a thread that handles signals.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || shared.command(ControlCommand::Stop)

@@ -112,7 +112,7 @@ fn modules(shared: &Shared) -> serde_json::Value {
     })
 }
 
-/// Describes the workers and sessions.
+/// Describes the workers, sessions and memory, and what delays a stop.
 fn runtime(shared: &Shared) -> serde_json::Value {
     let page = shared.page();
     let sessions = shared.sessions().into_iter().map(|session| {

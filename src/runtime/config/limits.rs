@@ -6,11 +6,11 @@ use crate::access::{Accounts, Caller};
 /// What the clients of one user may use together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserLimits {
-    /// The key of the configuration that sets them, for messages.
+    /// The configuration key that sets these limits, for messages.
     pub key: String,
     /// The limit on concurrent sessions.
     pub sessions: usize,
-    /// The limit on the sizes of their segments together, in bytes.
+    /// The limit on the total size of their segments, in bytes.
     pub segments: u64,
     /// The limit on the pools that they have created.
     pub pools: u32,
@@ -18,14 +18,14 @@ pub struct UserLimits {
     pub containers: u32,
     /// The limit on tasks in flight; beyond it, their rings wait.
     pub tasks_in_flight: usize,
-    /// The share of all workers' time that their methods may take, in percent; 100 is no limit.
+    /// The share of all workers' time that methods may use for them, in percent; 100 is no limit.
     pub worker_time: u32,
 }
 
 /// Limits for some users, which replace the general ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserQuota {
-    /// The users, and the groups whose members they are.
+    /// The users, named directly or by their groups.
     pub who: Accounts,
     /// What the clients of each of these users may use together.
     pub limits: UserLimits,
@@ -36,7 +36,7 @@ pub struct UserQuota {
 pub struct ProcessLimits {
     /// The limit on concurrent sessions.
     pub sessions: usize,
-    /// The limit on the sizes of their segments together, in bytes.
+    /// The limit on the total size of their segments, in bytes.
     pub segments: u64,
     /// The share of all workers' time that the methods of its tasks may take, in percent; 100 is no
     /// limit.
@@ -78,7 +78,7 @@ impl Config {
         shares.min().is_some_and(|least| least < 100)
     }
 
-    /// The smallest limit of a user on tasks in flight.
+    /// The smallest limit of any user on tasks in flight.
     pub(crate) fn least_in_flight_per_user(&self) -> usize {
         let all = self.quotas.iter().map(|quota| &quota.limits).chain([&self.per_user]);
         all.map(|limits| limits.tasks_in_flight).min().expect("there is one for all")

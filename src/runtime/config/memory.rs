@@ -1,4 +1,4 @@
-//! The memory budget of a runtime, and the limits that are cut from it.
+//! The memory budget of a runtime, and the limits derived from it.
 
 use super::Config;
 use crate::sys::{available, Budget, MemorySource, Use};

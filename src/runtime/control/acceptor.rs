@@ -250,7 +250,7 @@ impl Acceptor {
         }
     }
 
-    /// Checks that the connecting process may have a session.
+    /// Checks that the process may connect, and that there is room for its connection.
     fn admit(&self, socket: &OwnedFd) -> Result<Caller, Failure> {
         let caller = Caller::of(socket.as_fd()).map_err(|error| {
             Failure::new(CHI_IO, format!("cannot read the client's credentials: {error}"))

@@ -1,6 +1,6 @@
 //! The control thread: it accepts clients, sets up their sessions, notices their deaths, and stops
-//! the runtime. No task passes through it. It imports `sys`, `config`, `session`, `scheduler` and,
-//! to destroy pools, `admin`.
+//! the runtime. No task passes through it. It imports most of the rooms below it, among them
+//! `admin` to destroy pools.
 
 mod acceptor;
 pub(crate) mod close;

@@ -13,7 +13,7 @@ fn is_odd(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The line with such characters escaped, except for a newline at its end.
+/// The line with those characters escaped, except for a newline at its end.
 pub(super) fn escaped(line: &str) -> Cow<'_, str> {
     let (text, end) = match line.strip_suffix('\n') {
         Some(text) => (text, "\n"),

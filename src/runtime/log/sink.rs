@@ -309,7 +309,7 @@ impl State {
         match of.open() {
             Ok(file) => self.replace(file),
             Err(error) => {
-                // The log continues in the old file, under its own name.
+                // The log continues in the old file, under its original name.
                 if is_ours(&of.kept(1)) {
                     std::fs::rename(of.kept(1), &of.path)?;
                 }

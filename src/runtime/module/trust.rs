@@ -16,7 +16,7 @@ const MAX_LINKS: usize = 40;
 
 const STICKY: u32 = 0o1000;
 
-/// What every refusal ends with.
+/// The end of every refusal's message.
 const RULE: &str = "; modules are loaded only from where no other user but root can write";
 
 /// Returns a warning if `LD_LIBRARY_PATH` has an entry that depends on the working directory:
@@ -89,7 +89,7 @@ fn walk(path: &Path) -> Result<Metadata, String> {
     Ok(found)
 }
 
-/// The names in a path, and `..`.
+/// The components of a path: names and `..`.
 fn steps(path: &Path) -> VecDeque<OsString> {
     let step = |component: Component<'_>| match component {
         Component::Normal(_) | Component::ParentDir => Some(component.as_os_str().to_owned()),
