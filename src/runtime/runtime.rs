@@ -86,7 +86,8 @@ impl Runtime {
         if !config.may_connect.is_empty() {
             let_others_in(&instance)?;
         }
-        // The handlers that can do something about a fault come first.
+        // The handlers that can resolve a fault come first: handlers run in the order of
+        // installation.
         segment_fault::install();
         stack::install();
         crash::install(may_give_up);
