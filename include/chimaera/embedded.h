@@ -52,9 +52,10 @@ chi_status chi_embedded_start(const chi_embedded_options *options, chi_embedded 
  * `chi_embedded_stop`. `[any thread]` */
 const char *chi_embedded_instance(const chi_embedded *embedded);
 
-/** Stops a runtime and frees it. Running tasks finish, tasks that have not started are cancelled,
- * and calls of connected clients end with `CHI_UNAVAILABLE`. Call `chi_shutdown` in this process
- * first. Waits at most 5 s for methods that do not return. Null is ignored. `[any thread]` */
+/** Stops a runtime and frees it. Tasks of clients are cancelled: those that have not started end at
+ * once, running ones learn of it at their next wait. Then the pools are destroyed, and calls of
+ * connected clients end with `CHI_UNAVAILABLE`. Call `chi_shutdown` in this process first. Waits at
+ * most 10 s for tasks and pools to end; the log says what did not. Null is ignored. `[any thread]` */
 void chi_embedded_stop(chi_embedded *embedded);
 
 /** The message of the last function of this header that failed on this thread. Never null; valid

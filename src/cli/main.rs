@@ -57,7 +57,7 @@ struct Cli {
 enum Command {
     /// Start a runtime
     Start(start::Args),
-    /// Stop a runtime cleanly: running tasks finish, pools are destroyed
+    /// Stop a runtime cleanly: tasks of clients are cancelled, pools are destroyed
     Stop(stop::Args),
     /// Show whether a runtime is running, and what it is doing
     ///

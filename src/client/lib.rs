@@ -30,7 +30,8 @@ pub fn describe(subject: u32) -> Result<String> {
     unsafe { chimaera_ipc::admin::describe(ipc_manager(), subject) }.map_err(Failure::from)
 }
 
-/// Asks the runtime to stop. It finishes the running tasks, then exits.
+/// Asks the runtime to stop. It cancels the tasks of clients, of which running ones learn at their
+/// next wait, destroys the pools, and exits.
 pub fn stop_runtime() -> Result<()> {
     // SAFETY: the table is valid for the process's life.
     unsafe { chimaera_ipc::admin::stop(ipc_manager()) }.map_err(Failure::from)

@@ -72,7 +72,7 @@ pub(crate) enum Command {
         /// Name of the pool
         pool: String,
     },
-    /// Destroy a pool: running tasks finish, queued ones are cancelled
+    /// Destroy a pool: queued tasks are cancelled, running ones at their next wait
     ///
     /// From now on the pool takes no more tasks, even while methods block all workers. If its tasks have not
     /// ended in time, it is opened again.
