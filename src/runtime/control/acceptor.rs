@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_ipc::control::Request;
-use chimaera_ipc::layout::{Layout, RINGS};
-use chimaera_ipc::ring::Consumer;
-use chimaera_ipc::segment::{self, Mapping};
-use chimaera_ipc::wire::{self, Kind, Message, Received, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
-use chimaera_ipc::{clock, control, instance};
-use rustix::event::{epoll, EventfdFlags};
+use chimaera_ipc::wire::{self, Kind, Message, Received};
+use chimaera_ipc::{control, instance};
+use rustix::event::epoll;
 use rustix::net::SocketFlags;
 use rustix::process::{Pid, PidfdFlags};
 
+use super::client::{add_ring, Client, Phase};
 use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
@@ -25,9 +23,7 @@ use super::requests;
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
-use crate::scheduler::{ControlCommand, RunQueue, Shared, WorkerMessage};
-use crate::session::{Ring, Session, SessionRef};
-use crate::sys::{Charge, Guard};
+use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
 
 /// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
@@ -44,46 +40,6 @@ const FEW_SILENT: usize = 4;
 
 const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;
-
-enum Phase {
-    /// Connected; the client's first message, a hello or a request, is due.
-    Greeting,
-    /// The client's request will be answered later.
-    Asking,
-    /// The segment was sent to the client, which must confirm that it has mapped it.
-    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard, charge: Charge },
-    Open {
-        session: SessionRef,
-        /// The worker to which each of its rings was assigned.
-        workers: Vec<u32>,
-    },
-}
-
-struct Client {
-    socket: OwnedFd,
-    /// Reports the death of the process even if a forked child keeps the socket open.
-    pidfd: Option<OwnedFd>,
-    caller: Caller,
-    phase: Phase,
-    since: Instant,
-}
-
-impl Client {
-    /// A session of this client, with a segment of this many bytes.
-    fn with_segment(&self, segment: u64) -> Held {
-        Held { pid: self.caller.pid, uid: self.caller.uid, segment }
-    }
-
-    /// The client's session, if it has one or is setting one up.
-    fn held(&self) -> Option<Held> {
-        let mapping = match &self.phase {
-            Phase::Greeting | Phase::Asking => return None,
-            Phase::Mapping { mapping, .. } => mapping,
-            Phase::Open { session, .. } => &session.mapping,
-        };
-        Some(self.with_segment(mapping.layout().size))
-    }
-}
 
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
@@ -343,9 +299,8 @@ impl Acceptor {
 
     fn refuse(&mut self, number: u64, failure: Failure) {
         if let Some(client) = self.clients.get(&number) {
-            let refusal = Message::refused(failure.status, failure.message.clone());
             // Sending fails only if the client is already gone.
-            let _ = wire::send(client.socket.as_fd(), &refusal, &[]);
+            let _ = client.send(&refusal(failure.clone()), &[]);
         }
         self.end(number, &failure.message);
     }
@@ -368,54 +323,17 @@ impl Acceptor {
                 Ok(())
             }
             (Phase::Mapping { .. }, Kind::Mapped) => {
-                let phase = std::mem::replace(&mut client.phase, Phase::Greeting);
-                let Phase::Mapping { mapping, doorbell, guard, charge } = phase else {
-                    unreachable!()
-                };
-                let base = message.words[0];
-                let session = SessionRef::new(Session::new(
-                    number,
-                    client.caller.clone(),
-                    *mapping,
-                    base,
-                    doorbell,
-                    guard,
-                    charge,
-                ));
-                self.shared.add_session(session.clone());
+                let session = client.open(number, message.words[0]);
+                let pid = client.caller.pid;
+                self.shared.add_session(session.expect("its segment was mapped"));
                 if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
-                    tracing::debug!(
-                        session = number,
-                        pid = client.caller.pid,
-                        left_out,
-                        "session opened"
-                    );
+                    tracing::debug!(session = number, pid, left_out, "session opened");
                 }
-                client.phase = Phase::Open { session, workers: Vec::new() };
                 Ok(())
             }
             (Phase::Open { session, workers }, Kind::Ring) => {
-                let index = workers.len() as u64;
-                let most = self.shared.config.max_rings;
-                if index >= most {
-                    let or = if most < RINGS { ", or raise limits.rings" } else { "" };
-                    let why = format!("thread limit ({most} per session) reached: end a thread that has submitted tasks{or}");
-                    let refusal = Message::refused(CHI_NO_SPACE, why);
-                    return send(client, &refusal, &[]);
-                }
-                if let Err(failure) = session.charge_ring() {
-                    let refusal = Message::refused(failure.status, failure.message);
-                    return send(client, &refusal, &[]);
-                }
-                let load = |worker: u32, _: &RunQueue| self.load[worker as usize];
-                let worker = self.shared.least_loaded(false, load).unwrap_or(0);
-                self.load[worker as usize] += 1;
-                workers.push(worker);
-                let consumer = Consumer::new(session.mapping.ring(index));
-                let message =
-                    WorkerMessage::AddRing(Box::new(Ring::new(session.clone(), consumer)));
-                self.shared.mailbox(worker).send(message);
-                send(client, &Message::new(Kind::Ring, &[index]), &[])
+                let added = add_ring(session, workers, &self.shared, &mut self.load);
+                client.send(&added.unwrap_or_else(refusal), &[])
             }
             _ => Err(Failure::new(CHI_INVALID, "unexpected message for the state of the session")),
         }
@@ -439,62 +357,12 @@ impl Acceptor {
     }
 
     fn greet(&mut self, number: u64, hello: &Message) -> Result<(), Failure> {
-        let others = || self.clients.values().filter_map(Client::held);
-        if others().count() >= self.shared.config.max_sessions {
+        let others: Vec<Held> = self.clients.values().filter_map(Client::held).collect();
+        if others.len() >= self.shared.config.max_sessions {
             return Err(self.session_limit());
         }
-        let [wire, major, minor, wanted, ..] = hello.words;
-        if wire != WIRE_VERSION || major != u64::from(CHI_ABI_MAJOR) {
-            return Err(Failure::new(
-                CHI_VERSION,
-                format!(
-                    "the client speaks wire {wire}, ABI {major}.{minor}; this runtime speaks wire \
-                     {WIRE_VERSION}, ABI {CHI_ABI_MAJOR}.{CHI_ABI_MINOR}"
-                ),
-            ));
-        }
-        let most = self.shared.config.max_segment;
-        if wanted > most {
-            return Err(Failure::new(
-                CHI_TOO_LARGE,
-                format!("segment size limit ({most} bytes) exceeded by a request for {wanted} bytes: raise segment.max"),
-            ));
-        }
-        let default = self.shared.config.default_segment;
-        let share = self.shared.config.runtime_share;
-        let layout = Layout::divided(if wanted == 0 { default } else { wanted }, share);
-        let wanted = self.clients[&number].with_segment(layout.size);
-        let limits = self.shared.config.limits_of(&self.clients[&number].caller);
-        quota::check(others(), wanted, limits, &self.shared.config)?;
-        let charge = quota::charge(self.shared.budget, &layout)?;
-        let io =
-            |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
-        let fd = segment::create(&layout).map_err(io)?;
-        let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
-        let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|error| io(error.into()))?;
-        quota::check_descriptors(&doorbell, quota::KEPT_FROM_SESSIONS)?;
-        let guard = Guard::new(&mapping, self.shared.control.as_fd()).ok_or_else(|| {
-            Failure::new(
-                CHI_NO_SPACE,
-                "segment limit (4096 per process) reached: close some sessions",
-            )
-        })?;
         let client = self.clients.get_mut(&number).expect("the caller has it");
-        let welcome = Message::new(
-            Kind::Welcome,
-            &[
-                number,
-                layout.size,
-                std::process::id().into(),
-                share,
-                clock::ahead_ns() as u64,
-                LAYOUTS_ARE_COMPARED,
-            ],
-        );
-        send(client, &welcome, &[fd.as_fd(), doorbell.as_fd()])?;
-        client.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard, charge };
-        Ok(())
+        client.greet(number, hello, &others, &self.shared)
     }
 
     /// Ends a client's session, if it has one, and forgets the client.
@@ -556,6 +424,11 @@ impl Acceptor {
     }
 }
 
+/// The message that refuses what a client asked for.
+fn refusal(failure: Failure) -> Message {
+    Message::refused(failure.status, failure.message)
+}
+
 /// Whether one more line of this kind may be logged; if so, how many were left out.
 fn may_log(shared: &Shared, kind: LineKind) -> Option<LeftOut> {
     shared.rate_limit.pass(kind, Subject::default())
@@ -573,13 +446,4 @@ impl Drop for Acceptor {
 
 fn cannot_answer(error: std::io::Error) -> Failure {
     Failure::new(CHI_IO, format!("cannot answer the request: {error}"))
-}
-
-fn send(
-    client: &Client,
-    message: &Message,
-    fds: &[std::os::fd::BorrowedFd<'_>],
-) -> Result<(), Failure> {
-    wire::send(client.socket.as_fd(), message, fds)
-        .map_err(|error| Failure::new(CHI_IO, format!("sending to the client failed: {error}")))
 }

@@ -1,0 +1,178 @@
+//! A connection, and what its client has set up so far: at last, a session with rings.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use chimaera_abi::*;
+use chimaera_ipc::clock;
+use chimaera_ipc::layout::{Layout, RINGS};
+use chimaera_ipc::ring::Consumer;
+use chimaera_ipc::segment::{self, Mapping};
+use chimaera_ipc::wire::{self, Kind, Message, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
+use rustix::event::EventfdFlags;
+
+use super::quota::{self, Held};
+use crate::access::Caller;
+use crate::failure::Failure;
+use crate::scheduler::{RunQueue, Shared, WorkerMessage};
+use crate::session::{Ring, Session, SessionRef};
+use crate::sys::{Charge, Guard};
+
+/// How far a client has come.
+pub(super) enum Phase {
+    /// Connected; the client's first message, a hello or a request, is due.
+    Greeting,
+    /// The client's request will be answered later.
+    Asking,
+    /// The segment was sent to the client, which must confirm that it has mapped it.
+    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard, charge: Charge },
+    Open {
+        session: SessionRef,
+        /// The worker to which each of its rings was assigned.
+        workers: Vec<u32>,
+    },
+}
+
+/// A connected client.
+pub(super) struct Client {
+    pub(super) socket: OwnedFd,
+    /// Reports the death of the process even if a forked child keeps the socket open.
+    pub(super) pidfd: Option<OwnedFd>,
+    pub(super) caller: Caller,
+    pub(super) phase: Phase,
+    pub(super) since: Instant,
+}
+
+impl Client {
+    /// A session of this client, with a segment of this many bytes.
+    fn with_segment(&self, segment: u64) -> Held {
+        Held { pid: self.caller.pid, uid: self.caller.uid, segment }
+    }
+
+    /// The client's session, if it has one or is setting one up.
+    pub(super) fn held(&self) -> Option<Held> {
+        let mapping = match &self.phase {
+            Phase::Greeting | Phase::Asking => return None,
+            Phase::Mapping { mapping, .. } => mapping,
+            Phase::Open { session, .. } => &session.mapping,
+        };
+        Some(self.with_segment(mapping.layout().size))
+    }
+
+    /// Sends the client a message, with descriptors.
+    pub(super) fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), Failure> {
+        wire::send(self.socket.as_fd(), message, fds)
+            .map_err(|error| Failure::new(CHI_IO, format!("sending to the client failed: {error}")))
+    }
+
+    /// Answers the client's hello with a segment, which becomes its session's once the client has
+    /// mapped it. `others` are the sessions that there are, and `number` is that of this one.
+    pub(super) fn greet(
+        &mut self,
+        number: u64,
+        hello: &Message,
+        others: &[Held],
+        shared: &Shared,
+    ) -> Result<(), Failure> {
+        let config = &shared.config;
+        let layout = requested_layout(hello, shared)?;
+        let wanted = self.with_segment(layout.size);
+        quota::check(others.iter().copied(), wanted, config.limits_of(&self.caller), config)?;
+        let charge = quota::charge(shared.budget, &layout)?;
+        let io =
+            |error: std::io::Error| Failure::new(CHI_IO, format!("creating a segment: {error}"));
+        let fd = segment::create(&layout).map_err(io)?;
+        let mapping = Mapping::new(fd.as_fd(), layout).map_err(io)?;
+        let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| io(error.into()))?;
+        quota::check_descriptors(&doorbell, quota::KEPT_FROM_SESSIONS)?;
+        let guard = Guard::new(&mapping, shared.control.as_fd()).ok_or_else(|| {
+            Failure::new(
+                CHI_NO_SPACE,
+                "segment limit (4096 per process) reached: close some sessions",
+            )
+        })?;
+        let welcome = Message::new(
+            Kind::Welcome,
+            &[
+                number,
+                layout.size,
+                std::process::id().into(),
+                config.runtime_share,
+                clock::ahead_ns() as u64,
+                LAYOUTS_ARE_COMPARED,
+            ],
+        );
+        self.send(&welcome, &[fd.as_fd(), doorbell.as_fd()])?;
+        self.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard, charge };
+        Ok(())
+    }
+
+    /// The session of a client that has mapped its segment at `base`. `None` in another phase.
+    pub(super) fn open(&mut self, number: u64, base: u64) -> Option<SessionRef> {
+        match std::mem::replace(&mut self.phase, Phase::Greeting) {
+            Phase::Mapping { mapping, doorbell, guard, charge } => {
+                let caller = self.caller.clone();
+                let session = Session::new(number, caller, *mapping, base, doorbell, guard, charge);
+                let session = SessionRef::new(session);
+                self.phase = Phase::Open { session: session.clone(), workers: Vec::new() };
+                Some(session)
+            }
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+}
+
+/// The layout of the segment that a hello asks for, if it speaks the runtime's language.
+fn requested_layout(hello: &Message, shared: &Shared) -> Result<Layout, Failure> {
+    let [wire, major, minor, wanted, ..] = hello.words;
+    if wire != WIRE_VERSION || major != u64::from(CHI_ABI_MAJOR) {
+        return Err(Failure::new(
+            CHI_VERSION,
+            format!(
+                "the client speaks wire {wire}, ABI {major}.{minor}; this runtime speaks wire \
+                 {WIRE_VERSION}, ABI {CHI_ABI_MAJOR}.{CHI_ABI_MINOR}"
+            ),
+        ));
+    }
+    let most = shared.config.max_segment;
+    if wanted > most {
+        return Err(Failure::new(
+            CHI_TOO_LARGE,
+            format!("segment size limit ({most} bytes) exceeded by a request for {wanted} bytes: raise segment.max"),
+        ));
+    }
+    let size = if wanted == 0 { shared.config.default_segment } else { wanted };
+    Ok(Layout::divided(size, shared.config.runtime_share))
+}
+
+/// Gives a session another ring, which the least loaded worker polls. `workers` are those to which
+/// its rings were assigned, and `load` is how many each worker has. Returns the answer to the client.
+pub(super) fn add_ring(
+    session: &SessionRef,
+    workers: &mut Vec<u32>,
+    shared: &Shared,
+    load: &mut [u32],
+) -> Result<Message, Failure> {
+    let index = workers.len() as u64;
+    let most = shared.config.max_rings;
+    if index >= most {
+        let or = if most < RINGS { ", or raise limits.rings" } else { "" };
+        let why = format!(
+            "thread limit ({most} per session) reached: end a thread that has submitted tasks{or}"
+        );
+        return Err(Failure::new(CHI_NO_SPACE, why));
+    }
+    session.charge_ring()?;
+    let rings_of = |worker: u32, _: &RunQueue| load[worker as usize];
+    let worker = shared.least_loaded(false, rings_of).unwrap_or(0);
+    load[worker as usize] += 1;
+    workers.push(worker);
+    let consumer = Consumer::new(session.mapping.ring(index));
+    let message = WorkerMessage::AddRing(Box::new(Ring::new(session.clone(), consumer)));
+    shared.mailbox(worker).send(message);
+    Ok(Message::new(Kind::Ring, &[index]))
+}
