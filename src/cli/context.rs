@@ -21,7 +21,7 @@ pub(crate) struct Context {
 
 /// Why a command failed.
 pub(crate) enum Failed {
-    /// For the reason in this message, which goes to standard error.
+    /// The reason is this message, which goes to standard error.
     Message(String),
     /// An invalid argument that the command-line parser cannot detect.
     Usage(String),
@@ -69,7 +69,8 @@ impl Context {
         self.ask_within(request, words, Instant::now() + ANSWER_BOUND)
     }
 
-    /// The same, with an answer by `until`, or earlier by the usual bound.
+    /// Sends the instance a request, and waits for its answer until `until`, at most
+    /// `ANSWER_BOUND`.
     pub(crate) fn ask_within(
         &self,
         request: Request,
@@ -80,7 +81,7 @@ impl Context {
         self.ask_all(request, words, "", bound)
     }
 
-    /// Sends the instance a request that has a text.
+    /// Sends the instance a request with a text.
     pub(crate) fn ask_with_text(
         &self,
         request: Request,
@@ -136,7 +137,7 @@ pub(crate) fn try_print(text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
-/// Writes a line to standard error. If that fails, there is nobody to tell.
+/// Writes a line to standard error. If that fails, there is nowhere to report it.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

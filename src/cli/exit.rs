@@ -1,5 +1,5 @@
 //! Replacements for the C library's functions that end a process without its exit handlers. Modules
-//! that call them get these, because the dynamic linker searches the program first.
+//! call these instead, because the dynamic linker searches the program first.
 
 use std::ffi::c_int;
 

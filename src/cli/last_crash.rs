@@ -10,14 +10,14 @@ use serde_json::{json, Value};
 #[derive(PartialEq, Eq)]
 pub(crate) struct LastCrash {
     pub(crate) file: PathBuf,
-    /// All of it.
+    /// The whole text.
     pub(crate) text: String,
     /// The first line: the time, the signal, and the task.
     pub(crate) headline: String,
 }
 
 impl LastCrash {
-    /// The last words of the instance's last run; `None` if a run has ended in order since.
+    /// The last words of the instance's last crash; `None` if a run has ended cleanly since.
     pub(crate) fn of(instance: &Instance) -> Option<LastCrash> {
         let file = instance.crash();
         let text = demangle(&String::from_utf8_lossy(&std::fs::read(&file).ok()?));

@@ -14,11 +14,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{reload, Layer, Registry};
 
-/// What the log is set up with.
+/// The settings of the log.
 pub(crate) struct Options<'o> {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub(crate) level: &'o str,
-    /// One JSON object a line.
+    /// One JSON object per line.
     pub(crate) json: bool,
     /// `None`: standard error.
     pub(crate) file: Option<LogFile>,
@@ -70,7 +70,7 @@ impl LogControl for Log {
         let old = LevelFilter::current();
         let report = || tracing::info!(from = %old, to = %new, "log level changed");
         let set = || self.level.reload(new).map_err(|error| error.to_string());
-        // At whichever of the two levels shows it.
+        // Logged at the more verbose of the two levels, so that it is shown.
         if new < old {
             report();
             set()
@@ -94,7 +94,7 @@ impl LogControl for Log {
     }
 }
 
-/// The level of this name.
+/// The level with this name.
 fn level(name: &str) -> Option<LevelFilter> {
     LevelFilter::from_str(name).ok().filter(|level| *level != LevelFilter::OFF)
 }

@@ -1,10 +1,10 @@
-//! Numbers on the command line that have bounds.
+//! Bounded numbers on the command line.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// A parser of numbers that says which ones there are.
+/// A parser of whole numbers whose errors state the valid range.
 pub(crate) fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone
 where
     N: FromStr + PartialOrd + Display + Clone,

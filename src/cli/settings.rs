@@ -47,7 +47,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The word for it.
+    /// The name of the level.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Level::Error => "error",

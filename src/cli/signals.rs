@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::io::Errno;
 
-/// Signals that arrive from now on. A signal handler needs no memory to announce one, so none is lost when
-/// the system has no more of it.
+/// Signals that arrive after this was created. The handler announces each without allocating, so
+/// none is lost when the system is out of memory.
 pub(crate) struct Arrivals {
-    /// How often each signal has arrived and has not been returned yet.
+    /// Each signal, with the number of arrivals not returned yet.
     pending: Vec<(i32, Arc<AtomicU32>)>,
     bell: Arc<OwnedFd>,
 }
@@ -26,19 +26,21 @@ impl Arrivals {
             let (count, bell) = (count.clone(), bell.clone());
             let announce = move || {
                 count.fetch_add(1, Ordering::Release);
-                // It fails only if the counter is full, and then the event is already pending.
+                // The write fails only if the counter is full, and then an event is already
+                // pending.
                 let _ = rustix::io::write(&bell, &1_u64.to_ne_bytes());
             };
-            // SAFETY: it only makes a system call, which leaves errno alone, and changes an atomic.
+            // SAFETY: the handler only makes a system call, which leaves errno alone, and changes
+            // an atomic.
             unsafe { signal_hook::low_level::register(*signal, announce)? };
         }
         Ok(Arrivals { pending, bell })
     }
 
-    /// Waits for one.
+    /// Waits for a signal.
     ///
     /// # Errors
-    /// The descriptor at which they are announced has been closed by somebody else.
+    /// Other code has closed the descriptor that announces signals.
     pub(crate) fn next(&self) -> io::Result<i32> {
         loop {
             for (signal, count) in &self.pending {

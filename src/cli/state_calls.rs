@@ -1,5 +1,5 @@
-//! Replacements for the C library's functions that change the state of a thread or of the process. Modules that
-//! call them get these, because the dynamic linker searches the program first.
+//! Replacements for the C library's functions that change the state of a thread or of the process.
+//! Modules call these instead, because the dynamic linker searches the program first.
 
 use std::ffi::{c_char, c_int};
 

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
-    /// Number of worker threads; a single one gets a core of its own
+    /// Number of worker threads; a single worker has a core to itself
     #[arg(long, default_value_t = 1, value_parser = number::<u16>(1..=256))]
     workers: u16,
     #[command(flatten)]
@@ -101,7 +101,7 @@ impl DeviceFile {
 impl Drop for DeviceFile {
     fn drop(&mut self) {
         if self.ours {
-            // It may have been removed already.
+            // The file may already have been removed.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -218,8 +218,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let device_block = args.device_block()?;
     let cores = args.place.cores()?;
     let file = args.path.as_ref().map(|path| DeviceFile::new(path, args.size)).transpose()?;
-    // A single worker gets a core, and whatever serves the file may use all of them; several
-    // workers share the cores with the client.
+    // A single worker has a core to itself, and the threads that serve the file may use every core;
+    // several workers share the cores with the client.
     let daemon = match args.workers {
         1 => Daemon::start_pinned(&args.place.modules, &[cores.worker])?,
         workers => Daemon::start(&args.place.modules, workers, None)?,

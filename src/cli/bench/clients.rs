@@ -214,18 +214,18 @@ impl Process {
         Ok(process)
     }
 
-    /// Sends a line to its input.
+    /// Sends a line to the client's input.
     pub(super) fn go(&mut self) -> Outcome {
         self.input.as_mut().expect("its input is open").write_all(b"\n")?;
         Ok(())
     }
 
-    /// Closes its input.
+    /// Closes the client's input.
     pub(super) fn end(&mut self) {
         self.input = None;
     }
 
-    /// Reads a line of its output.
+    /// Reads a line of the client's output.
     pub(super) fn line(&mut self) -> Result<String, Failed> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
@@ -234,8 +234,8 @@ impl Process {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Reads its next line, a number of tasks and the seconds that they took. Returns tasks per
-    /// second.
+    /// Reads the client's next line, a number of tasks and the seconds that they took. Returns
+    /// tasks per second.
     pub(super) fn rate(&mut self) -> Result<f64, Failed> {
         let line = self.line()?;
         let mut numbers = line.split_whitespace().map(str::parse::<f64>);

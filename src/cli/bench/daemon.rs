@@ -10,10 +10,10 @@ use chimaera::client::{self, Options};
 use super::place::{bind, Modules};
 use crate::context::{Failed, Outcome};
 
-/// The prefix of its worker threads' names.
+/// The prefix of the names of the runtime's worker threads.
 const WORKER: &str = "chi-worker";
 
-/// Bytes of a segment that suffice for the tasks of a measurement.
+/// A segment size in bytes that suffices for the tasks of a measurement.
 const ROOM_FOR_TASKS: u64 = 16 << 20;
 
 /// How long threads ran, and how long they could have run if their core had been free, in seconds.
@@ -58,7 +58,7 @@ impl Daemon {
         let mut command = command(modules)?;
         let (reader, mut writer) = std::io::pipe()?;
         command.args(["--config", "/dev/stdin"]).stdin(reader);
-        // A pipe has room for it.
+        // The configuration fits into the pipe's buffer.
         writer.write_all(config.as_bytes())?;
         drop(writer);
         bind_child(&mut command, core);
@@ -79,7 +79,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// The core time of its workers so far.
+    /// The core time of the workers so far.
     pub(super) fn core_time(&self) -> Result<CoreTime, Failed> {
         let mut sum = CoreTime::default();
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     place: Place,
 }
 
-/// What is measured both with and without the idle containers.
+/// The tasks that are measured both with and without the idle containers.
 struct Busy {
     one: Kind,
     many: Kind,

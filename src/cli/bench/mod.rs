@@ -1,4 +1,4 @@
-//! `chimaera bench`: the cost of a task, compared with the cost of what the machine itself does.
+//! `chimaera bench`: the cost of a task, compared with that of operations of the bare machine.
 
 mod bdev;
 mod clients;

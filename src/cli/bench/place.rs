@@ -81,7 +81,7 @@ pub(super) fn progress(text: &str) {
     use std::io::{IsTerminal, Write};
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {
-        // Nobody needs to see it.
+        // Progress that cannot be shown is no failure.
         let _ = write!(terminal, "\r\x1b[K{text}");
     }
 }

@@ -45,7 +45,7 @@ struct Rates {
 }
 
 impl Rates {
-    /// Sums up the rounds, of one and of two.
+    /// Summarizes the rounds with one and with two.
     fn of(&self, sum_up: fn(&[f64]) -> f64) -> Row {
         Row { one: sum_up(&self.one), two: sum_up(&self.two) }
     }
@@ -75,8 +75,8 @@ impl Row {
     }
 }
 
-/// Has a client load its runtime. Returns the tasks per second, and what they would have been if
-/// the workers had never waited for a core in use by something else.
+/// Runs a client's load. Returns the tasks per second, and what the rate would have been if the
+/// workers had never waited for a busy core.
 fn load(client: &mut Process, daemon: &Daemon) -> Result<(f64, f64), Failed> {
     let before = daemon.core_time()?;
     client.go()?;

@@ -59,7 +59,7 @@ struct Idle {
 }
 
 impl Idle {
-    /// Starts this many, each after the one before has made its call.
+    /// Starts `count` processes, each after the previous one has made its call.
     fn start(daemon: &Daemon, count: u32) -> Result<Idle, Failed> {
         let (stdin, input) = std::io::pipe()?;
         let mut idle = Idle { children: Vec::new(), input: Some(input) };
@@ -83,7 +83,7 @@ impl Drop for Idle {
     fn drop(&mut self) {
         self.input = None;
         for child in &mut self.children {
-            // It fails only if the process has already been waited for.
+            // Killing fails only if the process has already been waited for.
             let _ = child.wait();
         }
     }

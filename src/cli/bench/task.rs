@@ -31,7 +31,7 @@ impl Pool {
         Ok(Pool { ipc: client::ipc_manager(), id })
     }
 
-    /// Creates or finds the pool `name` of [`CPP`], or says that the module is not there: it is a
+    /// Creates or finds the pool `name` of [`CPP`], or reports that the module is missing: it is a
     /// sample, which an installation may lack.
     pub(super) fn open_sample(name: &str) -> Result<Option<Pool>, Failed> {
         match client::create_pool(CPP, name, &[], 1) {
@@ -89,7 +89,8 @@ pub(super) fn open_bench(name: &str, containers: u32, lanes: u32) -> Result<benc
         .map_err(|status| no_pool(bench::MODULE, status.code(), status.message()))
 }
 
-/// Why there is no pool of the module. The runtime's own hint is of no use: it is a private one.
+/// Explains why the pool could not be created. The runtime's own hint does not apply, because the
+/// runtime is private.
 pub(super) fn no_pool(module: &str, code: chi_status, message: &str) -> Failed {
     Failed::Message(match code {
         CHI_NO_MODULE => format!(

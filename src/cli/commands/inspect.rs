@@ -21,7 +21,7 @@ pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcom
     let mut document = inspect::read(file);
     if document["refused"].is_null() {
         let said = load_apart(file, limit)?;
-        // A file that fails to load has only the reason to show.
+        // For a file that fails to load, there is only the reason to show.
         for (key, value) in said.as_object().into_iter().flatten() {
             document[key] = value.clone();
         }
@@ -68,7 +68,7 @@ fn load_apart(file: &Path, limit: Duration) -> Result<Value, Failed> {
     Ok(json!({ "refused": why }))
 }
 
-/// Waits for a child, and kills it when the time is over.
+/// Waits for a child, and kills it when the time is up.
 fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>, Failed> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let until = Instant::now() + limit;

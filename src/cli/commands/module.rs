@@ -90,7 +90,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     }
 }
 
-/// A file of a checkout of Chimaera, and of the crates of an installation.
+/// A file that both a checkout of Chimaera and the crates of an installation contain.
 const CRATES_MARK: &str = "src/repo/build_script.rs";
 
 /// Refuses a directory without the crates of Chimaera.
@@ -115,7 +115,7 @@ fn own_crates(program: &Path) -> Option<PathBuf> {
         .find(|dir| dir.join(CRATES_MARK).exists())
 }
 
-/// Says what was added. A file that was left alone is a failure: the module does not build yet.
+/// Reports what was added. A file that was left alone is a failure: the module does not build yet.
 fn tell_added(context: &Context, added: &Added) -> Outcome {
     let left: Vec<_> = added
         .left

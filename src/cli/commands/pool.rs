@@ -13,7 +13,7 @@ use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
 use crate::table;
 
-/// How long the tasks of a pool that is destroyed may take to end, in seconds, unless the user says.
+/// The default time, in seconds, that the tasks of a pool to be destroyed may take to end.
 pub(crate) const DESTROY_BOUND: u32 = 30;
 
 #[derive(clap::Subcommand)]
@@ -47,14 +47,14 @@ pub(crate) enum Command {
         ///
         /// A method crashes when it causes a signal such as SIGSEGV, or overflows its stack. With
         /// `quarantine`, the default, its task ends with CHI_FAULT, and its container takes no more
-        /// tasks until the pool is reset; if other code than the module's may be affected, the runtime
-        /// ends. With `abort`, the runtime ends.
+        /// tasks until the pool is reset; if code other than the module's may be affected, the
+        /// runtime ends. With `abort`, the runtime ends.
         #[arg(long, value_name = "POLICY")]
         on_crash: Option<OnCrashArg>,
         /// Users and groups that may call the pool, for example alice,1001,group:staff
         ///
-        /// The user who creates it, the user of the runtime and root may call it in any case. With an
-        /// empty list, nobody else may. [default: all who may connect]
+        /// The user who creates it, the user of the runtime and root may always call it. With an
+        /// empty list, no one else may. [default: all who may connect]
         #[arg(long, value_name = "WHO,...", value_parser = chimaera_config::listed)]
         allow_call: Option<Accounts>,
         /// Users and groups that may destroy the pool, besides the user who creates it, the user of the
@@ -74,8 +74,8 @@ pub(crate) enum Command {
     },
     /// Destroy a pool: queued tasks are cancelled, running ones at their next wait
     ///
-    /// From now on the pool takes no more tasks, even while methods block all workers. If its tasks have not
-    /// ended in time, it is opened again.
+    /// The pool takes no more tasks from now on, even while methods block all workers. If its tasks
+    /// have not ended in time, the pool is opened again.
     Destroy {
         /// Name of the pool
         pool: String,
@@ -175,11 +175,12 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Creates the pool as a whole, or finds it when it exists; the flag is true when it already existed.
+    /// Creates the pool with all its settings at once, or finds it; the flag is true if it already
+    /// existed.
     pub(crate) fn create(&self) -> client::Result<(chi_pool_id, bool)> {
         let Wanted { module, name, params, containers, on_crash, access } = *self;
         if on_crash == OnCrash::default() && *access == PoolAccess::default() {
-            // A runtime of any age knows this.
+            // Runtimes of every version support this request.
             return client::create_pool(module, name, params, containers);
         }
         let (flags, grants) = access.grants();
@@ -188,7 +189,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Sets the policy of an existing pool for crashes of its methods.
+/// Sets how an existing pool handles crashes of its methods.
 fn set_on_crash(context: &Context, id: chi_pool_id, on_crash: OnCrash) -> Outcome {
     let aborts = u64::from(on_crash == OnCrash::Abort);
     context.ask(Request::SetOnCrash, &[id.major_.into(), id.minor_.into(), aborts]).map(|_| ())

@@ -105,7 +105,7 @@ fn install_headers(context: &Context, args: &InstallArgs) -> Result<Vec<PathBuf>
     Ok(installed)
 }
 
-/// Rust modules are links to cargo's output.
+/// Whether a built module is in Rust: those are links to cargo's output.
 fn is_rust(module: &Path, args: &BuildArgs) -> bool {
     std::fs::read_link(module).is_ok_and(|target| target.starts_with(cargo_dir(args)))
 }
@@ -168,7 +168,7 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     let source = match (&args.source, &installed) {
         (Some(source), _) => Some(std::path::absolute(source)?),
         (None, Some(_)) => None,
-        // The one that was used before stays.
+        // Keeps the checkout of the last build.
         (None, None) if before.as_deref().is_some_and(|before| check_source(before).is_ok()) => {
             None
         }
@@ -177,7 +177,7 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     if let Some(source) = source {
         configure.arg(format!("-DCHIMAERA_SOURCE_DIR={}", source.display()));
         if before.is_some_and(|before| before != source) {
-            // Its default is in the other checkout.
+            // Its cached default is inside the previous checkout.
             configure.arg("-UCHIMAERA_CARGO_TARGET_DIR");
         }
     } else if let Some(prefix) = installed {

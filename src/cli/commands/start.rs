@@ -68,7 +68,7 @@ fn log_at(path: PathBuf, settings: &Settings) -> LogFile {
     LogFile { path, max_size: settings.log_max_size(), keep: settings.log_keep() }
 }
 
-/// Why a runtime does not start, with the position in the file if the reason is a pool.
+/// Why a runtime did not start, with the position in the file if a pool is the reason.
 fn explain(error: Error, settings: &Settings) -> String {
     let Error::Pool { pool, .. } = &error else { return error.to_string() };
     let wanted = settings.pools.iter().find(|wanted| wanted.name == *pool);
@@ -84,9 +84,8 @@ fn explain(error: Error, settings: &Settings) -> String {
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     let last_crash = LastCrash::of(&instance);
-    // With a handler, a write beyond the file size limit fails like any other without space, and
-    // the daemon goes on. It must be a handler, not SIG_IGN: programs started by modules do not
-    // inherit it.
+    // With a handler, a write beyond the file size limit fails like a write to a full disk, and the
+    // daemon goes on. Unlike SIG_IGN, a handler is not inherited by programs that modules start.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
     let file = log_file(args, settings, &instance);
     let path = file.as_ref().map(|file| file.path.clone());
@@ -119,7 +118,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     handle_signals(&runtime, log, path.is_some())?;
     if args.as_daemon {
         report(&format!("{READY}\n"));
-        // Lets the parent process read to the end.
+        // Lets the parent process read to end of file.
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     } else if context.json {
         report(&format!("{:#}\n", started_json(context, std::process::id())?));
@@ -131,7 +130,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         unsafe { libc::_exit(1) }
     }
     if args.private {
-        // An error means that there is none: only --daemon makes this file.
+        // An error means that there is no such file: only --daemon creates it.
         let _ = std::fs::remove_file(context.instance()?.log());
     }
     std::thread::Builder::new().name("chi-exit".into()).spawn(|| {
@@ -143,16 +142,17 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     Ok(())
 }
 
-/// Writes to standard output for whoever started the runtime, which does not depend on it.
+/// Writes to standard output for the process that started the runtime. Failing to is only logged.
 fn report(text: &str) {
     if let Err(error) = try_print(text) {
         tracing::warn!(%error, "cannot write to standard output");
     }
 }
 
-/// Starts the thread that handles signals: SIGINT and SIGTERM stop the runtime, the second one at once;
-/// SIGHUP reopens its log file. Without a log file, SIGHUP stops it, too, as when a terminal is closed,
-/// unless it was ignored when the program was started, as by nohup.
+/// Starts the thread that handles signals: SIGINT and SIGTERM stop the runtime, the second one at
+/// once; SIGHUP reopens its log file. Without a log file, SIGHUP, as sent when a terminal is
+/// closed, also stops the runtime, unless the signal was ignored when the program was started, as
+/// by nohup.
 fn handle_signals(runtime: &Runtime, log: Arc<Log>, has_file: bool) -> Outcome {
     let mut handled = vec![SIGINT, SIGTERM];
     if has_file || !is_ignored(SIGHUP) {
@@ -221,8 +221,8 @@ fn is_readable_within(from: &impl AsFd, bound: Duration) -> std::io::Result<bool
     }
 }
 
-/// Says which modules were refused. If the runtime cannot be asked, it has started all the same, and
-/// `chimaera modules` says so later.
+/// Reports which modules were refused. If the runtime does not answer, it has started all the same,
+/// and `chimaera modules` lists them later.
 fn tell_refused(context: &Context) {
     let Ok(modules) = context.describe(CHI_DESCRIBE_MODULES) else { return };
     for file in modules["refused"].as_array().into_iter().flatten() {
@@ -238,8 +238,8 @@ fn tell_refused(context: &Context) {
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     instance.prepare_directory()?;
-    // Not left to the new process, which would write into the log of the one that is running.
-    // One that is only starting does not answer yet: of two that start, the lock decides.
+    // Checked here, because the new process would write into the log of a running instance. One
+    // that is still starting does not answer yet: between two that start, the lock decides.
     if let Some(pid) = context.ask(Request::Status, &[]).ok().and_then(|page| page["pid"].as_u64())
     {
         return Err(Error::Running { name: context.name.clone(), pid: pid as u32 }.into());
@@ -248,7 +248,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
         complain(&format!("chimaera: {why}"));
     }
     let last_crash = LastCrash::of(&instance);
-    // What the daemon writes before it has opened its log itself goes there, too.
+    // Output that the daemon writes before it has opened the log itself goes there, too.
     let log_path = settings.log_file().map_or_else(|| instance.log(), Path::to_owned);
     let log = log_at(log_path.clone(), settings).open();
     let mut command = std::process::Command::new(std::env::current_exe()?);
@@ -270,7 +270,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     let mut line = String::new();
     let out = child.stdout.take().expect("stdout is piped");
     if !is_readable_within(&out, READY_BOUND)? {
-        // Killing fails if it has just ended.
+        // Killing fails if the process has just ended.
         let _ = child.kill();
         child.wait()?;
         return Err(Failed::Message(format!(

@@ -31,11 +31,11 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let page = match Reader::open(&instance) {
         Ok(reader) => describe_page(reader.page()),
-        // There is no shared memory, or no room in it; or it is another user's.
+        // The page is missing, for want of shared memory or room in it, or is another user's.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             match context.ask(Request::Status, &[]) {
                 Err(Failed::NotRunning(_)) => {
-                    // It has not made its page yet, or has removed it just now.
+                    // The instance has not created its page yet, or has just removed it.
                     let early = json!({ "name": instance.name(), "running": true, "ready": false });
                     return not_ready(context, &early);
                 }
@@ -53,7 +53,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         page.remove("log_is_file");
         document.append(&mut page);
     }
-    // What a worker is doing, the page does not say. A runtime that does not answer is shown as far as it does.
+    // The page does not say what a worker is doing. If the runtime does not answer, only the page
+    // is shown.
     let ready = document["ready"] == true;
     if let Some(mut runtime) = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME).ok()).flatten()
     {
@@ -117,7 +118,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     Ok(())
 }
 
-/// What there is to say of an instance that lets no clients in yet.
+/// Shows the state of an instance that does not accept clients yet.
 fn not_ready(context: &Context, document: &Value) -> Outcome {
     if context.print_json(document) {
         std::process::exit(3);

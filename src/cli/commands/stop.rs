@@ -10,14 +10,14 @@ use serde_json::{json, Value};
 use crate::context::{complain, Context, Failed, Outcome};
 use crate::number::number;
 
-/// How often it looks whether the instance has stopped.
+/// How often to check whether the instance has stopped.
 const LOOK: Duration = Duration::from_millis(2);
-/// After this long, and then this often, it says what the instance is waiting for.
+/// The time before the first report of what the instance is waiting for, and between reports.
 const SAY: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How long all of this may take, in seconds; after that, the instance goes on stopping
+    /// How long the command may take, in seconds; after that, the instance goes on stopping
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number::<u64>(0..=86_400))]
     timeout: u64,
     /// End the process at once: what it was doing is lost, and no pool is destroyed
@@ -59,14 +59,14 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     Ok(())
 }
 
-/// Waits until the instance has stopped, and says what it is waiting for. When the time is over, returns
-/// that.
+/// Waits until the instance has stopped, and reports what it is waiting for. At `until`, returns
+/// the last such report.
 fn wait(
     context: &Context,
     instance: &Instance,
     until: Instant,
 ) -> Result<Option<Vec<String>>, Failed> {
-    // With a bound that is shorter than that, it is asked once before the bound.
+    // With less than twice `SAY` left, the instance is asked halfway, so that there is a report.
     let mut say_at = Instant::now() + SAY.min(until.saturating_duration_since(Instant::now()) / 2);
     let mut waiting_for = Vec::new();
     while instance.is_running()? {
@@ -76,7 +76,7 @@ fn wait(
         }
         if now >= say_at {
             say_at = now + SAY;
-            // It may have ended just now, or be about to.
+            // The instance may have just ended, or be about to.
             let described =
                 context.ask_within(Request::Describe, &[CHI_DESCRIBE_RUNTIME.into()], until);
             if let Ok(runtime) = described {
