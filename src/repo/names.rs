@@ -99,8 +99,8 @@ pub(crate) fn refuse_method(name: &str) -> Option<String> {
         .then(|| format!("cannot be used: containers and clients already have another `{stem}`"))
 }
 
-/// The method name made of these words: `put_all` → `kPutAll`. Nothing for a text that was
-/// probably meant to be a method name already, such as `kput_all`, or that has other characters.
+/// The method name made of these words: `put_all` → `kPutAll`. `None` for a text that was probably
+/// meant to be a method name already, such as `kput_all`, or that has other characters.
 pub(crate) fn method_name_from(text: &str) -> Option<String> {
     if refuse_method(text).is_none() {
         return Some(text.to_owned());

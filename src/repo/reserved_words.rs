@@ -110,7 +110,7 @@ pub(crate) const RUST_KEYWORDS: &[&str] = &[
 /// Namespaces of the standard library and of Chimaera's C++ layer.
 pub(crate) const TAKEN: &[&str] = &["chi", "hipc", "std"];
 
-/// Directories that the tools make in a repo or in its build directory, and whose they are.
+/// Directories that the tools make in a repo or in its build directory, each with its description.
 pub(crate) const DIRECTORIES: &[(&str, &str)] = &[
     ("autogen", "the directory of a module's generated code"),
     ("build", "the directory into which `chimaera repo build` builds"),
@@ -127,11 +127,11 @@ pub(crate) const DIRECTORIES: &[(&str, &str)] = &[
 pub(crate) struct Macros {
     /// The headers, for messages.
     pub(crate) of: &'static str,
-    /// Prefixes of names that go on with capitals and digits.
+    /// Prefixes of names that continue with capitals and digits.
     capitals: &'static [&'static str],
-    /// Prefixes of names that go on with digits.
+    /// Prefixes of names that continue with digits.
     numbered: &'static [&'static str],
-    /// Prefixes of names that go on with anything.
+    /// Prefixes of names that continue with anything.
     begin: &'static [&'static str],
     /// Whole names.
     words: &'static [&'static str],
@@ -156,8 +156,8 @@ impl Macros {
     }
 }
 
-/// The macros that a word is or might be one of: a header may define more of a family tomorrow, or
-/// on another machine.
+/// The macros that include this word, or might: a later version of a header, or another platform's,
+/// may define more of a family.
 pub(crate) fn macros_with(word: &str) -> Option<&'static Macros> {
     MACROS.iter().find(|macros| macros.has(word))
 }

@@ -40,7 +40,7 @@ pub struct Left {
     pub code: String,
 }
 
-/// What to do when the directory is not that of a module.
+/// The advice for a directory that is not a module.
 const WHICH: &str = "name the directory of a module with `--module DIR`";
 
 /// Adds the method `name` to the module in `dir`. `name` is a method name such as `kCompress`, or a

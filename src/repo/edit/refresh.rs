@@ -207,9 +207,9 @@ impl Plan {
         {
             return Ok(());
         }
-        // Either a directory is in there, or the file system cannot exchange. Then each file is at
-        // least replaced as a whole, and the constants come after the dispatch that needs them, so
-        // that a mixture of old and new does not compile.
+        // The directories cannot be exchanged: a directory is in there, `autogen` is a link, or the
+        // file system cannot. Each file is at least replaced whole, and the constants come after
+        // the dispatch that needs them, so that a mixture of old and new does not compile.
         for changed in &self.changes {
             match changed.change {
                 Change::Removed => fs::remove_file(&changed.file)?,

@@ -29,8 +29,8 @@ impl SourceText {
         self.0.insert_str(at, &code);
     }
 
-    /// Inserts lines after the first `after` lines. A last line without a newline keeps it that
-    /// way.
+    /// Inserts lines after the first `after` lines. A last line without a newline stays without
+    /// one.
     pub(super) fn insert_lines(&mut self, after: usize, lines: &str) {
         let text = self.normalized();
         let at: usize = text.split_inclusive('\n').take(after).map(str::len).sum();

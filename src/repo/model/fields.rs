@@ -8,7 +8,7 @@ pub(crate) const TASK_HEADER: u32 = size_of::<chi_task>() as u32;
 const TASK_ALIGN: u32 = align_of::<chi_task>() as u32;
 /// The size of the C structs for strings and vectors.
 const DESCRIPTOR: u32 = size_of::<chi_shm_vector>() as u32;
-/// The longest array: a task's body is small, and bulk goes into vectors.
+/// The longest array: a task's body is small, and bulk data belongs in vectors.
 pub(crate) const MAX_ARRAY: u32 = 4096;
 
 /// A C number type, with its size in bits.

@@ -178,7 +178,7 @@ fn read_type(
     Some(ty)
 }
 
-/// The type that `text` names, or an error message with the way out.
+/// The type that `text` names, or an error message that says how to fix it.
 pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
     let text = text.trim_matches(SPACES);
     if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {

@@ -106,7 +106,7 @@ const TAKEN: &[&str] = &[
 /// The advice for everything that Rust refuses as well.
 const MEND: &str = "fix the source";
 
-/// Something in the source that other languages cannot represent: where, what, and the way out.
+/// Something in the source that other languages cannot represent: where, what, and how to fix it.
 type Refusal = (Span, String, String);
 
 impl Reader {

@@ -136,7 +136,7 @@ fn generated(language: &str) -> (Vec<Repo>, Vec<PathBuf>) {
     (repos, files)
 }
 
-/// Whether the tool is installed; without it there is nothing to judge by.
+/// Whether the tool is installed; without it, the check is skipped.
 fn has(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok();
     if !found {
@@ -145,7 +145,7 @@ fn has(tool: &str) -> bool {
     found
 }
 
-/// Generated headers are for any program: in C, and the first few also in C++.
+/// Generated headers compile in any program: as C, and the first few also as C++.
 #[test]
 fn headers_compile() {
     if !has("cc") || !has("c++") {

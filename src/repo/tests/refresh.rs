@@ -234,7 +234,7 @@ fn a_killed_refresh_leaves_the_old_files_or_the_new() {
     let one = contents(&autogen);
     assert!(one.iter().all(|(file, text)| two[file] != *text));
 
-    // Later and later, on a busy machine until it has been killed in both states.
+    // Kills it a little later each time; on a busy machine, until both states have been seen.
     let mut seen = [0; 2];
     let mut round = 0;
     while round < 60 || (seen.contains(&0) && round < 1000) {
