@@ -1,4 +1,5 @@
-//! Control groups that limit the memory of a daemon. Only root can make them, and not everywhere.
+//! Control groups that limit the memory of a daemon. Only root can create them, and not on every
+//! system.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A control group inside that of this process. It is removed when this is dropped; by then its processes
+/// A control group inside that of this process. Removed when dropped, by which time its processes
 /// must have ended.
 #[derive(Debug)]
 pub struct ControlGroup {
@@ -15,10 +16,9 @@ pub struct ControlGroup {
 }
 
 impl ControlGroup {
-    /// Makes one whose processes together may have so many bytes of memory.
+    /// Creates one whose processes may have `bytes` bytes of memory in total.
     ///
-    /// # Errors
-    /// Why there can be none here.
+    /// # Errors Why none can be created here.
     pub fn new(bytes: u64) -> Result<ControlGroup, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -32,14 +32,14 @@ impl ControlGroup {
         Ok(group)
     }
 
-    /// Has a program run in the group.
+    /// Makes a program run in the group.
     pub(crate) fn admit(&self, command: &mut Command) -> io::Result<()> {
         let procs = OpenOptions::new().write(true).open(self.directory.join("cgroup.procs"))?;
         let join = move || {
             let mut procs: &File = &procs;
             procs.write_all(b"0")
         };
-        // SAFETY: between fork and exec it only writes to a file that is open.
+        // SAFETY: between fork and exec, `join` only writes to an open file.
         unsafe { command.pre_exec(join) };
         Ok(())
     }
@@ -47,7 +47,7 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        // It fails if a process is still there; then it stays.
+        // Removal fails if a process is still in the group, which then remains.
         let _ = std::fs::remove_dir(&self.directory);
     }
 }

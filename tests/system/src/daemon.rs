@@ -26,12 +26,12 @@ pub struct Options {
     control_group: Option<Arc<ControlGroup>>,
 }
 
-/// What a daemon finds in place of `/dev/shm`. Only root can change that.
+/// What a daemon finds at `/dev/shm`. Only root can change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedMemory {
     /// A file system that is full.
     Full,
-    /// No such directory.
+    /// The directory does not exist.
     Absent,
 }
 
@@ -109,8 +109,8 @@ impl Options {
         self.file(artefacts::test_module("crash"))
     }
 
-    /// `test:state` in C++: leaves the state of its thread other than it was; and `test:state_own`, the same
-    /// with a C++ runtime library of its own.
+    /// Adds `test:state` (C++), which changes the state of its thread and leaves it changed, and
+    /// `test:state_own`, the same with its own C++ runtime library.
     #[must_use]
     pub fn state(self) -> Options {
         self.file(artefacts::test_module("state")).file(artefacts::test_module("state_own"))
@@ -246,7 +246,7 @@ pub struct Daemon {
     process: Running,
     log: PathBuf,
     over: bool,
-    /// It exists until the process has ended.
+    /// Kept until the process has ended.
     _control_group: Option<Arc<ControlGroup>>,
 }
 
@@ -275,7 +275,8 @@ impl Daemon {
         Daemon::run_with_stderr(site, command, file)
     }
 
-    /// Does the same, with another standard error for the daemon: [`Daemon::log`] knows nothing of it.
+    /// Runs a daemon as [`Daemon::run`] does, with `stderr` as its standard error, which
+    /// [`Daemon::log`] does not read.
     #[track_caller]
     pub fn run_with_stderr(site: Site, mut command: Command, stderr: impl Into<Stdio>) -> Daemon {
         let log = site.path().join(format!("{}.stderr", site.name()));

@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The user "nobody".
 pub const NOBODY: u32 = 65534;
 
-/// Lets one test of a file at a time act as other users: a program that is being copied cannot be run, and a
-/// child that another test forks at that moment inherits the open copy. `None`, and a notice that is hard to
-/// miss, if this process may not act as others.
+/// Lets one test of a file at a time act as other users: a program that is being copied cannot be
+/// run, and a child that another test forks meanwhile inherits the open copy. Returns `None`, with
+/// a prominent notice, if this process may not switch users.
 pub fn alone_as_root() -> Option<MutexGuard<'static, ()>> {
     static ALONE: Mutex<()> = Mutex::new(());
     if !rustix::process::geteuid().is_root() {

@@ -63,7 +63,7 @@ pub fn run(command: &mut Command) -> Output {
     let stderr = drain(child.stderr.take().expect("piped"));
     let status = wait(&mut child, BOUND);
     if status.is_none() {
-        // Killing fails if it has just exited.
+        // Killing fails if the process has just exited.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -197,7 +197,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail if it has exited and been waited for.
+        // Both fail if the process has exited and been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -57,13 +57,14 @@ pub(crate) fn fill_shared_memory(command: &mut Command) {
     unsafe { command.pre_exec(fill) };
 }
 
-/// Gives the program an empty `/dev`, in which nothing can be made.
+/// Gives the program an empty `/dev`, in which nothing can be created.
 pub(crate) fn hide_shared_memory(command: &mut Command) {
     // SAFETY: between fork and exec it makes system calls, and allocates nothing.
     unsafe { command.pre_exec(|| mount_over(c"/dev")) };
 }
 
-/// Mounts an empty file system of one page there, visible only to this process and its children.
+/// Mounts an empty file system of one page at `place`, visible only to this process and its
+/// children.
 fn mount_over(place: &CStr) -> io::Result<()> {
     let (root, kind) = (c"/".as_ptr(), c"tmpfs".as_ptr());
     let private = libc::MS_REC | libc::MS_PRIVATE;

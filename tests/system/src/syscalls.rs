@@ -26,14 +26,14 @@ pub struct Call {
 }
 
 impl Call {
-    /// The name of the thread that makes it.
+    /// The name of the thread that makes the call.
     pub fn thread_name(&self) -> String {
         let name = std::fs::read_to_string(format!("/proc/{}/comm", self.thread));
         name.map_or(String::new(), |name| name.trim_end().to_owned())
     }
 
-    /// Whether it reads or writes the counter of an eventfd, or wakes threads: whatever state the system
-    /// is in, that works.
+    /// Whether the call reads or writes the counter of an eventfd, or wakes threads, which works
+    /// whatever state the system is in.
     fn always_works(&self) -> bool {
         let file = || std::fs::read_link(format!("/proc/{}/fd/{}", self.thread, self.args[0]));
         let operation = self.args[1] as i32 & libc::FUTEX_CMD_MASK;
@@ -62,11 +62,11 @@ impl Call {
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The kernel makes it.
+    /// The kernel executes the call.
     Pass,
-    /// It fails with this `errno`.
+    /// The call fails with this `errno`.
     Fail(i32),
-    /// It seems to have returned 0.
+    /// The call appears to return 0.
     Success,
 }
 
@@ -82,14 +82,13 @@ struct Shared {
     pid: AtomicI32,
     /// The descriptor at which the filter reports, in that process.
     listener: AtomicI32,
-    /// The supervisor has it, too.
+    /// Whether the supervisor has a copy of the descriptor.
     taken: AtomicBool,
 }
 
 impl Interception {
-    /// Has `decide` say what becomes of each of these calls that the program of `command` makes, or a
-    /// child of it. Call this after everything else that the command is to do before it executes the
-    /// program.
+    /// Lets `decide` choose the outcome of each of these calls by the program of `command` and its
+    /// children. Call this after adding everything else that is to run before `exec`.
     pub fn of(
         command: &mut Command,
         calls: &[i64],
@@ -121,8 +120,8 @@ impl Interception {
         Interception { supervisor: Some(supervisor), given_up }
     }
 
-    /// Makes calls of one kind fail: those that `which` counts, the first of which is number 0. Those
-    /// that always work are not counted. Returns the number of calls so far, too.
+    /// Makes calls of one kind fail: those with a number in `which`, counting from 0 and skipping
+    /// calls that always work. Also returns the counter.
     pub fn failing(
         command: &mut Command,
         call: i64,
@@ -194,7 +193,7 @@ fn install(filter: &mut [libc::sock_filter]) -> io::Result<RawFd> {
     }
 }
 
-/// Takes over the child's descriptor. `None` if there has been none before `given_up`.
+/// Copies the child's descriptor to this process. `None` if `given_up` is set before it is there.
 fn take_listener(shared: &Shared, given_up: &AtomicBool) -> Option<OwnedFd> {
     while shared.pid.load(Ordering::Acquire) == 0 {
         if given_up.load(Ordering::Relaxed) {
@@ -203,7 +202,7 @@ fn take_listener(shared: &Shared, given_up: &AtomicBool) -> Option<OwnedFd> {
         std::thread::sleep(Duration::from_micros(100));
     }
     let pid = shared.pid.load(Ordering::Acquire);
-    // SAFETY: the calls take numbers, and nobody else owns what they return.
+    // SAFETY: the calls take numbers, and the descriptors that they return have no other owner.
     let own = unsafe {
         let child = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         let theirs = shared.listener.load(Ordering::Relaxed);
@@ -219,7 +218,7 @@ fn take_listener(shared: &Shared, given_up: &AtomicBool) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(own as RawFd) })
 }
 
-/// Answers until the last process with the filter has ended.
+/// Answers calls until the last process with the filter has ended.
 fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(Call) -> Answer) {
     loop {
         let look = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
@@ -248,7 +247,7 @@ fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(C
                 Answer::Fail(errno) => answer.error = -errno,
                 Answer::Success => {}
             }
-            // It fails only if the call is no longer pending.
+            // Answering fails only if the call is no longer pending.
             libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &mut answer);
         }
     }

@@ -79,8 +79,8 @@ pub mod crash {
     ];
     /// `abort`.
     pub const ABORT: u64 = 20;
-    /// Those after which the C library aborts: `abort`, `std::terminate`, a throw from `noexcept`, one from a
-    /// destructor, a double free, `pthread_exit`.
+    /// Mistakes after which the C library aborts: `abort`, `std::terminate`, a throw from
+    /// `noexcept`, one from a destructor, a double free, `pthread_exit`.
     pub const ABORTS: [u64; 6] = [ABORT, 21, 22, 23, 24, 25];
     /// `strlen` of a null pointer.
     pub const LIBC_READ: u64 = 26;
@@ -115,7 +115,7 @@ pub mod crash {
     /// In the monitor of a task that it sends.
     pub const IN_MONITOR: u64 = 4;
 
-    /// The task of all of them.
+    /// The task of all methods.
     #[chimaera::task]
     pub struct CrashTask {
         /// In.
@@ -171,13 +171,13 @@ pub mod throws {
     }
 }
 
-/// `test:state`, and the same with C++ runtime libraries of their own.
+/// `test:state`, and `test:state_own`, the same with its own C++ runtime library.
 pub mod state {
     use std::cell::Cell;
 
     /// The module's name.
     pub const MODULE: &str = "test:state";
-    /// The name of the one with a C++ runtime library of its own.
+    /// The name of the module with its own C++ runtime library.
     pub const OWN: &str = "test:state_own";
 
     /// Method: sets `what` and leaves it so; the result says whether it is set.
@@ -186,7 +186,7 @@ pub mod state {
     pub const KEEP: u32 = 11;
     /// Method: the result says whether `what` is set.
     pub const LOOK: u32 = 12;
-    /// Method: throws `what`, sleeps while it is caught, and gives back what it rethrows.
+    /// Method: throws `what`, sleeps while it is caught, and returns what it rethrows.
     pub const CATCH: u32 = 13;
     /// Method: sets `what`, and calls a method whose monitor looks for it and sets it too; as `KEEP`.
     pub const ASK: u32 = 14;
@@ -201,7 +201,7 @@ pub mod state {
     /// Method: closes the listening socket (0), or all descriptors except the standard ones (1).
     pub const CLOSE: u32 = 20;
 
-    /// How the x86 rounds, and the like: rounding, denormals, precision of the x87, traps.
+    /// Floating-point control on x86: rounding, denormals, precision of the x87, traps.
     pub const FLOATING_POINT: [u64; 4] = [0, 1, 2, 3];
     /// The direction of string instructions.
     pub const DIRECTION: u64 = 4;
