@@ -170,7 +170,7 @@ fn a_file_that_makes_no_device_is_told_of() {
     });
 }
 
-/// The clients in C and C++, on every backend: all that they can do, and all that they can do wrong.
+/// The clients in C and C++, on every backend: every operation, and every mistake.
 #[test]
 fn clients_in_c_and_cpp() {
     let daemon = Daemon::start(&Options::new().bdev());

@@ -21,8 +21,8 @@ use chimaera_tests::{Daemon, Options, Running, Vitals};
 /// Memory that the allocator may retain.
 const SLACK: u64 = 12 << 20;
 
-/// Devices that may choose the engine fall back to threads, and those that may not are refused.
-/// `reason`: the error's text.
+/// Devices that may choose the engine fall back to threads, and the others are refused. `reason` is
+/// the error's text.
 fn without_io_uring(reason: &str) {
     connect();
     let directory = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ fn without_io_uring(reason: &str) {
     }
 }
 
-/// Logged once per device.
+/// The fallback is logged once per device.
 #[track_caller]
 fn falls_back_once(log: Option<String>) {
     let Some(log) = log else { return };
@@ -81,7 +81,7 @@ fn the_kernel_has_no_io_uring() {
     }));
 }
 
-/// A worker that comes late has no descriptors left for its own ring, so threads serve its tasks.
+/// A worker that starts late has no descriptors left for its own ring, so threads serve its tasks.
 #[test]
 fn a_worker_gets_no_io_uring_where_another_has_one() {
     if !engines().iter().any(|(io, _)| *io == Io::Uring) {

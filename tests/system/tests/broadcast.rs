@@ -126,8 +126,9 @@ fn an_aggregation_lets_failures_pass_or_fails_itself() {
     });
 }
 
-/// What the aggregation of `kGather` does instead of its work, by `stumble`, and what the broadcast's message
-/// says of it. The last one is the method's own, in the last container.
+/// What the aggregation of `kGather` does instead of its work, by `stumble`, and how the
+/// broadcast's message reports it. The last entry is done by the method itself, in the last
+/// container.
 const MISTAKES: [(u32, &str); 4] = [
     (u32::MAX, "overflowed its stack"),
     (u32::MAX - 1, "crashed: SIGSEGV"),
@@ -159,7 +160,8 @@ fn an_aggregation_that_goes_wrong_keeps_no_room() {
     });
 }
 
-/// Nor does it disturb broadcasts in other pools, or others in its own: each of them ends.
+/// Nor does such an aggregation disturb other broadcasts, in other pools or its own: each of them
+/// ends.
 #[test]
 fn an_aggregation_that_goes_wrong_disturbs_no_other_pool() {
     in_client!(Options::new().spread().workers(2), |site| {
@@ -214,7 +216,7 @@ fn a_creation_that_overflows_its_stack_keeps_no_slot() {
     });
 }
 
-/// Many at once, from several threads, on several workers.
+/// Many broadcasts at once, from several threads, on several workers.
 #[test]
 fn broadcasts_at_the_same_time() {
     in_client!(Options::new().spread().workers(3), |_| {
@@ -238,7 +240,8 @@ fn broadcasts_at_the_same_time() {
     });
 }
 
-/// Each ends with success or with a status of its pool, whenever the destruction happens.
+/// Whenever the pool is destroyed, each broadcast either succeeds or ends with a status that says
+/// so.
 #[test]
 fn a_pool_is_destroyed_under_broadcasts() {
     in_client!(Options::new().spread().workers(3), |_| {
@@ -304,7 +307,7 @@ fn endless(ipc: Ipc, pool: PoolId) -> NewTask<NapTask> {
     nap
 }
 
-/// When the task has ended, so have its replicas: nothing is left of it.
+/// When the task has ended, so have all its replicas.
 #[test]
 fn a_cancellation_ends_all_replicas() {
     in_client!(Options::new().spread().workers(3), |site| {
@@ -379,7 +382,7 @@ fn a_deadline_reaches_the_replicas() {
     });
 }
 
-/// It runs in all containers each time, until it is cancelled or one of them fails.
+/// The task runs in all containers each time, until it is cancelled or one of them fails.
 #[test]
 fn a_periodic_task_for_all() {
     in_client!(Options::new().spread().workers(2), |site| {

@@ -17,7 +17,7 @@ fn options() -> Options {
     Options::new().throws().crash()
 }
 
-/// What came of the tasks that were submitted.
+/// The outcomes of the tasks that were submitted.
 #[derive(Default)]
 struct Ledger {
     submitted: u64,
@@ -142,7 +142,8 @@ fn tasks_end_once() {
     });
 }
 
-/// Clients are killed with their tasks in flight. The tasks of another one end once; theirs at most once.
+/// Clients are killed with their tasks in flight. Another client's tasks end exactly once; theirs
+/// at most once.
 #[test]
 fn tasks_of_killed_clients_end_at_most_once() {
     const FLIGHT: u64 = 50;

@@ -1,5 +1,5 @@
-//! Crashes: a fault in a module's own code costs one task and puts its container in quarantine; whatever may
-//! have left something in the middle that others depend on ends the daemon.
+//! Crashes: a fault in a module's own code costs one task and puts its container in quarantine; a
+//! fault that may leave something half done that others depend on ends the daemon.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn shown(site: &Site, pool: &str) -> serde_json::Value {
     site.cli(&["pool", "show", pool, "--json"]).ok().json()
 }
 
-/// Waits until the pool is in quarantine: what happens after the client has its answer takes its time.
+/// Waits until the pool is in quarantine, which may be after the client has its answer.
 fn wait_for_quarantine(site: &Site, pool: &str) {
     let bound = Instant::now() + Duration::from_secs(60);
     while shown(site, pool)["state"] != "quarantined" {
@@ -113,7 +113,7 @@ fn monitors_and_del_and_pollers_crash_alike() {
     });
 }
 
-/// A poller may add pollers and send tasks, whose code crashes inside of its own.
+/// A poller may add pollers and send tasks, whose code then crashes within its own.
 #[test]
 fn what_a_poller_does_crashes_alike() {
     in_client!(Options::new().crash().workers(1), |site| {
@@ -141,7 +141,7 @@ fn what_a_poller_does_crashes_alike() {
     });
 }
 
-/// Its code may be damaged, so it is not called to take its leave. Neither after an overflow.
+/// The container's state may be damaged, so its `kDestroy` is not called; nor after an overflow.
 #[test]
 fn a_container_in_quarantine_is_never_entered_again() {
     let log = in_client!(Options::new().crash(), |_| {
@@ -165,7 +165,7 @@ fn a_container_in_quarantine_is_never_entered_again() {
 
 const CRASHES_AT_ITS_END: &str = "crash at the end";
 
-/// Whoever asked for the destruction is told, and the name is free again.
+/// The caller that asked for the destruction is told, and the name is free again.
 #[test]
 fn a_pool_whose_end_crashes_is_abandoned() {
     let log = in_client!(Options::new().crash(), |site| {
@@ -187,7 +187,8 @@ fn a_pool_whose_end_crashes_is_abandoned() {
     }
 }
 
-/// A stop does not wait for it, destroys the others, and says that something was abandoned.
+/// A stop does not wait for that pool, destroys the others, and reports that something was
+/// abandoned.
 #[test]
 fn a_stop_goes_on_behind_a_pool_whose_end_crashes() {
     let mut daemon = Daemon::start(&Options::new().crash().config("stop_grace: 600s\n"));
@@ -322,7 +323,7 @@ impl Injector {
     }
 }
 
-/// Faults in the module alone, any number of them, and at last one through somebody else's code.
+/// Any number of faults in the module alone, and finally one through code of another library.
 macro_rules! injected {
     ($($name:ident = $seed:literal;)*) => {$(
         #[test]

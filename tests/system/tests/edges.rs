@@ -1,5 +1,4 @@
-//! Clients at the edges: of their process's life, of their session's, of what the system gives
-//! them.
+//! Clients at the edges: of their process's life, of their session's, of what the system provides.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -195,7 +194,7 @@ fn an_instance_that_starts_says_so_until_it_lets_clients_in() {
     }
 }
 
-/// Runs a program in namespaces of its own. Not everybody may.
+/// Runs a program in its own namespaces. Not every user may.
 fn unshared(command: &Command, options: &[&str]) -> Option<Command> {
     let probe = Command::new("unshare").args(options).arg("true").output();
     if !probe.is_ok_and(|output| output.status.success()) {
@@ -215,7 +214,7 @@ fn unshared(command: &Command, options: &[&str]) -> Option<Command> {
 
 const DAY: [&str; 3] = ["--time", "--monotonic=86400", "--boottime=86400"];
 
-/// What becomes of a task that would take for ever, and of one that takes no time.
+/// The outcome of a task that would take forever, and of one that takes no time.
 #[track_caller]
 fn deadlines(client: impl Fn(&[&str]) -> Command) {
     let late = process::run(&mut client(&["deadline", "300", "1000000000000"])).ok();
@@ -254,7 +253,7 @@ fn a_client_outside_the_pid_namespace_of_the_daemon_is_let_in() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// However the directory is spelt, it is the same.
+/// Every spelling of a directory means the same instance.
 #[test]
 fn directories_of_every_kind() {
     let site = Site::new();
@@ -295,7 +294,7 @@ fn directories_of_every_kind() {
     }
 }
 
-/// What a mapping of a segment is marked with, in a process.
+/// The flags of a segment's mapping in a process.
 fn segment_flags(pid: u32) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).expect("it runs");
     let mut inside = false;

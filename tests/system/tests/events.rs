@@ -251,7 +251,7 @@ fn pollers_are_called_where_there_is_no_memory_for_another_stack() {
     assert!(log.is_none_or(|log| log.contains("no memory for another task's stack")));
 }
 
-/// It fails alone, is called again, and is logged once.
+/// Only that poller fails; it is called again, and logged once.
 #[test]
 fn a_poller_that_throws_is_told_of_and_called_again() {
     let log = in_client!(Options::new().events(), |_| in_both(|pool| {

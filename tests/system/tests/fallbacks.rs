@@ -1,4 +1,4 @@
-//! Systems that lack something: the daemon does without, and refuses nobody for it.
+//! Systems that lack something: the daemon does without it, and refuses no client for it.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -19,7 +19,7 @@ use rustix::process::Signal;
 /// From the kernel's include/uapi/asm-generic/socket.h; libc does not have it yet.
 const SO_PASSRIGHTS: u64 = 83;
 
-/// A daemon to which the system denies something.
+/// A daemon that is denied something by the system.
 struct Denied {
     daemon: Daemon,
     /// How often it was denied.
@@ -108,7 +108,7 @@ fn without_pidfds() {
     }
 }
 
-/// As for a client in a PID namespace that cannot be seen from the daemon's.
+/// As with a client in a PID namespace that is not visible from the daemon's.
 #[test]
 fn without_process_ids() {
     let is_asked = |call: Call| call.args[2] == libc::SO_PEERCRED as u64;
@@ -137,7 +137,7 @@ fn without_membarrier() {
     }
 }
 
-/// It is there, and then there is no memory for it.
+/// The call is available, and then fails for lack of memory.
 #[test]
 fn with_membarrier_that_fails_at_times() {
     let mut calls = 0;
@@ -175,7 +175,7 @@ fn without_reserved_memory_for_the_status_page() {
     denied.assert_was_denied();
 }
 
-/// A stand-by worker is needed when there is nothing to be had for one. It comes later.
+/// A stand-by worker is needed when there are no resources for one. It starts later.
 #[test]
 fn without_memory_for_a_stand_by_worker() {
     for (call, errno) in [
@@ -207,8 +207,8 @@ fn without_memory_for_a_stand_by_worker() {
     }
 }
 
-/// Before Linux 6.16, descriptors that clients send are received. Closing one may take as long as its
-/// sender likes: here a minute, for the data that nobody reads.
+/// Before Linux 6.16, descriptors that clients send are received. Closing one may take as long as
+/// its sender likes: here a minute, because its data is never read.
 #[test]
 fn without_a_way_to_refuse_descriptors() {
     let denied = Denied::start(&options(), &[libc::SYS_setsockopt], |call| match call.args[2] {
@@ -252,7 +252,7 @@ fn without_a_way_to_refuse_descriptors() {
     drop(readers);
 }
 
-/// Closing the last descriptor of this socket waits for the data to be read, so many seconds long.
+/// Makes closing the last descriptor of this socket wait up to `seconds` for the data to be read.
 fn linger(stream: &TcpStream, seconds: i32) {
     let linger = libc::linger { l_onoff: 1, l_linger: seconds };
     let size = size_of::<libc::linger>() as libc::socklen_t;
@@ -264,7 +264,7 @@ fn linger(stream: &TcpStream, seconds: i32) {
     assert_eq!(done, 0);
 }
 
-/// Writes as much as there is room for.
+/// Writes until there is no more room.
 fn fill(stream: &TcpStream) {
     use std::io::Write;
     stream.set_nonblocking(true).expect("it is open");

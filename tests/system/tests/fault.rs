@@ -12,7 +12,7 @@ use chimaera_tests::raw::{shapes, Link};
 use chimaera_tests::{in_client, Options};
 use rustix::fs::MemfdFlags;
 
-/// The runtime's mapping of a session's segment: the one that is not the client's.
+/// The runtime's mapping of a session's segment, as opposed to the client's.
 fn runtime_s_mapping(link: &Link) -> *mut u8 {
     let inode = rustix::fs::fstat(&link.memfd).expect("it is open").st_ino.to_string();
     let maps = std::fs::read_to_string("/proc/self/maps").expect("it is readable");

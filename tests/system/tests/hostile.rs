@@ -66,7 +66,7 @@ fn make_pools(daemon: &Daemon) {
 }
 
 /// Two attackers at a time rewrite their segments while tasks use them. A neighbour must not
-/// notice, and nothing of theirs remains afterwards.
+/// notice, and no resources of theirs remain afterwards.
 #[test]
 fn a_client_that_rewrites_its_segment_damages_nobody_else() {
     let mut daemon = Daemon::start(&options());

@@ -18,7 +18,7 @@ fn clients(daemon: &Daemon) -> Vec<Running> {
     (0..CLIENTS).map(|_| client(daemon, &["counting"])).collect()
 }
 
-/// Has each client make a call.
+/// Makes each client call the runtime.
 #[track_caller]
 fn all_are_served<'c>(clients: impl IntoIterator<Item = &'c mut Running>) {
     for client in clients {
@@ -55,8 +55,8 @@ fn a_ring_at_rest_is_served_beside_busy_ones() {
     assert_eq!(busy.end(), 0);
 }
 
-/// A method blocks the worker at which they all rest: a stand-by worker takes their doorbells over, and gives
-/// them back.
+/// A method blocks the worker at which all rings rest: a stand-by worker takes over their
+/// doorbells, and then returns them.
 #[test]
 fn rings_at_rest_change_their_worker() {
     let config = "workers: {low_latency: {count: 1}, standby: 1}\n";

@@ -29,7 +29,7 @@ fn line(client: &mut Running) -> Value {
     serde_json::from_str(&client.line().expect("it prints another line")).unwrap()
 }
 
-/// What a client gets for a task sent after the runtime was told to stop.
+/// Checks the answer to a task sent after the runtime was told to stop.
 #[track_caller]
 fn too_late(answer: Value) {
     let name = answer["name"].as_str().unwrap();
@@ -132,7 +132,7 @@ fn what_a_killed_daemon_leaves_behind() {
     assert!(site.status_page().is_none() && !site.socket().exists());
 }
 
-/// Where shared memory is named, anyone may create anything.
+/// Any user may create any name in the directory of shared memory.
 #[test]
 fn a_squatted_name_of_a_status_page_prevents_no_start() {
     let site = Site::new();

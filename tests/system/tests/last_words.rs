@@ -13,7 +13,8 @@ fn task(ipc: Ipc, pool: PoolId, method: u32, mistake: u64) -> NewTask<CrashTask>
     task
 }
 
-/// Has a fresh daemon's module make a mistake, and gives the daemon and its exit code, once it has ended.
+/// Makes a fresh daemon's module commit a mistake. Evaluates to the daemon and its exit code, once
+/// it has ended.
 macro_rules! ended_by {
     ($method:expr, $mistake:expr) => {{
         let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {
@@ -34,7 +35,7 @@ fn crash_file(daemon: &Daemon) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// That log and crash file tell of an end in kCrash of pool 'fragile'.
+/// Checks that log and crash file report an end in kCrash of pool 'fragile'.
 #[track_caller]
 fn check_words(daemon: &Daemon, code: i32, what: &str, symbols: &[&str]) {
     assert_ne!(code, 0, "{}", daemon.log());
@@ -134,7 +135,7 @@ fn of_an_immediate_exit() {
     check_words(&daemon, code, "_exit(0)", &["Runtime3Run"]);
 }
 
-/// No worker's thread: the words say which thread it was.
+/// The thread is not a worker's: the last words say which one it was.
 #[test]
 fn of_a_module_s_own_thread() {
     let (daemon, code) = ended_by!(crash::THREAD, crash::FAULTS[0].0);
@@ -145,7 +146,7 @@ fn of_a_module_s_own_thread() {
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
 }
 
-/// In a log of JSON, each line of which is an object.
+/// In a JSON log, every line remains an object.
 #[test]
 fn of_a_log_in_json() {
     let mut daemon = Daemon::start(&Options::new().config("log: {format: json}\n"));
@@ -164,7 +165,7 @@ fn of_a_log_in_json() {
     assert!(crash_file(&daemon).starts_with(last["timestamp"].as_str().unwrap()));
 }
 
-/// A fault's signal that somebody sends does not stand for an instruction that would repeat it.
+/// If a fault's signal was sent by a process, no instruction would raise it again.
 #[test]
 fn of_a_fault_that_was_sent() {
     for signal in [Signal::SEGV, Signal::BUS, Signal::FPE, Signal::ILL] {
@@ -175,7 +176,7 @@ fn of_a_fault_that_was_sent() {
     }
 }
 
-/// Of somebody else's signal, too; and the next start and `status` show them.
+/// There are last words for a signal that was sent, too, and `status` and the next start show them.
 #[test]
 fn are_shown_by_status_and_the_next_start() {
     let mut daemon = Daemon::start(&Options::new());

@@ -1,5 +1,5 @@
-//! Modules at the edges of their lives: what runs before `chi_module` and after the runtime has ended, and
-//! what becomes of a loaded file.
+//! Modules at the edges of their lives: what runs before `chi_module` and after the runtime has
+//! ended, and what happens when a loaded file changes.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -112,7 +112,7 @@ fn a_loaded_file_may_be_overwritten() {
     daemon.stop();
 }
 
-/// The last words do not name functions after a file that is not the one that runs.
+/// The last words do not take function names from a file that is not the one loaded.
 #[test]
 fn backtraces_say_which_file_has_changed() {
     let site = Site::new();

@@ -378,7 +378,7 @@ fn tasks_that_wait_for_each_other_s_locks_are_told_so() {
     }
 }
 
-/// A broadcast cannot abandon its replicas, which use its memory: of a circle that includes it,
+/// A broadcast cannot abandon its replicas, which use its memory: in a cycle that includes it,
 /// another task gets the error.
 #[test]
 fn a_circle_that_leads_through_a_broadcast_is_broken_elsewhere() {

@@ -1,5 +1,5 @@
-//! The log: where it cannot be written, nobody is harmed and the loss is told; it is bounded; nobody forges
-//! a line of it; and what it says, and where, changes while the daemon runs.
+//! The log: if it cannot be written, nothing else fails and the loss is reported; it is bounded;
+//! its lines cannot be forged; and its level and file can be changed while the daemon runs.
 
 use std::fs::File;
 use std::io::{PipeReader, Read};
@@ -14,8 +14,8 @@ use chimaera_tests::{connect, in_client, process, Call, Daemon, Options, SharedM
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{json, Value};
 
-/// The configuration of a daemon that logs to a file beside its configuration, and what else it says of
-/// the log.
+/// The configuration of a daemon that logs to a file beside its configuration, with `more` settings
+/// of the log.
 fn logging(more: &str) -> String {
     format!("workers: 2\nlog: {{file: own.log{more}}}\n")
 }
@@ -28,7 +28,7 @@ fn text(site: &Site) -> String {
     std::fs::read_to_string(file(site)).expect("there is a log")
 }
 
-/// Has a daemon do things that it logs.
+/// Makes a daemon do things that it logs.
 #[track_caller]
 fn create_pools(site: &Site, prefix: &str) {
     for number in 0..20 {
@@ -37,7 +37,7 @@ fn create_pools(site: &Site, prefix: &str) {
     }
 }
 
-/// `chimaera status` tells of lines that were lost, and why.
+/// `chimaera status` reports lines that were lost, and why.
 #[track_caller]
 fn assert_losses(site: &Site, why: &str) {
     let status = site.status();
@@ -47,7 +47,7 @@ fn assert_losses(site: &Site, why: &str) {
     assert!(text.contains(&format!("lines lost: {why}")), "{text}");
 }
 
-/// A daemon that logs to its standard error, which is this.
+/// A daemon that logs to its standard error, `stderr`.
 fn logging_to(stderr: impl Into<Stdio>, level: &str) -> Daemon {
     let site = Site::new();
     let options = Options::new().kv().argument("--log-level").argument(level);
@@ -83,7 +83,7 @@ fn a_standard_error_that_nobody_can_read_any_more() {
     daemon.stop();
 }
 
-/// Makes a pipe hold a page and no more.
+/// Limits the capacity of a pipe to one page.
 fn narrow(pipe: &PipeReader) {
     // SAFETY: the descriptor is open.
     let room = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
@@ -114,7 +114,7 @@ fn a_standard_error_that_nobody_reads() {
     assert!(text.contains("lines were lost: its reader does not keep up"), "{text}");
 }
 
-/// Sets the size beyond which a process can write to no file.
+/// Limits the size of the files that a process can write.
 fn limit_files(pid: u32, bytes: Option<u64>) {
     let limit = Rlimit { current: bytes, maximum: None };
     let pid = Pid::from_raw(pid as i32).expect("it runs");
@@ -270,7 +270,7 @@ const FORGED: &str =
     "x'\n2001-01-01T00:00:00.000000Z ERROR chimaera_runtime: FORGED\r\u{1b}[2J\u{9b}1m\
     \u{2028}\u{202e}";
 
-/// Has a daemon log text of a client's and of a module's.
+/// Makes a daemon log text from a client and from a module.
 fn forge() {
     let ipc = connect();
     let pool = ipc.create_pool(faults::MODULE, "faults", b"").unwrap();
@@ -370,7 +370,7 @@ fn what_a_client_causes_again_and_again_is_bounded() {
     });
 }
 
-/// Whether this process may mount what it likes for its children. If not, it says so.
+/// Whether this process may mount file systems for its children. Prints a notice if not.
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {

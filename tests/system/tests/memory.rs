@@ -1,5 +1,5 @@
-//! The memory budget: what clients can have a daemon allocate, where its size comes from, and what happens
-//! when it is used up. The clients stay within the default limits.
+//! The memory budget: what clients can make a daemon allocate, how the budget is determined, and
+//! what happens when it is used up. The clients stay within the default limits.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn modules() -> Options {
     Options::new().throws().model().file(artefacts::test_module("nested"))
 }
 
-/// A control group, unless there can be none here.
+/// A control group, unless none can be created here.
 fn group() -> Option<ControlGroup> {
     match ControlGroup::new(GROUP) {
         Ok(group) => Some(group),
@@ -49,7 +49,7 @@ fn used(site: &Site, of: &str) -> u64 {
     memory(site)["uses"][of].as_u64().expect("it is in the status")
 }
 
-/// The program's requests are answered, whatever clients have.
+/// The command line's requests are answered, however much memory clients hold.
 #[track_caller]
 fn is_in_control(site: &Site) {
     for command in [&["status"][..], &["sessions"], &["pool", "list"], &["modules"]] {
@@ -154,7 +154,7 @@ fn copies(site: &Site) {
     assert_eq!(again.wait(), [CHI_OK]);
 }
 
-/// Sessions that keep results of more than all memory.
+/// Sessions whose results together exceed all memory.
 fn results(site: &Site) {
     let echo = pool(site, "test:throws_method");
     let mut clients: Vec<Client> = (0..6).map(|_| Client::new(0)).collect();
@@ -250,12 +250,12 @@ fn the_budget_is_half_of_a_control_group() {
     assert!(text.contains(said), "{text}");
 }
 
-/// With a budget of its own, wherever it runs.
+/// A daemon with a small budget, independent of the machine.
 fn small() -> Options {
     modules().config("workers: 2\nlimits: {memory: 64MiB}\n")
 }
 
-/// Runs clients, and fails if the daemon comes to have more memory than its budget and its own size.
+/// Runs clients, and fails if the daemon's memory ever exceeds its budget plus its own size.
 fn within(site: &Site, clients: impl FnOnce(&Site)) {
     let resident = || site.status()["resident_bytes"].as_u64().expect("it is running");
     let before = resident();
@@ -309,7 +309,7 @@ fn the_status_shows_the_budget() {
     assert!(text.contains("of 64.0 MiB in use, set by limits.memory"), "{text}");
 }
 
-/// A task of which the copies alone are too large is refused.
+/// A task whose copies alone are too large is refused.
 #[test]
 fn a_task_larger_than_the_budget_is_refused() {
     in_client!(small(), |site| {
@@ -322,7 +322,8 @@ fn a_task_larger_than_the_budget_is_refused() {
     });
 }
 
-/// Sessions are refused when their results have used up the budget, and there is room again when one goes.
+/// Sessions are refused when their results have used up the budget, and accepted again when one
+/// ends.
 #[test]
 fn sessions_are_refused_when_the_budget_is_used_up() {
     let options = modules().config("workers: 2\nlimits: {memory: 16MiB}\n");
@@ -344,7 +345,7 @@ fn sessions_are_refused_when_the_budget_is_used_up() {
     });
 }
 
-/// With few addresses, too, nothing that clients ask for ends the daemon.
+/// Even with little address space, no client request ends the daemon.
 #[test]
 fn few_addresses_are_no_end() {
     let options = modules().config("workers: 2\n").addresses(1 << 30);
@@ -392,8 +393,8 @@ fn the_key_takes_bytes_a_percentage_or_auto() {
     }
 }
 
-/// A task that waits for memory which other tasks have is taken when they have ended, and one that waits
-/// for ever is refused.
+/// A task that waits for memory held by other tasks runs when they have ended, and one that would
+/// wait forever is refused.
 #[test]
 fn tasks_wait_for_memory_but_not_for_ever() {
     in_client!(small(), |site| {

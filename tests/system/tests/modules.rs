@@ -225,7 +225,7 @@ fn a_module_for_another_abi_major_is_refused() {
     assert!(is_module);
 }
 
-/// Its constructor would end the daemon.
+/// The library's constructor would end the daemon.
 #[test]
 fn a_library_without_the_contract_is_never_loaded() {
     let (reason, _) = only_refused(artefacts::test_module("abort_ctor"));

@@ -1,4 +1,5 @@
-//! Methods that do not yield their worker: whatever they do, clients are served and the program is answered.
+//! Methods that do not yield their worker: whatever they do, clients and the command line are
+//! served.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn blocking(pool: &str, time: Duration) -> NewTask<NumberTask> {
     task
 }
 
-/// So many tasks that block a worker each, in pools of their own, of which none shares a lane.
+/// `count` tasks that each block a worker, in separate pools, so that no two share a lane.
 fn block(count: usize) -> Vec<Pending<NumberTask>> {
     block_for(count, BLOCK)
 }
@@ -33,7 +34,7 @@ fn block_for(count: usize, time: Duration) -> Vec<Pending<NumberTask>> {
     tasks.into_iter().map(|task| task.submit().unwrap()).collect()
 }
 
-/// Waits until methods keep so many workers.
+/// Waits until `count` workers are running methods.
 fn until_blocked(site: &Site, count: usize) {
     process::until("the workers are blocked", || {
         let busy = workers(site).into_iter().filter(|worker| worker["running"].is_object());
@@ -41,7 +42,7 @@ fn until_blocked(site: &Site, count: usize) {
     });
 }
 
-/// The workers that status shows, of which some are blocked.
+/// The workers as `status` shows them, some of them blocked.
 fn workers(site: &Site) -> Vec<serde_json::Value> {
     site.status()["each_worker"].as_array().unwrap().clone()
 }
@@ -116,7 +117,7 @@ fn a_session_blocks_no_more_workers_than_its_share() {
     });
 }
 
-/// What blocks need not be a method.
+/// Workers can be blocked by code other than methods.
 #[test]
 fn monitors_and_del_and_pollers_that_block_are_relieved_alike() {
     in_client!(Options::new().crash().model().workers(1), |site| {
@@ -199,7 +200,7 @@ fn a_destruction_is_accepted_and_bounded_while_every_worker_is_blocked() {
     });
 }
 
-/// Nor is it undone when the program that asked for it has gone.
+/// Nor is a destruction undone when the program that requested it has ended.
 #[test]
 fn a_destruction_goes_on_without_who_asked_for_it() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\n";

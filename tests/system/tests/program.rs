@@ -310,7 +310,7 @@ fn a_pool_of_no_containers_is_refused() {
     }
 }
 
-/// They ended the program with a panic.
+/// Such times once made the program panic.
 #[test]
 fn times_that_no_clock_can_add_are_refused() {
     let site = Site::new();
@@ -331,7 +331,7 @@ fn times_that_no_clock_can_add_are_refused() {
     }
 }
 
-/// What a daemon says on its standard output when it is ready is lost, and it serves all the same.
+/// The daemon's message that it is ready is lost, but it serves all the same.
 #[test]
 fn a_standard_output_on_a_full_disk() {
     let site = Site::new();

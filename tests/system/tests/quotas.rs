@@ -1,4 +1,4 @@
-//! What one client, one process and one user may take, and who has what.
+//! The limits of one client, one process and one user, and how usage is reported.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// The smallest possible segment.
 const SMALL: u64 = 4 << 20;
 
-/// A client that has a method block its worker for this many seconds.
+/// A client whose method blocks its worker for this many seconds.
 fn blocking(site: &Site, pool: &str, seconds: &str) -> Running {
     let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-mortal"));
     let mut client = Running::start(command.args(["blocking", pool, seconds]));
@@ -35,8 +35,8 @@ fn sessions(site: &Site) -> Vec<Value> {
     listed.as_array().expect("a list").clone()
 }
 
-/// With its only worker blocked, and no other to take over, the runtime lists the sessions and ends the one
-/// that blocks it. Its place is free at once.
+/// With its only worker blocked and no other to take over, the runtime lists the sessions and ends
+/// the one that blocks it, whose place is free at once.
 #[test]
 fn sessions_are_listed_and_ended_while_every_worker_is_blocked() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\nlimits: {sessions: 2}\n";
@@ -80,7 +80,7 @@ fn sessions_are_listed_and_ended_while_every_worker_is_blocked() {
     });
 }
 
-/// The client whose session is ended learns of it at once, and may come back.
+/// The client whose session is ended learns of it at once, and may reconnect.
 #[test]
 fn a_client_whose_session_is_ended_learns_of_it() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\n";

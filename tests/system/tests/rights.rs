@@ -151,7 +151,7 @@ fn a_client_trusts_whom_its_environment_names() {
     drop(daemon);
 }
 
-/// By whichever way.
+/// Whichever way it is attempted.
 #[test]
 fn only_the_owner_stops_and_changes_the_runtime() {
     let Some(_alone) = alone_as_root() else { return };
@@ -221,7 +221,7 @@ fn no_call(user: u32, pool: &str) -> String {
     format!("user {user} may not call pool '{pool}': {what}")
 }
 
-/// The names of the pools, and what is said of this one.
+/// The names of all pools, and the description of this one.
 fn pools(place: &Place, pool: &str) -> (Vec<String>, Value) {
     let listed = place.cli_as(0, &["pool", "list", "--json"]).ok().json();
     let listed = listed.as_array().expect("a list");
@@ -374,7 +374,7 @@ limits:
     });
 }
 
-/// A command that somebody may not complete does not do the first half of it.
+/// A command that the user may not complete has no effect at all.
 #[test]
 fn what_is_refused_leaves_nothing_behind() {
     let Some(_alone) = alone_as_root() else { return };

@@ -195,7 +195,8 @@ fn cpu_time(site: &Site) -> Duration {
     Duration::from_millis((ticks(14) + ticks(15)) * 10)
 }
 
-/// A worker may have as many suspended tasks as the others leave it, and not its part of the limit alone.
+/// A worker may have as many suspended tasks as the others leave available, not just its share of
+/// the limit.
 #[test]
 fn room_for_suspended_tasks_is_shared_between_workers() {
     let few = "workers: 4\nlimits: {suspended_tasks: 1000}\n";
@@ -365,7 +366,7 @@ fn a_task_that_waits_for_a_lock_is_cancelled_and_so_is_the_one_that_holds_it() {
 }
 
 /// High-latency tasks run one after the other on the worker for them, and do not delay low-latency
-/// tasks on the other worker, which does not take them over even when it is idle.
+/// tasks on the other worker, which does not take over high-latency tasks even when idle.
 #[test]
 fn groups_of_workers() {
     in_client!(Options::new().model().groups(1, 1), |_| in_both(|pool| {

@@ -1,5 +1,6 @@
-//! Stacks: however deep a method recurses, whatever it calls there, and however large the frames are of a library
-//! that it calls, its task ends with a fault or does what it should, and nobody else notices.
+//! Stacks: however deep a method recurses, whatever it calls there, and however large the frames
+//! are of a library that it calls, its task ends with a fault or works correctly, and no other task
+//! is affected.
 
 use chimaera::abi::{CHI_FAULT, CHI_OK};
 use chimaera::{Ipc, NewTask, Pending, PoolId};
@@ -18,7 +19,7 @@ fn task(ipc: Ipc, pool: PoolId, method: u32, mistake: u64, depth: u64) -> NewTas
     task
 }
 
-/// Tasks that are suspended, and so have stacks beside the others.
+/// Suspended tasks, whose stacks are adjacent to those of other tasks.
 struct Neighbours(Vec<Pending<CrashTask>>);
 
 impl Neighbours {
@@ -36,7 +37,7 @@ impl Neighbours {
     }
 }
 
-/// Recurses in a pool of its own, and gives the status.
+/// Recurses in a pool of its own, and returns the status.
 fn recurse(ipc: Ipc, way: u64, depth: u64) -> i32 {
     let pool = ipc.create_pool(crash::MODULE, "deep", b"").unwrap();
     let outcome = task(ipc, pool, crash::RECURSE, way, depth).call();
@@ -67,7 +68,7 @@ fn endless_recursion_ends_with_a_fault_whatever_it_calls() {
     });
 }
 
-/// At no depth does a task write where it must not: those that say that they ended well have.
+/// At no depth does a task write where it must not: those that report success did succeed.
 #[test]
 fn recursion_of_any_depth_harms_nobody() {
     in_client!(Options::new().crash(), |_| {
@@ -92,7 +93,8 @@ fn recursion_of_any_depth_harms_nobody() {
     });
 }
 
-/// A library without stack probes, whose frame is larger than the whole stack, does not reach what lies beyond.
+/// A library without stack probes, whose frame is larger than the whole stack, does not reach the
+/// memory beyond.
 #[test]
 fn a_library_s_large_frame_does_not_jump_the_guard() {
     in_client!(Options::new().crash(), |_| {
@@ -105,7 +107,7 @@ fn a_library_s_large_frame_does_not_jump_the_guard() {
     });
 }
 
-/// A suspended task takes two mappings, as it always has.
+/// A suspended task takes two mappings.
 #[test]
 fn a_stack_takes_two_mappings() {
     in_client!(Options::new().crash(), |site| {

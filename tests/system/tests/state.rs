@@ -1,5 +1,5 @@
-//! State of the thread and of the process that a method leaves other than it was: its neighbours on the
-//! worker do not notice, and a method that waits finds its own again.
+//! Methods that change the state of the thread or the process: other tasks on the worker are not
+//! affected, and a method that waits has its own state afterwards.
 
 use std::time::Duration;
 
@@ -41,12 +41,13 @@ impl Pool {
     }
 }
 
-/// All on one worker.
+/// One worker, so that all tasks share its thread.
 fn options() -> Options {
     Options::new().state().workers(1)
 }
 
-/// What a method sets, those after it do not find, nor those that run while it waits; and it finds it again.
+/// What a method sets is not visible to later methods, nor to those that run while it waits, and is
+/// still set after the wait.
 #[track_caller]
 fn check_is_its_own(pool: Pool, what: u64) {
     assert_eq!(pool.call(state::LOOK, what), 0, "{what} at the start");
@@ -64,7 +65,7 @@ fn check_waits(pool: Pool, what: u64) {
     assert_eq!(waiting.call().unwrap().result.get(), 0, "{what} after a method that waited");
 }
 
-/// One that another method sets while the first waits does not become the first one's.
+/// What another method sets while the first waits is not visible to the first.
 #[track_caller]
 fn check_waits_without(pool: Pool, what: u64, nothing: u64) {
     let waiting = pool.task(state::KEEP, nothing).submit().unwrap();
@@ -73,7 +74,7 @@ fn check_waits_without(pool: Pool, what: u64, nothing: u64) {
     assert_eq!(pool.call(state::LOOK, what), 0);
 }
 
-/// The module's constructor has set some of it, on the thread that starts the workers.
+/// The module's constructor has changed some of this state, on the thread that starts the workers.
 #[test]
 fn floating_point_control_is_a_task_s_own() {
     in_client!(options(), |_| {
@@ -208,7 +209,7 @@ fn what_a_method_throws_is_told() {
     });
 }
 
-/// Such a daemon would not hear of new clients, and nobody would know.
+/// Such a daemon could not accept new clients, and would not show it.
 #[test]
 fn a_daemon_whose_socket_is_closed_says_so_and_stops() {
     let daemon = in_client_that_may_end_it!(options(), |_| {
@@ -221,7 +222,7 @@ fn a_daemon_whose_socket_is_closed_says_so_and_stops() {
     assert!(log.contains(said), "{log}");
 }
 
-/// Its other threads hear nothing either.
+/// Its other threads receive nothing either.
 #[test]
 fn a_daemon_whose_descriptors_are_all_closed_says_so_and_ends() {
     let daemon = in_client_that_may_end_it!(options(), |_| {

@@ -1,10 +1,11 @@
-//! How a runtime stops: in order, within its bound, whatever modules do, and saying what it waits for.
+//! How a runtime stops: in order, within its bound, whatever modules do, and reporting what it
+//! waits for.
 
 use chimaera_tests::tasks::throws;
 use chimaera_tests::{artefacts, process, Daemon, Options, Running};
 use rustix::process::Signal;
 
-/// So long that nothing in these tests waits for it to end.
+/// Long enough that no test waits for it to end.
 const FOREVER: &str = "600";
 
 fn options(grace: &str) -> Options {
@@ -23,7 +24,7 @@ fn block(daemon: &Daemon, pool: &str) -> Running {
     block_for(daemon, pool, FOREVER)
 }
 
-/// The same, for so many seconds.
+/// Starts a client whose task blocks a worker for `seconds` seconds.
 fn block_for(daemon: &Daemon, pool: &str, seconds: &str) -> Running {
     let mut command = daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
     let mut client = Running::start(command.args(["blocking", pool, seconds]));
@@ -36,7 +37,7 @@ fn block_for(daemon: &Daemon, pool: &str, seconds: &str) -> Running {
     client
 }
 
-/// Where each of these lines stands in the log, which must have them all, in this order.
+/// Checks that the log contains all of these lines, in this order.
 #[track_caller]
 fn assert_order(log: &str, lines: &[&str]) {
     let places: Vec<_> = lines.iter().map(|line| log.find(line)).collect();
@@ -44,7 +45,7 @@ fn assert_order(log: &str, lines: &[&str]) {
     assert!(places.is_sorted(), "{lines:?} are at {places:?} in\n{log}");
 }
 
-/// A module's `kDestroy` writes what it has to the pool below it, which is still there.
+/// A module's `kDestroy` writes its data to the pool below it, which still exists.
 #[test]
 fn layers_are_destroyed_from_the_top_and_may_flush() {
     let mut daemon = Daemon::start(&options("10s"));
@@ -64,7 +65,7 @@ fn layers_are_destroyed_from_the_top_and_may_flush() {
     );
 }
 
-/// Methods that do not return, a `kDestroy` that does not, and nobody else suffers.
+/// Methods and a `kDestroy` that do not return, without harm to anything else.
 #[test]
 fn a_stop_ends_by_its_bound_whatever_modules_do() {
     let mut daemon = Daemon::start(&options("2s"));
@@ -99,7 +100,7 @@ fn a_method_that_returns_within_the_grace_is_not_abandoned() {
     drop(client);
 }
 
-/// A pool that is created while the runtime stops is destroyed as any other.
+/// A pool that is created while the runtime stops is destroyed like any other.
 #[test]
 fn a_pool_that_is_being_created_at_the_stop_is_destroyed() {
     let mut daemon = Daemon::start(&options("10s"));
@@ -154,7 +155,7 @@ fn a_second_signal_forces_the_end() {
     drop(client);
 }
 
-/// `--timeout` bounds everything, also the question.
+/// `--timeout` bounds everything, including the request.
 #[test]
 fn the_program_gives_up_on_a_runtime_that_does_not_answer() {
     let daemon = Daemon::start(&options("10s"));

@@ -1,5 +1,5 @@
-//! An operating system that refuses what the daemon asks of it: each system call fails in turn. The daemon
-//! serves on, or ends with a message and a code that says so.
+//! An operating system that refuses requests of the daemon: each system call fails in turn. The
+//! daemon serves on, or ends with a message and a code that says so.
 
 use std::fmt;
 use std::fs::File;
@@ -57,7 +57,7 @@ const FILES: &[Fallible] = fallible! {
     SYS_getrandom: EINTR ENOSYS;
 };
 
-/// Those that newer processors do not have.
+/// System calls that newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 const OLD: &[Fallible] = fallible! {
     SYS_epoll_wait: EINTR;
@@ -123,7 +123,7 @@ impl fmt::Display for Life {
     }
 }
 
-/// What a process says that ends because it has no memory.
+/// Messages of a process that ends for lack of memory.
 const ENDS: [&str; 4] = [
     "last words: SIGABRT",
     "memory allocation of",
@@ -229,7 +229,7 @@ fn work(site: &Site) -> Output {
     process::run(command.args("roundtrip 100000 -- put a b -- get a -- count".split(' ')))
 }
 
-/// Has calls of each kind fail, one at a time, and all from one on.
+/// Makes calls of each kind fail, one at a time, and all from some call on.
 #[track_caller]
 fn walk(calls: &[Fallible], few: usize) {
     let mut random = Random::new(seed());
@@ -283,7 +283,7 @@ fn sockets_may_fail() {
     walk(SOCKETS, 1);
 }
 
-/// The daemon has memory for itself, and then it has not: it cannot go on, and says so.
+/// The daemon runs out of memory for itself while running: it ends, and reports why.
 #[test]
 fn a_failed_allocation_has_last_words() {
     let site = Site::new();

@@ -64,7 +64,7 @@ fn root_does_not_use_another_user_s_runtime() {
     }
 }
 
-/// Listens as somebody else where a runtime would.
+/// Listens as another user where a runtime would.
 fn squat(site: &Site) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
@@ -84,7 +84,7 @@ fn squat(site: &Site) -> OwnedFd {
     socket
 }
 
-/// Whoever takes the directory before its user does gets nothing.
+/// Another user who creates the directory first receives nothing.
 #[test]
 fn a_client_tells_nobody_else_anything() {
     let Some(_alone) = alone_as_root() else { return };

@@ -37,7 +37,7 @@ fn a_deadline_that_has_outlived_its_task_ends_nobody_elses_wait() {
     });
 }
 
-/// A method's error message is its own, whatever others report while it is suspended.
+/// A method keeps its own error message, whatever others report while it is suspended.
 #[test]
 fn the_words_of_a_method_that_sleeps_are_not_anothers() {
     in_client!(Options::new().model().workers(1), |_| {

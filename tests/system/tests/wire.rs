@@ -272,7 +272,8 @@ fn work_in_a_round_is_bounded_in_bytes() {
     });
 }
 
-/// A task that asks for more than may be copied is refused; when it has been cancelled, nothing of it is looked at.
+/// A task with more data than may be copied is refused; once it has been cancelled, none of its
+/// data is read.
 #[test]
 fn a_task_that_was_cancelled_before_it_is_taken_costs_no_copy() {
     in_client!(Options::new().file(artefacts::test_module("nested")), |site| {
@@ -416,7 +417,7 @@ fn cancellations_of_what_is_not_to_be_cancelled_change_nothing() {
     });
 }
 
-/// Closing a descriptor can take as long as its sender likes, so the runtime takes none.
+/// Closing a descriptor can take as long as its sender likes, so the runtime accepts none.
 #[test]
 fn descriptors_are_not_taken() {
     in_client!(Options::new(), |site| {
