@@ -37,7 +37,7 @@ fn without_io_uring(reason: &str) {
         writes.into_iter().for_each(|write| drop(write.wait().unwrap()));
         assert!((0..64).all(|n| device.read(n, 1).unwrap() == [n as u8; 4096]));
         device.flush().unwrap();
-        // It is found, and not opened a second time.
+        // The existing device is found, and not opened again.
         assert_eq!(Client::create(&name, params).unwrap(), device);
         let Stats { engine, writes, reads, flushes, errors, .. } = device.stats().unwrap();
         assert_eq!(engine, Engine::Posix as u64);

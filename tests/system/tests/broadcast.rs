@@ -240,8 +240,7 @@ fn broadcasts_at_the_same_time() {
     });
 }
 
-/// Whenever the pool is destroyed, each broadcast either succeeds or ends with a status that says
-/// so.
+/// Whenever the pool is destroyed, each task either succeeds or ends because of that.
 #[test]
 fn a_pool_is_destroyed_under_broadcasts() {
     in_client!(Options::new().spread().workers(3), |_| {

@@ -169,7 +169,7 @@ fn tasks_of_killed_clients_end_at_most_once() {
         process::until("their tasks are gone", || quiet().then_some(()));
         assert_eq!(ledger.all(), ledger.submitted);
         let ended = counted(site) - before;
-        // Each of them has found the pool, or created it, too.
+        // Each client has also found or created the pool, by a task.
         let most = ledger.submitted + times as u64 * (FLIGHT + 1);
         assert!((ledger.submitted..=most).contains(&ended), "{ended} of {}", ledger.submitted);
         tally("tasks counted", ended);

@@ -100,7 +100,7 @@ fn monitors_and_del_and_pollers_crash_alike() {
             assert!(message.starts_with(&begin), "{message}");
             check_refusal(ipc, pool, "the monitor of kMonitored crashed");
             reset(site);
-            // Their clients have their answers before.
+            // The clients of these tasks have their answers before the crash.
             for (method, what) in [(crash::DELETED, "Del of kDeleted"), (crash::POLLED, "a poller")]
             {
                 task(ipc, pool, method, mistake).call().unwrap();

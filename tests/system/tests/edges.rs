@@ -52,7 +52,7 @@ fn whoever_waits_or_polls_learns_of_the_end() {
         for (how, mut client) in clients {
             let learnt = client.line().expect("it learns of it");
             let name = learnt.split(' ').next().unwrap();
-            // A stop ends its tasks in order, if it comes so far.
+            // A stop cancels the task, if there is time for that.
             let cancelled = stopped && name == "CHI_CANCELLED";
             assert!(name == "CHI_UNAVAILABLE" || cancelled, "{how}: {learnt}");
             let says_so = learnt.contains("is not available: it has stopped");

@@ -241,7 +241,7 @@ fn pollers_are_called_where_there_is_no_memory_for_another_stack() {
     let options = || Options::new().events().config(large).addresses(6 << 30);
     let log = in_client!(options(), |_| {
         let pool = ValuePool::new(connect(), events::MODULE, "starving");
-        // Of this module, each has a thread that writes to its descriptor.
+        // In this module, each task has a thread that writes to its descriptor.
         let tasks: Vec<_> = (0..600).map(|_| pool.submit(events::POLL, 500 * MS)).collect();
         let ended = tasks.into_iter().map(|task| task.wait());
         let (good, bad): (Vec<_>, Vec<_>) = ended.partition(Result::is_ok);

@@ -225,11 +225,11 @@ fn without_a_way_to_refuse_descriptors() {
         readers.push(listener.accept().expect("one connects").0);
         linger(&stream, 60);
         fill(&stream);
-        // So that it is the daemon that has the last descriptor.
+        // Stopped, so that the daemon comes to own the last descriptor.
         denied.daemon.signal(Signal::STOP);
         let socket = dial(denied.daemon.site());
         if is_queued {
-            // Nothing but the end of the last descriptor of `queue` closes it.
+            // The stream is closed only when the last descriptor of `queue` is.
             let (queue, other) = UnixDatagram::pair().expect("there are descriptors");
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut control = SendAncillaryBuffer::new(&mut space);

@@ -192,7 +192,8 @@ fn are_shown_by_status_and_the_next_start() {
     let status = site.status();
     assert_eq!(status["running"], false, "{status}");
     let text = status["last_crash"]["text"].as_str().unwrap();
-    // It may have reached a thread that was just being started, which has no calls of the program's.
+    // The signal may have reached a thread that was just starting, with no calls of the program on
+    // its stack.
     assert!(text.starts_with(&headline) && text.contains("\n   0: "), "{status}");
 
     let mut next = Daemon::start_at(site.clone(), &Options::new());

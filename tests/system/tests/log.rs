@@ -97,7 +97,7 @@ fn a_standard_error_that_nobody_reads() {
     let mut daemon = logging_to(writer, "trace");
     create_pools(daemon.site(), "p");
     assert_losses(daemon.site(), "its reader does not keep up");
-    // Once somebody reads, the log tells what is missing.
+    // Once the pipe is read, the log reports what is missing.
     let reads = std::thread::spawn(move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)
@@ -126,7 +126,7 @@ fn a_disk_that_has_room_again() {
     let daemon = Daemon::start(&Options::new().config(logging("")));
     let site = daemon.site();
     let size = std::fs::metadata(file(site)).unwrap().size();
-    // In the middle of the next line.
+    // The limit is in the middle of the next line.
     limit_files(daemon.pid(), Some(size + 10));
     for level in ["warn", "info", "warn", "info"] {
         site.cli(&["log", "level", level]).ok();
@@ -161,7 +161,7 @@ fn a_log_that_is_moved_away_is_opened_again() {
     move_away("second.log");
     daemon.signal(Signal::HUP);
     process::until("the log is there again", || file(site).exists().then_some(()));
-    // Where it cannot be opened, the one that is open goes on.
+    // If the file cannot be opened, the open one stays in use.
     move_away("third.log");
     std::fs::create_dir(file(site)).unwrap();
     let refused = site.cli(&["log", "reopen"]);
@@ -283,7 +283,7 @@ fn forge() {
     task.text.set(FORGED).unwrap();
     task.times.set(1);
     task.call().unwrap();
-    // Refused, whoever makes it.
+    // Such a name is refused, whether to create or to find a pool.
     for name in ["two\nlines", "an escape \u{1b}[2J", "a zero\0"] {
         assert!(ipc.create_pool(faults::MODULE, name, b"").is_err());
         assert!(ipc.find_pool(name).is_err());

@@ -173,7 +173,8 @@ fn a_destruction_is_accepted_and_bounded_while_every_worker_is_blocked() {
         let blocked = block_for(2, 3 * BLOCK);
         until_blocked(site, 2);
         let pid = std::process::id();
-        // Of a pool whose task is in the way, and of one that only needs a worker for its end.
+        // A pool with a task that prevents its destruction, and one that only needs a worker for
+        // `kDestroy`.
         for (pool, why) in [
             ("block0", "pool 'block0' was not destroyed: it still has 1 task in flight after 1."),
             ("left", "pool 'left' was not destroyed: no worker could run its kDestroy in 1."),

@@ -100,7 +100,7 @@ fn every_command_prints_json() {
     assert_eq!(json(&["man", "--out", pages.to_str().unwrap()])["directory"], json!(pages));
     assert!(pages.join("chimaera-status.1").is_file());
 
-    // Wrong usage, too, whoever finds it.
+    // Usage errors are JSON, too, whichever parser finds them.
     for wrong in [&["status", "--frobnicate"][..], &["frobnicate"], &["pool"], &["module", "new"]] {
         let output = site.cli(&[wrong, &["--json"]].concat());
         assert_eq!(output.code, 2, "{output:#?}");

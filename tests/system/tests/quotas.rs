@@ -123,11 +123,11 @@ fn containers_of_all_pools_are_limited_together() {
             let (code, message) = text_of(pools("b", &[count]).remove(0));
             assert_eq!((code, &*message), (CHI_NO_SPACE, over));
         }
-        // The program says the same, and a pool that exists is found as ever.
+        // The command line reports the same, and an existing pool is still found.
         let refused = site.cli(&["pool", "create", "c", "--module", throws::MODULE]);
         assert!(refused.code == 1 && refused.stderr.contains(over), "{refused:?}");
         pools("a", &[4]).remove(0).unwrap();
-        // What is destroyed makes room at once; a creation that fails takes none.
+        // A destroyed pool makes room at once; a failed creation takes none.
         site.cli(&["pool", "destroy", "a0"]).ok();
         for _ in 0..5 {
             assert!(pools("b", &[5])[0].is_err());
@@ -142,7 +142,7 @@ fn pools_and_containers_of_a_user_are_limited() {
     let limits = "limits: {per_user: {pools: 3, containers: 8}}\n";
     let own = "pools: [{name: own, module: \"test:throws_method\", containers: 100}]\n";
     in_client!(Options::new().throws().config(format!("{limits}{own}")), |site| {
-        // Who creates them does not matter, only as whom.
+        // Only the user counts, not the process that creates them.
         site.cli(&["pool", "create", "first", "--module", throws::MODULE]).ok();
         let mut made = pools("a", &[9, 3, 4]).into_iter();
         let per_user = "container limit (8 per user) reached: raise limits.per_user.containers";
@@ -175,7 +175,7 @@ fn sessions_and_segments_of_a_process_are_limited() {
         let _third = Link::open(SMALL).unwrap();
         let sessions = "session limit (3 per process) reached: raise limits.per_process.sessions";
         assert_eq!(refusal(SMALL), sessions);
-        // Other processes have their own, and what has ended makes room.
+        // Other processes have their own limit, and sessions that have ended make room.
         site.cli(&["pool", "create", "a", "--module", throws::MODULE]).ok();
         drop(first);
         drop(reopen(2 * SMALL));
@@ -290,10 +290,10 @@ fn tasks_of_a_user_in_flight_are_limited() {
         };
         process::until("the user has all that it may", full);
         assert!(shown.iter().all(|session| in_flight(session) >= LEAST), "{shown:#?}");
-        // Another client is served: it has fewer than it may always have.
+        // Another client is served: it has fewer tasks than every client may always have.
         let pool = connect().create_pool(throws::MODULE, "another", b"").unwrap();
         connect().task::<NumberTask>(pool, throws::YIELD).call().unwrap();
-        // When the others end, the last has what they leave.
+        // When the others end, the last client can use their share.
         let mut clients = clients;
         let last = clients.pop().expect("there are some");
         drop(clients);

@@ -94,14 +94,14 @@ fn a_build_can_change_its_source() {
     let first = repo.configures(&with_source);
     assert!(first.contains(&wanted) && !first.contains("-U"), "{first}");
 
-    // Without one, it is the one that contains the program, if there is one.
+    // Without an explicit checkout, the one that contains the program is used, if any.
     let elsewhere = repo.site.path().join("chimaera-elsewhere");
     std::fs::copy(artefacts::chimaera(), &elsewhere).unwrap();
     assert_eq!(repo.configures(&[]), first);
     let none = repo.configures_by(elsewhere.clone(), &[]);
     assert!(!none.contains("CHIMAERA_SOURCE_DIR"), "{none}");
 
-    // One that is gone is forgotten, and so is what was found there.
+    // A checkout that is gone is forgotten, and so is what was found there.
     repo.has_been_built_with(Path::new("/nope"));
     let none = repo.configures_by(elsewhere.clone(), &[]);
     assert!(none.contains("-UCHIMAERA_SOURCE_DIR"), "{none}");
@@ -111,7 +111,7 @@ fn a_build_can_change_its_source() {
         assert!(other.contains("-UCHIMAERA_CARGO_TARGET_DIR"), "{other}");
     }
 
-    // One that exists is still used, and is not replaced by the one that contains the program.
+    // A checkout that exists is still used, and not replaced by the one that contains the program.
     repo.has_been_built_with(&source);
     let again =
         [repo.configures(&[]), repo.configures(&with_source), repo.configures_by(elsewhere, &[])];

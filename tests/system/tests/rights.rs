@@ -87,7 +87,7 @@ fn the_configuration_lets_users_and_groups_in() {
     let config = format!("access:\n  connect: [daemon, \"group:bin\"]\nworkers: {}\n", 1);
     let mut daemon = place.start(&Options::new().kv().config(config));
     done(&place.call_as(DAEMON, &[DAEMON], &["put", "key", "value"]));
-    // By a group that is its own, and by one of its others.
+    // By its primary group, and by one of its supplementary groups.
     let found = place.call_as(BIN, &[BIN], &["get", "key"]);
     assert_eq!(found["value"], "value", "{found}");
     done(&place.call_as(NOBODY, &[NOBODY, 4711, BIN], &["get", "key"]));
@@ -95,12 +95,12 @@ fn the_configuration_lets_users_and_groups_in() {
     let why =
         format!("this runtime belongs to user 0; user {NOBODY} may not use it: access.connect");
     denied(&place.call_as(NOBODY, &[NOBODY], &["get", "key"]), &why);
-    // The user's name is no group's.
+    // A user's name does not stand for the group of that name.
     denied(&place.call_as(4711, &[DAEMON], &["get", "key"]), "access.connect");
     let status = place.cli_as(DAEMON, &["status", "--json"]).ok().json();
     assert!(status["running"] == true && status["ready"] == true, "{status}");
     place.cli_as(DAEMON, &["pool", "list"]).ok();
-    // They see no file of the daemon's.
+    // The users cannot read the daemon's files.
     for file in ["lock", "log", "crash"] {
         let path = place.instances().join(format!("{}.{file}", place.site.name()));
         let mut cat = Command::new("cat");
@@ -145,7 +145,7 @@ fn a_client_trusts_whom_its_environment_names() {
     assert!(nonsense.stderr.contains("CHI_OWNER: there is no user 'no-such-user'"), "{nonsense:?}");
     call("bin", DAEMON).ok();
     call("2", DAEMON).ok();
-    // Root may, without being named, but trusts nobody either.
+    // Root may do so without being named, but does not trust others, either.
     assert_ne!(call("", 0).code, 0);
     call("bin", 0).ok();
     drop(daemon);
@@ -196,7 +196,7 @@ pools: [{name: first, module: \"chimaera:kv\"}]
     let by = |user: u32, words: &[&str]| place.call_as(user, &[user], words);
     let refused = "user 1 may not create pools: access.create";
     denied(&by(DAEMON, &["create", "mine"]), refused);
-    // To find one is not to create it.
+    // Finding a pool is not creating it.
     done(&by(BIN, &["create", "bins"]));
     done(&by(DAEMON, &["create", "bins"]));
     done(&by(DAEMON, &["call", "bins"]));
@@ -263,10 +263,10 @@ pools:
     for pool in ["open", "daemons", "bins", "closed"] {
         done(&place.call_by_root(&["call", pool]));
     }
-    // A module calls whatever it wants, whosever task its method runs.
+    // A module may call any pool, whichever user's task its method runs.
     let found = by(DAEMON, &["call-by-method", "closed"]);
     assert_eq!(found["found"], "value", "{found}");
-    // To call is not to destroy, nor the other way round.
+    // The right to call does not include the right to destroy, nor vice versa.
     let who = "whom its access.destroy names, the owner of the runtime and root may destroy it";
     denied(&by(BIN, &["destroy", "bins"]), who);
     denied(&by(DAEMON, &["destroy", "daemons"]), who);
@@ -396,7 +396,7 @@ fn what_is_refused_leaves_nothing_behind() {
     let refused = compose(aborts, "up");
     assert!(refused.code == 1 && refused.stderr.contains(owner), "{refused:?}");
     assert_eq!(pools(&place, "x").0, ["admin"]);
-    // What is the default anyway, anybody may say.
+    // Any user may state the default explicitly.
     let create = ["pool", "create", "x", "--module", "chimaera:kv", "--on-crash", "quarantine"];
     place.cli_as(DAEMON, &create).ok();
     place.cli_as(DAEMON, &["pool", "destroy", "x"]).ok();
@@ -494,7 +494,7 @@ fn modules_come_only_from_where_nobody_else_can_write() {
     let modules = daemon.cli(&["modules", "--json"]).ok().json();
     let loaded: Vec<_> = modules["loaded"].as_array().expect("a list").iter().collect();
     let names: Vec<_> = loaded.iter().map(|module| module["name"].as_str().unwrap()).collect();
-    // Root's own group is no other.
+    // Root's own group does not count as another user.
     assert_eq!(names, ["chimaera:kv", "test:rust_locks"], "{modules}");
     let rule = "; modules are loaded only from where no other user but root can write";
     for (path, why) in [

@@ -78,7 +78,7 @@ fn a_stop_ends_by_its_bound_whatever_modules_do() {
     let log = daemon.log();
     assert_order(&log, &["flushed into bottom", "pool destroyed pool=\"bottom\""]);
     for left in [
-        // Its destruction has been given up, or is about to be.
+        // The pool's destruction has been abandoned, or is about to be.
         "abandoned: pool 'blocked' is ",
         ", with 1 task in flight",
         "abandoned: pool 'stuck' is still being destroyed, with no task in flight",

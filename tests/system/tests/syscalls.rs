@@ -187,7 +187,7 @@ impl Life {
             if served || matches!(self.which, Which::From(_)) || daemon.ended().is_some() {
                 return Ok(());
             }
-            // It may just be ending.
+            // The daemon may just be ending.
             std::thread::sleep(Duration::from_millis(20));
             if Instant::now() >= until {
                 return Err(format!("it does not serve: {found:?}"));
@@ -240,7 +240,7 @@ fn walk(calls: &[Fallible], few: usize) {
         println!("{name}: {most} calls");
         let times = rounds(few, 40) as u64;
         for &errno in errors {
-            // All of them, or some. The dynamic linker does not check its first mapping.
+            // All calls, or a sample. The dynamic linker does not check its first mapping.
             let first = u64::from(call == libc::SYS_mmap);
             let mut numbers: Vec<u64> = (first..most).collect();
             while numbers.len() as u64 > times {
@@ -248,7 +248,7 @@ fn walk(calls: &[Fallible], few: usize) {
             }
             for number in numbers {
                 let mut lives = vec![Which::Only(number)];
-                // Whoever is interrupted is so now and then.
+                // EINTR occurs now and then, not for every call.
                 let may_last = errno != libc::EINTR && random.below(3) == 0;
                 lives.extend(may_last.then_some(Which::From(number)));
                 for which in lives {

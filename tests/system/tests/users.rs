@@ -72,7 +72,7 @@ fn squat(site: &Site) -> OwnedFd {
     let address = SocketAddrUnix::new(site.socket()).expect("the path is short");
     rustix::net::bind(&socket, &address).expect("the name is free");
     std::thread::scope(|scope| {
-        // Each thread has a user of its own, as far as the system itself is concerned.
+        // The system call changes the user of the calling thread only.
         let listen = || {
             // SAFETY: the call takes numbers, and the thread ends afterwards.
             let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, NOBODY, -1) };

@@ -321,7 +321,7 @@ fn releases_of_what_is_not_held_change_nothing() {
             .map(|word| client.link.load(client.field.slot(0) + word * 8))
             .collect();
         for round in 0..200_u64 {
-            // Each of them twice.
+            // Releases each hold twice.
             for hold in (0..4200).map(|n| n / 2).chain([u32::MAX, 1 << 24, 1 << 31]) {
                 while client.ring.push(Entry::Release { hold }).is_err() {
                     client.link.knock();
