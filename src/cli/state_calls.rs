@@ -11,7 +11,7 @@ unsafe extern "C" fn pthread_sigmask(
     set: *const libc::sigset_t,
     old: *mut libc::sigset_t,
 ) -> c_int {
-    // SAFETY: by the caller's promise, which is the same.
+    // SAFETY: the caller promises what this call requires.
     unsafe { state_calls::pthread_sigmask(how, set, old) }
 }
 
