@@ -10,7 +10,7 @@ const LIVE: u32 = 1;
 const DESTROYING: u32 = 2;
 const QUARANTINED: u32 = 3;
 
-/// Between an access with `SeqCst` and another. Loom takes them for weaker ones; here it gets what they mean.
+/// In loom's models, a fence between two `SeqCst` accesses, which loom treats as weaker.
 #[inline(always)]
 fn in_one_order() {
     #[cfg(all(loom, test))]
@@ -78,11 +78,11 @@ impl Admission {
         self.abandoned.store(true, Ordering::SeqCst);
         in_one_order();
         let order = Ordering::SeqCst;
-        // One that is being created or destroyed is closed already.
+        // A container that is being created or destroyed is already closed.
         let _ = self.state.compare_exchange(LIVE, QUARANTINED, order, order);
     }
 
-    /// Notes that the container has a new object. It is not open yet.
+    /// Records that the container has a new object. Does not open the container.
     pub(super) fn end_quarantine(&self) {
         self.state.store(CREATING, Ordering::SeqCst);
         self.abandoned.store(false, Ordering::SeqCst);
@@ -92,7 +92,7 @@ impl Admission {
     pub(crate) fn open(&self) {
         self.state.store(LIVE, Ordering::SeqCst);
         in_one_order();
-        // Code may have been abandoned while it was closed, or just now.
+        // Code may have been abandoned while the container was closed, or just now.
         if self.abandoned.load(Ordering::SeqCst) {
             self.quarantine();
         }
@@ -152,7 +152,8 @@ mod loom_tests {
     // SAFETY: as above.
     unsafe impl Send for Model {}
 
-    /// Two tasks enter while the container is closed: each that is let in has the object to the end.
+    /// Two tasks enter while the container is closed: each that is admitted can use the object
+    /// until it ends.
     #[test]
     fn loom_nothing_is_in_a_closed_container_that_counts_none() {
         loom::model(|| {
@@ -181,7 +182,7 @@ mod loom_tests {
         });
     }
 
-    /// Code of a container is abandoned while it is opened: it is shut in the end.
+    /// Code of a container is abandoned while the container is opened: it ends up closed.
     #[test]
     fn loom_a_container_in_quarantine_is_not_open() {
         loom::model(|| {

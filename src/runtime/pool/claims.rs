@@ -1,4 +1,4 @@
-//! Who has how many pools and containers, and whether there may be more.
+//! How many pools and containers each user has, and whether more are allowed.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
 use crate::sys::{Budget, Charge, Use};
 
-/// What a container takes before its module allocates anything.
+/// The bytes that a container is charged before its module allocates anything.
 const CONTAINER_COST: u64 = 8 << 10;
 
-/// What a pool takes, and whose it is.
+/// The containers of a pool, and the user they count for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
-    /// The user whose client creates the pool; `None` for those of the runtime itself.
+    /// The user whose client creates the pool; `None` for pools of the runtime itself.
     pub(crate) user: Option<u32>,
     pub(crate) containers: u32,
 }
@@ -25,7 +25,7 @@ struct Count {
     containers: u32,
 }
 
-/// The claims of all pools except the admin pool, those included that are being created or destroyed.
+/// The claims of all pools except the admin pool, including those being created or destroyed.
 #[derive(Default)]
 pub(super) struct Claims {
     by_slot: HashMap<u32, (Claim, Charge)>,
@@ -34,8 +34,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Says why there may be no pool with this claim, or returns the charge for it; `limits` are those of
-    /// its user.
+    /// Returns the charge for a pool with this claim. Fails if a limit or the budget rules the pool
+    /// out; `limits` are those of its user.
     pub(super) fn check(
         &self,
         claim: Claim,
@@ -75,7 +75,7 @@ impl Claims {
         Ok(())
     }
 
-    /// Notes the claim of the pool in this slot.
+    /// Records the claim of the pool in this slot.
     pub(super) fn add(&mut self, slot: u32, claim: Claim, charge: Charge) {
         self.containers += claim.containers;
         if let Some(user) = claim.user {
@@ -87,7 +87,7 @@ impl Claims {
         debug_assert!(before.is_none(), "the slot was free");
     }
 
-    /// Forgets the claim of the pool in this slot.
+    /// Removes the claim of the pool in this slot.
     pub(super) fn remove(&mut self, slot: u32) {
         let Some((claim, _)) = self.by_slot.remove(&slot) else { return };
         self.containers -= claim.containers;
@@ -129,9 +129,9 @@ mod tests {
         add(&mut claims, 2, of(Some(1), 2));
         let pools = "pool limit (2 per user) reached: raise limits.per_user.pools";
         assert_eq!(why(&claims, of(Some(1), 1)), pools);
-        // Another user has its own, and the runtime itself only what there is.
+        // Another user has limits of its own, and the runtime itself only the overall limit.
         assert!(check(&claims, of(Some(2), 5)).is_ok());
-        // One with a quota has that.
+        // A user with a quota has the limits of the quota.
         let key = "limits.users[3]".to_owned();
         let quota = UserLimits { key, pools: 3, containers: 5, ..UserLimits::default() };
         let why_not = claims.check(of(Some(1), 1), &quota, &config, budget).unwrap_err();

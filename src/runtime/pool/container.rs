@@ -1,4 +1,4 @@
-//! A container: an object that runs a pool's methods, and the runtime's state of it.
+//! A container: an object that runs a pool's methods, and the runtime's state for it.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_void, CStr};
@@ -21,7 +21,7 @@ const NEAR: usize = 8;
 struct Queue {
     id: u32,
     lanes: Box<[ContainerLane]>,
-    /// For the lanes. `None` for those that every container has.
+    /// The charge for the lanes; `None` for lanes that every container has.
     _charge: Option<Charge>,
 }
 
@@ -30,12 +30,13 @@ struct Routes {
     queues: Vec<Queue>,
     /// The index of the queue for tasks that no monitor has placed.
     normal: usize,
-    /// Where high-latency tasks go that no monitor has placed.
+    /// The destination of high-latency tasks that no monitor has placed.
     high_latency: HighLatency,
 }
 
 impl Routes {
-    /// The lanes of the queue that a new object of the container asks for, as the one before did.
+    /// Returns the lanes of an existing queue if a new object, replacing the one that created it,
+    /// asks for the same queue again.
     fn existing(
         &self,
         id: u32,
@@ -67,11 +68,11 @@ impl Routes {
     }
 }
 
-/// Where high-latency tasks go that no monitor has placed.
+/// The destination of high-latency tasks that no monitor has placed.
 enum HighLatency {
-    /// To the container's queue for them, which has this index.
+    /// The container's high-latency queue, which has this index.
     Queue(usize),
-    /// To a lane that the runtime added, because the container has no such queue.
+    /// A lane that the runtime added, because the container has no such queue.
     Lane(Box<ContainerLane>),
 }
 
@@ -156,7 +157,7 @@ impl CrashPolicy {
     }
 }
 
-/// A container, with the runtime's state of it.
+/// A container, with the runtime's state for it.
 pub(crate) struct Container {
     /// The pool's id.
     pub(crate) id: chi_pool_id,
@@ -238,7 +239,7 @@ impl Container {
         ops.is_some()
     }
 
-    /// Notes that the object has been destroyed.
+    /// Records that the object has been destroyed.
     pub(crate) fn clear_object(&self) {
         self.object.store(ptr::null_mut(), Ordering::Release);
     }
@@ -292,7 +293,8 @@ impl Container {
         }
     }
 
-    /// The container's name in messages: that of its pool, with its number if there are others.
+    /// The container's name in messages: the pool's name, with the container's number if there are
+    /// several.
     pub(crate) fn shown(&self) -> String {
         match self.count {
             1 => format!("pool '{}'", self.name()),
@@ -357,8 +359,8 @@ impl Container {
         })
     }
 
-    /// A lane for a task that no monitor has placed: the lanes of the first queue for its latency,
-    /// in turn.
+    /// A lane for a task that no monitor has placed: one of the first queue for its latency, round
+    /// robin but preferring an empty lane nearby.
     #[inline]
     pub(crate) fn any_lane(&self, next: usize, high_latency: bool) -> &ContainerLane {
         let routes = self.routes.get().expect("tasks go to published containers");
@@ -371,13 +373,12 @@ impl Container {
         if lanes.len() == 1 {
             return &lanes[0];
         }
-        // Prefer an empty lane among the next few: in any other the task would have to wait its
-        // turn.
+        // Prefer an empty lane among the next few: in any other the task would have to queue.
         let near = (next..next + lanes.len().min(NEAR)).map(|index| &lanes[index % lanes.len()]);
         near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[next % lanes.len()])
     }
 
-    /// The number of queues, and of all their lanes.
+    /// The number of queues, and the total number of lanes in them.
     pub(crate) fn shape(&self) -> (usize, usize) {
         let queues = self.routes.get().map_or(&[][..], |routes| &routes.queues);
         (queues.len(), queues.iter().map(|queue| queue.lanes.len()).sum())

@@ -21,7 +21,7 @@ use std::sync::atomic::{fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Orde
 
 /// From this bit up: the number of the worker that owns the lane.
 const OWNER_SHIFT: u32 = 56;
-/// The owner is serving the lane: it is starting its tasks, one after the other.
+/// The owner is serving the lane: it is starting its tasks, one after another.
 const SERVED: u64 = 1 << 55;
 /// From this bit up: the number of tasks that have been suspended and have not ended.
 const SUSPENDED_SHIFT: u32 = 32;
@@ -69,8 +69,8 @@ impl LaneState {
         }
     }
 
-    /// Begins to serve the lane. False if it is not `me`'s, is already being served, or has no
-    /// task.
+    /// Begins to serve the lane. False if `me` does not own it, or if it is already being served or
+    /// has no task.
     #[must_use]
     #[inline]
     pub(crate) fn serve(&self, me: u32) -> bool {
@@ -130,7 +130,7 @@ impl LaneState {
         false
     }
 
-    /// True if tasks have been suspended that have not ended.
+    /// True if a task that was suspended has not ended.
     pub(crate) fn has_suspended(&self) -> bool {
         self.word.load(Ordering::Relaxed) & SUSPENDED != 0
     }
@@ -191,9 +191,9 @@ unsafe impl Send for LanePtr {}
 pub(crate) struct ContainerLane {
     pub(crate) state: LaneState,
     queue: SegQueue<TaskHandle>,
-    /// A task that was popped and put back: it is still the next one. Null for none.
+    /// A task that was popped and put back, and so is still the next one; null if there is none.
     first: AtomicPtr<c_void>,
-    /// That task's session, which blocks as many workers as it may. 0 for none.
+    /// The session of that task, which already blocks as many workers as it may; 0 for none.
     held_back: AtomicU64,
     /// The lane is for high-latency tasks.
     pub(crate) high_latency: bool,
@@ -235,9 +235,10 @@ impl ContainerLane {
         NonNull::new(first).map(TaskHandle)
     }
 
-    /// Puts back the task that `pop` returned, which its session must not start on this worker now, and
-    /// stops serving the lane. True if it is the worker `to`'s from then on, which must be told; otherwise
-    /// another one has taken it over. For the worker that serves the lane.
+    /// Puts back the task that `pop` returned, because its session must not start it on this worker
+    /// now, and stops serving the lane. True if the worker `to` then owns the lane and must be
+    /// notified; otherwise another worker has taken the lane over. For the worker that serves the
+    /// lane.
     #[must_use]
     pub(crate) fn hand_over(&self, to: u32, task: TaskHandle, session: u64) -> bool {
         self.held_back.store(session, Ordering::Relaxed);
@@ -263,7 +264,7 @@ impl ContainerLane {
         self.listed.swap(me + 1, Ordering::AcqRel) != me + 1
     }
 
-    /// Notes that the worker `me` has removed the lane from its list.
+    /// Records that the worker `me` has removed the lane from its list.
     #[inline]
     pub(crate) fn unlist(&self, me: u32) {
         let order = Ordering::AcqRel;
@@ -330,7 +331,7 @@ mod loom_tests {
     use loom::sync::{Arc, Mutex};
     use std::collections::VecDeque;
 
-    /// Stands in for the queue of a lane, which loom does not know.
+    /// Stands in for a lane's queue, which loom does not instrument.
     pub(super) struct Queue<T>(Mutex<VecDeque<T>>);
 
     impl<T> Queue<T> {
@@ -402,7 +403,7 @@ mod loom_tests {
         }
     }
 
-    /// Two workers enter at the same time: one of them alone owns the lane until it is empty, and
+    /// Two workers enter at the same time: only one of them owns the lane until it is empty, and
     /// both tasks run.
     #[test]
     fn loom_one_worker_at_a_time_runs_tasks() {
@@ -539,7 +540,7 @@ mod loom_tests {
         });
     }
 
-    /// A lane whose first task a stand-by worker must not start, and what has run.
+    /// A lane whose first task a stand-by worker must not start, and the tasks that have run.
     struct HeldBack {
         lane: ContainerLane,
         ran: UnsafeCell<Vec<usize>>,
@@ -557,7 +558,7 @@ mod loom_tests {
     }
 
     impl HeldBack {
-        /// The lane belongs to the stand-by worker 2, which serves it, with one task in it.
+        /// A lane with one task, owned and being served by the stand-by worker 2.
         fn new() -> Arc<HeldBack> {
             let model =
                 HeldBack { lane: ContainerLane::new(false), ran: UnsafeCell::new(Vec::new()) };
@@ -566,7 +567,7 @@ mod loom_tests {
             Arc::new(model)
         }
 
-        /// The worker 2 hands the lane to the worker 1, which serves it when it is told.
+        /// Worker 2 hands the lane to worker 1, which serves it when notified.
         fn hand_over(&self) {
             let first = self.lane.pop().expect("the task was queued before");
             if self.lane.hand_over(1, first, SESSION) {
@@ -574,7 +575,7 @@ mod loom_tests {
             }
         }
 
-        /// The worker is told of the lane, or passes the message on to whoever owns it.
+        /// The worker is notified of the lane; if another worker owns it, passes the message on.
         fn tell(&self, worker: u32) {
             match self.lane.state.on_notified() {
                 Some(owner) if owner != worker => self.tell(owner),
@@ -583,7 +584,7 @@ mod loom_tests {
             }
         }
 
-        /// The worker comes to the lane on its list.
+        /// The worker reaches the lane in its list.
         fn serve(&self, worker: u32) {
             if !self.lane.state.serve(worker) {
                 return;
@@ -608,8 +609,8 @@ mod loom_tests {
         }
     }
 
-    /// A task is queued in a lane that is handed over because its first task is held back: both are run, in
-    /// their order.
+    /// A task is queued in a lane that is handed over because its first task is held back: both
+    /// run, in order.
     #[test]
     fn loom_a_task_behind_one_that_is_held_back_is_found() {
         loom::model(|| {

@@ -1,22 +1,22 @@
-//! The methods of a pool: their description, which is the module's, and their measured run times,
-//! which are the pool's.
+//! The methods of a pool: their descriptions, which belong to the module, and their measured run
+//! times, which belong to the pool.
 
 use crate::module::{Method, Methods};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A measurement counts for one part in this many of the estimate.
+/// The weight of a measurement in the estimate is one part in this many.
 const WEIGHT: u32 = 8;
-/// For how many tasks a monitor that gave no estimate is not asked again.
+/// The number of tasks for which a monitor that gave no estimate is not asked again.
 const ASK_AGAIN: u32 = 63;
 
-/// A method of a pool. Each pool measures for itself, because pools of one module have different
-/// data.
+/// A method of a pool. Each pool has its own measurements, because pools of one module have
+/// different data.
 pub(crate) struct PoolMethod {
     method: Method,
     /// The measured run time in nanoseconds, averaged; 0 before the first measurement.
     mean_ns: AtomicU32,
-    /// For how many more tasks the monitor is not asked for an estimate.
+    /// The number of further tasks for which the monitor is not asked for an estimate.
     silent: AtomicU32,
 }
 
@@ -40,8 +40,8 @@ impl PoolMethod {
         self.mean_ns.load(Ordering::Relaxed)
     }
 
-    /// Adds the measured time of a run to the estimate. An outlier, because the worker was
-    /// preempted, counts as a few times the estimate.
+    /// Adds the measured time of a run to the estimate. An outlier, such as a run whose worker was
+    /// preempted, counts as a few times the estimate at most.
     pub(crate) fn learn(&self, ns: u64) {
         let ns = u32::try_from(ns).unwrap_or(u32::MAX).max(1);
         let mean = match self.mean_ns() {
@@ -63,7 +63,7 @@ impl PoolMethod {
         silent == 0
     }
 
-    /// Notes that the monitor gave no estimate, so that it is asked again only after a while.
+    /// Records that the monitor gave no estimate, so that it is asked again only after a while.
     pub(crate) fn note_silence(&self) {
         self.silent.store(ASK_AGAIN, Ordering::Relaxed);
     }

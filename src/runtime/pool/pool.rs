@@ -13,9 +13,9 @@ use crate::module::Module;
 /// A pool. Its containers and methods do not move as long as it lives.
 pub(crate) struct Pool {
     pub(crate) id: chi_pool_id,
-    /// Whether some clients may not call it: `rights` then say which.
+    /// Whether only some clients may call it; `rights` then says which.
     pub(crate) restricted: bool,
-    /// In a box, because tasks do not need them: what they do need stays close together.
+    /// Boxed, because tasks do not need them: the fields that tasks use stay close together.
     pub(crate) rights: Box<PoolRights>,
     pub(crate) params: Vec<u8>,
     /// The parameters that the creator gave, as messages show them; `None` if they are too long or
@@ -75,7 +75,7 @@ impl Pool {
         &self.containers[0].module
     }
 
-    /// What becomes of the runtime when one of its methods crashes.
+    /// The policy for crashes of its methods.
     pub(crate) fn on_crash(&self) -> &CrashPolicy {
         &self.containers[0].on_crash
     }

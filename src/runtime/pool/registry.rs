@@ -19,9 +19,9 @@ use crate::sys::{lock, Budget};
 const GRACE_ROUNDS: u64 = 2;
 
 enum Named {
-    /// Being created, destroyed or reset by the task whose body has this address. A pool that is
-    /// reset stays, whatever becomes of that.
-    /// `pool` is the pool unless it is being created, and `stays` its order if it is reset.
+    /// Being created, destroyed or reset by the task whose body has this address. `pool` is `None`
+    /// while the pool is being created. `stays` is its order while it is being reset: the pool
+    /// stays, however the reset ends.
     Changing {
         by: usize,
         slot: u32,
@@ -29,12 +29,13 @@ enum Named {
         pool: Option<Arc<Pool>>,
         stays: Option<u64>,
     },
-    /// `order` rises with each pool that is created: a pool that this one uses has a lower one.
+    /// `order` increases with each pool that is created: the pools that this one uses have lower
+    /// ones.
     Ready { pool: Arc<Pool>, order: u64 },
 }
 
 /// A destroyed pool, without tasks, kept until no worker can reach one of its lanes any more: first
-/// every worker must finish what it was doing, then every worker must read the messages that this
+/// every worker must finish what it was doing, then every worker must read the messages that this work
 /// may have left.
 struct Retired {
     pool: Arc<Pool>,
@@ -73,13 +74,13 @@ struct State {
 }
 
 impl State {
-    /// Frees the slot of a pool that is no more.
+    /// Frees the slot of a pool that no longer exists.
     fn free_slot(&mut self, slot: u32) {
         self.claims.remove(slot);
         self.free_slots.push(slot);
     }
 
-    /// Ends a creation or destruction. Returns the waiters for it.
+    /// Ends a creation, destruction or reset. Returns the waiters for it.
     fn end_change(&mut self, name: &str, becomes: Option<Named>) -> Vec<Waiter> {
         let before = match becomes {
             Some(named) => self.named.insert(name.to_owned(), named),
@@ -125,8 +126,8 @@ impl Registry {
         Registry { state: Mutex::new(state), retired: AtomicUsize::new(0), next_minor }
     }
 
-    /// Looks up a name; while a task is creating or destroying its pool, `waiter`, if there is one, is
-    /// queued instead.
+    /// Looks up a name. While a task is creating, destroying or resetting its pool, queues
+    /// `waiter`, if given, instead.
     pub(crate) fn find(&self, name: &str, waiter: Option<Waiter>) -> Lookup {
         match lock(&self.state).named.get_mut(name) {
             None => Lookup::Absent,
@@ -182,8 +183,8 @@ impl Registry {
         Some(Ok(chi_pool_id { major_, minor_ }))
     }
 
-    /// Registers a pool that has been created, so that it is found from now on. Returns the waiters
-    /// for that.
+    /// Registers a pool that has been created, so that lookups find it. Returns the waiters for its
+    /// creation.
     pub(crate) fn complete(&self, pool: Arc<Pool>) -> Vec<Waiter> {
         let mut state = lock(&self.state);
         let order = state.completed;
@@ -211,7 +212,7 @@ impl Registry {
         self.begin_change(id, by, true)
     }
 
-    /// Notes that the task at `by` goes on with a destruction that has begun.
+    /// Records that the task at `to` continues a destruction that has begun.
     pub(crate) fn hand_over(&self, id: chi_pool_id, to: usize) {
         for named in lock(&self.state).named.values_mut() {
             if let Named::Changing { by, pool: Some(pool), .. } = named {
@@ -275,17 +276,16 @@ impl Registry {
         let mut awaited: Vec<usize> =
             state.retired.iter().flat_map(|old| old.awaited(now)).collect();
         drop(state);
-        // After the lock is released, because freeing a pool may take long.
+        // After the lock is released, because freeing a pool may take a long time.
         drop(over);
         awaited.sort_unstable();
         awaited.dedup();
         awaited
     }
 
-    /// Removes the pool that the task at `by`, which was abandoned, may have been creating or
-    /// destroying. Its slot is free again; what had been constructed stays in memory, because its
-    /// state is unknown. A pool that it was resetting stays. Returns the names of those that were
-    /// removed, and the waiters.
+    /// Removes the pool that the abandoned task at `by` was creating or destroying, if any, and
+    /// frees its slot; objects already constructed stay in memory, because their state is unknown.
+    /// A pool that it was resetting stays. Returns the names of the removed pools, and the waiters.
     pub(crate) fn give_up(&self, by: usize) -> (Vec<String>, Vec<Waiter>) {
         let mut state = lock(&self.state);
         let given_up = state.named.extract_if(
@@ -309,7 +309,7 @@ impl Registry {
         (names, woken)
     }
 
-    /// The pool in this slot, also while it is being destroyed.
+    /// The pool in this slot, even while it is being destroyed or reset.
     pub(crate) fn in_slot(&self, slot: u32) -> Option<Arc<Pool>> {
         let state = lock(&self.state);
         let pools = state.named.values().filter_map(|named| match named {
@@ -319,7 +319,7 @@ impl Registry {
         pools.into_iter().find(|pool| pool.id.major_ == slot).cloned()
     }
 
-    /// All pools that can be found.
+    /// All pools that lookups find.
     pub(crate) fn all(&self) -> Vec<Arc<Pool>> {
         let state = lock(&self.state);
         let pools = state.named.values().filter_map(|named| match named {
@@ -329,7 +329,7 @@ impl Registry {
         pools.collect()
     }
 
-    /// The pools that are being created, which have only a name, or destroyed.
+    /// The pools that are being created, for which there is only a name, destroyed or reset.
     pub(crate) fn changing(&self) -> Vec<(String, Option<Arc<Pool>>)> {
         let state = lock(&self.state);
         let changing = state.named.iter().filter_map(|(name, named)| match named {
@@ -339,7 +339,7 @@ impl Registry {
         changing.collect()
     }
 
-    /// True if a pool is being created or destroyed.
+    /// True if a pool is being created, destroyed or reset.
     pub(crate) fn has_changing(&self) -> bool {
         !self.changing().is_empty()
     }
