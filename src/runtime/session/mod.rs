@@ -1,5 +1,5 @@
-//! A client's session as the runtime sees it: its segment, its arena, the blocks that are held for
-//! it, what it is charged, and the number of its tasks in flight. It imports `sys` and `access`.
+//! A client's session as the runtime sees it: its segment, its arena, the blocks held for it, its
+//! charges, and the number of its tasks in flight. It imports `sys` and `access`.
 
 mod postponed;
 mod refs;

@@ -1,15 +1,15 @@
-//! Submissions that wait for their turn outside of their ring.
+//! Postponed submissions, which wait outside their ring.
 
 use std::collections::VecDeque;
 
 use crate::sys::{Budget, Charge, Use};
 
-/// Submissions of one ring that are postponed; beyond that the ring fills up.
+/// The limit on the postponed submissions of one ring; beyond that the ring fills up.
 const MOST: usize = 1 << 16;
-/// How many more there is room for each time that it is used up.
+/// How many more submissions are charged each time the charge is used up.
 const STEP: usize = 1024;
 
-/// Submissions of a ring, in their order.
+/// Submissions of a ring, in order.
 pub(crate) struct Postponed {
     offsets: VecDeque<u64>,
     charge: Charge,
@@ -25,12 +25,12 @@ impl Postponed {
         self.offsets.is_empty()
     }
 
-    /// The first.
+    /// The first submission.
     pub(super) fn first(&self) -> Option<u64> {
         self.offsets.front().copied()
     }
 
-    /// True if there is room for another one, for which memory is charged if need be.
+    /// True if there is room for another submission; charges memory for it if necessary.
     pub(crate) fn has_room(&mut self) -> bool {
         let count = self.offsets.len();
         if count < self.charged() {
@@ -39,22 +39,22 @@ impl Postponed {
         count < MOST && self.charge.grow((STEP * size_of::<u64>()) as u64).is_ok()
     }
 
-    /// For how many there is a charge.
+    /// How many submissions the charge covers.
     fn charged(&self) -> usize {
         self.charge.bytes() as usize / size_of::<u64>()
     }
 
-    /// Adds one behind the others.
+    /// Appends a submission.
     pub(crate) fn push(&mut self, offset: u64) {
         self.offsets.push_back(offset);
     }
 
-    /// Puts the one back that was the first until now.
+    /// Puts back the submission that was first until now.
     pub(crate) fn put_back(&mut self, offset: u64) {
         self.offsets.push_front(offset);
     }
 
-    /// Takes the first.
+    /// Takes the first submission.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u64> {
         let offset = self.offsets.pop_front()?;

@@ -14,7 +14,7 @@ use std::sync::atomic::{fence, AtomicU64, Ordering};
 
 use super::session::Session;
 
-/// One reference that is not a task's: a ring's or a list's.
+/// One reference that belongs to a ring or a list, not to a task.
 const HOLDER: u64 = 1;
 /// One task in flight.
 const TASK: u64 = 1 << 32;
@@ -161,8 +161,8 @@ mod loom_tests {
         }
     }
 
-    /// The last of a task and a ring, whichever it is, drops the session exactly once, and sees
-    /// what the other wrote.
+    /// Whichever of a task and a ring is last drops the session, exactly once, and sees what the
+    /// other wrote.
     #[test]
     fn loom_a_session_is_dropped_by_whoever_lets_go_last() {
         loom::model(|| {

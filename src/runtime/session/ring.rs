@@ -12,11 +12,10 @@ use crate::sys::Use;
 pub(crate) struct Ring {
     pub(crate) session: SessionRef,
     pub(crate) consumer: Consumer,
-    /// Submissions, in their order, that are postponed until fewer of the session's tasks are in
-    /// flight. Other messages behind them in the ring, such as cancellations, have been handled
-    /// already.
+    /// Submissions, in order, that are postponed until fewer of the session's tasks are in flight.
+    /// Other messages behind them in the ring, such as cancellations, have already been handled.
     pub(crate) postponed: Postponed,
-    /// Set while the first of these waits for memory. All behind it wait, too.
+    /// Set while the first postponed submission waits for memory. All behind it wait, too.
     pub(crate) held: Option<Held>,
     pub(crate) polls: EmptyPolls,
 }
@@ -27,35 +26,35 @@ const HELD_BOUND: Duration = Duration::from_secs(10);
 /// A task that waits for memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
-    /// Bytes that it takes, as far as is known.
+    /// The bytes that it needs, as far as is known.
     pub(crate) bytes: u64,
-    /// Since when none of the ring's tasks has been taken.
+    /// The time since which none of the ring's tasks has been taken.
     pub(crate) since: Instant,
 }
 
 impl Held {
-    /// True if the task has waited for long enough.
+    /// True if the task has waited long enough.
     pub(crate) fn is_over(&self) -> bool {
         self.since.elapsed() >= HELD_BOUND
     }
 }
 
-/// A ring is left to its doorbell once it has been found empty so often in a row: not before a client that
-/// computes for a few hundred microseconds between its tasks is back.
+/// A ring is left to its doorbell after this many empty polls in a row: enough for a client that
+/// computes for a few hundred microseconds between its tasks to return.
 const MANY_EMPTY_POLLS: u32 = 1 << 14;
 
-/// How often in a row a ring has been found empty.
+/// The number of consecutive empty polls of a ring.
 #[derive(Default)]
 pub(crate) struct EmptyPolls(u32);
 
 impl EmptyPolls {
-    /// There was an entry.
+    /// Records that there was an entry.
     #[inline]
     pub(crate) fn found_entry(&mut self) {
         self.0 = 0;
     }
 
-    /// There was none. True if this has been so for long enough.
+    /// Records that there was none. True if the ring has been empty for long enough.
     #[inline]
     pub(crate) fn found_nothing(&mut self) -> bool {
         self.0 += 1;
@@ -69,7 +68,7 @@ impl Ring {
         Ring { session, consumer, postponed, held: None, polls: EmptyPolls::default() }
     }
 
-    /// True while a task of it waits for memory, and there is none yet.
+    /// True while a task of the ring waits for memory, and there is not enough yet.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.held.is_some_and(|held| !self.may_go_on(held))
@@ -83,7 +82,7 @@ impl Ring {
         let has_room = held.bytes <= budget.room(Use::Tasks) || budget.used(Use::Tasks) == 0;
         has_share && has_room
             || held.is_over()
-            // It needs no memory.
+            // A task that is to be cancelled needs no memory.
             || self.postponed.first().is_some_and(|offset| session.asks_to_cancel(offset))
     }
 }

@@ -22,10 +22,10 @@ struct Holds {
     charge: Charge,
 }
 
-/// What a list of few blocks takes.
+/// The bytes that a list of a few blocks is charged.
 const HOLD_COST: u64 = 64;
 
-/// The runtime's arena, and the charge for its books and for the memory behind it.
+/// The runtime's arena, and the charge for its metadata and the memory behind it.
 struct Results {
     arena: Arena,
     charge: Charge,
@@ -34,33 +34,35 @@ struct Results {
 }
 
 impl Results {
-    /// What the arena is charged: the memory that may be behind it, and books of an eighth of that.
+    /// The bytes to charge: the session's own, the memory that may be behind the arena, and an
+    /// eighth of that for metadata.
     fn cost(&self) -> u64 {
         self.fixed + self.arena.touched() / 8 * 9
     }
 }
 
-/// Why there is no block for a result.
+/// Why no block for a result is available.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NoRoom {
-    /// In the segment.
+    /// The segment cannot provide it.
     Segment(Failed),
-    /// In the runtime's memory budget.
+    /// The runtime's memory budget is exhausted.
     Budget(Exhausted),
 }
 
-/// What a session takes before it has rings and tasks, without the books of its arena.
+/// The bytes that a session is charged before it has rings and tasks, without its arena's metadata.
 const SESSION_COST: u64 = 16 << 10;
-/// Memory of an empty arena that is not worth giving back.
+/// Up to this many bytes, the memory of an empty arena is not worth giving back.
 const LITTLE_TOUCHED: u64 = 1 << 20;
 
 /// The completion word has 24 bits for the number of a hold.
 const MAX_HOLDS: usize = 1 << 24;
 
-/// The limit on the private copies of one session's tasks, in bytes, if the budget is not smaller.
+/// The limit on the private copies of one session's tasks, in bytes, unless the budget sets a lower
+/// one.
 const MAX_COPIES: u64 = 256 << 20;
 
-/// How many restricted pools a session remembers that its client may call.
+/// How many of the restricted pools that its client may call a session remembers.
 const CALLABLE: usize = 16;
 
 /// Where a task is suspended.
@@ -103,12 +105,12 @@ pub(crate) struct Session {
     held_rings: AtomicUsize,
     budget: &'static Budget,
     dead: AtomicBool,
-    /// The ids of restricted pools that the client may call, as far as that has been asked: each in the
-    /// place that the last bits of its slot say.
+    /// The ids of restricted pools that the client is known to be allowed to call, each at the
+    /// index given by the low bits of its slot.
     callable: [AtomicU64; CALLABLE],
-    /// How many tasks it may have in flight, so that its user's sessions stay within their limit.
+    /// How many tasks it may have in flight under the limits of its user and its process.
     share: AtomicUsize,
-    /// Its user or its process has taken more than its share of the workers' time.
+    /// Set while its user or its process has taken more than its share of the workers' time.
     paused: AtomicBool,
     /// Where suspended tasks are, by their offsets, unless they have already been told that they
     /// are cancelled.
@@ -156,7 +158,8 @@ impl Session {
         budget.charge(Use::Sessions, SESSION_COST + arena)
     }
 
-    /// Charges a further ring: the part of the segment, and what is kept of it.
+    /// Charges another ring: its part of the segment, and as much again for the runtime's own
+    /// state.
     pub(crate) fn charge_ring(&self) -> Result<(), Failure> {
         let results = &mut *lock(&self.results);
         let bytes = 2 * ring_bytes(RING_SLOTS);
@@ -171,7 +174,7 @@ impl Session {
         self.budget
     }
 
-    /// A session with a segment of its own, behind which there is no client.
+    /// A session with a segment of its own, but without a client.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn without_client(number: u64) -> std::io::Result<super::SessionRef> {
         use std::os::fd::AsFd;
@@ -196,8 +199,9 @@ impl Session {
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// Fails if the client may not call this pool. What a pool allows never changes, nor do a client's user
-    /// and groups, so they are compared only once, unless the client uses many such pools.
+    /// Fails if the client may not call this pool. Neither a pool's rights nor a client's user and
+    /// groups ever change, so they are compared only once, unless the client uses many restricted
+    /// pools.
     #[inline]
     pub(crate) fn check_call(
         &self,
@@ -214,44 +218,44 @@ impl Session {
         Ok(())
     }
 
-    /// How many tasks it may have in flight because of the limits of its user and its process.
+    /// How many tasks it may have in flight under the limits of its user and its process.
     #[inline]
     pub(crate) fn share(&self) -> usize {
         self.share.load(Ordering::Relaxed)
     }
 
-    /// Says how many it may have.
+    /// Sets how many tasks it may have in flight.
     pub(crate) fn set_share(&self, tasks: usize) {
         self.share.store(tasks, Ordering::Relaxed);
     }
 
-    /// True while none of its tasks are to be started, because of a limit on the workers' time.
+    /// True while none of its tasks may start, because of a limit on the workers' time.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
     }
 
-    /// Pauses it, or has it go on. Returns whether it was paused.
+    /// Pauses or resumes it. Returns whether it was paused before.
     pub(crate) fn set_paused(&self, paused: bool) -> bool {
         self.paused.swap(paused, Ordering::Relaxed)
     }
 
-    /// Notes that the task at `offset` is suspended until it is woken or cancelled.
+    /// Records that the task at `offset` is suspended until it is woken or cancelled.
     pub(crate) fn note_suspended(&self, offset: u64, at: SuspendedAt) {
         lock(&self.suspended).insert(offset, at);
     }
 
-    /// Notes that it no longer is.
+    /// Records that the task at `offset` is no longer suspended there.
     pub(crate) fn forget_suspended(&self, offset: u64, at: SuspendedAt) {
         let mut suspended = lock(&self.suspended);
-        // A client may, against the rules, submit a task that is in flight; then the entry is that
-        // of another run.
+        // A client may, against the rules, submit a task that is in flight; then the entry belongs
+        // to another run.
         if suspended.get(&offset) == Some(&at) {
             suspended.remove(&offset);
         }
     }
 
-    /// Returns where the task at `offset` is suspended, if its client has asked to cancel it. The
-    /// answer is given once, so that a client that asks again and again costs others nothing.
+    /// Returns where the task at `offset` is suspended, if its client has asked to cancel it. Does
+    /// so only once, so that a client that keeps asking costs others nothing.
     pub(crate) fn take_suspended(&self, offset: u64) -> Option<SuspendedAt> {
         let mut suspended = lock(&self.suspended);
         // The request may have been for an earlier run of the task; then the entry of this run
@@ -292,11 +296,11 @@ impl Session {
         Ok(block)
     }
 
-    /// Charges the memory that the arena has come to use.
+    /// Charges the memory that the arena now uses.
     #[cold]
     fn charge_results(&self, results: &mut Results) -> Result<(), Exhausted> {
         let cost = results.cost();
-        // The other sessions have results, too.
+        // Leaves room for the results of other sessions.
         if cost > self.budget.most() / 2 {
             return Err(self.budget.exhausted(Use::Sessions));
         }
@@ -321,7 +325,7 @@ impl Session {
     #[cold]
     fn give_back_results(&self, results: &mut Results) {
         let start = self.mapping.layout().runtime_arena;
-        // It fails where memory cannot be given back; then it stays charged.
+        // This fails where memory cannot be given back; then the memory stays charged.
         if self.mapping.give_back(start, results.arena.touched()).is_ok() {
             results.arena.forget_beyond(0);
             results.charge.shrink_to(results.fixed);
@@ -374,8 +378,8 @@ impl Session {
         self.copies.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes that are about to be copied for a task that has `own` already. False if that would
-    /// exceed the limit and other tasks have copies: a task alone may.
+    /// Counts bytes that are about to be copied for a task that already has `own` bytes of copies.
+    /// False if that would exceed the limit, unless no other task of the session has copies.
     pub(crate) fn count_copies(&self, bytes: u64, own: u64) -> bool {
         let before = self.copies.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes <= self.most_copies() || before <= own {
@@ -385,7 +389,7 @@ impl Session {
         false
     }
 
-    /// Discounts copies that have been freed.
+    /// Subtracts copies that have been freed.
     pub(crate) fn uncount_copies(&self, bytes: u64) {
         if bytes > 0 {
             self.copies.fetch_sub(bytes, Ordering::Relaxed);
@@ -397,12 +401,12 @@ impl Session {
         lock(&self.results).arena.used_bytes()
     }
 
-    /// Notes that one of its rings waits for memory.
+    /// Records that one of its rings waits for memory.
     pub(crate) fn hold_ring(&self) {
         self.held_rings.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that one does no longer.
+    /// Records that one of its rings no longer waits for memory.
     pub(crate) fn let_ring_go(&self) {
         self.held_rings.fetch_sub(1, Ordering::Relaxed);
     }
