@@ -7,15 +7,16 @@ use chimaera_abi::CHI_NO_SPACE;
 use crate::failure::Failure;
 use crate::sys::{Budget, Charge, Exhausted, Use};
 
-/// What a block is charged besides its bytes, for the allocator's and the owner's books.
+/// The bytes that a block is charged beyond its size, for the bookkeeping of the allocator and the
+/// owner.
 const OVERHEAD: u64 = 64;
 
-/// Why there is no block.
+/// Why a block cannot be allocated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NoMemory {
     /// The runtime's budget has no room for it.
     Budget(Exhausted),
-    /// The operating system has no memory.
+    /// The operating system is out of memory.
     System,
 }
 

@@ -1,5 +1,5 @@
-//! Why tasks are cancelled, which tasks a cancellation is for, and the status and message that they
-//! end with.
+//! Why tasks are cancelled, which tasks a cancellation applies to, and the status and message that
+//! they end with.
 
 use chimaera_abi::*;
 
@@ -86,8 +86,8 @@ impl CancelReason {
 /// The message with which `sleep` and `yield_now` fail when their task is cancelled.
 pub(crate) const IT_SHOULD_END: &str = "the task is cancelled: it should end";
 
-/// Messages with which a method's wait fails when its task is cancelled. The SDKs of both languages
-/// spell some of them, and a module is built with an SDK of its own version.
+/// Messages with which a method's wait fails when its task is cancelled. Some are spelled out in
+/// the SDKs of both languages, and a module may be built with another version of its SDK.
 const WAIT_ENDED: [&str; 4] = [
     IT_SHOULD_END,
     "the task was cancelled while it waited for a lock",
@@ -95,8 +95,8 @@ const WAIT_ENDED: [&str; 4] = [
     "the runtime is stopping, or the client has gone",
 ];
 
-/// What the method of a cancelled task says itself, without the message of the call that told it of
-/// the cancellation.
+/// The method's own part of the message of a cancelled task, without the message of the call that
+/// told it of the cancellation.
 fn own_words(text: &str, is_broadcast: bool) -> Option<String> {
     let reasons = CancelReason::ALL.map(|reason| reason.failure().message);
     let mut told = WAIT_ENDED.into_iter().chain(reasons.iter().map(String::as_str));
@@ -109,7 +109,7 @@ fn own_words(text: &str, is_broadcast: bool) -> Option<String> {
     (!own.is_empty()).then(|| own.to_owned())
 }
 
-/// Which tasks a cancellation is for.
+/// Which tasks a cancellation applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CancelScope {
     /// All tasks that clients submitted.
@@ -118,6 +118,6 @@ pub(crate) enum CancelScope {
     Session(u64),
     /// All tasks of a pool.
     Pool(chi_pool_id),
-    /// All tasks of one container of a pool, of this number, which is in quarantine.
+    /// All tasks of the container with this number in a pool, which is in quarantine.
     Container(chi_pool_id, u32),
 }

@@ -7,9 +7,8 @@ use chimaera_abi::*;
 use crate::failure::Failure;
 use crate::pool::{Container, Pool};
 
-/// The container to which a query leads. That is the first container for a query that leads to all
-/// of them, and for one that the first container's monitor decides (`asks`). Tasks that any
-/// container may run are distributed in turn.
+/// The container that a query selects: the first, if the query selects all of them or the first
+/// container's monitor decides (`asks`). Tasks that any container may run are distributed in turn.
 #[inline]
 pub(crate) fn destination<'p>(
     pool: &'p Pool,

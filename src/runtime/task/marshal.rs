@@ -24,7 +24,7 @@ const MAX_COPIES: u64 = 64 << 20;
 pub(crate) enum NotTaken {
     /// The task must end.
     Refused(Failure),
-    /// Other tasks have the memory. There is enough when so many bytes are free, as far as is known.
+    /// Other tasks hold the memory. As far as is known, `bytes` free bytes are enough.
     Lacks { bytes: u64, why: Failure },
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn take_body(
     }
 }
 
-/// Has `take` allocate `bytes`, which count against the limit of the task's session.
+/// Allocates `bytes` with `take`, and counts them against the limit of the task's session.
 fn counted<R>(
     record: &mut Record,
     session: &Session,
@@ -103,7 +103,7 @@ fn counted<R>(
     taken.map_err(|why| no_memory(record, bytes, why))
 }
 
-/// What becomes of a task for whose copies there is no memory.
+/// Decides whether a task for whose copies there is no memory is refused or may wait.
 fn no_memory(record: &Record, bytes: u64, why: NoMemory) -> NotTaken {
     let budget = record.budget();
     match why {
@@ -115,7 +115,7 @@ fn no_memory(record: &Record, bytes: u64, why: NoMemory) -> NotTaken {
             );
             NotTaken::Refused(Failure::new(CHI_TOO_LARGE, message))
         }
-        // What the task itself has is counted there, too.
+        // The memory that the task itself holds is counted there, too.
         NoMemory::Budget(_) if budget.used(Use::Tasks) > record.copied => {
             lacks(record, bytes, why.into())
         }
@@ -123,8 +123,8 @@ fn no_memory(record: &Record, bytes: u64, why: NoMemory) -> NotTaken {
     }
 }
 
-/// A task that lacks memory takes at least what it has already and `bytes` more. Twice as much may be
-/// asked for, lest it be copied again and again a little further each time.
+/// A task that lacks memory needs at least what it already has and `bytes` more. Asks for up to
+/// twice that, lest the task be copied again and again, each time only a little further.
 fn lacks(record: &Record, bytes: u64, why: Failure) -> NotTaken {
     let most = record.budget().most();
     let bytes = ((record.copied + bytes) * 2).min(most / 2);
@@ -170,8 +170,8 @@ unsafe fn take_fields(
         if field.inner.is_empty() {
             if start >= layout.runtime_arena {
                 // A result of another task, or of an earlier run of this one, whose block may have
-                // been freed since. A method may read it, but when it writes, it gets a block of
-                // its own.
+                // been freed since. A method may read it, but when it writes, a new block is
+                // allocated.
                 vector.capacity_ = 0;
             }
             continue;
@@ -268,7 +268,7 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
                 session.mapping.double_word(field(std::mem::offset_of!(chi_task, message_)));
             message.store(shm, Ordering::Relaxed);
         }
-        // Also of a success: the client may have left its layout there.
+        // Written even on success: the client may have left its layout there.
         let outcome = session.mapping.word(field(std::mem::offset_of!(chi_task, status_)));
         outcome.store(status as u32, Ordering::Relaxed);
         let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
@@ -334,8 +334,8 @@ unsafe fn give_body(
     given
 }
 
-/// Rewrites the strings and vectors in private memory to what the client reads. One for which there
-/// is no room becomes empty.
+/// Rewrites the strings and vectors in private memory to what the client reads. Those for which
+/// there is no room become empty.
 ///
 /// # Safety
 /// `base` must point to private memory that holds an element or body laid out as `fields` describe.

@@ -1,5 +1,5 @@
-//! A worker's periodic tasks between two runs. They stand in its run queue, so that another worker can take
-//! them over when a method blocks this one.
+//! A worker's periodic tasks between two runs. They are in its run queue, so that another worker
+//! can take them over when a method blocks this one.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::cancel_reason::CancelReason;
 use super::record::Record;
 
-/// Times of tasks that have stopped are dropped once there are so many.
+/// The times of stopped tasks are dropped once there are more than about this many.
 const MANY: usize = 64;
 
 /// A periodic task between two runs.
@@ -20,7 +20,7 @@ pub(crate) struct Resting {
     pub(crate) record: Box<Record>,
 }
 
-// SAFETY: no task is running it, and whoever has it is its only user.
+// SAFETY: the task is not running, and its owner is its only user.
 unsafe impl Send for Resting {}
 
 /// Periodic tasks between two runs, by number.
@@ -53,7 +53,7 @@ impl PeriodicTasks {
         }
     }
 
-    /// `None` when it has stopped in the meantime.
+    /// Takes a task; `None` if it has stopped in the meantime.
     pub(crate) fn take(&mut self, number: u64) -> Option<Box<Record>> {
         self.tasks.remove(&number).map(|(_, record)| record)
     }
@@ -69,12 +69,12 @@ impl PeriodicTasks {
         None
     }
 
-    /// When the next one is due, or would have been, had it not stopped.
+    /// When the next task is due, or would be due if it had not stopped.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.times.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Whether the task of this number is there and `f` holds for it.
+    /// Whether there is a task with this number for which `f` holds.
     pub(crate) fn is(&self, number: u64, f: impl FnOnce(&Record) -> bool) -> bool {
         self.tasks.get(&number).is_some_and(|(_, record)| f(record))
     }
@@ -88,7 +88,7 @@ impl PeriodicTasks {
         tasks.filter_map(|(number, (_, record))| Some((*number, reason(record)?))).collect()
     }
 
-    /// Takes all of them.
+    /// Takes all tasks.
     pub(crate) fn take_all(&mut self) -> Vec<Resting> {
         self.times.clear();
         let tasks = self.tasks.drain();

@@ -9,7 +9,7 @@ use super::period::Period;
 use super::record::Record;
 use crate::failure::Failure;
 
-/// The flags that say that a task has such a property.
+/// The flags of a task that has such a property.
 const MATTER: u32 = CHI_TASK_PERIODIC | CHI_TASK_DEADLINE;
 
 /// The longest period, 146 years: short enough that a few of them can be added without overflow.

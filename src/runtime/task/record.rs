@@ -48,7 +48,8 @@ pub(crate) struct Record {
     large: Option<PrivateBlock>,
     pub(crate) origin: Origin,
     /// The session that the task or its root task came from; 0 for tasks that the runtime and its
-    /// modules start by themselves. For the log, for whose pools it creates, and for whether it is the owner's.
+    /// modules start by themselves. For the log, and to tell who creates its pools and whether it
+    /// is the owner's.
     pub(crate) session: u64,
     /// Null until the task has been resolved and admitted.
     pub(crate) container: *const Container,
@@ -88,7 +89,7 @@ pub(crate) struct Record {
     /// Its replicas while it is being broadcast. The record owns them, so that they are freed even
     /// if the frames of its method are lost.
     pub(crate) replicas: Cell<Option<Box<Replicas>>>,
-    /// For the record itself.
+    /// The charge for the record itself.
     charge: Charge,
     /// The record is also reached through its body, so a reference to it is never the only way to
     /// it.
@@ -99,8 +100,8 @@ impl Record {
     /// The value of `charged` for a task that counts in no worker's load.
     pub(crate) const UNCHARGED: u32 = u32::MAX;
 
-    /// Allocates a record with a zeroed body of a header's size. It is charged to the budget whether
-    /// there is room or not.
+    /// Allocates a record with a zeroed body of a header's size. It is charged to the budget
+    /// whether or not there is room.
     pub(crate) fn new(origin: Origin, budget: &'static Budget) -> Box<Record> {
         let mut record = Box::new(Record {
             inline: InlineBody { back: ptr::null_mut(), _pad: [0; 7], body: [0; INLINE / 8] },
@@ -149,7 +150,7 @@ impl Record {
         self.reset_for_submit();
     }
 
-    /// Resets what happened to the task when it was last in flight.
+    /// Clears the state left by the task's previous flight.
     #[inline(always)]
     pub(crate) fn reset_for_submit(&mut self) {
         self.texts.clear();
@@ -216,7 +217,7 @@ impl Record {
         flags & CHI_TASK_FIRE_AND_FORGET != 0
     }
 
-    /// Notes that the task is suspended, so that its client's request to cancel it is passed on.
+    /// Records that the task is suspended, so that its client's request to cancel it is passed on.
     /// The caller must check for such a request once more afterwards, because it may have come
     /// before.
     #[inline]
@@ -226,7 +227,7 @@ impl Record {
         }
     }
 
-    /// Notes that the task has been resumed or has ended.
+    /// Records that the task has been resumed or has ended.
     #[inline]
     pub(crate) fn forget_suspended(&self, at: SuspendedAt) {
         if let Origin::Client { session, offset } = &self.origin {
@@ -288,7 +289,7 @@ impl Record {
         .at(self.session, self.node())
     }
 
-    /// What the log's rate limit counts this task's lines under.
+    /// The key under which the log's rate limit counts this task's lines.
     pub(crate) fn log_subject(&self) -> Subject {
         // SAFETY: as above.
         let (container, method) = unsafe { (self.container.as_ref(), self.method.as_ref()) };

@@ -25,7 +25,7 @@ pub(crate) struct ReplicaBudget {
 }
 
 impl ReplicaBudget {
-    /// No replicas yet. They are charged to this budget, too.
+    /// Starts without replicas. They are charged to `memory` as well.
     pub(crate) fn new(memory: &'static Budget) -> ReplicaBudget {
         ReplicaBudget { bytes: AtomicU64::new(0), memory }
     }
@@ -93,7 +93,7 @@ impl Replicas {
         let counted = self.take(budget, REPLICA_COST + size as u64);
         let room = fresh.make_room(size, Use::Modules);
         let body = fresh.body();
-        // From here on the list owns it, whatever fails.
+        // From here on the list owns the replica, even if a later step fails.
         let record = Box::into_raw(fresh);
         self.records.push(record);
         counted?;
@@ -182,8 +182,7 @@ pub(crate) unsafe fn adopt(task: *mut Record, replica: *mut Record, method: &Met
     }
 }
 
-/// Restores the capacity, which is their size, of strings and vectors that the method has not
-/// assigned.
+/// Sets the capacity of strings and vectors that the method has not assigned back to their size.
 ///
 /// # Safety
 /// As `Replicas::part`.

@@ -8,7 +8,7 @@ use super::record::{Origin, Record};
 use crate::failure::Failure;
 use crate::sys::{Budget, Use};
 
-/// How many records are kept, of less than a kilobyte each: as many as a few busy sessions have in
+/// How many records are kept, each of less than a kilobyte: as many as a few busy sessions have in
 /// flight. Further ones are freed.
 const MOST: usize = 1024;
 
@@ -22,7 +22,7 @@ pub(crate) struct SpareRecords {
 }
 
 impl SpareRecords {
-    /// No records yet. New ones are charged to this budget.
+    /// Starts without records. New ones are charged to this budget.
     pub(crate) fn new(budget: &'static Budget) -> SpareRecords {
         SpareRecords { budget, records: RefCell::default(), freed: Cell::new(0) }
     }

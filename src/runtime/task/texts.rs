@@ -58,7 +58,7 @@ impl Texts {
         self.with(|all| all.last.keep(text));
     }
 
-    /// That message; valid until it is set again or the task has ended.
+    /// The message of `set_last_error`; valid until it is set again or the task has ended.
     pub(crate) fn last_error(&self) -> *const c_char {
         self.0.borrow().as_ref().map_or(c"".as_ptr(), |all| all.last.as_ptr())
     }
@@ -77,15 +77,15 @@ impl Texts {
         self.with(|all| text.clone_into(&mut all.message));
     }
 
-    /// A copy of that message, if there is one.
+    /// A copy of the message of `set_message`, if there is one.
     pub(crate) fn message_text(&self) -> Option<String> {
         let all = self.0.borrow();
         let message = &all.as_ref()?.message;
         (!message.is_empty()).then(|| message.clone())
     }
 
-    /// Address and length of that message, which stays in place until the texts are cleared; `None`
-    /// if there is none.
+    /// The address and length of the message of `set_message`, which stays in place until the texts
+    /// are cleared; `None` if there is none.
     pub(crate) fn message(&self) -> Option<(*const c_char, usize)> {
         let all = self.0.borrow();
         let message = &all.as_ref()?.message;
