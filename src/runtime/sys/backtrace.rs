@@ -1,6 +1,6 @@
 //! Backtraces: the calls that led to an instruction, found with the unwind tables, and the names of
-//! their functions. Everything here may be done in a signal handler: it takes no lock and allocates
-//! no memory. (The unwinder finds the tables with `_dl_find_object`, which may be called there.)
+//! their functions. Everything here is safe in a signal handler: it takes no lock and allocates no
+//! memory. (The unwinder finds the tables with `_dl_find_object`, which may be called there.)
 
 use std::ffi::{c_int, c_void};
 use std::fmt::{self, Write};
@@ -16,7 +16,7 @@ use super::FileStamp;
 /// A call on a stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
-    /// The interrupted instruction, or for a caller the one after its call.
+    /// The interrupted instruction, or for a caller the instruction after its call.
     pub(crate) pc: usize,
     /// Whether the frame was interrupted at `pc`, rather than having made a call.
     pub(crate) interrupted: bool,
@@ -42,8 +42,8 @@ extern "C" {
 pub(super) const URC_NO_REASON: c_int = 0;
 pub(super) const URC_NORMAL_STOP: c_int = 4;
 
-/// Calls `visit` with each frame of the calling thread, the innermost first, until it returns false.
-/// True if it did; false if the last frame was reached, or one without unwind tables.
+/// Calls `visit` with each frame of the calling thread, innermost first, until it returns false.
+/// True if it did; false if the walk reached the last frame, or one without unwind tables.
 pub(crate) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
     extern "C" fn on_frame<F: FnMut(Frame) -> bool>(
         context: *mut UnwindContext,
@@ -68,8 +68,8 @@ pub(crate) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
     state.1
 }
 
-/// As [`walk`], beginning at the interrupted code. If that was a call of an address without code, it
-/// begins at the call.
+/// Like [`walk`], but starts at the interrupted code. If that was a call to an address without
+/// code, starts at the call.
 pub(crate) fn walk_from<F: FnMut(Frame) -> bool>(fault: &mut Fault, mut visit: F) -> bool {
     let saved = *fault.context();
     if fault.address() == Some(fault.pc()) && objects::find(fault.pc()).is_none() {
@@ -85,14 +85,14 @@ pub(crate) fn walk_from<F: FnMut(Frame) -> bool>(fault: &mut Fault, mut visit: F
     stopped
 }
 
-/// Walks once, so that the unwinder's initialisation does not take place in a signal handler.
+/// Walks once, so that the unwinder is not initialised in a signal handler.
 pub(crate) fn prepare() {
     walk(|_| true);
 }
 
 /// Writes the function and the file of a frame.
 pub(crate) fn describe(frame: Frame, out: &mut impl Write) -> fmt::Result {
-    // If the call does not return, the next function may begin right behind it.
+    // If the call does not return, the next function may begin right after it.
     let pc = if frame.interrupted { frame.pc } else { frame.pc.wrapping_sub(1) };
     let Some(object) = objects::find(pc) else { return write!(out, "{:#x}", frame.pc) };
     let path = object.path.to_bytes();

@@ -1,8 +1,8 @@
-//! The memory budget: how much a runtime allocates for its clients, and by what. Whoever allocates at a
-//! cold moment takes a charge first, which gives the bytes back when it is dropped.
+//! The memory budget: how much memory a runtime allocates for its clients, and for which uses. Cold
+//! paths that allocate take a charge first, which returns the bytes to the budget when dropped.
 //!
-//! A sixteenth of the budget is kept for each kind of use, so that none keeps out another; the rest is
-//! for whoever comes first.
+//! A sixteenth of the budget is reserved for each kind of use, so that no use starves another; the
+//! rest is available to all.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use super::memory::MemorySource;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Use {
-    /// Private copies of what clients' tasks consist of.
+    /// Private copies of the contents of clients' tasks.
     Tasks,
     /// Records of tasks, beyond those that workers keep for reuse.
     Records,
     /// Stacks of tasks.
     Stacks,
-    /// Sessions: their books, and the results in their segments.
+    /// Sessions: their metadata, and the results in their segments.
     Sessions,
     /// Containers and their lanes.
     Pools,
@@ -44,7 +44,7 @@ impl Use {
     }
 }
 
-/// One part of this many is kept for each use.
+/// One part of this many is reserved for each use.
 const KEPT: u64 = 16;
 
 impl std::error::Error for Exhausted {}
@@ -54,15 +54,15 @@ impl std::error::Error for Exhausted {}
 pub(crate) struct Budget {
     limit: u64,
     source: MemorySource,
-    /// Of what limits the memory of the process, whatever the budget comes from.
+    /// The smallest limit on the process's memory, whatever sets the budget.
     available: u64,
     used: [AtomicU64; Use::ALL.len()],
-    /// What all uses together have beyond what is kept for each. Below 0 for a moment when what one thread
-    /// has taken is given back by another, which is faster.
+    /// What all uses together have taken beyond their reserves. Briefly below 0 when another thread
+    /// gives back bytes before the thread that took them has counted them here.
     common: AtomicI64,
 }
 
-/// There is no room in the budget.
+/// The budget has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exhausted {
     limit: u64,
@@ -97,37 +97,37 @@ impl Budget {
         Budget::new(1 << 60, MemorySource::Configured, 1 << 60)
     }
 
-    /// Its bytes.
+    /// Its size in bytes.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Where its size comes from.
+    /// What determines its size.
     pub(crate) fn source(&self) -> MemorySource {
         self.source
     }
 
-    /// How much memory there is for the process.
+    /// How much memory is available to the process.
     pub(crate) fn available(&self) -> u64 {
         self.available
     }
 
-    /// The bytes that this use has.
+    /// The bytes that this use has taken.
     pub(crate) fn used(&self, of: Use) -> u64 {
         self.used[of as usize].load(Ordering::Relaxed)
     }
 
-    /// The bytes that all have.
+    /// The bytes that all uses have taken.
     pub(crate) fn all_used(&self) -> u64 {
         Use::ALL.into_iter().map(|of| self.used(of)).sum()
     }
 
-    /// What is kept for each use.
+    /// The bytes reserved for each use.
     pub(crate) fn kept(&self) -> u64 {
         self.limit / KEPT
     }
 
-    /// What one use can have when the others have no more than what is kept for them.
+    /// What one use can take when the others take no more than their reserves.
     pub(crate) fn most(&self) -> u64 {
         self.limit - self.kept() * (Use::ALL.len() as u64 - 1)
     }
@@ -139,32 +139,32 @@ impl Budget {
         Ok(charge)
     }
 
-    /// Takes bytes for a use that cannot be refused.
+    /// Takes bytes for a use, even beyond the budget.
     pub(crate) fn charge_anyway(&'static self, of: Use, bytes: u64) -> Charge {
         self.take(of, bytes);
         Charge { budget: self, of, bytes }
     }
 
-    /// A charge of no bytes, which may grow.
+    /// A charge of no bytes, which can grow.
     pub(crate) fn nothing(&'static self, of: Use) -> Charge {
         Charge { budget: self, of, bytes: 0 }
     }
 
-    /// How many more bytes this use could have now.
+    /// How many more bytes this use could take now.
     pub(crate) fn room(&self, of: Use) -> u64 {
         let own = self.kept().saturating_sub(self.used(of));
         own + (self.for_all() - self.common.load(Ordering::Relaxed)).max(0) as u64
     }
 
-    /// True if less than an eighth of what this use could have is left to it.
+    /// True if this use can take less than an eighth of its maximum.
     #[inline]
     pub(crate) fn is_tight(&self, of: Use) -> bool {
-        // Far from the limit, which is the usual case, it takes one comparison.
+        // Far from the limit, the usual case, this takes one comparison.
         let used = self.used(of);
         used >= self.kept() && self.room(of) < self.most() / 8
     }
 
-    /// What there is beyond what is kept for each use.
+    /// The part of the budget that is not reserved.
     fn for_all(&self) -> i64 {
         (self.limit - self.kept() * Use::ALL.len() as u64) as i64
     }
@@ -173,7 +173,8 @@ impl Budget {
         used.saturating_sub(self.kept()) as i64
     }
 
-    /// Counts bytes. Returns how many of them are beyond what is kept, and what is beyond it in all then.
+    /// Counts bytes. Returns how many of them are beyond the use's reserve, and the total that all
+    /// uses then have beyond theirs.
     fn take(&self, of: Use, bytes: u64) -> (i64, i64) {
         let before = self.used[of as usize].fetch_add(bytes, Ordering::Relaxed);
         let more = self.beyond(before + bytes) - self.beyond(before);
@@ -186,13 +187,13 @@ impl Budget {
         self.common.fetch_sub(less, Ordering::Relaxed);
     }
 
-    /// Why there is no room for a use.
+    /// The error of a use for which there is no room.
     pub(crate) fn exhausted(&self, of: Use) -> Exhausted {
         Exhausted { limit: self.limit, all: self.all_used(), of, used: self.used(of) }
     }
 }
 
-/// Bytes that were taken from a budget, and go back when this is dropped.
+/// Bytes taken from a budget, which are returned to it when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     budget: &'static Budget,
@@ -209,10 +210,10 @@ impl Charge {
         self.bytes
     }
 
-    /// Takes more bytes for the same.
+    /// Takes more bytes for the same use.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Exhausted> {
         let Charge { budget, of, .. } = *self;
-        // So much has never been there, and the sums below do not overflow.
+        // More than the whole budget never fits, and could overflow the sums below.
         if bytes > budget.limit {
             return Err(budget.exhausted(of));
         }
@@ -225,7 +226,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Gives back all but so many bytes.
+    /// Gives back all but `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         if let Some(less) = self.bytes.checked_sub(bytes) {
             self.budget.give_back(self.of, less);
@@ -283,7 +284,7 @@ mod tests {
         charge.shrink_to(60);
         assert_eq!((charge.bytes(), budget.all_used()), (50, 50));
         assert!(charge.grow(u64::MAX).is_err());
-        // What cannot be refused is counted all the same.
+        // A charge that cannot be refused is counted all the same.
         let forced = budget.charge_anyway(Use::Records, 5000);
         assert!(budget.charge(Use::Tasks, 101).is_err());
         assert!(budget.charge(Use::Tasks, 100).is_ok(), "that much is kept for them");

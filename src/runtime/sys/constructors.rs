@@ -1,8 +1,8 @@
 //! Exceptions that leave the constructors of a library while it is loaded.
 //!
-//! The frames of the dynamic linker lie between a constructor and the code that loads its library. The
-//! linker holds locks, and an exception that passed through it would leave them locked. So the exception
-//! ends at the linker's frame: it goes on as if the constructor had returned.
+//! The frames of the dynamic linker are between a constructor and the code that loads its library.
+//! The linker holds locks, which an exception passing through it would leave locked. So the
+//! exception ends at the linker's frame: execution continues as if the constructor had returned.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -28,7 +28,7 @@ extern "C" {
     fn _Unwind_GetGR(context: *mut UnwindContext, index: c_int) -> usize;
     /// Calls `open(path, flags)`. Its personality is `personality`.
     fn chimaera_open_guarded(path: *const c_char, flags: c_int, open: Open) -> *mut c_void;
-    /// Goes on in a frame of the stack.
+    /// Resumes execution in a frame of the stack.
     fn chimaera_continue(registers: *const Registers) -> !;
 }
 
@@ -39,7 +39,7 @@ const PRESERVED: [c_int; 6] = [3, 6, 12, 13, 14, 15];
 const PRESERVED: [c_int; 19] =
     [19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 72, 73, 74, 75, 76, 77, 78, 79];
 
-/// Where a frame goes on once its callee has returned.
+/// Where a frame resumes once its callee has returned.
 #[repr(C)]
 struct Registers {
     sp: usize,
@@ -136,9 +136,9 @@ thread_local! {
     static FIRST: Cell<Option<(*mut Exception, usize)>> = const { Cell::new(None) };
 }
 
-/// Loads a library, as `dlopen` does, and gives its handle or what the linker says. Also returns the first
-/// exception that left a constructor of that library or of one that it links; the constructor is treated as
-/// if it had returned.
+/// Loads a library, as `dlopen` does, and returns its handle or the linker's error message. Also
+/// returns the first exception that left a constructor of that library or of one that it links; the
+/// constructor is treated as if it had returned.
 ///
 /// # Safety
 /// As for `dlopen`: the library's constructors and destructors may do anything.
@@ -147,11 +147,12 @@ pub(crate) unsafe fn open(
     flags: c_int,
 ) -> (Result<*mut c_void, String>, Option<Thrown>) {
     FIRST.set(None);
-    // SAFETY: the path is a C string, and exceptions do not leave the function. No frame is between it and
-    // the linker's, which have nothing to clean up: none of them sees that an exception was thrown.
+    // SAFETY: the path is a C string, and exceptions do not leave the function. No frame is between
+    // its own and the linker's, which have nothing to clean up: none of them sees that an exception
+    // was thrown.
     let handle = unsafe { chimaera_open_guarded(path.as_ptr(), flags, libc::dlopen) };
     let opened = if handle.is_null() { Err(last_error()) } else { Ok(handle) };
-    // SAFETY: the personality stores an exception that nobody else handles.
+    // SAFETY: the personality stores an exception that nothing else handles.
     (opened, FIRST.take().map(|(exception, pc)| unsafe { Thrown::new(exception, pc) }))
 }
 
@@ -165,8 +166,8 @@ fn last_error() -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Says that exceptions are handled at the frame of `chimaera_open_guarded` and, once all inner
-/// frames have been cleaned up, goes on in the linker's.
+/// Reports that exceptions are handled at the frame of `chimaera_open_guarded` and, once all inner
+/// frames have been cleaned up, resumes in the linker's frame.
 unsafe extern "C" fn personality(
     _version: c_int,
     actions: c_int,
@@ -175,7 +176,7 @@ unsafe extern "C" fn personality(
     _context: *mut UnwindContext,
 ) -> c_int {
     if actions & UA_FORCE_UNWIND != 0 {
-        // `pthread_exit`: not an exception, and nobody stops it.
+        // `pthread_exit`: not an exception, and not to be stopped.
         return URC_CONTINUE_UNWIND;
     }
     let Some((registers, pc)) = find_linker() else { return URC_CONTINUE_UNWIND };
@@ -217,7 +218,8 @@ fn find_linker() -> Option<(Registers, usize)> {
         search.found = Some((registers, search.callee));
         URC_NORMAL_STOP
     }
-    // SAFETY: the call only reads the auxiliary vector. 0 means that the linker was started as a program.
+    // SAFETY: the call only reads the auxiliary vector. 0 means that the linker was started as a
+    // program.
     let linker = unsafe { libc::getauxval(libc::AT_BASE) } as usize;
     let mut search = Search { linker, callee: 0, found: None };
     if linker != 0 {

@@ -1,4 +1,4 @@
-//! The names of functions as their sources have them.
+//! The names of functions as their source code spells them.
 
 use cpp_demangle::{DemangleOptions, Symbol};
 

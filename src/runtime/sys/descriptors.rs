@@ -1,5 +1,5 @@
-//! Descriptors by which the runtime hears of its clients. Code of a module may close one by mistake, when it
-//! closes a number twice, or all that it does not know.
+//! Descriptors through which the runtime hears from its clients. A module's code may close one by
+//! mistake, by closing a number twice or by closing every descriptor that it does not know.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use rustix::event::{eventfd, EventfdFlags};
 
 use super::lock;
 
-/// What makes a file the same one.
+/// What identifies a file.
 type Identity = (u64, u64, u32);
 
 struct Known {
@@ -24,7 +24,7 @@ pub(crate) struct Descriptors {
 }
 
 impl Descriptors {
-    /// Adds one that is open, which its owner closes when the runtime is stopping and not before.
+    /// Adds an open descriptor, which its owner closes when the runtime stops and not before.
     pub(crate) fn add(&self, descriptor: impl AsFd, what: String) {
         let descriptor = descriptor.as_fd();
         if let Some(file) = identity(descriptor) {
@@ -32,8 +32,9 @@ impl Descriptors {
         }
     }
 
-    /// Describes one that is not open any more, or is another file by now. The numbers of all that are closed
-    /// are taken by other files, so that nobody else's file is closed when the owner closes it.
+    /// Describes a descriptor that is no longer open, or that now refers to another file. The
+    /// numbers of all that are closed are occupied, so that the owner's later close does not hit an
+    /// unrelated file.
     pub(crate) fn find_lost(&self) -> Option<String> {
         let known = lock(&self.known);
         let now = |known: &Known| {
@@ -46,7 +47,7 @@ impl Descriptors {
     }
 }
 
-/// Opens a file that has nothing to say under this number, if it is free.
+/// Opens a file that never becomes ready under this number, if the number is free.
 fn take_number(number: RawFd) {
     let Ok(nothing) = eventfd(0, EventfdFlags::CLOEXEC) else { return };
     let taken = match nothing.as_raw_fd() == number {

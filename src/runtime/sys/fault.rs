@@ -1,4 +1,4 @@
-//! A fault as the handler of its signal sees it: what happened, and the registers of the interrupted
+//! A fault as its signal's handler sees it: what happened, and the registers of the interrupted
 //! code.
 
 /// A fault whose handler is running.
@@ -36,8 +36,8 @@ impl Fault {
         self.is_sent().then(|| unsafe { (*self.info).si_pid() })
     }
 
-    /// The address that was accessed, or for SIGFPE and SIGILL that of the instruction; `None` if the
-    /// signal was sent or the address is not known.
+    /// The address that was accessed, or for SIGFPE and SIGILL the address of the instruction;
+    /// `None` if the signal was sent or the address is not known.
     pub(crate) fn address(&self) -> Option<usize> {
         /// From the kernel's include/uapi/asm-generic/siginfo.h: the address is not known.
         const SI_KERNEL: libc::c_int = 0x80;

@@ -1,8 +1,8 @@
-//! What tells whether a file is still the one that was read.
+//! Tells whether a file is still the one that was read.
 
 use std::ffi::CStr;
 
-/// Identifies the contents of a file, as long as nobody sets its times.
+/// Identifies the contents of a file, provided that its times are not set by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     pub(crate) device: u64,

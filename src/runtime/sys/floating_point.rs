@@ -1,6 +1,6 @@
-//! How the processor rounds, and what it does with denormal numbers and exceptions of arithmetic: registers
-//! of the thread, which code of modules may set. The runtime's own code, and each method at its start, has
-//! the defaults of the ABI.
+//! How the processor rounds, and how it treats denormal numbers and arithmetic exceptions:
+//! registers of the thread, which modules' code may set. The runtime's own code, and each method at
+//! its start, has the defaults of the ABI.
 
 #[cfg(target_arch = "x86_64")]
 use std::mem::MaybeUninit;
@@ -12,7 +12,8 @@ pub(crate) struct FloatingPoint {
     /// MXCSR: control of SSE, and the exceptions that have occurred.
     #[cfg(target_arch = "x86_64")]
     sse: u32,
-    /// The control word of the x87. What has occurred there is in another register, and is left alone.
+    /// The control word of the x87. The exceptions that have occurred there are in another
+    /// register, which is left alone.
     #[cfg(target_arch = "x86_64")]
     x87: u16,
     /// FPCR.
@@ -51,7 +52,7 @@ impl FloatingPoint {
 
     /// Sets the registers.
     fn set(self) {
-        // An exception that is pending must not be raised by unmasking it, so it is forgotten.
+        // Unmasking must not raise a pending exception, so those are cleared.
         // SAFETY: the values are defaults or were read from the registers, so no reserved bit is set. The
         // runtime keeps nothing in x87 registers, and `fnclex` leaves those alone.
         unsafe {
@@ -65,7 +66,8 @@ impl FloatingPoint {
         }
     }
 
-    /// Sets the defaults, and empties the x87, in the middle of whose work code may have been abandoned.
+    /// Sets the defaults, and empties the x87: code may have been abandoned in the middle of using
+    /// it.
     #[cold]
     pub(crate) fn reset() {
         // SAFETY: this leaves the x87 as it is at the start of a thread, and the runtime keeps nothing in it.
@@ -109,7 +111,7 @@ impl FloatingPoint {
 }
 
 impl FloatingPoint {
-    /// Sets the defaults, after code of a module that may have changed them.
+    /// Sets the defaults, after a module's code that may have changed them.
     #[inline(always)]
     pub(crate) fn restore() {
         if !FloatingPoint::current().is_default() {
@@ -122,7 +124,7 @@ impl FloatingPoint {
         FloatingPoint::DEFAULT.set();
     }
 
-    /// Sets the defaults, and returns what the interrupted code of a module has set.
+    /// Sets the defaults, and returns what the interrupted code of a module had set.
     #[inline(always)]
     pub(crate) fn set_aside() -> FloatingPoint {
         let own = FloatingPoint::current();
@@ -132,7 +134,7 @@ impl FloatingPoint {
         own
     }
 
-    /// Sets what was set aside, for the code that goes on.
+    /// Restores what was set aside, for the code that continues.
     #[inline(always)]
     pub(crate) fn put_back(self) {
         if FloatingPoint::current() != self {

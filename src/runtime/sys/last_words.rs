@@ -2,7 +2,7 @@
 //! signal, the task, and a backtrace. They go to the log and to a file beside it.
 //!
 //! All of this runs in signal handlers of a process whose state may be damaged. So it allocates no
-//! memory and takes no lock, and a step that faults itself is skipped.
+//! memory and takes no lock, and a step that itself faults is skipped.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void, CString};
@@ -18,7 +18,7 @@ use super::{objects, signal};
 /// Writes what the calling thread is doing. May do only what a signal handler may.
 pub(crate) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
 
-/// The exit code of a daemon that a module ended with exit code 0.
+/// The exit code of a daemon when a module ends it with exit code 0.
 const ENDED_BY_MODULE: c_int = 70;
 /// How many frames of the backtrace are shown.
 const FRAMES: usize = 64;
@@ -37,7 +37,7 @@ struct Setting {
 static SETTING: OnceLock<Setting> = OnceLock::new();
 /// The process that writes last words; a child that it forks does not.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-/// How many runtimes are running, during which the process must not exit.
+/// How many runtimes are running; while any is, the process must not exit.
 static SERVING: AtomicUsize = AtomicUsize::new(0);
 /// The thread that is writing the last words; 0 for none.
 static SPEAKER: AtomicI32 = AtomicI32::new(0);
@@ -106,7 +106,7 @@ extern "C" {
     fn at_quick_exit(f: extern "C" fn()) -> c_int;
 }
 
-// Why ------------------------------------------------------------------------------------------------------
+// Cause -------------------------------------------------------------------------------------------
 
 /// What ends the process.
 enum Cause<'a> {
@@ -152,7 +152,7 @@ fn exiting(call: &'static str, code: Option<c_int>) {
     }
 }
 
-// Saying it ------------------------------------------------------------------------------------------------
+// Steps -------------------------------------------------------------------------------------------
 
 const FIRST_CALL: usize = 5;
 const LAST_CALL: usize = FIRST_CALL + FRAMES;
@@ -168,7 +168,7 @@ fn say(cause: &mut Cause<'_>) {
         Ok(_) => {}
         Err(other) if other == own => {}
         Err(_) => {
-            // That thread will end the process.
+            // The other thread will end the process.
             for _ in 0..100 {
                 sleep_a_little();
             }
@@ -178,7 +178,7 @@ fn say(cause: &mut Cause<'_>) {
     let Some(setting) = SETTING.get() else { return };
     loop {
         let step = STEP.fetch_add(1, order);
-        // What cannot be written is left out.
+        // A part that cannot be written is left out.
         let _ = match step {
             0 => begin(cause),
             1 => (setting.circumstances)(&mut Words),
@@ -231,8 +231,8 @@ fn write_time() -> fmt::Result {
     write!(Words, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
-/// The date of a day that is counted from 1970-01-01. The Gregorian calendar repeats itself after
-/// 400 years. Here they begin on a first of March, so that a leap day is the last day of its year.
+/// The date of a day, counted from 1970-01-01. The Gregorian calendar repeats every 400 years. Here
+/// these cycles begin on 1 March, so that a leap day is the last day of its year.
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
@@ -257,11 +257,11 @@ fn thread(own: i32) -> fmt::Result {
     write!(Words, " ({own})")
 }
 
-// The calls that led there ---------------------------------------------------------------------------------
+// Backtrace ---------------------------------------------------------------------------------------
 
-/// The instruction of each, the innermost first; 0 behind the last.
+/// The instruction of each call, innermost first; 0 after the last.
 static CALLS: [AtomicUsize; FRAMES] = [const { AtomicUsize::new(0) }; FRAMES];
-/// Which of them was interrupted at its instruction.
+/// The index of the call that was interrupted at its instruction.
 static INTERRUPTED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 fn collect(cause: &mut Cause<'_>) -> fmt::Result {
@@ -292,7 +292,7 @@ fn show_call(number: usize) -> fmt::Result {
     Words.write_str("\n")
 }
 
-// Where it is said -----------------------------------------------------------------------------------------
+// Output ------------------------------------------------------------------------------------------
 
 struct Buffer<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 
@@ -300,18 +300,18 @@ struct Buffer<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 unsafe impl<const SIZE: usize> Sync for Buffer<SIZE> {}
 
 static BUFFER: Buffer<ROOM> = Buffer(UnsafeCell::new([0; ROOM]));
-/// The same in JSON, where a byte may become two.
+/// The same text in JSON, where a byte may become two.
 static LINE: Buffer<{ 2 * ROOM + 128 }> = Buffer(UnsafeCell::new([0; 2 * ROOM + 128]));
 static LEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Appends to what has been said.
+/// Appends to the last words.
 struct Words;
 
 impl Write for Words {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let len = LEN.load(Ordering::Relaxed);
         let part = text.len().min(ROOM - len);
-        // SAFETY: only this thread uses the buffer, and the part fits behind what is there.
+        // SAFETY: only this thread uses the buffer, and the part fits after the text that is there.
         unsafe {
             let at = BUFFER.0.get().cast::<u8>().add(len);
             std::ptr::copy_nonoverlapping(text.as_ptr(), at, part);
@@ -326,7 +326,7 @@ impl Write for Words {
 }
 
 fn said() -> &'static [u8] {
-    // SAFETY: so many bytes have been written, by this thread, which does not change them again.
+    // SAFETY: this thread has written `LEN` bytes, and does not change them again.
     unsafe { std::slice::from_raw_parts(BUFFER.0.get().cast(), LEN.load(Ordering::Relaxed)) }
 }
 
@@ -343,7 +343,7 @@ fn write_file(setting: &Setting) -> fmt::Result {
     written
 }
 
-/// Writes last words as the object that a line of the log is.
+/// Writes the last words as a JSON object, like a line of the log.
 fn write_json(fd: c_int, said: &[u8]) -> fmt::Result {
     let mut parts = said.splitn(3, |byte| *byte == b' ');
     let [time, level, message] = [(); 3].map(|()| parts.next().unwrap_or_default());
@@ -361,7 +361,7 @@ fn write_json(fd: c_int, said: &[u8]) -> fmt::Result {
     push(b"\",\"level\":\"");
     push(level);
     push(b"\",\"message\":\"");
-    // The rest is printable.
+    // The other bytes are printable.
     message.iter().for_each(|byte| match byte {
         b'\n' => push(b"\\n"),
         b'"' | b'\\' => push(&[b'\\', *byte]),
@@ -371,8 +371,8 @@ fn write_json(fd: c_int, said: &[u8]) -> fmt::Result {
     write_patiently(fd, &line[..len])
 }
 
-/// Writes bytes, and gives up if the descriptor takes none for `PATIENCE`: a pipe that nobody reads
-/// must not keep the process from ending.
+/// Writes bytes, and gives up if the descriptor accepts none for `PATIENCE`: a pipe that is not
+/// being read must not keep the process from ending.
 fn write_patiently(fd: c_int, mut bytes: &[u8]) -> fmt::Result {
     while !bytes.is_empty() {
         let mut ready = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };

@@ -4,7 +4,8 @@
 //! write. A full fence on both sides ensures that, but here one side runs for every task and the
 //! other hardly ever. So the rare side has the kernel run a fence on all threads of the process
 //! (the membarrier system call), and the frequent side only keeps the compiler from reordering.
-//! Where the kernel does not support it, both sides use a full fence. So they do in loom's models, which know
+//! Where the kernel does not support that call, and in loom's models, which cannot make it, both
+//! sides use a full fence.
 //! no such call.
 
 #[cfg(all(loom, test))]
@@ -40,8 +41,8 @@ pub(crate) fn light() {
     }
 }
 
-/// The fence of the rare side, between its write and its read. False if there was none: the kernel needs
-/// memory for it.
+/// The fence of the rare side, between its write and its read. False if it did not take place,
+/// because the kernel had no memory for it.
 #[must_use]
 pub(crate) fn heavy() -> bool {
     fence(Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! How much memory there is for this process: that of the machine, what the control groups that it is
-//! in leave it, and its limit on addresses.
+//! How much memory is available to this process: the machine's memory, the limits of its control
+//! groups, and its limit on address space.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub(crate) enum MemorySource {
     Machine,
     /// A control group.
     ControlGroup,
-    /// The limit on the addresses of the process, `ulimit -v`.
+    /// The limit on the process's address space, `ulimit -v`.
     Addresses,
     /// The configuration.
     Configured,
@@ -30,13 +30,13 @@ impl MemorySource {
     }
 }
 
-/// The least of what limits this process's memory, in bytes, and which limit that is.
+/// The smallest limit on this process's memory, in bytes, and which limit that is.
 pub(crate) fn available() -> (u64, MemorySource) {
     let machine = (of_machine(), MemorySource::Machine);
     let group = of_control_groups(Path::new("/")).map(|bytes| (bytes, MemorySource::ControlGroup));
-    // Half of them, for segments and stacks take addresses, too.
+    // Half of it, because segments and stacks take address space, too.
     let addresses = address_limit().map(|bytes| (bytes / 2, MemorySource::Addresses));
-    // Of equal limits the first counts, which is the one that can be changed.
+    // Of equal limits the first counts: it is the one that can be changed.
     let all = addresses.into_iter().chain(group).chain([machine]);
     all.min_by_key(|(bytes, _)| *bytes).unwrap_or(machine)
 }
@@ -46,15 +46,15 @@ fn of_machine() -> u64 {
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit.max(1)))
 }
 
-/// The limit on the addresses of this process, in bytes.
+/// The limit on this process's address space, in bytes.
 fn address_limit() -> Option<u64> {
     rustix::process::getrlimit(Resource::As).current
 }
 
-/// Addresses that are left to allocations which cannot fail.
+/// Address space left for allocations that cannot report failure.
 const KEPT_ADDRESSES: u64 = 32 << 20;
 
-/// True if this process may map so many bytes and still allocate other memory. `[any thread]`
+/// True if this process may map `bytes` and still allocate other memory. `[any thread]`
 pub(crate) fn has_addresses_for(bytes: u64) -> bool {
     let Some(limit) = address_limit() else { return true };
     let mapped = || {
@@ -63,12 +63,12 @@ pub(crate) fn has_addresses_for(bytes: u64) -> bool {
         Some(pages * rustix::param::page_size() as u64)
     };
     let kept = KEPT_ADDRESSES.max(limit / 8);
-    // Without `/proc` nothing is known, and mapping fails when there is no more.
+    // Without `/proc` the use is unknown, and mapping itself fails at the limit.
     mapped().is_none_or(|mapped| mapped + bytes + kept <= limit)
 }
 
-/// The smallest limit of the control groups that this process is in, of either version, in bytes.
-/// `root` is where `/proc` and the control groups are found.
+/// The smallest limit, in bytes, of the control groups (version 1 or 2) of this process. `root` is
+/// where `/proc` and the control groups are found.
 fn of_control_groups(root: &Path) -> Option<u64> {
     let proc = root.join("proc/self");
     let own = std::fs::read_to_string(proc.join("cgroup")).ok()?;
@@ -99,8 +99,8 @@ impl Mount<'_> {
         Some(Mount { group, place, is_v2 })
     }
 
-    /// The smallest limit of this process's group, which `own`, the contents of `/proc/self/cgroup`,
-    /// names, and of the groups around it.
+    /// The smallest limit of this process's group and of the groups around it. `own` is the
+    /// contents of `/proc/self/cgroup`, which names the group.
     fn limit(&self, root: &Path, own: &str) -> Option<u64> {
         let group = own.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
@@ -111,7 +111,8 @@ impl Mount<'_> {
             };
             is_its.then_some(path)
         })?;
-        // Inside a container, the group may be outside of what is mounted; then the mount is all there is.
+        // Inside a container, the group may be outside the mounted tree; then only the mount's own
+        // group can be read.
         let inside = Path::new(group).strip_prefix(self.group).unwrap_or(Path::new(""));
         let is_plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
         let inside = if is_plain { inside } else { Path::new("") };
@@ -125,7 +126,7 @@ impl Mount<'_> {
 
 /// Reads a limit; `None` if there is none.
 fn read(file: PathBuf) -> Option<u64> {
-    // The first version writes a number near the largest when there is no limit; the second, `max`.
+    // Without a limit, version 1 has a number near the largest, and version 2 has `max`.
     let limit = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
     (limit < 1 << 60).then_some(limit)
 }

@@ -1,7 +1,7 @@
-//! What the runtime needs of the operating system and the processor: signals, fences, parking,
-//! mutexes; how much memory there is, and the budget that is cut from it. It owns the process's
-//! handlers of fatal signals, and what the process says before it ends by one (`last_words`, with
-//! `backtrace` and `objects` below it), and where exceptions of a library's constructors end
+//! What the runtime needs from the operating system and the processor: signals, fences, parking,
+//! mutexes; the available memory, and the budget taken from it. It owns the process's handlers of
+//! fatal signals, what the process says before one of them ends it (`last_words`, with `backtrace`
+//! and `objects` below it), and the place where exceptions of a library's constructors end
 //! (`constructors`). It imports no other room.
 
 pub(crate) mod backtrace;

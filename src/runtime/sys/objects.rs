@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use super::{lock, FileStamp};
 
-/// What an object is to the runtime.
+/// The owner of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The runtime itself, with the program or library that it is part of.
@@ -32,7 +32,7 @@ pub(crate) struct Object {
     /// The state of the file when the object was first seen.
     pub(crate) stamp: Option<FileStamp>,
     code: Vec<Range<usize>>,
-    /// What is mapped from its file and cannot be written.
+    /// The ranges that are mapped from its file and cannot be written.
     constants: Vec<Range<usize>>,
 }
 
@@ -48,8 +48,8 @@ impl Object {
     /// The object must not be unloaded while the slices are in use.
     pub(crate) unsafe fn constants(&self) -> impl Iterator<Item = &[u8]> {
         self.constants.iter().map(|range| {
-            // SAFETY: the linker has mapped the range, and nobody writes there; by the caller's promise it
-            // stays mapped.
+            // SAFETY: the linker has mapped the range, and nothing writes there; by the caller's
+            // promise it stays mapped.
             unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) }
         })
     }
@@ -61,7 +61,7 @@ static OBJECTS: AtomicPtr<Vec<Object>> = AtomicPtr::new(ptr::null_mut());
 /// An address in each module.
 static MODULES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
-/// The objects that are known. `[any thread, signal handlers]`
+/// The known objects. `[any thread, signal handlers]`
 pub(crate) fn all() -> &'static [Object] {
     // SAFETY: the pointer is null, or points to a list that is never freed or changed.
     unsafe { OBJECTS.load(Ordering::Acquire).as_ref() }.map_or(&[], Vec::as_slice)
@@ -72,12 +72,12 @@ pub(crate) fn find(address: usize) -> Option<&'static Object> {
     all().iter().find(|object| object.has(address))
 }
 
-/// The owner of that object. `[any thread, signal handlers]`
+/// The owner of the object whose code contains an address. `[any thread, signal handlers]`
 pub(crate) fn owner(address: usize) -> Option<Owner> {
     find(address).map(|object| object.owner)
 }
 
-/// Notes that the object whose code contains `address` is a module.
+/// Records that the object whose code contains `address` is a module.
 pub(crate) fn add_module(address: usize) {
     lock(&MODULES).push(address);
     look();

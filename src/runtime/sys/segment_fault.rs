@@ -17,7 +17,7 @@ struct Slot {
     base: AtomicUsize,
     len: AtomicUsize,
     faulted: AtomicBool,
-    /// The eventfd to write at a fault, which wakes the control thread.
+    /// The eventfd to write on a fault, which wakes the control thread.
     tell: AtomicI32,
 }
 
@@ -65,15 +65,15 @@ impl Drop for Guard {
     }
 }
 
-/// Installs the handler, once per process. Faults anywhere else go to the handler that was
-/// installed before.
+/// Installs the handler, once per process. Faults elsewhere go to the handler that was installed
+/// before.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| signal::handle(libc::SIGBUS, on_segment_fault));
 }
 
-/// Maps a page of zeros where a segment's page could not be had. False if the fault is anywhere
-/// else.
+/// Maps a page of zeros where the kernel could not provide a segment's page. False if the fault is
+/// elsewhere.
 unsafe fn on_segment_fault(fault: &mut Fault) -> bool {
     let Some(address) = fault.address() else { return false };
     // SAFETY: everything called here may be called in a signal handler. The page that is replaced

@@ -52,11 +52,11 @@ pub(crate) fn name(signal: libc::c_int) -> &'static str {
     SIGNALS.iter().find(|(other, _)| *other == signal).map_or("a signal", |(_, name)| name)
 }
 
-/// Installs `ours` behind the handlers of the signal that were installed here, and in front of the
-/// one that the process had before.
+/// Installs `ours` after the handlers of the signal that were installed here, and ahead of the one
+/// that the process had before.
 ///
 /// # Panics
-/// If the signal is none of `SIGNALS`, or has `MOST` handlers.
+/// If the signal is not in `SIGNALS`, or already has `MOST` handlers.
 pub(crate) fn handle(signal: libc::c_int, ours: Handler) {
     static ADDING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = lock(&ADDING);
@@ -116,8 +116,8 @@ extern "C" fn on_fault(
                 handler(signal);
             }
         }
-        // No instruction repeats a signal that was sent. The handler before may also have left it to the
-        // default action, as that of Rust's standard library does.
+        // A signal that was sent does not recur when the handler returns. The previous handler may
+        // also have restored the default action, as that of Rust's standard library does.
         let mut now: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &mut now);
         if fault.is_sent() && now.sa_sigaction == libc::SIG_DFL {

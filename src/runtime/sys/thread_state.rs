@@ -1,11 +1,11 @@
-//! What a thread has of its own besides registers: which signals are blocked, and its locale.
+//! The state of a thread besides its registers: its blocked signals, and its locale.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void, CStr};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A function of the C library for which the program may have a replacement.
+/// A function of the C library that the program may replace.
 pub(crate) struct Original {
     name: &'static CStr,
     found: AtomicPtr<c_void>,
@@ -39,7 +39,7 @@ pub(crate) type UseLocale = unsafe extern "C" fn(libc::locale_t) -> libc::locale
 pub(crate) static PTHREAD_SIGMASK: Original = Original::new(c"pthread_sigmask");
 pub(crate) static USELOCALE: Original = Original::new(c"uselocale");
 
-/// What a thread has set.
+/// The settings of a thread.
 #[derive(Clone, Copy)]
 pub(crate) struct ThreadState {
     signals: libc::sigset_t,
@@ -47,29 +47,29 @@ pub(crate) struct ThreadState {
 }
 
 thread_local! {
-    /// What a worker starts with.
+    /// The settings that a worker starts with.
     static OWN: Cell<Option<ThreadState>> = const { Cell::new(None) };
 }
 
 impl ThreadState {
-    /// Notes what the calling thread, a worker, starts with.
+    /// Records the settings that the calling thread, a worker, starts with.
     pub(crate) fn prepare_thread() {
         OWN.set(Some(ThreadState::swap(None)));
     }
 
-    /// Sets what the thread started with, and returns what code of a module has set.
+    /// Restores the settings that the thread started with, and returns those of a module's code.
     #[cold]
     pub(crate) fn set_aside() -> ThreadState {
         ThreadState::swap(OWN.get())
     }
 
-    /// Sets what was set aside.
+    /// Restores what was set aside.
     #[cold]
     pub(crate) fn put_back(&self) {
         ThreadState::swap(Some(*self));
     }
 
-    /// What the thread has, in place of which it gets `next`.
+    /// Returns the thread's settings, and replaces them with `next`, if given.
     fn swap(next: Option<ThreadState>) -> ThreadState {
         // SAFETY: all zero is a valid `sigset_t`.
         let mut signals = unsafe { std::mem::zeroed() };
@@ -77,8 +77,8 @@ impl ThreadState {
             Some(next) => (ptr::from_ref(&next.signals), next.locale),
             None => (ptr::null(), ptr::null_mut()),
         };
-        // SAFETY: the functions have these types; the sets live until the call returns. The locale is one that
-        // was the thread's, which its owner must not free as long as it is.
+        // SAFETY: the functions have these types; the sets live until the call returns. The locale
+        // was the thread's, and its owner must not free it while it is.
         unsafe {
             let mask = std::mem::transmute::<*mut c_void, SignalMask>(PTHREAD_SIGMASK.get());
             let locales = std::mem::transmute::<*mut c_void, UseLocale>(USELOCALE.get());

@@ -1,4 +1,4 @@
-//! An exception that nobody has caught, and what it says.
+//! An uncaught exception, and its message.
 
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
@@ -36,19 +36,19 @@ struct CxxType {
 /// An uncaught exception.
 pub(crate) struct Thrown {
     exception: *mut Exception,
-    /// An instruction of the function that it left last.
+    /// An instruction of the last function that it left.
     pub(crate) pc: usize,
 }
 
 impl Thrown {
     /// # Safety
-    /// The exception has left all frames that could have handled it, and nobody frees it.
+    /// The exception has left all frames that could have handled it, and nothing else frees it.
     pub(super) unsafe fn new(exception: *mut Exception, pc: usize) -> Thrown {
         Thrown { exception, pc }
     }
 
-    /// Its message, or what was thrown. The exception is freed. `find` finds symbols in the library of
-    /// the code that threw it.
+    /// Its message, or what was thrown. Frees the exception if it is one of C++. `find` finds
+    /// symbols in the library of the code that threw it.
     pub(crate) fn describe(self, find: impl Fn(&CStr) -> Option<*mut c_void>) -> String {
         // SAFETY: by the promise to `new`, the exception exists.
         let class = unsafe { (*self.exception).class }.to_be_bytes();
