@@ -51,7 +51,7 @@ unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_sta
     if options.is_null() {
         return Ok(config);
     }
-    // SAFETY: by the caller's promise; the options begin with their size, and nothing behind it is
+    // SAFETY: by the caller's promise; the options begin with their size, and nothing beyond it is
     // read from a shorter struct.
     if unsafe { (*options).size as usize } < size_of::<chi_embedded_options>() {
         let what = "chi_embedded_options.size must be sizeof(chi_embedded_options)";
