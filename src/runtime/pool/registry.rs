@@ -35,8 +35,8 @@ enum Named {
 }
 
 /// A destroyed pool, without tasks, kept until no worker can reach one of its lanes any more: first
-/// every worker must finish what it was doing, then every worker must read the messages that this work
-/// may have left.
+/// every worker must finish what it was doing, then every worker must read the messages that this
+/// work may have left.
 struct Retired {
     pool: Arc<Pool>,
     rounds: Vec<u64>,
@@ -97,7 +97,8 @@ impl State {
 pub(crate) enum Lookup {
     Found(Arc<Pool>),
     Absent,
-    /// A task is creating, destroying or resetting the pool: the waiter is woken when it has finished.
+    /// A task is creating, destroying or resetting the pool: the waiter is woken when it has
+    /// finished.
     Changing,
 }
 

@@ -55,7 +55,8 @@ impl<T, const UNIT: u64> Ref<T, UNIT> {
     /// Creates another reference, of either kind.
     #[inline]
     fn another<const OTHER: u64>(&self) -> Ref<T, OTHER> {
-        // Neither count reaches 2^32: a segment has room for fewer tasks, a process for fewer rings.
+        // Neither count reaches 2^32: a segment has room for fewer tasks, a process for fewer
+        // rings.
         self.counted().counts.fetch_add(OTHER, Ordering::Relaxed);
         Ref(self.0)
     }

@@ -31,8 +31,8 @@ pub(super) struct UnwindContext {
 
 pub(super) type Visit = extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int;
 
-// The unwinder, which Rust's panics use, too: https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html,
-// and GCC's extensions to it in unwind.h.
+// The unwinder, which Rust's panics use, too:
+// https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html, and GCC's extensions to it in unwind.h.
 extern "C" {
     pub(super) fn _Unwind_Backtrace(visit: Visit, data: *mut c_void) -> c_int;
     fn _Unwind_GetIPInfo(context: *mut UnwindContext, before: *mut c_int) -> usize;
@@ -117,8 +117,8 @@ fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
     })
 }
 
-/// Calls `f` with the name and the address of the function at an address of an object's file, if it is
-/// known. False if the file is not the one that was loaded.
+/// Calls `f` with the name and the address of the function at an address of an object's file, if it
+/// is known. False if the file is not the one that was loaded.
 fn with_symbol(object: &Object, at: usize, f: impl FnOnce(&[u8], usize)) -> bool {
     with_file(object, |data| {
         if let Ok(Some((name, begin))) = find_symbol(data, at as u64) {
@@ -150,8 +150,8 @@ fn find_symbol(data: &[u8], at: u64) -> object::Result<Option<(&[u8], u64)>> {
     Ok(best)
 }
 
-/// Calls `f` with the contents of an object's file, if it can be read. False if the file is not the one
-/// that was loaded.
+/// Calls `f` with the contents of an object's file, if it can be read. False if the file is not the
+/// one that was loaded.
 fn with_file(object: &Object, f: impl FnOnce(&[u8])) -> bool {
     // SAFETY: a signal handler may make these calls. The descriptor and the mapping are made here,
     // and unmapped after their last use.

@@ -85,7 +85,8 @@ impl fmt::Display for Exhausted {
 }
 
 impl Budget {
-    /// A budget that lives as long as the process: buffers that modules keep may outlive their runtime.
+    /// A budget that lives as long as the process: buffers that modules keep may outlive their
+    /// runtime.
     pub(crate) fn new(limit: u64, source: MemorySource, available: u64) -> &'static Budget {
         let (used, common) = (Default::default(), AtomicI64::new(0));
         Box::leak(Box::new(Budget { limit, source, available, used, common }))

@@ -38,7 +38,8 @@ impl Descriptors {
     pub(crate) fn find_lost(&self) -> Option<String> {
         let known = lock(&self.known);
         let now = |known: &Known| {
-            // SAFETY: the number is that of a descriptor; asking about one that is closed only fails.
+            // SAFETY: the number is that of a descriptor; asking about one that is closed only
+            // fails.
             identity(unsafe { BorrowedFd::borrow_raw(known.number) })
         };
         let Known { number, what, .. } = known.iter().find(|it| now(it) != Some(it.file))?;
@@ -47,7 +48,7 @@ impl Descriptors {
     }
 }
 
-/// Opens a file that never becomes ready under this number, if the number is free.
+/// Opens a file that never becomes readable under this number, if the number is free.
 fn take_number(number: RawFd) {
     let Ok(nothing) = eventfd(0, EventfdFlags::CLOEXEC) else { return };
     let taken = match nothing.as_raw_fd() == number {

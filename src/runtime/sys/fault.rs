@@ -32,7 +32,8 @@ impl Fault {
 
     /// The process that sent the signal, if it was sent.
     pub(crate) fn sender(&self) -> Option<libc::pid_t> {
-        // SAFETY: by the promise of `new`; the information of a signal that was sent has this field.
+        // SAFETY: by the promise of `new`; the information of a signal that was sent has this
+        // field.
         self.is_sent().then(|| unsafe { (*self.info).si_pid() })
     }
 
@@ -66,19 +67,22 @@ impl Fault {
         self.pc_and_sp().1
     }
 
-    /// Changes the registers from those at the first instruction of a function to those at its call.
+    /// Changes the registers from those at the first instruction of a function to those at its
+    /// call.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn leave_callee(&mut self) {
         let registers = &mut self.context().uc_mcontext.gregs;
         let sp = registers[libc::REG_RSP as usize];
-        // SAFETY: the call has just pushed the return address there. If this was a jump, the word is
-        // something else; and if the stack is not mapped, this faults, which last words tolerate.
+        // SAFETY: the call has just pushed the return address there. If this was a jump, the word
+        // is something else; and if the stack is not mapped, this faults, which last words
+        // tolerate.
         let back = unsafe { (sp as *const usize).read() };
         registers[libc::REG_RSP as usize] = sp + 8;
         registers[libc::REG_RIP as usize] = back.wrapping_sub(1) as i64;
     }
 
-    /// Changes the registers from those at the first instruction of a function to those at its call.
+    /// Changes the registers from those at the first instruction of a function to those at its
+    /// call.
     #[cfg(target_arch = "aarch64")]
     pub(super) fn leave_callee(&mut self) {
         let registers = &mut self.context().uc_mcontext;

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-/// Identifies the contents of a file, provided that its times are not set by hand.
+/// Identifies the contents of a file, unless its times are set by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     pub(crate) device: u64,

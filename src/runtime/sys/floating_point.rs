@@ -23,8 +23,8 @@ pub(crate) struct FloatingPoint {
 
 #[cfg(target_arch = "x86_64")]
 impl FloatingPoint {
-    /// <https://gitlab.com/x86-psABIs/x86-64-ABI>, "Registers": rounds to nearest, masks all exceptions, and
-    /// does not flush denormal numbers.
+    /// <https://gitlab.com/x86-psABIs/x86-64-ABI>, "Registers": rounds to nearest, masks all
+    /// exceptions, and does not flush denormal numbers.
     const DEFAULT: FloatingPoint = FloatingPoint { sse: 0x1f80, x87: 0x037f };
     /// The bits of MXCSR that say which exceptions have occurred.
     const OCCURRED: u32 = 0x3f;
@@ -32,7 +32,8 @@ impl FloatingPoint {
     #[inline(always)]
     fn current() -> FloatingPoint {
         let mut found = MaybeUninit::<FloatingPoint>::uninit();
-        // SAFETY: both instructions only write the fields, at 0 and 4, that they are given: all that there are.
+        // SAFETY: both instructions only write the fields, at 0 and 4, that they are given: all
+        // that there are.
         unsafe {
             std::arch::asm!(
                 "stmxcsr [{0}]",
@@ -53,8 +54,8 @@ impl FloatingPoint {
     /// Sets the registers.
     fn set(self) {
         // Unmasking must not raise a pending exception, so those are cleared.
-        // SAFETY: the values are defaults or were read from the registers, so no reserved bit is set. The
-        // runtime keeps nothing in x87 registers, and `fnclex` leaves those alone.
+        // SAFETY: the values are defaults or were read from the registers, so no reserved bit is
+        // set. The runtime keeps nothing in x87 registers, and `fnclex` leaves those alone.
         unsafe {
             std::arch::asm!(
                 "fnclex",
@@ -70,7 +71,8 @@ impl FloatingPoint {
     /// it.
     #[cold]
     pub(crate) fn reset() {
-        // SAFETY: this leaves the x87 as it is at the start of a thread, and the runtime keeps nothing in it.
+        // SAFETY: this leaves the x87 as it is at the start of a thread, and the runtime keeps
+        // nothing in it.
         unsafe { std::arch::asm!("fninit", options(nomem, nostack, preserves_flags)) };
         FloatingPoint::DEFAULT.set();
     }

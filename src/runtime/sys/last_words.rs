@@ -53,8 +53,8 @@ impl Drop for Serving {
     }
 }
 
-/// Installs the handlers, once per process. Last words go to the standard error, as one JSON object if
-/// `json`, and to `file`, as text.
+/// Installs the handlers, once per process. Last words go to the standard error, as one JSON object
+/// if `json`, and to `file`, as text.
 pub(crate) fn install(file: &Path, json: bool, circumstances: Circumstances) -> Serving {
     use std::os::unix::ffi::OsStrExt;
     static ONCE: Once = Once::new();

@@ -1,5 +1,5 @@
-//! The process's handlers of fatal signals: the runtime's own first, in the order in which they were
-//! installed, then the one that was installed before.
+//! The process's handlers of fatal signals: the runtime's own first, in the order in which they
+//! were installed, then the one that was installed before.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -84,8 +84,8 @@ extern "C" fn on_fault(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler. The
-    // entry was written before the handler was installed.
+    // SAFETY: the kernel passes valid pointers; everything called here may be called in a handler.
+    // The entry was written before the handler was installed.
     unsafe {
         // The interrupted code may be about to read the errno of a call of its own.
         let reason = *libc::__errno_location();

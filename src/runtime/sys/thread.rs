@@ -8,8 +8,9 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(&*payload))
 }
 
-/// Runs the body of a worker's thread and aborts the process if it panics, which is always a bug. The
-/// tasks on that worker would hang forever, whereas clients learn at once that a runtime has died.
+/// Runs the body of a worker's thread and aborts the process if it panics, which is always a bug.
+/// The tasks on that worker would hang forever, whereas clients learn at once that a runtime has
+/// died.
 pub(crate) fn or_abort(work: impl FnOnce()) {
     if let Err(why) = caught(work) {
         tracing::error!("a worker panicked: {why}; this is a bug, and the process aborts");

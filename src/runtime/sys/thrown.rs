@@ -78,9 +78,9 @@ impl Thrown {
         dependent: bool,
         find: &impl Fn(&CStr) -> Option<*mut c_void>,
     ) -> String {
-        // SAFETY: by the caller's promise. The object follows the header; a dependent exception has a
-        // pointer to the object in place of the type. The functions are those that the libraries of GCC
-        // and Clang have at these places of their tables.
+        // SAFETY: by the caller's promise. The object follows the header; a dependent exception has
+        // a pointer to the object in place of the type. The functions are those that the libraries
+        // of GCC and Clang have at these places of their tables.
         unsafe {
             let header = self.exception.cast::<u8>();
             let before = |of: *mut u8| of.sub(TYPE_BEFORE).cast::<*const c_void>().read();

@@ -118,6 +118,6 @@ pub(crate) enum CancelScope {
     Session(u64),
     /// All tasks of a pool.
     Pool(chi_pool_id),
-    /// All tasks of the container with this number in a pool, which is in quarantine.
+    /// All tasks of the quarantined container with this number in a pool.
     Container(chi_pool_id, u32),
 }

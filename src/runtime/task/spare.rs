@@ -39,7 +39,8 @@ impl SpareRecords {
         }
     }
 
-    /// Takes a kept record for a module's task, or allocates one if the budget has room for many more.
+    /// Takes a kept record for a module's task, or allocates one if the budget has room for many
+    /// more.
     #[inline(always)]
     pub(crate) fn take_for_module(&self) -> Result<Box<Record>, Failure> {
         match self.records.borrow_mut().pop() {
