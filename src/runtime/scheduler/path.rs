@@ -50,18 +50,10 @@ const LONG_NS: u32 = 5_000;
 /// other tasks are using the memory. With `at_last`, such a task is refused instead.
 #[inline(never)]
 pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bool) -> u64 {
-    let layout = *session.mapping.layout();
-    let header = std::mem::size_of::<chi_task>() as u64;
-    if offset < layout.client_arena || offset > layout.runtime_arena - header {
-        worker.shared.kill(&session, "the client submitted an offset that is not in its arena");
-        return 0;
-    }
     let own: *const Session = &*session;
-    let mut record = worker.spare.take(Origin::Client { session, offset });
+    let Some(mut record) = take(worker, session, offset) else { return 0 };
     // SAFETY: the record's origin keeps the session alive.
     let own = unsafe { &*own };
-    record.session = own.number;
-    marshal::take_header(&mut record, own, offset);
     // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
         // None of its body needs to be copied.
@@ -71,7 +63,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
     }
     let mut lacks = 0;
     let routed = route(worker, &mut record, |record, method| {
-        if method.task_size as u64 == header {
+        if method.task_size == std::mem::size_of::<chi_task>() {
             return Ok(());
         }
         let taken = marshal::take_body(record, own, offset, method.task_size, &method.fields);
@@ -92,6 +84,32 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
         }
     }
     lacks
+}
+
+/// A record for the task at this offset, with its header. `None`, and the session ends, if there can be
+/// no task.
+#[inline(always)]
+fn take(worker: &Worker, session: TaskRef, offset: u64) -> Option<Box<Record>> {
+    if !session.has_place_for_task(offset) {
+        worker.shared.kill(&session, "the client submitted an offset that is not in its arena");
+        return None;
+    }
+    let own: *const Session = &*session;
+    let mut record = worker.spare.take(Origin::Client { session, offset });
+    // SAFETY: the record's origin keeps the session alive.
+    let own = unsafe { &*own };
+    record.session = own.number;
+    marshal::take_header(&mut record, own, offset);
+    Some(record)
+}
+
+/// Ends a task that its client has cancelled before it was accepted, whatever its body says by now.
+#[cold]
+pub(super) fn end_withdrawn(worker: &Worker, session: TaskRef, offset: u64) {
+    if let Some(record) = take(worker, session, offset) {
+        let Failure { status, message } = CancelReason::Asked.failure();
+        complete(worker, record, status, &message);
+    }
 }
 
 /// Submits a task that was created inside the runtime. Its creator gives up the record until the

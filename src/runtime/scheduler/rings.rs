@@ -78,13 +78,10 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
             if full && !ring.postponed.has_room() {
                 return true;
             }
-            let postponed = if full { None } else { ring.postponed.pop() };
+            let postponed = if full { None } else { ring.resume() };
             let entry = match postponed {
-                Some(offset) => {
-                    held = ring.held.take();
-                    if held.is_some() {
-                        ring.session.let_ring_go();
-                    }
+                Some((offset, waited)) => {
+                    held = waited;
                     Some(Some(Entry::Submit { offset }))
                 }
                 None => ring.consumer.pop(),
@@ -101,7 +98,7 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                     return true;
                 }
                 Some(Some(Entry::Submit { offset })) if full => {
-                    ring.postponed.push(offset);
+                    ring.postpone(offset);
                     continue;
                 }
                 Some(Some(Entry::Submit { offset })) => {
@@ -109,6 +106,9 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                 }
                 Some(Some(Entry::Release { hold })) => {
                     Taken::Release { session: ring.session.clone(), hold }
+                }
+                Some(Some(Entry::Cancel { offset })) if ring.withdraw(offset) => {
+                    Taken::Withdrawn { session: ring.session.begin_task(), offset }
                 }
                 Some(Some(Entry::Cancel { offset })) => {
                     Taken::Cancellation { session: ring.session.clone(), offset }
@@ -130,6 +130,7 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
             Taken::Cancellation { session, offset } => {
                 cancel::client_cancels(worker, &session, offset);
             }
+            Taken::Withdrawn { session, offset } => path::end_withdrawn(worker, session, offset),
             Taken::Garbage { session } => {
                 let reason = "the client wrote an invalid entry into its ring";
                 worker.shared.kill(&session, reason);
@@ -155,16 +156,30 @@ fn hold(worker: &Worker, index: usize, offset: u64, bytes: u64, before: Option<H
     // No module code has run since the task was taken from the ring, so the ring cannot have been
     // stolen.
     let ring = &mut entries.rings[index];
-    ring.postponed.put_back(offset);
     let since = before.map_or_else(Instant::now, |held| held.since);
-    ring.held = Some(Held { bytes, since });
-    ring.session.hold_ring();
+    ring.hold(offset, Held { bytes, since });
 }
 
 /// An entry that was taken from a ring.
 enum Taken {
-    Task { session: TaskRef, offset: u64 },
-    Release { session: SessionRef, hold: u32 },
-    Cancellation { session: SessionRef, offset: u64 },
-    Garbage { session: SessionRef },
+    Task {
+        session: TaskRef,
+        offset: u64,
+    },
+    Release {
+        session: SessionRef,
+        hold: u32,
+    },
+    Cancellation {
+        session: SessionRef,
+        offset: u64,
+    },
+    /// A task that was postponed until its client cancelled it.
+    Withdrawn {
+        session: TaskRef,
+        offset: u64,
+    },
+    Garbage {
+        session: SessionRef,
+    },
 }

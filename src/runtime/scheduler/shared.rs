@@ -194,7 +194,7 @@ impl Shared {
     pub(crate) fn throttles(&self, session: &SessionRef) -> bool {
         session.tasks_in_flight() >= self.config.max_in_flight.min(session.share())
             || self.blocks_its_share(session.number)
-            || session.waits_for_memory()
+            || session.has_postponed()
     }
 
     /// The least loaded worker that serves a group, preferably one that no method blocks.

@@ -45,18 +45,28 @@ impl Postponed {
     }
 
     /// Appends a submission.
-    pub(crate) fn push(&mut self, offset: u64) {
+    pub(super) fn push(&mut self, offset: u64) {
         self.offsets.push_back(offset);
     }
 
     /// Puts back the submission that was first until now.
-    pub(crate) fn put_back(&mut self, offset: u64) {
+    pub(super) fn put_back(&mut self, offset: u64) {
         self.offsets.push_front(offset);
+    }
+
+    /// Removes a submission. Returns whether it was the first, or `None` if it is not here.
+    pub(super) fn remove(&mut self, offset: u64) -> Option<bool> {
+        let place = self.offsets.iter().position(|other| *other == offset)?;
+        self.offsets.remove(place);
+        if self.offsets.is_empty() {
+            self.release();
+        }
+        Some(place == 0)
     }
 
     /// Takes the first submission.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<u64> {
+    pub(super) fn pop(&mut self) -> Option<u64> {
         let offset = self.offsets.pop_front()?;
         if self.offsets.is_empty() && self.charge.bytes() > 0 {
             self.release();

@@ -68,6 +68,44 @@ impl Ring {
         Ring { session, consumer, postponed, held: None, polls: EmptyPolls::default() }
     }
 
+    /// Postpones a submission, behind those that are postponed already.
+    pub(crate) fn postpone(&mut self, offset: u64) {
+        self.postponed.push(offset);
+        self.session.count_postponed();
+    }
+
+    /// Takes the first postponed submission, if there is one, and what was noted if it waited for
+    /// memory.
+    #[inline]
+    pub(crate) fn resume(&mut self) -> Option<(u64, Option<Held>)> {
+        let offset = self.postponed.pop()?;
+        self.session.uncount_postponed();
+        Some((offset, self.held.take()))
+    }
+
+    /// Puts back the submission that `resume` or the ring has just given, because it lacks memory.
+    pub(crate) fn hold(&mut self, offset: u64, held: Held) {
+        self.postponed.put_back(offset);
+        self.session.count_postponed();
+        self.held = Some(held);
+    }
+
+    /// Removes a postponed submission that its client has cancelled. False if it is not postponed,
+    /// or is not cancelled after all.
+    pub(crate) fn withdraw(&mut self, offset: u64) -> bool {
+        let session = &self.session;
+        let is_cancelled = || session.has_place_for_task(offset) && session.asks_to_cancel(offset);
+        if self.postponed.is_empty() || !is_cancelled() {
+            return false;
+        }
+        let Some(was_first) = self.postponed.remove(offset) else { return false };
+        self.session.uncount_postponed();
+        if was_first {
+            self.held = None;
+        }
+        true
+    }
+
     /// True while a task of the ring waits for memory, and there is not enough yet.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {

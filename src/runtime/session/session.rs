@@ -58,6 +58,9 @@ const LITTLE_TOUCHED: u64 = 1 << 20;
 /// The completion word has 24 bits for the number of a hold.
 const MAX_HOLDS: usize = 1 << 24;
 
+/// Bytes of a task's header.
+const HEADER: u64 = std::mem::size_of::<chi_task>() as u64;
+
 /// The limit on the private copies of one session's tasks, in bytes, unless the budget sets a lower
 /// one.
 const MAX_COPIES: u64 = 256 << 20;
@@ -101,8 +104,8 @@ pub(crate) struct Session {
     holds: Mutex<Holds>,
     /// Bytes of private copies of its tasks.
     copies: AtomicU64,
-    /// How many of its rings wait for memory.
-    held_rings: AtomicUsize,
+    /// How many submissions are postponed in its rings.
+    postponed: AtomicUsize,
     budget: &'static Budget,
     dead: AtomicBool,
     /// The ids of restricted pools that the client is known to be allowed to call, each at the
@@ -141,7 +144,7 @@ impl Session {
             results: Mutex::new(Results { arena, charge, fixed }),
             holds: Mutex::new(Holds { lists: Vec::new(), free: Vec::new(), charge: held }),
             copies: AtomicU64::new(0),
-            held_rings: AtomicUsize::new(0),
+            postponed: AtomicUsize::new(0),
             budget,
             dead: AtomicBool::new(false),
             callable: Default::default(),
@@ -267,10 +270,19 @@ impl Session {
         }
     }
 
-    /// True if the client has asked to cancel its task at `offset`, which must have been accepted.
+    /// True if the header of a task at `offset` is inside the client's arena.
+    #[inline]
+    pub(crate) fn has_place_for_task(&self, offset: u64) -> bool {
+        let layout = self.mapping.layout();
+        offset >= layout.client_arena && offset <= layout.runtime_arena - HEADER
+    }
+
+    /// True if the client has asked to cancel its task at `offset`, for which
+    /// [`has_place_for_task`](Self::has_place_for_task) must be true.
     pub(crate) fn asks_to_cancel(&self, offset: u64) -> bool {
         let at = offset + std::mem::offset_of!(chi_task, state_) as u64;
-        // SAFETY: the task's header is inside the segment and aligned to 64: `accept` checked it.
+        // SAFETY: the task's header is inside the segment, by this function's contract, and entries of rings have
+        // only offsets that are aligned to 64.
         let word = unsafe { self.mapping.word(at) };
         word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
     }
@@ -401,19 +413,19 @@ impl Session {
         lock(&self.results).arena.used_bytes()
     }
 
-    /// Records that one of its rings waits for memory.
-    pub(crate) fn hold_ring(&self) {
-        self.held_rings.fetch_add(1, Ordering::Relaxed);
+    /// Records that one of its submissions is postponed.
+    pub(super) fn count_postponed(&self) {
+        self.postponed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records that one of its rings no longer waits for memory.
-    pub(crate) fn let_ring_go(&self) {
-        self.held_rings.fetch_sub(1, Ordering::Relaxed);
+    /// Records that one of its submissions is no longer postponed.
+    pub(super) fn uncount_postponed(&self) {
+        self.postponed.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// True while one of its rings waits for memory.
-    pub(crate) fn waits_for_memory(&self) -> bool {
-        self.held_rings.load(Ordering::Relaxed) > 0
+    /// True while submissions of its client are postponed.
+    pub(crate) fn has_postponed(&self) -> bool {
+        self.postponed.load(Ordering::Relaxed) > 0
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use chimaera::abi::*;
 use chimaera::Pending;
-use chimaera_ipc::ring::Producer;
+use chimaera_ipc::ring::{Entry, Producer};
 use chimaera_tests::process::until;
 use chimaera_tests::raw::{shapes, Link};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws;
 use chimaera_tests::{
-    artefacts, connect_with, in_client, process, text_of, ControlGroup, Daemon, Options, Site,
-    ValuePool,
+    artefacts, connect_with, in_client, in_client_that_may_end_it, process, text_of, ControlGroup,
+    Daemon, Options, Site, ValuePool,
 };
 use serde_json::Value;
 use shapes::{Field, Shape};
@@ -390,6 +390,84 @@ fn the_key_takes_bytes_a_percentage_or_auto() {
     ] {
         let refused = check(bad);
         assert!(refused.code != 0 && refused.stderr.contains(why), "{bad}: {refused:?}");
+    }
+}
+
+/// Has the suspended tasks of some clients take all the memory that tasks may have.
+fn hold_all(site: &Site, nested: chi_pool_id) -> Vec<Client> {
+    // A single client may not have all.
+    let mut holders: Vec<Client> = (0..4).map(|_| Client::new(8 * MIB)).collect();
+    for holder in &mut holders {
+        let rows = holder.rows(4 * MIB);
+        for _ in 0..10 {
+            holder.submit(nested, &shapes::HOLD, 1, rows);
+        }
+    }
+    until("their further tasks wait", || {
+        let sessions = site.cli(&["sessions", "--json"]).ok().json();
+        let mut sessions = sessions.as_array().expect("a list").iter();
+        sessions.all(|session| session["throttled"] == true).then_some(())
+    });
+    holders
+}
+
+/// A task that waits for memory which others do not give back is refused after 10 s. Small tasks go on
+/// meanwhile.
+#[test]
+fn a_task_that_waits_for_memory_for_long_is_refused() {
+    in_client!(small(), |site| {
+        let nested = pool(site, "test:nested");
+        let echo = pool(site, "test:throws_method");
+        let _holders = hold_all(site, nested);
+        let start = Instant::now();
+        let mut other = Client::new(16 * MIB);
+        other.submit(nested, &SWAP, 1, other.rows(6 * MIB));
+        let mut small = Client::new(4 * MIB);
+        small.submit(echo, &ECHO, 0, shapes::vector(small.field.farm, 100, 100));
+        assert_eq!(small.wait(), [CHI_OK]);
+        assert_eq!(other.wait(), [CHI_NO_SPACE]);
+        assert!(start.elapsed() > Duration::from_secs(9), "it was refused at once");
+        is_in_control(site);
+    });
+}
+
+/// A task that waits for memory can be cancelled, and gets the memory when others end.
+#[test]
+fn a_task_that_waits_for_memory_can_be_cancelled() {
+    in_client!(small(), |site| {
+        let nested = pool(site, "test:nested");
+        let holders = hold_all(site, nested);
+        let mut other = Client::new(16 * MIB);
+        let rows = other.rows(6 * MIB);
+        other.submit(nested, &SWAP, 1, rows);
+        let offset = other.field.slot(0);
+        let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
+        other.link.store(state, u64::from(CHI_TASK_IN_FLIGHT | CHI_TASK_CANCEL) << 32);
+        other.ring.push(Entry::Cancel { offset }).expect("it has room");
+        other.link.knock();
+        assert_eq!(other.link.wait(offset).expect("the session is alive").0, CHI_CANCELLED);
+        other.submit(nested, &shapes::HOLD, 1, rows);
+        drop(holders);
+        until("it has the memory", || {
+            let sessions = site.cli(&["sessions", "--json"]).ok().json();
+            let [only] = &sessions.as_array().expect("a list")[..] else { return None };
+            (only["tasks_in_flight"] == 1 && only["throttled"] == false).then_some(())
+        });
+    });
+}
+
+/// Tasks that have all the memory, and others that wait for it, do not keep the runtime from stopping.
+#[test]
+fn a_runtime_whose_memory_is_used_up_stops() {
+    let daemon = in_client_that_may_end_it!(small(), |site| {
+        let nested = pool(site, "test:nested");
+        let _holders = hold_all(site, nested);
+        let mut other = Client::new(16 * MIB);
+        other.submit(nested, &SWAP, 1, other.rows(6 * MIB));
+        site.cli(&["stop"]).ok();
+    });
+    if let Some(mut daemon) = daemon {
+        assert_eq!(daemon.end(), 0, "{}", daemon.log());
     }
 }
 

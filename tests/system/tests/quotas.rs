@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chimaera::abi::{CHI_NO_SPACE, CHI_UNAVAILABLE};
+use chimaera::abi::{CHI_CANCELLED, CHI_NO_SPACE, CHI_UNAVAILABLE};
 use chimaera::{NewTask, PoolId, PoolOptions, Status};
 use chimaera_kv_client as kv;
 use chimaera_tests::raw::{dial, Link};
@@ -321,6 +321,11 @@ fn pauses(site: &Site, others_go_on: bool) {
     long.call().unwrap();
     let next = connect().task::<NumberTask>(pool, throws::YIELD).submit().unwrap();
     process::until("it is paused", || is_paused().then_some(()));
+    // A task that waits in a ring ends at once when it is cancelled.
+    let unwanted = connect().task::<NumberTask>(pool, throws::YIELD).submit().unwrap();
+    unwanted.cancel().unwrap();
+    assert_eq!(text_of(unwanted.wait()).0, CHI_CANCELLED);
+    assert!(is_paused(), "it has ended with the pause");
     let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-client"));
     let mut other = Running::start(command.args(["call", "two"]));
     let mut served = false;

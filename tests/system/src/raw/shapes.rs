@@ -73,6 +73,9 @@ pub const MOD_NAME: &[Shape] = &[
 pub const NESTED: &[Shape] =
     &[shape(10, 320, &[leaf(80), nested(120), nested(160), leaf(200), leaf(240), leaf(280)])];
 
+/// The method of `test:nested` that suspends itself for an hour, with its vectors.
+pub const HOLD: Shape = Shape { method: 11, ..NESTED[0] };
+
 /// `test:throws_method`: echo, and yield a few times.
 pub const THROWS: &[Shape] = &[
     shape(10, 64, &[]),
