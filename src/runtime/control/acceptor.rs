@@ -18,7 +18,7 @@ use super::client::{add_ring, Client, Phase};
 use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
-use super::quota::{self, Held};
+use super::quota::{self, Footprint};
 use super::requests;
 use crate::access::Caller;
 use crate::failure::Failure;
@@ -357,7 +357,7 @@ impl Acceptor {
     }
 
     fn greet(&mut self, number: u64, hello: &Message) -> Result<(), Failure> {
-        let others: Vec<Held> = self.clients.values().filter_map(Client::held).collect();
+        let others: Vec<Footprint> = self.clients.values().filter_map(Client::footprint).collect();
         if others.len() >= self.shared.config.max_sessions {
             return Err(self.session_limit());
         }

@@ -11,7 +11,7 @@ use chimaera_ipc::segment::{self, Mapping};
 use chimaera_ipc::wire::{self, Kind, Message, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
 use rustix::event::EventfdFlags;
 
-use super::quota::{self, Held};
+use super::quota::{self, Footprint};
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::scheduler::{RunQueue, Shared, WorkerMessage};
@@ -45,12 +45,12 @@ pub(super) struct Client {
 
 impl Client {
     /// A session of this client, with a segment of this many bytes.
-    fn with_segment(&self, segment: u64) -> Held {
-        Held { pid: self.caller.pid, uid: self.caller.uid, segment }
+    fn with_segment(&self, segment: u64) -> Footprint {
+        Footprint { pid: self.caller.pid, uid: self.caller.uid, segment }
     }
 
     /// The client's session, if it has one or is setting one up.
-    pub(super) fn held(&self) -> Option<Held> {
+    pub(super) fn footprint(&self) -> Option<Footprint> {
         let mapping = match &self.phase {
             Phase::Greeting | Phase::Asking => return None,
             Phase::Mapping { mapping, .. } => mapping,
@@ -71,7 +71,7 @@ impl Client {
         &mut self,
         number: u64,
         hello: &Message,
-        others: &[Held],
+        others: &[Footprint],
         shared: &Shared,
     ) -> Result<(), Failure> {
         let config = &shared.config;

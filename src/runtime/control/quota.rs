@@ -17,9 +17,9 @@ pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
 /// connection takes two, and an answer one more.
 pub(super) const KEPT_FROM_SILENT: u64 = 16;
 
-/// A session that exists or is being set up.
+/// What a session takes that exists or is being set up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+pub(super) struct Footprint {
     /// The client's process; 0 if it is not visible from here.
     pub(super) pid: i32,
     pub(super) uid: u32,
@@ -34,17 +34,17 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, held: &Held) {
+    fn add(&mut self, footprint: &Footprint) {
         self.sessions += 1;
-        self.segments += held.segment;
+        self.segments += footprint.segment;
     }
 }
 
 /// Fails if `wanted`, together with the other sessions, exceeds a limit. `limits` are those of its
 /// user.
 pub(super) fn check(
-    others: impl Iterator<Item = Held>,
-    wanted: Held,
+    others: impl Iterator<Item = Footprint>,
+    wanted: Footprint,
     limits: &UserLimits,
     config: &Config,
 ) -> Result<(), Failure> {
@@ -114,8 +114,8 @@ mod tests {
             per_user: UserLimits { sessions: 4, segments: 150, ..UserLimits::default() },
             ..Config::default()
         };
-        let of = |uid, pid, segment| Held { pid, uid, segment };
-        let why = |others: &[Held], wanted| match check(
+        let of = |uid, pid, segment| Footprint { pid, uid, segment };
+        let why = |others: &[Footprint], wanted| match check(
             others.iter().copied(),
             wanted,
             &config.per_user,

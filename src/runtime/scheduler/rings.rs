@@ -11,7 +11,7 @@ use super::mailbox::WorkerMessage;
 use super::path;
 use super::role::Role;
 use super::worker::Worker;
-use crate::session::{Held, Ring, SessionRef, TaskRef};
+use crate::session::{MemoryWait, Ring, SessionRef, TaskRef};
 
 /// How many entries are taken from one ring before the next ring is served.
 const RING_BATCH: usize = 32;
@@ -68,20 +68,20 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
     let pauses = worker.coroutines.pauses();
     let copied_before = worker.copied.get();
     for _ in 0..RING_BATCH {
-        let mut held = None;
+        let mut waited = None;
         let taken = {
             let mut entries = worker.run_queue().entries();
             let Some(ring) = entries.rings.get_mut(index) else { return false };
             let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
                 || worker.refuses(ring.session.number)
-                || ring.is_held();
+                || ring.waits_for_memory();
             if full && !ring.postponed.has_room() {
                 return true;
             }
             let postponed = if full { None } else { ring.resume() };
             let entry = match postponed {
-                Some((offset, waited)) => {
-                    held = waited;
+                Some((offset, wait)) => {
+                    waited = wait;
                     Some(Some(Entry::Submit { offset }))
                 }
                 None => ring.consumer.pop(),
@@ -119,10 +119,10 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
         *busy = true;
         match taken {
             Taken::Task { session, offset } => {
-                let at_last = held.is_some_and(|held| held.is_over());
+                let at_last = waited.is_some_and(|wait| wait.is_over());
                 let lacks = path::accept(worker, session, offset, at_last);
                 if lacks > 0 {
-                    hold(worker, index, offset, lacks, held);
+                    wait_for_memory(worker, index, offset, lacks, waited);
                     return true;
                 }
             }
@@ -148,16 +148,22 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
     true
 }
 
-/// Holds back a task, the first of its ring, that lacks this many bytes, and with it those behind
-/// it. `before` is the entry that it had if it was already held.
+/// Has a task that lacks this many bytes wait, as the first of its ring, and with it those behind it.
+/// `before` is its wait so far, if it was waiting already.
 #[cold]
-fn hold(worker: &Worker, index: usize, offset: u64, bytes: u64, before: Option<Held>) {
+fn wait_for_memory(
+    worker: &Worker,
+    index: usize,
+    offset: u64,
+    bytes: u64,
+    before: Option<MemoryWait>,
+) {
     let mut entries = worker.run_queue().entries();
     // No module code has run since the task was taken from the ring, so the ring cannot have been
     // stolen.
     let ring = &mut entries.rings[index];
-    let since = before.map_or_else(Instant::now, |held| held.since);
-    ring.hold(offset, Held { bytes, since });
+    let since = before.map_or_else(Instant::now, |wait| wait.since);
+    ring.wait_for_memory(offset, MemoryWait { bytes, since });
 }
 
 /// An entry that was taken from a ring.

@@ -406,7 +406,7 @@ impl RunQueue {
             // Postponed submissions wait until tasks have ended. Other entries may arrive
             // meanwhile.
             let empty = ring.consumer.park();
-            let full = is_full(&ring.session) || ring.is_held();
+            let full = is_full(&ring.session) || ring.waits_for_memory();
             parked.may_park &= full && (empty || !ring.postponed.has_room());
             parked.holds_back = true;
             index += 1;

@@ -7,5 +7,5 @@ mod ring;
 mod session;
 
 pub(crate) use self::refs::{SessionRef, TaskRef};
-pub(crate) use self::ring::{Held, Ring};
+pub(crate) use self::ring::{MemoryWait, Ring};
 pub(crate) use self::session::{NoRoom, Session, SuspendedAs, SuspendedAt};

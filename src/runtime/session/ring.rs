@@ -16,26 +16,26 @@ pub(crate) struct Ring {
     /// Other messages behind them in the ring, such as cancellations, have already been handled.
     pub(crate) postponed: Postponed,
     /// Set while the first postponed submission waits for memory. All behind it wait, too.
-    pub(crate) held: Option<Held>,
+    pub(crate) memory_wait: Option<MemoryWait>,
     pub(crate) polls: EmptyPolls,
 }
 
 /// How long a task may wait for memory.
-const HELD_BOUND: Duration = Duration::from_secs(10);
+const MEMORY_WAIT_BOUND: Duration = Duration::from_secs(10);
 
 /// A task that waits for memory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
+pub(crate) struct MemoryWait {
     /// The bytes that it needs, as far as is known.
     pub(crate) bytes: u64,
     /// The time since which none of the ring's tasks has been taken.
     pub(crate) since: Instant,
 }
 
-impl Held {
+impl MemoryWait {
     /// True if the task has waited long enough.
     pub(crate) fn is_over(&self) -> bool {
-        self.since.elapsed() >= HELD_BOUND
+        self.since.elapsed() >= MEMORY_WAIT_BOUND
     }
 }
 
@@ -65,7 +65,7 @@ impl EmptyPolls {
 impl Ring {
     pub(crate) fn new(session: SessionRef, consumer: Consumer) -> Ring {
         let postponed = Postponed::new(session.budget());
-        Ring { session, consumer, postponed, held: None, polls: EmptyPolls::default() }
+        Ring { session, consumer, postponed, memory_wait: None, polls: EmptyPolls::default() }
     }
 
     /// Postpones a submission, behind those that are postponed already.
@@ -77,17 +77,17 @@ impl Ring {
     /// Takes the first postponed submission, if there is one, and what was noted if it waited for
     /// memory.
     #[inline]
-    pub(crate) fn resume(&mut self) -> Option<(u64, Option<Held>)> {
+    pub(crate) fn resume(&mut self) -> Option<(u64, Option<MemoryWait>)> {
         let offset = self.postponed.pop()?;
         self.session.uncount_postponed();
-        Some((offset, self.held.take()))
+        Some((offset, self.memory_wait.take()))
     }
 
     /// Puts back the submission that `resume` or the ring has just given, because it lacks memory.
-    pub(crate) fn hold(&mut self, offset: u64, held: Held) {
+    pub(crate) fn wait_for_memory(&mut self, offset: u64, wait: MemoryWait) {
         self.postponed.put_back(offset);
         self.session.count_postponed();
-        self.held = Some(held);
+        self.memory_wait = Some(wait);
     }
 
     /// Removes a postponed submission that its client has cancelled. False if it is not postponed,
@@ -101,25 +101,25 @@ impl Ring {
         let Some(was_first) = self.postponed.remove(offset) else { return false };
         self.session.uncount_postponed();
         if was_first {
-            self.held = None;
+            self.memory_wait = None;
         }
         true
     }
 
     /// True while a task of the ring waits for memory, and there is not enough yet.
     #[inline]
-    pub(crate) fn is_held(&self) -> bool {
-        self.held.is_some_and(|held| !self.may_go_on(held))
+    pub(crate) fn waits_for_memory(&self) -> bool {
+        self.memory_wait.is_some_and(|wait| !self.may_go_on(wait))
     }
 
     #[cold]
-    fn may_go_on(&self, held: Held) -> bool {
+    fn may_go_on(&self, wait: MemoryWait) -> bool {
         let (session, budget) = (&self.session, self.session.budget());
         let is_alone = session.copies() == 0;
-        let has_share = is_alone || session.copies() + held.bytes <= session.most_copies();
-        let has_room = held.bytes <= budget.room(Use::Tasks) || budget.used(Use::Tasks) == 0;
+        let has_share = is_alone || session.copies() + wait.bytes <= session.most_copies();
+        let has_room = wait.bytes <= budget.room(Use::Tasks) || budget.used(Use::Tasks) == 0;
         has_share && has_room
-            || held.is_over()
+            || wait.is_over()
             // A task that is to be cancelled needs no memory.
             || self.postponed.first().is_some_and(|offset| session.asks_to_cancel(offset))
     }
