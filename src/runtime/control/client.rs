@@ -1,4 +1,4 @@
-//! A connection, and what its client has set up so far: at last, a session with rings.
+//! A connection and what its client has set up so far, up to a session with rings.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Answers the client's hello with a segment, which becomes its session's once the client has
-    /// mapped it. `others` are the sessions that there are, and `number` is that of this one.
+    /// mapped it. `others` are the existing sessions, and `number` is the number of the new one.
     pub(super) fn greet(
         &mut self,
         number: u64,
@@ -126,7 +126,7 @@ impl Client {
     }
 }
 
-/// The layout of the segment that a hello asks for, if it speaks the runtime's language.
+/// The layout of the segment that a hello asks for, if its wire and ABI versions match.
 fn requested_layout(hello: &Message, shared: &Shared) -> Result<Layout, Failure> {
     let [wire, major, minor, wanted, ..] = hello.words;
     if wire != WIRE_VERSION || major != u64::from(CHI_ABI_MAJOR) {
@@ -150,7 +150,8 @@ fn requested_layout(hello: &Message, shared: &Shared) -> Result<Layout, Failure>
 }
 
 /// Gives a session another ring, which the least loaded worker polls. `workers` are those to which
-/// its rings were assigned, and `load` is how many each worker has. Returns the answer to the client.
+/// its rings were assigned, and `load` is how many each worker has. Returns the answer to the
+/// client.
 pub(super) fn add_ring(
     session: &SessionRef,
     workers: &mut Vec<u32>,

@@ -281,8 +281,8 @@ impl Session {
     /// [`has_place_for_task`](Self::has_place_for_task) must be true.
     pub(crate) fn asks_to_cancel(&self, offset: u64) -> bool {
         let at = offset + std::mem::offset_of!(chi_task, state_) as u64;
-        // SAFETY: the task's header is inside the segment, by this function's contract, and entries of rings have
-        // only offsets that are aligned to 64.
+        // SAFETY: the task's header is inside the segment, by this function's contract, and entries
+        // of rings have only offsets that are aligned to 64.
         let word = unsafe { self.mapping.word(at) };
         word.load(Ordering::Relaxed) & CHI_TASK_CANCEL != 0
     }
