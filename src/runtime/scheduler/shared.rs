@@ -53,13 +53,13 @@ pub(crate) struct Shared {
     table_version: AtomicU64,
     commands: SegQueue<ControlCommand>,
     sessions: Mutex<Vec<SessionRef>>,
-    /// If it is limited.
+    /// `None` if no limit on worker time is set.
     worker_time: Option<Mutex<WorkerTime>>,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
     /// The descriptors without which the runtime is deaf.
     pub(crate) descriptors: Descriptors,
-    /// Why the runtime is stopping, although nobody asked it to.
+    /// Why the runtime is stopping without having been told to.
     broken: OnceLock<String>,
     /// Tells workers to end once they have nothing left to do.
     ending: AtomicBool,
@@ -256,7 +256,7 @@ impl Shared {
         lock(&self.sessions).iter().map(|session| session.tasks_in_flight()).sum()
     }
 
-    /// Charges the clients whose tasks the workers are running with this time, if their time is limited.
+    /// Charges `time` to the sessions whose tasks the workers run, if worker time is limited.
     pub(super) fn sample_worker_time(&self, time: Duration) {
         let Some(worker_time) = &self.worker_time else { return };
         let running = self.run_queues().iter().filter_map(RunQueue::running_session);
@@ -264,8 +264,8 @@ impl Shared {
         lock(worker_time).charge(&self.config, &sessions, running, time);
     }
 
-    /// Pauses the sessions that have taken more than their share of the workers' time, and has others go on.
-    /// True while any is paused.
+    /// Pauses the sessions that are over their share of worker time, and resumes the others. True
+    /// while any is paused.
     pub(super) fn settle_worker_time(&self) -> bool {
         let Some(worker_time) = &self.worker_time else { return false };
         let sessions = lock(&self.sessions);
@@ -309,7 +309,7 @@ impl Shared {
         }
     }
 
-    /// How many tasks a session may have in flight because of the limits on worker time.
+    /// How many tasks a session may have in flight under the limits on worker time.
     fn most_by_time(&self, session: &SessionRef) -> usize {
         let percent = self.config.limits_of(&session.caller).worker_time;
         match percent.min(self.config.per_process.worker_time) {
@@ -372,7 +372,7 @@ impl Shared {
         let _ = self.broken.set(why);
     }
 
-    /// Why the runtime is stopping, although nobody asked it to.
+    /// Why the runtime is stopping without having been told to.
     pub(crate) fn broken(&self) -> Option<&str> {
         self.broken.get().map(String::as_str)
     }

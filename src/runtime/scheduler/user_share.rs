@@ -3,7 +3,7 @@
 
 /// A session may always have this many, so that other sessions of its user cannot keep it out.
 const LEAST: usize = 64;
-/// One whose share of worker time is limited may have no more: what has been started is not paused.
+/// The limit if the session's worker time is limited: tasks in flight go on while it is paused.
 pub(super) const MOST_OF_LIMITED_TIME: usize = LEAST;
 
 /// Divides a user's limit among its sessions, which have these numbers of tasks in flight. Of the

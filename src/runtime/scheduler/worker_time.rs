@@ -1,5 +1,6 @@
-//! How much of the workers' time the methods of one user's, or one process's, clients take. The watchdog samples
-//! what each worker is running, so that no task has to be timed; clients that are over their share are paused.
+//! Limits how much worker time the tasks of each user and of each process take. The watchdog
+//! samples what each worker is running, so no task has to be timed; sessions over their share are
+//! paused.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,24 +8,24 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::session::SessionRef;
 
-/// What is saved up is the share of this much time.
+/// An account saves up at most its share of this much time.
 const BURST: Duration = Duration::from_millis(100);
 /// No pause is longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whose time a limit is about.
+/// The user or process to which a limit applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Account {
     User(u32),
     Process(i32),
 }
 
-/// What an account may still take.
+/// The worker time that an account may still take.
 #[derive(Clone, Copy, Debug)]
 struct Balance {
-    /// In seconds of one worker; below zero, its sessions are paused.
+    /// In seconds of one worker. While it is negative, the account's sessions are paused.
     left: f64,
-    /// How many workers' time it may take.
+    /// The account's share, as a number of workers.
     workers: f64,
 }
 
@@ -33,7 +34,7 @@ impl Balance {
         Balance { left: workers * BURST.as_secs_f64(), workers }
     }
 
-    /// Adds what `time` gives. True once it can save up no more.
+    /// Adds the account's share of `time`. True once it can save up no more.
     fn refill(&mut self, time: Duration) -> bool {
         let most = self.workers * BURST.as_secs_f64();
         self.left = (self.left + self.workers * time.as_secs_f64()).min(most);
@@ -46,7 +47,7 @@ impl Balance {
     }
 }
 
-/// The balances of those that have taken time lately.
+/// The balances of the accounts that have taken time recently.
 pub(super) struct WorkerTime {
     balances: HashMap<Account, Balance>,
     refilled: Instant,
@@ -57,7 +58,7 @@ impl WorkerTime {
         WorkerTime { balances: HashMap::new(), refilled: Instant::now() }
     }
 
-    /// Pauses a session that is over a share, or has it go on. True if that changes anything.
+    /// Pauses a session that is over a share, or else resumes it. True if this changes anything.
     pub(super) fn apply(&self, config: &Config, session: &SessionRef) -> bool {
         let is_over = |account: &Account| {
             self.balances.get(account).is_some_and(|balance| balance.left < 0.0)
@@ -66,7 +67,7 @@ impl WorkerTime {
         session.set_paused(pause) != pause
     }
 
-    /// Charges the sessions of these numbers, whose tasks the workers are running, with this time.
+    /// Charges `time` to the sessions with these numbers, whose tasks the workers are running.
     pub(super) fn charge(
         &mut self,
         config: &Config,
@@ -85,8 +86,8 @@ impl WorkerTime {
         }
     }
 
-    /// Adds what the time since the last call gives, and pauses the sessions that are over a share, or has them go
-    /// on. True if that changes anything.
+    /// Adds each account's share of the time since the last call, pauses the sessions that are over
+    /// a share, and resumes the others. True if this changes anything.
     pub(super) fn settle(&mut self, config: &Config, sessions: &[SessionRef]) -> bool {
         let now = Instant::now();
         let time = now - std::mem::replace(&mut self.refilled, now);
@@ -98,7 +99,7 @@ impl WorkerTime {
     }
 }
 
-/// The limits on a session's worker time: for whom, and how many workers' time.
+/// The accounts with limited worker time that a session belongs to, each with its share in workers.
 fn accounts<'a>(
     config: &'a Config,
     session: &'a SessionRef,
