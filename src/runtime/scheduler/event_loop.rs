@@ -32,7 +32,7 @@ use crate::task::{CancelScope, Origin};
 /// How many rounds without work pass between two readings of the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
 /// Rounds between two looks at the doorbells of resting rings. A round with work counts as
-/// `BUSY_ROUND`. Rounds may take long, so the watchdog has the worker look at each tick as well.
+/// `BUSY_ROUND`. Rounds may take long, so the watchdog also makes the worker look after each tick.
 const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
 /// How often a worker with nothing else to do checks whether held-back submissions can proceed.
@@ -152,8 +152,8 @@ impl Loop {
     }
 
     /// Called when there is no memory for another coroutine. Until a suspended task can be resumed,
-    /// or it is time to check for memory again, no client's task starts. Subtasks are refused,
-    /// because suspended tasks may be waiting for them.
+    /// or it is time to check for memory again, no task is accepted from the rings, and those in
+    /// lanes are refused, because suspended tasks may be waiting for them.
     #[cold]
     fn starve(&self, error: &std::io::Error) {
         let worker = &self.worker;

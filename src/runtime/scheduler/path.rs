@@ -152,7 +152,7 @@ fn route(
             // The body has not been checked completely, if at all, so none of it is returned.
             record.method = ptr::null();
             let container = std::mem::replace(&mut record.container, ptr::null());
-            // SAFETY: the task is counted in the container until now, which keeps it alive.
+            // SAFETY: the task is counted in the container until this call, which keeps it alive.
             unsafe { (*container).admission.leave() };
         }
     }
@@ -337,8 +337,8 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
     pass_on(worker, lane);
 }
 
-/// A worker that this session already blocks, which is to run the lane's next task once that worker
-/// is free. `None` if the lane cannot move because some of its tasks are suspended on this worker.
+/// A worker that this session already blocks, to run the lane's next task once it is free. `None`
+/// if there is none, or the lane cannot move because some of its tasks are suspended here.
 #[cold]
 fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u32> {
     let blocks = |(index, queue): &(u32, &RunQueue)| {
@@ -456,14 +456,14 @@ pub(super) fn complete(
         finish(worker, record, status, message);
         None
     };
-    // SAFETY: the task is counted in the lane until now, and in the container until `leave` below,
-    // which keeps both alive.
+    // SAFETY: the task keeps both alive: it is counted in the lane until this call, and in the
+    // container until `leave` below.
     let serves = unsafe { leave_lane(worker, lane, suspended) };
     match kept {
         Some(record) => keep_until_due(worker, record),
         None => {
             // SAFETY: the pointer is null for a task that was never routed; otherwise the task is
-            // counted in the container until now.
+            // still counted in the container.
             if let Some(container) = unsafe { container.as_ref() } {
                 container.admission.leave();
             }

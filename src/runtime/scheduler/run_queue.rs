@@ -205,7 +205,7 @@ pub(crate) struct RunQueue {
     /// When it became busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
     role: RoleWord,
-    /// Some time has passed since the worker last looked at the doorbells of resting rings.
+    /// Set by the watchdog at each tick: the worker must look at the doorbells of resting rings.
     doorbells_due: AtomicBool,
     epoll: Arc<OwnedFd>,
 }
@@ -238,7 +238,7 @@ impl RunQueue {
         })
     }
 
-    /// Has the worker look at the doorbells of its resting rings in its next round.
+    /// Makes the worker look at the doorbells of its resting rings before its next round.
     pub(super) fn set_doorbells_due(&self) {
         self.doorbells_due.store(true, Ordering::Relaxed);
     }
