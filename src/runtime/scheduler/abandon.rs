@@ -24,7 +24,7 @@ use crate::task::{CancelScope, Origin, Record};
 pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Option<Crash>) {
     coroutine.context.abandon_state();
     worker.run_queue().leave_module();
-    // The rest of a message that begins with whose code it was.
+    // The predicate of messages whose subject is the code that was abandoned.
     let cause = match crash {
         Some(crash) => format!("crashed: {crash}"),
         None => format!("overflowed its stack of {} bytes", worker.shared.config.stack_size),
@@ -128,9 +128,8 @@ unsafe fn end_callbacks(worker: &Worker, mut frame: *const CallbackFrame, cause:
     any
 }
 
-/// Removes the pollers whose calls are abandoned, which unlocks them. It comes first, because a
-/// container that is put in quarantine for a frame further in removes its pollers, and locks them for
-/// that.
+/// Removes the pollers whose calls are abandoned, and unlocks them. This must come first: putting a
+/// container in quarantine because of an inner frame locks the container's pollers to remove them.
 ///
 /// # Safety
 /// As `end_callbacks`.
@@ -138,8 +137,8 @@ unsafe fn remove_running_pollers(mut frame: *const CallbackFrame) {
     // SAFETY: each callback frame is in a frame of that stack, which is still mapped.
     while let Some(found) = unsafe { frame.as_ref() } {
         if let CallbackKind::Poller(guard, _) = found.kind {
-            // SAFETY: this thread locked the guard, so it may unlock it, and the frame that owned it
-            // never runs again.
+            // SAFETY: this thread took the lock, so it may release it, and the frame that owned the
+            // guard never runs again.
             let mut target = unsafe { ManuallyDrop::take(&mut *guard) };
             *target = None;
         }
@@ -169,7 +168,8 @@ fn end_dropping(worker: &Worker, record: Box<Record>, cause: &str) {
         Origin::Client { .. } => worker.recycle(record),
         Origin::Internal => finish_internal(worker, record, CHI_FAULT, &message),
     }
-    // SAFETY: the task is counted in the lane and the container until now, which keeps both alive.
+    // SAFETY: the task keeps both alive: it is counted in the lane until `leave_lane`, and in the
+    // container until `leave`.
     unsafe {
         if leave_lane(worker, lane, suspended) {
             pass_on(worker, &*lane);

@@ -1,5 +1,5 @@
 //! Rings at rest, which have been empty for a while, and the doorbells that bring them back.
-//! However many a worker has, it polls none of them.
+//! However many resting rings a worker has, it polls none of them.
 //!
 //! A set can move to another worker as a whole: it has an epoll instance of its own, which is
 //! registered with that of its worker. Taking over thousands of sessions thus costs two system
@@ -42,7 +42,7 @@ impl Doorbells {
 
     /// The opposite of [`join`](Self::join).
     pub(crate) fn leave(&self, worker: BorrowedFd<'_>) {
-        // It fails only if the set has not joined.
+        // This fails only if the set has not joined.
         let _ = epoll::delete(worker, &self.epoll);
     }
 

@@ -72,8 +72,8 @@ pub(crate) struct Mailbox {
     messages: SegQueue<WorkerMessage>,
     sleeper: Sleeper,
     wake: OwnedFd,
-    /// How many rounds the worker has completed. In each it has read its messages, and has finished
-    /// with everything of pools that it was using.
+    /// How many rounds the worker has completed. In each it has read its messages and finished with
+    /// the parts of pools that it was using.
     rounds: AtomicU64,
     /// A `CancelMarked` message is pending.
     marked: AtomicBool,

@@ -148,7 +148,7 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
     true
 }
 
-/// Has a task that lacks this many bytes wait, as the first of its ring, and with it those behind it.
+/// Has the first task of a ring, which lacks this many bytes, wait, and with it those behind it.
 /// `before` is its wait so far, if it was waiting already.
 #[cold]
 fn wait_for_memory(

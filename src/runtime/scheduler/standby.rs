@@ -38,7 +38,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, 
     Ok(thread)
 }
 
-/// Gives the calling thread, a worker's, its core and its signal stack.
+/// Pins the calling thread, a worker's, to its core, if it has one, and prepares its signal stack.
 fn prepare(shared: &Shared, index: u32) -> Result<(), Error> {
     let core = match shared.is_standby(index) {
         true => None,
@@ -105,7 +105,7 @@ pub(super) fn rest(shared: &Shared, worker: u32, to: u32) {
     }
 }
 
-/// How many lines about stand-by workers were left out, if the log may have another one.
+/// How many lines about stand-by workers were left out; `None` if this one must be, too.
 fn may_log(shared: &Shared) -> Option<LeftOut> {
     shared.rate_limit.pass(LineKind::Standby, Subject::default())
 }

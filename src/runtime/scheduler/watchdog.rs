@@ -1,7 +1,7 @@
 //! The watchdog: a thread that looks after the workers while any of them is awake. If a method
 //! keeps a worker busy, the watchdog makes an idle worker take over its work, or a stand-by worker
-//! if methods keep a whole group busy, and logs the method. It also does what must happen some time
-//! after the tasks have gone: it frees destroyed pools, and returns memory to the operating system.
+//! if methods keep a whole group busy, and logs the method. It also cleans up some time after tasks
+//! have ended: it frees destroyed pools, and returns memory to the operating system.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::Ordering;
@@ -34,8 +34,8 @@ const BLOCKED_HIGH_LATENCY: u32 = 500;
 /// For how many ticks another worker of its group must have been unblocked before a stand-by worker
 /// rests.
 const QUIET: u32 = 50;
-/// How long a task must have run to be reported again, having been reported once. After the last of
-/// these, it is reported each time that period has passed once more.
+/// How long a task must have run to be reported again. After the last of these, it is reported each
+/// time that period passes again.
 const REPORT_AGAIN: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
 /// All later reports count as the same report.
@@ -241,7 +241,7 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
     seen.node = now.node;
     seen.awake = awake;
     shared.run_queue(worker).set_busy(seen.since.saturating_duration_since(shared.start));
-    // Again when a message has arrived, and at growing intervals in any case.
+    // Sent again whenever messages are waiting, and at growing intervals in any case.
     if seen.ticks.is_power_of_two() || shared.mailbox(worker).has_messages() {
         if let Some(idle) = idle_worker(shared, worker) {
             shared.mailbox(idle).send(WorkerMessage::StealFrom { busy: worker });
@@ -276,7 +276,7 @@ fn reports_due(time: Duration, limit: Duration) -> u32 {
 }
 
 /// A parked worker of the same group. One of the other group is no help: on a worker for
-/// low-latency tasks, a high-latency task would keep them waiting, and the other way round.
+/// low-latency tasks, a high-latency task would keep them waiting, and vice versa.
 fn idle_worker(shared: &Shared, busy: u32) -> Option<u32> {
     // A resting stand-by worker receives little, and from either group.
     let role = match shared.run_queue(busy).role() {
@@ -312,7 +312,7 @@ fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
         return;
     }
     let mut standby = serving.iter().rev().filter(|worker| shared.is_standby(**worker));
-    // A stand-by worker that a method keeps busy stays until it is back.
+    // A stand-by worker that a method keeps busy stays until the method returns.
     let Some(&spare) = standby.find(|worker| of(worker).ticks == 0) else { return };
     let others = serving.iter().filter(|worker| **worker != spare);
     let quiet = others.max_by_key(|worker| of(worker).quiet);

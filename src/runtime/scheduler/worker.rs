@@ -134,7 +134,7 @@ impl Worker {
     pub(crate) fn container(&self) -> Option<&Container> {
         let context = self.context();
         // SAFETY: the pointer is null, or points to the container that the running task constructs,
-        // whose pool that task holds.
+        // and that task keeps the container's pool alive.
         let building = unsafe { context.building.get().as_ref() };
         let container = |task: &Record| {
             // SAFETY: the pointer is null, or points to the container in which the task is counted.
