@@ -56,7 +56,7 @@ pub(crate) fn current_task(context: &Context) -> Option<&Record> {
     }
 }
 
-/// The poller whose function is running on the coroutine with this context, as the innermost callback.
+/// The poller that is the innermost callback on the coroutine with this context, if it is one.
 pub(crate) fn current_poller(context: &Context) -> Option<&Poller> {
     // SAFETY: the pointer is null, or points to a frame further up on this coroutine's stack.
     match unsafe { context.callback.get().as_ref() }?.kind {

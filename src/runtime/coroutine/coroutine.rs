@@ -59,7 +59,7 @@ pub(crate) struct Context {
     pub(crate) retired: Cell<bool>,
     /// The guard of the coroutine's stack has been touched: no further task starts on it.
     pub(crate) spent: Cell<bool>,
-    /// Which state of the thread code on the coroutine may have changed: `SIGNALS`, `LOCALE`.
+    /// The thread state that code on the coroutine may have changed: `SIGNALS`, `LOCALE`.
     pub(crate) altered: Cell<u8>,
     /// The address of the thread's `errno`.
     errno: *mut libc::c_int,
@@ -127,7 +127,7 @@ impl Context {
         self.put_back(&state);
     }
 
-    /// Sets the thread to the state in which methods start, before code of another task runs.
+    /// Sets the thread's state aside, and resets it to that in which methods start.
     #[inline]
     pub(crate) fn set_aside(&self) -> SetAside {
         SetAside {

@@ -1,5 +1,5 @@
 //! The C++ exceptions that a thread has caught or is throwing. Each coroutine has its own, in each
-//! C++ runtime library of the process: a module may have brought one with it.
+//! C++ runtime library of the process: a module may have brought its own.
 
 use crate::module::ExceptionGlobals;
 use crate::sys::lock;

@@ -85,7 +85,7 @@ impl Poller {
 /// What happens around a call of a poller.
 #[derive(Clone, Copy)]
 pub(crate) enum Around {
-    /// Module code is about to run: a poller of the pool in this slot, or of none if the slot is 0.
+    /// A poller is about to be called: one of the pool in this slot, or of no pool if it is 0.
     Enter(u32),
     /// The module code has returned.
     Leave,
@@ -123,8 +123,8 @@ impl Pollers {
         self.all.borrow().get(index).cloned()
     }
 
-    /// Drops the pollers that have been removed. One whose target is locked is being called, perhaps
-    /// by this worker further up its stack, or is just being removed: it stays until the next time.
+    /// Drops the pollers that have been removed. A poller whose target is locked is being called,
+    /// perhaps further up on this worker's stack, or removed: it stays until the next sweep.
     fn sweep(&self) {
         self.all.borrow_mut().retain(|poller| {
             let stays = match poller.target.try_lock() {

@@ -2,7 +2,7 @@
 //!
 //! A lock is held by a root task together with all tasks that descend from it. Each client's task
 //! is a root of its own, whatever number is in its `task_node_`: the client can write there, and
-//! must not get into a lock that another task holds. Tasks that methods create belong to the root
+//! must not enter a lock that another task holds. Tasks that methods create belong to the root
 //! of their creator.
 
 use std::cell::{Cell, RefCell};
