@@ -55,7 +55,8 @@ const char *chi_embedded_instance(const chi_embedded *embedded);
 /** Stops a runtime and frees it. Tasks of clients are cancelled: those that have not started end at
  * once, running ones learn of it at their next wait. Then the pools are destroyed, and calls of
  * connected clients end with `CHI_UNAVAILABLE`. Call `chi_shutdown` in this process first. Waits at
- * most 10 s for tasks and pools to end; the log says what did not. Null is ignored. `[any thread]` */
+ * most 10 s for tasks and pools to end; the log says what did not. Null is ignored. `[any thread]`
+ */
 void chi_embedded_stop(chi_embedded *embedded);
 
 /** The message of the last function of this header that failed on this thread. Never null; valid
