@@ -398,7 +398,8 @@ fn hold_all(site: &Site, nested: chi_pool_id) -> Vec<Client> {
     // A single client may not have all.
     let mut holders: Vec<Client> = (0..4).map(|_| Client::new(8 * MIB)).collect();
     for holder in &mut holders {
-        let rows = holder.rows(4 * MIB);
+        // Few large ones, so that there are enough stacks.
+        let rows = holder.rows(10 * MIB);
         for _ in 0..10 {
             holder.submit(nested, &shapes::HOLD, 1, rows);
         }
@@ -421,7 +422,7 @@ fn a_task_that_waits_for_memory_for_long_is_refused() {
         let _holders = hold_all(site, nested);
         let start = Instant::now();
         let mut other = Client::new(16 * MIB);
-        other.submit(nested, &SWAP, 1, other.rows(6 * MIB));
+        other.submit(nested, &SWAP, 1, other.rows(8 * MIB));
         let mut small = Client::new(4 * MIB);
         small.submit(echo, &ECHO, 0, shapes::vector(small.field.farm, 100, 100));
         assert_eq!(small.wait(), [CHI_OK]);
@@ -438,7 +439,7 @@ fn a_task_that_waits_for_memory_can_be_cancelled() {
         let nested = pool(site, "test:nested");
         let holders = hold_all(site, nested);
         let mut other = Client::new(16 * MIB);
-        let rows = other.rows(6 * MIB);
+        let rows = other.rows(8 * MIB);
         other.submit(nested, &SWAP, 1, rows);
         let offset = other.field.slot(0);
         let state = offset + std::mem::offset_of!(chi_task, status_) as u64;
@@ -463,7 +464,7 @@ fn a_runtime_whose_memory_is_used_up_stops() {
         let nested = pool(site, "test:nested");
         let _holders = hold_all(site, nested);
         let mut other = Client::new(16 * MIB);
-        other.submit(nested, &SWAP, 1, other.rows(6 * MIB));
+        other.submit(nested, &SWAP, 1, other.rows(8 * MIB));
         site.cli(&["stop"]).ok();
     });
     if let Some(mut daemon) = daemon {
