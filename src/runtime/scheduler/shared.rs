@@ -321,7 +321,11 @@ impl Shared {
 
     pub(crate) fn remove_session(&self, number: u64) {
         let mut sessions = lock(&self.sessions);
-        sessions.retain(|session| session.number != number);
+        for ended in sessions.extract_if(.., |session| session.number == number) {
+            if let Some(time) = &self.worker_time {
+                lock(time).note_ended(ended);
+            }
+        }
         self.page().sessions.store(sessions.len() as u32, Ordering::Relaxed);
     }
 

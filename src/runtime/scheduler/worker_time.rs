@@ -50,12 +50,21 @@ impl Balance {
 /// The balances of the accounts that have taken time recently.
 pub(super) struct WorkerTime {
     balances: HashMap<Account, Balance>,
+    /// Ended sessions whose tasks still run: their users pay for them.
+    ended: Vec<SessionRef>,
     refilled: Instant,
 }
 
 impl WorkerTime {
     pub(super) fn new() -> WorkerTime {
-        WorkerTime { balances: HashMap::new(), refilled: Instant::now() }
+        WorkerTime { balances: HashMap::new(), ended: Vec::new(), refilled: Instant::now() }
+    }
+
+    /// Goes on charging a session that has ended, until its last task has.
+    pub(super) fn note_ended(&mut self, session: SessionRef) {
+        if session.tasks_in_flight() > 0 {
+            self.ended.push(session);
+        }
     }
 
     /// Pauses a session that is over a share, or else resumes it. True if this changes anything.
@@ -76,9 +85,8 @@ impl WorkerTime {
         time: Duration,
     ) {
         for number in running {
-            let Some(session) = sessions.iter().find(|session| session.number == number) else {
-                continue;
-            };
+            let mut all = sessions.iter().chain(&self.ended);
+            let Some(session) = all.find(|session| session.number == number) else { continue };
             for (account, workers) in accounts(config, session) {
                 let balance = self.balances.entry(account).or_insert(Balance::new(workers));
                 balance.spend(time);
@@ -89,6 +97,8 @@ impl WorkerTime {
     /// Adds each account's share of the time since the last call, pauses the sessions that are over
     /// a share, and resumes the others. True if this changes anything.
     pub(super) fn settle(&mut self, config: &Config, sessions: &[SessionRef]) -> bool {
+        // They keep their segments mapped.
+        self.ended.retain(|session| session.tasks_in_flight() > 0);
         let now = Instant::now();
         let time = now - std::mem::replace(&mut self.refilled, now);
         if self.balances.is_empty() {

@@ -361,6 +361,27 @@ fn worker_time_of_a_user_is_limited() {
     in_client!(options, |site| pauses(site, false));
 }
 
+/// What a method takes counts after its client has gone, too: the user's next client is paused.
+#[test]
+fn worker_time_counts_after_its_client_has_gone() {
+    in_client!(with_limits("per_user: {worker_time: 20%}"), |site| {
+        drop(blocking(site, "one", "1"));
+        process::until("the method has ended", || {
+            let running = &site.status()["each_worker"][0]["running"];
+            let gone = sessions(site).is_empty() && running.is_null();
+            gone.then_some(())
+        });
+        connect();
+        assert_eq!(sessions(site)[0]["throttled"], true);
+        process::until("the segment of the other is gone", || {
+            let pid = &site.status()["pid"];
+            let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+            let segments = maps.lines().filter(|line| line.contains("chimaera-segment"));
+            (segments.count() == 1).then_some(())
+        });
+    });
+}
+
 #[test]
 fn worker_time_of_some_users_is_limited() {
     let user = rustix::process::geteuid().as_raw();
