@@ -21,7 +21,7 @@ fn in_one_order() {
 /// out when they have ended.
 pub(crate) struct Admission {
     state: AtomicU32,
-    /// Code of the container's object was abandoned: no code of it may be called again.
+    /// Code of the container's object was abandoned: that object's code must not be called again.
     abandoned: AtomicBool,
     /// Tasks that have been admitted and have not ended.
     in_flight: AtomicU64,
@@ -141,7 +141,7 @@ mod loom_tests {
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
 
-    /// A container with an object that is destroyed once it is closed and nothing is in it.
+    /// A container whose object is destroyed once the container is closed and empty.
     struct Model {
         admission: Admission,
         object: UnsafeCell<u32>,
@@ -152,7 +152,7 @@ mod loom_tests {
     // SAFETY: as above.
     unsafe impl Send for Model {}
 
-    /// Two tasks enter while the container is closed: each that is admitted can use the object
+    /// Two tasks enter while the container is being closed: each admitted task can use the object
     /// until it ends.
     #[test]
     fn loom_nothing_is_in_a_closed_container_that_counts_none() {
@@ -182,7 +182,7 @@ mod loom_tests {
         });
     }
 
-    /// Code of a container is abandoned while the container is opened: it ends up closed.
+    /// A container's code is abandoned while the container is being opened: it ends up closed.
     #[test]
     fn loom_a_container_in_quarantine_is_not_open() {
         loom::model(|| {

@@ -129,7 +129,7 @@ mod tests {
         add(&mut claims, 2, of(Some(1), 2));
         let pools = "pool limit (2 per user) reached: raise limits.per_user.pools";
         assert_eq!(why(&claims, of(Some(1), 1)), pools);
-        // Another user has limits of its own, and the runtime itself only the overall limit.
+        // Another user has separate limits; for the runtime itself, only the overall limit applies.
         assert!(check(&claims, of(Some(2), 5)).is_ok());
         // A user with a quota has the limits of the quota.
         let key = "limits.users[3]".to_owned();

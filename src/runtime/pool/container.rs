@@ -183,7 +183,7 @@ pub(crate) struct Container {
 }
 
 // SAFETY: the object is only used through its module's functions, which the contract lets any
-// worker call; `ops` is written before the container is shared.
+// worker call; `ops` is written only while nothing else uses the container.
 unsafe impl Send for Container {}
 // SAFETY: as above.
 unsafe impl Sync for Container {}
@@ -226,12 +226,12 @@ impl Container {
     /// Sets the module's object and reads its functions. False if its table is not valid.
     ///
     /// # Safety
-    /// `object` must be a container of the module, and nothing else may use this container yet.
+    /// `object` must be a container of the module, and nothing else may be using this container.
     #[must_use]
     pub(crate) unsafe fn set_object(&self, object: *mut chi_container) -> bool {
         // SAFETY: by the caller's promise.
         let ops = unsafe { Ops::read(object) };
-        // SAFETY: by the caller's promise, nothing else uses the container yet.
+        // SAFETY: by the caller's promise, nothing else is using the container.
         unsafe { *self.ops.get() = ops };
         if ops.is_some() {
             self.object.store(object, Ordering::Release);
@@ -247,7 +247,8 @@ impl Container {
     /// The module's functions. May only be called once the object is constructed.
     #[inline]
     pub(crate) fn ops(&self) -> &Ops {
-        // SAFETY: `ops` is written before the container is published and never afterwards.
+        // SAFETY: `ops` is written before the container is published, and by a reset only while no
+        // task is in the container.
         unsafe { (*self.ops.get()).as_ref() }.expect("a container is constructed before it is used")
     }
 

@@ -1,10 +1,10 @@
 //! A lane: a private queue of a container, served by one worker at a time.
 //!
-//! One word holds which worker owns the lane and how many tasks are in it (queued, running or
-//! suspended). A task that enters an empty lane makes its worker the owner, or another worker of
-//! its choice. A lane of which no task has started may be taken over by another worker. Once a task
-//! has been suspended, the lane stays with its worker until that task has ended, so that a resumed
-//! task still has the lane's worker to itself.
+//! One word records which worker owns the lane and how many tasks are in it (queued, running or
+//! suspended). The worker that adds a task to an empty lane makes itself or another worker the
+//! owner. Another worker may take over a lane while none of its tasks has started. Once a task has
+//! been suspended, the lane stays with its worker until that task has ended, so that a resumed task
+//! still has the lane's worker to itself.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;

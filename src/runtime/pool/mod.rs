@@ -1,6 +1,6 @@
 //! Pools and their parts: containers, lanes, methods, admission. It owns the table of open pools,
 //! the registry of names, and the counts of pools and containers per user. Here, a task is an
-//! opaque handle. It imports `sys`, `config`, `module` and `sync`.
+//! opaque handle. It imports `access`, `sys`, `config`, `module` and `sync`.
 
 mod admission;
 mod claims;

@@ -1,6 +1,6 @@
 //! The registry of pools: names, slots, which task is creating or destroying which pool, and
-//! destroyed pools that cannot be freed yet. It knows no workers: waiters to be woken are returned
-//! to the caller.
+//! destroyed pools that cannot be freed yet. It does not wake waiters itself, but returns them to
+//! the caller.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -330,7 +330,7 @@ impl Registry {
         pools.collect()
     }
 
-    /// The pools that are being created, for which there is only a name, destroyed or reset.
+    /// The pools that are being created (these have only a name), destroyed or reset.
     pub(crate) fn changing(&self) -> Vec<(String, Option<Arc<Pool>>)> {
         let state = lock(&self.state);
         let changing = state.named.iter().filter_map(|(name, named)| match named {
