@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use crate::sys::{Budget, Charge, Use};
 
-/// The limit on the postponed submissions of one ring; beyond that the ring fills up.
+/// The limit on the postponed submissions of one ring; beyond it, the ring fills up.
 const MOST: usize = 1 << 16;
-/// How many more submissions are charged each time the charge is used up.
+/// How many submissions the charge grows by each time it is used up.
 const STEP: usize = 1024;
 
 /// Submissions of a ring, in order.

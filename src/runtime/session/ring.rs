@@ -28,7 +28,7 @@ const MEMORY_WAIT_BOUND: Duration = Duration::from_secs(10);
 pub(crate) struct MemoryWait {
     /// The bytes that it needs, as far as is known.
     pub(crate) bytes: u64,
-    /// The time since which none of the ring's tasks has been taken.
+    /// When it began to wait.
     pub(crate) since: Instant,
 }
 
@@ -74,8 +74,8 @@ impl Ring {
         self.session.count_postponed();
     }
 
-    /// Takes the first postponed submission, if there is one, and what was noted if it waited for
-    /// memory.
+    /// Takes the first postponed submission, if there is one, and its wait for memory, if it was
+    /// waiting for any.
     #[inline]
     pub(crate) fn resume(&mut self) -> Option<(u64, Option<MemoryWait>)> {
         let offset = self.postponed.pop()?;
@@ -83,7 +83,7 @@ impl Ring {
         Some((offset, self.memory_wait.take()))
     }
 
-    /// Puts back the submission that `resume` or the ring has just given, because it lacks memory.
+    /// Puts back the submission just taken with `resume` or from the ring, because it lacks memory.
     pub(crate) fn wait_for_memory(&mut self, offset: u64, wait: MemoryWait) {
         self.postponed.put_back(offset);
         self.session.count_postponed();
@@ -91,7 +91,7 @@ impl Ring {
     }
 
     /// Removes a postponed submission that its client has cancelled. False if it is not postponed,
-    /// or is not cancelled after all.
+    /// or if its client has not asked to cancel it.
     pub(crate) fn withdraw(&mut self, offset: u64) -> bool {
         let session = &self.session;
         let is_cancelled = || session.has_place_for_task(offset) && session.asks_to_cancel(offset);
@@ -106,7 +106,7 @@ impl Ring {
         true
     }
 
-    /// True while a task of the ring waits for memory, and there is not enough yet.
+    /// True while the first postponed submission must go on waiting for memory.
     #[inline]
     pub(crate) fn waits_for_memory(&self) -> bool {
         self.memory_wait.is_some_and(|wait| !self.may_go_on(wait))

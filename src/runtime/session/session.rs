@@ -65,7 +65,7 @@ const HEADER: u64 = std::mem::size_of::<chi_task>() as u64;
 /// one.
 const MAX_COPIES: u64 = 256 << 20;
 
-/// How many of the restricted pools that its client may call a session remembers.
+/// How many restricted pools a session remembers as callable by its client.
 const CALLABLE: usize = 16;
 
 /// Where a task is suspended.
@@ -87,8 +87,8 @@ pub(crate) enum SuspendedAs {
 /// A client's session. Its rings and tasks keep it alive; its segment is unmapped when the last of
 /// them drops its reference.
 pub(crate) struct Session {
-    /// Declared before the mapping, so that it is dropped first: afterwards another mapping may get
-    /// the same address.
+    /// Declared before the mapping, so that it is dropped first: once the segment is unmapped,
+    /// another mapping may be given its address.
     guard: Guard,
     pub(crate) number: u64,
     /// The client.
@@ -345,7 +345,8 @@ impl Session {
     }
 
     /// Holds blocks until the client releases them, and returns the number of the hold. If the
-    /// client has let too many pile up, frees the blocks and returns `None`.
+    /// client has let too many pile up, or the budget has no room for another hold, frees the
+    /// blocks and returns `None`.
     pub(crate) fn hold(&self, blocks: Vec<u64>) -> Option<u32> {
         let mut holds = lock(&self.holds);
         let number = match holds.free.pop() {
