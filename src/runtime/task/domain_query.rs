@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::pool::{Container, Pool};
 
 /// The container that a query selects: the first, if the query selects all of them or the first
-/// container's monitor decides (`asks`). Tasks that any container may run are distributed in turn.
+/// container's monitor decides (`asks`). Tasks that any container may run are spread round robin.
 #[inline]
 pub(crate) fn destination<'p>(
     pool: &'p Pool,

@@ -22,8 +22,8 @@ impl Period {
         // Missed runs are skipped.
         let missed = late.as_nanos().div_ceil(self.period.as_nanos());
         let until = self.period.as_nanos() * (1 + missed);
-        // At least one period, and at most one more than the process's lifetime, so the sum cannot
-        // overflow.
+        // At least one period, and at most one period more than the process's lifetime, so the sum
+        // cannot overflow.
         self.due += Duration::from_nanos(u64::try_from(until).unwrap_or(u64::MAX / 4));
         self.due
     }

@@ -40,16 +40,15 @@ struct InlineBody {
     body: [u64; INLINE / 8],
 }
 
-/// The runtime's private side of one task. Whatever queues or runs the task owns it; the record of
-/// an internal task belongs, while idle or complete, to the method that created the task.
+/// The runtime's private side of one task. Whatever queues or runs the task owns its record; while
+/// an internal task is idle or complete, the method that created it owns the record.
 #[repr(C)]
 pub(crate) struct Record {
     inline: InlineBody,
     large: Option<PrivateBlock>,
     pub(crate) origin: Origin,
     /// The session that the task or its root task came from; 0 for tasks that the runtime and its
-    /// modules start by themselves. For the log, and to tell who creates its pools and whether it
-    /// is the owner's.
+    /// modules start by themselves. Used for limits, for the rights of the task, and in the log.
     pub(crate) session: u64,
     /// Null until the task has been resolved and admitted.
     pub(crate) container: *const Container,
@@ -68,7 +67,7 @@ pub(crate) struct Record {
     /// For a task that was created inside the runtime: whether it is in flight, and what waits for
     /// it.
     pub(crate) completion: CompletionWord,
-    /// The task has been suspended since it started, and so its lane has gone on without it.
+    /// The task has been suspended since it started, so its lane has moved on without it.
     pub(crate) suspended: Cell<bool>,
     /// The task's root, and the locks that the task holds.
     pub(crate) holdings: Holdings,
@@ -80,7 +79,7 @@ pub(crate) struct Record {
     pub(crate) deadline: Cell<Option<Instant>>,
     /// When the task runs again, if it is periodic.
     pub(crate) period: Option<Period>,
-    /// The estimated run time in nanoseconds, if it matters, or else 0.
+    /// The estimated run time in nanoseconds where it matters, otherwise 0.
     pub(crate) estimate: u32,
     /// The worker whose load includes the estimate.
     pub(crate) charged: u32,
@@ -91,8 +90,7 @@ pub(crate) struct Record {
     pub(crate) replicas: Cell<Option<Box<Replicas>>>,
     /// The charge for the record itself.
     charge: Charge,
-    /// The record is also reached through its body, so a reference to it is never the only way to
-    /// it.
+    /// The record is also reached through its body, so no reference to it is unique.
     _shared: PhantomPinned,
 }
 

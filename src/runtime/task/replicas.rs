@@ -79,8 +79,7 @@ impl Replicas {
     }
 
     /// Adds the copy of `task` for the container with this number. It is made from `fresh`, a
-    /// record with an empty body. For containers on other nodes of a cluster, the serialisers do
-    /// this.
+    /// record with an empty body.
     pub(crate) fn add(
         &mut self,
         budget: &ReplicaBudget,
@@ -117,7 +116,7 @@ impl Replicas {
     }
 
     /// Separates a copy's strings and vectors from those of the original: leaf bytes stay shared
-    /// until the method assigns new ones, blocks that hold strings or vectors are copied into
+    /// until the method assigns new ones; blocks that hold strings or vectors are copied into
     /// `blocks`.
     ///
     /// # Safety
@@ -182,7 +181,7 @@ pub(crate) unsafe fn adopt(task: *mut Record, replica: *mut Record, method: &Met
     }
 }
 
-/// Sets the capacity of strings and vectors that the method has not assigned back to their size.
+/// Makes the capacity of strings and vectors that the method has not assigned equal their size.
 ///
 /// # Safety
 /// As `Replicas::part`.

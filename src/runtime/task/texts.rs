@@ -53,7 +53,7 @@ impl Texts {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Sets why the method's last failed call of `chi_ipc` failed.
+    /// Sets the reason why the method's last failed call of `chi_ipc` failed.
     pub(crate) fn set_last_error(&self, text: &str) {
         self.with(|all| all.last.keep(text));
     }
@@ -63,7 +63,7 @@ impl Texts {
         self.0.borrow().as_ref().map_or(c"".as_ptr(), |all| all.last.as_ptr())
     }
 
-    /// Sets the description of the deadlock because of which the task was cancelled.
+    /// Sets the description of the deadlock for which the task was cancelled.
     pub(crate) fn set_circle(&self, text: String) {
         self.with(|all| all.circle = Some(text));
     }
