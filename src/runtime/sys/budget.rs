@@ -44,7 +44,7 @@ impl Use {
     }
 }
 
-/// One part of this many is reserved for each use.
+/// One part in this many is reserved for each use.
 const KEPT: u64 = 16;
 
 impl std::error::Error for Exhausted {}
@@ -128,7 +128,7 @@ impl Budget {
         self.limit / KEPT
     }
 
-    /// What one use can take when the others take no more than their reserves.
+    /// The most that one use can take while the others take no more than their reserves.
     pub(crate) fn most(&self) -> u64 {
         self.limit - self.kept() * (Use::ALL.len() as u64 - 1)
     }

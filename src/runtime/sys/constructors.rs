@@ -147,9 +147,9 @@ pub(crate) unsafe fn open(
     flags: c_int,
 ) -> (Result<*mut c_void, String>, Option<Thrown>) {
     FIRST.set(None);
-    // SAFETY: the path is a C string, and exceptions do not leave the function. No frame is between
-    // its own and the linker's, which have nothing to clean up: none of them sees that an exception
-    // was thrown.
+    // SAFETY: the path is a C string, and exceptions do not leave the function. Only frames of
+    // the C library are between its own and the linker's. None of these needs cleaning up, because
+    // none of them sees the exception.
     let handle = unsafe { chimaera_open_guarded(path.as_ptr(), flags, libc::dlopen) };
     let opened = if handle.is_null() { Err(last_error()) } else { Ok(handle) };
     // SAFETY: the personality stores an exception that nothing else handles.

@@ -32,8 +32,8 @@ impl Descriptors {
         }
     }
 
-    /// Describes a descriptor that is no longer open, or that now refers to another file. The
-    /// numbers of all that are closed are occupied, so that the owner's later close does not hit an
+    /// Describes a descriptor that is no longer open, or that now refers to another file. Occupies
+    /// the numbers of all closed descriptors, so that their owners' later close does not hit an
     /// unrelated file.
     pub(crate) fn find_lost(&self) -> Option<String> {
         let known = lock(&self.known);
@@ -48,7 +48,7 @@ impl Descriptors {
     }
 }
 
-/// Opens a file that never becomes readable under this number, if the number is free.
+/// Occupies this number, if it is free, with a file that never becomes readable.
 fn take_number(number: RawFd) {
     let Ok(nothing) = eventfd(0, EventfdFlags::CLOEXEC) else { return };
     let taken = match nothing.as_raw_fd() == number {

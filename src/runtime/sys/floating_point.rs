@@ -1,6 +1,6 @@
 //! How the processor rounds, and how it treats denormal numbers and arithmetic exceptions:
-//! registers of the thread, which modules' code may set. The runtime's own code, and each method at
-//! its start, has the defaults of the ABI.
+//! per-thread registers, which modules' code may set. The runtime's own code runs with the ABI's
+//! defaults, and each method starts with them.
 
 #[cfg(target_arch = "x86_64")]
 use std::mem::MaybeUninit;
@@ -32,8 +32,8 @@ impl FloatingPoint {
     #[inline(always)]
     fn current() -> FloatingPoint {
         let mut found = MaybeUninit::<FloatingPoint>::uninit();
-        // SAFETY: both instructions only write the fields, at 0 and 4, that they are given: all
-        // that there are.
+        // SAFETY: the instructions write only the two fields, at offsets 0 and 4; there are no
+        // others.
         unsafe {
             std::arch::asm!(
                 "stmxcsr [{0}]",

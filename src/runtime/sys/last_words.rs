@@ -24,7 +24,7 @@ const ENDED_BY_MODULE: c_int = 70;
 const FRAMES: usize = 64;
 /// The longest last words, in bytes.
 const ROOM: usize = 32 * 1024;
-/// How long a write waits until the log can take more, in milliseconds.
+/// How long a write waits for the descriptor to accept more, in milliseconds.
 const PATIENCE: c_int = 1000;
 
 struct Setting {

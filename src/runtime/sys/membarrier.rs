@@ -6,7 +6,6 @@
 //! (the membarrier system call), and the frequent side only keeps the compiler from reordering.
 //! Where the kernel does not support that call, and in loom's models, which cannot make it, both
 //! sides use a full fence.
-//! no such call.
 
 #[cfg(all(loom, test))]
 use loom::sync::atomic::fence;

@@ -86,7 +86,7 @@ pub(crate) fn add_module(address: usize) {
 /// Updates the list of objects. Must be called when objects may have been loaded.
 pub(crate) fn look() {
     let modules = lock(&MODULES);
-    // SAFETY: as in `find`.
+    // SAFETY: as in `all`.
     let known = unsafe { OBJECTS.load(Ordering::Acquire).as_ref() };
     let mut look = Look { modules: &modules, found: Vec::new() };
     // SAFETY: `note` has the required type, and gets the `Look` that it expects.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::event::{epoll, Timespec};
 
-/// The timer slack, in nanoseconds: how much longer than asked a thread may sleep. The default of
-/// Linux is 50 us, as much as the shortest periods of tasks. See prctl(2), `PR_SET_TIMERSLACK`.
+/// The timer slack, in nanoseconds: how much longer than requested a thread may sleep. The default
+/// of Linux is 50 us, longer than the shortest period of a task. See prctl(2), `PR_SET_TIMERSLACK`.
 const SLACK_NS: libc::c_ulong = 1000;
 
 /// Lowers the calling thread's timer slack, so that it wakes up on time. `[a worker, once]`

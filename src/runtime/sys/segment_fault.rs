@@ -1,4 +1,4 @@
-//! Faults on a segment's pages: if the kernel has no page to give, the access raises SIGBUS. The
+//! Faults on a segment's pages: if the kernel has no page left, the access raises SIGBUS. The
 //! handler maps a private page of zeros there, marks the segment, and lets the access continue; the
 //! session is ended soon after.
 
@@ -17,7 +17,7 @@ struct Slot {
     base: AtomicUsize,
     len: AtomicUsize,
     faulted: AtomicBool,
-    /// The eventfd to write on a fault, which wakes the control thread.
+    /// The eventfd to write to on a fault, which wakes the control thread.
     tell: AtomicI32,
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     const PAGE: u64 = 4096;
 
-    /// A segment, its guard, and the eventfd that a fault writes.
+    /// A segment, its guard, and the eventfd that a fault writes to.
     fn guarded() -> (Mapping, Guard, OwnedFd) {
         install();
         let layout = Layout::of(0);

@@ -78,7 +78,7 @@ impl ThreadState {
             None => (ptr::null(), ptr::null_mut()),
         };
         // SAFETY: the functions have these types; the sets live until the call returns. The locale
-        // was the thread's, and its owner must not free it while it is.
+        // was the thread's current one, which its owner must not free while it is current.
         unsafe {
             let mask = std::mem::transmute::<*mut c_void, SignalMask>(PTHREAD_SIGMASK.get());
             let locales = std::mem::transmute::<*mut c_void, UseLocale>(USELOCALE.get());

@@ -47,8 +47,8 @@ impl Thrown {
         Thrown { exception, pc }
     }
 
-    /// Its message, or what was thrown. Frees the exception if it is one of C++. `find` finds
-    /// symbols in the library of the code that threw it.
+    /// Its message, or what was thrown. Frees a C++ exception. `find` finds symbols in the library
+    /// of the code that threw it.
     pub(crate) fn describe(self, find: impl Fn(&CStr) -> Option<*mut c_void>) -> String {
         // SAFETY: by the promise to `new`, the exception exists.
         let class = unsafe { (*self.exception).class }.to_be_bytes();
@@ -59,7 +59,7 @@ impl Thrown {
         let text = unsafe { self.cxx_text(class[7] == 1, &find) };
         if let (Some(begin), Some(end)) = (find(c"__cxa_begin_catch"), find(c"__cxa_end_catch")) {
             // SAFETY: the C++ ABI defines these functions with these types. Together they free the
-            // exception, and take it off the thread's count of uncaught ones.
+            // exception, and remove it from the thread's count of uncaught exceptions.
             unsafe {
                 let begin: unsafe extern "C" fn(*mut Exception) -> *mut c_void =
                     std::mem::transmute(begin);
