@@ -10,7 +10,7 @@ use chimaera_ipc::instance::{self, Instance};
 /// How long a running instance may take to answer a request.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
-/// What all commands share.
+/// The options that all commands share.
 pub(crate) struct Context {
     /// The instance's name: from the command line, else the environment, else the default.
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Context {
 
 /// Why a command failed.
 pub(crate) enum Failed {
-    /// The reason is this message, which goes to standard error.
+    /// The message for standard error.
     Message(String),
     /// An invalid argument that the command-line parser cannot detect.
     Usage(String),
@@ -69,7 +69,7 @@ impl Context {
         self.ask_within(request, words, Instant::now() + ANSWER_BOUND)
     }
 
-    /// Sends the instance a request, and waits for its answer until `until`, at most
+    /// Sends the instance a request, and waits for the answer until `until`, but for at most
     /// `ANSWER_BOUND`.
     pub(crate) fn ask_within(
         &self,
@@ -90,7 +90,7 @@ impl Context {
         self.ask_all(request, &[], text, ANSWER_BOUND)
     }
 
-    /// Destroys a pool, which may take until `bound`.
+    /// Destroys a pool, whose tasks may take up to `bound` to end.
     pub(crate) fn destroy_pool(&self, pool: &str, bound: Duration) -> Result<(), Failed> {
         let words = [bound.as_millis() as u64];
         self.ask_all(Request::DestroyPool, &words, pool, bound + ANSWER_BOUND).map(|_| ())
@@ -111,7 +111,7 @@ impl Context {
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Prints a JSON document if JSON was requested, and returns whether it did.
+    /// Prints a JSON document if JSON was requested. Returns whether it was.
     pub(crate) fn print_json(&self, value: &serde_json::Value) -> bool {
         if self.json {
             print(&format!("{value:#}\n"));

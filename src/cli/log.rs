@@ -53,8 +53,8 @@ impl Log {
         Ok(Arc::new(Log { sink, level: handle, json: options.json }))
     }
 
-    /// Makes the log file the process's standard error, for what modules write there and for
-    /// `chimaera status`, which finds the file that way.
+    /// Makes the log file the process's standard error, so that it receives what modules write
+    /// there, and `chimaera status` can find it.
     pub(crate) fn take_standard_error(&self) -> io::Result<()> {
         self.sink.take_standard_error()
     }
@@ -101,12 +101,12 @@ fn level(name: &str) -> Option<LevelFilter> {
 
 fn now() -> String {
     let mut text = String::new();
-    // Without the time if the clock cannot be read.
+    // If the clock cannot be read, the line has no time.
     let _ = SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }
 
-/// A warning of the log's own, as the subscriber formats it.
+/// A warning from the log itself, formatted as the subscriber does.
 fn text_line(message: &str) -> String {
     format!("{}  WARN chimaera::log: {message}\n", now())
 }

@@ -62,8 +62,8 @@ enum Command {
     /// Show whether a runtime is running, and what it is doing
     ///
     /// For each worker it shows the group, the number of completed tasks, and the number of tasks
-    /// suspended on it right now: those wait for other tasks, a lock, an event or a timer, and each
-    /// holds a stack. A periodic task between two runs is not counted.
+    /// currently suspended: each holds a stack while it waits for other tasks, a lock, an event or
+    /// a timer. A periodic task between two runs is not counted.
     ///
     /// With --json, `each_worker` lists the workers in order of their numbers. `group` is
     /// `low_latency`, which runs all tasks if it is the only group, or `high_latency`.
@@ -71,10 +71,10 @@ enum Command {
     /// List the sessions of clients, or end one
     ///
     /// For each session it shows the client's process and user, when it was opened, the size of its
-    /// segment, how much of that is taken by results, how many of its tasks are in flight, and whether
-    /// further ones wait because it has reached a limit.
+    /// segment, how much of the segment results take up, how many tasks are in flight, and whether
+    /// further tasks are held back because the session has reached a limit.
     Sessions(sessions::Args),
-    /// List the modules with their libraries, and the files that were refused with the reasons
+    /// List the modules with their libraries, and the refused files with the reasons
     Modules(modules::Args),
     /// List, create and destroy pools
     #[command(subcommand)]
@@ -159,7 +159,7 @@ fn run(cli: Cli) -> Outcome {
     }
 }
 
-/// The commands that have manual pages: `help` shows those of the others.
+/// The commands that have manual pages: all but `help`, which only shows the help of others.
 fn documented() -> clap::Command {
     Cli::command().disable_help_subcommand(true)
 }
@@ -168,7 +168,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and the version come as errors, too, but not on standard error.
+            // clap also returns help and the version as errors, but for standard output.
             if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
                 let message = error.render().to_string();
                 print(&format!("{:#}\n", json!({ "error": message.trim_end() })));

@@ -21,7 +21,7 @@ pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcom
     let mut document = inspect::read(file);
     if document["refused"].is_null() {
         let said = load_apart(file, limit)?;
-        // For a file that fails to load, there is only the reason to show.
+        // If the file failed to load, this is only the reason.
         for (key, value) in said.as_object().into_iter().flatten() {
             document[key] = value.clone();
         }
@@ -39,7 +39,7 @@ pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcom
     }
 }
 
-/// Loads a module in a separate process, because it may exit or hang.
+/// Loads a module in a separate process, because loading may end the process or hang.
 fn load_apart(file: &Path, limit: Duration) -> Result<Value, Failed> {
     // dlopen searches the system's directories for names without a slash.
     let file = std::path::absolute(file)?;
@@ -92,7 +92,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>, Failed
 pub(crate) fn load_here(file: &Path) -> Outcome {
     // The parent may be killed while the module hangs.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Output of the module itself must not end up in the answer.
+    // The module's own output must not end up in the answer.
     let mut answer = File::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)?);
     rustix::stdio::dup2_stdout(std::io::stderr())?;
     let said = inspect::load(file);

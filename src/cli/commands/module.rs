@@ -27,7 +27,7 @@ pub(crate) enum Command {
         /// Directory of the repo
         #[arg(long, value_name = "DIR", default_value = ".")]
         repo: PathBuf,
-        /// The checkout of Chimaera from which Rust modules take its crates [default: the
+        /// The checkout of Chimaera whose crates Rust modules depend on [default: the
         /// installation of this program, or the checkout that contains it]
         #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
         source: Option<PathBuf>,
@@ -115,7 +115,7 @@ fn own_crates(program: &Path) -> Option<PathBuf> {
         .find(|dir| dir.join(CRATES_MARK).exists())
 }
 
-/// Reports what was added. A file that was left alone is a failure: the module does not build yet.
+/// Reports what was added. A file left unchanged is a failure: the module does not build yet.
 fn tell_added(context: &Context, added: &Added) -> Outcome {
     let left: Vec<_> = added
         .left

@@ -13,7 +13,7 @@ use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
 use crate::table;
 
-/// The default time, in seconds, that the tasks of a pool to be destroyed may take to end.
+/// How many seconds the tasks of a destroyed pool may take to end, by default.
 pub(crate) const DESTROY_BOUND: u32 = 30;
 
 #[derive(clap::Subcommand)]
@@ -28,14 +28,14 @@ pub(crate) enum Command {
         #[arg(long)]
         module: String,
         /// Parameters to pass to the module: those that differ from its defaults, as NAME=VALUE
-        /// separated by commas, for example blocks=65536,direct=true. A text that contains commas
-        /// goes in double quotes
+        /// separated by commas, for example blocks=65536,direct=true. Put text that contains commas
+        /// in double quotes
         #[arg(long, value_name = "NAME=VALUE,...", conflicts_with = "params_file")]
         params: Option<String>,
         /// A file with parameters to pass to the module, in the same form
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
-        /// Number of its containers on this node
+        /// Number of containers on this node
         #[arg(
             long,
             value_name = "N",
@@ -57,8 +57,8 @@ pub(crate) enum Command {
         /// empty list, no one else may. [default: all who may connect]
         #[arg(long, value_name = "WHO,...", value_parser = chimaera_config::listed)]
         allow_call: Option<Accounts>,
-        /// Users and groups that may destroy the pool, besides the user who creates it, the user of the
-        /// runtime and root
+        /// Users and groups that may destroy the pool, besides the user who creates it, the user of
+        /// the runtime and root
         #[arg(long, value_name = "WHO,...", value_parser = chimaera_config::listed)]
         allow_destroy: Option<Accounts>,
     },
@@ -74,8 +74,8 @@ pub(crate) enum Command {
     },
     /// Destroy a pool: queued tasks are cancelled, running ones at their next wait
     ///
-    /// The pool takes no more tasks from now on, even while methods block all workers. If its tasks
-    /// have not ended in time, the pool is opened again.
+    /// The pool accepts no more tasks from now on, even while methods block all workers. If its
+    /// tasks have not ended in time, the pool is opened again.
     Destroy {
         /// Name of the pool
         pool: String,
@@ -148,7 +148,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     }
 }
 
-/// A policy for crashes, on the command line.
+/// A crash policy, as a command-line argument.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum OnCrashArg {
     Quarantine,

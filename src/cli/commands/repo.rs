@@ -30,7 +30,7 @@ pub(crate) enum Command {
     },
     /// Build the modules of a repo: C++ with CMake, Rust with cargo
     Build(repo_build::BuildArgs),
-    /// Build the modules of a repo, and install them where the chimaera of that prefix finds them
+    /// Build the modules of a repo, and install them in a prefix, where its chimaera finds them
     Install(repo_build::InstallArgs),
     /// Print the JSON Schema of a file, for editors
     Schema {

@@ -18,8 +18,8 @@ pub(crate) struct BuildArgs {
     /// Build directory [default: build in the repo]; modules end up in its subdirectory modules
     #[arg(long, value_name = "DIR")]
     build_dir: Option<PathBuf>,
-    /// The checkout of Chimaera against which to build C++ modules [default: the installation of this
-    /// program, else the checkout of the last build, else the one that contains this program]
+    /// The checkout of Chimaera against which to build C++ modules [default: the installation of
+    /// this program, else the checkout of the last build, else the one that contains this program]
     #[arg(long, value_name = "DIR", env = "CHIMAERA_SOURCE_DIR")]
     source: Option<PathBuf>,
 }
@@ -105,7 +105,7 @@ fn install_headers(context: &Context, args: &InstallArgs) -> Result<Vec<PathBuf>
     Ok(installed)
 }
 
-/// Whether a built module is in Rust: those are links to cargo's output.
+/// Whether a built module is in Rust: if so, it is a link to cargo's output.
 fn is_rust(module: &Path, args: &BuildArgs) -> bool {
     std::fs::read_link(module).is_ok_and(|target| target.starts_with(cargo_dir(args)))
 }
@@ -177,7 +177,7 @@ fn build_cpp(args: &BuildArgs, directory: &Path) -> Outcome {
     if let Some(source) = source {
         configure.arg(format!("-DCHIMAERA_SOURCE_DIR={}", source.display()));
         if before.is_some_and(|before| before != source) {
-            // Its cached default is inside the previous checkout.
+            // The cached default of this variable is inside the previous checkout.
             configure.arg("-UCHIMAERA_CARGO_TARGET_DIR");
         }
     } else if let Some(prefix) = installed {

@@ -17,7 +17,7 @@ pub(crate) struct Args {
 enum Command {
     /// End a session: its tasks are cancelled, and its client's calls fail with CHI_UNAVAILABLE
     ///
-    /// The client's process goes on. Its next connection is a new session.
+    /// The client's process keeps running. Its next connection is a new session.
     Kill {
         /// Number of the session, as `chimaera sessions` shows it
         id: u64,

@@ -85,7 +85,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
     let last_crash = LastCrash::of(&instance);
     // With a handler, a write beyond the file size limit fails like a write to a full disk, and the
-    // daemon goes on. Unlike SIG_IGN, a handler is not inherited by programs that modules start.
+    // daemon keeps running. Programs that modules start do not inherit a handler, unlike SIG_IGN.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
     let file = log_file(args, settings, &instance);
     let path = file.as_ref().map(|file| file.path.clone());
@@ -130,7 +130,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         unsafe { libc::_exit(1) }
     }
     if args.private {
-        // An error means that there is no such file: only --daemon creates it.
+        // This fails if there is no such file: only --daemon creates it.
         let _ = std::fs::remove_file(context.instance()?.log());
     }
     std::thread::Builder::new().name("chi-exit".into()).spawn(|| {
@@ -142,17 +142,17 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     Ok(())
 }
 
-/// Writes to standard output for the process that started the runtime. Failing to is only logged.
+/// Writes to standard output for the process that started the runtime. A failure is only logged.
 fn report(text: &str) {
     if let Err(error) = try_print(text) {
         tracing::warn!(%error, "cannot write to standard output");
     }
 }
 
-/// Starts the thread that handles signals: SIGINT and SIGTERM stop the runtime, the second one at
-/// once; SIGHUP reopens its log file. Without a log file, SIGHUP, as sent when a terminal is
-/// closed, also stops the runtime, unless the signal was ignored when the program was started, as
-/// by nohup.
+/// Starts the thread that handles signals: SIGINT and SIGTERM stop the runtime, a second one at
+/// once; SIGHUP reopens the log file. Without a log file, SIGHUP, which is sent when a terminal is
+/// closed, also stops the runtime, unless the program was started with the signal ignored, as
+/// nohup does.
 fn handle_signals(runtime: &Runtime, log: Arc<Log>, has_file: bool) -> Outcome {
     let mut handled = vec![SIGINT, SIGTERM];
     if has_file || !is_ignored(SIGHUP) {
@@ -239,7 +239,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     let instance = context.instance()?;
     instance.prepare_directory()?;
     // Checked here, because the new process would write into the log of a running instance. One
-    // that is still starting does not answer yet: between two that start, the lock decides.
+    // that is still starting does not answer yet: if two start at once, the lock decides.
     if let Some(pid) = context.ask(Request::Status, &[]).ok().and_then(|page| page["pid"].as_u64())
     {
         return Err(Error::Running { name: context.name.clone(), pid: pid as u32 }.into());

@@ -31,7 +31,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let page = match Reader::open(&instance) {
         Ok(reader) => describe_page(reader.page()),
-        // The page is missing, for want of shared memory or room in it, or is another user's.
+        // Shared memory is unavailable or full, so there is no page, or the page is another user's.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             match context.ask(Request::Status, &[]) {
                 Err(Failed::NotRunning(_)) => {

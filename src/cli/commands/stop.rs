@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// How long the command may take, in seconds; after that, the instance goes on stopping
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number::<u64>(0..=86_400))]
     timeout: u64,
-    /// End the process at once: what it was doing is lost, and no pool is destroyed
+    /// End the process at once: unfinished work is lost, and no pool is destroyed
     #[arg(long)]
     force: bool,
 }
@@ -66,7 +66,7 @@ fn wait(
     instance: &Instance,
     until: Instant,
 ) -> Result<Option<Vec<String>>, Failed> {
-    // With less than twice `SAY` left, the instance is asked halfway, so that there is a report.
+    // If less than twice `SAY` is left, ask halfway, so that there is a report.
     let mut say_at = Instant::now() + SAY.min(until.saturating_duration_since(Instant::now()) / 2);
     let mut waiting_for = Vec::new();
     while instance.is_running()? {
