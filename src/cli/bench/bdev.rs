@@ -148,7 +148,7 @@ impl Memory {
 struct Measured {
     operation: Operation,
     latencies: Kind,
-    /// Operations per second of each round, and those of bare copies.
+    /// Operations per second in each round, and bare copies per second.
     rates: Vec<f64>,
     copies: Vec<f64>,
 }

@@ -16,7 +16,7 @@ const WORKER: &str = "chi-worker";
 /// A segment size in bytes that suffices for the tasks of a measurement.
 const ROOM_FOR_TASKS: u64 = 16 << 20;
 
-/// How long threads ran, and how long they could have run if their core had been free, in seconds.
+/// How long threads ran, and how long they waited for a busy core, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CoreTime {
     pub(super) ran: f64,
@@ -101,7 +101,7 @@ impl Daemon {
 
     /// Connects this process to the runtime with a segment in which it can allocate `bytes`.
     pub(super) fn connect_with_room(&self, bytes: u64) -> Outcome {
-        // Half of a segment is the client's.
+        // The client can allocate from half of the segment.
         let segment_size = (2 * bytes + ROOM_FOR_TASKS).max(chimaera_ipc::layout::DEFAULT_SEGMENT);
         let instance = Some(self.name.clone());
         Ok(client::init(Options { instance, segment_size, ..Options::default() })?)

@@ -1,5 +1,5 @@
-//! A block device, used as applications do: with several reads or writes in flight, and buffers
-//! that the application keeps.
+//! A block device, used as applications use it: with several reads or writes in flight, and with
+//! buffers that are reused.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -144,7 +144,7 @@ impl Device {
             if done > before {
                 last = Instant::now();
             } else if last.elapsed() >= LOOK {
-                // When none has completed for a while, block on the oldest.
+                // If none has completed for a while, block on the oldest.
                 let oldest = (0..in_flight.len()).min_by_key(|index| in_flight[*index].since);
                 let oldest = oldest.and_then(|index| in_flight.swap_remove_front(index));
                 let oldest = oldest.expect("a buffer is in flight");

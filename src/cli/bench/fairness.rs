@@ -34,7 +34,7 @@ pub(crate) struct Args {
     core: Option<usize>,
 }
 
-/// The latencies of all clients together, and of the worst.
+/// The latencies of all clients together, and of each.
 struct Times {
     all: Kind,
     each: Vec<Kind>,

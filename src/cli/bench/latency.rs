@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     let mut line = Kind::new("line_ns", "cache line")?;
     let mut ring = Kind::new("ring_ns", "bare ring")?;
-    // The other processes share a core, and sleep while another kind is measured.
+    // The runtime and the peer share a core: lets the one measured last fall asleep.
     let settle = || std::thread::sleep(Duration::from_millis(1));
     for round in 0..args.rounds {
         progress(&format!("round {} of {}", round + 1, args.rounds));

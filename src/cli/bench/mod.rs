@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// A client process that keeps tasks in flight
     #[command(hide = true)]
     Client(clients::ClientArgs),
-    /// A client process that makes one call, and is idle
+    /// A client process that makes one call, and then is idle
     #[command(hide = true)]
     Idle(sessions::IdleArgs),
     /// A client process with one task in flight

@@ -6,8 +6,8 @@ use crate::context::Failed;
 
 #[derive(clap::Args)]
 pub(super) struct Modules {
-    /// A directory with the modules to measure, of chimaera:empty, chimaera:bench, chimaera:bdev
-    /// and example:empty, scanned before those of CHI_REPO_PATH; can be repeated
+    /// A directory with modules to measure (chimaera:empty, chimaera:bench, chimaera:bdev,
+    /// example:empty), scanned before those of CHI_REPO_PATH; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     pub(super) directories: Vec<PathBuf>,
 }
@@ -81,7 +81,7 @@ pub(super) fn progress(text: &str) {
     use std::io::{IsTerminal, Write};
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {
-        // Progress that cannot be shown is no failure.
+        // Failing to show progress is not an error.
         let _ = write!(terminal, "\r\x1b[K{text}");
     }
 }

@@ -45,7 +45,7 @@ struct Rates {
 }
 
 impl Rates {
-    /// Summarizes the rounds with one and with two.
+    /// Applies `sum_up` to the rounds with one, and to those with two.
     fn of(&self, sum_up: fn(&[f64]) -> f64) -> Row {
         Row { one: sum_up(&self.one), two: sum_up(&self.two) }
     }
@@ -62,7 +62,7 @@ fn median(rates: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// A line of the results.
+/// A row of the results.
 struct Row {
     one: f64,
     two: f64,
@@ -99,7 +99,7 @@ fn steps_of(time: Duration) -> u64 {
     ((u128::from(probe) * time.as_nanos() / best) as u64).max(1)
 }
 
-/// The same work in bare threads, one per core. Returns tasks per second.
+/// Does the work of the tasks in bare threads, one per core. Returns tasks per second.
 fn threads(cores: &[usize], steps: u64, seconds: f64) -> Result<f64, Failed> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -17,7 +17,7 @@ use crate::number::{number, seconds};
 
 /// How long a client pauses before each task that has to wake the worker, in microseconds.
 const PAUSE_US: &str = "500";
-/// Sessions of the measuring clients, and some to spare.
+/// Enough sessions for the measuring clients, with some to spare.
 const OTHERS: u32 = 16;
 
 #[derive(clap::Args)]
@@ -83,7 +83,7 @@ impl Drop for Idle {
     fn drop(&mut self) {
         self.input = None;
         for child in &mut self.children {
-            // Killing fails only if the process has already been waited for.
+            // Waiting fails only if the process has already been waited for.
             let _ = child.wait();
         }
     }

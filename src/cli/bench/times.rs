@@ -1,4 +1,4 @@
-//! Latency distributions of one kind of operation, and their output.
+//! The latency distribution of each kind of operation, and the output of several.
 
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ pub(super) fn document(kinds: &[&Kind]) -> Map<String, Value> {
     kinds.iter().map(|kind| (kind.key.to_owned(), quantiles(kind))).collect()
 }
 
-/// The kinds as a table, with ratios to some of them as references.
+/// The kinds as a table, with their ratios to each of `floors`.
 pub(super) fn table(kinds: &[&Kind], floors: &[(&str, &Kind)]) -> String {
     let mut text = format!("{:<26}{:>10}{:>10}{:>10}", "", "p50", "p99", "p99.9");
     floors.iter().for_each(|(label, _)| text += &format!("{label:>12}"));
