@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-/// Parts of the messages of such problems.
+/// Parts of the messages of problems that only the reader finds.
 const ONLY_THE_READER: &[&str] = &[
     // Not a JSON document.
     "this is not valid YAML",
@@ -158,7 +158,7 @@ fn on_documents_that_say_nothing() {
     }
 }
 
-/// Scalars that the two might interpret differently.
+/// Scalars that schema and reader might interpret differently.
 fn scalar() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
         "0",

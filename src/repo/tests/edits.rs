@@ -115,7 +115,7 @@ fn a_task_is_put_into_the_list_of_imports_as_it_is_written() {
     assert!(text(&file).contains(&list(want)), "{}", text(&file));
 }
 
-/// What a refusal says, without the path.
+/// The text of a refusal.
 fn refusal<T: std::fmt::Debug>(result: Result<T, chimaera_repo::Problems>) -> String {
     result.unwrap_err().to_string()
 }
@@ -130,7 +130,7 @@ fn the_namespace_of_chimaera_is_for_its_own_modules() {
         assert!(found.contains(&why), "{found}");
         assert!(!dir.exists());
 
-        // A file that someone wrote or changed.
+        // In a file written or changed by hand.
         new_repo(&dir, "example").unwrap();
         std::fs::write(dir.join("chimaera_repo.yaml"), format!("namespace: {name}\n")).unwrap();
         let found = refusal(refresh(&dir, Mode::Write));

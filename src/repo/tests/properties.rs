@@ -117,7 +117,7 @@ proptest! {
     }
 }
 
-/// The generated files of many modules, in one directory that lives as long as the repos.
+/// The generated files of many modules, with the repos that contain them.
 fn generated(language: &str) -> (Vec<Repo>, Vec<PathBuf>) {
     let mut runner = TestRunner::deterministic();
     let mut repos = Vec::new();
@@ -145,7 +145,7 @@ fn has(tool: &str) -> bool {
     found
 }
 
-/// Generated headers compile in any program: as C, and the first few also as C++.
+/// Generated headers compile in any program: those for C, and the first few for C++.
 #[test]
 fn headers_compile() {
     if !has("cc") || !has("c++") {

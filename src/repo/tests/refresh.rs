@@ -113,7 +113,7 @@ fn what_is_created_and_destroyed_without_a_call_is_not_dispatched() {
             assert_eq!(dispatch.contains(&unsupported), !called, "{lines}");
         }
     }
-    // In Rust they come with the container.
+    // In Rust, every container has them.
     let repo = Repo::new();
     let module = repo.module("kv", "language: rust\nkCreate: -1\nkPut: 10\n");
     let problems = refresh(&module, Mode::Write).unwrap_err().to_string();
