@@ -52,7 +52,7 @@ fn module_dir() -> Option<PathBuf> {
         .find(|dir| dir.join(MODULE_FILE).exists())
 }
 
-/// Reruns the script when the file changes.
+/// Tells cargo to rerun the script when `path` changes.
 fn watch(path: &Path) {
     println!("cargo:rerun-if-changed={}", path.display());
 }

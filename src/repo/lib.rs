@@ -1,4 +1,4 @@
-//! Module repos: reads the two YAML files of a repo, generates code from them, creates new modules.
+//! Module repos: reads the two YAML files of a repo, generates code from them, and creates modules.
 //!
 //! ```text
 //! chimaera_repo.yaml ─┐

@@ -311,7 +311,7 @@ mod tests {
         "wctype.h",
     ];
 
-    /// The macros that the headers define with a compiler: their names, and whether they take
+    /// The macros that the headers define under `compiler`: their names, and whether they take
     /// arguments.
     fn macros_of(compiler: &str, flags: &[&str], headers: &[&str]) -> Vec<(String, bool)> {
         let include = |header: &&str| format!("#include <{header}>\n");

@@ -156,15 +156,15 @@ impl Macros {
     }
 }
 
-/// The macros that include this word, or might: a later version of a header, or another platform's,
+/// The macros that `word` is among, or may be: a later version of a header, or another platform's,
 /// may define more of a family.
 pub(crate) fn macros_with(word: &str) -> Option<&'static Macros> {
     MACROS.iter().find(|macros| macros.has(word))
 }
 
 /// Macros whose names do not begin with `_`, so that a word chosen for a module may be one. A word
-/// that begins with a capital and contains small letters is never a macro, except for the few listed
-/// here.
+/// that begins with a capital and contains small letters is never a macro, except for the few
+/// listed here.
 const MACROS: &[Macros] = &[
     Macros { words: &["IN", "INOUT", "OUT"], ..Macros::of("chimaera/macros.h") },
     Macros { capitals: &["E"], words: &["errno"], ..Macros::of("errno.h") },
@@ -578,9 +578,9 @@ pub(crate) const C_LIBRARY: &[&str] = &[
     "yn",
 ];
 
-/// Words that method names cannot consist of, because generated or conventional code uses them for
-/// something else: in C++ `runtime.X(...)`, `client.X(...)` and the struct `XTask`, in C the
-/// constant `NS_MOD_X`, in Rust the functions of a client.
+/// Words that cannot be method names after the `k`, because generated or conventional code uses
+/// them for something else: in C++ `runtime.X(...)`, `client.X(...)` and the struct `XTask`, in C
+/// the constant `NS_MOD_X`, in Rust the functions of a client.
 pub(crate) const METHODS: &[&str] = &[
     "Alloc",
     "Assert",

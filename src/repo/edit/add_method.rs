@@ -29,12 +29,12 @@ pub struct Added {
     pub left: Vec<Left>,
 }
 
-/// A file that was left alone, because it does not have the expected form.
+/// A file that was left unchanged: it cannot be read, or does not have the expected form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     /// The file.
     pub file: PathBuf,
-    /// Why it was left alone.
+    /// Why it was left unchanged.
     pub reason: String,
     /// The code to add to it.
     pub code: String,
@@ -75,7 +75,7 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
     let mut text = SourceText::new(String::from_utf8_lossy(&read_file(&file, "")?).into_owned());
     let last = module.methods.iter().map(|method| method.at.line).max().unwrap_or(0);
     text.insert_lines(last, &format!("{name}: {number}"));
-    // A module whose file describes tasks gets a description of this one too.
+    // If the file describes the module's tasks, a description of this one is added.
     let described = !module.tasks.is_empty();
     if described {
         add_task(&mut text, &name);
@@ -224,8 +224,8 @@ fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     }
 }
 
-/// Adds a task to the names that the container's crate imports from its client's, keeping them
-/// sorted.
+/// Adds a task to the names that the container's crate imports from the client's crate, keeping
+/// them sorted.
 fn import(source: &mut SourceText, task: &str) {
     const LIST: &str = "_client::{";
     let text = source.normalized();
@@ -254,7 +254,7 @@ fn end_of_class(text: &str, class: &str) -> Option<usize> {
     let end = start + text[start..].find("\n};")?;
     let private = text[start..end].find("\n private:").map(|at| start + at);
     let place = private.unwrap_or(end) + 1;
-    // The code begins with an empty line of its own, so insert before an existing one.
+    // The code begins with an empty line, so insert it before an existing one.
     Some(if text[..place].ends_with("\n\n") { place - 1 } else { place })
 }
 

@@ -14,7 +14,7 @@ use crate::read::Repo;
 
 /// Prefix of the scratch directories in which new files are written.
 const SCRATCH: &str = ".autogen-";
-/// How many bytes at the beginning of a file are searched for the marker.
+/// The number of bytes at the beginning of a file that are searched for the marker.
 const HEAD: usize = 512;
 
 /// Whether to write.
@@ -58,8 +58,8 @@ pub fn refresh(dir: &Path, mode: Mode) -> Result<Vec<Changed>, Problems> {
     let mut plans = Vec::new();
     let mut problems = Vec::new();
     for module in &modules {
-        // Held until everything is written, so that two refreshes do not plan on each other's
-        // half-finished work.
+        // Held until everything is written, so that no refresh plans its changes from the
+        // half-finished work of another.
         let lock = match mode {
             Mode::Write => Some(lock(&module.dir)?),
             Mode::Check => None,
@@ -166,17 +166,16 @@ impl Plan {
         let scratch = self.module.join(format!("{SCRATCH}{}", std::process::id()));
         fs::create_dir(&scratch)?;
         let done = self.write(&scratch).and_then(|()| self.exchange(&scratch));
-        // If it cannot be removed now, the next refresh sweeps it.
+        // If it cannot be removed now, the next refresh removes it.
         let _ = fs::remove_dir_all(&scratch);
         done
     }
 
-    /// Writes all files in their new state.
+    /// Writes all files, in their new state, to `scratch`.
     fn write(&self, scratch: &Path) -> io::Result<()> {
         for file in &self.files {
             let (old, new) = (self.autogen.join(&file.name), scratch.join(&file.name));
-            // An unchanged file keeps its modification time, so that nothing is rebuilt because of
-            // it.
+            // An unchanged file keeps its modification time, so that it causes no rebuilds.
             let stays = !self.changes.iter().any(|changed| changed.file == old);
             if !stays || fs::hard_link(&old, &new).is_err() {
                 fs::write(new, &file.text)?;
@@ -207,9 +206,9 @@ impl Plan {
         {
             return Ok(());
         }
-        // The directories cannot be exchanged: a directory is in there, `autogen` is a link, or the
-        // file system cannot. Each file is at least replaced whole, and the constants come after
-        // the dispatch that needs them, so that a mixture of old and new does not compile.
+        // The directories cannot be exchanged: `autogen` contains a directory or is a link, or the
+        // file system does not support it. Each file is still replaced whole, and the constants
+        // after the dispatch that needs them, so that a mixture of old and new does not compile.
         for changed in &self.changes {
             match changed.change {
                 Change::Removed => fs::remove_file(&changed.file)?,
@@ -222,8 +221,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Removes what an interrupted refresh left behind. The module is locked, so no other refresh
-    /// is using it.
+    /// Removes the scratch directories of interrupted refreshes. The module is locked, so no other
+    /// refresh is using them.
     fn sweep(&self) -> io::Result<()> {
         for path in entries(&self.module)? {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();

@@ -102,7 +102,7 @@ pub fn new_module(
     Ok(made)
 }
 
-/// The files that a module's author continues from: their paths in its directory, and their
+/// The files from which a module's author starts: their paths in its directory, and their
 /// templates.
 fn templates(name: &str, language: Language, tasks: Tasks) -> Vec<(String, &'static str)> {
     let at = |path: &str| path.to_owned();
@@ -180,12 +180,12 @@ fn add_to_cmake(repo: &Path, namespace: &str, module: &str) -> Result<PathBuf, P
     Ok(file)
 }
 
-/// The Cargo.toml of a repo, which lists its modules and says where the crates of Chimaera are.
+/// The Cargo.toml of a repo, with its modules and the location of Chimaera's crates.
 fn workspace(crates: &Path) -> String {
     let of = |name: &str, below: &str, rest: &str| -> Value {
         // Collecting the components drops the trailing slash that joining an empty path leaves.
         let dir: PathBuf = crates.join(below).components().collect();
-        // Quoted: Rust and TOML write strings alike.
+        // The debug format quotes it: string literals are the same in Rust and TOML.
         context! { name, rest, path => format!("{:?}", dir.display().to_string()) }
     };
     let crates =

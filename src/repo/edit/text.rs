@@ -1,5 +1,5 @@
-//! Edits a text that a person wrote, and leaves the rest of it as it was: line endings, byte order
-//! mark, and a missing newline at the end.
+//! Edits text that a person wrote, and preserves its form: line endings, byte order mark, and a
+//! missing newline at the end.
 
 const MARK: &str = "\u{feff}";
 
@@ -29,8 +29,8 @@ impl SourceText {
         self.0.insert_str(at, &code);
     }
 
-    /// Inserts lines after the first `after` lines. A last line without a newline stays without
-    /// one.
+    /// Inserts lines after the first `after` lines. If the text does not end with a newline, it
+    /// still does not afterwards.
     pub(super) fn insert_lines(&mut self, after: usize, lines: &str) {
         let text = self.normalized();
         let at: usize = text.split_inclusive('\n').take(after).map(str::len).sum();

@@ -178,7 +178,7 @@ impl<'m> StructView<'m> {
     }
 }
 
-/// The methods whose tasks are defined in that source.
+/// The methods whose tasks are defined in the source.
 fn methods<'m>(
     module: &'m Module,
     tasks: &'m RustTasks,
@@ -194,7 +194,7 @@ fn task_of(method: &Method) -> String {
     format!("{}Task", &method.name[1..])
 }
 
-/// Replaces Rust types by the names of their C counterparts.
+/// Replaces Rust types with the names of their C counterparts.
 struct ToC<'t, N> {
     tasks: &'t RustTasks,
     name: N,
@@ -277,7 +277,7 @@ fn bindings(
     names: impl Iterator<Item = String>,
     mut config: Config,
 ) -> Result<String, String> {
-    // cbindgen leaves out what no function uses, unless it is told to include it.
+    // cbindgen omits types that no function uses, unless it is told to include them.
     config.export.include = names.collect();
     // cbindgen only reads files.
     let file = in_memory(source.to_string().as_bytes()).map_err(|error| error.to_string())?;

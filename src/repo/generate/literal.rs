@@ -1,8 +1,8 @@
-//! The default values of parameters as literals of each language.
+//! The default values of parameters as literals in each language.
 
 use crate::model::{range, Scalar, Type, Value};
 
-/// A literal of C and C++.
+/// A literal in C and C++.
 pub(super) fn c(ty: &Type, value: &Value) -> String {
     match (value, ty) {
         (Value::Integer(value), Type::Scalar(scalar)) => match scalar {
@@ -22,7 +22,7 @@ pub(super) fn c(ty: &Type, value: &Value) -> String {
     }
 }
 
-/// A literal of Rust.
+/// A literal in Rust.
 pub(super) fn rust(ty: &Type, value: &Value) -> String {
     match (value, ty) {
         (Value::Integer(value), _) => value.to_string(),

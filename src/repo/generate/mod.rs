@@ -21,7 +21,7 @@ pub(crate) fn files(module: &Module) -> Result<Vec<Generated>, Problems> {
         Language::Cpp => vec![cpp::dispatch::methods(module), cpp::dispatch::lib_exec(module)],
         Language::Rust => vec![rust::dispatch::methods(module), rust::dispatch::lib_exec(module)],
     };
-    // Callers in every language get the tasks that the YAML describes.
+    // Tasks that the YAML describes can be called from every language.
     let is_described = module.params.is_some() || view::described(module).next().is_some();
     if module.language == Language::Rust && (is_described || module.rust_tasks.is_some()) {
         files.push(cpp::dispatch::methods(module));

@@ -102,7 +102,7 @@ impl<'m> LayoutView<'m> {
     }
 }
 
-/// The fingerprint of a description, as a literal of all languages.
+/// The fingerprint of a description, as a literal that is valid in all languages.
 pub(super) fn description(body: &Body, structs: &[Struct]) -> String {
     format!("{:#x}", body.fingerprint(structs))
 }
@@ -112,7 +112,7 @@ pub(super) fn names<'m>(fields: impl Iterator<Item = &'m Field>) -> Vec<&'m str>
     fields.map(|field| &field.name[..]).collect()
 }
 
-/// The kind of a type, as far as copying in and out depends on it.
+/// The kind of a type, which decides how values are copied in and out.
 fn kind(ty: &Type, structs: &[Struct]) -> &'static str {
     match ty {
         Type::Scalar(_) => "scalar",
@@ -140,7 +140,7 @@ pub(super) fn explain(field: &Field) -> String {
     }
 }
 
-/// The direction of a field, as its comment gives it.
+/// The direction of a field, as stated in its comment.
 pub(super) fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::In => "In",

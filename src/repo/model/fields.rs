@@ -118,7 +118,7 @@ pub(crate) struct Struct {
     pub(crate) plain: bool,
 }
 
-/// What the file says about a method's task.
+/// A method's task, as the file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskFromYaml {
     pub(crate) doc: Option<String>,
@@ -133,7 +133,7 @@ pub(crate) enum Member<'f> {
 }
 
 impl Body {
-    /// An empty body after `start` bytes of something else.
+    /// An empty body after a header of `start` bytes.
     pub(crate) fn new(start: u32) -> Body {
         Body {
             fields: Vec::new(),
@@ -216,7 +216,7 @@ impl Body {
         self.fields.iter().filter(|field| field.direction != Direction::Out)
     }
 
-    /// The fields that a caller gets back.
+    /// The fields that are returned to the caller.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(|field| field.direction != Direction::In)
     }

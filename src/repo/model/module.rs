@@ -62,7 +62,7 @@ impl Module {
         format!("{}:{}", self.namespace, self.name)
     }
 
-    /// The methods that it runs, by number.
+    /// Its supported methods, by number.
     pub fn supported(&self) -> impl Iterator<Item = (u32, &Method)> {
         self.methods
             .iter()

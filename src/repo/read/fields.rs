@@ -108,7 +108,7 @@ pub(super) fn read_name(
     } else if body.fields.iter().any(|other| other.name == text) {
         "is already the name of another field".into()
     } else if let Some(other) = body.fields.iter().find(|other| {
-        // In C, an array of any length is passed together with its length.
+        // In C, data of variable length is passed together with its length.
         let counts = |a: &str, b: &str| {
             let lengths = ["_size", "_sizes", "_count", "_counts"];
             a.strip_prefix(b).is_some_and(|rest| lengths.contains(&rest))
@@ -178,7 +178,7 @@ fn read_type(
     Some(ty)
 }
 
-/// The type that `text` names, or an error message that says how to fix it.
+/// The type that `text` names, or an error message and how to fix it.
 pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
     let text = text.trim_matches(SPACES);
     if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {

@@ -1,4 +1,4 @@
-//! Reads the tasks that a module's author writes in Rust, so that other languages get them too.
+//! Reads the tasks that a module's author writes in Rust, so that other languages can use them.
 //!
 //! `chimaera_task_shape` determines how the attributes transform a struct, here as in the compiler.
 //! The offsets of the fields then follow from the rules of C, and every compiler checks them.
@@ -310,7 +310,7 @@ impl Reader {
     }
 }
 
-/// A struct with `#[cfg]` differs from build to build.
+/// Refuses `#[cfg]`: with it, a struct differs from build to build.
 fn conditional(attrs: &[Attribute]) -> impl Iterator<Item = Refusal> + '_ {
     let cfg = |attr: &&Attribute| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr");
     attrs.iter().filter(cfg).map(|attr| {

@@ -154,7 +154,7 @@ impl Methods<'_> {
         self.all.push(method);
     }
 
-    /// The numbers by which callers know custom methods that are not supported.
+    /// Reads the numbers by which callers know custom methods that are not supported.
     fn read_unsupported(&mut self, entry: Entry) {
         let Some(mut section) = Section::open(entry.value, "`unsupported`", self.report) else {
             return;
@@ -186,8 +186,8 @@ impl Methods<'_> {
         }
     }
 
-    /// All methods. Adds the inherited ones that the file does not mention, and refuses names that
-    /// one of the languages cannot tell apart.
+    /// Returns all methods. Adds the inherited ones that the file does not mention, and refuses
+    /// names that one of the languages cannot tell apart.
     fn finish(mut self) -> Vec<Method> {
         for (index, found) in self.all.iter().enumerate() {
             let name = &found.name;

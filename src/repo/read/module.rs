@@ -34,7 +34,7 @@ pub fn parse(dir: &Path, namespace: &str, bytes: &[u8]) -> Result<Module, Proble
     report.finish(module)
 }
 
-/// Refuses structs that both files define: other languages would get two of the same name.
+/// Refuses structs that both files define: other languages would see two of the same name.
 fn refuse_twice(module: &Module, source: &Path, rust_tasks: &RustTasks) -> Result<(), Problems> {
     let described = |name: &str| {
         let of_method = |method: &str| name.strip_suffix("Task") == Some(&method[1..]);

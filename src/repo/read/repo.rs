@@ -108,8 +108,8 @@ impl Repo {
         std::mem::replace(report, Report::new(Path::new(""))).finish(repo)
     }
 
-    /// Reads the repo that `dir` is or that its module belongs to, and the modules in `dir`.
-    /// Reports the problems of all files at once.
+    /// Reads the repo in `dir`, or the one that the module in `dir` belongs to, and the modules in
+    /// `dir`. Reports the problems of all files at once.
     pub fn open(dir: &Path) -> Result<(Repo, Vec<Module>), Problems> {
         let is_module = dir.join(MODULE_FILE).exists() && !dir.join(REPO_FILE).exists();
         let repo_dir = if is_module { parent(dir) } else { dir.to_owned() };
@@ -164,7 +164,7 @@ fn repo_above(dir: &Path) -> Option<PathBuf> {
     dir.ancestors().skip(1).find(|above| above.join(REPO_FILE).is_file()).map(Path::to_owned)
 }
 
-/// The parent directory, also of `.`.
+/// The parent directory, even of `.`.
 fn parent(dir: &Path) -> PathBuf {
     match dir.parent() {
         Some(above) if dir.file_name().is_some() && !above.as_os_str().is_empty() => {

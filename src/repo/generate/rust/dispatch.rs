@@ -1,4 +1,4 @@
-//! The constants of a Rust module, and what ties its container to them.
+//! The constants of a Rust module, and the declarations that tie its container to them.
 
 use quote::quote;
 

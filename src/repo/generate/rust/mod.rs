@@ -15,7 +15,7 @@ pub(super) mod from_yaml;
 mod params;
 mod types;
 
-/// The longest line of a comment, including its indentation.
+/// The longest line of a comment, without its indentation and `///`.
 const COMMENT: usize = 90;
 
 /// A file with these items, headed by a description.
@@ -52,7 +52,7 @@ fn parsed(tokens: TokenStream) -> syn::File {
     syn::parse2(tokens).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// A doc comment for what follows.
+/// A doc comment for the item that follows.
 fn doc(text: &str) -> TokenStream {
     let lines = comment_lines(text, COMMENT);
     let lines = lines.iter().map(|line| format!(" {line}"));
@@ -72,7 +72,7 @@ fn number(value: u32) -> proc_macro2::Literal {
     proc_macro2::Literal::u32_unsuffixed(value)
 }
 
-/// Assertions that this compiler gives all fields the same offsets as the others do.
+/// Assertions that all fields have the same offsets in Rust as in the other languages.
 fn layouts<'b>(structs: impl Iterator<Item = (String, &'b Body)>) -> TokenStream {
     let asserts = structs.flat_map(|(name, body)| {
         let (name, size) = (ident(&name), number(body.size));

@@ -10,7 +10,7 @@ use crate::model::{is_plain, Body, Direction, Field, Member, Struct, Type};
 /// The longest array for which Rust implements `Default`.
 const DEFAULT_ARRAY: u32 = 32;
 
-/// The structs of a module, by which its types are named in Rust.
+/// Spells the types of a module in Rust. `Type::Struct` is an index into `structs`.
 pub(super) struct Rust<'m> {
     pub(super) structs: &'m [Struct],
 }
