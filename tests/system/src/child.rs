@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use crate::{process, Daemon, Options, Site};
 
-/// In such a process, the name of the test whose body it runs.
+/// Set in the process of a client: the name of the test whose body it runs.
 const VARIABLE: &str = "CHI_TEST_CHILD";
 
 /// Runs the rest of a test as a client in its own process, against its own daemon:
@@ -20,8 +20,8 @@ const VARIABLE: &str = "CHI_TEST_CHILD";
 /// }
 /// ```
 ///
-/// The process is this test program again, running only this test. `site` is the daemon's. A panic
-/// in the process fails the test.
+/// The process is this test program again, running only this test. `site` is that of the daemon. A
+/// panic in the process fails the test.
 #[macro_export]
 macro_rules! in_client {
     ($options:expr, $body:expr) => {{

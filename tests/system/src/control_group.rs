@@ -16,10 +16,10 @@ pub struct ControlGroup {
 }
 
 impl ControlGroup {
-    /// Creates one whose processes may have `bytes` bytes of memory in total.
+    /// Creates a group whose processes may use `bytes` bytes of memory in total.
     ///
     /// # Errors
-    /// The reason why none can be created here.
+    /// Why no group can be created here.
     pub fn new(bytes: u64) -> Result<ControlGroup, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,9 +1,9 @@
 //! The harness of the whole-system tests: real daemons, real client processes, real modules.
 //!
-//! * [`Daemon`] starts the program `chimaera` in a [`Site`], a private temporary directory, and stops
-//!   it again. A daemon that does not shut down cleanly fails its test.
-//! * [`in_client!`] runs the body of a test in its own process, because a process has one session with
-//!   one instance, and the tests of a file share a process.
+//! * [`Daemon`] starts the program `chimaera` in a [`Site`], a private temporary directory, and
+//!   stops it again. A daemon that does not shut down cleanly fails its test.
+//! * [`in_client!`] runs the body of a test in its own process, because a process has one session
+//!   with one instance, and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a time limit, so that a hang is a failure.
 //! * [`device`] is for block devices in files, [`other_user`] for clients of other users.
 //! * [`ControlGroup`] limits the memory of a daemon.

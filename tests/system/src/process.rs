@@ -78,7 +78,7 @@ pub fn run(command: &mut Command) -> Output {
 fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // After a failure, what was read before it is all there is.
+        // If reading fails, the bytes read before are all there is.
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
@@ -109,7 +109,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A program that runs alongside the test, which exchanges lines with it. It is killed when this is
+/// A program that runs alongside the test and exchanges lines with it. It is killed when this is
 /// dropped.
 pub struct Running {
     child: Child,

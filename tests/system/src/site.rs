@@ -18,7 +18,7 @@ pub struct Site {
     _guard: Option<Arc<Guard>>,
 }
 
-/// The directory, and what killed daemons of its instances leave outside it.
+/// The directory. Dropping it also removes the status pages that killed daemons left elsewhere.
 #[derive(Debug)]
 struct Guard(TempDir);
 
@@ -27,7 +27,7 @@ impl Drop for Guard {
         let files = std::fs::read_dir(self.0.path().join("chimaera")).into_iter().flatten();
         for file in files.flatten().map(|file| file.path()) {
             if file.extension().is_some_and(|extension| extension == "page") {
-                // It does not exist if its daemon shut down cleanly.
+                // The page does not exist if its daemon shut down cleanly.
                 let _ = std::fs::read_link(file).and_then(std::fs::remove_file);
             }
         }

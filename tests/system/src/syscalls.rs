@@ -1,7 +1,7 @@
 //! Makes system calls of a program fail, as an operating system that is short of resources does.
 //!
-//! The program runs under a seccomp filter that reports the chosen calls, whichever library makes them, to
-//! a thread of the test. That thread lets each of them pass or answers it itself.
+//! The program runs under a seccomp filter that reports the chosen calls, whichever library makes
+//! them, to a thread of the test. The thread lets each call pass or answers it itself.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -87,8 +87,8 @@ struct Shared {
 }
 
 impl Interception {
-    /// Lets `decide` choose the outcome of each of these calls by the program of `command` and its
-    /// children. Call this after adding everything else that is to run before `exec`.
+    /// Lets `decide` choose the outcome of each of `calls` that the program of `command` or a child
+    /// of it makes. Call this after adding everything else that is to run before `exec`.
     pub fn of(
         command: &mut Command,
         calls: &[i64],
@@ -96,8 +96,8 @@ impl Interception {
     ) -> Interception {
         let (shared, given_up) = (share(), Arc::new(AtomicBool::new(false)));
         let mut filter = filter_of(calls);
-        // SAFETY: between fork and exec it only makes system calls and does not allocate; the filter
-        // lives as long as the closure.
+        // SAFETY: between fork and exec it only makes system calls and does not allocate; the
+        // filter lives as long as the closure.
         unsafe {
             command.pre_exec(move || {
                 // Before the filter, which may intercept this very call.
@@ -150,7 +150,8 @@ impl Drop for Interception {
     }
 }
 
-/// Memory that this process shares with its children. It is not freed: a child may still be starting.
+/// Memory shared with the children of this process. It is not freed: a child may still be
+/// starting.
 fn share() -> &'static Shared {
     let (prot, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -193,7 +194,7 @@ fn install(filter: &mut [libc::sock_filter]) -> io::Result<RawFd> {
     }
 }
 
-/// Copies the child's descriptor to this process. `None` if `given_up` is set before it is there.
+/// Copies the child's descriptor to this process. `None` if `given_up` is set before it exists.
 fn take_listener(shared: &Shared, given_up: &AtomicBool) -> Option<OwnedFd> {
     while shared.pid.load(Ordering::Acquire) == 0 {
         if given_up.load(Ordering::Relaxed) {
@@ -231,8 +232,8 @@ fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(C
         if !events.contains(PollFlags::IN) {
             continue;
         }
-        // SAFETY: both are plain data; the kernel wants them zeroed, reads and writes them during the
-        // calls, and checks that the call is still there.
+        // SAFETY: both are plain data; the kernel requires them zeroed, accesses them only during
+        // the calls, and checks that the intercepted call is still pending.
         unsafe {
             let mut asked: libc::seccomp_notif = std::mem::zeroed();
             if libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &mut asked) != 0 {

@@ -90,8 +90,8 @@ pub mod crash {
     /// Blocks its worker for `depth` milliseconds.
     pub const BLOCK: u64 = 40;
 
-    /// Ways to recurse: by itself, with an `snprintf`, a `malloc` or a call of the runtime at each level, in a
-    /// library with frames of 340 KiB, through the C library's `qsort`.
+    /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
+    /// level; in a library with frames of 340 KiB; through the C library's `qsort`.
     pub const PLAIN: u64 = 0;
     /// See [`PLAIN`].
     pub const PRINTF: u64 = 1;
@@ -180,15 +180,16 @@ pub mod state {
     /// The name of the module with its own C++ runtime library.
     pub const OWN: &str = "test:state_own";
 
-    /// Method: sets `what` and leaves it so; the result says whether it is set.
+    /// Method: sets `what` and leaves it set; the result says whether it is set.
     pub const SET: u32 = 10;
-    /// Method: sets `what` and sleeps; the result says whether it still is set.
+    /// Method: sets `what` and sleeps; the result says whether it is still set.
     pub const KEEP: u32 = 11;
     /// Method: the result says whether `what` is set.
     pub const LOOK: u32 = 12;
     /// Method: throws `what`, sleeps while it is caught, and returns what it rethrows.
     pub const CATCH: u32 = 13;
-    /// Method: sets `what`, and calls a method whose monitor looks for it and sets it too; as `KEEP`.
+    /// Method: sets `what`, and calls a method whose monitor must not see it set, and sets it too;
+    /// the result is as for `KEEP`.
     pub const ASK: u32 = 14;
     /// Method: sets `what` and crashes.
     pub const CRASH: u32 = 16;

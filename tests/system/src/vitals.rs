@@ -19,8 +19,8 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// The resources of a daemon once only this many sessions are left and everything of the others
-    /// is freed.
+    /// The resources of a daemon once only this many sessions are left and those of the others are
+    /// freed.
     #[track_caller]
     pub fn settled(daemon: &Daemon, sessions: usize) -> Vitals {
         process::until("the sessions of those that are gone end", || {
@@ -40,7 +40,7 @@ impl Vitals {
         Vitals { rss: daemon.rss(), fds: daemon.fds(), threads: daemon.threads(), segments }
     }
 
-    /// Fails if the daemon has more than before: descriptors, threads, segments, or more than
+    /// Fails if the daemon keeps more descriptors, threads or segments than before, or more than
     /// `slack` additional bytes of memory.
     #[track_caller]
     pub fn assert_no_more(self, daemon: &Daemon, slack: u64) {

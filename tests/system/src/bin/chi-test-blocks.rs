@@ -78,7 +78,7 @@ fn victim(number: u64) -> ! {
 /// Returns the number of rounds.
 fn neighbour(path: &str, io: Io) -> usize {
     connect();
-    // Durable writes take long, so that kills hit them in flight.
+    // Durable writes take long, so kills hit them in flight.
     let mut params = of_file(path.as_ref(), io);
     params.sync = true;
     let device = Client::create(DEVICE, params).expect("the file makes a device");
@@ -86,7 +86,7 @@ fn neighbour(path: &str, io: Io) -> usize {
     let over = Arc::new(AtomicBool::new(false));
     let told = over.clone();
     std::thread::spawn(move || {
-        // Any input and any end stop it.
+        // Reading ends with the input or with an error; either stops it.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         told.store(true, Ordering::Relaxed);
     });

@@ -1,7 +1,7 @@
 //! A Rust client that forks:
 //!
 //! ```text
-//! chi-test-fork calls    prints the result of every call in a child, then those in the parent
+//! chi-test-fork calls    prints the results of all calls in a child, then of some in the parent
 //! chi-test-fork stay     prints "ready" once it has a child, which stays until standard input ends
 //! ```
 
@@ -85,7 +85,7 @@ fn stay() {
     let child = unsafe { libc::fork() };
     if child == 0 {
         std::mem::forget(sent);
-        // Any input and any end stop it.
+        // Reading ends with the input or with an error; either stops it.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         println!("the child was there");
         std::process::exit(0);

@@ -5,15 +5,15 @@
 //! chi-test-mortal waiting          waits for a long task
 //! chi-test-mortal submitting       submits from four threads until it is killed
 //! chi-test-mortal flight N         leaves N tasks in flight
-//! chi-test-mortal crowd N          tries to leave N tasks in flight that never end, from many threads
+//! chi-test-mortal crowd N          tries to leave N endless tasks in flight, from many threads
 //! chi-test-mortal sleeping N       makes workers sleep N times, and prints how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
-//! chi-test-mortal blocking POOL N  has a method of a pool block its worker for N seconds
+//! chi-test-mortal blocking POOL N  makes a method of a pool block its worker for N seconds
 //! chi-test-mortal locking N        takes a lock in two pools and prints "inside"; N is unique
 //! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
-//! chi-test-mortal spread MODULE    has a task of a model wait for tasks in three pools that never end
+//! chi-test-mortal spread MODULE    leaves tasks in flight that wait for endless tasks in 3 pools
 //! chi-test-mortal event MODULE     leaves tasks in flight that wait for an event
-//! chi-test-mortal patient          waits for a task that never ends, then obeys: see `obey`
+//! chi-test-mortal patient          waits for an endless task, then obeys commands: see `patient`
 //! ```
 //!
 //! Each prints "ready" once it has started. The pools of test:throws_method and of the modules with
@@ -212,7 +212,7 @@ fn neighbour() -> usize {
     let over = Arc::new(AtomicBool::new(false));
     let told = over.clone();
     std::thread::spawn(move || {
-        // Any input and any end stop it.
+        // Reading ends with the input or with an error; either stops it.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         told.store(true, Ordering::Relaxed);
     });
@@ -251,9 +251,9 @@ fn round(
     Ok(())
 }
 
-/// Waits for a task until the runtime is gone, prints its status and the time, and obeys commands:
-/// `call` creates the pool (again) and calls it, `drop` deletes the old session's tasks, `maps`
-/// prints how many segments the process has mapped.
+/// Waits for a task until the runtime is gone, prints the task's status and the time, and obeys
+/// commands: `call` creates the pool (again) and calls it, `drop` deletes the old session's tasks,
+/// `maps` prints how many segments the process has mapped.
 fn patient() {
     let ipc = connect();
     let pool = pool(ipc);
@@ -304,7 +304,7 @@ fn broadcast(module: &str) -> ! {
     stay()
 }
 
-/// Leaves tasks in flight that wait for tasks in three pools which never end by themselves.
+/// Leaves tasks in flight that wait for tasks in three pools, which never end by themselves.
 fn spread(module: &str) -> ! {
     let ipc = connect();
     for number in 1..=3 {

@@ -106,7 +106,7 @@ impl Link {
         true
     }
 
-    /// Rings the doorbell, and empties it first if it is full, because then it would not ring.
+    /// Rings the doorbell. If its counter is full, which makes the write fail, empties it first.
     pub fn knock(&self) {
         if rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes()).is_err() {
             // These fail only if another thread was faster.
@@ -131,7 +131,7 @@ impl Link {
         self.word_at(offset).store(value, Ordering::Release);
     }
 
-    /// Writes bytes, a multiple of eight of them.
+    /// Writes bytes, whose number is a multiple of eight.
     pub fn write(&self, offset: u64, bytes: &[u8]) {
         for (at, word) in bytes.chunks_exact(8).enumerate() {
             let word = u64::from_ne_bytes(word.try_into().expect("eight bytes"));

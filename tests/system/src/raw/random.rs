@@ -1,4 +1,4 @@
-//! Pseudo-random numbers, which a seed reproduces.
+//! Pseudo-random numbers that a seed reproduces.
 
 /// The environment variable that sets the seed, to reproduce a failure.
 pub const SEED_VARIABLE: &str = "CHI_TEST_SEED";
@@ -8,7 +8,7 @@ pub const SEED_VARIABLE: &str = "CHI_TEST_SEED";
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of a seed.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Random {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         for _ in 0..8 {
@@ -35,7 +35,7 @@ impl Random {
         }
     }
 
-    /// True once in `n` times.
+    /// True once in `n` calls, on average.
     pub fn once_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }

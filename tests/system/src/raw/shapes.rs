@@ -30,12 +30,11 @@ const fn nested(at: usize) -> Part {
 pub struct Shape {
     /// The method.
     pub method: u32,
-    /// Its size in bytes.
+    /// The size of the task in bytes.
     pub size: usize,
-    /// Its strings and vectors.
+    /// The strings and vectors in the task.
     pub parts: &'static [Part],
-    /// The offset of a number in it, and the largest value that does not make the method work for
-    /// long.
+    /// The offset of a number in the task, and the largest value for which the method is quick.
     pub number: Option<(usize, u64)>,
 }
 
@@ -132,7 +131,7 @@ impl Field {
     }
 }
 
-/// A string or vector as an attacker would write it: often valid, often almost.
+/// A string or vector as an attacker would write it: often valid, often almost valid.
 pub fn odd_vector(random: &mut Random, link: &Link, field: &Field, own: u64) -> [u8; VECTOR] {
     let layout = *link.layout();
     let room = layout.size - layout.client_arena;

@@ -1,13 +1,13 @@
 //! A hostile client, which speaks the wire protocol itself:
 //!
 //! ```text
-//! chi-test-attacker segment SEED MILLISECONDS SEGMENT_BYTES   rewrites its segment under tasks
-//! chi-test-attacker socket SEED ROUNDS                        sends anything on the socket
+//! chi-test-attacker segment SEED MILLISECONDS SEGMENT_BYTES   rewrites its segment as tasks run
+//! chi-test-attacker socket SEED ROUNDS                        sends arbitrary messages
 //! chi-test-attacker silent COUNT                              sends nothing until stdin ends
 //! ```
 //!
-//! Whatever the runtime does in response, it exits successfully as long as the runtime is running
-//! and answers. It prints what it did as one JSON document.
+//! Whatever the runtime does in response, the attacker exits successfully as long as the runtime
+//! is running and answers. It prints what it did as one JSON document.
 
 mod segment;
 mod socket;

@@ -12,12 +12,13 @@ use shapes::{Field, Shape, VECTOR};
 /// How long one session is attacked before the next is opened.
 const SESSION: Duration = Duration::from_millis(400);
 
-/// The pools of an instance that the test has created, named after their modules.
+/// A pool to attack, and the tasks of its methods.
 struct Target {
     pool: chi_pool_id,
     shapes: &'static [Shape],
 }
 
+/// The pools that the test has created, named after their modules.
 const POOLS: [(&str, &[Shape]); 4] = [
     ("attacked_kv", shapes::KV),
     ("attacked_mod_name", shapes::MOD_NAME),
@@ -79,8 +80,8 @@ pub(crate) fn attack(seed: u64, time: Duration, size: u64) -> Value {
     })
 }
 
-/// Finds the pools by name, and verifies that valid tasks reach their methods; otherwise the attack
-/// would have no target.
+/// Finds the pools by name, and counts the valid tasks that succeed: without any, the attack would
+/// have no target.
 fn find_pools(link: &Link, field: &Field, ring: &mut Producer, counts: &Counts) -> Vec<Target> {
     let admin = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
     let mut targets = vec![Target { pool: admin, shapes: shapes::ADMIN }];
@@ -124,8 +125,8 @@ fn submit(
         for _ in 0..16 {
             let target = random.pick(targets);
             let shape = random.pick(target.shapes);
-            // Tasks for the admin pool have slots of their own: a header that is half another's could ask
-            // the runtime to stop, as any client may.
+            // Tasks for the admin pool have slots of their own: a header mixed from two tasks could
+            // ask the runtime to stop, as any client may.
             let is_admin = target.pool.major_ == CHI_ADMIN_POOL_MAJOR;
             let own = field.slot(random.below(field.n_slots / 2) * 2 + u64::from(is_admin));
             let task = shapes::odd_task(random, link, field, own, target.pool, shape);
@@ -154,8 +155,8 @@ fn submit(
     }
 }
 
-/// Pushes if there is room: an attacker neither drains its completions nor waits. A ring whose head
-/// it has overwritten looks full forever.
+/// Pushes an entry if there is room: an attacker neither drains its completions nor waits. A ring
+/// whose head it has overwritten looks full forever.
 fn push(ring: &mut Producer, entry: Entry, until: Instant) {
     for _ in 0..1000 {
         if ring.push(entry).is_ok() || Instant::now() >= until {
@@ -165,7 +166,7 @@ fn push(ring: &mut Producer, entry: Entry, until: Instant) {
     }
 }
 
-/// Overwrites the segment, mostly what is being read at the moment.
+/// Overwrites the segment, mostly the parts that are being read.
 fn scribble(random: &mut Random, link: &Link, field: &Field, counts: &Counts, over: &AtomicBool) {
     let layout = *link.layout();
     while !over.load(Ordering::Relaxed) {

@@ -96,7 +96,7 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
 pub(crate) fn hold(count: u64) -> Value {
     let sockets: Vec<OwnedFd> = (0..count).filter_map(|_| dial().ok()).collect();
     println!("{}", json!({ "connected": sockets.len() }));
-    // Any input and any end mean the same.
+    // Reading ends with the input or with an error; either will do.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     json!({ "connected": sockets.len() })
 }
