@@ -156,7 +156,7 @@ fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
                 let why = format!("{name} ends before byte {end}: it has been truncated");
                 assert!(message.contains(&why), "{message}");
             }
-            // Writing extends it again; the hole is zero.
+            // Writing extends the file again; the hole reads as zeroes.
             device.write(63, [7; 4096]).unwrap();
             assert!(device.read(62, 2).unwrap() == [[0; 4096], [7; 4096]].concat());
             assert_eq!(device.stats().unwrap().errors, 3);
@@ -368,7 +368,7 @@ fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
     }
 }
 
-/// Replaces each `io_uring` of this process by something else.
+/// Replaces each `io_uring` of this process with `/dev/null`.
 fn take_rings() {
     let nothing = File::open("/dev/null").unwrap();
     let mut taken = 0;

@@ -56,7 +56,7 @@ fn an_aggregation_puts_the_results_together() {
                 assert_eq!(done.text.to_string().unwrap(), "word ");
             };
             check(&done);
-            // Once more: nothing of the first time is counted twice.
+            // Again: nothing is counted twice.
             check(&done.reuse().call().unwrap());
         }
     });
@@ -126,9 +126,8 @@ fn an_aggregation_lets_failures_pass_or_fails_itself() {
     });
 }
 
-/// What the aggregation of `kGather` does instead of its work, by `stumble`, and how the
-/// broadcast's message reports it. The last entry is done by the method itself, in the last
-/// container.
+/// The mistakes of `kGather`'s aggregation, by `stumble`, and how the broadcast's message reports
+/// them. The last one is made by the method itself, in the last container.
 const MISTAKES: [(u32, &str); 4] = [
     (u32::MAX, "overflowed its stack"),
     (u32::MAX - 1, "crashed: SIGSEGV"),
@@ -136,8 +135,8 @@ const MISTAKES: [(u32, &str); 4] = [
     (u32::MAX - 3, "kGather crashed: SIGSEGV"),
 ];
 
-/// An aggregation that overflows its stack, crashes or throws loses its frames and nothing else: the memory
-/// limit of broadcasts is not reduced.
+/// An aggregation that overflows its stack, crashes or throws loses its frames and nothing else:
+/// the memory limit of broadcasts is not reduced.
 #[test]
 fn an_aggregation_that_goes_wrong_keeps_no_room() {
     in_client!(Options::new().spread(), |site| {
@@ -321,7 +320,7 @@ fn a_cancellation_ends_all_replicas() {
                     assert_eq!((code, message.as_str()), (CHI_CANCELLED, "the task was cancelled"));
                 }
             }
-            // A task is counted out just after its client is notified.
+            // The count of tasks is updated just after the client is notified.
             until("no task is left", || (tasks_in_modules(site) == 0).then_some(()));
             assert_eq!(gather(ipc, pool).call().unwrap().good.get(), count);
         }
@@ -381,7 +380,7 @@ fn a_deadline_reaches_the_replicas() {
     });
 }
 
-/// The task runs in all containers each time, until it is cancelled or one of them fails.
+/// The task runs in all containers each time, until it is cancelled or fails in one of them.
 #[test]
 fn a_periodic_task_for_all() {
     in_client!(Options::new().spread().workers(2), |site| {

@@ -209,7 +209,7 @@ fn what_cannot_be_had_ends_the_start() {
     let output = run(&site, &["start", "--config", file.to_str().unwrap()]);
     assert_eq!(output.code, 1, "{output:#?}");
     assert!(output.stderr.contains("no/such/place: No such file"), "{output:#?}");
-    // Nothing of the failed starts blocks the next one.
+    // The failed starts left nothing behind that blocks the next one.
     Daemon::start_at(site, &Options::new()).stop();
 }
 

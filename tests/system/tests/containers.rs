@@ -29,7 +29,7 @@ fn place(ipc: Ipc, pool: PoolId, query: DomainQuery) -> Result<u32> {
     Ok(done.container.get())
 }
 
-/// The container to which `Steer` leads, and the one that was asked, plus 1.
+/// The container to which `Steer` leads, and the one whose monitor was asked, plus 1.
 fn steer(ipc: Ipc, pool: PoolId, how: u32, value: u32) -> Result<(u32, u32)> {
     let task = ipc.new_task::<SteerTask>(pool, DomainQuery::dynamic(), Method::STEER)?;
     task.how.set(how);

@@ -1,5 +1,5 @@
-//! Every task that the runtime accepts ends exactly once, whatever happens to it: it succeeds, fails, is
-//! cancelled, its container goes into quarantine, its client is killed, the runtime stops.
+//! Every task that the runtime accepts ends exactly once, whether it succeeds, fails or is
+//! cancelled, its container goes into quarantine, its client is killed or the runtime stops.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ fn flood(ledger: &mut Ledger, ipc: Ipc, pool: PoolId) {
     under_way.into_iter().for_each(|task| drop(ledger.end(task, &[CHI_OK])));
 }
 
-/// A container goes into quarantine with tasks in it, running, suspended and on their way.
+/// A container goes into quarantine while its tasks are running, suspended and queued.
 fn quarantine(ledger: &mut Ledger, ipc: Ipc, pool: PoolId) {
     let mut tasks: Vec<_> =
         (0..20).map(|_| ledger.submit(crashing(ipc, pool, crash::SLEEP, HOUR))).collect();
@@ -169,7 +169,7 @@ fn tasks_of_killed_clients_end_at_most_once() {
         process::until("their tasks are gone", || quiet().then_some(()));
         assert_eq!(ledger.all(), ledger.submitted);
         let ended = counted(site) - before;
-        // Each client has also found or created the pool, by a task.
+        // Each client has also found or created the pool, with a task.
         let most = ledger.submitted + times as u64 * (FLIGHT + 1);
         assert!((ledger.submitted..=most).contains(&ended), "{ended} of {}", ledger.submitted);
         tally("tasks counted", ended);

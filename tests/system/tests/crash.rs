@@ -113,7 +113,7 @@ fn monitors_and_del_and_pollers_crash_alike() {
     });
 }
 
-/// A poller may add pollers and send tasks, whose code then crashes within its own.
+/// A poller may add pollers and send tasks, whose code may crash while the poller is running.
 #[test]
 fn what_a_poller_does_crashes_alike() {
     in_client!(Options::new().crash().workers(1), |site| {
@@ -165,7 +165,7 @@ fn a_container_in_quarantine_is_never_entered_again() {
 
 const CRASHES_AT_ITS_END: &str = "crash at the end";
 
-/// The caller that asked for the destruction is told, and the name is free again.
+/// The caller that requested the destruction is told, and the name is free again.
 #[test]
 fn a_pool_whose_end_crashes_is_abandoned() {
     let log = in_client!(Options::new().crash(), |site| {
@@ -298,7 +298,7 @@ fn a_pool_of_the_configuration_that_is_to_abort_ends_the_daemon() {
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
 }
 
-/// Picks a fault, how deep it happens, and whose code lies between; the same for the same seed.
+/// Picks a fault, the method that causes it, and its depth; the same for the same seed.
 struct Injector(u64);
 
 impl Injector {

@@ -145,7 +145,7 @@ fn a_cancellation_races_with_the_event() {
                 Ok(_) => set += 1,
                 Err(status) => {
                     assert_eq!(status.code(), CHI_CANCELLED);
-                    // It is still set.
+                    // The event is still set.
                     pool.call(events::WAIT, 0, 0);
                 }
             }
@@ -234,7 +234,8 @@ fn a_poller_is_called_until_it_has_found_something() {
     }));
 }
 
-/// Tasks that wait for pollers, on a worker that has no memory for another stack: it goes on polling, so they end.
+/// Tasks wait for pollers on a worker that has no memory for another stack: the worker goes on
+/// polling, so the tasks end.
 #[test]
 fn pollers_are_called_where_there_is_no_memory_for_another_stack() {
     let large = "workers: {low_latency: {count: 1}, standby: 0}\nstack_size: 64MiB\n";
@@ -251,7 +252,7 @@ fn pollers_are_called_where_there_is_no_memory_for_another_stack() {
     assert!(log.is_none_or(|log| log.contains("no memory for another task's stack")));
 }
 
-/// Only that poller fails; it is called again, and logged once.
+/// Only that poller fails; it is called again, and its failure is logged once.
 #[test]
 fn a_poller_that_throws_is_told_of_and_called_again() {
     let log = in_client!(Options::new().events(), |_| in_both(|pool| {

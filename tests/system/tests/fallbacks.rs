@@ -1,4 +1,4 @@
-//! Systems that lack something: the daemon does without it, and refuses no client for it.
+//! Systems that lack something: the daemon does without it, and refuses no client because of it.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -29,7 +29,7 @@ struct Denied {
 }
 
 impl Denied {
-    /// Starts one, for whose calls `decide` answers.
+    /// Starts a daemon, and lets `decide` answer these calls.
     #[track_caller]
     fn start(
         options: &Options,
@@ -50,7 +50,7 @@ impl Denied {
         Denied { daemon: Daemon::run(site, command), times, _interception: interception }
     }
 
-    /// Starts one for which a call fails.
+    /// Starts a daemon for which a call fails.
     #[track_caller]
     fn without(call: i64, errno: i32) -> Denied {
         Denied::start(&options(), &[call], move |_| Answer::Fail(errno))
@@ -74,7 +74,7 @@ impl Denied {
         self.daemon.site().status()["sessions"].as_u64().expect("a number")
     }
 
-    /// Starts a client that stays.
+    /// Starts a client, and waits until it is ready.
     #[track_caller]
     fn client(&self, args: &[&str]) -> Running {
         let mut command = self.daemon.site().command(env!("CARGO_BIN_EXE_chi-test-mortal"));
@@ -194,7 +194,7 @@ fn without_memory_for_a_stand_by_worker() {
         });
         short.store(true, Ordering::Relaxed);
         let blocking = denied.client(&["blocking", "blocked", "5"]);
-        // The last of them is needed before.
+        // epoll_ctl is called for the stand-by worker when the daemon starts.
         if call != libc::SYS_epoll_ctl {
             process::until("it says so", || {
                 denied.daemon.log().contains("cannot start a stand-by worker").then_some(())

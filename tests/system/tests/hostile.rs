@@ -1,4 +1,4 @@
-//! Clients that write anything to their segments, and send anything on the socket.
+//! Clients that write arbitrary data to their segments, and send arbitrary messages on the socket.
 
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{artefacts, rounds, tally, Daemon, Options, Running, Vitals};
@@ -66,7 +66,7 @@ fn make_pools(daemon: &Daemon) {
 }
 
 /// Two attackers at a time rewrite their segments while tasks use them. A neighbour must not
-/// notice, and no resources of theirs remain afterwards.
+/// notice, and none of the attackers' resources may remain afterwards.
 #[test]
 fn a_client_that_rewrites_its_segment_damages_nobody_else() {
     let mut daemon = Daemon::start(&options());
@@ -83,14 +83,13 @@ fn a_client_that_rewrites_its_segment_damages_nobody_else() {
             .collect();
         attackers.iter_mut().map(report).collect::<Vec<_>>()
     };
-    // Each worker's allocator retains what the worst moment needed, which more attacks approach
-    // more closely.
+    // Each worker's allocator retains its peak, which more attacks approach more closely.
     (0..rounds(1, 20)).for_each(|round| drop(attack(if round == 0 { 3000 } else { 12_000 })));
     let before = Vitals::settled(&daemon, 1);
     for done in (0..rounds(1, 40)).flat_map(|_| attack(12_000)) {
         // The attack was real: valid tasks reach all methods, and odd ones were accepted. How many
         // depends on the load of the machine. A store that earlier attacks have filled accepts no
-        // more values, and lacks the ones looked for.
+        // more values, and does not have those that are looked up.
         assert!(done["succeeded"].as_u64().unwrap() >= 7, "{done}");
         assert!(done["submitted"].as_u64().unwrap() >= 100, "{done}");
         assert!(done["scribbled"].as_u64().unwrap() >= 1000, "{done}");

@@ -1,4 +1,5 @@
-//! Rings that have been empty for a while rest until their doorbells ring, and change workers with them.
+//! Rings that have been empty for a while rest until their doorbells ring. A ring and its doorbell
+//! change workers together.
 
 use chimaera::NewTask;
 use chimaera_tests::tasks::throws::{self, EchoTask};
@@ -27,7 +28,7 @@ fn all_are_served<'c>(clients: impl IntoIterator<Item = &'c mut Running>) {
     }
 }
 
-/// The ring of a client that has been idle for long is noticed, whether its worker sleeps or serves others.
+/// A client that has been idle for long is served, whether its worker sleeps or serves others.
 #[test]
 fn a_ring_at_rest_is_served_beside_busy_ones() {
     let daemon = Daemon::start(&Options::new().kv().mod_name().workers(1));
@@ -41,7 +42,7 @@ fn a_ring_at_rest_is_served_beside_busy_ones() {
         std::thread::sleep(std::time::Duration::from_millis(50));
         all_are_served(idle.iter_mut().rev());
     }
-    // Clients that end at rest leave nothing behind.
+    // Clients that end while their rings rest leave nothing behind.
     let mut rest = idle.split_off(CLIENTS / 2);
     for mut client in idle {
         client.close();
@@ -71,7 +72,7 @@ fn rings_at_rest_change_their_worker() {
         let blocking = client(&daemon, &["blocking", &format!("block{round}"), "2"]);
         process::until("the stand-by worker serves", || shows("serving"));
         all_are_served(&mut idle);
-        // Some end while their rings are elsewhere.
+        // One ends while its ring is at the other worker.
         idle.pop();
         all_are_served(&mut idle);
         drop(blocking);
@@ -80,8 +81,9 @@ fn rings_at_rest_change_their_worker() {
     }
 }
 
-/// The results of tasks that were dropped in flight are released when a client sends its next task, and fill the
-/// ring while the worker sleeps: it is woken although there is no room for that task.
+/// When a client sends its next task, it releases the results of tasks that were dropped in flight.
+/// These releases fill the ring while the worker sleeps: the worker is woken although there is no
+/// room for the task.
 #[test]
 fn a_ring_that_is_full_of_releases_wakes_its_worker() {
     in_client!(Options::new().throws(), |site| {

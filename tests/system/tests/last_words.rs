@@ -1,5 +1,5 @@
-//! Last words: whatever ends a daemon, its log and a crash file say what it was and whose code ran, and its
-//! exit code is not that of success.
+//! Last words: whatever ends a daemon, its log and a crash file say what it was and whose code ran,
+//! and its exit code is not that of success.
 
 use chimaera::{Ipc, NewTask, PoolId};
 use chimaera_test_rust_faults_client as faults;
@@ -13,7 +13,7 @@ fn task(ipc: Ipc, pool: PoolId, method: u32, mistake: u64) -> NewTask<CrashTask>
     task
 }
 
-/// Makes a fresh daemon's module commit a mistake. Evaluates to the daemon and its exit code, once
+/// Makes a mistake in the module of a fresh daemon. Evaluates to the daemon and its exit code, once
 /// it has ended.
 macro_rules! ended_by {
     ($method:expr, $mistake:expr) => {{

@@ -176,7 +176,7 @@ fn rust() -> Layouts {
         kv::ScanTask as chimaera_kv_scan_task { prefix, limit, keys },
         kv::CountTask as chimaera_kv_count_task { count },
     );
-    // It is in the library for C, which no Rust program links.
+    // This struct is in the library for C, which no Rust program links.
     let options = [
         ("", 0, 32),
         ("size", 0, 4),

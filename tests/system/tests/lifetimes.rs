@@ -96,7 +96,7 @@ fn a_loaded_file_may_be_overwritten() {
     }
     let text = daemon.cli(&["modules"]).ok().stdout;
     assert!(text.contains("    the file has been overwritten since it was loaded: "), "{text}");
-    // Its code and data are what they were.
+    // The loaded code and data are unchanged.
     daemon.cli(&["pool", "create", "fragile", "--module", "test:crash"]).ok();
     let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
     for name in ["libcrash.so", "libcrash_library.so"] {

@@ -89,7 +89,7 @@ fn a_segment_full_of_buffers() {
             let counts: Vec<usize> = (0..5).map(|_| fill(ipc, size).len()).collect();
             assert!(counts[0] > 0 && counts.iter().all(|n| *n == counts[0]), "{size}: {counts:?}");
         }
-        // The same for tasks; existing ones are not affected.
+        // The data of a task finds no room, either; the task itself is not affected.
         let waiting = echo(ipc, pool, b"made before").unwrap();
         let full = fill(ipc, 64);
         assert_eq!(text_of(waiting.data.set(bytes(100_000))).0, CHI_NO_SPACE);
@@ -237,7 +237,7 @@ fn releases_get_through_a_full_ring() {
                 task.wait().unwrap();
             }
         }
-        // As many as ever: nothing is held for the deleted ones.
+        // There is room for as many results as before: nothing is held for the deleted ones.
         let done: Vec<_> =
             (0..100).map(|_| echo(ipc, pool, &data).unwrap().call().unwrap()).collect();
         assert_eq!(done.len(), 100);

@@ -265,7 +265,8 @@ fn a_log_in_json() {
     assert!(created["timestamp"].is_string() && created["target"].is_string(), "{created}");
 }
 
-/// Text that would be two lines, the second of which looks like the runtime's own, and wipe a terminal.
+/// Text that, logged as it is, would be two lines, the second of which looks like the runtime's
+/// own, and would clear a terminal.
 const FORGED: &str =
     "x'\n2001-01-01T00:00:00.000000Z ERROR chimaera_runtime: FORGED\r\u{1b}[2J\u{9b}1m\
     \u{2028}\u{202e}";

@@ -106,8 +106,8 @@ impl Client {
         ended.map(|ended| ended.expect("the session is alive").0).collect()
     }
 
-    /// Writes rows whose words are all the same block, and returns the vector of the rows: 150 KB, of
-    /// which the runtime makes so many bytes.
+    /// Writes rows that share one block of words, and returns the vector of the rows. They take at
+    /// most 150 KB, of which the runtime makes a copy of up to `bytes` bytes.
     fn rows(&self, bytes: u64) -> [u8; shapes::VECTOR] {
         let (farm, words) = (self.field.farm, 1900);
         let rows = bytes / (words * 40 + 192);
@@ -119,14 +119,14 @@ impl Client {
     }
 }
 
-/// Statuses that a task may have when there is not enough memory.
+/// Checks that tasks have succeeded, or were refused for lack of memory.
 #[track_caller]
 fn are_good_or_refused(statuses: &[i32]) {
     let fair = |status| [CHI_OK, CHI_NO_SPACE, CHI_TOO_LARGE].contains(status);
     assert!(statuses.iter().all(fair), "{statuses:?}");
 }
 
-/// Many sessions, each with several tasks of which the runtime makes copies of 60 MB.
+/// Several sessions, each with tasks of which the runtime makes copies of 60 MB each.
 fn copies(site: &Site) {
     let nested = pool(site, "test:nested");
     let echo = pool(site, "test:throws_method");
@@ -137,7 +137,7 @@ fn copies(site: &Site) {
             client.submit(nested, &SWAP, 1, *rows);
         }
     }
-    // Another client's small tasks go on meanwhile.
+    // Another client's small tasks continue meanwhile.
     let mut other = Client::new(4 * MIB);
     for _ in 0..60 {
         other.submit(echo, &ECHO, 0, shapes::vector(other.field.farm, 100, 100));
@@ -220,7 +220,7 @@ fn containers(site: &Site) {
 
 macro_rules! in_a_control_group {
     ($($test:ident: $clients:ident;)*) => {$(
-        /// In a control group of 256 MiB, whose limit nobody has told the daemon.
+        /// In a control group of 256 MiB, whose limit the daemon has not been told.
         #[test]
         fn $test() {
             let Some(group) = group() else { return };
@@ -273,7 +273,7 @@ fn within(site: &Site, clients: impl FnOnce(&Site)) {
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         watch.join().expect("it does not panic")
     });
-    // What the daemon reads of segments is resident, too.
+    // Pages of segments that the daemon reads are resident, too.
     assert!(most < before + 112 * MIB, "the daemon grew from {before} to {most} bytes");
 }
 
@@ -328,7 +328,7 @@ fn a_task_larger_than_the_budget_is_refused() {
 fn sessions_are_refused_when_the_budget_is_used_up() {
     let options = modules().config("workers: 2\nlimits: {memory: 16MiB}\n");
     in_client!(options, |site| {
-        // The books of a large segment are a part of the daemon's own memory.
+        // The bookkeeping for a large segment is in the daemon's own memory.
         let mut links = Vec::new();
         let refused = loop {
             match Link::open(8 << 30) {
@@ -393,9 +393,9 @@ fn the_key_takes_bytes_a_percentage_or_auto() {
     }
 }
 
-/// Has the suspended tasks of some clients take all the memory that tasks may have.
+/// Makes suspended tasks of some clients take all the memory that tasks may have.
 fn hold_all(site: &Site, nested: chi_pool_id) -> Vec<Client> {
-    // A single client may not have all.
+    // A single client may not have all of it.
     let mut holders: Vec<Client> = (0..4).map(|_| Client::new(8 * MIB)).collect();
     for holder in &mut holders {
         // Few large ones, so that there are enough stacks.
@@ -412,8 +412,8 @@ fn hold_all(site: &Site, nested: chi_pool_id) -> Vec<Client> {
     holders
 }
 
-/// A task that waits for memory which others do not give back is refused after 10 s. Small tasks go on
-/// meanwhile.
+/// A task that waits for memory which others do not free is refused after 10 s. Small tasks
+/// continue meanwhile.
 #[test]
 fn a_task_that_waits_for_memory_for_long_is_refused() {
     in_client!(small(), |site| {
@@ -432,7 +432,7 @@ fn a_task_that_waits_for_memory_for_long_is_refused() {
     });
 }
 
-/// A task that waits for memory can be cancelled, and gets the memory when others end.
+/// A task that waits for memory can be cancelled, and another gets the memory when others end.
 #[test]
 fn a_task_that_waits_for_memory_can_be_cancelled() {
     in_client!(small(), |site| {
@@ -457,7 +457,8 @@ fn a_task_that_waits_for_memory_can_be_cancelled() {
     });
 }
 
-/// Tasks that have all the memory, and others that wait for it, do not keep the runtime from stopping.
+/// Tasks that have all the memory, and others that wait for it, do not keep the runtime from
+/// stopping.
 #[test]
 fn a_runtime_whose_memory_is_used_up_stops() {
     let daemon = in_client_that_may_end_it!(small(), |site| {

@@ -34,7 +34,7 @@ fn ticks(pool: PoolId) -> u64 {
     task(pool, model::TICKS, 0).call().unwrap().result.get()
 }
 
-/// Waits for a condition that must come true; otherwise the test's own time limit ends it.
+/// Waits for a condition that must come true within a minute.
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let bound = Instant::now() + Duration::from_secs(60);
     while !is() {
@@ -388,7 +388,7 @@ fn a_task_that_computes_for_long_delays_its_own_lane_only() {
     if let Some(log) = log {
         let lines: Vec<_> =
             log.lines().filter(|line| line.contains("has not yielded its worker")).collect();
-        // At most one every ten seconds of a tenth of a second, and one of a second.
+        // Reports are due after a tenth of a second and after a second, each once in ten seconds.
         assert!((1..=2 * (1 + rounds(2, 20) / 10)).contains(&lines.len()), "{log}");
         assert!(lines[0].contains("kCompute") && lines[0].contains("long"), "{log}");
     }

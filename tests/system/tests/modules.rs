@@ -185,7 +185,7 @@ fn a_library_whose_segments_reach_beyond_its_end_is_refused() {
     assert_eq!(only_refused(path), ("a truncated shared library".to_owned(), true));
 }
 
-/// A file is judged by tables with arbitrary contents, which must not harm the reader.
+/// The tables by which a file is judged may contain anything, which must not harm the reader.
 #[test]
 fn libraries_with_damaged_headers_are_refused() {
     let whole = fs::read(artefacts::test_module("partial_symbols")).unwrap();

@@ -42,7 +42,7 @@ fn until_blocked(site: &Site, count: usize) {
     });
 }
 
-/// The workers as `status` shows them, some of them blocked.
+/// The workers, as `status` shows them.
 fn workers(site: &Site) -> Vec<serde_json::Value> {
     site.status()["each_worker"].as_array().unwrap().clone()
 }
@@ -62,8 +62,8 @@ fn the_program_is_answered_while_every_worker_is_blocked() {
     });
 }
 
-/// One session blocks the only worker; another one's tasks, old pools and new ones, sleeps and periodic tasks
-/// go on. Then the stand-by worker is not needed any more.
+/// One session blocks the only worker; the tasks of another, in old and new pools, sleeping and
+/// periodic, continue. Afterwards, the stand-by worker is no longer needed.
 #[test]
 fn a_stand_by_worker_serves_while_a_method_blocks_the_only_one() {
     in_client!(Options::new().throws().model().workers(1), |site| {
@@ -94,15 +94,15 @@ fn a_stand_by_worker_serves_while_a_method_blocks_the_only_one() {
     });
 }
 
-/// One session blocks as many workers as it may; there are stand-by workers left for others, whatever it
-/// submits.
+/// One session blocks as many workers as it may; whatever it submits, stand-by workers are left for
+/// others.
 #[test]
 fn a_session_blocks_no_more_workers_than_its_share() {
     let config = "workers: {low_latency: {count: 2}, standby: 3, per_session: 3}\n";
     in_client!(Options::new().throws().model().config(config), |site| {
         let blocked = block(9);
         until_blocked(site, 3);
-        // Sessions of their own.
+        // Each command has its own session.
         for number in 0..20 {
             let name = format!("another{number}");
             site.cli(&["pool", "create", &name, "--module", model::MODULE]).ok();
@@ -201,7 +201,7 @@ fn a_destruction_is_accepted_and_bounded_while_every_worker_is_blocked() {
     });
 }
 
-/// Nor is a destruction undone when the program that requested it has ended.
+/// A destruction is not undone when the program that requested it has ended.
 #[test]
 fn a_destruction_goes_on_without_who_asked_for_it() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\n";

@@ -102,7 +102,7 @@ fn a_client_whose_session_is_ended_learns_of_it() {
     });
 }
 
-/// Pools of so many containers each, named `PREFIX0` and so on.
+/// Creates pools named `PREFIX0` and so on, with these numbers of containers.
 fn pools(prefix: &str, counts: &[u32]) -> Vec<Result<PoolId, Status>> {
     let ipc = connect();
     let create = |(number, count): (usize, &u32)| {
@@ -220,7 +220,7 @@ fn rings_of_a_session_are_limited() {
     });
 }
 
-/// Clients have all sessions, and more connections that say nothing.
+/// Clients have all sessions, and further connections on which they send nothing.
 #[test]
 fn the_program_is_answered_when_clients_have_all_sessions() {
     in_client!(Options::new().config("limits: {sessions: 2}\n"), |site| {
@@ -260,12 +260,12 @@ fn the_program_is_answered_when_clients_have_all_descriptors() {
     });
 }
 
-/// Clients of one user that try to have far more tasks in flight than the user may. Each is served; what is
-/// too much waits in their rings.
+/// Clients of one user try to have far more tasks in flight than the user may. Each is served; the
+/// excess waits in their rings.
 #[test]
 fn tasks_of_a_user_in_flight_are_limited() {
     const LIMIT: u64 = 1000;
-    /// What each client may have although others have all.
+    /// The number of tasks that each client may always have in flight.
     const LEAST: u64 = 64;
     let config = format!("limits: {{per_user: {{tasks_in_flight: {LIMIT}}}}}\n");
     in_client!(Options::new().throws().config(config), |site| {
@@ -305,8 +305,8 @@ fn tasks_of_a_user_in_flight_are_limited() {
     });
 }
 
-/// A client whose method has kept the only worker for longer than its share of the time has to wait with its
-/// next task, and so do the other clients of its user if it is the user's share.
+/// A client whose method has kept the only worker for longer than its share of the time is paused,
+/// and so are the other clients of its user if the share is the user's.
 fn pauses(site: &Site, others_go_on: bool) {
     let pool = connect().create_pool(throws::MODULE, "one", b"").unwrap();
     kv::Client::create("two", kv::Params::default()).unwrap();

@@ -26,12 +26,12 @@ impl Repo {
         process::run(command(&self.site, artefacts::chimaera()).args(args))
     }
 
-    /// What `repo build` with these arguments asks CMake for when it configures.
+    /// The arguments that `repo build` passes to CMake when it configures.
     fn configures(&self, args: &[&str]) -> String {
         self.configures_by(artefacts::chimaera(), args)
     }
 
-    /// The same, by a program in another place.
+    /// Like [`configures`](Self::configures), with the program in another place.
     fn configures_by(&self, program: PathBuf, args: &[&str]) -> String {
         let tools = self.site.path().join("tools");
         std::fs::create_dir_all(&tools).unwrap();
@@ -51,7 +51,7 @@ impl Repo {
         text
     }
 
-    /// Leaves what a build with this checkout leaves.
+    /// Leaves the CMake cache of a build with this checkout.
     fn has_been_built_with(&self, source: &Path) {
         let build = self.dir.join("build");
         std::fs::create_dir_all(&build).unwrap();

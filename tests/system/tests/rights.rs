@@ -303,7 +303,7 @@ fn whoever_creates_a_pool_says_who_may_use_it() {
     let (_, own) = pools(&place, "own");
     assert_eq!(own["creator"], DAEMON, "{own}");
     assert_eq!(own["access"], json!({ "call": [], "destroy": [] }), "{own}");
-    // The same again is the same pool; another access is not.
+    // The same arguments find the same pool; other access rights do not.
     assert_eq!(create("own", &["--allow-call", "", "--json"]).ok().json()["existed"], true);
     assert_eq!(create("own", &["--json"]).ok().json()["existed"], true);
     let other = create("own", &["--allow-call", "bin"]);
@@ -406,7 +406,7 @@ fn what_is_refused_leaves_nothing_behind() {
     assert!(compose(plain, "up").ok().stdout.contains("unchanged"));
     assert_eq!(pools(&place, "x").1["access"]["call"], json!([]));
     assert!(compose(plain, "down").ok().stdout.contains("destroyed"));
-    // For the owner, each is one step, too.
+    // For the owner, the creation is one step, too.
     std::fs::write(&file, aborts).expect("there is room");
     place.cli_as(0, &["compose", "up", file.to_str().expect("it is text")]).ok();
     assert_eq!(pools(&place, "x").1["on_crash"], "abort");

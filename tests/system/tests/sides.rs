@@ -132,8 +132,7 @@ fn monitors_that_overflow_their_stack_or_wait_cost_their_task() {
             assert_eq!(status, CHI_FAULT, "{message}");
             assert!(message.starts_with("the monitor of kMonitored overflowed"), "{message}");
             site.reset_pools();
-            // The same for a task that a method sends; the method's frames are lost along with the
-            // monitor's.
+            // If a method sends the task, its frames are lost along with the monitor's.
             let call = pool.task(model::CALL, 4, u64::from(model::MONITORED));
             call.other.set(pool.id);
             let (status, message) = text_of(call.call());
@@ -429,7 +428,7 @@ fn root(task: &NewTask<ValueTask>) -> u64 {
     task.base().task_node().root_
 }
 
-/// The log lines that contain `text` and are about a task of this name and root.
+/// The log lines that contain `text` and are about this method, pool and node.
 fn about<'a>(log: &'a str, text: &str, pool: &str, method: &str, node: &str) -> Vec<&'a str> {
     let parts = [text, &format!("pool=\"{pool}\""), &format!("method=\"{method}\""), node];
     log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect()

@@ -29,7 +29,7 @@ impl Neighbours {
         Neighbours((0..count).map(|_| sleep()).collect())
     }
 
-    /// That they are all right.
+    /// Checks that they succeed.
     fn check(self) {
         for task in self.0 {
             assert_eq!(task.wait().unwrap().result.get(), 1);
@@ -75,7 +75,7 @@ fn recursion_of_any_depth_harms_nobody() {
         let ipc = connect();
         let neighbours = Neighbours::new(ipc, 50);
         for way in &WAYS[..4] {
-            // Around the depth at which the stack ends, every one of them counts.
+            // Finds the depth at which the stack ends, to try every depth around it.
             let (mut fits, mut ends) = (0, 20_000);
             while ends - fits > 1 {
                 let middle = (fits + ends) / 2;

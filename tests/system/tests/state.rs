@@ -82,7 +82,7 @@ fn floating_point_control_is_a_task_s_own() {
         for what in state::FLOATING_POINT {
             check_is_its_own(pool, what);
             check_waits_without(pool, what, state::UNCAUGHT);
-            // A monitor of another pool runs in the middle of its method.
+            // A monitor runs in the middle of the method.
             assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
             assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
         }
@@ -161,7 +161,7 @@ fn exceptions_that_are_caught_are_a_task_s_own() {
     in_client!(options(), |_| {
         let pools = [Pool::new(), Pool::of(state::OWN, "own")];
         for pool in pools {
-            // The first one's wait ends while the second one's exception is the latest that was caught.
+            // The first one's wait ends while the second one's exception is the latest one caught.
             let first = pool.task(state::CATCH, 11).submit().unwrap();
             let second = pool.task(state::CATCH, 22);
             second.sleep.set(3 * WHILE.as_nanos() as u64);

@@ -19,7 +19,7 @@ fn create(daemon: &Daemon, pool: &str, params: &str) {
     daemon.cli(&["pool", "create", pool, "--module", throws::MODULE, "--params", params]).ok();
 }
 
-/// Starts a client whose task blocks a worker until the end of everything.
+/// Starts a client whose task blocks a worker for longer than the test takes.
 fn block(daemon: &Daemon, pool: &str) -> Running {
     block_for(daemon, pool, FOREVER)
 }

@@ -23,7 +23,7 @@ fn used(device: &bdev::Client) -> u64 {
     stats.blocks - stats.free_blocks
 }
 
-/// Blocks are freed by tasks that nothing waits for.
+/// Waits until all blocks are free: nothing waits for the tasks that free them.
 fn all_free(device: &bdev::Client) -> bool {
     let until = Instant::now() + Duration::from_secs(30);
     while used(device) > 0 && Instant::now() < until {

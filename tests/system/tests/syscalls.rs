@@ -1,5 +1,5 @@
 //! An operating system that refuses requests of the daemon: each system call fails in turn. The
-//! daemon serves on, or ends with a message and a code that says so.
+//! daemon keeps serving, or ends with a message and an exit code that says so.
 
 use std::fmt;
 use std::fs::File;
@@ -132,7 +132,7 @@ const ENDS: [&str; 4] = [
 ];
 
 impl Life {
-    /// Lives it. Returns how many calls there were, or what is wrong.
+    /// Runs the daemon. Returns how many calls there were, or what went wrong.
     fn live(self) -> Result<u64, String> {
         let site = Site::new();
         let log = site.path().join("stderr");
@@ -160,8 +160,8 @@ impl Life {
             0 if !asked => "it ended by itself, as if nothing had happened",
             1.. if log.is_empty() && !said.contains("error") => "it ended without a word",
             0.. => "",
-            // An allocation of the daemon's own has failed, or one of the Rust library: for a thread, or for the
-            // signal stack that it makes before `main`.
+            // An allocation of the daemon has failed, or one of the Rust library: for a thread, or
+            // for the signal stack that it creates before `main`.
             _ if self.is_about_memory() && ENDS.iter().any(|words| log.contains(words)) => "",
             _ => "a signal ended it",
         };
@@ -175,8 +175,8 @@ impl Life {
         [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_mprotect].contains(&self.call)
     }
 
-    /// Has clients use the daemon: while it is alive, it serves sooner or later, unless the calls go on
-    /// failing. A module that could not be loaded is missing, which the log says.
+    /// Makes clients use the daemon: while it is alive, it serves them sooner or later, unless the
+    /// calls go on failing. If a module could not be loaded, the log says so.
     fn use_it(self, site: &Site, log: &Path, daemon: &mut Running) -> Result<(), String> {
         let until = Instant::now() + process::BOUND;
         loop {
@@ -292,11 +292,11 @@ fn a_failed_allocation_has_last_words() {
     let short = is_short.clone();
     let calls = [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_brk];
     let interception = Interception::of(&mut command, &calls, move |call| {
-        // Without memory for a segment or a stack, it goes on.
+        // The daemon survives a lack of memory for a segment or a stack.
         let other = (libc::MAP_SHARED | libc::MAP_STACK) as u64;
         match (short.load(Ordering::Relaxed), call.number) {
             (false, _) => Answer::Pass,
-            // It returns the end of the heap, and so has no errors.
+            // brk returns the end of the heap, and so has no errors.
             (true, libc::SYS_brk) => Answer::Success,
             (true, libc::SYS_mmap) if call.args[3] & other != 0 => Answer::Pass,
             (true, _) => Answer::Fail(libc::ENOMEM),
@@ -305,7 +305,7 @@ fn a_failed_allocation_has_last_words() {
     let mut daemon = Daemon::run(site, command);
     is_short.store(true, Ordering::Relaxed);
     let site = daemon.site().clone();
-    // Each takes some memory.
+    // Each pool takes some memory.
     for number in 0..1000 {
         let pool = format!("pool{number}");
         site.cli(&["pool", "create", &pool, "--module", "chimaera:kv", "--containers", "4096"]);
@@ -316,7 +316,7 @@ fn a_failed_allocation_has_last_words() {
     assert_eq!(daemon.end(), -libc::SIGABRT);
     let log = daemon.log();
     assert!(log.contains("last words: SIGABRT"), "{log}");
-    // Said by Rust, or by the C library.
+    // The message is Rust's or the C library's.
     let is_why = |words| log.contains(words);
     assert!(["memory allocation of ", "out of memory"].into_iter().any(is_why), "{log}");
     drop(daemon);

@@ -118,7 +118,7 @@ fn a_method_that_blocks_its_worker_blocks_no_other() {
     });
 }
 
-/// A client whose tasks wait forever takes the stacks of its workers; the others continue.
+/// A client whose tasks wait forever uses up the stacks of its workers; other clients continue.
 #[test]
 fn a_crowd_of_waiting_tasks_keeps_nobody_out() {
     keep_nobody_out(2);

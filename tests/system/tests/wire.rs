@@ -45,7 +45,7 @@ impl Client {
         self.write_at(0, shape, part, vector);
     }
 
-    /// The same at this place of 64.
+    /// Writes such a task at this place of 64.
     fn write_at(&self, place: u64, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) {
         let mut task = shapes::header(self.pool, shape.method);
         task.resize(shape.size.next_multiple_of(8), 0);
@@ -54,7 +54,7 @@ impl Client {
         self.link.write(self.field.slot(place), &task);
     }
 
-    /// The status of such a task.
+    /// Writes and runs such a task. Returns its status.
     #[track_caller]
     fn status(&mut self, shape: &Shape, part: usize, vector: [u8; shapes::VECTOR]) -> i32 {
         self.write(shape, part, vector);
@@ -232,8 +232,8 @@ fn what_a_client_can_have_copied_is_bounded() {
     });
 }
 
-/// A client's ring is full of small tasks that unfold into copies of 4 MB each. The only worker turns to another
-/// client's task after each of them, not after a batch.
+/// A client's ring is full of small tasks that unfold into copies of 4 MB each. The only worker
+/// turns to another client's task after each of them, not after a batch.
 #[test]
 fn work_in_a_round_is_bounded_in_bytes() {
     const TASKS: u64 = 60;
@@ -266,7 +266,7 @@ fn work_in_a_round_is_bounded_in_bytes() {
         assert!(over < RING_BATCH - 2, "{over} of {TASKS} came first");
         for place in 0..TASKS {
             let ended = large.link.wait(large.field.slot(place)).expect("the session is alive").0;
-            // Nobody releases the results, so there is no room for all.
+            // The results are not released, so there is no room for all of them.
             assert!([CHI_OK, CHI_NO_SPACE].contains(&ended), "{ended}");
         }
     });
@@ -459,10 +459,10 @@ fn anything_on_the_socket_is_answered_or_hung_up_on() {
     let before = Vitals::settled(&daemon, 1);
     attack("2000");
     before.assert_no_more(&daemon, 4 << 20);
-    // Those that connect and say nothing are hung up on though they stay.
+    // Clients that connect and send nothing are disconnected, although they stay.
     let mut silent = Running::start(daemon.site().command(program).args(["silent", "200"]));
     assert_eq!(silent.line().as_deref(), Some("{\"connected\":200}"));
-    // The last of them may still stand in the socket's queue.
+    // The last of them may still be in the socket's queue.
     until("all of them are let in", || (daemon.fds() > before.fds + 200).then_some(()));
     daemon.cli(&["--json", "pool", "list"]).ok();
     before.assert_no_more(&daemon, 4 << 20);
