@@ -365,12 +365,12 @@ fn worker_time_of_a_user_is_limited() {
 #[test]
 fn worker_time_counts_after_its_client_has_gone() {
     in_client!(with_limits("per_user: {worker_time: 20%}"), |site| {
-        drop(blocking(site, "one", "1"));
-        process::until("the method has ended", || {
-            let running = &site.status()["each_worker"][0]["running"];
-            let gone = sessions(site).is_empty() && running.is_null();
-            gone.then_some(())
-        });
+        let is_running = || site.status()["each_worker"][0]["running"]["method"] == "kSleep";
+        let client = blocking(site, "one", "1");
+        process::until("the method runs", || is_running().then_some(()));
+        drop(client);
+        process::until("the client has gone", || sessions(site).is_empty().then_some(()));
+        process::until("the method has ended", || (!is_running()).then_some(()));
         connect();
         assert_eq!(sessions(site)[0]["throttled"], true);
         process::until("the segment of the other is gone", || {
