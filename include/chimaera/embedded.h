@@ -42,9 +42,10 @@ typedef struct chi_embedded_options {
 /** Starts a runtime, and returns once it accepts clients. `options` may be null for the defaults;
  * strings in it are copied. On success the caller owns `*embedded` and must pass it to
  * `chi_embedded_stop`; otherwise it is null, and `chi_embedded_last_error` says why. The log goes
- * to standard error, with warnings and errors unless `$CHI_LOG` sets another level. The runtime
- * installs a handler for SIGBUS, which passes signals that are not its own to the previous handler.
- * Errors: `CHI_EXISTS` (the instance is already running), `CHI_INVALID`, `CHI_IO`. `[any thread]`
+ * to standard error, with warnings and errors unless `$CHI_LOG` sets another level (`error`,
+ * `warn`, `info`, `debug` or `trace`; others are warned of). The runtime installs a handler for
+ * SIGBUS, which passes signals that are not its own to the previous handler. Errors: `CHI_EXISTS`
+ * (the instance is already running), `CHI_INVALID`, `CHI_IO`. `[any thread]`
  * */
 chi_status chi_embedded_start(const chi_embedded_options *options, chi_embedded **embedded);
 

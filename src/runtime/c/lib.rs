@@ -13,7 +13,7 @@ use std::sync::Arc;
 use chimaera_abi::*;
 use chimaera_runtime::log::Sink;
 use chimaera_runtime::{Config, Error, Runtime};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// `chi_embedded_options` of the header.
 #[repr(C)]
@@ -80,14 +80,23 @@ unsafe fn config(options: *const chi_embedded_options) -> Result<Config, chi_sta
 
 /// Logs to standard error: warnings and errors, unless `$CHI_LOG` says otherwise.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("CHI_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let wanted = std::env::var_os("CHI_LOG").filter(|text| !text.is_empty());
+    let level = match &wanted {
+        None => Some(LevelFilter::WARN),
+        Some(text) => text.to_str().and_then(|text| text.parse().ok()),
+    };
     let sink = Sink::standard_error(Box::new(|message| format!("WARN chimaera::log: {message}\n")));
     // It fails if a subscriber is already installed, for example by an earlier start.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level.unwrap_or(LevelFilter::WARN))
         .with_writer(Arc::new(sink))
         .with_ansi(false)
         .try_init();
+    if let (Some(text), None) = (wanted, level) {
+        tracing::warn!(
+            "CHI_LOG: {text:?} is not a log level; use error, warn, info, debug or trace"
+        );
+    }
 }
 
 /// Starts a runtime. See the header.
