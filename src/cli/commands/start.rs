@@ -27,6 +27,12 @@ use crate::signals::Arrivals;
 /// The line by which a daemon reports that it is ready.
 const READY: &str = "ready";
 
+/// How much free memory glibc's allocator keeps at the end of a thread's heap, in bytes. With less,
+/// tasks that allocate a few MiB would pay for page faults each time; larger blocks take so long to
+/// fill that the faults hardly count.
+#[cfg(target_env = "gnu")]
+const RETAINED: i32 = 8 << 20;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run in the background, and log to a file (`chimaera status` shows which)
@@ -80,8 +86,30 @@ fn explain(error: Error, settings: &Settings) -> String {
     }
 }
 
+/// Makes glibc's allocator return the memory of large blocks. By default it adapts to the largest
+/// block that was freed, and then keeps up to 64 MiB for each thread: after a few large tasks, an
+/// idle daemon would hold that for ever. With these values it keeps at most [`RETAINED`], and maps
+/// blocks of half that size one by one; see mallopt(3). A user who has set the allocator's own
+/// variables keeps those.
+fn bound_what_the_allocator_retains() {
+    #[cfg(target_env = "gnu")]
+    {
+        const VARIABLES: [&str; 3] =
+            ["GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"];
+        if VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
+            return;
+        }
+        // SAFETY: `mallopt` may be called at any time.
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, RETAINED);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, RETAINED / 2);
+        }
+    }
+}
+
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
+    bound_what_the_allocator_retains();
     let instance = context.instance()?;
     let last_crash = LastCrash::of(&instance);
     // With a handler, a write beyond the file size limit fails like a write to a full disk, and the

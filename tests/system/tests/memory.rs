@@ -13,7 +13,7 @@ use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws;
 use chimaera_tests::{
     artefacts, connect_with, in_client, in_client_that_may_end_it, process, text_of, ControlGroup,
-    Daemon, Options, Site, ValuePool,
+    Daemon, Options, Running, Site, ValuePool,
 };
 use serde_json::Value;
 use shapes::{Field, Shape};
@@ -295,6 +295,23 @@ fn suspended_tasks_stay_within_the_budget() {
 #[test]
 fn containers_stay_within_the_budget() {
     in_client!(small(), |site| within(site, containers));
+}
+
+/// The allocator keeps some memory for each thread, but not the size of the largest blocks.
+#[test]
+fn the_memory_of_large_blocks_is_returned() {
+    let config = "workers: {low_latency: {count: 4}, standby: 0}\n";
+    let daemon = Daemon::start(&Options::new().mod_name().config(config));
+    let before = daemon.rss();
+    for _ in 0..3 {
+        let command = || daemon.site().command(env!("CARGO_BIN_EXE_chi-test-client"));
+        let clients: Vec<_> =
+            (0..4).map(|_| Running::start(command().args(["roundtrip", "20000000"]))).collect();
+        clients.into_iter().for_each(|mut client| assert_eq!(client.end(), 0));
+    }
+    process::until("the memory is returned", || {
+        (daemon.rss() <= before + 4 * 8 * MIB).then_some(())
+    });
 }
 
 #[test]
