@@ -121,9 +121,10 @@ impl Arena {
         u64::from(self.touched) * CHUNK
     }
 
-    /// Notes that what lies beyond the first `bytes`, in which no block is, has no memory any more.
+    /// Records that the arena beyond its first `bytes`, which has no block in use, has no memory any
+    /// more.
     pub fn forget_beyond(&mut self, bytes: u64) {
-        // What a class keeps there would be used again without a note.
+        // Blocks of an empty chunk there would be used again without being counted.
         self.drop_empty_chunks();
         self.touched = self.touched.min(bytes.div_ceil(CHUNK) as u32);
     }

@@ -1,11 +1,11 @@
 //! `chimaera start`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -262,6 +262,16 @@ fn tell_refused(context: &Context) {
     }
 }
 
+/// What an ended process has written. Processes that it started may keep the pipe open.
+fn rest(mut out: BufReader<ChildStdout>) -> std::io::Result<String> {
+    rustix::io::ioctl_fionbio(out.get_ref(), true)?;
+    let mut bytes = Vec::new();
+    match out.read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+        _ => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
 /// Runs this program again in the background, and waits until it is ready.
 fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let instance = context.instance()?;
@@ -307,9 +317,11 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
             log_path.display()
         )));
     }
-    BufReader::new(out).read_line(&mut line)?;
+    let mut out = BufReader::new(out);
+    out.read_line(&mut line)?;
     if line.trim_end() != READY {
         let code = child.wait()?;
+        line.push_str(&rest(out)?);
         let why = if line.is_empty() {
             let crash = LastCrash::of(&instance).filter(|now| Some(now) != last_crash.as_ref());
             let words = crash.map_or(String::new(), |crash| format!(": {}", crash.headline));

@@ -90,7 +90,8 @@ unsafe fn construct(
         return Err(Failure::new(CHI_FAILED, format!("pool '{}': {why}", container.name())));
     }
     let object: *mut chi_container = object.cast();
-    // SAFETY: the module has just constructed the object, and nothing else uses this container yet.
+    // SAFETY: the module has just constructed the object, and no task runs in the container: it is
+    // new, or is being reset.
     if !unsafe { container.set_object(object) } {
         return Err(Failure::new(CHI_FAILED, "the module's container has no valid function table"));
     }

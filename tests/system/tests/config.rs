@@ -197,6 +197,16 @@ fn what_cannot_be_had_ends_the_start() {
         assert!(!site.socket().exists());
         not_running(site.cli(&["status"]));
     }
+    let modules = site.directory_of("throws", &[artefacts::test_module("throws_ctor")]);
+    let file = write(&site, "two.yaml", "pools: [{name: a, module: 'test:throws_ctor'}]\n");
+    let args =
+        ["start", "--config", file.to_str().unwrap(), "--modules", modules.to_str().unwrap()];
+    for daemon in [&[][..], &["--daemon"]] {
+        let output = run(&site, &[&args, daemon].concat());
+        assert_eq!(output.code, 1, "{output:#?}");
+        let want = "the constructor of test:throws_ctor throws\nin two lines\n";
+        assert!(output.stderr.ends_with(want), "{output:#?}");
+    }
     let file = write(&site, "cores.yaml", "workers: {low_latency: {cores: [1023]}}\n");
     let path = file.to_str().unwrap();
     for command in [&["start", "--config", path][..], &["config", "check", path]] {

@@ -143,6 +143,7 @@ fn of_a_module_s_own_thread() {
     let words = crash_file(&daemon);
     assert!(words.contains("SIGSEGV at 0x8"), "{words}");
     assert!(words.contains("libcrash.so"), "{words}");
+    assert!(words.contains(", thread crash-helper"), "{words}");
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
 }
 
