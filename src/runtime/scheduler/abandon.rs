@@ -10,13 +10,14 @@ use chimaera_abi::*;
 
 use super::broadcast;
 use super::cancel;
+use super::deliver::deliver_after_del;
 use super::mailbox::{ControlCommand, WorkerMessage};
-use super::path::{complete, finish_internal, leave_lane, pass_on};
+use super::path::{complete, leave_lane, pass_on};
 use super::worker::Worker;
 use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, Poller};
 use crate::log::{log_task, LineKind, Subject};
 use crate::pool::Container;
-use crate::task::{CancelScope, Origin, Record};
+use crate::task::{CancelScope, Record};
 
 /// Ends whatever was running on a coroutine whose stack overflowed or whose code crashed. Called on
 /// the thread's own stack.
@@ -163,11 +164,7 @@ fn end_dropping(worker: &Worker, record: Box<Record>, cause: &str) {
     let (container, lane, suspended) = (record.container, record.lane, record.suspended.get());
     // SAFETY: the task is counted in the container until `leave` below, which keeps it alive.
     let message = quarantine(worker, unsafe { container.as_ref() }, why);
-    match record.origin {
-        // Its client has already been told the outcome.
-        Origin::Client { .. } => worker.recycle(record),
-        Origin::Internal => finish_internal(worker, record, CHI_FAULT, &message),
-    }
+    deliver_after_del(worker, record, CHI_FAULT, &message);
     // SAFETY: the task keeps both alive: it is counted in the lane until `leave_lane`, and in the
     // container until `leave`.
     unsafe {

@@ -1,7 +1,7 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
 //! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`,
-//! `timers`), the path of a task (`path`, with `admission`, `placement`, `call`, `broadcast` below
-//! it and `cancel`, `abandon` above), and the loop that drives it (`event_loop`, with `rings` below
+//! `timers`), the path of a task (`path`, with `admission`, `placement`, `call`, `broadcast`,
+//! `deliver` below it and `cancel`, `abandon` above), and the loop that drives it (`event_loop`, with `rings` below
 //! it); beside them, the watchdog, with `worker_time`. This room imports every room below it but
 //! knows nothing of the tables, the admin pool or the acceptor.
 
@@ -12,6 +12,7 @@ mod call;
 pub(crate) mod cancel;
 mod crash;
 mod deadlock;
+mod deliver;
 mod doorbells;
 pub(crate) mod event_loop;
 mod gate;

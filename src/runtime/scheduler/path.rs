@@ -12,25 +12,22 @@
 
 use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use chimaera_abi::*;
 
 use super::admission::{admit, Moment};
 use super::broadcast;
-use super::call::{call_back, call_method, module_failure, run_context};
+use super::call::{call_method, module_failure, run_context};
+use super::deliver::deliver;
 use super::mailbox::WorkerMessage;
 use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
-use super::run_queue::{RunQueue, Running};
+use super::run_queue::RunQueue;
 use super::worker::Worker;
-use crate::coroutine::CallbackKind;
 use crate::failure::Failure;
-use crate::log::{log_task, shortened, LineKind};
 use crate::module::{Method, Module};
-use crate::pool::{Container, ContainerLane, Del, Entered, LanePtr, Pool, PoolMethod};
+use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
-use crate::sync::Completed;
 use crate::task::marshal::{self, NotTaken};
 use crate::task::{destination, properties, CancelReason, Origin, Record, Resting};
 
@@ -453,7 +450,7 @@ pub(super) fn complete(
         end_run(worker, record)
     } else {
         uncharge(worker, &mut record);
-        finish(worker, record, status, message);
+        deliver(worker, record, status, message);
         None
     };
     // SAFETY: the task keeps both alive: it is counted in the lane until this call, and in the
@@ -472,31 +469,6 @@ pub(super) fn complete(
     serves
 }
 
-/// Reports the outcome of a task that has ended, and recycles its record or returns it to its
-/// creator.
-#[inline(always)]
-fn finish(worker: &Worker, mut record: Box<Record>, status: chi_status, message: &str) {
-    if status != CHI_OK && record.is_forgotten() {
-        report_forgotten(worker, &record, status, message);
-    }
-    match &record.origin {
-        Origin::Client { session, .. } => {
-            if session.is_dead() {
-                let blocks = std::mem::take(&mut record.blocks);
-                session.free(&blocks);
-            } else {
-                marshal::complete(&mut record, status, message);
-            }
-            call_del(worker, &mut record);
-            worker.recycle(record);
-        }
-        Origin::Internal => {
-            call_del(worker, &mut record);
-            finish_internal(worker, record, status, message);
-        }
-    }
-}
-
 /// Completes a task whose method has not been called, or is not called again. Returns the same as
 /// `complete`.
 #[cold]
@@ -504,77 +476,6 @@ fn refuse(worker: &Worker, record: Box<Record>, failure: Failure) -> bool {
     // The module's `Del` runs for this task.
     worker.run_queue().show(record.session, record.node());
     complete(worker, record, failure.status, &failure.message)
-}
-
-/// Calls the module's `Del`, if it has one, to free what the module attached to the private body.
-#[inline(always)]
-fn call_del(worker: &Worker, record: &mut Record) {
-    // SAFETY: the pointer is null for a task that was never routed; otherwise the task is counted
-    // in the container, which keeps it alive.
-    let Some(container) = (unsafe { record.container.as_ref() }) else { return };
-    if let Some(del) = container.ops().del {
-        delete_attached(worker, record, container, del);
-    }
-}
-
-#[inline(never)]
-fn delete_attached(worker: &Worker, record: &mut Record, container: &Container, del: Del) {
-    if container.admission.is_abandoned() {
-        return;
-    }
-    // SAFETY: a routed task has a method, which lives as long as the task is counted in its
-    // container.
-    let number = unsafe { &*record.method }.number;
-    let running = Running::method(container.id.major_, number);
-    let own = ptr::from_mut(record);
-    // SAFETY: the record is the caller's, and its body is private and of the method's layout.
-    call_back(worker, running, CallbackKind::Del(own), || unsafe {
-        del(container.object(), number, (*own).body());
-    });
-}
-
-/// Completes a task that was created inside the runtime, and so returns it to its creator.
-#[inline]
-pub(super) fn finish_internal(
-    worker: &Worker,
-    record: Box<Record>,
-    status: chi_status,
-    message: &str,
-) {
-    if !message.is_empty() {
-        record.texts.set_message(message);
-    }
-    let body = record.body();
-    let record = Box::into_raw(record);
-    // SAFETY: the record belongs to the runtime until `complete`. After that it belongs to the
-    // creator or to the waiting coroutine, and is not touched here, unless `complete` returned
-    // `Free`: then it had been deleted, and this is its last owner.
-    unsafe {
-        (*body).status_ = status;
-        AtomicU32::from_ptr(&raw mut (*body).state_).store(CHI_TASK_COMPLETE, Ordering::Release);
-        match (*record).completion.complete() {
-            Completed::Kept => {}
-            Completed::Wake(waiter) => worker.wake(waiter),
-            Completed::Free => worker.recycle(Box::from_raw(record)),
-        }
-    }
-}
-
-/// Logs the failure of a fire-and-forget task, which nothing else would report.
-#[cold]
-fn report_forgotten(worker: &Worker, record: &Record, status: chi_status, message: &str) {
-    let pass = worker.shared.rate_limit.pass(LineKind::Forgotten, record.log_subject());
-    if let Some(left_out) = pass {
-        let why = &*shortened(message);
-        log_task!(
-            warn,
-            record.log_context(),
-            status,
-            why,
-            left_out,
-            "a fire-and-forget task failed"
-        );
-    }
 }
 
 /// Counts a task out of its lane. True if the caller still serves the lane.
@@ -617,7 +518,7 @@ fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     };
     let failure = reason.failure();
     uncharge(worker, &mut record);
-    finish(worker, record, failure.status, &failure.message);
+    deliver(worker, record, failure.status, &failure.message);
     None
 }
 
