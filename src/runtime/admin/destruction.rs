@@ -16,7 +16,7 @@ use crate::sync::Waiter;
 use crate::task::CancelScope;
 
 /// How long a destruction waits for the pool's running tasks to end.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
+pub(super) const BOUND: Duration = Duration::from_secs(30);
 /// How long a destruction waits before it first checks whether the pool's tasks have ended; the
 /// pauses then double, up to `LAST_LOOK`.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
@@ -77,7 +77,7 @@ pub(crate) fn give_up(
 
 /// Completes a destruction once no task is in the pool. `task` is passed to the `kDestroy` of each
 /// container.
-pub(crate) fn finish(
+pub(super) fn finish(
     worker: &Worker,
     begun: BeingChanged,
     task: *mut chi_task,

@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// Lets the control thread do its other work for at most this long, and returns the commands that
 /// are left for the caller.
-pub(crate) type Meanwhile<'m> = &'m mut dyn FnMut(Duration) -> Vec<ControlCommand>;
+pub(super) type Meanwhile<'m> = &'m mut dyn FnMut(Duration) -> Vec<ControlCommand>;
 
 /// Closes all pools within `stop_grace`. Tasks of clients are cancelled first, and may finish their
 /// subtasks; then the pools are destroyed, the newest first, because a pool may use those that were

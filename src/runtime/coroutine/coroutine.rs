@@ -83,7 +83,7 @@ pub(crate) struct SetAside {
 
 impl Context {
     /// A context without a task and without a stack of its own.
-    pub(crate) fn new() -> Box<Context> {
+    pub(super) fn new() -> Box<Context> {
         Context::with_stack(None)
     }
 
@@ -213,7 +213,7 @@ impl Coroutine {
 
     /// Runs the coroutine until it pauses or its body ends.
     #[inline]
-    pub(crate) fn resume(&mut self) -> Result<Pause, Ended> {
+    pub(super) fn resume(&mut self) -> Result<Pause, Ended> {
         let Coroutine { coroutine, trap, .. } = self;
         match with_trap(*trap, || coroutine.resume(())) {
             CoroutineResult::Yield(pause) => Ok(pause),

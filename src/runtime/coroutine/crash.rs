@@ -30,7 +30,7 @@ thread_local! {
 
 /// Whether all pools whose code runs on the calling thread allow that code to be abandoned. May do
 /// only what a signal handler may.
-pub(crate) type MayGiveUp = fn() -> bool;
+pub(super) type MayGiveUp = fn() -> bool;
 
 static MAY_GIVE_UP: OnceLock<MayGiveUp> = OnceLock::new();
 

@@ -85,12 +85,12 @@ impl Known {
 }
 
 /// The C++ exceptions of a coroutine that is not running; `None` if there are none.
-pub(crate) struct ExceptionState(Option<Box<[State; MOST]>>);
+pub(super) struct ExceptionState(Option<Box<[State; MOST]>>);
 
 impl ExceptionState {
     /// Takes the thread's state, and leaves the state of a thread without exceptions.
     #[inline]
-    pub(crate) fn take() -> ExceptionState {
+    pub(super) fn take() -> ExceptionState {
         KNOWN.with(|known| {
             for state in known.all() {
                 // SAFETY: this is the thread's own state, which no other thread accesses.
@@ -106,7 +106,7 @@ impl ExceptionState {
     /// Restores the thread's state that was taken. Other coroutines have taken theirs in the
     /// meantime.
     #[inline]
-    pub(crate) fn put_back(self) {
+    pub(super) fn put_back(self) {
         if let Some(taken) = self.0 {
             put_back_all(taken);
         }

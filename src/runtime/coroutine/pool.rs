@@ -151,7 +151,7 @@ impl Coroutines {
 
     /// Records that a coroutine can be resumed.
     #[inline]
-    pub(crate) fn make_ready(&self, coroutine: u32) {
+    pub(super) fn make_ready(&self, coroutine: u32) {
         self.ready.borrow_mut().push_back(coroutine as usize);
     }
 

@@ -60,7 +60,7 @@ pub(crate) enum Ended {
 }
 
 /// A stack with its guard.
-pub(crate) struct TaskStack {
+pub(super) struct TaskStack {
     limit: usize,
     base: usize,
 }
@@ -79,12 +79,12 @@ unsafe impl Stack for TaskStack {
 
 impl TaskStack {
     /// How many bytes of addresses a stack of `size` bytes takes.
-    pub(crate) fn mapped(size: usize) -> usize {
+    pub(super) fn mapped(size: usize) -> usize {
         GUARD + RESERVE + size.next_multiple_of(PAGE)
     }
 
     /// Maps a stack of `size` bytes, rounded up to whole pages.
-    pub(crate) fn new(size: usize) -> io::Result<TaskStack> {
+    pub(super) fn new(size: usize) -> io::Result<TaskStack> {
         const { assert!(PAGE.is_multiple_of(STACK_ALIGNMENT)) };
         let size = size.next_multiple_of(PAGE);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
@@ -122,11 +122,11 @@ impl Drop for TaskStack {
 
 /// What the handler needs to know of a thread's running coroutine.
 #[derive(Clone, Copy)]
-pub(crate) struct Trap {
-    pub(crate) handler: CoroutineTrapHandler<Ended>,
-    pub(crate) limit: usize,
+pub(super) struct Trap {
+    pub(super) handler: CoroutineTrapHandler<Ended>,
+    pub(super) limit: usize,
     /// Set when the guard is touched. Lives as long as the coroutine.
-    pub(crate) touched: *const Cell<bool>,
+    pub(super) touched: *const Cell<bool>,
 }
 
 thread_local! {
@@ -141,7 +141,7 @@ pub(super) fn trap() -> Option<Trap> {
 
 /// Calls `f`, which resumes a coroutine, with the coroutine's trap set.
 #[inline]
-pub(crate) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
+pub(super) fn with_trap<R>(trap: Trap, f: impl FnOnce() -> R) -> R {
     TRAP.set(Some(trap));
     let result = f();
     TRAP.set(None);

@@ -14,6 +14,6 @@ pub(crate) fn set(text: String) {
 }
 
 /// Takes the message that was last set on this thread.
-pub(crate) fn take() -> Option<String> {
+pub(super) fn take() -> Option<String> {
     ERROR.take().filter(|text| !text.is_empty())
 }

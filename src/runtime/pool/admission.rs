@@ -29,7 +29,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// The state of a container that is being created.
-    pub(crate) fn new() -> Admission {
+    pub(super) fn new() -> Admission {
         Admission {
             state: AtomicU32::new(CREATING),
             abandoned: AtomicBool::new(false),
@@ -89,7 +89,7 @@ impl Admission {
     }
 
     /// Opens the container for tasks, unless it is in quarantine.
-    pub(crate) fn open(&self) {
+    pub(super) fn open(&self) {
         self.state.store(LIVE, Ordering::SeqCst);
         in_one_order();
         // Code may have been abandoned while the container was closed, or just now.
@@ -99,7 +99,7 @@ impl Admission {
     }
 
     /// Closes the container for new tasks.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.state.store(DESTROYING, Ordering::SeqCst);
     }
 }

@@ -189,7 +189,7 @@ unsafe impl Send for Container {}
 unsafe impl Sync for Container {}
 
 impl Container {
-    pub(crate) fn new(
+    pub(super) fn new(
         id: chi_pool_id,
         number: u32,
         count: u32,
@@ -253,7 +253,7 @@ impl Container {
     }
 
     /// Opens the container for tasks.
-    pub(crate) fn publish(&self) {
+    pub(super) fn publish(&self) {
         let mut queues = std::mem::take(&mut *lock(&self.queues));
         if queues.is_empty() {
             queues.push(Queue {

@@ -47,7 +47,7 @@ pub(crate) enum Entered {
 }
 
 impl LaneState {
-    pub(crate) fn new() -> LaneState {
+    pub(super) fn new() -> LaneState {
         LaneState { word: AtomicU64::new(0), notified: AtomicBool::new(false) }
     }
 
@@ -137,7 +137,7 @@ impl LaneState {
 
     /// True if no task is in the lane.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.word.load(Ordering::Relaxed) & COUNT == 0
     }
 
@@ -202,7 +202,7 @@ pub(crate) struct ContainerLane {
 }
 
 impl ContainerLane {
-    pub(crate) fn new(high_latency: bool) -> ContainerLane {
+    pub(super) fn new(high_latency: bool) -> ContainerLane {
         ContainerLane {
             state: LaneState::new(),
             queue: SegQueue::new(),

@@ -75,7 +75,7 @@ pub(crate) struct PoolMethods {
 }
 
 impl PoolMethods {
-    pub(crate) fn of(module: &Methods) -> PoolMethods {
+    pub(super) fn of(module: &Methods) -> PoolMethods {
         let count = module.iter().map(|method| method.number as usize + 1).max().unwrap_or(0);
         let one = |number| module.get(number).map(|found| Box::new(PoolMethod::new(found.clone())));
         PoolMethods { by_number: (0..count as u32).map(one).collect() }

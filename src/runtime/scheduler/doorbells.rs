@@ -25,7 +25,7 @@ pub(crate) struct Doorbells {
 }
 
 impl Doorbells {
-    pub(crate) fn new() -> std::io::Result<Doorbells> {
+    pub(super) fn new() -> std::io::Result<Doorbells> {
         Ok(Doorbells {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             watched: HashSet::new(),
@@ -35,19 +35,19 @@ impl Doorbells {
 
     /// Makes the worker with this epoll instance wake up when a doorbell rings. The event stays
     /// pending until [`rung`](Self::rung) is called.
-    pub(crate) fn join(&self, worker: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    pub(super) fn join(&self, worker: BorrowedFd<'_>) -> rustix::io::Result<()> {
         let data = epoll::EventData::new_u64(0);
         epoll::add(worker, &self.epoll, data, epoll::EventFlags::IN)
     }
 
     /// The opposite of [`join`](Self::join).
-    pub(crate) fn leave(&self, worker: BorrowedFd<'_>) {
+    pub(super) fn leave(&self, worker: BorrowedFd<'_>) {
         // This fails only if the set has not joined.
         let _ = epoll::delete(worker, &self.epoll);
     }
 
     /// Watches the doorbell of a session.
-    pub(crate) fn watch(&mut self, session: &Session) -> rustix::io::Result<()> {
+    pub(super) fn watch(&mut self, session: &Session) -> rustix::io::Result<()> {
         if self.watched.contains(&session.number) {
             return Ok(());
         }
@@ -59,34 +59,34 @@ impl Doorbells {
     }
 
     /// Stops watching the doorbell of a session.
-    pub(crate) fn unwatch(&mut self, session: &Session) {
+    pub(super) fn unwatch(&mut self, session: &Session) {
         if self.watched.remove(&session.number) {
             // It is registered: `watch` has added it.
             let _ = epoll::delete(&self.epoll, session.doorbell.as_fd());
         }
     }
 
-    pub(crate) fn is_watched(&self, session: u64) -> bool {
+    pub(super) fn is_watched(&self, session: u64) -> bool {
         self.watched.contains(&session)
     }
 
     /// Whether rings of this session are at rest.
-    pub(crate) fn has_rings(&self, session: u64) -> bool {
+    pub(super) fn has_rings(&self, session: u64) -> bool {
         self.resting.contains_key(&session)
     }
 
     /// Keeps a ring until its session's doorbell rings. The ring's consumer must be parked.
-    pub(crate) fn rest(&mut self, ring: Ring) {
+    pub(super) fn rest(&mut self, ring: Ring) {
         self.resting.entry(ring.session.number).or_default().push(ring);
     }
 
     /// Removes and returns the resting rings of a session.
-    pub(crate) fn take(&mut self, session: u64) -> Vec<Ring> {
+    pub(super) fn take(&mut self, session: u64) -> Vec<Ring> {
         self.resting.remove(&session).unwrap_or_default()
     }
 
     /// Drops the rings at rest of sessions that have ended.
-    pub(crate) fn drop_dead(&mut self) {
+    pub(super) fn drop_dead(&mut self) {
         let is_dead =
             |_: &u64, rings: &mut Vec<Ring>| rings.iter().any(|ring| ring.session.is_dead());
         for (_, rings) in self.resting.extract_if(is_dead).collect::<Vec<_>>() {
@@ -95,24 +95,24 @@ impl Doorbells {
     }
 
     /// How many doorbells the set watches.
-    pub(crate) fn watched_count(&self) -> usize {
+    pub(super) fn watched_count(&self) -> usize {
         self.watched.len()
     }
 
     /// Gives up the set, and returns its rings at rest.
-    pub(crate) fn into_rings(self) -> impl Iterator<Item = Ring> {
+    pub(super) fn into_rings(self) -> impl Iterator<Item = Ring> {
         self.resting.into_values().flatten()
     }
 
     /// True if no ring is at rest.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.resting.is_empty()
     }
 
     /// Removes the rings of the sessions whose doorbells have rung, and passes them to `take`, to
     /// be polled again.
-    pub(crate) fn rung(&mut self, mut take: impl FnMut(Ring)) {
+    pub(super) fn rung(&mut self, mut take: impl FnMut(Ring)) {
         loop {
             let mut space = [const { MaybeUninit::uninit() }; AT_ONCE];
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };

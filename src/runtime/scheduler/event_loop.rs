@@ -62,7 +62,7 @@ const HIGH_LATENCY_LANES: usize = usize::MAX;
 
 /// Runs a worker on the calling thread, which `stack::prepare_thread` has prepared, until the
 /// runtime ends.
-pub(crate) fn run(index: u32, shared: Arc<Shared>) {
+pub(super) fn run(index: u32, shared: Arc<Shared>) {
     // The thread may have inherited other settings from the one that started it.
     FloatingPoint::reset();
     ThreadState::prepare_thread();

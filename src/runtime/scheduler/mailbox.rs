@@ -18,8 +18,8 @@ use rustix::event::EventfdFlags;
 #[derive(Default)]
 pub(crate) struct Answers<T> {
     /// How many workers have answered.
-    pub(crate) workers: usize,
-    pub(crate) found: T,
+    pub(super) workers: usize,
+    pub(super) found: T,
 }
 
 /// A question from the watchdog, to which the workers add their answers.
@@ -80,7 +80,7 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(crate) fn new() -> std::io::Result<Mailbox> {
+    pub(super) fn new() -> std::io::Result<Mailbox> {
         let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Mailbox {
             messages: SegQueue::new(),
@@ -91,7 +91,7 @@ impl Mailbox {
         })
     }
 
-    pub(crate) fn descriptor(&self) -> &OwnedFd {
+    pub(super) fn descriptor(&self) -> &OwnedFd {
         &self.wake
     }
 
@@ -103,7 +103,7 @@ impl Mailbox {
 
     /// Makes the worker look for tasks that were marked as cancelled. One message suffices however
     /// many there are.
-    pub(crate) fn cancel_marked(&self) {
+    pub(super) fn cancel_marked(&self) {
         if !self.marked.swap(true, Ordering::AcqRel) {
             self.send(WorkerMessage::CancelMarked);
         }
@@ -111,49 +111,49 @@ impl Mailbox {
 
     /// Records that the worker is about to look for marked tasks. Tasks that are marked from now on
     /// need another message.
-    pub(crate) fn begin_cancel_marked(&self) {
+    pub(super) fn begin_cancel_marked(&self) {
         self.marked.swap(false, Ordering::AcqRel);
     }
 
     /// Wakes the worker if it is parked.
-    pub(crate) fn wake(&self) {
+    pub(super) fn wake(&self) {
         if self.sleeper.must_wake() {
             // It fails only if the counter is full, and then the event is already pending.
             let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
         }
     }
 
-    pub(crate) fn take(&self) -> Option<WorkerMessage> {
+    pub(super) fn take(&self) -> Option<WorkerMessage> {
         self.messages.pop()
     }
 
     /// True if there are messages that the worker has not read.
-    pub(crate) fn has_messages(&self) -> bool {
+    pub(super) fn has_messages(&self) -> bool {
         !self.messages.is_empty()
     }
 
     /// Counts a round. Only the worker itself calls this.
     #[inline]
-    pub(crate) fn count_round(&self) {
+    pub(super) fn count_round(&self) {
         self.rounds.store(self.rounds.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    pub(crate) fn rounds(&self) -> u64 {
+    pub(super) fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Acquire)
     }
 
     /// Announces that the worker is about to park. False if there is a message after all.
-    pub(crate) fn park(&self) -> bool {
+    pub(super) fn park(&self) -> bool {
         self.sleeper.park();
         self.messages.is_empty()
     }
 
-    pub(crate) fn unpark(&self) {
+    pub(super) fn unpark(&self) {
         self.sleeper.unpark();
     }
 
     /// True if the worker is parked or about to park.
-    pub(crate) fn is_parked(&self) -> bool {
+    pub(super) fn is_parked(&self) -> bool {
         self.sleeper.must_wake()
     }
 }

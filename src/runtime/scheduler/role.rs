@@ -19,7 +19,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The role of the workers of a group.
-    pub(crate) fn of(high_latency: bool) -> Role {
+    pub(super) fn of(high_latency: bool) -> Role {
         if high_latency {
             Role::HighLatency
         } else {

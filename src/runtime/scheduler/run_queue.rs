@@ -19,16 +19,16 @@ use rustix::event::epoll;
 
 /// The contents of a run queue.
 #[derive(Default)]
-pub(crate) struct Entries {
-    pub(crate) rings: Vec<Ring>,
+pub(super) struct Entries {
+    pub(super) rings: Vec<Ring>,
     /// The worker's lanes with low-latency tasks to start.
-    pub(crate) lanes: VecDeque<LanePtr>,
+    pub(super) lanes: VecDeque<LanePtr>,
     /// The worker's lanes with high-latency tasks to start.
-    pub(crate) high_latency_lanes: VecDeque<LanePtr>,
+    pub(super) high_latency_lanes: VecDeque<LanePtr>,
     /// Periodic tasks between two runs.
-    pub(crate) periodic: PeriodicTasks,
+    pub(super) periodic: PeriodicTasks,
     /// Rings at rest, and the doorbells of the sessions of all rings.
-    pub(crate) doorbells: Vec<Doorbells>,
+    pub(super) doorbells: Vec<Doorbells>,
 }
 
 /// How many sets of doorbells a worker keeps apart after take-overs.
@@ -38,17 +38,17 @@ const FEW_DOORBELLS: usize = 16;
 
 /// The outcome of parking the rings.
 #[derive(Clone, Copy)]
-pub(crate) struct Parked {
+pub(super) struct Parked {
     /// No ring has anything to do.
-    pub(crate) may_park: bool,
+    pub(super) may_park: bool,
     /// Submissions are held back.
-    pub(crate) holds_back: bool,
+    pub(super) holds_back: bool,
 }
 
 impl Entries {
     /// Lets an empty ring rest until its session's doorbell brings it back. Returns false, and the
     /// ring is still polled, if it turns out not to be empty.
-    pub(crate) fn let_rest(&mut self, index: usize) -> bool {
+    pub(super) fn let_rest(&mut self, index: usize) -> bool {
         let ring = &mut self.rings[index];
         ring.polls.found_entry();
         let number = ring.session.number;
@@ -65,7 +65,7 @@ impl Entries {
     /// Removes and returns the sets that watch any doorbells, for another worker. `worker` is the
     /// epoll instance of this worker, which then has a set of its own, if a descriptor is
     /// available.
-    pub(crate) fn take_doorbells(&mut self, worker: BorrowedFd<'_>) -> Vec<Doorbells> {
+    pub(super) fn take_doorbells(&mut self, worker: BorrowedFd<'_>) -> Vec<Doorbells> {
         let taken: Vec<Doorbells> =
             self.doorbells.extract_if(.., |set| set.watched_count() > 0).collect();
         taken.iter().for_each(|set| set.leave(worker));
@@ -81,7 +81,7 @@ impl Entries {
     }
 
     /// Takes all rings of a session, and stops watching its doorbell.
-    pub(crate) fn take_session(&mut self, session: u64) -> Vec<Ring> {
+    pub(super) fn take_session(&mut self, session: u64) -> Vec<Ring> {
         let is_its = |ring: &mut Ring| ring.session.number == session;
         let mut taken: Vec<Ring> = self.rings.extract_if(.., is_its).collect();
         for set in &mut self.doorbells {
@@ -95,7 +95,7 @@ impl Entries {
     }
 
     /// Stops watching the doorbell of a ring whose session has ended, and returns the ring.
-    pub(crate) fn drop_ring(&mut self, ring: Ring) -> Ring {
+    pub(super) fn drop_ring(&mut self, ring: Ring) -> Ring {
         self.doorbells.iter_mut().for_each(|set| set.unwatch(&ring.session));
         self.drop_empty_sets();
         ring
@@ -141,7 +141,7 @@ impl Entries {
 
     /// The list for high-latency or for low-latency lanes.
     #[inline]
-    pub(crate) fn lanes_of(&mut self, high_latency: bool) -> &mut VecDeque<LanePtr> {
+    pub(super) fn lanes_of(&mut self, high_latency: bool) -> &mut VecDeque<LanePtr> {
         match high_latency {
             true => &mut self.high_latency_lanes,
             false => &mut self.lanes,
@@ -156,17 +156,17 @@ pub(crate) struct Running(u32);
 
 impl Running {
     const MODULE: u32 = 1 << 31;
-    pub(crate) const RUNTIME: Running = Running(0);
+    pub(super) const RUNTIME: Running = Running(0);
     const POLLER: u32 = 1 << 30;
 
     /// A method, whose number is below 4096, of the pool in a slot, which is at most 65536.
     #[inline]
-    pub(crate) fn method(slot: u32, method: u32) -> Running {
+    pub(super) fn method(slot: u32, method: u32) -> Running {
         Running(Running::MODULE | slot << 12 | method)
     }
 
     /// A poller of the pool in a slot.
-    pub(crate) fn poller(slot: u32) -> Running {
+    pub(super) fn poller(slot: u32) -> Running {
         Running(Running::MODULE | Running::POLLER | slot << 12)
     }
 
@@ -197,11 +197,11 @@ pub(crate) struct RunQueue {
     session: AtomicU64,
     entries: RefCell<Entries>,
     /// The estimated run time, in nanoseconds, of the long tasks that are waiting for this worker.
-    pub(crate) load: AtomicU64,
+    pub(super) load: AtomicU64,
     /// Counts the unbounded waits that tasks of this worker have begun.
     waits: AtomicU64,
     /// Set by the watchdog while a method keeps the worker from its run queue.
-    pub(crate) busy: AtomicBool,
+    pub(super) busy: AtomicBool,
     /// When it became busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
     role: RoleWord,
@@ -217,7 +217,7 @@ unsafe impl Sync for RunQueue {}
 unsafe impl Send for RunQueue {}
 
 impl RunQueue {
-    pub(crate) fn new(role: Role) -> std::io::Result<RunQueue> {
+    pub(super) fn new(role: Role) -> std::io::Result<RunQueue> {
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         let doorbells = Doorbells::new()?;
         doorbells.join(epoll.as_fd())?;
@@ -259,7 +259,7 @@ impl RunQueue {
     }
 
     /// The session whose task is running module code on this worker now.
-    pub(crate) fn running_session(&self) -> Option<u64> {
+    pub(super) fn running_session(&self) -> Option<u64> {
         (self.running() != Running::RUNTIME).then(|| self.session.load(Ordering::Relaxed))
     }
 
@@ -301,13 +301,13 @@ impl RunQueue {
 
     /// Shows the watchdog which task is running: its session and its position in the tree of tasks.
     #[inline]
-    pub(crate) fn show(&self, session: u64, node: chi_task_node) {
+    pub(super) fn show(&self, session: u64, node: chi_task_node) {
         self.root.store(node.root_, Ordering::Relaxed);
         self.depth.store(node.depth_, Ordering::Relaxed);
         self.session.store(session, Ordering::Relaxed);
     }
 
-    pub(crate) fn epoll(&self) -> BorrowedFd<'_> {
+    pub(super) fn epoll(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 
@@ -318,7 +318,7 @@ impl RunQueue {
 
     /// The contents. Only for the worker itself, outside module code.
     #[inline]
-    pub(crate) fn entries(&self) -> RefMut<'_, Entries> {
+    pub(super) fn entries(&self) -> RefMut<'_, Entries> {
         debug_assert!(self.gate.is_home(), "a stealer may be here");
         self.entries.borrow_mut()
     }
@@ -338,23 +338,23 @@ impl RunQueue {
 
     /// Calls `f` with the entries of another worker, if that worker is running module code and
     /// memory suffices for the fence that this takes.
-    pub(crate) fn steal(&self, f: impl FnOnce(&mut Entries)) {
+    pub(super) fn steal(&self, f: impl FnOnce(&mut Entries)) {
         self.gate.steal(|| f(&mut self.entries.borrow_mut()));
     }
 
     /// Counts an unbounded wait of a task of this worker.
     #[inline]
-    pub(crate) fn count_wait(&self) {
+    pub(super) fn count_wait(&self) {
         self.waits.store(self.waits.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// How many unbounded waits there have been.
-    pub(crate) fn waits(&self) -> u64 {
+    pub(super) fn waits(&self) -> u64 {
         self.waits.load(Ordering::Acquire)
     }
 
     /// Watches a session's doorbell.
-    pub(crate) fn watch(&self, session: &Session) -> std::io::Result<()> {
+    pub(super) fn watch(&self, session: &Session) -> std::io::Result<()> {
         let entries = &mut *self.entries();
         if entries.doorbells.iter().any(|set| set.is_watched(session.number)) {
             return Ok(());
@@ -371,7 +371,7 @@ impl RunQueue {
     ///
     /// # Errors
     /// The set, or the doorbells of these sessions, cannot be watched.
-    pub(crate) fn adopt(&self, set: Doorbells) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
+    pub(super) fn adopt(&self, set: Doorbells) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
         if let Err(error) = set.join(self.epoll.as_fd()) {
             return Err((set.into_rings().map(|ring| ring.session).collect(), error));
         }
@@ -382,7 +382,7 @@ impl RunQueue {
     }
 
     /// Resumes polling the rings whose doorbells have rung.
-    pub(crate) fn wake_rings(&self) {
+    pub(super) fn wake_rings(&self) {
         let Entries { rings, doorbells, .. } = &mut *self.entries();
         for set in doorbells.iter_mut().filter(|set| !set.is_empty()) {
             set.rung(|ring| rings.push(ring));
@@ -391,7 +391,7 @@ impl RunQueue {
 
     /// Tells the clients that the worker is about to park, and lets empty rings rest. `is_full`
     /// tells whether no more tasks of a session may be started now.
-    pub(crate) fn park_rings(&self, is_full: impl Fn(&SessionRef) -> bool) -> Parked {
+    pub(super) fn park_rings(&self, is_full: impl Fn(&SessionRef) -> bool) -> Parked {
         let mut entries = self.entries();
         let mut parked = Parked { may_park: true, holds_back: false };
         let mut index = 0;
@@ -415,14 +415,14 @@ impl RunQueue {
     }
 
     /// Tells the clients that the worker is awake.
-    pub(crate) fn unpark_rings(&self) {
+    pub(super) fn unpark_rings(&self) {
         self.entries().rings.iter_mut().for_each(|ring| ring.consumer.unpark());
         self.wake_rings();
     }
 
     /// Lists a lane, unless it is already listed.
     #[inline]
-    pub(crate) fn list(&self, me: u32, lane: &ContainerLane) {
+    pub(super) fn list(&self, me: u32, lane: &ContainerLane) {
         if lane.list(me) {
             self.entries().lanes_of(lane.high_latency).push_back(LanePtr(lane));
         }

@@ -35,13 +35,13 @@ pub(crate) struct Shared {
     pub(crate) budget: &'static Budget,
     pub(crate) modules: Modules,
     pub(crate) pools: Registry,
-    pub(crate) replicas: ReplicaBudget,
+    pub(super) replicas: ReplicaBudget,
     pub(crate) watchdog: WatchdogState,
     pub(crate) rate_limit: RateLimit,
     /// The number of coroutines on all workers.
-    pub(crate) coroutines: AtomicUsize,
+    pub(super) coroutines: AtomicUsize,
     /// The number of records that workers have freed.
-    pub(crate) freed_records: AtomicU64,
+    pub(super) freed_records: AtomicU64,
     /// One for each worker, including stand-by workers that have not been started yet.
     mailboxes: Vec<Mailbox>,
     run_queues: Vec<RunQueue>,
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     #[inline]
-    pub(crate) fn table_version(&self) -> u64 {
+    pub(super) fn table_version(&self) -> u64 {
         self.table_version.load(Ordering::Acquire)
     }
 
@@ -341,7 +341,7 @@ impl Shared {
     }
 
     /// Ends a session whose client breaks the rules.
-    pub(crate) fn kill(&self, session: &Session, reason: &str) {
+    pub(super) fn kill(&self, session: &Session, reason: &str) {
         session.set_dead();
         let (session, reason) = (session.number, reason.to_owned());
         self.command(ControlCommand::EndSession { session, reason });

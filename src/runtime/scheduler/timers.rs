@@ -8,9 +8,9 @@ use std::time::Instant;
 
 /// The end of a coroutine's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Timer {
-    pub(crate) coroutine: u32,
-    pub(crate) wait: WaitNumber,
+pub(super) struct Timer {
+    pub(super) coroutine: u32,
+    pub(super) wait: WaitNumber,
 }
 
 /// How many timers are kept before the first sweep for stale ones.
@@ -19,7 +19,7 @@ const MANY: usize = 1024;
 /// A worker's timers. A timer is not removed when it is no longer needed: its handler recognises
 /// that it is stale. When there are many, stale ones are swept.
 #[derive(Default)]
-pub(crate) struct Timers {
+pub(super) struct Timers {
     heap: RefCell<BinaryHeap<Reverse<(Instant, Timer)>>>,
     /// How many timers there were after the last sweep.
     swept: Cell<usize>,
@@ -27,24 +27,24 @@ pub(crate) struct Timers {
 
 impl Timers {
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.heap.borrow().is_empty()
     }
 
-    pub(crate) fn set(&self, at: Instant, timer: Timer) {
+    pub(super) fn set(&self, at: Instant, timer: Timer) {
         self.heap.borrow_mut().push(Reverse((at, timer)));
     }
 
     /// True if it is time to sweep: there are more than twice as many timers as after the last
     /// sweep, so that sweeping costs little per timer.
     #[inline]
-    pub(crate) fn are_many(&self) -> bool {
+    pub(super) fn are_many(&self) -> bool {
         self.heap.borrow().len() > MANY + 2 * self.swept.get()
     }
 
     /// Removes all timers for which `matters` is false.
     #[cold]
-    pub(crate) fn sweep(&self, mut matters: impl FnMut(Timer) -> bool) {
+    pub(super) fn sweep(&self, mut matters: impl FnMut(Timer) -> bool) {
         let mut heap = self.heap.borrow_mut();
         heap.retain(|Reverse((_, timer))| matters(*timer));
         if heap.capacity() > MANY + 4 * heap.len() {
@@ -54,12 +54,12 @@ impl Timers {
     }
 
     /// When the next timer is due.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.heap.borrow().peek().map(|Reverse((at, _))| *at)
     }
 
     /// Removes and returns a timer that is due.
-    pub(crate) fn due(&self, now: Instant) -> Option<Timer> {
+    pub(super) fn due(&self, now: Instant) -> Option<Timer> {
         let mut heap = self.heap.borrow_mut();
         heap.peek().filter(|Reverse((at, _))| *at <= now)?;
         heap.pop().map(|Reverse((_, timer))| timer)

@@ -23,7 +23,7 @@ pub(crate) struct WatchdogState {
 
 impl WatchdogState {
     /// Registers the calling thread as the watchdog. Must be called once.
-    pub(crate) fn begin(&self) {
+    pub(super) fn begin(&self) {
         assert!(self.thread.set(current()).is_ok(), "there is one watchdog");
     }
 
@@ -41,7 +41,7 @@ impl WatchdogState {
 
     /// Sleeps until it is woken, or for at most `time`, if `may_sleep` returns true once wakers can
     /// see that it is asleep. True if it slept.
-    pub(crate) fn sleep(&self, time: Option<Duration>, may_sleep: impl FnOnce() -> bool) -> bool {
+    pub(super) fn sleep(&self, time: Option<Duration>, may_sleep: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let sleeps = may_sleep();
         if sleeps {

@@ -27,21 +27,21 @@ use crate::task::{CancelReason, Record, SpareRecords};
 pub(crate) struct Worker {
     pub(crate) index: u32,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) coroutines: Coroutines,
-    pub(crate) timers: Timers,
+    pub(super) coroutines: Coroutines,
+    pub(super) timers: Timers,
     pub(crate) spare: SpareRecords,
     /// The modules' pollers that this worker calls.
     pub(crate) pollers: Pollers,
     /// Chooses lanes in turn, for tasks that no monitor places.
-    pub(crate) next_lane: Cell<usize>,
+    pub(super) next_lane: Cell<usize>,
     /// Chooses containers in turn, for tasks that any container of their pool may run.
-    pub(crate) next_container: Cell<usize>,
+    pub(super) next_container: Cell<usize>,
     /// Counts tasks, to choose which are measured.
-    pub(crate) samples: Cell<u32>,
+    pub(super) samples: Cell<u32>,
     /// Counts the bytes copied for clients' tasks: large bodies and nested vectors.
-    pub(crate) copied: Cell<u64>,
+    pub(super) copied: Cell<u64>,
     /// True for a stand-by worker.
-    pub(crate) is_standby: bool,
+    pub(super) is_standby: bool,
     /// Points to the table in `own_table`.
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
@@ -69,14 +69,14 @@ pub(crate) fn is_current() -> bool {
 }
 
 /// Makes `worker` the worker of this thread while `f` runs.
-pub(crate) fn while_current(worker: &Worker, f: impl FnOnce()) {
+pub(super) fn while_current(worker: &Worker, f: impl FnOnce()) {
     WORKER.set(worker);
     f();
     WORKER.set(ptr::null());
 }
 
 impl Worker {
-    pub(crate) fn new(index: u32, shared: Arc<Shared>) -> Worker {
+    pub(super) fn new(index: u32, shared: Arc<Shared>) -> Worker {
         let is_standby = shared.is_standby(index);
         let spare = SpareRecords::new(shared.budget);
         let kept = shared.config.spare_stacks(shared.budget);
@@ -102,7 +102,7 @@ impl Worker {
     // Components --------------------------------------------------------------------------------------
 
     #[inline]
-    pub(crate) fn mailbox(&self) -> &Mailbox {
+    pub(super) fn mailbox(&self) -> &Mailbox {
         self.shared.mailbox(self.index)
     }
 
@@ -114,7 +114,7 @@ impl Worker {
 
     /// Lists one of this worker's own lanes, unless it is already listed.
     #[inline]
-    pub(crate) fn list(&self, lane: &ContainerLane) {
+    pub(super) fn list(&self, lane: &ContainerLane) {
         self.run_queue().list(self.index, lane);
     }
 
@@ -146,7 +146,7 @@ impl Worker {
     /// The pools that are open for tasks. Call this again after module code has run: that code may
     /// call this function, which may replace the table.
     #[inline]
-    pub(crate) fn table(&self) -> &PoolTable {
+    pub(super) fn table(&self) -> &PoolTable {
         let version = self.shared.table_version();
         if version != self.table_version.get() {
             self.renew_table(version);
@@ -166,7 +166,7 @@ impl Worker {
 
     /// True if this is a stand-by worker and the session blocks as many workers as it may.
     #[inline]
-    pub(crate) fn refuses(&self, session: u64) -> bool {
+    pub(super) fn refuses(&self, session: u64) -> bool {
         self.is_standby && self.shared.blocks_its_share(session)
     }
 
@@ -178,7 +178,7 @@ impl Worker {
 
     /// Counts a completed task on the status page.
     #[inline]
-    pub(crate) fn count(&self, failed: bool) {
+    pub(super) fn count(&self, failed: bool) {
         let line = &self.shared.page().lines[self.index as usize];
         line.tasks.store(line.tasks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if failed {
@@ -197,7 +197,7 @@ impl Worker {
 
     /// Releases all locks that a task still holds at its end.
     #[cold]
-    pub(crate) fn release_locks(&self, record: &Record) {
+    pub(super) fn release_locks(&self, record: &Record) {
         for Held { lock, times } in record.holdings.take() {
             let subject = record.log_subject();
             if let Some(left_out) = self.shared.rate_limit.pass(LineKind::LockLeft, subject) {
@@ -226,7 +226,7 @@ impl Worker {
 
     /// Where the running task is when it is suspended: on the running coroutine.
     #[inline]
-    pub(crate) fn own_coroutine(&self) -> SuspendedAt {
+    pub(super) fn own_coroutine(&self) -> SuspendedAt {
         let as_what = SuspendedAs::Coroutine(self.coroutines.current());
         SuspendedAt { worker: self.index, as_what }
     }

@@ -16,7 +16,7 @@ pub(crate) struct Ring {
     /// Other messages behind them in the ring, such as cancellations, have already been handled.
     pub(crate) postponed: Postponed,
     /// Set while the first postponed submission waits for memory. All behind it wait, too.
-    pub(crate) memory_wait: Option<MemoryWait>,
+    pub(super) memory_wait: Option<MemoryWait>,
     pub(crate) polls: EmptyPolls,
 }
 

@@ -387,7 +387,7 @@ impl Session {
     }
 
     /// Bytes of private copies of its tasks.
-    pub(crate) fn copies(&self) -> u64 {
+    pub(super) fn copies(&self) -> u64 {
         self.copies.load(Ordering::Relaxed)
     }
 

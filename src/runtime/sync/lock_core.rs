@@ -42,7 +42,7 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    pub(crate) fn of(&mut self, mode: Mode) -> &mut u32 {
+    pub(super) fn of(&mut self, mode: Mode) -> &mut u32 {
         match mode {
             Mode::Shared => &mut self.shared,
             Mode::Exclusive => &mut self.exclusive,
@@ -220,7 +220,7 @@ impl<W: Copy> Drop for Opened<'_, W> {
 }
 
 impl<W: Copy> Core<W> {
-    pub(crate) fn new() -> Core<W> {
+    pub(super) fn new() -> Core<W> {
         Core {
             word: AtomicU64::new(FREE),
             state: Mutex::new(State {

@@ -37,11 +37,11 @@ pub(crate) struct Waiter {
 
 impl Waiter {
     /// How many bits below a packed waiter are free for other uses of the word.
-    pub(crate) const FREE_BITS: u32 = 3;
+    pub(super) const FREE_BITS: u32 = 3;
 
     /// Packs the waiter into a word, which is not 0 and has its lowest `FREE_BITS` bits clear.
     #[inline]
-    pub(crate) fn pack(self) -> u64 {
+    pub(super) fn pack(self) -> u64 {
         u64::from(self.worker) << 56
             | u64::from(self.coroutine) << 32
             | u64::from(self.tag) << Waiter::FREE_BITS
@@ -49,7 +49,7 @@ impl Waiter {
 
     /// Unpacks the waiter in a word; `None` if there is none.
     #[inline]
-    pub(crate) fn unpack(bits: u64) -> Option<Waiter> {
+    pub(super) fn unpack(bits: u64) -> Option<Waiter> {
         let tag = bits as u32 >> Waiter::FREE_BITS;
         (tag != 0).then_some(Waiter {
             worker: (bits >> 56) as u32,

@@ -44,7 +44,7 @@ pub(super) const URC_NORMAL_STOP: c_int = 4;
 
 /// Calls `visit` with each frame of the calling thread, innermost first, until it returns false.
 /// True if it did; false if the walk reached the last frame, or one without unwind tables.
-pub(crate) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
+pub(super) fn walk<F: FnMut(Frame) -> bool>(mut visit: F) -> bool {
     extern "C" fn on_frame<F: FnMut(Frame) -> bool>(
         context: *mut UnwindContext,
         data: *mut c_void,

@@ -31,7 +31,7 @@ impl Fault {
     }
 
     /// The process that sent the signal, if it was sent.
-    pub(crate) fn sender(&self) -> Option<libc::pid_t> {
+    pub(super) fn sender(&self) -> Option<libc::pid_t> {
         // SAFETY: by the promise of `new`; the information of a signal that was sent has this
         // field.
         self.is_sent().then(|| unsafe { (*self.info).si_pid() })

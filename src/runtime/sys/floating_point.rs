@@ -107,7 +107,7 @@ impl FloatingPoint {
 
     /// Sets the defaults.
     #[cold]
-    pub(crate) fn reset() {
+    pub(super) fn reset() {
         FloatingPoint::DEFAULT.set();
     }
 }

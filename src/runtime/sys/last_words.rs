@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::{objects, signal};
 
 /// Writes what the calling thread is doing. May do only what a signal handler may.
-pub(crate) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
+pub(super) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
 
 /// The exit code of a daemon when a module ends it with exit code 0.
 const ENDED_BY_MODULE: c_int = 70;

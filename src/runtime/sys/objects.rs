@@ -28,7 +28,7 @@ pub(crate) struct Object {
     pub(crate) owner: Owner,
     pub(crate) path: CString,
     /// The difference between addresses in memory and in the file.
-    pub(crate) bias: usize,
+    pub(super) bias: usize,
     /// The state of the file when the object was first seen.
     pub(crate) stamp: Option<FileStamp>,
     code: Vec<Range<usize>>,

@@ -11,7 +11,7 @@ use super::lock;
 
 /// Handles a fault; returns false if the next handler must. It may do only what a signal handler
 /// may.
-pub(crate) type Handler = unsafe fn(&mut Fault) -> bool;
+pub(super) type Handler = unsafe fn(&mut Fault) -> bool;
 
 /// The signals that can have handlers, with their names.
 const SIGNALS: [(libc::c_int, &str); 7] = [

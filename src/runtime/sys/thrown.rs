@@ -7,7 +7,7 @@ use super::demangle::demangle;
 
 /// `_Unwind_Exception`, <https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html>.
 #[repr(C, align(16))]
-pub(crate) struct Exception {
+pub(super) struct Exception {
     class: u64,
     _cleanup: usize,
     _private: [usize; 2],

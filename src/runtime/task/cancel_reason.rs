@@ -40,7 +40,7 @@ impl CancelReason {
         CancelReason::Quarantined,
     ];
 
-    pub(crate) fn from_number(number: u32) -> Option<CancelReason> {
+    pub(super) fn from_number(number: u32) -> Option<CancelReason> {
         CancelReason::ALL.into_iter().find(|reason| *reason as u32 == number)
     }
 

@@ -12,7 +12,7 @@ pub(crate) struct Period {
 
 impl Period {
     /// A period, which must not be zero, whose first run is due `now`.
-    pub(crate) fn new(period: Duration, now: Instant) -> Period {
+    pub(super) fn new(period: Duration, now: Instant) -> Period {
         Period { period, due: now }
     }
 

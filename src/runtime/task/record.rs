@@ -59,7 +59,7 @@ pub(crate) struct Record {
     pub(crate) private: Vec<PrivateBlock>,
     /// Vectors of strings or vectors, whose blocks were copied: the address of the copy, and the
     /// descriptor that the client wrote.
-    pub(crate) copies: Vec<(*mut u8, chi_shm_vector)>,
+    pub(super) copies: Vec<(*mut u8, chi_shm_vector)>,
     /// Bytes of copies that count against the limit of the task's session.
     pub(crate) copied: u64,
     /// The task's messages.
@@ -135,7 +135,7 @@ impl Record {
 
     /// Resets a used record for a new task.
     #[inline(always)]
-    pub(crate) fn renew(&mut self, origin: Origin) {
+    pub(super) fn renew(&mut self, origin: Origin) {
         debug_assert!(matches!(self.origin, Origin::Internal));
         self.completion.renew(matches!(origin, Origin::Client { .. }));
         // SAFETY: `clear` left `Origin::Internal`, which has nothing to drop.
@@ -320,7 +320,7 @@ impl Record {
 
     /// Frees or releases everything that the task held.
     #[inline]
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         let lists = self.blocks.capacity() | self.private.capacity() | self.copies.capacity();
         if self.large.is_some() || lists != 0 || !self.texts.is_empty() {
             self.give_back();
@@ -341,12 +341,12 @@ impl Record {
     }
 
     /// The budget that the record and what it owns are charged to.
-    pub(crate) fn budget(&self) -> &'static Budget {
+    pub(super) fn budget(&self) -> &'static Budget {
         self.charge.budget()
     }
 
     /// How many bytes `make_room` allocates for a body of `size` bytes.
-    pub(crate) fn room_for(size: usize) -> usize {
+    pub(super) fn room_for(size: usize) -> usize {
         match size <= INLINE {
             true => 0,
             false => BACK + size,

@@ -37,7 +37,7 @@ impl Texts {
     }
 
     #[inline]
-    pub(crate) fn is_empty(&mut self) -> bool {
+    pub(super) fn is_empty(&mut self) -> bool {
         self.0.get_mut().is_none()
     }
 
