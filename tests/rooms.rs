@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
@@ -92,6 +93,39 @@ impl Paths {
     }
 }
 
+impl Paths {
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut names: Vec<String> = Vec::new();
+        // How many colons have followed the last name.
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(name) => {
+                    if colons != 2 {
+                        self.end_path(&mut names);
+                    }
+                    names.push(name.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(mark) if mark.as_char() == ':' && !names.is_empty() => colons += 1,
+                TokenTree::Group(group) => {
+                    self.end_path(&mut names);
+                    self.tokens(group.stream());
+                }
+                _ => self.end_path(&mut names),
+            }
+        }
+        self.end_path(&mut names);
+    }
+
+    fn end_path(&mut self, names: &mut Vec<String>) {
+        let path = std::mem::take(names);
+        if path.len() > 1 {
+            self.uses.push((path, false));
+        }
+    }
+}
+
 impl<'ast> Visit<'ast> for Paths {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.tree(&[], &item.tree, !matches!(item.vis, syn::Visibility::Inherited));
@@ -109,6 +143,12 @@ impl<'ast> Visit<'ast> for Paths {
 
     /// A visibility is not an import.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    /// The arguments of a macro: whatever looks like a path in them.
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.tokens(call.tokens.clone());
+        syn::visit::visit_macro(self, call);
+    }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Vec<String> = path.segments.iter().map(|part| part.ident.to_string()).collect();
@@ -332,6 +372,82 @@ fn crates_depend_only_on_those_below_them() {
             }
         }
     }
+}
+
+/// Whether a type is a worker, or refers to one.
+fn is_worker(of: &syn::Type) -> bool {
+    match of {
+        syn::Type::Reference(reference) => is_worker(&reference.elem),
+        syn::Type::Path(path) => {
+            path.path.segments.last().is_some_and(|last| last.ident == "Worker")
+        }
+        _ => false,
+    }
+}
+
+/// The methods of the worker, and the functions that take one, in a file.
+#[derive(Default)]
+struct Chapters {
+    methods: usize,
+    functions: usize,
+}
+
+impl<'ast> Visit<'ast> for Chapters {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if !item.ident.to_string().ends_with("tests") {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        self.methods += usize::from(is_worker(&item.self_ty));
+        syn::visit::visit_item_impl(self, item);
+    }
+
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        let takes = |input: &syn::FnArg| match input {
+            syn::FnArg::Typed(typed) => is_worker(&typed.ty),
+            syn::FnArg::Receiver(_) => false,
+        };
+        self.functions += usize::from(signature.inputs.iter().any(takes));
+        syn::visit::visit_signature(self, signature);
+    }
+}
+
+/// State types know no worker: only the room of the workers, and those above it, name it. Its
+/// methods are in one file.
+#[test]
+fn only_upper_rooms_take_a_worker() {
+    let (modules, _) = Modules::of(&root().join("src/runtime/lib.rs"));
+    let scheduler = RUNTIME.iter().position(|room| *room == "scheduler").unwrap();
+    let (mut methods, mut lower, mut functions) = (Vec::new(), Vec::new(), 0);
+    for file in modules.files.values() {
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut found = Chapters::default();
+        found.visit_file(&syn::parse_file(&text).unwrap());
+        if found.methods > 0 {
+            methods.push(short(file));
+        }
+        let room = short(file);
+        let room = room.trim_start_matches("src/runtime/").split(['/', '.']).next().unwrap();
+        let is_below = RUNTIME.iter().position(|other| *other == room) < Some(scheduler);
+        if found.functions > 0 && is_below {
+            lower.push(short(file));
+        }
+        functions += found.functions;
+    }
+    assert_eq!(methods, ["src/runtime/scheduler/worker.rs"]);
+    assert!(lower.is_empty(), "these take a worker: {lower:?}");
+    assert!(functions > 50, "only {functions} were found: this test fails to read them");
+}
+
+#[test]
+fn paths_in_macros_are_imports() {
+    let mut paths = Paths::default();
+    let text = "fn f() { assert!(crate::a::b() && !(super::c::D == e), x::y(), \"g\"); }";
+    paths.visit_file(&syn::parse_file(text).unwrap());
+    let found: Vec<String> = paths.uses.iter().map(|(path, _)| path.join("::")).collect();
+    assert_eq!(found, ["crate::a::b", "super::c::D", "x::y"]);
 }
 
 #[test]

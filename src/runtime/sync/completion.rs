@@ -219,38 +219,44 @@ mod loom_tests {
         Waiter { worker: 1, coroutine: 5, tag }
     }
 
-    /// While the task completes, a timer ends a wait for it and the coroutine waits again. Either
-    /// the completion wakes the current wait, or the coroutine sees the completion itself. The
+    /// While the task completes, `end` ends a wait for it and the coroutine waits again. Either the
+    /// completion wakes the current wait, or the coroutine sees the completion itself. The
     /// completion never wakes the wait that has ended while the newer one sleeps for ever.
-    #[test]
-    fn loom_a_completion_wakes_the_wait_that_there_is() {
-        loom::model(|| {
+    fn wakes_the_current_wait(end: fn(&CompletionWord)) {
+        loom::model(move || {
             let word = Arc::new(CompletionWord::new());
             word.submit(false);
             let completer = {
                 let word = word.clone();
                 loom::thread::spawn(move || word.complete())
             };
-            let mut sleeps = None;
-            if word.park(waiter(1)) == Parking::Parked {
-                sleeps = Some(waiter(1));
-                // The timer ends the first wait.
-                if !word.leave(waiter(1)) {
-                    sleeps = match word.park(waiter(2)) {
-                        Parking::Parked => Some(waiter(2)),
-                        Parking::Complete => None,
-                        other => panic!("{other:?}"),
-                    };
-                } else {
-                    sleeps = None;
-                }
+            let mut last = word.park(waiter(1));
+            if last == Parking::Parked {
+                end(&word);
+                last = word.park(waiter(2));
             }
             let completed = completer.join().unwrap();
-            if let Some(sleeps) = sleeps {
-                assert_eq!(completed, Completed::Wake(sleeps), "it sleeps for ever");
+            match last {
+                Parking::Parked => assert_eq!(completed, Completed::Wake(waiter(2))),
+                other => assert_eq!(other, Parking::Complete),
             }
             assert!(word.is_complete());
         });
+    }
+
+    /// The wait's own timeout ends it, and the method waits again.
+    #[test]
+    fn loom_a_completion_wakes_a_wait_after_one_that_was_left() {
+        wakes_the_current_wait(|word| {
+            word.leave(waiter(1));
+        });
+    }
+
+    /// A cancellation or a stray wake-up ends the wait inside a call that goes on waiting, which
+    /// replaces its waiter in place.
+    #[test]
+    fn loom_a_completion_wakes_a_wait_that_replaced_another() {
+        wakes_the_current_wait(|_| {});
     }
 
     /// A task is deleted while it completes: exactly one side frees it.
