@@ -180,7 +180,7 @@ class Module {
       descriptor.method_stride = sizeof(chi_method);
       descriptor.methods = table.methods().data();
       descriptor.field_stride = sizeof(chi_field_layout);
-      if constexpr (!std::is_void_v<ParamsOf<R>>) descriptor.params = &OneForm;
+      if constexpr (!std::is_void_v<ParamsOf<R>>) descriptor.params = &Canonicalize;
       s_ops.size = sizeof(s_ops);
       s_ops.init = &Init;
       s_ops.run = &Run;
@@ -214,7 +214,7 @@ class Module {
   }
 
   /* Used when `Create` takes a parameter struct. */
-  static chi_status OneForm(const void *params, u64 len, chi_archive *archive) {
+  static chi_status Canonicalize(const void *params, u64 len, chi_archive *archive) {
     return Guard([&] {
       using P = ParamsOf<R>;
       const std::string_view bytes(static_cast<const char *>(params), len);

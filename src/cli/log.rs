@@ -123,8 +123,8 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     let payload = info.payload();
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     let name = thread.name().unwrap_or_default();
-    tracing::error!(thread = name, place, "panicked: {}", text.unwrap_or("no message"));
+    tracing::error!(thread = name, location, "panicked: {}", text.unwrap_or("no message"));
 }

@@ -32,12 +32,12 @@ struct State {
     connected: Condvar,
 }
 
-struct Place(UnsafeCell<ManuallyDrop<State>>);
+struct StateCell(UnsafeCell<ManuallyDrop<State>>);
 
 // SAFETY: it is written only in a forked child, by its only thread.
-unsafe impl Sync for Place {}
+unsafe impl Sync for StateCell {}
 
-static STATE: Place = Place(UnsafeCell::new(ManuallyDrop::new(State::new())));
+static STATE: StateCell = StateCell(UnsafeCell::new(ManuallyDrop::new(State::new())));
 
 /// Counts the sessions of the process. A thread whose own number differs must look at `STATE`.
 static EPOCH: AtomicU64 = AtomicU64::new(0);

@@ -114,34 +114,34 @@ impl RingMemory {
 
 /// The client's end.
 pub struct Producer {
-    place: RingMemory,
+    memory: RingMemory,
     tail: u64,
     head_seen: u64,
 }
 
 impl Producer {
     /// The producer of a new ring. There must be only one.
-    pub fn new(place: RingMemory) -> Producer {
-        Producer { place, tail: 0, head_seen: 0 }
+    pub fn new(memory: RingMemory) -> Producer {
+        Producer { memory, tail: 0, head_seen: 0 }
     }
 
     /// Publishes an entry. Submissions leave a quarter of the ring to other entries, so that memory
     /// can be released and tasks cancelled even when no further task fits.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> Result<(), Full> {
-        let slots = self.place.slots();
+        let slots = self.memory.slots();
         let limit = match entry {
             Entry::Submit { .. } => slots - slots / 4,
             Entry::Release { .. } | Entry::Cancel { .. } => slots,
         };
         if self.tail.wrapping_sub(self.head_seen) >= limit {
-            self.head_seen = self.place.header().head.load(Ordering::Acquire);
+            self.head_seen = self.memory.header().head.load(Ordering::Acquire);
             if self.tail.wrapping_sub(self.head_seen) >= limit {
                 return Err(Full);
             }
         }
-        let bits = entry.pack() | self.place.lap(self.tail);
-        self.place.slot(self.tail).store(bits, Ordering::Release);
+        let bits = entry.pack() | self.memory.lap(self.tail);
+        self.memory.slot(self.tail).store(bits, Ordering::Release);
         self.tail += 1;
         Ok(())
     }
@@ -150,12 +150,12 @@ impl Producer {
     /// after `push`.
     #[inline]
     pub fn consumer_parked(&self) -> bool {
-        self.place.header().sleeper.must_wake()
+        self.memory.header().sleeper.must_wake()
     }
 
     /// True when the consumer has taken every entry.
     pub fn is_drained(&mut self) -> bool {
-        self.head_seen = self.place.header().head.load(Ordering::Acquire);
+        self.head_seen = self.memory.header().head.load(Ordering::Acquire);
         self.head_seen == self.tail
     }
 }
@@ -163,23 +163,23 @@ impl Producer {
 /// The runtime's end. Whatever the client writes into the segment, at any time, `pop` returns valid
 /// entries or nothing, at most one per slot and lap.
 pub struct Consumer {
-    place: RingMemory,
+    memory: RingMemory,
     head: u64,
     shown: u64,
 }
 
 impl Consumer {
     /// The consumer of a new ring. There must be only one.
-    pub fn new(place: RingMemory) -> Consumer {
-        Consumer { place, head: 0, shown: 0 }
+    pub fn new(memory: RingMemory) -> Consumer {
+        Consumer { memory, head: 0, shown: 0 }
     }
 
     /// Takes the next entry. `Some(None)` means a published slot with invalid bits; it is taken,
     /// too.
     #[inline]
     pub fn pop(&mut self) -> Option<Option<Entry>> {
-        let bits = self.place.slot(self.head).load(Ordering::Acquire);
-        if (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0 {
+        let bits = self.memory.slot(self.head).load(Ordering::Acquire);
+        if (bits ^ self.memory.lap(self.head)) >> LAP_SHIFT != 0 {
             return None;
         }
         self.head += 1;
@@ -191,7 +191,7 @@ impl Consumer {
     pub fn show_progress(&mut self) {
         if self.shown != self.head {
             self.shown = self.head;
-            self.place.header().head.store(self.head, Ordering::Release);
+            self.memory.header().head.store(self.head, Ordering::Release);
         }
     }
 
@@ -199,9 +199,9 @@ impl Consumer {
     #[must_use]
     pub fn park(&mut self) -> bool {
         self.show_progress();
-        self.place.header().sleeper.park();
-        let bits = self.place.slot(self.head).load(Ordering::Acquire);
-        (bits ^ self.place.lap(self.head)) >> LAP_SHIFT != 0
+        self.memory.header().sleeper.park();
+        let bits = self.memory.slot(self.head).load(Ordering::Acquire);
+        (bits ^ self.memory.lap(self.head)) >> LAP_SHIFT != 0
     }
 
     /// Leaves an empty ring to its doorbell, until `unpark`. False when there is an entry after all; then the
@@ -217,7 +217,7 @@ impl Consumer {
 
     /// Announces that the consumer is awake.
     pub fn unpark(&mut self) {
-        self.place.header().sleeper.unpark();
+        self.memory.header().sleeper.unpark();
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
             }
         }
 
-        pub(super) fn place(&self) -> RingMemory {
+        pub(super) fn memory(&self) -> RingMemory {
             // SAFETY: the tests keep the memory longer than what they make from it.
             unsafe { RingMemory::new(&*self.header, self.slots.as_ptr(), self.slots.len() as u64) }
         }
@@ -260,7 +260,7 @@ mod tests {
     fn entries_come_out_as_they_went_in_over_many_laps() {
         let memory = Memory::new(8);
         let (mut producer, mut consumer) =
-            (Producer::new(memory.place()), Consumer::new(memory.place()));
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
         for i in 0..600_000_u64 {
             let entry = if i % 3 == 0 {
                 Entry::Release { hold: i as u32 }
@@ -280,7 +280,7 @@ mod tests {
     fn a_full_ring_still_takes_releases() {
         let memory = Memory::new(8);
         let (mut producer, mut consumer) =
-            (Producer::new(memory.place()), Consumer::new(memory.place()));
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
         let submit = Entry::Submit { offset: 64 };
         for _ in 0..6 {
             producer.push(submit).unwrap();
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn rubbish_in_slots_gives_each_slot_once_a_lap() {
         let memory = Memory::new(8);
-        let mut consumer = Consumer::new(memory.place());
+        let mut consumer = Consumer::new(memory.memory());
         for slot in &memory.slots {
             slot.store(1 << LAP_SHIFT | 0xf << KIND_SHIFT | 7, Ordering::Relaxed);
         }
@@ -313,14 +313,14 @@ mod tests {
             let memory = std::sync::Arc::new(Memory::new(4));
             let theirs = memory.clone();
             let client = loom::thread::spawn(move || {
-                let mut producer = Producer::new(theirs.place());
+                let mut producer = Producer::new(theirs.memory());
                 for i in 1..=4_u32 {
                     while producer.push(Entry::Release { hold: i }).is_err() {
                         loom::thread::yield_now();
                     }
                 }
             });
-            let mut consumer = Consumer::new(memory.place());
+            let mut consumer = Consumer::new(memory.memory());
             let mut next = 1;
             while next <= 4 {
                 match consumer.pop() {
@@ -369,7 +369,7 @@ mod tests {
     ) -> loom::thread::JoinHandle<()> {
         let (memory, bell) = (memory.clone(), bell.clone());
         loom::thread::spawn(move || {
-            let mut producer = Producer::new(memory.place());
+            let mut producer = Producer::new(memory.memory());
             for hold in 1..=count {
                 producer.push(Entry::Release { hold }).unwrap();
                 if producer.consumer_parked() {
@@ -404,7 +404,7 @@ mod tests {
         model.check(|| {
             let (memory, bell) = (std::sync::Arc::new(Memory::new(4)), Default::default());
             let client = client(&memory, &bell, 2);
-            let mut consumer = Consumer::new(memory.place());
+            let mut consumer = Consumer::new(memory.memory());
             let mut taken = 0;
             loop {
                 take_until_rest(&mut consumer, &mut taken, 2);
@@ -425,9 +425,9 @@ mod tests {
         loom::model(|| {
             let (memory, bell) = (std::sync::Arc::new(Memory::new(4)), Default::default());
             let client = client(&memory, &bell, 1);
-            let place = memory.place();
+            let memory = memory.memory();
             let first = loom::thread::spawn(move || {
-                let (mut consumer, mut taken) = (Consumer::new(place), 0);
+                let (mut consumer, mut taken) = (Consumer::new(memory), 0);
                 take_until_rest(&mut consumer, &mut taken, 1);
                 (consumer, taken)
             });
@@ -448,11 +448,11 @@ mod tests {
             let memory = std::sync::Arc::new(Memory::new(4));
             let theirs = memory.clone();
             let client = loom::thread::spawn(move || {
-                let mut producer = Producer::new(theirs.place());
+                let mut producer = Producer::new(theirs.memory());
                 producer.push(Entry::Release { hold: 1 }).unwrap();
                 producer.consumer_parked()
             });
-            let mut consumer = Consumer::new(memory.place());
+            let mut consumer = Consumer::new(memory.memory());
             let sleeps = consumer.park();
             let rung = client.join().unwrap();
             assert!(!sleeps || rung, "the consumer sleeps and nobody rings");

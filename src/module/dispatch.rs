@@ -13,11 +13,11 @@ use chimaera_abi::{
 use chimaera_task::{CreateTask, DestroyTask, Status};
 
 use crate::__private::cstr;
+use crate::adapter::{identity, ContainerAdapter};
 use crate::host::{accept, host, set_error, Acceptance};
 use crate::method::SerializeFn;
 use crate::panics::{catch, install_hook};
-use crate::params::one_form;
-use crate::shell::{identity, Shell};
+use crate::params::canonicalize;
 use crate::{Container, MethodEntry};
 
 /// The methods, indexed by number.
@@ -112,7 +112,7 @@ impl<C: Container> ModuleState<C> {
             }
             // SAFETY: guaranteed by the caller.
             let identity = unsafe { identity(pool_id, pool_name) }?;
-            Ok(Shell::make(&self.built().dispatch, identity))
+            Ok(ContainerAdapter::make(&self.built().dispatch, identity))
         });
         match made {
             Ok(container) => container.cast(),
@@ -145,7 +145,7 @@ impl<C: Container> ModuleState<C> {
                 methods: methods.as_ptr(),
                 field_stride: size_of::<chi_field_layout>() as u32,
                 reserved: 0,
-                params: C::PARAMS.is_some().then_some(one_form::<C>),
+                params: C::PARAMS.is_some().then_some(canonicalize::<C>),
             };
             Built { dispatch: Dispatch::new(), descriptor }
         })

@@ -66,6 +66,7 @@ compile_error!(
     "a ChiMod cannot be built with panic = \"abort\": a panic in a method would take the runtime down"
 );
 
+mod adapter;
 mod container;
 mod context;
 mod declared;
@@ -79,7 +80,6 @@ mod method;
 mod panics;
 mod params;
 mod replica;
-mod shell;
 
 #[doc(hidden)]
 pub mod __private;

@@ -29,8 +29,9 @@ pub(crate) fn install_hook() {
             if DEPTH.get() == 0 {
                 return previous(info);
             }
-            let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
-            let message = format!("panicked: {}{place}", text(info.payload()));
+            let location =
+                info.location().map(|location| format!(" at {location}")).unwrap_or_default();
+            let message = format!("panicked: {}{location}", text(info.payload()));
             MESSAGE.with(|slot| {
                 if let Ok(mut slot) = slot.try_borrow_mut() {
                     *slot = Some(message);

@@ -28,20 +28,20 @@ impl ParamsForm {
 ///
 /// `params` points to `len` bytes, and `archive` to an archive for writing that is as long as its
 /// size says.
-pub(crate) unsafe extern "C" fn one_form<C: Container>(
+pub(crate) unsafe extern "C" fn canonicalize<C: Container>(
     params: *const c_void,
     len: u64,
     archive: *mut chi_archive,
 ) -> chi_status {
     to_status(|| {
-        let ParamsForm(one_form) =
+        let ParamsForm(canonical) =
             C::PARAMS.ok_or_else(|| Status::invalid("the module has no parameter struct"))?;
         let bytes = match len {
             0 => &[],
             // SAFETY: guaranteed by the caller.
             _ => unsafe { std::slice::from_raw_parts(params.cast::<u8>(), len as usize) },
         };
-        let bytes = one_form(bytes)?;
+        let bytes = canonical(bytes)?;
         // SAFETY: guaranteed by the caller.
         let mut archive = unsafe { SaveArchive::over(archive) }?;
         archive.put(&bytes)?;

@@ -10,8 +10,8 @@ use chimaera_config::{parse_size, show_size};
 use serde_json::{json, Value};
 
 use super::daemon::Daemon;
-use super::device::{Device, Operation, Places};
-use super::place::{bind, progress, Place};
+use super::device::{Device, Operation, Positions};
+use super::setup::{bind, progress, Setup};
 use super::task::no_pool;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_parser = number::<u16>(1..=256))]
     workers: u16,
     #[command(flatten)]
-    place: Place,
+    setup: Setup,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -111,7 +111,7 @@ impl Drop for DeviceFile {
 struct Memory {
     device: Vec<u8>,
     buffers: Vec<Vec<u8>>,
-    places: Places,
+    positions: Positions,
 }
 
 impl Memory {
@@ -120,7 +120,7 @@ impl Memory {
         Memory {
             device: vec![7; args.size as usize],
             buffers: vec![vec![7; bytes]; args.depth as usize],
-            places: Places::new(args.size / args.block_size, args.random),
+            positions: Positions::new(args.size / args.block_size, args.random),
         }
     }
 
@@ -131,7 +131,7 @@ impl Memory {
         while begin.elapsed() < time {
             let n = self.buffers.len();
             let buffer = &mut self.buffers[done % n];
-            let at = self.places.next() as usize * buffer.len();
+            let at = self.positions.next() as usize * buffer.len();
             let block = &mut self.device[at..at + buffer.len()];
             match operation {
                 Operation::Read => buffer.copy_from_slice(block),
@@ -216,13 +216,13 @@ impl Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let device_block = args.device_block()?;
-    let cores = args.place.cores()?;
+    let cores = args.setup.cores()?;
     let file = args.path.as_ref().map(|path| DeviceFile::new(path, args.size)).transpose()?;
     // A single worker has a core to itself, and the threads that serve the file may use every core;
     // several workers share the cores with the client.
     let daemon = match args.workers {
-        1 => Daemon::start_pinned(&args.place.modules, &[cores.worker])?,
-        workers => Daemon::start(&args.place.modules, workers, None)?,
+        1 => Daemon::start_pinned(&args.setup.modules, &[cores.worker])?,
+        workers => Daemon::start(&args.setup.modules, workers, None)?,
     };
     if args.workers == 1 {
         bind([cores.client])?;

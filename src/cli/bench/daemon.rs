@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chimaera::client::{self, Options};
 
-use super::place::{bind, Modules};
+use super::setup::{bind, Modules};
 use crate::context::{Failed, Outcome};
 
 /// The prefix of the names of the runtime's worker threads.

@@ -21,17 +21,17 @@ pub(super) enum Operation {
 }
 
 /// The sequence of blocks that a measurement accesses.
-pub(super) struct Places {
+pub(super) struct Positions {
     /// Number of blocks.
     n: u64,
     next: u64,
     random: bool,
 }
 
-impl Places {
+impl Positions {
     /// A sequence over `n` blocks, in order or random.
-    pub(super) fn new(n: u64, random: bool) -> Places {
-        Places { n, next: 0x9e37_79b9_7f4a_7c15, random }
+    pub(super) fn new(n: u64, random: bool) -> Positions {
+        Positions { n, next: 0x9e37_79b9_7f4a_7c15, random }
     }
 
     pub(super) fn next(&mut self) -> u64 {
@@ -53,7 +53,7 @@ pub(super) struct Device {
     /// Device blocks per access.
     blocks: u64,
     buffers: Vec<Buffer>,
-    places: Places,
+    positions: Positions,
 }
 
 /// An operation in flight.
@@ -103,13 +103,13 @@ impl Device {
         for buffer in &buffers {
             buffer.write_at(0, vec![7; bytes])?;
         }
-        Ok(Device { client, blocks, buffers, places: Places::new(all / blocks, random) })
+        Ok(Device { client, blocks, buffers, positions: Positions::new(all / blocks, random) })
     }
 
     /// Writes the whole device.
     pub(super) fn fill(&self) -> Outcome {
-        for place in 0..self.places.n {
-            self.client.write_from(place * self.blocks, &self.buffers[0])?.wait()?;
+        for position in 0..self.positions.n {
+            self.client.write_from(position * self.blocks, &self.buffers[0])?.wait()?;
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Device {
     }
 
     fn start(&mut self, operation: Operation, buffer: usize) -> Result<InFlight, Failed> {
-        let block = self.places.next() * self.blocks;
+        let block = self.positions.next() * self.blocks;
         let memory = &self.buffers[buffer];
         let since = Instant::now();
         let task = match operation {

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use super::clients::Process;
 use super::daemon::Daemon;
-use super::place::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
+use super::setup::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
 use super::task;
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};

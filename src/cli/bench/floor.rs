@@ -11,7 +11,7 @@ use chimaera_ipc::layout::Layout;
 use chimaera_ipc::ring::{Consumer, Entry, Producer};
 use chimaera_ipc::segment::{self, Mapping};
 
-use super::place::bind;
+use super::setup::bind;
 use crate::context::{Failed, Outcome};
 
 #[derive(clap::Args)]

@@ -7,7 +7,7 @@ use chimaera_bench_client as bench;
 use serde_json::{json, Value};
 
 use super::daemon::Daemon;
-use super::place::{bind, progress, Place};
+use super::setup::{bind, progress, Setup};
 use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20_000, value_parser = number::<u32>(1000..=u32::MAX))]
     count: u32,
     #[command(flatten)]
-    place: Place,
+    setup: Setup,
 }
 
 /// The tasks that are measured both with and without the idle containers.
@@ -71,8 +71,8 @@ fn make_idle(args: &Args) -> Result<bench::Client, Failed> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let cores = args.place.cores()?;
-    let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
+    let cores = args.setup.cores()?;
+    let daemon = Daemon::start(&args.setup.modules, 1, Some(cores.worker))?;
     bind([cores.client])?;
     daemon.connect()?;
     let pool = Pool::open(RUST, "bench_busy")?;

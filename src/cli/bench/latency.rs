@@ -6,7 +6,7 @@ use serde_json::{json, Value};
 
 use super::daemon::Daemon;
 use super::floor::Peer;
-use super::place::{bind, progress, Place};
+use super::setup::{bind, progress, Setup};
 use super::task::{Pool, RUST};
 use super::times::{self, Kind, WARM_UP};
 use crate::context::{Context, Outcome};
@@ -21,12 +21,12 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5000, value_parser = number::<u32>(1..=u32::MAX))]
     count: u32,
     #[command(flatten)]
-    place: Place,
+    setup: Setup,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let cores = args.place.cores()?;
-    let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
+    let cores = args.setup.cores()?;
+    let daemon = Daemon::start(&args.setup.modules, 1, Some(cores.worker))?;
     let mut peer = Peer::start(cores.worker)?;
     bind([cores.client])?;
     daemon.connect()?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::clients::Process;
 use super::daemon::Daemon;
-use super::place::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
+use super::setup::{allowed_cores, bind, check_core, others, progress, two_cores, Modules};
 use crate::context::{Context, Failed, Outcome};
 use crate::number::{number, seconds};
 

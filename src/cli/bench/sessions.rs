@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 
 use super::clients::Process;
 use super::daemon::Daemon;
-use super::place::{bind, progress, Place};
+use super::setup::{bind, progress, Setup};
 use super::task::{Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{print, Context, Failed, Outcome};
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0.2, value_parser = seconds)]
     seconds: f64,
     #[command(flatten)]
-    place: Place,
+    setup: Setup,
 }
 
 /// A client process that makes one call, and then is idle until its input ends.
@@ -102,7 +102,7 @@ impl Measured {
     fn start(args: &Args, core: usize) -> Result<Measured, Failed> {
         let sessions = args.sessions + OTHERS;
         let config = format!("workers: 1\nlimits: {{sessions: {sessions}}}\n");
-        let daemon = Daemon::start_configured(&args.place.modules, Some(core), &config)?;
+        let daemon = Daemon::start_configured(&args.setup.modules, Some(core), &config)?;
         let seconds = args.seconds.to_string();
         let hot = Process::start(&daemon, &["probe", RUST, &seconds])?;
         let woken = Process::start(&daemon, &["probe", RUST, &seconds, "--pause-us", PAUSE_US])?;
@@ -118,7 +118,7 @@ impl Measured {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let cores = args.place.cores()?;
+    let cores = args.setup.cores()?;
     bind([cores.client])?;
     let mut alone = Measured::start(args, cores.worker)?;
     let mut crowded = Measured::start(args, cores.worker)?;

@@ -6,7 +6,7 @@ use corosensei::{Coroutine, CoroutineResult};
 use serde_json::{json, Value};
 
 use super::daemon::Daemon;
-use super::place::{bind, progress, Place};
+use super::setup::{bind, progress, Setup};
 use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 500, value_parser = number::<u32>(1..=u32::MAX))]
     count: u32,
     #[command(flatten)]
-    place: Place,
+    setup: Setup,
 }
 
 /// A coroutine to switch to and back from.
@@ -53,8 +53,8 @@ impl Fiber {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let cores = args.place.cores()?;
-    let daemon = Daemon::start(&args.place.modules, 1, Some(cores.worker))?;
+    let cores = args.setup.cores()?;
+    let daemon = Daemon::start(&args.setup.modules, 1, Some(cores.worker))?;
     bind([cores.client])?;
     daemon.connect()?;
     let rust = Pool::open(RUST, "bench_rust")?;

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use super::clients::Process;
 use super::daemon::Daemon;
-use super::place::{bind, others, progress, Place};
+use super::setup::{bind, others, progress, Setup};
 use crate::context::{Context, Failed, Outcome};
 use crate::number::{number, seconds};
 
@@ -28,14 +28,14 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_parser = number::<u16>(1..=256))]
     workers: u16,
     #[command(flatten)]
-    place: Place,
+    setup: Setup,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let cores = args.place.cores()?;
+    let cores = args.setup.cores()?;
     // A single worker gets a core of its own; several share all cores with the clients.
     let worker_core = (args.workers == 1).then_some(cores.worker);
-    let daemon = Daemon::start(&args.place.modules, args.workers, worker_core)?;
+    let daemon = Daemon::start(&args.setup.modules, args.workers, worker_core)?;
     if worker_core.is_some() {
         bind(others(&[cores.worker])?)?;
     }

@@ -8,19 +8,19 @@ use chimaera_config::{candidates, Flags, Origin, Settings, Value, KEYS};
 use chimaera_runtime::{Config, UserLimits};
 
 /// A directory with a file, and an environment that refers to it.
-struct Place {
+struct Site {
     home: tempfile::TempDir,
     variables: Vec<(&'static str, OsString)>,
 }
 
-impl Place {
+impl Site {
     /// With this file where it is looked for first.
-    fn new(text: &str) -> Place {
+    fn new(text: &str) -> Site {
         let home = tempfile::tempdir().unwrap();
         let variables = vec![("XDG_CONFIG_HOME", home.path().as_os_str().to_owned())];
-        let place = Place { home, variables };
-        place.write("chimaera/chimaera.yaml", text);
-        place
+        let site = Site { home, variables };
+        site.write("chimaera/chimaera.yaml", text);
+        site
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -30,7 +30,7 @@ impl Place {
         path
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Place {
+    fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Site {
         self.variables.push((name, value.into()));
         self
     }
@@ -67,33 +67,33 @@ fn pair(value: &str, origin: &str) -> (String, String) {
 #[test]
 fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let text = "instance: filed\nlog:\n  level: warn\nspin: 1us\n";
-    let place = Place::new(text).with("CHI_INSTANCE", "environed").with("CHI_LOG", "debug");
+    let site = Site::new(text).with("CHI_INSTANCE", "environed").with("CHI_LOG", "debug");
     let flags = Flags { name: Some("flagged".into()), ..Flags::default() };
-    let settings = place.load(&flags);
+    let settings = site.load(&flags);
     assert_eq!(of(&settings, "instance"), pair("flagged", "--name"));
     assert_eq!(of(&settings, "log.level"), pair("debug", "CHI_LOG"));
     assert_eq!(of(&settings, "spin"), pair("1us", "chimaera.yaml:4:7"));
     assert_eq!(of(&settings, "stack_size"), pair("256KiB", "default"));
     let flags = Flags { spin: Some(Duration::from_micros(7)), no_config: true, ..flags };
-    let settings = place.load(&flags);
+    let settings = site.load(&flags);
     assert_eq!(of(&settings, "spin"), pair("7us", "--spin-us"));
     assert_eq!(settings.file, None);
 }
 
 #[test]
 fn the_file_that_is_named_must_be_there() {
-    let place = Place::new("spin: 1us\n");
-    let other = place.write("other.yaml", "spin: 2us\n");
+    let site = Site::new("spin: 1us\n");
+    let other = site.write("other.yaml", "spin: 2us\n");
     let spin = |settings: Settings| of(&settings, "spin").0;
-    assert_eq!(spin(place.load(&Flags::default())), "1us");
-    let place = place.with("CHI_SERVER_CONF", &other);
-    assert_eq!(spin(place.load(&Flags::default())), "2us");
-    let none = place.home.path().join("none.yaml");
+    assert_eq!(spin(site.load(&Flags::default())), "1us");
+    let site = site.with("CHI_SERVER_CONF", &other);
+    assert_eq!(spin(site.load(&Flags::default())), "2us");
+    let none = site.home.path().join("none.yaml");
     let flags = Flags { config: Some(none.clone()), ..Flags::default() };
-    let why = place.try_load(&flags).unwrap_err();
+    let why = site.try_load(&flags).unwrap_err();
     assert!(why.starts_with(&format!("{}: there is no such file", none.display())), "{why}");
-    let place = Place::new("spin: 1us\n").with("CHI_SERVER_CONF", "");
-    assert_eq!(spin(place.load(&Flags::default())), "1us");
+    let site = Site::new("spin: 1us\n").with("CHI_SERVER_CONF", "");
+    assert_eq!(spin(site.load(&Flags::default())), "1us");
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn files_are_looked_for_where_xdg_says() {
 
 #[test]
 fn what_the_environment_and_the_command_line_say_is_checked() {
-    let place = Place::new("").with("CHI_LOG", "loud");
+    let site = Site::new("").with("CHI_LOG", "loud");
     let flags = Flags { name: Some("a b".into()), ..Flags::default() };
-    let why = place.try_load(&flags).unwrap_err();
+    let why = site.try_load(&flags).unwrap_err();
     assert!(why.contains("CHI_LOG: \"loud\" is not a log level"), "{why}");
     assert!(why.contains("--name: \"a b\" is not a valid instance name"), "{why}");
 }
@@ -125,7 +125,7 @@ fn what_the_environment_and_the_command_line_say_is_checked() {
 #[test]
 fn workers_and_their_cores() {
     let counts = |text: &str, flags: &Flags| {
-        let runtime = Place::new(text).load(flags).runtime();
+        let runtime = Site::new(text).load(flags).runtime();
         (runtime.workers, runtime.high_latency_workers, runtime.cores, runtime.high_latency_cores)
     };
     let none = Vec::<usize>::new;
@@ -143,20 +143,20 @@ fn workers_and_their_cores() {
 
 #[test]
 fn the_default_segment_follows_a_lower_maximum() {
-    let settings = Place::new("segment: {max: 32MiB}\n").load(&Flags::default());
+    let settings = Site::new("segment: {max: 32MiB}\n").load(&Flags::default());
     assert_eq!(of(&settings, "segment.default"), pair("32MiB", "chimaera.yaml:1:16"));
-    let settings = Place::new("segment: {max: 1GiB}\n").load(&Flags::default());
+    let settings = Site::new("segment: {max: 1GiB}\n").load(&Flags::default());
     assert_eq!(of(&settings, "segment.default"), pair("128MiB", "default"));
 }
 
 #[test]
 fn directories_with_modules_come_in_order() {
-    let place = Place::new("module_paths: [here, /c]\n")
+    let site = Site::new("module_paths: [here, /c]\n")
         .with("CHI_REPO_PATH", "/a:/b")
         .with("LD_LIBRARY_PATH", ":/l");
     let flags = Flags { module_paths: vec!["/flag".into()], ..Flags::default() };
-    let settings = place.load(&flags);
-    let here = place.home.path().join("chimaera/here");
+    let settings = site.load(&flags);
+    let here = site.home.path().join("chimaera/here");
     let want: Vec<PathBuf> =
         ["/flag", "/a", "/b", "/l", here.to_str().unwrap(), "/c"].map(PathBuf::from).into();
     assert_eq!(settings.runtime().module_paths, want);
@@ -169,10 +169,10 @@ fn directories_with_modules_come_in_order() {
 fn a_directory_that_several_name_is_there_once() {
     let here = tempfile::tempdir().unwrap();
     let path = here.path().display();
-    let place = Place::new(&format!("module_paths: [\"{path}\", /c]\n"))
+    let site = Site::new(&format!("module_paths: [\"{path}\", /c]\n"))
         .with("CHI_REPO_PATH", format!("/a:{path}/.:/a"));
     let want = ["/a".into(), here.path().join("."), "/c".into()];
-    assert_eq!(place.load(&Flags::default()).runtime().module_paths, want);
+    assert_eq!(site.load(&Flags::default()).runtime().module_paths, want);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn parameters_may_be_a_map() {
     let params =
         r#"{level: 3, exact: true, path: "/a b", name: 'a, "b" \c', blank: " x", none: ""}"#;
     let text = format!("pools:\n  - {{name: a, module: 'm:m', params: {params}}}\n");
-    let pools = Place::new(&text).load(&Flags::default()).pools;
+    let pools = Site::new(&text).load(&Flags::default()).pools;
     let want = r#"level=3,exact=true,path=/a b,name="a, \"b\" \\c",blank=" x",none="#;
     assert_eq!(std::str::from_utf8(&pools[0].params).unwrap(), want);
 }
@@ -188,12 +188,12 @@ fn parameters_may_be_a_map() {
 #[test]
 fn parameters_may_stand_in_a_file() {
     let text = "pools:\n  - {name: a, module: 'm:m', params_file: bytes}\n";
-    let place = Place::new(text);
-    let why = place.try_load(&Flags::default()).unwrap_err();
+    let site = Site::new(text);
+    let why = site.try_load(&Flags::default()).unwrap_err();
     assert!(why.contains("chimaera.yaml:2:43: cannot take the parameters from "), "{why}");
     assert!(why.contains("there is no such file"), "{why}");
-    std::fs::write(place.home.path().join("chimaera/bytes"), b"\xff\0x").unwrap();
-    let pools = place.load(&Flags::default()).pools;
+    std::fs::write(site.home.path().join("chimaera/bytes"), b"\xff\0x").unwrap();
+    let pools = site.load(&Flags::default()).pools;
     assert_eq!(pools[0].params, b"\xff\0x");
 }
 
@@ -201,12 +201,12 @@ fn parameters_may_stand_in_a_file() {
 #[test]
 fn limits_follow_those_that_they_depend_on() {
     let text = "segment: {max: 1TiB}\nlimits: {sessions: 3000}\n";
-    let found = Place::new(text).load(&Flags::default()).runtime();
+    let found = Site::new(text).load(&Flags::default()).runtime();
     assert_eq!((found.per_user.sessions, found.per_process.sessions), (3000, 64));
     assert_eq!((found.per_user.segments, found.per_process.segments), (1 << 40, 1 << 40));
     let limits = "{per_process: {segments: 1GiB}, per_user: {sessions: 5}}";
     let text = format!("segment: {{max: 1TiB}}\nlimits: {limits}\n");
-    let found = Place::new(&text).load(&Flags::default()).runtime();
+    let found = Site::new(&text).load(&Flags::default()).runtime();
     assert_eq!((found.per_user.sessions, found.per_process.segments), (5, 1 << 30));
 }
 
@@ -214,7 +214,7 @@ fn limits_follow_those_that_they_depend_on() {
 fn a_quota_sets_some_limits_and_leaves_the_others() {
     let users = "[{who: [root, 7], sessions: 2, segments: 1GiB}, {who: \"group:9\", pools: 3}]";
     let text = format!("limits: {{per_user: {{sessions: 5, pools: 8}}, users: {users}}}\n");
-    let found = Place::new(&text).load(&Flags::default()).runtime();
+    let found = Site::new(&text).load(&Flags::default()).runtime();
     let others = found.per_user.clone();
     let limits = |index: usize| found.quotas[index].limits.clone();
     assert_eq!((others.sessions, others.pools, &*others.key), (5, 8, "limits.per_user"));

@@ -111,7 +111,7 @@ pub fn add_method(dir: &Path, name: &str) -> Result<Added, Problems> {
                 continue;
             }
         };
-        let Some(at) = (edit.place)(&source.normalized()) else {
+        let Some(at) = (edit.offset)(&source.normalized()) else {
             let reason = format!("it has no {}", edit.beside);
             added.left.push(Left { file: path, reason, code: edit.code });
             continue;
@@ -149,9 +149,9 @@ fn add_task(text: &mut SourceText, method: &str) {
 /// Code, and where to insert it in a file.
 struct Edit {
     code: String,
-    /// What `place` looks for, for messages.
+    /// What `offset` looks for, for messages.
     beside: &'static str,
-    place: fn(&str) -> Option<usize>,
+    offset: fn(&str) -> Option<usize>,
 }
 
 /// The stub in the container that runs the method.
@@ -162,7 +162,7 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
             Edit {
                 code: code("runtime.cc", method),
                 beside: "`class Runtime` that begins and ends at the start of a line",
-                place: |text| end_of_class(text, "class Runtime"),
+                offset: |text| end_of_class(text, "class Runtime"),
             },
         ),
         Language::Rust => (
@@ -170,7 +170,7 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
             Edit {
                 code: code("runtime.rs", method),
                 beside: "`#[chimaera::container(...)]` at the start of a line",
-                place: |text| {
+                offset: |text| {
                     let start = text.find("\n#[chimaera::container(")?;
                     Some(start + text[start..].find("\n}\n")? + 1)
                 },
@@ -183,7 +183,7 @@ fn container_edit(module: &Module, method: &str) -> (String, Edit) {
 fn client_edits(module: &Module, method: &str) -> [(String, Edit); 2] {
     let name = &module.name;
     let edit =
-        |code: String, beside, place: fn(&str) -> Option<usize>| Edit { code, beside, place };
+        |code: String, beside, offset: fn(&str) -> Option<usize>| Edit { code, beside, offset };
     match module.language {
         Language::Cpp => [
             (
@@ -235,8 +235,8 @@ fn import(source: &mut SourceText, task: &str) {
     for name in text[start..end].split_inclusive(',') {
         let word = name.trim_start();
         if !word.is_empty() && word > task {
-            let place = at + name.len() - word.len();
-            return source.insert(place, &format!("{task}, "));
+            let offset = at + name.len() - word.len();
+            return source.insert(offset, &format!("{task}, "));
         }
         at += name.len();
     }
@@ -253,9 +253,9 @@ fn end_of_class(text: &str, class: &str) -> Option<usize> {
     let start = text.find(&format!("\n{class} "))?;
     let end = start + text[start..].find("\n};")?;
     let private = text[start..end].find("\n private:").map(|at| start + at);
-    let place = private.unwrap_or(end) + 1;
+    let offset = private.unwrap_or(end) + 1;
     // The code begins with an empty line, so insert it before an existing one.
-    Some(if text[..place].ends_with("\n\n") { place - 1 } else { place })
+    Some(if text[..offset].ends_with("\n\n") { offset - 1 } else { offset })
 }
 
 /// Renders a template for a method.

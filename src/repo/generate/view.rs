@@ -96,8 +96,8 @@ struct PlaceView<'m> {
 
 impl<'m> LayoutView<'m> {
     pub(super) fn of(name: String, body: &'m Body) -> Self {
-        let place = |field: &'m Field| PlaceView { name: &field.name, offset: field.offset };
-        let fields = body.fields.iter().map(place).collect();
+        let field_offset = |field: &'m Field| PlaceView { name: &field.name, offset: field.offset };
+        let fields = body.fields.iter().map(field_offset).collect();
         LayoutView { name, size: body.size, fields }
     }
 }

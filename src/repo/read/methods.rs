@@ -85,22 +85,22 @@ impl Methods<'_> {
         };
         let inherited = INHERITED.iter().position(|inherited| *inherited == name);
         let number = match (inherited, number) {
-            (Some(place), -1) => {
-                let method = Method { name, number: Some(place as u32), supported: false, at };
+            (Some(position), -1) => {
+                let method = Method { name, number: Some(position as u32), supported: false, at };
                 return self.all.push(method);
             }
-            (Some(place), number) if number != place as i64 => {
+            (Some(position), number) if number != position as i64 => {
                 return self.report.add(
                     entry.value.at,
-                    format!("`{name}` has the number {number} instead of {place}"),
-                    format!("write {place}, or -1 when the container does not support it"),
+                    format!("`{name}` has the number {number} instead of {position}"),
+                    format!("write {position}, or -1 when the container does not support it"),
                 );
             }
             (None, -1) => {
                 let method = Method { name, number: None, supported: false, at };
                 return self.all.push(method);
             }
-            (Some(place), _) => place as u32,
+            (Some(position), _) => position as u32,
             (None, number) => match self.custom(&name, number, entry.value.at) {
                 Some(number) => number,
                 None => return,

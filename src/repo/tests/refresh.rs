@@ -14,7 +14,7 @@ const TWO: &str = "language: cpp\nkPut: 11\nkGet: 10\n";
 
 #[test]
 fn the_modules_of_this_project_are_up_to_date() {
-    for repo in ["cpp_chimods", "rust_chimods", "tests/repo/described", "tests/repo/written"] {
+    for repo in ["cpp_chimods", "rust_chimods", "tests/repo/described", "tests/repo/handwritten"] {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(repo);
         assert_eq!(refresh(&dir, Mode::Check).unwrap(), [], "{repo}");
     }

@@ -378,14 +378,14 @@ fn reason(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    struct Place(PathBuf);
+    struct Directory(PathBuf);
 
-    impl Place {
-        fn new(name: &str) -> Place {
+    impl Directory {
+        fn new(name: &str) -> Directory {
             let name = format!("chimaera-sink-{}-{name}", std::process::id());
-            let place = std::env::temp_dir().join(name);
-            std::fs::create_dir(&place).unwrap();
-            Place(place)
+            let directory = std::env::temp_dir().join(name);
+            std::fs::create_dir(&directory).unwrap();
+            Directory(directory)
         }
 
         fn file(&self) -> PathBuf {
@@ -411,7 +411,7 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
+    impl Drop for Directory {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
@@ -427,32 +427,32 @@ mod tests {
 
     #[test]
     fn files_are_as_long_and_as_many_as_they_may_be() {
-        let place = Place::new("rotated");
-        let sink = place.sink(8, 2);
+        let directory = Directory::new("rotated");
+        let sink = directory.sink(8, 2);
         write(&sink, &["one\n", "two\n", "three\n", "four\n", "five\n"]);
         let want = [("log", "five\n"), ("log.1", "four\n"), ("log.2", "three\n")];
-        assert_eq!(place.files(), named(&want));
+        assert_eq!(directory.files(), named(&want));
         // A line longer than the limit has a file of its own.
         sink.write("much too long\n");
         let want = [("log", "much too long\n"), ("log.1", "five\n"), ("log.2", "four\n")];
-        assert_eq!(place.files(), named(&want));
+        assert_eq!(directory.files(), named(&want));
     }
 
     #[test]
     fn a_single_file_starts_over() {
-        let place = Place::new("single");
-        let sink = place.sink(8, 0);
+        let directory = Directory::new("single");
+        let sink = directory.sink(8, 0);
         write(&sink, &["one\n", "two\n", "three\n"]);
-        assert_eq!(place.files(), named(&[("log", "three\n")]));
+        assert_eq!(directory.files(), named(&[("log", "three\n")]));
     }
 
     #[test]
     fn a_file_that_cannot_be_moved_starts_over() {
-        let place = Place::new("stuck");
-        let sink = place.sink(8, 1);
-        std::fs::create_dir(place.0.join("log.1")).unwrap();
+        let directory = Directory::new("stuck");
+        let sink = directory.sink(8, 1);
+        std::fs::create_dir(directory.0.join("log.1")).unwrap();
         write(&sink, &["one\n", "two\n", "three\n"]);
-        let said = std::fs::read_to_string(place.file()).unwrap();
+        let said = std::fs::read_to_string(directory.file()).unwrap();
         assert!(
             said.contains("was emptied, because rotation failed: Is a directory)\nthree\n"),
             "{said}"
@@ -462,19 +462,19 @@ mod tests {
 
     #[test]
     fn a_file_that_another_has_moved_is_left_alone() {
-        let place = Place::new("moved");
-        let sink = place.sink(8, 1);
+        let directory = Directory::new("moved");
+        let sink = directory.sink(8, 1);
         write(&sink, &["one\n", "two\n"]);
-        std::fs::rename(place.file(), place.0.join("elsewhere")).unwrap();
+        std::fs::rename(directory.file(), directory.0.join("elsewhere")).unwrap();
         sink.write("three\n");
         let want = [("elsewhere", "one\ntwo\n"), ("log", "three\n")];
-        assert_eq!(place.files(), named(&want));
+        assert_eq!(directory.files(), named(&want));
     }
 
     #[test]
     fn what_was_lost_is_told_once_there_is_room() {
-        let place = Place::new("lost");
-        let sink = place.sink(1 << 20, 0);
+        let directory = Directory::new("lost");
+        let sink = directory.sink(1 << 20, 0);
         let told = std::sync::Arc::new(Mutex::new(Vec::new()));
         let tell = told.clone();
         sink.on_loss(Box::new(move |lost, error| lock(&tell).push((lost, error))));
@@ -487,19 +487,19 @@ mod tests {
         sink.state().replace(good).unwrap();
         write(&sink, &["three\n", "four\n"]);
         let want = "(2 lines were lost: No space left on device)\nthree\nfour\n";
-        assert_eq!(place.files(), named(&[("log", want)]));
+        assert_eq!(directory.files(), named(&[("log", want)]));
         let full = libc::ENOSPC;
         assert_eq!(*lock(&told), [(0, 0), (1, full), (2, full)]);
     }
 
     #[test]
     fn a_line_that_was_cut_off_is_ended() {
-        let place = Place::new("torn");
-        let sink = place.sink(1 << 20, 0);
+        let directory = Directory::new("torn");
+        let sink = directory.sink(1 << 20, 0);
         sink.write("half of a");
         sink.state().torn = true;
         sink.write("whole\n");
-        assert_eq!(place.files(), named(&[("log", "half of a\nwhole\n")]));
+        assert_eq!(directory.files(), named(&[("log", "half of a\nwhole\n")]));
     }
 
     #[test]

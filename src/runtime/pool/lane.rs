@@ -433,7 +433,7 @@ mod loom_tests {
     /// A task is queued behind another while a worker takes the lane over: in the end both tasks
     /// have been found.
     #[test]
-    fn loom_a_task_that_is_queued_during_a_takeover_is_found() {
+    fn loom_a_task_that_is_queued_during_a_steal_is_found() {
         loom::model(|| {
             let model = Model::new();
             // Worker 1 owns the lane, with a task that has not started.

@@ -56,12 +56,12 @@ impl Postponed {
 
     /// Removes a submission. Returns whether it was the first, or `None` if it is not here.
     pub(super) fn remove(&mut self, offset: u64) -> Option<bool> {
-        let place = self.offsets.iter().position(|other| *other == offset)?;
-        self.offsets.remove(place);
+        let position = self.offsets.iter().position(|other| *other == offset)?;
+        self.offsets.remove(position);
         if self.offsets.is_empty() {
             self.release();
         }
-        Some(place == 0)
+        Some(position == 0)
     }
 
     /// Takes the first submission.

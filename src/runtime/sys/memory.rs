@@ -80,7 +80,7 @@ fn of_control_groups(root: &Path) -> Option<u64> {
 struct Mount<'m> {
     /// The control group that is mounted.
     group: &'m str,
-    place: &'m str,
+    mount_point: &'m str,
     is_v2: bool,
 }
 
@@ -89,14 +89,14 @@ impl Mount<'_> {
     fn of(line: &str) -> Option<Mount<'_>> {
         let (mount, kind) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(3);
-        let (group, place) = (mount.next()?, mount.next()?);
+        let (group, mount_point) = (mount.next()?, mount.next()?);
         let mut kind = kind.split(' ');
         let is_v2 = match kind.next()? {
             "cgroup2" => true,
             "cgroup" if kind.nth(1)?.split(',').any(|option| option == "memory") => false,
             _ => return None,
         };
-        Some(Mount { group, place, is_v2 })
+        Some(Mount { group, mount_point, is_v2 })
     }
 
     /// The smallest limit of this process's group and of the groups around it. `own` is the
@@ -116,10 +116,10 @@ impl Mount<'_> {
         let inside = Path::new(group).strip_prefix(self.group).unwrap_or(Path::new(""));
         let is_plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
         let inside = if is_plain { inside } else { Path::new("") };
-        let place = root.join(self.place.trim_start_matches('/'));
+        let mount_point = root.join(self.mount_point.trim_start_matches('/'));
         let files: &[&str] =
             if self.is_v2 { &["memory.max", "memory.high"] } else { &["memory.limit_in_bytes"] };
-        let groups = inside.ancestors().map(|group| place.join(group));
+        let groups = inside.ancestors().map(|group| mount_point.join(group));
         groups.flat_map(|group| files.iter().filter_map(move |file| read(group.join(file)))).min()
     }
 }

@@ -98,8 +98,8 @@ pub(crate) fn look() {
     for object in &mut look.found {
         object.stamp = known_stamp(object).unwrap_or_else(|| FileStamp::of(&object.path));
     }
-    let place = |object: &Object| (object.bias, object.owner);
-    if known.is_none_or(|known| !known.iter().map(place).eq(look.found.iter().map(place))) {
+    let identity = |object: &Object| (object.bias, object.owner);
+    if known.is_none_or(|known| !known.iter().map(identity).eq(look.found.iter().map(identity))) {
         OBJECTS.store(Box::into_raw(Box::new(look.found)), Ordering::Release);
     }
 }

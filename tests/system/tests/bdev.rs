@@ -145,7 +145,7 @@ fn blocks_in_a_file_are_the_files_bytes() {
 }
 
 #[test]
-fn a_file_that_makes_no_device_is_told_of() {
+fn a_file_that_makes_no_device_is_reported() {
     in_client!(Options::new().bdev(), |_| {
         connect();
         let directory = tempfile::tempdir().unwrap();

@@ -262,7 +262,7 @@ fn fill(device: &Client, path: &Path, first: u64, why: &str) {
 }
 
 #[test]
-fn a_full_disk_is_told_of_and_what_was_written_stays() {
+fn a_full_disk_is_reported_and_what_was_written_stays() {
     if SmallDisk::mount("1m").is_none() {
         eprintln!("\n*** SKIPPED: this user may not mount a small file system ***\n");
         return;

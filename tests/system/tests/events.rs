@@ -254,7 +254,7 @@ fn pollers_are_called_where_there_is_no_memory_for_another_stack() {
 
 /// Only that poller fails; it is called again, and its failure is logged once.
 #[test]
-fn a_poller_that_throws_is_told_of_and_called_again() {
+fn a_poller_that_throws_is_reported_and_called_again() {
     let log = in_client!(Options::new().events(), |_| in_both(|pool| {
         assert!(pool.call(events::POLL, 0, 4) > 4);
     }));

@@ -153,20 +153,20 @@ impl File {
     fn transfer(&self, worker: u32, op: Op, at: u64, data: *mut u8, len: usize) -> Result<()> {
         let mut done = 0;
         while done < len {
-            let (place, rest) = (at + done as u64, (len - done).min(MAX_REQUEST));
-            let request = Request::new(op, place, data.wrapping_add(done), rest as u32)?;
+            let (position, rest) = (at + done as u64, (len - done).min(MAX_REQUEST));
+            let request = Request::new(op, position, data.wrapping_add(done), rest as u32)?;
             match self.mover.run(worker, &request)? {
                 Ok(0) => {
                     return Err(Status::new(
                         CHI_IO,
-                        format!("{} ends before byte {place}: it has been truncated", self.path),
+                        format!("{} ends before byte {position}: it has been truncated", self.path),
                     ))
                 }
                 Ok(moved) => done += moved,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     let what = if op == Op::Read { "read" } else { "written" };
-                    let what = format!("cannot be {what} at byte {place}");
+                    let what = format!("cannot be {what} at byte {position}");
                     return Err(self.refused(error, &what));
                 }
             }

@@ -64,10 +64,10 @@ impl Ram {
     ) -> Result<()> {
         let mut done = 0;
         while done < len {
-            let place = at + done as u64;
-            let start = (place % self.chunk as u64) as usize;
+            let position = at + done as u64;
+            let start = (position % self.chunk as u64) as usize;
             let n = (self.chunk - start).min(len - done);
-            f(&self.chunks[self.chunk_of(place) as usize], start, done, n)?;
+            f(&self.chunks[self.chunk_of(position) as usize], start, done, n)?;
             done += n;
         }
         Ok(())

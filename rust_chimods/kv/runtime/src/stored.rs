@@ -19,7 +19,7 @@ const PIECE: u64 = 256 << 10;
 
 /// The keys, and the locations of their values.
 pub(crate) struct Stored {
-    keys: Store<Place>,
+    keys: Store<Location>,
     device: Part<bdev::Client>,
     block_size: u64,
     compressor: Option<Part<mod_name::Client>>,
@@ -63,7 +63,7 @@ impl<C> Part<C> {
 }
 
 /// The location of a value. Dropping it frees the blocks.
-pub(crate) struct Place {
+pub(crate) struct Location {
     device: PoolId,
     extents: Vec<bdev::Extent>,
     /// Bytes of the value.
@@ -72,13 +72,13 @@ pub(crate) struct Place {
     packed: usize,
 }
 
-impl Value for Place {
+impl Value for Location {
     fn len(&self) -> usize {
-        size_of::<Place>() + size_of_val(self.extents.as_slice())
+        size_of::<Location>() + size_of_val(self.extents.as_slice())
     }
 }
 
-impl Drop for Place {
+impl Drop for Location {
     fn drop(&mut self) {
         if self.extents.is_empty() {
             return;
@@ -112,7 +112,7 @@ impl Stored {
         })
     }
 
-    pub(crate) fn keys(&self) -> &Store<Place> {
+    pub(crate) fn keys(&self) -> &Store<Location> {
         &self.keys
     }
 
@@ -130,26 +130,26 @@ impl Stored {
             _ => self.device.call(|device| device.allocate(blocks))?,
         };
         let device = self.device.client.pool_id();
-        let place = Place { device, extents, len, packed: packed.len() };
-        self.device.call(|device| self.write(device, &place, packed))?;
-        Ok(self.keys.put(key, Arc::new(place))?.is_some())
+        let location = Location { device, extents, len, packed: packed.len() };
+        self.device.call(|device| self.write(device, &location, packed))?;
+        Ok(self.keys.put(key, Arc::new(location))?.is_some())
     }
 
     /// Returns the value, if there is one. Errors: those of the device and the compressor.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let Some(place) = self.keys.get(key) else { return Ok(None) };
-        let packed = self.device.call(|device| self.read(device, &place))?;
+        let Some(location) = self.keys.get(key) else { return Ok(None) };
+        let packed = self.device.call(|device| self.read(device, &location))?;
         let value = match &self.compressor {
             Some(compressor) => {
-                compressor.call(|zstd| zstd.decompress(&packed, place.len as u64))?
+                compressor.call(|zstd| zstd.decompress(&packed, location.len as u64))?
             }
             None => packed,
         };
-        match value.len() == place.len {
+        match value.len() == location.len {
             true => Ok(Some(value)),
             false => Err(Status::failed(format!(
                 "a value of {} bytes was decompressed to {}",
-                place.len,
+                location.len,
                 value.len()
             ))),
         }
@@ -167,13 +167,13 @@ impl Stored {
         }
     }
 
-    fn write(&self, device: &bdev::Client, place: &Place, mut packed: Vec<u8>) -> Result<()> {
+    fn write(&self, device: &bdev::Client, location: &Location, mut packed: Vec<u8>) -> Result<()> {
         let room = packed.len().next_multiple_of(self.block_size as usize);
         packed.resize(room, 0);
         let mut writes = Vec::new();
         let mut rest = packed.as_slice();
         let mut outcome = Ok(());
-        for extent in self.pieces(place) {
+        for extent in self.pieces(location) {
             let (piece, after) = rest.split_at((extent.count * self.block_size) as usize);
             rest = after;
             match device.write_async(extent.block, piece) {
@@ -191,25 +191,25 @@ impl Stored {
         outcome
     }
 
-    fn read(&self, device: &bdev::Client, place: &Place) -> Result<Vec<u8>> {
-        let pieces = self.pieces(place);
+    fn read(&self, device: &bdev::Client, location: &Location) -> Result<Vec<u8>> {
+        let pieces = self.pieces(location);
         let reads: Vec<_> =
             pieces.map(|extent| device.read_async(extent.block, extent.count)).collect();
         let mut packed =
-            Vec::with_capacity(place.packed.next_multiple_of(self.block_size as usize));
+            Vec::with_capacity(location.packed.next_multiple_of(self.block_size as usize));
         let mut outcome = Ok(());
         for read in reads {
             let bytes = read.and_then(|read| read.wait()?.data.copy_to_vec());
             outcome = outcome.and(bytes.map(|bytes| packed.extend(bytes)));
         }
-        packed.truncate(place.packed);
+        packed.truncate(location.packed);
         outcome.map(|()| packed)
     }
 
     /// The extents of a value, split into pieces.
-    fn pieces<'a>(&self, place: &'a Place) -> impl Iterator<Item = bdev::Extent> + 'a {
+    fn pieces<'a>(&self, location: &'a Location) -> impl Iterator<Item = bdev::Extent> + 'a {
         let most = (PIECE / self.block_size).max(1);
-        place.extents.iter().flat_map(move |extent| {
+        location.extents.iter().flat_map(move |extent| {
             let end = extent.block + extent.count;
             (extent.block..end)
                 .step_by(most as usize)

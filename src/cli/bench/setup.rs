@@ -1,4 +1,4 @@
-//! The setting of a measurement: its modules and cores, and how it shows its progress.
+//! The setup of a measurement: its modules and cores, and how it shows its progress.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub(super) struct Modules {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Place {
+pub(super) struct Setup {
     #[command(flatten)]
     pub(super) modules: Modules,
     /// The cores of the client and of the runtime's worker
@@ -28,7 +28,7 @@ pub(super) struct Cores {
     pub(super) worker: usize,
 }
 
-impl Place {
+impl Setup {
     pub(super) fn cores(&self) -> Result<Cores, Failed> {
         let [client, worker] = match &self.cores {
             Some(given) => [check_core(given[0])?, check_core(given[1])?],

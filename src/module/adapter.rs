@@ -20,14 +20,14 @@ use crate::{Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext};
 /// The object that `alloc_state` makes: the C struct, and the author's container once `kCreate` has
 /// created it.
 #[repr(C)]
-pub(crate) struct Shell<C: Container> {
+pub(crate) struct ContainerAdapter<C: Container> {
     base: chi_container,
     identity: Identity,
     dispatch: &'static Dispatch<C>,
     container: OnceLock<C>,
 }
 
-impl<C: Container> Shell<C> {
+impl<C: Container> ContainerAdapter<C> {
     const OPS: chi_container_ops = chi_container_ops {
         size: size_of::<chi_container_ops>() as u32,
         reserved: 0,
@@ -42,7 +42,7 @@ impl<C: Container> Shell<C> {
 
     /// Makes a shell without a container. The runtime owns it.
     pub(crate) fn make(dispatch: &'static Dispatch<C>, identity: Identity) -> *mut chi_container {
-        Box::into_raw(Box::new(Shell {
+        Box::into_raw(Box::new(ContainerAdapter {
             base: chi_container { ops: &Self::OPS },
             identity,
             dispatch,
@@ -137,7 +137,7 @@ impl<C: Container> Shell<C> {
 
 /// # Safety
 ///
-/// As for `chi_container_ops.init`; the container is one of `Shell::make`.
+/// As for `chi_container_ops.init`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn init<C: Container>(
     container: *mut chi_container,
     pool_id: *const chi_pool_id,
@@ -147,14 +147,14 @@ unsafe extern "C" fn init<C: Container>(
         // SAFETY: the contract guarantees that the arguments are valid.
         let identity = unsafe { identity(pool_id, pool_name) }?;
         // SAFETY: the container is being built, so nothing else refers to it.
-        unsafe { (*container.cast::<Shell<C>>()).identity = identity };
+        unsafe { (*container.cast::<ContainerAdapter<C>>()).identity = identity };
         Ok(())
     })
 }
 
 /// # Safety
 ///
-/// As for `chi_container_ops.run`; the container is one of `Shell::make`.
+/// As for `chi_container_ops.run`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn run<C: Container>(
     container: *mut chi_container,
     method: u32,
@@ -162,12 +162,12 @@ unsafe extern "C" fn run<C: Container>(
     rctx: *mut chi_run_context,
 ) -> chi_status {
     // SAFETY: a shell of this type, which lives until `destroy`; only shared references are made.
-    to_status(|| unsafe { (*container.cast::<Shell<C>>()).run(method, task, rctx) })
+    to_status(|| unsafe { (*container.cast::<ContainerAdapter<C>>()).run(method, task, rctx) })
 }
 
 /// # Safety
 ///
-/// As for `chi_container_ops.monitor`; the container is one of `Shell::make`.
+/// As for `chi_container_ops.monitor`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn monitor<C: Container>(
     container: *mut chi_container,
     mode: u32,
@@ -176,12 +176,14 @@ unsafe extern "C" fn monitor<C: Container>(
     rctx: *mut chi_run_context,
 ) -> chi_status {
     // SAFETY: as in `run`.
-    to_status(|| unsafe { (*container.cast::<Shell<C>>()).monitor(mode, method, task, rctx) })
+    to_status(|| unsafe {
+        (*container.cast::<ContainerAdapter<C>>()).monitor(mode, method, task, rctx)
+    })
 }
 
 /// # Safety
 ///
-/// As for `chi_container_ops.serialize`; the container is one of `Shell::make`.
+/// As for `chi_container_ops.serialize`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn serialize<C: Container>(
     container: *mut chi_container,
     method: u32,
@@ -191,7 +193,7 @@ unsafe extern "C" fn serialize<C: Container>(
 ) -> chi_status {
     to_status(|| {
         // SAFETY: as in `run`.
-        let dispatch = unsafe { (*container.cast::<Shell<C>>()).dispatch };
+        let dispatch = unsafe { (*container.cast::<ContainerAdapter<C>>()).dispatch };
         let serialize = dispatch.serializer(method).ok_or_else(not_serialized)?;
         // SAFETY: the runtime hands over a task of the entry's layout, and its archive.
         unsafe { serialize(task, mode, archive) }
@@ -200,7 +202,7 @@ unsafe extern "C" fn serialize<C: Container>(
 
 /// # Safety
 ///
-/// As for `chi_container_ops.aggregate`; the container is one of `Shell::make`.
+/// As for `chi_container_ops.aggregate`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn aggregate<C: Container>(
     container: *mut chi_container,
     method: u32,
@@ -209,16 +211,18 @@ unsafe extern "C" fn aggregate<C: Container>(
     rctx: *mut chi_run_context,
 ) -> chi_status {
     // SAFETY: as in `run`.
-    to_status(|| unsafe { (*container.cast::<Shell<C>>()).aggregate(method, task, replica, rctx) })
+    to_status(|| unsafe {
+        (*container.cast::<ContainerAdapter<C>>()).aggregate(method, task, replica, rctx)
+    })
 }
 
 /// # Safety
 ///
-/// As for `chi_container_ops.destroy`; the container is one of `Shell::make`.
+/// As for `chi_container_ops.destroy`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn destroy<C: Container>(container: *mut chi_container) {
     let dropped = catch(|| {
         // SAFETY: made by `Box::into_raw`, and this is the last call.
-        drop(unsafe { Box::from_raw(container.cast::<Shell<C>>()) });
+        drop(unsafe { Box::from_raw(container.cast::<ContainerAdapter<C>>()) });
         Ok(())
     });
     if let Err(status) = dropped {
@@ -238,14 +242,14 @@ pub(crate) unsafe fn identity(
     }
     // SAFETY: not null, hence valid.
     let (id, name) = unsafe { (*pool_id, CStr::from_ptr(pool_name)) };
-    let (container_id, container_count) = place();
+    let (container_id, container_count) = number_and_count();
     let pool_name = name.to_str()?.to_owned();
     Ok(Identity { pool_id: id.into(), pool_name, container_id, container_count })
 }
 
 /// The number of the container that is being built, and how many the pool has. With ABI 1.0, which
 /// has only single containers, 0 and 1.
-fn place() -> (u32, u32) {
+fn number_and_count() -> (u32, u32) {
     let (mut id, mut count) = (0, 1);
     let known = host().is_some_and(|host| {
         // SAFETY: the table is as long as its size says.
