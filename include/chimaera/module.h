@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -213,6 +214,27 @@ class Module {
     return hipc::FullPtr<Task>(static_cast<Task *>(task));
   }
 
+  /* A runtime of an older minor passes a context that is shorter than RunContext. The module then
+   * gets a whole one, and the runtime the part that it knows. */
+  class WholeContext {
+   public:
+    explicit WholeContext(chi_run_context *given) : given_(given) {
+      if (IsShort()) std::memcpy(static_cast<void *>(&own_), given, given->size);
+    }
+    ~WholeContext() {
+      if (IsShort()) std::memcpy(static_cast<void *>(given_), &own_, own_.size);
+    }
+    WholeContext(const WholeContext &) = delete;
+    WholeContext &operator=(const WholeContext &) = delete;
+    RunContext &operator*() { return IsShort() ? own_ : *given_; }
+
+   private:
+    bool IsShort() const { return given_->size < sizeof(RunContext); }
+
+    chi_run_context *given_;
+    RunContext own_{};
+  };
+
   /* Used when `Create` takes a parameter struct. */
   static chi_status Canonicalize(const void *params, u64 len, chi_archive *archive) {
     return Guard([&] {
@@ -236,7 +258,8 @@ class Module {
     return Guard([&] {
       /* The client may have left any value here. Task::Fail sets it. */
       task->status_ = CHI_OK;
-      RuntimeOf(container).Run(method, TaskOf(task), *rctx);
+      WholeContext context(rctx);
+      RuntimeOf(container).Run(method, TaskOf(task), *context);
       return task->status_;
     });
   }
@@ -244,7 +267,9 @@ class Module {
   static chi_status Monitor(chi_container *container, u32 mode, u32 method, chi_task *task,
                             chi_run_context *rctx) {
     return Guard([&] {
-      RuntimeOf(container).Monitor(static_cast<MonitorModeId>(mode), method, TaskOf(task), *rctx);
+      WholeContext context(rctx);
+      RuntimeOf(container).Monitor(static_cast<MonitorModeId>(mode), method, TaskOf(task),
+                                   *context);
       return CHI_OK;
     });
   }
@@ -269,7 +294,8 @@ class Module {
   static chi_status Aggregate(chi_container *container, u32 method, chi_task *task,
                               chi_task *replica, chi_run_context *rctx) {
     return Guard([&] {
-      RuntimeOf(container).Aggregate(method, TaskOf(task), TaskOf(replica), *rctx);
+      WholeContext context(rctx);
+      RuntimeOf(container).Aggregate(method, TaskOf(task), TaskOf(replica), *context);
       return CHI_OK;
     });
   }

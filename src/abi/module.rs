@@ -9,13 +9,13 @@ use crate::{chi_archive, chi_field_layout, chi_host, chi_pool_id, chi_status};
 pub const CHI_METHOD_CREATE: u32 = 0;
 /// The method that the runtime runs once per container before a pool is destroyed.
 pub const CHI_METHOD_DESTROY: u32 = 1;
-/// Called after a node has failed.
+/// To be called after a node has failed. This version calls it never, like the three below.
 pub const CHI_METHOD_NODE_FAILURE: u32 = 2;
-/// Called to recover a container's state.
+/// To be called to recover a container's state.
 pub const CHI_METHOD_RECOVER: u32 = 3;
-/// Called to move a container to another node.
+/// To be called to move a container to another node.
 pub const CHI_METHOD_MIGRATE: u32 = 4;
-/// Called to hand a container's state to a newer version of the module.
+/// To be called to hand a container's state to a newer version of the module.
 pub const CHI_METHOD_UPGRADE: u32 = 5;
 /// The first number for a module's own methods. Clients may submit tasks only for these.
 pub const CHI_METHOD_CUSTOM: u32 = 10;
@@ -148,7 +148,7 @@ pub type chi_get_module_name_fn = Option<unsafe extern "C" fn() -> *const c_char
 ///   not kept.
 /// * Null: neither argument is null. The result is null, after `chi_host.set_error`, when
 ///   construction failed.
-/// * Thread: `[worker]`.
+/// * Thread: `[loader]`.
 pub type chi_new_state_fn = Option<
     unsafe extern "C" fn(pool_id: *const chi_pool_id, pool_name: *const c_char) -> *mut c_void,
 >;

@@ -193,6 +193,20 @@ void TestCompressor(const char *path) {
   chi_run_context rctx{};
   chi_task task{};
   CHECK(module.container->ops->run(module.container, 999, &task, &rctx) == CHI_NO_METHOD);
+
+  {
+    /* The context of a runtime of ABI 1.0 ends before `est_ns_`: nothing behind it is written. */
+    rctx.size = offsetof(chi_run_context, est_ns_);
+    rctx.est_ns_ = 42;
+    auto compressed = RunTask<CompressTask>("text");
+    CHECK(module.container->ops->monitor(module.container, CHI_MONITOR_EST_LOAD,
+                                         compressed->method_, &*compressed, &rctx) == CHI_OK);
+    CHECK(rctx.est_ns_ == 42);
+    /* What it has is still used. */
+    CHECK(module.container->ops->monitor(module.container, CHI_MONITOR_LOCAL_SCHEDULE,
+                                         compressed->method_, &*compressed, &rctx) == CHI_OK);
+    CHECK(rctx.lane_ != nullptr && rctx.est_ns_ == 42);
+  }
   Stop(module);
 }
 

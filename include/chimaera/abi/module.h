@@ -18,16 +18,16 @@
 // The method that the runtime runs once per container before a pool is destroyed.
 #define CHI_METHOD_DESTROY 1
 
-// Called after a node has failed.
+// To be called after a node has failed. This version calls it never, like the three below.
 #define CHI_METHOD_NODE_FAILURE 2
 
-// Called to recover a container's state.
+// To be called to recover a container's state.
 #define CHI_METHOD_RECOVER 3
 
-// Called to move a container to another node.
+// To be called to move a container to another node.
 #define CHI_METHOD_MIGRATE 4
 
-// Called to hand a container's state to a newer version of the module.
+// To be called to hand a container's state to a newer version of the module.
 #define CHI_METHOD_UPGRADE 5
 
 // The first number for a module's own methods. Clients may submit tasks only for these.
@@ -149,7 +149,7 @@ typedef const char *(*chi_get_module_name_fn)(void);
 //   not kept.
 // * Null: neither argument is null. The result is null, after `chi_host.set_error`, when
 //   construction failed.
-// * Thread: `[worker]`.
+// * Thread: `[loader]`.
 typedef void *(*chi_new_state_fn)(const struct chi_pool_id *pool_id, const char *pool_name);
 
 #endif  // CHIMAERA_ABI_MODULE_H_
