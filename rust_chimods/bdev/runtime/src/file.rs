@@ -4,6 +4,7 @@ use std::alloc::Layout;
 use std::fs::{File as OsFile, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,10 @@ pub(crate) struct File {
     path: String,
     direct: bool,
     mover: Mover,
+    file: Arc<OsFile>,
+    /// The smallest size that the file has been seen with, in bytes. What is behind it has been lost,
+    /// also when the file grows again.
+    intact: AtomicU64,
 }
 
 enum Mover {
@@ -103,8 +108,10 @@ impl File {
         let flags = rustix::fs::fcntl_getfl(&file).map_err(cannot)?;
         rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(cannot)?;
         lock(&file, &path, ctx)?;
-        let mover = Mover::new(Arc::new(file), params.io, ctx.worker_id())?;
-        Ok((File { path, direct: params.direct, mover }, blocks))
+        let file = Arc::new(file);
+        let mover = Mover::new(file.clone(), params.io, ctx.worker_id())?;
+        let intact = AtomicU64::new(metadata.len());
+        Ok((File { path, direct: params.direct, mover, file, intact }, blocks))
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -151,16 +158,19 @@ impl File {
     /// Transfers `len` bytes between the file at position `at` and memory that stays valid until
     /// this returns.
     fn transfer(&self, worker: u32, op: Op, at: u64, data: *mut u8, len: usize) -> Result<()> {
+        if op == Op::Write {
+            // Writing beyond the end would extend the file, and lost blocks would read as zeros.
+            self.look_at_size()?;
+        }
+        self.check_intact(at + len as u64)?;
         let mut done = 0;
         while done < len {
             let (position, rest) = (at + done as u64, (len - done).min(MAX_REQUEST));
             let request = Request::new(op, position, data.wrapping_add(done), rest as u32)?;
             match self.mover.run(worker, &request)? {
                 Ok(0) => {
-                    return Err(Status::new(
-                        CHI_IO,
-                        format!("{} ends before byte {position}: it has been truncated", self.path),
-                    ))
+                    self.intact.fetch_min(position, Ordering::Relaxed);
+                    return self.check_intact(position + 1);
                 }
                 Ok(moved) => done += moved,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -172,6 +182,24 @@ impl File {
             }
         }
         Ok(())
+    }
+
+    /// Looks whether the file has been truncated.
+    fn look_at_size(&self) -> Result<()> {
+        let found = rustix::fs::fstat(&self.file);
+        let found = found.map_err(|error| self.refused(error.into(), "cannot be examined"))?;
+        self.intact.fetch_min(found.st_size as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Fails if part of the file before byte `end` has been lost.
+    fn check_intact(&self, end: u64) -> Result<()> {
+        let intact = self.intact.load(Ordering::Relaxed);
+        if end <= intact {
+            return Ok(());
+        }
+        let message = format!("{} has been truncated: byte {intact} and later are lost", self.path);
+        Err(Status::new(CHI_IO, message))
     }
 
     fn refused(&self, error: io::Error, what: &str) -> Status {
