@@ -17,6 +17,7 @@
 pub mod build_script;
 mod edit;
 mod generate;
+mod macros;
 mod model;
 mod names;
 mod read;

@@ -1,8 +1,7 @@
 //! Names: which are allowed, and how a method is spelled in each language.
 
-use crate::reserved_words::{
-    macros_with, CPP_KEYWORDS, C_LIBRARY, DIRECTORIES, METHODS, RUST_KEYWORDS, TAKEN,
-};
+use crate::macros::macros_with;
+use crate::reserved_words::{CPP_KEYWORDS, C_LIBRARY, DIRECTORIES, METHODS, RUST_KEYWORDS, TAKEN};
 
 /// The file that marks a directory as a repo.
 pub const REPO_FILE: &str = "chimaera_repo.yaml";
@@ -38,12 +37,12 @@ pub(crate) fn refuse_name(name: &str) -> Option<String> {
     if TAKEN.contains(&name) {
         return Some("already has a meaning in C++".into());
     }
-    if let Some(macros) = macros_with(name) {
-        return Some(format!("is, or may be, a macro of {}", macros.of));
-    }
     let capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
     if name.split_once('_').is_some_and(|(first, _)| first.bytes().all(capital)) {
         return Some("begins with capitals and `_`, as C macros do".into());
+    }
+    if let Some(macros) = macros_with(name) {
+        return Some(format!("is, or may be, a macro of {}", macros.of));
     }
     let languages = match (CPP_KEYWORDS.binary_search(&name).is_ok(), is_rust_keyword(name)) {
         (true, true) => "C++ and Rust",
@@ -168,9 +167,6 @@ pub(crate) fn shouted(method: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-
     use super::*;
 
     #[test]
@@ -207,167 +203,6 @@ mod tests {
             assert!(refuse_namespace(name).is_some(), "{name}");
         }
         assert_eq!(refuse_name("time"), None, "a module is inside its repo's namespace");
-    }
-
-    #[test]
-    fn macros_are_refused_by_family() {
-        for stem in
-            ["EINVAL", "ENEW2", "SIGINT", "SIGNEW", "I", "NAN", "WIFNEW", "B57600", "POLLIN"]
-        {
-            let why = refuse_method(&format!("k{stem}")).unwrap();
-            assert!(why.contains("may be, a macro of"), "{stem}: {why}");
-            assert!(refuse_name(stem).is_some(), "{stem}");
-        }
-        for name in ["st_mtime", "st_new", "sa_handler", "h_addr", "si_pid", "errno", "linux"] {
-            assert!(refuse_name(name).unwrap().contains("may be, a macro of"), "{name}");
-        }
-        for name in
-            ["kEcho", "kE", "kSign", "kSIg", "kURL", "kTCP", "kMaximum", "kB", "kPing", "kWait"]
-        {
-            assert_eq!(refuse_method(name), None, "{name}");
-        }
-        for name in ["start", "state_of", "sign", "hits", "size", "max", "st", "sa", "si", "h"] {
-            assert_eq!(refuse_name(name), None, "{name}");
-        }
-    }
-
-    /// Headers that a module, or a program that calls one, is likely to include.
-    const HEADERS: &[&str] = &[
-        "aio.h",
-        "arpa/inet.h",
-        "assert.h",
-        "complex.h",
-        "ctype.h",
-        "dirent.h",
-        "dlfcn.h",
-        "errno.h",
-        "fcntl.h",
-        "fenv.h",
-        "float.h",
-        "ftw.h",
-        "grp.h",
-        "inttypes.h",
-        "iso646.h",
-        "limits.h",
-        "locale.h",
-        "math.h",
-        "net/if.h",
-        "netdb.h",
-        "netinet/in.h",
-        "netinet/tcp.h",
-        "poll.h",
-        "pthread.h",
-        "pwd.h",
-        "sched.h",
-        "semaphore.h",
-        "setjmp.h",
-        "signal.h",
-        "spawn.h",
-        "stdalign.h",
-        "stdarg.h",
-        "stdatomic.h",
-        "stdbool.h",
-        "stddef.h",
-        "stdint.h",
-        "stdio.h",
-        "stdlib.h",
-        "stdnoreturn.h",
-        "string.h",
-        "strings.h",
-        "sys/epoll.h",
-        "sys/eventfd.h",
-        "sys/file.h",
-        "sys/inotify.h",
-        "sys/ioctl.h",
-        "sys/ipc.h",
-        "sys/mman.h",
-        "sys/param.h",
-        "sys/random.h",
-        "sys/resource.h",
-        "sys/select.h",
-        "sys/sem.h",
-        "sys/shm.h",
-        "sys/signalfd.h",
-        "sys/socket.h",
-        "sys/stat.h",
-        "sys/statvfs.h",
-        "sys/syscall.h",
-        "sys/sysmacros.h",
-        "sys/time.h",
-        "sys/timerfd.h",
-        "sys/times.h",
-        "sys/types.h",
-        "sys/uio.h",
-        "sys/un.h",
-        "sys/utsname.h",
-        "sys/wait.h",
-        "syslog.h",
-        "termios.h",
-        "threads.h",
-        "time.h",
-        "ucontext.h",
-        "unistd.h",
-        "wchar.h",
-        "wctype.h",
-    ];
-
-    /// The macros that the headers define under `compiler`: their names, and whether they take
-    /// arguments.
-    fn macros_of(compiler: &str, flags: &[&str], headers: &[&str]) -> Vec<(String, bool)> {
-        let include = |header: &&str| format!("#include <{header}>\n");
-        let child = Command::new(compiler)
-            .args(flags)
-            .args(["-D_GNU_SOURCE", "-dM", "-E", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let Ok(mut child) = child else {
-            eprintln!("{compiler} is not installed: skipping the check");
-            return Vec::new();
-        };
-        let source: String = headers.iter().map(include).collect();
-        child.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{compiler} {flags:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let defined = text.lines().filter_map(|line| line.strip_prefix("#define "));
-        let name = |line: &str| {
-            let end = line.find([' ', '(']).unwrap_or(line.len());
-            (line[..end].to_owned(), line[end..].starts_with('('))
-        };
-        let found: Vec<(String, bool)> = defined.map(name).collect();
-        assert!(found.len() > 2000, "{compiler} {flags:?}: {}", found.len());
-        found
-    }
-
-    #[test]
-    fn no_macro_of_the_headers_is_a_name() {
-        let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include");
-        let mut all = macros_of("cc", &["-std=gnu17", "-x", "c"], HEADERS);
-        all.extend(macros_of("cc", &["-std=gnu11", "-x", "c"], HEADERS));
-        let in_cpp: Vec<&str> = HEADERS
-            .iter()
-            .copied()
-            .filter(|header| !["stdatomic.h", "stdnoreturn.h", "threads.h"].contains(header))
-            .chain(["chimaera/chimaera.h"])
-            .collect();
-        let flags = ["-std=gnu++17", "-x", "c++", "-I", include];
-        all.extend(macros_of("c++", &flags, &in_cpp));
-        let mut taken: Vec<String> = Vec::new();
-        for (name, with_arguments) in all {
-            let method = format!("k{name}");
-            if refuse_method(&method).is_none() {
-                taken.push(method);
-            }
-            // A function-like macro expands only before a parenthesis, and these names are never
-            // followed by one.
-            if !with_arguments && refuse_name(&name).is_none() {
-                taken.push(name);
-            }
-        }
-        taken.sort();
-        taken.dedup();
-        assert_eq!(taken, [""; 0]);
     }
 
     #[test]
