@@ -289,6 +289,42 @@ impl Coroutines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{Budget, Use};
+
+    /// A coroutine whose body returns at once.
+    fn coroutine() -> Coroutine {
+        let charge = Budget::endless().nothing(Use::Stacks);
+        Coroutine::new(64 << 10, charge, || Ended::Returned).unwrap()
+    }
+
+    /// Runs the coroutine with this number to its end.
+    fn end(coroutines: &Coroutines, number: usize) {
+        assert_eq!(coroutines.resume(number).1.err(), Some(Ended::Returned));
+        coroutines.remove(number);
+    }
+
+    /// The number is taken from the list of free ones, not looked for: there may be tens of
+    /// thousands of coroutines, and the running one's place is empty, too.
+    #[test]
+    fn the_number_that_became_free_last_is_the_next() {
+        let coroutines = Coroutines::new(4);
+        let numbers: Vec<usize> = (0..4).map(|_| coroutines.add(coroutine())).collect();
+        assert_eq!(numbers, [0, 1, 2, 3]);
+        let running = coroutines.all.borrow_mut()[0].take();
+        for number in [2, 1, 3] {
+            end(&coroutines, number);
+        }
+        assert_eq!(coroutines.in_use(), 1);
+        let again: Vec<usize> = (0..4).map(|_| coroutines.add(coroutine())).collect();
+        assert_eq!(again, [3, 1, 2, 4]);
+        coroutines.all.borrow_mut()[0] = running;
+        (0..5).for_each(|number| end(&coroutines, number));
+        for _ in 0..100 {
+            let number = coroutines.add(coroutine());
+            end(&coroutines, number);
+        }
+        assert_eq!((coroutines.all.borrow().len(), coroutines.in_use()), (5, 0));
+    }
 
     #[test]
     fn tasks_that_keep_each_other_ready_leave_room_for_new_ones() {

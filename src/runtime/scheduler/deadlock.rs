@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::mailbox::{Answers, Question, WorkerMessage};
+use super::mailbox::{Answers, Mailbox, Question, WorkerMessage};
 use super::shared::Shared;
 use crate::log::{LineKind, Subject};
 use crate::sync::{find_circle, victim, Wait, Waits};
@@ -17,32 +17,58 @@ const ANSWER_BOUND: Duration = Duration::from_millis(100);
 /// The pause between the two questions.
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// Asks all workers and collects their answers.
-fn ask<T: Default>(shared: &Shared, message: impl Fn(Question<T>) -> WorkerMessage) -> T {
-    let question = Question::<T>::default();
-    for mailbox in shared.mailboxes() {
-        mailbox.send(message(question.clone()));
+/// The workers, as the watchdog asks them.
+struct Workers<'s> {
+    mailboxes: &'s [Mailbox],
+    /// How many of them have been started, and so answer.
+    started: &'s dyn Fn() -> usize,
+}
+
+impl Workers<'_> {
+    /// Asks all workers and collects their answers.
+    fn ask<T: Default>(&self, message: impl Fn(Question<T>) -> WorkerMessage) -> T {
+        let question = Question::<T>::default();
+        for mailbox in self.mailboxes {
+            mailbox.send(message(question.clone()));
+        }
+        let until = Instant::now() + ANSWER_BOUND;
+        while lock(&question).workers < (self.started)() && Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let Answers { found, .. } = std::mem::take(&mut *lock(&question));
+        found
     }
-    let until = Instant::now() + ANSWER_BOUND;
-    while lock(&question).workers < shared.started() && Instant::now() < until {
-        std::thread::sleep(Duration::from_micros(200));
+
+    /// Looks for a circle that lasts. Returns its waits, and their description.
+    fn find_circle(&self) -> Option<(Vec<Wait>, String)> {
+        let before: Waits = self.ask(WorkerMessage::ReportWaits);
+        if before.waits.is_empty() {
+            return None;
+        }
+        std::thread::sleep(BETWEEN);
+        let now: Waits = self.ask(WorkerMessage::ReportWaits);
+        let lasting: HashSet<_> = before.waits.iter().map(|wait| wait.id).collect();
+        let waits: Vec<&Wait> =
+            now.waits.iter().filter(|wait| lasting.contains(&wait.id)).collect();
+        let circle: Vec<Wait> = find_circle(&waits, &now.held)?.into_iter().copied().collect();
+        let text = self.in_words(&circle);
+        Some((circle, text))
     }
-    let Answers { found, .. } = std::mem::take(&mut *lock(&question));
-    found
+
+    /// Describes the waits of a circle, and only those: there may be tens of thousands of others.
+    fn in_words(&self, circle: &[Wait]) -> String {
+        let ids = Arc::new(circle.iter().map(|wait| wait.id).collect::<Vec<_>>());
+        let told: Vec<(_, String)> =
+            self.ask(|question| WorkerMessage::DescribeWaits(ids.clone(), question));
+        let text = |id| told.iter().find(|(other, _)| other == id).map(|(_, text)| text.as_str());
+        ids.iter().filter_map(text).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Looks for a circle and breaks it. True if there was one: there may be others.
 pub(super) fn look(shared: &Shared) -> bool {
-    let before: Waits = ask(shared, WorkerMessage::ReportWaits);
-    if before.waits.is_empty() {
-        return false;
-    }
-    std::thread::sleep(BETWEEN);
-    let now: Waits = ask(shared, WorkerMessage::ReportWaits);
-    let lasting: HashSet<_> = before.waits.iter().map(|wait| wait.id).collect();
-    let waits: Vec<&Wait> = now.waits.iter().filter(|wait| lasting.contains(&wait.id)).collect();
-    let Some(circle) = find_circle(&waits, &now.held) else { return false };
-    let text = in_words(shared, &circle);
+    let workers = Workers { mailboxes: shared.mailboxes(), started: &|| shared.started() };
+    let Some((circle, text)) = workers.find_circle() else { return false };
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Circle, Subject::default()) {
         tracing::error!(circle = text, left_out, "tasks wait for each other in a circle");
     }
@@ -52,11 +78,88 @@ pub(super) fn look(shared: &Shared) -> bool {
     true
 }
 
-/// Describes the waits of a circle, and only those: there may be tens of thousands of others.
-fn in_words(shared: &Shared, circle: &[&Wait]) -> String {
-    let ids = Arc::new(circle.iter().map(|wait| wait.id).collect::<Vec<_>>());
-    let told: Vec<(_, String)> =
-        ask(shared, |question| WorkerMessage::DescribeWaits(ids.clone(), question));
-    let text = |id| told.iter().find(|(other, _)| other == id).map(|(_, text)| text.as_str());
-    ids.iter().filter_map(text).collect::<Vec<_>>().join("; ")
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::sync::{Node, WaitId, WaitNumber};
+
+    /// How many tasks wait on each worker.
+    const MANY: usize = 20_000;
+
+    /// The wait of a task on a worker.
+    fn wait(worker: u32, task: usize, what: usize) -> Wait {
+        let id = WaitId { worker, coroutine: task as u32, number: WaitNumber::default() };
+        Wait { id, task, what: Node::Task(what), lasting: false }
+    }
+
+    /// What a worker's tasks wait for. Task 7, on worker 0, and task `MANY + 7`, on worker 1, wait
+    /// for each other; all others wait for one that runs.
+    fn waits(worker: u32) -> Vec<Wait> {
+        let (circle, running) = ([7, MANY + 7], 2 * MANY);
+        let first = worker as usize * MANY;
+        let what = |task| match circle.contains(&task) {
+            true => circle[usize::from(task == circle[0])],
+            false => running,
+        };
+        (first..first + MANY).map(|task| wait(worker, task, what(task))).collect()
+    }
+
+    /// How a worker describes its wait in the circle.
+    fn name(worker: u32) -> String {
+        format!("the task on worker {worker}")
+    }
+
+    /// Answers the questions to a worker. Returns the waits that it was asked to describe.
+    fn answer(worker: u32, mailbox: &Mailbox, is_over: &AtomicBool) -> Vec<WaitId> {
+        let mut asked = Vec::new();
+        while !is_over.load(Ordering::Acquire) {
+            match mailbox.take() {
+                Some(WorkerMessage::ReportWaits(question)) => {
+                    let mut answers = lock(&question);
+                    answers.workers += 1;
+                    answers.found.waits.extend(waits(worker));
+                }
+                Some(WorkerMessage::DescribeWaits(ids, question)) => {
+                    let mut answers = lock(&question);
+                    answers.workers += 1;
+                    for id in ids.iter().filter(|id| id.worker == worker) {
+                        asked.push(*id);
+                        answers.found.push((*id, name(worker)));
+                    }
+                }
+                Some(_) => panic!("the watchdog only asks"),
+                None => std::thread::yield_now(),
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn only_the_waits_of_the_circle_are_described() {
+        let mailboxes = [Mailbox::new().unwrap(), Mailbox::new().unwrap()];
+        let is_over = AtomicBool::new(false);
+        let (found, asked) = std::thread::scope(|scope| {
+            let start = |worker: u32| {
+                let (mailbox, is_over) = (&mailboxes[worker as usize], &is_over);
+                scope.spawn(move || answer(worker, mailbox, is_over))
+            };
+            let threads = [start(0), start(1)];
+            let workers = Workers { mailboxes: &mailboxes, started: &|| 2 };
+            // A worker that gets no processor time does not answer in time.
+            let told = |text: &str| (0..2).all(|worker| text.contains(&name(worker)));
+            let found = (0..100).find_map(|_| workers.find_circle().filter(|(_, text)| told(text)));
+            is_over.store(true, Ordering::Release);
+            (found, threads.map(|thread| thread.join().unwrap()))
+        });
+        let (circle, _) = found.expect("there is a circle");
+        let mut tasks: Vec<usize> = circle.iter().map(|wait| wait.task).collect();
+        tasks.sort_unstable();
+        assert_eq!(tasks, [7, MANY + 7]);
+        for (worker, asked) in asked.iter().enumerate() {
+            let others = asked.iter().filter(|id| id.coroutine as usize != worker * MANY + 7);
+            assert_eq!((asked.is_empty(), others.count()), (false, 0), "worker {worker}");
+        }
+    }
 }

@@ -42,9 +42,9 @@ pub(crate) struct Waits {
 /// The wait of a circle that should be ended: preferably one for a lock, because a task that waits
 /// for another has lent it memory. There is always one that is not lasting: a broadcast waits only
 /// for its replicas, which are not broadcasts.
-pub(crate) fn victim<'w>(circle: &[&'w Wait]) -> Option<&'w Wait> {
+pub(crate) fn victim(circle: &[Wait]) -> Option<&Wait> {
     let for_lock = circle.iter().find(|wait| matches!(wait.what, Node::Lock(_)));
-    for_lock.or_else(|| circle.iter().find(|wait| !wait.lasting)).copied()
+    for_lock.or_else(|| circle.iter().find(|wait| !wait.lasting))
 }
 
 /// Finds a circle of waits, if there is one.
@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn a_broadcast_does_not_leave_a_circle_and_other_parents_only_if_they_must() {
-        let victim = |circle: &[&Wait]| victim(circle).map(|wait| wait.task);
+        let victim = |circle: &[Wait]| victim(circle).map(|wait| wait.task);
         let broadcast = Wait { lasting: true, ..wait(1, Node::Task(2)) };
         let (parent, locked) = (wait(2, Node::Task(3)), wait(3, Node::Lock(8)));
-        assert_eq!(victim(&[&broadcast, &parent, &locked]), Some(3));
-        assert_eq!(victim(&[&broadcast, &parent]), Some(2));
+        assert_eq!(victim(&[broadcast, parent, locked]), Some(3));
+        assert_eq!(victim(&[broadcast, parent]), Some(2));
     }
 
     #[test]
