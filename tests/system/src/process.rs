@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -51,6 +52,20 @@ impl Output {
 /// The exit code, or minus the number of the signal.
 pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+}
+
+/// How often the threads of a process have gone to sleep.
+#[track_caller]
+pub fn switches(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let of = |path: PathBuf| -> u64 {
+        // A thread may end meanwhile.
+        let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+        let mut lines = status.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        count.map_or(0, |count| count.trim().parse().expect("a number"))
+    };
+    tasks.flatten().map(|task| of(task.path())).sum()
 }
 
 /// Runs a program to its end, within [`BOUND`].

@@ -66,19 +66,10 @@ fn whoever_waits_or_polls_learns_of_the_end() {
 fn a_parked_client_is_hardly_ever_awake() {
     let daemon = Daemon::start(&Options::new().kv());
     let client = learning(daemon.site(), "parked");
-    let switches = || {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", client.pid())).expect("it runs");
-        let of = |path: PathBuf| -> u64 {
-            let status = std::fs::read_to_string(path.join("status")).expect("it runs");
-            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches:"));
-            line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("a number")
-        };
-        tasks.flatten().map(|task| of(task.path())).sum::<u64>()
-    };
     std::thread::sleep(std::time::Duration::from_millis(500));
-    let before = switches();
+    let before = process::switches(client.pid());
     std::thread::sleep(std::time::Duration::from_secs(3));
-    let awake = switches() - before;
+    let awake = process::switches(client.pid()) - before;
     assert!(awake <= 5, "it was awake {awake} times in 3 s");
 }
 

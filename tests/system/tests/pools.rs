@@ -8,8 +8,8 @@ use chimaera::abi::{
 use chimaera::archive::params_to_bytes;
 use chimaera::{Ipc, PoolId, Result, Status};
 use chimaera_kv_client as kv;
-use chimaera_tests::tasks::throws;
-use chimaera_tests::{artefacts, connect, in_client, text_of, Daemon, Options, Vitals};
+use chimaera_tests::tasks::{model, throws};
+use chimaera_tests::{artefacts, connect, in_client, process, text_of, Daemon, Options, Vitals};
 
 /// Creates a pool with arbitrary bytes as its name, through the C table.
 fn create(ipc: Ipc, name: &[u8]) -> Result<PoolId> {
@@ -190,6 +190,29 @@ fn creations_at_the_same_time_agree() {
             assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
             ipc.destroy_pool(ids[0]).unwrap();
         }
+    });
+}
+
+/// A task that asks for a pool that is being created sleeps until it exists, and is woken then.
+#[test]
+fn who_asks_for_a_pool_that_is_being_created_is_woken() {
+    in_client!(Options::new().model().workers(2), |site| {
+        let ipc = connect();
+        let daemon = site.cli(&["status", "--json"]).ok().json()["pid"].as_u64().expect("a number");
+        std::thread::scope(|scope| {
+            let two_seconds = b"2000000000";
+            let creation = scope.spawn(|| ipc.create_pool(model::MODULE, "slow", two_seconds));
+            let (id, awake) = process::until("the creation begins", || {
+                let before = process::switches(daemon as u32);
+                let found = ipc.find_pool("slow");
+                match found {
+                    Err(status) if status.code() == CHI_NO_POOL => None,
+                    found => Some((found.unwrap(), process::switches(daemon as u32) - before)),
+                }
+            });
+            assert_eq!(creation.join().unwrap().unwrap(), id);
+            assert!(awake < 100, "the daemon was awake {awake} times in 2 s");
+        });
     });
 }
 
