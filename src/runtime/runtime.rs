@@ -24,7 +24,7 @@ use crate::scheduler::{
     describe_circumstances, may_give_up, standby, state_calls, watchdog, ControlCommand, Shared,
     WorkerMessage,
 };
-use crate::sys::{caught, last_words, membarrier, segment_fault, Budget};
+use crate::sys::{caught, last_words, membarrier, segment_fault, Budget, Unshared};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
@@ -54,7 +54,7 @@ pub struct Runtime {
     /// is gone before another runtime can take the instance.
     _page_name: Option<status_page::Name>,
     /// The instance's lock, held as long as the runtime runs.
-    _lock: OwnedFd,
+    _lock: Unshared,
 }
 
 impl Runtime {
@@ -83,6 +83,7 @@ impl Runtime {
                 pid: Reader::open(&instance)
                     .map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
             })?;
+        let lock = Unshared::new(lock);
         if !config.may_connect.is_empty() {
             let_others_in(&instance)?;
         }
@@ -413,11 +414,40 @@ fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
             let name = worker.thread().name().unwrap_or("a thread").to_owned();
             tracing::error!(thread = name, "a method has not returned; its worker is abandoned");
             left.push(format!("the thread {name}, whose method has not returned"));
-        } else if worker.join().is_err() {
-            tracing::error!(worker = index, "a worker panicked");
+            continue;
+        }
+        let name = worker.thread().name().unwrap_or("a thread").to_owned();
+        match join(worker, until) {
+            None => {
+                let thread = &*name;
+                tracing::error!(
+                    thread,
+                    "a destructor of a module's thread-local object has not returned"
+                );
+                left.push(format!(
+                    "the thread {name}, in a destructor of a thread-local object of a module"
+                ));
+            }
+            Some(Err(_)) => tracing::error!(worker = index, "a worker panicked"),
+            Some(Ok(())) => {}
         }
     }
     left
+}
+
+/// Joins a thread whose closure has ended. `None` if the destructors of its thread-local objects
+/// have not returned at `until`, or a little later.
+fn join(thread: JoinHandle<()>, until: Instant) -> Option<std::thread::Result<()>> {
+    const LEAST: Duration = Duration::from_millis(100);
+    let (answer, told) = channel();
+    // Only another thread can wait in this thread's place.
+    let waits = move || drop(answer.send(thread.join()));
+    let waiting = std::thread::Builder::new().name("chi-join".into()).spawn(waits);
+    if let Err(error) = waiting {
+        tracing::warn!(%error, "a thread cannot be joined");
+        return Some(Ok(()));
+    }
+    told.recv_timeout(until.saturating_duration_since(Instant::now()).max(LEAST)).ok()
 }
 
 /// Lets other users enter the instance's directory.

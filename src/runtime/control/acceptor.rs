@@ -24,6 +24,7 @@ use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
+use crate::sys::Unshared;
 
 /// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ const LISTENER: u64 = 1;
 
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
-    listener: OwnedFd,
+    listener: Unshared,
     closer: Closer,
     epoll: OwnedFd,
     clients: HashMap<u64, Client>,
@@ -73,7 +74,7 @@ impl Acceptor {
         Ok(Acceptor {
             shared,
             closer: Closer::new(&listener),
-            listener,
+            listener: Unshared::new(listener),
             epoll,
             clients: HashMap::new(),
             destructions: Destructions::default(),
@@ -271,7 +272,7 @@ impl Acceptor {
             epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
         }
         let (phase, since) = (Phase::Greeting, Instant::now());
-        let client = Client { socket, pidfd, caller, phase, since };
+        let client = Client { socket: Unshared::new(socket), pidfd, caller, phase, since };
         self.clients.insert(number, client);
         Ok(())
     }
@@ -379,7 +380,7 @@ impl Acceptor {
             let _ = epoll::delete(&self.epoll, pidfd);
         }
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
-        self.closer.close(client.socket);
+        self.closer.close(client.socket.into_inner());
         if let Phase::Open { session, workers } = client.phase {
             session.set_dead();
             self.shared.remove_session(number);

@@ -16,7 +16,7 @@ use crate::access::Caller;
 use crate::failure::Failure;
 use crate::scheduler::{RunQueue, Shared, WorkerMessage};
 use crate::session::{Ring, Session, SessionRef};
-use crate::sys::{Charge, Guard};
+use crate::sys::{Charge, Guard, Unshared};
 
 /// How far a client has come.
 pub(super) enum Phase {
@@ -35,7 +35,7 @@ pub(super) enum Phase {
 
 /// A connected client.
 pub(super) struct Client {
-    pub(super) socket: OwnedFd,
+    pub(super) socket: Unshared,
     /// Reports the death of the process even if a forked child keeps the socket open.
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) caller: Caller,

@@ -23,6 +23,7 @@ pub(crate) mod signal;
 mod thread;
 pub(crate) mod thread_state;
 mod thrown;
+mod unshared;
 
 pub(crate) use self::budget::{Budget, Charge, Exhausted, Use};
 pub(crate) use self::descriptors::Descriptors;
@@ -33,3 +34,4 @@ pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;
 pub(crate) use self::thread::{caught, or_abort};
 pub(crate) use self::thread_state::ThreadState;
+pub(crate) use self::unshared::Unshared;
