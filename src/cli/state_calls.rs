@@ -54,6 +54,22 @@ extern "C" fn fchdir(directory: c_int) -> c_int {
 }
 
 #[no_mangle]
+unsafe extern "C" fn sigaction(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { state_calls::sigaction(signal, new, old) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: as above.
+    unsafe { state_calls::signal(signal, handler) }
+}
+
+#[no_mangle]
 unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
     // SAFETY: as above.
     unsafe { state_calls::sigaltstack(new, old) }

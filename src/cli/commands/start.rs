@@ -14,7 +14,7 @@ use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
-use chimaera_runtime::{Config, Error, Runtime};
+use chimaera_runtime::{state_calls, Config, Error, Runtime};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -187,6 +187,7 @@ fn handle_signals(runtime: &Runtime, log: Arc<Log>, has_file: bool) -> Outcome {
         handled.push(SIGHUP);
     }
     let arrivals = Arrivals::of(&handled)?;
+    state_calls::seal_signals(handled);
     let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
     runtime.spawn_helper("chi-signals", move || {
         let mut count = 0;

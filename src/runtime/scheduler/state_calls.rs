@@ -16,6 +16,8 @@ const LC_GLOBAL_LOCALE: isize = -1;
 
 static CHDIR: Original = Original::new(c"chdir");
 static FCHDIR: Original = Original::new(c"fchdir");
+static SIGACTION: Original = Original::new(c"sigaction");
+static SIGNAL: Original = Original::new(c"signal");
 
 /// The process whose state is sealed, and its umask, which cannot be read without changing it.
 static SEALED: OnceLock<(u32, libc::mode_t)> = OnceLock::new();
@@ -25,7 +27,7 @@ pub(crate) fn seal() {
     SEALED.get_or_init(|| {
         // A child must not call the dynamic linker: another thread may have been inside it at the
         // fork.
-        for function in [&CHDIR, &FCHDIR] {
+        for function in [&CHDIR, &FCHDIR, &SIGACTION, &SIGNAL] {
             function.get();
         }
         let umask = original_umask();
@@ -212,6 +214,60 @@ pub fn fchdir(directory: c_int) -> c_int {
     unsafe {
         let original: unsafe extern "C" fn(c_int) -> c_int = std::mem::transmute(FCHDIR.get());
         original(directory)
+    }
+}
+
+/// The signals whose handlers belong to the program.
+static OWN_SIGNALS: OnceLock<Vec<c_int>> = OnceLock::new();
+
+/// From here on, the handlers of these signals stay what they are: those by which a user stops the
+/// daemon.
+pub fn seal_signals(signals: Vec<c_int>) {
+    // They are sealed once.
+    let _ = OWN_SIGNALS.set(signals);
+}
+
+fn is_own_signal(signal: c_int) -> bool {
+    OWN_SIGNALS.get().is_some_and(|signals| signals.contains(&signal))
+}
+
+/// `sigaction`: refused for the program's own signals.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn sigaction(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    if !new.is_null() && is_own_signal(signal) && refuse("sigaction").is_some() {
+        return not_permitted();
+    }
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original: unsafe extern "C" fn(
+            c_int,
+            *const libc::sigaction,
+            *mut libc::sigaction,
+        ) -> c_int = std::mem::transmute(SIGACTION.get());
+        original(signal, new, old)
+    }
+}
+
+/// `signal`: refused for the program's own signals.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+    if is_own_signal(signal) && refuse("signal").is_some() {
+        not_permitted();
+        return libc::SIG_ERR;
+    }
+    // SAFETY: the function has this type; the rest is the caller's promise.
+    unsafe {
+        let original: unsafe extern "C" fn(c_int, libc::sighandler_t) -> libc::sighandler_t =
+            std::mem::transmute(SIGNAL.get());
+        original(signal, handler)
     }
 }
 

@@ -64,17 +64,9 @@ pub(crate) fn install(file: &Path, json: bool, circumstances: Circumstances) -> 
     ONCE.call_once(|| {
         objects::look();
         backtrace::prepare();
-        for number in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGABRT,
-            libc::SIGTRAP,
-            libc::SIGSYS,
-        ] {
-            signal::handle(number, on_fault);
-        }
+        let ends_process =
+            |signal: &c_int| signal::is_of_fault(*signal) || signal::has_default(*signal);
+        signal::all().filter(ends_process).for_each(|signal| signal::handle(signal, on_fault));
         // SAFETY: the functions have the required types, and live as long as the process.
         unsafe {
             on_exit(at_exit, std::ptr::null_mut());

@@ -13,8 +13,9 @@ use super::lock;
 /// may.
 pub(super) type Handler = unsafe fn(&mut Fault) -> bool;
 
-/// The signals that can have handlers, with their names.
-const SIGNALS: [(libc::c_int, &str); 7] = [
+/// The signals that can have handlers, with their names: those of faults, then others that end a
+/// process by default.
+const SIGNALS: [(libc::c_int, &str); 16] = [
     (libc::SIGSEGV, "SIGSEGV"),
     (libc::SIGBUS, "SIGBUS"),
     (libc::SIGFPE, "SIGFPE"),
@@ -22,6 +23,15 @@ const SIGNALS: [(libc::c_int, &str); 7] = [
     (libc::SIGABRT, "SIGABRT"),
     (libc::SIGTRAP, "SIGTRAP"),
     (libc::SIGSYS, "SIGSYS"),
+    (libc::SIGALRM, "SIGALRM"),
+    (libc::SIGIO, "SIGIO"),
+    (libc::SIGPROF, "SIGPROF"),
+    (libc::SIGPWR, "SIGPWR"),
+    (libc::SIGSTKFLT, "SIGSTKFLT"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGUSR2, "SIGUSR2"),
+    (libc::SIGVTALRM, "SIGVTALRM"),
+    (libc::SIGXCPU, "SIGXCPU"),
 ];
 /// How many handlers of the runtime's own a signal can have.
 const MOST: usize = 4;
@@ -45,6 +55,29 @@ static HANDLING: [Handling; SIGNALS.len()] = [const {
 
 fn handling(signal: libc::c_int) -> Option<&'static Handling> {
     SIGNALS.iter().position(|(other, _)| *other == signal).map(|index| &HANDLING[index])
+}
+
+/// Whether the kernel sends this signal for what a thread has just done. Handlers for these signals
+/// are not replaced but asked first; the others are sent by timers and processes, and mean the end
+/// only if nobody handles or ignores them.
+pub(super) fn is_of_fault(signal: libc::c_int) -> bool {
+    SIGNALS.iter().take_while(|(other, _)| *other != libc::SIGALRM).any(|(it, _)| *it == signal)
+}
+
+/// Whether a signal has its default action.
+pub(super) fn has_default(signal: libc::c_int) -> bool {
+    // SAFETY: all zero is a valid `sigaction`, which lives until the call returns; the call changes
+    // nothing else.
+    let (found, action) = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        (libc::sigaction(signal, std::ptr::null(), &mut action), action)
+    };
+    found == 0 && action.sa_sigaction == libc::SIG_DFL
+}
+
+/// All signals that can have handlers.
+pub(super) fn all() -> impl Iterator<Item = libc::c_int> {
+    SIGNALS.iter().map(|(signal, _)| *signal)
 }
 
 /// The name of a signal.
@@ -120,7 +153,8 @@ extern "C" fn on_fault(
         // also have restored the default action, as that of Rust's standard library does.
         let mut now: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &mut now);
-        if fault.is_sent() && now.sa_sigaction == libc::SIG_DFL {
+        let recurs = is_of_fault(signal) && !fault.is_sent();
+        if !recurs && now.sa_sigaction == libc::SIG_DFL {
             libc::raise(signal);
         }
     }
