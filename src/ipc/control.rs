@@ -72,7 +72,7 @@ pub enum Error {
         text: String,
     },
     /// The runtime did not answer in time.
-    #[error("instance '{name}' did not answer within {bound:?}")]
+    #[error("instance '{name}' did not answer within {:.1} s", .bound.as_secs_f64())]
     Silent {
         /// The instance.
         name: String,

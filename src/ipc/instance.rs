@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -279,12 +279,16 @@ impl Instance {
     }
 
     /// Takes the lock that a running instance holds. `None` when another process has it. The lock
-    /// lasts as long as the descriptor.
+    /// lasts as long as the descriptor. The file then contains the number of this process.
     pub fn take_lock(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
         match file_lock(&fd, libc::F_OFD_SETLK) {
-            Ok(_) => Ok(Some(fd)),
+            Ok(_) => {
+                rustix::fs::ftruncate(&fd, 0)?;
+                rustix::io::pwrite(&fd, format!("{}\n", std::process::id()).as_bytes(), 0)?;
+                Ok(Some(fd))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(None),
             Err(error) => Err(error),
@@ -304,6 +308,21 @@ impl Instance {
             Err(connect::Error::NotRunning(_)) => Ok(false),
             Err(error) => Err(self.lock_failed(error.to_string())),
         }
+    }
+
+    /// The process that holds the lock, if it can be seen from here: another user's, or one in
+    /// another PID namespace, cannot.
+    pub fn holder(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.lock()).ok()?;
+        let pid: u32 = text.trim_end().parse().ok()?;
+        let lock = std::fs::metadata(self.lock()).ok()?;
+        // The number may be that of an earlier process, or of a process elsewhere.
+        let is_lock = |entry: std::fs::DirEntry| {
+            std::fs::metadata(entry.path())
+                .is_ok_and(|found| (found.dev(), found.ino()) == (lock.dev(), lock.ino()))
+        };
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        open.flatten().any(is_lock).then_some(pid)
     }
 
     /// Whether some process holds the lock. `None` if it is another user's and cannot be read.

@@ -29,22 +29,27 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
         return Err(Failed::NotRunning(message));
     }
+    let holder = instance.holder();
+    let early = || {
+        // The instance has not created its page yet, or has just removed it.
+        json!({ "name": instance.name(), "running": true, "ready": false, "pid": holder })
+    };
     let page = match Reader::open(&instance) {
         Ok(reader) => describe_page(reader.page()),
         // Shared memory is unavailable or full, so there is no page, or the page is another user's.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             match context.ask(Request::Status, &[]) {
-                Err(Failed::NotRunning(_)) => {
-                    // The instance has not created its page yet, or has just removed it.
-                    let early = json!({ "name": instance.name(), "running": true, "ready": false });
-                    return not_ready(context, &early);
-                }
+                Err(Failed::NotRunning(_)) => return not_ready(context, &early()),
                 answer => answer?,
             }
         }
         Err(error) => return Err(error.into()),
     };
     let pid = page["pid"].as_u64().unwrap_or_default();
+    // A process that was killed leaves its page behind.
+    if holder.is_some_and(|holder| u64::from(holder) != pid) {
+        return not_ready(context, &early());
+    }
     let log = if page["log_is_file"] == true { log(pid) } else { None };
     let lost = page["log_lost"].as_u64().unwrap_or_default();
     let why = chimaera_runtime::log::why(page["log_error"].as_i64().unwrap_or_default() as i32);
@@ -56,8 +61,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
     // The page does not say what a worker is doing. If the runtime does not answer, only the page
     // is shown.
     let ready = document["ready"] == true;
-    if let Some(mut runtime) = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME).ok()).flatten()
-    {
+    let described = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME));
+    if let Some(Err(Failed::NotRunning(_))) = described {
+        // The page is that of a process that was killed, or this one is about to end.
+        return match instance.is_running()? {
+            true => not_ready(context, &early()),
+            false => Err(Failed::NotRunning(instance.not_running())),
+        };
+    }
+    if let Some(Ok(mut runtime)) = described {
         document["each_worker"] = runtime["each_worker"].take();
         document["stopping"] = runtime["stopping"].take();
         document["memory"] = runtime["memory"].take();
@@ -123,8 +135,9 @@ fn not_ready(context: &Context, document: &Value) -> Outcome {
     if context.print_json(document) {
         std::process::exit(3);
     }
+    let process = document["pid"].as_u64().map_or(String::new(), |pid| format!(" (process {pid})"));
     Err(Failed::NotRunning(format!(
-        "instance '{}' is starting: it lets no clients in yet",
+        "instance '{}' is starting{process}, or about to end: it lets no clients in",
         context.name
     )))
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use chimaera_abi::CHI_DESCRIBE_RUNTIME;
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
+use rustix::io::Errno;
+use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 use serde_json::{json, Value};
 
 use crate::context::{complain, Context, Failed, Outcome};
@@ -14,6 +16,8 @@ use crate::number::number;
 const LOOK: Duration = Duration::from_millis(2);
 /// The time before the first report of what the instance is waiting for, and between reports.
 const SAY: Duration = Duration::from_secs(1);
+/// The time that a killed process may take to end.
+const KILL_BOUND: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,8 +34,24 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if !instance.is_running()? {
         return Err(Failed::NotRunning(instance.not_running()));
     }
-    let until = Instant::now() + Duration::from_secs(args.timeout);
-    let answer = context.ask_within(Request::Stop, &[args.force.into()], until)?;
+    let mut until = Instant::now() + Duration::from_secs(args.timeout);
+    let answer = match context.ask_within(Request::Stop, &[args.force.into()], until) {
+        Err(_) if args.force && kill_silent(&instance)? => {
+            // The kernel may take a while to free the memory of a large process.
+            until = until.max(Instant::now() + KILL_BOUND);
+            let abandoned = ["all work: the process did not answer, and was killed"];
+            json!({ "abandoned": abandoned })
+        }
+        Err(Failed::NotRunning(_)) if instance.is_running()? => {
+            return Err(Failed::Message(format!(
+                "instance '{}'{} takes no requests: it is starting or ending; `chimaera stop \
+                 --force` ends it at once",
+                context.name,
+                instance.holder().map_or(String::new(), |pid| format!(" (process {pid})"))
+            )));
+        }
+        answer => answer?,
+    };
     let waiting_for = wait(context, &instance, until)?;
     if let Some(waiting_for) = waiting_for {
         let (name, timeout) = (&context.name, args.timeout);
@@ -57,6 +77,26 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         crate::context::print(&text);
     }
     Ok(())
+}
+
+/// Kills the process of an instance that does not answer. False if it cannot be seen from here.
+fn kill_silent(instance: &Instance) -> Result<bool, Failed> {
+    let pid = instance.holder().and_then(|pid| Pid::from_raw(pid as i32));
+    let Some(pid) = pid else { return Ok(false) };
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => process,
+        // It has just ended.
+        Err(Errno::SRCH) => return Ok(true),
+        Err(error) => return Err(Failed::Message(format!("cannot kill process {pid}: {error}"))),
+    };
+    // Another process may have got the number before the descriptor was opened.
+    if instance.holder() != Some(pid.as_raw_pid() as u32) {
+        return Ok(true);
+    }
+    match pidfd_send_signal(&process, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(true),
+        Err(error) => Err(Failed::Message(format!("cannot kill process {pid}: {error}"))),
+    }
 }
 
 /// Waits until the instance has stopped, and reports what it is waiting for. At `until`, returns
