@@ -87,8 +87,16 @@ pub mod crash {
     /// `exit(0)`, `exit(7)`, `quick_exit(0)`, `_exit(0)`.
     pub const EXITS: [u64; 4] = [27, 28, 29, 30];
 
+    /// Starts a timer whose signal ends the process.
+    pub const ALARM: u64 = 31;
     /// Blocks its worker for `depth` milliseconds.
     pub const BLOCK: u64 = 40;
+    /// Forks a child that lives for `depth` milliseconds and executes no program.
+    pub const FORK: u64 = 41;
+    /// Makes an object of its worker's thread whose destructor does not return.
+    pub const STUCK_AT_EXIT: u64 = 42;
+    /// Ignores the signals that stop a process, and then restores their default actions.
+    pub const SIGNALS: u64 = 43;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.

@@ -183,6 +183,21 @@ fn an_instance_that_starts_says_so_until_it_lets_clients_in() {
         succeeds(&site, &["init"]);
         drop(daemon.join().expect("it starts"));
     }
+    // A daemon that was killed leaves its page behind.
+    for _ in 0..20 {
+        let starting = {
+            let site = site.clone();
+            std::thread::spawn(move || Daemon::start_at(site, &Options::new().workers(1)))
+        };
+        let pid = process::until("the start", || {
+            let found = site.cli(&["status", "--json"]);
+            assert!(found.code == 0 || found.code == 3, "{found:?}");
+            (found.code == 0).then(|| found.json()["pid"].as_u64())
+        });
+        let mut daemon = starting.join().expect("it starts");
+        assert_eq!(pid, Some(daemon.pid().into()), "the status of a daemon that is gone");
+        daemon.kill();
+    }
 }
 
 /// Runs a program in its own namespaces. Not every user may.

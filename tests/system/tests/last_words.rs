@@ -147,6 +147,21 @@ fn of_a_module_s_own_thread() {
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
 }
 
+/// A signal that nobody handles, here that of a timer which a module has set.
+#[test]
+fn of_an_alarm() {
+    let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        // The daemon may end before the task does.
+        let _ = task(ipc, pool, crash::CRASH, crash::ALARM).call();
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGALRM);
+    assert!(crash_file(&daemon).contains("SIGALRM"), "{}", crash_file(&daemon));
+    assert!(daemon.log().contains("last words: SIGALRM"), "{}", daemon.log());
+}
+
 /// In a JSON log, every line remains an object.
 #[test]
 fn of_a_log_in_json() {

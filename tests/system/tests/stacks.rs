@@ -60,7 +60,7 @@ fn endless_recursion_ends_with_a_fault_whatever_it_calls() {
         let ipc = connect();
         let neighbours = Neighbours::new(ipc, 50);
         for _ in 0..rounds(5, 200) {
-            for way in &WAYS[..4] {
+            for way in WAYS.iter().filter(|way| **way != crash::LIBRARY) {
                 assert_eq!(recurse(ipc, *way, ENDLESS), CHI_FAULT, "way {way}");
             }
         }
@@ -74,7 +74,7 @@ fn recursion_of_any_depth_harms_nobody() {
     in_client!(Options::new().crash(), |_| {
         let ipc = connect();
         let neighbours = Neighbours::new(ipc, 50);
-        for way in &WAYS[..4] {
+        for way in WAYS.iter().filter(|way| **way != crash::LIBRARY) {
             // Finds the depth at which the stack ends, to try every depth around it.
             let (mut fits, mut ends) = (0, 20_000);
             while ends - fits > 1 {

@@ -1,8 +1,12 @@
 //! How a runtime stops: in order, within its bound, whatever modules do, and reporting what it
 //! waits for.
 
+use chimaera::NewTask;
+use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::tasks::throws;
-use chimaera_tests::{artefacts, process, Daemon, Options, Running};
+use chimaera_tests::{
+    artefacts, connect, in_client_that_may_end_it, process, Call, Daemon, Options, Running,
+};
 use rustix::process::Signal;
 
 /// Long enough that no test waits for it to end.
@@ -162,6 +166,65 @@ fn the_program_gives_up_on_a_runtime_that_does_not_answer() {
     daemon.signal(Signal::STOP);
     let silent = daemon.cli(&["stop", "--timeout", "1"]);
     assert_eq!(silent.code, 1);
-    assert!(silent.stderr.contains("did not answer within"), "{}", silent.stderr);
+    assert!(silent.stderr.contains("did not answer within 1.0 s"), "{}", silent.stderr);
     daemon.signal(Signal::CONT);
+}
+
+#[test]
+fn a_runtime_that_does_not_answer_is_killed_by_force() {
+    let mut daemon = Daemon::start(&options("10s"));
+    daemon.signal(Signal::STOP);
+    let forced = daemon.cli(&["stop", "--force", "--timeout", "1", "--json"]).ok().json();
+    assert_eq!(forced["stopped"], true, "{forced}");
+    let why = "all work: the process did not answer, and was killed";
+    assert_eq!(forced["abandoned"], serde_json::json!([why]));
+    assert_eq!(daemon.end(), -9);
+}
+
+/// Has a module make a mistake that its task survives, in a daemon of one worker. Evaluates to the
+/// daemon.
+macro_rules! after {
+    ($mistake:expr, $milliseconds:expr) => {{
+        let options = options("1s").crash();
+        let daemon = in_client_that_may_end_it!(options, |_| {
+            let ipc = connect();
+            let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+            let task: NewTask<CrashTask> = ipc.task(pool, crash::CRASH);
+            task.mistake.set($mistake);
+            task.depth.set($milliseconds);
+            task.call().unwrap();
+        });
+        let Some(daemon) = daemon else { return };
+        daemon
+    }};
+}
+
+#[test]
+fn a_destructor_of_a_thread_local_object_does_not_prevent_the_end() {
+    let mut daemon = after!(crash::STUCK_AT_EXIT, 0);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 1);
+    let why = "a destructor of a module's thread-local object has not returned";
+    assert!(daemon.log().contains(why), "{}", daemon.log());
+}
+
+#[test]
+fn a_module_cannot_take_the_signals_that_stop_the_runtime() {
+    let mut daemon = after!(crash::SIGNALS, 0);
+    assert!(daemon.log().contains("signal is refused"), "{}", daemon.log());
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+    assert!(daemon.log().contains(" stopped"), "{}", daemon.log());
+}
+
+/// A child that executes no program has copies of the daemon's descriptors.
+#[test]
+fn a_child_that_a_module_forks_does_not_stand_for_the_runtime() {
+    let mut daemon = after!(crash::FORK, 60_000);
+    let site = daemon.site().clone();
+    daemon.kill();
+    let status = site.cli(&["status"]);
+    assert_eq!(status.code, 3, "{status:#?}");
+    assert!(status.stderr.contains("is not running"), "{status:#?}");
+    Daemon::start_at(site, &Options::new().workers(1)).stop();
 }
