@@ -18,7 +18,7 @@ TEST_ENVIRONMENT := \
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
-	test-cmake test-docs test-tools test-full loom fuzz soak soak-short demo bench install clean
+	test-cmake test-docs test-tools test-full test-sanitized loom fuzz soak soak-short demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -98,7 +98,16 @@ test-docs: build test-tools ## Build and run the examples of the documents; chec
 test-tools:
 	@tools/setup --tests
 
-test-full: loom soak-short ## Run longer tests: the loom models and a short soak
+test-full: loom test-sanitized soak-short ## Run longer tests: the loom models, the C++ layer with sanitizers, a short soak
+
+# Modules in C++ run in a host of their own there: not every sanitizer bears the runtime's stacks.
+SANITIZED := cpp_layout cpp_module_contract cpp_serial cpp_shared_library
+
+test-sanitized: configure ## Run the tests of the C++ layer with address and undefined-behaviour sanitizers
+	@cmake --log-level=NOTICE -S . -B $(BUILD)/sanitized -G Ninja -DCHIMAERA_SANITIZE=address,undefined
+	@cmake --build $(BUILD)/sanitized --target $(SANITIZED)
+	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ctest --test-dir $(BUILD)/sanitized \
+		--output-on-failure --no-tests=error -R '^($(subst $() ,|,$(SANITIZED)))$$'
 
 loom: ## Check the lock-free parts under every interleaving (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
