@@ -18,7 +18,7 @@ TEST_ENVIRONMENT := \
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
-	test-cmake test-docs test-tools test-full test-sanitized loom fuzz soak soak-short demo bench install clean
+	test-cmake test-docs test-tools test-full test-sanitized deny loom fuzz soak soak-short demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -98,7 +98,10 @@ test-docs: build test-tools ## Build and run the examples of the documents; chec
 test-tools:
 	@tools/setup --tests
 
-test-full: loom test-sanitized soak-short ## Run longer tests: the loom models, the C++ layer with sanitizers, a short soak
+test-full: loom test-sanitized deny soak-short ## Run longer tests: loom models, sanitizers, dependencies, a short soak
+
+deny: ## Check licences, sources and advisories of the dependencies (builds cargo-deny if there is none)
+	@tools/deny
 
 # Modules in C++ run in a host of their own there: not every sanitizer bears the runtime's stacks.
 SANITIZED := cpp_layout cpp_module_contract cpp_serial cpp_shared_library
