@@ -116,7 +116,7 @@ impl Context {
     }
 
     /// Pauses the coroutine until it is resumed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pause(&self, pause: Pause) {
         let state = self.set_aside();
         let exceptions = ExceptionState::take();

@@ -250,7 +250,7 @@ impl Worker {
 
     /// Suspends the running task until its prepared wait ends or the task is cancelled. Its lane
     /// goes on without it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn suspend(&self, waits_for: WaitsFor) {
         let context = self.context();
         let code = self.run_queue().leave_module();
@@ -335,7 +335,7 @@ impl Worker {
     /// # Errors
     /// The task was never submitted; another method is waiting for it; the running code cannot
     /// wait; or the running task is part of a deadlock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait_for_task(
         &self,
         task: &Record,
