@@ -289,6 +289,25 @@ pub const KEYS: &[Key] = &[
          least `segment.max`.",
     ),
     key(
+        "limits.per_process.pools",
+        Kind::Number { least: 1, most: 65536 },
+        Preset::Value("8192"),
+        "Maximum number of pools that clients of one process have created. A pool that outlives its process \
+         counts for the next one with that process id.",
+    ),
+    key(
+        "limits.per_process.containers",
+        Kind::Number { least: 1, most: 1 << 24 },
+        Preset::Value("16384"),
+        "Maximum number of containers of these pools.",
+    ),
+    key(
+        "limits.per_process.tasks_in_flight",
+        Kind::Number { least: 256, most: 100_000_000 },
+        Preset::Value("131072"),
+        "Maximum number of tasks in flight of one process, as `limits.per_user.tasks_in_flight` for one user.",
+    ),
+    key(
         "limits.per_process.worker_time",
         Kind::Percent { least: 1, most: 100 },
         Preset::Value("100%"),

@@ -240,6 +240,9 @@ impl Settings {
             per_process: ProcessLimits {
                 sessions: self.number("limits.per_process.sessions") as usize,
                 segments: self.number("limits.per_process.segments"),
+                pools: self.number("limits.per_process.pools") as u32,
+                containers: self.number("limits.per_process.containers") as u32,
+                tasks_in_flight: self.number("limits.per_process.tasks_in_flight") as usize,
                 worker_time: self.number("limits.per_process.worker_time") as u32,
             },
             max_rings: self.number("limits.rings"),

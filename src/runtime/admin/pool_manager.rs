@@ -188,15 +188,19 @@ fn claim(worker: &Worker, containers: u32) -> (Claim, &UserLimits) {
     let config = &worker.shared.config;
     let number = worker.running().map_or(0, |record| record.session);
     if number == 0 {
-        return (Claim { user: None, containers }, &config.per_user);
+        return (Claim { user: None, process: None, containers }, &config.per_user);
     }
     let sessions = worker.shared.sessions();
     match sessions.iter().find(|session| session.number == number) {
         Some(client) => {
             let limits = config.limits_of(&client.caller);
-            (Claim { user: Some(client.caller.uid), containers }, limits)
+            let process = Some(client.caller.pid).filter(|pid| *pid != 0);
+            (Claim { user: Some(client.caller.uid), process, containers }, limits)
         }
-        None => (Claim { user: Some(instance::uid()), containers }, &config.per_user),
+        None => {
+            let claim = Claim { user: Some(instance::uid()), process: None, containers };
+            (claim, &config.per_user)
+        }
     }
 }
 

@@ -38,6 +38,12 @@ pub struct ProcessLimits {
     pub sessions: usize,
     /// The limit on the total size of their segments, in bytes.
     pub segments: u64,
+    /// The limit on the pools that it has created.
+    pub pools: u32,
+    /// The limit on the containers of these pools.
+    pub containers: u32,
+    /// The limit on tasks in flight; beyond it, their rings wait.
+    pub tasks_in_flight: usize,
     /// The share of all workers' time that the methods of its tasks may take, in percent; 100 is no
     /// limit.
     pub worker_time: u32,
@@ -59,7 +65,14 @@ impl Default for UserLimits {
 
 impl Default for ProcessLimits {
     fn default() -> ProcessLimits {
-        ProcessLimits { sessions: 64, segments: 128 << 30, worker_time: 100 }
+        ProcessLimits {
+            sessions: 64,
+            segments: 128 << 30,
+            pools: 8192,
+            containers: 16_384,
+            tasks_in_flight: 1 << 17,
+            worker_time: 100,
+        }
     }
 }
 
@@ -78,10 +91,11 @@ impl Config {
         shares.min().is_some_and(|least| least < 100)
     }
 
-    /// The smallest limit of any user on tasks in flight.
-    pub(crate) fn least_in_flight_per_user(&self) -> usize {
-        let all = self.quotas.iter().map(|quota| &quota.limits).chain([&self.per_user]);
-        all.map(|limits| limits.tasks_in_flight).min().expect("there is one for all")
+    /// The smallest limit of any user or process on tasks in flight.
+    pub(crate) fn least_in_flight(&self) -> usize {
+        let users = self.quotas.iter().map(|quota| &quota.limits).chain([&self.per_user]);
+        let limits = users.map(|limits| limits.tasks_in_flight);
+        limits.chain([self.per_process.tasks_in_flight]).min().expect("there is one for all")
     }
 }
 
@@ -100,6 +114,10 @@ impl ProcessLimits {
     pub(super) fn check(&self) -> Result<(), Error> {
         let percent = self.worker_time.into();
         in_range("the share of worker time per process, in percent", percent, 1, 100)?;
-        in_range("the limit on sessions per process", self.sessions as u64, 1, 65536)
+        in_range("the limit on sessions per process", self.sessions as u64, 1, 65536)?;
+        let tasks = self.tasks_in_flight as u64;
+        in_range("the limit on tasks in flight per process", tasks, 256, 100_000_000)?;
+        in_range("the limit on pools per process", self.pools.into(), 1, 65536)?;
+        in_range("the limit on containers per process", self.containers.into(), 1, 1 << 24)
     }
 }

@@ -1,6 +1,7 @@
-//! How many pools and containers each user has, and whether more are allowed.
+//! How many pools and containers each user and each process has, and whether more are allowed.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
+use std::hash::Hash;
 
 use chimaera_abi::CHI_NO_SPACE;
 
@@ -11,11 +12,14 @@ use crate::sys::{Budget, Charge, Use};
 /// The bytes that a container is charged before its module allocates anything.
 const CONTAINER_COST: u64 = 8 << 10;
 
-/// The containers of a pool, and the user they count for.
+/// The containers of a pool, and the user and process they count for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     /// The user whose client creates the pool; `None` for pools of the runtime itself.
     pub(crate) user: Option<u32>,
+    /// The process of that client, if it is known. Its pools outlive it, and count for the next
+    /// process with its number.
+    pub(crate) process: Option<i32>,
     pub(crate) containers: u32,
 }
 
@@ -31,6 +35,7 @@ pub(super) struct Claims {
     by_slot: HashMap<u32, (Claim, Charge)>,
     containers: u32,
     users: HashMap<u32, Count>,
+    processes: HashMap<i32, Count>,
 }
 
 impl Claims {
@@ -62,15 +67,24 @@ impl Claims {
         if claim.containers > most.saturating_sub(self.containers) {
             return refuse(&format!("container limit ({most})"), "limits", "containers");
         }
-        let Some(user) = claim.user else { return Ok(()) };
-        let has = self.users.get(&user).copied().unwrap_or_default();
-        if has.pools >= limits.pools {
-            let limit = format!("pool limit ({} per user)", limits.pools);
-            return refuse(&limit, &limits.key, "pools");
+        let check = |has: Count, of: &str, section: &str, pools: u32, containers: u32| {
+            if has.pools >= pools {
+                return refuse(&format!("pool limit ({pools} per {of})"), section, "pools");
+            }
+            if claim.containers > containers.saturating_sub(has.containers) {
+                let limit = format!("container limit ({containers} per {of})");
+                return refuse(&limit, section, "containers");
+            }
+            Ok(())
+        };
+        if let Some(user) = claim.user {
+            let has = self.users.get(&user).copied().unwrap_or_default();
+            check(has, "user", &limits.key, limits.pools, limits.containers)?;
         }
-        if claim.containers > limits.containers.saturating_sub(has.containers) {
-            let limit = format!("container limit ({} per user)", limits.containers);
-            return refuse(&limit, &limits.key, "containers");
+        if let Some(process) = claim.process {
+            let has = self.processes.get(&process).copied().unwrap_or_default();
+            let limits = &config.per_process;
+            check(has, "process", "limits.per_process", limits.pools, limits.containers)?;
         }
         Ok(())
     }
@@ -79,9 +93,10 @@ impl Claims {
     pub(super) fn add(&mut self, slot: u32, claim: Claim, charge: Charge) {
         self.containers += claim.containers;
         if let Some(user) = claim.user {
-            let has = self.users.entry(user).or_default();
-            has.pools += 1;
-            has.containers += claim.containers;
+            count_in(&mut self.users, user, claim.containers);
+        }
+        if let Some(process) = claim.process {
+            count_in(&mut self.processes, process, claim.containers);
         }
         let before = self.by_slot.insert(slot, (claim, charge));
         debug_assert!(before.is_none(), "the slot was free");
@@ -91,19 +106,34 @@ impl Claims {
     pub(super) fn remove(&mut self, slot: u32) {
         let Some((claim, _)) = self.by_slot.remove(&slot) else { return };
         self.containers -= claim.containers;
-        let Some(user) = claim.user else { return };
-        let Some(has) = self.users.get_mut(&user) else { return };
-        has.pools -= 1;
-        has.containers -= claim.containers;
-        if has.pools == 0 {
-            self.users.remove(&user);
+        if let Some(user) = claim.user {
+            count_out(&mut self.users, user, claim.containers);
         }
+        if let Some(process) = claim.process {
+            count_out(&mut self.processes, process, claim.containers);
+        }
+    }
+}
+
+fn count_in<K: Eq + Hash>(counts: &mut HashMap<K, Count>, of: K, containers: u32) {
+    let has = counts.entry(of).or_default();
+    has.pools += 1;
+    has.containers += containers;
+}
+
+fn count_out<K: Eq + Hash>(counts: &mut HashMap<K, Count>, of: K, containers: u32) {
+    let Entry::Occupied(mut has) = counts.entry(of) else { return };
+    has.get_mut().pools -= 1;
+    has.get_mut().containers -= containers;
+    if has.get().pools == 0 {
+        has.remove();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ProcessLimits;
     use crate::sys::MemorySource;
 
     #[test]
@@ -111,9 +141,10 @@ mod tests {
         let config = Config {
             max_containers: 10,
             per_user: UserLimits { pools: 2, containers: 5, ..UserLimits::default() },
+            per_process: ProcessLimits { containers: 3, ..ProcessLimits::default() },
             ..Config::default()
         };
-        let of = |user, containers| Claim { user, containers };
+        let of = |user, containers| Claim { user, process: None, containers };
         let mut claims = Claims::default();
         let budget = Budget::new(1 << 30, MemorySource::Configured, 1 << 40);
         let check = |claims: &Claims, claim| claims.check(claim, &config.per_user, &config, budget);
@@ -131,6 +162,16 @@ mod tests {
         assert_eq!(why(&claims, of(Some(1), 1)), pools);
         // Another user has separate limits; for the runtime itself, only the overall limit applies.
         assert!(check(&claims, of(Some(2), 5)).is_ok());
+        // So has another process of another user.
+        let by = |process, containers| Claim { user: Some(2), process: Some(process), containers };
+        add(&mut claims, 8, by(20, 2));
+        let process = "limits.per_process.containers";
+        let containers = format!("container limit (3 per process) reached: raise {process}");
+        assert_eq!(why(&claims, by(20, 2)), containers);
+        add(&mut claims, 9, by(21, 2));
+        claims.remove(8);
+        assert!(check(&claims, by(20, 2)).is_ok());
+        claims.remove(9);
         // A user with a quota has the limits of the quota.
         let key = "limits.users[3]".to_owned();
         let quota = UserLimits { key, pools: 3, containers: 5, ..UserLimits::default() };
@@ -154,7 +195,7 @@ mod tests {
         let config = Config::default();
         let budget = Budget::new(16 << 20, MemorySource::Configured, 1 << 40);
         let check = |containers| {
-            let claim = Claim { user: None, containers };
+            let claim = Claim { user: None, process: None, containers };
             Claims::default().check(claim, &config.per_user, &config, budget)
         };
         let most = (budget.most() / CONTAINER_COST) as u32;

@@ -405,7 +405,7 @@ mod tests {
         registry.begin_creation(
             name,
             by,
-            (Claim { user: None, containers: 1 }, &config.per_user),
+            (Claim { user: None, process: None, containers: 1 }, &config.per_user),
             &config,
             Budget::endless(),
         )

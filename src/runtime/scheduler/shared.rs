@@ -275,14 +275,14 @@ impl Shared {
         sessions.iter().any(|session| session.is_paused())
     }
 
-    /// Divides each user's limit on tasks in flight among the user's sessions, depending on how
-    /// many each has.
+    /// Divides each user's and each process's limit on tasks in flight among its sessions, depending
+    /// on how many each has.
     pub(super) fn share_tasks(&self) {
         self.divide_tasks(&lock(&self.sessions));
     }
 
     fn divide_tasks(&self, sessions: &[SessionRef]) {
-        let limit = self.config.least_in_flight_per_user();
+        let limit = self.config.least_in_flight();
         let limits_time = self.worker_time.is_some();
         let set = |session: &SessionRef, share: usize| {
             let most = if limits_time { self.most_by_time(session) } else { usize::MAX };
@@ -293,20 +293,34 @@ impl Shared {
             sessions.iter().for_each(|session| set(session, limit));
             return;
         }
-        let mut users: HashMap<u32, Vec<&SessionRef>> = HashMap::new();
-        for session in sessions {
-            users.entry(session.caller.uid).or_default().push(session);
-        }
-        for sessions in users.values() {
-            // Processes of one user may have different groups, and so different limits.
-            let limits = sessions.iter().map(|session| self.config.limits_of(&session.caller));
-            let limit = limits.map(|limits| limits.tasks_in_flight).max().unwrap_or(limit);
-            let in_flight: Vec<usize> =
-                sessions.iter().map(|session| session.tasks_in_flight()).collect();
-            for (session, share) in sessions.iter().zip(user_share::divide(&in_flight, limit)) {
-                set(session, share);
+        // The numbers of its sessions, by user and by process.
+        let mut users: HashMap<u32, Vec<usize>> = HashMap::new();
+        let mut processes: HashMap<i32, Vec<usize>> = HashMap::new();
+        for (number, session) in sessions.iter().enumerate() {
+            users.entry(session.caller.uid).or_default().push(number);
+            // 0 stands for all processes that cannot be seen from here.
+            if session.caller.pid != 0 {
+                processes.entry(session.caller.pid).or_default().push(number);
             }
         }
+        let mut shares = vec![usize::MAX; sessions.len()];
+        let mut divide = |numbers: &[usize], limit: usize| {
+            let in_flight: Vec<usize> =
+                numbers.iter().map(|number| sessions[*number].tasks_in_flight()).collect();
+            for (number, share) in numbers.iter().zip(user_share::divide(&in_flight, limit)) {
+                shares[*number] = shares[*number].min(share);
+            }
+        };
+        for numbers in users.values() {
+            // Processes of one user may have different groups, and so different limits.
+            let limits =
+                numbers.iter().map(|number| self.config.limits_of(&sessions[*number].caller));
+            divide(numbers, limits.map(|limits| limits.tasks_in_flight).max().unwrap_or(limit));
+        }
+        for numbers in processes.values() {
+            divide(numbers, self.config.per_process.tasks_in_flight);
+        }
+        sessions.iter().zip(shares).for_each(|(session, share)| set(session, share));
     }
 
     /// How many tasks a session may have in flight under the limits on worker time.

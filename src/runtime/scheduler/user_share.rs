@@ -1,12 +1,12 @@
-//! How many tasks each session may have in flight, so that the sessions of one user together stay
-//! within the user's limit.
+//! How many tasks each session may have in flight, so that the sessions of one user, or of one
+//! process, together stay within the limit.
 
 /// A session may always have this many, so that other sessions of its user cannot keep it out.
 const LEAST: usize = 64;
 /// The limit if the session's worker time is limited: tasks in flight go on while it is paused.
 pub(super) const MOST_OF_LIMITED_TIME: usize = LEAST;
 
-/// Divides a user's limit among its sessions, which have these numbers of tasks in flight. Of the
+/// Divides a limit among the sessions that share it, which have these numbers of tasks in flight. Of the
 /// room that they leave, half is divided evenly, so that a session that has been idle may begin at
 /// once; the other half goes to the busy ones.
 pub(super) fn divide(in_flight: &[usize], limit: usize) -> impl Iterator<Item = usize> + '_ {

@@ -156,6 +156,25 @@ fn pools_and_containers_of_a_user_are_limited() {
     });
 }
 
+#[test]
+fn pools_and_containers_of_a_process_are_limited() {
+    let config = "limits: {per_process: {pools: 3, containers: 8}}\n";
+    in_client!(Options::new().throws().config(config), |site| {
+        let mut made = pools("a", &[9, 3, 4, 1]).into_iter();
+        let containers =
+            "container limit (8 per process) reached: raise limits.per_process.containers";
+        assert_eq!(text_of(made.next().unwrap()), (CHI_NO_SPACE, containers.to_owned()));
+        assert!(made.all(|one| one.is_ok()));
+        let (code, message) = text_of(pools("b", &[1]).remove(0));
+        let limit = "pool limit (3 per process) reached: raise limits.per_process.pools";
+        assert_eq!((code, &*message), (CHI_NO_SPACE, limit));
+        // Another process has limits of its own, and room is made by whoever destroys a pool.
+        site.cli(&["pool", "create", "other", "--module", throws::MODULE]).ok();
+        site.cli(&["pool", "destroy", "a1"]).ok();
+        pools("c", &[3]).remove(0).unwrap();
+    });
+}
+
 /// Opens a session once there is room for it again.
 fn reopen(segment: u64) -> Link {
     process::until("there is room for a session", || Link::open(segment).ok())
@@ -301,6 +320,34 @@ fn tasks_of_a_user_in_flight_are_limited() {
             let now = sessions(site);
             let session = now.iter().find(|session| session["pid"] == last.pid()).expect("open");
             (in_flight(session) >= LIMIT * 9 / 10).then_some(())
+        });
+    });
+}
+
+/// Each process has a limit of its own.
+#[test]
+fn tasks_of_a_process_in_flight_are_limited() {
+    const LIMIT: u64 = 500;
+    let config = format!("limits: {{per_process: {{tasks_in_flight: {LIMIT}}}}}\n");
+    in_client!(Options::new().throws().config(config), |site| {
+        let clients: Vec<_> = (0..2)
+            .map(|_| {
+                let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+                let mut client = Running::start(command.args(["crowd", "4000"]));
+                assert_eq!(client.line().as_deref(), Some("ready"));
+                client
+            })
+            .collect();
+        process::until("each process has all that it may", || {
+            let now = sessions(site);
+            let is_full = |client: &Running| {
+                let session = now.iter().find(|session| session["pid"] == client.pid());
+                let session = session.expect("open");
+                let has = session["tasks_in_flight"].as_u64().unwrap();
+                assert!(has <= LIMIT, "{session:#?}");
+                has >= LIMIT * 9 / 10 && session["throttled"] == true
+            };
+            clients.iter().all(is_full).then_some(())
         });
     });
 }
