@@ -279,14 +279,17 @@ impl Instance {
     }
 
     /// Takes the lock that a running instance holds. `None` when another process has it. The lock
-    /// lasts as long as the descriptor. The file then contains the number of this process.
+    /// lasts as long as the descriptor. The file then contains the number of this process, for
+    /// [`Instance::holder`].
     pub fn take_lock(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
         match file_lock(&fd, libc::F_OFD_SETLK) {
             Ok(_) => {
-                rustix::fs::ftruncate(&fd, 0)?;
-                rustix::io::pwrite(&fd, format!("{}\n", std::process::id()).as_bytes(), 0)?;
+                // On a full disk the file stays empty, and the holder unknown.
+                let number = format!("{}\n", std::process::id());
+                let _ = rustix::fs::ftruncate(&fd, 0)
+                    .and_then(|()| rustix::io::pwrite(&fd, number.as_bytes(), 0));
                 Ok(Some(fd))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -313,13 +316,15 @@ impl Instance {
     /// The process that holds the lock, if it can be seen from here: another user's, or one in
     /// another PID namespace, cannot.
     pub fn holder(&self) -> Option<u32> {
-        let text = std::fs::read_to_string(self.lock()).ok()?;
-        let pid: u32 = text.trim_end().parse().ok()?;
-        let lock = std::fs::metadata(self.lock()).ok()?;
+        let lock = self.open_lock(&self.open_directory().ok()??).ok()?;
+        let mut number = [0; 16];
+        let length = rustix::io::pread(&lock, &mut number, 0).ok()?;
+        let pid: u32 = std::str::from_utf8(&number[..length]).ok()?.trim_end().parse().ok()?;
+        let lock = rustix::fs::fstat(&lock).ok()?;
         // The number may be that of an earlier process, or of a process elsewhere.
         let is_lock = |entry: std::fs::DirEntry| {
             std::fs::metadata(entry.path())
-                .is_ok_and(|found| (found.dev(), found.ino()) == (lock.dev(), lock.ino()))
+                .is_ok_and(|found| (found.dev(), found.ino()) == (lock.st_dev, lock.st_ino))
         };
         let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
         open.flatten().any(is_lock).then_some(pid)
@@ -328,9 +333,7 @@ impl Instance {
     /// Whether some process holds the lock. `None` if it is another user's and cannot be read.
     fn holds_lock(&self) -> Result<Option<bool>, Error> {
         let Some(directory) = self.open_directory()? else { return Ok(Some(false)) };
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let name = format!("{}.lock", self.name);
-        match rustix::fs::openat(&directory.fd, name, flags, Mode::empty()) {
+        match self.open_lock(&directory) {
             Ok(fd) => {
                 let found = file_lock(&fd, libc::F_OFD_GETLK)
                     .map_err(|error| self.lock_failed(error.to_string()))?;
@@ -340,6 +343,12 @@ impl Instance {
             Err(Errno::ACCESS) => Ok(None),
             Err(error) => Err(self.lock_failed(error.to_string())),
         }
+    }
+
+    fn open_lock(&self, directory: &Directory) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let name = format!("{}.lock", self.name);
+        rustix::fs::openat(&directory.fd, name, flags, Mode::empty())
     }
 
     fn lock_failed(&self, reason: String) -> Error {

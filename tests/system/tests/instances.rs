@@ -36,6 +36,12 @@ fn too_late(answer: Value) {
     assert!(["CHI_CANCELLED", "CHI_UNAVAILABLE"].contains(&name), "{answer}");
 }
 
+/// The lock's file names its holder, but the lock holds without.
+#[test]
+fn a_file_system_without_room_prevents_no_start() {
+    Daemon::start(&Options::new().file_size(0)).stop();
+}
+
 #[test]
 fn a_second_start_under_the_same_name() {
     let daemon = Daemon::start(&Options::new().throws());
