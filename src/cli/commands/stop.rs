@@ -35,22 +35,26 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         return Err(Failed::NotRunning(instance.not_running()));
     }
     let mut until = Instant::now() + Duration::from_secs(args.timeout);
-    let answer = match context.ask_within(Request::Stop, &[args.force.into()], until) {
-        Err(_) if args.force && kill_silent(&instance)? => {
-            // The kernel may take a while to free the memory of a large process.
-            until = until.max(Instant::now() + KILL_BOUND);
-            let abandoned = ["all work: the process did not answer, and was killed"];
-            json!({ "abandoned": abandoned })
+    let answer = loop {
+        match context.ask_within(Request::Stop, &[args.force.into()], until) {
+            Err(_) if args.force && kill_silent(&instance)? => {
+                // The kernel may take a while to free the memory of a large process.
+                until = until.max(Instant::now() + KILL_BOUND);
+                let abandoned = ["all work: the process did not answer, and was killed"];
+                break json!({ "abandoned": abandoned });
+            }
+            // It is starting, or another stop is about to be done.
+            Err(Failed::NotRunning(why)) => {
+                if !instance.is_running()? {
+                    return Err(Failed::NotRunning(why));
+                }
+                if Instant::now() >= until {
+                    return Err(Failed::Message(silent(context, &instance)));
+                }
+                std::thread::sleep(LOOK);
+            }
+            answer => break answer?,
         }
-        Err(Failed::NotRunning(_)) if instance.is_running()? => {
-            return Err(Failed::Message(format!(
-                "instance '{}'{} takes no requests: it is starting or ending; `chimaera stop \
-                 --force` ends it at once",
-                context.name,
-                instance.holder().map_or(String::new(), |pid| format!(" (process {pid})"))
-            )));
-        }
-        answer => answer?,
     };
     let waiting_for = wait(context, &instance, until)?;
     if let Some(waiting_for) = waiting_for {
@@ -77,6 +81,15 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         crate::context::print(&text);
     }
     Ok(())
+}
+
+fn silent(context: &Context, instance: &Instance) -> String {
+    let process = instance.holder().map_or(String::new(), |pid| format!(" (process {pid})"));
+    format!(
+        "instance '{}'{process} takes no requests: it is starting or ending; `chimaera stop --force` \
+         ends it at once",
+        context.name
+    )
 }
 
 /// Kills the process of an instance that does not answer. False if it cannot be seen from here.
