@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use chimaera_runtime::state_calls;
+use chimaera_runtime::state_calls::{self, SetHandler};
 
 #[no_mangle]
 unsafe extern "C" fn pthread_sigmask(
@@ -66,7 +66,33 @@ unsafe extern "C" fn sigaction(
 #[no_mangle]
 unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
     // SAFETY: as above.
-    unsafe { state_calls::signal(signal, handler) }
+    unsafe { state_calls::set_handler(SetHandler::Signal, signal, handler) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn sysv_signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: as above.
+    unsafe { state_calls::set_handler(SetHandler::SysvSignal, signal, handler) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn __sysv_signal(
+    signal: c_int,
+    handler: libc::sighandler_t,
+) -> libc::sighandler_t {
+    // SAFETY: as above.
+    unsafe { state_calls::set_handler(SetHandler::SysvSignal, signal, handler) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn sigset(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: as above.
+    unsafe { state_calls::set_handler(SetHandler::Sigset, signal, handler) }
+}
+
+#[no_mangle]
+extern "C" fn sigignore(signal: c_int) -> c_int {
+    state_calls::sigignore(signal)
 }
 
 #[no_mangle]

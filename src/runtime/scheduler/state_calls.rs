@@ -18,6 +18,9 @@ static CHDIR: Original = Original::new(c"chdir");
 static FCHDIR: Original = Original::new(c"fchdir");
 static SIGACTION: Original = Original::new(c"sigaction");
 static SIGNAL: Original = Original::new(c"signal");
+static SYSV_SIGNAL: Original = Original::new(c"sysv_signal");
+static SIGSET: Original = Original::new(c"sigset");
+static SIGIGNORE: Original = Original::new(c"sigignore");
 
 /// The process whose state is sealed, and its umask, which cannot be read without changing it.
 static SEALED: OnceLock<(u32, libc::mode_t)> = OnceLock::new();
@@ -27,7 +30,7 @@ pub(crate) fn seal() {
     SEALED.get_or_init(|| {
         // A child must not call the dynamic linker: another thread may have been inside it at the
         // fork.
-        for function in [&CHDIR, &FCHDIR, &SIGACTION, &SIGNAL] {
+        for function in [&CHDIR, &FCHDIR, &SIGACTION, &SIGNAL, &SYSV_SIGNAL, &SIGSET, &SIGIGNORE] {
             function.get();
         }
         let umask = original_umask();
@@ -254,20 +257,52 @@ pub unsafe fn sigaction(
     }
 }
 
-/// `signal`: refused for the program's own signals.
+/// The functions of the C library that set the handler of a signal and return the one before.
+#[derive(Clone, Copy, Debug)]
+pub enum SetHandler {
+    /// `signal`.
+    Signal,
+    /// `sysv_signal`, which `signal` is under strict standards; also `__sysv_signal`.
+    SysvSignal,
+    /// `sigset`.
+    Sigset,
+}
+
+/// `signal` and its like: refused for the program's own signals.
 ///
 /// # Safety
 /// As for that function.
-pub unsafe fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
-    if is_own_signal(signal) && refuse("signal").is_some() {
+pub unsafe fn set_handler(
+    function: SetHandler,
+    signal: c_int,
+    handler: libc::sighandler_t,
+) -> libc::sighandler_t {
+    let (name, original) = match function {
+        SetHandler::Signal => ("signal", &SIGNAL),
+        SetHandler::SysvSignal => ("sysv_signal", &SYSV_SIGNAL),
+        SetHandler::Sigset => ("sigset", &SIGSET),
+    };
+    if is_own_signal(signal) && refuse(name).is_some() {
         not_permitted();
         return libc::SIG_ERR;
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {
         let original: unsafe extern "C" fn(c_int, libc::sighandler_t) -> libc::sighandler_t =
-            std::mem::transmute(SIGNAL.get());
+            std::mem::transmute(original.get());
         original(signal, handler)
+    }
+}
+
+/// `sigignore`: refused for the program's own signals.
+pub fn sigignore(signal: c_int) -> c_int {
+    if is_own_signal(signal) && refuse("sigignore").is_some() {
+        return not_permitted();
+    }
+    // SAFETY: the function has this type, and takes any number.
+    unsafe {
+        let original: unsafe extern "C" fn(c_int) -> c_int = std::mem::transmute(SIGIGNORE.get());
+        original(signal)
     }
 }
 
