@@ -1,6 +1,6 @@
 //! All keys of the file: their meaning, their valid values and their defaults.
 
-use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT, RINGS, SHARES};
+use chimaera_ipc::layout::{MAX_SEGMENT, MIN_SEGMENT, MOST_RINGS, SHARES};
 use chimaera_ipc::status_page::MAX_WORKERS;
 
 /// The type of a key's value.
@@ -259,10 +259,10 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "limits.rings",
-        Kind::Number { least: 1, most: RINGS },
+        Kind::Number { least: 1, most: MOST_RINGS },
         Preset::Value("64"),
         "Maximum number of threads of one client that submit tasks; each has a ring of its own until it \
-         ends.",
+         ends. A segment has room for one ring for each 256 KiB, at least for 64.",
     ),
     key(
         "limits.suspended_tasks",

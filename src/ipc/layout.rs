@@ -5,9 +5,14 @@ use chimaera_abi::chi_shm_ptr;
 use crate::arena::CHUNK;
 use crate::ring::ring_bytes;
 
-/// The number of rings in a segment, and so the maximum number of a client's threads that can
-/// submit at the same time.
-pub const RINGS: u64 = 64;
+/// The number of rings in the smallest segments. It limits how many of a client's threads can submit
+/// at the same time.
+pub const LEAST_RINGS: u64 = 64;
+/// The number of rings in large segments.
+pub const MOST_RINGS: u64 = 1024;
+/// A segment has a ring for each of this many bytes, within these limits: 512 by default. Rings that
+/// no thread uses have no memory.
+const BYTES_PER_RING: u64 = 256 << 10;
 /// The number of slots in a ring.
 pub const RING_SLOTS: u64 = 1024;
 /// The smallest segment, in bytes.
@@ -32,6 +37,8 @@ pub const SHARES: std::ops::RangeInclusive<u64> = 10..=90;
 pub struct Layout {
     /// Bytes of the whole segment.
     pub size: u64,
+    /// The number of rings.
+    pub rings: u64,
     /// Where the client's arena begins.
     pub client_arena: u64,
     /// Where the runtime's arena begins and the client's ends.
@@ -50,16 +57,17 @@ impl Layout {
     /// [`SHARES`].
     pub fn divided(size: u64, share: u64) -> Layout {
         let size = size.clamp(MIN_SEGMENT, MAX_SEGMENT).next_multiple_of(CHUNK);
-        let client_arena = (RINGS_AT + RINGS * ring_bytes(RING_SLOTS)).next_multiple_of(CHUNK);
+        let rings = (size / BYTES_PER_RING).clamp(LEAST_RINGS, MOST_RINGS);
+        let client_arena = (RINGS_AT + rings * ring_bytes(RING_SLOTS)).next_multiple_of(CHUNK);
         let chunks = (size - client_arena) / CHUNK;
         let clients = 100 - share.clamp(*SHARES.start(), *SHARES.end());
         let clients = (chunks * clients / 100).clamp(1, chunks - 1);
-        Layout { size, client_arena, runtime_arena: client_arena + clients * CHUNK }
+        Layout { size, rings, client_arena, runtime_arena: client_arena + clients * CHUNK }
     }
 
     /// The offset of a ring's header; its slots follow the header.
     pub fn ring(&self, index: u64) -> u64 {
-        assert!(index < RINGS);
+        assert!(index < self.rings);
         RINGS_AT + index * ring_bytes(RING_SLOTS)
     }
 }
@@ -83,6 +91,8 @@ mod tests {
         };
         assert_eq!([10, 50, 75, 90].map(part), [10, 50, 75, 90]);
         assert_eq!(Layout::of(1 << 30), Layout::divided(1 << 30, 50));
+        let rings = |size| Layout::of(size).rings;
+        assert_eq!([0, DEFAULT_SEGMENT, 1 << 30].map(rings), [64, 512, 1024]);
     }
 
     #[test]
@@ -90,13 +100,17 @@ mod tests {
         for size in [0, 1, MIN_SEGMENT, DEFAULT_SEGMENT, DEFAULT_SEGMENT + 1, u64::MAX] {
             for share in [0, 10, 50, 90, u64::MAX] {
                 let layout = Layout::divided(size, share);
-                assert!(layout.ring(RINGS - 1) + ring_bytes(RING_SLOTS) <= layout.client_arena);
+                assert!(
+                    layout.ring(layout.rings - 1) + ring_bytes(RING_SLOTS) <= layout.client_arena
+                );
                 assert!(
                     layout.client_arena < layout.runtime_arena
                         && layout.runtime_arena < layout.size
                 );
                 assert_eq!(layout.client_arena % CHUNK + layout.runtime_arena % CHUNK, 0);
                 assert_eq!(Layout::divided(layout.size, share), layout);
+                // Rings take little of any segment.
+                assert!(layout.client_arena <= (layout.size / 16).max(MIN_SEGMENT / 4));
             }
         }
     }

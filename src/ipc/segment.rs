@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-use crate::layout::{Layout, RINGS, RING_SLOTS};
+use crate::layout::{Layout, RING_SLOTS};
 use crate::ring::{Header, RingMemory};
 
 /// The environment variable that makes core files of its process contain the segments.
@@ -126,7 +126,6 @@ impl Mapping {
 
     /// The memory of a ring. At most one producer and one consumer may be made from it.
     pub fn ring(&self, index: u64) -> RingMemory {
-        assert!(index < RINGS);
         // SAFETY: the layout places header and slots inside the mapping, aligned; a new memfd is
         // zero.
         unsafe {

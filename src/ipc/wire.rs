@@ -16,7 +16,7 @@ use rustix::net::{
 
 /// The version of this handshake, and of everything in a segment that the C contract does not
 /// cover.
-pub const WIRE_VERSION: u64 = 2;
+pub const WIRE_VERSION: u64 = 3;
 
 /// In a welcome: the runtime compares the layouts of tasks with those of modules. Older ones say 0.
 pub const LAYOUTS_ARE_COMPARED: u64 = 1;

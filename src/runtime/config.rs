@@ -14,7 +14,7 @@ use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
 use chimaera_ipc::layout::{
-    DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, RINGS, SHARES,
+    DEFAULT_SEGMENT, DEFAULT_SHARE, MAX_SEGMENT, MIN_SEGMENT, MOST_RINGS, SHARES,
 };
 use chimaera_ipc::status_page::MAX_WORKERS;
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
@@ -225,7 +225,7 @@ impl Config {
         self.per_user.check()?;
         self.quotas.iter().try_for_each(|quota| quota.limits.check())?;
         self.per_process.check()?;
-        in_range("the limit on rings", self.max_rings, 1, RINGS)?;
+        in_range("the limit on rings", self.max_rings, 1, MOST_RINGS)?;
         check_cores(&self.cores)?;
         check_cores(&self.high_latency_cores)
     }
@@ -332,7 +332,7 @@ impl Default for Config {
             per_user: UserLimits::default(),
             quotas: Vec::new(),
             per_process: ProcessLimits::default(),
-            max_rings: RINGS,
+            max_rings: 64,
             long_task_warning: Some(Duration::from_millis(100)),
             stop_grace: Duration::from_secs(10),
             pools: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use chimaera_abi::*;
 use chimaera_ipc::clock;
-use chimaera_ipc::layout::{Layout, RINGS};
+use chimaera_ipc::layout::{Layout, MOST_RINGS};
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
 use chimaera_ipc::wire::{self, Kind, Message, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
@@ -159,9 +159,14 @@ pub(super) fn add_ring(
     load: &mut [u32],
 ) -> Result<Message, Failure> {
     let index = workers.len() as u64;
-    let most = shared.config.max_rings;
+    let (there, allowed) = (session.mapping.layout().rings, shared.config.max_rings);
+    let most = allowed.min(there);
     if index >= most {
-        let or = if most < RINGS { ", or raise limits.rings" } else { "" };
+        let or = match most {
+            MOST_RINGS => "",
+            _ if allowed <= there => ", or raise limits.rings",
+            _ => ", or open the session with a larger segment",
+        };
         let why = format!(
             "thread limit ({most} per session) reached: end a thread that has submitted tasks{or}"
         );

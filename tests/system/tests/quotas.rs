@@ -239,6 +239,32 @@ fn rings_of_a_session_are_limited() {
     });
 }
 
+/// More threads than the default limit, as many as the segment has rings for.
+#[test]
+fn rings_of_a_session_may_be_many() {
+    in_client!(Options::new().throws().config("limits: {rings: 1024}\n"), |_| {
+        let link = Link::open(SMALL).unwrap();
+        let _rings: Vec<_> = (0..64).map(|_| link.ring().unwrap()).collect();
+        let refused = link.ring().map(|_| ()).unwrap_err().to_string();
+        let why =
+            "thread limit (64 per session) reached: end a thread that has submitted tasks, or \
+                   open the session with a larger segment";
+        assert_eq!(refused, why);
+        let pool = connect().create_pool(throws::MODULE, "one", b"").unwrap();
+        let all = std::sync::Barrier::new(300);
+        std::thread::scope(|scope| {
+            for _ in 0..300 {
+                scope.spawn(|| {
+                    connect().task::<NumberTask>(pool, throws::YIELD).call().unwrap();
+                    // Each keeps its ring until all have one.
+                    all.wait();
+                    connect().task::<NumberTask>(pool, throws::YIELD).call().unwrap();
+                });
+            }
+        });
+    });
+}
+
 /// Clients have all sessions, and further connections on which they send nothing.
 #[test]
 fn the_program_is_answered_when_clients_have_all_sessions() {

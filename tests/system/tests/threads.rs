@@ -10,8 +10,8 @@ use chimaera_kv_client as kv;
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{connect, in_client, rounds, Call, Daemon, Options, Running, Vitals};
 
-/// The number of threads that can submit at the same time; see `chimaera_ipc::layout::RINGS`.
-const RINGS: usize = chimaera_ipc::layout::RINGS as usize;
+/// The number of threads that can submit at the same time: `limits.rings` by default.
+const RINGS: usize = 64;
 
 #[test]
 fn threads_come_and_go() {
