@@ -56,10 +56,16 @@ const HEADERS: &[Header] = &[
         needs: &["status"],
     },
     Header {
+        name: "life",
+        source: "src/abi/life.rs",
+        about: "The life of a container: its state, and why it has a successor.",
+        needs: &["archive", "task"],
+    },
+    Header {
         name: "container",
         source: "src/abi/container.rs",
         about: "A container: the functions that the runtime calls.",
-        needs: &["archive", "task"],
+        needs: &["life"],
     },
     Header {
         name: "locks",

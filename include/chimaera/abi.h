@@ -15,6 +15,7 @@
 #include "chimaera/abi/task.h"
 #include "chimaera/abi/ipc.h"
 #include "chimaera/abi/archive.h"
+#include "chimaera/abi/life.h"
 #include "chimaera/abi/container.h"
 #include "chimaera/abi/locks.h"
 #include "chimaera/abi/events.h"

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_void};
 
-use crate::{chi_archive, chi_pool_id, chi_status, chi_task};
+use crate::{chi_archive, chi_pool_id, chi_state, chi_status, chi_task};
 
 /// A lane of a container's queue. Opaque; lives as long as its container.
 #[repr(C)]
@@ -154,6 +154,39 @@ pub struct chi_container_ops {
             archive: *mut chi_archive,
         ) -> chi_status,
     >,
+
+    /// Writes the container's state, for a successor that `load` reads it into, and gives up what a
+    /// successor could not have at the same time, such as a file that it has locked. No task is in the
+    /// container. Then either `destroy` is called, without `kDestroy`, or `resume`. May suspend. Null
+    /// when the container has no state that could be saved: it then cannot be migrated. Since ABI 1.1.
+    ///
+    /// * Ownership: the state stays the caller's; the module must not keep pointers to it.
+    /// * Null: the state is not null.
+    /// * Errors: any status; `resume` is called then, too.
+    /// * Thread: `[worker]`.
+    pub save: Option<
+        unsafe extern "C" fn(container: *mut chi_container, state: *mut chi_state) -> chi_status,
+    >,
+
+    /// Reads the state that a container of the same module saved, perhaps one of another version or
+    /// in another language. Called once, after `kCreate`, before any task. May suspend. Null when and
+    /// only when `save` is null. Since ABI 1.1.
+    ///
+    /// * Ownership: the state stays the caller's; the module must not keep pointers to it.
+    /// * Null: the state is not null.
+    /// * Errors: any status; the container is then destroyed without `kDestroy`, and its predecessor
+    ///   goes on.
+    /// * Thread: `[worker]`.
+    pub load: Option<
+        unsafe extern "C" fn(container: *mut chi_container, state: *mut chi_state) -> chi_status,
+    >,
+
+    /// Takes back what `save` gave up, because the container goes on after all. May suspend. May be
+    /// null when `save` gives up nothing. Since ABI 1.1.
+    ///
+    /// * Errors: any status; the container is then in quarantine.
+    /// * Thread: `[worker]`.
+    pub resume: Option<unsafe extern "C" fn(container: *mut chi_container) -> chi_status>,
 }
 
 /// The start of every container: a pointer to its functions. The module's own fields follow; the

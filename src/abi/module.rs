@@ -9,13 +9,17 @@ use crate::{chi_archive, chi_field_layout, chi_host, chi_pool_id, chi_status};
 pub const CHI_METHOD_CREATE: u32 = 0;
 /// The method that the runtime runs once per container before a pool is destroyed.
 pub const CHI_METHOD_DESTROY: u32 = 1;
-/// To be called after a node has failed. This version calls it never, like the three below.
+/// The method that the runtime runs on a container when something that it depends on was lost
+/// (`chi_life_task`).
 pub const CHI_METHOD_NODE_FAILURE: u32 = 2;
-/// To be called to recover a container's state.
+/// The method that the runtime runs on a container that was made without the help of its predecessor
+/// (`chi_life_task`).
 pub const CHI_METHOD_RECOVER: u32 = 3;
-/// To be called to move a container to another node.
+/// The method that the runtime runs on a container that has loaded the state of its predecessor, of the
+/// same version of the module (`chi_life_task`).
 pub const CHI_METHOD_MIGRATE: u32 = 4;
-/// To be called to hand a container's state to a newer version of the module.
+/// The method that the runtime runs on a container that has loaded the state of its predecessor, of
+/// another version of the module (`chi_life_task`).
 pub const CHI_METHOD_UPGRADE: u32 = 5;
 /// The first number for a module's own methods. Clients may submit tasks only for these.
 pub const CHI_METHOD_CUSTOM: u32 = 10;

@@ -38,6 +38,9 @@ impl<C: Container> ContainerAdapter<C> {
         destroy: destroy::<C>,
         aggregate: Some(aggregate::<C>),
         serialize: Some(serialize::<C>),
+        save: None,
+        load: None,
+        resume: None,
     };
 
     /// Makes a shell without a container. The runtime owns it.

@@ -7,8 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "chimaera/abi/archive.h"
-#include "chimaera/abi/task.h"
+#include "chimaera/abi/life.h"
 
 struct chi_container;
 
@@ -136,6 +135,32 @@ typedef struct chi_container_ops {
                           struct chi_task *task,
                           uint32_t mode,
                           struct chi_archive *archive);
+  // Writes the container's state, for a successor that `load` reads it into, and gives up what a
+  // successor could not have at the same time, such as a file that it has locked. No task is in the
+  // container. Then either `destroy` is called, without `kDestroy`, or `resume`. May suspend. Null
+  // when the container has no state that could be saved: it then cannot be migrated. Since ABI 1.1.
+  //
+  // * Ownership: the state stays the caller's; the module must not keep pointers to it.
+  // * Null: the state is not null.
+  // * Errors: any status; `resume` is called then, too.
+  // * Thread: `[worker]`.
+  chi_status (*save)(struct chi_container *container, struct chi_state *state);
+  // Reads the state that a container of the same module saved, perhaps one of another version or
+  // in another language. Called once, after `kCreate`, before any task. May suspend. Null when and
+  // only when `save` is null. Since ABI 1.1.
+  //
+  // * Ownership: the state stays the caller's; the module must not keep pointers to it.
+  // * Null: the state is not null.
+  // * Errors: any status; the container is then destroyed without `kDestroy`, and its predecessor
+  //   goes on.
+  // * Thread: `[worker]`.
+  chi_status (*load)(struct chi_container *container, struct chi_state *state);
+  // Takes back what `save` gave up, because the container goes on after all. May suspend. May be
+  // null when `save` gives up nothing. Since ABI 1.1.
+  //
+  // * Errors: any status; the container is then in quarantine.
+  // * Thread: `[worker]`.
+  chi_status (*resume)(struct chi_container *container);
 } chi_container_ops;
 
 // The start of every container: a pointer to its functions. The module's own fields follow; the

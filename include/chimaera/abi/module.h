@@ -18,16 +18,20 @@
 // The method that the runtime runs once per container before a pool is destroyed.
 #define CHI_METHOD_DESTROY 1
 
-// To be called after a node has failed. This version calls it never, like the three below.
+// The method that the runtime runs on a container when something that it depends on was lost
+// (`chi_life_task`).
 #define CHI_METHOD_NODE_FAILURE 2
 
-// To be called to recover a container's state.
+// The method that the runtime runs on a container that was made without the help of its predecessor
+// (`chi_life_task`).
 #define CHI_METHOD_RECOVER 3
 
-// To be called to move a container to another node.
+// The method that the runtime runs on a container that has loaded the state of its predecessor, of the
+// same version of the module (`chi_life_task`).
 #define CHI_METHOD_MIGRATE 4
 
-// To be called to hand a container's state to a newer version of the module.
+// The method that the runtime runs on a container that has loaded the state of its predecessor, of
+// another version of the module (`chi_life_task`).
 #define CHI_METHOD_UPGRADE 5
 
 // The first number for a module's own methods. Clients may submit tasks only for these.

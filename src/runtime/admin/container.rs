@@ -101,6 +101,9 @@ static OPS: chi_container_ops = chi_container_ops {
     destroy,
     aggregate: None,
     serialize: None,
+    save: None,
+    load: None,
+    resume: None,
 };
 
 static CONTAINER: AdminContainer = AdminContainer(chi_container { ops: &OPS });

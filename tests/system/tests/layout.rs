@@ -67,6 +67,9 @@ fn rust() -> Layouts {
         },
         chi_grant { right_, is_group_, number_ },
         chi_create_with_task { create, flags_, reserved_, grants_ },
+        chi_migrate_task { create, container_, reserved_, bound_ns_, state_bytes_, pause_ns_ },
+        chi_state { size, reserved, archive, begin_field, next_field },
+        chi_life_task { task, reason_, reserved_, message_text_, old_version_, directory_ },
         chi_pool_options { size, containers },
         chi_destroy_task { task, pool_id_ },
         chi_find_task { task, pool_name_, pool_id_ },
@@ -162,7 +165,10 @@ fn rust() -> Layouts {
             del,
             destroy,
             aggregate,
-            serialize
+            serialize,
+            save,
+            load,
+            resume
         },
         chi_archive { size, reserved, write, read, remaining },
     );

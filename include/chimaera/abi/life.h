@@ -1,0 +1,85 @@
+/* The life of a container: its state, and why it has a successor.
+ * Generated from src/abi/life.rs by `make headers`; do not edit. */
+#ifndef CHIMAERA_ABI_LIFE_H_
+#define CHIMAERA_ABI_LIFE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chimaera/abi/archive.h"
+#include "chimaera/abi/task.h"
+
+// The state of a container while it is saved or loaded: an archive that is divided into fields, each
+// with a number. The runtime creates it; a module only calls its functions, during
+// `chi_container_ops.save` or `load` and on the same thread. docs/wire-format.md specifies the bytes.
+// Since ABI 1.1.
+typedef struct chi_state {
+  // `sizeof(chi_state)` in the runtime. Call a later function only when it is covered.
+  uint32_t size;
+  // Zero.
+  uint32_t reserved;
+  // Writes and reads the bytes of the current field. `write` fails before `begin_field` and `read`
+  // before `next_field`; a read does not go beyond the end of a field. `remaining` is at least the
+  // number of bytes that the field still has, and at most that of the whole state.
+  struct chi_archive *archive;
+  // Begins a field, and ends the one before it. `number` is greater than that of every field before.
+  //
+  // * Ownership: the state stays the runtime's.
+  // * Null: the state is not null.
+  // * Errors: `CHI_INVALID` when the number is not greater, or the state is being loaded;
+  //   `CHI_NO_SPACE`.
+  // * Thread: `[worker]`, the one that was passed the state.
+  chi_status (*begin_field)(struct chi_state *state, uint32_t number);
+  // Goes to the next field, skipping what is left of the current one, and stores its number, which
+  // is greater than that of every field before; 0 when there are no more.
+  //
+  // * Ownership: `*number` is written; the pointer is not kept.
+  // * Null: `number` is not null.
+  // * Errors: `CHI_INVALID` when the state is malformed, or is being saved.
+  // * Thread: `[worker]`, the one that was passed the state.
+  chi_status (*next_field)(struct chi_state *state, uint32_t *number);
+} chi_state;
+
+// `chi_life_task.reason_`: the container's pool is migrated.
+#define CHI_REASON_MIGRATED 1
+
+// `chi_life_task.reason_`: the module has a new version.
+#define CHI_REASON_UPGRADED 2
+
+// `chi_life_task.reason_`: a method of the container crashed, and the pool is reset.
+#define CHI_REASON_CRASHED 3
+
+// `chi_life_task.reason_`: the runtime was restarted in order.
+#define CHI_REASON_RESTARTED 4
+
+// `chi_life_task.reason_`: the runtime ended without saving the container.
+#define CHI_REASON_KILLED 5
+
+// `chi_life_task.reason_`: what the container depends on was lost.
+#define CHI_REASON_LOST 6
+
+// The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
+// sends. Since ABI 1.1.
+//
+// `kCreate` has made the container before, with the parameters of its pool, and then
+// `chi_container_ops.load` has loaded what its predecessor saved. If the method fails, `kMigrate` and
+// `kUpgrade` are given up: the container is destroyed, and its predecessor goes on.
+typedef struct chi_life_task {
+  // The task.
+  struct chi_task task;
+  // In: `CHI_REASON_*`.
+  uint32_t reason_;
+  // Zero.
+  uint32_t reserved_;
+  // In: the reason in words, for messages and the log. Lives as long as the call.
+  const char *message_text_;
+  // In: the version of the module that saved the state; empty if no state was loaded. Lives as long
+  // as the call.
+  const char *old_version_;
+  // In: the directory for the container's own files, which exists; empty if the pool has none. Lives
+  // as long as the call.
+  const char *directory_;
+} chi_life_task;
+
+#endif  // CHIMAERA_ABI_LIFE_H_

@@ -1,0 +1,77 @@
+//! The life of a container: its state while it is saved or loaded, and why it has a successor.
+
+use core::ffi::c_char;
+
+use crate::{chi_archive, chi_status, chi_task};
+
+/// The state of a container while it is saved or loaded: an archive that is divided into fields, each
+/// with a number. The runtime creates it; a module only calls its functions, during
+/// `chi_container_ops.save` or `load` and on the same thread. docs/wire-format.md specifies the bytes.
+/// Since ABI 1.1.
+#[repr(C)]
+pub struct chi_state {
+    /// `sizeof(chi_state)` in the runtime. Call a later function only when it is covered.
+    pub size: u32,
+    /// Zero.
+    pub reserved: u32,
+
+    /// Writes and reads the bytes of the current field. `write` fails before `begin_field` and `read`
+    /// before `next_field`; a read does not go beyond the end of a field. `remaining` is at least the
+    /// number of bytes that the field still has, and at most that of the whole state.
+    pub archive: *mut chi_archive,
+
+    /// Begins a field, and ends the one before it. `number` is greater than that of every field before.
+    ///
+    /// * Ownership: the state stays the runtime's.
+    /// * Null: the state is not null.
+    /// * Errors: `CHI_INVALID` when the number is not greater, or the state is being loaded;
+    ///   `CHI_NO_SPACE`.
+    /// * Thread: `[worker]`, the one that was passed the state.
+    pub begin_field: unsafe extern "C" fn(state: *mut chi_state, number: u32) -> chi_status,
+
+    /// Goes to the next field, skipping what is left of the current one, and stores its number, which
+    /// is greater than that of every field before; 0 when there are no more.
+    ///
+    /// * Ownership: `*number` is written; the pointer is not kept.
+    /// * Null: `number` is not null.
+    /// * Errors: `CHI_INVALID` when the state is malformed, or is being saved.
+    /// * Thread: `[worker]`, the one that was passed the state.
+    pub next_field: unsafe extern "C" fn(state: *mut chi_state, number: *mut u32) -> chi_status,
+}
+
+/// `chi_life_task.reason_`: the container's pool is migrated.
+pub const CHI_REASON_MIGRATED: u32 = 1;
+/// `chi_life_task.reason_`: the module has a new version.
+pub const CHI_REASON_UPGRADED: u32 = 2;
+/// `chi_life_task.reason_`: a method of the container crashed, and the pool is reset.
+pub const CHI_REASON_CRASHED: u32 = 3;
+/// `chi_life_task.reason_`: the runtime was restarted in order.
+pub const CHI_REASON_RESTARTED: u32 = 4;
+/// `chi_life_task.reason_`: the runtime ended without saving the container.
+pub const CHI_REASON_KILLED: u32 = 5;
+/// `chi_life_task.reason_`: what the container depends on was lost.
+pub const CHI_REASON_LOST: u32 = 6;
+
+/// The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
+/// sends. Since ABI 1.1.
+///
+/// `kCreate` has made the container before, with the parameters of its pool, and then
+/// `chi_container_ops.load` has loaded what its predecessor saved. If the method fails, `kMigrate` and
+/// `kUpgrade` are given up: the container is destroyed, and its predecessor goes on.
+#[repr(C)]
+pub struct chi_life_task {
+    /// The task.
+    pub task: chi_task,
+    /// In: `CHI_REASON_*`.
+    pub reason_: u32,
+    /// Zero.
+    pub reserved_: u32,
+    /// In: the reason in words, for messages and the log. Lives as long as the call.
+    pub message_text_: *const c_char,
+    /// In: the version of the module that saved the state; empty if no state was loaded. Lives as long
+    /// as the call.
+    pub old_version_: *const c_char,
+    /// In: the directory for the container's own files, which exists; empty if the pool has none. Lives
+    /// as long as the call.
+    pub directory_: *const c_char,
+}
