@@ -59,8 +59,8 @@ inline chi_archive *CheckedArchive(chi_archive *archive) {
  *     std::string bytes = ar.TakeBytes();
  *
  * These types can be saved: integers, `bool`, floats, enums, arrays, `std::array`, `std::string`,
- * `std::vector`, `std::pair`, `std::map`, `std::optional`, `hipc::string`, `hipc::vector`,
- * Chimaera's own small types, and structs of those that have
+ * `std::vector`, `std::pair`, `std::map`, `std::unordered_map`, `std::optional`, `std::atomic`,
+ * `hipc::string`, `hipc::vector`, Chimaera's own small types, and structs of those that have
  *
  *     template <typename Ar>
  *     void serialize(Ar &ar) {
@@ -89,8 +89,13 @@ class SaveArchive {
 
   /** Adds raw bytes, without a length. */
   void Put(const void *data, std::size_t size) {
-    bytes_.append(static_cast<const char *>(data), size);
     position_ += size;
+    if (out_ != nullptr && size >= kGathered) {
+      /* Much at once is not worth a copy. */
+      Flush();
+      return CheckWritten(out_->write(out_, data, size));
+    }
+    bytes_.append(static_cast<const char *>(data), size);
     if (out_ != nullptr && bytes_.size() >= kGathered) Flush();
   }
 
@@ -109,7 +114,7 @@ class SaveArchive {
     if (out_ == nullptr || bytes_.empty()) return;
     const chi_status status = out_->write(out_, bytes_.data(), bytes_.size());
     bytes_.clear();
-    if (status != CHI_OK) throw Error(status, "cannot write to the archive");
+    CheckWritten(status);
   }
 
   /** Moves the bytes out of the archive. */
@@ -118,6 +123,10 @@ class SaveArchive {
  private:
   /* Buffer size: how many bytes are collected before they go to a C archive. */
   static constexpr std::size_t kGathered = 64 << 10;
+
+  static void CheckWritten(chi_status status) {
+    if (status != CHI_OK) throw Error(status, "cannot write to the archive");
+  }
 
   std::string bytes_;
   chi_archive *out_ = nullptr;
@@ -169,7 +178,10 @@ class LoadArchive {
     }
     if (from_ != nullptr) {
       const chi_status status = from_->read(from_, data, size);
-      if (status != CHI_OK) throw Error(status, "cannot read from the archive");
+      if (status != CHI_OK) {
+        throw Error(status, "cannot read " + std::to_string(size) + " bytes at byte " +
+                                std::to_string(position_) + " from the archive");
+      }
     } else if (size != 0) {
       std::memcpy(data, bytes_.data() + position_, size);
     }

@@ -2,11 +2,14 @@
 #ifndef CHIMAERA_ARCHIVE_RULES_H_
 #define CHIMAERA_ARCHIVE_RULES_H_
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -260,6 +263,57 @@ struct Rule<std::map<K, V>> {
       }
       ar(value.emplace_hint(value.end(), std::move(key), V{})->second);
     }
+  }
+};
+
+/* Like std::map: equal maps are equal bytes, in whatever order their entries are in memory. */
+template <typename K, typename V, typename Hash, typename Equal>
+struct Rule<std::unordered_map<K, V, Hash, Equal>> {
+  using Map = std::unordered_map<K, V, Hash, Equal>;
+
+  template <typename Ar>
+  static void Save(Ar &ar, const Map &value) {
+    std::vector<const typename Map::value_type *> entries;
+    entries.reserve(value.size());
+    for (const auto &entry : value) entries.push_back(&entry);
+    std::sort(entries.begin(), entries.end(),
+              [](const auto *a, const auto *b) { return a->first < b->first; });
+    ar.PutLength(entries.size());
+    for (const auto *entry : entries) ar(entry->first, entry->second);
+  }
+  template <typename Ar>
+  static void Load(Ar &ar, Map &value) {
+    const std::size_t length = ar.GetLength(1);
+    value.clear();
+    const K *last = nullptr;
+    for (std::size_t i = 0; i < length; ++i) {
+      const u64 at = ar.Position();
+      K key{};
+      ar(key);
+      if (last != nullptr && !(*last < key)) {
+        throw Error(CHI_INVALID, "the map key at byte " + std::to_string(at) +
+                                     " is not greater than the one before it");
+      }
+      /* An entry stays where it is when the map grows. */
+      const auto added = value.emplace(std::move(key), V{}).first;
+      last = &added->first;
+      ar(added->second);
+    }
+  }
+};
+
+/* Its value, as it is at that moment. */
+template <typename T>
+struct Rule<std::atomic<T>> {
+  template <typename Ar>
+  static void Save(Ar &ar, const std::atomic<T> &value) {
+    ar(value.load());
+  }
+  template <typename Ar>
+  static void Load(Ar &ar, std::atomic<T> &value) {
+    T loaded{};
+    ar(loaded);
+    value.store(loaded);
   }
 };
 

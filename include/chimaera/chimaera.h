@@ -25,6 +25,7 @@
 #include "chimaera/lock.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"
+#include "chimaera/state.h"
 #include "chimaera/task_serializers.h"
 #else
 #include "chimaera/session.h"

@@ -15,6 +15,7 @@
 
 #include "chimaera/dispatch.h"
 #include "chimaera/entry_points.h"
+#include "chimaera/state.h"
 
 /* The module's own version, from chimaera_mod.yaml when CMake builds it. */
 #ifndef CHI_MODULE_VERSION
@@ -189,6 +190,11 @@ class Module {
       s_ops.del = kHasDel<R> || table.has_del() ? &Del : nullptr;
       s_ops.destroy = &Destroy;
       s_ops.aggregate = &Aggregate;
+      if constexpr (kHasState<R>) {
+        s_ops.save = &Save;
+        s_ops.load = &Load;
+        if constexpr (IsValid<NamedResume, R>) s_ops.resume = &Resume;
+      }
     }
   };
 
@@ -296,6 +302,34 @@ class Module {
     return Guard([&] {
       WholeContext context(rctx);
       RuntimeOf(container).Aggregate(method, TaskOf(task), TaskOf(replica), *context);
+      return CHI_OK;
+    });
+  }
+
+  static chi_status Save(chi_container *container, chi_state *state) {
+    return Guard([&] {
+      R &runtime = RuntimeOf(container);
+      SaveState ar(state);
+      runtime.State(ar);
+      if constexpr (IsValid<NamedRelease, R>) runtime.Release();
+      return CHI_OK;
+    });
+  }
+
+  static chi_status Load(chi_container *container, chi_state *state) {
+    return Guard([&] {
+      R &runtime = RuntimeOf(container);
+      LoadState ar(state);
+      runtime.State(ar);
+      ar.Finish();
+      return CHI_OK;
+    });
+  }
+
+  static chi_status Resume(chi_container *container) {
+    return Guard([&] {
+      R &runtime = RuntimeOf(container);
+      runtime.Resume();
       return CHI_OK;
     });
   }

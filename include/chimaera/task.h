@@ -217,13 +217,63 @@ struct DestroyTask : public Task {
   template <typename Ar>
   void SerializeOut(Ar &) {}
 };
-/** The tasks of the other inherited methods have no fields of their own. */
-using NodeFailureTask = Task;
-using RecoverTask = Task;
-using MigrateTask = Task;
-using UpgradeTask = Task;
-
 static_assert(sizeof(DestroyTask) == sizeof(chi_destroy_task), "DestroyTask is chi_destroy_task");
+
+/** Why a method of a container's life is called. Newer runtimes may have more reasons. */
+enum class LifeReason : u32 {
+  /** The container's pool is migrated. */
+  kMigrated = CHI_REASON_MIGRATED,
+  /** The module has a new version. */
+  kUpgraded = CHI_REASON_UPGRADED,
+  /** A method of the container crashed, and the pool is reset. */
+  kCrashed = CHI_REASON_CRASHED,
+  /** The runtime was restarted in order. */
+  kRestarted = CHI_REASON_RESTARTED,
+  /** The runtime ended without saving the container. */
+  kKilled = CHI_REASON_KILLED,
+  /** What the container depends on was lost. */
+  kLost = CHI_REASON_LOST,
+};
+
+/** The task of `NodeFailure`, `Recover`, `Migrate` and `Upgrade`, which only the runtime itself
+ * sends. Before `Recover`, `Migrate` and `Upgrade`, the container has been created by `Create`, and
+ * if its predecessor saved its state, `State` has loaded it. */
+struct LifeTask : public Task {
+  /** SHM default constructor */
+  explicit LifeTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : Task(alloc) {}
+
+  /** Why the method is called. */
+  LifeReason reason() const { return static_cast<LifeReason>(reason_); }
+  /** The reason in words. Valid during the call. */
+  std::string_view message() const { return TextOf(message_text_); }
+  /** The version of the module that saved the state; empty if no state was loaded. Valid during the
+   * call. */
+  std::string_view old_version() const { return TextOf(old_version_); }
+  /** The directory for the container's own files, which exists; empty if the pool has none. Valid
+   * during the call. */
+  std::string_view directory() const { return TextOf(directory_); }
+
+ private:
+  static std::string_view TextOf(const char *text) {
+    return text == nullptr ? std::string_view() : std::string_view(text);
+  }
+
+  u32 reason_ = 0;
+  u32 reserved_ = 0;
+  const char *message_text_ = nullptr;
+  const char *old_version_ = nullptr;
+  const char *directory_ = nullptr;
+};
+static_assert(sizeof(LifeTask) == sizeof(chi_life_task), "LifeTask is chi_life_task");
+
+/** The task of `NodeFailure`. */
+using NodeFailureTask = LifeTask;
+/** The task of `Recover`. */
+using RecoverTask = LifeTask;
+/** The task of `Migrate`. */
+using MigrateTask = LifeTask;
+/** The task of `Upgrade`. */
+using UpgradeTask = LifeTask;
 
 }  // namespace v1
 }  // namespace chi
