@@ -178,10 +178,7 @@ class LoadArchive {
     }
     if (from_ != nullptr) {
       const chi_status status = from_->read(from_, data, size);
-      if (status != CHI_OK) {
-        throw Error(status, "cannot read " + std::to_string(size) + " bytes at byte " +
-                                std::to_string(position_) + " from the archive");
-      }
+      if (status != CHI_OK) ThrowUnread(status, size);
     } else if (size != 0) {
       std::memcpy(data, bytes_.data() + position_, size);
     }
@@ -244,6 +241,13 @@ class LoadArchive {
   }
 
  private:
+  /* The archive has fewer bytes than it says remain: they may be those of other fields, too. */
+  [[noreturn]] void ThrowUnread(chi_status status, std::size_t size) const {
+    if (status != CHI_INVALID) throw Error(status, "cannot read from the archive");
+    throw Error(status, "the bytes end too early: " + std::to_string(size) +
+                            " were expected at byte " + std::to_string(position_));
+  }
+
   std::string_view bytes_;
   chi_archive *from_ = nullptr;
   hipc::Owner owner_{nullptr};

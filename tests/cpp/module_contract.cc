@@ -9,6 +9,7 @@
 
 #include "chimaera/ipc_manager.h"
 #include "contract_host.h"
+#include "life_tasks.h"
 #include "mod_name/mod_name_tasks.h"
 #include "nested_tasks.h"
 #include "throws_method_tasks.h"
@@ -153,6 +154,9 @@ void TestCompressor(const char *path) {
         (CHI_METHOD_SUPPORTED | CHI_METHOD_SERIALIZED));
   Start(module);
   CHECK(module.container->ops->del == nullptr);
+  /* Without a State it cannot be saved. */
+  CHECK(module.container->ops->save == nullptr && module.container->ops->load == nullptr &&
+        module.container->ops->resume == nullptr);
 
   for (const std::size_t size : {0u, 1u, 1000u, 131072u, 3000001u}) {
     std::string text(size, 'x');
@@ -285,6 +289,112 @@ void TestNested(const char *path) {
   Stop(module);
 }
 
+chi_status Save(contract::LoadedModule &module, serial::MemoryState &state) {
+  return module.container->ops->save(module.container, &state);
+}
+chi_status Load(contract::LoadedModule &module, serial::MemoryState &state) {
+  return module.container->ops->load(module.container, &state.Rewind());
+}
+
+/* Makes a container of the module, with these parameters, the one in which tasks run. */
+void Make(contract::LoadedModule &module, const char *params) {
+  module.container = static_cast<chi_container *>(module.new_state(&kPool, "life"));
+  contract::g_module = &module;
+  chi::OwnedTask<chi::CreateTask> create(
+      CHI_IPC_MANAGER->NewTask<chi::CreateTask>(HSHM_MCTX, "test:life", "life", params));
+  create->method_ = CHI_METHOD_CREATE;
+  CHI_IPC_MANAGER->Enqueue(create.get());
+  CHECK(create->GetStatus() == CHI_OK);
+}
+
+void Drop(contract::LoadedModule &module) { module.container->ops->destroy(module.container); }
+
+/* Runs one of the methods of a container's life. */
+chi_status Live(contract::LoadedModule &module, chi::u32 method, chi::LifeReason reason,
+                const char *old_version) {
+  const chi_method *described = contract::FindMethod(module.descriptor, method);
+  CHECK(described != nullptr && described->task_size_ == sizeof(chi_life_task));
+  CHECK(described->flags_ == CHI_METHOD_SUPPORTED);
+  chi_life_task task{};
+  task.reason_ = static_cast<chi::u32>(reason);
+  task.message_text_ = "because";
+  task.old_version_ = old_version;
+  task.directory_ = "/nowhere";
+  chi_run_context rctx{};
+  rctx.size = sizeof(rctx);
+  return module.container->ops->run(module.container, method, &task.task, &rctx);
+}
+
+void TestLife(const char *first, const char *second) {
+  using test::life::CheckTask;
+  using test::life::KeyTask;
+  using test::life::Method;
+  using test::life::ValueTask;
+  contract::LoadedModule old = Load(first, "test:life");
+  contract::LoadedModule next = Load(second, "test:life");
+  CHECK(std::string(old.descriptor->version) == "1.0.0");
+  CHECK(std::string(next.descriptor->version) == "2.0.0");
+  Make(old, "");
+  for (const char *key : {"b", "a", "b"}) {
+    CHECK(RunTask<KeyTask>(Method::kAdd, key, 2u)->GetStatus() == CHI_OK);
+  }
+  CHECK(RunTask<ValueTask>(Method::kGrow, 1000000u)->GetStatus() == CHI_OK);
+  auto before = RunTask<CheckTask>();
+  CHECK(before->count_ == 6 && before->n_entries_ == 2 && before->blob_size_ == 1000000);
+
+  serial::MemoryState state;
+  CHECK(Save(old, state) == CHI_OK);
+  CHECK(state.fields_.size() == 3 && state.fields_[2].second.size() == 1000008);
+  CHECK(RunTask<CheckTask>()->released_ == 1);
+  CHECK(old.container->ops->resume(old.container) == CHI_OK);
+  CHECK(RunTask<CheckTask>()->resumed_ == 1);
+  Drop(old);
+
+  Make(next, "");
+  CHECK(Load(next, state) == CHI_OK);
+  CHECK(Live(next, CHI_METHOD_UPGRADE, chi::LifeReason::kUpgraded, "1.0.0") == CHI_OK);
+  auto after = RunTask<CheckTask>();
+  CHECK(after->count_ == 6 && after->n_entries_ == 2 && after->blob_hash_ == before->blob_hash_);
+  CHECK(after->extra_ == 4000 && after->upgraded_ == 1 && after->object_ != before->object_);
+  CHECK(after->reason_ == CHI_REASON_UPGRADED && after->message_text_ == "because");
+  CHECK(after->old_version_ == "1.0.0" && after->directory_ == "/nowhere");
+  CHECK(RunTask<KeyTask>(Method::kGet, "b")->result_ == 4);
+  serial::MemoryState newer;
+  CHECK(Save(next, newer) == CHI_OK && newer.fields_.size() == 4);
+  Drop(next);
+
+  /* Back to the version that does not know the field. */
+  Make(old, "");
+  CHECK(Load(old, newer) == CHI_OK);
+  CHECK(Live(old, CHI_METHOD_RECOVER, chi::LifeReason::kKilled, "") == CHI_OK);
+  auto back = RunTask<CheckTask>();
+  CHECK(back->count_ == 6 && back->recovered_ == 1 && back->old_version_ == "");
+  newer.fields_[0].second.pop_back();
+  CHECK(Load(old, newer) == CHI_INVALID);
+  CHECK(Contains(contract::LastHostError(), "field 1: the bytes end too early"));
+  CHECK(Save(old, newer) == CHI_INVALID);
+  CHECK(Contains(contract::LastHostError(), "field 1: cannot begin the field"));
+  Drop(old);
+
+  const auto failing = [&](const char *params) -> contract::LoadedModule & {
+    Make(old, params);
+    return old;
+  };
+  serial::MemoryState other;
+  CHECK(Save(failing("fail=save"), other) == CHI_FAILED);
+  CHECK(contract::LastHostError() == "saving fails in test:life");
+  CHECK(RunTask<CheckTask>()->released_ == 0);
+  Drop(old);
+  CHECK(Load(failing("fail=load"), state) == CHI_FAILED);
+  Drop(old);
+  CHECK(Live(failing("fail=migrate"), CHI_METHOD_MIGRATE, chi::LifeReason::kMigrated, "") ==
+        CHI_FAILED);
+  Drop(old);
+  failing("fail=resume");
+  CHECK(old.container->ops->resume(old.container) == CHI_FAILED);
+  Drop(old);
+}
+
 void TestPlain(const char *path, const char *name) {
   contract::LoadedModule module = Load(path, name);
   Start(module);
@@ -329,8 +439,9 @@ void TestErrors() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 6) {
-    std::fprintf(stderr, "usage: %s mod_name empty throws_ctor throws_method nested\n", argv[0]);
+  if (argc != 8) {
+    std::fprintf(stderr, "usage: %s mod_name empty throws_ctor throws_method nested life life_2\n",
+                 argv[0]);
     return 2;
   }
   TestManager();
@@ -339,5 +450,7 @@ int main(int argc, char **argv) {
   TestPlain(argv[2], "example:empty");
   TestThrows(argv[3], argv[4]);
   TestNested(argv[5]);
+  TestLife(argv[6], argv[7]);
+  CHECK(contract::LiveBlocks() == 0);
   return g_failures == 0 ? 0 : 1;
 }

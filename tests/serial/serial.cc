@@ -180,6 +180,93 @@ void TestText(const std::string &path) {
         std::string::npos);
 }
 
+/* The states of state.txt by their names, and the errors of those that are refused. */
+void TestState(const std::string &path) {
+  using serial::Known;
+  using serial::MemoryState;
+  std::map<std::string, MemoryState::Fields> states;
+  std::map<std::string, std::string> errors;
+  for (const std::string &line : Lines(path)) {
+    const std::size_t space = line.find(' ');
+    const std::size_t colon = line.find(": ");
+    const std::string name = line.substr(0, space);
+    const std::string value = line.substr(colon + 2);
+    if (line[space + 1] == '!') {
+      errors[name] = value;
+    } else {
+      states[name].emplace_back(std::stoi(line.substr(space + 1)), Hex(value));
+    }
+  }
+  const auto save = [](Known &known) {
+    MemoryState state;
+    chi::SaveState ar(&state);
+    known.State(ar);
+    return state.fields_;
+  };
+  const auto load = [](const MemoryState::Fields &fields, Known &known) {
+    MemoryState state(fields);
+    chi::LoadState ar(&state);
+    known.State(ar);
+    ar.Finish();
+  };
+  Known empty;
+  CHECK(save(empty) == states.at("empty"));
+  Known known;
+  known.count_ = 7;
+  known.entries_ = {{"b", 3}, {"ab", 2}, {"a", 1}};
+  known.blob_ = {0, 255};
+  known.limit_ = 5;
+  known.name_ = "gr\xc3\xbcn";
+  known.flag_ = true;
+  CHECK(save(known) == states.at("full"));
+  Known loaded;
+  loaded.entries_ = {{"gone", 1}};
+  load(states.at("full"), loaded);
+  CHECK(save(loaded) == states.at("full"));
+  CHECK(loaded.count_ == 7 && loaded.entries_ == known.entries_ && loaded.limit_ == 5u);
+  load(states.at("empty"), loaded);
+  CHECK(save(loaded) == states.at("empty"));
+  load(states.at("partial"), known);
+  CHECK(known.count_ == 7 && known.entries_.size() == 3 && known.limit_ == 5u && known.flag_);
+  CHECK(known.blob_ == std::vector<chi::u8>{9} && known.name_ == "x");
+  for (const auto &error : errors) {
+    Known refused;
+    const std::string why = Refusal([&] { load(states.at(error.first), refused); });
+    if (why != error.second) {
+      std::fprintf(stderr, "%s\n  gave: %s\n", error.first.c_str(), why.c_str());
+      std::exit(1);
+    }
+  }
+
+  /* A length that only the whole state could hold, as far as it says. */
+  const MemoryState::Fields lies = {{2, std::string("\x09\0\0\0\0\0\0\0", 8)},
+                                    {3, std::string(100, 'x')}};
+  CHECK(Refusal([&] { load(lies, known); }) ==
+        "field 2: the bytes end too early: 8 were expected at byte 8");
+
+  /* Much at once is written past the buffer, after what is in it. */
+  known.blob_.assign(300000, 'x');
+  load(save(known), loaded);
+  CHECK(loaded.blob_ == known.blob_);
+
+  MemoryState state;
+  chi::SaveState ar(&state);
+  ar.Field(3, known.name_);
+  CHECK(Refusal([&] { ar.Field(3, known.flag_); }) ==
+        "State visits field 3 after field 3: the numbers must ascend, from 1");
+  chi::LoadState in(&state.Rewind());
+  CHECK(Refusal([&] { in.Field(0, known.flag_); }) ==
+        "State visits field 0 after field 0: the numbers must ascend, from 1");
+  state.size = offsetof(chi_state, next_field);
+  bool thrown = false;
+  try {
+    chi::LoadState short_state(&state);
+  } catch (const chi::Error &error) {
+    thrown = error.status() == CHI_VERSION;
+  }
+  CHECK(thrown);
+}
+
 chi::OwnedTask<SendTask> MakeTask() {
   return chi::OwnedTask<SendTask>(CHI_IPC_MANAGER->NewTask<SendTask>(HSHM_MCTX));
 }
@@ -317,6 +404,7 @@ int main(int argc, char **argv) {
   TestParams();
   TestMalformed(golden + "/malformed.txt");
   TestText(golden + "/params.txt");
+  TestState(golden + "/state.txt");
   TestTasks();
   TestDamaged(20000);
 }

@@ -3,12 +3,15 @@
 #define CHIMAERA_TESTS_SERIAL_VALUES_H_
 
 #include <array>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "chimaera/state.h"
 #include "chimaera/task_serializers.h"
 
 namespace serial {
@@ -187,6 +190,87 @@ struct MemoryArchive : public chi_archive {
   static chi::u64 Remaining(const chi_archive *self) {
     const auto *archive = static_cast<const MemoryArchive *>(self);
     return archive->bytes_.size() - archive->taken_;
+  }
+};
+
+/** The state of a container in memory: numbers and bytes of its fields. */
+struct MemoryState : public chi_state {
+  using Fields = std::vector<std::pair<chi::u32, std::string>>;
+  Fields fields_;
+
+  explicit MemoryState(Fields fields = {})
+      : chi_state{sizeof(chi_state), 0, &archive_, &Begin, &Next},
+        fields_(std::move(fields)),
+        archive_{{sizeof(chi_archive), 0, &Write, &Read, &Remaining}, this} {}
+  MemoryState(const MemoryState &) = delete;
+  MemoryState &operator=(const MemoryState &) = delete;
+
+  /** Goes back to the beginning, to read what was written. */
+  MemoryState &Rewind() {
+    next_ = taken_ = 0;
+    return *this;
+  }
+
+ private:
+  struct Archive : public chi_archive {
+    MemoryState *state_;
+  };
+  Archive archive_;
+  std::size_t next_ = 0; /* The field after the current one. */
+  std::size_t taken_ = 0;
+
+  static MemoryState *Of(const chi_archive *archive) {
+    return static_cast<const Archive *>(archive)->state_;
+  }
+  static chi_status Begin(chi_state *self, chi::u32 number) {
+    auto *state = static_cast<MemoryState *>(self);
+    if (number <= (state->fields_.empty() ? 0 : state->fields_.back().first)) return CHI_INVALID;
+    state->fields_.emplace_back(number, std::string());
+    return CHI_OK;
+  }
+  static chi_status Next(chi_state *self, chi::u32 *number) {
+    auto *state = static_cast<MemoryState *>(self);
+    const bool more = state->next_ < state->fields_.size();
+    *number = more ? state->fields_[state->next_++].first : 0;
+    state->taken_ = 0;
+    return CHI_OK;
+  }
+  static chi_status Write(chi_archive *self, const void *data, chi::u64 size) {
+    if (Of(self)->fields_.empty()) return CHI_INVALID;
+    Of(self)->fields_.back().second.append(static_cast<const char *>(data), size);
+    return CHI_OK;
+  }
+  static chi_status Read(chi_archive *self, void *data, chi::u64 size) {
+    MemoryState *state = Of(self);
+    if (state->next_ == 0) return CHI_INVALID;
+    const std::string &field = state->fields_[state->next_ - 1].second;
+    if (size > field.size() - state->taken_) return CHI_INVALID;
+    field.copy(static_cast<char *>(data), size, state->taken_);
+    state->taken_ += size;
+    return CHI_OK;
+  }
+  /* The most that it may say: all bytes of the state. */
+  static chi::u64 Remaining(const chi_archive *self) {
+    chi::u64 all = 0;
+    for (const auto &field : Of(self)->fields_) all += field.second.size() + 16;
+    return all;
+  }
+};
+
+/** The members of a container with the state of state.txt. */
+struct Known {
+  std::atomic<chi::u64> count_{0};
+  std::unordered_map<std::string, chi::u64> entries_;
+  std::vector<chi::u8> blob_;
+  std::optional<chi::u32> limit_;
+  std::string name_;
+  bool flag_ = false;
+
+  template <typename Ar>
+  void State(Ar &ar) {
+    ar(count_, entries_, blob_, limit_);
+    ar.Field(7, name_);
+    ar(flag_);
   }
 };
 
