@@ -9,7 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 18] = [
+const RUNTIME: [&str; 19] = [
     "failure",
     "access",
     "sys",
@@ -22,6 +22,7 @@ const RUNTIME: [&str; 18] = [
     "task",
     "coroutine",
     "scheduler",
+    "state",
     "tables",
     "admin",
     "control",

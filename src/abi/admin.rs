@@ -25,11 +25,6 @@ pub const CHI_ADMIN_FIND_POOL_OF: u32 = 16;
 /// of its methods crashes (`chi_create_with_task`). Since ABI 1.1.
 pub const CHI_ADMIN_CREATE_POOL_WITH: u32 = 17;
 
-/// Admin method: replace containers of a pool by new ones, which load what the old ones saved
-/// (`chi_migrate_task`). Tasks wait meanwhile. If anything fails, the old containers go on. Only the
-/// runtime's own user and root may ask for it. Since ABI 1.1.
-pub const CHI_ADMIN_MIGRATE_POOL: u32 = 18;
-
 /// The task that creates a pool. It is also passed to the `kCreate` of each container, one
 /// container at a time.
 #[repr(C)]
@@ -89,28 +84,6 @@ pub struct chi_create_with_task {
     pub reserved_: u32,
     /// In: an array of `chi_grant`, as bytes.
     pub grants_: chi_shm_vector,
-}
-
-/// `chi_migrate_task.container_`: all containers of the pool.
-pub const CHI_ALL_CONTAINERS: u32 = u32::MAX;
-
-/// The task that migrates containers of a pool.
-#[repr(C)]
-#[derive(Debug)]
-pub struct chi_migrate_task {
-    /// The pool: only `pool_name_` is read, and `pool_id_` written. The `kCreate` of each new container
-    /// is passed this, with the parameters of the pool.
-    pub create: chi_create_task,
-    /// In: the container's number, or `CHI_ALL_CONTAINERS`.
-    pub container_: u32,
-    /// Zero.
-    pub reserved_: u32,
-    /// In: how long the pool's tasks may take to end, in nanoseconds; 0 means 30 s.
-    pub bound_ns_: u64,
-    /// Out: the size of the state that was moved, in bytes.
-    pub state_bytes_: u64,
-    /// Out: how long tasks had to wait, in nanoseconds.
-    pub pause_ns_: u64,
 }
 
 /// The task that destroys a pool. It is also passed to the `kDestroy` of each container.

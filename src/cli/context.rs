@@ -90,6 +90,18 @@ impl Context {
         self.ask_all(request, &[], text, ANSWER_BOUND)
     }
 
+    /// Replaces containers of a pool, whose tasks may take up to `bound` to end.
+    pub(crate) fn migrate_pool(
+        &self,
+        pool: &str,
+        container: Option<u32>,
+        bound: Duration,
+    ) -> Result<serde_json::Value, Failed> {
+        let container = container.map_or(u64::MAX, u64::from);
+        let words = [bound.as_millis() as u64, container];
+        self.ask_all(Request::MigratePool, &words, pool, bound + ANSWER_BOUND)
+    }
+
     /// Destroys a pool, whose tasks may take up to `bound` to end.
     pub(crate) fn destroy_pool(&self, pool: &str, bound: Duration) -> Result<(), Failed> {
         let words = [bound.as_millis() as u64];

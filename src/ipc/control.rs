@@ -38,6 +38,10 @@ pub enum Request {
     /// Destroy the pool whose name is the text. The second word bounds that, in milliseconds. The pool takes no
     /// tasks from now on; the answer comes when it is destroyed, or open again because its tasks have not ended.
     DestroyPool = 8,
+    /// Replace containers of the pool whose name is the text by new ones that load their states. The second word
+    /// bounds that, in milliseconds; the third is the container's number, or larger than any for all. The answer
+    /// comes when it is done, or when the old containers go on.
+    MigratePool = 9,
 }
 
 impl Request {
@@ -52,6 +56,7 @@ impl Request {
             Request::Status,
             Request::EndSession,
             Request::DestroyPool,
+            Request::MigratePool,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

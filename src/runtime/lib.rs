@@ -19,6 +19,7 @@
 //! | `task` | tasks: records, bodies, properties |
 //! | `coroutine` | the stacks that tasks run on |
 //! | `scheduler` | workers, and the path of a task through them |
+//! | `state` | the states of containers, as their successors read them |
 //! | `tables` | the functions that modules call |
 //! | `admin` | the admin pool: creating, destroying, describing |
 //! | `control` | accepting clients, ending sessions and the runtime |
@@ -40,6 +41,7 @@ mod pool;
 mod runtime;
 mod scheduler;
 mod session;
+mod state;
 mod sync;
 mod sys;
 mod tables;

@@ -111,13 +111,6 @@ static void PrintTasks() {
   STRUCT(chi_pool_options);
   FIELD(chi_pool_options, size);
   FIELD(chi_pool_options, containers);
-  STRUCT(chi_migrate_task);
-  FIELD(chi_migrate_task, create);
-  FIELD(chi_migrate_task, container_);
-  FIELD(chi_migrate_task, reserved_);
-  FIELD(chi_migrate_task, bound_ns_);
-  FIELD(chi_migrate_task, state_bytes_);
-  FIELD(chi_migrate_task, pause_ns_);
   STRUCT(chi_destroy_task);
   FIELD(chi_destroy_task, task);
   FIELD(chi_destroy_task, pool_id_);

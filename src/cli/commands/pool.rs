@@ -67,6 +67,21 @@ pub(crate) enum Command {
         /// Name of the pool
         pool: String,
     },
+    /// Replace containers by new ones of the same module, which load what the old ones saved
+    ///
+    /// Tasks wait meanwhile, and then go to the new containers. Those in the pool end first, and those
+    /// that they wait for. If anything fails, the old containers go on. The module must be able to save
+    /// its state.
+    Migrate {
+        /// Name of the pool
+        pool: String,
+        /// Number of the container to replace [default: all]
+        #[arg(long, value_name = "N")]
+        container: Option<u32>,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
+        timeout: u32,
+    },
     /// Show one pool
     Show {
         /// Name of the pool
@@ -135,6 +150,20 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             client::reset_pool(&pool)?;
             if !context.print_json(&json!({ "name": pool, "reset": true })) {
                 crate::context::print(&format!("reset '{pool}'\n"));
+            }
+            Ok(())
+        }
+        Command::Migrate { pool, container, timeout } => {
+            let bound = Duration::from_secs(timeout.into());
+            let document = context.migrate_pool(&pool, container, bound)?;
+            if !context.print_json(&document) {
+                let (count, bytes) = (&document["containers"], &document["state_bytes"]);
+                let s = if *count == 1 { "" } else { "s" };
+                let pause = document["pause_ms"].as_f64().unwrap_or_default();
+                crate::context::print(&format!(
+                    "migrated {count} container{s} of '{pool}': {bytes} bytes of state; tasks waited \
+                     {pause:.1} ms\n"
+                ));
             }
             Ok(())
         }

@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use crate::access::Accounts;
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::pool::{Container, Pool};
+use crate::pool::Pool;
 use crate::scheduler::{Role, RunQueue, Shared};
 use crate::sys::{Budget, Use};
 use serde_json::json;
@@ -38,7 +38,7 @@ fn pools(shared: &Shared) -> serde_json::Value {
 
 /// Describes a pool. Without `state`, its state is derived from its containers.
 fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
-    let shapes = pool.containers().iter().map(Container::shape);
+    let shapes = pool.containers().iter().map(|container| container.shape());
     let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let quarantined = pool.containers().iter().filter_map(|container| {
         let why = container.quarantined()?;

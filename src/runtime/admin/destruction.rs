@@ -137,7 +137,7 @@ pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) 
 }
 
 /// The address of the running task's body, by which the task is recognized if its code crashes.
-fn by(worker: &Worker) -> usize {
+pub(super) fn by(worker: &Worker) -> usize {
     worker.running().expect("pools are destroyed by tasks").body().addr()
 }
 

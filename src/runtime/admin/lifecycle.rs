@@ -1,5 +1,7 @@
 //! Constructing and destroying containers: the calls that the runtime itself makes into a module.
 
+use std::sync::Arc;
+
 use chimaera_abi::*;
 
 use crate::failure::Failure;
@@ -13,7 +15,7 @@ pub(super) fn destroy_task(id: chi_pool_id) -> chi_destroy_task {
 }
 
 /// Takes the error message that module code called by the running task has set, if any.
-fn take_error(worker: &Worker) -> Option<String> {
+pub(super) fn take_error(worker: &Worker) -> Option<String> {
     worker.running()?.texts.take_error()
 }
 
@@ -29,7 +31,7 @@ pub(super) unsafe fn construct_all(
     let containers = pool.containers();
     for (number, container) in containers.iter().enumerate() {
         let building = &worker.context().building;
-        building.set(container);
+        building.set(Arc::as_ptr(container));
         // SAFETY: by the caller's promise.
         let built = unsafe { construct(worker, container, task) };
         building.set(std::ptr::null());
@@ -75,7 +77,7 @@ pub(super) unsafe fn construct_again(
 ///
 /// # Safety
 /// `task` must be the running task of the admin pool.
-unsafe fn construct(
+pub(super) unsafe fn construct(
     worker: &Worker,
     container: &Container,
     task: *mut chi_task,
@@ -114,7 +116,7 @@ unsafe fn construct(
 /// containers are destroyed.
 pub(super) fn destruct_all(
     worker: &Worker,
-    containers: &[Container],
+    containers: &[Arc<Container>],
     task: *mut chi_task,
 ) -> Result<(), Failure> {
     let mut result = Ok(());
@@ -139,8 +141,8 @@ fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Resu
     result
 }
 
-/// Runs `kCreate` or `kDestroy`, if the module supports it.
-fn lifecycle(
+/// Runs a method that only the runtime itself calls, if the module supports it.
+pub(super) fn lifecycle(
     worker: &Worker,
     container: &Container,
     number: u32,
@@ -158,8 +160,7 @@ fn lifecycle(
         est_ns_: 0,
     };
     worker.context().restore();
-    // SAFETY: the object is constructed, and `task` is the admin pool's task, which `kCreate` and
-    // `kDestroy` take.
+    // SAFETY: the object is constructed, and `task` is the one that this method takes.
     let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
     if status == CHI_OK {
         return Ok(());

@@ -7,6 +7,7 @@ pub(crate) mod destruction;
 mod lifecycle;
 mod params;
 mod pool_manager;
+pub(crate) mod replacement;
 mod status;
 
 pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};

@@ -248,7 +248,7 @@ unsafe fn reset_containers(
     pool: &Pool,
     task: *mut chi_task,
 ) -> Result<(), Failure> {
-    let abandoned = |container: &&Container| container.admission.is_abandoned();
+    let abandoned = |container: &&Arc<Container>| container.admission.is_abandoned();
     for container in pool.containers().iter().filter(abandoned) {
         let until = Instant::now() + destruction::BOUND;
         if !drain(worker, || container.admission.in_flight(), until) {

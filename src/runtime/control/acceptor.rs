@@ -19,8 +19,10 @@ use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
 use super::quota::{self, Footprint};
+use super::replace::Replacements;
 use super::requests;
 use crate::access::Caller;
+use crate::admin::replacement::Replacing;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
@@ -49,6 +51,7 @@ pub(crate) struct Acceptor {
     epoll: OwnedFd,
     clients: HashMap<u64, Client>,
     destructions: Destructions,
+    replacements: Replacements,
     next: u64,
     accept_again: Option<Instant>,
     /// How many rings of open sessions were assigned to each worker.
@@ -78,6 +81,7 @@ impl Acceptor {
             epoll,
             clients: HashMap::new(),
             destructions: Destructions::default(),
+            replacements: Replacements::default(),
             next: 1,
             accept_again: None,
             load,
@@ -108,11 +112,14 @@ impl Acceptor {
                     if let ControlCommand::PoolAbandoned { pool, why } = &other {
                         self.destructions.abandoned(pool, why);
                     }
+                    if let ControlCommand::ReplacementAbandoned { pool, why } = &other {
+                        self.replacements.abandoned(pool, why);
+                    }
                     others.push(other);
                 }
             }
         }
-        self.destroy_pools();
+        self.change_pools();
         others
     }
 
@@ -121,7 +128,8 @@ impl Acceptor {
             Phase::Open { .. } | Phase::Asking => None,
             _ => Some(client.since + SETUP_BOUND),
         });
-        let next = setups.chain(self.accept_again).chain(self.destructions.next_look()).min()?;
+        let next = setups.chain(self.accept_again).chain(self.destructions.next_look());
+        let next = next.chain(self.replacements.next_look()).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -315,6 +323,17 @@ impl Acceptor {
                 self.destructions.add(number, &client.caller, &message.text, message.words[1]);
                 Ok(())
             }
+            (Phase::Greeting, Kind::Request) if message.words[0] == Request::MigratePool as u64 => {
+                client.phase = Phase::Asking;
+                let [_, bound, container, ..] = message.words;
+                let what = Replacing {
+                    container: u32::try_from(container).ok(),
+                    reason: CHI_REASON_MIGRATED,
+                    text: c"migrated by `chimaera pool migrate`",
+                };
+                self.replacements.add(number, &client.caller, &message.text, what, bound);
+                Ok(())
+            }
             (Phase::Greeting, Kind::Request) => {
                 let (document, then) = requests::answer(&self.shared, &client.caller, message)?;
                 let answered = control::answer(&client.socket, &document);
@@ -340,12 +359,14 @@ impl Acceptor {
         }
     }
 
-    /// Advances the destructions of pools, and answers the clients that requested those that have
-    /// ended.
-    fn destroy_pools(&mut self) {
+    /// Advances the destructions of pools and the replacements of containers, and answers the clients
+    /// that requested those that have ended.
+    fn change_pools(&mut self) {
         let clients = &self.clients;
         let is_there = |number: u64| clients.contains_key(&number);
-        for (number, outcome) in self.destructions.advance(&self.shared, is_there) {
+        let mut ended = self.destructions.advance(&self.shared, is_there);
+        ended.append(&mut self.replacements.advance(&self.shared, is_there));
+        for (number, outcome) in ended {
             let Some(client) = self.clients.get(&number) else { continue };
             let answered = outcome.and_then(|document| {
                 control::answer(&client.socket, &document).map_err(cannot_answer)

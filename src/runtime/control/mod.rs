@@ -9,6 +9,7 @@ pub(crate) mod descriptors;
 mod destroy;
 mod log_control;
 mod quota;
+mod replace;
 mod requests;
 
 pub(crate) use self::acceptor::Acceptor;

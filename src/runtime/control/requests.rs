@@ -50,6 +50,8 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         Request::EndSession => Some("end a session"),
         // The pool's rights decide who may destroy it.
         Request::DestroyPool => None,
+        // `replacement` checks it.
+        Request::MigratePool => None,
         Request::LogLevel | Request::Describe | Request::Status => None,
     }
 }
@@ -101,8 +103,8 @@ pub(super) fn answer(
             let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
             (ended, Then::EndSession(argument))
         }
-        // Requests to destroy a pool are answered by `destroy`, once the pool is gone.
-        None | Some(Request::DestroyPool) => {
+        // Requests to destroy or migrate a pool are answered by `destroy` and `replace`, once that is done.
+        None | Some(Request::DestroyPool | Request::MigratePool) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));
         }

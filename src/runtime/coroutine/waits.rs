@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use chimaera_abi::chi_pool_id;
+
 use super::coroutine::{Context, WaitsFor};
 use super::pool::Coroutines;
 use crate::sync::{Node, Wait, WaitId, Waits};
@@ -29,6 +31,36 @@ pub(crate) fn collect(coroutines: &Coroutines, worker: u32, into: &mut Waits) {
         let id = WaitId { worker, coroutine, number: context.wait.get() };
         into.waits.push(Wait { id, task, what, lasting: record.everywhere });
     });
+}
+
+/// Describes at most `most` suspended tasks of a pool.
+pub(crate) fn describe_tasks(
+    coroutines: &Coroutines,
+    pool: chi_pool_id,
+    most: usize,
+) -> Vec<String> {
+    let mut told = Vec::new();
+    coroutines.each(|_, context| {
+        let Some(record) = context.task().filter(|_| told.len() < most) else { return };
+        // SAFETY: the pointers are null, or point to the container in which the task is counted and to a
+        // method of its pool.
+        let (container, method) = unsafe { (record.container.as_ref(), record.method.as_ref()) };
+        let (Some(container), Some(method)) = (container, method) else { return };
+        if container.id != pool {
+            return;
+        }
+        let name = &method.name;
+        told.push(match context.waits_for.get() {
+            // SAFETY: the waiting code keeps the lock alive until its wait has ended.
+            WaitsFor::Lock(lock) => format!("{name} waits for {}", unsafe { &*lock }),
+            // SAFETY: the awaited record lives until the wait has ended, which happens on this thread.
+            WaitsFor::Task(child) => {
+                format!("{name} waits for {}", unsafe { (*child).log_context() })
+            }
+            WaitsFor::Anyone => format!("{name} waits"),
+        });
+    });
+    told
 }
 
 /// Describes a wait; `None` if it has ended.

@@ -30,7 +30,15 @@ pub(crate) struct Method {
     pub(crate) fields: Vec<Field>,
 }
 
+/// The size of a method's tasks, and their layout.
+pub(crate) type TaskShape = (usize, chi_status);
+
 impl Method {
+    /// The shape of its tasks.
+    pub(crate) fn shape(&self) -> TaskShape {
+        (self.task_size, self.layout)
+    }
+
     /// Whether tasks of a client that passes `layout` in `chi_task.status_` have the module's
     /// layout, as far as can be told.
     #[inline]

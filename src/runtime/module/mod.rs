@@ -11,5 +11,5 @@ mod trust;
 
 pub(crate) use self::elf::{exported, judge, Verdict, SYMBOLS};
 pub(crate) use self::manager::{Canonicalize, ExceptionGlobals, Module, Modules, Services};
-pub(crate) use self::method_table::{Field, Method, Methods};
+pub(crate) use self::method_table::{Field, Method, Methods, TaskShape};
 pub use self::trust::library_path_warning;

@@ -5,10 +5,56 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(all(loom, test)))]
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-const CREATING: u32 = 0;
-const LIVE: u32 = 1;
-const DESTROYING: u32 = 2;
-const QUARANTINED: u32 = 3;
+/// The life of a container.
+///
+/// ```text
+///             publish                 hold                 settle              replace
+///   Creating ─────────► Live ◄──────────────► Holding ◄──────────────► Held ───────────► Replaced
+///                        │ ▲                    │ give up               │ give up
+///                        │ └──── Releasing ◄────┴───────────────────────┘
+///                close   │ ▲ open       (a successor of a replaced container is published here)
+///                        ▼ │
+///                     Destroying            from any of them, if its code is abandoned: Quarantined
+/// ```
+///
+/// Every change has a bound (`control/change.rs`, `admin/destruction.rs`) and a way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Life {
+    /// It takes tasks.
+    Live,
+    /// It is to be replaced. Tasks in it, and subtasks of their roots, go on; others are held.
+    Holding,
+    /// No task is in it, and all are held.
+    Held,
+    /// It takes tasks again, those that are held first.
+    Releasing,
+    /// Its object is being constructed.
+    Creating,
+    /// It takes no more tasks, and those in it are cancelled.
+    Destroying,
+    /// Code of its object was abandoned.
+    Quarantined,
+    /// Another container has taken its place.
+    Replaced,
+}
+
+impl Life {
+    fn of(state: u32) -> Life {
+        use Life::*;
+        let all = [Live, Holding, Held, Releasing, Creating, Destroying, Quarantined, Replaced];
+        all[state as usize]
+    }
+}
+
+const LIVE: u32 = Life::Live as u32;
+const HOLDING: u32 = Life::Holding as u32;
+const HELD: u32 = Life::Held as u32;
+const RELEASING: u32 = Life::Releasing as u32;
+const CREATING: u32 = Life::Creating as u32;
+const DESTROYING: u32 = Life::Destroying as u32;
+const QUARANTINED: u32 = Life::Quarantined as u32;
+const REPLACED: u32 = Life::Replaced as u32;
 
 /// In loom's models, a fence between two `SeqCst` accesses, which loom treats as weaker.
 #[inline(always)]
@@ -51,6 +97,23 @@ impl Admission {
         false
     }
 
+    /// Counts a task in although the container is not live: one whose root has a task in it while
+    /// tasks are held, or any once they are released.
+    pub(crate) fn enter_in(&self, life: Life) -> bool {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        in_one_order();
+        // Pairs with `settle`, as `enter` does with `close`.
+        if self.state.load(Ordering::SeqCst) == life as u32 {
+            return true;
+        }
+        self.leave();
+        false
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        Life::of(self.state.load(Ordering::SeqCst))
+    }
+
     /// Counts a task out. The container may be freed right afterwards.
     #[inline]
     pub(crate) fn leave(&self) {
@@ -62,9 +125,54 @@ impl Admission {
         self.in_flight.load(Ordering::SeqCst)
     }
 
+    /// Whether the tasks in it go on.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == LIVE
+        self.state.load(Ordering::Relaxed) <= RELEASING
+    }
+
+    fn change(&self, from: u32, to: u32) -> bool {
+        self.state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Holds tasks from now on. False if the container is not live.
+    pub(super) fn hold(&self) -> bool {
+        self.change(LIVE, HOLDING)
+    }
+
+    /// Lets no more tasks in, after `hold`; `unsettle` if there still are some.
+    pub(super) fn settle(&self) {
+        self.change(HOLDING, HELD);
+        in_one_order();
+    }
+
+    pub(super) fn unsettle(&self) {
+        self.change(HELD, HOLDING);
+    }
+
+    /// Ends a hold: tasks that are held come first, until `end_release`.
+    pub(super) fn release(&self) {
+        if self.change(HELD, RELEASING) || self.change(HOLDING, RELEASING) {
+            in_one_order();
+            if self.abandoned.load(Ordering::SeqCst) {
+                self.quarantine();
+            }
+        }
+    }
+
+    /// Opens the successor of a container whose tasks are held.
+    pub(super) fn open_releasing(&self) {
+        self.state.store(RELEASING, Ordering::SeqCst);
+    }
+
+    /// No task is held any more.
+    pub(super) fn end_release(&self) {
+        self.change(RELEASING, LIVE);
+    }
+
+    /// A successor takes the tasks that are held.
+    pub(super) fn replace(&self) {
+        self.change(HELD, REPLACED);
     }
 
     /// Whether code of the container's object was abandoned.
@@ -77,9 +185,11 @@ impl Admission {
     pub(super) fn quarantine(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
         in_one_order();
-        let order = Ordering::SeqCst;
-        // A container that is being created or destroyed is already closed.
-        let _ = self.state.compare_exchange(LIVE, QUARANTINED, order, order);
+        // A container that is being created or destroyed is already closed, and one whose tasks are
+        // held is closed when the hold ends.
+        if !self.change(LIVE, QUARANTINED) {
+            self.change(RELEASING, QUARANTINED);
+        }
     }
 
     /// Records that the container has a new object. Does not open the container.

@@ -2,6 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_void, CStr};
+use std::mem::offset_of;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use chimaera_abi::*;
 
 use super::admission::Admission;
+use super::hold::Hold;
 use super::lane::ContainerLane;
 use crate::config::OnCrash;
 use crate::failure::Failure;
@@ -106,7 +108,13 @@ pub(crate) struct Ops {
             *mut chi_run_context,
         ) -> chi_status,
     >,
+    pub(crate) save: Option<StateFn>,
+    pub(crate) load: Option<StateFn>,
+    pub(crate) resume: Option<unsafe extern "C" fn(*mut chi_container) -> chi_status>,
 }
+
+/// Saves or loads the state of a container.
+pub(crate) type StateFn = unsafe extern "C" fn(*mut chi_container, *mut chi_state) -> chi_status;
 
 impl Ops {
     /// Reads a container's table; `None` if there is none or it is too short.
@@ -129,8 +137,20 @@ impl Ops {
                 monitor: (*ops).monitor,
                 del: (*ops).del,
                 destroy: (*ops).destroy,
-                aggregate: match reaches(std::mem::offset_of!(chi_container_ops, aggregate)) {
+                aggregate: match reaches(offset_of!(chi_container_ops, aggregate)) {
                     true => (*ops).aggregate,
+                    false => None,
+                },
+                save: match reaches(offset_of!(chi_container_ops, save)) {
+                    true => (*ops).save,
+                    false => None,
+                },
+                load: match reaches(offset_of!(chi_container_ops, load)) {
+                    true => (*ops).load,
+                    false => None,
+                },
+                resume: match reaches(offset_of!(chi_container_ops, resume)) {
+                    true => (*ops).resume,
                     false => None,
                 },
             })
@@ -177,6 +197,8 @@ pub(crate) struct Container {
     pub(crate) on_crash: Arc<CrashPolicy>,
     /// Why the container is in quarantine, if it is.
     quarantine: Mutex<Option<String>>,
+    /// Why its tasks are held, if they are.
+    hold: Mutex<Option<Arc<Hold>>>,
     queues: Mutex<Vec<Queue>>,
     routes: OnceLock<Routes>,
     only_lane: AtomicPtr<ContainerLane>,
@@ -208,6 +230,7 @@ impl Container {
             admission: Admission::new(),
             on_crash,
             quarantine: Mutex::default(),
+            hold: Mutex::default(),
             queues: Mutex::default(),
             routes: OnceLock::new(),
             only_lane: AtomicPtr::new(ptr::null_mut()),
@@ -254,6 +277,26 @@ impl Container {
 
     /// Opens the container for tasks.
     pub(super) fn publish(&self) {
+        self.fix_queues();
+        self.admission.open();
+    }
+
+    /// Opens the container for the tasks that were held for its predecessor, and then for all.
+    pub(super) fn publish_releasing(&self) {
+        self.fix_queues();
+        self.admission.open_releasing();
+    }
+
+    pub(super) fn set_hold(&self, hold: Option<Arc<Hold>>) {
+        *lock(&self.hold) = hold;
+    }
+
+    /// Why its tasks are held, if they are.
+    pub(crate) fn hold(&self) -> Option<Arc<Hold>> {
+        lock(&self.hold).clone()
+    }
+
+    fn fix_queues(&self) {
         let mut queues = std::mem::take(&mut *lock(&self.queues));
         if queues.is_empty() {
             queues.push(Queue {
@@ -276,7 +319,6 @@ impl Container {
         if let [lane] = &*routes.queues[routes.normal].lanes {
             self.only_lane.store(ptr::from_ref(lane).cast_mut(), Ordering::Release);
         }
-        self.admission.open();
     }
 
     /// Puts the container in quarantine, because code of its object was abandoned. The first reason

@@ -5,14 +5,17 @@
 mod admission;
 mod claims;
 mod container;
+mod hold;
 mod lane;
 mod method;
 mod pool;
 mod registry;
 mod table;
 
+pub(crate) use self::admission::Life;
 pub(crate) use self::claims::Claim;
 pub(crate) use self::container::{Container, CrashPolicy, Del};
+pub(crate) use self::hold::{Hold, Release};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::method::PoolMethod;
 pub(crate) use self::pool::Pool;

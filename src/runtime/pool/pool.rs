@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chimaera_abi::chi_pool_id;
 
 use super::container::{Container, CrashPolicy};
+use super::hold::{Hold, Release};
 use super::method::PoolMethods;
 use crate::access::PoolRights;
 use crate::module::Module;
@@ -23,7 +24,7 @@ pub(crate) struct Pool {
     pub(crate) shown: Option<String>,
     pub(crate) methods: PoolMethods,
     /// At least one, by number.
-    containers: Box<[Container]>,
+    containers: Box<[Arc<Container>]>,
 }
 
 impl Pool {
@@ -40,7 +41,8 @@ impl Pool {
         assert!(count > 0, "a pool has a container");
         let on_crash = Arc::<CrashPolicy>::default();
         let container = |number| {
-            Container::new(id, number, count, name.clone(), module.clone(), on_crash.clone())
+            let (name, module, on_crash) = (name.clone(), module.clone(), on_crash.clone());
+            Arc::new(Container::new(id, number, count, name, module, on_crash))
         };
         let methods = PoolMethods::of(&module.methods);
         Pool {
@@ -56,7 +58,7 @@ impl Pool {
 
     /// Its containers, by number.
     #[inline]
-    pub(crate) fn containers(&self) -> &[Container] {
+    pub(crate) fn containers(&self) -> &[Arc<Container>] {
         &self.containers
     }
 
@@ -82,7 +84,7 @@ impl Pool {
 
     /// Opens the pool for tasks.
     pub(crate) fn publish(&self) {
-        self.containers.iter().for_each(Container::publish);
+        self.containers.iter().for_each(|container| container.publish());
     }
 
     /// Closes the pool for new tasks.
@@ -93,6 +95,82 @@ impl Pool {
     /// Opens the pool again after a destruction that failed.
     pub(crate) fn reopen(&self) {
         self.containers.iter().for_each(|container| container.admission.open());
+    }
+
+    /// A pool of the same id that replaces this one: with new containers of `module` for those numbers
+    /// for which `replaces` is true, and these for the others.
+    pub(crate) fn successor(
+        &self,
+        module: &Arc<Module>,
+        replaces: impl Fn(&Container) -> bool,
+    ) -> Pool {
+        let container = |old: &Arc<Container>| match replaces(old) {
+            false => old.clone(),
+            true => Arc::new(Container::new(
+                self.id,
+                old.number,
+                old.count,
+                old.name.clone(),
+                module.clone(),
+                old.on_crash.clone(),
+            )),
+        };
+        Pool {
+            id: self.id,
+            restricted: self.restricted,
+            rights: self.rights.clone(),
+            params: self.params.clone(),
+            shown: self.shown.clone(),
+            methods: PoolMethods::of(&module.methods),
+            containers: self.containers.iter().map(container).collect(),
+        }
+    }
+
+    /// Holds its tasks, of which those of `workers` workers have to be looked at. `None` if a container
+    /// takes no tasks: then nothing has changed.
+    pub(crate) fn hold(self: &Arc<Pool>, workers: usize) -> Option<Arc<Hold>> {
+        let hold = Arc::new(Hold::new(self.clone(), workers));
+        for container in &self.containers {
+            container.set_hold(Some(hold.clone()));
+            if !container.admission.hold() {
+                self.release(workers);
+                return None;
+            }
+        }
+        Some(hold)
+    }
+
+    /// Lets nothing more in, if no task is in the pool any more, whose tasks are held.
+    pub(crate) fn settle(&self) -> bool {
+        if self.in_flight() > 0 {
+            return false;
+        }
+        self.containers.iter().for_each(|container| container.admission.settle());
+        let settled = self.in_flight() == 0;
+        if !settled {
+            self.containers.iter().for_each(|container| container.admission.unsettle());
+        }
+        settled
+    }
+
+    /// Ends a hold. The workers have to submit what they hold.
+    pub(crate) fn release(self: &Arc<Pool>, workers: usize) -> Arc<Release> {
+        for container in &self.containers {
+            container.admission.release();
+            container.set_hold(None);
+        }
+        Arc::new(Release::new(self.clone(), workers))
+    }
+
+    /// Opens the containers that take the place of others in `old`, whose tasks are held.
+    pub(crate) fn replace(&self, old: &Pool) {
+        for (new, old) in self.containers.iter().zip(&old.containers) {
+            if !Arc::ptr_eq(new, old) {
+                new.publish_releasing();
+                old.admission.replace();
+                old.set_hold(None);
+            }
+        }
     }
 
     /// The number of tasks that have been admitted to its containers and have not ended. Once it is

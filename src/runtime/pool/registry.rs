@@ -28,6 +28,8 @@ enum Named {
         waiters: Vec<Waiter>,
         pool: Option<Arc<Pool>>,
         stays: Option<u64>,
+        /// The control thread decides how the change ends, also if the task crashes.
+        controlled: bool,
     },
     /// `order` increases with each pool that is created: the pools that this one uses have lower
     /// ones.
@@ -38,7 +40,7 @@ enum Named {
 /// every worker must finish what it was doing, then every worker must read the messages that this
 /// work may have left.
 struct Retired {
-    pool: Arc<Pool>,
+    _pool: Arc<Pool>,
     rounds: Vec<u64>,
     /// All workers have finished what they were doing.
     settled: bool,
@@ -53,7 +55,6 @@ impl Retired {
 
     /// Whether the pool can be freed.
     fn is_over(&mut self, now: &[u64]) -> bool {
-        debug_assert_eq!(self.pool.in_flight(), 0);
         if self.awaited(now).next().is_some() {
             return false;
         }
@@ -179,7 +180,8 @@ impl Registry {
         state.claims.add(major_, claim, charge);
         let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
         let waiters = Vec::new();
-        let changing = Named::Changing { by, slot: major_, waiters, pool: None, stays: None };
+        let (pool, stays, controlled) = (None, None, false);
+        let changing = Named::Changing { by, slot: major_, waiters, pool, stays, controlled };
         state.named.insert(name.to_owned(), changing);
         Some(Ok(chi_pool_id { major_, minor_ }))
     }
@@ -204,13 +206,19 @@ impl Registry {
     /// Marks a pool as being destroyed by the task at `by`; `None` if there is no such pool, or
     /// another task is already destroying it.
     pub(crate) fn begin_destruction(&self, id: chi_pool_id, by: usize) -> Option<BeingChanged> {
-        self.begin_change(id, by, false)
+        self.begin_change(id, by, false, false)
     }
 
     /// Marks a pool as being reset by the task at `by`; `None` if there is no such pool, or another
     /// task is changing it.
     pub(crate) fn begin_reset(&self, id: chi_pool_id, by: usize) -> Option<BeingChanged> {
-        self.begin_change(id, by, true)
+        self.begin_change(id, by, true, false)
+    }
+
+    /// Marks a pool whose containers the control thread has replaced; `None` if there is no such pool, or
+    /// a task is changing it.
+    pub(crate) fn begin_replacement(&self, id: chi_pool_id) -> Option<BeingChanged> {
+        self.begin_change(id, 0, true, true)
     }
 
     /// Records that the task at `to` continues a destruction that has begun.
@@ -224,7 +232,13 @@ impl Registry {
         }
     }
 
-    fn begin_change(&self, id: chi_pool_id, by: usize, stays: bool) -> Option<BeingChanged> {
+    fn begin_change(
+        &self,
+        id: chi_pool_id,
+        by: usize,
+        stays: bool,
+        controlled: bool,
+    ) -> Option<BeingChanged> {
         let mut state = lock(&self.state);
         let (pool, order) = state.named.values().find_map(|named| match named {
             Named::Ready { pool, order } if pool.id == id => Some((pool.clone(), *order)),
@@ -236,6 +250,7 @@ impl Registry {
             waiters: Vec::new(),
             pool: Some(pool.clone()),
             stays: stays.then_some(order),
+            controlled,
         };
         state.named.insert(pool.name().to_owned(), changing);
         Some(BeingChanged { pool, order })
@@ -252,10 +267,26 @@ impl Registry {
     /// `rounds`. Returns the waiters for its destruction.
     pub(crate) fn retire(&self, destroyed: BeingChanged, rounds: Vec<u64>) -> Vec<Waiter> {
         let pool = destroyed.pool;
+        debug_assert_eq!(pool.in_flight(), 0);
         let mut state = lock(&self.state);
         state.free_slot(pool.id.major_);
         let waiters = state.end_change(pool.name(), None);
-        state.retired.push(Retired { pool, rounds, settled: false });
+        state.retired.push(Retired { _pool: pool, rounds, settled: false });
+        self.retired.store(state.retired.len(), Ordering::Release);
+        waiters
+    }
+
+    /// Ends the replacement of containers: `pool` takes the place of the one that was changed, which is
+    /// freed as in `retire`. Returns the waiters for it.
+    pub(crate) fn replace(&self, old: &Pool, pool: Arc<Pool>, rounds: Vec<u64>) -> Vec<Waiter> {
+        let mut state = lock(&self.state);
+        let Some(Named::Changing { waiters, pool: Some(before), stays: Some(order), .. }) =
+            state.named.remove(old.name())
+        else {
+            panic!("the pool is being changed");
+        };
+        state.named.insert(old.name().to_owned(), Named::Ready { pool, order });
+        state.retired.push(Retired { _pool: before, rounds, settled: false });
         self.retired.store(state.retired.len(), Ordering::Release);
         waiters
     }
@@ -284,13 +315,22 @@ impl Registry {
         awaited
     }
 
+    /// The name of the pool whose containers the abandoned task at `by` was replacing, if any.
+    pub(crate) fn replaced_by(&self, by: usize) -> Option<String> {
+        let state = lock(&self.state);
+        let found = state.named.iter().find(|(_, named)| {
+            matches!(named, Named::Changing { by: other, controlled: true, .. } if *other == by)
+        });
+        found.map(|(name, _)| name.clone())
+    }
+
     /// Removes the pool that the abandoned task at `by` was creating or destroying, if any, and
     /// frees its slot; objects already constructed stay in memory, because their state is unknown.
     /// A pool that it was resetting stays. Returns the names of the removed pools, and the waiters.
     pub(crate) fn give_up(&self, by: usize) -> (Vec<String>, Vec<Waiter>) {
         let mut state = lock(&self.state);
         let given_up = state.named.extract_if(
-            |_, named| matches!(named, Named::Changing { by: other, .. } if *other == by),
+            |_, named| matches!(named, Named::Changing { by: other, controlled: false, .. } if *other == by),
         );
         let (mut names, mut woken, mut slots) = (Vec::new(), Vec::new(), Vec::new());
         let mut kept = Vec::new();

@@ -56,7 +56,12 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
 
 /// Abandons the pools that a task was creating or destroying; pools that it was resetting are kept.
 fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
-    let (names, waiters) = worker.shared.pools.give_up(record.body().addr());
+    let by = record.body().addr();
+    if let Some(pool) = worker.shared.pools.replaced_by(by) {
+        let why = cause.to_owned();
+        worker.shared.command(ControlCommand::ReplacementAbandoned { pool, why });
+    }
+    let (names, waiters) = worker.shared.pools.give_up(by);
     for name in names {
         let limit = &worker.shared.rate_limit;
         if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
@@ -183,7 +188,7 @@ fn end_polling(worker: &Worker, poller: &Poller, cause: &str) {
     let Some(owner) = &poller.owner else { return };
     // The pool may have been destroyed.
     let Some(pool) = worker.table().get(owner.pool) else { return };
-    let container = pool.containers().get(owner.container as usize);
+    let container = pool.containers().get(owner.container as usize).map(|found| &**found);
     quarantine(worker, container, format!("a poller {cause}"));
 }
 

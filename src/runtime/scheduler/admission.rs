@@ -8,7 +8,7 @@ use chimaera_abi::*;
 use super::worker::Worker;
 use crate::coroutine::FEW_COROUTINES;
 use crate::failure::Failure;
-use crate::pool::Container;
+use crate::pool::{Container, Life};
 use crate::sys::Use;
 use crate::task::{Origin, Record};
 
@@ -41,7 +41,8 @@ pub(super) fn admit(
                 return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
             }
             if !container.admission.enter() {
-                return Err(closed(container));
+                return enter_unless_closed(worker, record, container)
+                    .unwrap_or_else(|| Err(closed(container)));
             }
         }
         Moment::Starting => {
@@ -62,6 +63,67 @@ pub(super) fn admit(
         }
     }
     Ok(())
+}
+
+/// What admission returns for a task that has to wait; it reaches nobody.
+const HOLD: chi_status = chi_status::MAX;
+
+/// Whether a task was not refused, but has to wait.
+pub(super) fn has_to_wait(failure: &Failure) -> bool {
+    failure.status == HOLD
+}
+
+/// Counts a task in a container that does not take every task. `None` if the container is closed.
+#[cold]
+pub(super) fn enter_unless_closed(
+    worker: &Worker,
+    record: &Record,
+    container: &Container,
+) -> Option<Result<(), Failure>> {
+    loop {
+        let enters = match container.admission.life() {
+            Life::Live => container.admission.enter(),
+            Life::Holding => {
+                if !goes_on(worker, record, container) {
+                    break;
+                }
+                container.admission.enter_in(Life::Holding)
+            }
+            Life::Releasing => {
+                let mut entries = worker.run_queue().entries();
+                if entries.periodic.holds_for(container.id) {
+                    break;
+                }
+                drop(entries);
+                container.admission.enter_in(Life::Releasing)
+            }
+            Life::Held | Life::Replaced => break,
+            Life::Creating | Life::Destroying | Life::Quarantined => return None,
+        };
+        if enters {
+            return Some(Ok(()));
+        }
+    }
+    Some(Err(Failure::new(HOLD, "")))
+}
+
+/// Whether a task is let into a pool whose tasks are held: one that is in the pool already, that a task
+/// in it sends, or whose root has a task in it.
+fn goes_on(worker: &Worker, record: &Record, container: &Container) -> bool {
+    // It is moving from one container to another.
+    if !record.container.is_null() {
+        return true;
+    }
+    let Some(hold) = container.hold().filter(|_| !record.is_of_client()) else { return false };
+    let root = record.holdings.root();
+    // SAFETY: the pointer is null, or points to the container in which the task is counted.
+    let sender = worker.running().and_then(|sender| unsafe { sender.container.as_ref() });
+    if sender.is_some_and(|sender| sender.id == container.id) {
+        // Its own subtasks may come back to the pool by way of others.
+        hold.add_root(root);
+        return true;
+    }
+    hold.has_root(root)
 }
 
 /// Why a container takes no more tasks.

@@ -13,6 +13,7 @@ use chimaera_abi::{chi_task_node, CHI_ADMIN_POOL_MAJOR};
 use super::abandon::end_abandoned;
 use super::admission::most_in_flight;
 use super::cancel;
+use super::hold;
 use super::mailbox::WorkerMessage;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
@@ -136,6 +137,9 @@ fn show_suspended(worker: &Worker) {
     let line = &worker.shared.page().lines[worker.index as usize];
     line.suspended.store(worker.coroutines.in_use() as u64 - 1, Ordering::Relaxed);
 }
+
+/// How many tasks a worker describes.
+const MOST_DESCRIBED: usize = 4;
 
 impl Loop {
     /// A new coroutine that runs the loop, if there is memory for its stack.
@@ -404,6 +408,12 @@ impl Loop {
                 answers.workers += 1;
                 answers.found.extend(told);
             }
+            WorkerMessage::DescribeTasks(pool, question) => {
+                let told = waits::describe_tasks(&worker.coroutines, pool, MOST_DESCRIBED);
+                let mut answers = lock(&question);
+                answers.workers += 1;
+                answers.found.extend(told);
+            }
             WorkerMessage::BreakWait { id, circle } => cancel::break_wait(worker, id, circle),
             WorkerMessage::Cancel(scope) => cancel::cancel_here(worker, &scope),
             WorkerMessage::CancelTask { as_what, session, offset } => {
@@ -413,6 +423,9 @@ impl Loop {
             WorkerMessage::RemovePollers { pool, container } => {
                 worker.pollers.remove_of(pool, container);
             }
+            WorkerMessage::Hold(hold) => hold::begin(worker, &hold),
+            WorkerMessage::Retry(pool) => hold::retry(worker, pool),
+            WorkerMessage::Release(release) => hold::release(worker, &release),
             WorkerMessage::StealFrom { busy } => {
                 let loot = steal::steal(&worker.shared, worker.index, busy);
                 loot.doorbells.into_iter().for_each(|set| rings::adopt(worker, set));

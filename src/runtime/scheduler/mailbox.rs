@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::doorbells::Doorbells;
-use crate::pool::LanePtr;
+use crate::pool::{Hold, LanePtr, Release};
 use crate::session::{Ring, SuspendedAs};
 use crate::sync::{WaitId, Waits};
 use crate::task::{CancelScope, Resting};
@@ -15,15 +15,15 @@ use crossbeam_queue::SegQueue;
 use rustix::event::EventfdFlags;
 
 /// The workers' answers to a question from the watchdog.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Answers<T> {
     /// How many workers have answered.
     pub(super) workers: usize,
-    pub(super) found: T,
+    pub(crate) found: T,
 }
 
 /// A question from the watchdog, to which the workers add their answers.
-pub(super) type Question<T> = Arc<Mutex<Answers<T>>>;
+pub(crate) type Question<T> = Arc<Mutex<Answers<T>>>;
 
 /// A message to a worker.
 pub(crate) enum WorkerMessage {
@@ -42,6 +42,8 @@ pub(crate) enum WorkerMessage {
     ReportWaits(Question<Waits>),
     /// Describe those of these waits that belong to coroutines of the receiver.
     DescribeWaits(Arc<Vec<WaitId>>, Question<Vec<(WaitId, String)>>),
+    /// Describe some of the tasks of this pool that are suspended on the receiver.
+    DescribeTasks(chi_pool_id, Question<Vec<String>>),
     /// End this wait, which is part of a deadlock.
     BreakWait { id: WaitId, circle: String },
     /// Cancel the tasks in this scope that are suspended on the receiver.
@@ -52,6 +54,12 @@ pub(crate) enum WorkerMessage {
     CancelMarked,
     /// A container is in quarantine: stop calling its pollers.
     RemovePollers { pool: chi_pool_id, container: u32 },
+    /// Hold the tasks of a pool.
+    Hold(Arc<Hold>),
+    /// Submit held tasks of this pool again: some may go on.
+    Retry(chi_pool_id),
+    /// Submit all held tasks of a pool again.
+    Release(Arc<Release>),
     /// Steal the work waiting for this worker, which a method keeps busy.
     StealFrom { busy: u32 },
     /// Give half of the receiver's work to this worker, which is idle.
@@ -169,4 +177,6 @@ pub(crate) enum ControlCommand {
     /// The code that was creating or destroying this pool crashed, as `why` says, and the pool is
     /// gone.
     PoolAbandoned { pool: String, why: String },
+    /// The task that was replacing containers of this pool was abandoned. `why` is a predicate.
+    ReplacementAbandoned { pool: String, why: String },
 }

@@ -16,6 +16,7 @@ mod deliver;
 mod doorbells;
 pub(crate) mod event_loop;
 mod gate;
+pub(crate) mod hold;
 mod mailbox;
 pub(crate) mod path;
 mod placement;
@@ -34,7 +35,7 @@ pub(crate) mod worker;
 mod worker_time;
 
 pub(crate) use self::crash::{describe_circumstances, may_give_up};
-pub(crate) use self::mailbox::{ControlCommand, WorkerMessage};
+pub(crate) use self::mailbox::{ControlCommand, Question, WorkerMessage};
 pub(crate) use self::role::Role;
 pub(crate) use self::run_queue::RunQueue;
 pub(crate) use self::shared::Shared;

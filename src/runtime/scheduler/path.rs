@@ -16,10 +16,11 @@ use std::time::Instant;
 
 use chimaera_abi::*;
 
-use super::admission::{admit, Moment};
+use super::admission::{admit, has_to_wait, Moment};
 use super::broadcast;
 use super::call::{call_method, module_failure, run_context};
 use super::deliver::deliver;
+use super::hold;
 use super::mailbox::WorkerMessage;
 use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
 use super::run_queue::RunQueue;
@@ -29,7 +30,7 @@ use crate::module::{Method, Module};
 use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
 use crate::task::marshal::{self, NotTaken};
-use crate::task::{destination, properties, CancelReason, Origin, Record, Resting};
+use crate::task::{destination, properties, CancelReason, Origin, Period, Record, Resting};
 
 /// How many tasks are taken from one lane before the next lane is served.
 pub(super) const LANE_BATCH: usize = 32;
@@ -76,9 +77,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
     match routed {
         Ok(lane) => place(worker, record, lane, true),
         Err(_) if lacks > 0 => worker.recycle(record),
-        Err(failure) => {
-            refuse(worker, record, failure);
-        }
+        Err(failure) => not_routed(worker, record, failure),
     }
     lacks
 }
@@ -115,15 +114,67 @@ pub(super) fn end_withdrawn(worker: &Worker, session: TaskRef, offset: u64) {
 pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
     match route(worker, &mut record, |_, _| Ok(())) {
         Ok(lane) => place(worker, record, lane, false),
-        Err(failure) => {
-            refuse(worker, record, failure);
+        Err(failure) => not_routed(worker, record, failure),
+    }
+}
+
+/// Ends a task that could not be routed, or keeps it if its pool holds its tasks.
+#[cold]
+fn not_routed(worker: &Worker, record: Box<Record>, failure: Failure) {
+    let refused = match has_to_wait(&failure) {
+        true => hold::keep(worker, record).err(),
+        false => Some((record, failure)),
+    };
+    if let Some((record, failure)) = refused {
+        refuse(worker, record, failure);
+    }
+}
+
+/// Routes a task that was held. One that is between two runs goes on waiting for the next.
+pub(super) fn route_again(worker: &Worker, task: Resting) {
+    let Resting { at, mut record, number } = task;
+    record.forget_suspended(periodic_at(worker.index, number));
+    let begun = record.period.as_ref().and_then(Period::begun);
+    let routed = match (&record.origin, begun) {
+        (Origin::Client { session, offset }, None) => {
+            let (session, offset): (*const Session, u64) = (&**session, *offset);
+            route(worker, &mut record, |record, method| {
+                // SAFETY: the record's origin keeps the session alive.
+                let session = unsafe { &*session };
+                let taken =
+                    marshal::take_body(record, session, offset, method.task_size, &method.fields);
+                taken.map_err(|why| match why {
+                    NotTaken::Refused(failure) => failure,
+                    NotTaken::Lacks { why, .. } => why,
+                })
+            })
         }
+        (_, begun) => route(worker, &mut record, |_, method| match begun {
+            Some(layout) if layout != method.shape() => Err(Failure::new(
+                CHI_VERSION,
+                format!("the new version of the module has another description of {}", method.name),
+            )),
+            _ => Ok(()),
+        }),
+    };
+    match routed {
+        Ok(lane) if begun.is_some() => {
+            record.lane = lane;
+            keep_periodic(worker, record, at);
+        }
+        Ok(lane) => place(worker, record, lane, false),
+        Err(failure) => not_routed(worker, record, failure),
     }
 }
 
 /// Submits again a periodic task that was waiting for its next run.
 pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(record) = take_periodic(worker, number) else { return };
+    if record.container.is_null() {
+        // It is held: its deadline may have passed.
+        let task = Resting { number, at: Instant::now(), record };
+        return route_again(worker, task);
+    }
     let lane = record.lane;
     place(worker, record, lane, true);
 }
@@ -178,7 +229,12 @@ fn enter(
         return Err(stale(pool.module(), method));
     }
     let container = destination(pool, query, method.monitored, &worker.next_container)?;
-    admit(worker, record, container, Moment::Entering)?;
+    if let Err(failure) = admit(worker, record, container, Moment::Entering) {
+        // A task that is held is resolved again.
+        // SAFETY: as above.
+        unsafe { (*record.body()).status_ = layout };
+        return Err(failure);
+    }
     record.container = container;
     record.everywhere = query.kind_ == CHI_DOMAIN_GLOBAL_BCAST;
     Ok((pool, method))

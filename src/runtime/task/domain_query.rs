@@ -27,7 +27,7 @@ pub(crate) fn destination<'p>(
         CHI_DOMAIN_LOCAL_HASH | CHI_DOMAIN_GLOBAL_HASH => query.value_ as usize % containers.len(),
         _ => usize::MAX,
     };
-    containers.get(number).ok_or_else(|| nowhere(pool, query))
+    containers.get(number).map(|found| &**found).ok_or_else(|| nowhere(pool, query))
 }
 
 #[cold]

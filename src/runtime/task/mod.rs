@@ -17,6 +17,7 @@ mod texts;
 pub(crate) use self::block::{NoMemory, PrivateBlock};
 pub(crate) use self::cancel_reason::{CancelReason, CancelScope, IT_SHOULD_END};
 pub(crate) use self::domain_query::destination;
+pub(crate) use self::period::Period;
 pub(crate) use self::periodic::{PeriodicTasks, Resting};
 pub(crate) use self::record::{Origin, Record};
 pub(crate) use self::replicas::{adopt, ReplicaBudget, Replicas};

@@ -2,18 +2,31 @@
 
 use std::time::{Duration, Instant};
 
+use crate::module::TaskShape;
+
 /// The times at which a periodic task runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Period {
     period: Duration,
     /// When the current run was due.
     due: Instant,
+    /// Its body has been read, for a task of this shape, and it has left its pool.
+    begun: Option<TaskShape>,
 }
 
 impl Period {
     /// A period, which must not be zero, whose first run is due `now`.
     pub(super) fn new(period: Duration, now: Instant) -> Period {
-        Period { period, due: now }
+        Period { period, due: now, begun: None }
+    }
+
+    /// The shape of the task whose body was read, if it has left its pool since.
+    pub(crate) fn begun(&self) -> Option<TaskShape> {
+        self.begun
+    }
+
+    pub(super) fn leave(&mut self, shape: TaskShape) {
+        self.begun = Some(shape);
     }
 
     /// The time of the next run: a whole number of periods after the first, and not before `now`.

@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Instant;
 
+use chimaera_abi::chi_pool_id;
+
 use super::cancel_reason::CancelReason;
 use super::record::Record;
 
@@ -86,6 +88,25 @@ impl PeriodicTasks {
     ) -> Vec<(u64, CancelReason)> {
         let tasks = self.tasks.iter();
         tasks.filter_map(|(number, (_, record))| Some((*number, reason(record)?))).collect()
+    }
+
+    /// Whether there are held tasks of this pool.
+    pub(crate) fn holds_for(&mut self, pool: chi_pool_id) -> bool {
+        self.tasks.values().any(|(_, record)| record.is_held_for(pool))
+    }
+
+    /// Takes the held tasks of this pool, in the order in which they came.
+    pub(crate) fn take_held(&mut self, pool: chi_pool_id) -> Vec<Resting> {
+        let held = self.tasks.extract_if(|_, (_, record)| record.is_held_for(pool));
+        let mut held: Vec<_> =
+            held.map(|(number, (at, record))| Resting { number, at, record }).collect();
+        held.sort_unstable_by_key(|task| task.number);
+        held
+    }
+
+    /// Takes the tasks out of this pool, which is then not counting them. They go on waiting here.
+    pub(crate) fn take_out_of(&mut self, pool: chi_pool_id) {
+        self.tasks.values_mut().for_each(|(_, record)| record.leave_pool(pool));
     }
 
     /// Takes all tasks.

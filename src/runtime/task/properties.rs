@@ -36,6 +36,10 @@ fn time_until(ns: u64) -> Duration {
 
 #[cold]
 fn note(record: &mut Record, flags: u32, ns: u64, until: u64) -> Result<(), Failure> {
+    if record.deadline.get().is_some() || record.period.as_ref().and_then(Period::begun).is_some() {
+        // It was held, and they were read before.
+        return Ok(());
+    }
     let now = Instant::now();
     if flags & MATTER == MATTER {
         return Err(Failure::new(CHI_INVALID, "a task has a period or a deadline, not both"));

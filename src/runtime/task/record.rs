@@ -207,6 +207,28 @@ impl Record {
         matches!(&self.origin, Origin::Client { session, offset } if session.asks_to_cancel(*offset))
     }
 
+    /// True for a task that waits to be admitted to this pool.
+    pub(crate) fn is_held_for(&self, pool: chi_pool_id) -> bool {
+        // SAFETY: the body is private, and has at least a header.
+        self.container.is_null() && unsafe { (*self.body()).pool_ } == pool
+    }
+
+    /// Leaves its pool between two runs, if it is in this one. It has to be routed again.
+    pub(super) fn leave_pool(&mut self, pool: chi_pool_id) {
+        // SAFETY: the pointers are null, or point to the container in which the task is counted until
+        // `leave`, and to a method of its pool.
+        let (container, method) = unsafe { (self.container.as_ref(), self.method.as_ref()) };
+        let (Some(container), Some(method)) = (container, method) else { return };
+        if container.id == pool {
+            if let Some(period) = &mut self.period {
+                period.leave(method.shape());
+            }
+            (self.container, self.method) = (ptr::null(), ptr::null());
+            self.lane = ptr::null();
+            container.admission.leave();
+        }
+    }
+
     /// True for a fire-and-forget task.
     #[inline]
     pub(crate) fn is_forgotten(&self) -> bool {

@@ -242,3 +242,103 @@ pub mod state {
         pub result: Cell<u64>,
     }
 }
+
+/// `test:life`, in all its versions and both languages.
+pub mod life {
+    use std::cell::Cell;
+
+    use chimaera::ShmString;
+
+    /// The module's name.
+    pub const MODULE: &str = "test:life";
+
+    /// Method: adds `value` to an entry and to the count.
+    pub const ADD: u32 = 10;
+    /// Method: gives an entry and the count.
+    pub const GET: u32 = 11;
+    /// Method: fills a blob of `value` bytes.
+    pub const GROW: u32 = 12;
+    /// Method: describes the container.
+    pub const CHECK: u32 = 13;
+    /// Method: sleeps `ms`, then does as `ADD`.
+    pub const SLOW: u32 = 14;
+    /// Method: adds 1 to "sub" `value` times, with subtasks and a sleep of `ms` between them.
+    pub const SUB: u32 = 15;
+    /// Method: from now on, `value` fails.
+    pub const FAIL: u32 = 16;
+    /// Method: does as `SLOW` with the container's lock.
+    pub const LOCKED: u32 = 20;
+
+    /// For `FAIL`: saving the state throws.
+    pub const FAIL_SAVE: u64 = 4;
+    /// For `FAIL`: resuming throws.
+    pub const FAIL_RESUME: u64 = 5;
+
+    /// An entry.
+    #[chimaera::task]
+    pub struct KeyTask {
+        /// In.
+        pub key: ShmString,
+        /// In.
+        pub value: Cell<u64>,
+        /// In: how long to sleep.
+        pub ms: Cell<u64>,
+        /// Out: the entry; of additions, the entry after it.
+        pub result: Cell<u64>,
+        /// Out: the sum of all additions.
+        pub count: Cell<u64>,
+    }
+
+    /// A number.
+    #[chimaera::task]
+    pub struct ValueTask {
+        /// In.
+        pub value: Cell<u64>,
+        /// In: how long to sleep.
+        pub ms: Cell<u64>,
+        /// Out: of `SUB`, the count.
+        pub result: Cell<u64>,
+    }
+
+    /// A container.
+    #[chimaera::task]
+    pub struct CheckTask {
+        /// Out: the sum of all additions.
+        pub count: Cell<u64>,
+        /// Out.
+        pub n_entries: Cell<u64>,
+        /// Out.
+        pub blob_size: Cell<u64>,
+        /// Out.
+        pub blob_hash: Cell<u64>,
+        /// Out: field 4 of version 2; else 0.
+        pub extra: Cell<u64>,
+        /// Out: a random number of this object.
+        pub object: Cell<u64>,
+        /// Out: of the code, 1 or 2.
+        pub version: Cell<u32>,
+        /// Out: `CHI_LANG_*`.
+        pub language: Cell<u32>,
+        /// Out: how often `kMigrate` was called on this object.
+        pub migrated: Cell<u32>,
+        /// Out.
+        pub upgraded: Cell<u32>,
+        /// Out.
+        pub recovered: Cell<u32>,
+        /// Out.
+        pub node_failures: Cell<u32>,
+        /// Out.
+        pub released: Cell<u32>,
+        /// Out.
+        pub resumed: Cell<u32>,
+        /// Out: what the last of those calls said.
+        pub reason: Cell<u32>,
+        reserved: u32,
+        /// Out.
+        pub message_text: ShmString,
+        /// Out.
+        pub old_version: ShmString,
+        /// Out.
+        pub directory: ShmString,
+    }
+}

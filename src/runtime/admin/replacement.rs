@@ -1,0 +1,416 @@
+//! The steps of replacing containers of a pool: the old ones save their states, new ones load them, and
+//! take their places. The control thread takes the steps that need no worker, and keeps the bound.
+
+use std::ffi::{CStr, CString};
+use std::mem::offset_of;
+use std::ptr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chimaera_abi::*;
+
+use super::describe;
+use super::destruction::by;
+use super::lifecycle::{construct, lifecycle, take_error};
+use super::params;
+use crate::access::Caller;
+use crate::failure::Failure;
+use crate::log::{shortened, LineKind, Subject};
+use crate::module::Module;
+use crate::pool::{BeingChanged, Container, Lookup, Pool};
+use crate::scheduler::{hold, Shared, Worker};
+use crate::state::{Image, Loading, Saving};
+use crate::sync::Waiter;
+use crate::sys::lock;
+
+/// What is to be replaced, and why.
+#[derive(Clone)]
+pub(crate) struct Replacing {
+    /// The number of a container; `None` for all.
+    pub(crate) container: Option<u32>,
+    /// `CHI_REASON_*`.
+    pub(crate) reason: u32,
+    /// The reason, in words.
+    pub(crate) text: &'static CStr,
+}
+
+impl Replacing {
+    fn has(&self, container: &Container) -> bool {
+        self.container.is_none_or(|number| number == container.number)
+    }
+}
+
+/// How far a replacement has come. The worker that does it and the control thread, which may give it up
+/// while module code does not return, agree on it through a lock.
+#[derive(Default)]
+pub(crate) struct Progress {
+    stage: Stage,
+    /// Old containers that have begun to save their state.
+    saved: Vec<Arc<Container>>,
+    /// The old container whose code is running.
+    saving: Option<Arc<Container>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Running,
+    GivenUp,
+    Done,
+}
+
+/// What a replacement has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replaced {
+    pub(crate) containers: u32,
+    pub(crate) state_bytes: u64,
+}
+
+/// Begins a replacement: from now on, tasks for the pool wait. `None` while another task is changing the
+/// pool.
+pub(crate) fn begin(
+    shared: &Shared,
+    name: &str,
+    caller: &Caller,
+    what: &Replacing,
+) -> Result<Option<BeingChanged>, Failure> {
+    caller.must_be_owner("replace containers")?;
+    let pool = match shared.pools.find(name, None) {
+        Lookup::Found(pool) => pool,
+        Lookup::Changing => return Ok(None),
+        Lookup::Absent => {
+            return Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'")))
+        }
+    };
+    check(&pool, what)?;
+    let Some(begun) = shared.pools.begin_replacement(pool.id) else { return Ok(None) };
+    if hold::hold_on_all(shared, &begun.pool).is_none() {
+        wake_all(shared, shared.pools.keep(begun));
+        let message = format!("pool '{name}' takes no tasks: see `chimaera pool show {name}`");
+        return Err(Failure::new(CHI_BUSY, message));
+    }
+    Ok(Some(begun))
+}
+
+fn check(pool: &Pool, what: &Replacing) -> Result<(), Failure> {
+    let name = pool.name();
+    if pool.id.major_ == CHI_ADMIN_POOL_MAJOR {
+        return Err(Failure::new(CHI_DENIED, "the admin pool has no state"));
+    }
+    if let Some(number) = what.container.filter(|number| *number >= pool.count()) {
+        let count = pool.count();
+        let message = format!("pool '{name}' has no container {number}: it has {count}, from 0");
+        return Err(Failure::new(CHI_INVALID, message));
+    }
+    for container in pool.containers().iter().filter(|container| what.has(container)) {
+        if let Some(why) = container.quarantined() {
+            let message = format!("{} is in quarantine: {why}", container.shown());
+            return Err(Failure::new(CHI_FAULT, message));
+        }
+        let ops = container.ops();
+        if ops.save.is_none() || ops.load.is_none() {
+            let module = &container.module.name;
+            let message = format!(
+                "pool '{name}' cannot be migrated: the module {module} does not save its state \
+                 (docs/writing-modules.md, State)"
+            );
+            return Err(Failure::new(CHI_UNSUPPORTED, message));
+        }
+    }
+    Ok(())
+}
+
+/// Gives up a replacement whose tasks have not ended in time; `named` are some of them.
+pub(crate) fn give_up(
+    shared: &Shared,
+    begun: BeingChanged,
+    took: Duration,
+    named: Vec<String>,
+) -> Failure {
+    let pool = begun.pool.clone();
+    let busy = match named.is_empty() {
+        true => describe::in_the_way(shared, &pool),
+        false => format!(" ({})", named.join("; ")),
+    };
+    hold::release_on_all(shared, &pool);
+    wake_all(shared, shared.pools.keep(begun));
+    let (name, count) = (pool.name(), describe::in_flight(&pool));
+    let message = format!(
+        "pool '{name}' was not changed: it still has {count} in flight after {took:.1?}{busy}; try \
+         again once they have ended"
+    );
+    Failure::new(CHI_BUSY, message)
+}
+
+fn wake_all(shared: &Shared, waiters: Vec<Waiter>) {
+    waiters.into_iter().for_each(|waiter| shared.wake(waiter));
+}
+
+/// Marks a replacement as given up, although the worker that does it has not returned. False if it is
+/// over.
+pub(crate) fn abandon(progress: &Mutex<Progress>) -> bool {
+    let mut progress = lock(progress);
+    let running = progress.stage == Stage::Running;
+    if running {
+        progress.stage = Stage::GivenUp;
+    }
+    running
+}
+
+/// Undoes a replacement that was given up: the old containers take back what they gave up, and go on. One
+/// whose code has not returned does not. `why` is a predicate.
+pub(crate) fn undo(worker: &Worker, pool: &Arc<Pool>, progress: &Mutex<Progress>, why: &str) {
+    let (saved, saving) = {
+        let mut progress = lock(progress);
+        progress.stage = Stage::GivenUp;
+        (std::mem::take(&mut progress.saved), progress.saving.take())
+    };
+    if let Some(stuck) = &saving {
+        let reset = format!("`chimaera pool reset {}` makes a new container", stuck.name());
+        stuck.quarantine(&format!("saving its state {why}; {reset}"));
+    }
+    for container in saved {
+        if saving.as_ref().is_some_and(|stuck| Arc::ptr_eq(stuck, &container)) {
+            continue;
+        }
+        let Some(resume) = container.ops().resume else { continue };
+        take_error(worker);
+        // SAFETY: the object is constructed, has saved its state, and no task is in the container.
+        let status = unsafe { resume(container.object()) };
+        if status != CHI_OK {
+            let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
+            let reset = format!("`chimaera pool reset {}` makes a new container", container.name());
+            container.quarantine(&format!("it could not resume: {text}; {reset}"));
+        }
+    }
+    hold::release_on_all(&worker.shared, pool);
+}
+
+/// Replaces containers of a pool in which no task is. If that fails, the old ones go on.
+pub(crate) fn replace(
+    worker: &Worker,
+    pool: &Arc<Pool>,
+    module: &Arc<Module>,
+    what: &Replacing,
+    progress: &Mutex<Progress>,
+) -> Result<Replaced, Failure> {
+    worker.shared.pools.hand_over(pool.id, by(worker));
+    let built = build(worker, pool, module, what, progress);
+    match built {
+        Ok((successor, replaced)) => {
+            swap(worker, pool, successor);
+            Ok(replaced)
+        }
+        Err(failure) => {
+            if abandon(progress) {
+                undo(worker, pool, progress, "failed");
+            }
+            let pass = worker.shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
+            if let Some(left_out) = pass {
+                let (pool, why) = (pool.name(), &*shortened(&failure.message));
+                tracing::warn!(pool, why, left_out, "containers not replaced");
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Makes the containers of the successor, with the states of the old ones.
+fn build(
+    worker: &Worker,
+    pool: &Arc<Pool>,
+    module: &Arc<Module>,
+    what: &Replacing,
+    progress: &Mutex<Progress>,
+) -> Result<(Arc<Pool>, Replaced), Failure> {
+    let mut images = Vec::new();
+    for old in pool.containers().iter().filter(|old| what.has(old)) {
+        images.push(save(worker, old, progress)?);
+    }
+    let successor = Arc::new(pool.successor(module, |old| what.has(old)));
+    let new = successor.containers().iter().filter(|new| what.has(new));
+    let mut made = Vec::new();
+    let mut result = Ok(());
+    for (container, image) in new.zip(&images) {
+        made.push(container);
+        result = make(worker, pool, container, image, what);
+        if result.is_err() {
+            break;
+        }
+    }
+    // From here on, it can no longer be given up.
+    let done = result.and_then(|()| {
+        let mut progress = lock(progress);
+        match progress.stage {
+            Stage::Running => progress.stage = Stage::Done,
+            _ => return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long")),
+        }
+        Ok(())
+    });
+    if let Err(failure) = done {
+        made.into_iter().for_each(|container| discard(container));
+        return Err(failure);
+    }
+    let replaced = Replaced {
+        containers: images.len() as u32,
+        state_bytes: images.iter().map(Image::bytes).sum(),
+    };
+    Ok((successor, replaced))
+}
+
+/// Has a container save its state.
+fn save(
+    worker: &Worker,
+    old: &Arc<Container>,
+    progress: &Mutex<Progress>,
+) -> Result<Image, Failure> {
+    let function = old.ops().save.expect("`check` looked for it");
+    {
+        let mut progress = lock(progress);
+        if progress.stage != Stage::Running {
+            return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
+        }
+        progress.saved.push(old.clone());
+        progress.saving = Some(old.clone());
+    }
+    let mut saving = Saving::new(&old.module.version, worker.shared.budget);
+    take_error(worker);
+    worker.context().restore();
+    // SAFETY: the object is constructed, and no task is in the container.
+    let status = unsafe { function(old.object(), saving.table()) };
+    lock(progress).saving = None;
+    let told = take_error(worker);
+    let image = saving.finish();
+    if status != CHI_OK {
+        let why = match image {
+            Err(failure) => failure.message,
+            Ok(_) => told.unwrap_or_else(|| format!("status {status}")),
+        };
+        return Err(Failure::new(status, format!("{} cannot save its state: {why}", old.shown())));
+    }
+    image.map_err(|failure| {
+        let message = format!("{} cannot save its state: {}", old.shown(), failure.message);
+        Failure::new(failure.status, message)
+    })
+}
+
+/// Constructs a container of the successor, which loads this state.
+fn make(
+    worker: &Worker,
+    pool: &Pool,
+    container: &Arc<Container>,
+    image: &Image,
+    what: &Replacing,
+) -> Result<(), Failure> {
+    let building = &worker.context().building;
+    let mut task = create_task(pool, container);
+    building.set(Arc::as_ptr(container));
+    // SAFETY: the pool's parameters outlive the loan, and the task is not seen by anyone else.
+    let made = unsafe {
+        let lent = params::lend(&pool.params, &raw mut task);
+        let made = construct(worker, container, (&raw mut task).cast());
+        lent.take_back(&raw mut task);
+        made
+    };
+    let made = made.and_then(|()| load(worker, container, image, what));
+    building.set(ptr::null());
+    made
+}
+
+/// The task that a container's `kCreate` is passed if no client created the pool.
+fn create_task(pool: &Pool, container: &Container) -> chi_create_task {
+    // With a capacity of 0, nothing writes into the lent bytes.
+    let bytes = |bytes: &[u8], at: usize| chi_shm_vector {
+        shm_: 0,
+        data_: bytes.as_ptr().cast_mut().cast(),
+        size_: bytes.len() as u64,
+        capacity_: 0,
+        offset_in_task_: at as u32,
+        reserved_: 0,
+    };
+    let text = |text: &str, at| chi_shm_string { bytes_: bytes(text.as_bytes(), at) };
+    chi_create_task {
+        task: chi_task::new(),
+        module_name_: text(&container.module.name, offset_of!(chi_create_task, module_name_)),
+        pool_name_: text(container.name(), offset_of!(chi_create_task, pool_name_)),
+        params_: bytes(&[], offset_of!(chi_create_task, params_)),
+        pool_id_: pool.id,
+        existed_: 0,
+        containers_: pool.count(),
+    }
+}
+
+fn load(
+    worker: &Worker,
+    container: &Container,
+    image: &Image,
+    what: &Replacing,
+) -> Result<(), Failure> {
+    let Some(function) = container.ops().load else {
+        let module = &container.module.name;
+        let message = format!("this version of the module {module} does not load a state");
+        return Err(Failure::new(CHI_UNSUPPORTED, message));
+    };
+    let mut loading = Loading::new(image);
+    take_error(worker);
+    worker.context().restore();
+    // SAFETY: the object is constructed, and no task is in the container.
+    let status = unsafe { function(container.object(), loading.table()) };
+    let told = take_error(worker);
+    if status != CHI_OK {
+        let why = match loading.failure() {
+            Some(failure) => told.unwrap_or(failure.message),
+            None => told.unwrap_or_else(|| format!("status {status}")),
+        };
+        let message = format!("the new {} cannot load the state: {why}", container.shown());
+        return Err(Failure::new(status, message));
+    }
+    let old_version = CString::new(image.version.as_str()).unwrap_or_default();
+    let mut task = chi_life_task {
+        task: chi_task::new(),
+        reason_: what.reason,
+        reserved_: 0,
+        message_text_: what.text.as_ptr(),
+        old_version_: old_version.as_ptr(),
+        directory_: c"".as_ptr(),
+    };
+    let supports = |number| container.module.methods.get(number).is_some_and(|m| m.supported);
+    let number = match what.reason {
+        CHI_REASON_UPGRADED if supports(CHI_METHOD_UPGRADE) => CHI_METHOD_UPGRADE,
+        _ => CHI_METHOD_MIGRATE,
+    };
+    lifecycle(worker, container, number, (&raw mut task).cast())
+}
+
+/// Destroys a container that no task has seen.
+fn discard(container: &Container) {
+    let object = container.object();
+    if !object.is_null() {
+        // SAFETY: the object is constructed, and this is the last call on it.
+        unsafe { (container.ops().destroy)(object) };
+        container.clear_object();
+    }
+}
+
+/// Lets the successor take the pool's place.
+fn swap(worker: &Worker, pool: &Arc<Pool>, successor: Arc<Pool>) {
+    let shared = &worker.shared;
+    successor.replace(pool);
+    shared.set_pool(pool.id.major_, Some(successor.clone()));
+    let waiters = shared.pools.replace(pool, successor.clone(), shared.rounds());
+    let replaced = pool.containers().iter().zip(successor.containers());
+    for (old, _) in replaced.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
+        // Its state is the successor's now.
+        discard(old);
+    }
+    hold::release_on_all(shared, &successor);
+    worker.wake_all(waiters);
+    // The watchdog frees the old pool once every worker is known to be done with it.
+    shared.wake_workers();
+    shared.watchdog.wake();
+}
+
+/// Ends a replacement that was undone.
+pub(crate) fn keep(shared: &Shared, begun: BeingChanged) {
+    wake_all(shared, shared.pools.keep(begun));
+}

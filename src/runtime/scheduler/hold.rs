@@ -1,0 +1,92 @@
+//! Held tasks: those of a pool whose containers are being replaced. A worker keeps them beside its
+//! periodic tasks, so that they can be cancelled, have deadlines and move to other workers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+
+use super::mailbox::WorkerMessage;
+use super::path::{keep_periodic, route_again};
+use super::worker::Worker;
+use crate::failure::Failure;
+use crate::pool::{Container, Hold, Life, Pool, Release};
+use crate::task::{properties, Record};
+
+/// When a held task without a deadline is looked at again. It is released by a message.
+const FAR: Duration = Duration::from_secs(60);
+
+/// Keeps a task until its pool takes tasks again.
+#[cold]
+pub(super) fn keep(worker: &Worker, mut record: Box<Record>) -> Result<(), (Box<Record>, Failure)> {
+    if let Err(failure) = properties::read(&mut record) {
+        return Err((record, failure));
+    }
+    // SAFETY: the body is private and has at least a header.
+    let id = unsafe { (*record.body()).pool_ };
+    let at = record.deadline.get().unwrap_or_else(|| Instant::now() + FAR);
+    keep_periodic(worker, record, at);
+    // The hold may have ended before the task was among those that its end releases.
+    let table = worker.table();
+    let holds = |container: &Container| {
+        matches!(container.admission.life(), Life::Holding | Life::Held | Life::Replaced)
+    };
+    if !table.get(id).is_some_and(|pool| holds(&pool.containers()[0])) {
+        worker.mailbox().send(WorkerMessage::Retry(id));
+    }
+    Ok(())
+}
+
+/// Begins to hold a pool's tasks: reports the roots that have tasks in it, and takes periodic tasks out
+/// of it between two runs.
+pub(super) fn begin(worker: &Worker, hold: &Arc<Hold>) {
+    let id = hold.pool.id;
+    worker.coroutines.each(|_, context| {
+        let Some(record) = context.task() else { return };
+        // SAFETY: the pointer is null, or points to the container in which the task is counted.
+        if unsafe { record.container.as_ref() }.is_some_and(|container| container.id == id) {
+            hold.add_root(worker.root_of(record));
+        }
+    });
+    worker.run_queue().entries().periodic.take_out_of(id);
+    if hold.reported() {
+        // Tasks may have been held before it was known that their roots are in the pool.
+        for mailbox in worker.shared.mailboxes() {
+            mailbox.send(WorkerMessage::Retry(id));
+        }
+    }
+}
+
+/// Ends a hold on this worker.
+pub(super) fn release(worker: &Worker, release: &Release) {
+    retry(worker, release.pool.id);
+    release.done();
+}
+
+/// Submits the held tasks of a pool again, in their order.
+pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
+    let held = worker.run_queue().entries().periodic.take_held(id);
+    for task in held {
+        route_again(worker, task);
+    }
+}
+
+/// Tells all workers that a pool takes tasks again.
+pub(crate) fn release_on_all(shared: &super::Shared, pool: &Arc<Pool>) {
+    let release = pool.release(shared.mailboxes().len());
+    for mailbox in shared.mailboxes() {
+        mailbox.send(WorkerMessage::Release(release.clone()));
+    }
+}
+
+/// Begins to hold a pool's tasks. `None` if it takes none.
+pub(crate) fn hold_on_all(shared: &super::Shared, pool: &Arc<Pool>) -> Option<()> {
+    let Some(hold) = pool.hold(shared.mailboxes().len()) else {
+        release_on_all(shared, pool);
+        return None;
+    };
+    for mailbox in shared.mailboxes() {
+        mailbox.send(WorkerMessage::Hold(hold.clone()));
+    }
+    Some(())
+}

@@ -1,0 +1,136 @@
+//! The state of one container: fields, each in chunks.
+
+use crate::failure::Failure;
+use crate::sys::{Budget, Charge, Use};
+use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_NO_SPACE};
+
+/// The largest chunk, in bytes.
+pub(super) const CHUNK: usize = 1 << 20;
+
+/// Bytes of a field. A field has one chunk or several, one after the other.
+struct Chunk {
+    field: u32,
+    /// CRC-32C of the field's number, the length and the bytes.
+    sum: u32,
+    bytes: Vec<u8>,
+}
+
+fn sum_of(field: u32, bytes: &[u8]) -> u32 {
+    let sum = crc32c::crc32c(&field.to_le_bytes());
+    let sum = crc32c::crc32c_append(sum, &(bytes.len() as u32).to_le_bytes());
+    crc32c::crc32c_append(sum, bytes)
+}
+
+/// The saved state of a container.
+pub(crate) struct Image {
+    /// The version of the module that saved it.
+    pub(crate) version: String,
+    chunks: Vec<Chunk>,
+    charge: Charge,
+}
+
+impl Image {
+    pub(super) fn new(version: &str, budget: &'static Budget) -> Image {
+        let charge = budget.nothing(Use::Modules);
+        Image { version: version.to_owned(), chunks: Vec::new(), charge }
+    }
+
+    /// Appends a chunk. Errors: `CHI_NO_SPACE` when the memory budget has no room for it.
+    pub(super) fn push(&mut self, field: u32, bytes: Vec<u8>) -> Result<(), Failure> {
+        let charged = self.charge.grow(bytes.len() as u64);
+        charged.map_err(|why| Failure::new(CHI_NO_SPACE, format!("saving the state: {why}")))?;
+        self.chunks.push(Chunk { field, sum: sum_of(field, &bytes), bytes });
+        Ok(())
+    }
+
+    /// How many bytes its fields have together.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
+    }
+
+    /// Reads it from its beginning.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader { chunks: self.chunks.iter(), field: 0, chunk: &[], left: 0 }
+    }
+}
+
+/// Reads the fields of an image one after the other.
+pub(super) struct Reader<'i> {
+    /// The chunks that have not been begun.
+    chunks: std::slice::Iter<'i, Chunk>,
+    /// The current field; 0 before the first.
+    field: u32,
+    /// The rest of the current chunk.
+    chunk: &'i [u8],
+    /// How many bytes of the current field are left.
+    left: u64,
+}
+
+impl Reader<'_> {
+    /// How many bytes of the current field are left.
+    pub(super) fn remaining(&self) -> u64 {
+        self.left
+    }
+
+    /// Goes to the next field, and returns its number; 0 at the end.
+    pub(super) fn next_field(&mut self) -> Result<u32, Failure> {
+        let before = self.field;
+        // A chunk of this field that has been begun is no longer among them.
+        let rest = self.chunks.as_slice();
+        let begin = rest.iter().position(|chunk| chunk.field != before).unwrap_or(rest.len());
+        self.chunks = rest[begin..].iter();
+        self.chunk = &[];
+        self.left = 0;
+        let Some(first) = self.chunks.as_slice().first() else { return Ok(0) };
+        if first.field <= before {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!("the state has field {} behind field {before}", first.field),
+            ));
+        }
+        self.field = first.field;
+        let own = self.chunks.as_slice().iter().take_while(|chunk| chunk.field == first.field);
+        self.left = own.map(|chunk| chunk.bytes.len() as u64).sum();
+        Ok(self.field)
+    }
+
+    /// Reads `to.len()` bytes of the current field, or none if it has fewer.
+    pub(super) fn read(&mut self, mut to: &mut [u8]) -> Result<(), Failure> {
+        if to.len() as u64 > self.left {
+            return Err(Failure::new(
+                CHI_INVALID,
+                format!(
+                    "field {} of the state ends {} bytes early",
+                    self.field,
+                    to.len() as u64 - self.left
+                ),
+            ));
+        }
+        self.left -= to.len() as u64;
+        while !to.is_empty() {
+            if self.chunk.is_empty() {
+                self.begin_chunk()?;
+            }
+            let count = to.len().min(self.chunk.len());
+            let (now, rest) = to.split_at_mut(count);
+            now.copy_from_slice(&self.chunk[..count]);
+            self.chunk = &self.chunk[count..];
+            to = rest;
+        }
+        Ok(())
+    }
+
+    /// Begins the next chunk of the field, whose bytes must be as they were saved.
+    fn begin_chunk(&mut self) -> Result<(), Failure> {
+        let next = self.chunks.next().expect("`left` counts the bytes of the chunks that follow");
+        if sum_of(next.field, &next.bytes) != next.sum {
+            let field = self.field;
+            return Err(Failure::new(
+                CHI_IO,
+                format!("a chunk of field {field} of the state has another checksum than when it was saved"),
+            ));
+        }
+        self.chunk = &next.bytes;
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The states of containers, as their successors read them: fields of bytes, in checksummed chunks. It
+//! imports `sys`.
+
+mod archive;
+mod image;
+
+pub(crate) use self::archive::{Loading, Saving};
+pub(crate) use self::image::Image;
