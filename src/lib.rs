@@ -23,7 +23,9 @@ pub const INCLUDE_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
 #[cfg(feature = "module")]
 pub use chimaera_module as module;
 #[cfg(feature = "module")]
-pub use chimaera_module::{container, export_container, log_debug, log_error, log_info, log_warn};
+pub use chimaera_module::{
+    container, export_container, log_debug, log_error, log_info, log_warn, State,
+};
 #[cfg(feature = "runtime")]
 pub use chimaera_runtime as runtime;
 pub use chimaera_task as task;

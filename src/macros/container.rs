@@ -47,6 +47,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         ),
         None => (TokenStream::new(), TokenStream::new()),
     };
+    let state = found.state(&args, krate)?;
     let destroy = found.destroy.map(|destroy| {
         quote! {
             fn destroy(&self, ctx: &#krate::module::RunContext<'_>) -> #krate::Result<()> {
@@ -64,6 +65,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             const METHODS: &'static [#krate::module::MethodEntry<Self>] =
                 &[#(#entries,)* #(#unsupported,)*];
             #form
+            #state
 
             fn create(init: &#krate::module::Init<'_>) -> #krate::Result<Self> {
                 Self::#create(init #params)
@@ -75,11 +77,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     })
 }
 
-/// `name = "repo:module"`, and optionally `version = "1.0"`, `unsupported(kName = number, ..)`,
-/// `crate = path`.
+/// `name = "repo:module"`, and optionally `version = "1.0"`, `state`,
+/// `unsupported(kName = number, ..)`, `crate = path`.
 struct Args {
     name: LitStr,
     version: Option<LitStr>,
+    state: bool,
     unsupported: Vec<(Ident, Expr)>,
     krate: Path,
 }
@@ -99,13 +102,15 @@ impl Args {
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let (mut name, mut version, mut unsupported) = (None, None, Vec::new());
+        let (mut name, mut version, mut state, mut unsupported) = (None, None, false, Vec::new());
         let mut krate: Path = syn::parse_quote!(::chimaera);
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("name") {
                 name = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("version") {
                 version = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("state") {
+                state = true;
             } else if meta.path.is_ident("crate") {
                 krate = meta.value()?.call(Path::parse_mod_style)?;
             } else if meta.path.is_ident("unsupported") {
@@ -114,7 +119,9 @@ impl Parse for Args {
                 let list = Punctuated::<Unsupported, Token![,]>::parse_terminated(&list)?;
                 unsupported.extend(list.into_iter().map(|method| (method.0, method.1)));
             } else {
-                return Err(meta.error("expected `name`, `version`, `unsupported(..)` or `crate`"));
+                return Err(
+                    meta.error("expected `name`, `version`, `state`, `unsupported(..)` or `crate`")
+                );
             }
             Ok(())
         });
@@ -122,7 +129,7 @@ impl Parse for Args {
         let name = name.ok_or_else(|| {
             Error::new(Span::call_site(), "the module's name is missing: `name = \"repo:module\"`")
         })?;
-        Ok(Args { name, version, unsupported, krate })
+        Ok(Args { name, version, state, unsupported, krate })
     }
 }
 
@@ -149,6 +156,9 @@ struct Method {
 struct Found {
     create: Option<ImplItemFn>,
     destroy: Option<Ident>,
+    release: Option<Ident>,
+    resume: Option<Ident>,
+    life: Vec<(&'static Life, ImplItemFn)>,
     methods: Vec<Method>,
     monitors: Vec<(Expr, ImplItemFn)>,
     aggregates: Vec<(Expr, ImplItemFn)>,
@@ -178,6 +188,14 @@ impl Found {
                     attr.meta.require_path_only()?;
                     found.destroy.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
                 }
+                () if attr.path().is_ident("release") => {
+                    attr.meta.require_path_only()?;
+                    found.release.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
+                }
+                () if attr.path().is_ident("resume") => {
+                    attr.meta.require_path_only()?;
+                    found.resume.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
+                }
                 () if attr.path().is_ident("method") => {
                     let MethodArgs { number, name } = attr.parse_args()?;
                     let name = name.unwrap_or_else(|| LitStr::new(&k_name(&ident), ident.span()));
@@ -186,10 +204,51 @@ impl Found {
                 () if attr.path().is_ident("monitor") => {
                     found.monitors.push((attr.parse_args()?, function.clone()));
                 }
+                () if life(attr).is_some() => {
+                    attr.meta.require_path_only()?;
+                    if let Some(life) = life(attr) {
+                        if found.life.iter().any(|(other, _)| other.attribute == life.attribute) {
+                            return Err(twice());
+                        }
+                        found.life.push((life, function.clone()));
+                    }
+                }
                 () => found.aggregates.push((attr.parse_args()?, function.clone())),
             }
         }
         Ok(found)
+    }
+
+    /// The items of the trait that save and load the container.
+    fn state(&self, args: &Args, krate: &Path) -> Result<TokenStream> {
+        if !args.state {
+            let lost = self.release.iter().chain(&self.resume).next();
+            return lost.map_or(Ok(TokenStream::new()), |function| {
+                Err(Error::new_spanned(
+                    function,
+                    "a container without a state is never saved: write `state` in \
+                     `#[container(..)]`",
+                ))
+            });
+        }
+        let function = |name: &str, own: &Option<Ident>| {
+            let name = Ident::new(name, Span::call_site());
+            own.as_ref().map(|own| {
+                quote! {
+                    fn #name(&self) -> #krate::Result<()> {
+                        #krate::module::Outcome::into_result(Self::#own(self))
+                    }
+                }
+            })
+        };
+        let (release, resume) =
+            (function("release", &self.release), function("resume", &self.resume));
+        Ok(quote! {
+            const STATE: ::core::option::Option<#krate::module::StateForm<Self>> =
+                ::core::option::Option::Some(#krate::module::StateForm::new());
+            #release
+            #resume
+        })
     }
 
     /// The entries of the methods' table.
@@ -218,17 +277,16 @@ impl Found {
                 None => Ok(first),
             }
         };
-        self.methods
-            .iter()
-            .map(|method| {
-                let monitor = only(monitors, method, "a monitor")?;
-                let mut entry = entry(krate, method, monitor.as_ref())?;
-                if let Some(aggregate) = only(aggregates, method, "an aggregation")? {
-                    entry.extend(aggregation(krate, method, &aggregate)?);
-                }
-                Ok(entry)
-            })
-            .collect()
+        let life = self.life.iter().map(|(life, function)| life_entry(krate, life, function));
+        let methods = self.methods.iter().map(|method| {
+            let monitor = only(monitors, method, "a monitor")?;
+            let mut entry = entry(krate, method, monitor.as_ref())?;
+            if let Some(aggregate) = only(aggregates, method, "an aggregation")? {
+                entry.extend(aggregation(krate, method, &aggregate)?);
+            }
+            Ok(entry)
+        });
+        life.chain(methods).collect()
     }
 }
 
@@ -333,6 +391,24 @@ fn entry(krate: &Path, method: &Method, monitor: Option<&ImplItemFn>) -> Result<
     })
 }
 
+/// The entry of one of the methods of a container's life.
+fn life_entry(krate: &Path, life: &Life, function: &ImplItemFn) -> Result<TokenStream> {
+    let (_, with_ctx) = signature(function, 0)?;
+    let (number, name) = (life.number, cstr(&LitStr::new(life.name, Span::call_site()))?);
+    let run = &function.sig.ident;
+    let ctx = with_ctx.then(|| quote!(, ctx));
+    Ok(quote! {
+        #krate::module::MethodEntry::life(
+            #number,
+            #name,
+            |this: &Self, task: &#krate::module::LifeTask, ctx: &#krate::module::RunContext<'_>| {
+                let _ = ctx;
+                Self::#run(this, task #ctx)
+            },
+        )
+    })
+}
+
 /// The task's type in `fn(&self, .. `before` arguments .., task: &Task[, ctx])`, and whether there
 /// is a context.
 fn signature(function: &ImplItemFn, before: usize) -> Result<(Type, bool)> {
@@ -398,9 +474,29 @@ impl Parse for MethodArgs {
 }
 
 fn ours(attr: &Attribute) -> bool {
-    ["create", "destroy", "method", "monitor", "aggregate"]
+    ["create", "destroy", "release", "resume", "method", "monitor", "aggregate"]
         .iter()
         .any(|name| attr.path().is_ident(name))
+        || life(attr).is_some()
+}
+
+/// One of the methods of a container's life.
+struct Life {
+    attribute: &'static str,
+    number: u32,
+    name: &'static str,
+}
+
+const LIFE: [Life; 4] = [
+    Life { attribute: "node_failure", number: 2, name: "kNodeFailure" },
+    Life { attribute: "recover", number: 3, name: "kRecover" },
+    Life { attribute: "migrate", number: 4, name: "kMigrate" },
+    Life { attribute: "upgrade", number: 5, name: "kUpgrade" },
+];
+
+/// The method of a container's life whose function this attribute marks.
+fn life(attr: &Attribute) -> Option<&'static Life> {
+    LIFE.iter().find(|life| attr.path().is_ident(life.attribute))
 }
 
 /// `put_all` → `kPutAll`.

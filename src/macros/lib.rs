@@ -1,11 +1,12 @@
 //! Chimaera's attributes and derives: `task`, `Pod`, `ShmElement`, `Serialize`, `SerializeInPlace`,
-//! `PoolParams`, `FromText`, `container`. Use them as `chimaera::task` and so on. Their expansions
+//! `PoolParams`, `FromText`, `State`, `container`. Use them as `chimaera::task` and so on. Their expansions
 //! refer to `::chimaera`, or to the crate that `crate = path` names.
 
 mod container;
 mod element;
 mod params;
 mod serialize;
+mod state;
 mod task;
 
 use proc_macro::TokenStream;
@@ -131,6 +132,14 @@ pub fn pool_params(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(FromText, attributes(chimaera, chi))]
 pub fn from_text(item: TokenStream) -> TokenStream {
     params::from_text(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Implements the trait `State` of the `module` crate for a container: the fields with a
+/// `#[chi(field = 1)]`, each with another number, are saved and loaded, and the others are not
+/// touched.
+#[proc_macro_derive(State, attributes(chimaera, chi))]
+pub fn state(item: TokenStream) -> TokenStream {
+    state::derive(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a type with this `impl` block a module's container, and the crate a module: see the

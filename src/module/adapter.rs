@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use chimaera_abi::{
     chi_archive, chi_container, chi_container_ops, chi_host, chi_pool_id, chi_run_context,
-    chi_status, chi_task, read_field, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE,
+    chi_state, chi_status, chi_task, read_field, CHI_EXISTS, CHI_INTERNAL, CHI_METHOD_CREATE,
     CHI_METHOD_DESTROY, CHI_NO_METHOD, CHI_OK, CHI_UNSUPPORTED,
 };
 use chimaera_task::{__private::lend, CreateTask, Result, Status};
@@ -15,7 +15,10 @@ use crate::dispatch::Dispatch;
 use crate::host::host;
 use crate::method::not_serialized;
 use crate::panics::{catch, to_status};
-use crate::{Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext};
+use crate::{
+    Container, Init, LogLevel, MonitorContext, MonitorMode, RunContext, StateForm, StateReader,
+    StateWriter,
+};
 
 /// The object that `alloc_state` makes: the C struct, and the author's container once `kCreate` has
 /// created it.
@@ -38,9 +41,9 @@ impl<C: Container> ContainerAdapter<C> {
         destroy: destroy::<C>,
         aggregate: Some(aggregate::<C>),
         serialize: Some(serialize::<C>),
-        save: None,
-        load: None,
-        resume: None,
+        save: if C::STATE.is_some() { Some(save::<C>) } else { None },
+        load: if C::STATE.is_some() { Some(load::<C>) } else { None },
+        resume: if C::STATE.is_some() { Some(resume::<C>) } else { None },
     };
 
     /// Makes a shell without a container. The runtime owns it.
@@ -55,9 +58,7 @@ impl<C: Container> ContainerAdapter<C> {
     }
 
     fn container(&self) -> Result<&C> {
-        self.container.get().ok_or_else(|| {
-            Status::new(CHI_INTERNAL, "the container got a task before kCreate succeeded")
-        })
+        self.container.get().ok_or_else(|| not_created("a task"))
     }
 
     /// # Safety
@@ -221,6 +222,52 @@ unsafe extern "C" fn aggregate<C: Container>(
 
 /// # Safety
 ///
+/// As for `chi_container_ops.save`; the container is one of `ContainerAdapter::make`.
+unsafe extern "C" fn save<C: Container>(
+    container: *mut chi_container,
+    state: *mut chi_state,
+) -> chi_status {
+    to_status(|| {
+        // SAFETY: as in `run`.
+        let container = unsafe { (*container.cast::<ContainerAdapter<C>>()).container() }?;
+        // SAFETY: the runtime hands over a state that is used by nothing else during the call.
+        let mut writer = unsafe { StateWriter::over(state) }?;
+        (form::<C>()?.save)(container, &mut writer)?;
+        container.release()
+    })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.load`; the container is one of `ContainerAdapter::make`.
+unsafe extern "C" fn load<C: Container>(
+    container: *mut chi_container,
+    state: *mut chi_state,
+) -> chi_status {
+    to_status(|| {
+        // SAFETY: a shell of this type, which lives until `destroy`. The exclusive reference is to
+        // the author's container alone, which `kCreate` has made and to which no reference has been
+        // lent: methods and monitors get one only with a task, and no task comes before `load` has
+        // returned.
+        let created = unsafe { &mut (*container.cast::<ContainerAdapter<C>>()).container };
+        let created = created.get_mut().ok_or_else(|| not_created("its state"))?;
+        // SAFETY: the runtime hands over a state that is used by nothing else during the call.
+        let mut reader = unsafe { StateReader::over(state) }?;
+        (form::<C>()?.load)(created, &mut reader)?;
+        reader.finish()
+    })
+}
+
+/// # Safety
+///
+/// As for `chi_container_ops.resume`; the container is one of `ContainerAdapter::make`.
+unsafe extern "C" fn resume<C: Container>(container: *mut chi_container) -> chi_status {
+    // SAFETY: as in `run`.
+    to_status(|| unsafe { (*container.cast::<ContainerAdapter<C>>()).container()?.resume() })
+}
+
+/// # Safety
+///
 /// As for `chi_container_ops.destroy`; the container is one of `ContainerAdapter::make`.
 unsafe extern "C" fn destroy<C: Container>(container: *mut chi_container) {
     let dropped = catch(|| {
@@ -265,6 +312,15 @@ fn number_and_count() -> (u32, u32) {
     } else {
         (0, 1)
     }
+}
+
+fn not_created(what: &str) -> Status {
+    Status::new(CHI_INTERNAL, format!("the container got {what} before kCreate succeeded"))
+}
+
+/// How the container is saved and loaded.
+fn form<C: Container>() -> Result<StateForm<C>> {
+    C::STATE.ok_or_else(|| Status::new(CHI_UNSUPPORTED, "the container has no state"))
 }
 
 fn no_method(method: u32) -> Status {

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use chimaera_task::Result;
 
-use crate::{Init, MethodEntry, ParamsForm, RunContext};
+use crate::{Init, MethodEntry, ParamsForm, RunContext, StateForm};
 
 /// A container: the object that holds a share of a pool's state and runs its methods.
 ///
@@ -48,9 +48,14 @@ pub trait Container: Send + Sync + Sized + 'static {
 
     /// Its methods except `kCreate` and `kDestroy`, which every container has.
     const METHODS: &'static [MethodEntry<Self>];
+
     /// The pool parameters, when they are a struct: [`ParamsForm::of`] that struct. `None` means
     /// that the parameters are arbitrary bytes.
     const PARAMS: Option<ParamsForm> = None;
+
+    /// How its state is saved and loaded: [`StateForm::new`] for a container that is a
+    /// [`State`](crate::State). `None` means that it cannot have a successor.
+    const STATE: Option<StateForm<Self>> = None;
 
     /// Creates the container for a new pool: the method `kCreate`. It may create queues, wait for
     /// tasks of other modules, and fail.
@@ -60,6 +65,19 @@ pub trait Container: Send + Sync + Sized + 'static {
     /// later, when none of its tasks are left.
     fn destroy(&self, ctx: &RunContext<'_>) -> Result<()> {
         let _ = ctx;
+        Ok(())
+    }
+
+    /// Gives up what a successor could not have at the same time, such as a file that is locked.
+    /// Called after the state has been saved.
+    fn release(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes back what [`release`](Self::release) gave up, because the container goes on after all.
+    /// It is also called when saving failed, before anything was given up. An error leaves the
+    /// container in quarantine.
+    fn resume(&self) -> Result<()> {
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! Compares the container with `chimaera_mod.yaml` at compile time.
 
-use chimaera_abi::{CHI_METHOD_CUSTOM, CHI_METHOD_DESTROY};
+use chimaera_abi::{
+    CHI_METHOD_CUSTOM, CHI_METHOD_DESTROY, CHI_METHOD_MIGRATE, CHI_METHOD_NODE_FAILURE,
+    CHI_METHOD_RECOVER, CHI_METHOD_UPGRADE,
+};
 
 use crate::{Container, MethodEntry};
 
@@ -52,6 +55,26 @@ use crate::{Container, MethodEntry};
 /// };
 /// # fn main() {}
 /// ```
+///
+/// Neither does one that is declared, but for which there is no function:
+///
+/// ```compile_fail
+/// # use chimaera::module::{Declared, Init};
+/// # pub struct Runtime;
+/// # #[chimaera::container(name = "example:empty")]
+/// # impl Runtime {
+/// #     #[create]
+/// #     fn create(_init: &Init<'_>) -> chimaera::Result<Self> {
+/// #         Ok(Runtime)
+/// #     }
+/// # }
+/// const _: () = {
+///     let mut declared = Declared::<Runtime>::new();
+///     declared.method(4, "kMigrate");
+///     declared.end();
+/// };
+/// # fn main() {}
+/// ```
 pub struct Declared<C: Container> {
     found: usize,
     methods: &'static [MethodEntry<C>],
@@ -91,6 +114,7 @@ impl<C: Container> Declared<C> {
             return;
         }
         let Some(entry) = self.take(number) else {
+            lacks_life(number);
             panic!(
                 "chimaera_mod.yaml has this method, but the container has no function for it: \
                  write one with #[method(..)] and the method's constant"
@@ -147,6 +171,30 @@ impl<C: Container> Declared<C> {
             i += 1;
         }
         None
+    }
+}
+
+/// Says how to write one of the methods of a container's life.
+#[track_caller]
+const fn lacks_life(number: u32) {
+    match number {
+        CHI_METHOD_NODE_FAILURE => panic!(
+            "chimaera_mod.yaml has kNodeFailure, but the container has no function for it: write \
+             `#[node_failure] fn node_failure(&self, task: &LifeTask)`, or set it to -1"
+        ),
+        CHI_METHOD_RECOVER => panic!(
+            "chimaera_mod.yaml has kRecover, but the container has no function for it: write \
+             `#[recover] fn recover(&self, task: &LifeTask)`, or set it to -1"
+        ),
+        CHI_METHOD_MIGRATE => panic!(
+            "chimaera_mod.yaml has kMigrate, but the container has no function for it: write \
+             `#[migrate] fn migrate(&self, task: &LifeTask)`, or set it to -1"
+        ),
+        CHI_METHOD_UPGRADE => panic!(
+            "chimaera_mod.yaml has kUpgrade, but the container has no function for it: write \
+             `#[upgrade] fn upgrade(&self, task: &LifeTask)`, or set it to -1"
+        ),
+        _ => {}
     }
 }
 

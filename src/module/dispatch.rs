@@ -196,6 +196,12 @@ const fn check<C: Container>() {
             number != CHI_METHOD_CREATE && number != CHI_METHOD_DESTROY,
             "kCreate (0) and kDestroy (1) are implemented by the container's create and destroy"
         );
+        assert!(
+            (number <= CHI_METHOD_UPGRADE) == C::METHODS[i].life || C::METHODS[i].run.is_none(),
+            "kNodeFailure (2), kRecover (3), kMigrate (4) and kUpgrade (5) take a `&LifeTask`, and no \
+             other method does: mark their functions #[node_failure], #[recover], #[migrate] and \
+             #[upgrade]"
+        );
         assert!(number < CHI_METHOD_LIMIT, "a method's number must be below CHI_METHOD_LIMIT");
         assert!(!C::METHODS[i].name.to_bytes().is_empty(), "a method has no name");
         let mut k = 0;

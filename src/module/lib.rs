@@ -60,6 +60,12 @@
 //!    validated before. If it fails or panics, creating the pool fails with that status.
 //! 3. Methods run.
 //! 4. `kDestroy` runs [`Container::destroy`]; then the container is dropped.
+//!
+//! A container with a [`State`] can also have a successor. Once no task is in it, its state is saved,
+//! and [`Container::release`] gives up what a successor could not have at the same time. The
+//! successor begins as above; then it loads the state, and `kMigrate`, `kUpgrade` or `kRecover` runs.
+//! The old container is then dropped without `kDestroy`; or, when something failed,
+//! [`Container::resume`] takes back what it gave up, and it goes on.
 
 #[cfg(panic = "abort")]
 compile_error!(
@@ -75,23 +81,27 @@ mod event;
 mod export;
 mod host;
 mod lane;
+mod life;
 mod lock;
 mod method;
 mod panics;
 mod params;
 mod replica;
+mod state;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use chimaera_macros::container;
+pub use chimaera_macros::{container, State};
 pub use container::Container;
 pub use context::{Init, MonitorContext, MonitorMode, RunContext};
 pub use declared::Declared;
 pub use event::{Event, Poll, Poller};
 pub use host::{extension, log, LogLevel};
 pub use lane::{Lane, Queue};
+pub use life::{LifeReason, LifeTask};
 pub use lock::{CoMutex, CoMutexGuard, CoRwGuard, CoRwLock};
 pub use method::{MethodEntry, Outcome};
 pub use params::ParamsForm;
 pub use replica::Replica;
+pub use state::{State, StateForm, StateReader, StateWriter};

@@ -11,6 +11,7 @@ use chimaera_abi::{
     CHI_INVALID, CHI_LOCK_EXCLUSIVE, CHI_LOCK_SHARED, CHI_NOT_INITIALIZED, CHI_OK, CHI_TIMEOUT,
     CHI_UNSUPPORTED, CHI_WAIT_FOREVER,
 };
+use chimaera_task::archive::{LoadArchive, SaveArchive, StateValue};
 use chimaera_task::{Result, Status};
 
 use crate::host::{extension_table, host};
@@ -229,6 +230,16 @@ impl<T> CoMutex<T> {
     }
 }
 
+/// Without the lock: while a container is saved, no task is in it.
+impl<T: StateValue> StateValue for CoMutex<T> {
+    fn save_value(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        self.value.save_value(archive)
+    }
+    fn load_value(&mut self, archive: &mut LoadArchive<'_>) -> Result<()> {
+        self.value.load_value(archive)
+    }
+}
+
 impl<T> fmt::Debug for CoMutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CoMutex").finish_non_exhaustive()
@@ -323,6 +334,16 @@ impl<T> CoRwLock<T> {
     fn try_take(&self, mode: u32) -> Result<Option<CoRwGuard<'_, T>>> {
         let held = self.lock.try_take(mode)?;
         Ok(held.map(|held| CoRwGuard { value: &self.value, _held: held }))
+    }
+}
+
+/// Without the lock: while a container is saved, no task is in it.
+impl<T: StateValue> StateValue for CoRwLock<T> {
+    fn save_value(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        self.value.save_value(archive)
+    }
+    fn load_value(&mut self, archive: &mut LoadArchive<'_>) -> Result<()> {
+        self.value.load_value(archive)
     }
 }
 

@@ -12,7 +12,7 @@ use chimaera_abi::{
 use chimaera_task::archive::{LoadArchive, SaveArchive};
 use chimaera_task::{__private::lend, Result, Status, Task};
 
-use crate::{MonitorContext, MonitorMode, Replica, RunContext};
+use crate::{LifeTask, MonitorContext, MonitorMode, Replica, RunContext};
 
 /// What a method or a monitor may return: nothing, or a result whose error converts into a
 /// [`Status`].
@@ -75,6 +75,8 @@ pub struct MethodEntry<C> {
     pub(crate) monitor: Option<MonitorFn<C>>,
     pub(crate) serialize: Option<SerializeFn>,
     pub(crate) aggregate: Option<AggregateFn<C>>,
+    /// Whether it runs a `LifeTask`.
+    pub(crate) life: bool,
 }
 
 impl<C> MethodEntry<C> {
@@ -98,6 +100,7 @@ impl<C> MethodEntry<C> {
             monitor: None,
             serialize: serializer::<T>(),
             aggregate: None,
+            life: false,
         }
     }
 
@@ -136,6 +139,7 @@ impl<C> MethodEntry<C> {
             monitor: None,
             serialize: None,
             aggregate: None,
+            life: false,
         }
     }
 
@@ -159,6 +163,23 @@ impl<C> MethodEntry<C> {
             "an aggregation must take the method's task type"
         );
         MethodEntry { aggregate: Some(call_aggregate::<C, T, F, R>), ..self }
+    }
+
+    /// One of the methods of a container's life: `CHI_METHOD_NODE_FAILURE`, `CHI_METHOD_RECOVER`,
+    /// `CHI_METHOD_MIGRATE` or `CHI_METHOD_UPGRADE`.
+    pub const fn life<F, R>(number: u32, name: &'static CStr, run: F) -> Self
+    where
+        F: Fn(&C, &LifeTask, &RunContext<'_>) -> R + Copy + Sync + 'static,
+        R: Outcome,
+    {
+        const { assert!(size_of::<F>() == 0, "a method's function must not capture anything") };
+        let _ = run;
+        MethodEntry {
+            task_size: size_of::<LifeTask>() as u32,
+            run: Some(call_life::<C, F, R>),
+            life: true,
+            ..Self::unsupported(number, name)
+        }
     }
 
     /// A method that the SDK itself runs.
@@ -265,6 +286,20 @@ where
 {
     // SAFETY: guaranteed by the caller.
     let (run, task) = unsafe { (function::<F>(), lend::<T>(task)) };
+    run(container, task, ctx).into_result()
+}
+
+/// # Safety
+///
+/// The task is one that `LifeTask::lend` may lend during the call; and `F` is zero-sized and was
+/// passed to `MethodEntry::life`.
+unsafe fn call_life<C, F, R>(container: &C, task: *mut chi_task, ctx: &RunContext<'_>) -> Result<()>
+where
+    F: Fn(&C, &LifeTask, &RunContext<'_>) -> R + Copy + Sync + 'static,
+    R: Outcome,
+{
+    // SAFETY: guaranteed by the caller.
+    let (run, task) = unsafe { (function::<F>(), LifeTask::lend(task)) };
     run(container, task, ctx).into_result()
 }
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ptr;
 
-use chimaera_abi::{chi_archive, chi_task, CHI_OK, CHI_VERSION};
+use chimaera_abi::{chi_archive, chi_task, CHI_INVALID, CHI_OK, CHI_VERSION};
 
 use super::{Serialize, MAX_DEPTH};
 use crate::shm::string::no_memory;
@@ -31,12 +31,12 @@ impl<'a> LoadArchive<'a> {
     }
 
     /// Reads from a C archive into the task `owner`: the blocks of its strings and vectors are
-    /// allocated for that task.
+    /// allocated for that task. Without an owner, there can be none.
     ///
     /// # Safety
     ///
     /// Until the value is dropped, `archive` is null or a live archive for reading that is as long
-    /// as its size says and that nothing else uses, and `owner` is a live task.
+    /// as its size says and that nothing else uses, and `owner` is null or a live task.
     pub unsafe fn over(archive: *mut chi_archive, owner: *mut chi_task) -> Result<Self> {
         // SAFETY: guaranteed by the caller.
         let archive = unsafe { foreign(archive) }?;
@@ -82,8 +82,16 @@ impl<'a> LoadArchive<'a> {
             From::Archive(archive, _) => {
                 // SAFETY: the archive is alive and ours, as the caller of `over` guarantees.
                 let status = unsafe { ((**archive).read)(*archive, to.as_mut_ptr().cast(), len) };
-                if status != CHI_OK {
-                    return Err(Status::new(status, "cannot read from the archive"));
+                match status {
+                    CHI_OK => {}
+                    // It has fewer bytes than it says remain: they may be those of other fields.
+                    CHI_INVALID => {
+                        return Err(Status::invalid(format!(
+                            "the bytes end too early: {len} were expected at byte {}",
+                            self.position
+                        )))
+                    }
+                    _ => return Err(Status::new(status, "cannot read from the archive")),
                 }
             }
         }

@@ -27,6 +27,7 @@ mod in_place;
 mod load;
 mod params;
 mod save;
+mod state;
 mod values;
 
 pub use in_place::{
@@ -37,6 +38,7 @@ pub use load::LoadArchive;
 pub use params::set_from_text;
 pub use params::{params_from_bytes, params_to_bytes, FromText, PoolParams};
 pub use save::SaveArchive;
+pub use state::StateValue;
 pub use values::Serialize;
 
 use crate::status::Result;

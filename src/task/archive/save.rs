@@ -58,11 +58,16 @@ impl SaveArchive<'_> {
 
     /// Adds raw bytes, without a length.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.position += bytes.len() as u64;
+        if !self.out.is_null() && bytes.len() >= GATHERED {
+            // Much at once is not worth a copy.
+            self.flush()?;
+            return self.write(bytes);
+        }
         self.bytes.try_reserve(bytes.len()).map_err(|_| {
             Status::new(chimaera_abi::CHI_NO_SPACE, "out of memory for the bytes of a value")
         })?;
         self.bytes.extend_from_slice(bytes);
-        self.position += bytes.len() as u64;
         if !self.out.is_null() && self.bytes.len() >= GATHERED {
             self.flush()?;
         }
@@ -87,11 +92,15 @@ impl SaveArchive<'_> {
         if self.out.is_null() || self.bytes.is_empty() {
             return Ok(());
         }
-        // SAFETY: the archive is alive and ours, as the caller of `over` guarantees.
-        let status = unsafe {
-            ((*self.out).write)(self.out, self.bytes.as_ptr().cast(), self.bytes.len() as u64)
-        };
+        let written = self.write(&self.bytes);
         self.bytes.clear();
+        written
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        // SAFETY: the archive is alive and ours, as the caller of `over` guarantees.
+        let status =
+            unsafe { ((*self.out).write)(self.out, bytes.as_ptr().cast(), bytes.len() as u64) };
         match status {
             CHI_OK => Ok(()),
             status => Err(Status::new(status, "cannot write to the archive")),

@@ -1,6 +1,7 @@
 //! The encodings of owned values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash};
 
 use chimaera_abi::chi_task_node;
 
@@ -10,7 +11,7 @@ use crate::shm::string::no_memory;
 use crate::status::{Result, Status};
 
 /// A type that can be serialised, in the format of `docs/wire-format.md`: integers, floats, `bool`,
-/// arrays, `String`, `Vec`, `Option`, `BTreeMap`, tuples, [`PoolId`], [`DomainQuery`],
+/// arrays, `String`, `Vec`, `Option`, `BTreeMap`, `HashMap`, tuples, [`PoolId`], [`DomainQuery`],
 /// [`TaskNode`](crate::TaskNode), and the types that derive it: structs of such fields, and enums
 /// without data that have a `#[repr]`.
 ///
@@ -213,6 +214,27 @@ impl<K: Serialize + Ord, V: Serialize> Serialize for BTreeMap<K, V> {
             map.insert(key, V::load(archive)?);
         }
         Ok(map)
+    }
+}
+
+/// Like a `BTreeMap`: equal maps are equal bytes, in whatever order their entries are in memory.
+impl<K, V, S> Serialize for HashMap<K, V, S>
+where
+    K: Serialize + Ord + Hash,
+    V: Serialize,
+    S: BuildHasher + Default,
+{
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        let mut entries: Vec<(&K, &V)> = self.iter().collect();
+        entries.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        archive.put_length(entries.len())?;
+        entries.into_iter().try_for_each(|(key, value)| {
+            key.save(archive)?;
+            value.save(archive)
+        })
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        Ok(BTreeMap::load(archive)?.into_iter().collect())
     }
 }
 

@@ -2,6 +2,8 @@
 //! that a worker makes.
 #![allow(dead_code)]
 
+pub(crate) mod state;
+
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
