@@ -57,6 +57,13 @@ pub fn rust_faults() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_faults.so"))
 }
 
+/// Version 1 or 2 of the module `test:life` in Rust; `test_module("life")` and
+/// `test_module("life_2")` are in C++.
+pub fn rust_life(version: u32) -> PathBuf {
+    let suffix = if version == 1 { "" } else { "_2" };
+    file(variable("CHI_TEST_RUST_MODULES").join(format!("libchimaera_test_life{suffix}.so")))
+}
+
 /// The module `test:rust_locks`.
 pub fn rust_locks() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_locks.so"))
