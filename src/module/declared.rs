@@ -11,7 +11,7 @@ use crate::{Container, MethodEntry};
 /// code calls it in a constant, once for each method, so that a difference does not compile.
 ///
 /// ```
-/// # use chimaera::module::{Declared, Init};
+/// # use chimaera::module::{Declared, Init, LifeTask};
 /// # #[chimaera::task]
 /// # pub struct EmptyTask;
 /// # pub struct Runtime;
@@ -23,6 +23,8 @@ use crate::{Container, MethodEntry};
 /// #     }
 /// #     #[method(10, name = "kEmpty")]
 /// #     fn empty(&self, _task: &EmptyTask) {}
+/// #     #[migrate]
+/// #     fn migrate(&self, _task: &LifeTask) {}
 /// # }
 /// const _: () = {
 ///     let mut declared = Declared::<Runtime>::new();
@@ -30,6 +32,7 @@ use crate::{Container, MethodEntry};
 ///     declared.method(0, "kCreate");
 ///     declared.method(1, "kDestroy");
 ///     declared.unsupported(2, "kNodeFailure");
+///     declared.method(4, "kMigrate");
 ///     declared.method(10, "kEmpty");
 ///     declared.end();
 /// };
