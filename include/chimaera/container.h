@@ -18,8 +18,10 @@ inline namespace v1 CHI_LAYER {
  * chimaera_mod.yaml, `void Compress(hipc::FullPtr<CompressTask> task, chi::RunContext &rctx)`. It
  * may have a `MonitorCompress` to influence scheduling, and an `AggregateCompress` to merge the
  * results of a broadcast. autogen/<module>_lib_exec.h and CHI_TASK_CC then supply `Run`, `Monitor`,
- * `Del` and `Aggregate`. Several methods of one container may run at once, on different workers. A
- * method that throws ends its task with a status and a message. */
+ * `Del` and `Aggregate`. A public `template <typename Ar> void State(Ar &ar)` makes it one that can
+ * have a successor (SaveState); `void Release()` and `void Resume()` belong to it. Several methods
+ * of one container may run at once, on different workers. A method that throws ends its task with a
+ * status and a message. */
 class ContainerRuntime {
  public:
   PoolId pool_id_;               /**< The unique name of a pool */
