@@ -102,6 +102,18 @@ impl Context {
         self.ask_all(Request::MigratePool, &words, pool, bound + ANSWER_BOUND)
     }
 
+    /// Lets all pools of a module run another version; their tasks may take up to `bound` to end.
+    pub(crate) fn upgrade_module(
+        &self,
+        module: &str,
+        file: &str,
+        bound: Duration,
+    ) -> Result<serde_json::Value, Failed> {
+        let words = [bound.as_millis() as u64];
+        let text = format!("{module}\0{file}");
+        self.ask_all(Request::UpgradeModule, &words, &text, bound + ANSWER_BOUND)
+    }
+
     /// Destroys a pool, whose tasks may take up to `bound` to end.
     pub(crate) fn destroy_pool(&self, pool: &str, bound: Duration) -> Result<(), Failed> {
         let words = [bound.as_millis() as u64];

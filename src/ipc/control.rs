@@ -42,6 +42,10 @@ pub enum Request {
     /// bounds that, in milliseconds; the third is the container's number, or larger than any for all. The answer
     /// comes when it is done, or when the old containers go on.
     MigratePool = 9,
+    /// Replace the containers of all pools of a module by such of another version. The text is the module's name, a
+    /// zero byte and the path of the file. The second word bounds that, in milliseconds. The answer comes when it is
+    /// done, or when the old version goes on.
+    UpgradeModule = 10,
 }
 
 impl Request {
@@ -57,6 +61,7 @@ impl Request {
             Request::EndSession,
             Request::DestroyPool,
             Request::MigratePool,
+            Request::UpgradeModule,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

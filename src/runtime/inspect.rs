@@ -50,7 +50,7 @@ pub fn read(path: &Path) -> Value {
 /// Loads the module and describes it, or returns `{"refused": why}`. The module's code runs in this
 /// process and can end it.
 pub fn load(path: &Path) -> Value {
-    match Modules::default().load(path, &services(true)) {
+    match Modules::new(services(true)).load_new(path) {
         Ok(module) => describe_module(&module),
         Err(reason) => json!({ "refused": reason }),
     }

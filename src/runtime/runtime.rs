@@ -111,7 +111,7 @@ impl Runtime {
         if let Some(why) = library_path_warning() {
             tracing::warn!("{why}");
         }
-        let modules = Modules::scan(&config.module_paths, &services(config.daemon));
+        let modules = Modules::scan(&config.module_paths, services(config.daemon));
         let budget = config.budget();
         warn_of_budget(budget);
         let shared = Shared::new(config, budget, modules, page)
@@ -151,7 +151,7 @@ impl Runtime {
             instance = instance.name(),
             socket = %instance.socket().display(),
             workers = shared.config.workers,
-            modules = shared.modules.loaded.len(),
+            modules = shared.modules.loaded().len(),
             ?took,
             "ready"
         );
@@ -172,7 +172,7 @@ impl Runtime {
 
     /// The names of the loaded modules.
     pub fn modules(&self) -> Vec<String> {
-        self.shared.modules.loaded.iter().map(|module| module.name.clone()).collect()
+        self.shared.modules.loaded().iter().map(|module| module.name.clone()).collect()
     }
 
     /// Tells the runtime to stop. Clients' tasks are cancelled: those that have not started do not
@@ -247,7 +247,7 @@ fn fill_page(shared: &Shared) {
     for (worker, line) in page.lines.iter().take(shared.config.workers).enumerate() {
         line.high_latency.store(shared.config.is_high_latency(worker).into(), Ordering::Relaxed);
     }
-    page.modules.store(shared.modules.loaded.len() as u32, Ordering::Relaxed);
+    page.modules.store(shared.modules.loaded().len() as u32, Ordering::Relaxed);
     let refused = shared.modules.refused.iter().filter(|refusal| refusal.is_module).count();
     page.refused.store(refused as u32, Ordering::Relaxed);
     page.log_is_file.store(shared.config.log_is_file.into(), Ordering::Relaxed);

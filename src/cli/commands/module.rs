@@ -7,6 +7,7 @@ use chimaera_repo::{Added, Language, Left, Tasks};
 use serde_json::json;
 
 use super::inspect;
+use super::pool::DESTROY_BOUND;
 use super::repo_output::{problems, written};
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
@@ -39,6 +40,21 @@ pub(crate) enum Command {
         /// Directory of the module
         #[arg(long, value_name = "DIR", default_value = ".")]
         module: PathBuf,
+    },
+    /// Let all pools of a module run another version of it, without losing their state or a task
+    ///
+    /// The file is loaded beside the one that is running. Tasks for the pools of the module wait, those in
+    /// them end, their containers save their states, and containers of the new version load them. If
+    /// anything fails, all pools go on with the old version. New pools have the new version from then on,
+    /// until the runtime is started again: it then loads what its directories have.
+    Upgrade {
+        /// Name of the module, `repo:module`
+        module: String,
+        /// The shared library of the new version: a new file, not the old one overwritten
+        file: PathBuf,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
+        timeout: u32,
     },
     /// Show a module's contract as a runtime sees it, or why a runtime would refuse it
     Inspect {
@@ -83,11 +99,33 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 .map_err(|found| problems(context, &found))?;
             tell_added(context, &added)
         }
+        Command::Upgrade { module, file, timeout } => upgrade(context, &module, &file, timeout),
         Command::Inspect { file, load: true, .. } => inspect::load_here(&file),
         Command::Inspect { file, timeout, load: false } => {
             inspect::inspect(context, &file, Duration::from_secs(timeout))
         }
     }
+}
+
+fn upgrade(context: &Context, name: &str, file: &Path, timeout: u32) -> Outcome {
+    let file = std::fs::canonicalize(file)
+        .map_err(|error| Failed::Message(format!("{}: {error}", file.display())))?;
+    let Some(file) = file.to_str() else {
+        return Err(Failed::Message(format!("{}: the path is not UTF-8", file.display())));
+    };
+    let document = context.upgrade_module(name, file, Duration::from_secs(timeout.into()))?;
+    if !context.print_json(&document) {
+        let (from, to) = (&document["from"], &document["to"]);
+        let (from, to) = (from.as_str().unwrap_or_default(), to.as_str().unwrap_or_default());
+        let (count, bytes) = (&document["containers"], &document["state_bytes"]);
+        let s = if *count == 1 { "" } else { "s" };
+        let pause = document["pause_ms"].as_f64().unwrap_or_default();
+        crate::context::print(&format!(
+            "upgraded {name} from {from} to {to}: {count} container{s}, {bytes} bytes of state; tasks \
+             waited {pause:.1} ms\n"
+        ));
+    }
+    Ok(())
 }
 
 /// A file that both a checkout of Chimaera and the crates of an installation contain.

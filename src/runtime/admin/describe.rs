@@ -1,13 +1,14 @@
 //! Descriptions of pools, modules and the runtime, as JSON.
 
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use chimaera_abi::*;
 
 use crate::access::Accounts;
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::pool::Pool;
+use crate::pool::{Life, Pool};
 use crate::scheduler::{Role, RunQueue, Shared};
 use crate::sys::{Budget, Use};
 use serde_json::json;
@@ -45,15 +46,24 @@ fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
         Some(json!({ "container": container.number, "why": why }))
     });
     let quarantined: Vec<_> = quarantined.collect();
+    let has = |life| pool.containers().iter().any(|container| container.admission.life() == life);
+    let derived = match quarantined.is_empty() {
+        false => "quarantined",
+        true if has(Life::Holding) => "draining",
+        true if has(Life::Held) => "held",
+        true => "live",
+    };
     json!({
         "name": pool.name(),
         "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
         "module": pool.module().name,
+        "version": pool.module().version,
+        "since_ms": pool.since.elapsed().as_millis() as u64,
         "containers": pool.count(),
         "queues": queues,
         "lanes": lanes,
         "tasks": pool.in_flight(),
-        "state": state.unwrap_or(if quarantined.is_empty() { "live" } else { "quarantined" }),
+        "state": state.unwrap_or(derived),
         "quarantined": quarantined,
         "on_crash": pool.on_crash().get().name(),
         "creator": pool.rights.creator,
@@ -97,7 +107,21 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
 /// Describes the loaded modules and the files that were refused.
 fn modules(shared: &Shared) -> serde_json::Value {
     let modules = &shared.modules;
-    let loaded = modules.loaded.iter().map(|module| describe_module(module));
+    let pools = shared.table();
+    let loaded = modules.loaded().into_iter().map(|module| {
+        let mut document = describe_module(&module);
+        let own = pools.iter().filter(|pool| pool.module().name == module.name);
+        let own = own.map(|pool| {
+            json!({
+                "name": pool.name(),
+                "version": pool.module().version,
+                "current": Arc::ptr_eq(pool.module(), &module),
+                "since_ms": pool.since.elapsed().as_millis() as u64,
+            })
+        });
+        document["pools"] = own.collect();
+        document
+    });
     let refused = modules.refused.iter().map(|refusal| {
         json!({
             "path": refusal.path,

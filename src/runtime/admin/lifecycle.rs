@@ -1,5 +1,6 @@
 //! Constructing and destroying containers: the calls that the runtime itself makes into a module.
 
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use chimaera_abi::*;
@@ -67,6 +68,15 @@ pub(super) unsafe fn construct_again(
     building.set(container);
     // SAFETY: by the caller's promise. The previous object is left as it is.
     let built = unsafe { construct(worker, container, task) };
+    let built = built.and_then(|()| {
+        let text = c"reset because a method crashed";
+        let recovered =
+            begin_life(worker, container, CHI_METHOD_RECOVER, CHI_REASON_CRASHED, text, "");
+        if recovered.is_err() {
+            discard(container);
+        }
+        recovered
+    });
     building.set(std::ptr::null());
     built?;
     container.end_quarantine();
@@ -110,6 +120,37 @@ pub(super) unsafe fn construct(
         container.clear_object();
     }
     result
+}
+
+/// Runs the method that tells a container why it was made, if the module supports it.
+pub(super) fn begin_life(
+    worker: &Worker,
+    container: &Container,
+    number: u32,
+    reason: u32,
+    text: &CStr,
+    old_version: &str,
+) -> Result<(), Failure> {
+    let old_version = CString::new(old_version).unwrap_or_default();
+    let mut task = chi_life_task {
+        task: chi_task::new(),
+        reason_: reason,
+        reserved_: 0,
+        message_text_: text.as_ptr(),
+        old_version_: old_version.as_ptr(),
+        directory_: c"".as_ptr(),
+    };
+    lifecycle(worker, container, number, (&raw mut task).cast())
+}
+
+/// Destroys a container that no task has seen.
+pub(super) fn discard(container: &Container) {
+    let object = container.object();
+    if !object.is_null() {
+        // SAFETY: the object is constructed, and this is the last call on it.
+        unsafe { (container.ops().destroy)(object) };
+        container.clear_object();
+    }
 }
 
 /// Runs the containers' `kDestroy` and frees their objects. The first failure is returned, but all

@@ -7,7 +7,6 @@ use std::ptr;
 
 use chimaera_abi::*;
 
-use super::pool_manager::Wanted;
 use crate::failure::Failure;
 use crate::module::Canonicalize;
 use crate::task::Texts;
@@ -47,11 +46,11 @@ unsafe extern "C" fn remaining(_: *const chi_archive) -> u64 {
 /// Converts the parameters of a pool to the canonical form of its module. `texts` are those of the
 /// running task.
 pub(super) fn canonicalize(
-    wanted: &Wanted<'_>,
+    pool: &str,
+    given: &[u8],
     by: Canonicalize,
     texts: &Texts,
 ) -> Result<Vec<u8>, Failure> {
-    let given = wanted.params;
     let mut canonical = Canonical {
         archive: chi_archive {
             size: size_of::<chi_archive>() as u32,
@@ -71,7 +70,7 @@ pub(super) fn canonicalize(
         return Ok(canonical.bytes);
     }
     let why = texts.take_error().unwrap_or_else(|| format!("status {status}"));
-    Err(Failure::new(status, format!("pool '{}': {why}", wanted.name)))
+    Err(Failure::new(status, format!("pool '{pool}': {why}")))
 }
 
 /// The longest parameters that a message shows, in bytes.

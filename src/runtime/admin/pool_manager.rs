@@ -109,7 +109,7 @@ pub(super) unsafe fn create(
     let texts = &worker.running().expect("an admin task runs").texts;
     let canonicalize = shared.modules.find(wanted.module).and_then(|module| module.params);
     let params = match canonicalize {
-        Some(by) => Cow::Owned(params::canonicalize(wanted, by, texts)?),
+        Some(by) => Cow::Owned(params::canonicalize(name, wanted.params, by, texts)?),
         None => Cow::Borrowed(wanted.params),
     };
     let shown = params::shown(wanted.params);
@@ -143,7 +143,7 @@ pub(super) unsafe fn create(
         c_name,
         params,
         shown,
-        module,
+        &module,
         wanted.containers,
     ));
     // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
@@ -330,8 +330,8 @@ impl Wanted<'_> {
 }
 
 fn no_module(worker: &Worker, name: &str) -> Failure {
-    let known: Vec<&str> =
-        worker.shared.modules.loaded.iter().map(|module| module.name.as_str()).collect();
+    let known = worker.shared.modules.loaded();
+    let known: Vec<&str> = known.iter().map(|module| module.name.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     // A runtime that is still starting cannot be queried, and fails to start without its pools.
     let help = match worker.shared.page().ready_after_ns.load(Ordering::Relaxed) {

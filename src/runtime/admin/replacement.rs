@@ -1,7 +1,7 @@
 //! The steps of replacing containers of a pool: the old ones save their states, new ones load them, and
 //! take their places. The control thread takes the steps that need no worker, and keeps the bound.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem::offset_of;
 use std::ptr;
 use std::sync::{Arc, Mutex};
@@ -11,16 +11,15 @@ use chimaera_abi::*;
 
 use super::describe;
 use super::destruction::by;
-use super::lifecycle::{construct, lifecycle, take_error};
+use super::lifecycle::{begin_life, construct, discard, take_error};
 use super::params;
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
-use crate::pool::{BeingChanged, Container, Lookup, Pool};
+use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
 use crate::scheduler::{hold, Shared, Worker};
 use crate::state::{Image, Loading, Saving};
-use crate::sync::Waiter;
 use crate::sys::lock;
 
 /// What is to be replaced, and why.
@@ -66,30 +65,59 @@ pub(crate) struct Replaced {
     pub(crate) state_bytes: u64,
 }
 
-/// Begins a replacement: from now on, tasks for the pool wait. `None` while another task is changing the
-/// pool.
+/// A replacement that has begun: the tasks of its pools wait.
+pub(crate) struct Begun {
+    changed: Vec<BeingChanged>,
+    pub(crate) hold: Arc<Hold>,
+}
+
+/// Fails if this caller may not have containers replaced.
+pub(crate) fn check_caller(caller: &Caller) -> Result<(), Failure> {
+    caller.must_be_owner("replace containers")
+}
+
+/// The pool with this name. `None` while a task is changing it.
+pub(crate) fn find(shared: &Shared, name: &str) -> Result<Option<Arc<Pool>>, Failure> {
+    match shared.pools.find(name, None) {
+        Lookup::Found(pool) => Ok(Some(pool)),
+        Lookup::Changing => Ok(None),
+        Lookup::Absent => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'"))),
+    }
+}
+
+/// Begins a replacement: from now on, tasks for the pools wait. `None` while a task is changing one of
+/// them.
 pub(crate) fn begin(
     shared: &Shared,
-    name: &str,
-    caller: &Caller,
+    pools: &[Arc<Pool>],
     what: &Replacing,
-) -> Result<Option<BeingChanged>, Failure> {
-    caller.must_be_owner("replace containers")?;
-    let pool = match shared.pools.find(name, None) {
-        Lookup::Found(pool) => pool,
-        Lookup::Changing => return Ok(None),
-        Lookup::Absent => {
-            return Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{name}'")))
+) -> Result<Option<Begun>, Failure> {
+    pools.iter().try_for_each(|pool| check(pool, what))?;
+    let mut changed = Vec::new();
+    for pool in pools {
+        match shared.pools.begin_replacement(pool.id) {
+            Some(begun) => changed.push(begun),
+            None => {
+                keep_all(shared, changed);
+                return Ok(None);
+            }
         }
-    };
-    check(&pool, what)?;
-    let Some(begun) = shared.pools.begin_replacement(pool.id) else { return Ok(None) };
-    if hold::hold_on_all(shared, &begun.pool).is_none() {
-        wake_all(shared, shared.pools.keep(begun));
-        let message = format!("pool '{name}' takes no tasks: see `chimaera pool show {name}`");
-        return Err(Failure::new(CHI_BUSY, message));
     }
-    Ok(Some(begun))
+    let held = changed.iter().map(|begun| begun.pool.clone()).collect();
+    match hold::hold_on_all(shared, held) {
+        Ok(hold) => Ok(Some(Begun { changed, hold })),
+        Err(name) => {
+            let ends = changed.iter().flat_map(|begun| begun.pool.containers());
+            let ends = ends.into_iter().all(|container| container.admission.is_live());
+            keep_all(shared, changed);
+            if ends {
+                // The workers have not yet done with the hold before this one.
+                return Ok(None);
+            }
+            let message = format!("pool '{name}' takes no tasks: see `chimaera pool show {name}`");
+            Err(Failure::new(CHI_BUSY, message))
+        }
+    }
 }
 
 fn check(pool: &Pool, what: &Replacing) -> Result<(), Failure> {
@@ -123,27 +151,30 @@ fn check(pool: &Pool, what: &Replacing) -> Result<(), Failure> {
 /// Gives up a replacement whose tasks have not ended in time; `named` are some of them.
 pub(crate) fn give_up(
     shared: &Shared,
-    begun: BeingChanged,
+    begun: Begun,
     took: Duration,
     named: Vec<String>,
 ) -> Failure {
-    let pool = begun.pool.clone();
-    let busy = match named.is_empty() {
-        true => describe::in_the_way(shared, &pool),
+    let pools = begun.hold.pools.clone();
+    let busy = pools.iter().find(|pool| pool.in_flight() > 0).unwrap_or(&pools[0]);
+    let in_the_way = match named.is_empty() {
+        true => describe::in_the_way(shared, busy),
         false => format!(" ({})", named.join("; ")),
     };
-    hold::release_on_all(shared, &pool);
-    wake_all(shared, shared.pools.keep(begun));
-    let (name, count) = (pool.name(), describe::in_flight(&pool));
+    let (name, count) = (busy.name(), describe::in_flight(busy));
+    hold::release_on_all(shared, pools.clone());
+    keep_all(shared, begun.changed);
     let message = format!(
-        "pool '{name}' was not changed: it still has {count} in flight after {took:.1?}{busy}; try \
-         again once they have ended"
+        "pool '{name}' was not changed: it still has {count} in flight after {took:.1?}{in_the_way}; \
+         try again once they have ended"
     );
     Failure::new(CHI_BUSY, message)
 }
 
-fn wake_all(shared: &Shared, waiters: Vec<Waiter>) {
-    waiters.into_iter().for_each(|waiter| shared.wake(waiter));
+fn keep_all(shared: &Shared, changed: Vec<BeingChanged>) {
+    for begun in changed {
+        shared.pools.keep(begun).into_iter().for_each(|waiter| shared.wake(waiter));
+    }
 }
 
 /// Marks a replacement as given up, although the worker that does it has not returned. False if it is
@@ -159,7 +190,7 @@ pub(crate) fn abandon(progress: &Mutex<Progress>) -> bool {
 
 /// Undoes a replacement that was given up: the old containers take back what they gave up, and go on. One
 /// whose code has not returned does not. `why` is a predicate.
-pub(crate) fn undo(worker: &Worker, pool: &Arc<Pool>, progress: &Mutex<Progress>, why: &str) {
+pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why: &str) {
     let (saved, saving) = {
         let mut progress = lock(progress);
         progress.stage = Stage::GivenUp;
@@ -183,31 +214,39 @@ pub(crate) fn undo(worker: &Worker, pool: &Arc<Pool>, progress: &Mutex<Progress>
             container.quarantine(&format!("it could not resume: {text}; {reset}"));
         }
     }
-    hold::release_on_all(&worker.shared, pool);
+    hold::release_on_all(&worker.shared, hold.pools.clone());
 }
 
-/// Replaces containers of a pool in which no task is. If that fails, the old ones go on.
+/// Replaces containers of pools in which no task is, by such of `module`, or of the same. If that fails,
+/// the old ones go on.
 pub(crate) fn replace(
     worker: &Worker,
-    pool: &Arc<Pool>,
-    module: &Arc<Module>,
+    hold: &Hold,
+    module: Option<&Arc<Module>>,
     what: &Replacing,
     progress: &Mutex<Progress>,
 ) -> Result<Replaced, Failure> {
-    worker.shared.pools.hand_over(pool.id, by(worker));
-    let built = build(worker, pool, module, what, progress);
-    match built {
-        Ok((successor, replaced)) => {
-            swap(worker, pool, successor);
+    for pool in &hold.pools {
+        worker.shared.pools.hand_over(pool.id, by(worker));
+    }
+    match build(worker, hold, module, what, progress) {
+        Ok((successors, replaced)) => {
+            if let Some(module) = module {
+                worker.shared.modules.replace(module.clone());
+            }
+            for (pool, successor) in hold.pools.iter().zip(&successors) {
+                swap(worker, pool, successor);
+            }
+            hold::release_on_all(&worker.shared, successors);
             Ok(replaced)
         }
         Err(failure) => {
             if abandon(progress) {
-                undo(worker, pool, progress, "failed");
+                undo(worker, hold, progress, "failed");
             }
             let pass = worker.shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
             if let Some(left_out) = pass {
-                let (pool, why) = (pool.name(), &*shortened(&failure.message));
+                let (pool, why) = (hold.pools[0].name(), &*shortened(&failure.message));
                 tracing::warn!(pool, why, left_out, "containers not replaced");
             }
             Err(failure)
@@ -215,31 +254,37 @@ pub(crate) fn replace(
     }
 }
 
-/// Makes the containers of the successor, with the states of the old ones.
+/// Makes the successors of pools, with the states of their containers.
 fn build(
     worker: &Worker,
-    pool: &Arc<Pool>,
-    module: &Arc<Module>,
+    hold: &Hold,
+    module: Option<&Arc<Module>>,
     what: &Replacing,
     progress: &Mutex<Progress>,
-) -> Result<(Arc<Pool>, Replaced), Failure> {
-    let mut images = Vec::new();
-    for old in pool.containers().iter().filter(|old| what.has(old)) {
-        images.push(save(worker, old, progress)?);
-    }
-    let successor = Arc::new(pool.successor(module, |old| what.has(old)));
-    let new = successor.containers().iter().filter(|new| what.has(new));
+) -> Result<(Vec<Arc<Pool>>, Replaced), Failure> {
+    let mut successors = Vec::new();
+    let mut replaced = Replaced::default();
     let mut made = Vec::new();
-    let mut result = Ok(());
-    for (container, image) in new.zip(&images) {
-        made.push(container);
-        result = make(worker, pool, container, image, what);
-        if result.is_err() {
-            break;
+    let built = hold.pools.iter().try_for_each(|pool| {
+        let module = module.unwrap_or(pool.module());
+        let params = params_for(worker, pool, module)?;
+        let mut images = Vec::new();
+        for old in pool.containers().iter().filter(|old| what.has(old)) {
+            images.push(save(worker, old, progress)?);
         }
-    }
+        let successor = Arc::new(pool.successor(module, params, |old| what.has(old)));
+        successors.push(successor.clone());
+        let new = successor.containers().iter().filter(|new| what.has(new));
+        for (container, image) in new.zip(&images) {
+            made.push(container.clone());
+            make(worker, &successor, container, image, what)?;
+        }
+        replaced.containers += images.len() as u32;
+        replaced.state_bytes += images.iter().map(Image::bytes).sum::<u64>();
+        Ok(())
+    });
     // From here on, it can no longer be given up.
-    let done = result.and_then(|()| {
+    let done = built.and_then(|()| {
         let mut progress = lock(progress);
         match progress.stage {
             Stage::Running => progress.stage = Stage::Done,
@@ -248,14 +293,19 @@ fn build(
         Ok(())
     });
     if let Err(failure) = done {
-        made.into_iter().for_each(|container| discard(container));
+        made.iter().for_each(|container| discard(container));
         return Err(failure);
     }
-    let replaced = Replaced {
-        containers: images.len() as u32,
-        state_bytes: images.iter().map(Image::bytes).sum(),
+    Ok((successors, replaced))
+}
+
+/// The parameters of a pool in the form of this module.
+fn params_for(worker: &Worker, pool: &Pool, module: &Arc<Module>) -> Result<Vec<u8>, Failure> {
+    let Some(by) = module.params.filter(|_| !Arc::ptr_eq(module, pool.module())) else {
+        return Ok(pool.params.clone());
     };
-    Ok((successor, replaced))
+    let texts = &worker.running().expect("an admin task runs").texts;
+    params::canonicalize(pool.name(), &pool.params, by, texts)
 }
 
 /// Has a container save its state.
@@ -365,35 +415,16 @@ fn load(
         let message = format!("the new {} cannot load the state: {why}", container.shown());
         return Err(Failure::new(status, message));
     }
-    let old_version = CString::new(image.version.as_str()).unwrap_or_default();
-    let mut task = chi_life_task {
-        task: chi_task::new(),
-        reason_: what.reason,
-        reserved_: 0,
-        message_text_: what.text.as_ptr(),
-        old_version_: old_version.as_ptr(),
-        directory_: c"".as_ptr(),
-    };
     let supports = |number| container.module.methods.get(number).is_some_and(|m| m.supported);
     let number = match what.reason {
         CHI_REASON_UPGRADED if supports(CHI_METHOD_UPGRADE) => CHI_METHOD_UPGRADE,
         _ => CHI_METHOD_MIGRATE,
     };
-    lifecycle(worker, container, number, (&raw mut task).cast())
-}
-
-/// Destroys a container that no task has seen.
-fn discard(container: &Container) {
-    let object = container.object();
-    if !object.is_null() {
-        // SAFETY: the object is constructed, and this is the last call on it.
-        unsafe { (container.ops().destroy)(object) };
-        container.clear_object();
-    }
+    begin_life(worker, container, number, what.reason, what.text, &image.version)
 }
 
 /// Lets the successor take the pool's place.
-fn swap(worker: &Worker, pool: &Arc<Pool>, successor: Arc<Pool>) {
+fn swap(worker: &Worker, pool: &Arc<Pool>, successor: &Arc<Pool>) {
     let shared = &worker.shared;
     successor.replace(pool);
     shared.set_pool(pool.id.major_, Some(successor.clone()));
@@ -403,7 +434,6 @@ fn swap(worker: &Worker, pool: &Arc<Pool>, successor: Arc<Pool>) {
         // Its state is the successor's now.
         discard(old);
     }
-    hold::release_on_all(shared, &successor);
     worker.wake_all(waiters);
     // The watchdog frees the old pool once every worker is known to be done with it.
     shared.wake_workers();
@@ -411,6 +441,13 @@ fn swap(worker: &Worker, pool: &Arc<Pool>, successor: Arc<Pool>) {
 }
 
 /// Ends a replacement that was undone.
-pub(crate) fn keep(shared: &Shared, begun: BeingChanged) {
-    wake_all(shared, shared.pools.keep(begun));
+pub(crate) fn keep(shared: &Shared, begun: Begun) {
+    keep_all(shared, begun.changed);
+}
+
+/// The pools that run another version of this module than `module`.
+pub(crate) fn pools_of_others(shared: &Shared, module: &Arc<Module>) -> Vec<Arc<Pool>> {
+    let others =
+        |pool: &Arc<Pool>| pool.module().name == module.name && !Arc::ptr_eq(pool.module(), module);
+    shared.pools.all().into_iter().filter(others).collect()
 }

@@ -19,10 +19,9 @@ use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
 use super::quota::{self, Footprint};
-use super::replace::Replacements;
+use super::replace::{self, Replacements};
 use super::requests;
 use crate::access::Caller;
-use crate::admin::replacement::Replacing;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
@@ -323,16 +322,9 @@ impl Acceptor {
                 self.destructions.add(number, &client.caller, &message.text, message.words[1]);
                 Ok(())
             }
-            (Phase::Greeting, Kind::Request) if message.words[0] == Request::MigratePool as u64 => {
+            (Phase::Greeting, Kind::Request) if replace::is_asked_for(message) => {
                 client.phase = Phase::Asking;
-                let [_, bound, container, ..] = message.words;
-                let what = Replacing {
-                    container: u32::try_from(container).ok(),
-                    reason: CHI_REASON_MIGRATED,
-                    text: c"migrated by `chimaera pool migrate`",
-                };
-                self.replacements.add(number, &client.caller, &message.text, what, bound);
-                Ok(())
+                self.replacements.add(number, &client.caller, message)
             }
             (Phase::Greeting, Kind::Request) => {
                 let (document, then) = requests::answer(&self.shared, &client.caller, message)?;

@@ -2,15 +2,18 @@
 //! workers do, and waits until those in the pool have ended; then a worker has the old containers save
 //! their states, and the new ones load them.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::control::Request;
+use chimaera_ipc::wire::Message;
 
 use crate::access::Caller;
-use crate::admin::replacement::{self, Progress, Replaced, Replacing};
+use crate::admin::replacement::{self, Begun, Progress, Replaced, Replacing};
 use crate::failure::Failure;
-use crate::pool::{BeingChanged, Pool};
+use crate::module::Module;
 use crate::scheduler::{with_current, ControlCommand, Question, Shared, WorkerMessage};
 use crate::sys::lock;
 
@@ -23,38 +26,82 @@ const NAME_BOUND: Duration = Duration::from_millis(50);
 /// The longest bound that a request may set.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Whether a message asks for a replacement.
+pub(super) fn is_asked_for(message: &Message) -> bool {
+    let asked = [Request::MigratePool, Request::UpgradeModule].map(|request| request as u64);
+    asked.contains(&message.words[0])
+}
+
 /// The replacements that have not ended.
 #[derive(Default)]
 pub(super) struct Replacements(Vec<Replacement>);
 
+/// What is replaced.
+enum Target {
+    /// Containers of the pool with this name, by such of the same module.
+    Pool(String),
+    /// The containers of all pools of a module, by such of another version.
+    Module(Upgrade),
+}
+
+/// A new version of a module.
+struct Upgrade {
+    name: String,
+    file: PathBuf,
+    /// The result of loading it.
+    loaded: Option<Arc<Mutex<Option<Loaded>>>>,
+    module: Option<Arc<Module>>,
+    before: Option<Arc<Module>>,
+}
+
+type Loaded = Result<Arc<Module>, String>;
+
+impl Target {
+    fn upgrade(name: &str, file: &str) -> Target {
+        let (name, file) = (name.to_owned(), file.into());
+        Target::Module(Upgrade { name, file, loaded: None, module: None, before: None })
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Target::Pool(name) => format!("pool '{name}'"),
+            Target::Module(upgrade) => format!("module {}", upgrade.name),
+        }
+    }
+}
+
 struct Replacement {
     /// The connection that asked for it.
     client: u64,
-    caller: Caller,
-    name: String,
+    target: Target,
     what: Replacing,
     at: Instant,
     until: Instant,
     /// Since when tasks wait.
     held: Option<Instant>,
+    /// What has been replaced so far, and for how long tasks waited.
+    replaced: Replaced,
+    pause: Duration,
     step: Step,
 }
 
 enum Step {
-    /// The pool must be found, once no other task is changing it.
+    /// The new version has to be loaded, if there is one.
+    Load,
+    /// The pools must be found, once no other task is changing them.
     Find,
-    /// The tasks in the pool have to end.
-    Drain(BeingChanged),
+    /// The tasks in the pools have to end.
+    Drain(Begun),
     /// They have not, and the workers name them.
-    Name(BeingChanged, Question<Vec<String>>, Instant),
+    Name(Begun, Question<Vec<String>>, Instant),
     /// A worker makes the new containers.
     Build(Build),
     /// A worker undoes what was given up. The answer is that of the replacement.
-    Undo(BeingChanged, Arc<Mutex<bool>>, Failure),
+    Undo(Begun, Arc<Mutex<bool>>, Failure),
 }
 
 struct Build {
-    begun: Option<BeingChanged>,
+    begun: Begun,
     progress: Arc<Mutex<Progress>>,
     result: Arc<Mutex<Option<Result<Replaced, Failure>>>>,
     /// How the code that did it crashed, as a predicate.
@@ -62,29 +109,56 @@ struct Build {
 }
 
 impl Replacements {
-    /// Adds one. `bound` is in milliseconds.
+    /// Adds what a message asks for.
     pub(super) fn add(
         &mut self,
         client: u64,
         caller: &Caller,
-        name: &str,
-        what: Replacing,
-        bound: u64,
-    ) {
+        message: &Message,
+    ) -> Result<(), Failure> {
+        replacement::check_caller(caller)?;
+        let [request, bound, container, ..] = message.words;
+        let (target, what) = match request == Request::MigratePool as u64 {
+            true => {
+                let text = c"migrated by `chimaera pool migrate`";
+                let container = u32::try_from(container).ok();
+                let what = Replacing { container, reason: CHI_REASON_MIGRATED, text };
+                (Target::Pool(message.text.clone()), what)
+            }
+            false => {
+                let Some((name, file)) = message.text.split_once('\0') else {
+                    let why = "the request does not have a module's name and a file";
+                    return Err(Failure::new(CHI_INVALID, why));
+                };
+                let text = c"upgraded by `chimaera module upgrade`";
+                let what = Replacing { container: None, reason: CHI_REASON_UPGRADED, text };
+                (Target::upgrade(name, file), what)
+            }
+        };
         let at = Instant::now();
         let until = at + Duration::from_millis(bound).min(LONGEST);
-        let (caller, name) = (caller.clone(), name.to_owned());
-        let step = Step::Find;
-        self.0.push(Replacement { client, caller, name, what, at, until, held: None, step });
+        self.0.push(Replacement {
+            client,
+            target,
+            what,
+            at,
+            until,
+            held: None,
+            replaced: Replaced::default(),
+            pause: Duration::ZERO,
+            step: Step::Load,
+        });
+        Ok(())
     }
 
     /// When to look again.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let look = |one: &Replacement| match one.step {
-            // The worker reports the end of these steps.
+            // The worker reports the end of this step.
             Step::Build(_) => one.until,
-            Step::Undo(..) | Step::Name(..) => Instant::now() + LATER_LOOK,
-            _ if one.at.elapsed() < 50 * LOOK => one.until.min(Instant::now() + LOOK),
+            Step::Drain(_) if one.held.is_some_and(|at| at.elapsed() < 50 * LOOK) => {
+                one.until.min(Instant::now() + LOOK)
+            }
             _ => one.until.min(Instant::now() + LATER_LOOK),
         };
         self.0.iter().map(look).min()
@@ -92,9 +166,11 @@ impl Replacements {
 
     /// Records that the code that was replacing containers of this pool crashed; `why` tells how.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
-        for one in self.0.iter_mut().filter(|one| one.name == pool) {
+        for one in &mut self.0 {
             if let Step::Build(build) = &mut one.step {
-                build.crashed = Some(why.to_owned());
+                if build.begun.hold.pools.iter().any(|held| held.name() == pool) {
+                    build.crashed = Some(why.to_owned());
+                }
             }
         }
     }
@@ -108,20 +184,11 @@ impl Replacements {
     ) -> Vec<(u64, Result<String, Failure>)> {
         let mut answers = Vec::new();
         self.0.retain_mut(|one| {
-            if matches!(one.step, Step::Find) && !is_there(one.client) {
+            if matches!(one.step, Step::Load | Step::Find) && !is_there(one.client) {
                 return false;
             }
             let Some(result) = one.advance(shared) else { return true };
-            let pause = one.held.map_or(Duration::ZERO, |at| at.elapsed());
-            let document = |done: Replaced| {
-                serde_json::json!({
-                    "name": one.name,
-                    "containers": done.containers,
-                    "state_bytes": done.state_bytes,
-                    "pause_ms": pause.as_micros() as f64 / 1000.0,
-                })
-            };
-            answers.push((one.client, result.map(|done| document(done).to_string())));
+            answers.push((one.client, result.map(|()| one.document().to_string())));
             false
         });
         answers
@@ -129,56 +196,66 @@ impl Replacements {
 }
 
 impl Replacement {
+    fn document(&self) -> serde_json::Value {
+        let mut document = serde_json::json!({
+            "containers": self.replaced.containers,
+            "state_bytes": self.replaced.state_bytes,
+            "pause_ms": self.pause.as_micros() as f64 / 1000.0,
+        });
+        match &self.target {
+            Target::Pool(name) => document["name"] = name.as_str().into(),
+            Target::Module(upgrade) => {
+                let version = |module: &Option<Arc<Module>>| {
+                    module.as_ref().map(|module| module.version.clone()).into()
+                };
+                document["name"] = upgrade.name.as_str().into();
+                document["from"] = version(&upgrade.before);
+                document["to"] = version(&upgrade.module);
+            }
+        }
+        document
+    }
+
     /// Advances the replacement as far as possible. Returns its result if it has ended.
-    fn advance(&mut self, shared: &Shared) -> Option<Result<Replaced, Failure>> {
+    fn advance(&mut self, shared: &Shared) -> Option<Result<(), Failure>> {
+        if let Step::Load = self.step {
+            match self.load(shared) {
+                Ok(true) => self.step = Step::Find,
+                Ok(false) => return None,
+                Err(failure) => return Some(Err(failure)),
+            }
+        }
         if let Step::Find = self.step {
             match self.begin(shared) {
-                Ok(Some(begun)) => {
+                Ok(Some(Some(begun))) => {
                     self.held = Some(Instant::now());
                     self.step = Step::Drain(begun);
                 }
+                Ok(Some(None)) => return Some(Ok(())),
                 Ok(None) => return None,
                 Err(failure) => return Some(Err(failure)),
             }
         }
         match std::mem::replace(&mut self.step, Step::Find) {
-            Step::Drain(begun) if begun.pool.settle() => {
+            Step::Drain(begun) if begun.hold.settle() => {
                 self.step = Step::Build(self.build_on_worker(shared, begun));
                 None
             }
             Step::Drain(begun) if self.is_late() || shared.is_stopping() => {
                 let asked = Question::default();
-                for mailbox in shared.mailboxes() {
-                    mailbox.send(WorkerMessage::DescribeTasks(begun.pool.id, asked.clone()));
+                for pool in &begun.hold.pools {
+                    for mailbox in shared.mailboxes() {
+                        mailbox.send(WorkerMessage::DescribeTasks(pool.id, asked.clone()));
+                    }
                 }
                 self.step = Step::Name(begun, asked, Instant::now() + NAME_BOUND);
                 None
             }
-            Step::Name(begun, asked, until) => {
-                let asked = match Instant::now() < until {
-                    true => {
-                        self.step = Step::Name(begun, asked, until);
-                        return None;
-                    }
-                    false => std::mem::take(&mut lock(&asked).found),
-                };
-                Some(Err(replacement::give_up(shared, begun, self.at.elapsed(), asked)))
+            Step::Name(begun, asked, until) if Instant::now() >= until => {
+                let named = std::mem::take(&mut lock(&asked).found);
+                Some(Err(replacement::give_up(shared, begun, self.at.elapsed(), named)))
             }
-            Step::Build(mut build) => {
-                if let Some(result) = lock(&build.result).take() {
-                    if result.is_err() {
-                        let begun = build.begun.take().expect("it is there until the end");
-                        replacement::keep(shared, begun);
-                    }
-                    return Some(result);
-                }
-                if build.crashed.is_none() && !self.is_late() {
-                    self.step = Step::Build(build);
-                    return None;
-                }
-                self.step = self.undo_on_worker(shared, build);
-                None
-            }
+            Step::Build(build) => self.end(shared, build),
             Step::Undo(begun, done, failure) if *lock(&done) => {
                 replacement::keep(shared, begun);
                 Some(Err(failure))
@@ -194,60 +271,161 @@ impl Replacement {
         Instant::now() >= self.until
     }
 
-    fn begin(&self, shared: &Shared) -> Result<Option<BeingChanged>, Failure> {
-        let begun = replacement::begin(shared, &self.name, &self.caller, &self.what)?;
+    /// Loads the new version of a module, in a thread of its own, because its constructors may never
+    /// return. True once it is loaded, or if there is none.
+    fn load(&mut self, shared: &Shared) -> Result<bool, Failure> {
+        let took = self.at.elapsed();
+        let is_late = self.is_late();
+        let Target::Module(upgrade) = &mut self.target else { return Ok(true) };
+        let Some(loaded) = &upgrade.loaded else {
+            upgrade.begin(shared)?;
+            return Ok(false);
+        };
+        match lock(loaded).take() {
+            Some(Ok(module)) => {
+                upgrade.module = Some(module);
+                Ok(true)
+            }
+            Some(Err(why)) => {
+                let message = format!("{}: {why}", upgrade.file.display());
+                Err(Failure::new(CHI_INVALID, message))
+            }
+            None if is_late => {
+                let file = upgrade.file.display();
+                let message = format!("{file}: it has not been loaded after {took:.1?}");
+                Err(Failure::new(CHI_BUSY, message))
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Begins to replace what is left to replace: `Some(None)` if nothing is. `None` while another task is
+    /// changing one of the pools.
+    fn begin(&self, shared: &Shared) -> Result<Option<Option<Begun>>, Failure> {
+        let pools = match &self.target {
+            Target::Pool(name) => replacement::find(shared, name)?.map(|pool| vec![pool]),
+            Target::Module(upgrade) => {
+                let module = upgrade.module.as_ref().expect("it was loaded");
+                let pools = replacement::pools_of_others(shared, module);
+                if pools.is_empty() {
+                    // The first pool may be created at any time from now on.
+                    shared.modules.replace(module.clone());
+                    return Ok(Some(None));
+                }
+                Some(pools)
+            }
+        };
+        let begun = match pools {
+            Some(pools) => replacement::begin(shared, &pools, &self.what)?,
+            None => None,
+        };
         if begun.is_none() && self.is_late() {
-            let (name, took) = (&self.name, self.at.elapsed());
-            let why = format!("another task is still changing pool '{name}' after {took:.1?}");
+            let (shown, took) = (self.target.shown(), self.at.elapsed());
+            let why = format!("another task is still changing {shown} after {took:.1?}");
             return Err(Failure::new(CHI_BUSY, why));
         }
-        Ok(begun)
+        Ok(begun.map(Some))
     }
 
-    fn build_on_worker(&self, shared: &Shared, begun: BeingChanged) -> Build {
+    fn build_on_worker(&self, shared: &Shared, begun: Begun) -> Build {
         let progress = Arc::<Mutex<Progress>>::default();
         let result = Arc::<Mutex<Option<Result<Replaced, Failure>>>>::default();
-        let (pool, what) = (begun.pool.clone(), self.what.clone());
+        let (hold, what) = (begun.hold.clone(), self.what.clone());
+        let module = match &self.target {
+            Target::Pool(_) => None,
+            Target::Module(upgrade) => upgrade.module.clone(),
+        };
         let (their_progress, theirs) = (progress.clone(), result.clone());
-        run_on_worker(shared, &begun.pool, move |worker, pool_id| {
-            let module = pool.module().clone();
-            let done = replacement::replace(worker, &pool, &module, &what, &their_progress);
+        run_on_worker(shared, &begun, move |worker, pool| {
+            let done = replacement::replace(worker, &hold, module.as_ref(), &what, &their_progress);
             *lock(&theirs) = Some(done);
-            worker.shared.command(ControlCommand::PoolClosed(pool_id));
+            worker.shared.command(ControlCommand::PoolClosed(pool));
         });
-        Build { begun: Some(begun), progress, result, crashed: None }
+        Build { begun, progress, result, crashed: None }
     }
 
-    /// Gives up what a worker does, because it crashed or takes too long.
-    fn undo_on_worker(&self, shared: &Shared, mut build: Build) -> Step {
-        if !replacement::abandon(&build.progress) {
-            // It has just ended.
-            return Step::Build(build);
+    /// Ends what a worker has done, or gives it up because it crashed or takes too long.
+    fn end(&mut self, shared: &Shared, build: Build) -> Option<Result<(), Failure>> {
+        let result = lock(&build.result).take();
+        match result {
+            Some(Ok(done)) => {
+                self.pause = self.pause.max(self.held.map_or(Duration::ZERO, |at| at.elapsed()));
+                self.replaced.containers += done.containers;
+                self.replaced.state_bytes += done.state_bytes;
+                // A pool of the old version may have been created meanwhile.
+                match self.target {
+                    Target::Pool(_) => Some(Ok(())),
+                    Target::Module(_) => self.advance(shared),
+                }
+            }
+            Some(Err(failure)) => {
+                replacement::keep(shared, build.begun);
+                Some(Err(failure))
+            }
+            None if build.crashed.is_none() && !self.is_late()
+                || !replacement::abandon(&build.progress) =>
+            {
+                self.step = Step::Build(build);
+                None
+            }
+            None => {
+                self.step = self.undo_on_worker(shared, build);
+                None
+            }
         }
-        let (name, took) = (&self.name, self.at.elapsed());
+    }
+
+    fn undo_on_worker(&self, shared: &Shared, build: Build) -> Step {
+        let (shown, took) = (self.target.shown(), self.at.elapsed());
         let (status, why) = match &build.crashed {
             Some(why) => (CHI_FAULT, why.clone()),
             None => (CHI_BUSY, format!("has not ended after {took:.1?}")),
         };
-        let message = format!("pool '{name}' was not changed: the code of its module {why}");
-        let begun = build.begun.take().expect("it is there until the end");
+        let message = format!("{shown} was not changed: the code of the module {why}");
         let done = Arc::<Mutex<bool>>::default();
-        let (pool, theirs) = (begun.pool.clone(), done.clone());
-        run_on_worker(shared, &begun.pool, move |worker, pool_id| {
-            replacement::undo(worker, &pool, &build.progress, &why);
+        let (hold, theirs) = (build.begun.hold.clone(), done.clone());
+        run_on_worker(shared, &build.begun, move |worker, pool| {
+            replacement::undo(worker, &hold, &build.progress, &why);
             *lock(&theirs) = true;
-            worker.shared.command(ControlCommand::PoolClosed(pool_id));
+            worker.shared.command(ControlCommand::PoolClosed(pool));
         });
-        Step::Undo(begun, done, Failure::new(status, message))
+        Step::Undo(build.begun, done, Failure::new(status, message))
+    }
+}
+
+impl Upgrade {
+    /// Begins to load it.
+    fn begin(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let name = self.name.clone();
+        self.before = shared.modules.find(&name);
+        if self.before.is_none() {
+            let message = format!("there is no module '{name}' to upgrade: see `chimaera modules`");
+            return Err(Failure::new(CHI_NO_MODULE, message));
+        }
+        let loaded = Arc::<Mutex<Option<Loaded>>>::default();
+        self.loaded = Some(loaded.clone());
+        let file = self.file.clone();
+        let modules = shared.modules.clone();
+        let started = std::thread::Builder::new().name("chi-loader".into()).spawn(move || {
+            let module = modules.load_version(&file, &name);
+            *lock(&loaded) = Some(module);
+        });
+        match started {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let message = format!("cannot start a thread that loads the module: {error}");
+                Err(Failure::new(CHI_NO_SPACE, message))
+            }
+        }
     }
 }
 
 fn run_on_worker(
     shared: &Shared,
-    pool: &Pool,
+    begun: &Begun,
     work: impl FnOnce(&crate::scheduler::Worker, chi_pool_id) + Send + 'static,
 ) {
-    let id = pool.id;
+    let id = begun.hold.pools[0].id;
     let run = move || {
         with_current(|worker| work(worker.expect("messages are read by workers"), id));
     };

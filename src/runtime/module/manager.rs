@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chimaera_abi::*;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -18,7 +19,7 @@ use super::error;
 use super::method_table::Methods;
 use super::trust;
 use crate::sys::constructors::{self, Thrown};
-use crate::sys::{objects, FileStamp, FloatingPoint};
+use crate::sys::{lock, objects, FileStamp, FloatingPoint};
 
 /// `chi_module_descriptor.params`.
 pub(crate) type Canonicalize =
@@ -43,6 +44,11 @@ pub(crate) struct Services {
     /// Called for each C++ runtime library that modules use. Returns false if there are too many.
     pub(crate) on_cxx_runtime: fn(ExceptionGlobals) -> bool,
 }
+
+// SAFETY: the table is constant and lives as long as the process.
+unsafe impl Send for Services {}
+// SAFETY: as above.
+unsafe impl Sync for Services {}
 
 type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut c_void;
 
@@ -82,20 +88,71 @@ pub(crate) struct Refusal {
 }
 
 /// The result of a scan.
-#[derive(Default)]
 pub(crate) struct Modules {
-    pub(crate) loaded: Vec<Arc<Module>>,
+    services: Services,
+    /// How many other versions have been loaded.
+    versions: AtomicUsize,
+    /// Of each name, the version that new pools get.
+    loaded: Mutex<Vec<Arc<Module>>>,
     pub(crate) refused: Vec<Refusal>,
 }
 
+/// What a file that is loaded must be.
+#[derive(Clone, Copy, Debug)]
+enum Expected<'a> {
+    /// A module whose name no other has.
+    New,
+    /// Another version of the module with this name.
+    Version(&'a str),
+}
+
 impl Modules {
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Module>> {
-        self.loaded.iter().find(|module| module.name == name)
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Module>> {
+        lock(&self.loaded).iter().find(|module| module.name == name).cloned()
+    }
+
+    pub(crate) fn loaded(&self) -> Vec<Arc<Module>> {
+        lock(&self.loaded).clone()
+    }
+
+    /// Lets new pools have this version. The one before stays loaded.
+    pub(crate) fn replace(&self, module: Arc<Module>) {
+        let mut loaded = lock(&self.loaded);
+        match loaded.iter_mut().find(|old| old.name == module.name) {
+            Some(old) => *old = module,
+            None => loaded.push(module),
+        }
+    }
+
+    /// Without any module.
+    pub(crate) fn new(services: Services) -> Modules {
+        let versions = AtomicUsize::new(0);
+        Modules { services, versions, loaded: Mutex::default(), refused: Vec::new() }
+    }
+
+    /// Loads a file that must be a module, without judging it first.
+    pub(crate) fn load_new(&self, path: &Path) -> Result<Module, String> {
+        self.load(path, Expected::New)
+    }
+
+    /// Loads another version of a module, beside the one that is loaded. The error says why it is
+    /// refused. `[any thread]`; constructors of the file may never return.
+    pub(crate) fn load_version(&self, path: &Path, name: &str) -> Result<Arc<Module>, String> {
+        match judge(path) {
+            Verdict::Module => {}
+            Verdict::Broken(reason) | Verdict::Other(reason) => return Err(reason),
+        }
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        tracing::info!(path = %path.display(), "loading a version of a module");
+        let module = self.load(&path, Expected::Version(name))?;
+        let version = &*module.version;
+        tracing::info!(module = name, version, path = %path.display(), "version loaded");
+        Ok(Arc::new(module))
     }
 
     /// Scans directories in order. Of several modules with the same name, the first is loaded.
-    pub(crate) fn scan(directories: &[PathBuf], services: &Services) -> Modules {
-        let mut modules = Modules::default();
+    pub(crate) fn scan(directories: &[PathBuf], services: Services) -> Modules {
+        let mut modules = Modules::new(services);
         let mut seen = HashSet::new();
         for directory in directories {
             let files = files(directory)
@@ -105,7 +162,7 @@ impl Modules {
                 Ok(files) => {
                     for (path, id) in files {
                         match id {
-                            Ok(id) if seen.insert(id) => modules.consider(path, services),
+                            Ok(id) if seen.insert(id) => modules.consider(path),
                             Ok(_) => {}
                             Err(error) => {
                                 modules.refuse(&path, format!("cannot be read: {error}"), true);
@@ -119,16 +176,16 @@ impl Modules {
         modules
     }
 
-    fn consider(&mut self, path: PathBuf, services: &Services) {
+    fn consider(&mut self, path: PathBuf) {
         match judge(&path) {
             Verdict::Module => {
                 // Logged first, because the module's constructors may end this process or never
                 // return.
                 tracing::info!(path = %path.display(), "loading a module");
-                match self.load(&path, services) {
+                match self.load(&path, Expected::New) {
                     Ok(module) => {
                         tracing::info!(module = module.name, path = %path.display(), "module loaded");
-                        self.loaded.push(Arc::new(module));
+                        lock(&self.loaded).push(Arc::new(module));
                     }
                     Err(reason) => self.refuse(&path, reason, true),
                 }
@@ -146,19 +203,25 @@ impl Modules {
     }
 
     /// Loads a file that exports the whole contract. The error says why it is refused.
-    pub(crate) fn load(&self, path: &Path, services: &Services) -> Result<Module, String> {
+    fn load(&self, path: &Path, expected: Expected<'_>) -> Result<Module, String> {
         trust::check_file(path)?;
         // Constructors may set the thread's floating-point control: those of libraries that were
         // linked with -ffast-math do.
         let floating_point = FloatingPoint::set_aside();
-        let loaded = self.open(path, services);
+        let loaded = self.open(path, expected);
         floating_point.put_back();
         loaded
     }
 
-    fn open(&self, path: &Path, services: &Services) -> Result<Module, String> {
+    fn open(&self, path: &Path, expected: Expected<'_>) -> Result<Module, String> {
         let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
-        let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+        let services = &self.services;
+        let other_name = match expected {
+            Expected::New => path.to_owned(),
+            Expected::Version(_) => self.other_name(path),
+        };
+        let name =
+            CString::new(other_name.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
         let before = Before::now();
         let stamp = FileStamp::of(&name);
         // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
@@ -172,6 +235,14 @@ impl Modules {
         }
         // SAFETY: the contract defines the type of this symbol.
         let new_state: NewState = unsafe { symbol(&library, "new_state")? };
+        let is_old = |old: &Arc<Module>| old.new_state as usize == new_state as usize;
+        if self.loaded().iter().any(is_old) {
+            return Err(
+                "this file is loaded already; if it has been overwritten since, replace it by a \
+                        new file instead (install, mv), or give a copy of it"
+                    .into(),
+            );
+        }
         if let Err(error) = before.detach_new(new_state as usize) {
             tracing::warn!(
                 path = %path.display(), %error,
@@ -199,7 +270,8 @@ impl Modules {
             }
             let name: unsafe extern "C" fn() -> *const c_char =
                 symbol(&library, "get_module_name")?;
-            let module = self.describe(descriptor, text(name()), path, new_state, services)?;
+            let called = (text(name()), expected);
+            let module = self.describe(descriptor, called, path, new_state, services)?;
             let module = Module { stamp, ..module };
             objects::add_module(new_state as usize);
             adopt(&library, services);
@@ -207,12 +279,24 @@ impl Modules {
         }
     }
 
+    /// Another name for a file, which no file was loaded by: for a name that it knows, the dynamic linker
+    /// returns the library that it has, whatever the file is by now.
+    fn other_name(&self, path: &Path) -> PathBuf {
+        let count = 1 + self.versions.fetch_add(1, Ordering::Relaxed);
+        let directory = path.parent().unwrap_or(Path::new("/")).as_os_str();
+        let mut name = directory.to_owned();
+        name.push("/.".repeat(count));
+        name.push("/");
+        name.push(path.file_name().unwrap_or_default());
+        name.into()
+    }
+
     /// # Safety
     /// `descriptor` must be what the module's `chi_module` returned.
     unsafe fn describe(
         &self,
         descriptor: *const chi_module_descriptor,
-        called: String,
+        (called, expected): (String, Expected<'_>),
         path: &Path,
         new_state: NewState,
         services: &Services,
@@ -255,7 +339,11 @@ impl Modules {
         if called != name {
             return Err(format!("get_module_name says '{called}', its descriptor '{name}'"));
         }
-        if let Some(other) = self.find(&name) {
+        if let Expected::Version(wanted) = expected {
+            if name != wanted {
+                return Err(format!("it is the module {name}, not {wanted}"));
+            }
+        } else if let Some(other) = self.find(&name) {
             let taken = other.path.as_deref().unwrap_or(Path::new("the runtime itself"));
             return Err(format!("name {name} already taken by {}", taken.display()));
         }

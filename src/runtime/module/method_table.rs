@@ -27,6 +27,8 @@ pub(crate) struct Method {
     /// The layout of its tasks, encoded as in `chi_task.status_`; 0 if it is not compared with that
     /// of clients.
     pub(crate) layout: chi_status,
+    /// What tasks pass instead that do not say which layout they have: `CHI_OK`, unless they are refused.
+    pub(crate) unstated: chi_status,
     pub(crate) fields: Vec<Field>,
 }
 
@@ -37,6 +39,15 @@ impl Method {
     /// The shape of its tasks.
     pub(crate) fn shape(&self) -> TaskShape {
         (self.task_size, self.layout)
+    }
+
+    /// Refuses tasks that do not say which layout they have.
+    pub(crate) fn be_strict(&mut self) {
+        self.unstated = chi_status::MAX;
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.unstated != CHI_OK
     }
 
     /// Whether tasks of a client that passes `layout` in `chi_task.status_` have the module's
@@ -52,7 +63,7 @@ impl Method {
         // it.
         let is_layout = |size| (size_of::<chi_task>()..=CHI_MAX_TASK_SIZE as usize).contains(&size);
         if layout >= 0 || !is_layout(size_in(layout)) || self.layout == 0 {
-            return true;
+            return !self.is_strict();
         }
         let (theirs, ours) = (description_in(layout), description_in(self.layout));
         size_in(layout) == self.task_size && (theirs == 0 || ours == 0 || theirs == ours)
@@ -176,6 +187,7 @@ unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Met
         aggregated: raw.flags_ & CHI_METHOD_AGGREGATED != 0,
         task_size,
         layout: task_layout(task_size, raw.flags_ >> CHI_METHOD_DESCRIPTION_SHIFT),
+        unstated: CHI_OK,
         fields,
     })
 }

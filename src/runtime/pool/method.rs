@@ -81,6 +81,19 @@ impl PoolMethods {
         PoolMethods { by_number: (0..count as u32).map(one).collect() }
     }
 
+    /// The methods of a successor. Of those whose tasks have another shape now, tasks that do not say
+    /// which they have are refused: they may have been made for the old one.
+    pub(super) fn successor(&self, module: &Methods) -> PoolMethods {
+        let mut methods = PoolMethods::of(module);
+        for method in methods.by_number.iter_mut().flatten() {
+            let changed = |old: &PoolMethod| old.is_strict() || old.shape() != method.shape();
+            if self.get(method.number).is_some_and(changed) {
+                method.method.be_strict();
+            }
+        }
+        methods
+    }
+
     /// The method with this number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&PoolMethod> {
@@ -101,6 +114,7 @@ mod tests {
             aggregated: false,
             task_size: 64,
             layout: 0,
+            unstated: 0,
             fields: Vec::new(),
         }
     }

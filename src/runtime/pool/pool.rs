@@ -2,11 +2,11 @@
 
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chimaera_abi::chi_pool_id;
 
 use super::container::{Container, CrashPolicy};
-use super::hold::{Hold, Release};
 use super::method::PoolMethods;
 use crate::access::PoolRights;
 use crate::module::Module;
@@ -23,6 +23,8 @@ pub(crate) struct Pool {
     /// not text.
     pub(crate) shown: Option<String>,
     pub(crate) methods: PoolMethods,
+    /// Since when it runs this version of the module.
+    pub(crate) since: Instant,
     /// At least one, by number.
     containers: Box<[Arc<Container>]>,
 }
@@ -52,6 +54,7 @@ impl Pool {
             params,
             shown,
             methods,
+            since: Instant::now(),
             containers: (0..count).map(container).collect(),
         }
     }
@@ -102,6 +105,7 @@ impl Pool {
     pub(crate) fn successor(
         &self,
         module: &Arc<Module>,
+        params: Vec<u8>,
         replaces: impl Fn(&Container) -> bool,
     ) -> Pool {
         let container = |old: &Arc<Container>| match replaces(old) {
@@ -119,47 +123,12 @@ impl Pool {
             id: self.id,
             restricted: self.restricted,
             rights: self.rights.clone(),
-            params: self.params.clone(),
+            params,
             shown: self.shown.clone(),
-            methods: PoolMethods::of(&module.methods),
+            methods: self.methods.successor(&module.methods),
+            since: Instant::now(),
             containers: self.containers.iter().map(container).collect(),
         }
-    }
-
-    /// Holds its tasks, of which those of `workers` workers have to be looked at. `None` if a container
-    /// takes no tasks: then nothing has changed.
-    pub(crate) fn hold(self: &Arc<Pool>, workers: usize) -> Option<Arc<Hold>> {
-        let hold = Arc::new(Hold::new(self.clone(), workers));
-        for container in &self.containers {
-            container.set_hold(Some(hold.clone()));
-            if !container.admission.hold() {
-                self.release(workers);
-                return None;
-            }
-        }
-        Some(hold)
-    }
-
-    /// Lets nothing more in, if no task is in the pool any more, whose tasks are held.
-    pub(crate) fn settle(&self) -> bool {
-        if self.in_flight() > 0 {
-            return false;
-        }
-        self.containers.iter().for_each(|container| container.admission.settle());
-        let settled = self.in_flight() == 0;
-        if !settled {
-            self.containers.iter().for_each(|container| container.admission.unsettle());
-        }
-        settled
-    }
-
-    /// Ends a hold. The workers have to submit what they hold.
-    pub(crate) fn release(self: &Arc<Pool>, workers: usize) -> Arc<Release> {
-        for container in &self.containers {
-            container.admission.release();
-            container.set_hold(None);
-        }
-        Arc::new(Release::new(self.clone(), workers))
     }
 
     /// Opens the containers that take the place of others in `old`, whose tasks are held.

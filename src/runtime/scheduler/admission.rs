@@ -118,7 +118,7 @@ fn goes_on(worker: &Worker, record: &Record, container: &Container) -> bool {
     let root = record.holdings.root();
     // SAFETY: the pointer is null, or points to the container in which the task is counted.
     let sender = worker.running().and_then(|sender| unsafe { sender.container.as_ref() });
-    if sender.is_some_and(|sender| sender.id == container.id) {
+    if sender.is_some_and(|sender| hold.has(sender.id)) {
         // Its own subtasks may come back to the pool by way of others.
         hold.add_root(root);
         return true;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use super::mailbox::WorkerMessage;
-use super::path::{keep_periodic, route_again};
+use super::path::{forget, keep_periodic, route_again};
+use super::shared::Shared;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::pool::{Container, Hold, Life, Pool, Release};
@@ -40,26 +41,29 @@ pub(super) fn keep(worker: &Worker, mut record: Box<Record>) -> Result<(), (Box<
 /// Begins to hold a pool's tasks: reports the roots that have tasks in it, and takes periodic tasks out
 /// of it between two runs.
 pub(super) fn begin(worker: &Worker, hold: &Arc<Hold>) {
-    let id = hold.pool.id;
     worker.coroutines.each(|_, context| {
         let Some(record) = context.task() else { return };
         // SAFETY: the pointer is null, or points to the container in which the task is counted.
-        if unsafe { record.container.as_ref() }.is_some_and(|container| container.id == id) {
+        if unsafe { record.container.as_ref() }.is_some_and(|container| hold.has(container.id)) {
             hold.add_root(worker.root_of(record));
         }
     });
-    worker.run_queue().entries().periodic.take_out_of(id);
+    for pool in &hold.pools {
+        worker.run_queue().entries().periodic.take_out_of(pool.id);
+    }
     if hold.reported() {
         // Tasks may have been held before it was known that their roots are in the pool.
-        for mailbox in worker.shared.mailboxes() {
-            mailbox.send(WorkerMessage::Retry(id));
+        for pool in &hold.pools {
+            for mailbox in worker.shared.mailboxes() {
+                mailbox.send(WorkerMessage::Retry(pool.id));
+            }
         }
     }
 }
 
 /// Ends a hold on this worker.
 pub(super) fn release(worker: &Worker, release: &Release) {
-    retry(worker, release.pool.id);
+    release.pools.iter().for_each(|pool| retry(worker, pool.id));
     release.done();
 }
 
@@ -67,26 +71,28 @@ pub(super) fn release(worker: &Worker, release: &Release) {
 pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
     let held = worker.run_queue().entries().periodic.take_held(id);
     for task in held {
+        forget(worker, &task);
         route_again(worker, task);
     }
 }
 
-/// Tells all workers that a pool takes tasks again.
-pub(crate) fn release_on_all(shared: &super::Shared, pool: &Arc<Pool>) {
-    let release = pool.release(shared.mailboxes().len());
+/// Tells all workers that pools take tasks again.
+pub(crate) fn release_on_all(shared: &Shared, pools: Vec<Arc<Pool>>) {
+    let release = Release::begin(pools, shared.mailboxes().len());
     for mailbox in shared.mailboxes() {
         mailbox.send(WorkerMessage::Release(release.clone()));
     }
 }
 
-/// Begins to hold a pool's tasks. `None` if it takes none.
-pub(crate) fn hold_on_all(shared: &super::Shared, pool: &Arc<Pool>) -> Option<()> {
-    let Some(hold) = pool.hold(shared.mailboxes().len()) else {
-        release_on_all(shared, pool);
-        return None;
-    };
+/// Begins to hold the tasks of pools. The error is the name of one that takes none; then no task is held.
+pub(crate) fn hold_on_all(shared: &Shared, pools: Vec<Arc<Pool>>) -> Result<Arc<Hold>, String> {
+    let (hold, begun) = Hold::begin(pools, shared.mailboxes().len());
+    if let Err(name) = begun {
+        release_on_all(shared, hold.pools.clone());
+        return Err(name);
+    }
     for mailbox in shared.mailboxes() {
         mailbox.send(WorkerMessage::Hold(hold.clone()));
     }
-    Some(())
+    Ok(hold)
 }

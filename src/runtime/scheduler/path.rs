@@ -130,10 +130,9 @@ fn not_routed(worker: &Worker, record: Box<Record>, failure: Failure) {
     }
 }
 
-/// Routes a task that was held. One that is between two runs goes on waiting for the next.
+/// Routes a task that was held, and that nobody else knows of any more. One that is between two runs goes on waiting for the next.
 pub(super) fn route_again(worker: &Worker, task: Resting) {
-    let Resting { at, mut record, number } = task;
-    record.forget_suspended(periodic_at(worker.index, number));
+    let Resting { at, mut record, .. } = task;
     let begun = record.period.as_ref().and_then(Period::begun);
     let routed = match (&record.origin, begun) {
         (Origin::Client { session, offset }, None) => {
@@ -171,7 +170,7 @@ pub(super) fn route_again(worker: &Worker, task: Resting) {
 pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(record) = take_periodic(worker, number) else { return };
     if record.container.is_null() {
-        // It is held: its deadline may have passed.
+        // It was held: its deadline may have passed.
         let task = Resting { number, at: Instant::now(), record };
         return route_again(worker, task);
     }
@@ -225,7 +224,7 @@ fn enter(
         may_call(record, pool)?;
     }
     let method = own_method(pool, number)?;
-    if layout != CHI_OK && !method.is_of(layout) {
+    if layout != method.unstated && !method.is_of(layout) {
         return Err(stale(pool.module(), method));
     }
     let container = destination(pool, query, method.monitored, &worker.next_container)?;
@@ -582,6 +581,11 @@ fn periodic_at(worker: u32, number: u64) -> SuspendedAt {
     SuspendedAt { worker, as_what: SuspendedAs::Periodic(number) }
 }
 
+/// Records that a task is no longer kept here.
+pub(super) fn forget(worker: &Worker, task: &Resting) {
+    task.record.forget_suspended(periodic_at(worker.index, task.number));
+}
+
 /// Keeps a periodic task until its next run. It has already left its lane.
 fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
     let period = record.period.as_mut().expect("only a periodic task runs again");
@@ -609,9 +613,13 @@ fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
     Some(record)
 }
 
-/// Keeps a periodic task that the worker `from` has kept so far.
+/// Keeps a periodic task, or one that is held, that the worker `from` has kept so far.
 pub(super) fn take_over_periodic(worker: &Worker, from: u32, task: Resting) {
     task.record.forget_suspended(periodic_at(from, task.number));
+    if task.record.container.is_null() {
+        // This worker may have been told before that the hold is over.
+        return route_again(worker, task);
+    }
     keep_periodic(worker, task.record, task.at);
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// Allocations for clients are charged to this budget.
     pub(crate) budget: &'static Budget,
-    pub(crate) modules: Modules,
+    pub(crate) modules: Arc<Modules>,
     pub(crate) pools: Registry,
     pub(super) replicas: ReplicaBudget,
     pub(crate) watchdog: WatchdogState,
@@ -102,7 +102,7 @@ impl Shared {
             start: Instant::now(),
             config,
             budget,
-            modules,
+            modules: Arc::new(modules),
             pools: Registry::new(),
             replicas: ReplicaBudget::new(budget),
             standby_threads: Mutex::default(),

@@ -266,6 +266,10 @@ pub mod life {
     pub const SUB: u32 = 15;
     /// Method: from now on, `value` fails.
     pub const FAIL: u32 = 16;
+    /// Method: version 1 only: gives 1.
+    pub const OLD: u32 = 17;
+    /// Method: a `ChangedTask` in version 1, a larger one in version 2.
+    pub const CHANGED: u32 = 19;
     /// Method: does as `SLOW` with the container's lock.
     pub const LOCKED: u32 = 20;
 
@@ -297,6 +301,15 @@ pub mod life {
         /// In: how long to sleep.
         pub ms: Cell<u64>,
         /// Out: of `SUB`, the count.
+        pub result: Cell<u64>,
+    }
+
+    /// As version 1 has it.
+    #[chimaera::task]
+    pub struct ChangedTask {
+        /// In.
+        pub value: Cell<u64>,
+        /// Out.
         pub result: Cell<u64>,
     }
 

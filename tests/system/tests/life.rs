@@ -1,14 +1,19 @@
 //! The life of containers: their states go over to successors, and tasks wait meanwhile.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_FAULT};
+use chimaera::abi::{
+    CHI_CANCELLED, CHI_DEADLINE, CHI_FAULT, CHI_NO_METHOD, CHI_REASON_CRASHED, CHI_VERSION,
+};
 use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Task};
-use chimaera_tests::tasks::life::{self, CheckTask, KeyTask, ValueTask};
-use chimaera_tests::{artefacts, connect, in_client, rounds, tally, text_of, Call, Options, Site};
-use serde_json::Value;
+use chimaera_tests::tasks::life::{self, ChangedTask, CheckTask, KeyTask, ValueTask};
+use chimaera_tests::{
+    artefacts, connect, in_client, process, rounds, tally, text_of, Call, Options, Output, Site,
+};
+use serde_json::{json, Value};
 
 fn options() -> Options {
     Options::new().file(artefacts::test_module("life"))
@@ -23,6 +28,10 @@ struct Pool {
 /// What `kCheck` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
+    version: u32,
+    extra: u64,
+    upgraded: u32,
+    old_version: String,
     count: u64,
     entries: u64,
     blob: (u64, u64),
@@ -68,6 +77,10 @@ impl Pool {
         let task: NewTask<CheckTask> = self.ipc.new_task(self.id, query, life::CHECK).unwrap();
         let task = task.call().unwrap();
         State {
+            version: task.version.get(),
+            extra: task.extra.get(),
+            upgraded: task.upgraded.get(),
+            old_version: task.old_version.to_string().unwrap(),
             count: task.count.get(),
             entries: task.n_entries.get(),
             blob: (task.blob_size.get(), task.blob_hash.get()),
@@ -80,6 +93,19 @@ impl Pool {
 
 fn migrate(site: &Site) -> Value {
     site.cli(&["pool", "migrate", "life", "--json"]).ok().json()
+}
+
+/// Waits until tasks for the pool are held.
+fn until_draining(site: &Site) {
+    process::until("the pool is draining", || {
+        let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+        (pool["state"] == "draining").then_some(())
+    });
+}
+
+fn upgrade(site: &Site, file: &Path) -> Output {
+    let file = file.to_str().unwrap();
+    site.cli(&["module", "upgrade", life::MODULE, file, "--timeout", "5", "--json"])
 }
 
 /// A migration that does not happen. Returns why.
@@ -104,7 +130,8 @@ fn a_container_is_migrated_with_its_state() {
         assert!(done["state_bytes"].as_u64().unwrap() > 3 << 20, "{done}");
         let after = pool.state();
         assert_ne!(after.object, before.object);
-        assert_eq!(after, State { object: after.object, migrated: 1, ..before });
+        let migrated = State { object: after.object, migrated: 1, ..before };
+        assert_eq!(after, State { old_version: "1.0.0".into(), ..migrated });
         assert_eq!(pool.add("key 7", 1), 4951);
     });
 }
@@ -204,10 +231,10 @@ fn held_tasks_keep_their_order() {
     in_client!(options(), |site| {
         let pool = Pool::new(connect(), "");
         for _ in 0..rounds(5, 50) {
-            let slow = pool.submit_slow(100);
+            let slow = pool.submit_slow(300);
             std::thread::scope(|scope| {
                 let change = scope.spawn(|| migrate(site));
-                std::thread::sleep(Duration::from_millis(20));
+                until_draining(site);
                 let held: Vec<_> = (0..200)
                     .map(|_| pool.key(life::ADD, "order", 1, 0).submit().unwrap())
                     .collect();
@@ -233,7 +260,7 @@ fn a_change_is_given_up_when_tasks_do_not_end() {
         let cancelled = pool.key(life::ADD, "cancelled", 1, 0);
         std::thread::scope(|scope| {
             let change = scope.spawn(|| no_migration(site, &["--timeout", "1"]));
-            std::thread::sleep(Duration::from_millis(200));
+            until_draining(site);
             let (held, late) = (pool.key(life::ADD, "held", 1, 0), late.submit().unwrap());
             let (held, cancelled) = (held.submit().unwrap(), cancelled.submit().unwrap());
             let at = Instant::now();
@@ -300,6 +327,26 @@ fn a_container_that_cannot_resume_is_in_quarantine() {
         assert!(text.contains("could not resume"), "{text}");
         site.cli(&["pool", "reset", "life"]).ok();
         assert_eq!(pool.add("key", 1), 1);
+        let task: NewTask<CheckTask> = pool.ipc.task(pool.id, life::CHECK);
+        let task = task.call().unwrap();
+        assert_eq!((task.recovered.get(), task.reason.get()), (1, CHI_REASON_CRASHED));
+        assert_eq!(task.old_version.to_string().unwrap(), "");
+    });
+}
+
+/// A container whose kRecover fails stays in quarantine.
+#[test]
+fn a_container_that_cannot_recover_stays_in_quarantine() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "fail=recover");
+        // It cannot resume, and so it is in quarantine.
+        pool.value(life::FAIL, life::FAIL_SAVE, 0).call().unwrap();
+        pool.value(life::FAIL, life::FAIL_RESUME, 0).call().unwrap();
+        no_migration(site, &[]);
+        let output = site.cli(&["pool", "reset", "life"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("kRecover"), "{output:?}");
+        assert_eq!(text_of(pool.key(life::ADD, "key", 1, 0).call()).0, CHI_FAULT);
     });
 }
 
@@ -315,5 +362,122 @@ fn a_pool_without_state_is_not_migrated() {
         assert!(why.contains("the admin pool has no state"), "{why}");
         let why = site.cli(&["pool", "migrate", "nobody"]).stderr;
         assert!(why.contains("there is no pool 'nobody'"), "{why}");
+    });
+}
+
+/// Pools go over to another version of their module, with their states, and new pools have it.
+#[test]
+fn a_module_is_upgraded_with_the_states_of_its_pools() {
+    in_client!(options(), |site| {
+        let ipc = connect();
+        let pool = Pool::new(ipc, "");
+        let id = ipc.create_pool(life::MODULE, "other", b"fail=none").unwrap();
+        let other = Pool { ipc, id };
+        for i in 0..10 {
+            pool.add(&format!("key {i}"), i);
+            other.add("key", 1);
+        }
+        let before = [pool.state(), other.state()];
+        let done = upgrade(site, &artefacts::test_module("life_2")).ok().json();
+        assert_eq!((&done["from"], &done["to"]), (&json!("1.0.0"), &json!("2.0.0")));
+        assert_eq!(done["containers"], 2);
+        for (pool, before) in [pool, other].into_iter().zip(before) {
+            let after = pool.state();
+            assert_eq!((after.version, after.extra, after.upgraded), (2, 4000, 1));
+            assert_eq!((after.count, after.entries), (before.count, before.entries));
+            assert_eq!(after.old_version, "1.0.0");
+        }
+        let modules = site.cli(&["modules", "--json"]).ok().json();
+        let module = &modules["loaded"][0];
+        assert_eq!(module["version"], "2.0.0");
+        assert_eq!(module["pools"].as_array().unwrap().len(), 2);
+        assert!(module["pools"].as_array().unwrap().iter().all(|pool| pool["version"] == "2.0.0"));
+        let new = Pool { ipc, id: ipc.create_pool(life::MODULE, "new", b"").unwrap() };
+        assert_eq!(new.state().version, 2);
+        // The pools are found with the parameters that they were created with.
+        assert_eq!(ipc.create_pool(life::MODULE, "other", b"fail=none").unwrap(), id);
+    });
+}
+
+/// Clients that were built against the old version go on where tasks are the same, and learn where they
+/// are not; methods that are gone say so.
+#[test]
+fn clients_of_the_old_version_are_told_what_has_changed() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let old = pool.value(life::OLD, 0, 0).call().unwrap();
+        assert_eq!(old.result.get(), 1);
+        let changed: NewTask<ChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
+        changed.value.set(7);
+        let changed = changed.call().unwrap();
+        assert_eq!(changed.result.get(), 7);
+        upgrade(site, &artefacts::test_module("life_2")).ok();
+        assert_eq!(text_of(pool.value(life::OLD, 0, 0).call()).0, CHI_NO_METHOD);
+        let again: NewTask<ChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
+        let (status, text) = text_of(again.call());
+        assert_eq!(status, CHI_VERSION, "{text}");
+        assert!(
+            text.contains("client built from another description of test:life kChanged"),
+            "{text}"
+        );
+        // One that was used before does not say which layout it has.
+        let (status, text) = text_of(changed.reuse().call());
+        assert_eq!(status, CHI_VERSION, "{text}");
+    });
+}
+
+/// If a version is refused or fails, all pools go on with the old one.
+#[test]
+fn an_upgrade_that_fails_leaves_all_pools_as_they_were() {
+    in_client!(options(), |site| {
+        let ipc = connect();
+        let pool = Pool::new(ipc, "");
+        let id = ipc.create_pool(life::MODULE, "other", b"fail=migrate").unwrap();
+        let other = Pool { ipc, id };
+        (pool.add("key", 1), other.add("key", 2));
+        let before = [pool.state(), other.state()];
+        for (file, text) in [
+            (artefacts::test_module("life_2"), "kUpgrade"),
+            (artefacts::test_module("crash"), "it is the module test:crash, not test:life"),
+            (artefacts::test_module("abi_major"), "built for ABI"),
+            (artefacts::test_module("throws_static"), "threw"),
+            (artefacts::test_module("no_symbols"), "not a module"),
+            (site.path().join("modules/liblife.so"), "this file is loaded already"),
+        ] {
+            let output = upgrade(site, &file);
+            assert_eq!(output.code, 1, "{output:?}");
+            assert!(output.stderr.contains(text), "{}: {}", file.display(), output.stderr);
+            let after = [pool.state(), other.state()];
+            assert_eq!(
+                after.clone().map(|state| state.object),
+                before.clone().map(|state| state.object)
+            );
+            assert_eq!(after.map(|state| state.version), [1, 1]);
+        }
+        let output = site.cli(&["module", "upgrade", "test:nothing", "/bin/true"]);
+        assert!(output.stderr.contains("there is no module 'test:nothing'"), "{output:?}");
+        site.cli(&["pool", "destroy", "other"]).ok();
+        upgrade(site, &artefacts::test_module("life_2")).ok();
+        assert_eq!(pool.state().version, 2);
+    });
+}
+
+/// A version that is put in the place of the old file is loaded, again and again.
+#[test]
+fn versions_may_replace_each_other_at_one_path() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let file = site.path().join("modules/liblife.so");
+        for round in 0..4 {
+            let version = ["life_2", "life"][round % 2];
+            let new = site.path().join("new.so");
+            std::fs::copy(artefacts::test_module(version), &new).unwrap();
+            std::fs::rename(&new, &file).unwrap();
+            upgrade(site, &file).ok();
+            assert_eq!(pool.state().version, [2, 1][round % 2]);
+            assert_eq!(pool.add("key", 1), round as u64 + 1);
+        }
+        let modules = site.cli(&["modules"]).ok().stdout;
+        assert!(!modules.contains("has been"), "{modules}");
     });
 }
