@@ -9,14 +9,36 @@ use chimaera::abi::{
     CHI_CANCELLED, CHI_DEADLINE, CHI_FAULT, CHI_NO_METHOD, CHI_REASON_CRASHED, CHI_VERSION,
 };
 use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Task};
-use chimaera_tests::tasks::life::{self, ChangedTask, CheckTask, KeyTask, ValueTask};
+use chimaera_test_life_client::{
+    self as life, CheckTask, Fail, KeyTask, OldChangedTask, ValueTask,
+};
 use chimaera_tests::{
     artefacts, connect, in_client, process, rounds, tally, text_of, Call, Options, Output, Site,
 };
 use serde_json::{json, Value};
 
+/// The module in C++.
 fn options() -> Options {
     Options::new().file(artefacts::test_module("life"))
+}
+
+/// The same module in Rust.
+fn rust_options() -> Options {
+    Options::new().file(artefacts::rust_life(1))
+}
+
+/// Tests of the module in either language.
+macro_rules! in_both_languages {
+    ($($(#[$doc:meta])* fn $name:ident($site:ident) $body:block)*) => {
+        mod cpp {
+            use super::*;
+            $($(#[$doc])* #[test] fn $name() { in_client!(options(), |$site| $body); })*
+        }
+        mod rust {
+            use super::*;
+            $($(#[$doc])* #[test] fn $name() { in_client!(rust_options(), |$site| $body); })*
+        }
+    };
 }
 
 #[derive(Clone, Copy)]
@@ -115,10 +137,9 @@ fn no_migration(site: &Site, more: &[&str]) -> String {
     output.stderr
 }
 
-/// A new object has the state of the old one.
-#[test]
-fn a_container_is_migrated_with_its_state() {
-    in_client!(options(), |site| {
+in_both_languages! {
+    /// A new object has the state of the old one.
+    fn a_container_is_migrated_with_its_state(site) {
         let pool = Pool::new(connect(), "");
         for i in 0..100 {
             pool.add(&format!("key {i}"), i);
@@ -133,13 +154,10 @@ fn a_container_is_migrated_with_its_state() {
         let migrated = State { object: after.object, migrated: 1, ..before };
         assert_eq!(after, State { old_version: "1.0.0".into(), ..migrated });
         assert_eq!(pool.add("key 7", 1), 4951);
-    });
-}
+    }
 
-/// One of several containers is migrated; the others are the same objects as before.
-#[test]
-fn one_container_of_several_is_migrated() {
-    in_client!(options(), |site| {
+    /// One of several containers is migrated; the others are the same objects as before.
+    fn one_container_of_several_is_migrated(site) {
         let ipc = connect();
         site.cli(&["pool", "create", "life", "--module", life::MODULE, "--containers", "3"]).ok();
         let pool = Pool { ipc, id: ipc.find_pool("life").unwrap() };
@@ -154,15 +172,12 @@ fn one_container_of_several_is_migrated() {
         assert_eq!((after[1].count, after[1].entries), (before[1].count, before[1].entries));
         let why = no_migration(site, &["--container", "3"]);
         assert!(why.contains("pool 'life' has no container 3: it has 3, from 0"), "{why}");
-    });
-}
+    }
 
-/// Clients that keep tasks in flight notice nothing: each task ends once, and counts once.
-#[test]
-fn tasks_in_flight_end_once_each() {
-    const THREADS: u64 = 4;
-    const DEPTH: usize = 64;
-    in_client!(options(), |site| {
+    /// Clients that keep tasks in flight notice nothing: each task ends once, and counts once.
+    fn tasks_in_flight_end_once_each(site) {
+        const THREADS: u64 = 4;
+        const DEPTH: usize = 64;
         let ipc = connect();
         let pool = Pool::new(ipc, "");
         let over = AtomicBool::new(false);
@@ -200,14 +215,11 @@ fn tasks_in_flight_end_once_each() {
         assert_eq!(state.count, sent);
         assert_eq!(state.migrated, 1);
         tally("tasks counted", sent);
-    });
-}
+    }
 
-/// Tasks in the pool end before it is changed, with the subtasks that they send meanwhile, which are not
-/// held.
-#[test]
-fn tasks_in_the_pool_end_with_their_subtasks() {
-    in_client!(options(), |site| {
+    /// Tasks in the pool end before it is changed, with the subtasks that they send meanwhile, which are not
+    /// held.
+    fn tasks_in_the_pool_end_with_their_subtasks(site) {
         let pool = Pool::new(connect(), "");
         let roots: Vec<_> =
             (0..5).map(|_| pool.value(life::SUB, 20, 10).submit().unwrap()).collect();
@@ -222,13 +234,10 @@ fn tasks_in_the_pool_end_with_their_subtasks() {
         let after = pool.state();
         assert_eq!((after.count, after.entries), (105, 2));
         assert_ne!(after.object, before.object);
-    });
-}
+    }
 
-/// Tasks of one thread go to the successor in the order in which it sent them.
-#[test]
-fn held_tasks_keep_their_order() {
-    in_client!(options(), |site| {
+    /// Tasks of one thread go to the successor in the order in which it sent them.
+    fn held_tasks_keep_their_order(site) {
         let pool = Pool::new(connect(), "");
         for _ in 0..rounds(5, 50) {
             let slow = pool.submit_slow(300);
@@ -245,13 +254,10 @@ fn held_tasks_keep_their_order() {
             });
             drop(slow.wait().unwrap());
         }
-    });
-}
+    }
 
-/// A change whose tasks do not end is given up, names them, and the pool goes on with the same object.
-#[test]
-fn a_change_is_given_up_when_tasks_do_not_end() {
-    in_client!(options(), |site| {
+    /// A change whose tasks do not end is given up, names them, and the pool goes on with the same object.
+    fn a_change_is_given_up_when_tasks_do_not_end(site) {
         let pool = Pool::new(connect(), "");
         let before = pool.state();
         let slow = pool.submit_slow(3000);
@@ -285,13 +291,10 @@ fn a_change_is_given_up_when_tasks_do_not_end() {
             },
             before.object
         );
-    });
-}
+    }
 
-/// Whatever fails, the old container goes on, with what it gave up.
-#[test]
-fn a_failure_leaves_the_old_container() {
-    in_client!(options(), |site| {
+    /// Whatever fails, the old container goes on, with what it gave up.
+    fn a_failure_leaves_the_old_container(site) {
         let ipc = connect();
         for (fail, text) in [
             ("create", "kCreate"),
@@ -312,15 +315,12 @@ fn a_failure_leaves_the_old_container() {
             assert_eq!(pool.add("key", 1), 6, "{fail}");
             site.cli(&["pool", "destroy", "life"]).ok();
         }
-    });
-}
+    }
 
-/// A container that cannot take back what it gave up takes no more tasks, and a reset makes it anew.
-#[test]
-fn a_container_that_cannot_resume_is_in_quarantine() {
-    in_client!(options(), |site| {
+    /// A container that cannot take back what it gave up takes no more tasks, and a reset makes it anew.
+    fn a_container_that_cannot_resume_is_in_quarantine(site) {
         let pool = Pool::new(connect(), "fail=load");
-        pool.value(life::FAIL, life::FAIL_RESUME, 0).call().unwrap();
+        pool.value(life::FAIL, Fail::Resume as u64, 0).call().unwrap();
         no_migration(site, &[]);
         let (status, text) = text_of(pool.key(life::ADD, "key", 1, 0).call());
         assert_eq!(status, CHI_FAULT, "{text}");
@@ -331,23 +331,20 @@ fn a_container_that_cannot_resume_is_in_quarantine() {
         let task = task.call().unwrap();
         assert_eq!((task.recovered.get(), task.reason.get()), (1, CHI_REASON_CRASHED));
         assert_eq!(task.old_version.to_string().unwrap(), "");
-    });
-}
+    }
 
-/// A container whose kRecover fails stays in quarantine.
-#[test]
-fn a_container_that_cannot_recover_stays_in_quarantine() {
-    in_client!(options(), |site| {
+    /// A container whose kRecover fails stays in quarantine.
+    fn a_container_that_cannot_recover_stays_in_quarantine(site) {
         let pool = Pool::new(connect(), "fail=recover");
         // It cannot resume, and so it is in quarantine.
-        pool.value(life::FAIL, life::FAIL_SAVE, 0).call().unwrap();
-        pool.value(life::FAIL, life::FAIL_RESUME, 0).call().unwrap();
+        pool.value(life::FAIL, Fail::Save as u64, 0).call().unwrap();
+        pool.value(life::FAIL, Fail::Resume as u64, 0).call().unwrap();
         no_migration(site, &[]);
         let output = site.cli(&["pool", "reset", "life"]);
         assert_eq!(output.code, 1, "{output:?}");
         assert!(output.stderr.contains("kRecover"), "{output:?}");
         assert_eq!(text_of(pool.key(life::ADD, "key", 1, 0).call()).0, CHI_FAULT);
-    });
+    }
 }
 
 /// Modules that save no state say so.
@@ -407,13 +404,13 @@ fn clients_of_the_old_version_are_told_what_has_changed() {
         let pool = Pool::new(connect(), "");
         let old = pool.value(life::OLD, 0, 0).call().unwrap();
         assert_eq!(old.result.get(), 1);
-        let changed: NewTask<ChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
+        let changed: NewTask<OldChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
         changed.value.set(7);
         let changed = changed.call().unwrap();
         assert_eq!(changed.result.get(), 7);
         upgrade(site, &artefacts::test_module("life_2")).ok();
         assert_eq!(text_of(pool.value(life::OLD, 0, 0).call()).0, CHI_NO_METHOD);
-        let again: NewTask<ChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
+        let again: NewTask<OldChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
         let (status, text) = text_of(again.call());
         assert_eq!(status, CHI_VERSION, "{text}");
         assert!(
@@ -479,5 +476,27 @@ fn versions_may_replace_each_other_at_one_path() {
         }
         let modules = site.cli(&["modules"]).ok().stdout;
         assert!(!modules.contains("has been"), "{modules}");
+    });
+}
+
+/// A module in C++ has a successor in Rust, with its state.
+#[test]
+fn a_version_may_be_in_another_language() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        (0..1000).for_each(|i| drop(pool.add(&format!("key {}", i % 100), i)));
+        pool.value(life::GROW, 5 << 20, 0).call().unwrap();
+        let before = pool.state();
+        for (file, version) in [
+            (artefacts::rust_life(2), 2),
+            (artefacts::test_module("life_2"), 2),
+            (artefacts::rust_life(1), 1),
+        ] {
+            upgrade(site, &file).ok();
+            let after = pool.state();
+            assert_eq!((after.version, after.count), (version, before.count));
+            assert_eq!((after.entries, after.blob), (before.entries, before.blob));
+        }
+        assert_eq!(pool.key(life::GET, "key 7", 0, 0).call().unwrap().result.get(), 4570);
     });
 }
