@@ -283,13 +283,8 @@ fn unsupported(module: &Module, method: &Method) -> Failure {
     let module = &module.name;
     let why = if !method.supported {
         format!("the module {module} does not support {name} (method {number})")
-    } else if matches!(*number, CHI_METHOD_CREATE | CHI_METHOD_DESTROY) {
-        format!("only the runtime itself calls {name} (method {number}) of module {module}")
     } else {
-        format!(
-            "{name} (method {number}) of module {module} is not called by this version of the \
-             runtime, and tasks may not name it"
-        )
+        format!("only the runtime itself calls {name} (method {number}) of module {module}")
     };
     Failure::new(CHI_UNSUPPORTED, why)
 }

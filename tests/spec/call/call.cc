@@ -65,8 +65,7 @@ void TestRunByHand() {
   };
   refused(CHI_METHOD_MIGRATE, "the module hand:run does not support kMigrate (method 4)");
   refused(CHI_METHOD_UPGRADE,
-          "kUpgrade (method 5) of module hand:run is not called by this version of the runtime, "
-          "and tasks may not name it");
+          "only the runtime itself calls kUpgrade (method 5) of module hand:run");
   refused(CHI_METHOD_CREATE, "only the runtime itself calls kCreate (method 0) of module hand:run");
 }
 
