@@ -24,7 +24,7 @@ use crate::scheduler::{
     describe_circumstances, may_give_up, standby, state_calls, watchdog, ControlCommand, Shared,
     WorkerMessage,
 };
-use crate::sys::{caught, last_words, membarrier, segment_fault, Budget, Unshared};
+use crate::sys::{caught, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
 use crate::tables::{host, ipc};
 
 /// How long the threads may take to end once they have been told to.
@@ -89,6 +89,7 @@ impl Runtime {
         }
         // The handlers that can resolve a fault come first: handlers run in the order of
         // installation.
+        frozen::install();
         segment_fault::install();
         stack::install();
         crash::install(may_give_up);

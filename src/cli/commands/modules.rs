@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use chimaera_abi::CHI_DESCRIBE_MODULES;
-use serde_json::Value;
+use serde_json::{json, Value};
 
 use crate::context::{Context, Outcome};
 use crate::table;
@@ -39,10 +39,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             if args.methods {
                 out += &format!("    {}\n", methods(module));
             }
-            if let Some(change) = module["changed"].as_str() {
+            for file in list(&module["changed"]) {
                 out += &format!(
-                    "    the file has been {change} since it was loaded: the runtime runs the old one \
-                     until it is started again\n"
+                    "    {} has been {} since it was loaded: the runtime runs the old one until it is \
+                     started again\n",
+                    text(&file["path"]),
+                    text(&file["how"])
                 );
             }
         }
@@ -67,9 +69,19 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     Ok(())
 }
 
-/// What has happened to the file of a module since it was loaded, if anything.
-fn changed(module: &Value) -> Option<&'static str> {
-    let (path, loaded) = (module["path"].as_str()?, &module["file"]);
+/// The files of a module, its own and those of its libraries, that have changed since they were
+/// loaded, and how.
+fn changed(module: &Value) -> Vec<Value> {
+    let files = std::iter::once(module).chain(list(&module["libraries"]));
+    let changed = files.filter_map(|file| {
+        how_changed(file).map(|how| json!({ "path": file["path"], "how": how }))
+    });
+    changed.collect()
+}
+
+/// What has happened to a file since it was loaded, if anything.
+fn how_changed(file: &Value) -> Option<&'static str> {
+    let (path, loaded) = (file["path"].as_str()?, &file["file"]);
     loaded.as_object()?;
     let Ok(file) = std::fs::metadata(path) else { return Some("removed") };
     let modified_ns = i128::from(file.mtime()) * 1_000_000_000 + i128::from(file.mtime_nsec());

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::{Life, Pool};
 use crate::scheduler::{Role, RunQueue, Shared};
-use crate::sys::{Budget, Use};
+use crate::sys::{Budget, FileStamp, Use};
 use serde_json::json;
 
 /// Describes a subject, `CHI_DESCRIBE_...`.
@@ -86,6 +86,9 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
             "task_bytes": method.task_size,
         })
     });
+    let libraries = module.libraries.iter().map(|library| {
+        json!({ "path": library.path.to_string_lossy(), "file": describe_file(library.stamp) })
+    });
     json!({
         "name": module.name,
         "version": module.version,
@@ -93,14 +96,20 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
         "sdk_version": module.sdk_version,
         "abi": format!("{}.{}", module.abi.0, module.abi.1),
         "path": module.path,
-        // The reader must find out whether the file has changed: a file system might never respond.
-        "file": module.stamp.map(|file| json!({
-            "device": file.device,
-            "inode": file.inode,
-            "size": file.size,
-            "modified_ns": file.modified_ns.to_string(),
-        })),
+        "file": module.stamp.map(describe_file),
+        "libraries": libraries.collect::<Vec<_>>(),
         "methods": methods.collect::<Vec<_>>(),
+    })
+}
+
+/// The state of a file when it was loaded. The reader must find out whether it has changed: a file
+/// system might never respond.
+fn describe_file(file: FileStamp) -> serde_json::Value {
+    json!({
+        "device": file.device,
+        "inode": file.inode,
+        "size": file.size,
+        "modified_ns": file.modified_ns.to_string(),
     })
 }
 

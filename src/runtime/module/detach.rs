@@ -4,79 +4,122 @@
 //! still know the library by its path, and `$ORIGIN` is its directory.
 
 use std::collections::HashSet;
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
-/// The directories of libraries that only a package manager changes: it replaces files and never
-/// overwrites them.
-const SYSTEM: [&str; 4] = ["/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/"];
+use super::libraries::{self, Library, Object};
+use crate::sys::Frozen;
 
 /// The objects and threads of the process before a library is loaded.
 pub(super) struct Before {
     objects: HashSet<usize>,
-    threads: usize,
+    threads: HashSet<i32>,
 }
 
-/// An object that the dynamic linker has loaded.
-struct Object {
-    base: usize,
-    range: Range<usize>,
-    path: String,
+/// A module that was loaded, unless its object is not known, and the libraries that it brings with
+/// it.
+pub(super) struct Loaded {
+    module: Option<Object>,
+    libraries: Vec<Object>,
+}
+
+impl Loaded {
+    /// The libraries and the present state of their files.
+    pub(super) fn libraries(&self) -> Vec<Library> {
+        self.libraries.iter().filter_map(Library::of).collect()
+    }
+}
+
+/// What is done about data that can be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Data {
+    /// They are copied: nobody writes to them.
+    Still,
+    /// They are copied while they are frozen: threads that constructors have started may be
+    /// writing to them, and writes during the copy would be lost.
+    Frozen,
+    /// They stay in the file: a thread that blocks the signal would not survive a write to frozen
+    /// data.
+    Left,
 }
 
 impl Before {
     pub(super) fn now() -> Before {
-        Before { objects: objects().iter().map(|object| object.base).collect(), threads: threads() }
+        let objects = libraries::objects().iter().map(|object| object.base).collect();
+        Before { objects, threads: threads().collect() }
     }
 
-    /// Detaches the objects loaded since then: the one that contains `address`, and the libraries
-    /// loaded with it, except those in `SYSTEM`.
-    pub(super) fn detach_new(&self, address: usize) -> io::Result<()> {
-        // Threads that constructors have started may be writing to their objects' data, and writes
-        // during the copy would be lost.
-        let data = threads() == self.threads;
-        for object in objects() {
-            let is_system = SYSTEM.iter().any(|directory| object.path.starts_with(directory));
-            if object.range.contains(&address) || !is_system && !self.objects.contains(&object.base)
-            {
-                object.detach(data)?;
-            }
+    /// The objects that were loaded since then with a module: the one that contains `address`, what
+    /// that links, even if it was loaded before, and what constructors have loaded. If `alone` is
+    /// not set, threads of modules run, which may be loading something else: then only what the
+    /// module links.
+    pub(super) fn loaded(&self, address: Option<usize>, alone: bool) -> Loaded {
+        let mut others = libraries::objects();
+        let mut linked =
+            address.map_or_else(Vec::new, |at| libraries::take_linked(&mut others, at));
+        others.retain(|object| alone && self.is_new(object));
+        let module = (!linked.is_empty()).then(|| linked.remove(0));
+        linked.append(&mut others);
+        linked.retain(|object| !object.is_system());
+        Loaded { module, libraries: linked }
+    }
+
+    fn is_new(&self, object: &Object) -> bool {
+        !self.objects.contains(&object.base)
+    }
+
+    /// Detaches the module, and the libraries that were loaded since then.
+    pub(super) fn detach(&self, loaded: &Loaded) -> io::Result<()> {
+        let new = || threads().filter(|thread| !self.threads.contains(thread));
+        let data = match new().next() {
+            None => Data::Still,
+            Some(_) if new().all(Frozen::is_survived_by) => Data::Frozen,
+            Some(_) => Data::Left,
+        };
+        let libraries = loaded.libraries.iter().filter(|library| self.is_new(library));
+        for object in loaded.module.iter().chain(libraries) {
+            detach(object, data)?;
+        }
+        if data == Data::Left {
+            return Err(io::Error::other("a thread of its constructors blocks SIGSEGV"));
         }
         Ok(())
     }
 }
 
-impl Object {
-    /// Replaces the readable mappings of the file by a copy; writable ones only if `data` is set.
-    fn detach(&self, data: bool) -> io::Result<()> {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        let name: String = name.chars().take(200).collect();
-        let parts: Vec<_> = file_mappings(&self.range)?
-            .into_iter()
-            .filter(|part| part.protection & libc::PROT_READ != 0)
-            .filter(|part| data || part.protection & libc::PROT_WRITE == 0)
-            .collect();
-        let copy = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        for part in &parts {
-            part.append_to(&copy)?;
-        }
-        rustix::fs::fcntl_add_seals(
-            &copy,
-            SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
-        )?;
-        let mut offset = 0;
-        for part in &parts {
-            part.replace(&copy, offset)?;
-            offset += part.range.len();
-        }
-        Ok(())
+/// Replaces the readable mappings of the object's file by a copy.
+fn detach(object: &Object, data: Data) -> io::Result<()> {
+    let name = object.path.file_name().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().take(200).collect();
+    let parts: Vec<_> = file_mappings(&object.range)?
+        .into_iter()
+        .filter(|part| part.protection & libc::PROT_READ != 0)
+        .filter(|part| data != Data::Left || !part.is_written())
+        .collect();
+    let copy = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let written = parts.iter().filter(|part| data == Data::Frozen && part.is_written());
+    let written: Vec<_> = written.map(|part| (part.range.clone(), part.protection)).collect();
+    // Until this is dropped, other threads may wait for it, so nothing here may wait for them.
+    // SAFETY: the kernel has just named these protections, and this thread does not write there.
+    let _frozen = unsafe { Frozen::new(&written)? };
+    for part in &parts {
+        part.append_to(&copy)?;
     }
+    rustix::fs::fcntl_add_seals(
+        &copy,
+        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )?;
+    let mut offset = 0;
+    for part in &parts {
+        part.replace(&copy, offset)?;
+        offset += part.range.len();
+    }
+    Ok(())
 }
 
 /// A mapped part of a file.
@@ -86,6 +129,10 @@ struct Mapping {
 }
 
 impl Mapping {
+    fn is_written(&self) -> bool {
+        self.protection & libc::PROT_WRITE != 0
+    }
+
     /// Appends the contents to a file. The kernel reads them, so that a page that is missing
     /// because the mapped file was just truncated causes an error and not a fault.
     fn append_to(&self, file: &OwnedFd) -> io::Result<()> {
@@ -137,6 +184,10 @@ fn file_mappings(range: &Range<usize>) -> io::Result<Vec<Mapping>> {
         else {
             continue;
         };
+        // A copy has replaced it already, and threads may be writing there.
+        if words.next().is_some_and(|path| path.starts_with("/memfd:")) {
+            continue;
+        }
         let address = |text| usize::from_str_radix(text, 16).ok();
         let Some((Some(start), Some(end))) =
             addresses.split_once('-').map(|(start, end)| (address(start), address(end)))
@@ -154,39 +205,8 @@ fn file_mappings(range: &Range<usize>) -> io::Result<Vec<Mapping>> {
     Ok(found)
 }
 
-fn objects() -> Vec<Object> {
-    unsafe extern "C" fn note(
-        info: *mut libc::dl_phdr_info,
-        _size: usize,
-        data: *mut c_void,
-    ) -> c_int {
-        // SAFETY: the linker passes a valid description, and `data` as it was passed below.
-        let (info, found) = unsafe { (&*info, &mut *data.cast::<Vec<Object>>()) };
-        // SAFETY: the description is valid: its headers are mapped, and its name is null or a C
-        // string.
-        let (headers, path) = unsafe {
-            let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
-            (std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()), name)
-        };
-        let base = info.dlpi_addr as usize;
-        // SAFETY: the call only returns a constant of the system.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD).map(|header| {
-            let start = base + header.p_vaddr as usize;
-            start & !(page - 1)..(start + header.p_memsz as usize).next_multiple_of(page)
-        });
-        if let Some(range) = loaded.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) {
-            found.push(Object { base, range, path: path.to_string_lossy().into_owned() });
-        }
-        0
-    }
-    let mut found: Vec<Object> = Vec::new();
-    // SAFETY: `note` has the required type, and is passed the list that it expects.
-    unsafe { libc::dl_iterate_phdr(Some(note), ptr::from_mut(&mut found).cast()) };
-    found
-}
-
-/// How many threads the process has.
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+/// The threads of the process.
+fn threads() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

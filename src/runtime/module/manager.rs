@@ -16,6 +16,7 @@ use super::cxx_runtime;
 use super::detach::Before;
 use super::elf::{judge, Verdict};
 use super::error;
+use super::libraries;
 use super::method_table::Methods;
 use super::trust;
 use crate::sys::constructors::{self, Thrown};
@@ -63,6 +64,8 @@ pub(crate) struct Module {
     pub(crate) path: Option<PathBuf>,
     /// The state of the file when it was loaded.
     pub(crate) stamp: Option<FileStamp>,
+    /// The libraries that it brings with it.
+    pub(crate) libraries: Vec<libraries::Library>,
     pub(crate) methods: Methods,
     /// Converts parameters to the module's canonical form.
     pub(crate) params: Option<Canonicalize>,
@@ -230,25 +233,30 @@ impl Modules {
         let handle = opened.map_err(|why| format!("cannot be loaded: {why}"))?;
         // SAFETY: the handle was just opened, and is not used otherwise.
         let library = unsafe { Library::from_raw(handle) };
-        if let Some(thrown) = thrown {
-            return Err(describe(thrown, path, &library));
-        }
         // SAFETY: the contract defines the type of this symbol.
-        let new_state: NewState = unsafe { symbol(&library, "new_state")? };
-        let is_old = |old: &Arc<Module>| old.new_state as usize == new_state as usize;
-        if self.loaded().iter().any(is_old) {
+        let new_state = unsafe { symbol::<NewState>(&library, "new_state") };
+        let address = new_state.as_ref().ok().map(|function| *function as usize);
+        if self.loaded().iter().any(|old| Some(old.new_state as usize) == address) {
             return Err(
                 "this file is loaded already; if it has been overwritten since, replace it by a \
                         new file instead (install, mv), or give a copy of it"
                     .into(),
             );
         }
-        if let Err(error) = before.detach_new(new_state as usize) {
+        // Before they are copied, so that a change during the copy is reported.
+        let loaded = before.loaded(address, matches!(expected, Expected::New));
+        let libraries = loaded.libraries();
+        // Also if the module is refused below: its libraries stay, and others may link them.
+        if let Err(error) = before.detach(&loaded) {
             tracing::warn!(
                 path = %path.display(), %error,
-                "the module is not protected against changes of its file while it runs"
+                "the module is not protected against changes of its files while it runs"
             );
         }
+        if let Some(thrown) = thrown {
+            return Err(describe(thrown, path, &library));
+        }
+        let new_state = new_state?;
         if FileStamp::of(&name) != stamp {
             return Err("the file changed while it was loaded".into());
         }
@@ -258,7 +266,6 @@ impl Modules {
             if marker.cast::<u8>().read() == 0 {
                 return Err("its is_chimaera_task_ is false".into());
             }
-            let new_state: NewState = symbol(&library, "new_state")?;
             cxx_runtime::find(new_state as usize, services.on_cxx_runtime)?;
             let entry: unsafe extern "C" fn(*const chi_host) -> *const chi_module_descriptor =
                 symbol(&library, "chi_module")?;
@@ -272,7 +279,7 @@ impl Modules {
                 symbol(&library, "get_module_name")?;
             let called = (text(name()), expected);
             let module = self.describe(descriptor, called, path, new_state, services)?;
-            let module = Module { stamp, ..module };
+            let module = Module { stamp, libraries, ..module };
             objects::add_module(new_state as usize);
             adopt(&library, services);
             Ok(module)
@@ -358,7 +365,7 @@ impl Modules {
         // SAFETY: the descriptor covers the field.
         let params = if covers_params { unsafe { (*descriptor).params } } else { None };
         let path = Some(path.to_owned());
-        let stamp = None;
+        let (stamp, libraries) = (None, Vec::new());
         Ok(Module {
             name,
             version,
@@ -367,6 +374,7 @@ impl Modules {
             abi,
             path,
             stamp,
+            libraries,
             methods,
             params,
             new_state,

@@ -5,6 +5,7 @@ mod cxx_runtime;
 mod detach;
 pub(crate) mod elf;
 pub(crate) mod error;
+mod libraries;
 mod manager;
 mod method_table;
 mod trust;

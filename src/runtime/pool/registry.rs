@@ -420,6 +420,7 @@ mod tests {
             abi: (1, 0),
             path: None,
             stamp: None,
+            libraries: Vec::new(),
             methods: Default::default(),
             params: None,
             new_state: no_state,

@@ -51,6 +51,15 @@ impl Fault {
         }
     }
 
+    /// Whether this is an access that the mapping does not allow, rather than one where nothing is
+    /// mapped.
+    pub(super) fn is_denied(&self) -> bool {
+        /// From the kernel's include/uapi/asm-generic/siginfo.h.
+        const SEGV_ACCERR: libc::c_int = 2;
+        // SAFETY: by the promise of `new`.
+        self.signal == libc::SIGSEGV && unsafe { (*self.info).si_code == SEGV_ACCERR }
+    }
+
     /// The registers of the interrupted code.
     pub(crate) fn context(&mut self) -> &mut libc::ucontext_t {
         // SAFETY: by the promise of `new`; only the handler uses the context while it runs.

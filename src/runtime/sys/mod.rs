@@ -1,8 +1,9 @@
 //! What the runtime needs from the operating system and the processor: signals, fences, parking,
 //! mutexes; the available memory, and the budget taken from it. It owns the process's handlers of
 //! fatal signals, what the process says before one of them ends it (`last_words`, with `backtrace`
-//! and `objects` below it), and the place where exceptions of a library's constructors end
-//! (`constructors`). It imports no other room.
+//! and `objects` below it), the place where exceptions of a library's constructors end
+//! (`constructors`), and memory that nobody may write to for a moment (`frozen`). It imports no other
+//! room.
 
 pub(crate) mod backtrace;
 mod budget;
@@ -12,6 +13,7 @@ mod descriptors;
 pub(crate) mod fault;
 mod file_stamp;
 mod floating_point;
+pub(crate) mod frozen;
 pub(crate) mod last_words;
 pub(crate) mod membarrier;
 mod memory;
@@ -29,6 +31,7 @@ pub(crate) use self::budget::{Budget, Charge, Exhausted, Use};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::file_stamp::FileStamp;
 pub(crate) use self::floating_point::FloatingPoint;
+pub(crate) use self::frozen::Frozen;
 pub(crate) use self::memory::{available, has_addresses_for, MemorySource};
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use chimaera_tests::{artefacts, Daemon, Options, Site};
-use serde_json::Value;
+use serde_json::{json, Value};
 
 fn refused_because(daemon: &Daemon) -> Vec<String> {
     let document = daemon.cli(&["modules", "--json"]).ok().json();
@@ -88,14 +88,14 @@ fn a_loaded_file_may_be_overwritten() {
     fs::copy(artefacts::test_module("crash_library"), &library).unwrap();
     let options = Options::new().repo_path(directory.clone()).library_path(directory);
     let mut daemon = Daemon::start_at(site, &options);
-    assert_eq!(module(&daemon)["changed"], Value::Null);
-    for (file, change) in [(&library, Value::Null), (&file, "overwritten".into())] {
+    assert_eq!(module(&daemon)["changed"], json!([]));
+    for file in [&library, &file] {
         overwrite(file, b"");
         overwrite(file, &[0xcc; 100_000]);
-        assert_eq!(module(&daemon)["changed"], change);
     }
-    let text = daemon.cli(&["modules"]).ok().stdout;
-    assert!(text.contains("    the file has been overwritten since it was loaded: "), "{text}");
+    let changed = module(&daemon)["changed"].clone();
+    assert_eq!(changed[0], json!({ "path": file, "how": "overwritten" }));
+    assert_eq!(changed[1], json!({ "path": library, "how": "overwritten" }));
     // The loaded code and data are unchanged.
     daemon.cli(&["pool", "create", "fragile", "--module", "test:crash"]).ok();
     let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
@@ -106,9 +106,9 @@ fn a_loaded_file_may_be_overwritten() {
     let another = file.with_extension("new");
     fs::write(&another, "another").unwrap();
     fs::rename(&another, &file).unwrap();
-    assert_eq!(module(&daemon)["changed"], "replaced");
+    assert_eq!(module(&daemon)["changed"][0]["how"], "replaced");
     fs::remove_file(&file).unwrap();
-    assert_eq!(module(&daemon)["changed"], "removed");
+    assert_eq!(module(&daemon)["changed"][0]["how"], "removed");
     daemon.stop();
 }
 
