@@ -35,6 +35,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         return Err(Failed::NotRunning(instance.not_running()));
     }
     let mut until = Instant::now() + Duration::from_secs(args.timeout);
+    let mut takes_requests = true;
     let answer = loop {
         match context.ask_within(Request::Stop, &[args.force.into()], until) {
             Err(_) if args.force && kill_silent(&instance)? => {
@@ -43,14 +44,15 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
                 let abandoned = ["all work: the process did not answer, and was killed"];
                 break json!({ "abandoned": abandoned });
             }
+            Err(_) if !takes_requests && Instant::now() >= until && instance.is_running()? => {
+                return Err(Failed::Message(silent(context, &instance)));
+            }
             // It is starting, or another stop is about to be done.
             Err(Failed::NotRunning(why)) => {
                 if !instance.is_running()? {
                     return Err(Failed::NotRunning(why));
                 }
-                if Instant::now() >= until {
-                    return Err(Failed::Message(silent(context, &instance)));
-                }
+                takes_requests = false;
                 std::thread::sleep(LOOK);
             }
             answer => break answer?,
