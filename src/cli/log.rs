@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use chimaera_runtime::log::{LogControl, LogFile, OnLoss, Sink};
+use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -35,7 +36,8 @@ pub(crate) struct Log {
 impl Log {
     /// Sets up the log of this process. Panics are logged from now on.
     pub(crate) fn set_up(options: Options<'_>) -> io::Result<Arc<Log>> {
-        let own_line = if options.json { json_line } else { text_line };
+        let line = if options.json { json_line } else { text_line };
+        let own_line = move |message: &str| line(Level::WARN, message);
         let sink = match options.file {
             Some(file) => Sink::file(file, Box::new(own_line))?,
             None => Sink::standard_error(Box::new(own_line)),
@@ -51,6 +53,14 @@ impl Log {
         tracing_subscriber::registry().with(filter).with(lines).init();
         std::panic::set_hook(Box::new(report_panic));
         Ok(Arc::new(Log { sink, level: handle, json: options.json }))
+    }
+
+    /// Logs a line without the subscriber, whose thread-locals need the dynamic linker.
+    pub(crate) fn write(&self, level: Level, message: &str) {
+        if level <= LevelFilter::current() {
+            let line = if self.json { json_line } else { text_line };
+            self.sink.write(&line(level, message));
+        }
     }
 
     /// Makes the log file the process's standard error, so that it receives what modules write
@@ -81,7 +91,7 @@ impl LogControl for Log {
 
     fn reopen(&self) -> Result<PathBuf, String> {
         let path = self.sink.reopen()?;
-        tracing::info!("log reopened");
+        self.write(Level::INFO, "log reopened");
         Ok(path)
     }
 
@@ -106,15 +116,15 @@ fn now() -> String {
     text
 }
 
-/// A warning from the log itself, formatted as the subscriber does.
-fn text_line(message: &str) -> String {
-    format!("{}  WARN chimaera::log: {message}\n", now())
+/// A line from the log itself, formatted as the subscriber does.
+fn text_line(level: Level, message: &str) -> String {
+    format!("{} {:>5} chimaera::log: {message}\n", now(), level.as_str())
 }
 
-fn json_line(message: &str) -> String {
-    let (timestamp, target) = (now(), "chimaera::log");
+fn json_line(level: Level, message: &str) -> String {
+    let (timestamp, level, target) = (now(), level.as_str(), "chimaera::log");
     let line = serde_json::json!({
-        "timestamp": timestamp, "level": "WARN", "message": message, "target": target,
+        "timestamp": timestamp, "level": level, "message": message, "target": target,
     });
     format!("{line}\n")
 }

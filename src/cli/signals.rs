@@ -1,24 +1,131 @@
-//! Signals that a thread waits for.
+//! The signals that stop a daemon or reopen its log, and the threads that wait for them.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
 
+use chimaera_runtime::log::LogControl;
+use chimaera_runtime::{state_calls, Error, Progress, Runtime};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tracing::Level;
+
+use crate::log::Log;
+
+/// The signals that a runtime handles: SIGINT and SIGTERM stop it, a second one at once; SIGHUP
+/// reopens the log file. Without a log file, SIGHUP, which is sent when a terminal is closed, also
+/// stops it, unless the program was started with the signal ignored, as nohup does.
+pub(crate) struct Signals {
+    arrivals: Arrivals,
+    log: Arc<Log>,
+    has_file: bool,
+}
+
+impl Signals {
+    /// Takes the signals from their default actions and from modules. They wait for a thread that
+    /// handles them.
+    pub(crate) fn handle(log: Arc<Log>, has_file: bool) -> io::Result<Arc<Signals>> {
+        let mut handled = vec![SIGINT, SIGTERM];
+        if has_file || !is_ignored(SIGHUP) {
+            handled.push(SIGHUP);
+        }
+        let arrivals = Arrivals::of(&handled)?;
+        state_calls::seal_signals(handled);
+        Ok(Arc::new(Signals { arrivals, log, has_file }))
+    }
+
+    /// Waits for a signal to stop. `None` if the wait is interrupted.
+    fn next(&self) -> Option<i32> {
+        loop {
+            let signal = self.arrivals.next().expect("no module closes it")?;
+            if signal != SIGHUP || !self.has_file {
+                return Some(signal);
+            }
+            if let Err(why) = self.log.reopen() {
+                self.log.write(Level::ERROR, &why);
+            }
+        }
+    }
+
+    /// Starts the thread that handles signals while the runtime is starting: the first one to stop
+    /// ends the process.
+    pub(crate) fn end_process_during(
+        self: &Arc<Self>,
+        progress: Arc<Progress>,
+    ) -> io::Result<Starting> {
+        let signals = self.clone();
+        let prepared = Arc::new(Barrier::new(2));
+        let own = prepared.clone();
+        let thread = std::thread::Builder::new().name("chi-signals".into()).spawn(move || {
+            own.wait();
+            if signals.next().is_some() {
+                progress.end_process(|why| signals.log.write(Level::ERROR, why))
+            }
+        });
+        let thread = thread
+            .map_err(|error| io::Error::new(error.kind(), format!("starting a thread: {error}")))?;
+        // The standard library prepares a thread by means of the dynamic linker, which constructors
+        // of modules may soon hold up.
+        prepared.wait();
+        Ok(Starting { signals: self.clone(), thread })
+    }
+
+    /// Starts the thread that stops the runtime on signals.
+    pub(crate) fn stop(self: Arc<Self>, runtime: &Runtime) -> Result<(), Error> {
+        let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
+        runtime.spawn_helper("chi-signals", move || {
+            let mut count = 0;
+            while let Some(signal) = self.next() {
+                tracing::info!(signal, "received a signal to stop");
+                match count {
+                    0 => stop(),
+                    _ => end_process(),
+                }
+                count += 1;
+            }
+        })
+    }
+}
+
+/// A start during which signals end the process.
+pub(crate) struct Starting {
+    signals: Arc<Signals>,
+    thread: JoinHandle<()>,
+}
+
+impl Starting {
+    /// The start is over.
+    pub(crate) fn end(self) {
+        self.signals.arrivals.interrupt();
+        // A panic has been logged. The next signals have a thread of their own.
+        let _ = self.thread.join();
+    }
+}
+
+/// Whether this process ignores a signal.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all zero is a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: `action` lives until the call returns, which changes nothing else.
+    let found = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
+    found == 0 && action.sa_sigaction == libc::SIG_IGN
+}
 
 /// Signals that arrive after this was created. The handler announces each without allocating, so
 /// none is lost when the system is out of memory.
-pub(crate) struct Arrivals {
+struct Arrivals {
     /// Each signal, with the number of arrivals not returned yet.
     pending: Vec<(i32, Arc<AtomicU32>)>,
     bell: Arc<OwnedFd>,
+    is_interrupted: AtomicBool,
 }
 
 impl Arrivals {
     /// Handles these signals from now on.
-    pub(crate) fn of(signals: &[i32]) -> io::Result<Arrivals> {
+    fn of(signals: &[i32]) -> io::Result<Arrivals> {
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let pending: Vec<_> =
             signals.iter().map(|signal| (*signal, Arc::<AtomicU32>::default())).collect();
@@ -34,19 +141,22 @@ impl Arrivals {
             // an atomic.
             unsafe { signal_hook::low_level::register(*signal, announce)? };
         }
-        Ok(Arrivals { pending, bell })
+        Ok(Arrivals { pending, bell, is_interrupted: AtomicBool::new(false) })
     }
 
-    /// Waits for a signal.
+    /// Waits for a signal. `None` if the wait is interrupted.
     ///
     /// # Errors
     /// Other code has closed the descriptor that announces signals.
-    pub(crate) fn next(&self) -> io::Result<i32> {
+    fn next(&self) -> io::Result<Option<i32>> {
         loop {
+            if self.is_interrupted.swap(false, Ordering::Acquire) {
+                return Ok(None);
+            }
             for (signal, count) in &self.pending {
                 let one_less = |count: u32| count.checked_sub(1);
                 if count.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_less).is_ok() {
-                    return Ok(*signal);
+                    return Ok(Some(*signal));
                 }
             }
             match rustix::io::read(&self.bell, &mut [0; 8]) {
@@ -54,6 +164,13 @@ impl Arrivals {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Interrupts the wait for a signal, or the next one.
+    fn interrupt(&self) {
+        self.is_interrupted.store(true, Ordering::Release);
+        // As in the handler.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 }
 
@@ -68,8 +185,12 @@ mod tests {
         for signal in [SIGUSR1, SIGUSR2, SIGUSR1] {
             signal_hook::low_level::raise(signal).unwrap();
         }
-        let mut found: Vec<i32> = (0..3).map(|_| arrivals.next().unwrap()).collect();
+        let mut found: Vec<i32> = (0..3).map(|_| arrivals.next().unwrap().unwrap()).collect();
         found.sort_unstable();
         assert_eq!(found, [SIGUSR1, SIGUSR1, SIGUSR2]);
+        arrivals.interrupt();
+        assert_eq!(arrivals.next().unwrap(), None);
+        signal_hook::low_level::raise(SIGUSR1).unwrap();
+        assert_eq!(arrivals.next().unwrap(), Some(SIGUSR1));
     }
 }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod memory;
+mod progress;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;
+pub use self::progress::Progress;
 use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
@@ -146,6 +148,8 @@ pub struct Config {
     /// The log of the process, for `chimaera log` and `chimaera status`. `None` if the runtime must
     /// not change the log.
     pub log: Option<Arc<dyn LogControl>>,
+    /// Is told what the start is doing.
+    pub progress: Arc<Progress>,
     /// The instance's name will not be used again, so none of its files should stay behind.
     pub private: bool,
 }
@@ -339,6 +343,7 @@ impl Default for Config {
             daemon: false,
             log_is_file: false,
             log: None,
+            progress: Arc::default(),
             private: false,
         }
     }

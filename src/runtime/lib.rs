@@ -50,8 +50,8 @@ mod task;
 pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{
-    check_cores, Config, Error, MemoryLimit, OnCrash, PoolConfig, ProcessLimits, UserLimits,
-    UserQuota,
+    check_cores, Config, Error, MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Progress,
+    UserLimits, UserQuota,
 };
 pub use module::library_path_warning;
 pub use runtime::{exit_at_once, Runtime};

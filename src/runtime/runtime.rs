@@ -1,7 +1,7 @@
 //! Starting and stopping a runtime.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
-use crate::config::{Config, Error, OnCrash};
+use crate::config::{Config, Error, OnCrash, Progress};
 use crate::control::{close, descriptors, end_process, Acceptor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::log::can_log;
@@ -112,7 +112,10 @@ impl Runtime {
         if let Some(why) = library_path_warning() {
             tracing::warn!("{why}");
         }
-        let modules = Modules::scan(&config.module_paths, services(config.daemon));
+        let progress = config.progress.clone();
+        let on_load = |path: &Path| progress.begin(format!("loading {}", path.display()));
+        let modules = Modules::scan(&config.module_paths, services(config.daemon), on_load);
+        progress.end();
         let budget = config.budget();
         warn_of_budget(budget);
         let shared = Shared::new(config, budget, modules, page)
@@ -123,7 +126,7 @@ impl Runtime {
         membarrier::prepare();
         report_losses(&shared);
         let workers = Workers::start(&shared)?;
-        create_pools(&shared)?;
+        create_pools(&shared, &progress)?;
         let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
         let acceptor = Acceptor::new(shared.clone(), listener)
             .map_err(|error| Error::io("creating an epoll instance", error))?;
@@ -338,8 +341,9 @@ pub(crate) fn services(daemon: bool) -> Services {
 }
 
 /// Creates the configured pools.
-fn create_pools(shared: &Shared) -> Result<(), Error> {
+fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
     for wanted in &shared.config.pools {
+        progress.begin(format!("creating pool '{}'", wanted.name));
         let (answer, told) = channel();
         let own = wanted.clone();
         let (mut flags, grants) = own.access.grants();
@@ -365,6 +369,7 @@ fn create_pools(shared: &Shared) -> Result<(), Error> {
         let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
         made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
     }
+    progress.end();
     Ok(())
 }
 

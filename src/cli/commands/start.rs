@@ -13,16 +13,15 @@ use chimaera_abi::CHI_DESCRIBE_MODULES;
 use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
-use chimaera_runtime::log::{LogControl, LogFile};
-use chimaera_runtime::{state_calls, Config, Error, Runtime};
+use chimaera_runtime::log::LogFile;
+use chimaera_runtime::{Config, Error, Runtime};
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::context::{complain, print, try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
 use crate::log::{self, Log};
 use crate::settings;
-use crate::signals::Arrivals;
+use crate::signals::Signals;
 
 /// The line by which a daemon reports that it is ready.
 const READY: &str = "ready";
@@ -120,13 +119,17 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let json = settings.log_format() == "json";
     let log = Log::set_up(log::Options { level: settings.log_level(), json, file })
         .map_err(|error| cannot_open_log(path.as_deref().unwrap_or(Path::new("")), &error))?;
-    let started = Runtime::start(Config {
+    let signals = Signals::handle(log.clone(), path.is_some())?;
+    let config = Config {
         daemon: true,
         log_is_file: path.is_some(),
         log: Some(log.clone()),
         private: args.private,
         ..settings.runtime()
-    });
+    };
+    let starting = signals.end_process_during(config.progress.clone())?;
+    let started = Runtime::start(config);
+    starting.end();
     let runtime = match started {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -143,7 +146,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     // The log also receives what modules write to standard error, and `chimaera status` finds
     // it there.
     log.take_standard_error()?;
-    handle_signals(&runtime, log, path.is_some())?;
+    signals.stop(&runtime)?;
     if args.as_daemon {
         report(&format!("{READY}\n"));
         // Lets the parent process read to end of file.
@@ -175,48 +178,6 @@ fn report(text: &str) {
     if let Err(error) = try_print(text) {
         tracing::warn!(%error, "cannot write to standard output");
     }
-}
-
-/// Starts the thread that handles signals: SIGINT and SIGTERM stop the runtime, a second one at
-/// once; SIGHUP reopens the log file. Without a log file, SIGHUP, which is sent when a terminal is
-/// closed, also stops the runtime, unless the program was started with the signal ignored, as
-/// nohup does.
-fn handle_signals(runtime: &Runtime, log: Arc<Log>, has_file: bool) -> Outcome {
-    let mut handled = vec![SIGINT, SIGTERM];
-    if has_file || !is_ignored(SIGHUP) {
-        handled.push(SIGHUP);
-    }
-    let arrivals = Arrivals::of(&handled)?;
-    state_calls::seal_signals(handled);
-    let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
-    runtime.spawn_helper("chi-signals", move || {
-        let mut count = 0;
-        loop {
-            let signal = arrivals.next().expect("no module closes it");
-            if signal == SIGHUP && has_file {
-                if let Err(why) = log.reopen() {
-                    tracing::error!("{why}");
-                }
-                continue;
-            }
-            tracing::info!(signal, "received a signal to stop");
-            match count {
-                0 => stop(),
-                _ => end_process(),
-            }
-            count += 1;
-        }
-    })?;
-    Ok(())
-}
-
-/// Whether this process ignores a signal.
-fn is_ignored(signal: i32) -> bool {
-    // SAFETY: all zero is a valid `sigaction`.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: `action` lives until the call returns, which changes nothing else.
-    let found = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
-    found == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed> {

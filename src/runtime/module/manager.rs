@@ -154,7 +154,12 @@ impl Modules {
     }
 
     /// Scans directories in order. Of several modules with the same name, the first is loaded.
-    pub(crate) fn scan(directories: &[PathBuf], services: Services) -> Modules {
+    /// Calls `on_load` before each module's code runs, which may never return.
+    pub(crate) fn scan(
+        directories: &[PathBuf],
+        services: Services,
+        on_load: impl Fn(&Path),
+    ) -> Modules {
         let mut modules = Modules::new(services);
         let mut seen = HashSet::new();
         for directory in directories {
@@ -165,7 +170,7 @@ impl Modules {
                 Ok(files) => {
                     for (path, id) in files {
                         match id {
-                            Ok(id) if seen.insert(id) => modules.consider(path),
+                            Ok(id) if seen.insert(id) => modules.consider(path, &on_load),
                             Ok(_) => {}
                             Err(error) => {
                                 modules.refuse(&path, format!("cannot be read: {error}"), true);
@@ -179,12 +184,13 @@ impl Modules {
         modules
     }
 
-    fn consider(&mut self, path: PathBuf) {
+    fn consider(&mut self, path: PathBuf, on_load: &impl Fn(&Path)) {
         match judge(&path) {
             Verdict::Module => {
                 // Logged first, because the module's constructors may end this process or never
                 // return.
                 tracing::info!(path = %path.display(), "loading a module");
+                on_load(&path);
                 match self.load(&path, Expected::New) {
                     Ok(module) => {
                         tracing::info!(module = module.name, path = %path.display(), "module loaded");

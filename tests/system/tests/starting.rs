@@ -4,8 +4,10 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
 
+use chimaera_tests::tasks::throws;
 use chimaera_tests::{artefacts, process, Daemon, Options, Running, Site};
-use serde_json::json;
+use rustix::process::Signal;
+use serde_json::{json, Value};
 
 /// A daemon that has not said yet that it is ready.
 struct Starting {
@@ -29,8 +31,14 @@ impl Starting {
     /// A daemon whose module has a static initialiser that never returns.
     #[track_caller]
     fn stuck() -> Starting {
-        let site = Site::new();
-        let mut command = Options::new().file(artefacts::test_module("ends")).command(&site);
+        Starting::stuck_at(Site::new(), "")
+    }
+
+    /// The same, at a site and with a configuration.
+    #[track_caller]
+    fn stuck_at(site: Site, config: &str) -> Starting {
+        let options = Options::new().file(artefacts::test_module("ends")).config(config);
+        let mut command = options.command(&site);
         command.env("CHI_TEST_END", "constructor hang");
         Starting::run(site, command, "loading a module")
     }
@@ -38,6 +46,56 @@ impl Starting {
     fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
+
+    /// Sends a signal that ends the process. Returns its log.
+    #[track_caller]
+    fn end(mut self, signal: Signal) -> String {
+        self.process.signal(signal);
+        assert_eq!(self.process.end(), 1, "{}", self.log());
+        self.log()
+    }
+}
+
+#[test]
+fn a_signal_during_a_static_initialiser_ends_the_process_and_names_the_module() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let starting = Starting::stuck();
+        let file = starting.site.path().join("modules/libends.so");
+        let log = starting.end(signal);
+        let step = format!("before the start was complete while loading {}:", file.display());
+        assert!(log.contains(&step), "{step} is not in\n{log}");
+        assert!(!log.contains("last words"), "{log}");
+    }
+}
+
+#[test]
+fn a_log_file_is_reopened_during_a_static_initialiser_and_has_the_reason() {
+    let site = Site::new();
+    let file = site.path().join("log");
+    let config = format!("log: {{file: {}, format: json}}\n", file.display());
+    let starting = Starting::stuck_at(site, &config);
+    std::fs::rename(&file, file.with_extension("old")).unwrap();
+    starting.process.signal(Signal::HUP);
+    process::until("the log is reopened", || file.exists().then_some(()));
+    let log = starting.end(Signal::TERM);
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert_eq!(lines[0]["message"], "log reopened");
+    let message = lines[1]["message"].as_str().unwrap();
+    assert!(lines[1]["level"] == "ERROR" && message.contains("while loading /"), "{log}");
+}
+
+#[test]
+fn a_signal_during_the_creation_of_a_pool_ends_the_process_and_names_the_pool() {
+    let module = throws::MODULE;
+    let text = format!("pools: [{{name: early, module: {module}, params: endless}}]\n");
+    let site = Site::new();
+    let command = Options::new().throws().config(text).command(&site);
+    let starting = Starting::run(site, command, "the creation does not end");
+    let log = starting.end(Signal::TERM);
+    let step = "before the start was complete while creating pool 'early':";
+    assert!(log.contains(step), "{step} is not in\n{log}");
 }
 
 #[test]
