@@ -178,11 +178,7 @@ fn without_reserved_memory_for_the_status_page() {
 /// A stand-by worker is needed when there are no resources for one. It starts later.
 #[test]
 fn without_memory_for_a_stand_by_worker() {
-    for (call, errno) in [
-        (libc::SYS_clone3, libc::EAGAIN),
-        (libc::SYS_sigaltstack, libc::ENOMEM),
-        (libc::SYS_epoll_ctl, libc::ENOMEM),
-    ] {
+    for (call, errno) in [(libc::SYS_clone3, libc::EAGAIN), (libc::SYS_sigaltstack, libc::ENOMEM)] {
         let short = Arc::new(AtomicBool::new(false));
         let is_short = short.clone();
         let denied = Denied::start(&options().workers(1), &[call], move |call| {
@@ -194,17 +190,56 @@ fn without_memory_for_a_stand_by_worker() {
         });
         short.store(true, Ordering::Relaxed);
         let blocking = denied.client(&["blocking", "blocked", "5"]);
-        // epoll_ctl is called for the stand-by worker when the daemon starts.
-        if call != libc::SYS_epoll_ctl {
-            process::until("it says so", || {
-                denied.daemon.log().contains("cannot start a stand-by worker").then_some(())
-            });
-            denied.assert_was_denied();
-        }
+        process::until("it says so", || {
+            denied.daemon.log().contains("cannot start a stand-by worker").then_some(())
+        });
+        denied.assert_was_denied();
         short.store(false, Ordering::Relaxed);
         denied.serve();
         drop(blocking);
     }
+}
+
+/// A stand-by worker takes over, and has no memory to watch the doorbells of the rings that rest.
+/// Their clients would wait forever, so their sessions end; the others are served.
+#[test]
+fn without_memory_for_doorbells_that_are_taken_over() {
+    let is_short = Arc::new(AtomicBool::new(true));
+    let short = is_short.clone();
+    let config = "workers: {low_latency: {count: 1}, standby: 1}\n";
+    let options = options().config(config);
+    let mut denied = Denied::start(&options, &[libc::SYS_epoll_ctl], move |call| {
+        let adds = call.args[1] == libc::EPOLL_CTL_ADD as u64;
+        match adds && call.thread_name() == "chi-worker-1" && short.load(Ordering::Relaxed) {
+            true => Answer::Fail(libc::ENOMEM),
+            false => Answer::Pass,
+        }
+    });
+    let mut idle: Vec<Running> = (0..3).map(|_| denied.client(&["counting"])).collect();
+    // Until their rings rest.
+    std::thread::sleep(Duration::from_millis(50));
+    let blocking = denied.client(&["blocking", "blocked", "600"]);
+    let says = |text: &str| denied.daemon.log().contains(text).then_some(());
+    process::until("it says so", || says("cannot watch doorbells: ending their sessions"));
+    denied.assert_was_denied();
+    process::until("the sessions of idle clients end", || (denied.sessions() <= 1).then_some(()));
+    // They learn of it, and are no longer served by that session.
+    for client in &mut idle {
+        client.say("");
+        assert_eq!(client.line(), None);
+        assert_ne!(client.end(), 0);
+    }
+    is_short.store(false, Ordering::Relaxed);
+    let mut other = denied.client(&["counting"]);
+    for _ in 0..3 {
+        denied.serve();
+        other.say("");
+        assert_eq!(other.line().as_deref(), Some("0"));
+    }
+    assert_eq!(denied.daemon.site().status()["each_worker"][0]["running"]["pool"], "blocked");
+    drop((blocking, other));
+    denied.daemon.cli(&["stop", "--force"]).ok();
+    assert_eq!(denied.daemon.end(), 1);
 }
 
 /// Before Linux 6.16, descriptors that clients send are received. Closing one may take as long as
