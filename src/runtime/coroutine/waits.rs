@@ -53,8 +53,8 @@ pub(crate) fn describe_tasks(
         told.push(match context.waits_for.get() {
             // SAFETY: the waiting code keeps the lock alive until its wait has ended.
             WaitsFor::Lock(lock) => format!("{name} waits for {}", unsafe { &*lock }),
-            // SAFETY: the awaited record lives until the wait has ended, which happens on this thread.
             WaitsFor::Task(child) => {
+                // SAFETY: the awaited record lives until the wait has ended, which happens on this thread.
                 format!("{name} waits for {}", unsafe { (*child).log_context() })
             }
             WaitsFor::Anyone => format!("{name} waits"),

@@ -270,6 +270,7 @@ mod tests {
             aggregated: false,
             task_size,
             layout,
+            unstated: CHI_OK,
             fields: Vec::new(),
         }
     }

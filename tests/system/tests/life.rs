@@ -161,7 +161,9 @@ in_both_languages! {
         let ipc = connect();
         site.cli(&["pool", "create", "life", "--module", life::MODULE, "--containers", "3"]).ok();
         let pool = Pool { ipc, id: ipc.find_pool("life").unwrap() };
-        (0..300).for_each(|i| drop(pool.add(&format!("key {i}"), 1)));
+        for i in 0..300 {
+            pool.add(&format!("key {i}"), 1);
+        }
         let before: Vec<State> = (0..3).map(|n| pool.state_of(n)).collect();
         assert_eq!(before.iter().map(|one| one.count).sum::<u64>(), 300);
         let done = site.cli(&["pool", "migrate", "life", "--container", "1", "--json"]).ok().json();
@@ -270,7 +272,7 @@ in_both_languages! {
             let (held, late) = (pool.key(life::ADD, "held", 1, 0), late.submit().unwrap());
             let (held, cancelled) = (held.submit().unwrap(), cancelled.submit().unwrap());
             let at = Instant::now();
-            cancelled.cancel();
+            cancelled.cancel().unwrap();
             assert_eq!(text_of(cancelled.wait()).0, CHI_CANCELLED);
             assert_eq!(text_of(late.wait()).0, CHI_DEADLINE);
             assert!(at.elapsed() < Duration::from_millis(700), "{:?}", at.elapsed());
@@ -431,7 +433,8 @@ fn an_upgrade_that_fails_leaves_all_pools_as_they_were() {
         let pool = Pool::new(ipc, "");
         let id = ipc.create_pool(life::MODULE, "other", b"fail=migrate").unwrap();
         let other = Pool { ipc, id };
-        (pool.add("key", 1), other.add("key", 2));
+        pool.add("key", 1);
+        other.add("key", 2);
         let before = [pool.state(), other.state()];
         for (file, text) in [
             (artefacts::test_module("life_2"), "kUpgrade"),
@@ -484,7 +487,9 @@ fn versions_may_replace_each_other_at_one_path() {
 fn a_version_may_be_in_another_language() {
     in_client!(options(), |site| {
         let pool = Pool::new(connect(), "");
-        (0..1000).for_each(|i| drop(pool.add(&format!("key {}", i % 100), i)));
+        for i in 0..1000 {
+            pool.add(&format!("key {}", i % 100), i);
+        }
         pool.value(life::GROW, 5 << 20, 0).call().unwrap();
         let before = pool.state();
         for (file, version) in [
