@@ -102,6 +102,18 @@ impl Context {
         self.ask_all(Request::MigratePool, &words, pool, bound + ANSWER_BOUND)
     }
 
+    /// Saves a pool to a file (`Request::SavePool`), or creates one from it (`Request::LoadPool`).
+    pub(crate) fn pool_file(
+        &self,
+        request: Request,
+        pool: &str,
+        file: &str,
+        bound: Duration,
+    ) -> Result<serde_json::Value, Failed> {
+        let text = format!("{pool}\0{file}");
+        self.ask_all(request, &[bound.as_millis() as u64], &text, bound + ANSWER_BOUND)
+    }
+
     /// Lets all pools of a module run another version; their tasks may take up to `bound` to end.
     pub(crate) fn upgrade_module(
         &self,

@@ -46,6 +46,12 @@ pub enum Request {
     /// zero byte and the path of the file. The second word bounds that, in milliseconds. The answer comes when it is
     /// done, or when the old version goes on.
     UpgradeModule = 10,
+    /// Save a pool to a file. The text is the pool's name, a zero byte and the absolute path of the file; the second
+    /// word bounds that, in milliseconds.
+    SavePool = 11,
+    /// Create a pool with the states in a file. The text is the pool's name, or nothing for the one that was saved, a
+    /// zero byte and the absolute path of the file; the second word bounds that, in milliseconds.
+    LoadPool = 12,
 }
 
 impl Request {
@@ -62,6 +68,8 @@ impl Request {
             Request::DestroyPool,
             Request::MigratePool,
             Request::UpgradeModule,
+            Request::SavePool,
+            Request::LoadPool,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

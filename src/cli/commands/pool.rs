@@ -1,6 +1,6 @@
 //! `chimaera pool`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS};
@@ -78,6 +78,31 @@ pub(crate) enum Command {
         /// Number of the container to replace [default: all]
         #[arg(long, value_name = "N")]
         container: Option<u32>,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
+        timeout: u32,
+    },
+    /// Save a pool to a file: what it was created with, and the states of its containers
+    ///
+    /// Tasks wait while the containers save their states to memory, and go on while the file is
+    /// written. The file is written by the runtime, and appears when it is complete. The module must be
+    /// able to save its state.
+    Save {
+        /// Name of the pool
+        pool: String,
+        /// The file, which is replaced if it exists
+        file: PathBuf,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
+        timeout: u32,
+    },
+    /// Create a pool with the states in a file that `pool save` has written
+    Load {
+        /// The file
+        file: PathBuf,
+        /// Name of the new pool [default: the one of the pool that was saved]
+        #[arg(long, value_name = "NAME")]
+        pool: Option<String>,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
@@ -167,6 +192,32 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             }
             Ok(())
         }
+        Command::Save { pool, file, timeout } => {
+            let file = absolute(&file)?;
+            let bound = Duration::from_secs(timeout.into());
+            let document = context.pool_file(Request::SavePool, &pool, &file, bound)?;
+            if !context.print_json(&document) {
+                let (bytes, pause) = (&document["state_bytes"], &document["pause_ms"]);
+                crate::context::print(&format!(
+                    "saved '{pool}' to {file}: {bytes} bytes of state; tasks waited {pause} ms\n"
+                ));
+            }
+            Ok(())
+        }
+        Command::Load { file, pool, timeout } => {
+            let file = absolute(&file)?;
+            let pool = pool.unwrap_or_default();
+            let bound = Duration::from_secs(timeout.into());
+            let document = context.pool_file(Request::LoadPool, &pool, &file, bound)?;
+            if !context.print_json(&document) {
+                let name = document["name"].as_str().unwrap_or_default();
+                let bytes = &document["state_bytes"];
+                crate::context::print(&format!(
+                    "created '{name}' from {file}: {bytes} bytes of state\n"
+                ));
+            }
+            Ok(())
+        }
         Command::Destroy { pool, timeout } => {
             context.destroy_pool(&pool, Duration::from_secs(timeout.into()))?;
             if !context.print_json(&json!({ "name": pool, "destroyed": true })) {
@@ -175,6 +226,15 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// The path as the runtime finds it, whatever its working directory.
+fn absolute(file: &Path) -> Result<String, Failed> {
+    let path = std::path::absolute(file)
+        .map_err(|error| Failed::Message(format!("{}: {error}", file.display())))?;
+    let not_utf8 =
+        |path: PathBuf| Failed::Message(format!("{}: the path is not UTF-8", path.display()));
+    path.into_os_string().into_string().map_err(|path| not_utf8(path.into()))
 }
 
 /// A crash policy, as a command-line argument.

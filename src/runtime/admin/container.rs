@@ -348,7 +348,8 @@ unsafe fn create(
         let containers = (*task).containers_.max(1);
         let wanted =
             Wanted { module: &module, name: &pool, params: &params, containers, on_crash, access };
-        let (id, existed) = pool_manager::create(worker, &wanted, sender(worker), task.cast())?;
+        let (id, existed) =
+            pool_manager::create(worker, &wanted, sender(worker), task.cast(), None)?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Container, Pool};
 use crate::scheduler::Worker;
+use crate::state::{Image, Loading, SavedPool};
 
 /// The task that is passed to `kDestroy` if no client requested the destruction.
 pub(super) fn destroy_task(id: chi_pool_id) -> chi_destroy_task {
@@ -28,13 +29,21 @@ pub(super) unsafe fn construct_all(
     worker: &Worker,
     pool: &Pool,
     task: *mut chi_task,
+    states: Option<&SavedPool>,
 ) -> Result<(), Failure> {
     let containers = pool.containers();
     for (number, container) in containers.iter().enumerate() {
         let building = &worker.context().building;
         building.set(Arc::as_ptr(container));
         // SAFETY: by the caller's promise.
-        let built = unsafe { construct(worker, container, task) };
+        let mut built = unsafe { construct(worker, container, task) };
+        if let (Ok(()), Some(states)) = (&built, states) {
+            let (text, reason) = (c"loaded from a file", CHI_REASON_MIGRATED);
+            built = load(worker, container, &states.images[number], reason, text);
+            if built.is_err() {
+                discard(container);
+            }
+        }
         building.set(std::ptr::null());
         let Err(mut failure) = built else { continue };
         if pool.count() > 1 {
@@ -120,6 +129,41 @@ pub(super) unsafe fn construct(
         container.clear_object();
     }
     result
+}
+
+/// Has a container load the state of its predecessor, and tells it why.
+pub(super) fn load(
+    worker: &Worker,
+    container: &Container,
+    image: &Image,
+    reason: u32,
+    text: &CStr,
+) -> Result<(), Failure> {
+    let Some(function) = container.ops().load else {
+        let module = &container.module.name;
+        let message = format!("this version of the module {module} does not load a state");
+        return Err(Failure::new(CHI_UNSUPPORTED, message));
+    };
+    let mut loading = Loading::new(image);
+    take_error(worker);
+    worker.context().restore();
+    // SAFETY: the object is constructed, and no task is in the container.
+    let status = unsafe { function(container.object(), loading.table()) };
+    let told = take_error(worker);
+    if status != CHI_OK {
+        let why = match loading.failure() {
+            Some(failure) => told.unwrap_or(failure.message),
+            None => told.unwrap_or_else(|| format!("status {status}")),
+        };
+        let message = format!("the new {} cannot load the state: {why}", container.shown());
+        return Err(Failure::new(status, message));
+    }
+    let supports = |number| container.module.methods.get(number).is_some_and(|m| m.supported);
+    let number = match reason {
+        CHI_REASON_UPGRADED if supports(CHI_METHOD_UPGRADE) => CHI_METHOD_UPGRADE,
+        _ => CHI_METHOD_MIGRATE,
+    };
+    begin_life(worker, container, number, reason, text, &image.version)
 }
 
 /// Runs the method that tells a container why it was made, if the module supports it.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 use chimaera_ipc::instance;
 
-use super::destruction::{self, drain};
+use super::destruction::{self, by, drain};
 use super::lifecycle::{construct_again, construct_all};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Claim, Container, Lookup, Pool};
 use crate::scheduler::Worker;
+use crate::state::SavedPool;
 use crate::sys::objects;
 
 /// How long a task waits for another that creates or destroys the same pool: longer than a
@@ -93,15 +94,17 @@ fn may_create(worker: &Worker, caller: &Caller) -> Result<(), Failure> {
 
 /// Creates a pool for `caller`; `None` stands for the runtime itself and its modules. Returns an
 /// existing pool if it matches; the flag is true if the pool existed. `task` is the creating task,
-/// which is passed to the `kCreate` of each container.
+/// which is passed to the `kCreate` of each container. With `states`, the containers load them, and the
+/// pool must not exist.
 ///
 /// # Safety
-/// `task` must be the running task of the admin pool.
+/// `task` must be a `chi_create_task` that the running task may use.
 pub(super) unsafe fn create(
     worker: &Worker,
     wanted: &Wanted<'_>,
     caller: Option<&Caller>,
     task: *mut chi_task,
+    states: Option<&SavedPool>,
 ) -> Result<(chi_pool_id, bool), Failure> {
     let name = wanted.name;
     let shared = &worker.shared;
@@ -116,7 +119,10 @@ pub(super) unsafe fn create(
     let wanted = &Wanted { params: &params, ..*wanted };
     let (module, id) = loop {
         if let Some(pool) = settled(worker, name)? {
-            return Ok((wanted.existing(&pool, shown)?, true));
+            return match states {
+                None => Ok((wanted.existing(&pool, shown)?, true)),
+                Some(_) => Err(Failure::new(CHI_EXISTS, format!("pool '{name}' already exists"))),
+            };
         }
         if let Some(caller) = caller {
             may_create(worker, caller)?;
@@ -130,7 +136,7 @@ pub(super) unsafe fn create(
         let claim = claim(worker, wanted.containers);
         // `None` means that another task has taken the name in the meantime.
         let (config, budget) = (&shared.config, shared.budget);
-        let begun = shared.pools.begin_creation(name, task.addr(), claim, config, budget);
+        let begun = shared.pools.begin_creation(name, by(worker), claim, config, budget);
         if let Some(begun) = begun {
             break (module, begun?);
         }
@@ -151,7 +157,7 @@ pub(super) unsafe fn create(
     // it.
     let built = unsafe {
         let lent = params::lend(&pool.params, task.cast());
-        let built = construct_all(worker, &pool, task);
+        let built = construct_all(worker, &pool, task, states);
         lent.take_back(task.cast());
         built
     };

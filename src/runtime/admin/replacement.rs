@@ -11,15 +11,17 @@ use chimaera_abi::*;
 
 use super::describe;
 use super::destruction::by;
-use super::lifecycle::{begin_life, construct, discard, take_error};
+use super::lifecycle::{construct, discard, load, take_error};
 use super::params;
-use crate::access::Caller;
+use super::pool_manager::{self, Wanted};
+use crate::access::{Caller, PoolAccess};
+use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
 use crate::scheduler::{hold, Shared, Worker};
-use crate::state::{Image, Loading, Saving};
+use crate::state::{Image, SavedPool, Saving};
 use crate::sys::lock;
 
 /// What is to be replaced, and why.
@@ -254,6 +256,46 @@ pub(crate) fn replace(
     }
 }
 
+/// Has the containers of a pool in which no task is save their states, and go on.
+pub(crate) fn save_pool(
+    worker: &Worker,
+    hold: &Hold,
+    progress: &Mutex<Progress>,
+) -> Result<SavedPool, Failure> {
+    let pool = &hold.pools[0];
+    worker.shared.pools.hand_over(pool.id, by(worker));
+    let containers = pool.containers().iter();
+    let images: Result<Vec<_>, _> = containers.map(|one| save(worker, one, progress)).collect();
+    if !abandon(progress) {
+        return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
+    }
+    undo(worker, hold, progress, "failed");
+    Ok(SavedPool {
+        name: pool.name().to_owned(),
+        module: pool.module().name.clone(),
+        version: pool.module().version.clone(),
+        params: pool.params.clone(),
+        images: images?,
+    })
+}
+
+/// Creates a pool of this name with the states of a saved one.
+pub(crate) fn create_saved(worker: &Worker, saved: &SavedPool, name: &str) -> Result<(), Failure> {
+    let wanted = Wanted {
+        module: &saved.module,
+        name,
+        params: &saved.params,
+        containers: saved.images.len() as u32,
+        on_crash: OnCrash::default(),
+        access: &PoolAccess::default(),
+    };
+    let mut task =
+        create_task(&saved.module, name, chi_pool_id { major_: 0, minor_: 0 }, wanted.containers);
+    // SAFETY: nobody else sees the task.
+    unsafe { pool_manager::create(worker, &wanted, None, (&raw mut task).cast(), Some(saved)) }?;
+    Ok(())
+}
+
 /// Makes the successors of pools, with the states of their containers.
 fn build(
     worker: &Worker,
@@ -353,7 +395,8 @@ fn make(
     what: &Replacing,
 ) -> Result<(), Failure> {
     let building = &worker.context().building;
-    let mut task = create_task(pool, container);
+    let module = &container.module.name;
+    let mut task = create_task(module, pool.name(), pool.id, pool.count());
     building.set(Arc::as_ptr(container));
     // SAFETY: the pool's parameters outlive the loan, and the task is not seen by anyone else.
     let made = unsafe {
@@ -362,13 +405,18 @@ fn make(
         lent.take_back(&raw mut task);
         made
     };
-    let made = made.and_then(|()| load(worker, container, image, what));
+    let made = made.and_then(|()| load(worker, container, image, what.reason, what.text));
     building.set(ptr::null());
     made
 }
 
 /// The task that a container's `kCreate` is passed if no client created the pool.
-fn create_task(pool: &Pool, container: &Container) -> chi_create_task {
+fn create_task(
+    module: &str,
+    name: &str,
+    pool_id_: chi_pool_id,
+    containers_: u32,
+) -> chi_create_task {
     // With a capacity of 0, nothing writes into the lent bytes.
     let bytes = |bytes: &[u8], at: usize| chi_shm_vector {
         shm_: 0,
@@ -381,46 +429,13 @@ fn create_task(pool: &Pool, container: &Container) -> chi_create_task {
     let text = |text: &str, at| chi_shm_string { bytes_: bytes(text.as_bytes(), at) };
     chi_create_task {
         task: chi_task::new(),
-        module_name_: text(&container.module.name, offset_of!(chi_create_task, module_name_)),
-        pool_name_: text(container.name(), offset_of!(chi_create_task, pool_name_)),
+        module_name_: text(module, offset_of!(chi_create_task, module_name_)),
+        pool_name_: text(name, offset_of!(chi_create_task, pool_name_)),
         params_: bytes(&[], offset_of!(chi_create_task, params_)),
-        pool_id_: pool.id,
+        pool_id_,
         existed_: 0,
-        containers_: pool.count(),
+        containers_,
     }
-}
-
-fn load(
-    worker: &Worker,
-    container: &Container,
-    image: &Image,
-    what: &Replacing,
-) -> Result<(), Failure> {
-    let Some(function) = container.ops().load else {
-        let module = &container.module.name;
-        let message = format!("this version of the module {module} does not load a state");
-        return Err(Failure::new(CHI_UNSUPPORTED, message));
-    };
-    let mut loading = Loading::new(image);
-    take_error(worker);
-    worker.context().restore();
-    // SAFETY: the object is constructed, and no task is in the container.
-    let status = unsafe { function(container.object(), loading.table()) };
-    let told = take_error(worker);
-    if status != CHI_OK {
-        let why = match loading.failure() {
-            Some(failure) => told.unwrap_or(failure.message),
-            None => told.unwrap_or_else(|| format!("status {status}")),
-        };
-        let message = format!("the new {} cannot load the state: {why}", container.shown());
-        return Err(Failure::new(status, message));
-    }
-    let supports = |number| container.module.methods.get(number).is_some_and(|m| m.supported);
-    let number = match what.reason {
-        CHI_REASON_UPGRADED if supports(CHI_METHOD_UPGRADE) => CHI_METHOD_UPGRADE,
-        _ => CHI_METHOD_MIGRATE,
-    };
-    begin_life(worker, container, number, what.reason, what.text, &image.version)
 }
 
 /// Lets the successor take the pool's place.

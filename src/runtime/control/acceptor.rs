@@ -110,6 +110,7 @@ impl Acceptor {
                 other => {
                     if let ControlCommand::PoolAbandoned { pool, why } = &other {
                         self.destructions.abandoned(pool, why);
+                        self.replacements.abandoned(pool, why);
                     }
                     if let ControlCommand::ReplacementAbandoned { pool, why } = &other {
                         self.replacements.abandoned(pool, why);

@@ -15,6 +15,7 @@ use crate::admin::replacement::{self, Begun, Progress, Replaced, Replacing};
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::scheduler::{with_current, ControlCommand, Question, Shared, WorkerMessage};
+use crate::state::SavedPool;
 use crate::sys::lock;
 
 /// How often to check whether tasks have ended: first often, because clients wait meanwhile.
@@ -28,8 +29,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether a message asks for a replacement.
 pub(super) fn is_asked_for(message: &Message) -> bool {
-    let asked = [Request::MigratePool, Request::UpgradeModule].map(|request| request as u64);
-    asked.contains(&message.words[0])
+    use Request::{LoadPool, MigratePool, SavePool, UpgradeModule};
+    let asked = [MigratePool, UpgradeModule, SavePool, LoadPool];
+    asked.map(|request| request as u64).contains(&message.words[0])
 }
 
 /// The replacements that have not ended.
@@ -42,7 +44,14 @@ enum Target {
     Pool(String),
     /// The containers of all pools of a module, by such of another version.
     Module(Upgrade),
+    /// Nothing: the states of the pool with this name go to a file.
+    Save(String, PathBuf),
+    /// The pool with this name, or its own if that is empty, is created with the states in a file.
+    Create(String, PathBuf, Option<Slot<SavedPool>>),
 }
+
+/// Where a thread or a worker puts its result.
+type Slot<T> = Arc<Mutex<Option<Result<T, Failure>>>>;
 
 /// A new version of a module.
 struct Upgrade {
@@ -66,6 +75,7 @@ impl Target {
         match self {
             Target::Pool(name) => format!("pool '{name}'"),
             Target::Module(upgrade) => format!("module {}", upgrade.name),
+            Target::Save(name, _) | Target::Create(name, ..) => format!("pool '{name}'"),
         }
     }
 }
@@ -96,14 +106,24 @@ enum Step {
     Name(Begun, Question<Vec<String>>, Instant),
     /// A worker makes the new containers.
     Build(Build),
+    /// A thread writes the file.
+    Write(Slot<()>),
+    /// A worker creates the pool.
+    Create(Slot<Replaced>),
     /// A worker undoes what was given up. The answer is that of the replacement.
     Undo(Begun, Arc<Mutex<bool>>, Failure),
+}
+
+/// What a worker has done.
+enum Done {
+    Replaced(Replaced),
+    Saved(SavedPool),
 }
 
 struct Build {
     begun: Begun,
     progress: Arc<Mutex<Progress>>,
-    result: Arc<Mutex<Option<Result<Replaced, Failure>>>>,
+    result: Slot<Done>,
     /// How the code that did it crashed, as a predicate.
     crashed: Option<String>,
 }
@@ -118,21 +138,33 @@ impl Replacements {
     ) -> Result<(), Failure> {
         replacement::check_caller(caller)?;
         let [request, bound, container, ..] = message.words;
-        let (target, what) = match request == Request::MigratePool as u64 {
-            true => {
-                let text = c"migrated by `chimaera pool migrate`";
-                let container = u32::try_from(container).ok();
-                let what = Replacing { container, reason: CHI_REASON_MIGRATED, text };
-                (Target::Pool(message.text.clone()), what)
-            }
-            false => {
-                let Some((name, file)) = message.text.split_once('\0') else {
-                    let why = "the request does not have a module's name and a file";
-                    return Err(Failure::new(CHI_INVALID, why));
-                };
+        let migrated = Replacing {
+            container: None,
+            reason: CHI_REASON_MIGRATED,
+            text: c"migrated by `chimaera pool migrate`",
+        };
+        let names = || {
+            let why = "the request does not have a name and a file";
+            message.text.split_once('\0').ok_or_else(|| Failure::new(CHI_INVALID, why))
+        };
+        let (target, what) = match Request::of(request) {
+            Some(Request::UpgradeModule) => {
+                let (name, file) = names()?;
                 let text = c"upgraded by `chimaera module upgrade`";
-                let what = Replacing { container: None, reason: CHI_REASON_UPGRADED, text };
+                let what = Replacing { reason: CHI_REASON_UPGRADED, text, ..migrated };
                 (Target::upgrade(name, file), what)
+            }
+            Some(Request::SavePool) => {
+                let (name, file) = names()?;
+                (Target::Save(name.to_owned(), file.into()), migrated)
+            }
+            Some(Request::LoadPool) => {
+                let (name, file) = names()?;
+                (Target::Create(name.to_owned(), file.into(), None), migrated)
+            }
+            _ => {
+                let container = u32::try_from(container).ok();
+                (Target::Pool(message.text.clone()), Replacing { container, ..migrated })
             }
         };
         let at = Instant::now();
@@ -167,6 +199,13 @@ impl Replacements {
     /// Records that the code that was replacing containers of this pool crashed; `why` tells how.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         for one in &mut self.0 {
+            if let (Step::Create(result), Target::Create(name, ..)) = (&one.step, &one.target) {
+                if name == pool {
+                    let message =
+                        format!("pool '{name}' was not created: the code of its module {why}");
+                    *lock(result) = Some(Err(Failure::new(CHI_FAULT, message)));
+                }
+            }
             if let Step::Build(build) = &mut one.step {
                 if build.begun.hold.pools.iter().any(|held| held.name() == pool) {
                     build.crashed = Some(why.to_owned());
@@ -204,6 +243,10 @@ impl Replacement {
         });
         match &self.target {
             Target::Pool(name) => document["name"] = name.as_str().into(),
+            Target::Save(name, file) | Target::Create(name, file, _) => {
+                document["name"] = name.as_str().into();
+                document["file"] = file.to_string_lossy().into();
+            }
             Target::Module(upgrade) => {
                 let version = |module: &Option<Arc<Module>>| {
                     module.as_ref().map(|module| module.version.clone()).into()
@@ -224,6 +267,9 @@ impl Replacement {
                 Ok(false) => return None,
                 Err(failure) => return Some(Err(failure)),
             }
+        }
+        if let (Step::Find, Target::Create(..)) = (&self.step, &self.target) {
+            self.step = self.create_on_worker(shared);
         }
         if let Step::Find = self.step {
             match self.begin(shared) {
@@ -256,6 +302,14 @@ impl Replacement {
                 Some(Err(replacement::give_up(shared, begun, self.at.elapsed(), named)))
             }
             Step::Build(build) => self.end(shared, build),
+            Step::Write(result) => {
+                let done = lock(&result).take();
+                self.end_or_go_on(Step::Write(result), done)
+            }
+            Step::Create(result) => {
+                let done = lock(&result).take().map(|done| done.map(|done| self.replaced = done));
+                self.end_or_go_on(Step::Create(result), done)
+            }
             Step::Undo(begun, done, failure) if *lock(&done) => {
                 replacement::keep(shared, begun);
                 Some(Err(failure))
@@ -267,6 +321,23 @@ impl Replacement {
         }
     }
 
+    /// Ends with this result, or at the bound without one.
+    fn end_or_go_on(
+        &mut self,
+        step: Step,
+        done: Option<Result<(), Failure>>,
+    ) -> Option<Result<(), Failure>> {
+        if done.is_none() && self.is_late() {
+            let (shown, took) = (self.target.shown(), self.at.elapsed());
+            let why = format!("{shown}: it has not ended after {took:.1?}, and goes on");
+            return Some(Err(Failure::new(CHI_BUSY, why)));
+        }
+        if done.is_none() {
+            self.step = step;
+        }
+        done
+    }
+
     fn is_late(&self) -> bool {
         Instant::now() >= self.until
     }
@@ -276,6 +347,26 @@ impl Replacement {
     fn load(&mut self, shared: &Shared) -> Result<bool, Failure> {
         let took = self.at.elapsed();
         let is_late = self.is_late();
+        if let Target::Create(name, file, saved) = &mut self.target {
+            let Some(saved) = saved else {
+                *saved = Some(read_file(shared, file.clone())?);
+                return Ok(false);
+            };
+            let saved = lock(saved);
+            if let (true, Some(Ok(saved))) = (name.is_empty(), &*saved) {
+                *name = saved.name.clone();
+            }
+            return match &*saved {
+                Some(Ok(_)) => Ok(true),
+                Some(Err(failure)) => Err(failure.clone()),
+                None if is_late => {
+                    let file = file.display();
+                    let message = format!("{file}: it has not been read after {took:.1?}");
+                    Err(Failure::new(CHI_BUSY, message))
+                }
+                None => Ok(false),
+            };
+        }
         let Target::Module(upgrade) = &mut self.target else { return Ok(true) };
         let Some(loaded) = &upgrade.loaded else {
             upgrade.begin(shared)?;
@@ -303,7 +394,9 @@ impl Replacement {
     /// changing one of the pools.
     fn begin(&self, shared: &Shared) -> Result<Option<Option<Begun>>, Failure> {
         let pools = match &self.target {
-            Target::Pool(name) => replacement::find(shared, name)?.map(|pool| vec![pool]),
+            Target::Pool(name) | Target::Save(name, _) | Target::Create(name, ..) => {
+                replacement::find(shared, name)?.map(|pool| vec![pool])
+            }
             Target::Module(upgrade) => {
                 let module = upgrade.module.as_ref().expect("it was loaded");
                 let pools = replacement::pools_of_others(shared, module);
@@ -329,15 +422,22 @@ impl Replacement {
 
     fn build_on_worker(&self, shared: &Shared, begun: Begun) -> Build {
         let progress = Arc::<Mutex<Progress>>::default();
-        let result = Arc::<Mutex<Option<Result<Replaced, Failure>>>>::default();
+        let result = Slot::<Done>::default();
         let (hold, what) = (begun.hold.clone(), self.what.clone());
         let module = match &self.target {
-            Target::Pool(_) => None,
             Target::Module(upgrade) => upgrade.module.clone(),
+            _ => None,
         };
+        let saves = matches!(self.target, Target::Save(..));
         let (their_progress, theirs) = (progress.clone(), result.clone());
         run_on_worker(shared, &begun, move |worker, pool| {
-            let done = replacement::replace(worker, &hold, module.as_ref(), &what, &their_progress);
+            let (module, progress) = (module.as_ref(), &their_progress);
+            let done = match saves {
+                true => replacement::save_pool(worker, &hold, progress).map(Done::Saved),
+                false => {
+                    replacement::replace(worker, &hold, module, &what, progress).map(Done::Replaced)
+                }
+            };
             *lock(&theirs) = Some(done);
             worker.shared.command(ControlCommand::PoolClosed(pool));
         });
@@ -348,14 +448,26 @@ impl Replacement {
     fn end(&mut self, shared: &Shared, build: Build) -> Option<Result<(), Failure>> {
         let result = lock(&build.result).take();
         match result {
-            Some(Ok(done)) => {
+            Some(Ok(Done::Saved(saved))) => {
+                replacement::keep(shared, build.begun);
+                self.pause = self.held.map_or(Duration::ZERO, |at| at.elapsed());
+                self.replaced.containers = saved.images.len() as u32;
+                self.replaced.state_bytes = saved.bytes();
+                let Target::Save(_, file) = &self.target else { return None };
+                match write_file(saved, file.clone()) {
+                    Ok(result) => self.step = Step::Write(result),
+                    Err(failure) => return Some(Err(failure)),
+                }
+                None
+            }
+            Some(Ok(Done::Replaced(done))) => {
                 self.pause = self.pause.max(self.held.map_or(Duration::ZERO, |at| at.elapsed()));
                 self.replaced.containers += done.containers;
                 self.replaced.state_bytes += done.state_bytes;
                 // A pool of the old version may have been created meanwhile.
                 match self.target {
-                    Target::Pool(_) => Some(Ok(())),
                     Target::Module(_) => self.advance(shared),
+                    _ => Some(Ok(())),
                 }
             }
             Some(Err(failure)) => {
@@ -373,6 +485,23 @@ impl Replacement {
                 None
             }
         }
+    }
+
+    fn create_on_worker(&mut self, shared: &Shared) -> Step {
+        let result = Slot::<Replaced>::default();
+        let theirs = result.clone();
+        if let Target::Create(name, _, Some(saved)) = &self.target {
+            let (name, saved) = (name.clone(), saved.clone());
+            run_on(shared, chi_pool_id { major_: 0, minor_: 0 }, move |worker, none| {
+                let Some(Ok(saved)) = lock(&saved).take() else { return };
+                let done = replacement::create_saved(worker, &saved, &name);
+                let replaced =
+                    Replaced { containers: saved.images.len() as u32, state_bytes: saved.bytes() };
+                *lock(&theirs) = Some(done.map(|()| replaced));
+                worker.shared.command(ControlCommand::PoolClosed(none));
+            });
+        }
+        Step::Create(result)
     }
 
     fn undo_on_worker(&self, shared: &Shared, build: Build) -> Step {
@@ -425,7 +554,37 @@ fn run_on_worker(
     begun: &Begun,
     work: impl FnOnce(&crate::scheduler::Worker, chi_pool_id) + Send + 'static,
 ) {
-    let id = begun.hold.pools[0].id;
+    run_on(shared, begun.hold.pools[0].id, work);
+}
+
+fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<Slot<T>, Failure> {
+    let result = Slot::<T>::default();
+    let theirs = result.clone();
+    let started = std::thread::Builder::new().name("chi-files".into()).spawn(move || {
+        *lock(&theirs) = Some(work());
+    });
+    started.map(|_| result).map_err(|error| {
+        Failure::new(CHI_NO_SPACE, format!("cannot start a thread for the file: {error}"))
+    })
+}
+
+/// Begins to write a saved pool, in a thread of its own, because the file system may be slow.
+fn write_file(saved: SavedPool, file: PathBuf) -> Result<Slot<()>, Failure> {
+    in_thread(move || saved.store(&file))
+}
+
+fn read_file(shared: &Shared, file: PathBuf) -> Result<Slot<SavedPool>, Failure> {
+    let budget = shared.budget;
+    in_thread(move || SavedPool::load(&file, budget))
+}
+
+fn run_on(
+    shared: &Shared,
+    id: chi_pool_id,
+    work: impl FnOnce(&crate::scheduler::Worker, chi_pool_id) + Send + 'static,
+) {
     let run = move || {
         with_current(|worker| work(worker.expect("messages are read by workers"), id));
     };

@@ -51,7 +51,9 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         // The pool's rights decide who may destroy it.
         Request::DestroyPool => None,
         // `replacement` checks it.
-        Request::MigratePool | Request::UpgradeModule => None,
+        Request::MigratePool | Request::UpgradeModule | Request::SavePool | Request::LoadPool => {
+            None
+        }
         Request::LogLevel | Request::Describe | Request::Status => None,
     }
 }
@@ -104,7 +106,14 @@ pub(super) fn answer(
             (ended, Then::EndSession(argument))
         }
         // Requests to destroy or migrate a pool are answered by `destroy` and `replace`, once that is done.
-        None | Some(Request::DestroyPool | Request::MigratePool | Request::UpgradeModule) => {
+        None
+        | Some(
+            Request::DestroyPool
+            | Request::MigratePool
+            | Request::UpgradeModule
+            | Request::SavePool
+            | Request::LoadPool,
+        ) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));
         }

@@ -1,5 +1,8 @@
 //! The state of one container: fields, each in chunks.
 
+use std::io::{self, Read, Write};
+
+use super::file::{array, bytes, invalid};
 use crate::failure::Failure;
 use crate::sys::{Budget, Charge, Use};
 use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_NO_SPACE};
@@ -46,6 +49,40 @@ impl Image {
     /// How many bytes its fields have together.
     pub(crate) fn bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
+    }
+
+    /// Writes it: the number of chunks, then each with its field, length and checksum.
+    pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        to.write_all(&(self.chunks.len() as u64).to_le_bytes())?;
+        self.chunks.iter().try_for_each(|chunk| {
+            let length = chunk.bytes.len() as u32;
+            to.write_all(&chunk.field.to_le_bytes())?;
+            to.write_all(&length.to_le_bytes())?;
+            to.write_all(&chunk.sum.to_le_bytes())?;
+            to.write_all(&chunk.bytes)
+        })
+    }
+
+    /// Reads what `write` wrote. The bytes are not trusted.
+    pub(super) fn read(
+        from: &mut impl Read,
+        version: &str,
+        budget: &'static Budget,
+    ) -> Result<Image, Failure> {
+        let mut image = Image::new(version, budget);
+        let count = u64::from_le_bytes(array(from)?);
+        for at in 0..count {
+            let [field, length, sum] =
+                [array(from)?, array(from)?, array(from)?].map(u32::from_le_bytes);
+            let bytes = bytes(from, length, CHUNK as u32, "a chunk")?;
+            if sum_of(field, &bytes) != sum {
+                let why =
+                    format!("chunk {at}, of field {field}, is damaged: the checksum is another");
+                return Err(invalid(why));
+            }
+            image.push(field, bytes)?;
+        }
+        Ok(image)
     }
 
     /// Reads it from its beginning.

@@ -2,7 +2,9 @@
 //! imports `sys`.
 
 mod archive;
+mod file;
 mod image;
 
 pub(crate) use self::archive::{Loading, Saving};
+pub(crate) use self::file::SavedPool;
 pub(crate) use self::image::Image;

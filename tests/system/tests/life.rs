@@ -130,6 +130,14 @@ fn upgrade(site: &Site, file: &Path) -> Output {
     site.cli(&["module", "upgrade", life::MODULE, file, "--timeout", "5", "--json"])
 }
 
+fn save(site: &Site, file: &Path) -> Output {
+    site.cli(&["pool", "save", "life", file.to_str().unwrap(), "--json"])
+}
+
+fn load(site: &Site, file: &Path, name: &str) -> Output {
+    site.cli(&["pool", "load", file.to_str().unwrap(), "--pool", name])
+}
+
 /// A migration that does not happen. Returns why.
 fn no_migration(site: &Site, more: &[&str]) -> String {
     let output = site.cli(&[&["pool", "migrate", "life"], more].concat());
@@ -138,6 +146,32 @@ fn no_migration(site: &Site, more: &[&str]) -> String {
 }
 
 in_both_languages! {
+    /// A pool is saved to a file while it goes on, and another is created from it.
+    fn a_pool_is_saved_to_a_file_and_created_from_it(site) {
+        let pool = Pool::new(connect(), "");
+        for i in 0..100 {
+            pool.add(&format!("key {i}"), i);
+        }
+        pool.value(life::GROW, 3 << 20, 0).call().unwrap();
+        let before = pool.state();
+        let file = site.path().join("saved");
+        let done = save(site, &file).ok().json();
+        assert!(done["state_bytes"].as_u64().unwrap() > 3 << 20, "{done}");
+        assert_eq!(pool.state().object, before.object, "it goes on");
+        pool.add("later", 1);
+        let taken = load(site, &file, "life");
+        assert!(taken.stderr.contains("pool 'life' already exists"), "{taken:?}");
+        load(site, &file, "copy").ok();
+        let copy = Pool { ipc: pool.ipc, id: pool.ipc.find_pool("copy").unwrap() };
+        let after = copy.state();
+        assert_eq!((after.count, after.entries, after.blob), (before.count, before.entries, before.blob));
+        assert_eq!((after.migrated, &*after.old_version), (1, "1.0.0"));
+        site.cli(&["pool", "destroy", "life"]).ok();
+        site.cli(&["pool", "load", file.to_str().unwrap()]).ok();
+        let again = Pool { ipc: pool.ipc, id: pool.ipc.find_pool("life").unwrap() };
+        assert_eq!(again.state().count, before.count, "as it was when it was saved");
+    }
+
     /// A new object has the state of the old one.
     fn a_container_is_migrated_with_its_state(site) {
         let pool = Pool::new(connect(), "");
@@ -361,6 +395,56 @@ fn a_pool_without_state_is_not_migrated() {
         assert!(why.contains("the admin pool has no state"), "{why}");
         let why = site.cli(&["pool", "migrate", "nobody"]).stderr;
         assert!(why.contains("there is no pool 'nobody'"), "{why}");
+    });
+}
+
+/// A damaged or truncated file creates no pool, and says where it is damaged.
+#[test]
+fn a_damaged_file_creates_no_pool() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        for i in 0..200 {
+            pool.add(&format!("key {i}"), i);
+        }
+        let file = site.path().join("saved");
+        save(site, &file).ok();
+        let good = std::fs::read(&file).unwrap();
+        site.cli(&["pool", "destroy", "life"]).ok();
+        let step = good.len() / rounds(40, 400) as usize + 1;
+        for at in (0..good.len()).step_by(step) {
+            let mut flipped = good.clone();
+            flipped[at] ^= 1 << (at % 8);
+            for bytes in [&flipped[..], &good[..at]] {
+                std::fs::write(&file, bytes).unwrap();
+                let output = load(site, &file, "life");
+                assert_eq!(output.code, 1, "byte {at}: {output:?}");
+                assert!(output.stderr.contains("saved: "), "byte {at}: {output:?}");
+            }
+        }
+        let pools = site.cli(&["pool", "list", "--json"]).ok().json();
+        assert_eq!(pools.as_array().unwrap().len(), 1, "only the admin pool: {pools}");
+        std::fs::write(&file, &good).unwrap();
+        load(site, &file, "life").ok();
+    });
+}
+
+/// A file that cannot be written changes nothing, and leaves nothing behind.
+#[test]
+fn a_file_that_cannot_be_written_changes_nothing() {
+    // The segments of clients are files as well, of 128 MiB.
+    in_client!(options().file_size(130 << 20), |site| {
+        let pool = Pool::new(connect(), "");
+        pool.value(life::GROW, 140 << 20, 0).call().unwrap();
+        let before = pool.state();
+        let (file, nowhere) = (site.path().join("saved"), site.path().join("nowhere/saved"));
+        for file in [&file, &nowhere] {
+            let output = save(site, file);
+            assert_eq!(output.code, 1, "{output:?}");
+            assert!(output.stderr.contains(file.to_str().unwrap()), "{output:?}");
+        }
+        assert!(!file.exists() && !site.path().join("saved.part").exists());
+        let after = pool.state();
+        assert_eq!((after.object, after.count), (before.object, before.count));
     });
 }
 
