@@ -3,7 +3,8 @@
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
 use super::{
-    AllocateTask, Extent, FlushTask, FreeTask, ReadTask, Stats, StatsTask, WriteTask,
+    AllocateTask, Extent, FlushTask, FreeTask, GrowTask, ReadTask, Stats, StatsTask,
+    WriteTask,
 };
 
 const _: () = {
@@ -37,4 +38,7 @@ const _: () = {
     assert!(size_of:: < FlushTask > () == 64);
     assert!(size_of:: < StatsTask > () == 144);
     assert!(offset_of!(StatsTask, stats) == 64);
+    assert!(size_of:: < GrowTask > () == 80);
+    assert!(offset_of!(GrowTask, blocks) == 64);
+    assert!(offset_of!(GrowTask, total) == 72);
 };

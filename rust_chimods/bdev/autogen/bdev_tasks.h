@@ -213,7 +213,7 @@ struct WriteTask : public chi::Task {
   void SerializeOut(Ar &) {}
 };
 
-// `kFlush`: makes completed writes durable, so that they survive a power loss.
+// `kFlush`: makes completed writes, allocations and releases durable.
 struct FlushTask : public chi::Task {
 
   /** SHM default constructor */
@@ -284,6 +284,47 @@ struct StatsTask : public chi::Task {
   }
 };
 
+// `kGrow`: adds blocks to a device in a file.
+struct GrowTask : public chi::Task {
+  // In: the number of blocks that the device shall have; 0 means as many as its file has room for.
+  uint64_t blocks_;
+  // Out: the number of blocks that it has now.
+  uint64_t total_;
+  /** SHM default constructor */
+  explicit GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), blocks_(), total_() {}
+
+  /** Emplace constructor */
+  GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : GrowTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kGrow;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
+  template <typename Fill>
+  GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : GrowTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(blocks_);
+  }
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(total_);
+  }
+};
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "size differs from the other languages");
@@ -315,6 +356,9 @@ static_assert(offsetof(WriteTask, data_) == 72, "offset differs from the other l
 static_assert(sizeof(FlushTask) == 64, "size differs from the other languages");
 static_assert(sizeof(StatsTask) == 144, "size differs from the other languages");
 static_assert(offsetof(StatsTask, stats_) == 64, "offset differs from the other languages");
+static_assert(sizeof(GrowTask) == 80, "size differs from the other languages");
+static_assert(offsetof(GrowTask, blocks_) == 64, "offset differs from the other languages");
+static_assert(offsetof(GrowTask, total_) == 72, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace chimaera::bdev

@@ -26,6 +26,8 @@ extern "C" {
 #define CHIMAERA_BDEV_FLUSH 14
 /** Method kStats (chimaera_bdev_stats_task). */
 #define CHIMAERA_BDEV_STATS 15
+/** Method kGrow (chimaera_bdev_grow_task). */
+#define CHIMAERA_BDEV_GROW 16
 
 // A contiguous range of blocks.
 typedef struct chimaera_bdev_extent {
@@ -100,7 +102,7 @@ typedef struct chimaera_bdev_write_task {
   chi_shm_vector data_;
 } chimaera_bdev_write_task;
 
-// `kFlush`: makes completed writes durable, so that they survive a power loss.
+// `kFlush`: makes completed writes, allocations and releases durable.
 typedef struct chimaera_bdev_flush_task {
   // The header of the task.
   chi_task task;
@@ -113,6 +115,16 @@ typedef struct chimaera_bdev_stats_task {
   // Out.
   struct chimaera_bdev_stats stats_;
 } chimaera_bdev_stats_task;
+
+// `kGrow`: adds blocks to a device in a file.
+typedef struct chimaera_bdev_grow_task {
+  // The header of the task.
+  chi_task task;
+  // In: the number of blocks that the device shall have; 0 means as many as its file has room for.
+  uint64_t blocks_;
+  // Out: the number of blocks that it has now.
+  uint64_t total_;
+} chimaera_bdev_grow_task;
 
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "offset differs from the other languages");
@@ -143,6 +155,9 @@ CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, data_) == 72, "offset di
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_flush_task) == 64, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats_task) == 144, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_grow_task) == 80, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_grow_task, blocks_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_grow_task, total_) == 72, "offset differs from the other languages");
 
 #undef CHIMAERA_BDEV_ASSERT
 #ifdef __cplusplus

@@ -206,6 +206,8 @@ impl Args {
             }
         };
         params.direct = self.direct;
+        // The file may be one that another program reads and writes as well.
+        params.overwrite = true;
         params.io = match self.engine {
             EngineArg::Uring => Io::Uring,
             EngineArg::Posix => Io::Posix,

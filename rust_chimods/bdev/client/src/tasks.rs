@@ -89,7 +89,7 @@ pub struct WriteTask {
     pub data: ShmBytes,
 }
 
-/// `kFlush`: makes completed writes durable, so that they survive a power loss.
+/// `kFlush`: makes completed writes, allocations and releases durable.
 #[chimaera::task]
 pub struct FlushTask {}
 
@@ -99,4 +99,16 @@ pub struct StatsTask {
     /// Out.
     #[chi(out)]
     pub stats: Cell<Stats>,
+}
+
+/// `kGrow`: adds blocks to a device in a file.
+#[chimaera::task]
+pub struct GrowTask {
+    /// In: the number of blocks that the device shall have; 0 means as many as its file has room
+    /// for.
+    #[chi(in)]
+    pub blocks: Cell<u64>,
+    /// Out: the number of blocks that it has now.
+    #[chi(out)]
+    pub total: Cell<u64>,
 }

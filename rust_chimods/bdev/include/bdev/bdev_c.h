@@ -82,13 +82,24 @@ static inline chi_status chimaera_bdev_write_new(chi_pool_id pool, chi_domain_qu
   return CHI_OK;
 }
 
-/** Creates a task that makes completed writes durable. Otherwise like
+/** Creates a task that makes completed writes, allocations and releases durable. Otherwise like
  * chimaera_bdev_allocate_new. */
 static inline chi_status chimaera_bdev_flush_new(chi_pool_id pool, chi_domain_query query,
                                                  chimaera_bdev_flush_task **task) {
   chi_task *made = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_FLUSH, &made);
   *task = (chimaera_bdev_flush_task *)(void *)made;
+  return status;
+}
+
+/** Creates a task that adds blocks to a device in a file: `total_` then is the number that it has.
+ * Otherwise like chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_grow_new(chi_pool_id pool, chi_domain_query query,
+                                                uint64_t blocks, chimaera_bdev_grow_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_GROW, &made);
+  *task = (chimaera_bdev_grow_task *)(void *)made;
+  if (status == CHI_OK) (*task)->blocks_ = blocks;
   return status;
 }
 
