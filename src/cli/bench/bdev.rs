@@ -256,7 +256,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     progress("");
     tell(context, args, engine, &mut all);
-    Ok(())
+    device.release()
 }
 
 fn tell(context: &Context, args: &Args, engine: u64, all: &mut [Measured]) {

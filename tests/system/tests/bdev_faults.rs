@@ -168,6 +168,9 @@ fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
             for (block, count) in [(10, 1), (0, 64), (20, 1)] {
                 is_lost(text_of(device.read(block, count)));
             }
+            let (code, message) = text_of(device.grow(65));
+            assert_eq!(code, CHI_IO, "{message}");
+            assert!(message.contains("has been truncated: it has"), "{message}");
             File::options().write(true).open(&path).unwrap().set_len(start + 64 * 4096).unwrap();
             is_lost(text_of(device.read(63, 1)));
             is_lost(text_of(device.write(10, [7; 4096])));

@@ -147,8 +147,8 @@ class Client : public chi::PoolClient<Client, Params> {
   }
   hipc::FullPtr<GrowTask> AsyncGrow(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                     chi::u64 blocks) {
-    return CHI_IPC_MANAGER->SubmitTask<GrowTask>(
-        mctx, pool_id_, dom_query, [&](GrowTask &task) { task.blocks_ = blocks; });
+    return CHI_IPC_MANAGER->SubmitTask<GrowTask>(mctx, pool_id_, dom_query,
+                                                 [&](GrowTask &task) { task.blocks_ = blocks; });
   }
 
   /** The device's properties and counters. */

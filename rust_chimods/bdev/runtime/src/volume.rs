@@ -130,17 +130,7 @@ impl<D: Disk> Volume<D> {
         let slots = loaded.slots;
         let committed = Committed { blocks, generation, tried, slots, good, one_copy };
         let volume = Volume::new(disk, uuid, geometry, committed, &name)?;
-        let needed = geometry.size(blocks).unwrap_or(u64::MAX);
-        if size < needed {
-            return Err(Status::new(
-                CHI_IO,
-                format!(
-                    "{name} has been truncated: it has {size} bytes, but its {blocks} blocks of {} \
-                     need {needed}; extended with `truncate -s {needed}`, what is lost reads as zeros",
-                    geometry.block_size
-                ),
-            ));
-        }
+        volume.check_size(size, blocks)?;
         volume.load_sums(worker, 0, blocks)?;
         if let Err(status) = volume.reserve(blocks) {
             log_info!("{}; its flushes need space", status.message());
@@ -330,6 +320,8 @@ impl<D: Disk> Volume<D> {
             0 => (size.saturating_sub(self.data) / block_size).clamp(now, capacity.max(now)),
             blocks => blocks,
         };
+        // Extending a truncated file would turn what is lost into zeros.
+        self.check_size(size, now)?;
         if blocks < now {
             let text = format!("{name} has {now} blocks, and a device cannot shrink to {blocks}");
             return Err(Status::invalid(text));
@@ -367,6 +359,23 @@ impl<D: Disk> Volume<D> {
             Some(_) => self.geometry.checksum_of(blocks),
             None => Geometry::slot(Geometry::pages(blocks), 0),
         })
+    }
+
+    /// Fails if a file of this size has lost some of the device's blocks.
+    fn check_size(&self, size: u64, blocks: u64) -> Result<()> {
+        let needed = self.geometry.size(blocks).unwrap_or(u64::MAX);
+        if size >= needed {
+            return Ok(());
+        }
+        Err(Status::new(
+            CHI_IO,
+            format!(
+                "{} has been truncated: it has {size} bytes, but its {blocks} blocks of {} need \
+                 {needed}; after `truncate -s {needed}` what is lost reads as zeros",
+                self.disk.name(),
+                self.geometry.block_size
+            ),
+        ))
     }
 
     /// Writes what has changed.
