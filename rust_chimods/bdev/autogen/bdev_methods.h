@@ -30,6 +30,8 @@ class Method {
   CLS_CONST int kStats = 15;
   /** Adds blocks to a device in a file. */
   CLS_CONST int kGrow = 16;
+  /** Frees the blocks of an owner. */
+  CLS_CONST int kRelease = 17;
 };
 
 }  // namespace chimaera::bdev

@@ -24,4 +24,6 @@ impl Method {
     pub const STATS: u32 = 15;
     /// `kGrow`: Adds blocks to a device in a file.
     pub const GROW: u32 = 16;
+    /// `kRelease`: Frees the blocks of an owner.
+    pub const RELEASE: u32 = 17;
 }

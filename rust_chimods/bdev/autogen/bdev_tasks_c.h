@@ -28,6 +28,8 @@ extern "C" {
 #define CHIMAERA_BDEV_STATS 15
 /** Method kGrow (chimaera_bdev_grow_task). */
 #define CHIMAERA_BDEV_GROW 16
+/** Method kRelease (chimaera_bdev_release_task). */
+#define CHIMAERA_BDEV_RELEASE 17
 
 // A contiguous range of blocks.
 typedef struct chimaera_bdev_extent {
@@ -67,6 +69,9 @@ typedef struct chimaera_bdev_allocate_task {
   chi_task task;
   // In: number of blocks.
   uint64_t count_;
+  // In: who owns the blocks. 0 means nobody: they stay allocated until they are freed. Those of an
+  // owner are free again when the owner is released, and when the device is opened again.
+  uint64_t owner_;
   // Out: the blocks, in as few extents as possible.
   chi_shm_vector extents_;
 } chimaera_bdev_allocate_task;
@@ -126,6 +131,16 @@ typedef struct chimaera_bdev_grow_task {
   uint64_t total_;
 } chimaera_bdev_grow_task;
 
+// `kRelease`: frees the blocks of an owner.
+typedef struct chimaera_bdev_release_task {
+  // The header of the task.
+  chi_task task;
+  // In: the owner, which is not 0.
+  uint64_t owner_;
+  // Out: the number of blocks that were freed.
+  uint64_t blocks_;
+} chimaera_bdev_release_task;
+
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, count_) == 8, "offset differs from the other languages");
@@ -140,9 +155,10 @@ CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, flushes_) == 48, "offset diff
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, read_bytes_) == 56, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, written_bytes_) == 64, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, errors_) == 72, "offset differs from the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 112, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 120, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, count_) == 64, "offset differs from the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, owner_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 80, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_free_task) == 104, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_free_task, extents_) == 64, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_read_task) == 120, "size differs from the other languages");
@@ -158,6 +174,9 @@ CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "offset d
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_grow_task) == 80, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_grow_task, blocks_) == 64, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_grow_task, total_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_release_task) == 80, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_release_task, owner_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_release_task, blocks_) == 72, "offset differs from the other languages");
 
 #undef CHIMAERA_BDEV_ASSERT
 #ifdef __cplusplus

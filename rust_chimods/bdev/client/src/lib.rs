@@ -22,7 +22,8 @@ mod tasks;
 pub use methods::Method;
 pub use params::{Io, Params, DEFAULT_BLOCKS, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
 pub use tasks::{
-    AllocateTask, Extent, FlushTask, FreeTask, GrowTask, ReadTask, Stats, StatsTask, WriteTask,
+    AllocateTask, Extent, FlushTask, FreeTask, GrowTask, ReadTask, ReleaseTask, Stats, StatsTask,
+    WriteTask,
 };
 
 use chimaera::abi::CHI_MODULE_STATUS;
@@ -104,6 +105,24 @@ impl Client {
         let task: NewTask<AllocateTask> = self.task(Method::ALLOCATE)?;
         task.count.set(count);
         task.submit()
+    }
+
+    /// Allocates blocks for an owner, any number except 0, such as one that a client was given. They
+    /// are free again when the owner is released, and when the device is opened again. Errors: those
+    /// of [`allocate`](Self::allocate).
+    pub fn allocate_for(&self, owner: u64, count: u64) -> Result<Vec<Extent>> {
+        let task: NewTask<AllocateTask> = self.task(Method::ALLOCATE)?;
+        task.count.set(count);
+        task.owner.set(owner);
+        task.call()?.extents.copy_to_vec()
+    }
+
+    /// Frees the blocks of an owner, for example of a client that was killed, and returns their
+    /// number. No task on them may be in flight. Errors: `CHI_INVALID` for the owner 0.
+    pub fn release(&self, owner: u64) -> Result<u64> {
+        let task: NewTask<ReleaseTask> = self.task(Method::RELEASE)?;
+        task.owner.set(owner);
+        Ok(task.call()?.blocks.get())
     }
 
     /// Frees blocks. A crash before the next flush undoes it. Errors: [`NOT_ALLOCATED`] if one of them is free or listed twice,

@@ -50,6 +50,10 @@ pub struct AllocateTask {
     /// In: number of blocks.
     #[chi(in)]
     pub count: Cell<u64>,
+    /// In: who owns the blocks. 0 means nobody: they stay allocated until they are freed. Those of
+    /// an owner are free again when the owner is released, and when the device is opened again.
+    #[chi(in)]
+    pub owner: Cell<u64>,
     /// Out: the blocks, in as few extents as possible.
     #[chi(out)]
     pub extents: ShmVec<Extent>,
@@ -111,4 +115,15 @@ pub struct GrowTask {
     /// Out: the number of blocks that it has now.
     #[chi(out)]
     pub total: Cell<u64>,
+}
+
+/// `kRelease`: frees the blocks of an owner.
+#[chimaera::task]
+pub struct ReleaseTask {
+    /// In: the owner, which is not 0.
+    #[chi(in)]
+    pub owner: Cell<u64>,
+    /// Out: the number of blocks that were freed.
+    #[chi(out)]
+    pub blocks: Cell<u64>,
 }

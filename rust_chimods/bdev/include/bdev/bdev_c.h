@@ -17,8 +17,10 @@ extern "C" {
 #endif
 
 /** Creates a task that allocates `count` blocks: `extents_` then holds chimaera_bdev_extent
- * structs. The caller submits it, and deletes it with `chi_task_delete`. On an error (those of
- * `chi_task_new`) there is no task to delete. Any thread. */
+ * structs. Before it is submitted, `owner_` can be set: such blocks are free again when the owner
+ * is released, and when the device is opened again. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new`) there is no task to delete. Any thread.
+ */
 static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain_query query,
                                                     uint64_t count,
                                                     chimaera_bdev_allocate_task **task) {
@@ -46,6 +48,18 @@ static inline chi_status chimaera_bdev_free_new(chi_pool_id pool, chi_domain_que
   }
   *task = release;
   return CHI_OK;
+}
+
+/** Creates a task that frees the blocks of an owner, which is not 0: `blocks_` then is their
+ * number. Otherwise like chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_release_new(chi_pool_id pool, chi_domain_query query,
+                                                   uint64_t owner,
+                                                   chimaera_bdev_release_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_RELEASE, &made);
+  *task = (chimaera_bdev_release_task *)(void *)made;
+  if (status == CHI_OK) (*task)->owner_ = owner;
+  return status;
 }
 
 /** Creates a task that reads `count` blocks, beginning at `block`, into `data_`. Otherwise like

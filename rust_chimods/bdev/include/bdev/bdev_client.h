@@ -85,6 +85,38 @@ class Client : public chi::PoolClient<Client, Params> {
         mctx, pool_id_, dom_query, [&](AllocateTask &task) { task.count_ = count; });
   }
 
+  /** Allocates blocks for an owner, any number except 0. They are free again when the owner is
+   * released, and when the device is opened again. */
+  std::vector<Extent> AllocateFor(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                                  chi::u64 owner, chi::u64 count) {
+    chi::OwnedTask<AllocateTask> task(AsyncAllocateFor(mctx, dom_query, owner, count));
+    Finish(task);
+    return std::vector<Extent>(task->extents_.begin(), task->extents_.end());
+  }
+  hipc::FullPtr<AllocateTask> AsyncAllocateFor(const hipc::MemContext &mctx,
+                                               const chi::DomainQuery &dom_query, chi::u64 owner,
+                                               chi::u64 count) {
+    return CHI_IPC_MANAGER->SubmitTask<AllocateTask>(mctx, pool_id_, dom_query,
+                                                     [&](AllocateTask &task) {
+                                                       task.count_ = count;
+                                                       task.owner_ = owner;
+                                                     });
+  }
+
+  /** Frees the blocks of an owner, for example of a client that was killed, and returns their
+   * number. No task on them may be in flight. */
+  chi::u64 Release(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                   chi::u64 owner) {
+    chi::OwnedTask<ReleaseTask> task(AsyncRelease(mctx, dom_query, owner));
+    Finish(task);
+    return task->blocks_;
+  }
+  hipc::FullPtr<ReleaseTask> AsyncRelease(const hipc::MemContext &mctx,
+                                          const chi::DomainQuery &dom_query, chi::u64 owner) {
+    return CHI_IPC_MANAGER->SubmitTask<ReleaseTask>(
+        mctx, pool_id_, dom_query, [&](ReleaseTask &task) { task.owner_ = owner; });
+  }
+
   /** Frees all of the blocks, or none. */
   void Free(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
             const std::vector<Extent> &extents) {

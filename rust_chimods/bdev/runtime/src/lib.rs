@@ -25,8 +25,8 @@ use chimaera::abi::CHI_UNSUPPORTED;
 use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, RunContext};
 use chimaera::{Result, ShmBytes, Status};
 use chimaera_bdev_client::{
-    AllocateTask, Engine, Extent, FlushTask, FreeTask, GrowTask, Method, Params, ReadTask, Stats,
-    StatsTask, WriteTask, DEFAULT_BLOCKS,
+    AllocateTask, Engine, Extent, FlushTask, FreeTask, GrowTask, Method, Params, ReadTask,
+    ReleaseTask, Stats, StatsTask, WriteTask, DEFAULT_BLOCKS,
 };
 
 use bounce::Bounce;
@@ -105,7 +105,7 @@ impl Runtime {
     #[method(Method::ALLOCATE, name = "kAllocate")]
     fn allocate(&self, task: &AllocateTask, ctx: &RunContext<'_>) -> Result<()> {
         let extents = loop {
-            match (self.map.allocate(task.count.get())?, &self.backend) {
+            match (self.map.allocate(task.count.get(), task.owner.get())?, &self.backend) {
                 (Some(extents), _) => break extents,
                 (None, Backend::File(volume)) => volume.flush(ctx.worker_id(), &self.map)?,
                 (None, Backend::Ram(..)) => {
@@ -123,6 +123,15 @@ impl Runtime {
     #[method(Method::FREE, name = "kFree")]
     fn free(&self, task: &FreeTask) -> Result<()> {
         self.map.free(&task.extents.copy_to_vec()?)
+    }
+
+    #[method(Method::RELEASE, name = "kRelease")]
+    fn release(&self, task: &ReleaseTask) -> Result<()> {
+        if task.owner.get() == 0 {
+            return Err(Status::invalid("the owner is 0, which is no owner"));
+        }
+        task.blocks.set(self.map.release(task.owner.get())?);
+        Ok(())
     }
 
     #[method(Method::READ, name = "kRead")]

@@ -1,5 +1,6 @@
 //! The map of allocated blocks.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chimaera::abi::CHI_NO_SPACE;
@@ -20,6 +21,9 @@ struct State {
     free: u64,
     /// The word at which the next search begins.
     next: usize,
+    /// The blocks that have an owner: the number of blocks from one on, and the owner. The map in the
+    /// file does not have them.
+    owned: BTreeMap<u64, (u64, u64)>,
     /// What the file says; `None` for a device in memory.
     durable: Option<Durable>,
 }
@@ -87,7 +91,8 @@ impl Map {
             *last |= beyond(blocks);
         }
         let free = words.iter().map(|word| u64::from(word.count_zeros())).sum();
-        Ok(Map { state: Mutex::new(State { blocks, words, free, next: 0, durable }) })
+        let state = State { blocks, words, free, next: 0, owned: BTreeMap::new(), durable };
+        Ok(Map { state: Mutex::new(state) })
     }
 
     pub(crate) fn blocks(&self) -> u64 {
@@ -98,9 +103,9 @@ impl Map {
         self.state().free
     }
 
-    /// Allocates the next `count` free blocks, with adjacent ones in one extent. `None` if that
-    /// needs blocks whose release is not in the file yet.
-    pub(crate) fn allocate(&self, count: u64) -> Result<Option<Vec<Extent>>> {
+    /// Allocates the next `count` free blocks, with adjacent ones in one extent, for an owner unless
+    /// it is 0. `None` if that needs blocks whose release is not in the file yet.
+    pub(crate) fn allocate(&self, count: u64, owner: u64) -> Result<Option<Vec<Extent>>> {
         let mut state = self.state();
         let State { free, blocks, .. } = *state;
         if count > free {
@@ -137,6 +142,9 @@ impl Map {
             last.count += if adjacent { next.count } else { 0 };
             adjacent
         });
+        if owner != 0 {
+            state.owned.extend(extents.iter().map(|extent| (extent.block, (extent.count, owner))));
+        }
         Ok(Some(extents))
     }
 
@@ -150,7 +158,21 @@ impl Map {
                 return Err(status);
             }
         }
+        extents.iter().for_each(|extent| state.disown(*extent));
         Ok(())
+    }
+
+    /// Frees the blocks of an owner, and returns their number.
+    pub(crate) fn release(&self, owner: u64) -> Result<u64> {
+        let mut state = self.state();
+        let of_owner = state.owned.iter().filter(|(_, (_, of))| *of == owner);
+        let extents: Vec<Extent> =
+            of_owner.map(|(block, (count, _))| Extent { block: *block, count: *count }).collect();
+        for extent in &extents {
+            state.clear(*extent)?;
+            state.owned.remove(&extent.block);
+        }
+        Ok(extents.iter().map(|extent| extent.count).sum())
     }
 
     /// Checks that the blocks exist and are allocated. Errors: `CHI_INVALID`, `NOT_ALLOCATED`.
@@ -163,7 +185,7 @@ impl Map {
     /// Takes the pages that have changed, to write them to the file. Errors: `CHI_NO_SPACE`.
     pub(crate) fn take_changes(&self) -> Result<Vec<Change>> {
         let mut state = self.state();
-        let State { blocks, words, durable, .. } = &mut *state;
+        let State { blocks, words, owned, durable, .. } = &mut *state;
         let Some(durable) = durable else { return Ok(Vec::new()) };
         let pages = (0..durable.changed.len()).filter(|page| durable.changed[*page]);
         let copies = pages.map(|page| {
@@ -173,6 +195,17 @@ impl Map {
             copy.copy_from_slice(&words[from..to]);
             if to == words.len() {
                 copy[to - from - 1] &= !beyond(*blocks);
+            }
+            let (first, end) = (from as u64 * 64, to as u64 * 64);
+            for (block, (count, _)) in owned.range(..end).rev() {
+                if block + count <= first {
+                    break;
+                }
+                let block_end = (block + count).min(end);
+                let block = (*block).max(first);
+                for (index, mask) in masks(Extent { block, count: block_end - block }) {
+                    copy[index - from] &= !mask;
+                }
             }
             Ok(Change { page, words: copy })
         });
@@ -283,6 +316,26 @@ impl State {
         self.free -= extent.count;
     }
 
+    /// Forgets who owned blocks.
+    fn disown(&mut self, Extent { block, count }: Extent) {
+        let end = block + count;
+        loop {
+            let last = self.owned.range(..end).next_back();
+            let Some((first, (n, owner))) = last.map(|(first, of)| (*first, *of)) else { return };
+            if first + n <= block {
+                return;
+            }
+            self.owned.remove(&first);
+            if end < first + n {
+                self.owned.insert(end, (first + n - end, owner));
+            }
+            if first < block {
+                self.owned.insert(first, (block - first, owner));
+                return;
+            }
+        }
+    }
+
     fn clear(&mut self, extent: Extent) -> Result<()> {
         self.find_free(extent)?;
         for (index, mask) in masks(extent) {
@@ -304,14 +357,14 @@ mod tests {
     #[test]
     fn all_blocks_are_given_out_once() {
         let map = Map::new(200).unwrap();
-        let first = map.allocate(100).unwrap().unwrap();
+        let first = map.allocate(100, 0).unwrap().unwrap();
         assert_eq!(first, [Extent { block: 0, count: 100 }]);
-        assert_eq!(map.allocate(100).unwrap().unwrap(), [Extent { block: 100, count: 100 }]);
-        let status = map.allocate(1).unwrap_err();
+        assert_eq!(map.allocate(100, 0).unwrap().unwrap(), [Extent { block: 100, count: 100 }]);
+        let status = map.allocate(1, 0).unwrap_err();
         assert_eq!(status.code(), DEVICE_FULL);
         assert_eq!(status.message(), "cannot allocate 1 blocks: the device has 0 of 200 free");
         map.free(&[Extent { block: 10, count: 1 }, Extent { block: 190, count: 5 }]).unwrap();
-        let again = map.allocate(6).unwrap().unwrap();
+        let again = map.allocate(6, 0).unwrap().unwrap();
         assert_eq!(again, [Extent { block: 10, count: 1 }, Extent { block: 190, count: 5 }]);
         assert_eq!(map.free_blocks(), 0);
         map.free(&[Extent { block: 0, count: 200 }]).unwrap();
@@ -321,7 +374,7 @@ mod tests {
     #[test]
     fn freeing_twice_frees_nothing() {
         let map = Map::new(128).unwrap();
-        map.allocate(70).unwrap();
+        map.allocate(70, 0).unwrap();
         let twice = [Extent { block: 60, count: 10 }, Extent { block: 69, count: 1 }];
         let status = map.free(&twice).unwrap_err();
         assert_eq!((status.code(), status.message()), (NOT_ALLOCATED, "block 69 is not allocated"));
@@ -342,25 +395,25 @@ mod tests {
     fn a_block_is_not_given_out_again_before_its_release_is_durable() {
         let blocks = 2 * 64 * WORDS_PER_PAGE as u64 + 10;
         let map = Map::from_file(blocks, Vec::new()).unwrap();
-        let first = map.allocate(100).unwrap().unwrap();
+        let first = map.allocate(100, 0).unwrap().unwrap();
         // Nobody remembers what was allocated and freed between two commits.
         map.free(&first).unwrap();
-        assert_eq!(map.allocate(blocks).unwrap().unwrap(), [Extent { block: 0, count: blocks }]);
+        assert_eq!(map.allocate(blocks, 0).unwrap().unwrap(), [Extent { block: 0, count: blocks }]);
         let changes = map.take_changes().unwrap();
         assert_eq!(changes.iter().map(|change| change.page).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(changes[2].words, [(1 << 10) - 1]);
         // A crash may bring them back already.
         map.free(&[Extent { block: 5, count: 2 }]).unwrap();
-        assert_eq!(map.allocate(1).unwrap(), None);
+        assert_eq!(map.allocate(1, 0).unwrap(), None);
         map.changes_are_durable(&changes);
-        assert_eq!((map.allocate(1).unwrap(), map.free_blocks()), (None, 2));
+        assert_eq!((map.allocate(1, 0).unwrap(), map.free_blocks()), (None, 2));
         let changes = map.take_changes().unwrap();
         assert_eq!((changes.len(), changes[0].words[0]), (1, !(3 << 5)));
         map.changes_are_lost(&changes);
-        assert_eq!(map.allocate(1).unwrap(), None);
+        assert_eq!(map.allocate(1, 0).unwrap(), None);
         let changes = map.take_changes().unwrap();
         map.changes_are_durable(&changes);
-        assert_eq!(map.allocate(2).unwrap().unwrap(), [Extent { block: 5, count: 2 }]);
+        assert_eq!(map.allocate(2, 0).unwrap().unwrap(), [Extent { block: 5, count: 2 }]);
         assert!(map.take_changes().unwrap().len() == 1 && map.take_changes().unwrap().is_empty());
     }
 
@@ -368,12 +421,43 @@ mod tests {
     fn new_blocks_are_free() {
         for (before, after) in [(10, 20), (10, 64), (64, 65), (100, 40000)] {
             let map = Map::from_file(before, Vec::new()).unwrap();
-            map.allocate(before).unwrap().unwrap();
+            map.allocate(before, 0).unwrap().unwrap();
             map.grow(after).unwrap();
             assert_eq!(map.free_blocks(), after - before);
             let rest = [Extent { block: before, count: after - before }];
-            assert_eq!(map.allocate(after - before).unwrap().unwrap(), rest);
-            assert_eq!(map.allocate(1).unwrap_err().code(), DEVICE_FULL);
+            assert_eq!(map.allocate(after - before, 0).unwrap().unwrap(), rest);
+            assert_eq!(map.allocate(1, 0).unwrap_err().code(), DEVICE_FULL);
         }
+    }
+
+    #[test]
+    fn blocks_with_an_owner_are_not_in_the_file() {
+        let map = Map::from_file(2 * 64 * WORDS_PER_PAGE as u64, Vec::new()).unwrap();
+        let first = 64 * WORDS_PER_PAGE as u64 - 100;
+        map.allocate(first, 0).unwrap().unwrap();
+        // Over the end of a page.
+        let owned = map.allocate(200, 7).unwrap().unwrap();
+        assert_eq!(owned, [Extent { block: first, count: 200 }]);
+        map.allocate(1, 8).unwrap().unwrap();
+        let changes = map.take_changes().unwrap();
+        let bits = |change: &Change| change.words.iter().map(|w| u64::from(w.count_ones())).sum();
+        let counts: Vec<u64> = changes.iter().map(bits).collect();
+        assert_eq!(counts, [first, 0]);
+        map.changes_are_durable(&changes);
+        // A part of it is freed by number, also twice, and the rest by its owner.
+        let middle = Extent { block: first + 50, count: 100 };
+        map.free(&[middle]).unwrap();
+        assert_eq!(map.free(&[middle]).unwrap_err().code(), NOT_ALLOCATED);
+        assert!(map.free(&[Extent { block: first, count: 10 }, middle]).is_err());
+        assert_eq!(map.state().owned.len(), 3);
+        let free = map.free_blocks();
+        assert_eq!((map.release(7).unwrap(), map.release(7).unwrap()), (100, 0));
+        assert_eq!(map.free_blocks(), free + 100);
+        map.check(Extent { block: first + 200, count: 1 }).unwrap();
+        // They can be given out at once, since no crash brings them back.
+        let rest = map.free_blocks();
+        assert!(map.allocate(rest, 0).unwrap().is_some());
+        assert_eq!(map.release(8).unwrap(), 1);
+        assert!(map.state().owned.is_empty());
     }
 }

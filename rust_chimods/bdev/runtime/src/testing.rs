@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use chimaera::abi::{CHI_IO, CHI_NO_SPACE};
 use chimaera::{Result, Status};
+use chimaera_bdev_client::geometry::PAGE;
 
 use crate::disk::{Disk, Part};
 
@@ -90,6 +91,8 @@ pub(crate) enum Crash {
     Kill,
     /// The power fails: any sectors of any unsynced writes are there.
     PowerCut,
+    /// The same with a disk that does not write the sectors of superblocks as a whole.
+    TornSuperblocks,
 }
 
 /// The disk. Clones are the same disk.
@@ -133,6 +136,19 @@ impl Recorder {
         self.0.fault.get().is_some()
     }
 
+    /// The contents at a moment, as programs saw them.
+    pub(crate) fn image_at(&self, moment: usize) -> Image {
+        let mut image = self.0.before.borrow().clone();
+        for op in &self.0.log.borrow()[..moment] {
+            match op {
+                Op::Write(at, bytes) => image.write(*at, bytes),
+                Op::SetSize(size) => set_size(&mut image, *size),
+                Op::Sync => {}
+            }
+        }
+        image
+    }
+
     /// The contents after a crash at a moment.
     pub(crate) fn crash(&self, how: Crash, moment: usize, random: &mut Random) -> Image {
         let mut image = self.0.before.borrow().clone();
@@ -147,9 +163,11 @@ impl Recorder {
                 }
                 Op::Sync => continue,
             };
-            // The pieces of the write that lie in one sector each.
-            let first = (SECTOR - at % SECTOR) as usize;
-            let rest = bytes.get(first..).unwrap_or_default().chunks(SECTOR as usize);
+            // The pieces of the write that are there or not, each as a whole.
+            let torn = how == Crash::TornSuperblocks && at < 2 * PAGE;
+            let whole = if torn { 64 } else { SECTOR };
+            let first = (whole - at % whole) as usize;
+            let rest = bytes.get(first..).unwrap_or_default().chunks(whole as usize);
             let pieces: Vec<&[u8]> =
                 std::iter::once(&bytes[..first.min(bytes.len())]).chain(rest).collect();
             let fate = random.below(4);
@@ -159,7 +177,9 @@ impl Recorder {
                 let there = match how {
                     _ if number < synced => true,
                     Crash::Kill => number + 1 < log.len() || index < kept,
-                    Crash::PowerCut => fate == 0 || fate > 1 && random.below(2) == 0,
+                    Crash::PowerCut | Crash::TornSuperblocks => {
+                        fate == 0 || fate > 1 && random.below(2) == 0
+                    }
                 };
                 if there {
                     image.write(position, piece);
