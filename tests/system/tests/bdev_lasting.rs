@@ -6,6 +6,7 @@ use std::path::Path;
 
 use chimaera::abi::{CHI_INVALID, CHI_NO_SPACE, CHI_UNSUPPORTED};
 use chimaera_bdev_client::{Client, Extent, Io, Params, CORRUPT, NOT_ALLOCATED};
+use chimaera_kv_client as kv;
 use chimaera_tests::device::{engines, file_for, file_of, of_file};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{connect, in_client, rounds, tally, text_of, Daemon, Options, Running};
@@ -223,4 +224,25 @@ fn one_daemon_at_a_time_uses_a_file() {
     assert!(refused.stderr.contains("is in use by another device, or locked"), "{refused:?}");
     first.cli(&["pool", "destroy", "disk"]).ok();
     second.cli(&create).ok();
+}
+
+/// A store in memory knows after its end no longer where its values are, so it leaves no blocks.
+#[test]
+fn a_store_that_ends_gives_its_blocks_back() {
+    in_client!(Options::new().bdev().kv(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_for(directory.path(), "disk", 256);
+        for round in 0..rounds(10, 200) {
+            let device = Client::create("disk", of_file(&path, Io::Auto)).unwrap();
+            assert_eq!(device.stats().unwrap().free_blocks, 256, "round {round}");
+            let params = kv::Params { device: "disk".into(), ..kv::Params::default() };
+            let store = kv::Client::create("store", params).unwrap();
+            for key in 0..50 {
+                store.put(key.to_string(), vec![key; 5000]).unwrap();
+            }
+            chimaera::ipc().unwrap().destroy_pool(store.pool_id()).unwrap();
+            destroy(&device);
+        }
+    });
 }

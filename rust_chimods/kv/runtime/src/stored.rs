@@ -17,6 +17,10 @@ use crate::store::{Store, Value};
 /// The most bytes of one write or read. All pieces of a value are in flight together.
 const PIECE: u64 = 256 << 10;
 
+/// The owner of the blocks. Their keys are in memory, so nothing knows them once the device is opened
+/// again: then they are free.
+const OWNER: u64 = 1;
+
 /// The keys, and the locations of their values.
 pub(crate) struct Stored {
     keys: Store<Location>,
@@ -127,7 +131,7 @@ impl Stored {
         let blocks = (packed.len() as u64).div_ceil(self.block_size);
         let extents = match blocks {
             0 => Vec::new(),
-            _ => self.device.call(|device| device.allocate(blocks))?,
+            _ => self.device.call(|device| device.allocate_for(OWNER, blocks))?,
         };
         let device = self.device.client.pool_id();
         let location = Location { device, extents, len, packed: packed.len() };
