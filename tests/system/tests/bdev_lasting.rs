@@ -246,3 +246,29 @@ fn a_store_that_ends_gives_its_blocks_back() {
         }
     });
 }
+
+#[test]
+fn blocks_of_an_owner_are_given_back() {
+    in_client!(Options::new().bdev(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = file_for(directory.path(), "disk", 64);
+        let device = Client::create("disk", of_file(&path, Io::Auto)).unwrap();
+        device.allocate(10).unwrap();
+        let owned = device.allocate_for(7, 20).unwrap();
+        device.allocate_for(8, 5).unwrap();
+        assert_eq!(owned, [Extent { block: 10, count: 20 }]);
+        device.write(10, [1; 20 * 4096]).unwrap();
+        device.flush().unwrap();
+        device.free(&[Extent { block: 12, count: 3 }]).unwrap();
+        assert_eq!(device.release(7).unwrap(), 17);
+        assert_eq!(text_of(device.read(29, 1)).0, NOT_ALLOCATED);
+        assert_eq!(text_of(device.release(0)).0, CHI_INVALID);
+        assert_eq!(device.stats().unwrap().free_blocks, 64 - 15);
+        // The file has those that belong to nobody.
+        destroy(&device);
+        let device = Client::create("disk", of_file(&path, Io::Auto)).unwrap();
+        assert_eq!(device.stats().unwrap().free_blocks, 54);
+        assert_eq!(device.release(8).unwrap(), 0);
+    });
+}
