@@ -7,6 +7,13 @@ use chimaera_bdev_client as bdev;
 use chimaera_kv_client as kv;
 use chimaera_tests::{connect, in_client, rounds, Options};
 
+/// Parameters for memory and for a file.
+fn everywhere(directory: &tempfile::TempDir) -> [(&'static str, kv::Params); 2] {
+    let path = directory.path().to_str().unwrap().to_owned();
+    let file = kv::Params { path, sync: kv::Sync::None, ..kv::Params::default() };
+    [("memory", kv::Params::default()), ("file", file)]
+}
+
 fn containers(n: u32) -> PoolOptions {
     PoolOptions::default().containers(n)
 }
@@ -15,9 +22,15 @@ fn containers(n: u32) -> PoolOptions {
 fn max_bytes_bounds_the_pool_however_many_containers_it_has() {
     in_client!(Options::new().kv(), |_| {
         connect();
-        for n in [1, 4] {
-            let params = kv::Params { max_bytes: Some(100_000), ..kv::Params::default() };
-            let name = format!("bounded {n}");
+        let directory = || tempfile::tempdir().unwrap();
+        let directories = [directory(), directory()];
+        let stores =
+            [(1, &directories[0]), (4, &directories[1])].into_iter().flat_map(|(n, directory)| {
+                everywhere(directory).map(|(what, params)| (n, what, params))
+            });
+        for (n, what, params) in stores {
+            let params = kv::Params { max_bytes: Some(100_000), ..params };
+            let name = format!("bounded {what} {n}");
             let store = kv::Client::create_with(&name, params, containers(n)).unwrap();
             let key = |i: u32| format!("{i:06}");
             let fits = (0..10_000).take_while(|i| store.put(key(*i), [0; 94]).is_ok()).count();
@@ -40,7 +53,8 @@ fn puts_and_deletes_of_a_key_that_are_in_flight_together_end_in_their_order() {
         connect();
         bdev::Client::create("ram", bdev::Params::default()).unwrap();
         let stored = kv::Params { device: "ram".into(), ..kv::Params::default() };
-        for (name, params) in [("memory", kv::Params::default()), ("stored", stored)] {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, params) in everywhere(&directory).into_iter().chain([("stored", stored)]) {
             let store = kv::Client::create(name, params).unwrap();
             for i in 0..rounds(300, 3000) {
                 let large = vec![1; 4096 * (1 + i % 200)];
@@ -67,10 +81,14 @@ fn a_scan_sees_one_state_over_all_containers() {
     const WINDOW: u64 = 64;
     in_client!(Options::new().kv().workers(4), |_| {
         connect();
-        for n in [1, 4] {
-            let store =
-                kv::Client::create_with(&format!("{n}"), kv::Params::default(), containers(n))
-                    .unwrap();
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let stores =
+            [(1, &directories[0]), (4, &directories[1])].into_iter().flat_map(|(n, directory)| {
+                everywhere(directory).map(|(what, params)| (n, what, params))
+            });
+        for (n, what, params) in stores {
+            let name = format!("{what} {n}");
+            let store = kv::Client::create_with(&name, params, containers(n)).unwrap();
             // Keys that the scan has to pass, so that the state changes meanwhile.
             let others =
                 (0..2000).map(|i| store.put_async(format!("a/{i}"), "")).collect::<Vec<_>>();
@@ -98,7 +116,7 @@ fn a_scan_sees_one_state_over_all_containers() {
                     let gap = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1);
                     if gap.is_some() || numbers.len() as u64 > WINDOW + 1 {
                         end.store(true, Ordering::Relaxed);
-                        panic!("{n} containers: {gap:?} of {} keys", numbers.len());
+                        panic!("{what}, {n} containers: {gap:?} of {} keys", numbers.len());
                     }
                     let count = store.count().unwrap();
                     assert!((2000..=2000 + WINDOW + 1).contains(&count), "{count}");

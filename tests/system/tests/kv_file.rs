@@ -14,7 +14,10 @@ use chimaera::abi::{
 use chimaera::{Pending, PoolOptions, Result};
 use chimaera_kv_client::{self as kv, Client, Sync};
 use chimaera_tests::raw::{seed, Random};
-use chimaera_tests::{connect, connect_with, in_client, rounds, tally, text_of, Daemon, Options};
+use chimaera_tests::syscalls::{Answer, Call, Interception};
+use chimaera_tests::{
+    connect, connect_with, in_client, rounds, tally, text_of, Daemon, Options, Site,
+};
 
 fn params(path: &Path, sync: Sync) -> kv::Params {
     kv::Params { path: path.to_str().unwrap().into(), sync, ..kv::Params::default() }
@@ -35,6 +38,11 @@ struct History {
 }
 
 impl History {
+    /// Of a key that does not exist.
+    fn new() -> History {
+        History { values: vec![None], promised: 0 }
+    }
+
     fn last(&self) -> usize {
         self.values.len() - 1
     }
@@ -129,26 +137,21 @@ fn killed_daemons(sync: Sync) {
     std::env::set_var("CHI_INSTANCE", daemon.site().name());
     let keys: Vec<Vec<String>> =
         (0..THREADS).map(|t| (0..KEYS).map(|k| format!("{t}/{k}")).collect()).collect();
-    let nothing = || History { values: vec![None], promised: 0 };
     let mut of: Vec<Vec<History>> =
-        keys.iter().map(|keys| keys.iter().map(|_| nothing()).collect()).collect();
+        keys.iter().map(|keys| keys.iter().map(|_| History::new()).collect()).collect();
     let mut promised = 0;
-    for round in 0..rounds(15, 400) {
+    for _ in 0..rounds(15, 400) {
         connect();
         let store = Client::create_with("store", params(&path, sync), containers(3)).unwrap();
         let mut found = Vec::new();
         let mut bytes = 0;
-        for (key, history) in keys.iter().flatten().zip(of.iter_mut().flatten()) {
-            let value = match store.get(key) {
-                Ok(value) => Some(value),
-                Err(status) if status.code() == CHI_NOT_FOUND => None,
-                Err(status) => panic!("round {round}, {key}: {}", status.message()),
-            };
-            if let Some(value) = &value {
+        for (keys, of) in keys.iter().zip(of.iter_mut()) {
+            check(store, keys, of);
+            for (key, history) in keys.iter().zip(of) {
+                let Some(value) = &history.values[0] else { continue };
                 found.push(key.clone().into_bytes());
                 bytes += (key.len() + value.len()) as u64;
             }
-            history.check(key, value);
         }
         found.sort();
         assert_eq!(store.scan("", 0).unwrap(), found);
@@ -184,6 +187,86 @@ fn what_was_acknowledged_is_there_after_a_kill() {
 #[test]
 fn what_was_flushed_is_there_after_a_kill() {
     in_client!(Options::new(), |_| killed_daemons(Sync::Flush));
+}
+
+/// What there is must be what was promised, or later.
+fn check(store: Client, keys: &[String], of: &mut [History]) {
+    for (key, history) in keys.iter().zip(of) {
+        let found = match store.get(key) {
+            Ok(value) => Some(value),
+            Err(status) if status.code() == CHI_NOT_FOUND => None,
+            Err(status) => panic!("{key}: {}", status.message()),
+        };
+        history.check(key, found);
+    }
+}
+
+/// Lets a system call of the store's thread fail, once or from then on. The store says so and takes
+/// no more changes; after a restart there is what was promised.
+#[test]
+fn a_disk_that_fails_costs_nothing_that_was_promised() {
+    const CALLS: [i64; 4] =
+        [libc::SYS_pwrite64, libc::SYS_fdatasync, libc::SYS_fsync, libc::SYS_ftruncate];
+    in_client!(Options::new(), |_| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut random = Random::new(seed());
+        let keys: Vec<String> = (0..8).map(|key| key.to_string()).collect();
+        let (mut failed, mut refused) = (0, 0);
+        for round in 0..rounds(24, 800) {
+            let path = directory.path().join(round.to_string());
+            let mut of: Vec<History> = keys.iter().map(|_| History::new()).collect();
+            let options = Options::new().kv();
+            let call = CALLS[round % CALLS.len()];
+            let first = random.below(if call == libc::SYS_pwrite64 { 300 } else { 20 });
+            let only_once = random.below(2) == 0;
+            let errno = [libc::EIO, libc::ENOSPC][random.below(2) as usize];
+            let mut seen = 0;
+            let decide = move |call: Call| {
+                if call.thread_name() != "chi-kv" {
+                    return Answer::Pass;
+                }
+                seen += 1;
+                match seen == first + 1 || (seen > first && !only_once) {
+                    true => Answer::Fail(errno),
+                    false => Answer::Pass,
+                }
+            };
+            let site = Site::new();
+            let mut command = options.command(&site);
+            let interception = Interception::of(&mut command, &[call], decide);
+            let mut daemon = Daemon::run(site.clone(), command);
+            std::env::set_var("XDG_RUNTIME_DIR", site.path());
+            std::env::set_var("CHI_INSTANCE", site.name());
+            connect();
+            match Client::create("store", params(&path, Sync::Always)) {
+                Ok(store) => {
+                    change(store, Sync::Always, &keys, &mut of, random.below(u64::MAX));
+                    let (code, message) = text_of(store.put("another", "value"));
+                    let expected = if errno == libc::EIO { CHI_IO } else { CHI_NO_SPACE };
+                    assert_eq!(code, expected, "{message}");
+                    assert!(message.contains("takes no more changes"), "{message}");
+                    failed += 1;
+                }
+                Err(status) => {
+                    let named = path.to_str().unwrap();
+                    assert!(status.message().contains(named), "{}", status.message());
+                    refused += 1;
+                }
+            }
+            chimaera::client::shutdown();
+            daemon.kill();
+            drop(interception);
+            let modules = site.path().join("modules");
+            let daemon = Daemon::start_at(site, &Options::new().repo_path(modules));
+            connect();
+            let store = Client::create("store", params(&path, Sync::Always)).unwrap();
+            check(store, &keys, &mut of);
+            store.put("another", "value").unwrap();
+            chimaera::client::shutdown();
+            drop(daemon);
+        }
+        assert!(failed > 0, "{failed} stores failed, {refused} were not opened");
+    });
 }
 
 #[test]

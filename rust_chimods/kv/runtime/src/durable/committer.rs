@@ -110,18 +110,7 @@ pub(super) struct Committer {
 impl Committer {
     /// Starts the thread, and waits until it has opened the file.
     pub(super) fn start(params: &Params, containers: u32) -> Result<Arc<Committer>> {
-        let committer = Arc::new(Committer {
-            sync: params.sync,
-            max_bytes: params.max_bytes.unwrap_or(u64::MAX),
-            path: params.path.clone(),
-            opened: RwLock::default(),
-            bytes: AtomicU64::new(0),
-            commits: AtomicU64::new(0),
-            syncs: AtomicU64::new(0),
-            queue: Mutex::default(),
-            wake: Condvar::new(),
-            failed: OnceLock::new(),
-        });
+        let committer = Arc::new(Committer::new(params));
         let opening = Waiting::new()?;
         let (own, params, told) = (committer.clone(), params.clone(), opening.clone());
         let serve = move || match own.open(&params, containers) {
@@ -141,6 +130,21 @@ impl Committer {
             return Err(status);
         }
         Ok(committer)
+    }
+
+    fn new(params: &Params) -> Committer {
+        Committer {
+            sync: params.sync,
+            max_bytes: params.max_bytes.unwrap_or(u64::MAX),
+            path: params.path.clone(),
+            opened: RwLock::default(),
+            bytes: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            failed: OnceLock::new(),
+        }
     }
 
     /// Has the thread apply a change, and waits until it is committed. Errors: `CHI_CANCELLED`, and
@@ -270,9 +274,11 @@ impl Committer {
             || after.0 >= MAX_UNWRITTEN.0
             || after.1 >= MAX_UNWRITTEN.1
             || batch.iter().any(|request| matches!(request.change, Change::Flush));
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut outcomes = Vec::new();
         let committed = catch_unwind(AssertUnwindSafe(|| {
-            self.commit(&batch, containers, immediate, &mut outcomes)
+            let changes = batch.iter().map(|request| &request.change);
+            outcomes = self.commit(changes, containers, immediate)?;
+            Ok(())
         }));
         let committed = committed.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
         match committed {
@@ -288,13 +294,13 @@ impl Committer {
         }
     }
 
-    fn commit(
+    /// Commits changes in one transaction. Returns the outcome of each.
+    fn commit<'c>(
         &self,
-        batch: &[Request],
+        changes: impl Iterator<Item = &'c Change>,
         containers: u32,
         immediate: bool,
-        outcomes: &mut Vec<Result<bool>>,
-    ) -> Outcome<()> {
+    ) -> Outcome<Vec<Result<bool>>> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         let Some(opened) = &*opened else { return Err(Fault::Earlier) };
         let mut transaction = opened.database.begin_write()?;
@@ -306,8 +312,9 @@ impl Committer {
         let before = self.bytes.load(Ordering::Relaxed);
         let mut account = Account { bytes: before, max_bytes: self.max_bytes };
         let mut tables: Vec<_> = (0..containers).map(|_| None).collect();
-        for request in batch {
-            outcomes.push(apply(&transaction, &mut tables, &mut account, &request.change)?);
+        let mut outcomes = Vec::new();
+        for change in changes {
+            outcomes.push(apply(&transaction, &mut tables, &mut account, change)?);
         }
         drop(tables);
         if account.bytes != before {
@@ -317,7 +324,7 @@ impl Committer {
         self.bytes.store(account.bytes, Ordering::Relaxed);
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.syncs.fetch_add(u64::from(immediate && self.sync != Sync::None), Ordering::Relaxed);
-        Ok(())
+        Ok(outcomes)
     }
 
     fn refusal(&self, fault: &Fault) -> Status {
@@ -380,3 +387,7 @@ fn apply<'t>(
     }
     Ok(Ok(replaced.is_some()))
 }
+
+#[cfg(test)]
+#[path = "cuts.rs"]
+mod cuts;

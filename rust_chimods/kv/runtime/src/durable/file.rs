@@ -158,7 +158,8 @@ fn create(path: &Path, params: &Params, containers: u32) -> Result<Opened> {
     Ok(Opened { path: path.display().to_string(), database, len, bytes: 0, compacted: 0 })
 }
 
-fn lay_out(database: &Database, containers: u32) -> Outcome<()> {
+/// Makes an empty store of a new database.
+pub(super) fn lay_out(database: &Database, containers: u32) -> Outcome<()> {
     let mut transaction = database.begin_write()?;
     transaction.set_two_phase_commit(true);
     {
@@ -175,7 +176,7 @@ fn lay_out(database: &Database, containers: u32) -> Outcome<()> {
 }
 
 /// Checks what the store says about itself. Returns the bytes of its keys and values.
-fn check(database: &Database, path: &Path, containers: u32) -> Result<u64> {
+pub(super) fn check(database: &Database, path: &Path, containers: u32) -> Result<u64> {
     let shown = path.display();
     let read = || -> Outcome<_> {
         let about = match database.begin_read()?.open_table(ABOUT) {
@@ -226,12 +227,14 @@ fn database(path: &Path, file: File, sync: Sync) -> Result<(Database, Arc<Atomic
     let len = file.metadata().map_err(|error| refused(path, "cannot be examined", &error))?.len();
     let len = Arc::new(AtomicU64::new(len));
     let backend = Backend { file, sync: sync != Sync::None, len: len.clone() };
+    let database = database_over(backend).map_err(|fault| fault.status(path))?;
+    Ok((database, len))
+}
+
+pub(super) fn database_over(backend: impl StorageBackend) -> Outcome<Database> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).create_with_file_format_v3(true);
-    match builder.create_with_backend(backend) {
-        Ok(database) => Ok((database, len)),
-        Err(error) => Err(Fault::from(error).status(path)),
-    }
+    Ok(builder.create_with_backend(backend)?)
 }
 
 /// Locks the file against other stores. Waits a while, in case one is just being closed.
