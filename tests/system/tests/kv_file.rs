@@ -212,7 +212,7 @@ fn a_disk_that_fails_costs_nothing_that_was_promised() {
         let mut random = Random::new(seed());
         let keys: Vec<String> = (0..8).map(|key| key.to_string()).collect();
         let (mut failed, mut refused) = (0, 0);
-        for round in 0..rounds(24, 800) {
+        for round in 0..rounds(12, 400) {
             let path = directory.path().join(round.to_string());
             let mut of: Vec<History> = keys.iter().map(|_| History::new()).collect();
             let options = Options::new().kv();
@@ -321,6 +321,40 @@ fn only_a_store_with_a_path_can_be_flushed() {
         let stats = store.stats().unwrap();
         assert_eq!((stats.keys, stats.bytes, stats.syncs), (1, 8, 1));
         assert_eq!(stats.file_bytes, fs::metadata(&path).unwrap().len());
+    });
+}
+
+/// Pages that a transaction has replaced are used again, and a file that is mostly free is shortened
+/// when it is opened.
+#[test]
+fn a_file_does_not_grow_without_need() {
+    in_client!(Options::new().kv(), |_| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("overwritten");
+        let store = Client::create("overwritten", params(&path, Sync::Flush)).unwrap();
+        for _ in 0..rounds(10, 100) {
+            let puts: Vec<_> =
+                (0..500).map(|i| store.put_async(format!("{}", i % 50), [0; 1000])).collect();
+            puts.into_iter().for_each(|put| drop(put.and_then(Pending::wait).unwrap()));
+        }
+        let stats = store.stats().unwrap();
+        assert!(stats.file_bytes < 64 << 20, "{stats:?}");
+
+        let path = directory.path().join("emptied");
+        let create = || Client::create("emptied", params(&path, Sync::None)).unwrap();
+        let store = create();
+        (0..100).for_each(|i| drop(store.put(format!("{i}"), vec![1; 300_000]).unwrap()));
+        (1..100).for_each(|i| assert!(store.delete(format!("{i}")).unwrap()));
+        let full = store.stats().unwrap();
+        assert!(full.file_bytes > 30_000_000 && full.compacted_bytes == 0, "{full:?}");
+        destroy(store);
+        let store = create();
+        let stats = store.stats().unwrap();
+        assert!(stats.compacted_bytes > 0, "{stats:?}");
+        assert!(stats.file_bytes < full.file_bytes / 2, "{stats:?} of {full:?}");
+        assert_eq!(store.get("0").unwrap(), vec![1; 300_000]);
+        assert_eq!((stats.keys, stats.bytes), (1, 300_001));
     });
 }
 

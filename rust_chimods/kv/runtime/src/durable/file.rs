@@ -154,7 +154,7 @@ fn create(path: &Path, params: &Params, containers: u32) -> Result<Opened> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     File::open(directory)
         .and_then(|directory| directory.sync_all())
-        .map_err(|error| refused(directory, "cannot be made durable", &error))?;
+        .map_err(|error| refused(path, "cannot be made durable", &error))?;
     Ok(Opened { path: path.display().to_string(), database, len, bytes: 0, compacted: 0 })
 }
 
@@ -258,5 +258,50 @@ fn lock(path: &Path, file: &File) -> Result<()> {
             }
             Err(errno) => return Err(refused(path, "cannot be locked", &errno.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(path: &Path) -> Params {
+        Params { path: path.to_str().unwrap().into(), ..Params::default() }
+    }
+
+    fn refusal(path: &Path) -> (i32, String) {
+        let status = open(&params(path), 1).err().expect("it is refused");
+        (status.code(), status.message().to_owned())
+    }
+
+    #[test]
+    fn another_format_and_another_database_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("later");
+        let store = open(&params(&path), 1).unwrap();
+        let transaction = store.database.begin_write().unwrap();
+        transaction.open_table(ABOUT).unwrap().insert(VERSION, FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+        drop(store);
+        let (code, message) = refusal(&path);
+        assert_eq!(code, CHI_VERSION);
+        assert!(message.contains("a store of format 2"), "{message}");
+
+        let path = directory.path().join("other");
+        let database = Builder::new().create_with_file_format_v3(true).create(&path).unwrap();
+        drop(database);
+        let (code, message) = refusal(&path);
+        assert_eq!(code, chimaera::abi::CHI_INVALID);
+        assert!(message.contains("a database of something else, not a store"), "{message}");
+    }
+
+    #[test]
+    fn a_draft_that_was_left_behind_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let draft = directory.path().join("store.new");
+        fs::write(&draft, "half of a store").unwrap();
+        drop(open(&params(&path), 1).unwrap());
+        assert!(path.is_file() && !draft.exists());
     }
 }
