@@ -412,13 +412,13 @@ fn a_damaged_file_harms_nobody() {
         let (good, bad) = (directory.path().join("good"), directory.path().join("bad"));
         let store = Client::create("good", params(&good, Sync::Always)).unwrap();
         let value = |i: u32| vec![i as u8; 500];
-        let puts: Vec<_> = (0..1000).map(|i| store.put_async(format!("{i}"), value(i))).collect();
+        let puts: Vec<_> = (0..200).map(|i| store.put_async(format!("{i}"), value(i))).collect();
         puts.into_iter().for_each(|put| drop(put.and_then(Pending::wait).unwrap()));
         destroy(store);
         let bytes = fs::read(&good).unwrap();
         let mut random = Random::new(seed());
         let mut named = 0;
-        for _ in 0..rounds(60, 2000) {
+        for _ in 0..rounds(16, 200) {
             fs::copy(&good, &bad).unwrap();
             let file = fs::File::options().write(true).open(&bad).unwrap();
             // The header is small, and as important as the rest.

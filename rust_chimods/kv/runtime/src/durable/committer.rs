@@ -287,6 +287,9 @@ impl Committer {
                 batch.iter().zip(outcomes).for_each(|(request, outcome)| request.by.end(outcome));
             }
             Err(fault) => {
+                // Not even by the database when it is closed: it may not know what went wrong.
+                let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+                opened.iter().for_each(|opened| opened.frozen.store(true, Ordering::Relaxed));
                 let status = self.failed.get_or_init(|| self.refusal(&fault));
                 log_error!("{}", status.message());
                 batch.iter().for_each(|request| request.by.end(Err(status.clone())));

@@ -114,8 +114,8 @@ fn cut(ops: &[Op], at: usize, random: &mut Random) -> Disk {
 fn committer(disk: &Disk) -> Committer {
     let committer = Committer::new(&Params { path: "/disk".into(), ..Params::default() });
     let database = database_over(disk.clone()).unwrap();
-    let opened =
-        Opened { path: "/disk".into(), database, len: Arc::default(), bytes: 0, compacted: 0 };
+    let (len, frozen) = (Arc::default(), Arc::default());
+    let opened = Opened { path: "/disk".into(), database, len, frozen, bytes: 0, compacted: 0 };
     *committer.opened.write().unwrap() = Some(opened);
     committer
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub(super) struct Opened {
     pub(super) path: String,
     pub(super) database: Database,
     pub(super) len: Arc<AtomicU64>,
+    /// When set, nothing more is written.
+    pub(super) frozen: Arc<AtomicBool>,
     pub(super) bytes: u64,
     /// By how much its compaction has shortened the file.
     pub(super) compacted: u64,
@@ -61,6 +63,16 @@ struct Backend {
     sync: bool,
     /// Of the file, for those who only want to know.
     len: Arc<AtomicU64>,
+    frozen: Arc<AtomicBool>,
+}
+
+impl Backend {
+    fn check_not_frozen(&self) -> io::Result<()> {
+        match self.frozen.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the store takes no more changes")),
+            false => Ok(()),
+        }
+    }
 }
 
 impl StorageBackend for Backend {
@@ -75,6 +87,7 @@ impl StorageBackend for Backend {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check_not_frozen()?;
         self.file.set_len(len)?;
         self.len.store(len, Ordering::Relaxed);
         // The new length is on the disk before anything there refers to it.
@@ -85,6 +98,7 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self, _eventual: bool) -> io::Result<()> {
+        self.check_not_frozen()?;
         match self.sync {
             true => self.file.sync_data(),
             false => Ok(()),
@@ -92,6 +106,7 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check_not_frozen()?;
         self.file.write_all_at(data, offset)
     }
 }
@@ -121,8 +136,7 @@ fn existing(path: &Path, file: File, params: &Params, containers: u32) -> Result
     if metadata.len() == 0 {
         return Err(foreign(path, "is empty"));
     }
-    let (database, len) = database(path, file, params.sync)?;
-    let mut opened = Opened { path: shown.to_string(), database, len, bytes: 0, compacted: 0 };
+    let mut opened = database(path, file, params.sync)?;
     opened.bytes = check(&opened.database, path, containers)?;
     opened.compact()?;
     Ok(opened)
@@ -147,15 +161,16 @@ fn create(path: &Path, params: &Params, containers: u32) -> Result<Opened> {
         return Err(Status::new(CHI_BUSY, format!("{} is just being created", path.display())));
     }
     file.set_len(0).map_err(|error| cannot(&error))?;
-    let (database, len) = database(&draft, file, params.sync)?;
-    lay_out(&database, containers).map_err(|fault| fault.status(&draft))?;
+    let mut opened = database(&draft, file, params.sync)?;
+    lay_out(&opened.database, containers).map_err(|fault| fault.status(&draft))?;
     rustix::fs::renameat_with(CWD, &draft, CWD, path, RenameFlags::NOREPLACE)
         .map_err(|errno| refused(path, "cannot be created", &errno.into()))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| refused(path, "cannot be made durable", &error))?;
-    Ok(Opened { path: path.display().to_string(), database, len, bytes: 0, compacted: 0 })
+    opened.path = path.display().to_string();
+    Ok(opened)
 }
 
 /// Makes an empty store of a new database.
@@ -223,12 +238,14 @@ impl Opened {
     }
 }
 
-fn database(path: &Path, file: File, sync: Sync) -> Result<(Database, Arc<AtomicU64>)> {
+fn database(path: &Path, file: File, sync: Sync) -> Result<Opened> {
     let len = file.metadata().map_err(|error| refused(path, "cannot be examined", &error))?.len();
-    let len = Arc::new(AtomicU64::new(len));
-    let backend = Backend { file, sync: sync != Sync::None, len: len.clone() };
+    let (len, frozen) = (Arc::new(AtomicU64::new(len)), Arc::new(AtomicBool::new(false)));
+    let sync = sync != Sync::None;
+    let backend = Backend { file, sync, len: len.clone(), frozen: frozen.clone() };
     let database = database_over(backend).map_err(|fault| fault.status(path))?;
-    Ok((database, len))
+    let path = path.display().to_string();
+    Ok(Opened { path, database, len, frozen, bytes: 0, compacted: 0 })
 }
 
 pub(super) fn database_over(backend: impl StorageBackend) -> Outcome<Database> {
