@@ -56,7 +56,7 @@ fn puts_and_deletes_of_a_key_that_are_in_flight_together_end_in_their_order() {
         let directory = tempfile::tempdir().unwrap();
         for (name, params) in everywhere(&directory).into_iter().chain([("stored", stored)]) {
             let store = kv::Client::create(name, params).unwrap();
-            for i in 0..rounds(300, 3000) {
+            for i in 0..rounds(150, 1500) {
                 let large = vec![1; 4096 * (1 + i % 200)];
                 let first = store.put_async("key", large).unwrap();
                 let second = store.put_async("key", [2]).unwrap();
@@ -106,7 +106,7 @@ fn a_scan_sees_one_state_over_all_containers() {
                         next += 1;
                     }
                 });
-                for _ in 0..rounds(400, 4000) {
+                for _ in 0..rounds(100, 1000) {
                     let found = store.scan("", 0).unwrap();
                     let numbers: Vec<u64> = found
                         .iter()
