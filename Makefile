@@ -154,6 +154,7 @@ bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, i
 	benches/repo_refresh.py target/release/chimaera
 	benches/instructions.py target/release/chimaera $(BUILD)/modules --against benches/reference.json
 	benches/bdev.py target/release/chimaera $(BUILD)/modules
+	cargo run --release -p chimaera-kv-bench -- $(BUILD)/modules
 
 PREFIX ?= /usr/local
 

@@ -38,6 +38,9 @@ def output(command):
 
 def device(args, case):
     """Measures the block device, in MiB/s."""
+    # What fio has left of a device is none, and no ruin of one either.
+    with open(args.file, "r+b") as file:
+        file.write(b"\7" * 8 * KIB)
     command = [args.program, "bench", "bdev", "--json", "--modules", args.modules,
                "--path", args.file, "--engine", args.engine, "--operation", case["operation"],
                "--block-size", f"{case['block_size']}B", "--depth", str(case["depth"]),

@@ -80,6 +80,31 @@ static chi_status flush(void) {
   return status;
 }
 
+/* Allocates and releases the blocks of an owner. */
+static chi_status own(uint64_t owner, uint64_t blocks, uint64_t *released) {
+  chimaera_bdev_allocate_task *allocate;
+  chi_status status = chimaera_bdev_allocate_new(pool, anywhere, blocks, &allocate);
+  if (status == CHI_OK) allocate->owner_ = owner;
+  status = run(status, &allocate->task);
+  chi_task_delete(&allocate->task);
+  if (status != CHI_OK) return status;
+  chimaera_bdev_release_task *release;
+  const chi_status made = chimaera_bdev_release_new(pool, anywhere, owner, &release);
+  status = run(made, &release->task);
+  *released = release->blocks_;
+  chi_task_delete(&release->task);
+  return status;
+}
+
+static chi_status grow(uint64_t blocks, uint64_t *total) {
+  chimaera_bdev_grow_task *task;
+  const chi_status made = chimaera_bdev_grow_new(pool, anywhere, blocks, &task);
+  const chi_status status = run(made, &task->task);
+  *total = task->total_;
+  chi_task_delete(&task->task);
+  return status;
+}
+
 static chi_status count(chimaera_bdev_stats *stats) {
   chimaera_bdev_stats_task *task;
   const chi_status made = chimaera_bdev_stats_new(pool, anywhere, &task);
@@ -142,6 +167,13 @@ int main(int argc, char **argv) {
   EXPECT(release(&extent, 1) == CHI_OK);
   EXPECT(release(&extent, 1) == NOT_ALLOCATED);
   EXPECT(count(&stats) == CHI_OK && stats.free_blocks_ == BLOCKS);
+  uint64_t released = 0;
+  EXPECT(own(7, 5, &released) == CHI_OK && released == 5);
+  EXPECT(count(&stats) == CHI_OK && stats.free_blocks_ == BLOCKS);
+  const bool in_file = strstr(parameters, "path=") != NULL;
+  uint64_t total = 0;
+  EXPECT(grow(BLOCKS + 9, &total) == (in_file ? CHI_OK : CHI_UNSUPPORTED));
+  EXPECT(total == (in_file ? BLOCKS + 9 : 0));
 
   /* A method that the device does not have, and a pool that does not exist. */
   chi_task *task;

@@ -90,6 +90,16 @@ class Device {
     Expect(device_.Allocate(HSHM_MCTX, kAnywhere, 4).size() == 2, "two extents");
     Free({{0, kBlocks}});
     Refused(kNotAllocated, "all twice", [&] { Free({{0, kBlocks}}); });
+    device_.AllocateFor(HSHM_MCTX, kAnywhere, 7, 5);
+    Expect(device_.Release(HSHM_MCTX, kAnywhere, 8) == 0, "another owner has no blocks");
+    Expect(device_.Release(HSHM_MCTX, kAnywhere, 7) == 5, "an owner's blocks");
+    Refused(CHI_INVALID, "nobody", [&] { device_.Release(HSHM_MCTX, kAnywhere, 0); });
+    Expect(device_.GetStats(HSHM_MCTX, kAnywhere).free_blocks_ == kBlocks, "all are free");
+    if (params_.path_.empty()) {
+      Refused(CHI_UNSUPPORTED, "growing", [&] { device_.Grow(HSHM_MCTX, kAnywhere, 0); });
+    } else {
+      Expect(device_.Grow(HSHM_MCTX, kAnywhere, kBlocks + 9) == kBlocks + 9, "growing");
+    }
     device_.Destroy(HSHM_MCTX);
     Refused(CHI_NO_POOL, "no device", [&] { device_.Flush(HSHM_MCTX, kAnywhere); });
 

@@ -302,6 +302,17 @@ static void PrintModules() {
   FIELD(chimaera_kv_scan_task, keys_);
   STRUCT(chimaera_kv_count_task);
   FIELD(chimaera_kv_count_task, count_);
+  STRUCT(chimaera_kv_flush_task);
+  STRUCT(chimaera_kv_stats_task);
+  FIELD(chimaera_kv_stats_task, stats_);
+  STRUCT(chimaera_kv_stats);
+  FIELD(chimaera_kv_stats, keys_);
+  FIELD(chimaera_kv_stats, bytes_);
+  FIELD(chimaera_kv_stats, max_bytes_);
+  FIELD(chimaera_kv_stats, file_bytes_);
+  FIELD(chimaera_kv_stats, compacted_bytes_);
+  FIELD(chimaera_kv_stats, commits_);
+  FIELD(chimaera_kv_stats, syncs_);
 }
 
 static void CompareTasks() {
@@ -338,6 +349,9 @@ static void CompareTasks() {
   SAME(chimaera::kv::ScanTask, chimaera_kv_scan_task, keys_);
   SAME_SIZE(chimaera::kv::CountTask, chimaera_kv_count_task);
   SAME(chimaera::kv::CountTask, chimaera_kv_count_task, count_);
+  SAME_SIZE(chimaera::kv::FlushTask, chimaera_kv_flush_task);
+  SAME_SIZE(chimaera::kv::StatsTask, chimaera_kv_stats_task);
+  SAME(chimaera::kv::StatsTask, chimaera_kv_stats_task, stats_);
 }
 
 int main() {

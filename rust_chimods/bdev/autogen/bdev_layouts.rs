@@ -3,7 +3,8 @@
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
 use super::{
-    AllocateTask, Extent, FlushTask, FreeTask, ReadTask, Stats, StatsTask, WriteTask,
+    AllocateTask, Extent, FlushTask, FreeTask, GrowTask, ReadTask, ReleaseTask, Stats,
+    StatsTask, WriteTask,
 };
 
 const _: () = {
@@ -22,9 +23,10 @@ const _: () = {
     assert!(offset_of!(Stats, read_bytes) == 56);
     assert!(offset_of!(Stats, written_bytes) == 64);
     assert!(offset_of!(Stats, errors) == 72);
-    assert!(size_of:: < AllocateTask > () == 112);
+    assert!(size_of:: < AllocateTask > () == 120);
     assert!(offset_of!(AllocateTask, count) == 64);
-    assert!(offset_of!(AllocateTask, extents) == 72);
+    assert!(offset_of!(AllocateTask, owner) == 72);
+    assert!(offset_of!(AllocateTask, extents) == 80);
     assert!(size_of:: < FreeTask > () == 104);
     assert!(offset_of!(FreeTask, extents) == 64);
     assert!(size_of:: < ReadTask > () == 120);
@@ -37,4 +39,10 @@ const _: () = {
     assert!(size_of:: < FlushTask > () == 64);
     assert!(size_of:: < StatsTask > () == 144);
     assert!(offset_of!(StatsTask, stats) == 64);
+    assert!(size_of:: < GrowTask > () == 80);
+    assert!(offset_of!(GrowTask, blocks) == 64);
+    assert!(offset_of!(GrowTask, total) == 72);
+    assert!(size_of:: < ReleaseTask > () == 80);
+    assert!(offset_of!(ReleaseTask, owner) == 64);
+    assert!(offset_of!(ReleaseTask, blocks) == 72);
 };

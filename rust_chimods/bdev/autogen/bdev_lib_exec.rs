@@ -19,5 +19,7 @@ const _: () = {
     declared.method(13, "kWrite");
     declared.method(14, "kFlush");
     declared.method(15, "kStats");
+    declared.method(16, "kGrow");
+    declared.method(17, "kRelease");
     declared.end();
 };

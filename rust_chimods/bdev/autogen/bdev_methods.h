@@ -24,10 +24,14 @@ class Method {
   CLS_CONST int kRead = 12;
   /** Writes blocks. */
   CLS_CONST int kWrite = 13;
-  /** Makes completed writes durable. */
+  /** Makes completed writes, allocations and releases durable. */
   CLS_CONST int kFlush = 14;
   /** Gets the device's properties and counters. */
   CLS_CONST int kStats = 15;
+  /** Adds blocks to a device in a file. */
+  CLS_CONST int kGrow = 16;
+  /** Frees the blocks of an owner. */
+  CLS_CONST int kRelease = 17;
 };
 
 }  // namespace chimaera::bdev

@@ -18,8 +18,12 @@ impl Method {
     pub const READ: u32 = 12;
     /// `kWrite`: Writes blocks.
     pub const WRITE: u32 = 13;
-    /// `kFlush`: Makes completed writes durable.
+    /// `kFlush`: Makes completed writes, allocations and releases durable.
     pub const FLUSH: u32 = 14;
     /// `kStats`: Gets the device's properties and counters.
     pub const STATS: u32 = 15;
+    /// `kGrow`: Adds blocks to a device in a file.
+    pub const GROW: u32 = 16;
+    /// `kRelease`: Frees the blocks of an owner.
+    pub const RELEASE: u32 = 17;
 }

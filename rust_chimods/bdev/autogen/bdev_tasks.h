@@ -56,11 +56,14 @@ struct Stats {
 struct AllocateTask : public chi::Task {
   // In: number of blocks.
   uint64_t count_;
+  // In: who owns the blocks. 0 means nobody: they stay allocated until they are freed. Those of an
+  // owner are free again when the owner is released, and when the device is opened again.
+  uint64_t owner_;
   // Out: the blocks, in as few extents as possible.
   hipc::vector<Extent> extents_;
   /** SHM default constructor */
   explicit AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
-      : chi::Task(alloc), count_(), extents_(alloc) {}
+      : chi::Task(alloc), count_(), owner_(), extents_(alloc) {}
 
   /** Emplace constructor */
   AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
@@ -83,7 +86,7 @@ struct AllocateTask : public chi::Task {
   /** Sends what the caller sets. */
   template <typename Ar>
   void SerializeIn(Ar &ar) {
-    ar(count_);
+    ar(count_, owner_);
   }
 
   /** Sends what the method returns. */
@@ -213,7 +216,7 @@ struct WriteTask : public chi::Task {
   void SerializeOut(Ar &) {}
 };
 
-// `kFlush`: makes completed writes durable, so that they survive a power loss.
+// `kFlush`: makes completed writes, allocations and releases durable.
 struct FlushTask : public chi::Task {
 
   /** SHM default constructor */
@@ -284,6 +287,88 @@ struct StatsTask : public chi::Task {
   }
 };
 
+// `kGrow`: adds blocks to a device in a file.
+struct GrowTask : public chi::Task {
+  // In: the number of blocks that the device shall have; 0 means as many as its file has room for.
+  uint64_t blocks_;
+  // Out: the number of blocks that it has now.
+  uint64_t total_;
+  /** SHM default constructor */
+  explicit GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), blocks_(), total_() {}
+
+  /** Emplace constructor */
+  GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : GrowTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kGrow;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
+  template <typename Fill>
+  GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : GrowTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(blocks_);
+  }
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(total_);
+  }
+};
+
+// `kRelease`: frees the blocks of an owner.
+struct ReleaseTask : public chi::Task {
+  // In: the owner, which is not 0.
+  uint64_t owner_;
+  // Out: the number of blocks that were freed.
+  uint64_t blocks_;
+  /** SHM default constructor */
+  explicit ReleaseTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), owner_(), blocks_() {}
+
+  /** Emplace constructor */
+  ReleaseTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : ReleaseTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kRelease;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
+  template <typename Fill>
+  ReleaseTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : ReleaseTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(owner_);
+  }
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(blocks_);
+  }
+};
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "size differs from the other languages");
@@ -300,9 +385,10 @@ static_assert(offsetof(Stats, flushes_) == 48, "offset differs from the other la
 static_assert(offsetof(Stats, read_bytes_) == 56, "offset differs from the other languages");
 static_assert(offsetof(Stats, written_bytes_) == 64, "offset differs from the other languages");
 static_assert(offsetof(Stats, errors_) == 72, "offset differs from the other languages");
-static_assert(sizeof(AllocateTask) == 112, "size differs from the other languages");
+static_assert(sizeof(AllocateTask) == 120, "size differs from the other languages");
 static_assert(offsetof(AllocateTask, count_) == 64, "offset differs from the other languages");
-static_assert(offsetof(AllocateTask, extents_) == 72, "offset differs from the other languages");
+static_assert(offsetof(AllocateTask, owner_) == 72, "offset differs from the other languages");
+static_assert(offsetof(AllocateTask, extents_) == 80, "offset differs from the other languages");
 static_assert(sizeof(FreeTask) == 104, "size differs from the other languages");
 static_assert(offsetof(FreeTask, extents_) == 64, "offset differs from the other languages");
 static_assert(sizeof(ReadTask) == 120, "size differs from the other languages");
@@ -315,6 +401,12 @@ static_assert(offsetof(WriteTask, data_) == 72, "offset differs from the other l
 static_assert(sizeof(FlushTask) == 64, "size differs from the other languages");
 static_assert(sizeof(StatsTask) == 144, "size differs from the other languages");
 static_assert(offsetof(StatsTask, stats_) == 64, "offset differs from the other languages");
+static_assert(sizeof(GrowTask) == 80, "size differs from the other languages");
+static_assert(offsetof(GrowTask, blocks_) == 64, "offset differs from the other languages");
+static_assert(offsetof(GrowTask, total_) == 72, "offset differs from the other languages");
+static_assert(sizeof(ReleaseTask) == 80, "size differs from the other languages");
+static_assert(offsetof(ReleaseTask, owner_) == 64, "offset differs from the other languages");
+static_assert(offsetof(ReleaseTask, blocks_) == 72, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace chimaera::bdev

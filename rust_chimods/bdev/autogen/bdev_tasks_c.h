@@ -26,6 +26,10 @@ extern "C" {
 #define CHIMAERA_BDEV_FLUSH 14
 /** Method kStats (chimaera_bdev_stats_task). */
 #define CHIMAERA_BDEV_STATS 15
+/** Method kGrow (chimaera_bdev_grow_task). */
+#define CHIMAERA_BDEV_GROW 16
+/** Method kRelease (chimaera_bdev_release_task). */
+#define CHIMAERA_BDEV_RELEASE 17
 
 // A contiguous range of blocks.
 typedef struct chimaera_bdev_extent {
@@ -65,6 +69,9 @@ typedef struct chimaera_bdev_allocate_task {
   chi_task task;
   // In: number of blocks.
   uint64_t count_;
+  // In: who owns the blocks. 0 means nobody: they stay allocated until they are freed. Those of an
+  // owner are free again when the owner is released, and when the device is opened again.
+  uint64_t owner_;
   // Out: the blocks, in as few extents as possible.
   chi_shm_vector extents_;
 } chimaera_bdev_allocate_task;
@@ -100,7 +107,7 @@ typedef struct chimaera_bdev_write_task {
   chi_shm_vector data_;
 } chimaera_bdev_write_task;
 
-// `kFlush`: makes completed writes durable, so that they survive a power loss.
+// `kFlush`: makes completed writes, allocations and releases durable.
 typedef struct chimaera_bdev_flush_task {
   // The header of the task.
   chi_task task;
@@ -113,6 +120,26 @@ typedef struct chimaera_bdev_stats_task {
   // Out.
   struct chimaera_bdev_stats stats_;
 } chimaera_bdev_stats_task;
+
+// `kGrow`: adds blocks to a device in a file.
+typedef struct chimaera_bdev_grow_task {
+  // The header of the task.
+  chi_task task;
+  // In: the number of blocks that the device shall have; 0 means as many as its file has room for.
+  uint64_t blocks_;
+  // Out: the number of blocks that it has now.
+  uint64_t total_;
+} chimaera_bdev_grow_task;
+
+// `kRelease`: frees the blocks of an owner.
+typedef struct chimaera_bdev_release_task {
+  // The header of the task.
+  chi_task task;
+  // In: the owner, which is not 0.
+  uint64_t owner_;
+  // Out: the number of blocks that were freed.
+  uint64_t blocks_;
+} chimaera_bdev_release_task;
 
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_extent) == 16, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_extent, block_) == 0, "offset differs from the other languages");
@@ -128,9 +155,10 @@ CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, flushes_) == 48, "offset diff
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, read_bytes_) == 56, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, written_bytes_) == 64, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats, errors_) == 72, "offset differs from the other languages");
-CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 112, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_allocate_task) == 120, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, count_) == 64, "offset differs from the other languages");
-CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, owner_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_allocate_task, extents_) == 80, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_free_task) == 104, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_free_task, extents_) == 64, "offset differs from the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_read_task) == 120, "size differs from the other languages");
@@ -143,6 +171,12 @@ CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_write_task, data_) == 72, "offset di
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_flush_task) == 64, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_stats_task) == 144, "size differs from the other languages");
 CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_stats_task, stats_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_grow_task) == 80, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_grow_task, blocks_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_grow_task, total_) == 72, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(sizeof(chimaera_bdev_release_task) == 80, "size differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_release_task, owner_) == 64, "offset differs from the other languages");
+CHIMAERA_BDEV_ASSERT(offsetof(chimaera_bdev_release_task, blocks_) == 72, "offset differs from the other languages");
 
 #undef CHIMAERA_BDEV_ASSERT
 #ifdef __cplusplus

@@ -2,10 +2,20 @@
 //! Generated from chimaera_mod.yaml; do not edit.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
-use super::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
+use super::{
+    CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats, StatsTask,
+};
 
 const _: () = {
     use std::mem::{offset_of, size_of};
+    assert!(size_of:: < Stats > () == 56);
+    assert!(offset_of!(Stats, keys) == 0);
+    assert!(offset_of!(Stats, bytes) == 8);
+    assert!(offset_of!(Stats, max_bytes) == 16);
+    assert!(offset_of!(Stats, file_bytes) == 24);
+    assert!(offset_of!(Stats, compacted_bytes) == 32);
+    assert!(offset_of!(Stats, commits) == 40);
+    assert!(offset_of!(Stats, syncs) == 48);
     assert!(size_of:: < PutTask > () == 152);
     assert!(offset_of!(PutTask, key) == 64);
     assert!(offset_of!(PutTask, value) == 104);
@@ -24,4 +34,7 @@ const _: () = {
     assert!(offset_of!(ScanTask, keys) == 112);
     assert!(size_of:: < CountTask > () == 72);
     assert!(offset_of!(CountTask, count) == 64);
+    assert!(size_of:: < FlushTask > () == 64);
+    assert!(size_of:: < StatsTask > () == 120);
+    assert!(offset_of!(StatsTask, stats) == 64);
 };

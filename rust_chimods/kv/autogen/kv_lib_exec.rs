@@ -18,5 +18,7 @@ const _: () = {
     declared.method(12, "kDelete");
     declared.method(13, "kScan");
     declared.method(14, "kCount");
+    declared.method(15, "kFlush");
+    declared.method(16, "kStats");
     declared.end();
 };

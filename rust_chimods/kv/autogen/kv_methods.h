@@ -26,6 +26,10 @@ class Method {
   CLS_CONST int kScan = 13;
   /** Counts keys. */
   CLS_CONST int kCount = 14;
+  /** Makes what was put and deleted durable. */
+  CLS_CONST int kFlush = 15;
+  /** Gets the size of the store and its counters. */
+  CLS_CONST int kStats = 16;
 };
 
 }  // namespace chimaera::kv

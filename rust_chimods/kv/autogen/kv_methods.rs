@@ -20,4 +20,8 @@ impl Method {
     pub const SCAN: u32 = 13;
     /// `kCount`: Counts keys.
     pub const COUNT: u32 = 14;
+    /// `kFlush`: Makes what was put and deleted durable.
+    pub const FLUSH: u32 = 15;
+    /// `kStats`: Gets the size of the store and its counters.
+    pub const STATS: u32 = 16;
 }

@@ -10,6 +10,31 @@
 
 namespace chimaera::kv {
 
+// The size of a store, and its counters since its pool was created. The numbers are those of the
+// whole pool.
+struct Stats {
+  // Number of keys.
+  uint64_t keys_;
+  // Bytes of all keys and values. With a device, the values count as what memory holds of them.
+  uint64_t bytes_;
+  // The limit on `bytes`; `UINT64_MAX` for no limit.
+  uint64_t max_bytes_;
+  // Length of the file; 0 without a path. Replaced and deleted values leave free space in it, which
+  // is used again.
+  uint64_t file_bytes_;
+  // By how much the file was shortened when it was opened.
+  uint64_t compacted_bytes_;
+  // Transactions. Puts and deletes that arrive together share one.
+  uint64_t commits_;
+  // Those that were made durable.
+  uint64_t syncs_;
+  /** Sends the fields. */
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(keys_, bytes_, max_bytes_, file_bytes_, compacted_bytes_, commits_, syncs_);
+  }
+};
+
 // `kPut`: stores a value under a key.
 struct PutTask : public chi::Task {
   // In.
@@ -217,8 +242,87 @@ struct CountTask : public chi::Task {
   }
 };
 
+// `kFlush`: makes durable what was put and deleted before.
+struct FlushTask : public chi::Task {
+
+  /** SHM default constructor */
+  explicit FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc) {}
+
+  /** Emplace constructor */
+  FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : FlushTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kFlush;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
+  template <typename Fill>
+  FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : FlushTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
+};
+
+// `kStats`: gets the size of the store and its counters.
+struct StatsTask : public chi::Task {
+  // Out.
+  Stats stats_;
+  /** SHM default constructor */
+  explicit StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), stats_() {}
+
+  /** Emplace constructor */
+  StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : StatsTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kStats;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
+  template <typename Fill>
+  StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : StatsTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(stats_);
+  }
+};
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(Stats) == 56, "size differs from the other languages");
+static_assert(offsetof(Stats, keys_) == 0, "offset differs from the other languages");
+static_assert(offsetof(Stats, bytes_) == 8, "offset differs from the other languages");
+static_assert(offsetof(Stats, max_bytes_) == 16, "offset differs from the other languages");
+static_assert(offsetof(Stats, file_bytes_) == 24, "offset differs from the other languages");
+static_assert(offsetof(Stats, compacted_bytes_) == 32, "offset differs from the other languages");
+static_assert(offsetof(Stats, commits_) == 40, "offset differs from the other languages");
+static_assert(offsetof(Stats, syncs_) == 48, "offset differs from the other languages");
 static_assert(sizeof(PutTask) == 152, "size differs from the other languages");
 static_assert(offsetof(PutTask, key_) == 64, "offset differs from the other languages");
 static_assert(offsetof(PutTask, value_) == 104, "offset differs from the other languages");
@@ -237,6 +341,9 @@ static_assert(offsetof(ScanTask, limit_) == 104, "offset differs from the other 
 static_assert(offsetof(ScanTask, keys_) == 112, "offset differs from the other languages");
 static_assert(sizeof(CountTask) == 72, "size differs from the other languages");
 static_assert(offsetof(CountTask, count_) == 64, "offset differs from the other languages");
+static_assert(sizeof(FlushTask) == 64, "size differs from the other languages");
+static_assert(sizeof(StatsTask) == 120, "size differs from the other languages");
+static_assert(offsetof(StatsTask, stats_) == 64, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace chimaera::kv

@@ -24,6 +24,30 @@ extern "C" {
 #define CHIMAERA_KV_SCAN 13
 /** Method kCount (chimaera_kv_count_task). */
 #define CHIMAERA_KV_COUNT 14
+/** Method kFlush (chimaera_kv_flush_task). */
+#define CHIMAERA_KV_FLUSH 15
+/** Method kStats (chimaera_kv_stats_task). */
+#define CHIMAERA_KV_STATS 16
+
+// The size of a store, and its counters since its pool was created. The numbers are those of the
+// whole pool.
+typedef struct chimaera_kv_stats {
+  // Number of keys.
+  uint64_t keys_;
+  // Bytes of all keys and values. With a device, the values count as what memory holds of them.
+  uint64_t bytes_;
+  // The limit on `bytes`; `UINT64_MAX` for no limit.
+  uint64_t max_bytes_;
+  // Length of the file; 0 without a path. Replaced and deleted values leave free space in it, which
+  // is used again.
+  uint64_t file_bytes_;
+  // By how much the file was shortened when it was opened.
+  uint64_t compacted_bytes_;
+  // Transactions. Puts and deletes that arrive together share one.
+  uint64_t commits_;
+  // Those that were made durable.
+  uint64_t syncs_;
+} chimaera_kv_stats;
 
 // `kPut`: stores a value under a key.
 typedef struct chimaera_kv_put_task {
@@ -79,6 +103,28 @@ typedef struct chimaera_kv_count_task {
   uint64_t count_;
 } chimaera_kv_count_task;
 
+// `kFlush`: makes durable what was put and deleted before.
+typedef struct chimaera_kv_flush_task {
+  // The header of the task.
+  chi_task task;
+} chimaera_kv_flush_task;
+
+// `kStats`: gets the size of the store and its counters.
+typedef struct chimaera_kv_stats_task {
+  // The header of the task.
+  chi_task task;
+  // Out.
+  struct chimaera_kv_stats stats_;
+} chimaera_kv_stats_task;
+
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_stats) == 56, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, keys_) == 0, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, bytes_) == 8, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, max_bytes_) == 16, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, file_bytes_) == 24, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, compacted_bytes_) == 32, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, commits_) == 40, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, syncs_) == 48, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_put_task) == 152, "size differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, key_) == 64, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, value_) == 104, "offset differs from the other languages");
@@ -97,6 +143,9 @@ CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, limit_) == 104, "offset diffe
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, keys_) == 112, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_count_task) == 72, "size differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_count_task, count_) == 64, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_flush_task) == 64, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_stats_task) == 120, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats_task, stats_) == 64, "offset differs from the other languages");
 
 #undef CHIMAERA_KV_ASSERT
 #ifdef __cplusplus

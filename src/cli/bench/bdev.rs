@@ -206,6 +206,8 @@ impl Args {
             }
         };
         params.direct = self.direct;
+        // The file may be one that another program reads and writes as well.
+        params.overwrite = true;
         params.io = match self.engine {
             EngineArg::Uring => Io::Uring,
             EngineArg::Posix => Io::Posix,
@@ -254,7 +256,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     progress("");
     tell(context, args, engine, &mut all);
-    Ok(())
+    device.release()
 }
 
 fn tell(context: &Context, args: &Args, engine: u64, all: &mut [Measured]) {

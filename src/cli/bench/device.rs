@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chimaera::{Buffer, Pending};
-use chimaera_bdev_client::{Client, ReadTask, WriteTask};
+use chimaera_bdev_client::{Client, Extent, ReadTask, WriteTask};
 
 use super::times::Kind;
 use crate::context::{Failed, Outcome};
@@ -50,6 +50,8 @@ impl Positions {
 /// A device, and the buffers to write from and read into.
 pub(super) struct Device {
     client: Client,
+    /// All blocks of the device.
+    extents: Vec<Extent>,
     /// Device blocks per access.
     blocks: u64,
     buffers: Vec<Buffer>,
@@ -98,12 +100,18 @@ impl Device {
     ) -> Result<Device, Failed> {
         let ipc = chimaera::ipc()?;
         let all = client.stats()?.blocks;
-        client.allocate(all)?;
+        let extents = client.allocate(all)?;
         let buffers = (0..depth).map(|_| ipc.alloc(bytes)).collect::<Result<Vec<_>, _>>()?;
         for buffer in &buffers {
             buffer.write_at(0, vec![7; bytes])?;
         }
-        Ok(Device { client, blocks, buffers, positions: Positions::new(all / blocks, random) })
+        let positions = Positions::new(all / blocks, random);
+        Ok(Device { client, extents, blocks, buffers, positions })
+    }
+
+    /// Frees all blocks, so that a file can be measured again.
+    pub(super) fn release(self) -> Outcome {
+        Ok(self.client.free(&self.extents)?)
     }
 
     /// Writes the whole device.

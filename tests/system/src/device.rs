@@ -29,6 +29,18 @@ pub fn file_of(directory: &Path, name: &str, bytes: u64) -> PathBuf {
     path
 }
 
+/// An empty file for a new device with this many blocks of 4096 bytes.
+#[track_caller]
+pub fn file_for(directory: &Path, name: &str, blocks: u64) -> PathBuf {
+    file_of(directory, name, start_of_blocks(blocks) + blocks * 4096)
+}
+
+/// Where the first block is in a file from [`file_for`].
+pub fn start_of_blocks(blocks: u64) -> u64 {
+    let size = Params::default().file_size(blocks).expect("tests have few blocks");
+    size - blocks * 4096
+}
+
 /// The parameters of a device that uses a whole file.
 pub fn of_file(path: &Path, io: Io) -> Params {
     let path = path.to_str().expect("directories for tests have plain names").into();

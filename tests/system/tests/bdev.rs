@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chimaera::abi::{CHI_BUSY, CHI_EXISTS, CHI_INVALID, CHI_NOT_FOUND};
 use chimaera_bdev_client::{Client, Engine, Extent, Io, Params, DEVICE_FULL, NOT_ALLOCATED};
-use chimaera_tests::device::{engines, file_of, of_file};
+use chimaera_tests::device::{engines, file_for, file_of, of_file, start_of_blocks};
 use chimaera_tests::{artefacts, bytes, connect, in_client, text_of, Daemon, Options};
 
 /// Allocates blocks, fills them, and checks the contents.
@@ -122,13 +122,16 @@ fn blocks_in_a_file_are_the_files_bytes() {
         let directory = tempfile::tempdir().unwrap();
         for (io, engine) in engines() {
             let name = format!("{io:?}");
-            let path = file_of(directory.path(), &name, 400 * 4096 + 100);
+            let path = file_for(directory.path(), &name, 400);
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(file.metadata().unwrap().len() + 100).unwrap();
             let device = Client::create(&name, of_file(&path, io)).unwrap();
             let stats = device.stats().unwrap();
             assert_eq!((stats.engine, stats.blocks), (engine as u64, 400));
             exercise(&device);
             misuse(&device);
-            let block = &fs::read(&path).unwrap()[3 * 4096..4 * 4096];
+            let at = start_of_blocks(400) as usize + 3 * 4096;
+            let block = &fs::read(&path).unwrap()[at..at + 4096];
             assert!(block == [1; 4096], "the second of the many blocks that were written");
 
             // The contents of the file remain after the pool is destroyed.
@@ -138,7 +141,7 @@ fn blocks_in_a_file_are_the_files_bytes() {
             assert!(again.read(3, 1).unwrap() == [1; 4096]);
         }
         // With every engine, direct and durable, from any address in memory.
-        let path = file_of(directory.path(), "direct", 400 * 4096);
+        let path = file_for(directory.path(), "direct", 400);
         let params = Params { direct: true, sync: true, ..of_file(&path, Io::Auto) };
         exercise(&Client::create("direct", params).unwrap());
     });
@@ -163,7 +166,7 @@ fn a_file_that_makes_no_device_is_reported() {
         assert_eq!(code, CHI_INVALID);
         assert!(message.contains("has 4095 bytes, too few for 1 blocks of 4096"), "{message}");
 
-        let path = file_of(directory.path(), "taken", 8192);
+        let path = file_for(directory.path(), "taken", 2);
         Client::create("first", of_file(&path, Io::Auto)).unwrap();
         let (code, message) = refused(of_file(&path, Io::Auto));
         assert_eq!(code, CHI_BUSY, "{message}");
@@ -183,9 +186,10 @@ fn clients_in_c_and_cpp() {
     run("cpp_bdev", &["cpp ram"]);
     for (io, _) in engines() {
         let io = format!("{io:?}").to_lowercase();
-        let path = file_of(directory.path(), &io, 64 * 4096);
+        let path = file_for(directory.path(), &io, 64);
         let path = path.to_str().unwrap();
+        let other = file_for(directory.path(), &format!("{io} cpp"), 64);
         run("c_bdev", &[&io, &format!("path={path},io={io}")]);
-        run("cpp_bdev", &[&io, path, &io]);
+        run("cpp_bdev", &[&format!("{io} cpp"), other.to_str().unwrap(), &io]);
     }
 }

@@ -13,7 +13,7 @@ use chimaera::abi::{CHI_CANCELLED, CHI_IO, CHI_NO_POOL, CHI_NO_SPACE};
 use chimaera::Status;
 use chimaera_bdev_client::{Client, Engine, Io, Params, Stats};
 use chimaera_runtime::{Config, Runtime};
-use chimaera_tests::device::{engines, file_of, of_file};
+use chimaera_tests::device::{engines, file_for, file_of, of_file, start_of_blocks};
 use chimaera_tests::process::until;
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{artefacts, bytes, connect, in_client, rounds, text_of};
@@ -29,7 +29,7 @@ fn without_io_uring(reason: &str) {
     let directory = tempfile::tempdir().unwrap();
     for direct in [false, true] {
         let name = format!("auto {direct}");
-        let path = file_of(directory.path(), &name, 64 * 4096);
+        let path = file_for(directory.path(), &name, 64);
         let params = Params { direct, ..of_file(&path, Io::Auto) };
         let device = Client::create(&name, params.clone()).unwrap();
         device.allocate(64).unwrap();
@@ -44,7 +44,7 @@ fn without_io_uring(reason: &str) {
         assert_eq!(engine, Engine::Posix as u64);
         assert_eq!((writes, reads, flushes, errors), (64, 64, 1, 0));
 
-        let path = file_of(directory.path(), &format!("uring {direct}"), 4096);
+        let path = file_for(directory.path(), &format!("uring {direct}"), 1);
         let params = Params { direct, ..of_file(&path, Io::Uring) };
         let (code, message) = text_of(Client::create("uring", params));
         assert_eq!(code, CHI_IO);
@@ -91,7 +91,7 @@ fn a_worker_gets_no_io_uring_where_another_has_one() {
     let log = in_client!(Options::new().bdev().workers(2), |site| {
         connect();
         let directory = tempfile::tempdir().unwrap();
-        let path = file_of(directory.path(), "late", 64 * 4096);
+        let path = file_for(directory.path(), "late", 64);
         let device = Client::create("late", of_file(&path, Io::Auto)).unwrap();
         device.allocate(64).unwrap();
         let go = Barrier::new(4);
@@ -142,18 +142,24 @@ fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         for ((io, _), direct) in engines().into_iter().flat_map(|e| [(e, false), (e, true)]) {
             let name = format!("{io:?} {direct}");
-            let path = file_of(directory.path(), &name, 64 * 4096);
+            let path = file_for(directory.path(), &name, 64);
+            let start = start_of_blocks(64);
             let params = Params { direct, ..of_file(&path, io) };
             let device = Client::create(&name, params).unwrap();
             device.allocate(64).unwrap();
             device.write(0, bytes(64 * 4096)).unwrap();
-            File::options().write(true).open(&path).unwrap().set_len(10 * 4096 + 5).unwrap();
+            File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(start + 10 * 4096 + 5)
+                .unwrap();
             assert!(device.read(0, 10).unwrap() == bytes(10 * 4096));
             let mut errors = 0;
             let mut is_lost = |(code, message): (i32, String)| {
                 assert_eq!(code, CHI_IO, "{message}");
-                let why =
-                    format!("{name} has been truncated: byte {} and later are", 10 * 4096 + 5);
+                let lost = start + 10 * 4096 + 5;
+                let why = format!("{name} has been truncated: byte {lost} and later are");
                 assert!(message.contains(&why), "{message}");
                 errors += 1;
             };
@@ -162,7 +168,10 @@ fn a_file_that_is_truncated_under_its_device_ends_tasks_and_nothing_else() {
             for (block, count) in [(10, 1), (0, 64), (20, 1)] {
                 is_lost(text_of(device.read(block, count)));
             }
-            File::options().write(true).open(&path).unwrap().set_len(64 * 4096).unwrap();
+            let (code, message) = text_of(device.grow(65));
+            assert_eq!(code, CHI_IO, "{message}");
+            assert!(message.contains("has been truncated: it has"), "{message}");
+            File::options().write(true).open(&path).unwrap().set_len(start + 64 * 4096).unwrap();
             is_lost(text_of(device.read(63, 1)));
             is_lost(text_of(device.write(10, [7; 4096])));
             device.write(9, [7; 4096]).unwrap();
@@ -178,7 +187,8 @@ fn a_file_that_grows_and_shrinks_under_tasks_ends_each_of_them_in_one_of_two_way
         connect();
         let directory = tempfile::tempdir().unwrap();
         for (io, _) in engines() {
-            let path = file_of(directory.path(), &format!("{io:?}"), 64 * 4096);
+            let path = file_for(directory.path(), &format!("{io:?}"), 64);
+            let start = start_of_blocks(64);
             let device = Client::create(&format!("{io:?}"), of_file(&path, io)).unwrap();
             device.allocate(64).unwrap();
             let over = AtomicBool::new(false);
@@ -194,7 +204,7 @@ fn a_file_that_grows_and_shrinks_under_tasks_ends_each_of_them_in_one_of_two_way
                 scope.spawn(|| {
                     let file = File::options().write(true).open(&path).unwrap();
                     for blocks in (0..64).cycle() {
-                        file.set_len(blocks * 4096 + blocks).unwrap();
+                        file.set_len(start + blocks * 4096 + blocks).unwrap();
                         if over.load(Ordering::Relaxed) {
                             break;
                         }
@@ -219,9 +229,14 @@ fn a_file_that_grows_and_shrinks_under_tasks_ends_each_of_them_in_one_of_two_way
             let name = format!("{io:?}");
             assert_eq!(text_of(device.write(0, bytes(64 * 4096))).0, CHI_IO);
             chimaera::ipc().unwrap().destroy_pool(device.pool_id()).unwrap();
-            File::options().write(true).open(&path).unwrap().set_len(64 * 4096).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_len(start).unwrap();
+            let (code, message) = text_of(Client::create(&name, of_file(&path, io)));
+            assert_eq!(code, CHI_IO, "{message}");
+            assert!(message.contains("has been truncated: it has"), "{message}");
+            file.set_len(start + 64 * 4096).unwrap();
             let device = Client::create(&name, of_file(&path, io)).unwrap();
-            device.allocate(64).unwrap();
+            assert_eq!(device.stats().unwrap().free_blocks, 0);
             device.write(0, bytes(64 * 4096)).unwrap();
             assert!(device.read(0, 64).unwrap() == bytes(64 * 4096));
         }
@@ -260,7 +275,8 @@ fn fill(device: &Client, path: &Path, first: u64, why: &str) {
     assert!(full > first, "{status}");
     assert_eq!(status.code(), CHI_NO_SPACE, "{status}");
     let path = path.display();
-    let message = format!("{path} cannot be written at byte {}: {why}", full * 4096);
+    let position = start_of_blocks(blocks) + full * 4096;
+    let message = format!("{path} cannot be written at byte {position}: {why}");
     assert!(status.message().starts_with(&message), "{status}");
     let found = device.read(first, full - first).unwrap();
     assert!(found.iter().all(|byte| *byte == 7));
@@ -304,7 +320,7 @@ fn a_daemon_that_may_write_no_longer_files() {
         for (io, _) in engines() {
             let path = file_of(directory.path(), &format!("{io:?}"), LIMIT + (1 << 20));
             let device = Client::create(&format!("{io:?}"), of_file(&path, io)).unwrap();
-            fill(&device, &path, LIMIT / 4096 - 10, "File too large");
+            fill(&device, &path, LIMIT / 4096 - 100, "File too large");
         }
     });
 }
@@ -317,11 +333,14 @@ fn a_device_is_destroyed_under_its_tasks() {
         connect();
         let directory = tempfile::tempdir().unwrap();
         for (io, _) in engines() {
-            let path = file_of(directory.path(), &format!("{io:?}"), 256 * 4096);
+            let path = file_for(directory.path(), &format!("{io:?}"), 256);
             let params = Params { sync: true, ..of_file(&path, io) };
             for round in 0..rounds(10, 200) {
                 let device = Client::create(&format!("{io:?}"), params.clone()).unwrap();
-                device.allocate(256).unwrap();
+                if round == 0 {
+                    device.allocate(256).unwrap();
+                }
+                assert_eq!(device.stats().unwrap().free_blocks, 0);
                 let writes: Vec<_> = (0..64)
                     .map(|n| device.write_async(n * 4, [round as u8; 4 * 4096]).unwrap())
                     .collect();
@@ -352,7 +371,7 @@ fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
     for (io, _) in engines() {
         let daemon = Daemon::start(&Options::new().bdev());
         let directory = tempfile::tempdir().unwrap();
-        let path = file_of(directory.path(), "blocks", 4 << 20);
+        let path = file_for(directory.path(), "blocks", 1024);
         let mut neighbour =
             start(&daemon, &["neighbour", path.to_str().unwrap(), &format!("{io:?}")]);
         let mut one = |number: usize| {
@@ -415,7 +434,7 @@ fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
         connect();
         let directory = tempfile::tempdir().unwrap();
         let create = |name| {
-            let path = file_of(directory.path(), name, 64 * 4096);
+            let path = file_for(directory.path(), name, 64);
             let device = Client::create(name, of_file(&path, Io::Uring)).unwrap();
             device.allocate(64).unwrap();
             device.write(0, [1; 4096]).unwrap();
@@ -435,7 +454,11 @@ fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
         let stats = device.stats().unwrap();
         assert_eq!((stats.writes, stats.errors), (1, 601));
         assert!(create("another").read(0, 1).unwrap() == [1; 4096]);
-        chimaera::ipc().unwrap().destroy_pool(device.pool_id()).unwrap();
+        // Its allocations cannot be written either, which is said; it is gone all the same.
+        let (code, message) = text_of(chimaera::ipc().unwrap().destroy_pool(device.pool_id()));
+        assert_eq!(code, CHI_IO);
+        assert!(message.contains("cannot be"), "{message}");
+        assert_eq!(text_of(Client::find("refused")).0, CHI_NO_POOL);
         chimaera::client::shutdown();
         runtime.stop();
         runtime.wait();
@@ -447,7 +470,7 @@ fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
 fn a_daemon_is_killed_while_the_kernel_reads_and_writes() {
     for (io, _) in engines() {
         let directory = tempfile::tempdir().unwrap();
-        let path = file_of(directory.path(), "blocks", 4 << 20);
+        let path = file_for(directory.path(), "blocks", 1024);
         let neighbour = ["neighbour", path.to_str().unwrap(), &format!("{io:?}")];
         for round in 0..rounds(5, 100) {
             let mut daemon = Daemon::start(&Options::new().bdev());

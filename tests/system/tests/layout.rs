@@ -180,6 +180,17 @@ fn rust() -> Layouts {
         kv::DeleteTask as chimaera_kv_delete_task { key, existed },
         kv::ScanTask as chimaera_kv_scan_task { prefix, limit, keys },
         kv::CountTask as chimaera_kv_count_task { count },
+        kv::FlushTask as chimaera_kv_flush_task {},
+        kv::StatsTask as chimaera_kv_stats_task { stats },
+        kv::Stats as chimaera_kv_stats {
+            keys,
+            bytes,
+            max_bytes,
+            file_bytes,
+            compacted_bytes,
+            commits,
+            syncs
+        },
     );
     // This struct is in the library for C, which no Rust program links.
     let options = [

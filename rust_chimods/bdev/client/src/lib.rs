@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+pub mod geometry;
 #[path = "../../autogen/bdev_methods.rs"]
 mod methods;
 mod params;
@@ -20,7 +21,10 @@ mod tasks;
 
 pub use methods::Method;
 pub use params::{Io, Params, DEFAULT_BLOCKS, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
-pub use tasks::{AllocateTask, Extent, FlushTask, FreeTask, ReadTask, Stats, StatsTask, WriteTask};
+pub use tasks::{
+    AllocateTask, Extent, FlushTask, FreeTask, GrowTask, ReadTask, ReleaseTask, Stats, StatsTask,
+    WriteTask,
+};
 
 use chimaera::abi::CHI_MODULE_STATUS;
 use chimaera::archive::params_to_bytes;
@@ -33,6 +37,8 @@ pub const MODULE: &str = "chimaera:bdev";
 pub const DEVICE_FULL: i32 = CHI_MODULE_STATUS;
 /// A status of this module: a block is not allocated.
 pub const NOT_ALLOCATED: i32 = CHI_MODULE_STATUS + 1;
+/// A status of this module: what the file contains does not match its checksum.
+pub const CORRUPT: i32 = CHI_MODULE_STATUS + 2;
 
 /// A pool of the module, and the query that says which of its containers calls go to. It can be
 /// copied, sent to other threads, and used in applications as well as in the methods of other
@@ -42,7 +48,8 @@ pub const NOT_ALLOCATED: i32 = CHI_MODULE_STATUS + 1;
 /// are in the fields of the task. Errors beyond those documented are those of the IPC manager.
 ///
 /// Concurrent tasks on the same blocks are not ordered, but each sees every block as a whole,
-/// before or after a write. Do not free blocks while tasks on them are in flight.
+/// before or after a write; blocks that are read together may come from different writes. Do not
+/// free blocks while tasks on them are in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pool_id: PoolId,
@@ -50,11 +57,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates the pool, or finds it if it exists with the same parameters. A new pool has no
-    /// allocated blocks.
+    /// Creates the pool, or finds it if it exists with the same parameters. A device in memory has
+    /// no allocated blocks then, and one in a file those that it had.
     ///
-    /// Errors: `CHI_INVALID` for invalid parameters, and for a file that is not regular or too
-    /// small; `CHI_NOT_FOUND` if the file does not exist; `CHI_BUSY` if another device uses it;
+    /// Errors: `CHI_INVALID` for invalid parameters, and for a file that is not regular, too small,
+    /// or not the device that they describe; [`CORRUPT`]; `CHI_NOT_FOUND` if the file does not exist; `CHI_BUSY` if another device uses it;
     /// `CHI_IO` if it cannot be opened, or if the system refuses `io_uring`; `CHI_NO_MODULE`;
     /// `CHI_EXISTS` if the name belongs to a pool of another module or with other parameters.
     pub fn create(name: &str, params: Params) -> Result<Self> {
@@ -85,8 +92,10 @@ impl Client {
         self.pool_id
     }
 
-    /// Allocates blocks, in as few extents as possible. Their contents are unspecified. Errors:
-    /// [`DEVICE_FULL`]; then none is allocated.
+    /// Allocates blocks, in as few extents as possible. Their contents are unspecified. A crash
+    /// before the next flush undoes it. Errors: [`DEVICE_FULL`], and those of
+    /// [`flush`](Self::flush), if blocks are needed whose release is not durable yet; then none is
+    /// allocated.
     pub fn allocate(&self, count: u64) -> Result<Vec<Extent>> {
         self.allocate_async(count)?.wait()?.extents.copy_to_vec()
     }
@@ -98,7 +107,25 @@ impl Client {
         task.submit()
     }
 
-    /// Frees blocks. Errors: [`NOT_ALLOCATED`] if one of them is free or listed twice,
+    /// Allocates blocks for an owner, any number except 0, such as one that a client was given. They
+    /// are free again when the owner is released, and when the device is opened again. Errors: those
+    /// of [`allocate`](Self::allocate).
+    pub fn allocate_for(&self, owner: u64, count: u64) -> Result<Vec<Extent>> {
+        let task: NewTask<AllocateTask> = self.task(Method::ALLOCATE)?;
+        task.count.set(count);
+        task.owner.set(owner);
+        task.call()?.extents.copy_to_vec()
+    }
+
+    /// Frees the blocks of an owner, for example of a client that was killed, and returns their
+    /// number. No task on them may be in flight. Errors: `CHI_INVALID` for the owner 0.
+    pub fn release(&self, owner: u64) -> Result<u64> {
+        let task: NewTask<ReleaseTask> = self.task(Method::RELEASE)?;
+        task.owner.set(owner);
+        Ok(task.call()?.blocks.get())
+    }
+
+    /// Frees blocks. A crash before the next flush undoes it. Errors: [`NOT_ALLOCATED`] if one of them is free or listed twice,
     /// `CHI_INVALID` if the device does not have one of them; then none is freed.
     pub fn free(&self, extents: &[Extent]) -> Result<()> {
         self.free_async(extents)?.wait().map(|_| ())
@@ -112,7 +139,7 @@ impl Client {
     }
 
     /// Reads `count` blocks, beginning at `block`. Errors: `CHI_INVALID` for blocks that the device
-    /// does not have, [`NOT_ALLOCATED`], `CHI_IO` with the operating system's reason.
+    /// does not have, [`NOT_ALLOCATED`], [`CORRUPT`], `CHI_IO` with the operating system's reason.
     pub fn read(&self, block: u64, count: u64) -> Result<Vec<u8>> {
         self.read_async(block, count)?.wait()?.data.copy_to_vec()
     }
@@ -159,8 +186,8 @@ impl Client {
         task.submit()
     }
 
-    /// Makes completed writes durable, so that they survive a power loss. Does nothing for a device
-    /// in memory. Errors: `CHI_IO`, `CHI_NO_SPACE`.
+    /// Makes completed writes, allocations and releases durable, so that they survive a crash. Does
+    /// nothing for a device in memory. Errors: `CHI_IO`, `CHI_NO_SPACE`.
     pub fn flush(&self) -> Result<()> {
         self.flush_async()?.wait().map(|_| ())
     }
@@ -168,6 +195,17 @@ impl Client {
     /// Like [`flush`](Self::flush), but returns without waiting for the result.
     pub fn flush_async(&self) -> Result<Pending<FlushTask>> {
         self.task::<FlushTask>(Method::FLUSH)?.submit()
+    }
+
+    /// Adds free blocks at the end of a device in a file, up to `blocks`, and extends the file if it
+    /// is too small; 0 means as many as the file has room for. Returns the number of blocks that the
+    /// device has now. Errors: `CHI_INVALID` for fewer blocks than it has; `CHI_NO_SPACE` for more
+    /// than its [`capacity`](Params::capacity); `CHI_UNSUPPORTED` in memory; those of
+    /// [`flush`](Self::flush).
+    pub fn grow(&self, blocks: u64) -> Result<u64> {
+        let task: NewTask<GrowTask> = self.task(Method::GROW)?;
+        task.blocks.set(blocks);
+        Ok(task.call()?.total.get())
     }
 
     /// The device's properties and counters.

@@ -50,6 +50,10 @@ pub struct AllocateTask {
     /// In: number of blocks.
     #[chi(in)]
     pub count: Cell<u64>,
+    /// In: who owns the blocks. 0 means nobody: they stay allocated until they are freed. Those of
+    /// an owner are free again when the owner is released, and when the device is opened again.
+    #[chi(in)]
+    pub owner: Cell<u64>,
     /// Out: the blocks, in as few extents as possible.
     #[chi(out)]
     pub extents: ShmVec<Extent>,
@@ -89,7 +93,7 @@ pub struct WriteTask {
     pub data: ShmBytes,
 }
 
-/// `kFlush`: makes completed writes durable, so that they survive a power loss.
+/// `kFlush`: makes completed writes, allocations and releases durable.
 #[chimaera::task]
 pub struct FlushTask {}
 
@@ -99,4 +103,27 @@ pub struct StatsTask {
     /// Out.
     #[chi(out)]
     pub stats: Cell<Stats>,
+}
+
+/// `kGrow`: adds blocks to a device in a file.
+#[chimaera::task]
+pub struct GrowTask {
+    /// In: the number of blocks that the device shall have; 0 means as many as its file has room
+    /// for.
+    #[chi(in)]
+    pub blocks: Cell<u64>,
+    /// Out: the number of blocks that it has now.
+    #[chi(out)]
+    pub total: Cell<u64>,
+}
+
+/// `kRelease`: frees the blocks of an owner.
+#[chimaera::task]
+pub struct ReleaseTask {
+    /// In: the owner, which is not 0.
+    #[chi(in)]
+    pub owner: Cell<u64>,
+    /// Out: the number of blocks that were freed.
+    #[chi(out)]
+    pub blocks: Cell<u64>,
 }

@@ -17,8 +17,10 @@ extern "C" {
 #endif
 
 /** Creates a task that allocates `count` blocks: `extents_` then holds chimaera_bdev_extent
- * structs. The caller submits it, and deletes it with `chi_task_delete`. On an error (those of
- * `chi_task_new`) there is no task to delete. Any thread. */
+ * structs. Before it is submitted, `owner_` can be set: such blocks are free again when the owner
+ * is released, and when the device is opened again. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new`) there is no task to delete. Any thread.
+ */
 static inline chi_status chimaera_bdev_allocate_new(chi_pool_id pool, chi_domain_query query,
                                                     uint64_t count,
                                                     chimaera_bdev_allocate_task **task) {
@@ -46,6 +48,18 @@ static inline chi_status chimaera_bdev_free_new(chi_pool_id pool, chi_domain_que
   }
   *task = release;
   return CHI_OK;
+}
+
+/** Creates a task that frees the blocks of an owner, which is not 0: `blocks_` then is their
+ * number. Otherwise like chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_release_new(chi_pool_id pool, chi_domain_query query,
+                                                   uint64_t owner,
+                                                   chimaera_bdev_release_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_RELEASE, &made);
+  *task = (chimaera_bdev_release_task *)(void *)made;
+  if (status == CHI_OK) (*task)->owner_ = owner;
+  return status;
 }
 
 /** Creates a task that reads `count` blocks, beginning at `block`, into `data_`. Otherwise like
@@ -82,13 +96,24 @@ static inline chi_status chimaera_bdev_write_new(chi_pool_id pool, chi_domain_qu
   return CHI_OK;
 }
 
-/** Creates a task that makes completed writes durable. Otherwise like
+/** Creates a task that makes completed writes, allocations and releases durable. Otherwise like
  * chimaera_bdev_allocate_new. */
 static inline chi_status chimaera_bdev_flush_new(chi_pool_id pool, chi_domain_query query,
                                                  chimaera_bdev_flush_task **task) {
   chi_task *made = NULL;
   chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_FLUSH, &made);
   *task = (chimaera_bdev_flush_task *)(void *)made;
+  return status;
+}
+
+/** Creates a task that adds blocks to a device in a file: `total_` then is the number that it has.
+ * Otherwise like chimaera_bdev_allocate_new. */
+static inline chi_status chimaera_bdev_grow_new(chi_pool_id pool, chi_domain_query query,
+                                                uint64_t blocks, chimaera_bdev_grow_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_BDEV_GROW, &made);
+  *task = (chimaera_bdev_grow_task *)(void *)made;
+  if (status == CHI_OK) (*task)->blocks_ = blocks;
   return status;
 }
 

@@ -1,9 +1,8 @@
 //! A device whose blocks are in a file.
 
-use std::alloc::Layout;
 use std::fs::{File as OsFile, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,15 +11,14 @@ use chimaera::abi::{CHI_BUSY, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
 use chimaera::module::RunContext;
 use chimaera::{log_info, Result, ShmBytes, Status};
 use chimaera_bdev_client::{Engine, Io, Params};
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags, SeekFrom};
 use rustix::io::Errno;
 
+use crate::bounce::{Bounce, DIRECT_ALIGN};
+use crate::disk::{Disk, Part};
 use crate::posix::Posix;
 use crate::request::{Op, Request};
 use crate::uring::Uring;
-
-/// The memory alignment that direct reads and writes require.
-const DIRECT_ALIGN: usize = 4096;
 
 /// The largest request: the operating system transfers no more in one call.
 const MAX_REQUEST: usize = 1 << 30;
@@ -30,10 +28,27 @@ pub(crate) struct File {
     path: String,
     direct: bool,
     mover: Mover,
-    file: Arc<OsFile>,
+    files: Arc<Files>,
     /// The smallest size that the file has been seen with, in bytes. What is behind it has been lost,
     /// also when the file grows again.
     intact: AtomicU64,
+}
+
+/// A file, opened once or twice.
+pub(crate) struct Files {
+    blocks: OsFile,
+    /// Not there if the blocks are accessed through the cache, too.
+    pages: Option<OsFile>,
+}
+
+impl Files {
+    /// The descriptor to access a part with.
+    pub(crate) fn get(&self, part: Part) -> &OsFile {
+        match (part, &self.pages) {
+            (Part::Pages, Some(pages)) => pages,
+            _ => &self.blocks,
+        }
+    }
 }
 
 enum Mover {
@@ -48,7 +63,7 @@ enum Mover {
 
 /// Threads that are started on demand.
 struct Spare {
-    file: Arc<OsFile>,
+    files: Arc<Files>,
     posix: OnceLock<Posix>,
     starting: Mutex<()>,
 }
@@ -62,56 +77,47 @@ impl Spare {
         if self.posix.get().is_none() {
             log_info!("{}; using threads for that worker instead", why.message());
             // The lock makes this the only thread that sets it.
-            let _ = self.posix.set(Posix::new(self.file.clone())?);
+            let _ = self.posix.set(Posix::new(self.files.clone())?);
         }
         self.posix.get().ok_or_else(|| Status::failed("threads that were started are gone"))
     }
 }
 
 impl File {
-    /// Opens the file of a device. Also returns the number of its blocks.
-    pub(crate) fn open(params: &Params, ctx: &RunContext<'_>) -> Result<(File, u64)> {
+    /// Opens the file of a device, and locks it. Errors: `CHI_NOT_FOUND`; `CHI_INVALID` if it is
+    /// not a regular file; `CHI_BUSY` if another device uses it; `CHI_IO`.
+    pub(crate) fn open(params: &Params, ctx: &RunContext<'_>) -> Result<File> {
         let path = params.path.clone();
-        let flags = if params.direct { libc::O_DIRECT } else { 0 }
-            | if params.sync { libc::O_DSYNC } else { 0 };
-        // Do not block on a FIFO, which is refused below.
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags | libc::O_NONBLOCK)
-            .open(&path);
-        let file = opened.map_err(|error| {
-            let code = match error.kind() {
-                ErrorKind::NotFound => CHI_NOT_FOUND,
-                ErrorKind::IsADirectory => CHI_INVALID,
-                _ => CHI_IO,
-            };
-            Status::new(code, format!("cannot open {path}: {error}"))
-        })?;
-        let metadata = file
-            .metadata()
-            .map_err(|error| Status::new(CHI_IO, format!("cannot examine {path}: {error}")))?;
+        let durable = if params.sync { libc::O_DSYNC } else { 0 };
+        let direct = if params.direct { libc::O_DIRECT } else { 0 };
+        let blocks = open(&path, durable | direct)?;
+        let cannot = |error| Status::new(CHI_IO, format!("cannot set up {path}: {error}"));
+        let metadata = blocks.metadata().map_err(cannot)?;
         if !metadata.is_file() {
             return Err(Status::invalid(format!("{path} is not a regular file")));
         }
-        let there = metadata.len() / u64::from(params.block_size);
-        let blocks = if params.blocks == 0 { there } else { params.blocks };
-        if blocks == 0 || blocks > there {
-            return Err(Status::invalid(format!(
-                "{path} has {} bytes, too few for {} blocks of {}: extend it with `truncate -s`",
-                metadata.len(),
-                blocks.max(1),
-                params.block_size
-            )));
+        lock(&blocks, &path, ctx)?;
+        let mut files = Files { blocks, pages: None };
+        if params.direct {
+            let pages = open(&path, durable)?;
+            let found = pages.metadata().map_err(cannot)?;
+            if (found.dev(), found.ino()) != (metadata.dev(), metadata.ino()) {
+                let text = format!("{path} was replaced while it was opened");
+                return Err(Status::new(CHI_BUSY, text));
+            }
+            files.pages = Some(pages);
         }
-        let cannot = |error| Status::new(CHI_IO, format!("cannot set up {path}: {error}"));
-        let flags = rustix::fs::fcntl_getfl(&file).map_err(cannot)?;
-        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(cannot)?;
-        lock(&file, &path, ctx)?;
-        let file = Arc::new(file);
-        let mover = Mover::new(file.clone(), params.io, ctx.worker_id())?;
-        let intact = AtomicU64::new(metadata.len());
-        Ok((File { path, direct: params.direct, mover, file, intact }, blocks))
+        for file in [Some(&files.blocks), files.pages.as_ref()].into_iter().flatten() {
+            let cannot = |error: Errno| cannot(error.into());
+            let flags = rustix::fs::fcntl_getfl(file).map_err(cannot)?;
+            rustix::fs::fcntl_setfl(file, flags - OFlags::NONBLOCK).map_err(cannot)?;
+        }
+        let files = Arc::new(files);
+        let mover = Mover::new(files.clone(), params.io, ctx.worker_id())?;
+        let intact = AtomicU64::new(u64::MAX);
+        let file = File { path, direct: params.direct, mover, files, intact };
+        file.look_at_size()?;
+        Ok(file)
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -121,33 +127,26 @@ impl File {
         }
     }
 
-    /// Reads from position `at`, filling `to`.
-    pub(crate) fn read(&self, worker: u32, at: u64, to: &ShmBytes) -> Result<()> {
+    /// Reads blocks from position `at`, filling `to`.
+    pub(crate) fn read_into(&self, worker: u32, at: u64, to: &ShmBytes) -> Result<()> {
         let (data, len) = (to.as_ptr(), to.len());
         if self.fits(data) {
-            return self.transfer(worker, Op::Read, at, data, len);
+            return self.transfer(worker, (Op::Read, Part::Blocks), at, data, len);
         }
-        let bounce = Bounce::new(len)?;
-        self.transfer(worker, Op::Read, at, bounce.data, len)?;
+        let mut bounce = Bounce::new(len)?;
+        self.read(worker, Part::Blocks, at, bounce.bytes_mut())?;
         to.write_at(0, bounce.bytes())
     }
 
-    /// Writes all of `from` at position `at`.
-    pub(crate) fn write(&self, worker: u32, at: u64, from: &ShmBytes) -> Result<()> {
+    /// Writes blocks, all of `from`, at position `at`.
+    pub(crate) fn write_from(&self, worker: u32, at: u64, from: &ShmBytes) -> Result<()> {
         let (data, len) = (from.as_ptr(), from.len());
         if self.fits(data) {
-            return self.transfer(worker, Op::Write, at, data, len);
+            return self.transfer(worker, (Op::Write, Part::Blocks), at, data, len);
         }
         let mut bounce = Bounce::new(len)?;
         from.copy_to(0, bounce.bytes_mut());
-        self.transfer(worker, Op::Write, at, bounce.data, len)
-    }
-
-    /// Makes completed writes durable.
-    pub(crate) fn flush(&self, worker: u32) -> Result<()> {
-        let request = Request::new(Op::Sync, 0, std::ptr::null_mut(), 0)?;
-        let result = self.mover.run(worker, &request)?;
-        result.map(drop).map_err(|error| self.refused(error, "cannot be flushed"))
+        self.write(worker, Part::Blocks, at, bounce.bytes())
     }
 
     /// Whether the operating system can access memory at this address directly.
@@ -157,7 +156,14 @@ impl File {
 
     /// Transfers `len` bytes between the file at position `at` and memory that stays valid until
     /// this returns.
-    fn transfer(&self, worker: u32, op: Op, at: u64, data: *mut u8, len: usize) -> Result<()> {
+    fn transfer(
+        &self,
+        worker: u32,
+        (op, part): (Op, Part),
+        at: u64,
+        data: *mut u8,
+        len: usize,
+    ) -> Result<()> {
         if op == Op::Write {
             // Writing beyond the end would extend the file, and lost blocks would read as zeros.
             self.look_at_size()?;
@@ -166,7 +172,7 @@ impl File {
         let mut done = 0;
         while done < len {
             let (position, rest) = (at + done as u64, (len - done).min(MAX_REQUEST));
-            let request = Request::new(op, position, data.wrapping_add(done), rest as u32)?;
+            let request = Request::new(op, part, position, data.wrapping_add(done), rest as u32)?;
             match self.mover.run(worker, &request)? {
                 Ok(0) => {
                     self.intact.fetch_min(position, Ordering::Relaxed);
@@ -186,7 +192,7 @@ impl File {
 
     /// Looks whether the file has been truncated.
     fn look_at_size(&self) -> Result<()> {
-        let found = rustix::fs::fstat(&self.file);
+        let found = rustix::fs::fstat(&self.files.blocks);
         let found = found.map_err(|error| self.refused(error.into(), "cannot be examined"))?;
         self.intact.fetch_min(found.st_size as u64, Ordering::Relaxed);
         Ok(())
@@ -211,6 +217,69 @@ impl File {
     }
 }
 
+impl Disk for File {
+    fn name(&self) -> &str {
+        &self.path
+    }
+
+    fn read(&self, worker: u32, part: Part, at: u64, to: &mut [u8]) -> Result<()> {
+        self.transfer(worker, (Op::Read, part), at, to.as_mut_ptr(), to.len())
+    }
+
+    fn write(&self, worker: u32, part: Part, at: u64, from: &[u8]) -> Result<()> {
+        // The operating system only reads from there.
+        self.transfer(worker, (Op::Write, part), at, from.as_ptr().cast_mut(), from.len())
+    }
+
+    fn sync(&self, worker: u32) -> Result<()> {
+        let request = Request::new(Op::Sync, Part::Pages, 0, std::ptr::null_mut(), 0)?;
+        let result = self.mover.run(worker, &request)?;
+        result.map(drop).map_err(|error| self.refused(error, "cannot be flushed"))
+    }
+
+    fn size(&self) -> Result<u64> {
+        self.look_at_size()?;
+        Ok(self.intact.load(Ordering::Relaxed))
+    }
+
+    fn set_size(&self, size: u64) -> Result<()> {
+        let done = rustix::fs::ftruncate(&self.files.blocks, size);
+        done.map_err(|error| self.refused(error.into(), "cannot be resized"))?;
+        self.intact.store(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn reserve(&self, end: u64) -> Result<()> {
+        match rustix::fs::fallocate(&self.files.blocks, FallocateFlags::empty(), 0, end) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => Err(self.refused(error.into(), "cannot be allocated")),
+        }
+    }
+
+    fn has_data(&self, from: u64) -> Result<bool> {
+        match rustix::fs::seek(&self.files.blocks, SeekFrom::Data(from)) {
+            Ok(_) => Ok(true),
+            Err(Errno::NXIO) => Ok(false),
+            Err(error) => Err(self.refused(error.into(), "cannot be examined")),
+        }
+    }
+}
+
+/// Opens a file.
+fn open(path: &str, flags: i32) -> Result<OsFile> {
+    // Do not block on a FIFO, which is refused later.
+    let flags = flags | libc::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
+    opened.map_err(|error| {
+        let code = match error.kind() {
+            ErrorKind::NotFound => CHI_NOT_FOUND,
+            ErrorKind::IsADirectory => CHI_INVALID,
+            _ => CHI_IO,
+        };
+        Status::new(code, format!("cannot open {path}: {error}"))
+    })
+}
+
 /// Locks the file against other devices. Waits a while, in case one is just being destroyed.
 fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
     let give_up = Instant::now() + Duration::from_secs(1);
@@ -230,19 +299,19 @@ fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
 }
 
 impl Mover {
-    fn new(file: Arc<OsFile>, io: Io, worker: u32) -> Result<Mover> {
+    fn new(files: Arc<Files>, io: Io, worker: u32) -> Result<Mover> {
         if io != Io::Posix {
-            match Uring::new(file.clone(), worker) {
+            match Uring::new(files.clone(), worker) {
                 Ok(uring) if io == Io::Uring => return Ok(Mover::Uring(uring)),
                 Ok(uring) => {
-                    let posix = Spare { file, posix: OnceLock::new(), starting: Mutex::new(()) };
+                    let posix = Spare { files, posix: OnceLock::new(), starting: Mutex::new(()) };
                     return Ok(Mover::Either { uring, posix });
                 }
                 Err(status) if io == Io::Uring => return Err(status),
                 Err(status) => log_info!("{}; using threads instead", status.message()),
             }
         }
-        Ok(Mover::Posix(Posix::new(file)?))
+        Ok(Mover::Posix(Posix::new(files)?))
     }
 
     /// Serves a request. The outer error means that it could not be started.
@@ -255,42 +324,5 @@ impl Mover {
                 done => done,
             },
         }
-    }
-}
-
-/// Aligned memory for transfers whose own memory direct reads and writes cannot use.
-struct Bounce {
-    data: *mut u8,
-    layout: Layout,
-}
-
-impl Bounce {
-    /// Allocates `len` bytes, at least one.
-    fn new(len: usize) -> Result<Bounce> {
-        let none = || Status::new(CHI_NO_SPACE, format!("out of memory for a copy of {len} bytes"));
-        let layout = Layout::from_size_align(len, DIRECT_ALIGN).map_err(|_| none())?;
-        // SAFETY: the layout's size is not zero, because no request is empty.
-        let data = unsafe { std::alloc::alloc_zeroed(layout) };
-        match data.is_null() {
-            true => Err(none()),
-            false => Ok(Bounce { data, layout }),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: the allocation has this size, is private, and is not written to while borrowed.
-        unsafe { std::slice::from_raw_parts(self.data, self.layout.size()) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above; `&mut self` makes the borrow exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.data, self.layout.size()) }
-    }
-}
-
-impl Drop for Bounce {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { std::alloc::dealloc(self.data, self.layout) }
     }
 }

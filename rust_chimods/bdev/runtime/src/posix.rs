@@ -1,7 +1,6 @@
 //! Serves requests with `pread` and `pwrite`, on the device's own threads.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use chimaera::abi::CHI_IO;
 use chimaera::{Result, Status};
 
+use crate::file::Files;
 use crate::request::{Op, Request};
 
 /// Number of requests that the operating system works on at once.
@@ -22,7 +22,7 @@ pub(crate) struct Posix {
 }
 
 struct Shared {
-    file: Arc<File>,
+    files: Arc<Files>,
     queue: Mutex<Queue>,
     more: Condvar,
 }
@@ -60,15 +60,15 @@ impl Shared {
 }
 
 impl Posix {
-    pub(crate) fn new(file: Arc<File>) -> Result<Posix> {
-        let shared = Arc::new(Shared { file, queue: Mutex::default(), more: Condvar::new() });
+    pub(crate) fn new(files: Arc<Files>) -> Result<Posix> {
+        let shared = Arc::new(Shared { files, queue: Mutex::default(), more: Condvar::new() });
         let mut posix = Posix { shared, threads: Vec::new() };
         for _ in 0..THREADS {
             let shared = posix.shared.clone();
             let thread = thread::Builder::new().name("chi-bdev".into()).spawn(move || {
                 while let Some(Handed(request)) = shared.next() {
                     // SAFETY: the request's task waits until the request is finished here.
-                    unsafe { Request::finish(request, serve(&shared.file, &*request)) };
+                    unsafe { Request::finish(request, serve(&shared.files, &*request)) };
                 }
             });
             let refused = |error| {
@@ -99,8 +99,9 @@ impl Drop for Posix {
 }
 
 /// The number of transferred bytes, or a negated error number.
-fn serve(file: &File, request: &Request) -> i32 {
-    let (fd, len, at) = (file.as_raw_fd(), request.len as usize, request.at as libc::off_t);
+fn serve(files: &Files, request: &Request) -> i32 {
+    let (fd, len) = (files.get(request.part).as_raw_fd(), request.len as usize);
+    let at = request.at as libc::off_t;
     // SAFETY: the memory stays valid until the request is finished, and the kernel checks that it
     // is mapped; concurrent writes by other processes can only change its bytes.
     let moved = unsafe {

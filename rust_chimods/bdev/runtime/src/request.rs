@@ -9,6 +9,8 @@ use std::time::Duration;
 use chimaera::module::Event;
 use chimaera::Result;
 
+use crate::disk::Part;
+
 /// The operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -21,6 +23,7 @@ pub(crate) enum Op {
 /// One read, write or sync of the device's file.
 pub(crate) struct Request {
     pub(crate) op: Op,
+    pub(crate) part: Part,
     /// Position in the file.
     pub(crate) at: u64,
     /// Memory that stays valid until the request is finished.
@@ -37,9 +40,10 @@ pub(crate) struct Request {
 unsafe impl Sync for Request {}
 
 impl Request {
-    pub(crate) fn new(op: Op, at: u64, data: *mut u8, len: u32) -> Result<Request> {
+    pub(crate) fn new(op: Op, part: Part, at: u64, data: *mut u8, len: u32) -> Result<Request> {
         Ok(Request {
             op,
+            part,
             at,
             data,
             len,

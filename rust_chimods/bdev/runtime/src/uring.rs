@@ -2,7 +2,6 @@
 //! which it reaps.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,6 +13,8 @@ use chimaera::{Result, Status};
 use io_uring::{opcode, squeue, types, IoUring};
 use rustix::event::{eventfd, EventfdFlags};
 
+use crate::disk::Part;
+use crate::file::Files;
 use crate::request::{Op, Request};
 
 /// The most requests in one submission.
@@ -22,9 +23,12 @@ const ENTRIES: u32 = 256;
 /// The number of polls without a new request after which queued requests are submitted.
 const PATIENCE: u32 = 16;
 
+/// The files of a ring, in this order.
+const PARTS: [Part; 2] = [Part::Blocks, Part::Pages];
+
 /// The rings, indexed by worker number.
 pub(crate) struct Uring {
-    file: Arc<File>,
+    files: Arc<Files>,
     rings: RwLock<Vec<Option<Arc<Poller<Ring>>>>>,
 }
 
@@ -59,8 +63,8 @@ unsafe impl Send for State {}
 
 impl Uring {
     /// Creates the ring of this worker. Errors: `CHI_IO` if the operating system refuses.
-    pub(crate) fn new(file: Arc<File>, worker: u32) -> Result<Uring> {
-        let uring = Uring { file, rings: RwLock::default() };
+    pub(crate) fn new(files: Arc<Files>, worker: u32) -> Result<Uring> {
+        let uring = Uring { files, rings: RwLock::default() };
         uring.ring(worker)?;
         Ok(uring)
     }
@@ -72,7 +76,7 @@ impl Uring {
             return Ok(ring.clone());
         }
         drop(rings);
-        let ring = Ring::new(&self.file).map_err(|error| {
+        let ring = Ring::new(&self.files).map_err(|error| {
             Status::new(CHI_IO, format!("the operating system refuses io_uring: {error}"))
         })?;
         let fd = ring.doorbell.as_raw_fd();
@@ -125,8 +129,8 @@ fn spread(uring: &IoUring) {
 }
 
 impl Ring {
-    /// Creates a ring for the file, owned by this thread.
-    fn new(file: &File) -> io::Result<Ring> {
+    /// Creates a ring for the files, owned by this thread.
+    fn new(files: &Files) -> io::Result<Ring> {
         // With these flags, completions are processed when the worker enters the kernel for them:
         // they neither interrupt it nor delay the threads that complete requests. Older kernels do
         // not support such rings.
@@ -136,7 +140,7 @@ impl Ring {
             Some(libc::EINVAL) => IoUring::new(ENTRIES),
             _ => Err(error),
         })?;
-        uring.submitter().register_files(&[file.as_raw_fd()])?;
+        uring.submitter().register_files(&PARTS.map(|part| files.get(part).as_raw_fd()))?;
         // The ring's own descriptor does not become readable for completions that wait for the
         // worker to enter the kernel.
         let doorbell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -165,7 +169,8 @@ impl Ring {
 }
 
 fn entry(request: &Request) -> squeue::Entry {
-    let (fd, data, at) = (types::Fixed(0), request.data, request.at);
+    let fd = types::Fixed(u32::from(request.part != PARTS[0]));
+    let (data, at) = (request.data, request.at);
     let entry = match request.op {
         Op::Read => opcode::Read::new(fd, data, request.len).offset(at).build(),
         Op::Write => opcode::Write::new(fd, data, request.len).offset(at).build(),

@@ -1,4 +1,4 @@
-//! The client of `chimaera:kv`, an ordered key-value store in the runtime's memory.
+//! The client of `chimaera:kv`, an ordered key-value store in the runtime's memory or in a file.
 //!
 //! ```no_run
 //! use chimaera_kv_client::{Client, Params};
@@ -18,8 +18,8 @@ mod params;
 mod tasks;
 
 pub use methods::Method;
-pub use params::Params;
-pub use tasks::{CountTask, DeleteTask, GetTask, PutTask, ScanTask};
+pub use params::{Params, Sync};
+pub use tasks::{CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats, StatsTask};
 
 use chimaera::abi::CHI_MODULE_STATUS;
 use chimaera::archive::params_to_bytes;
@@ -100,7 +100,8 @@ impl Client {
 
     /// Stores a value under a key. Returns `true` if it replaced one.
     ///
-    /// Errors: `CHI_INVALID` for a key of the wrong length, [`STORE_FULL`].
+    /// Errors: `CHI_INVALID` for a key of the wrong length, [`STORE_FULL`]; `CHI_IO` and
+    /// `CHI_NO_SPACE` if it could not be written.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
         Ok(self.put_async(key, value)?.wait()?.replaced.get() != 0)
     }
@@ -143,7 +144,8 @@ impl Client {
         task.submit()
     }
 
-    /// The keys that begin with `prefix`, in order, at most `limit` of them (0: all).
+    /// The keys that begin with `prefix`, in order, at most `limit` of them (0: all), as they were
+    /// at one moment, over all containers. With a query for one container, only its own.
     pub fn scan(&self, prefix: impl AsRef<[u8]>, limit: u64) -> Result<Vec<Vec<u8>>> {
         self.scan_async(prefix, limit)?.wait()?.keys.copy_to_vecs(usize::MAX)
     }
@@ -156,7 +158,7 @@ impl Client {
         task.submit()
     }
 
-    /// The number of keys.
+    /// The number of keys. Otherwise like [`scan`](Self::scan).
     pub fn count(&self) -> Result<u64> {
         Ok(self.count_async()?.wait()?.count.get())
     }
@@ -164,6 +166,24 @@ impl Client {
     /// Like [`count`](Self::count), but returns without waiting for the result.
     pub fn count_async(&self) -> Result<Pending<CountTask>> {
         self.task::<CountTask>(DomainQuery::dynamic(), Method::COUNT)?.submit()
+    }
+
+    /// Makes durable what was put and deleted before, so that it survives a crash and a power loss.
+    /// Errors: `CHI_UNSUPPORTED` for a store without a path or with `sync=none`; `CHI_IO`,
+    /// `CHI_NO_SPACE`.
+    pub fn flush(&self) -> Result<()> {
+        self.flush_async()?.wait().map(drop)
+    }
+
+    /// Like [`flush`](Self::flush), but returns without waiting for the result.
+    pub fn flush_async(&self) -> Result<Pending<FlushTask>> {
+        self.task::<FlushTask>(DomainQuery::dynamic(), Method::FLUSH)?.submit()
+    }
+
+    /// The size of the store and its counters.
+    pub fn stats(&self) -> Result<Stats> {
+        let task: NewTask<StatsTask> = self.task(DomainQuery::dynamic(), Method::STATS)?;
+        Ok(task.call()?.stats.get())
     }
 
     fn keyed<T: Task>(&self, key: &[u8], method: u32) -> Result<NewTask<T>> {

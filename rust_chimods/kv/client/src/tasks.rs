@@ -3,10 +3,32 @@
 
 use std::cell::Cell;
 
-use chimaera::{ShmBytes, ShmString, ShmVec};
+use chimaera::{Pod, Serialize, ShmBytes, ShmString, ShmVec};
 
 #[path = "../../autogen/kv_layouts.rs"]
 mod layouts;
+
+/// The size of a store, and its counters since its pool was created. The numbers are those of the
+/// whole pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Serialize)]
+#[repr(C)]
+pub struct Stats {
+    /// Number of keys.
+    pub keys: u64,
+    /// Bytes of all keys and values. With a device, the values count as what memory holds of them.
+    pub bytes: u64,
+    /// The limit on `bytes`; `UINT64_MAX` for no limit.
+    pub max_bytes: u64,
+    /// Length of the file; 0 without a path. Replaced and deleted values leave free space in it,
+    /// which is used again.
+    pub file_bytes: u64,
+    /// By how much the file was shortened when it was opened.
+    pub compacted_bytes: u64,
+    /// Transactions. Puts and deletes that arrive together share one.
+    pub commits: u64,
+    /// Those that were made durable.
+    pub syncs: u64,
+}
 
 /// `kPut`: stores a value under a key.
 #[chimaera::task]
@@ -68,6 +90,18 @@ pub struct CountTask {
     /// Out.
     #[chi(out)]
     pub count: Cell<u64>,
+}
+
+/// `kFlush`: makes durable what was put and deleted before.
+#[chimaera::task]
+pub struct FlushTask {}
+
+/// `kStats`: gets the size of the store and its counters.
+#[chimaera::task]
+pub struct StatsTask {
+    /// Out.
+    #[chi(out)]
+    pub stats: Cell<Stats>,
 }
 
 #[cfg(test)]

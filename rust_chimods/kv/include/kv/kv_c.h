@@ -100,6 +100,26 @@ static inline chi_status chimaera_kv_count_new(chi_pool_id pool, chi_domain_quer
   return status;
 }
 
+/** Creates a task that makes durable what was put and deleted before. Otherwise like
+ * chimaera_kv_put_new. */
+static inline chi_status chimaera_kv_flush_new(chi_pool_id pool, chi_domain_query query,
+                                               chimaera_kv_flush_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_KV_FLUSH, &made);
+  *task = (chimaera_kv_flush_task *)(void *)made;
+  return status;
+}
+
+/** Creates a task that gets the size of the store and its counters. Otherwise like
+ * chimaera_kv_put_new. */
+static inline chi_status chimaera_kv_stats_new(chi_pool_id pool, chi_domain_query query,
+                                               chimaera_kv_stats_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_KV_STATS, &made);
+  *task = (chimaera_kv_stats_task *)(void *)made;
+  return status;
+}
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif

@@ -15,18 +15,34 @@ namespace chimaera::kv {
 using CreateTask = chi::CreateTask;
 using DestroyTask = chi::DestroyTask;
 
+/** When a store with a path makes durable what was put and deleted. */
+enum class Sync : chi::u8 {
+  /** Before the put or delete ends. */
+  kAlways = 0,
+  /** Before a later flush ends. */
+  kFlush = 1,
+  /** When its pool is destroyed or the runtime stops, as far as the operating system does it. */
+  kNone = 2,
+};
+
 /** The parameters of a store. */
 struct Params {
-  /** Limit for the bytes of all keys and values in memory; none for no limit. */
+  /** Limit for the bytes of all keys and values of the pool; none for no limit. With a device, the
+   * values count as what memory holds of them. */
   std::optional<chi::u64> max_bytes_;
   /** The pool of chimaera:bdev that stores the values; empty for memory. */
   std::string device_;
   /** The pool of example:mod_name that compresses the values; empty for none. Requires a device. */
   std::string compressor_;
+  /** The absolute path of the file that keeps keys and values, or of a directory to keep it in;
+   * empty for none. The file is created if it does not exist. */
+  std::string path_;
+  /** When what was put and deleted is durable. Requires a path. */
+  Sync sync_ = Sync::kAlways;
 
   template <typename Ar>
   void serialize(Ar &ar) {
-    ar(max_bytes_, device_, compressor_);
+    ar(max_bytes_, device_, compressor_, path_, sync_);
   }
 };
 
@@ -85,7 +101,8 @@ class Client : public chi::PoolClient<Client, Params> {
                                                    [&](DeleteTask &task) { task.key_ = key; });
   }
 
-  /** The keys that begin with `prefix`, in order, at most `limit` (0: all). */
+  /** The keys that begin with `prefix`, in order, at most `limit` (0: all), as they were at one
+   * moment, over all containers. With a query for one container, only its own. */
   std::vector<std::string> Scan(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                 std::string_view prefix, chi::u64 limit = 0) {
     chi::OwnedTask<ScanTask> task(AsyncScan(mctx, dom_query, prefix, limit));
@@ -103,7 +120,7 @@ class Client : public chi::PoolClient<Client, Params> {
     });
   }
 
-  /** The number of keys. */
+  /** The number of keys. Otherwise like Scan. */
   chi::u64 Count(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
     chi::OwnedTask<CountTask> task(AsyncCount(mctx, dom_query));
     Finish(task);
@@ -112,6 +129,29 @@ class Client : public chi::PoolClient<Client, Params> {
   hipc::FullPtr<CountTask> AsyncCount(const hipc::MemContext &mctx,
                                       const chi::DomainQuery &dom_query) {
     return CHI_IPC_MANAGER->SubmitTask<CountTask>(mctx, pool_id_, dom_query);
+  }
+
+  /** Makes durable what was put and deleted before, so that it survives a crash and a power loss.
+   * Errors: `CHI_UNSUPPORTED` for a store without a path or with `Sync::kNone`; `CHI_IO`,
+   * `CHI_NO_SPACE`. */
+  void Flush(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
+    chi::OwnedTask<FlushTask> task(AsyncFlush(mctx, dom_query));
+    Finish(task);
+  }
+  hipc::FullPtr<FlushTask> AsyncFlush(const hipc::MemContext &mctx,
+                                      const chi::DomainQuery &dom_query) {
+    return CHI_IPC_MANAGER->SubmitTask<FlushTask>(mctx, pool_id_, dom_query);
+  }
+
+  /** The size of the store and its counters. */
+  Stats GetStats(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
+    chi::OwnedTask<StatsTask> task(AsyncGetStats(mctx, dom_query));
+    Finish(task);
+    return task->stats_;
+  }
+  hipc::FullPtr<StatsTask> AsyncGetStats(const hipc::MemContext &mctx,
+                                         const chi::DomainQuery &dom_query) {
+    return CHI_IPC_MANAGER->SubmitTask<StatsTask>(mctx, pool_id_, dom_query);
   }
 };
 

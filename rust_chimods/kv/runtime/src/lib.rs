@@ -1,22 +1,31 @@
 //! The container of `chimaera:kv`.
 
+mod durable;
 #[path = "../../autogen/kv_lib_exec.rs"]
 mod lib_exec;
+mod pool;
 mod store;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use chimaera::abi::{CHI_DOMAIN_GLOBAL_ID, CHI_DOMAIN_LOCAL_ID, CHI_UNSUPPORTED};
 
 use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, Replica, RunContext};
 use chimaera::{DomainQuery, Result, ShmString, Status, Task, TaskBase};
 use chimaera_kv_client::{
-    CountTask, DeleteTask, GetTask, KeyHash, Method, Params, PutTask, ScanTask, MAX_KEY_BYTES,
+    CountTask, DeleteTask, FlushTask, GetTask, KeyHash, Method, Params, PutTask, ScanTask,
+    StatsTask, MAX_KEY_BYTES,
 };
 
-use store::Store;
+use durable::Durable;
+use pool::{Keys, Member, Pool};
+use store::{Key, Store};
 use stored::Stored;
 
 /// Number of lanes of a container: tasks on different keys run on up to this many workers at once.
@@ -26,16 +35,39 @@ const LANES: u32 = 16;
 /// start in the order in which they arrived.
 pub struct Runtime {
     values: Values,
+    pool: Arc<Pool>,
     lanes: Queue,
+    id: u32,
     containers: u32,
-    /// The keys collected so far by scans over several containers, by task.
-    scans: Mutex<HashMap<usize, Vec<Vec<u8>>>>,
+    /// The container that the next task on all keys goes to.
+    next: AtomicU32,
+    /// The keys collected so far by scans that were sent to every container, by task.
+    scans: Mutex<HashMap<usize, Vec<Key>>>,
 }
 
 /// Where the values are stored.
 enum Values {
-    Memory(Store),
-    Device(Stored),
+    Memory(Arc<Store>, Member),
+    Device(Stored, Member),
+    File(Arc<Durable>),
+}
+
+impl Values {
+    fn new(init: &Init<'_>, params: &Params, pool: &Arc<Pool>) -> Result<Values> {
+        if !params.path.is_empty() {
+            let open = || Durable::open(params, init.container_count());
+            return pool.durable(open).map(Values::File);
+        }
+        let account = pool.account().clone();
+        let member = |keys: Arc<dyn Keys>| Member::new(pool.clone(), init.container_id(), keys);
+        if params.device.is_empty() {
+            let store = Arc::new(Store::new(account));
+            return Ok(Values::Memory(store.clone(), member(store)));
+        }
+        let stored = Stored::new(params, account)?;
+        let member = member(stored.keys().clone());
+        Ok(Values::Device(stored, member))
+    }
 }
 
 #[chimaera::container(name = "chimaera:kv")]
@@ -43,13 +75,14 @@ impl Runtime {
     #[create]
     fn create(init: &Init<'_>, params: Params) -> Result<Self> {
         params.check()?;
+        let pool = Pool::of(init.pool_id(), init.container_count(), params.max_bytes);
         Ok(Runtime {
-            values: match params.device.as_str() {
-                "" => Values::Memory(Store::new(params.max_bytes)),
-                _ => Values::Device(Stored::new(&params)?),
-            },
+            values: Values::new(init, &params, &pool)?,
+            pool,
             lanes: init.create_queue(0, LANES)?,
+            id: init.container_id(),
             containers: init.container_count(),
+            next: AtomicU32::new(0),
             scans: Mutex::default(),
         })
     }
@@ -59,8 +92,9 @@ impl Runtime {
         let key = key(&task.key)?;
         let value = task.value.copy_to_vec()?;
         let replaced = match &self.values {
-            Values::Memory(store) => store.put(key, Arc::new(value))?.is_some(),
-            Values::Device(stored) => stored.put(key, value)?,
+            Values::Memory(store, _) => store.put(key, Arc::new(value))?.is_some(),
+            Values::Device(stored, _) => stored.put(key, value)?,
+            Values::File(durable) => durable.put(self.id, key, value)?,
         };
         task.replaced.set(replaced.into());
         Ok(())
@@ -76,8 +110,14 @@ impl Runtime {
         let key = key(&task.key)?;
         let none = || Status::not_found(format!("key \"{}\" does not exist", shown(&key)));
         match &self.values {
-            Values::Memory(store) => task.value.set(&**store.get(&key).ok_or_else(none)?),
-            Values::Device(stored) => task.value.set(stored.get(&key)?.ok_or_else(none)?),
+            Values::Memory(store, _) => task.value.set(&**store.get(&key).ok_or_else(none)?),
+            Values::Device(stored, _) => task.value.set(stored.get(&key)?.ok_or_else(none)?),
+            Values::File(durable) => {
+                match durable.get(self.id, &key, |value| task.value.set(value))? {
+                    true => Ok(()),
+                    false => Err(none()),
+                }
+            }
         }
     }
 
@@ -90,8 +130,9 @@ impl Runtime {
     fn delete(&self, task: &DeleteTask) -> Result<()> {
         let key = key(&task.key)?;
         let existed = match &self.values {
-            Values::Memory(store) => store.delete(&key).is_some(),
-            Values::Device(stored) => stored.delete(&key),
+            Values::Memory(store, _) => store.delete(&key).is_some(),
+            Values::Device(stored, _) => stored.delete(&key)?,
+            Values::File(durable) => durable.delete(self.id, key)?,
         };
         task.existed.set(existed.into());
         Ok(())
@@ -113,17 +154,22 @@ impl Runtime {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
+        let alone = is_for_one(task.base());
         task.keys.set_all(&match &self.values {
-            Values::Memory(store) => store.scan(&prefix, limit),
-            Values::Device(stored) => stored.keys().scan(&prefix, limit),
+            Values::Memory(_, member) | Values::Device(_, member) => match alone {
+                true => member.scan(&prefix, limit),
+                false => self.pool.scan(&prefix, limit),
+            },
+            Values::File(durable) => durable.scan(alone.then_some(self.id), &prefix, limit)?,
         })
     }
 
     #[monitor(Method::SCAN)]
     fn monitor_scan(&self, mode: MonitorMode, task: &ScanTask, _ctx: &mut MonitorContext<'_>) {
-        self.send_everywhere(mode, task.base());
+        self.send_anywhere(mode, task.base());
     }
 
+    /// For a scan that its sender has sent to every container: each has scanned its own keys.
     #[aggregate(Method::SCAN)]
     fn aggregate_scan(&self, task: &ScanTask, replica: &Replica<'_, ScanTask>) -> Result<()> {
         // The keys are sorted once, when all have arrived. After an error, the next scan at this
@@ -146,16 +192,21 @@ impl Runtime {
     }
 
     #[method(Method::COUNT, name = "kCount")]
-    fn count(&self, task: &CountTask) {
+    fn count(&self, task: &CountTask) -> Result<()> {
+        let alone = is_for_one(task.base());
         task.count.set(match &self.values {
-            Values::Memory(store) => store.count(),
-            Values::Device(stored) => stored.keys().count(),
+            Values::Memory(_, member) | Values::Device(_, member) => match alone {
+                true => member.count(),
+                false => self.pool.count(),
+            },
+            Values::File(durable) => durable.count(alone.then_some(self.id))?,
         });
+        Ok(())
     }
 
     #[monitor(Method::COUNT)]
     fn monitor_count(&self, mode: MonitorMode, task: &CountTask, _ctx: &mut MonitorContext<'_>) {
-        self.send_everywhere(mode, task.base());
+        self.send_anywhere(mode, task.base());
     }
 
     #[aggregate(Method::COUNT)]
@@ -164,12 +215,37 @@ impl Runtime {
         task.count.set(before + replica.count.get());
     }
 
-    /// Returns the store's blocks to the device.
-    #[destroy]
-    fn destroy(&self, _ctx: &RunContext<'_>) {
-        if let Values::Device(stored) = &self.values {
-            stored.clear();
+    #[method(Method::FLUSH, name = "kFlush")]
+    fn flush(&self, _task: &FlushTask) -> Result<()> {
+        match &self.values {
+            Values::Memory(..) | Values::Device(..) => Err(Status::new(
+                CHI_UNSUPPORTED,
+                "the store is in memory and cannot be made durable: create its pool with a path",
+            )),
+            Values::File(durable) => durable.flush(),
         }
+    }
+
+    #[method(Method::STATS, name = "kStats")]
+    fn stats(&self, task: &StatsTask) -> Result<()> {
+        task.stats.set(match &self.values {
+            Values::Memory(..) | Values::Device(..) => self.pool.stats(),
+            Values::File(durable) => durable.stats()?,
+        });
+        Ok(())
+    }
+
+    /// Returns the store's blocks to the device, or closes its file.
+    #[destroy]
+    fn destroy(&self, _ctx: &RunContext<'_>) -> Result<()> {
+        match &self.values {
+            Values::Memory(..) => {}
+            Values::Device(stored, _) => stored.keys().clear(),
+            // The containers are destroyed one after the other.
+            Values::File(durable) if Arc::strong_count(durable) == 1 => durable.close()?,
+            Values::File(..) => {}
+        }
+        Ok(())
     }
 
     /// Selects the container and the lane of a key by its hash.
@@ -196,12 +272,18 @@ impl Runtime {
         }
     }
 
-    /// Sends tasks on all keys to all containers.
-    fn send_everywhere(&self, mode: MonitorMode, task: &TaskBase) {
+    /// Sends tasks on all keys to the containers in turn. Each can serve them.
+    fn send_anywhere(&self, mode: MonitorMode, task: &TaskBase) {
         if mode == MonitorMode::GlobalSchedule && self.containers > 1 {
-            task.set_domain_query(DomainQuery::global_bcast());
+            let next = self.next.fetch_add(1, Ordering::Relaxed);
+            task.set_domain_query(DomainQuery::global_hash(next));
         }
     }
+}
+
+/// Whether a task is for the keys of the container that runs it, and not for those of the pool.
+fn is_for_one(task: &TaskBase) -> bool {
+    matches!(task.domain_query().kind(), CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID)
 }
 
 /// A private copy of a key, whose length is checked.

@@ -1,22 +1,41 @@
-//! The store: ordered shards, each with its own lock.
+//! The keys of a container in memory: ordered shards, each with its own lock.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chimaera::{Result, Status};
-use chimaera_kv_client::{key_hash, STORE_FULL};
+use chimaera::Result;
+use chimaera_kv_client::key_hash;
+
+use crate::pool::{Account, Frozen, Keys};
 
 /// As many as there are lanes, selected by the same hash: only scans and counts contend with
 /// another lane for a lock.
 const SHARDS: usize = 16;
 
-type Key = Vec<u8>;
-type Shard<V> = BTreeMap<Key, Arc<V>>;
+pub(crate) type Key = Vec<u8>;
+
+struct Shard<V> {
+    values: BTreeMap<Key, Arc<V>>,
+    /// The scans that have begun and have not yet visited this shard. Nearly always empty.
+    scans: Vec<Begun>,
+}
+
+/// A scan that has begun.
+struct Begun {
+    scan: u64,
+    /// The keys that came or went since then, and whether they existed at that moment.
+    changed: BTreeMap<Key, bool>,
+}
+
+impl<V> Default for Shard<V> {
+    fn default() -> Self {
+        Shard { values: BTreeMap::new(), scans: Vec::new() }
+    }
+}
 
 /// The value of a key.
-pub(crate) trait Value {
+pub(crate) trait Value: Send + Sync {
     /// The number of bytes of memory that it accounts for.
     fn len(&self) -> usize;
 }
@@ -31,30 +50,29 @@ impl Value for Vec<u8> {
 /// across a wait.
 pub(crate) struct Store<V = Vec<u8>> {
     shards: [Mutex<Shard<V>>; SHARDS],
-    /// Total bytes of all keys and values.
-    bytes: AtomicU64,
-    max_bytes: u64,
+    /// Of the whole pool.
+    account: Arc<Account>,
 }
 
 impl<V: Value> Store<V> {
-    pub(crate) fn new(max_bytes: Option<u64>) -> Self {
-        Store {
-            shards: Default::default(),
-            bytes: AtomicU64::new(0),
-            max_bytes: max_bytes.unwrap_or(u64::MAX),
-        }
+    pub(crate) fn new(account: Arc<Account>) -> Self {
+        Store { shards: Default::default(), account }
     }
 
     /// Stores a value. Returns the value it replaced. Errors: `STORE_FULL`.
     pub(crate) fn put(&self, key: Key, value: Arc<V>) -> Result<Option<Arc<V>>> {
         let mut shard = self.shard(&key);
-        match shard.entry(key) {
+        let Shard { values, scans } = &mut *shard;
+        match values.entry(key) {
             Entry::Occupied(mut entry) => {
-                self.replace(entry.get().len(), value.len())?;
+                self.account.replace(entry.get().len(), value.len())?;
                 Ok(Some(entry.insert(value)))
             }
             Entry::Vacant(entry) => {
-                self.replace(0, entry.key().len() + value.len())?;
+                self.account.replace(0, entry.key().len() + value.len())?;
+                if !scans.is_empty() {
+                    note(scans, entry.key(), false);
+                }
                 entry.insert(value);
                 Ok(None)
             }
@@ -62,59 +80,88 @@ impl<V: Value> Store<V> {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<V>> {
-        self.shard(key).get(key).cloned()
+        self.shard(key).values.get(key).cloned()
     }
 
     /// Returns the removed value.
     pub(crate) fn delete(&self, key: &[u8]) -> Option<Arc<V>> {
-        let removed = self.shard(key).remove(key);
-        if let Some(value) = &removed {
-            self.bytes.fetch_sub((key.len() + value.len()) as u64, Ordering::Relaxed);
+        let mut shard = self.shard(key);
+        let removed = shard.values.remove(key)?;
+        self.account.release(key.len() + removed.len());
+        if !shard.scans.is_empty() {
+            note(&mut shard.scans, key, true);
         }
-        removed
+        Some(removed)
     }
 
-    /// The first `limit` keys that begin with `prefix`, in order.
-    pub(crate) fn scan(&self, prefix: &[u8], limit: usize) -> Vec<Key> {
-        let mut keys = Vec::new();
+    /// Deletes all keys.
+    pub(crate) fn clear(&self) {
         for shard in &self.shards {
-            let shard = lock(shard);
-            let from = (Bound::Included(prefix), Bound::Unbounded);
-            let found = shard.range::<[u8], _>(from).map(|(key, _)| key);
-            keys.extend(found.take_while(|key| key.starts_with(prefix)).take(limit).cloned());
-        }
-        keys.sort_unstable();
-        keys.truncate(limit);
-        keys
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        self.shards.iter().map(|shard| lock(shard).len() as u64).sum()
-    }
-
-    /// Accounts for `new` bytes in place of `old` ones.
-    fn replace(&self, old: usize, new: usize) -> Result<()> {
-        let (old, new) = (old as u64, new as u64);
-        let update = |bytes: u64| {
-            let bytes = bytes - old + new;
-            // A change that does not grow the store is allowed even when it is full.
-            (bytes <= self.max_bytes || new <= old).then_some(bytes)
-        };
-        match self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update) {
-            Ok(_) => Ok(()),
-            Err(bytes) => Err(Status::new(
-                STORE_FULL,
-                format!(
-                    "the store holds {bytes} of at most {} bytes; {} more do not fit",
-                    self.max_bytes,
-                    new - old
-                ),
-            )),
+            let keys: Vec<Key> = lock(shard).values.keys().cloned().collect();
+            keys.iter().for_each(|key| drop(self.delete(key)));
         }
     }
 
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard<V>> {
         lock(&self.shards[key_hash(key) as usize % SHARDS])
+    }
+}
+
+impl<V: Value> Keys for Store<V> {
+    fn freeze(&self, scan: Option<u64>) -> (u64, Box<dyn Frozen + '_>) {
+        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        if let Some(scan) = scan {
+            let begun = || Begun { scan, changed: BTreeMap::new() };
+            shards.iter_mut().for_each(|shard| shard.scans.push(begun()));
+        }
+        (shards.iter().map(|shard| shard.values.len() as u64).sum(), Box::new(shards))
+    }
+
+    fn visit(&self, scan: u64, prefix: &[u8], limit: usize, keys: &mut Vec<Key>) {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let changed = shard.end(scan);
+            let found = shard.values.range::<[u8], _>(from).map(|(key, _)| key);
+            let found = found.take_while(|key| key.starts_with(prefix));
+            if changed.is_empty() {
+                keys.extend(found.take(limit).cloned());
+                continue;
+            }
+            keys.extend(found.filter(|key| !changed.contains_key(*key)).take(limit).cloned());
+            let gone = changed.into_iter().filter(|(_, existed)| *existed).map(|(key, _)| key);
+            keys.extend(gone.filter(|key| key.starts_with(prefix)));
+        }
+    }
+
+    fn forget(&self, scan: u64) {
+        self.shards.iter().for_each(|shard| drop(lock(shard).end(scan)));
+    }
+
+    fn write_off(&self) {
+        for shard in &self.shards {
+            // Whoever crashed with a lock will not return it.
+            let Ok(shard) = shard.try_lock() else { continue };
+            let bytes = shard.values.iter().map(|(key, value)| key.len() + value.len()).sum();
+            self.account.release(bytes);
+        }
+    }
+}
+
+impl<V> Shard<V> {
+    /// Ends a scan. Returns the keys that came or went since it began.
+    fn end(&mut self, scan: u64) -> BTreeMap<Key, bool> {
+        let at = self.scans.iter().position(|begun| begun.scan == scan);
+        at.map(|at| self.scans.swap_remove(at).changed).unwrap_or_default()
+    }
+}
+
+/// Remembers for the scans that have begun whether the key existed; its first change since then
+/// counts.
+#[cold]
+fn note(scans: &mut [Begun], key: &[u8], existed: bool) {
+    for scan in scans {
+        scan.changed.entry(key.to_vec()).or_insert(existed);
     }
 }
 
@@ -126,6 +173,28 @@ fn lock<V>(shard: &Mutex<Shard<V>>) -> MutexGuard<'_, Shard<V>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chimaera_kv_client::STORE_FULL;
+
+    fn store(max_bytes: Option<u64>) -> Store {
+        Store::new(Arc::new(Account::new(max_bytes)))
+    }
+
+    fn begin(store: &Store, scan: u64) {
+        drop(store.freeze(Some(scan)));
+    }
+
+    fn visit(store: &Store, scan: u64, prefix: &[u8], limit: usize) -> Vec<Key> {
+        let mut keys = Vec::new();
+        store.visit(scan, prefix, limit, &mut keys);
+        keys.sort();
+        keys.truncate(limit);
+        keys
+    }
+
+    fn scan(store: &Store, prefix: &[u8], limit: usize) -> Vec<Key> {
+        begin(store, 1);
+        visit(store, 1, prefix, limit)
+    }
 
     fn put(store: &Store, key: &str, value: &str) -> Result<bool> {
         store.put(key.into(), Arc::new(value.into())).map(|old| old.is_some())
@@ -133,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_was_put_is_there_until_it_is_deleted() {
-        let store = Store::<Vec<u8>>::new(None);
+        let store = store(None);
         assert!(!put(&store, "a", "1").unwrap());
         assert!(put(&store, "a", "2").unwrap());
         assert_eq!(store.get(b"a").unwrap().as_slice(), b"2");
@@ -144,23 +213,23 @@ mod tests {
 
     #[test]
     fn a_scan_is_ordered_over_all_shards_and_keeps_to_its_prefix() {
-        let store = Store::<Vec<u8>>::new(None);
+        let store = store(None);
         for i in (0..1000).rev() {
             put(&store, &format!("k/{i:03}"), "").unwrap();
         }
         put(&store, "k", "").unwrap();
         put(&store, "l", "").unwrap();
-        let keys = store.scan(b"k/", usize::MAX);
+        let keys = scan(&store, b"k/", usize::MAX);
         assert_eq!(keys.len(), 1000);
         assert!(keys.is_sorted());
-        assert_eq!(store.scan(b"k/", 2), [b"k/000", b"k/001"]);
-        assert_eq!(store.scan(b"", usize::MAX).len() as u64, store.count());
-        assert!(store.scan(b"m", usize::MAX).is_empty());
+        assert_eq!(scan(&store, b"k/", 2), [b"k/000", b"k/001"]);
+        assert_eq!(scan(&store, b"", usize::MAX).len() as u64, store.freeze(None).0);
+        assert!(scan(&store, b"m", usize::MAX).is_empty());
     }
 
     #[test]
     fn a_full_store_refuses_growth_and_stays_as_it_is() {
-        let store = Store::<Vec<u8>>::new(Some(10));
+        let store = store(Some(10));
         put(&store, "a", "12345678").unwrap();
         let status = put(&store, "b", "1").unwrap_err();
         assert_eq!(status.code(), STORE_FULL);
@@ -170,12 +239,48 @@ mod tests {
         put(&store, "a", "").unwrap();
         put(&store, "b", "12345678").unwrap();
         store.delete(b"b");
-        assert_eq!(store.bytes.load(Ordering::Relaxed), 1);
+        assert_eq!(store.account.bytes(), 1);
+    }
+
+    #[test]
+    fn a_scan_finds_what_existed_when_it_began() {
+        let store = store(None);
+        for key in ["a", "b", "c", "d"] {
+            put(&store, key, "").unwrap();
+        }
+        begin(&store, 1);
+        store.delete(b"b");
+        put(&store, "e", "").unwrap();
+        put(&store, "a", "replaced").unwrap();
+        begin(&store, 2);
+        put(&store, "b", "again").unwrap();
+        store.delete(b"e");
+        store.delete(b"c");
+        put(&store, "c", "again").unwrap();
+        begin(&store, 3);
+        store.forget(3);
+        assert_eq!(visit(&store, 1, b"", 9), [b"a", b"b", b"c", b"d"]);
+        assert_eq!(visit(&store, 2, b"", 9), [b"a", b"c", b"d", b"e"]);
+        assert_eq!(scan(&store, b"", 9), [b"a", b"b", b"c", b"d"]);
+        assert!(store.shards.iter().all(|shard| lock(shard).scans.is_empty()));
+
+        begin(&store, 4);
+        store.delete(b"a");
+        put(&store, "aa", "").unwrap();
+        assert_eq!(visit(&store, 4, b"", 2), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn a_crashed_container_is_written_off() {
+        let store = store(None);
+        put(&store, "key", "value").unwrap();
+        store.write_off();
+        assert_eq!(store.account.bytes(), 0);
     }
 
     #[test]
     fn many_threads_account_alike() {
-        let store = Store::<Vec<u8>>::new(None);
+        let store = store(None);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let store = &store;
@@ -189,11 +294,10 @@ mod tests {
                 });
             }
         });
-        let total: usize = store
-            .scan(b"", usize::MAX)
+        let total: usize = scan(&store, b"", usize::MAX)
             .iter()
             .map(|key| key.len() + store.get(key).unwrap().len())
             .sum();
-        assert_eq!(store.bytes.load(Ordering::Relaxed), total as u64);
+        assert_eq!(store.account.bytes(), total as u64);
     }
 }

@@ -1,7 +1,8 @@
 //! Values stored in the blocks of a device, compressed if there is a compressor.
 //!
 //! No lock is held during a transfer. A value is first written to new blocks, and only then does
-//! its key refer to them. Blocks are freed when the key refers to others and their last reader has
+//! its key refer to them: in the order in which the puts and deletes of the key began, however long
+//! their transfers take. Blocks are freed when the key refers to others and their last reader has
 //! finished.
 
 use std::sync::Arc;
@@ -12,14 +13,21 @@ use chimaera_bdev_client as bdev;
 use chimaera_kv_client::Params;
 use example_mod_name_client as mod_name;
 
+use crate::pool::Account;
 use crate::store::{Store, Value};
+use crate::turns::Turns;
 
 /// The most bytes of one write or read. All pieces of a value are in flight together.
 const PIECE: u64 = 256 << 10;
 
+/// The owner of the blocks. Their keys are in memory, so nothing knows them once the device is opened
+/// again: then they are free.
+const OWNER: u64 = 1;
+
 /// The keys, and the locations of their values.
 pub(crate) struct Stored {
-    keys: Store<Location>,
+    keys: Arc<Store<Location>>,
+    turns: Turns,
     device: Part<bdev::Client>,
     block_size: u64,
     compressor: Option<Part<mod_name::Client>>,
@@ -93,7 +101,7 @@ impl Drop for Location {
 
 impl Stored {
     /// Finds the pools. Errors: `CHI_NO_POOL`; `CHI_INVALID` if one is of another module.
-    pub(crate) fn new(params: &Params) -> Result<Stored> {
+    pub(crate) fn new(params: &Params, account: Arc<Account>) -> Result<Stored> {
         let device = Part::find("device", bdev::MODULE, &params.device, bdev::Client::from_pool)?;
         let compressor = match params.compressor.as_str() {
             "" => None,
@@ -105,20 +113,22 @@ impl Stored {
         let stats = device.call(bdev::Client::stats);
         let stats = stats.map_err(|status| status.context("the store's device"))?;
         Ok(Stored {
-            keys: Store::new(params.max_bytes),
+            keys: Arc::new(Store::new(account)),
+            turns: Turns::default(),
             device,
             block_size: stats.block_size,
             compressor,
         })
     }
 
-    pub(crate) fn keys(&self) -> &Store<Location> {
+    pub(crate) fn keys(&self) -> &Arc<Store<Location>> {
         &self.keys
     }
 
     /// Stores a value. Returns whether it replaced one. Errors: `STORE_FULL`, and those of the
     /// device and the compressor.
     pub(crate) fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<bool> {
+        let turn = self.turns.begin(&key);
         let len = value.len();
         let packed = match &self.compressor {
             Some(compressor) => compressor.call(|zstd| zstd.compress(&value, 0))?,
@@ -127,12 +137,13 @@ impl Stored {
         let blocks = (packed.len() as u64).div_ceil(self.block_size);
         let extents = match blocks {
             0 => Vec::new(),
-            _ => self.device.call(|device| device.allocate(blocks))?,
+            _ => self.device.call(|device| device.allocate_for(OWNER, blocks))?,
         };
         let device = self.device.client.pool_id();
         let location = Location { device, extents, len, packed: packed.len() };
         self.device.call(|device| self.write(device, &location, packed))?;
-        Ok(self.keys.put(key, Arc::new(location))?.is_some())
+        turn.wait()?;
+        Ok(self.keys.put(key.clone(), Arc::new(location))?.is_some())
     }
 
     /// Returns the value, if there is one. Errors: those of the device and the compressor.
@@ -155,16 +166,11 @@ impl Stored {
         }
     }
 
-    /// Returns whether the key existed.
-    pub(crate) fn delete(&self, key: &[u8]) -> bool {
-        self.keys.delete(key).is_some()
-    }
-
-    /// Deletes all keys.
-    pub(crate) fn clear(&self) {
-        for key in self.keys.scan(b"", usize::MAX) {
-            self.keys.delete(&key);
-        }
+    /// Returns whether the key existed. Errors: `CHI_CANCELLED`.
+    pub(crate) fn delete(&self, key: &[u8]) -> Result<bool> {
+        let turn = self.turns.begin(key);
+        turn.wait()?;
+        Ok(self.keys.delete(key).is_some())
     }
 
     fn write(&self, device: &bdev::Client, location: &Location, mut packed: Vec<u8>) -> Result<()> {

@@ -4,17 +4,21 @@
 //! chi-test-blocks neighbour PATH ENGINE  creates the device "blocks" on a file of 1024 blocks, and
 //!                                        checks what it reads until its standard input ends
 //! chi-test-blocks victim NUMBER          leaves reads and writes of the device in flight
+//! chi-test-blocks lasting PATH ENGINE SUMS NUMBER STATE
+//!                                        checks that the device is in the state, goes on until the
+//!                                        daemon is gone, and prints the state that is left
 //! ```
 //!
 //! Each prints "ready" once it has started. Every block that a client writes identifies itself and
 //! the client.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use chimaera_bdev_client::{Client, Io};
+use chimaera_bdev_client::{Client, Extent, Io, Params, NOT_ALLOCATED};
 use chimaera_tests::connect;
 use chimaera_tests::device::of_file;
 use chimaera_tests::raw::Random;
@@ -82,7 +86,11 @@ fn neighbour(path: &str, io: Io) -> usize {
     let mut params = of_file(path.as_ref(), io);
     params.sync = true;
     let device = Client::create(DEVICE, params).expect("the file makes a device");
-    device.allocate(BLOCKS).expect("all blocks are free");
+    // A predecessor that was killed may have allocated them.
+    if device.stats().expect("it was just created").free_blocks > 0 {
+        device.allocate(BLOCKS).expect("all blocks are free");
+        device.flush().expect("the file can be written");
+    }
     let over = Arc::new(AtomicBool::new(false));
     let told = over.clone();
     std::thread::spawn(move || {
@@ -109,12 +117,90 @@ fn neighbour(path: &str, io: Io) -> usize {
     served
 }
 
+/// The allocated blocks, each with the number that it contains.
+type State = BTreeMap<u64, u64>;
+
+fn state_of(text: &str) -> State {
+    let block = |pair: &str| {
+        let (block, number) = pair.split_once('.')?;
+        Some((block.parse().ok()?, number.parse().ok()?))
+    };
+    text.split_terminator(',').map(|pair| block(pair).expect("as printed")).collect()
+}
+
+fn text_of(state: &State) -> String {
+    state.iter().map(|(block, number)| format!("{block}.{number},")).collect()
+}
+
+/// Checks that the device is in one of the states.
+fn find(device: &Client, states: &str) -> State {
+    let mut found = BTreeMap::new();
+    for block in 0..BLOCKS {
+        match device.read(block, 1) {
+            Ok(bytes) => _ = found.insert(block, bytes),
+            Err(status) => assert_eq!(status.code(), NOT_ALLOCATED, "{status}"),
+        }
+    }
+    let state = states.split('|').map(state_of).find(|state| state.keys().eq(found.keys()));
+    let state = state.unwrap_or_else(|| panic!("{:?} are allocated, not {states}", found.keys()));
+    for (block, number) in &state {
+        assert!(found[block] == content(*block, 1, *number), "block {block} is not {number}");
+    }
+    state
+}
+
+/// Returns the states that may be left: that of the last flush, and that of one that was going on.
+fn lasting(path: &str, io: Io, checksum: bool, number: u64, states: &str) -> String {
+    connect();
+    let params = Params { checksum, ..of_file(path.as_ref(), io) };
+    let device = Client::create(DEVICE, params).expect("the file makes a device");
+    let mut flushed = find(&device, states);
+    let mut random = Random::new(number);
+    println!("ready");
+    loop {
+        // Fewer blocks than the device has, so that allocating does not flush.
+        let mut now = flushed.clone();
+        let mut step = || {
+            for _ in 0..random.below(6) {
+                if now.len() > 300 || now.len() > 8 && random.below(3) == 0 {
+                    let block = *now.keys().nth(random.below(now.len() as u64) as usize)?;
+                    device.free(&[Extent { block, count: 1 }]).ok()?;
+                    now.remove(&block);
+                    continue;
+                }
+                for Extent { block, count } in device.allocate(1 + random.below(8)).ok()? {
+                    let label = random.below(1 << 30);
+                    device.write(block, content(block, count, label)).ok()?;
+                    now.extend((block..block + count).map(|block| (block, label)));
+                }
+            }
+            Some(())
+        };
+        if step().is_none() {
+            return text_of(&flushed);
+        }
+        if device.flush().is_err() {
+            return format!("{}|{}", text_of(&flushed), text_of(&now));
+        }
+        flushed = now;
+    }
+}
+
+fn engine(name: &str) -> Option<Io> {
+    [("Uring", Io::Uring), ("Posix", Io::Posix)].into_iter().find(|(n, _)| *n == name).map(|e| e.1)
+}
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["neighbour", path, "Uring"] => println!("{}", neighbour(path, Io::Uring)),
-        ["neighbour", path, "Posix"] => println!("{}", neighbour(path, Io::Posix)),
+        ["neighbour", path, io] => {
+            println!("{}", neighbour(path, engine(io).expect("an engine")));
+        }
+        ["lasting", path, io, sums, number, state] => {
+            let (io, number) = (engine(io).expect("an engine"), number.parse().expect("a number"));
+            println!("{}", lasting(path, io, sums == "checksum", number, state));
+        }
         ["victim", number] => victim(number.parse().expect("a number")),
         _ => return ExitCode::from(2),
     }

@@ -1,0 +1,396 @@
+//! The thread that commits, and the queue in front of it.
+
+use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread;
+
+use chimaera::abi::CHI_NO_POOL;
+use chimaera::module::Event;
+use chimaera::{log_error, Result, Status};
+use chimaera_kv_client::{Params, Sync};
+use redb::{Durability, ReadableTable, Table, WriteTransaction};
+
+use super::fault::{Fault, Outcome};
+use super::file::{self, table, table_name, Opened, ABOUT, BYTES};
+use crate::pool::full;
+use crate::store::Key;
+
+/// The most changes of one transaction, and the most bytes, except that one change is always
+/// allowed.
+const MAX_CHANGES: usize = 4096;
+const MAX_BYTES: usize = 16 << 20;
+/// With `sync=flush` or `none`, what was committed is written at the latest after so many
+/// transactions or bytes: until then, the pages that they have replaced cannot be used again.
+const MAX_UNWRITTEN: (u64, u64) = (256, 64 << 20);
+
+/// What the thread is asked to do.
+pub(super) enum Change {
+    Put {
+        container: u32,
+        key: Key,
+        value: Vec<u8>,
+    },
+    Delete {
+        container: u32,
+        key: Key,
+    },
+    /// Makes durable what came before.
+    Flush,
+    /// Closes the file.
+    Close,
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        match self {
+            Change::Put { key, value, .. } => key.len() + value.len(),
+            Change::Delete { key, .. } => key.len(),
+            Change::Flush | Change::Close => 0,
+        }
+    }
+}
+
+/// A task that waits for the thread.
+struct Waiting {
+    event: Event,
+    outcome: Mutex<Option<Result<bool>>>,
+}
+
+impl Waiting {
+    fn new() -> Result<Arc<Waiting>> {
+        Ok(Arc::new(Waiting { event: Event::new()?, outcome: Mutex::default() }))
+    }
+
+    fn end(&self, outcome: Result<bool>) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.event.set();
+    }
+
+    fn outcome(&self) -> Result<bool> {
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome.unwrap_or_else(|| Err(Status::failed("the store's thread gave no answer")))
+    }
+}
+
+struct Request {
+    change: Change,
+    by: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    /// No more requests come.
+    over: bool,
+}
+
+/// The file, the thread that changes it, and the queue between it and the workers.
+///
+/// The queue needs no bound of its own: a task that waits in it is suspended, and of those the
+/// runtime bounds the number.
+pub(super) struct Committer {
+    pub(super) sync: Sync,
+    /// `u64::MAX` for no limit.
+    pub(super) max_bytes: u64,
+    path: String,
+    /// None until it is opened and after it is closed.
+    pub(super) opened: RwLock<Option<Opened>>,
+    pub(super) bytes: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Why nothing more is written.
+    failed: OnceLock<Status>,
+}
+
+impl Committer {
+    /// Starts the thread, and waits until it has opened the file.
+    pub(super) fn start(params: &Params, containers: u32) -> Result<Arc<Committer>> {
+        let committer = Arc::new(Committer::new(params));
+        let opening = Waiting::new()?;
+        let (own, params, told) = (committer.clone(), params.clone(), opening.clone());
+        let serve = move || match own.open(&params, containers) {
+            Ok(()) => {
+                told.end(Ok(true));
+                own.serve(containers);
+            }
+            Err(status) => told.end(Err(status)),
+        };
+        thread::Builder::new()
+            .name("chi-kv".into())
+            .spawn(serve)
+            .map_err(|error| Status::failed(format!("cannot start the store's thread: {error}")))?;
+        let opened = opening.event.wait().and_then(|()| opening.outcome());
+        if let Err(status) = opened {
+            committer.end();
+            return Err(status);
+        }
+        Ok(committer)
+    }
+
+    fn new(params: &Params) -> Committer {
+        Committer {
+            sync: params.sync,
+            max_bytes: params.max_bytes.unwrap_or(u64::MAX),
+            path: params.path.clone(),
+            opened: RwLock::default(),
+            bytes: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            failed: OnceLock::new(),
+        }
+    }
+
+    /// Has the thread apply a change, and waits until it is committed. Errors: `CHI_CANCELLED`, and
+    /// then it was not applied.
+    pub(super) fn apply(&self, change: Change) -> Result<bool> {
+        let by = Waiting::new()?;
+        {
+            let mut queue = self.queue();
+            if queue.over {
+                return Err(self.closed());
+            }
+            queue.over = matches!(change, Change::Close);
+            queue.requests.push_back(Request { change, by: by.clone() });
+        }
+        self.wake.notify_one();
+        if let Err(cancelled) = by.event.wait() {
+            let mut queue = self.queue();
+            let withdrawn = |request: &Request| {
+                Arc::ptr_eq(&request.by, &by) && !matches!(request.change, Change::Close)
+            };
+            if let Some(at) = queue.requests.iter().position(withdrawn) {
+                queue.requests.remove(at);
+                return Err(cancelled);
+            }
+            drop(queue);
+            // It is being committed, and cannot be called back.
+            by.event.wait_uninterrupted()?;
+        }
+        by.outcome()
+    }
+
+    /// Has the thread close the file when it has done what it was asked to do.
+    pub(super) fn end(&self) {
+        self.queue().over = true;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn closed(&self) -> Status {
+        Status::new(CHI_NO_POOL, format!("the store in {} is closed", self.path))
+    }
+
+    /// Why nothing more is written.
+    pub(super) fn failure(&self) -> Status {
+        self.failed.get().cloned().unwrap_or_else(|| self.closed())
+    }
+
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.of_file(|opened| opened.len.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn compacted(&self) -> u64 {
+        self.of_file(|opened| opened.compacted)
+    }
+
+    fn of_file(&self, get: impl FnOnce(&Opened) -> u64) -> u64 {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, get)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // On the thread ---------------------------------------------------------------------------------
+
+    fn open(&self, params: &Params, containers: u32) -> Result<()> {
+        // The database library panics on some files that are damaged.
+        let opened = catch_unwind(AssertUnwindSafe(|| file::open(params, containers)));
+        let opened = opened.unwrap_or_else(|panic| {
+            Err(Fault::of_panic(&*panic).status(Path::new(&params.path)))
+        })?;
+        self.bytes.store(opened.bytes, Ordering::Relaxed);
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        Ok(())
+    }
+
+    fn serve(&self, containers: u32) {
+        let mut unwritten = (0, 0);
+        loop {
+            let mut batch = self.next();
+            let closing = match batch.last() {
+                None => Some(None),
+                Some(Request { change: Change::Close, .. }) => Some(batch.pop()),
+                Some(_) => None,
+            };
+            if !batch.is_empty() {
+                self.serve_batch(batch, containers, &mut unwritten);
+            }
+            if let Some(closing) = closing {
+                // Dropping the database writes what is left.
+                let opened = self.opened.write().unwrap_or_else(PoisonError::into_inner).take();
+                let closed = catch_unwind(AssertUnwindSafe(|| drop(opened)));
+                if let Some(Request { by, .. }) = closing {
+                    by.end(closed.map(|()| true).map_err(|_| self.failure()));
+                }
+                return;
+            }
+        }
+    }
+
+    /// Waits for requests, and takes as many as fit into a transaction. None are left when it
+    /// returns none.
+    fn next(&self) -> Vec<Request> {
+        let mut queue = self.queue();
+        while queue.requests.is_empty() && !queue.over {
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut bytes = 0;
+        let mut n = 0;
+        for request in queue.requests.iter().take(MAX_CHANGES) {
+            bytes += request.change.bytes();
+            if n > 0 && bytes > MAX_BYTES {
+                break;
+            }
+            n += 1;
+        }
+        queue.requests.drain(..n).collect()
+    }
+
+    fn serve_batch(&self, batch: Vec<Request>, containers: u32, unwritten: &mut (u64, u64)) {
+        if let Some(failed) = self.failed.get() {
+            batch.iter().for_each(|request| request.by.end(Err(failed.clone())));
+            return;
+        }
+        let of_batch: usize = batch.iter().map(|request| request.change.bytes()).sum();
+        let after = (unwritten.0 + 1, unwritten.1 + of_batch as u64);
+        let immediate = self.sync == Sync::Always
+            || after.0 >= MAX_UNWRITTEN.0
+            || after.1 >= MAX_UNWRITTEN.1
+            || batch.iter().any(|request| matches!(request.change, Change::Flush));
+        let mut outcomes = Vec::new();
+        let committed = catch_unwind(AssertUnwindSafe(|| {
+            let changes = batch.iter().map(|request| &request.change);
+            outcomes = self.commit(changes, containers, immediate)?;
+            Ok(())
+        }));
+        let committed = committed.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
+        match committed {
+            Ok(()) => {
+                *unwritten = if immediate { (0, 0) } else { after };
+                batch.iter().zip(outcomes).for_each(|(request, outcome)| request.by.end(outcome));
+            }
+            Err(fault) => {
+                // Not even by the database when it is closed: it may not know what went wrong.
+                let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+                opened.iter().for_each(|opened| opened.frozen.store(true, Ordering::Relaxed));
+                let status = self.failed.get_or_init(|| self.refusal(&fault));
+                log_error!("{}", status.message());
+                batch.iter().for_each(|request| request.by.end(Err(status.clone())));
+            }
+        }
+    }
+
+    /// Commits changes in one transaction. Returns the outcome of each.
+    fn commit<'c>(
+        &self,
+        changes: impl Iterator<Item = &'c Change>,
+        containers: u32,
+        immediate: bool,
+    ) -> Outcome<Vec<Result<bool>>> {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(opened) = &*opened else { return Err(Fault::Earlier) };
+        let mut transaction = opened.database.begin_write()?;
+        transaction.set_durability(match immediate {
+            true => Durability::Immediate,
+            false => Durability::None,
+        });
+        transaction.set_two_phase_commit(immediate);
+        let before = self.bytes.load(Ordering::Relaxed);
+        let mut account = Account { bytes: before, max_bytes: self.max_bytes };
+        let mut tables: Vec<_> = (0..containers).map(|_| None).collect();
+        let mut outcomes = Vec::new();
+        for change in changes {
+            outcomes.push(apply(&transaction, &mut tables, &mut account, change)?);
+        }
+        drop(tables);
+        if account.bytes != before {
+            transaction.open_table(ABOUT)?.insert(BYTES, account.bytes)?;
+        }
+        transaction.commit()?;
+        self.bytes.store(account.bytes, Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.syncs.fetch_add(u64::from(immediate && self.sync != Sync::None), Ordering::Relaxed);
+        Ok(outcomes)
+    }
+
+    fn refusal(&self, fault: &Fault) -> Status {
+        Status::new(
+            fault.code(),
+            format!(
+                "the store in {} could not be written ({fault}) and takes no more changes: see to \
+                 its disk, then destroy the pool and create it again",
+                self.path
+            ),
+        )
+    }
+}
+
+struct Account {
+    bytes: u64,
+    max_bytes: u64,
+}
+
+type KeyTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
+
+/// Applies one change. The inner error is one that the others do not share.
+fn apply<'t>(
+    transaction: &'t WriteTransaction,
+    tables: &mut [Option<KeyTable<'t>>],
+    account: &mut Account,
+    change: &Change,
+) -> Outcome<Result<bool>> {
+    let (container, key) = match change {
+        Change::Put { container, key, .. } | Change::Delete { container, key } => (*container, key),
+        Change::Flush | Change::Close => return Ok(Ok(true)),
+    };
+    let Some(opened) = tables.get_mut(container as usize) else {
+        return Ok(Err(Status::invalid(format!("the store has no container {container}"))));
+    };
+    let keys = match opened {
+        Some(keys) => keys,
+        None => opened.insert(transaction.open_table(table(&table_name(container)))?),
+    };
+    let Change::Put { value, .. } = change else {
+        let removed = keys.remove(key.as_slice())?.map(|value| value.value().len());
+        account.bytes -= removed.map_or(0, |len| (key.len() + len) as u64);
+        return Ok(Ok(removed.is_some()));
+    };
+    if account.max_bytes != u64::MAX {
+        let old = keys.get(key.as_slice())?.map(|value| value.value().len());
+        let (old, new) = match old {
+            Some(len) => (len as u64, value.len() as u64),
+            None => (0, (key.len() + value.len()) as u64),
+        };
+        // A change that does not grow the store is allowed even when it is full.
+        if new > old && account.bytes - old + new > account.max_bytes {
+            return Ok(Err(full(account.bytes, account.max_bytes, new - old)));
+        }
+    }
+    let replaced = keys.insert(key.as_slice(), value.as_slice())?.map(|old| old.value().len());
+    match replaced {
+        Some(len) => account.bytes = account.bytes - len as u64 + value.len() as u64,
+        None => account.bytes += (key.len() + value.len()) as u64,
+    }
+    Ok(Ok(replaced.is_some()))
+}
+
+#[cfg(test)]
+#[path = "cuts.rs"]
+mod cuts;
