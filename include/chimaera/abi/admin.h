@@ -38,11 +38,6 @@
 // of its methods crashes (`chi_create_with_task`). Since ABI 1.1.
 #define CHI_ADMIN_CREATE_POOL_WITH 17
 
-// Admin method: replace containers of a pool by new ones, which load what the old ones saved
-// (`chi_migrate_task`). Tasks wait meanwhile. If anything fails, the old containers go on. Only the
-// runtime's own user and root may ask for it. Since ABI 1.1.
-#define CHI_ADMIN_MIGRATE_POOL 18
-
 // The task that creates a pool. It is also passed to the `kCreate` of each container, one
 // container at a time.
 typedef struct chi_create_task {
@@ -99,26 +94,6 @@ typedef struct chi_create_with_task {
   // In: an array of `chi_grant`, as bytes.
   struct chi_shm_vector grants_;
 } chi_create_with_task;
-
-// `chi_migrate_task.container_`: all containers of the pool.
-#define CHI_ALL_CONTAINERS UINT32_MAX
-
-// The task that migrates containers of a pool.
-typedef struct chi_migrate_task {
-  // The pool: only `pool_name_` is read, and `pool_id_` written. The `kCreate` of each new container
-  // is passed this, with the parameters of the pool.
-  struct chi_create_task create;
-  // In: the container's number, or `CHI_ALL_CONTAINERS`.
-  uint32_t container_;
-  // Zero.
-  uint32_t reserved_;
-  // In: how long the pool's tasks may take to end, in nanoseconds; 0 means 30 s.
-  uint64_t bound_ns_;
-  // Out: the size of the state that was moved, in bytes.
-  uint64_t state_bytes_;
-  // Out: how long tasks had to wait, in nanoseconds.
-  uint64_t pause_ns_;
-} chi_migrate_task;
 
 // The task that destroys a pool. It is also passed to the `kDestroy` of each container.
 typedef struct chi_destroy_task {
