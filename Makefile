@@ -139,7 +139,7 @@ demo: configure ## Run the demo on every file under DIR=path (default: this proj
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules
 
-bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, idling, scanning, ...
+bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, idling, deaths, scanning, ...
 	$(BENCH) latency $(BENCH_MODULES)
 	$(BENCH) throughput $(BENCH_MODULES)
 	$(BENCH) subtask $(BENCH_MODULES)
@@ -150,6 +150,7 @@ bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, i
 	$(BENCH) bdev $(BENCH_MODULES)
 	$(BENCH) bdev $(BENCH_MODULES) --block-size 1MiB
 	benches/footprint.py target/release/chimaera $(BUILD)/modules
+	benches/death.py target/release/chimaera $(BUILD)/modules $(BUILD)/tests/cpp/cpp_edges
 	benches/scan.py target/release/chimaera $(BUILD)/modules
 	benches/repo_refresh.py target/release/chimaera
 	benches/instructions.py target/release/chimaera $(BUILD)/modules --against benches/reference.json
