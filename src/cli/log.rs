@@ -40,7 +40,7 @@ impl Log {
         let own_line = move |message: &str| line(Level::WARN, message);
         let sink = match options.file {
             Some(file) => Sink::file(file, Box::new(own_line))?,
-            None => Sink::standard_error(Box::new(own_line)),
+            None => Sink::standard_error(Box::new(own_line))?,
         };
         let sink = Arc::new(if options.json { sink.verbatim() } else { sink });
         let level = level(options.level).unwrap_or(LevelFilter::INFO);
@@ -97,6 +97,10 @@ impl LogControl for Log {
 
     fn is_json(&self) -> bool {
         self.json
+    }
+
+    fn flush(&self) {
+        self.sink.flush();
     }
 
     fn on_loss(&self, tell: OnLoss) {

@@ -171,6 +171,13 @@ impl Config {
         modules.is_dir().then_some(modules)
     }
 
+    /// Waits until the log is written, but not for long: the process is about to end.
+    pub(crate) fn flush_log(&self) {
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+
     /// Whether the worker with this index is in the group for high-latency tasks. Does not apply to
     /// stand-by workers.
     pub fn is_high_latency(&self, worker: usize) -> bool {

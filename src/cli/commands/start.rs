@@ -13,7 +13,7 @@ use chimaera_abi::CHI_DESCRIBE_MODULES;
 use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
-use chimaera_runtime::log::LogFile;
+use chimaera_runtime::log::{LogControl, LogFile};
 use chimaera_runtime::{Config, Error, Runtime};
 use serde_json::json;
 
@@ -117,8 +117,13 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let file = log_file(args, settings, &instance);
     let path = file.as_ref().map(|file| file.path.clone());
     let json = settings.log_format() == "json";
-    let log = Log::set_up(log::Options { level: settings.log_level(), json, file })
-        .map_err(|error| cannot_open_log(path.as_deref().unwrap_or(Path::new("")), &error))?;
+    let log =
+        Log::set_up(log::Options { level: settings.log_level(), json, file }).map_err(|error| {
+            match &path {
+                Some(path) => cannot_open_log(path, &error),
+                None => Failed::Message(format!("cannot set up the log: {error}")),
+            }
+        })?;
     let signals = Signals::handle(log.clone(), path.is_some())?;
     let config = Config {
         daemon: true,
@@ -155,6 +160,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         report(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
     let abandoned = runtime.wait();
+    log.flush();
     if !abandoned.is_empty() {
         // Not `exit`: destructors of modules must not run while threads still run their code.
         // SAFETY: the function ends the process, whatever other threads do.
@@ -164,9 +170,10 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         // This fails if there is no such file: only --daemon creates it.
         let _ = std::fs::remove_file(context.instance()?.log());
     }
-    std::thread::Builder::new().name("chi-exit".into()).spawn(|| {
+    std::thread::Builder::new().name("chi-exit".into()).spawn(move || {
         std::thread::sleep(EXIT_BOUND);
         tracing::error!("a destructor or an exit handler of a module has not returned");
+        log.flush();
         // SAFETY: as above.
         unsafe { libc::_exit(1) }
     })?;

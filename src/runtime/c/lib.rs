@@ -85,7 +85,9 @@ fn log_to_stderr() {
         None => Some(LevelFilter::WARN),
         Some(text) => text.to_str().and_then(|text| text.parse().ok()),
     };
-    let sink = Sink::standard_error(Box::new(|message| format!("WARN chimaera::log: {message}\n")));
+    let own_line = |message: &str| format!("WARN chimaera::log: {message}\n");
+    // Without a thread that writes it, there is no log.
+    let Ok(sink) = Sink::standard_error(Box::new(own_line)) else { return };
     // It fails if a subscriber is already installed, for example by an earlier start.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(LevelFilter::WARN))

@@ -127,6 +127,7 @@ pub(crate) fn end_process(shared: &Shared, why: &str) -> ! {
     for obstacle in obstacles(shared) {
         tracing::error!("abandoned: {obstacle}");
     }
+    shared.config.flush_log();
     last_words::give_up();
     // Not `exit`: destructors of modules must not run while threads still run their code.
     // SAFETY: the function ends the process, whatever other threads do.

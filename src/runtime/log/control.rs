@@ -26,6 +26,9 @@ pub trait LogControl: fmt::Debug + Send + Sync {
     /// Whether each line is a JSON object.
     fn is_json(&self) -> bool;
 
+    /// Waits until all lines so far are written, but not for long: the process is about to end.
+    fn flush(&self);
+
     /// Calls `tell` now, and after each line that is lost.
     fn on_loss(&self, tell: OnLoss);
 }

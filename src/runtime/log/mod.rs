@@ -4,6 +4,8 @@
 mod control;
 mod ending;
 mod escape;
+mod output;
+mod queue;
 mod rate_limit;
 mod sink;
 mod task_context;
@@ -12,6 +14,7 @@ pub(crate) use self::control::shows_tasks;
 pub use self::control::LogControl;
 pub(crate) use self::ending::{can_log, log_anyway};
 pub(crate) use self::escape::shortened;
+pub use self::output::LogFile;
 pub(crate) use self::rate_limit::{LeftOut, LineKind, RateLimit, Subject};
-pub use self::sink::{why, LogFile, OnLoss, OwnLine, Sink};
+pub use self::sink::{why, OnLoss, OwnLine, Sink};
 pub(crate) use self::task_context::{log_task, TaskContext};

@@ -162,6 +162,7 @@ fn check_descriptors(shared: &Shared) {
         if Instant::now() >= until {
             if shared.config.daemon {
                 tracing::error!("the control thread cannot be told to stop: the process ends now");
+                shared.config.flush_log();
                 last_words::give_up();
                 // SAFETY: the function ends the process, whatever other threads do.
                 unsafe { libc::_exit(1) }

@@ -26,6 +26,9 @@ const FRAMES: usize = 64;
 const ROOM: usize = 32 * 1024;
 /// How long a write waits for the descriptor to accept more, in milliseconds.
 const PATIENCE: c_int = 1000;
+/// How long all of it may take, in seconds: a file system that hangs must not keep the process from
+/// ending.
+const BOUND: libc::time_t = 10;
 
 struct Setting {
     file: CString,
@@ -146,9 +149,10 @@ fn exiting(call: &'static str, code: Option<c_int>) {
 
 // Steps -------------------------------------------------------------------------------------------
 
-const FIRST_CALL: usize = 5;
+const FIRST_CALL: usize = 6;
 const LAST_CALL: usize = FIRST_CALL + FRAMES;
 const AFTER_FILE: usize = LAST_CALL + 1;
+const AT_END: usize = AFTER_FILE + 1;
 
 /// Writes the last words, once per process. If a step faults, the handler of that fault calls this
 /// again, and the next step follows.
@@ -172,15 +176,18 @@ fn say(cause: &mut Cause<'_>) {
         let step = STEP.fetch_add(1, order);
         // A part that cannot be written is left out.
         let _ = match step {
-            0 => begin(cause),
-            1 => (setting.circumstances)(&mut Words),
-            2 => thread(own),
-            3 => collect(cause),
-            4 => Words.write_str("\n"),
+            0 => limit_time(),
+            1 => begin(cause),
+            2 => (setting.circumstances)(&mut Words),
+            3 => thread(own),
+            4 => collect(cause),
+            5 => Words.write_str("\n"),
             FIRST_CALL..LAST_CALL => show_call(step - FIRST_CALL),
             LAST_CALL => write_file(setting),
             AFTER_FILE if setting.json => write_json(libc::STDERR_FILENO, said()),
             AFTER_FILE => write_patiently(libc::STDERR_FILENO, said()),
+            // A core dump may take longer.
+            AT_END => lift_limit(),
             _ => return,
         };
     }
@@ -190,6 +197,37 @@ fn sleep_a_little() {
     let time = libc::timespec { tv_sec: 0, tv_nsec: 50_000_000 };
     // SAFETY: the time lives through the call.
     unsafe { libc::nanosleep(&time, std::ptr::null_mut()) };
+}
+
+/// The timer that kills the process.
+static TIMER: AtomicI32 = AtomicI32::new(-1);
+
+fn limit_time() -> fmt::Result {
+    // SAFETY: all zero is a valid `sigevent`.
+    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+    (event.sigev_notify, event.sigev_signo) = (libc::SIGEV_SIGNAL, libc::SIGKILL);
+    let (mut timer, none) = (-1, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    let value = libc::timespec { tv_sec: BOUND, tv_nsec: 0 };
+    let after = libc::itimerspec { it_interval: none, it_value: value };
+    // The system calls, because those of the C library may allocate memory.
+    // SAFETY: the arguments live through the calls.
+    let set = unsafe {
+        let clock = libc::CLOCK_MONOTONIC;
+        libc::syscall(libc::SYS_timer_create, clock, &raw mut event, &raw mut timer) == 0
+            && libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const after, 0) == 0
+    };
+    TIMER.store(timer, Ordering::Relaxed);
+    if set {
+        Ok(())
+    } else {
+        Err(fmt::Error)
+    }
+}
+
+fn lift_limit() -> fmt::Result {
+    // SAFETY: the call takes a number, and fails if there is no such timer.
+    unsafe { libc::syscall(libc::SYS_timer_delete, TIMER.load(Ordering::Relaxed)) };
+    Ok(())
 }
 
 fn begin(cause: &mut Cause<'_>) -> fmt::Result {

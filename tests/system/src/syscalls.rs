@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -32,14 +33,18 @@ impl Call {
         name.map_or(String::new(), |name| name.trim_end().to_owned())
     }
 
+    /// The file at the descriptor that is the call's first argument.
+    pub fn file(&self) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/{}/fd/{}", self.thread, self.args[0])).ok()
+    }
+
     /// Whether the call reads or writes the counter of an eventfd, or wakes threads, which works
     /// whatever state the system is in.
     fn always_works(&self) -> bool {
-        let file = || std::fs::read_link(format!("/proc/{}/fd/{}", self.thread, self.args[0]));
         let operation = self.args[1] as i32 & libc::FUTEX_CMD_MASK;
         match self.number {
             libc::SYS_read | libc::SYS_write => {
-                file().is_ok_and(|file| file.as_os_str() == "anon_inode:[eventfd]")
+                self.file().is_some_and(|file| file.as_os_str() == "anon_inode:[eventfd]")
             }
             libc::SYS_futex => ![libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET].contains(&operation),
             _ => false,
@@ -68,6 +73,8 @@ pub enum Answer {
     Fail(i32),
     /// The call appears to return 0.
     Success,
+    /// The call does not return yet: the same question is asked again soon.
+    Wait,
 }
 
 /// Decides what happens to the calls of a program.
@@ -221,7 +228,9 @@ fn take_listener(shared: &Shared, given_up: &AtomicBool) -> Option<OwnedFd> {
 
 /// Answers calls until the last process with the filter has ended.
 fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(Call) -> Answer) {
+    let mut waiting = Vec::new();
     loop {
+        waiting.retain(|(id, call)| !answer(listener, *id, decide(*call)));
         let look = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
         let mut ready = [PollFd::new(listener, PollFlags::IN)];
         let found = rustix::event::poll(&mut ready, Some(&look)).unwrap_or(0);
@@ -232,24 +241,43 @@ fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(C
         if !events.contains(PollFlags::IN) {
             continue;
         }
-        // SAFETY: both are plain data; the kernel requires them zeroed, accesses them only during
-        // the calls, and checks that the intercepted call is still pending.
-        unsafe {
+        // SAFETY: it is plain data, which the kernel requires zeroed and accesses only during the
+        // call.
+        let asked = unsafe {
             let mut asked: libc::seccomp_notif = std::mem::zeroed();
             if libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &mut asked) != 0 {
                 // A signal has interrupted the call, or ended its thread.
                 continue;
             }
-            let (number, args) = (asked.data.nr.into(), asked.data.args);
-            let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
-            answer.id = asked.id;
-            match decide(Call { number, args, thread: asked.pid }) {
-                Answer::Pass => answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
-                Answer::Fail(errno) => answer.error = -errno,
-                Answer::Success => {}
-            }
-            // Answering fails only if the call is no longer pending.
-            libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &mut answer);
+            asked
+        };
+        let (number, args) = (asked.data.nr.into(), asked.data.args);
+        let call = Call { number, args, thread: asked.pid };
+        if !answer(listener, asked.id, decide(call)) {
+            waiting.push((asked.id, call));
         }
     }
+}
+
+/// Answers a call, unless it is to wait. Returns whether it is no longer pending.
+fn answer(listener: &OwnedFd, id: u64, answer: Answer) -> bool {
+    // SAFETY: all zero is a valid answer.
+    let mut sent: libc::seccomp_notif_resp = unsafe { std::mem::zeroed() };
+    sent.id = id;
+    match answer {
+        Answer::Pass => sent.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+        Answer::Fail(errno) => sent.error = -errno,
+        Answer::Success => {}
+        Answer::Wait => {
+            // SAFETY: the kernel only reads the number.
+            let pending = unsafe {
+                libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &id)
+            };
+            return pending != 0;
+        }
+    }
+    // SAFETY: the kernel accesses the answer only during the call. It fails only if the intercepted
+    // call is no longer pending.
+    unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &mut sent) };
+    true
 }
