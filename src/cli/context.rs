@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chimaera_client_rs::Options;
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
+use chimaera_ipc::layout::MIN_SEGMENT;
 
 /// How long a running instance may take to answer a request.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
@@ -49,10 +50,15 @@ impl Context {
         })
     }
 
-    /// Connects to the instance.
+    /// Connects to the instance. Commands send little, so the segment is the smallest: there may be
+    /// few addresses left (`ulimit -v`), here or in the runtime.
     pub(crate) fn connect(&self) -> Outcome {
         self.instance()?;
-        let options = Options { instance: Some(self.name.clone()), ..Options::default() };
+        let options = Options {
+            instance: Some(self.name.clone()),
+            segment_size: MIN_SEGMENT,
+            ..Options::default()
+        };
         chimaera_client_rs::init(options).map_err(|failure| match failure.status {
             chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message.into_owned()),
             _ => Failed::Message(failure.to_string()),

@@ -335,3 +335,77 @@ fn core_files_have_segments_only_if_asked() {
         }
     }
 }
+
+/// Runs the program `chimaera` in a shell in which each process has few addresses.
+#[track_caller]
+fn in_narrow_shell(site: &Site, args: &[&str]) -> Output {
+    let script = "ulimit -v 300000 && exec \"$0\" \"$@\"";
+    let mut shell = site.command("sh");
+    shell.arg("-c").arg(script).arg(artefacts::chimaera()).args(["--name", site.name()]);
+    process::run(shell.args(args))
+}
+
+#[test]
+fn all_commands_work_in_a_shell_with_few_addresses() {
+    let site = Site::new();
+    let path = site.directory_of("modules", &[artefacts::rust_module("chimaera_kv")]);
+    let path = path.to_str().unwrap();
+    let run = |args: &[&str]| in_narrow_shell(&site, args);
+    run(&["start", "--daemon", "--workers", "2", "--modules", path]).ok();
+
+    let list = site.path().join("pools.yaml");
+    std::fs::write(&list, "pools:\n- {name: listed, module: 'chimaera:kv'}\n").unwrap();
+    let list = list.to_str().unwrap();
+    // The longest parameters there may be arrive, even if the module has no use for them.
+    let params = site.path().join("params");
+    std::fs::write(&params, vec![b'x'; 1 << 20]).unwrap();
+    let refused = run(&[
+        "pool",
+        "create",
+        "p",
+        "--module",
+        "chimaera:kv",
+        "--params-file",
+        params.to_str().unwrap(),
+    ]);
+    assert!(refused.code == 1 && refused.stderr.contains("parameter"), "{refused:#?}");
+
+    for args in [
+        &["status"][..],
+        &["modules", "--methods"],
+        &["sessions"],
+        &["pool", "create", "p", "--module", "chimaera:kv"],
+        &["pool", "create", "p", "--module", "chimaera:kv", "--on-crash", "abort"],
+        &[
+            "pool",
+            "create",
+            "q",
+            "--module",
+            "chimaera:kv",
+            "--containers",
+            "9",
+            "--allow-call",
+            "",
+        ],
+        &["pool", "list"],
+        &["pool", "show", "p"],
+        &["pool", "destroy", "p"],
+        &["compose", "up", list],
+        &["compose", "down", list],
+        &["log", "level", "debug"],
+        &["log", "level"],
+        &["log", "reopen"],
+    ] {
+        run(args).ok();
+    }
+    for (args, why) in [
+        (&["sessions", "kill", "12345"][..], "12345"),
+        (&["pool", "reset", "q"], "is not in quarantine"),
+    ] {
+        let refused = run(args);
+        assert!(refused.code == 1 && refused.stderr.contains(why), "{refused:#?}");
+    }
+    run(&["stop"]).ok();
+    run(&["start", "--daemon", "--workers", "2", "--modules", path]).ok();
+    run(&["stop", "--force"]).ok();
+}
