@@ -269,7 +269,8 @@ pub const KEYS: &[Key] = &[
         Kind::Number { least: 64, most: 1_000_000 },
         Preset::Value("28000"),
         "Maximum number of suspended tasks on all workers together; beyond it, clients' tasks wait \
-         in their rings. Lower if `limits.memory` has no room for so many stacks. Subtasks may exceed it \
+         in their rings, and end with CHI_NO_SPACE if none of their client's tasks ends for 10 s. \
+         Lower if `limits.memory` has no room for so many stacks. Subtasks may exceed it \
          by a sixteenth, and end with CHI_NO_SPACE beyond \
          that. Each takes a stack, and with it two of the mappings that Linux allows a process: \
          beyond 30000, raise vm.max_map_count.",

@@ -144,13 +144,7 @@ fn closed(container: &Container) -> Failure {
 #[cold]
 fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     if worker.coroutines.are_starving() {
-        let budget = worker.shared.budget;
-        let why = match budget.is_tight(Use::Stacks) {
-            true => format!(": {}", budget.exhausted(Use::Stacks)),
-            false => String::new(),
-        };
-        let message = format!("the runtime has no memory for another task's stack{why}");
-        return Err(Failure::new(CHI_NO_SPACE, message));
+        return Err(no_stack(worker));
     }
     let limit = worker.shared.config.max_suspended;
     match &record.origin {
@@ -179,6 +173,33 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn no_stack(worker: &Worker) -> Failure {
+    let budget = worker.shared.budget;
+    let why = match budget.is_tight(Use::Stacks) {
+        true => format!(": {}", budget.exhausted(Use::Stacks)),
+        false => String::new(),
+    };
+    Failure::new(CHI_NO_SPACE, format!("the runtime has no memory for another task's stack{why}"))
+}
+
+/// Why a postponed task ends before it was accepted: the suspended tasks may never end without it.
+#[cold]
+pub(super) fn no_room_in_time(worker: &Worker) -> Failure {
+    let (budget, limit) = (worker.shared.budget, worker.shared.config.max_suspended);
+    if worker.coroutines.are_starving() {
+        return no_stack(worker);
+    }
+    let why = match [Use::Records, Use::Stacks].into_iter().find(|what| budget.is_tight(*what)) {
+        Some(what) => budget.exhausted(what).to_string(),
+        None => format!("raise limits.suspended_tasks ({limit})"),
+    };
+    let message = format!(
+        "too many tasks are suspended in the runtime for another to start, and none of this \
+         client's has ended for a while: {why}"
+    );
+    Failure::new(CHI_NO_SPACE, message)
 }
 
 /// The number of tasks in flight at which no more are taken from a session's rings. The more tasks

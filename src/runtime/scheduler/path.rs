@@ -99,12 +99,11 @@ fn take(worker: &Worker, session: TaskRef, offset: u64) -> Option<Box<Record>> {
     Some(record)
 }
 
-/// Ends a task that its client has cancelled before it was accepted, whatever its body says by now.
+/// Ends a task that was postponed, before it is accepted, whatever its body says by now.
 #[cold]
-pub(super) fn end_withdrawn(worker: &Worker, session: TaskRef, offset: u64) {
+pub(super) fn end_postponed(worker: &Worker, session: TaskRef, offset: u64, why: Failure) {
     if let Some(record) = take(worker, session, offset) {
-        let Failure { status, message } = CancelReason::Asked.failure();
-        complete(worker, record, status, &message);
+        complete(worker, record, why.status, &why.message);
     }
 }
 

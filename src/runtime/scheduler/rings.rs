@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chimaera_ipc::ring::Entry;
 
+use super::admission::no_room_in_time;
 use super::cancel;
 use super::doorbells::Doorbells;
 use super::mailbox::WorkerMessage;
@@ -12,6 +13,7 @@ use super::path;
 use super::role::Role;
 use super::worker::Worker;
 use crate::session::{MemoryWait, Ring, SessionRef, TaskRef};
+use crate::task::CancelReason;
 
 /// How many entries are taken from one ring before the next ring is served.
 const RING_BATCH: usize = 32;
@@ -67,16 +69,21 @@ pub(super) fn adopt(worker: &Worker, mut set: Doorbells) {
 pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) -> bool {
     let pauses = worker.coroutines.pauses();
     let copied_before = worker.copied.get();
-    for _ in 0..RING_BATCH {
+    'batch: for _ in 0..RING_BATCH {
         let mut waited = None;
-        let taken = {
+        let taken = 'taken: {
             let mut entries = worker.run_queue().entries();
             let Some(ring) = entries.rings.get_mut(index) else { return false };
             let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
                 || worker.refuses(ring.session.number)
                 || ring.waits_for_memory();
-            if full && !ring.postponed.has_room() {
-                return true;
+            if full {
+                if let Some(overdue) = take_overdue(worker, ring) {
+                    break 'taken overdue;
+                }
+                if !ring.postponed.has_room() {
+                    return true;
+                }
             }
             let postponed = if full { None } else { ring.resume() };
             let entry = match postponed {
@@ -99,7 +106,7 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                 }
                 Some(Some(Entry::Submit { offset })) if full => {
                     ring.postpone(offset);
-                    continue;
+                    continue 'batch;
                 }
                 Some(Some(Entry::Submit { offset })) => {
                     Taken::Task { session: ring.session.begin_task(), offset }
@@ -130,7 +137,12 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
             Taken::Cancellation { session, offset } => {
                 cancel::client_cancels(worker, &session, offset);
             }
-            Taken::Withdrawn { session, offset } => path::end_withdrawn(worker, session, offset),
+            Taken::Withdrawn { session, offset } => {
+                path::end_postponed(worker, session, offset, CancelReason::Asked.failure());
+            }
+            Taken::Overdue { session, offset } => {
+                path::end_postponed(worker, session, offset, no_room_in_time(worker));
+            }
             Taken::Garbage { session } => {
                 let reason = "the client wrote an invalid entry into its ring";
                 worker.shared.kill(&session, reason);
@@ -146,6 +158,25 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
         ring.consumer.show_progress();
     }
     true
+}
+
+/// Takes the first postponed task of a ring, from which none may start now, if only the number of
+/// suspended tasks prevents that and it has waited long enough.
+#[cold]
+fn take_overdue(worker: &Worker, ring: &mut Ring) -> Option<Taken> {
+    let session = &ring.session;
+    if ring.postponed.is_empty() {
+        return None;
+    }
+    if session.tasks_in_flight() >= session.share()
+        || worker.refuses(session.number)
+        || ring.waits_for_memory()
+    {
+        ring.forget_stall();
+        return None;
+    }
+    let offset = ring.take_overdue()?;
+    Some(Taken::Overdue { session: ring.session.begin_task(), offset })
 }
 
 /// Has the first task of a ring, which lacks this many bytes, wait, and with it those behind it.
@@ -182,6 +213,11 @@ enum Taken {
     },
     /// A task that was postponed until its client cancelled it.
     Withdrawn {
+        session: TaskRef,
+        offset: u64,
+    },
+    /// A task that was postponed for too long.
+    Overdue {
         session: TaskRef,
         offset: u64,
     },

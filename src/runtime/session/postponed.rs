@@ -20,6 +20,10 @@ impl Postponed {
         Postponed { offsets: VecDeque::new(), charge: budget.nothing(Use::Records) }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.offsets.is_empty()

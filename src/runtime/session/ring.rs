@@ -17,11 +17,27 @@ pub(crate) struct Ring {
     pub(crate) postponed: Postponed,
     /// Set while the first postponed submission waits for memory. All behind it wait, too.
     pub(super) memory_wait: Option<MemoryWait>,
+    /// Set while too many tasks are suspended for the postponed submissions.
+    stall: Option<Stall>,
     pub(crate) polls: EmptyPolls,
 }
 
 /// How long a task may wait for memory.
 const MEMORY_WAIT_BOUND: Duration = Duration::from_secs(10);
+
+/// How long submissions may be postponed because too many tasks are suspended, if none of the
+/// session's tasks ends meanwhile: those may be waiting for the very ones that are postponed.
+const STALL_BOUND: Duration = Duration::from_secs(10);
+
+/// Submissions that are postponed because too many tasks are suspended.
+#[derive(Debug)]
+struct Stall {
+    /// Since when none of the session's tasks has ended.
+    since: Instant,
+    in_flight: usize,
+    /// How many of the submissions are to end, because they have waited long enough.
+    overdue: usize,
+}
 
 /// A task that waits for memory.
 #[derive(Clone, Copy, Debug)]
@@ -65,11 +81,21 @@ impl EmptyPolls {
 impl Ring {
     pub(crate) fn new(session: SessionRef, consumer: Consumer) -> Ring {
         let postponed = Postponed::new(session.budget());
-        Ring { session, consumer, postponed, memory_wait: None, polls: EmptyPolls::default() }
+        Ring {
+            session,
+            consumer,
+            postponed,
+            memory_wait: None,
+            stall: None,
+            polls: EmptyPolls::default(),
+        }
     }
 
     /// Postpones a submission, behind those that are postponed already.
     pub(crate) fn postpone(&mut self, offset: u64) {
+        if self.postponed.is_empty() {
+            self.stall = None;
+        }
         self.postponed.push(offset);
         self.session.count_postponed();
     }
@@ -80,7 +106,30 @@ impl Ring {
     pub(crate) fn resume(&mut self) -> Option<(u64, Option<MemoryWait>)> {
         let offset = self.postponed.pop()?;
         self.session.uncount_postponed();
+        self.stall = None;
         Some((offset, self.memory_wait.take()))
+    }
+
+    /// Takes the first postponed submission if it has waited long enough. Called while nothing but
+    /// the number of suspended tasks prevents it from starting.
+    pub(crate) fn take_overdue(&mut self) -> Option<u64> {
+        let (now, in_flight) = (Instant::now(), self.session.tasks_in_flight());
+        let stalled = self.stall.take().filter(|stall| stall.in_flight == in_flight);
+        let mut stall = stalled.unwrap_or(Stall { since: now, in_flight, overdue: 0 });
+        if now.saturating_duration_since(stall.since) >= STALL_BOUND {
+            (stall.since, stall.overdue) = (now, self.postponed.len());
+        }
+        let is_overdue = stall.overdue > 0;
+        stall.overdue = stall.overdue.saturating_sub(1);
+        let offset = if is_overdue { self.resume().map(|(offset, _)| offset) } else { None };
+        self.stall = Some(stall);
+        offset
+    }
+
+    /// Lets postponed submissions wait, because something else than the number of suspended tasks
+    /// prevents them from starting.
+    pub(crate) fn forget_stall(&mut self) {
+        self.stall = None;
     }
 
     /// Puts back the submission just taken with `resume` or from the ring, because it lacks memory.

@@ -264,6 +264,54 @@ fn a_client_whose_subtasks_fill_the_runtime_leaves_room_for_others() {
     }));
 }
 
+/// Fills the runtime with a client's suspended tasks, and adds another one. They might all be waiting
+/// for it, so it is not left without an answer.
+fn a_task_without_room_has_an_answer(why: &str) {
+    let pool = ValuePool::new(connect(), model::MODULE, "full");
+    let mut sleeping = Vec::new();
+    // Those that are in a lane already when there is no more room end at once. The next ones are
+    // held back.
+    for _ in 0..3 {
+        let more: Vec<_> = (0..300).map(|_| pool.submit(model::SLEEP, HOUR)).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        sleeping.extend(more);
+    }
+    let last = pool.submit(model::TICK, 0);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!last.is_complete(), "it is not held back");
+    let (status, message) = text_of(last.wait());
+    assert!(status == CHI_NO_SPACE && message.contains(why), "{message}");
+    // Nothing happens to those that are suspended.
+    let (ended, suspended): (Vec<_>, Vec<_>) =
+        sleeping.into_iter().partition(|task| task.is_complete());
+    assert!(suspended.len() > 20, "{} of {}", suspended.len(), ended.len() + suspended.len());
+    for task in ended {
+        let (status, message) = text_of(task.wait());
+        assert_eq!(status, CHI_NO_SPACE, "{message}");
+    }
+    suspended.iter().for_each(|task| task.cancel().unwrap());
+    for task in suspended {
+        assert_eq!(text_of(task.wait()).0, CHI_CANCELLED);
+    }
+    pool.call(model::TICK, 0, 0);
+}
+
+#[test]
+fn a_task_for_which_too_many_are_suspended() {
+    let few = "workers: 1\nlimits: {suspended_tasks: 64}\n";
+    in_client!(Options::new().model().config(few), |_| {
+        a_task_without_room_has_an_answer("raise limits.suspended_tasks (64)");
+    });
+}
+
+#[test]
+fn a_task_for_which_there_is_no_stack() {
+    let large = "workers: 1\nstack_size: 64MiB\n";
+    in_client!(Options::new().model().config(large).addresses(8 << 30), |_| {
+        a_task_without_room_has_an_answer("no memory for another task's stack");
+    });
+}
+
 #[test]
 fn a_task_that_computes_sees_its_deadline_when_it_asks() {
     in_client!(Options::new().model(), |_| in_both(|pool| {
