@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use chimaera_test_rust_faults_client as faults;
-use chimaera_tests::{connect, in_client, process, Call, Daemon, Options, SharedMemory, Site};
+use chimaera_tests::{
+    connect, in_client, process, Call, Daemon, Options, Running, SharedMemory, Site,
+};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{json, Value};
 
@@ -47,40 +49,80 @@ fn assert_losses(site: &Site, why: &str) {
     assert!(text.contains(&format!("lines lost: {why}")), "{text}");
 }
 
+const FORMATS: [&str; 2] = ["text", "json"];
+
+/// The options of a daemon that logs to its standard error, in this format.
+fn logging_as(format: &str, level: &str) -> Options {
+    Options::new().kv().config(format!("workers: 2\nlog: {{format: {format}, level: {level}}}\n"))
+}
+
 /// A daemon that logs to its standard error, `stderr`.
-fn logging_to(stderr: impl Into<Stdio>, level: &str) -> Daemon {
+fn logging_to(stderr: impl Into<Stdio>, format: &str, level: &str) -> Daemon {
     let site = Site::new();
-    let options = Options::new().kv().argument("--log-level").argument(level);
-    let command = options.command(&site);
+    let command = logging_as(format, level).command(&site);
     Daemon::run_with_stderr(site, command, stderr)
 }
 
 #[test]
 fn a_log_on_a_full_disk() {
-    let config = "workers: 2\nlog: {file: /dev/full}\n";
-    let mut daemon = Daemon::start(&Options::new().kv().config(config));
-    create_pools(daemon.site(), "p");
-    assert_losses(daemon.site(), "No space left on device");
-    daemon.stop();
+    for format in FORMATS {
+        let config = format!("workers: 2\nlog: {{file: /dev/full, format: {format}}}\n");
+        let mut daemon = Daemon::start(&Options::new().kv().config(config));
+        create_pools(daemon.site(), "p");
+        assert_losses(daemon.site(), "No space left on device");
+        daemon.stop();
+    }
 }
 
 #[test]
 fn a_standard_error_on_a_full_disk() {
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let mut daemon = logging_to(full, "info");
-    create_pools(daemon.site(), "p");
-    assert_losses(daemon.site(), "No space left on device");
-    daemon.stop();
+    for format in FORMATS {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut daemon = logging_to(full, format, "info");
+        create_pools(daemon.site(), "p");
+        assert_losses(daemon.site(), "No space left on device");
+        daemon.stop();
+    }
 }
 
 #[test]
 fn a_standard_error_that_nobody_can_read_any_more() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut daemon = logging_to(writer, "info");
-    create_pools(daemon.site(), "p");
-    assert_losses(daemon.site(), "Broken pipe");
-    daemon.stop();
+    for format in FORMATS {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut daemon = logging_to(writer, format, "info");
+        create_pools(daemon.site(), "p");
+        assert_losses(daemon.site(), "Broken pipe");
+        daemon.stop();
+    }
+}
+
+/// `chimaera start | head -1`, with and without the log in the pipe.
+#[test]
+fn an_output_of_which_only_the_first_line_is_read() {
+    for format in FORMATS {
+        for (log, script) in
+            [(false, "\"$0\" \"$@\" | head -n 1"), (true, "\"$0\" \"$@\" 2>&1 | head -n 1")]
+        {
+            let site = Site::new();
+            let start = logging_as(format, "info").command(&site);
+            let mut shell = site.command("sh");
+            shell.arg("-c").arg(script).arg(start.get_program()).args(start.get_args());
+            for (name, value) in start.get_envs() {
+                value.map(|value| shell.env(name, value));
+            }
+            let mut pipeline = Running::start(shell.stderr(Stdio::null()));
+            process::until("it runs", || (site.cli(&["status"]).code == 0).then_some(()));
+            create_pools(&site, "p");
+            if log {
+                assert_losses(&site, "Broken pipe");
+            }
+            site.cli(&["stop"]).ok();
+            // That of `head`, which has shown a line.
+            assert_eq!(pipeline.end(), 0);
+            assert!(pipeline.line().is_some_and(|line| !line.is_empty()));
+        }
+    }
 }
 
 /// Limits the capacity of a pipe to one page.
@@ -94,7 +136,7 @@ fn narrow(pipe: &PipeReader) {
 fn a_standard_error_that_nobody_reads() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     narrow(&reader);
-    let mut daemon = logging_to(writer, "trace");
+    let mut daemon = logging_to(writer, "text", "trace");
     create_pools(daemon.site(), "p");
     assert_losses(daemon.site(), "its reader does not keep up");
     // Once the pipe is read, the log reports what is missing.
