@@ -368,4 +368,27 @@ mod tests {
         let full = libc::ENOSPC;
         assert_eq!(*lock(&told), [(0, 0), (1, full), (2, full)]);
     }
+
+    #[test]
+    fn a_forked_child_writes_to_its_standard_error() {
+        let directory = Directory::new("forked");
+        let sink = directory.sink(1 << 20, 0);
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        // SAFETY: the child makes system calls and allocates, which the C library allows.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let taken = rustix::stdio::dup2_stderr(&writer);
+            sink.write("from the child\n");
+            // SAFETY: it has no preconditions.
+            unsafe { libc::_exit(i32::from(taken.is_err())) };
+        }
+        drop(writer);
+        write(&sink, &["from the parent\n"]);
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader, &mut text).unwrap();
+        assert_eq!(text, "from the child\n");
+        assert_eq!(directory.files(), named(&[("log", "from the parent\n")]));
+        // SAFETY: the child has no other owner.
+        assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
+    }
 }
