@@ -345,9 +345,21 @@ fn in_narrow_shell(site: &Site, args: &[&str]) -> Output {
     process::run(shell.args(args))
 }
 
+/// Ends the daemon of a site, whatever the test has found.
+struct End<'s>(&'s Site);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut stop = self.0.command(artefacts::chimaera());
+        // It fails if there is no daemon.
+        let _ = stop.args(["--name", self.0.name(), "stop", "--force"]).output();
+    }
+}
+
 #[test]
 fn all_commands_work_in_a_shell_with_few_addresses() {
     let site = Site::new();
+    let _end = End(&site);
     let path = site.directory_of("modules", &[artefacts::rust_module("chimaera_kv")]);
     let path = path.to_str().unwrap();
     let run = |args: &[&str]| in_narrow_shell(&site, args);
@@ -401,6 +413,7 @@ fn all_commands_work_in_a_shell_with_few_addresses() {
     for (args, why) in [
         (&["sessions", "kill", "12345"][..], "12345"),
         (&["pool", "reset", "q"], "is not in quarantine"),
+        (&["pool", "migrate", "q"], "state"),
     ] {
         let refused = run(args);
         assert!(refused.code == 1 && refused.stderr.contains(why), "{refused:#?}");
