@@ -44,6 +44,7 @@ fn method() -> PoolMethod {
         aggregated: false,
         task_size: HEADER + 4 * VECTOR,
         layout: 0,
+        unstated: 0,
         fields,
     })
 }
