@@ -15,6 +15,7 @@ use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
 use chimaera_runtime::{Config, Error, Runtime};
+use rustix::process::{getrlimit, Resource};
 use serde_json::json;
 
 use crate::context::{complain, print, try_print, Context, Failed, Outcome};
@@ -90,7 +91,7 @@ fn explain(error: Error, settings: &Settings) -> String {
 /// idle daemon would hold that for ever. With these values it keeps at most [`RETAINED`], and maps
 /// blocks of half that size one by one; see mallopt(3). A user who has set the allocator's own
 /// variables keeps those.
-fn bound_what_the_allocator_retains() {
+fn bound_what_the_allocator_takes() {
     #[cfg(target_env = "gnu")]
     {
         const VARIABLES: [&str; 3] =
@@ -103,12 +104,19 @@ fn bound_what_the_allocator_retains() {
             libc::mallopt(libc::M_TRIM_THRESHOLD, RETAINED);
             libc::mallopt(libc::M_MMAP_THRESHOLD, RETAINED / 2);
         }
+        // Each thread that allocates reserves up to 128 MiB of addresses for an arena of its own; with
+        // `ulimit -v`, an eighth of them may be taken so.
+        if let Some(addresses) = getrlimit(Resource::As).current {
+            let arenas = (addresses / 8 / (128 << 20)).clamp(1, 1024);
+            // SAFETY: as above.
+            unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas as i32) };
+        }
     }
 }
 
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
-    bound_what_the_allocator_retains();
+    bound_what_the_allocator_takes();
     let instance = context.instance()?;
     let last_crash = LastCrash::of(&instance);
     // With a handler, a write beyond the file size limit fails like a write to a full disk, and the
