@@ -174,15 +174,15 @@ pub struct chi_container_ops {
     ///
     /// * Ownership: the state stays the caller's; the module must not keep pointers to it.
     /// * Null: the state is not null.
-    /// * Errors: any status; the container is then destroyed without `kDestroy`, and its predecessor
-    ///   goes on.
+    /// * Errors: any status; the container is then destroyed without `kDestroy`, so `destroy` must free
+    ///   what `kCreate` opened, and its predecessor goes on.
     /// * Thread: `[worker]`.
     pub load: Option<
         unsafe extern "C" fn(container: *mut chi_container, state: *mut chi_state) -> chi_status,
     >,
 
-    /// Takes back what `save` gave up, because the container goes on after all. May suspend. May be
-    /// null when `save` gives up nothing. Since ABI 1.1.
+    /// Takes back what `save` gave up, because the container goes on after all. It may have given up
+    /// nothing, if `save` failed. May suspend. May be null when `save` never gives up anything. Since ABI 1.1.
     ///
     /// * Errors: any status; the container is then in quarantine.
     /// * Thread: `[worker]`.

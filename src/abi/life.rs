@@ -17,7 +17,9 @@ pub struct chi_state {
 
     /// Writes and reads the bytes of the current field. `write` fails before `begin_field` and `read`
     /// before `next_field`; a read does not go beyond the end of a field. `remaining` is at least the
-    /// number of bytes that the field still has, and at most that of the whole state.
+    /// number of bytes that the field still has, and at most that of the whole state. A read
+    /// that fails for that reason consumes nothing, so a module may try to read one byte more to see
+    /// whether a field has ended.
     pub archive: *mut chi_archive,
 
     /// Begins a field, and ends the one before it. `number` is greater than that of every field before.
@@ -45,19 +47,21 @@ pub const CHI_REASON_MIGRATED: u32 = 1;
 pub const CHI_REASON_UPGRADED: u32 = 2;
 /// `chi_life_task.reason_`: a method of the container crashed, and the pool is reset.
 pub const CHI_REASON_CRASHED: u32 = 3;
-/// `chi_life_task.reason_`: the runtime was restarted in order.
+/// `chi_life_task.reason_`: the runtime was restarted in order. Not used by this version.
 pub const CHI_REASON_RESTARTED: u32 = 4;
-/// `chi_life_task.reason_`: the runtime ended without saving the container.
+/// `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.
 pub const CHI_REASON_KILLED: u32 = 5;
-/// `chi_life_task.reason_`: what the container depends on was lost.
+/// `chi_life_task.reason_`: what the container depends on was lost. Not used by this version.
 pub const CHI_REASON_LOST: u32 = 6;
 
 /// The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
 /// sends. Since ABI 1.1.
 ///
-/// `kCreate` has made the container before, with the parameters of its pool, and then
-/// `chi_container_ops.load` has loaded what its predecessor saved. If the method fails, `kMigrate` and
-/// `kUpgrade` are given up: the container is destroyed, and its predecessor goes on.
+/// `kCreate` has made the container before, with the parameters of its pool. Before `kMigrate` and
+/// `kUpgrade`, `chi_container_ops.load` has loaded what its predecessor saved; if they fail, the
+/// container is destroyed without `kDestroy`, and its predecessor goes on. If `kRecover` fails, the
+/// container stays in quarantine. `kNodeFailure` runs on a container that is in use; this version never
+/// calls it.
 #[repr(C)]
 pub struct chi_life_task {
     /// The task.

@@ -9,8 +9,8 @@ use crate::{chi_archive, chi_field_layout, chi_host, chi_pool_id, chi_status};
 pub const CHI_METHOD_CREATE: u32 = 0;
 /// The method that the runtime runs once per container before a pool is destroyed.
 pub const CHI_METHOD_DESTROY: u32 = 1;
-/// The method that the runtime runs on a container when something that it depends on was lost
-/// (`chi_life_task`).
+/// The method for a container when something that it depends on was lost (`chi_life_task`). This version
+/// never calls it.
 pub const CHI_METHOD_NODE_FAILURE: u32 = 2;
 /// The method that the runtime runs on a container that was made without the help of its predecessor
 /// (`chi_life_task`).

@@ -18,8 +18,8 @@
 // The method that the runtime runs once per container before a pool is destroyed.
 #define CHI_METHOD_DESTROY 1
 
-// The method that the runtime runs on a container when something that it depends on was lost
-// (`chi_life_task`).
+// The method for a container when something that it depends on was lost (`chi_life_task`). This version
+// never calls it.
 #define CHI_METHOD_NODE_FAILURE 2
 
 // The method that the runtime runs on a container that was made without the help of its predecessor
