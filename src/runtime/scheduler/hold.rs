@@ -78,20 +78,23 @@ pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
 
 /// Tells all workers that pools take tasks again.
 pub(crate) fn release_on_all(shared: &Shared, pools: Vec<Arc<Pool>>) {
-    let release = Release::begin(pools, shared.mailboxes().len());
-    for mailbox in shared.mailboxes() {
+    // A stand-by worker that is started meanwhile holds nothing.
+    let mailboxes = shared.mailboxes();
+    let release = Release::begin(pools, mailboxes.len());
+    for mailbox in mailboxes {
         mailbox.send(WorkerMessage::Release(release.clone()));
     }
 }
 
 /// Begins to hold the tasks of pools. The error is the name of one that takes none; then no task is held.
 pub(crate) fn hold_on_all(shared: &Shared, pools: Vec<Arc<Pool>>) -> Result<Arc<Hold>, String> {
-    let (hold, begun) = Hold::begin(pools, shared.mailboxes().len());
+    let mailboxes = shared.mailboxes();
+    let (hold, begun) = Hold::begin(pools, mailboxes.len());
     if let Err(name) = begun {
         release_on_all(shared, hold.pools.clone());
         return Err(name);
     }
-    for mailbox in shared.mailboxes() {
+    for mailbox in mailboxes {
         mailbox.send(WorkerMessage::Hold(hold.clone()));
     }
     Ok(hold)

@@ -1,8 +1,9 @@
 //! A saved pool as a file: what it takes to create it again, and the states of its containers.
 //! docs/wire-format.md specifies the bytes.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::image::{Image, CHUNK};
@@ -51,7 +52,14 @@ impl SavedPool {
     }
 
     fn store_as(&self, path: &Path) -> io::Result<()> {
-        let mut file = BufWriter::with_capacity(CHUNK, File::create(path)?);
+        // What is there may be left over, or a link that somebody else has put there.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // States are private, as segments are.
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = BufWriter::with_capacity(CHUNK, file);
         self.write(&mut file)?;
         file.into_inner()?.sync_all()
     }

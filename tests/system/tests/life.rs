@@ -1,6 +1,8 @@
 //! The life of containers: their states go over to successors, and tasks wait meanwhile.
 
 use std::collections::VecDeque;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -425,6 +427,37 @@ fn a_damaged_file_creates_no_pool() {
         assert_eq!(pools.as_array().unwrap().len(), 1, "only the admin pool: {pools}");
         std::fs::write(&file, &good).unwrap();
         load(site, &file, "life").ok();
+    });
+}
+
+/// Nobody else can make the runtime write elsewhere, or read what it writes.
+#[test]
+fn a_saved_pool_is_private_and_follows_no_link() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        pool.add("key", 1);
+        let (file, other) = (site.path().join("saved"), site.path().join("other"));
+        std::fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, site.path().join("saved.part")).unwrap();
+        save(site, &file).ok();
+        assert_eq!(std::fs::read(&other).unwrap(), b"precious");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    });
+}
+
+/// A version in a directory that others can write is not loaded.
+#[test]
+fn a_version_that_others_could_replace_is_refused() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let directory = site.directory_of("open", &[]);
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
+        let file = directory.join("liblife_2.so");
+        std::fs::copy(artefacts::test_module("life_2"), &file).unwrap();
+        let output = upgrade(site, &file);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("can write to"), "{output:?}");
+        assert_eq!(pool.state().version, 1);
     });
 }
 
