@@ -428,7 +428,9 @@ fn a_ring_that_is_refused_ends_its_tasks_and_nothing_else() {
     }
     in_client!(Options::new(), |site| {
         let modules = site.directory_of("bdev", &[artefacts::rust_module("chimaera_bdev")]);
-        let config = Config { workers: 1, module_paths: vec![modules], ..Config::embedded() };
+        // A stand-by worker, which a busy machine calls up, would have a ring of its own.
+        let config = Config { workers: 1, standby_workers: 0, ..Config::embedded() };
+        let config = Config { module_paths: vec![modules], ..config };
         let runtime = Runtime::start(config).unwrap();
         std::env::set_var("CHI_INSTANCE", runtime.instance().name());
         connect();
