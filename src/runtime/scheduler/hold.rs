@@ -72,7 +72,7 @@ pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
     let held = worker.run_queue().entries().periodic.take_held(id);
     for task in held {
         forget(worker, &task);
-        route_again(worker, task);
+        route_again(worker, task.record);
     }
 }
 

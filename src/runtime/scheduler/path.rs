@@ -130,8 +130,7 @@ fn not_routed(worker: &Worker, record: Box<Record>, failure: Failure) {
 }
 
 /// Routes a task that was held, and that nobody else knows of any more. One that is between two runs goes on waiting for the next.
-pub(super) fn route_again(worker: &Worker, task: Resting) {
-    let Resting { at, mut record, .. } = task;
+pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
     let begun = record.period.as_ref().and_then(Period::begun);
     let routed = match (&record.origin, begun) {
         (Origin::Client { session, offset }, None) => {
@@ -155,13 +154,13 @@ pub(super) fn route_again(worker: &Worker, task: Resting) {
             _ => Ok(()),
         }),
     };
-    match routed {
-        Ok(lane) if begun.is_some() => {
+    match (routed, record.period.as_ref().filter(|_| begun.is_some()).map(Period::due)) {
+        (Ok(lane), Some(due)) => {
             record.lane = lane;
-            keep_periodic(worker, record, at);
+            keep_periodic(worker, record, due);
         }
-        Ok(lane) => place(worker, record, lane, false),
-        Err(failure) => not_routed(worker, record, failure),
+        (Ok(lane), None) => place(worker, record, lane, false),
+        (Err(failure), _) => not_routed(worker, record, failure),
     }
 }
 
@@ -170,8 +169,7 @@ pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(record) = take_periodic(worker, number) else { return };
     if record.container.is_null() {
         // It was held: its deadline may have passed.
-        let task = Resting { number, at: Instant::now(), record };
-        return route_again(worker, task);
+        return route_again(worker, record);
     }
     let lane = record.lane;
     place(worker, record, lane, true);
@@ -585,6 +583,7 @@ fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
     let period = record.period.as_mut().expect("only a periodic task runs again");
     let at = period.next(Instant::now());
     record.suspended.set(false);
+    record.leave_pool_that_is_held();
     keep_periodic(worker, record, at);
 }
 
@@ -612,7 +611,7 @@ pub(super) fn take_over_periodic(worker: &Worker, from: u32, task: Resting) {
     task.record.forget_suspended(periodic_at(from, task.number));
     if task.record.container.is_null() {
         // This worker may have been told before that the hold is over.
-        return route_again(worker, task);
+        return route_again(worker, task.record);
     }
     keep_periodic(worker, task.record, task.at);
 }

@@ -8,7 +8,7 @@ use crate::module::TaskShape;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Period {
     period: Duration,
-    /// When the current run was due.
+    /// When the current run was due, or, between two runs, the next one is.
     due: Instant,
     /// Its body has been read, for a task of this shape, and it has left its pool.
     begun: Option<TaskShape>,
@@ -18,6 +18,11 @@ impl Period {
     /// A period, which must not be zero, whose first run is due `now`.
     pub(super) fn new(period: Duration, now: Instant) -> Period {
         Period { period, due: now, begun: None }
+    }
+
+    /// When its current run was due, or its next one is, between two runs.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
     }
 
     /// The shape of the task whose body was read, if it has left its pool since.

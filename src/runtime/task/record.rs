@@ -14,7 +14,7 @@ use super::period::Period;
 use super::replicas::Replicas;
 use super::texts::Texts;
 use crate::log::{Subject, TaskContext};
-use crate::pool::{Container, ContainerLane, PoolMethod, TaskHandle};
+use crate::pool::{Container, ContainerLane, Life, PoolMethod, TaskHandle};
 use crate::session::{SuspendedAt, TaskRef};
 use crate::sync::{CompletionWord, Holdings};
 use crate::sys::{Budget, Charge, Use};
@@ -215,11 +215,20 @@ impl Record {
 
     /// Leaves its pool between two runs, if it is in this one. It has to be routed again.
     pub(super) fn leave_pool(&mut self, pool: chi_pool_id) {
+        self.leave_pool_if(|container| container.id == pool);
+    }
+
+    /// Leaves its pool between two runs, if the pool's tasks are held, so that it does not keep them so.
+    pub(crate) fn leave_pool_that_is_held(&mut self) {
+        self.leave_pool_if(|container| container.admission.life() == Life::Holding);
+    }
+
+    fn leave_pool_if(&mut self, leaves: impl Fn(&Container) -> bool) {
         // SAFETY: the pointers are null, or point to the container in which the task is counted until
         // `leave`, and to a method of its pool.
         let (container, method) = unsafe { (self.container.as_ref(), self.method.as_ref()) };
         let (Some(container), Some(method)) = (container, method) else { return };
-        if container.id == pool {
+        if leaves(container) {
             if let Some(period) = &mut self.period {
                 period.leave(method.shape());
             }

@@ -14,8 +14,10 @@ use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_test_life_client::{
     self as life, CheckTask, Fail, KeyTask, OldChangedTask, ValueTask,
 };
+use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{
-    artefacts, connect, in_client, process, rounds, tally, text_of, Call, Options, Output, Site,
+    artefacts, bytes, connect, in_client, process, rounds, tally, text_of, Call, Daemon, Options,
+    Output, Running, Site,
 };
 use serde_json::{json, Value};
 
@@ -148,6 +150,25 @@ fn no_migration(site: &Site, more: &[&str]) -> String {
 }
 
 in_both_languages! {
+    /// A periodic task goes over between two runs.
+    fn a_periodic_task_goes_over(site) {
+        let pool = Pool::new(connect(), "");
+        let every = pool.key(life::ADD, "every", 1, 0);
+        every.base().set_period(Duration::from_millis(5));
+        let every = every.submit().unwrap();
+        let mut before = 0;
+        for _ in 0..rounds(5, 50) {
+            migrate(site);
+            // It runs again, in the successor.
+            process::until("it runs", || (pool.state().count > before + 2).then_some(()));
+            before = pool.state().count;
+        }
+        every.cancel().unwrap();
+        assert_eq!(text_of(every.wait()).0, CHI_CANCELLED);
+        let last = pool.state();
+        assert!(last.count >= before && last.migrated == 1, "{last:?}");
+    }
+
     /// A pool is saved to a file while it goes on, and another is created from it.
     fn a_pool_is_saved_to_a_file_and_created_from_it(site) {
         let pool = Pool::new(connect(), "");
@@ -428,6 +449,74 @@ fn a_damaged_file_creates_no_pool() {
         std::fs::write(&file, &good).unwrap();
         load(site, &file, "life").ok();
     });
+}
+
+/// The bytes of a saved pool of one container, as docs/wire-format.md describes them: a count of 7, one
+/// entry, and a blob.
+fn saved_pool(blob: usize) -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let mut head = ["life", life::MODULE, "1.0.0", ""].map(text).concat();
+    head.extend(1u32.to_le_bytes());
+    let long = |value: u64| value.to_le_bytes();
+    let entries = [&long(1)[..], &long(3), b"key", &long(7)].concat();
+    let blob = [&long(blob as u64)[..], &bytes(blob)].concat();
+    let fields = [(1u32, long(7).to_vec()), (2, entries), (3, blob)];
+    let chunks = fields.iter().flat_map(|(field, bytes)| {
+        bytes.chunks(1 << 20).map(move |bytes| {
+            let place = [field.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+            let sum = crc32c::crc32c(&[&place, bytes].concat());
+            [&place, &sum.to_le_bytes()[..], bytes].concat()
+        })
+    });
+    let chunks: Vec<Vec<u8>> = chunks.collect();
+    let sum = crc32c::crc32c(&head).to_le_bytes();
+    let count = long(chunks.len() as u64);
+    [b"ChiPool\x01", &head[..], &sum, &count, &chunks.concat(), b"PoolEnd\x01"].concat()
+}
+
+/// A file that is written as the documents say is a pool, and is what the runtime writes.
+#[test]
+fn a_file_as_documented_is_a_pool() {
+    in_client!(options(), |site| {
+        let file = site.path().join("saved");
+        let written = saved_pool(3 << 20);
+        std::fs::write(&file, &written).unwrap();
+        load(site, &file, "life").ok();
+        let pool = Pool { ipc: connect(), id: connect().find_pool("life").unwrap() };
+        let state = pool.state();
+        assert_eq!((state.count, state.entries, state.blob.0), (7, 1, 3 << 20));
+        save(site, &file).ok();
+        assert!(std::fs::read(&file).unwrap() == written);
+    });
+}
+
+/// A daemon that is killed while it saves a pool leaves the file as it was, or the new one.
+#[test]
+fn a_killed_daemon_leaves_a_whole_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    std::fs::write(&from, saved_pool(8 << 20)).unwrap();
+    let (old, new) = (b"the one before".to_vec(), saved_pool(8 << 20));
+    let mut random = Random::new(seed());
+    for _ in 0..rounds(6, 200) {
+        std::fs::write(&to, &old).unwrap();
+        let mut daemon = Daemon::start(&options());
+        load(daemon.site(), &from, "life").ok();
+        let saving = Running::start(daemon.site().command(artefacts::chimaera()).args([
+            "--name",
+            daemon.site().name(),
+            "pool",
+            "save",
+            "life",
+            to.to_str().unwrap(),
+        ]));
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        daemon.kill();
+        drop(saving);
+        let left = std::fs::read(&to).unwrap();
+        assert!(left == old || left == new, "{} bytes", left.len());
+        tally("daemons killed over a saved pool", 1);
+    }
 }
 
 /// Nobody else can make the runtime write elsewhere, or read what it writes.
