@@ -146,6 +146,7 @@ pub(crate) fn open(shared: &Shared) {
         abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
         path: None,
         stamp: None,
+        _file: None,
         libraries: Vec::new(),
         methods,
         params: None,

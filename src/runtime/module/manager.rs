@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::{c_char, c_void, CStr, CString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use chimaera_abi::*;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use rustix::fs::{Mode, OFlags};
 
 use super::cxx_runtime;
 use super::detach::Before;
@@ -64,6 +66,9 @@ pub(crate) struct Module {
     pub(crate) path: Option<PathBuf>,
     /// The state of the file when it was loaded.
     pub(crate) stamp: Option<FileStamp>,
+    /// The file itself, so that no other gets its inode when it is deleted: the dynamic linker would take
+    /// that one for this module.
+    pub(crate) _file: Option<OwnedFd>,
     /// The libraries that it brings with it.
     pub(crate) libraries: Vec<libraries::Library>,
     pub(crate) methods: Methods,
@@ -97,6 +102,8 @@ pub(crate) struct Modules {
     versions: AtomicUsize,
     /// Of each name, the version that new pools get.
     loaded: Mutex<Vec<Arc<Module>>>,
+    /// All versions, which stay loaded.
+    every: Mutex<Vec<Arc<Module>>>,
     pub(crate) refused: Vec<Refusal>,
 }
 
@@ -130,7 +137,8 @@ impl Modules {
     /// Without any module.
     pub(crate) fn new(services: Services) -> Modules {
         let versions = AtomicUsize::new(0);
-        Modules { services, versions, loaded: Mutex::default(), refused: Vec::new() }
+        let (loaded, every) = (Mutex::default(), Mutex::default());
+        Modules { services, versions, loaded, every, refused: Vec::new() }
     }
 
     /// Loads a file that must be a module, without judging it first.
@@ -138,19 +146,27 @@ impl Modules {
         self.load(path, Expected::New)
     }
 
-    /// Loads another version of a module, beside the one that is loaded. The error says why it is
-    /// refused. `[any thread]`; constructors of the file may never return.
+    /// Loads another version of a module, beside the one that is loaded; a file that was loaded before, and
+    /// has not changed since, is not loaded again. The error says why it is refused. `[any thread]`; constructors of the file may never return.
     pub(crate) fn load_version(&self, path: &Path, name: &str) -> Result<Arc<Module>, String> {
         match judge(path) {
             Verdict::Module => {}
             Verdict::Broken(reason) | Verdict::Other(reason) => return Err(reason),
         }
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        let stamp = CString::new(path.as_os_str().as_bytes());
+        let stamp = stamp.ok().and_then(|name| FileStamp::of(&name));
+        let is_it = |old: &&Arc<Module>| old.name == name && stamp.is_some() && old.stamp == stamp;
+        if let Some(old) = lock(&self.every).iter().find(is_it) {
+            return Ok(old.clone());
+        }
         tracing::info!(path = %path.display(), "loading a version of a module");
         let module = self.load(&path, Expected::Version(name))?;
         let version = &*module.version;
         tracing::info!(module = name, version, path = %path.display(), "version loaded");
-        Ok(Arc::new(module))
+        let module = Arc::new(module);
+        lock(&self.every).push(module.clone());
+        Ok(module)
     }
 
     /// Scans directories in order. Of several modules with the same name, the first is loaded.
@@ -194,7 +210,9 @@ impl Modules {
                 match self.load(&path, Expected::New) {
                     Ok(module) => {
                         tracing::info!(module = module.name, path = %path.display(), "module loaded");
-                        lock(&self.loaded).push(Arc::new(module));
+                        let module = Arc::new(module);
+                        lock(&self.every).push(module.clone());
+                        lock(&self.loaded).push(module);
                     }
                     Err(reason) => self.refuse(&path, reason, true),
                 }
@@ -233,6 +251,8 @@ impl Modules {
             CString::new(other_name.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
         let before = Before::now();
         let stamp = FileStamp::of(&name);
+        let flags_of_path = OFlags::PATH | OFlags::CLOEXEC;
+        let _file = rustix::fs::open(path, flags_of_path, Mode::empty()).ok();
         // SAFETY: the file exports the whole contract, so it is meant to be loaded here; what its
         // constructors do is, like the rest of its code, its author's responsibility.
         let (opened, thrown) = unsafe { constructors::open(&name, flags) };
@@ -242,7 +262,7 @@ impl Modules {
         // SAFETY: the contract defines the type of this symbol.
         let new_state = unsafe { symbol::<NewState>(&library, "new_state") };
         let address = new_state.as_ref().ok().map(|function| *function as usize);
-        if self.loaded().iter().any(|old| Some(old.new_state as usize) == address) {
+        if lock(&self.every).iter().any(|old| Some(old.new_state as usize) == address) {
             return Err(
                 "this file is loaded already; if it has been overwritten since, replace it by a \
                         new file instead (install, mv), or give a copy of it"
@@ -285,7 +305,7 @@ impl Modules {
                 symbol(&library, "get_module_name")?;
             let called = (text(name()), expected);
             let module = self.describe(descriptor, called, path, new_state, services)?;
-            let module = Module { stamp, libraries, ..module };
+            let module = Module { stamp, _file, libraries, ..module };
             objects::add_module(new_state as usize);
             adopt(&library, services);
             Ok(module)
@@ -371,7 +391,7 @@ impl Modules {
         // SAFETY: the descriptor covers the field.
         let params = if covers_params { unsafe { (*descriptor).params } } else { None };
         let path = Some(path.to_owned());
-        let (stamp, libraries) = (None, Vec::new());
+        let (stamp, _file, libraries) = (None, None, Vec::new());
         Ok(Module {
             name,
             version,
@@ -380,6 +400,7 @@ impl Modules {
             abi,
             path,
             stamp,
+            _file,
             libraries,
             methods,
             params,

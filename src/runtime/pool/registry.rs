@@ -420,6 +420,7 @@ mod tests {
             abi: (1, 0),
             path: None,
             stamp: None,
+            _file: None,
             libraries: Vec::new(),
             methods: Default::default(),
             params: None,

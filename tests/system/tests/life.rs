@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -134,6 +135,39 @@ fn upgrade(site: &Site, file: &Path) -> Output {
     site.cli(&["module", "upgrade", life::MODULE, file, "--timeout", "5", "--json"])
 }
 
+/// Calls `change` while threads keep tasks in flight, each of which must succeed. Returns how many
+/// tasks there were.
+fn under_load(pool: Pool, change: impl FnOnce()) -> u64 {
+    const THREADS: u64 = 4;
+    const DEPTH: usize = 64;
+    let over = &AtomicBool::new(false);
+    let client = move |thread: u64| {
+        let (mut flying, mut sent) = (VecDeque::new(), 0);
+        while !over.load(Ordering::Relaxed) || !flying.is_empty() {
+            while flying.len() < DEPTH && !over.load(Ordering::Relaxed) {
+                let method = if sent % 97 == 0 { life::SLOW } else { life::ADD };
+                let task = pool.key(method, &format!("{thread} {}", sent % 10), 1, 2);
+                flying.push_back(task.submit().unwrap());
+                sent += 1;
+            }
+            if let Some(oldest) = flying.pop_front() {
+                drop(oldest.wait().unwrap());
+            }
+        }
+        sent
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..THREADS).map(|thread| scope.spawn(move || client(thread))).collect();
+        // Whatever happens, the threads end.
+        let changed = catch_unwind(AssertUnwindSafe(change));
+        over.store(true, Ordering::Relaxed);
+        let sent = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        changed.unwrap_or_else(|panic| resume_unwind(panic));
+        sent
+    })
+}
+
 fn save(site: &Site, file: &Path) -> Output {
     site.cli(&["pool", "save", "life", file.to_str().unwrap(), "--json"])
 }
@@ -235,41 +269,8 @@ in_both_languages! {
 
     /// Clients that keep tasks in flight notice nothing: each task ends once, and counts once.
     fn tasks_in_flight_end_once_each(site) {
-        const THREADS: u64 = 4;
-        const DEPTH: usize = 64;
-        let ipc = connect();
-        let pool = Pool::new(ipc, "");
-        let over = AtomicBool::new(false);
-        let sent = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..THREADS)
-                .map(|thread| {
-                    let over = &over;
-                    scope.spawn(move || {
-                        let mut flying = VecDeque::new();
-                        let mut sent = 0;
-                        while !over.load(Ordering::Relaxed) || !flying.is_empty() {
-                            while flying.len() < DEPTH && !over.load(Ordering::Relaxed) {
-                                let slow = sent % 97 == 0;
-                                let method = if slow { life::SLOW } else { life::ADD };
-                                let key = format!("{thread} {}", sent % 10);
-                                let task = pool.key(method, &key, 1, 2);
-                                flying.push_back(task.submit().unwrap());
-                                sent += 1;
-                            }
-                            if let Some(oldest) = flying.pop_front() {
-                                drop(oldest.wait().unwrap());
-                            }
-                        }
-                        sent
-                    })
-                })
-                .collect();
-            for _ in 0..rounds(10, 100) {
-                migrate(site);
-            }
-            over.store(true, Ordering::Relaxed);
-            clients.into_iter().map(|client| client.join().unwrap()).sum::<u64>()
-        });
+        let pool = Pool::new(connect(), "");
+        let sent = under_load(pool, || (0..rounds(10, 100)).for_each(|_| drop(migrate(site))));
         let state = pool.state();
         assert_eq!(state.count, sent);
         assert_eq!(state.migrated, 1);
@@ -648,7 +649,6 @@ fn an_upgrade_that_fails_leaves_all_pools_as_they_were() {
             (artefacts::test_module("abi_major"), "built for ABI"),
             (artefacts::test_module("throws_static"), "threw"),
             (artefacts::test_module("no_symbols"), "not a module"),
-            (site.path().join("modules/liblife.so"), "this file is loaded already"),
         ] {
             let output = upgrade(site, &file);
             assert_eq!(output.code, 1, "{output:?}");
@@ -664,6 +664,45 @@ fn an_upgrade_that_fails_leaves_all_pools_as_they_were() {
         assert!(output.stderr.contains("there is no module 'test:nothing'"), "{output:?}");
         site.cli(&["pool", "destroy", "other"]).ok();
         upgrade(site, &artefacts::test_module("life_2")).ok();
+        assert_eq!(pool.state().version, 2);
+    });
+}
+
+/// Clients that keep tasks in flight notice nothing of upgrades, from C++ to C++ and to Rust and back.
+#[test]
+fn upgrades_under_load_lose_no_task() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let files = [
+            artefacts::test_module("life_2"),
+            artefacts::rust_life(1),
+            artefacts::rust_life(2),
+            artefacts::test_module("life"),
+        ];
+        let sent = under_load(pool, || {
+            for round in 0..rounds(8, 100) as usize {
+                upgrade(site, &files[round % files.len()]).ok();
+            }
+        });
+        let state = pool.state();
+        assert_eq!(state.count, sent);
+        assert_eq!(state.upgraded, 1);
+        tally("tasks counted", sent);
+    });
+}
+
+/// A file that is overwritten while it is loaded is not another version: it is said what to do.
+#[test]
+fn a_loaded_file_that_is_overwritten_is_refused() {
+    in_client!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let file = site.path().join("mine.so");
+        std::fs::copy(artefacts::test_module("life_2"), &file).unwrap();
+        upgrade(site, &file).ok();
+        std::fs::copy(artefacts::test_module("life"), &file).unwrap();
+        let output = upgrade(site, &file);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("this file is loaded already"), "{output:?}");
         assert_eq!(pool.state().version, 2);
     });
 }
