@@ -153,10 +153,15 @@ impl Admission {
     /// Ends a hold: tasks that are held come first, until `end_release`.
     pub(super) fn release(&self) {
         if self.change(HELD, RELEASING) || self.change(HOLDING, RELEASING) {
-            in_one_order();
-            if self.abandoned.load(Ordering::SeqCst) {
-                self.quarantine();
-            }
+            self.close_if_abandoned();
+        }
+    }
+
+    /// Code may have been abandoned while the container was closed, or just now.
+    fn close_if_abandoned(&self) {
+        in_one_order();
+        if self.abandoned.load(Ordering::SeqCst) {
+            self.quarantine();
         }
     }
 
@@ -167,7 +172,9 @@ impl Admission {
 
     /// No task is held any more.
     pub(super) fn end_release(&self) {
-        self.change(RELEASING, LIVE);
+        if self.change(RELEASING, LIVE) {
+            self.close_if_abandoned();
+        }
     }
 
     /// A successor takes the tasks that are held.
@@ -201,11 +208,7 @@ impl Admission {
     /// Opens the container for tasks, unless it is in quarantine.
     pub(super) fn open(&self) {
         self.state.store(LIVE, Ordering::SeqCst);
-        in_one_order();
-        // Code may have been abandoned while the container was closed, or just now.
-        if self.abandoned.load(Ordering::SeqCst) {
-            self.quarantine();
-        }
+        self.close_if_abandoned();
     }
 
     /// Closes the container for new tasks.
@@ -289,6 +292,50 @@ mod loom_tests {
                 task.join().unwrap();
             }
             assert_eq!(model.admission.in_flight(), 0);
+        });
+    }
+
+    /// A task of a root that is inside enters while the container is being settled: once it is held and
+    /// counts no task, nothing is in it.
+    #[test]
+    fn loom_nothing_is_in_a_held_container_that_counts_none() {
+        loom::model(|| {
+            let model = Arc::new(Model { admission: Admission::new(), object: UnsafeCell::new(0) });
+            model.admission.open();
+            assert!(model.admission.hold());
+            let theirs = model.clone();
+            let task = loom::thread::spawn(move || {
+                if theirs.admission.enter_in(Life::Holding) {
+                    // SAFETY: as above.
+                    theirs.object.with(|object| assert_eq!(unsafe { *object }, 0));
+                    theirs.admission.leave();
+                }
+            });
+            model.admission.settle();
+            if model.admission.in_flight() == 0 {
+                // SAFETY: as above.
+                model.object.with_mut(|object| unsafe { *object = 1 });
+            } else {
+                model.admission.unsettle();
+            }
+            task.join().unwrap();
+            assert_eq!(model.admission.in_flight(), 0);
+        });
+    }
+
+    /// A container whose code is abandoned while its hold ends is not open.
+    #[test]
+    fn loom_a_container_that_is_released_stays_in_quarantine() {
+        loom::model(|| {
+            let admission = Arc::new(Admission::new());
+            admission.open();
+            assert!(admission.hold());
+            let theirs = admission.clone();
+            let crash = loom::thread::spawn(move || theirs.quarantine());
+            admission.release();
+            admission.end_release();
+            crash.join().unwrap();
+            assert!(!admission.enter() && !admission.enter_in(Life::Releasing));
         });
     }
 
