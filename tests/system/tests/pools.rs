@@ -139,7 +139,8 @@ fn parameters_that_a_module_does_not_like() {
         let ipc = connect();
         let (code, message) = text_of(ipc.create_pool(kv::MODULE, "store", b"size=5"));
         assert_eq!(code, CHI_INVALID);
-        let why = "there is no parameter \"size\"; known parameters: max_bytes, device, compressor";
+        let why = "there is no parameter \"size\"; known parameters: max_bytes, device, compressor, path, \
+                   sync";
         assert_eq!(message, format!("pool 'store': {why}"));
         assert_eq!(text_of(ipc.find_pool("store")).0, CHI_NO_POOL);
         let too_many = vec![b'x'; (1 << 20) + 1];
