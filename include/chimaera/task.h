@@ -259,7 +259,7 @@ struct LifeTask : public Task {
   }
 
   u32 reason_ = 0;
-  u32 reserved_ = 0;
+  [[maybe_unused]] u32 reserved_ = 0;
   const char *message_text_ = nullptr;
   const char *old_version_ = nullptr;
   const char *directory_ = nullptr;
