@@ -239,7 +239,11 @@ pub(crate) fn replace(
             for (pool, successor) in hold.pools.iter().zip(&successors) {
                 swap(worker, pool, successor);
             }
-            hold::release_on_all(&worker.shared, successors);
+            hold::release_on_all(&worker.shared, successors.clone());
+            // Last: their destructors may take long, or never return.
+            for (pool, successor) in hold.pools.iter().zip(&successors) {
+                discard_replaced(pool, successor);
+            }
             Ok(replaced)
         }
         Err(failure) => {
@@ -444,15 +448,18 @@ fn swap(worker: &Worker, pool: &Arc<Pool>, successor: &Arc<Pool>) {
     successor.replace(pool);
     shared.set_pool(pool.id.major_, Some(successor.clone()));
     let waiters = shared.pools.replace(pool, successor.clone(), shared.rounds());
-    let replaced = pool.containers().iter().zip(successor.containers());
-    for (old, _) in replaced.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
-        // Its state is the successor's now.
-        discard(old);
-    }
     worker.wake_all(waiters);
     // The watchdog frees the old pool once every worker is known to be done with it.
     shared.wake_workers();
     shared.watchdog.wake();
+}
+
+/// Destroys the containers whose states the successor has.
+fn discard_replaced(pool: &Pool, successor: &Pool) {
+    let replaced = pool.containers().iter().zip(successor.containers());
+    for (old, _) in replaced.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
+        discard(old);
+    }
 }
 
 /// Ends a replacement that was undone.

@@ -186,8 +186,8 @@ impl Replacements {
     /// When to look again.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let look = |one: &Replacement| match one.step {
-            // The worker reports the end of this step.
-            Step::Build(_) => one.until,
+            // The worker reports the end of this step; at the bound it may be undoing it.
+            Step::Build(_) => one.until.max(Instant::now() + LATER_LOOK),
             Step::Drain(_) if one.held.is_some_and(|at| at.elapsed() < 50 * LOOK) => {
                 one.until.min(Instant::now() + LOOK)
             }
