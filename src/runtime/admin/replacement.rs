@@ -57,6 +57,7 @@ enum Stage {
     #[default]
     Running,
     GivenUp,
+    Undone,
     Done,
 }
 
@@ -193,30 +194,62 @@ pub(crate) fn abandon(progress: &Mutex<Progress>) -> bool {
 /// Undoes a replacement that was given up: the old containers take back what they gave up, and go on. One
 /// whose code has not returned does not. `why` is a predicate.
 pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why: &str) {
-    let (saved, saving) = {
+    {
         let mut progress = lock(progress);
         progress.stage = Stage::GivenUp;
-        (std::mem::take(&mut progress.saved), progress.saving.take())
-    };
-    if let Some(stuck) = &saving {
-        let reset = format!("`chimaera pool reset {}` makes a new container", stuck.name());
-        stuck.quarantine(&format!("saving its state {why}; {reset}"));
+        if let Some(stuck) = progress.saving.take() {
+            progress.saved.retain(|container| !Arc::ptr_eq(container, &stuck));
+            quarantine(&stuck, &format!("saving its state {why}"));
+        }
     }
-    for container in saved {
-        if saving.as_ref().is_some_and(|stuck| Arc::ptr_eq(stuck, &container)) {
-            continue;
+    loop {
+        let container = {
+            let mut progress = lock(progress);
+            if progress.stage != Stage::GivenUp {
+                // It took too long.
+                return;
+            }
+            match progress.saved.last() {
+                Some(next) => next.clone(),
+                None => {
+                    progress.stage = Stage::Undone;
+                    break;
+                }
+            }
+        };
+        if let Some(resume) = container.ops().resume {
+            take_error(worker);
+            // SAFETY: the object is constructed, has saved its state, and no task is in the container.
+            let status = unsafe { resume(container.object()) };
+            if status != CHI_OK {
+                let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
+                quarantine(&container, &format!("it could not resume: {text}"));
+            }
         }
-        let Some(resume) = container.ops().resume else { continue };
-        take_error(worker);
-        // SAFETY: the object is constructed, has saved its state, and no task is in the container.
-        let status = unsafe { resume(container.object()) };
-        if status != CHI_OK {
-            let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
-            let reset = format!("`chimaera pool reset {}` makes a new container", container.name());
-            container.quarantine(&format!("it could not resume: {text}; {reset}"));
-        }
+        lock(progress).saved.retain(|other| !Arc::ptr_eq(other, &container));
     }
     hold::release_on_all(&worker.shared, hold.pools.clone());
+}
+
+fn quarantine(container: &Container, why: &str) {
+    let reset = format!("`chimaera pool reset {}` makes a new container", container.name());
+    container.quarantine(&format!("{why}; {reset}"));
+}
+
+/// Ends a replacement whose undoing has not ended in time, or crashed: the containers that have not
+/// resumed are in quarantine. False if it is over.
+pub(crate) fn end_undo(shared: &Shared, hold: &Hold, progress: &Mutex<Progress>) -> bool {
+    let mut progress = lock(progress);
+    if progress.stage != Stage::GivenUp {
+        return false;
+    }
+    progress.stage = Stage::Undone;
+    let stuck = progress.saving.take();
+    for container in progress.saved.drain(..).chain(stuck) {
+        quarantine(&container, "it has not resumed");
+    }
+    hold::release_on_all(shared, hold.pools.clone());
+    true
 }
 
 /// Replaces containers of pools in which no task is, by such of `module`, or of the same. If that fails,

@@ -24,6 +24,8 @@ const LATER_LOOK: Duration = Duration::from_millis(2);
 /// How long the workers have to name the tasks that have not ended. A blocked one says nothing, but is
 /// named anyway.
 const NAME_BOUND: Duration = Duration::from_millis(50);
+/// How long old containers have, after the bound, to take back what they gave up.
+const UNDO_BOUND: Duration = Duration::from_secs(3);
 /// The longest bound that a request may set.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -111,7 +113,7 @@ enum Step {
     /// A worker creates the pool.
     Create(Slot<Replaced>),
     /// A worker undoes what was given up. The answer is that of the replacement.
-    Undo(Begun, Arc<Mutex<bool>>, Failure),
+    Undo(Begun, Arc<Mutex<bool>>, Arc<Mutex<Progress>>, Failure),
 }
 
 /// What a worker has done.
@@ -310,7 +312,13 @@ impl Replacement {
                 let done = lock(&result).take().map(|done| done.map(|done| self.replaced = done));
                 self.end_or_go_on(Step::Create(result), done)
             }
-            Step::Undo(begun, done, failure) if *lock(&done) => {
+            Step::Undo(begun, _, progress, _)
+                if self.is_very_late() && replacement::end_undo(shared, &begun.hold, &progress) =>
+            {
+                replacement::keep(shared, begun);
+                Some(Err(not_resumed(&self.target.shown())))
+            }
+            Step::Undo(begun, done, _, failure) if *lock(&done) => {
                 replacement::keep(shared, begun);
                 Some(Err(failure))
             }
@@ -474,6 +482,13 @@ impl Replacement {
                 replacement::keep(shared, build.begun);
                 Some(Err(failure))
             }
+            // The worker is undoing it by itself, but does not come to an end.
+            None if (self.is_very_late() || build.crashed.is_some())
+                && replacement::end_undo(shared, &build.begun.hold, &build.progress) =>
+            {
+                replacement::keep(shared, build.begun);
+                Some(Err(not_resumed(&self.target.shown())))
+            }
             None if build.crashed.is_none() && !self.is_late()
                 || !replacement::abandon(&build.progress) =>
             {
@@ -485,6 +500,11 @@ impl Replacement {
                 None
             }
         }
+    }
+
+    /// Whether undoing has had its time.
+    fn is_very_late(&self) -> bool {
+        Instant::now() >= self.until + UNDO_BOUND
     }
 
     fn create_on_worker(&mut self, shared: &Shared) -> Step {
@@ -513,12 +533,13 @@ impl Replacement {
         let message = format!("{shown} was not changed: the code of the module {why}");
         let done = Arc::<Mutex<bool>>::default();
         let (hold, theirs) = (build.begun.hold.clone(), done.clone());
+        let progress = build.progress.clone();
         run_on_worker(shared, &build.begun, move |worker, pool| {
             replacement::undo(worker, &hold, &build.progress, &why);
             *lock(&theirs) = true;
             worker.shared.command(ControlCommand::PoolClosed(pool));
         });
-        Step::Undo(build.begun, done, Failure::new(status, message))
+        Step::Undo(build.begun, done, progress, Failure::new(status, message))
     }
 }
 
@@ -555,6 +576,14 @@ fn run_on_worker(
     work: impl FnOnce(&crate::scheduler::Worker, chi_pool_id) + Send + 'static,
 ) {
     run_on(shared, begun.hold.pools[0].id, work);
+}
+
+fn not_resumed(shown: &str) -> Failure {
+    let message = format!(
+        "{shown} was not changed, and what its containers gave up they have not taken back: those are in \
+         quarantine"
+    );
+    Failure::new(CHI_FAULT, message)
 }
 
 fn in_thread<T: Send + 'static>(

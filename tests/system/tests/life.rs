@@ -520,6 +520,23 @@ fn a_killed_daemon_leaves_a_whole_file() {
     }
 }
 
+/// A container that does not come back from resuming is in quarantine at the bound, and the change answers.
+#[test]
+fn a_container_that_hangs_in_resume_is_given_up() {
+    in_client!(options(), |site| {
+        const HANG_RESUME: u64 = 9;
+        let pool = Pool::new(connect(), "fail=load");
+        pool.value(life::FAIL, HANG_RESUME, 0).call().unwrap();
+        let why = no_migration(site, &["--timeout", "1"]);
+        assert!(why.contains("have not taken back"), "{why}");
+        let (status, text) = text_of(pool.key(life::ADD, "key", 1, 0).call());
+        assert_eq!(status, CHI_FAULT, "{text}");
+        assert!(text.contains("it has not resumed"), "{text}");
+        site.cli(&["pool", "reset", "life"]).ok();
+        assert_eq!(pool.add("key", 1), 1);
+    });
+}
+
 /// Nobody else can make the runtime write elsewhere, or read what it writes.
 #[test]
 fn a_saved_pool_is_private_and_follows_no_link() {
