@@ -9,7 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 19] = [
+const RUNTIME: [&str; 20] = [
     "failure",
     "access",
     "sys",
@@ -24,6 +24,7 @@ const RUNTIME: [&str; 19] = [
     "scheduler",
     "state",
     "tables",
+    "handover",
     "admin",
     "control",
     "runtime",

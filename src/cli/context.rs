@@ -132,6 +132,18 @@ impl Context {
         self.ask_all(Request::UpgradeModule, &words, &text, bound + ANSWER_BOUND)
     }
 
+    /// Restarts the instance with this program, or the same if that is empty.
+    pub(crate) fn restart(
+        &self,
+        program: &str,
+        makes_anew: bool,
+        bound: Duration,
+    ) -> Result<serde_json::Value, Failed> {
+        let words = [bound.as_millis() as u64, makes_anew.into()];
+        // At the bound, the new process is ended, and the old one takes everything back.
+        self.ask_all(Request::Restart, &words, program, bound + 4 * ANSWER_BOUND)
+    }
+
     /// Destroys a pool, whose tasks may take up to `bound` to end.
     pub(crate) fn destroy_pool(&self, pool: &str, bound: Duration) -> Result<(), Failed> {
         let words = [bound.as_millis() as u64];

@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    compose, config, module, modules, pool, repo, sessions, start, status, stop,
+    compose, config, module, modules, pool, repo, restart, sessions, start, status, stop,
 };
 use crate::context::{complain, print, Context, Failed, Outcome};
 
@@ -59,6 +59,15 @@ enum Command {
     Start(start::Args),
     /// Stop a runtime cleanly: tasks of clients are cancelled, pools are destroyed
     Stop(stop::Args),
+    /// Restart a runtime without losing its pools or its clients
+    ///
+    /// A new process is started, also of a newer program, and takes over: pools save their states, and
+    /// are made anew with them, under the same ids; clients stay connected. Their tasks wait meanwhile.
+    /// Those that run end first. If anything fails, the old process goes on with everything.
+    ///
+    /// The configuration is read again. Under a service manager, the new main process is announced to
+    /// it (MAINPID=).
+    Restart(restart::Args),
     /// Show whether a runtime is running, and what it is doing
     ///
     /// For each worker it shows the group, the number of completed tasks, and the number of tasks
@@ -121,6 +130,7 @@ fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Start(args) => start::run(context, args),
         Command::Stop(args) => stop::run(&context, args),
+        Command::Restart(args) => restart::run(&context, args),
         Command::Status => status::run(&context),
         Command::Sessions(args) => sessions::run(&context, args),
         Command::Modules(args) => modules::run(&context, args),

@@ -111,6 +111,113 @@ impl Arena {
         }
     }
 
+    /// Makes the allocator of an arena whose blocks in use are known: offsets, and the bytes that they
+    /// hold. `None` if no allocator can have allocated them.
+    ///
+    /// ```
+    /// use chimaera_ipc::arena::{Arena, CHUNK};
+    /// let mut arena = Arena::new(0, 16 * CHUNK);
+    /// let (block, _) = arena.alloc(1000).unwrap();
+    /// let mut again = Arena::with_blocks(0, 16 * CHUNK, arena.blocks()).unwrap();
+    /// assert!(again.free(block) && again.live() == 0);
+    /// ```
+    pub fn with_blocks(
+        start: u64,
+        len: u64,
+        blocks: impl IntoIterator<Item = (u64, u64)>,
+    ) -> Option<Arena> {
+        let mut arena = Arena::new(start, len);
+        // By chunk, the class and the numbers of the blocks in it.
+        let mut small: BTreeMap<u32, (usize, Vec<u32>)> = BTreeMap::new();
+        for (offset, bytes) in blocks {
+            let (chunk, inside) = arena.locate(offset)?;
+            if bytes >= CHUNK {
+                let chunks = u32::try_from(bytes / CHUNK).ok()?;
+                if inside != 0 || bytes % CHUNK != 0 {
+                    return None;
+                }
+                arena.claim_run(chunk as u32, chunks)?;
+                arena.chunks[chunk] = Chunk::Large { chunks, next: NONE, state: State::Data };
+                for inner in &mut arena.chunks[chunk + 1..chunk + chunks as usize] {
+                    *inner = Chunk::Inner;
+                }
+            } else {
+                let class = class_of(bytes);
+                if class >= CLASSES || class_bytes(class) != bytes || inside % bytes != 0 {
+                    return None;
+                }
+                let (of, numbers) = small.entry(chunk as u32).or_insert((class, Vec::new()));
+                if *of != class {
+                    return None;
+                }
+                numbers.push((inside / bytes) as u32);
+            }
+            arena.live += 1;
+            arena.used_bytes += bytes;
+        }
+        for (chunk, (class, numbers)) in small {
+            arena.claim_run(chunk, 1)?;
+            let count = CHUNK / class_bytes(class);
+            let free = Block { next: NONE, state: State::Free };
+            let mut blocks: Box<[Block]> = (0..count).map(|_| free).collect();
+            for &number in &numbers {
+                let block = &mut blocks[number as usize];
+                if block.in_use() {
+                    return None;
+                }
+                block.state = State::Data;
+            }
+            let mut first_free = NONE;
+            let numbered = blocks.iter_mut().zip(0..count as u32).rev();
+            for (block, number) in numbered.filter(|(block, _)| !block.in_use()) {
+                block.next = std::mem::replace(&mut first_free, number);
+            }
+            if first_free != NONE {
+                arena.partial[class].push(chunk);
+            }
+            let used = numbers.len() as u32;
+            arena.chunks[chunk as usize] =
+                Chunk::Small { class: class as u8, used, first_free, blocks };
+        }
+        Some(arena)
+    }
+
+    /// The blocks in use: their offsets, and the bytes that they hold.
+    pub fn blocks(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.chunks.iter().zip(0..).flat_map(|(chunk, number)| {
+            let start = self.start + number * CHUNK;
+            let (bytes, blocks, large) = match chunk {
+                Chunk::Small { class, blocks, .. } => {
+                    (class_bytes(usize::from(*class)), &**blocks, None)
+                }
+                Chunk::Large { chunks, .. } => {
+                    (CHUNK, &[][..], Some((start, u64::from(*chunks) * CHUNK)))
+                }
+                Chunk::Free | Chunk::Inner => (CHUNK, &[][..], None),
+            };
+            let small = blocks.iter().zip(0..).filter(|(block, _)| block.in_use());
+            small.map(move |(_, index)| (start + index * bytes, bytes)).chain(large)
+        })
+    }
+
+    /// Takes this run out of the free ones. `None` if it is not free.
+    fn claim_run(&mut self, first: u32, len: u32) -> Option<()> {
+        let (&start, &free) = self.runs.range(..=first).next_back()?;
+        let (end, free_end) = (first.checked_add(len)?, start + free);
+        if end > free_end {
+            return None;
+        }
+        self.runs.remove(&start);
+        if start < first {
+            self.runs.insert(start, first - start);
+        }
+        if end < free_end {
+            self.runs.insert(end, free_end - end);
+        }
+        self.touched = self.touched.max(end);
+        Some(())
+    }
+
     /// The private memory that an arena of `len` bytes takes before anything is allocated.
     pub fn metadata_bytes(len: u64) -> u64 {
         len / CHUNK * size_of::<Chunk>() as u64
@@ -381,6 +488,47 @@ mod tests {
     fn size_classes_are_powers_of_two() {
         assert_eq!([1, 64, 65, 128, 129, 32768].map(class_of), [0, 0, 1, 1, 2, 9]);
         assert_eq!(class_of(32769), CLASSES);
+    }
+
+    #[test]
+    fn an_arena_goes_on_with_the_blocks_of_another() {
+        let (start, len) = (CHUNK, 64 * CHUNK);
+        let mut arena = Arena::new(start, len);
+        let sizes = [1, 64, 100, 4000, 5000, 32 << 10, (32 << 10) + 1, 200_000, 64, 64];
+        let mut blocks: Vec<_> = sizes.iter().map(|size| arena.alloc(*size).unwrap()).collect();
+        assert!(arena.free(blocks.remove(3).0) && arena.free(blocks.remove(6).0));
+        let mut again = Arena::with_blocks(start, len, arena.blocks()).unwrap();
+        assert_eq!((again.live(), again.used_bytes()), (arena.live(), arena.used_bytes()));
+        assert!(again.blocks().eq(arena.blocks()));
+        // What is allocated now overlaps nothing that is in use.
+        let mut all = blocks.clone();
+        while let Ok(block) = again.alloc(3000) {
+            all.push(block);
+        }
+        all.sort_unstable();
+        assert!(all.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+        assert!(all.iter().all(|(block, _)| again.free(*block)));
+        assert_eq!((again.live(), again.used_bytes()), (0, 0));
+        assert_eq!(again.alloc(len).unwrap(), (start, len));
+    }
+
+    #[test]
+    fn blocks_that_no_arena_has_make_none() {
+        let with = |blocks: &[(u64, u64)]| {
+            Arena::with_blocks(CHUNK, 8 * CHUNK, blocks.iter().copied()).is_some()
+        };
+        assert!(with(&[(CHUNK, 64), (CHUNK + 64, 64), (2 * CHUNK, 3 * CHUNK)]));
+        assert!(!with(&[(0, 64)]), "before the arena");
+        assert!(!with(&[(9 * CHUNK, 64)]), "behind it");
+        assert!(!with(&[(8 * CHUNK, 2 * CHUNK)]), "it ends behind it");
+        assert!(!with(&[(CHUNK, 64), (CHUNK, 64)]), "twice");
+        assert!(!with(&[(CHUNK, 64), (CHUNK + 128, 128)]), "two classes in a chunk");
+        assert!(!with(&[(CHUNK + 32, 64)]), "not aligned");
+        assert!(!with(&[(CHUNK, 100)]), "no size of a class");
+        assert!(!with(&[(CHUNK, 2 * CHUNK), (2 * CHUNK, 64)]), "one in the other");
+        assert!(!with(&[(CHUNK, CHUNK + 1)]), "no whole chunks");
+        assert!(!with(&[(CHUNK, u64::MAX / CHUNK * CHUNK)]), "too large");
+        assert!(!with(&[(CHUNK, 0)]), "empty");
     }
 
     #[test]

@@ -52,6 +52,11 @@ pub enum Request {
     /// Create a pool with the states in a file. The text is the pool's name, or nothing for the one that was saved, a
     /// zero byte and the absolute path of the file; the second word bounds that, in milliseconds.
     LoadPool = 12,
+    /// Restart the runtime: a new process takes over its pools and clients. The text is the absolute path of its
+    /// program, or nothing for the same. The second word bounds that, in milliseconds; a third of 1 makes pools that
+    /// cannot be saved anew, without their states. The answer comes when the new process serves, or when this one goes
+    /// on.
+    Restart = 13,
 }
 
 impl Request {
@@ -70,6 +75,7 @@ impl Request {
             Request::UpgradeModule,
             Request::SavePool,
             Request::LoadPool,
+            Request::Restart,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

@@ -286,10 +286,7 @@ impl Instance {
         let fd = rustix::fs::open(self.lock(), flags, Mode::RUSR | Mode::WUSR)?;
         match file_lock(&fd, libc::F_OFD_SETLK) {
             Ok(_) => {
-                // On a full disk the file stays empty, and the holder unknown.
-                let number = format!("{}\n", std::process::id());
-                let _ = rustix::fs::ftruncate(&fd, 0)
-                    .and_then(|()| rustix::io::pwrite(&fd, number.as_bytes(), 0));
+                note_holder(&fd);
                 Ok(Some(fd))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -399,6 +396,14 @@ fn owner_to_trust() -> Result<Option<u32>, Error> {
     }
     let named = named.to_string_lossy().into_owned();
     account::user(&named).map(Some).map_err(|error| Error::Owner(error.to_string()))
+}
+
+/// Writes the number of this process into the file of the lock that it holds, for
+/// [`Instance::holder`]. On a full disk the file stays empty, and the holder unknown.
+pub fn note_holder(lock: &OwnedFd) {
+    let number = format!("{}\n", std::process::id());
+    let _ = rustix::fs::ftruncate(lock, 0)
+        .and_then(|()| rustix::io::pwrite(lock, number.as_bytes(), 0));
 }
 
 /// Sets or queries an exclusive lock on the whole file, bound to the open file (`F_OFD_*`). Returns

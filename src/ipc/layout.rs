@@ -65,6 +65,14 @@ impl Layout {
         Layout { size, rings, client_arena, runtime_arena: client_arena + clients * CHUNK }
     }
 
+    /// The runtime's share of the arenas with which this layout was made, in percent, or another one that
+    /// makes the same.
+    pub fn share(&self) -> u64 {
+        let mut shares = SHARES;
+        let same = |share: &u64| Layout::divided(self.size, *share) == *self;
+        shares.find(same).expect("a layout is made with a share")
+    }
+
     /// The offset of a ring's header; its slots follow the header.
     pub fn ring(&self, index: u64) -> u64 {
         assert!(index < self.rings);
@@ -109,6 +117,7 @@ mod tests {
                 );
                 assert_eq!(layout.client_arena % CHUNK + layout.runtime_arena % CHUNK, 0);
                 assert_eq!(Layout::divided(layout.size, share), layout);
+                assert_eq!(Layout::divided(layout.size, layout.share()), layout);
                 // Rings take little of any segment.
                 assert!(layout.client_arena <= (layout.size / 16).max(MIN_SEGMENT / 4));
             }

@@ -91,6 +91,11 @@ impl RingMemory {
         RingMemory { header, slots: first, mask: slots - 1 }
     }
 
+    /// Where it begins, by which rings can be told apart.
+    pub fn address(&self) -> usize {
+        self.header.addr()
+    }
+
     fn slots(&self) -> u64 {
         self.mask + 1
     }
@@ -171,7 +176,23 @@ pub struct Consumer {
 impl Consumer {
     /// The consumer of a new ring. There must be only one.
     pub fn new(memory: RingMemory) -> Consumer {
-        Consumer { memory, head: 0, shown: 0 }
+        Consumer::resume(memory, 0)
+    }
+
+    /// The consumer of a ring from which another one has taken the entries before `position`, and takes no
+    /// more.
+    pub fn resume(memory: RingMemory, position: u64) -> Consumer {
+        Consumer { memory, head: position, shown: position }
+    }
+
+    /// The ring's memory.
+    pub fn memory(&self) -> RingMemory {
+        self.memory
+    }
+
+    /// How many entries have been taken so far.
+    pub fn position(&self) -> u64 {
+        self.head
     }
 
     /// Takes the next entry. `Some(None)` means a published slot with invalid bits; it is taken,
@@ -273,6 +294,29 @@ mod tests {
             consumer.show_progress();
         }
         assert!(producer.is_drained());
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_consumer_goes_on_where_another_ended() {
+        let memory = Memory::new(8);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
+        for i in 0..1000 {
+            if i % 7 == 0 {
+                consumer.show_progress();
+                let successor = Consumer::resume(memory.memory(), consumer.position());
+                consumer = successor;
+            }
+            producer.push(Entry::Release { hold: i }).unwrap();
+            if i % 3 != 0 {
+                continue;
+            }
+            while consumer.pop().is_some() {}
+            consumer.show_progress();
+        }
+        assert!(producer.is_drained());
+        assert_eq!(consumer.position(), 1000);
     }
 
     #[cfg(not(loom))]

@@ -86,17 +86,39 @@ enum Memory {
     Private(Box<Page>),
 }
 
-/// The page's name and the link to it, both removed on drop. Its owner holds the instance's lock
-/// until then: afterwards the link may be a successor's.
+/// The page's name and the link to it, both removed on drop, unless the link has become that of a
+/// successor.
 pub struct Name {
     name: String,
     link: PathBuf,
 }
 
+impl Name {
+    /// Where the link leads.
+    fn target(&self) -> String {
+        format!("{NAMED_SEGMENTS}{}", self.name)
+    }
+
+    /// Lets the link of the instance lead to this page. The caller holds the instance's lock.
+    pub fn link(&self) -> io::Result<()> {
+        let mut other = self.link.as_os_str().to_owned();
+        other.push(".new");
+        let failed = |error| io::Error::other(format!("{}: {error}", self.link.display()));
+        match std::fs::remove_file(&other) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        std::os::unix::fs::symlink(self.target(), &other).map_err(failed)?;
+        std::fs::rename(&other, &self.link).map_err(failed)
+    }
+}
+
 impl Drop for Name {
     fn drop(&mut self) {
         // A failure means that they have already been removed.
-        let _ = std::fs::remove_file(&self.link);
+        if std::fs::read_link(&self.link).is_ok_and(|found| found == Path::new(&self.target())) {
+            let _ = std::fs::remove_file(&self.link);
+        }
         let _ = rustix::shm::unlink(&*self.name);
     }
 }
@@ -110,14 +132,18 @@ impl Writer {
     /// Makes the page of an instance. The caller holds the instance's lock, so an existing link was
     /// left by a runtime that died; its page is removed.
     pub fn create(instance: &Instance) -> io::Result<(Writer, Name)> {
-        let link = instance.page_link();
-        forget(&link)?;
+        forget(&instance.page_link())?;
+        let (writer, name) = Writer::unlinked(instance)?;
+        name.link()?;
+        Ok((writer, name))
+    }
+
+    /// Makes a page for an instance whose link still leads to that of a predecessor.
+    pub fn unlinked(instance: &Instance) -> io::Result<(Writer, Name)> {
         let (mut shmem, name) = create_segment()?;
         // The mapping may outlive the name: threads that the program does not wait for share it.
         shmem.set_owner(false);
-        let name = Name { name, link };
-        std::os::unix::fs::symlink(format!("{NAMED_SEGMENTS}{}", name.name), &name.link)
-            .map_err(|error| io::Error::other(format!("{}: {error}", name.link.display())))?;
+        let name = Name { name, link: instance.page_link() };
         Ok((Writer::new(Memory::Shared(shmem)), name))
     }
 

@@ -4,6 +4,8 @@ mod limits;
 mod memory;
 mod progress;
 
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
@@ -61,6 +63,16 @@ impl OnCrash {
             OnCrash::Abort => "abort",
         }
     }
+}
+
+/// A program, with the arguments by which it starts a runtime with the same configuration. It must
+/// understand a further `--succeeds DESCRIPTOR`, for [`Config::predecessor`].
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
 }
 
 /// The configuration of a runtime.
@@ -150,6 +162,15 @@ pub struct Config {
     pub log: Option<Arc<dyn LogControl>>,
     /// Is told what the start is doing.
     pub progress: Arc<Progress>,
+    /// Where the states of pools are kept; `None` means the default, see
+    /// [`Config::state_directory`].
+    pub state_directory: Option<PathBuf>,
+    /// The program to start when the runtime is restarted. `None` if it cannot be: it is part of an
+    /// application.
+    pub program: Option<Program>,
+    /// The descriptor of the channel to a predecessor, from which to take over the instance with its
+    /// pools and clients.
+    pub predecessor: Option<Arc<OwnedFd>>,
     /// The instance's name will not be used again, so none of its files should stay behind.
     pub private: bool,
 }
@@ -169,6 +190,26 @@ impl Config {
         let program = std::env::current_exe().ok()?;
         let modules = program.parent()?.parent()?.join("lib/chimaera/modules");
         modules.is_dir().then_some(modules)
+    }
+
+    /// The directory for the states of this instance's pools: [`Config::state_directory`], else
+    /// `$STATE_DIRECTORY`, `/var/lib/chimaera` for root, or `chimaera` in `$XDG_STATE_HOME`
+    /// (`~/.local/state`); in it, one directory for each instance. The error says what is missing.
+    pub fn state_directory(&self, instance: &str) -> Result<PathBuf, String> {
+        let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let of_user = || {
+            let home = || set("HOME").map(|home| home.join(".local/state"));
+            Some(set("XDG_STATE_HOME").or_else(home)?.join("chimaera"))
+        };
+        let all = match &self.state_directory {
+            Some(path) => std::path::absolute(path).ok(),
+            None => set("STATE_DIRECTORY").or_else(|| match instance::uid() {
+                0 => Some("/var/lib/chimaera".into()),
+                _ => of_user(),
+            }),
+        };
+        let all = all.ok_or("there is no directory for the states of pools: set state_dir, or HOME")?;
+        Ok(all.join(instance))
     }
 
     /// Waits until the log is written, but not for long: the process is about to end.
@@ -351,6 +392,9 @@ impl Default for Config {
             log_is_file: false,
             log: None,
             progress: Arc::default(),
+            state_directory: None,
+            program: None,
+            predecessor: None,
             private: false,
         }
     }

@@ -21,6 +21,7 @@
 //! | `scheduler` | workers, and the path of a task through them |
 //! | `state` | the states of containers, as their successors read them |
 //! | `tables` | the functions that modules call |
+//! | `handover` | what a runtime hands over to its successor |
 //! | `admin` | the admin pool: creating, destroying, describing |
 //! | `control` | accepting clients, ending sessions and the runtime |
 
@@ -34,6 +35,7 @@ mod coroutine;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod handover;
 pub mod inspect;
 pub mod log;
 mod module;
@@ -50,7 +52,7 @@ mod task;
 pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{
-    check_cores, Config, Error, MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Progress,
+    check_cores, Config, Error, MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress,
     UserLimits, UserQuota,
 };
 pub use module::library_path_warning;

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_POOL_ABORTS};
-use chimaera_ipc::instance::Instance;
+use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_IO, CHI_POOL_ABORTS};
+use chimaera_ipc::instance::{note_holder, Instance};
 use chimaera_ipc::status_page::{self, Reader, Writer};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
 use crate::config::{Config, Error, OnCrash, Progress};
-use crate::control::{close, descriptors, end_process, Acceptor};
+use crate::control::{close, descriptors, end_process, Acceptor, Predecessor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
+use crate::failure::Failure;
 use crate::log::can_log;
 use crate::module::{library_path_warning, Modules, Services};
 use crate::scheduler::{
@@ -68,22 +69,33 @@ impl Runtime {
         config: Config,
         serve: impl FnOnce(Acceptor) -> Vec<String> + Send + 'static,
     ) -> Result<Runtime, Error> {
+        let Some(channel) = &config.predecessor else { return Runtime::begin(config, None, serve) };
+        let predecessor = channel.try_clone().and_then(Predecessor::new);
+        let predecessor = predecessor
+            .map_err(|error| Error::io("taking over from the process that started this one", error))?;
+        let begun = Runtime::begin(config, Some(&predecessor), serve);
+        if let Err(error) = &begun {
+            predecessor.refuse(Failure::new(CHI_FAILED, error.to_string()));
+        }
+        begun
+    }
+
+    fn begin(
+        config: Config,
+        predecessor: Option<&Predecessor>,
+        serve: impl FnOnce(Acceptor) -> Vec<String> + Send + 'static,
+    ) -> Result<Runtime, Error> {
         let begin = Instant::now();
         // At the end of the process, destructors of modules may log on this thread.
         can_log();
         config.check()?;
         let instance = Instance::new(config.instance.as_deref())?;
         instance.prepare_directory()?;
-        let path = instance.lock();
-        let lock = instance
-            .take_lock()
-            .map_err(|error| Error::io(path.display().to_string(), error))?
-            .ok_or_else(|| Error::Running {
-                name: instance.name().to_owned(),
-                pid: Reader::open(&instance)
-                    .map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
-            })?;
-        let lock = Unshared::new(lock);
+        // A successor gets the lock from its predecessor.
+        let lock = match predecessor {
+            None => Some(take_lock(&instance)?),
+            Some(_) => None,
+        };
         if !config.may_connect.is_empty() {
             let_others_in(&instance)?;
         }
@@ -102,7 +114,11 @@ impl Runtime {
         if config.daemon {
             state_calls::seal();
         }
-        let (page, page_name) = match Writer::create(&instance) {
+        let page = match predecessor {
+            None => Writer::create(&instance),
+            Some(_) => Writer::unlinked(&instance),
+        };
+        let (page, page_name) = match page {
             Ok((page, name)) => (page, Some(name)),
             Err(error) => {
                 tracing::warn!(%error, "no status page; `chimaera status` asks the runtime instead");
@@ -126,18 +142,32 @@ impl Runtime {
         membarrier::prepare();
         report_losses(&shared);
         let workers = Workers::start(&shared)?;
-        create_pools(&shared, &progress)?;
-        let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
-        let acceptor = Acceptor::new(shared.clone(), listener)
-            .map_err(|error| Error::io("creating an epoll instance", error))?;
+        let (acceptor, lock) = match (predecessor, lock) {
+            (Some(predecessor), _) => {
+                let succeeded = succeed(&shared, &instance, predecessor, page_name.as_ref());
+                succeeded.unwrap_or_else(|failure| predecessor.give_up(&shared, failure))
+            }
+            (None, lock) => {
+                let lock = lock.expect("it is taken without a predecessor");
+                create_pools(&shared, &progress)?;
+                let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
+                let acceptor = lock
+                    .try_clone()
+                    .and_then(|lock| Acceptor::new(shared.clone(), instance.name(), listener, lock))
+                    .map_err(|error| Error::io("preparing to accept clients", error))?;
+                (acceptor, lock)
+            }
+        };
         let socket = instance.socket();
         let own = shared.clone();
         let control = std::thread::Builder::new()
             .name("chi-control".into())
             .spawn(move || {
                 let served = caught(|| serve(acceptor));
-                // An error means that the file is already gone.
-                let _ = std::fs::remove_file(&socket);
+                if !own.is_handed_over() {
+                    // An error means that the file is already gone.
+                    let _ = std::fs::remove_file(&socket);
+                }
                 let mut left = served.unwrap_or_else(|why| {
                     own.set_broken(format!("the control thread panicked: {why}"));
                     close_pools(&own)
@@ -145,12 +175,18 @@ impl Runtime {
                 own.end_workers();
                 left.extend(workers.end());
                 left.extend(own.broken().map(str::to_owned));
-                tracing::info!("stopped");
+                match own.is_handed_over() {
+                    true => tracing::info!("ended: the new process serves"),
+                    false => tracing::info!("stopped"),
+                }
                 left
             })
             .map_err(|error| Error::io("starting a thread", error))?;
         let took = begin.elapsed();
         shared.page().ready_after_ns.store(took.as_nanos() as u64, Ordering::Release);
+        if let Some(predecessor) = predecessor {
+            predecessor.is_serving();
+        }
         tracing::info!(
             instance = instance.name(),
             socket = %instance.socket().display(),
@@ -165,7 +201,7 @@ impl Runtime {
             control: Some(control),
             _last_words: last_words,
             _page_name: page_name,
-            _lock: lock,
+            _lock: Unshared::new(lock),
         })
     }
 
@@ -231,6 +267,10 @@ impl Drop for Runtime {
             self.stop();
             self.join();
         }
+        if self.shared.is_handed_over() {
+            // The files are the successor's.
+            return;
+        }
         if self.shared.config.daemon {
             // Removes the last words of an earlier run, now that this one has ended properly. An
             // error means that there are none.
@@ -241,6 +281,46 @@ impl Drop for Runtime {
             let _ = std::fs::remove_file(self.instance.lock());
         }
     }
+}
+
+fn take_lock(instance: &Instance) -> Result<OwnedFd, Error> {
+    let path = instance.lock();
+    let lock = instance.take_lock().map_err(|error| Error::io(path.display().to_string(), error))?;
+    lock.ok_or_else(|| Error::Running {
+        name: instance.name().to_owned(),
+        pid: Reader::open(instance).map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
+    })
+}
+
+/// Takes over from a predecessor: its pools, its clients, and the instance. On failure, the process has to
+/// end at once.
+fn succeed(
+    shared: &Arc<Shared>,
+    instance: &Instance,
+    predecessor: &Predecessor,
+    page: Option<&status_page::Name>,
+) -> Result<(Acceptor, OwnedFd), Failure> {
+    let (taken, listener, lock) = predecessor.take()?;
+    let progress = &shared.config.progress;
+    taken.restore_pools(shared, progress)?;
+    // The configuration may have others by now.
+    create_pools(shared, progress).map_err(|error| Failure::new(CHI_FAILED, error.to_string()))?;
+    let failed = |error: std::io::Error| {
+        Failure::new(CHI_IO, format!("cannot take over the clients: {error}"))
+    };
+    let for_successor = lock.try_clone().map_err(failed)?;
+    let mut acceptor = Acceptor::new(shared.clone(), instance.name(), listener, for_successor)
+        .map_err(failed)?;
+    let work = acceptor.adopt(taken)?;
+    predecessor.is_loaded()?;
+    note_holder(&lock);
+    if let Some(page) = page {
+        if let Err(error) = page.link() {
+            tracing::warn!(%error, "the status page cannot be found");
+        }
+    }
+    work.begin(shared);
+    Ok((acceptor, lock))
 }
 
 fn fill_page(shared: &Shared) {

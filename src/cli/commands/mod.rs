@@ -10,6 +10,7 @@ pub(crate) mod pool;
 pub(crate) mod repo;
 mod repo_build;
 mod repo_output;
+pub(crate) mod restart;
 pub(crate) mod sessions;
 pub(crate) mod start;
 pub(crate) mod status;

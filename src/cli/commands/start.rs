@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
@@ -14,7 +14,7 @@ use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
-use chimaera_runtime::{Config, Error, Runtime};
+use chimaera_runtime::{Config, Error, Program, Runtime};
 use rustix::process::{getrlimit, Resource};
 use serde_json::json;
 
@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Used by --daemon: report to standard output, log to standard error
     #[arg(long, hide = true)]
     as_daemon: bool,
+    /// Used by `restart`: take over from the process at the other end of this descriptor
+    #[arg(long, hide = true, value_name = "DESCRIPTOR")]
+    succeeds: Option<i32>,
 }
 
 pub(crate) fn run(context: Context, args: Args) -> Outcome {
@@ -114,6 +117,37 @@ fn bound_what_the_allocator_takes() {
     }
 }
 
+/// This program and its arguments, for a successor.
+fn own_program() -> Result<Program, Failed> {
+    let mut args = Vec::new();
+    let mut own = std::env::args_os().skip(1);
+    while let Some(argument) = own.next() {
+        // It has the descriptor behind it.
+        if argument == "--succeeds" {
+            own.next();
+        } else {
+            args.push(argument);
+        }
+    }
+    Ok(Program { path: std::env::current_exe()?, args })
+}
+
+/// The descriptor that a predecessor has passed.
+fn take_descriptor(number: i32) -> Result<OwnedFd, Failed> {
+    let passed = || Failed::Usage(format!("--succeeds {number}: there is no such descriptor"));
+    if number < 3 {
+        return Err(passed());
+    }
+    // SAFETY: the number is not used afterwards; if there is no such descriptor, that is noticed before
+    // it is taken.
+    let exists = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }).is_ok();
+    if !exists {
+        return Err(passed());
+    }
+    // SAFETY: it is open, and the predecessor has passed it for this.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     bound_what_the_allocator_takes();
@@ -135,6 +169,8 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let signals = Signals::handle(log.clone(), path.is_some())?;
     let config = Config {
         daemon: true,
+        program: Some(own_program()?),
+        predecessor: args.succeeds.map(take_descriptor).transpose()?.map(Arc::new),
         log_is_file: path.is_some(),
         log: Some(log.clone()),
         private: args.private,
@@ -164,7 +200,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         report(&format!("{READY}\n"));
         // Lets the parent process read to end of file.
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
-    } else if context.json {
+    } else if context.json && args.succeeds.is_none() {
         report(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
     let abandoned = runtime.wait();

@@ -145,6 +145,7 @@ pub(crate) fn open(shared: &Shared) {
         language: CHI_LANG_RUST,
         abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
         path: None,
+        is_other_version: false,
         stamp: None,
         _file: None,
         libraries: Vec::new(),

@@ -21,6 +21,18 @@ pub(super) fn take_error(worker: &Worker) -> Option<String> {
     worker.running()?.texts.take_error()
 }
 
+/// A pool that existed before.
+pub(crate) struct Restored<'a> {
+    /// The states of its containers; without them, they are recovered.
+    pub(crate) states: Option<&'a SavedPool>,
+    /// `CHI_REASON_*`.
+    pub(crate) reason: u32,
+    /// The reason, in words.
+    pub(crate) text: &'static CStr,
+    /// The id that it must have again, if any, and the user who created it.
+    pub(crate) id: Option<(chi_pool_id, Option<u32>)>,
+}
+
 /// Constructs the containers of a pool. If one fails, those before it are destroyed again.
 ///
 /// # Safety
@@ -29,7 +41,7 @@ pub(super) unsafe fn construct_all(
     worker: &Worker,
     pool: &Pool,
     task: *mut chi_task,
-    states: Option<&SavedPool>,
+    restored: Option<&Restored<'_>>,
 ) -> Result<(), Failure> {
     let containers = pool.containers();
     for (number, container) in containers.iter().enumerate() {
@@ -37,9 +49,12 @@ pub(super) unsafe fn construct_all(
         building.set(Arc::as_ptr(container));
         // SAFETY: by the caller's promise.
         let mut built = unsafe { construct(worker, container, task) };
-        if let (Ok(()), Some(states)) = (&built, states) {
-            let (text, reason) = (c"loaded from a file", CHI_REASON_MIGRATED);
-            built = load(worker, container, &states.images[number], reason, text);
+        if let (Ok(()), Some(restored)) = (&built, restored) {
+            let &Restored { states, reason, text, .. } = restored;
+            built = match states {
+                Some(states) => load(worker, container, &states.images[number], reason, text),
+                None => begin_life(worker, container, CHI_METHOD_RECOVER, reason, text, ""),
+            };
             if built.is_err() {
                 discard(container);
             }

@@ -8,6 +8,7 @@ mod lifecycle;
 mod params;
 mod pool_manager;
 pub(crate) mod replacement;
+pub(crate) mod restart;
 mod status;
 
 pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};

@@ -11,7 +11,7 @@ use chimaera_abi::*;
 use chimaera_ipc::instance;
 
 use super::destruction::{self, by, drain};
-use super::lifecycle::{construct_again, construct_all};
+use super::lifecycle::{construct_again, construct_all, Restored};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
 use crate::config::{OnCrash, UserLimits};
@@ -20,7 +20,6 @@ use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Claim, Container, Lookup, Pool};
 use crate::scheduler::Worker;
-use crate::state::SavedPool;
 use crate::sys::objects;
 
 /// How long a task waits for another that creates or destroys the same pool: longer than a
@@ -94,8 +93,7 @@ fn may_create(worker: &Worker, caller: &Caller) -> Result<(), Failure> {
 
 /// Creates a pool for `caller`; `None` stands for the runtime itself and its modules. Returns an
 /// existing pool if it matches; the flag is true if the pool existed. `task` is the creating task,
-/// which is passed to the `kCreate` of each container. With `states`, the containers load them, and the
-/// pool must not exist.
+/// which is passed to the `kCreate` of each container. A pool that is restored must not exist.
 ///
 /// # Safety
 /// `task` must be a `chi_create_task` that the running task may use.
@@ -104,7 +102,7 @@ pub(super) unsafe fn create(
     wanted: &Wanted<'_>,
     caller: Option<&Caller>,
     task: *mut chi_task,
-    states: Option<&SavedPool>,
+    restored: Option<&Restored<'_>>,
 ) -> Result<(chi_pool_id, bool), Failure> {
     let name = wanted.name;
     let shared = &worker.shared;
@@ -119,7 +117,7 @@ pub(super) unsafe fn create(
     let wanted = &Wanted { params: &params, ..*wanted };
     let (module, id) = loop {
         if let Some(pool) = settled(worker, name)? {
-            return match states {
+            return match restored {
                 None => Ok((wanted.existing(&pool, shown)?, true)),
                 Some(_) => Err(Failure::new(CHI_EXISTS, format!("pool '{name}' already exists"))),
             };
@@ -133,19 +131,31 @@ pub(super) unsafe fn create(
         if shared.is_stopping() {
             return Err(Failure::new(CHI_CANCELLED, "the runtime is stopping"));
         }
-        let claim = claim(worker, wanted.containers);
+        let same = restored.and_then(|restored| restored.id);
+        let claim = match same {
+            None => claim(worker, wanted.containers),
+            Some((_, user)) => {
+                let claim = Claim { user, process: None, containers: wanted.containers };
+                (claim, &shared.config.per_user)
+            }
+        };
         // `None` means that another task has taken the name in the meantime.
         let (config, budget) = (&shared.config, shared.budget);
-        let begun = shared.pools.begin_creation(name, by(worker), claim, config, budget);
+        let name_and_id = (name, same.map(|(id, _)| id));
+        let begun = shared.pools.begin_creation(name_and_id, by(worker), claim, config, budget);
         if let Some(begun) = begun {
             break (module, begun?);
         }
+    };
+    let creator = match restored.and_then(|restored| restored.id) {
+        Some((_, creator)) => creator,
+        None => caller.map(|caller| caller.uid),
     };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
     let params = wanted.params.to_vec();
     let pool = Arc::new(Pool::new(
         id,
-        PoolRights { creator: caller.map(|caller| caller.uid), access: wanted.access.clone() },
+        PoolRights { creator, access: wanted.access.clone() },
         c_name,
         params,
         shown,
@@ -157,7 +167,7 @@ pub(super) unsafe fn create(
     // it.
     let built = unsafe {
         let lent = params::lend(&pool.params, task.cast());
-        let built = construct_all(worker, &pool, task, states);
+        let built = construct_all(worker, &pool, task, restored);
         lent.take_back(task.cast());
         built
     };

@@ -11,7 +11,7 @@ use chimaera_abi::*;
 
 use super::describe;
 use super::destruction::by;
-use super::lifecycle::{construct, discard, load, take_error};
+use super::lifecycle::{construct, discard, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess};
@@ -158,20 +158,32 @@ pub(crate) fn give_up(
     took: Duration,
     named: Vec<String>,
 ) -> Failure {
-    let pools = begun.hold.pools.clone();
+    let still = still_in_flight(shared, &begun.hold, took, named);
+    hold::release_on_all(shared, begun.hold.pools.clone());
+    keep_all(shared, begun.changed);
+    let (name, why) = still;
+    Failure::new(CHI_BUSY, format!("pool '{name}' was not changed: {why}"))
+}
+
+/// The name of a pool with tasks that have not ended in time, and which they are; `named` are some of
+/// them.
+pub(crate) fn still_in_flight(
+    shared: &Shared,
+    hold: &Hold,
+    took: Duration,
+    named: Vec<String>,
+) -> (String, String) {
+    let pools = &hold.pools;
     let busy = pools.iter().find(|pool| pool.in_flight() > 0).unwrap_or(&pools[0]);
     let in_the_way = match named.is_empty() {
         true => describe::in_the_way(shared, busy),
         false => format!(" ({})", named.join("; ")),
     };
-    let (name, count) = (busy.name(), describe::in_flight(busy));
-    hold::release_on_all(shared, pools.clone());
-    keep_all(shared, begun.changed);
-    let message = format!(
-        "pool '{name}' was not changed: it still has {count} in flight after {took:.1?}{in_the_way}; \
-         try again once they have ended"
+    let count = describe::in_flight(busy);
+    let why = format!(
+        "it still has {count} in flight after {took:.1?}{in_the_way}; try again once they have ended"
     );
-    Failure::new(CHI_BUSY, message)
+    (busy.name().to_owned(), why)
 }
 
 fn keep_all(shared: &Shared, changed: Vec<BeingChanged>) {
@@ -301,12 +313,23 @@ pub(crate) fn save_pool(
 ) -> Result<SavedPool, Failure> {
     let pool = &hold.pools[0];
     worker.shared.pools.hand_over(pool.id, by(worker));
-    let containers = pool.containers().iter();
-    let images: Result<Vec<_>, _> = containers.map(|one| save(worker, one, progress)).collect();
+    let saved = save_containers(worker, pool, progress);
     if !abandon(progress) {
         return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
     }
     undo(worker, hold, progress, "failed");
+    saved
+}
+
+/// Has the containers of a pool in which no task is save their states. What they give up for that, only
+/// `undo` gives back.
+pub(super) fn save_containers(
+    worker: &Worker,
+    pool: &Pool,
+    progress: &Mutex<Progress>,
+) -> Result<SavedPool, Failure> {
+    let containers = pool.containers().iter();
+    let images: Result<Vec<_>, _> = containers.map(|one| save(worker, one, progress)).collect();
     Ok(SavedPool {
         name: pool.name().to_owned(),
         module: pool.module().name.clone(),
@@ -326,10 +349,22 @@ pub(crate) fn create_saved(worker: &Worker, saved: &SavedPool, name: &str) -> Re
         on_crash: OnCrash::default(),
         access: &PoolAccess::default(),
     };
-    let mut task =
-        create_task(&saved.module, name, chi_pool_id { major_: 0, minor_: 0 }, wanted.containers);
+    let (reason, text) = (CHI_REASON_MIGRATED, c"loaded from a file");
+    create_restored(worker, &wanted, &Restored { states: Some(saved), reason, text, id: None })
+}
+
+/// Creates a pool that existed before.
+pub(super) fn create_restored(
+    worker: &Worker,
+    wanted: &Wanted<'_>,
+    restored: &Restored<'_>,
+) -> Result<(), Failure> {
+    let none = chi_pool_id { major_: 0, minor_: 0 };
+    let mut task = create_task(wanted.module, wanted.name, none, wanted.containers);
     // SAFETY: nobody else sees the task.
-    unsafe { pool_manager::create(worker, &wanted, None, (&raw mut task).cast(), Some(saved)) }?;
+    unsafe {
+        pool_manager::create(worker, wanted, None, (&raw mut task).cast(), Some(restored))?;
+    }
     Ok(())
 }
 

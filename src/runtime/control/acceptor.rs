@@ -21,6 +21,8 @@ use super::destroy::Destructions;
 use super::quota::{self, Footprint};
 use super::replace::{self, Replacements};
 use super::requests;
+use super::restart::{Ended, Offered, Restart};
+use super::take_over::{Taken, Work};
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
@@ -32,6 +34,9 @@ const SETUP_BOUND: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again after a failure, for example because the process is out
 /// of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often to look while clients are handed over to a successor.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(1);
 
 /// How many connections are accepted beyond the session limit, so that the program's requests are
 /// answered even when all sessions are in use.
@@ -45,12 +50,19 @@ const LISTENER: u64 = 1;
 
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
+    /// The name of the instance.
+    instance: String,
     listener: Unshared,
+    /// The instance's lock, for a successor.
+    lock: Unshared,
     closer: Closer,
     epoll: OwnedFd,
     clients: HashMap<u64, Client>,
     destructions: Destructions,
     replacements: Replacements,
+    restart: Option<Restart>,
+    /// Commands that wait while clients are handed over.
+    deferred: Vec<ControlCommand>,
     next: u64,
     accept_again: Option<Instant>,
     /// How many rings of open sessions were assigned to each worker.
@@ -61,7 +73,13 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(crate) fn new(shared: Arc<Shared>, listener: OwnedFd) -> std::io::Result<Acceptor> {
+    /// Accepts clients of an instance, whose lock is held.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        instance: &str,
+        listener: OwnedFd,
+        lock: OwnedFd,
+    ) -> std::io::Result<Acceptor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(
             &epoll,
@@ -76,11 +94,15 @@ impl Acceptor {
         Ok(Acceptor {
             shared,
             closer: Closer::new(&listener),
+            instance: instance.to_owned(),
             listener: Unshared::new(listener),
+            lock: Unshared::new(lock),
             epoll,
             clients: HashMap::new(),
             destructions: Destructions::default(),
             replacements: Replacements::default(),
+            restart: None,
+            deferred: Vec::new(),
             next: 1,
             accept_again: None,
             load,
@@ -88,11 +110,50 @@ impl Acceptor {
         })
     }
 
-    /// Serves until the runtime is told to stop, and then closes the pools. Returns what had to be
-    /// abandoned. The sessions end when the acceptor is dropped.
+    /// Adds the clients of a predecessor. They are served once `begin` has been called.
+    pub(crate) fn adopt(&mut self, taken: Taken) -> Result<Work, Failure> {
+        let adopted = taken.adopt(&self.shared)?;
+        self.next = adopted.next;
+        let (clients, work) = adopted.into_parts();
+        for (number, mut client) in clients {
+            if let Phase::Open { workers, .. } = &mut client.phase {
+                for worker in workers {
+                    let (least, load) = (0..self.shared.config.workers)
+                        .map(|worker| (worker, self.load[worker]))
+                        .min_by_key(|(_, load)| *load)
+                        .expect("there is a worker");
+                    self.load[least] = load + 1;
+                    *worker = least as u32;
+                }
+            }
+            self.watch(number, &client).map_err(|error| {
+                Failure::new(CHI_IO, format!("cannot watch session {number}: {error}"))
+            })?;
+            if let Some((session, _)) = client.session() {
+                self.shared.add_session(session.clone());
+            }
+            self.clients.insert(number, client);
+        }
+        Ok(work)
+    }
+
+    /// Serves until the runtime is told to stop, and then closes the pools; or until a successor serves.
+    /// Returns what had to be abandoned. The sessions end when the acceptor is dropped, unless they are a
+    /// successor's.
     pub(crate) fn serve(&mut self) -> Vec<String> {
-        while !self.serve_once(None).iter().any(|one| matches!(one, ControlCommand::Stop)) {}
+        while !self.serve_once(None).iter().any(|one| matches!(one, ControlCommand::Stop)) {
+            if self.shared.is_handed_over() {
+                return Vec::new();
+            }
+        }
         tracing::info!("stopping");
+        while let Some(restart) = &mut self.restart {
+            restart.stop();
+            self.serve_once(None);
+        }
+        if self.shared.is_handed_over() {
+            return Vec::new();
+        }
         let shared = self.shared.clone();
         close_pools(&shared, &mut |rest| self.serve_once(Some(rest)))
     }
@@ -100,12 +161,24 @@ impl Acceptor {
     /// Waits for work, for at most `bound`, and does it. Returns the commands that are not about
     /// sessions.
     fn serve_once(&mut self, bound: Option<Duration>) -> Vec<ControlCommand> {
-        self.poll(self.timeout().into_iter().chain(bound).min());
-        self.overdue();
-        self.faulted();
+        let hands_over = self.restart.as_ref().is_some_and(Restart::has_clients);
+        if hands_over {
+            // Whatever clients say meanwhile is for the successor, if it takes them.
+            std::thread::sleep(HAND_OVER_LOOK);
+        } else {
+            self.poll(self.timeout().into_iter().chain(bound).min());
+            self.overdue();
+            self.faulted();
+        }
         let mut others = Vec::new();
-        while let Some(command) = self.shared.take_command() {
+        let mut commands = match hands_over {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.deferred),
+        };
+        commands.extend(std::iter::from_fn(|| self.shared.take_command()));
+        for command in commands {
             match command {
+                ControlCommand::EndSession { .. } if hands_over => self.deferred.push(command),
                 ControlCommand::EndSession { session, reason } => self.end(session, &reason),
                 other => {
                     if let ControlCommand::PoolAbandoned { pool, why } = &other {
@@ -114,13 +187,68 @@ impl Acceptor {
                     }
                     if let ControlCommand::ReplacementAbandoned { pool, why } = &other {
                         self.replacements.abandoned(pool, why);
+                        if let Some(restart) = &mut self.restart {
+                            restart.abandoned(pool, why);
+                        }
                     }
                     others.push(other);
                 }
             }
         }
         self.change_pools();
+        self.go_on_restarting();
         others
+    }
+
+    /// Advances a restart, and answers the client that requested it once it has ended.
+    fn go_on_restarting(&mut self) {
+        let Some(mut restart) = self.restart.take() else { return };
+        let offered = Offered {
+            clients: &self.clients,
+            listener: self.listener.as_fd(),
+            lock: self.lock.as_fd(),
+            next: self.next,
+        };
+        let Some(ended) = restart.advance(&self.shared, &offered) else {
+            self.restart = Some(restart);
+            return;
+        };
+        let number = restart.client;
+        drop(restart);
+        match ended {
+            Ended::Failed(failure) => self.refuse(number, failure),
+            Ended::HandedOver(document) => {
+                if let Some(client) = self.clients.get(&number) {
+                    // It fails only if whoever asked for it is gone.
+                    let _ = control::answer(&client.socket, &document.to_string());
+                }
+                // Their sockets are the successor's; shutting them down would end them there.
+                self.clients.clear();
+                self.shared.set_handed_over();
+            }
+        }
+    }
+
+    /// Fails while the runtime is restarting.
+    fn must_not_restart(&self) -> Result<(), Failure> {
+        match self.restart {
+            None => Ok(()),
+            Some(_) => Err(Failure::new(CHI_BUSY, "the runtime is restarting: try again")),
+        }
+    }
+
+    fn begin_restart(&mut self, number: u64, message: &Message) -> Result<(), Failure> {
+        self.must_not_restart()?;
+        if !self.destructions.is_empty() || !self.replacements.is_empty() {
+            let why = "pools are being changed: try again once that has ended";
+            return Err(Failure::new(CHI_BUSY, why));
+        }
+        let client = self.clients.get_mut(&number).expect("the caller has it");
+        let caller = client.caller.clone();
+        let begun = Restart::begin(&self.shared, &self.instance, number, &caller, message)?;
+        client.phase = Phase::Asking;
+        self.restart = Some(begun);
+        Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -129,7 +257,8 @@ impl Acceptor {
             _ => Some(client.since + SETUP_BOUND),
         });
         let next = setups.chain(self.accept_again).chain(self.destructions.next_look());
-        let next = next.chain(self.replacements.next_look()).min()?;
+        let next = next.chain(self.replacements.next_look());
+        let next = next.chain(self.restart.as_ref().map(Restart::next_look)).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -273,15 +402,21 @@ impl Acceptor {
         }
         let number = self.next;
         self.next += 1;
+        let (phase, since) = (Phase::Greeting, Instant::now());
+        let client = Client { socket: Unshared::new(socket), pidfd, caller, phase, since };
+        self.watch(number, &client)?;
+        self.clients.insert(number, client);
+        Ok(())
+    }
+
+    /// Watches for what a client says, and for its end.
+    fn watch(&self, number: u64, client: &Client) -> std::io::Result<()> {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
-        epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(number * 2), flags)?;
-        if let Some(pidfd) = &pidfd {
+        epoll::add(&self.epoll, &client.socket, epoll::EventData::new_u64(number * 2), flags)?;
+        if let Some(pidfd) = &client.pidfd {
             let data = epoll::EventData::new_u64(number * 2 + 1);
             epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
         }
-        let (phase, since) = (Phase::Greeting, Instant::now());
-        let client = Client { socket: Unshared::new(socket), pidfd, caller, phase, since };
-        self.clients.insert(number, client);
         Ok(())
     }
 
@@ -315,6 +450,17 @@ impl Acceptor {
     }
 
     fn handle(&mut self, number: u64, message: &Message) -> Result<(), Failure> {
+        if message.kind == Kind::Request && message.words[0] == Request::Restart as u64 {
+            let client = self.clients.get(&number).expect("the caller has it");
+            if matches!(client.phase, Phase::Greeting) {
+                return self.begin_restart(number, message);
+            }
+        }
+        let changes_pools = message.kind == Kind::Request
+            && (message.words[0] == Request::DestroyPool as u64 || replace::is_asked_for(message));
+        if changes_pools {
+            self.must_not_restart()?;
+        }
         let client = self.clients.get_mut(&number).expect("the caller has it");
         match (&mut client.phase, message.kind) {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
@@ -335,7 +481,7 @@ impl Acceptor {
                 self.end(number, "its request was answered");
                 Ok(())
             }
-            (Phase::Mapping { .. }, Kind::Mapped) => {
+            (Phase::Mapping(_), Kind::Mapped) => {
                 let session = client.open(number, message.words[0]);
                 let pid = client.caller.pid;
                 self.shared.add_session(session.expect("its segment was mapped"));

@@ -15,8 +15,8 @@ use super::quota::{self, Footprint};
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::scheduler::{RunQueue, Shared, WorkerMessage};
-use crate::session::{Ring, Session, SessionRef};
-use crate::sys::{Charge, Guard, Unshared};
+use crate::session::{Parts, Ring, Session, SessionRef};
+use crate::sys::{Guard, Unshared};
 
 /// How far a client has come.
 pub(super) enum Phase {
@@ -25,7 +25,7 @@ pub(super) enum Phase {
     /// The client's request will be answered later.
     Asking,
     /// The segment was sent to the client, which must confirm that it has mapped it.
-    Mapping { mapping: Box<Mapping>, doorbell: OwnedFd, guard: Guard, charge: Charge },
+    Mapping(Box<Parts>),
     Open {
         session: SessionRef,
         /// The worker to which each of its rings was assigned.
@@ -53,10 +53,18 @@ impl Client {
     pub(super) fn footprint(&self) -> Option<Footprint> {
         let mapping = match &self.phase {
             Phase::Greeting | Phase::Asking => return None,
-            Phase::Mapping { mapping, .. } => mapping,
+            Phase::Mapping(parts) => &parts.mapping,
             Phase::Open { session, .. } => &session.mapping,
         };
         Some(self.with_segment(mapping.layout().size))
+    }
+
+    /// The client's open session, and the worker to which each of its rings was assigned.
+    pub(super) fn session(&self) -> Option<(&SessionRef, &[u32])> {
+        match &self.phase {
+            Phase::Open { session, workers } => Some((session, workers)),
+            _ => None,
+        }
     }
 
     /// Sends the client a message, with descriptors.
@@ -104,16 +112,15 @@ impl Client {
             ],
         );
         self.send(&welcome, &[fd.as_fd(), doorbell.as_fd()])?;
-        self.phase = Phase::Mapping { mapping: Box::new(mapping), doorbell, guard, charge };
+        self.phase = Phase::Mapping(Box::new(Parts { guard, mapping, segment: fd, doorbell, charge }));
         Ok(())
     }
 
     /// The session of a client that has mapped its segment at `base`. `None` in another phase.
     pub(super) fn open(&mut self, number: u64, base: u64) -> Option<SessionRef> {
         match std::mem::replace(&mut self.phase, Phase::Greeting) {
-            Phase::Mapping { mapping, doorbell, guard, charge } => {
-                let caller = self.caller.clone();
-                let session = Session::new(number, caller, *mapping, base, doorbell, guard, charge);
+            Phase::Mapping(parts) => {
+                let session = Session::new(number, self.caller.clone(), base, *parts);
                 let session = SessionRef::new(session);
                 self.phase = Phase::Open { session: session.clone(), workers: Vec::new() };
                 Some(session)

@@ -52,6 +52,10 @@ enum Finish {
 }
 
 impl Destructions {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds one. `bound` is in milliseconds.
     pub(super) fn add(&mut self, client: u64, caller: &Caller, name: &str, bound: u64) {
         let at = Instant::now();

@@ -11,6 +11,9 @@ mod log_control;
 mod quota;
 mod replace;
 mod requests;
+mod restart;
+mod take_over;
 
 pub(crate) use self::acceptor::Acceptor;
 pub(crate) use self::requests::end_process;
+pub(crate) use self::take_over::Predecessor;

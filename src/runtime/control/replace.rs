@@ -185,6 +185,10 @@ impl Replacements {
         Ok(())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// When to look again.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let look = |one: &Replacement| match one.step {

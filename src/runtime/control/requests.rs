@@ -50,10 +50,12 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         Request::EndSession => Some("end a session"),
         // The pool's rights decide who may destroy it.
         Request::DestroyPool => None,
-        // `replacement` checks it.
-        Request::MigratePool | Request::UpgradeModule | Request::SavePool | Request::LoadPool => {
-            None
-        }
+        // `replacement` and `restart` check it.
+        Request::MigratePool
+        | Request::UpgradeModule
+        | Request::SavePool
+        | Request::LoadPool
+        | Request::Restart => None,
         Request::LogLevel | Request::Describe | Request::Status => None,
     }
 }
@@ -112,7 +114,8 @@ pub(super) fn answer(
             | Request::MigratePool
             | Request::UpgradeModule
             | Request::SavePool
-            | Request::LoadPool,
+            | Request::LoadPool
+            | Request::Restart,
         ) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

@@ -64,6 +64,8 @@ pub(crate) struct Module {
     pub(crate) abi: (u32, u32),
     /// The file; `None` for a built-in module.
     pub(crate) path: Option<PathBuf>,
+    /// It was loaded as another version of a module, and not found in a directory of modules.
+    pub(crate) is_other_version: bool,
     /// The state of the file when it was loaded.
     pub(crate) stamp: Option<FileStamp>,
     /// The file itself, so that no other gets its inode when it is deleted: the dynamic linker would take
@@ -305,7 +307,8 @@ impl Modules {
                 symbol(&library, "get_module_name")?;
             let called = (text(name()), expected);
             let module = self.describe(descriptor, called, path, new_state, services)?;
-            let module = Module { stamp, _file, libraries, ..module };
+            let is_other_version = matches!(expected, Expected::Version(_));
+            let module = Module { is_other_version, stamp, _file, libraries, ..module };
             objects::add_module(new_state as usize);
             adopt(&library, services);
             Ok(module)
@@ -399,6 +402,7 @@ impl Modules {
             language,
             abi,
             path,
+            is_other_version: false,
             stamp,
             _file,
             libraries,

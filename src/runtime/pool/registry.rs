@@ -75,6 +75,33 @@ struct State {
 }
 
 impl State {
+    /// Takes a free slot, of at most this number.
+    fn take_slot(&mut self, most: u32) -> Result<u32, Failure> {
+        let slot = self.free_slots.pop().or_else(|| {
+            // Slot 0 is never used, so the last slot has the number of the limit.
+            let fresh = (self.slots <= most).then_some(self.slots)?;
+            self.slots += 1;
+            Some(fresh)
+        });
+        let message = || format!("pool limit ({most}) reached: raise limits.pools");
+        slot.ok_or_else(|| Failure::new(CHI_NO_SPACE, message()))
+    }
+
+    /// Takes the slot of this number, which must be free.
+    fn take_this_slot(&mut self, slot: u32, most: u32) -> Result<u32, Failure> {
+        while self.slots <= slot.min(most) {
+            self.free_slots.push(self.slots);
+            self.slots += 1;
+        }
+        match self.free_slots.iter().position(|free| *free == slot) {
+            Some(position) => Ok(self.free_slots.swap_remove(position)),
+            None => {
+                let message = format!("slot {slot} is taken, or beyond limits.pools ({most})");
+                Err(Failure::new(CHI_NO_SPACE, message))
+            }
+        }
+    }
+
     /// Frees the slot of a pool that no longer exists.
     fn free_slot(&mut self, slot: u32) {
         self.claims.remove(slot);
@@ -148,11 +175,22 @@ impl Registry {
         }
     }
 
-    /// Reserves a name and a slot for a pool that the task at `by` is about to create. `None` if
-    /// the name has been taken meanwhile; an error if a limit is reached.
+    /// The minor number that the next pool gets.
+    pub(crate) fn next_minor(&self) -> u32 {
+        self.next_minor.load(Ordering::Relaxed)
+    }
+
+    /// Sets the minor number that the next pool gets.
+    pub(crate) fn set_next_minor(&self, minor: u32) {
+        self.next_minor.store(minor, Ordering::Relaxed);
+    }
+
+    /// Reserves a name and a slot for a pool that the task at `by` is about to create, with the id
+    /// `wanted` if it is to have a certain one. `None` if the name has been taken meanwhile; an error if
+    /// a limit is reached, or the slot of the wanted id is taken.
     pub(crate) fn begin_creation(
         &self,
-        name: &str,
+        (name, wanted): (&str, Option<chi_pool_id>),
         by: usize,
         (claim, limits): (Claim, &UserLimits),
         config: &Config,
@@ -166,19 +204,17 @@ impl Registry {
             Ok(charge) => charge,
             Err(failure) => return Some(Err(failure)),
         };
-        let most = config.max_pools;
-        let slot = state.free_slots.pop().or_else(|| {
-            // Slot 0 is never used, so the last slot has the number of the limit.
-            let fresh = (state.slots <= most).then_some(state.slots)?;
-            state.slots += 1;
-            Some(fresh)
-        });
-        let Some(major_) = slot else {
-            let message = format!("pool limit ({most}) reached: raise limits.pools");
-            return Some(Err(Failure::new(CHI_NO_SPACE, message)));
+        let slot = match wanted {
+            None => state.take_slot(config.max_pools),
+            Some(id) => state.take_this_slot(id.major_, config.max_pools),
+        };
+        let major_ = match slot {
+            Ok(slot) => slot,
+            Err(failure) => return Some(Err(failure)),
         };
         state.claims.add(major_, claim, charge);
-        let minor_ = self.next_minor.fetch_add(1, Ordering::Relaxed);
+        let next = || self.next_minor.fetch_add(1, Ordering::Relaxed);
+        let minor_ = wanted.map_or_else(next, |id| id.minor_);
         let waiters = Vec::new();
         let (pool, stays, controlled) = (None, None, false);
         let changing = Named::Changing { by, slot: major_, waiters, pool, stays, controlled };
@@ -419,6 +455,7 @@ mod tests {
             language: 0,
             abi: (1, 0),
             path: None,
+            is_other_version: false,
             stamp: None,
             _file: None,
             libraries: Vec::new(),
@@ -445,12 +482,35 @@ mod tests {
     ) -> Option<Result<chi_pool_id, Failure>> {
         let config = Config { max_pools: most, ..Config::default() };
         registry.begin_creation(
-            name,
+            (name, None),
             by,
             (Claim { user: None, process: None, containers: 1 }, &config.per_user),
             &config,
             Budget::endless(),
         )
+    }
+
+    #[test]
+    fn a_pool_gets_the_id_that_it_had() {
+        let registry = Registry::new();
+        let config = Config { max_pools: 10, ..Config::default() };
+        let begin = |name: &str, wanted| {
+            let claim = Claim { user: None, process: None, containers: 1 };
+            let limits = (claim, &config.per_user);
+            let begun =
+                registry.begin_creation((name, wanted), 1, limits, &config, Budget::endless());
+            begun.expect("the name is free")
+        };
+        let id = |major_, minor_| chi_pool_id { major_, minor_ };
+        assert_eq!(begin("five", Some(id(5, 7))).unwrap(), id(5, 7));
+        assert_eq!(begin("four", Some(id(4, 7))).unwrap(), id(4, 7));
+        assert!(begin("twice", Some(id(5, 8))).unwrap_err().message.contains("slot 5 is taken"));
+        assert!(begin("far", Some(id(4_000_000_000, 1))).is_err());
+        let others: Vec<u32> =
+            (0..7).map(|n| begin(&n.to_string(), None).unwrap().major_).collect();
+        let all: std::collections::HashSet<u32> = others.into_iter().chain([4, 5]).collect();
+        assert_eq!(all.len(), 9, "each slot once: {all:?}");
+        assert!(begin("more", None).unwrap_err().message.contains("pool limit (10) reached"));
     }
 
     fn waiter(tag: u32) -> Waiter {

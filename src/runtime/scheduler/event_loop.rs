@@ -13,6 +13,7 @@ use chimaera_abi::{chi_task_node, CHI_ADMIN_POOL_MAJOR};
 use super::abandon::end_abandoned;
 use super::admission::most_in_flight;
 use super::cancel;
+use super::hand_over;
 use super::hold;
 use super::mailbox::WorkerMessage;
 use super::path::{self, LANE_BATCH};
@@ -423,6 +424,7 @@ impl Loop {
             WorkerMessage::RemovePollers { pool, container } => {
                 worker.pollers.remove_of(pool, container);
             }
+            WorkerMessage::GiveUp(question) => hand_over::give_up(worker, &question),
             WorkerMessage::Hold(hold) => hold::begin(worker, &hold),
             WorkerMessage::Retry(pool) => hold::retry(worker, pool),
             WorkerMessage::Release(release) => hold::release(worker, &release),

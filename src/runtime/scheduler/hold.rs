@@ -19,14 +19,10 @@ const FAR: Duration = Duration::from_secs(60);
 
 /// Keeps a task until its pool takes tasks again.
 #[cold]
-pub(super) fn keep(worker: &Worker, mut record: Box<Record>) -> Result<(), (Box<Record>, Failure)> {
-    if let Err(failure) = properties::read(&mut record) {
-        return Err((record, failure));
-    }
+pub(super) fn keep(worker: &Worker, record: Box<Record>) -> Result<(), (Box<Record>, Failure)> {
     // SAFETY: the body is private and has at least a header.
     let id = unsafe { (*record.body()).pool_ };
-    let at = record.deadline.get().unwrap_or_else(|| Instant::now() + FAR);
-    keep_periodic(worker, record, at);
+    keep_anyway(worker, record)?;
     // The hold may have ended before the task was among those that its end releases.
     let table = worker.table();
     let holds = |container: &Container| {
@@ -35,6 +31,19 @@ pub(super) fn keep(worker: &Worker, mut record: Box<Record>) -> Result<(), (Box<
     if !table.get(id).is_some_and(|pool| holds(&pool.containers()[0])) {
         worker.mailbox().send(WorkerMessage::Retry(id));
     }
+    Ok(())
+}
+
+/// Keeps a task, whatever its pool does, until the worker is told to submit it again.
+pub(super) fn keep_anyway(
+    worker: &Worker,
+    mut record: Box<Record>,
+) -> Result<(), (Box<Record>, Failure)> {
+    if let Err(failure) = properties::read(&mut record) {
+        return Err((record, failure));
+    }
+    let at = record.deadline.get().unwrap_or_else(|| Instant::now() + FAR);
+    keep_periodic(worker, record, at);
     Ok(())
 }
 
@@ -71,6 +80,14 @@ pub(super) fn release(worker: &Worker, release: &Release) {
 pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
     let held = worker.run_queue().entries().periodic.take_held(id);
     for task in held {
+        forget(worker, &task);
+        route_again(worker, task.record);
+    }
+}
+
+/// Submits all held tasks again, whatever their pools, in their order.
+pub(super) fn retry_all(worker: &Worker) {
+    for task in worker.run_queue().entries().periodic.take_all_held() {
         forget(worker, &task);
         route_again(worker, task.record);
     }

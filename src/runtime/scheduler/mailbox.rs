@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::doorbells::Doorbells;
+use super::given_up::GivenUp;
 use crate::pool::{Hold, LanePtr, Release};
 use crate::session::{Ring, SuspendedAs};
 use crate::sync::{WaitId, Waits};
@@ -18,7 +19,7 @@ use rustix::event::EventfdFlags;
 #[derive(Debug, Default)]
 pub(crate) struct Answers<T> {
     /// How many workers have answered.
-    pub(super) workers: usize,
+    pub(crate) workers: usize,
     pub(crate) found: T,
 }
 
@@ -54,6 +55,8 @@ pub(crate) enum WorkerMessage {
     CancelMarked,
     /// A container is in quarantine: stop calling its pollers.
     RemovePollers { pool: chi_pool_id, container: u32 },
+    /// Give up the rings and the held tasks of clients.
+    GiveUp(Question<GivenUp>),
     /// Hold the tasks of a pool.
     Hold(Arc<Hold>),
     /// Submit held tasks of this pool again: some may go on.

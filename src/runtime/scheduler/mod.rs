@@ -16,6 +16,8 @@ mod deliver;
 mod doorbells;
 pub(crate) mod event_loop;
 mod gate;
+mod given_up;
+pub(crate) mod hand_over;
 pub(crate) mod hold;
 mod mailbox;
 pub(crate) mod path;
@@ -35,6 +37,7 @@ pub(crate) mod worker;
 mod worker_time;
 
 pub(crate) use self::crash::{describe_circumstances, may_give_up};
+pub(crate) use self::given_up::GivenUp;
 pub(crate) use self::mailbox::{ControlCommand, Question, WorkerMessage};
 pub(crate) use self::role::Role;
 pub(crate) use self::run_queue::RunQueue;

@@ -107,6 +107,16 @@ pub(super) fn end_postponed(worker: &Worker, session: TaskRef, offset: u64, why:
     }
 }
 
+/// Accepts a task that another process has accepted and held. It has no lane until the tasks that are held
+/// here are routed again.
+#[cold]
+pub(super) fn accept_held(worker: &Worker, session: TaskRef, offset: u64) {
+    let Some(record) = take(worker, session, offset) else { return };
+    if let Err((record, failure)) = hold::keep_anyway(worker, record) {
+        refuse(worker, record, failure);
+    }
+}
+
 /// Submits a task that was created inside the runtime. Its creator gives up the record until the
 /// task is complete.
 #[inline]

@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     /// The runtime is stopping: no further task of a client starts.
     stopping: AtomicBool,
     stopping_since: Mutex<Option<Instant>>,
+    /// A successor serves the clients.
+    handed_over: AtomicBool,
 }
 
 impl Shared {
@@ -124,6 +126,7 @@ impl Shared {
             ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stopping_since: Mutex::default(),
+            handed_over: AtomicBool::new(false),
         })
     }
 
@@ -388,6 +391,16 @@ impl Shared {
         tracing::error!("{why}; the runtime stops");
         // Only the first reason is kept.
         let _ = self.broken.set(why);
+    }
+
+    /// Records that a successor serves the clients.
+    pub(crate) fn set_handed_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+    }
+
+    /// Whether a successor serves the clients.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
     }
 
     /// Why the runtime is stopping without having been told to.

@@ -8,4 +8,4 @@ mod session;
 
 pub(crate) use self::refs::{SessionRef, TaskRef};
 pub(crate) use self::ring::{MemoryWait, Ring};
-pub(crate) use self::session::{NoRoom, Session, SuspendedAs, SuspendedAt};
+pub(crate) use self::session::{Allocated, NoRoom, Parts, Session, SuspendedAs, SuspendedAt};

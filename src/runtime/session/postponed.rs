@@ -29,6 +29,11 @@ impl Postponed {
         self.offsets.is_empty()
     }
 
+    /// The submissions, in their order.
+    pub(crate) fn offsets(&self) -> Vec<u64> {
+        self.offsets.iter().copied().collect()
+    }
+
     /// The first submission.
     pub(super) fn first(&self) -> Option<u64> {
         self.offsets.front().copied()

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::sys::{lock, Budget, Charge, Exhausted, Guard, Use};
-use chimaera_abi::{chi_pool_id, chi_task, CHI_NO_SPACE, CHI_TASK_CANCEL};
+use chimaera_abi::{chi_pool_id, chi_task, CHI_INVALID, CHI_NO_SPACE, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::layout::{Layout, RING_SLOTS};
 use chimaera_ipc::ring::ring_bytes;
@@ -84,6 +84,26 @@ pub(crate) enum SuspendedAs {
     Periodic(u64),
 }
 
+/// What a session is made of.
+pub(crate) struct Parts {
+    /// Declared before the mapping, so that it is dropped first, as in the session.
+    pub(crate) guard: Guard,
+    pub(crate) mapping: Mapping,
+    /// The segment itself, for a successor of this process.
+    pub(crate) segment: OwnedFd,
+    pub(crate) doorbell: OwnedFd,
+    pub(crate) charge: Charge,
+}
+
+/// What the runtime has allocated in a session's segment for its client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allocated {
+    /// The blocks in use: offset and bytes.
+    pub(crate) blocks: Vec<(u64, u64)>,
+    /// The holds that have not been released: number and blocks.
+    pub(crate) holds: Vec<(u32, Vec<u64>)>,
+}
+
 /// A client's session. Its rings and tasks keep it alive; its segment is unmapped when the last of
 /// them drops its reference.
 pub(crate) struct Session {
@@ -96,6 +116,8 @@ pub(crate) struct Session {
     /// When it was opened.
     pub(crate) since: Instant,
     pub(crate) mapping: Mapping,
+    /// The segment itself, for a successor of this process.
+    pub(crate) segment: OwnedFd,
     /// The address at which the client has mapped the segment. Only ever returned to the client,
     /// never used here.
     pub(crate) client_base: u64,
@@ -121,15 +143,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        number: u64,
-        caller: Caller,
-        mapping: Mapping,
-        client_base: u64,
-        doorbell: OwnedFd,
-        guard: Guard,
-        charge: Charge,
-    ) -> Session {
+    /// A session of this client, which has mapped the segment at `client_base`.
+    pub(crate) fn new(number: u64, caller: Caller, client_base: u64, parts: Parts) -> Session {
+        let Parts { guard, mapping, segment, doorbell, charge } = parts;
         let layout = *mapping.layout();
         let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
         let (budget, fixed) = (charge.budget(), charge.bytes());
@@ -139,6 +155,7 @@ impl Session {
             caller,
             since: Instant::now(),
             mapping,
+            segment,
             client_base,
             doorbell,
             results: Mutex::new(Results { arena, charge, fixed }),
@@ -153,6 +170,47 @@ impl Session {
             suspended: Mutex::default(),
             guard,
         }
+    }
+
+    /// What the runtime has allocated for the client.
+    pub(crate) fn allocated(&self) -> Allocated {
+        let blocks = lock(&self.results).arena.blocks().collect();
+        let holds = lock(&self.holds);
+        let holds = holds.lists.iter().zip(0..).filter(|(blocks, _)| !blocks.is_empty());
+        Allocated { blocks, holds: holds.map(|(blocks, number)| (number, blocks.clone())).collect() }
+    }
+
+    /// Takes over what another process has allocated for the client. Nothing must have been allocated
+    /// here. Errors: `CHI_INVALID` if no runtime can have allocated that; `CHI_NO_SPACE` when the memory
+    /// budget has no room for it.
+    pub(crate) fn take_over(&self, allocated: &Allocated) -> Result<(), Failure> {
+        let odd = |what: &str| Failure::new(CHI_INVALID, format!("the session's {what} are not valid"));
+        let mut blocks: HashMap<u64, u64> = allocated.blocks.iter().copied().collect();
+        let mut lists = Vec::new();
+        for (number, list) in &allocated.holds {
+            let number = *number as usize;
+            // Each block of a hold is in use, and in no other hold.
+            if number >= MAX_HOLDS || list.iter().any(|block| blocks.remove(block).is_none()) {
+                return Err(odd("holds"));
+            }
+            lists.resize(lists.len().max(number + 1), Vec::new());
+            lists[number] = list.clone();
+        }
+        {
+            let results = &mut *lock(&self.results);
+            let layout = self.mapping.layout();
+            let (start, len) = (layout.runtime_arena, layout.size - layout.runtime_arena);
+            results.arena = Arena::with_blocks(start, len, allocated.blocks.iter().copied())
+                .ok_or_else(|| odd("blocks"))?;
+            let grown = results.cost().saturating_sub(results.charge.bytes());
+            results.charge.grow(grown).map_err(too_much)?;
+        }
+        let holds = &mut *lock(&self.holds);
+        holds.charge.grow(HOLD_COST * lists.len() as u64).map_err(too_much)?;
+        let free = lists.iter().zip(0..).filter(|(list, _)| list.is_empty());
+        holds.free = free.map(|(_, number)| number).collect();
+        holds.lists = lists;
+        Ok(())
     }
 
     /// Charges a session whose segment has this layout.
@@ -188,8 +246,8 @@ impl Session {
         let guard = Guard::new(&mapping, doorbell.as_fd())
             .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
         let charge = Budget::endless().nothing(Use::Sessions);
-        let caller = Caller::own();
-        let session = Session::new(number, caller, mapping, 1 << 40, doorbell, guard, charge);
+        let parts = Parts { guard, mapping, segment: fd, doorbell, charge };
+        let session = Session::new(number, Caller::own(), 1 << 40, parts);
         Ok(super::SessionRef::new(session))
     }
 
@@ -430,10 +488,41 @@ impl Session {
     }
 }
 
+fn too_much(why: Exhausted) -> Failure {
+    Failure::new(CHI_NO_SPACE, why.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use chimaera_abi::CHI_DENIED;
+
+    #[test]
+    fn a_session_takes_over_what_another_has_allocated() {
+        let session = |number| Session::without_client(number).expect("there is memory");
+        let before = session(1);
+        let block = |size| before.alloc(size).expect("there is room").0;
+        let first = before.hold(vec![block(100), block(5000)]).expect("there is room");
+        let second = before.hold(vec![block(200_000)]).expect("there is room");
+        let third = before.hold(vec![block(64)]).expect("there is room");
+        before.release(second);
+        let allocated = before.allocated();
+        let after = session(2);
+        after.take_over(&allocated).expect("it is valid");
+        assert_eq!(after.allocated(), allocated);
+        assert_eq!(after.used_bytes(), before.used_bytes());
+        let more = after.alloc(64).expect("there is room").0;
+        assert_eq!(after.hold(vec![more]), Some(second), "the number is free");
+        [first, second, third].into_iter().for_each(|number| after.release(number));
+        assert_eq!(after.used_bytes(), 0);
+
+        let twice = Allocated { holds: [&allocated.holds[..], &allocated.holds[..]].concat(), ..allocated.clone() };
+        let odd = Allocated { blocks: vec![(64, 64)], holds: Vec::new() };
+        let missing = Allocated { blocks: Vec::new(), ..allocated };
+        for wrong in [twice, odd, missing] {
+            assert_eq!(session(3).take_over(&wrong).expect_err("it is not").status, CHI_INVALID);
+        }
+    }
 
     #[test]
     fn what_takes_the_place_of_a_pool_is_another_pool() {

@@ -97,11 +97,20 @@ impl PeriodicTasks {
 
     /// Takes the held tasks of this pool, in the order in which they came.
     pub(crate) fn take_held(&mut self, pool: chi_pool_id) -> Vec<Resting> {
-        let held = self.tasks.extract_if(|_, (_, record)| record.is_held_for(pool));
-        let mut held: Vec<_> =
-            held.map(|(number, (at, record))| Resting { number, at, record }).collect();
-        held.sort_unstable_by_key(|task| task.number);
-        held
+        self.take_if(|record| record.is_held_for(pool))
+    }
+
+    /// Takes all held tasks, in the order in which they came.
+    pub(crate) fn take_all_held(&mut self) -> Vec<Resting> {
+        self.take_if(|record| record.container.is_null())
+    }
+
+    fn take_if(&mut self, is_taken: impl Fn(&Record) -> bool) -> Vec<Resting> {
+        let taken = self.tasks.extract_if(|_, (_, record)| is_taken(record));
+        let mut taken: Vec<_> =
+            taken.map(|(number, (at, record))| Resting { number, at, record }).collect();
+        taken.sort_unstable_by_key(|task| task.number);
+        taken
     }
 
     /// Takes the tasks out of this pool, which is then not counting them. They go on waiting here.

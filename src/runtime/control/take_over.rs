@@ -1,0 +1,310 @@
+//! Taking over from a predecessor: the side of the process that a restart has started.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+use chimaera_ipc::layout::Layout;
+use chimaera_ipc::ring::Consumer;
+use chimaera_ipc::segment::Mapping;
+
+use super::client::{Client, Phase};
+use super::quota;
+use crate::access::Caller;
+use crate::admin::restart;
+use crate::config::Progress;
+use crate::failure::Failure;
+use crate::handover::{
+    Channel, Document, Heard, PoolRecord, Received, SessionRecord, ToPredecessor, ToSuccessor, FORMAT,
+};
+use crate::scheduler::{hand_over, with_current, Shared, WorkerMessage};
+use crate::session::{Allocated, Parts, Ring, Session, SessionRef};
+use crate::state::SavedPool;
+use crate::sys::{last_words, Guard, Unshared};
+
+/// How long a predecessor may take to drain and save its pools: longer than it allows itself.
+const SAVE_BOUND: Duration = Duration::from_secs(25 * 60 * 60);
+/// How long a message, and the answer to the last one, may take.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// The process that is to be succeeded.
+pub(crate) struct Predecessor(Channel);
+
+/// What it has handed over.
+pub(crate) struct Taken {
+    document: Document,
+    /// The descriptors of each session, in the order of the document.
+    sessions: Vec<Vec<OwnedFd>>,
+    greeting: Vec<OwnedFd>,
+}
+
+/// Clients that have been taken over, and what workers are to do for them once this process serves.
+pub(super) struct Adopted {
+    pub(super) clients: Vec<(u64, Client)>,
+    pub(super) next: u64,
+    work: Work,
+}
+
+/// The rings, and the tasks that come before all in them.
+#[derive(Default)]
+pub(crate) struct Work {
+    rings: Vec<Ring>,
+    held: Vec<(SessionRef, Vec<u64>)>,
+}
+
+impl Predecessor {
+    pub(crate) fn new(descriptor: OwnedFd) -> std::io::Result<Predecessor> {
+        Channel::from_descriptor(descriptor).map(Predecessor)
+    }
+
+    fn say(&self, message: &ToPredecessor) -> Result<(), Failure> {
+        self.0.send(message, &[], Instant::now() + BOUND).map_err(|error| silent(&error.to_string()))
+    }
+
+    fn hear(&self, until: Instant) -> Result<Received<ToSuccessor>, Failure> {
+        match self.0.wait(until) {
+            Ok(Heard::Message(received)) => Ok(received),
+            Ok(Heard::End | Heard::Nothing) => Err(silent("it has ended")),
+            Err(error) => Err(silent(&error.to_string())),
+        }
+    }
+
+    /// Says that the modules are loaded, and waits for what the predecessor hands over; apart from that,
+    /// the listening socket and the instance's lock.
+    pub(crate) fn take(&self) -> Result<(Taken, OwnedFd, OwnedFd), Failure> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        self.say(&ToPredecessor::Ready { format: FORMAT, version })?;
+        let Received { message, descriptors } = self.hear(Instant::now() + SAVE_BOUND)?;
+        let (ToSuccessor::Take, Ok([document, listener, lock])) =
+            (&message, <[OwnedFd; 3]>::try_from(descriptors))
+        else {
+            return Err(unexpected(&message));
+        };
+        let document = Document::load(document).map_err(|error| silent(&error.to_string()))?;
+        let until = Instant::now() + BOUND;
+        let mut sessions = Vec::new();
+        for record in &document.sessions {
+            match self.hear(until)? {
+                Received { message: ToSuccessor::Session(number), descriptors }
+                    if number == record.number =>
+                {
+                    sessions.push(descriptors);
+                }
+                Received { message, .. } => return Err(unexpected(&message)),
+            }
+        }
+        let mut greeting = Vec::new();
+        for _ in 0..document.greeting {
+            match self.hear(until)? {
+                Received { message: ToSuccessor::Greeting, descriptors } => greeting.extend(descriptors),
+                Received { message, .. } => return Err(unexpected(&message)),
+            }
+        }
+        Ok((Taken { document, sessions, greeting }, listener, lock))
+    }
+
+    /// Says that everything is ready, and waits until this process is to serve.
+    pub(crate) fn is_loaded(&self) -> Result<(), Failure> {
+        self.say(&ToPredecessor::Loaded)?;
+        match self.0.wait(Instant::now() + BOUND) {
+            Ok(Heard::Message(Received { message: ToSuccessor::Go, .. })) => Ok(()),
+            // It has ended without taking anything back, so nobody else serves.
+            Ok(Heard::End) => Ok(()),
+            Ok(Heard::Message(Received { message, .. })) => Err(unexpected(&message)),
+            Ok(Heard::Nothing) => Err(silent("it says nothing")),
+            Err(error) => Err(silent(&error.to_string())),
+        }
+    }
+
+    /// Says that this process serves.
+    pub(crate) fn is_serving(&self) {
+        if let Err(failure) = self.say(&ToPredecessor::Serving) {
+            tracing::warn!(why = failure.message, "the predecessor does not hear that this process serves");
+        }
+    }
+
+    /// Says that this process cannot take over. A predecessor that does not hear it notices the end.
+    pub(crate) fn refuse(&self, failure: Failure) {
+        let _ = self.say(&ToPredecessor::Failed(failure.into()));
+    }
+
+    /// Ends the process, because it cannot take over: its containers are not to be destroyed, since those
+    /// of the predecessor go on.
+    pub(crate) fn give_up(&self, shared: &Shared, failure: Failure) -> ! {
+        tracing::error!(why = failure.message, "cannot take over");
+        self.refuse(failure);
+        shared.config.flush_log();
+        last_words::give_up();
+        // SAFETY: the function ends the process, whatever other threads do.
+        unsafe { libc::_exit(1) }
+    }
+}
+
+fn silent(why: &str) -> Failure {
+    Failure::new(CHI_UNAVAILABLE, format!("the process to be succeeded: {why}"))
+}
+
+fn unexpected(message: &ToSuccessor) -> Failure {
+    let why = match message {
+        ToSuccessor::Abort => "it goes on".to_owned(),
+        other => format!("it says {other:?} at the wrong time"),
+    };
+    silent(&why)
+}
+
+impl Taken {
+    /// Makes the pools anew.
+    pub(crate) fn restore_pools(&self, shared: &Shared, progress: &Progress) -> Result<(), Failure> {
+        shared.pools.set_next_minor(self.document.next_minor);
+        for record in &self.document.pools {
+            progress.begin(format!("restoring pool '{}'", record.name));
+            restore(shared, record)?;
+        }
+        progress.end();
+        Ok(())
+    }
+
+    /// Makes the sessions anew.
+    pub(super) fn adopt(self, shared: &Shared) -> Result<Adopted, Failure> {
+        let mut clients = Vec::new();
+        let mut work = Work::default();
+        for (record, descriptors) in self.document.sessions.iter().zip(self.sessions) {
+            let client = adopt(shared, record, descriptors, &mut work).map_err(|failure| {
+                let message = format!("session {}: {}", record.number, failure.message);
+                Failure::new(failure.status, message)
+            })?;
+            clients.push((record.number, client));
+        }
+        let mut next = self.document.next_session;
+        for socket in self.greeting {
+            let client = connected(socket, None, Phase::Greeting)?;
+            clients.push((next, client));
+            next += 1;
+        }
+        Ok(Adopted { clients, next, work })
+    }
+}
+
+impl Adopted {
+    /// The clients, and what workers are to do for them.
+    pub(super) fn into_parts(self) -> (Vec<(u64, Client)>, Work) {
+        (self.clients, self.work)
+    }
+}
+
+impl Work {
+    /// Has the workers accept the held tasks, and then poll the rings.
+    pub(crate) fn begin(self, shared: &Shared) {
+        let Work { rings, held } = self;
+        let (answer, told) = channel();
+        let accept = move || {
+            with_current(|worker| {
+                let worker = worker.expect("messages are read by workers");
+                held.iter()
+                    .for_each(|(session, offsets)| hand_over::accept_held(worker, session, offsets));
+            });
+            // The control thread waits for it.
+            let _ = answer.send(());
+        };
+        let message = WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(accept));
+        shared.mailbox(0).send(message);
+        // It ends early if the worker is abandoned.
+        let _ = told.recv_timeout(BOUND);
+        hand_over::add_rings(shared, rings);
+    }
+}
+
+/// Makes a pool anew, on a worker.
+fn restore(shared: &Shared, record: &PoolRecord) -> Result<(), Failure> {
+    if let Some(file) = &record.file {
+        load_version(shared, record, file)?;
+    }
+    let budget = shared.budget;
+    let states = record.state.as_ref().map(|file| SavedPool::load(file, budget)).transpose()?;
+    let (answer, told) = channel();
+    let own = record.clone();
+    let make = move || {
+        let made = with_current(|worker| {
+            let worker = worker.expect("messages are read by workers");
+            restart::restore(worker, &own, states.as_ref())
+        });
+        // It fails only if the start has been abandoned.
+        let _ = answer.send(made);
+    };
+    shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(make)));
+    let crashed = |_| {
+        let message = format!("pool '{}': the code of its module crashed", record.name);
+        Err(Failure::new(CHI_FAULT, message))
+    };
+    told.recv().unwrap_or_else(crashed)
+}
+
+/// Loads the version of a module that its pools had, unless it is loaded.
+fn load_version(shared: &Shared, record: &PoolRecord, file: &std::path::Path) -> Result<(), Failure> {
+    let module = &record.module;
+    if shared.modules.find(module).is_some_and(|found| found.path.as_deref() == Some(file)) {
+        return Ok(());
+    }
+    let loaded = shared.modules.load_version(file, module).map_err(|why| {
+        let message = format!("{}, which pool '{}' runs: {why}", file.display(), record.name);
+        Failure::new(CHI_INVALID, message)
+    })?;
+    shared.modules.replace(loaded);
+    Ok(())
+}
+
+fn connected(socket: OwnedFd, pidfd: Option<OwnedFd>, phase: Phase) -> Result<Client, Failure> {
+    let caller = Caller::of(socket.as_fd()).map_err(|error| {
+        Failure::new(CHI_IO, format!("cannot read the client's credentials: {error}"))
+    })?;
+    Ok(Client { socket: Unshared::new(socket), pidfd, caller, phase, since: Instant::now() })
+}
+
+/// Makes a session anew.
+fn adopt(
+    shared: &Shared,
+    record: &SessionRecord,
+    descriptors: Vec<OwnedFd>,
+    work: &mut Work,
+) -> Result<Client, Failure> {
+    let io = |error: std::io::Error| Failure::new(CHI_IO, error.to_string());
+    let mut descriptors = descriptors.into_iter();
+    let (Some(socket), Some(segment), Some(doorbell)) =
+        (descriptors.next(), descriptors.next(), descriptors.next())
+    else {
+        return Err(Failure::new(CHI_INVALID, "descriptors are missing"));
+    };
+    let pidfd = descriptors.next();
+    let layout = Layout::divided(record.size, record.share);
+    let charge = quota::charge(shared.budget, &layout)?;
+    let mapping = Mapping::new(segment.as_fd(), layout).map_err(io)?;
+    let guard = Guard::new(&mapping, shared.control.as_fd())
+        .ok_or_else(|| Failure::new(CHI_NO_SPACE, "segment limit (4096 per process) reached"))?;
+    let mut client = connected(socket, pidfd, Phase::Greeting)?;
+    let parts = Parts { guard, mapping, segment, doorbell, charge };
+    let age = Duration::from_millis(record.age_ms);
+    let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+    let caller = client.caller.clone();
+    let mut session = Session::new(record.number, caller, record.client_base, parts);
+    session.since = since;
+    let session = SessionRef::new(session);
+    let allocated =
+        Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };
+    session.take_over(&allocated)?;
+    if record.rings.len() as u64 > layout.rings {
+        return Err(Failure::new(CHI_INVALID, "it has too many rings"));
+    }
+    let mut workers = Vec::new();
+    for (index, (position, postponed)) in record.rings.iter().enumerate() {
+        session.charge_ring()?;
+        let consumer = Consumer::resume(session.mapping.ring(index as u64), *position);
+        let mut ring = Ring::new(session.clone(), consumer);
+        postponed.iter().for_each(|offset| ring.postpone(*offset));
+        work.rings.push(ring);
+        workers.push(0);
+    }
+    work.held.push((session.clone(), record.held.clone()));
+    client.phase = Phase::Open { session, workers };
+    Ok(client)
+}

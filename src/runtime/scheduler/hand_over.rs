@@ -1,0 +1,68 @@
+//! Handing sessions over to another process: the workers give up the rings and the held tasks of all
+//! clients, and get them back if the other process does not take them.
+
+use super::given_up::GivenUp;
+use super::hold;
+use super::mailbox::{Question, WorkerMessage};
+use super::path;
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::session::{Ring, SessionRef};
+use crate::sys::lock;
+
+/// Gives the workers back what they have given up: first the held tasks, so that they stay before those
+/// that are still in the rings. Called before the holds end.
+pub(crate) fn give_back(shared: &Shared, given: GivenUp) {
+    for (from, task) in given.held {
+        shared.mailbox(from).send(WorkerMessage::Periodic { from, task });
+    }
+    add_rings(shared, given.rings);
+}
+
+/// Has workers poll rings, each the one that has the fewest of them.
+pub(crate) fn add_rings(shared: &Shared, rings: impl IntoIterator<Item = Ring>) {
+    let mut load = vec![0; shared.config.all_workers()];
+    for ring in rings {
+        let worker = shared.least_loaded(false, |worker, _| load[worker as usize]).unwrap_or(0);
+        load[worker as usize] += 1;
+        shared.mailbox(worker).send(WorkerMessage::AddRing(Box::new(ring)));
+    }
+}
+
+/// Asks all workers to give up what they have of clients.
+pub(crate) fn ask(shared: &Shared, question: &Question<GivenUp>) -> usize {
+    let mailboxes = shared.mailboxes();
+    for mailbox in mailboxes {
+        mailbox.send(WorkerMessage::GiveUp(question.clone()));
+    }
+    mailboxes.len()
+}
+
+/// Gives up the rings and the held tasks of clients that this worker has.
+pub(super) fn give_up(worker: &Worker, question: &Question<GivenUp>) {
+    let mut answers = lock(question);
+    answers.workers += 1;
+    answers.found.add(|| {
+        let queue = worker.run_queue();
+        let sets = queue.entries().take_doorbells(queue.epoll());
+        let mut rings: Vec<Ring> = sets.into_iter().flat_map(|set| set.into_rings()).collect();
+        let mut entries = queue.entries();
+        rings.append(&mut entries.rings);
+        rings.iter_mut().for_each(|ring| ring.consumer.show_progress());
+        let mut kept = entries.periodic.take_all();
+        kept.sort_unstable_by_key(|task| task.number);
+        let (own, held): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|task| !task.record.is_of_client());
+        own.into_iter().for_each(|task| entries.periodic.insert(task));
+        (rings, held.into_iter().map(|task| (worker.index, task)).collect())
+    });
+}
+
+/// Accepts tasks that another process has accepted, and held. They are before all that come from the
+/// rings of their session. Runs as a task of the runtime's own.
+pub(crate) fn accept_held(worker: &Worker, session: &SessionRef, offsets: &[u64]) {
+    for &offset in offsets {
+        path::accept_held(worker, session.begin_task(), offset);
+    }
+    hold::retry_all(worker);
+}
