@@ -227,7 +227,7 @@ enum class LifeReason : u32 {
   kUpgraded = CHI_REASON_UPGRADED,
   /** A method of the container crashed, and the pool is reset. */
   kCrashed = CHI_REASON_CRASHED,
-  /** The runtime was restarted in order. */
+  /** The runtime was restarted, and another process has made the container. */
   kRestarted = CHI_REASON_RESTARTED,
   /** The runtime ended without saving the container. */
   kKilled = CHI_REASON_KILLED,

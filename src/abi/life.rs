@@ -47,7 +47,7 @@ pub const CHI_REASON_MIGRATED: u32 = 1;
 pub const CHI_REASON_UPGRADED: u32 = 2;
 /// `chi_life_task.reason_`: a method of the container crashed, and the pool is reset.
 pub const CHI_REASON_CRASHED: u32 = 3;
-/// `chi_life_task.reason_`: the runtime was restarted in order. Not used by this version.
+/// `chi_life_task.reason_`: the runtime was restarted, and another process has made the container.
 pub const CHI_REASON_RESTARTED: u32 = 4;
 /// `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.
 pub const CHI_REASON_KILLED: u32 = 5;

@@ -395,6 +395,17 @@ pub const KEYS: &[Key] = &[
              Files that other users can write to, and directories of such files, are refused.",
         )
     },
+    key(
+        "state_dir",
+        Kind::File,
+        Preset::Depends {
+            how: "`$STATE_DIRECTORY`, else /var/lib/chimaera for root, else chimaera in `$XDG_STATE_HOME` \
+                  (~/.local/state)",
+            example: "/var/lib/chimaera",
+        },
+        "The directory for the states of pools, in a directory for each instance. It is made when it is \
+         needed.",
+    ),
     Key {
         variables: &["CHI_LOG"],
         flag: Some("--log-level"),

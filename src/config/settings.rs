@@ -248,6 +248,10 @@ impl Settings {
             max_rings: self.number("limits.rings"),
             long_task_warning: self.time("long_task_warning"),
             stop_grace: self.time("stop_grace").expect("it is never `never`"),
+            state_directory: match self.get("state_dir") {
+                Value::File(path) => Some(path.clone()),
+                _ => None,
+            },
             pools: self.pools.iter().map(Pool::runtime).collect(),
             ..Config::default()
         }

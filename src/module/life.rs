@@ -71,7 +71,7 @@ pub enum LifeReason {
     Upgraded,
     /// A method of the container crashed, and the pool is reset.
     Crashed,
-    /// The runtime was restarted in order.
+    /// The runtime was restarted, and another process has made the container.
     Restarted,
     /// The runtime ended without saving the container.
     Killed,

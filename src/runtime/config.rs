@@ -196,7 +196,8 @@ impl Config {
     /// `$STATE_DIRECTORY`, `/var/lib/chimaera` for root, or `chimaera` in `$XDG_STATE_HOME`
     /// (`~/.local/state`); in it, one directory for each instance. The error says what is missing.
     pub fn state_directory(&self, instance: &str) -> Result<PathBuf, String> {
-        let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let set =
+            |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let of_user = || {
             let home = || set("HOME").map(|home| home.join(".local/state"));
             Some(set("XDG_STATE_HOME").or_else(home)?.join("chimaera"))
@@ -208,7 +209,8 @@ impl Config {
                 _ => of_user(),
             }),
         };
-        let all = all.ok_or("there is no directory for the states of pools: set state_dir, or HOME")?;
+        let all =
+            all.ok_or("there is no directory for the states of pools: set state_dir, or HOME")?;
         Ok(all.join(instance))
     }
 

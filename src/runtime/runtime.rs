@@ -71,8 +71,9 @@ impl Runtime {
     ) -> Result<Runtime, Error> {
         let Some(channel) = &config.predecessor else { return Runtime::begin(config, None, serve) };
         let predecessor = channel.try_clone().and_then(Predecessor::new);
-        let predecessor = predecessor
-            .map_err(|error| Error::io("taking over from the process that started this one", error))?;
+        let predecessor = predecessor.map_err(|error| {
+            Error::io("taking over from the process that started this one", error)
+        })?;
         let begun = Runtime::begin(config, Some(&predecessor), serve);
         if let Err(error) = &begun {
             predecessor.refuse(Failure::new(CHI_FAILED, error.to_string()));
@@ -285,7 +286,8 @@ impl Drop for Runtime {
 
 fn take_lock(instance: &Instance) -> Result<OwnedFd, Error> {
     let path = instance.lock();
-    let lock = instance.take_lock().map_err(|error| Error::io(path.display().to_string(), error))?;
+    let lock =
+        instance.take_lock().map_err(|error| Error::io(path.display().to_string(), error))?;
     lock.ok_or_else(|| Error::Running {
         name: instance.name().to_owned(),
         pid: Reader::open(instance).map_or(0, |reader| reader.page().pid.load(Ordering::Relaxed)),
@@ -309,8 +311,8 @@ fn succeed(
         Failure::new(CHI_IO, format!("cannot take over the clients: {error}"))
     };
     let for_successor = lock.try_clone().map_err(failed)?;
-    let mut acceptor = Acceptor::new(shared.clone(), instance.name(), listener, for_successor)
-        .map_err(failed)?;
+    let mut acceptor =
+        Acceptor::new(shared.clone(), instance.name(), listener, for_successor).map_err(failed)?;
     let work = acceptor.adopt(taken)?;
     predecessor.is_loaded()?;
     note_holder(&lock);

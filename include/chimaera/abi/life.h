@@ -52,7 +52,7 @@ typedef struct chi_state {
 // `chi_life_task.reason_`: a method of the container crashed, and the pool is reset.
 #define CHI_REASON_CRASHED 3
 
-// `chi_life_task.reason_`: the runtime was restarted in order. Not used by this version.
+// `chi_life_task.reason_`: the runtime was restarted, and another process has made the container.
 #define CHI_REASON_RESTARTED 4
 
 // `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.

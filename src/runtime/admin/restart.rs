@@ -70,7 +70,8 @@ fn is_lost(pool: &Pool) -> bool {
 
 /// Whether a hold, in which no task is any more, is on all pools. Until then a task may have created one.
 pub(crate) fn is_of_all(shared: &Shared, hold: &Hold) -> bool {
-    !shared.pools.has_changing() && pools(shared).iter().all(|pool| hold.has(pool.id) || is_lost(pool))
+    !shared.pools.has_changing()
+        && pools(shared).iter().all(|pool| hold.has(pool.id) || is_lost(pool))
 }
 
 /// Has all held pools that can be saved save their states, the newest first, because a pool may use those
@@ -87,10 +88,7 @@ pub(crate) fn save_all(
 
 /// All pools, the oldest first. `state` is the file with the states of the one with this name, if they are
 /// saved.
-pub(crate) fn records(
-    shared: &Shared,
-    state: impl Fn(&str) -> Option<PathBuf>,
-) -> Vec<PoolRecord> {
+pub(crate) fn records(shared: &Shared, state: impl Fn(&str) -> Option<PathBuf>) -> Vec<PoolRecord> {
     let record = |pool: &Arc<Pool>| {
         let module = pool.module();
         let (flags, grants) = pool.rights.access.grants();

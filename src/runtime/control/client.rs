@@ -112,7 +112,8 @@ impl Client {
             ],
         );
         self.send(&welcome, &[fd.as_fd(), doorbell.as_fd()])?;
-        self.phase = Phase::Mapping(Box::new(Parts { guard, mapping, segment: fd, doorbell, charge }));
+        self.phase =
+            Phase::Mapping(Box::new(Parts { guard, mapping, segment: fd, doorbell, charge }));
         Ok(())
     }
 

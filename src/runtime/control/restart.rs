@@ -138,7 +138,8 @@ impl Restart {
             return Err(Failure::new(CHI_DENIED, why));
         };
         if std::process::id() == 1 {
-            let why = "this runtime is process 1, and its end would be that of its container or machine";
+            let why =
+                "this runtime is process 1, and its end would be that of its container or machine";
             return Err(Failure::new(CHI_DENIED, why));
         }
         let [_, bound, makes_anew, ..] = message.words;
@@ -152,7 +153,8 @@ impl Restart {
             .state_directory(instance)
             .map_err(|why| Failure::new(CHI_IO, why))?
             .join(format!("restart-{}", std::process::id()));
-        let (channel, theirs) = Channel::pair().map_err(|error| cannot("make a socket pair", error))?;
+        let (channel, theirs) =
+            Channel::pair().map_err(|error| cannot("make a socket pair", error))?;
         let successor = start(&program, &own.args, theirs).map_err(|error| {
             Failure::new(CHI_IO, format!("cannot start {}: {error}", program.display()))
         })?;
@@ -457,7 +459,8 @@ impl Restart {
         files: &[(String, PathBuf)],
         given: &GivenUp,
     ) -> io::Result<()> {
-        let file = |name: &str| files.iter().find(|(of, _)| of == name).map(|(_, file)| file.clone());
+        let file =
+            |name: &str| files.iter().find(|(of, _)| of == name).map(|(_, file)| file.clone());
         let clients = || offered.clients.values();
         let sessions = clients().filter_map(|client| {
             let (session, workers) = client.session()?;
@@ -541,9 +544,7 @@ impl Restart {
                 self.step = Step::Serve(held, until);
                 None
             }
-            Ok(Heard::Message(received))
-                if matches!(received.message, ToPredecessor::Serving) =>
-            {
+            Ok(Heard::Message(received)) if matches!(received.message, ToPredecessor::Serving) => {
                 self.pause = self.held.map_or(Duration::ZERO, |at| at.elapsed());
                 tracing::info!(pid = self.successor.id(), pause = ?self.pause, "the new process serves");
                 notify_manager(&format!("MAINPID={}", self.successor.id()));
@@ -599,7 +600,8 @@ impl Restart {
             let _ = self.successor.kill();
         }
         // A killed process ends at once, but for what the kernel does with its memory.
-        let ended = if is_late { self.successor.wait().map(Some) } else { self.successor.try_wait() };
+        let ended =
+            if is_late { self.successor.wait().map(Some) } else { self.successor.try_wait() };
         if matches!(ended, Ok(None)) {
             self.step = Step::Leave(held, given, failure, until);
             return None;
@@ -630,6 +632,8 @@ impl Restart {
             }
             _ => {}
         }
+        // It fails if something else is in it.
+        let _ = self.directory.parent().map(std::fs::remove_dir);
     }
 }
 
@@ -730,8 +734,9 @@ fn refused_by(message: ToPredecessor) -> Failure {
             let Failure { status, message } = refused.into();
             Failure::new(status, format!("not restarted: the new process says: {message}"))
         }
-        other => {
-            Failure::new(CHI_INVALID, format!("not restarted: the new process says {other:?} too early"))
-        }
+        other => Failure::new(
+            CHI_INVALID,
+            format!("not restarted: the new process says {other:?} too early"),
+        ),
     }
 }

@@ -16,17 +16,21 @@ use crate::admin::restart;
 use crate::config::Progress;
 use crate::failure::Failure;
 use crate::handover::{
-    Channel, Document, Heard, PoolRecord, Received, SessionRecord, ToPredecessor, ToSuccessor, FORMAT,
+    Channel, Document, Heard, PoolRecord, Received, SessionRecord, ToPredecessor, ToSuccessor,
+    FORMAT,
 };
 use crate::scheduler::{hand_over, with_current, Shared, WorkerMessage};
 use crate::session::{Allocated, Parts, Ring, Session, SessionRef};
 use crate::state::SavedPool;
-use crate::sys::{last_words, Guard, Unshared};
+use crate::sys::{last_words, lock, Guard, Unshared};
 
 /// How long a predecessor may take to drain and save its pools: longer than it allows itself.
 const SAVE_BOUND: Duration = Duration::from_secs(25 * 60 * 60);
 /// How long a message, and the answer to the last one, may take.
 const BOUND: Duration = Duration::from_secs(60);
+
+/// How often to check whether the tasks have been accepted.
+const LOOK: Duration = Duration::from_micros(100);
 
 /// The process that is to be succeeded.
 pub(crate) struct Predecessor(Channel);
@@ -59,7 +63,9 @@ impl Predecessor {
     }
 
     fn say(&self, message: &ToPredecessor) -> Result<(), Failure> {
-        self.0.send(message, &[], Instant::now() + BOUND).map_err(|error| silent(&error.to_string()))
+        self.0
+            .send(message, &[], Instant::now() + BOUND)
+            .map_err(|error| silent(&error.to_string()))
     }
 
     fn hear(&self, until: Instant) -> Result<Received<ToSuccessor>, Failure> {
@@ -97,7 +103,9 @@ impl Predecessor {
         let mut greeting = Vec::new();
         for _ in 0..document.greeting {
             match self.hear(until)? {
-                Received { message: ToSuccessor::Greeting, descriptors } => greeting.extend(descriptors),
+                Received { message: ToSuccessor::Greeting, descriptors } => {
+                    greeting.extend(descriptors)
+                }
                 Received { message, .. } => return Err(unexpected(&message)),
             }
         }
@@ -120,7 +128,10 @@ impl Predecessor {
     /// Says that this process serves.
     pub(crate) fn is_serving(&self) {
         if let Err(failure) = self.say(&ToPredecessor::Serving) {
-            tracing::warn!(why = failure.message, "the predecessor does not hear that this process serves");
+            tracing::warn!(
+                why = failure.message,
+                "the predecessor does not hear that this process serves"
+            );
         }
     }
 
@@ -155,7 +166,11 @@ fn unexpected(message: &ToSuccessor) -> Failure {
 
 impl Taken {
     /// Makes the pools anew.
-    pub(crate) fn restore_pools(&self, shared: &Shared, progress: &Progress) -> Result<(), Failure> {
+    pub(crate) fn restore_pools(
+        &self,
+        shared: &Shared,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
         shared.pools.set_next_minor(self.document.next_minor);
         for record in &self.document.pools {
             progress.begin(format!("restoring pool '{}'", record.name));
@@ -197,20 +212,11 @@ impl Work {
     /// Has the workers accept the held tasks, and then poll the rings.
     pub(crate) fn begin(self, shared: &Shared) {
         let Work { rings, held } = self;
-        let (answer, told) = channel();
-        let accept = move || {
-            with_current(|worker| {
-                let worker = worker.expect("messages are read by workers");
-                held.iter()
-                    .for_each(|(session, offsets)| hand_over::accept_held(worker, session, offsets));
-            });
-            // The control thread waits for it.
-            let _ = answer.send(());
-        };
-        let message = WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(accept));
-        shared.mailbox(0).send(message);
-        // It ends early if the worker is abandoned.
-        let _ = told.recv_timeout(BOUND);
+        let accepted = hand_over::accept_held(shared, held);
+        // A worker that does not come to it would not serve the rings either.
+        while lock(&accepted).workers == 0 {
+            std::thread::sleep(LOOK);
+        }
         hand_over::add_rings(shared, rings);
     }
 }
@@ -241,7 +247,11 @@ fn restore(shared: &Shared, record: &PoolRecord) -> Result<(), Failure> {
 }
 
 /// Loads the version of a module that its pools had, unless it is loaded.
-fn load_version(shared: &Shared, record: &PoolRecord, file: &std::path::Path) -> Result<(), Failure> {
+fn load_version(
+    shared: &Shared,
+    record: &PoolRecord,
+    file: &std::path::Path,
+) -> Result<(), Failure> {
     let module = &record.module;
     if shared.modules.find(module).is_some_and(|found| found.path.as_deref() == Some(file)) {
         return Ok(());
@@ -289,8 +299,7 @@ fn adopt(
     let mut session = Session::new(record.number, caller, record.client_base, parts);
     session.since = since;
     let session = SessionRef::new(session);
-    let allocated =
-        Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };
+    let allocated = Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };
     session.take_over(&allocated)?;
     if record.rings.len() as u64 > layout.rings {
         return Err(Failure::new(CHI_INVALID, "it has too many rings"));

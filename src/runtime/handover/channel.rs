@@ -228,7 +228,10 @@ mod tests {
         });
         for wanted in 0..3000 {
             match other.wait(soon()) {
-                Ok(Heard::Message(Received { message: ToSuccessor::Session(number), descriptors })) => {
+                Ok(Heard::Message(Received {
+                    message: ToSuccessor::Session(number),
+                    descriptors,
+                })) => {
                     assert_eq!((number, descriptors.len()), (wanted, 4));
                 }
                 found => panic!("{found:?}"),

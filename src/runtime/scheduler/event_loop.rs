@@ -425,6 +425,10 @@ impl Loop {
                 worker.pollers.remove_of(pool, container);
             }
             WorkerMessage::GiveUp(question) => hand_over::give_up(worker, &question),
+            WorkerMessage::AcceptHeld(held) => {
+                let (tasks, question) = *held;
+                hand_over::accept(worker, tasks, &question);
+            }
             WorkerMessage::Hold(hold) => hold::begin(worker, &hold),
             WorkerMessage::Retry(pool) => hold::retry(worker, pool),
             WorkerMessage::Release(release) => hold::release(worker, &release),

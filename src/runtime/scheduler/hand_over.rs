@@ -58,11 +58,22 @@ pub(super) fn give_up(worker: &Worker, question: &Question<GivenUp>) {
     });
 }
 
-/// Accepts tasks that another process has accepted, and held. They are before all that come from the
-/// rings of their session. Runs as a task of the runtime's own.
-pub(crate) fn accept_held(worker: &Worker, session: &SessionRef, offsets: &[u64]) {
-    for &offset in offsets {
-        path::accept_held(worker, session.begin_task(), offset);
+/// Has a worker accept tasks that another process has accepted and held, in their order. They are before
+/// all that come from the rings of their sessions, once the question is answered.
+pub(crate) fn accept_held(shared: &Shared, tasks: Vec<(SessionRef, Vec<u64>)>) -> Question<()> {
+    let question = Question::default();
+    let message = WorkerMessage::AcceptHeld(Box::new((tasks, question.clone())));
+    shared.mailbox(0).send(message);
+    question
+}
+
+/// Accepts tasks that another process has accepted and held.
+pub(super) fn accept(worker: &Worker, tasks: Vec<(SessionRef, Vec<u64>)>, question: &Question<()>) {
+    for (session, offsets) in tasks {
+        for offset in offsets {
+            path::accept_held(worker, session.begin_task(), offset);
+        }
     }
     hold::retry_all(worker);
+    lock(question).workers += 1;
 }

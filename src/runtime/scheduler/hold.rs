@@ -87,7 +87,8 @@ pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
 
 /// Submits all held tasks again, whatever their pools, in their order.
 pub(super) fn retry_all(worker: &Worker) {
-    for task in worker.run_queue().entries().periodic.take_all_held() {
+    let held = worker.run_queue().entries().periodic.take_all_held();
+    for task in held {
         forget(worker, &task);
         route_again(worker, task.record);
     }

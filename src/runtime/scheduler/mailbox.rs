@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::doorbells::Doorbells;
 use super::given_up::GivenUp;
 use crate::pool::{Hold, LanePtr, Release};
-use crate::session::{Ring, SuspendedAs};
+use crate::session::{Ring, SessionRef, SuspendedAs};
 use crate::sync::{WaitId, Waits};
 use crate::task::{CancelScope, Resting};
 use chimaera_abi::chi_pool_id;
@@ -25,6 +25,9 @@ pub(crate) struct Answers<T> {
 
 /// A question from the watchdog, to which the workers add their answers.
 pub(crate) type Question<T> = Arc<Mutex<Answers<T>>>;
+
+/// The offsets of held tasks, by session, and the question that is answered once they are accepted.
+pub(crate) type HeldTasks = (Vec<(SessionRef, Vec<u64>)>, Question<()>);
 
 /// A message to a worker.
 pub(crate) enum WorkerMessage {
@@ -57,6 +60,8 @@ pub(crate) enum WorkerMessage {
     RemovePollers { pool: chi_pool_id, container: u32 },
     /// Give up the rings and the held tasks of clients.
     GiveUp(Question<GivenUp>),
+    /// Accept these tasks of clients, whose offsets another process has accepted and held.
+    AcceptHeld(Box<HeldTasks>),
     /// Hold the tasks of a pool.
     Hold(Arc<Hold>),
     /// Submit held tasks of this pool again: some may go on.

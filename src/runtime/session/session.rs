@@ -177,14 +177,18 @@ impl Session {
         let blocks = lock(&self.results).arena.blocks().collect();
         let holds = lock(&self.holds);
         let holds = holds.lists.iter().zip(0..).filter(|(blocks, _)| !blocks.is_empty());
-        Allocated { blocks, holds: holds.map(|(blocks, number)| (number, blocks.clone())).collect() }
+        Allocated {
+            blocks,
+            holds: holds.map(|(blocks, number)| (number, blocks.clone())).collect(),
+        }
     }
 
     /// Takes over what another process has allocated for the client. Nothing must have been allocated
     /// here. Errors: `CHI_INVALID` if no runtime can have allocated that; `CHI_NO_SPACE` when the memory
     /// budget has no room for it.
     pub(crate) fn take_over(&self, allocated: &Allocated) -> Result<(), Failure> {
-        let odd = |what: &str| Failure::new(CHI_INVALID, format!("the session's {what} are not valid"));
+        let odd =
+            |what: &str| Failure::new(CHI_INVALID, format!("the session's {what} are not valid"));
         let mut blocks: HashMap<u64, u64> = allocated.blocks.iter().copied().collect();
         let mut lists = Vec::new();
         for (number, list) in &allocated.holds {
@@ -516,7 +520,10 @@ mod tests {
         [first, second, third].into_iter().for_each(|number| after.release(number));
         assert_eq!(after.used_bytes(), 0);
 
-        let twice = Allocated { holds: [&allocated.holds[..], &allocated.holds[..]].concat(), ..allocated.clone() };
+        let twice = Allocated {
+            holds: [&allocated.holds[..], &allocated.holds[..]].concat(),
+            ..allocated.clone()
+        };
         let odd = Allocated { blocks: vec![(64, 64)], holds: Vec::new() };
         let missing = Allocated { blocks: Vec::new(), ..allocated };
         for wrong in [twice, odd, missing] {

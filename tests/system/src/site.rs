@@ -98,6 +98,11 @@ impl Site {
         std::fs::read_link(self.page_link()).ok().filter(|page| page.exists())
     }
 
+    /// The directory in which instances at this site keep the states of their pools.
+    pub fn states(&self) -> PathBuf {
+        self.directory.join("states")
+    }
+
     /// The output of `chimaera status --json`.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
@@ -121,6 +126,7 @@ impl Site {
         }
         command.env("XDG_RUNTIME_DIR", &self.directory).env("CHI_INSTANCE", &self.name);
         command.env("XDG_CONFIG_HOME", self.directory.join("config"));
+        command.env("STATE_DIRECTORY", self.states());
         command
     }
 
