@@ -6,6 +6,8 @@ use std::cell::OnceCell;
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
 use crate::session::{Session, SessionRef};
+use crate::state::SavedPool;
+use crate::sys::Budget;
 use crate::task::{marshal, Origin, Record};
 use chimaera_abi::*;
 
@@ -13,6 +15,29 @@ use chimaera_abi::*;
 pub fn elf_file(bytes: &[u8]) {
     // A verdict and an error are both fine; the fuzzer looks for panics and endless loops.
     let _ = elf::examine(bytes, bytes.len() as u64);
+}
+
+/// Reads the bytes as a saved pool, and its states as a module does that knows no field.
+pub fn saved_pool(bytes: &[u8]) {
+    thread_local! {
+        static BUDGET: &'static Budget = Budget::endless();
+    }
+    let Ok(saved) = SavedPool::read(&mut &*bytes, BUDGET.with(|budget| *budget)) else { return };
+    let mut again = Vec::new();
+    saved.write(&mut again).expect("a vector takes all bytes");
+    assert!(again == bytes, "a file has one form");
+    for image in &saved.images {
+        let (mut fields, mut total, mut last) = (image.reader(), 0, 0);
+        // A field behind one of a higher number is refused here.
+        while let Ok(field @ 1..) = fields.next_field() {
+            assert!(field > last, "fields ascend");
+            last = field;
+            let mut field = vec![0; fields.remaining() as usize];
+            fields.read(&mut field).expect("as many as there are");
+            total += field.len() as u64;
+        }
+        assert!(total <= image.bytes());
+    }
 }
 
 const HEADER: usize = std::mem::size_of::<chi_task>();

@@ -64,7 +64,7 @@ impl SavedPool {
         file.into_inner()?.sync_all()
     }
 
-    fn write(&self, to: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut head = Vec::new();
         for text in
             [self.name.as_bytes(), self.module.as_bytes(), self.version.as_bytes(), &self.params]
@@ -85,12 +85,13 @@ impl SavedPool {
         let of_file = |failure: Failure| {
             Failure::new(failure.status, format!("{}: {}", path.display(), failure.message))
         };
-        let opened = File::open(path).map_err(failed).map_err(of_file)?;
+        let opened = open_regular(path).map_err(of_file)?;
         let mut file = BufReader::with_capacity(CHUNK, opened);
         SavedPool::read(&mut file, budget).map_err(of_file)
     }
 
-    pub(super) fn read(
+    /// Reads what `write` wrote, and nothing else.
+    pub(crate) fn read(
         from: &mut impl Read,
         budget: &'static Budget,
     ) -> Result<SavedPool, Failure> {
@@ -128,10 +129,20 @@ impl SavedPool {
                 Failure::new(failure.status, message)
             })?);
         }
-        if array::<8>(from)? != END {
+        if array::<8>(from)? != END || from.read(&mut [0]).map_err(failed)? != 0 {
             return Err(invalid("it does not end where it should"));
         }
         Ok(SavedPool { name, module, version, params, images })
+    }
+}
+
+/// Opens a file for reading. Others, such as a pipe without a writer, could keep the caller waiting.
+fn open_regular(path: &Path) -> Result<File, Failure> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(failed)?;
+    match file.metadata().map_err(failed)?.is_file() {
+        true => Ok(file),
+        false => Err(invalid("it is not a regular file")),
     }
 }
 
@@ -166,4 +177,44 @@ pub(super) fn bytes(
     let mut bytes = vec![0; length as usize];
     from.read_exact(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::MemorySource;
+    use chimaera_abi::CHI_NO_SPACE;
+
+    /// The bytes of a pool whose only container has this many chunks without bytes.
+    fn empty_chunks(count: u64) -> Vec<u8> {
+        let mut image = Image::new("", Budget::endless());
+        (0..count).for_each(|_| image.push(1, Vec::new()).expect("the budget is endless"));
+        let saved = SavedPool {
+            name: "pool".into(),
+            module: "test:module".into(),
+            version: String::new(),
+            params: Vec::new(),
+            images: vec![image],
+        };
+        let mut bytes = Vec::new();
+        saved.write(&mut bytes).expect("a vector takes all bytes");
+        bytes
+    }
+
+    #[test]
+    fn chunks_without_bytes_take_memory_too() {
+        let bytes = empty_chunks(100_000);
+        assert!(SavedPool::read(&mut &bytes[..], Budget::endless()).is_ok());
+        let small = Budget::new(1 << 20, MemorySource::Configured, 1 << 20);
+        let refused = SavedPool::read(&mut &bytes[..], small).map(|_| ()).unwrap_err();
+        assert_eq!(refused.status, CHI_NO_SPACE, "{}", refused.message);
+    }
+
+    #[test]
+    fn nothing_follows_the_end() {
+        let mut bytes = empty_chunks(1);
+        bytes.push(0);
+        let refused = SavedPool::read(&mut &bytes[..], Budget::endless()).map(|_| ()).unwrap_err();
+        assert_eq!(refused.message, "it does not end where it should");
+    }
 }

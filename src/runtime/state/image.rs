@@ -40,7 +40,8 @@ impl Image {
 
     /// Appends a chunk. Errors: `CHI_NO_SPACE` when the memory budget has no room for it.
     pub(super) fn push(&mut self, field: u32, bytes: Vec<u8>) -> Result<(), Failure> {
-        let charged = self.charge.grow(bytes.len() as u64);
+        // Chunks may be empty, and many.
+        let charged = self.charge.grow((size_of::<Chunk>() + bytes.len()) as u64);
         charged.map_err(|why| Failure::new(CHI_NO_SPACE, format!("saving the state: {why}")))?;
         self.chunks.push(Chunk { field, sum: sum_of(field, &bytes), bytes });
         Ok(())
@@ -86,13 +87,13 @@ impl Image {
     }
 
     /// Reads it from its beginning.
-    pub(super) fn reader(&self) -> Reader<'_> {
+    pub(crate) fn reader(&self) -> Reader<'_> {
         Reader { chunks: self.chunks.iter(), field: 0, chunk: &[], left: 0 }
     }
 }
 
 /// Reads the fields of an image one after the other.
-pub(super) struct Reader<'i> {
+pub(crate) struct Reader<'i> {
     /// The chunks that have not been begun.
     chunks: std::slice::Iter<'i, Chunk>,
     /// The current field; 0 before the first.
@@ -105,12 +106,12 @@ pub(super) struct Reader<'i> {
 
 impl Reader<'_> {
     /// How many bytes of the current field are left.
-    pub(super) fn remaining(&self) -> u64 {
+    pub(crate) fn remaining(&self) -> u64 {
         self.left
     }
 
     /// Goes to the next field, and returns its number; 0 at the end.
-    pub(super) fn next_field(&mut self) -> Result<u32, Failure> {
+    pub(crate) fn next_field(&mut self) -> Result<u32, Failure> {
         let before = self.field;
         // A chunk of this field that has been begun is no longer among them.
         let rest = self.chunks.as_slice();
@@ -132,7 +133,7 @@ impl Reader<'_> {
     }
 
     /// Reads `to.len()` bytes of the current field, or none if it has fewer.
-    pub(super) fn read(&mut self, mut to: &mut [u8]) -> Result<(), Failure> {
+    pub(crate) fn read(&mut self, mut to: &mut [u8]) -> Result<(), Failure> {
         if to.len() as u64 > self.left {
             return Err(Failure::new(
                 CHI_INVALID,

@@ -452,6 +452,35 @@ fn a_damaged_file_creates_no_pool() {
     });
 }
 
+/// A file with more behind its end is none, and what is no file keeps nobody waiting.
+#[test]
+fn what_is_no_saved_pool_is_refused() {
+    in_client!(options(), |site| {
+        let longer = site.path().join("longer");
+        std::fs::write(&longer, [saved_pool(100), vec![0]].concat()).unwrap();
+        let pipe = site.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for (file, text) in [
+            (&longer, "longer: it does not end where it should"),
+            (&pipe, "pipe: it is not a regular file"),
+            (&site.path().to_owned(), "it is not a regular file"),
+        ] {
+            let output = load(site, file, "life");
+            assert_eq!(output.code, 1, "{output:?}");
+            assert!(output.stderr.contains(text), "{output:?}");
+        }
+        std::fs::write(&longer, saved_pool(100)).unwrap();
+        load(site, &longer, "life").ok();
+    });
+}
+
 /// The bytes of a saved pool of one container, as docs/wire-format.md describes them: a count of 7, one
 /// entry, and a blob.
 fn saved_pool(blob: usize) -> Vec<u8> {
