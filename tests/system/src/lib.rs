@@ -8,6 +8,7 @@
 //! * [`device`] is for block devices in files, [`other_user`] for clients of other users.
 //! * [`ControlGroup`] limits the memory of a daemon.
 //! * [`syscalls`] makes system calls of a daemon fail.
+//! * [`history`] checks what concurrent clients have seen of registers.
 //! * [`tasks`] and [`Call`] are for Rust clients, [`raw`] for those that speak the wire protocol.
 //!
 //! The build creates the artefacts under test and gives their locations in the environment; `make
@@ -20,6 +21,7 @@ pub mod child;
 mod control_group;
 mod daemon;
 pub mod device;
+pub mod history;
 pub mod other_user;
 pub mod process;
 pub mod raw;
