@@ -90,11 +90,12 @@ pub(super) fn enter_unless_closed(
                 container.admission.enter_in(Life::Holding)
             }
             Life::Releasing => {
-                let mut entries = worker.run_queue().entries();
-                if entries.periodic.holds_for(container.id) {
+                // Those that are held go first, in their order.
+                let behind = !worker.retries.get()
+                    && worker.run_queue().entries().periodic.holds_for(container.id);
+                if behind {
                     break;
                 }
-                drop(entries);
                 container.admission.enter_in(Life::Releasing)
             }
             Life::Held | Life::Replaced => break,

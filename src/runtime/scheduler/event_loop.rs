@@ -19,9 +19,10 @@ use super::mailbox::WorkerMessage;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
 use super::rings;
+use super::role::Role;
 use super::run_queue::Running;
 use super::shared::Shared;
-use super::steal;
+use super::steal::{self, Loot};
 use super::timers::Timer;
 use super::worker::{while_current, Worker};
 use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
@@ -434,27 +435,46 @@ impl Loop {
             WorkerMessage::Release(release) => hold::release(worker, &release),
             WorkerMessage::StealFrom { busy } => {
                 let loot = steal::steal(&worker.shared, worker.index, busy);
-                loot.doorbells.into_iter().for_each(|set| rings::adopt(worker, set));
-                loot.rings.into_iter().for_each(|ring| rings::add(worker, ring));
-                loot.lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane));
-                let periodic = loot.periodic.into_iter();
-                periodic.for_each(|task| path::take_over_periodic(worker, busy, task));
-                // Not immediately: this worker may have no coroutine to run them on.
-                let runs = loot.runs.into_iter();
-                runs.for_each(|(method, f)| worker.mailbox().send(WorkerMessage::Run(method, f)));
+                self.take_over(loot);
             }
+            WorkerMessage::TakeOver(given) => self.take_over(*given),
             WorkerMessage::ShareWith { idle } => {
                 let given = steal::share(worker.index, idle, worker.run_queue());
                 let mailbox = worker.shared.mailbox(idle);
                 given.into_iter().for_each(|message| mailbox.send(message));
             }
-            WorkerMessage::Doorbells(set) => rings::adopt(worker, *set),
-            WorkerMessage::Periodic { from, task } => path::take_over_periodic(worker, from, task),
             WorkerMessage::Rest { to } => {
                 let given = steal::give_all(worker.index, to, worker.run_queue());
                 let mailbox = worker.shared.mailbox(to);
                 given.into_iter().for_each(|message| mailbox.send(message));
             }
+        }
+    }
+
+    /// Takes over work of another worker.
+    fn take_over(&self, loot: Loot) {
+        let worker = &self.worker;
+        let Loot { rings, lanes, doorbells, periodic, runs } = loot;
+        // The work was in transit when this worker came to rest.
+        let other = match worker.run_queue().role() {
+            Role::Resting => worker.shared.least_loaded(false, |_, _| ()),
+            _ => None,
+        };
+        match other {
+            Some(other) => {
+                let given = Loot { rings, doorbells, periodic, ..Loot::default() };
+                worker.shared.mailbox(other).send(WorkerMessage::TakeOver(Box::new(given)));
+            }
+            None => hold::take_over(worker, periodic, |worker| {
+                // The doorbells first, so that those of the rings that follow are already watched.
+                doorbells.into_iter().for_each(|set| rings::adopt(worker, set));
+                rings.into_iter().for_each(|ring| rings::add(worker, ring));
+            }),
+        }
+        lanes.into_iter().for_each(|lane| on_lane_notified(worker, lane.0));
+        // Not immediately: this worker may have no coroutine to run them on.
+        for (method, f) in runs {
+            worker.mailbox().send(WorkerMessage::Run(method, f));
         }
     }
 

@@ -1,22 +1,34 @@
 //! Handing sessions over to another process: the workers give up the rings and the held tasks of all
 //! clients, and get them back if the other process does not take them.
 
+use std::collections::BTreeMap;
+
 use super::given_up::GivenUp;
 use super::hold;
 use super::mailbox::{Question, WorkerMessage};
 use super::path;
 use super::shared::Shared;
+use super::steal::Loot;
 use super::worker::Worker;
 use crate::session::{Ring, SessionRef};
 use crate::sys::lock;
 
-/// Gives the workers back what they have given up: first the held tasks, so that they stay before those
-/// that are still in the rings. Called before the holds end.
+/// Gives the workers back what they have given up: the held tasks of a session together with its rings, so
+/// that they stay before those that are still there. Called before the holds end.
 pub(crate) fn give_back(shared: &Shared, given: GivenUp) {
-    for (from, task) in given.held {
-        shared.mailbox(from).send(WorkerMessage::Periodic { from, task });
+    let mut sessions: BTreeMap<u64, Loot> = BTreeMap::new();
+    for ring in given.rings {
+        sessions.entry(ring.session.number).or_default().rings.push(ring);
     }
-    add_rings(shared, given.rings);
+    for (from, task) in given.held {
+        sessions.entry(task.record.session).or_default().periodic.push((from, task));
+    }
+    let mut load = vec![0; shared.config.all_workers()];
+    for work in sessions.into_values() {
+        let worker = shared.least_loaded(false, |worker, _| load[worker as usize]).unwrap_or(0);
+        load[worker as usize] += work.rings.len();
+        shared.mailbox(worker).send(WorkerMessage::TakeOver(Box::new(work)));
+    }
 }
 
 /// Has workers poll rings, each the one that has the fewest of them.

@@ -1,5 +1,6 @@
 //! Held tasks: those of a pool whose containers are being replaced. A worker keeps them beside its
-//! periodic tasks, so that they can be cancelled, have deadlines and move to other workers.
+//! periodic tasks, so that they can be cancelled, have deadlines and move to other workers. They move
+//! with the rings that they came from, so that what comes later from there does not overtake them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,12 +8,12 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use super::mailbox::WorkerMessage;
-use super::path::{forget, keep_periodic, route_again};
+use super::path::{keep_periodic, route_again, take_over_periodic, take_periodic};
 use super::shared::Shared;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::pool::{Container, Hold, Life, Pool, Release};
-use crate::task::{properties, Record};
+use crate::task::{properties, Record, Resting};
 
 /// When a held task without a deadline is looked at again. It is released by a message.
 const FAR: Duration = Duration::from_secs(60);
@@ -22,6 +23,8 @@ const FAR: Duration = Duration::from_secs(60);
 pub(super) fn keep(worker: &Worker, record: Box<Record>) -> Result<(), (Box<Record>, Failure)> {
     // SAFETY: the body is private and has at least a header.
     let id = unsafe { (*record.body()).pool_ };
+    // The hold may end while held tasks are tried again: those behind this one wait, too.
+    worker.retries.set(false);
     keep_anyway(worker, record)?;
     // The hold may have ended before the task was among those that its end releases.
     let table = worker.table();
@@ -78,20 +81,48 @@ pub(super) fn release(worker: &Worker, release: &Release) {
 
 /// Submits the held tasks of a pool again, in their order.
 pub(super) fn retry(worker: &Worker, id: chi_pool_id) {
-    let held = worker.run_queue().entries().periodic.take_held(id);
-    for task in held {
-        forget(worker, &task);
-        route_again(worker, task.record);
-    }
+    let held = worker.run_queue().entries().periodic.held_for(id);
+    submit_again(worker, held);
 }
 
 /// Submits all held tasks again, whatever their pools, in their order.
 pub(super) fn retry_all(worker: &Worker) {
-    let held = worker.run_queue().entries().periodic.take_all_held();
-    for task in held {
-        forget(worker, &task);
-        route_again(worker, task.record);
+    let held = worker.run_queue().entries().periodic.all_held();
+    submit_again(worker, held);
+}
+
+fn submit_again(worker: &Worker, held: Vec<u64>) {
+    worker.retries.set(true);
+    for number in held {
+        // One after the other: a monitor may run long, and then the rest is stolen together with the rings.
+        if let Some(record) = take_periodic(worker, number) {
+            route_again(worker, record);
+        }
     }
+    worker.retries.set(false);
+}
+
+/// Keeps the tasks that another worker has kept so far, behind those that are here. Each comes with that
+/// worker's index. `take_rings` takes over the rings that the held ones came from.
+pub(super) fn take_over(
+    worker: &Worker,
+    tasks: Vec<(u32, Resting)>,
+    take_rings: impl FnOnce(&Worker),
+) {
+    let mut pools: Vec<chi_pool_id> = Vec::new();
+    for (from, task) in tasks {
+        if task.record.container.is_null() {
+            // SAFETY: the body is private and has at least a header.
+            let id = unsafe { (*task.record.body()).pool_ };
+            if !pools.contains(&id) {
+                pools.push(id);
+            }
+        }
+        take_over_periodic(worker, from, task);
+    }
+    take_rings(worker);
+    // This worker may have been told before that the hold is over.
+    pools.into_iter().for_each(|id| retry(worker, id));
 }
 
 /// Tells all workers that pools take tasks again.

@@ -4,12 +4,12 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::doorbells::Doorbells;
 use super::given_up::GivenUp;
+use super::steal::Loot;
 use crate::pool::{Hold, LanePtr, Release};
 use crate::session::{Ring, SessionRef, SuspendedAs};
 use crate::sync::{WaitId, Waits};
-use crate::task::{CancelScope, Resting};
+use crate::task::CancelScope;
 use chimaera_abi::chi_pool_id;
 use chimaera_ipc::sleep::Sleeper;
 use crossbeam_queue::SegQueue;
@@ -72,10 +72,8 @@ pub(crate) enum WorkerMessage {
     StealFrom { busy: u32 },
     /// Give half of the receiver's work to this worker, which is idle.
     ShareWith { idle: u32 },
-    /// Keep this periodic task, which the worker `from` has kept so far.
-    Periodic { from: u32, task: Resting },
-    /// Take over these doorbells and the rings at rest.
-    Doorbells(Box<Doorbells>),
+    /// Take over what another worker has given away.
+    TakeOver(Box<Loot>),
     /// Give this worker whatever can move: the receiver is no longer needed.
     Rest { to: u32 },
 }

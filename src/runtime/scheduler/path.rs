@@ -583,11 +583,6 @@ fn periodic_at(worker: u32, number: u64) -> SuspendedAt {
     SuspendedAt { worker, as_what: SuspendedAs::Periodic(number) }
 }
 
-/// Records that a task is no longer kept here.
-pub(super) fn forget(worker: &Worker, task: &Resting) {
-    task.record.forget_suspended(periodic_at(worker.index, task.number));
-}
-
 /// Keeps a periodic task until its next run. It has already left its lane.
 fn keep_until_due(worker: &Worker, mut record: Box<Record>) {
     let period = record.period.as_mut().expect("only a periodic task runs again");
@@ -610,7 +605,7 @@ pub(super) fn keep_periodic(worker: &Worker, record: Box<Record>, at: Instant) {
 
 /// Removes a periodic task that is waiting for its next run. `None` if it has been stopped
 /// meanwhile.
-fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
+pub(super) fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
     let record = worker.run_queue().entries().periodic.take(number)?;
     record.forget_suspended(periodic_at(worker.index, number));
     Some(record)
@@ -619,10 +614,6 @@ fn take_periodic(worker: &Worker, number: u64) -> Option<Box<Record>> {
 /// Keeps a periodic task, or one that is held, that the worker `from` has kept so far.
 pub(super) fn take_over_periodic(worker: &Worker, from: u32, task: Resting) {
     task.record.forget_suspended(periodic_at(from, task.number));
-    if task.record.container.is_null() {
-        // This worker may have been told before that the hold is over.
-        return route_again(worker, task.record);
-    }
     keep_periodic(worker, task.record, task.at);
 }
 

@@ -11,23 +11,34 @@ use crate::pool::{ContainerLane, LanePtr};
 use crate::session::Ring;
 use crate::task::Resting;
 
-/// The stolen work.
+/// Work that goes from one worker to another. Held tasks go together with the rings that they came from,
+/// so that what comes later from there does not overtake them.
 #[derive(Default)]
-pub(super) struct Loot {
+pub(crate) struct Loot {
     pub(super) rings: Vec<Ring>,
-    /// Lanes with tasks in them, which the stealer now owns.
-    pub(super) lanes: Vec<*const ContainerLane>,
+    /// Lanes with tasks in them, which the receiver now owns.
+    pub(super) lanes: Vec<LanePtr>,
     /// Rings at rest.
     pub(super) doorbells: Vec<Doorbells>,
-    /// Periodic tasks between two runs.
-    pub(super) periodic: Vec<Resting>,
+    /// Periodic and held tasks, in the order in which they came, each with the worker that kept it.
+    pub(super) periodic: Vec<(u32, Resting)>,
     /// Tasks of the runtime's own.
     pub(super) runs: Vec<(u32, Box<dyn FnOnce() + Send>)>,
 }
 
+impl Loot {
+    fn append(&mut self, mut other: Loot) {
+        self.rings.append(&mut other.rings);
+        self.lanes.append(&mut other.lanes);
+        self.doorbells.append(&mut other.doorbells);
+        self.periodic.append(&mut other.periodic);
+        self.runs.append(&mut other.runs);
+    }
+}
+
 /// Steals, for the worker `me`, the work that is waiting for the worker `busy`: its rings, its
 /// periodic tasks, and the lanes of which no task has started. If that worker has come back
-/// meanwhile, only its unread messages are taken.
+/// meanwhile, only some of its unread messages are taken.
 pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
     let (queue, mailbox) = (shared.run_queue(busy), shared.mailbox(busy));
     // A lane whose next task this worker must not start is left alone.
@@ -35,16 +46,25 @@ pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
         let session = lane.held_back();
         session != 0 && shared.is_standby(me) && shared.blocks_its_share(session)
     };
-    let mut loot = Loot::default();
+    let (mut loot, mut away) = (Loot::default(), false);
     queue.steal(|entries| {
+        away = true;
         loot.rings.append(&mut entries.rings);
         loot.doorbells = entries.take_doorbells(queue.epoll());
-        loot.periodic = entries.periodic.take_all();
+        let periodic = entries.periodic.take_all().into_iter();
+        loot.periodic = periodic.map(|task| (busy, task)).collect();
         for lanes in [&mut entries.lanes, &mut entries.high_latency_lanes] {
-            take_lanes(me, busy, lanes, 1, |lane| !is_refused(lane), |lane| loot.lanes.push(lane));
+            take_lanes(
+                me,
+                busy,
+                lanes,
+                1,
+                |lane| !is_refused(lane),
+                |lane| loot.lanes.push(LanePtr(lane)),
+            );
         }
     });
-    steal_messages(me, mailbox, is_refused, &mut loot);
+    steal_messages(me, mailbox, is_refused, away, &mut loot);
     loot
 }
 
@@ -70,17 +90,20 @@ fn take_lanes(
     }
 }
 
-/// Steals from a busy worker's unread messages.
+/// Steals from a busy worker's unread messages. What others have given to it is taken only with what it
+/// had, which may have come from the same rings: when it was `away`.
 fn steal_messages(
     me: u32,
     mailbox: &Mailbox,
     is_refused: impl Fn(&ContainerLane) -> bool,
+    away: bool,
     loot: &mut Loot,
 ) {
     let mut others = Vec::new();
     while let Some(message) = mailbox.take() {
         match message {
             WorkerMessage::AddRing(ring) => loot.rings.push(*ring),
+            WorkerMessage::TakeOver(given) if away => loot.append(*given),
             WorkerMessage::Run(method, f) => loot.runs.push((method, f)),
             WorkerMessage::Lane(lane) => {
                 // SAFETY: the message was sent for a task in the lane, which keeps it alive. If
@@ -88,7 +111,7 @@ fn steal_messages(
                 // further rounds, and the worker `me`, which runs this, counts none meanwhile.
                 let found = unsafe { &*lane.0 };
                 if !is_refused(found) && found.state.take_over(me) {
-                    loot.lanes.push(lane.0);
+                    loot.lanes.push(lane);
                 } else {
                     others.push(WorkerMessage::Lane(lane));
                 }
@@ -99,43 +122,51 @@ fn steal_messages(
     others.into_iter().for_each(|message| mailbox.send(message));
 }
 
-/// Removes half of the entries of the worker `me`, and returns them as messages for the worker
-/// `idle`.
+/// Removes half of the entries of the worker `me`, for the worker `idle`. Rings of sessions that have held
+/// tasks here stay.
 pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
-    let keep = queue.entries().rings.len().div_ceil(2);
-    give(me, idle, queue, keep, 2)
+    let (keep, held) = {
+        let entries = queue.entries();
+        (entries.rings.len().div_ceil(2), entries.periodic.sessions_held())
+    };
+    let given = give(me, idle, queue, keep, 2, |ring| !held.contains(&ring.session.number));
+    let rings = given.rings.into_iter().map(Box::new).map(WorkerMessage::AddRing);
+    given.lanes.into_iter().map(WorkerMessage::Lane).chain(rings).collect()
 }
 
-/// Removes all movable entries of the worker `me`, and returns them as messages for the worker
-/// `to`.
+/// Removes all movable entries of the worker `me`, for the worker `to`.
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
-    // The doorbells go first, so that those of the rings that follow are already watched.
     let doorbells = queue.entries().take_doorbells(queue.epoll());
-    let mut given: Vec<_> =
-        doorbells.into_iter().map(Box::new).map(WorkerMessage::Doorbells).collect();
-    given.extend(give(me, to, queue, 0, 1));
-    let periodic = queue.entries().periodic.take_all();
-    let messages = periodic.into_iter().map(|task| WorkerMessage::Periodic { from: me, task });
-    given.extend(messages);
-    given
+    let mut given = Loot { doorbells, ..give(me, to, queue, 0, 1, |_| true) };
+    let periodic = queue.entries().periodic.take_all().into_iter();
+    given.periodic = periodic.map(|task| (me, task)).collect();
+    let lanes = std::mem::take(&mut given.lanes).into_iter().map(WorkerMessage::Lane);
+    lanes.chain([WorkerMessage::TakeOver(Box::new(given))]).collect()
 }
 
-fn give(me: u32, to: u32, queue: &RunQueue, keep: usize, step: usize) -> Vec<WorkerMessage> {
+fn give(
+    me: u32,
+    to: u32,
+    queue: &RunQueue,
+    keep: usize,
+    step: usize,
+    may_give: impl Fn(&Ring) -> bool,
+) -> Loot {
     let mut entries = queue.entries();
     let Entries { rings, lanes, high_latency_lanes, doorbells, .. } = &mut *entries;
-    let mut given = Vec::new();
+    let mut given = Loot::default();
     for list in [high_latency_lanes, lanes] {
-        let take = |lane| given.push(WorkerMessage::Lane(LanePtr(lane)));
+        let take = |lane| given.lanes.push(LanePtr(lane));
         take_lanes(to, me, list, step, |_| true, take);
     }
-    for ring in rings.split_off(keep) {
-        given.push(send_off(ring, rings, doorbells));
-    }
+    let (going, staying): (Vec<_>, Vec<_>) = rings.split_off(keep).into_iter().partition(may_give);
+    rings.extend(staying);
+    given.rings = going.into_iter().map(|ring| send_off(ring, rings, doorbells)).collect();
     given
 }
 
 /// Prepares a ring for another worker. `rings` are those that stay here.
-fn send_off(mut ring: Ring, rings: &[Ring], doorbells: &mut [Doorbells]) -> WorkerMessage {
+fn send_off(mut ring: Ring, rings: &[Ring], doorbells: &mut [Doorbells]) -> Ring {
     ring.consumer.show_progress();
     let number = ring.session.number;
     let is_its = |other: &Ring| other.session.number == number;
@@ -143,5 +174,5 @@ fn send_off(mut ring: Ring, rings: &[Ring], doorbells: &mut [Doorbells]) -> Work
     if !rings.iter().any(is_its) && !doorbells.iter().any(|set| set.has_rings(number)) {
         doorbells.iter_mut().for_each(|set| set.unwatch(&ring.session));
     }
-    WorkerMessage::AddRing(Box::new(ring))
+    ring
 }

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(super) next_lane: Cell<usize>,
     /// Chooses containers in turn, for tasks that any container of their pool may run.
     pub(super) next_container: Cell<usize>,
+    /// Held tasks are being submitted again, in their order: none is behind those that are still here.
+    pub(super) retries: Cell<bool>,
     /// Counts tasks, to choose which are measured.
     pub(super) samples: Cell<u32>,
     /// Counts the bytes copied for clients' tasks: large bodies and nested vectors.
@@ -89,6 +91,7 @@ impl Worker {
             pollers: Pollers::default(),
             next_lane: Cell::new(index as usize),
             next_container: Cell::new(index as usize),
+            retries: Cell::new(false),
             samples: Cell::new(0),
             copied: Cell::new(0),
             is_standby,

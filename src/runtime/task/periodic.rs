@@ -2,7 +2,7 @@
 //! can take them over when a method blocks this one.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Instant;
 
 use chimaera_abi::chi_pool_id;
@@ -95,22 +95,27 @@ impl PeriodicTasks {
         self.tasks.values().any(|(_, record)| record.is_held_for(pool))
     }
 
-    /// Takes the held tasks of this pool, in the order in which they came.
-    pub(crate) fn take_held(&mut self, pool: chi_pool_id) -> Vec<Resting> {
-        self.take_if(|record| record.is_held_for(pool))
+    /// The numbers of the held tasks of this pool, in the order in which they came.
+    pub(crate) fn held_for(&self, pool: chi_pool_id) -> Vec<u64> {
+        self.numbers_if(|record| record.is_held_for(pool))
     }
 
-    /// Takes all held tasks, in the order in which they came.
-    pub(crate) fn take_all_held(&mut self) -> Vec<Resting> {
-        self.take_if(|record| record.container.is_null())
+    /// The numbers of all held tasks, in the order in which they came.
+    pub(crate) fn all_held(&self) -> Vec<u64> {
+        self.numbers_if(|record| record.container.is_null())
     }
 
-    fn take_if(&mut self, is_taken: impl Fn(&Record) -> bool) -> Vec<Resting> {
-        let taken = self.tasks.extract_if(|_, (_, record)| is_taken(record));
-        let mut taken: Vec<_> =
-            taken.map(|(number, (at, record))| Resting { number, at, record }).collect();
-        taken.sort_unstable_by_key(|task| task.number);
-        taken
+    fn numbers_if(&self, is_one: impl Fn(&Record) -> bool) -> Vec<u64> {
+        let those = self.tasks.iter().filter(|(_, (_, record))| is_one(record));
+        let mut numbers: Vec<u64> = those.map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// The numbers of the sessions that have held tasks here.
+    pub(crate) fn sessions_held(&self) -> HashSet<u64> {
+        let held = self.tasks.values().filter(|(_, record)| record.container.is_null());
+        held.map(|(_, record)| record.session).collect()
     }
 
     /// Takes the tasks out of this pool, which is then not counting them. They go on waiting here.
@@ -118,11 +123,14 @@ impl PeriodicTasks {
         self.tasks.values_mut().for_each(|(_, record)| record.leave_pool(pool));
     }
 
-    /// Takes all tasks.
+    /// Takes all tasks, in the order in which they came.
     pub(crate) fn take_all(&mut self) -> Vec<Resting> {
         self.times.clear();
         let tasks = self.tasks.drain();
-        tasks.map(|(number, (at, record))| Resting { number, at, record }).collect()
+        let mut tasks: Vec<_> =
+            tasks.map(|(number, (at, record))| Resting { number, at, record }).collect();
+        tasks.sort_unstable_by_key(|task| task.number);
+        tasks
     }
 }
 
@@ -153,6 +161,7 @@ mod tests {
         assert_eq!(tasks.due(after(2000)), Some(1001));
         let rest = tasks.take_all();
         assert_eq!(rest.len(), 10, "those that were due are still there until they are taken");
+        assert!(rest.windows(2).all(|two| two[0].number < two[1].number), "in their order");
         assert!(tasks.is_empty() && tasks.next().is_none());
         rest.into_iter().for_each(|task| spare.put(task.record));
     }
