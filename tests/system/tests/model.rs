@@ -270,6 +270,33 @@ fn a_periodic_task_that_takes_longer_than_its_period() {
     });
 }
 
+/// A worker that comes late to a periodic task leaves out the runs that it has missed, and does not catch up.
+#[test]
+fn runs_that_a_late_worker_misses_are_left_out() {
+    const LATE: u64 = 300;
+    let config = "workers: {low_latency: {count: 1}, standby: 0}\n";
+    in_client!(Options::new().model().config(config), |_| {
+        let (_, pool) = pool("periodic");
+        let tick = task(pool, model::TICK, 0);
+        tick.base().set_period(ms(1));
+        let begin = Instant::now();
+        let tick = tick.submit().unwrap();
+        until("it runs", || ticks(pool) >= 3);
+        // Nothing else runs on the only worker meanwhile.
+        for _ in 0..rounds(3, 20) {
+            let before = ticks(pool);
+            task(pool, model::COMPUTE, ns(ms(LATE))).call().unwrap();
+            until("it runs again", || ticks(pool) > before);
+        }
+        tick.cancel().unwrap();
+        assert_eq!(text_of(tick.wait()).0, CHI_CANCELLED);
+        let late = rounds(3, 20) as u64 * LATE;
+        let most = begin.elapsed().as_millis() as u64 - late + 2 * rounds(3, 20) as u64;
+        let count = ticks(pool);
+        assert!(count <= most, "{count} runs where at most {most} were not missed");
+    });
+}
+
 #[test]
 fn a_period_that_cannot_be_is_refused() {
     in_client!(Options::new().model(), |_| {
