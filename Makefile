@@ -156,6 +156,8 @@ bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, i
 	benches/instructions.py target/release/chimaera $(BUILD)/modules --against benches/reference.json
 	benches/bdev.py target/release/chimaera $(BUILD)/modules
 	cargo run --release -p chimaera-kv-bench -- $(BUILD)/modules
+	cargo build --release -p chimaera-tests --bin chi-test-load
+	benches/upgrade.py target/release/chimaera $(BUILD)/fixtures target/release/chi-test-load
 
 PREFIX ?= /usr/local
 
