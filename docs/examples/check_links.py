@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Fails when a link in one of the project's pages points to a file or a heading that does not exist, or
-when SECURITY.md names a test or a fuzzer that does not exist.
+when SECURITY.md or docs/guarantees.md names a test or a fuzzer that does not exist.
 
 Links to other places, which begin with a scheme such as https, are not followed.
 """
@@ -54,24 +54,25 @@ def problem(page, link):
     return None
 
 
-def absent_tests():
-    """What the threat model calls a test or a fuzzer, and is none."""
-    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+def absent_tests(page):
+    """What a page calls a test or a fuzzer, and is none."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     tests, fuzzers = re.findall(r"`(\w+)::(\w+)`", text), re.findall(r"\bfuzzers? ((?:`\w+`[, and]*)+)", text)
     for file, test in tests:
         path = ROOT / f"tests/system/tests/{file}.rs"
         if not path.exists() or not re.search(rf"\bfn {test}\b", path.read_text(encoding="utf-8")):
             if test != "test":
-                yield f"SECURITY.md: there is no test {file}::{test}"
+                yield f"{page}: there is no test {file}::{test}"
     for name in re.findall(r"`(\w+)`", " ".join(fuzzers)):
         if not (ROOT / f"fuzz/targets/{name}.rs").exists():
-            yield f"SECURITY.md: there is no fuzzer {name}"
+            yield f"{page}: there is no fuzzer {name}"
     if not tests or not fuzzers:
-        yield "SECURITY.md names no tests or no fuzzers"
+        yield f"{page} names no tests or no fuzzers"
 
 
 def main():
-    broken, count = list(absent_tests()), 0
+    broken = [line for page in ("SECURITY.md", "docs/guarantees.md") for line in absent_tests(page)]
+    count = 0
     for page in pages():
         text = page.read_text(encoding="utf-8")
         # Code is blanked to the same length, so that positions stay right.
