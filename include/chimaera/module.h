@@ -311,7 +311,9 @@ class Module {
       R &runtime = RuntimeOf(container);
       SaveState ar(state);
       runtime.State(ar);
-      if constexpr (IsValid<NamedRelease, R>) runtime.Release();
+      if constexpr (IsValid<NamedRelease, R>) {
+        if (!ar.IsCopy()) runtime.Release();
+      }
       return CHI_OK;
     });
   }

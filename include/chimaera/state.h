@@ -75,6 +75,11 @@ class SaveState {
   SaveState(const SaveState &) = delete;
   SaveState &operator=(const SaveState &) = delete;
 
+  /** Whether the state is a copy, such as `chimaera pool save` makes: one that may be loaded at any
+   * time, on another machine too, and so has all that belongs to the container, also what is in
+   * files of its own or in other pools. The container goes on, and `Release` is not called. */
+  bool IsCopy() const { return state_->purpose == CHI_SAVED_AS_COPY; }
+
   /** Saves values as the next fields. */
   template <typename... Ts>
   void operator()(const Ts &...values) {

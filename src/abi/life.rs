@@ -12,8 +12,9 @@ use crate::{chi_archive, chi_status, chi_task};
 pub struct chi_state {
     /// `sizeof(chi_state)` in the runtime. Call a later function only when it is covered.
     pub size: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// What a state that is being saved is for: `CHI_SAVED_FOR_SUCCESSOR` or `CHI_SAVED_AS_COPY`. Zero in
+    /// one that is being loaded.
+    pub purpose: u32,
 
     /// Writes and reads the bytes of the current field. `write` fails before `begin_field` and `read`
     /// before `next_field`; a read does not go beyond the end of a field. `remaining` is at least the
@@ -40,6 +41,15 @@ pub struct chi_state {
     /// * Thread: `[worker]`, the one that was passed the state.
     pub next_field: unsafe extern "C" fn(state: *mut chi_state, number: *mut u32) -> chi_status,
 }
+
+/// `chi_state.purpose`: the state is for a successor, which finds everything outside the container as it
+/// is: the same files, and the pools that the container uses under the same ids. The container gives up
+/// what only one of the two can have, such as a file that is locked.
+pub const CHI_SAVED_FOR_SUCCESSOR: u32 = 0;
+/// `chi_state.purpose`: the state is a copy, which may be loaded at any time, on another machine too. It has
+/// all that belongs to the container, also what is in files of its own or in other pools. The container
+/// goes on and gives up nothing; `chi_container_ops.resume` is called nevertheless.
+pub const CHI_SAVED_AS_COPY: u32 = 1;
 
 /// `chi_life_task.reason_`: the container's pool is migrated.
 pub const CHI_REASON_MIGRATED: u32 = 1;

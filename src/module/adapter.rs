@@ -233,7 +233,10 @@ unsafe extern "C" fn save<C: Container>(
         // SAFETY: the runtime hands over a state that is used by nothing else during the call.
         let mut writer = unsafe { StateWriter::over(state) }?;
         (form::<C>()?.save)(container, &mut writer)?;
-        container.release()
+        match writer.is_copy() {
+            true => Ok(()),
+            false => container.release(),
+        }
     })
 }
 

@@ -69,7 +69,8 @@ pub trait Container: Send + Sync + Sized + 'static {
     }
 
     /// Gives up what a successor could not have at the same time, such as a file that is locked.
-    /// Called after the state has been saved.
+    /// Called after the state has been saved for a successor, but not when it is a copy
+    /// ([`StateWriter::is_copy`](crate::StateWriter::is_copy)).
     fn release(&self) -> Result<()> {
         Ok(())
     }

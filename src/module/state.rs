@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ptr;
 
-use chimaera_abi::{chi_state, chi_status, CHI_OK, CHI_VERSION};
+use chimaera_abi::{chi_state, chi_status, CHI_OK, CHI_SAVED_AS_COPY, CHI_VERSION};
 use chimaera_task::archive::{LoadArchive, SaveArchive, StateValue};
 use chimaera_task::{Result, Status};
 
@@ -112,6 +112,15 @@ impl StateWriter<'_> {
         // SAFETY: guaranteed by the caller.
         let state = unsafe { whole(state) }?;
         Ok(StateWriter { state, last: 0, borrowed: PhantomData })
+    }
+
+    /// Whether the state is a copy, such as `chimaera pool save` makes: one that may be loaded at any time,
+    /// on another machine too, and so has all that belongs to the container, also what is in files of
+    /// its own or in other pools. The container goes on, and [`release`](crate::Container::release) is not
+    /// called. Otherwise it is for a successor that finds all this where it is.
+    pub fn is_copy(&self) -> bool {
+        // SAFETY: the state is alive and long enough, as `over` has checked.
+        unsafe { (*self.state).purpose == CHI_SAVED_AS_COPY }
     }
 
     /// Saves a field. `number` is greater than that of every field before. Errors: `CHI_INVALID`

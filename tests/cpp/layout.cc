@@ -258,7 +258,7 @@ static void PrintModuleContract() {
   FIELD(chi_container_ops, resume);
   STRUCT(chi_state);
   FIELD(chi_state, size);
-  FIELD(chi_state, reserved);
+  FIELD(chi_state, purpose);
   FIELD(chi_state, archive);
   FIELD(chi_state, begin_field);
   FIELD(chi_state, next_field);

@@ -17,8 +17,9 @@
 typedef struct chi_state {
   // `sizeof(chi_state)` in the runtime. Call a later function only when it is covered.
   uint32_t size;
-  // Zero.
-  uint32_t reserved;
+  // What a state that is being saved is for: `CHI_SAVED_FOR_SUCCESSOR` or `CHI_SAVED_AS_COPY`. Zero in
+  // one that is being loaded.
+  uint32_t purpose;
   // Writes and reads the bytes of the current field. `write` fails before `begin_field` and `read`
   // before `next_field`; a read does not go beyond the end of a field. `remaining` is at least the
   // number of bytes that the field still has, and at most that of the whole state. A read
@@ -42,6 +43,16 @@ typedef struct chi_state {
   // * Thread: `[worker]`, the one that was passed the state.
   chi_status (*next_field)(struct chi_state *state, uint32_t *number);
 } chi_state;
+
+// `chi_state.purpose`: the state is for a successor, which finds everything outside the container as it
+// is: the same files, and the pools that the container uses under the same ids. The container gives up
+// what only one of the two can have, such as a file that is locked.
+#define CHI_SAVED_FOR_SUCCESSOR 0
+
+// `chi_state.purpose`: the state is a copy, which may be loaded at any time, on another machine too. It has
+// all that belongs to the container, also what is in files of its own or in other pools. The container
+// goes on and gives up nothing; `chi_container_ops.resume` is called nevertheless.
+#define CHI_SAVED_AS_COPY 1
 
 // `chi_life_task.reason_`: the container's pool is migrated.
 #define CHI_REASON_MIGRATED 1

@@ -313,7 +313,7 @@ pub(crate) fn save_pool(
 ) -> Result<SavedPool, Failure> {
     let pool = &hold.pools[0];
     worker.shared.pools.hand_over(pool.id, by(worker));
-    let saved = save_containers(worker, pool, progress);
+    let saved = save_containers(worker, pool, CHI_SAVED_AS_COPY, progress);
     if !abandon(progress) {
         return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
     }
@@ -321,15 +321,16 @@ pub(crate) fn save_pool(
     saved
 }
 
-/// Has the containers of a pool in which no task is save their states. What they give up for that, only
-/// `undo` gives back.
+/// Has the containers of a pool in which no task is save their states, for this purpose: a `CHI_SAVED_*`.
+/// What they give up for that, only `undo` gives back.
 pub(super) fn save_containers(
     worker: &Worker,
     pool: &Pool,
+    purpose: u32,
     progress: &Mutex<Progress>,
 ) -> Result<SavedPool, Failure> {
-    let containers = pool.containers().iter();
-    let images: Result<Vec<_>, _> = containers.map(|one| save(worker, one, progress)).collect();
+    let save = |one| save(worker, one, purpose, progress);
+    let images: Result<Vec<_>, _> = pool.containers().iter().map(save).collect();
     Ok(SavedPool {
         name: pool.name().to_owned(),
         module: pool.module().name.clone(),
@@ -384,7 +385,7 @@ fn build(
         let params = params_for(worker, pool, module)?;
         let mut images = Vec::new();
         for old in pool.containers().iter().filter(|old| what.has(old)) {
-            images.push(save(worker, old, progress)?);
+            images.push(save(worker, old, CHI_SAVED_FOR_SUCCESSOR, progress)?);
         }
         let successor = Arc::new(pool.successor(module, params, |old| what.has(old)));
         successors.push(successor.clone());
@@ -422,10 +423,11 @@ fn params_for(worker: &Worker, pool: &Pool, module: &Arc<Module>) -> Result<Vec<
     params::canonicalize(pool.name(), &pool.params, by, texts)
 }
 
-/// Has a container save its state.
+/// Has a container save its state, for this purpose: a `CHI_SAVED_*`.
 fn save(
     worker: &Worker,
     old: &Arc<Container>,
+    purpose: u32,
     progress: &Mutex<Progress>,
 ) -> Result<Image, Failure> {
     let function = old.ops().save.expect("`check` looked for it");
@@ -437,7 +439,7 @@ fn save(
         progress.saved.push(old.clone());
         progress.saving = Some(old.clone());
     }
-    let mut saving = Saving::new(&old.module.version, worker.shared.budget);
+    let mut saving = Saving::new(purpose, &old.module.version, worker.shared.budget);
     take_error(worker);
     worker.context().restore();
     // SAFETY: the object is constructed, and no task is in the container.

@@ -83,7 +83,8 @@ pub(crate) fn save_all(
 ) -> Result<Vec<SavedPool>, Failure> {
     let saved = hold.pools.iter().filter(|pool| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
     let saved = saved.filter(|pool| can_save(pool).is_ok());
-    saved.map(|pool| save_containers(worker, pool, progress)).collect()
+    let save = |pool| save_containers(worker, pool, CHI_SAVED_FOR_SUCCESSOR, progress);
+    saved.map(|pool: &Arc<Pool>| save(pool)).collect()
 }
 
 /// All pools, the oldest first. `state` is the file with the states of the one with this name, if they are

@@ -23,6 +23,7 @@ struct Tables<T> {
 impl<T> Tables<T> {
     fn new(
         inner: T,
+        purpose: u32,
         write: unsafe extern "C" fn(*mut chi_archive, *const c_void, u64) -> chi_status,
         read: unsafe extern "C" fn(*mut chi_archive, *mut c_void, u64) -> chi_status,
         remaining: unsafe extern "C" fn(*const chi_archive) -> u64,
@@ -32,7 +33,7 @@ impl<T> Tables<T> {
         Box::new(Tables {
             state: chi_state {
                 size: size_of::<chi_state>() as u32,
-                reserved: 0,
+                purpose,
                 archive: ptr::null_mut(),
                 begin_field,
                 next_field,
@@ -141,12 +142,12 @@ impl Writer {
 pub(crate) struct Saving(Box<Tables<Writer>>);
 
 impl Saving {
-    /// `version` is that of the module.
-    pub(crate) fn new(version: &str, budget: &'static Budget) -> Saving {
+    /// `purpose` is a `CHI_SAVED_*`, `version` that of the module.
+    pub(crate) fn new(purpose: u32, version: &str, budget: &'static Budget) -> Saving {
         let image = Image::new(version, budget);
         let writer = Writer { image, field: 0, bytes: Vec::new(), begun: false };
         let (read, remaining) = (no_read, nothing_remains);
-        Saving(Tables::new(writer, write, read, remaining, begin_field, no_next_field))
+        Saving(Tables::new(writer, purpose, write, read, remaining, begin_field, no_next_field))
     }
 
     /// What the module is passed. Valid until `finish`.
@@ -201,7 +202,7 @@ pub(crate) struct Loading<'i>(Box<Tables<Reader<'i>>>);
 impl<'i> Loading<'i> {
     pub(crate) fn new(image: &'i Image) -> Loading<'i> {
         let reader = image.reader();
-        Loading(Tables::new(reader, no_write, read, remaining, no_begin_field, next_field))
+        Loading(Tables::new(reader, 0, no_write, read, remaining, no_begin_field, next_field))
     }
 
     /// What the module is passed. Valid as long as `self`.

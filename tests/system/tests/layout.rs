@@ -67,7 +67,7 @@ fn rust() -> Layouts {
         },
         chi_grant { right_, is_group_, number_ },
         chi_create_with_task { create, flags_, reserved_, grants_ },
-        chi_state { size, reserved, archive, begin_field, next_field },
+        chi_state { size, purpose, archive, begin_field, next_field },
         chi_life_task { task, reason_, reserved_, message_text_, old_version_, directory_ },
         chi_pool_options { size, containers },
         chi_destroy_task { task, pool_id_ },

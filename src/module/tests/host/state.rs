@@ -30,7 +30,7 @@ impl MemoryState {
         let mut state = Box::new(MemoryState {
             base: chi_state {
                 size: size_of::<chi_state>() as u32,
-                reserved: 0,
+                purpose: 0,
                 archive: std::ptr::null_mut(),
                 begin_field,
                 next_field,
