@@ -86,10 +86,17 @@ const HEADERS: &[Header] = &[
         needs: &["status"],
     },
     Header {
+        name: "clients",
+        source: "src/abi/clients.rs",
+        about:
+            "The extension \"clients\": which client sent a task, and whether it is still there.",
+        needs: &["status"],
+    },
+    Header {
         name: "host",
         source: "src/abi/host.rs",
         about: "The host: what the runtime offers containers besides sending tasks.",
-        needs: &["container", "events", "ipc", "locks", "pollers"],
+        needs: &["clients", "container", "events", "ipc", "locks", "pollers"],
     },
     Header {
         name: "module",

@@ -22,7 +22,7 @@ pub const CHI_QUEUE_HIGH_LATENCY: u32 = 1;
 /// `chi_module`; lives as long as the process. Every function takes the table itself as its first
 /// argument.
 ///
-/// Locks, events and pollers are extensions: see `CHI_EXT_LOCKS`, `CHI_EXT_EVENTS`,
+/// Locks, events, pollers and clients are extensions: see `CHI_EXT_LOCKS`, `CHI_EXT_EVENTS`,
 /// `CHI_EXT_POLLERS`. The members for them in this table remain for modules built against ABI 1.1.
 #[repr(C)]
 pub struct chi_host {

@@ -18,6 +18,7 @@
 
 mod admin;
 mod archive;
+mod clients;
 mod container;
 mod events;
 mod host;
@@ -33,6 +34,7 @@ mod version;
 
 pub use admin::*;
 pub use archive::*;
+pub use clients::*;
 pub use container::*;
 pub use events::*;
 pub use host::*;

@@ -73,6 +73,7 @@ compile_error!(
 );
 
 mod adapter;
+mod client;
 mod container;
 mod context;
 mod declared;
@@ -93,6 +94,7 @@ mod state;
 pub mod __private;
 
 pub use chimaera_macros::{container, State};
+pub use client::Client;
 pub use container::Container;
 pub use context::{Init, MonitorContext, MonitorMode, RunContext};
 pub use declared::Declared;

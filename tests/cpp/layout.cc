@@ -189,6 +189,11 @@ static void PrintTables() {
   FIELD(chi_locks, lock);
   FIELD(chi_locks, try_lock);
   FIELD(chi_locks, unlock);
+  STRUCT(chi_clients);
+  FIELD(chi_clients, size);
+  FIELD(chi_clients, reserved);
+  FIELD(chi_clients, sender);
+  FIELD(chi_clients, is_there);
   STRUCT(chi_events);
   FIELD(chi_events, size);
   FIELD(chi_events, reserved);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chimaera/abi/clients.h"
 #include "chimaera/abi/container.h"
 #include "chimaera/abi/events.h"
 #include "chimaera/abi/ipc.h"
@@ -32,7 +33,7 @@
 // `chi_module`; lives as long as the process. Every function takes the table itself as its first
 // argument.
 //
-// Locks, events and pollers are extensions: see `CHI_EXT_LOCKS`, `CHI_EXT_EVENTS`,
+// Locks, events, pollers and clients are extensions: see `CHI_EXT_LOCKS`, `CHI_EXT_EVENTS`,
 // `CHI_EXT_POLLERS`. The members for them in this table remain for modules built against ABI 1.1.
 typedef struct chi_host {
   // `sizeof(chi_host)` in the runtime. Read a later function only when it is covered.

@@ -482,7 +482,7 @@ impl Acceptor {
                 Ok(())
             }
             (Phase::Mapping(_), Kind::Mapped) => {
-                let session = client.open(number, message.words[0]);
+                let session = client.open(number, message.words[0], &self.shared);
                 let pid = client.caller.pid;
                 self.shared.add_session(session.expect("its segment was mapped"));
                 if let Some(left_out) = may_log(&self.shared, LineKind::Session) {

@@ -118,10 +118,11 @@ impl Client {
     }
 
     /// The session of a client that has mapped its segment at `base`. `None` in another phase.
-    pub(super) fn open(&mut self, number: u64, base: u64) -> Option<SessionRef> {
+    pub(super) fn open(&mut self, number: u64, base: u64, shared: &Shared) -> Option<SessionRef> {
         match std::mem::replace(&mut self.phase, Phase::Greeting) {
             Phase::Mapping(parts) => {
-                let session = Session::new(number, self.caller.clone(), base, *parts);
+                let presence = shared.clients.enter(number);
+                let session = Session::new(presence, self.caller.clone(), base, *parts);
                 let session = SessionRef::new(session);
                 self.phase = Phase::Open { session: session.clone(), workers: Vec::new() };
                 Some(session)

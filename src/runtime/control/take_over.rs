@@ -296,7 +296,8 @@ fn adopt(
     let age = Duration::from_millis(record.age_ms);
     let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
     let caller = client.caller.clone();
-    let mut session = Session::new(record.number, caller, record.client_base, parts);
+    let presence = shared.clients.enter(record.number);
+    let mut session = Session::new(presence, caller, record.client_base, parts);
     session.since = since;
     let session = SessionRef::new(session);
     let allocated = Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };

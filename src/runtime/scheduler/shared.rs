@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::log::RateLimit;
 use crate::module::Modules;
 use crate::pool::{Pool, PoolTable, Registry};
-use crate::session::{Session, SessionRef};
+use crate::session::{Clients, Session, SessionRef};
 use crate::sync::Waiter;
 use crate::sys::{lock, Budget, Descriptors};
 use crate::task::ReplicaBudget;
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     table_version: AtomicU64,
     commands: SegQueue<ControlCommand>,
     sessions: Mutex<Vec<SessionRef>>,
+    /// The clients, also those whose tasks are still ending.
+    pub(crate) clients: Arc<Clients>,
     /// `None` if no limit on worker time is set.
     worker_time: Option<Mutex<WorkerTime>>,
     /// Wakes the control thread.
@@ -119,6 +121,7 @@ impl Shared {
             table_version: AtomicU64::new(1),
             commands: SegQueue::new(),
             sessions: Mutex::default(),
+            clients: Clients::new(),
             worker_time: limits_time.then(|| Mutex::new(WorkerTime::new())),
             control,
             descriptors,

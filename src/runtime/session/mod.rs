@@ -2,10 +2,12 @@
 //! charges, and the number of its tasks in flight. It imports `sys` and `access`.
 
 mod postponed;
+mod presence;
 mod refs;
 mod ring;
 mod session;
 
+pub(crate) use self::presence::Clients;
 pub(crate) use self::refs::{SessionRef, TaskRef};
 pub(crate) use self::ring::{MemoryWait, Ring};
 pub(crate) use self::session::{Allocated, NoRoom, Parts, Session, SuspendedAs, SuspendedAt};

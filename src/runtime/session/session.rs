@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use super::presence::Presence;
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::sys::{lock, Budget, Charge, Exhausted, Guard, Use};
@@ -111,6 +112,7 @@ pub(crate) struct Session {
     /// another mapping may be given its address.
     guard: Guard,
     pub(crate) number: u64,
+    _presence: Presence,
     /// The client.
     pub(crate) caller: Caller,
     /// When it was opened.
@@ -144,14 +146,20 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session of this client, which has mapped the segment at `client_base`.
-    pub(crate) fn new(number: u64, caller: Caller, client_base: u64, parts: Parts) -> Session {
+    pub(crate) fn new(
+        presence: Presence,
+        caller: Caller,
+        client_base: u64,
+        parts: Parts,
+    ) -> Session {
         let Parts { guard, mapping, segment, doorbell, charge } = parts;
         let layout = *mapping.layout();
         let arena = Arena::new(layout.runtime_arena, layout.size - layout.runtime_arena);
         let (budget, fixed) = (charge.budget(), charge.bytes());
         let held = budget.nothing(Use::Sessions);
         Session {
-            number,
+            number: presence.session(),
+            _presence: presence,
             caller,
             since: Instant::now(),
             mapping,
@@ -251,7 +259,8 @@ impl Session {
             .ok_or_else(|| std::io::Error::other("no slot for a guard"))?;
         let charge = Budget::endless().nothing(Use::Sessions);
         let parts = Parts { guard, mapping, segment: fd, doorbell, charge };
-        let session = Session::new(number, Caller::own(), 1 << 40, parts);
+        let presence = super::Clients::new().enter(number);
+        let session = Session::new(presence, Caller::own(), 1 << 40, parts);
         Ok(super::SessionRef::new(session))
     }
 

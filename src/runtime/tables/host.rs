@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use tracing::level_filters::LevelFilter;
 use tracing::Level;
 
-use super::{events, locks, pollers};
+use super::{clients, events, locks, pollers};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::log::{
@@ -223,6 +223,13 @@ static POLLERS: chi_pollers = chi_pollers {
     arm: pollers::poller_arm,
 };
 
+static CLIENTS: chi_clients = chi_clients {
+    size: std::mem::size_of::<chi_clients>() as u32,
+    reserved: 0,
+    sender: clients::sender,
+    is_there: clients::is_there,
+};
+
 unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -235,6 +242,8 @@ unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const 
         (&raw const EVENTS).cast()
     } else if id == CHI_EXT_POLLERS {
         (&raw const POLLERS).cast()
+    } else if id == CHI_EXT_CLIENTS {
+        (&raw const CLIENTS).cast()
     } else {
         std::ptr::null()
     }

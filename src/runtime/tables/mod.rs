@@ -1,6 +1,7 @@
 //! The tables of functions that modules call: `chi_host` and, for code in methods, `chi_ipc`.
 //! Modules reach the runtime only through these. This room imports every room below it.
 
+mod clients;
 mod events;
 pub(crate) mod host;
 pub(crate) mod ipc;

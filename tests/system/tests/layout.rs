@@ -125,6 +125,7 @@ fn rust() -> Layouts {
             poller_arm
         },
         chi_locks { size, reserved, create, free, lock, try_lock, unlock },
+        chi_clients { size, reserved, sender, is_there },
         chi_events { size, reserved, create, free, wait, set },
         chi_pollers { size, reserved, add, remove, arm },
         chi_field_layout {

@@ -1,0 +1,88 @@
+//! Which clients are there, for modules that keep something for a client.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use crate::sys::lock;
+
+/// The sessions of a runtime that are open, or whose tasks have not all ended.
+pub(crate) struct Clients {
+    /// What is added to a session's number, so that no other runtime has the same numbers.
+    base: u64,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The numbers of sessions.
+    there: HashSet<u64>,
+    /// The highest one that there has been.
+    last: u64,
+}
+
+impl Clients {
+    /// Those of a runtime that begins now.
+    pub(crate) fn new() -> Arc<Clients> {
+        let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
+        Arc::new(Clients { base: now, known: Mutex::default() })
+    }
+
+    /// Notes that a session is there, until the result is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, session: u64) -> Presence {
+        let mut known = lock(&self.known);
+        known.there.insert(session);
+        known.last = known.last.max(session);
+        Presence { clients: self.clone(), session }
+    }
+
+    /// The number by which modules know the client of a session.
+    pub(crate) fn number_of(&self, session: u64) -> u64 {
+        self.base.wrapping_add(session)
+    }
+
+    /// Whether the client with this number is there; none if it is not one of this runtime.
+    pub(crate) fn is_there(&self, client: u64) -> Option<bool> {
+        let session = client.wrapping_sub(self.base);
+        let known = lock(&self.known);
+        (1..=known.last).contains(&session).then(|| known.there.contains(&session))
+    }
+}
+
+/// A session's presence. The session owns it, and the tasks and rings keep the session alive.
+pub(crate) struct Presence {
+    clients: Arc<Clients>,
+    session: u64,
+}
+
+impl Presence {
+    /// The session's number.
+    pub(super) fn session(&self) -> u64 {
+        self.session
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        lock(&self.clients.known).there.remove(&self.session);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_there_until_they_leave_and_those_of_others_are_unknown() {
+        let clients = Clients::new();
+        let (first, second) = (clients.enter(1), clients.enter(5));
+        let there = |session| clients.is_there(clients.number_of(session));
+        assert_eq!([1, 3, 5].map(there), [Some(true), Some(false), Some(true)]);
+        drop(first);
+        assert_eq!([0, 1, 5, 6].map(there), [None, Some(false), Some(true), None]);
+        drop(second);
+        assert_eq!(there(5), Some(false));
+        assert_eq!(Clients::new().is_there(clients.number_of(5)), None);
+        assert_eq!(clients.is_there(0), None);
+    }
+}
