@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use chimaera_client_rs::Options;
+use chimaera::client::Options;
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
 use chimaera_ipc::layout::MIN_SEGMENT;
@@ -59,9 +59,9 @@ impl Context {
             segment_size: MIN_SEGMENT,
             ..Options::default()
         };
-        chimaera_client_rs::init(options).map_err(|failure| match failure.status {
-            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(failure.message.into_owned()),
-            _ => Failed::Message(failure.to_string()),
+        chimaera::client::init(options).map_err(|status| match status.code() {
+            chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(status.message().to_owned()),
+            _ => Failed::Message(status.to_string()),
         })
     }
 

@@ -6,6 +6,7 @@ mod inspect;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod modules;
+mod offered;
 pub(crate) mod pool;
 pub(crate) mod repo;
 mod repo_build;

@@ -9,6 +9,7 @@ use chimaera_ipc::control::Request;
 use chimaera_runtime::{Accounts, OnCrash, PoolAccess};
 use serde_json::{json, Value};
 
+use super::offered;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
 use crate::table;
@@ -107,6 +108,30 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
     },
+    /// Make a pool larger, if its module offers that
+    ///
+    /// What the size counts is up to the module, and so is whether the pool may be used meanwhile: for
+    /// chimaera:bdev, it is blocks, and it may. A module offers it by a method kGrow.
+    Grow {
+        /// Name of the pool
+        pool: String,
+        /// The size that it shall have; 0 for as much as there is room for
+        size: u64,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(1..=86_400))]
+        timeout: u32,
+    },
+    /// Have a pool give back space that it does not need, if its module offers that
+    ///
+    /// For chimaera:kv with a path, the file becomes as short as its contents allow; tasks of the pool
+    /// wait meanwhile. A module offers it by a method kCompact.
+    Compact {
+        /// Name of the pool
+        pool: String,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(1..=86_400))]
+        timeout: u32,
+    },
     /// Show one pool
     Show {
         /// Name of the pool
@@ -129,6 +154,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List => list(context),
         Command::Show { pool } => show(context, &pool),
+        Command::Grow { pool, size, timeout } => {
+            offered::grow(context, &pool, size, Duration::from_secs(timeout.into()))
+        }
+        Command::Compact { pool, timeout } => {
+            offered::compact(context, &pool, Duration::from_secs(timeout.into()))
+        }
         Command::Create {
             pool,
             module,
