@@ -16,6 +16,7 @@ class Method {
  public:
   CLS_CONST int kCreate = 0;
   CLS_CONST int kDestroy = 1;
+  CLS_CONST int kRecover = 3;
   /** Allocates blocks. */
   CLS_CONST int kAllocate = 10;
   /** Frees blocks. */

@@ -10,6 +10,8 @@ impl Method {
     pub const CREATE: u32 = 0;
     /// `kDestroy`.
     pub const DESTROY: u32 = 1;
+    /// `kRecover`.
+    pub const RECOVER: u32 = 3;
     /// `kAllocate`: Allocates blocks.
     pub const ALLOCATE: u32 = 10;
     /// `kFree`: Frees blocks.

@@ -70,6 +70,8 @@ pub struct Params {
     /// If the map of allocated blocks is corrupt, open the device nevertheless, and take the blocks
     /// whose state is unknown for allocated.
     pub repair: bool,
+    /// Blocks with an owner are free again when the client that allocated them is gone.
+    pub reclaim: bool,
 }
 
 impl Default for Params {
@@ -86,6 +88,7 @@ impl Default for Params {
             uuid: String::new(),
             overwrite: false,
             repair: false,
+            reclaim: false,
         }
     }
 }
@@ -106,7 +109,9 @@ impl Params {
             || self.capacity != 0
             || !self.uuid.is_empty();
         if self.path.is_empty() && for_files {
-            return Err(Status::invalid("only blocks and block_size are possible without a path"));
+            return Err(Status::invalid(
+                "only blocks, block_size and reclaim are possible without a path",
+            ));
         }
         if !self.uuid.is_empty() && self.uuid_bytes().is_none() {
             let uuid = &self.uuid;
@@ -152,8 +157,8 @@ mod tests {
 
     #[test]
     fn parameters_that_make_no_device_are_refused() {
-        refused("sync=true", "only blocks and block_size are possible without a path");
-        refused("capacity=9", "only blocks and block_size are possible without a path");
+        refused("sync=true", "only blocks, block_size and reclaim are possible without a path");
+        refused("capacity=9", "only blocks, block_size and reclaim are possible without a path");
         refused("path=/x,uuid=12", "\"12\" is not a UUID of 32 hexadecimal digits");
         refused("path=x", "the path \"x\" is not absolute");
         refused("block_size=1000", "the block size 1000 is not a power of two");

@@ -49,11 +49,13 @@ struct Params {
   /** If the map of allocated blocks is corrupt, take the blocks whose state is unknown for
    * allocated. */
   bool repair_ = false;
+  /** Blocks with an owner are free again when the client that allocated them is gone. */
+  bool reclaim_ = false;
 
   template <typename Ar>
   void serialize(Ar &ar) {
     ar(path_, block_size_, blocks_, io_, direct_, sync_, checksum_, capacity_, uuid_, overwrite_,
-       repair_);
+       repair_, reclaim_);
   }
 };
 

@@ -11,6 +11,9 @@ pub(crate) enum Part {
     Pages,
 }
 
+/// The worker is not known: for requests outside of tasks.
+pub(crate) const NO_WORKER: u32 = u32::MAX;
+
 /// A file of a device. Errors of all methods have the status and the message for the caller.
 pub(crate) trait Disk {
     /// The file's name, for messages.
@@ -27,6 +30,10 @@ pub(crate) trait Disk {
 
     /// The size in bytes. Fails if the file has become shorter since the device uses it.
     fn size(&self) -> Result<u64>;
+
+    /// The size in bytes of a file that has lost nothing of the device: also if it has become longer
+    /// since. From now on, that counts.
+    fn size_now(&self) -> Result<u64>;
 
     /// Extends the file with zeros, or shortens it.
     fn set_size(&self, size: u64) -> Result<()>;

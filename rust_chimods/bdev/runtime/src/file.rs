@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_BUSY, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
-use chimaera::module::RunContext;
-use chimaera::{log_info, Result, ShmBytes, Status};
+use chimaera::abi::{CHI_BUSY, CHI_INVALID, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE, CHI_TIMEOUT};
+use chimaera::module::Event;
+use chimaera::{log_error, log_info, Result, ShmBytes, Status};
 use chimaera_bdev_client::{Engine, Io, Params};
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use crate::bounce::{Bounce, DIRECT_ALIGN};
-use crate::disk::{Disk, Part};
+use crate::disk::{Disk, Part, NO_WORKER};
 use crate::posix::Posix;
 use crate::request::{Op, Request};
 use crate::uring::Uring;
@@ -42,6 +42,13 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// Leaves the file to others, although it is still open.
+    pub(crate) fn unlock(&self) {
+        if let Err(error) = rustix::fs::flock(&self.blocks, FlockOperation::NonBlockingUnlock) {
+            log_error!("the file of a device stays locked: {error}");
+        }
+    }
+
     /// The descriptor to access a part with.
     pub(crate) fn get(&self, part: Part) -> &OsFile {
         match (part, &self.pages) {
@@ -52,12 +59,13 @@ impl Files {
 }
 
 enum Mover {
-    Uring(Uring),
     Posix(Posix),
-    /// Rings, and threads for the workers that cannot have a ring.
-    Either {
+    /// Rings, and threads for requests outside of tasks, and for workers that cannot have a ring, unless
+    /// they must.
+    Uring {
         uring: Uring,
         posix: Spare,
+        only: bool,
     },
 }
 
@@ -69,13 +77,15 @@ struct Spare {
 }
 
 impl Spare {
-    fn posix(&self, why: &Status) -> Result<&Posix> {
+    fn posix(&self, why: Option<&Status>) -> Result<&Posix> {
         if let Some(posix) = self.posix.get() {
             return Ok(posix);
         }
         let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.posix.get().is_none() {
-            log_info!("{}; using threads for that worker instead", why.message());
+            if let Some(why) = why {
+                log_info!("{}; using threads for that worker instead", why.message());
+            }
             // The lock makes this the only thread that sets it.
             let _ = self.posix.set(Posix::new(self.files.clone())?);
         }
@@ -86,7 +96,7 @@ impl Spare {
 impl File {
     /// Opens the file of a device, and locks it. Errors: `CHI_NOT_FOUND`; `CHI_INVALID` if it is
     /// not a regular file; `CHI_BUSY` if another device uses it; `CHI_IO`.
-    pub(crate) fn open(params: &Params, ctx: &RunContext<'_>) -> Result<File> {
+    pub(crate) fn open(params: &Params, worker: u32) -> Result<File> {
         let path = params.path.clone();
         let durable = if params.sync { libc::O_DSYNC } else { 0 };
         let direct = if params.direct { libc::O_DIRECT } else { 0 };
@@ -96,7 +106,7 @@ impl File {
         if !metadata.is_file() {
             return Err(Status::invalid(format!("{path} is not a regular file")));
         }
-        lock(&blocks, &path, ctx)?;
+        lock(&blocks, &path)?;
         let mut files = Files { blocks, pages: None };
         if params.direct {
             let pages = open(&path, durable)?;
@@ -113,16 +123,20 @@ impl File {
             rustix::fs::fcntl_setfl(file, flags - OFlags::NONBLOCK).map_err(cannot)?;
         }
         let files = Arc::new(files);
-        let mover = Mover::new(files.clone(), params.io, ctx.worker_id())?;
+        let mover = Mover::new(files.clone(), params.io, worker)?;
         let intact = AtomicU64::new(u64::MAX);
         let file = File { path, direct: params.direct, mover, files, intact };
         file.look_at_size()?;
         Ok(file)
     }
 
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
     pub(crate) fn engine(&self) -> Engine {
         match self.mover {
-            Mover::Uring(_) | Mover::Either { .. } => Engine::Uring,
+            Mover::Uring { .. } => Engine::Uring,
             Mover::Posix(_) => Engine::Posix,
         }
     }
@@ -242,6 +256,13 @@ impl Disk for File {
         Ok(self.intact.load(Ordering::Relaxed))
     }
 
+    fn size_now(&self) -> Result<u64> {
+        let found = rustix::fs::fstat(&self.files.blocks);
+        let found = found.map_err(|error| self.refused(error.into(), "cannot be examined"))?;
+        self.intact.store(found.st_size as u64, Ordering::Relaxed);
+        Ok(found.st_size as u64)
+    }
+
     fn set_size(&self, size: u64) -> Result<()> {
         let done = rustix::fs::ftruncate(&self.files.blocks, size);
         done.map_err(|error| self.refused(error.into(), "cannot be resized"))?;
@@ -265,6 +286,13 @@ impl Disk for File {
     }
 }
 
+/// The operating system closes rings, and the files that they use, later.
+impl Drop for File {
+    fn drop(&mut self) {
+        self.files.unlock();
+    }
+}
+
 /// Opens a file.
 fn open(path: &str, flags: i32) -> Result<OsFile> {
     // Do not block on a FIFO, which is refused later.
@@ -281,13 +309,16 @@ fn open(path: &str, flags: i32) -> Result<OsFile> {
 }
 
 /// Locks the file against other devices. Waits a while, in case one is just being destroyed.
-fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
+fn lock(file: &OsFile, path: &str) -> Result<()> {
     let give_up = Instant::now() + Duration::from_secs(1);
     loop {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
             Err(Errno::WOULDBLOCK) if Instant::now() < give_up => {
-                ctx.sleep(Duration::from_millis(10))?;
+                match Event::new()?.wait_for(Duration::from_millis(10)) {
+                    Err(status) if status.code() != CHI_TIMEOUT => return Err(status),
+                    _ => {}
+                }
             }
             Err(Errno::WOULDBLOCK) => {
                 let text = format!("{path} is in use by another device, or locked");
@@ -301,13 +332,13 @@ fn lock(file: &OsFile, path: &str, ctx: &RunContext<'_>) -> Result<()> {
 impl Mover {
     fn new(files: Arc<Files>, io: Io, worker: u32) -> Result<Mover> {
         if io != Io::Posix {
+            let only = io == Io::Uring;
             match Uring::new(files.clone(), worker) {
-                Ok(uring) if io == Io::Uring => return Ok(Mover::Uring(uring)),
                 Ok(uring) => {
                     let posix = Spare { files, posix: OnceLock::new(), starting: Mutex::new(()) };
-                    return Ok(Mover::Either { uring, posix });
+                    return Ok(Mover::Uring { uring, posix, only });
                 }
-                Err(status) if io == Io::Uring => return Err(status),
+                Err(status) if only => return Err(status),
                 Err(status) => log_info!("{}; using threads instead", status.message()),
             }
         }
@@ -317,10 +348,12 @@ impl Mover {
     /// Serves a request. The outer error means that it could not be started.
     fn run(&self, worker: u32, request: &Request) -> Result<io::Result<usize>> {
         match self {
-            Mover::Uring(uring) => uring.run(worker, request),
             Mover::Posix(posix) => Ok(posix.run(request)),
-            Mover::Either { uring, posix } => match uring.run(worker, request) {
-                Err(refused) => Ok(posix.posix(&refused)?.run(request)),
+            Mover::Uring { posix, .. } if worker == NO_WORKER => {
+                Ok(posix.posix(None)?.run(request))
+            }
+            Mover::Uring { uring, posix, only } => match uring.run(worker, request) {
+                Err(refused) if !only => Ok(posix.posix(Some(&refused))?.run(request)),
                 done => done,
             },
         }

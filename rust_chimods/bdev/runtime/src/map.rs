@@ -1,6 +1,6 @@
 //! The map of allocated blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chimaera::abi::CHI_NO_SPACE;
@@ -21,11 +21,19 @@ struct State {
     free: u64,
     /// The word at which the next search begins.
     next: usize,
-    /// The blocks that have an owner: the number of blocks from one on, and the owner. The map in the
-    /// file does not have them.
-    owned: BTreeMap<u64, (u64, u64)>,
+    /// The blocks that have an owner, by the first of them. The map in the file does not have them.
+    owned: BTreeMap<u64, Owned>,
     /// What the file says; `None` for a device in memory.
     durable: Option<Durable>,
+}
+
+/// Blocks that have an owner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Owned {
+    count: u64,
+    owner: u64,
+    /// The client that allocated them; 0 if that does not matter.
+    client: u64,
 }
 
 /// What a crash can bring back.
@@ -38,6 +46,14 @@ struct Durable {
     held: u64,
     /// The pages that have changed since they were last taken.
     changed: Vec<bool>,
+}
+
+/// Allocated blocks of one owner and one client; 0 means nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) extent: Extent,
+    pub(crate) owner: u64,
+    pub(crate) client: u64,
 }
 
 /// A page of the map, as it shall be in the file.
@@ -103,9 +119,21 @@ impl Map {
         self.state().free
     }
 
-    /// Allocates the next `count` free blocks, with adjacent ones in one extent, for an owner unless
-    /// it is 0. `None` if that needs blocks whose release is not in the file yet.
+    /// `allocate_by` for no client.
+    #[cfg(test)]
     pub(crate) fn allocate(&self, count: u64, owner: u64) -> Result<Option<Vec<Extent>>> {
+        self.allocate_by(count, owner, 0)
+    }
+
+    /// Allocates the next `count` free blocks, with adjacent ones in one extent, for an owner unless
+    /// it is 0, and for a client on whose presence the owner's blocks depend, unless that is 0. `None`
+    /// if that needs blocks whose release is not in the file yet.
+    pub(crate) fn allocate_by(
+        &self,
+        count: u64,
+        owner: u64,
+        client: u64,
+    ) -> Result<Option<Vec<Extent>>> {
         let mut state = self.state();
         let State { free, blocks, .. } = *state;
         if count > free {
@@ -143,7 +171,8 @@ impl Map {
             adjacent
         });
         if owner != 0 {
-            state.owned.extend(extents.iter().map(|extent| (extent.block, (extent.count, owner))));
+            let owned = |extent: &Extent| Owned { count: extent.count, owner, client };
+            state.owned.extend(extents.iter().map(|extent| (extent.block, owned(extent))));
         }
         Ok(Some(extents))
     }
@@ -164,10 +193,25 @@ impl Map {
 
     /// Frees the blocks of an owner, and returns their number.
     pub(crate) fn release(&self, owner: u64) -> Result<u64> {
+        self.release_if(|owned| owned.owner == owner)
+    }
+
+    /// Frees the blocks with an owner whose clients are gone, and returns their number.
+    pub(crate) fn reclaim(&self, is_gone: impl Fn(u64) -> bool) -> Result<u64> {
+        let clients: BTreeSet<u64> = self.state().owned.values().map(|of| of.client).collect();
+        let gone: BTreeSet<u64> =
+            clients.into_iter().filter(|client| *client != 0 && is_gone(*client)).collect();
+        match gone.is_empty() {
+            true => Ok(0),
+            false => self.release_if(|owned| gone.contains(&owned.client)),
+        }
+    }
+
+    fn release_if(&self, condition: impl Fn(&Owned) -> bool) -> Result<u64> {
         let mut state = self.state();
-        let of_owner = state.owned.iter().filter(|(_, (_, of))| *of == owner);
+        let found = state.owned.iter().filter(|(_, owned)| condition(owned));
         let extents: Vec<Extent> =
-            of_owner.map(|(block, (count, _))| Extent { block: *block, count: *count }).collect();
+            found.map(|(block, owned)| Extent { block: *block, count: owned.count }).collect();
         for extent in &extents {
             state.clear(*extent)?;
             state.owned.remove(&extent.block);
@@ -197,7 +241,7 @@ impl Map {
                 copy[to - from - 1] &= !beyond(*blocks);
             }
             let (first, end) = (from as u64 * 64, to as u64 * 64);
-            for (block, (count, _)) in owned.range(..end).rev() {
+            for (block, Owned { count, .. }) in owned.range(..end).rev() {
                 if block + count <= first {
                     break;
                 }
@@ -237,6 +281,48 @@ impl Map {
         let mut state = self.state();
         let Some(durable) = &mut state.durable else { return };
         changes.iter().for_each(|change| durable.changed[change.page] = true);
+    }
+
+    /// All allocated blocks, in order.
+    pub(crate) fn allocated(&self) -> Vec<Run> {
+        let state = self.state();
+        let mut runs = Vec::new();
+        let mut block = 0;
+        while let Some(first) = state.next(block, true) {
+            let end = state.next(first, false).unwrap_or(state.blocks);
+            state.split(Extent { block: first, count: end - first }, &mut runs);
+            block = end;
+        }
+        runs
+    }
+
+    /// The blocks that have an owner, in order.
+    pub(crate) fn owned(&self) -> Vec<Run> {
+        let run = |(block, owned): (&u64, &Owned)| {
+            let Owned { count, owner, client } = *owned;
+            Run { extent: Extent { block: *block, count }, owner, client }
+        };
+        self.state().owned.iter().map(run).collect()
+    }
+
+    /// Allocates certain blocks: those that a predecessor or a copy had, which are in order. Errors:
+    /// `CHI_INVALID` if the device does not have them, they are not free, or they are out of order.
+    pub(crate) fn take(&self, runs: &[Run]) -> Result<()> {
+        let mut state = self.state();
+        for Run { extent, owner, client } in runs {
+            state.range(*extent)?;
+            if masks(*extent).any(|(index, mask)| state.words[index] & mask != 0) {
+                let Extent { block, count } = extent;
+                let text = format!("of {count} blocks from block {block} on, some are not free");
+                return Err(Status::invalid(text));
+            }
+            state.set(*extent);
+            if *owner != 0 {
+                let (count, owner, client) = (extent.count, *owner, *client);
+                state.owned.insert(extent.block, Owned { count, owner, client });
+            }
+        }
+        Ok(())
     }
 
     /// Adds free blocks at the end, up to `blocks`. Errors: `CHI_NO_SPACE`.
@@ -283,6 +369,38 @@ fn masks(Extent { mut block, count }: Extent) -> impl Iterator<Item = (usize, u6
 }
 
 impl State {
+    /// The first block from `from` on that is allocated, or free.
+    fn next(&self, from: u64, allocated: bool) -> Option<u64> {
+        let mut block = from;
+        while block < self.blocks {
+            let word = self.words[(block / 64) as usize];
+            let word = if allocated { word } else { !word } >> (block % 64);
+            if word != 0 {
+                block += u64::from(word.trailing_zeros());
+                return Some(block).filter(|block| *block < self.blocks);
+            }
+            block = (block / 64 + 1) * 64;
+        }
+        None
+    }
+
+    /// Divides allocated blocks by their owners.
+    fn split(&self, extent: Extent, runs: &mut Vec<Run>) {
+        let end = extent.block + extent.count;
+        let mut block = extent.block;
+        let mut add = |block, end, owner, client| {
+            if block < end {
+                runs.push(Run { extent: Extent { block, count: end - block }, owner, client });
+            }
+        };
+        for (first, Owned { count, owner, client }) in self.owned.range(extent.block..end) {
+            add(block, *first, 0, 0);
+            add(*first, first + count, *owner, *client);
+            block = first + count;
+        }
+        add(block, end, 0, 0);
+    }
+
     fn range(&self, Extent { block, count }: Extent) -> Result<()> {
         let blocks = self.blocks;
         match block.checked_add(count) {
@@ -321,16 +439,17 @@ impl State {
         let end = block + count;
         loop {
             let last = self.owned.range(..end).next_back();
-            let Some((first, (n, owner))) = last.map(|(first, of)| (*first, *of)) else { return };
-            if first + n <= block {
+            let Some((first, owned)) = last.map(|(first, of)| (*first, *of)) else { return };
+            let after = first + owned.count;
+            if after <= block {
                 return;
             }
             self.owned.remove(&first);
-            if end < first + n {
-                self.owned.insert(end, (first + n - end, owner));
+            if end < after {
+                self.owned.insert(end, Owned { count: after - end, ..owned });
             }
             if first < block {
-                self.owned.insert(first, (block - first, owner));
+                self.owned.insert(first, Owned { count: block - first, ..owned });
                 return;
             }
         }
@@ -369,6 +488,43 @@ mod tests {
         assert_eq!(map.free_blocks(), 0);
         map.free(&[Extent { block: 0, count: 200 }]).unwrap();
         assert_eq!(map.free_blocks(), 200);
+    }
+
+    #[test]
+    fn what_is_allocated_can_be_taken_by_another_map() {
+        let map = Map::new(300).unwrap();
+        map.allocate(70, 0).unwrap();
+        map.allocate(10, 7).unwrap();
+        map.allocate(220, 8).unwrap();
+        map.free(&[Extent { block: 3, count: 60 }, Extent { block: 100, count: 100 }]).unwrap();
+        let run = |block, count, owner| Run { extent: Extent { block, count }, owner, client: 0 };
+        let owned = [run(70, 10, 7), run(80, 20, 8), run(200, 100, 8)];
+        assert_eq!(map.owned(), owned);
+        let allocated = map.allocated();
+        assert_eq!(allocated, [&[run(0, 3, 0), run(63, 7, 0)][..], &owned].concat());
+        let other = Map::new(300).unwrap();
+        other.take(&allocated).unwrap();
+        assert_eq!((other.allocated(), other.free_blocks()), (allocated, map.free_blocks()));
+        assert_eq!(other.release(8).unwrap(), 120);
+        for wrong in [run(69, 2, 0), run(299, 2, 0), run(250, 0, 0), run(u64::MAX, 2, 0)] {
+            assert_eq!(other.take(&[wrong]).unwrap_err().code(), chimaera::abi::CHI_INVALID);
+        }
+        assert_eq!(Map::new(64).unwrap().allocated(), []);
+    }
+
+    #[test]
+    fn blocks_of_clients_that_are_gone_are_reclaimed() {
+        let map = Map::new(100).unwrap();
+        map.allocate_by(10, 7, 1).unwrap();
+        map.allocate_by(20, 7, 2).unwrap();
+        map.allocate_by(30, 7, 0).unwrap();
+        map.free(&[Extent { block: 12, count: 2 }]).unwrap();
+        assert_eq!(map.reclaim(|_| false).unwrap(), 0);
+        assert_eq!(map.reclaim(|client| client == 2).unwrap(), 18);
+        assert_eq!(map.reclaim(|client| client == 2).unwrap(), 0);
+        assert_eq!(map.free_blocks(), 60);
+        assert_eq!(map.reclaim(|_| true).unwrap(), 10);
+        assert_eq!(map.release(7).unwrap(), 30);
     }
 
     #[test]

@@ -251,6 +251,10 @@ impl Disk for Recorder {
         Ok(self.0.now.borrow().size)
     }
 
+    fn size_now(&self) -> Result<u64> {
+        self.size()
+    }
+
     fn set_size(&self, size: u64) -> Result<()> {
         set_size(&mut self.0.now.borrow_mut(), size);
         self.log(Op::SetSize(size));

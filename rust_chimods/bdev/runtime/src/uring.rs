@@ -13,7 +13,7 @@ use chimaera::{Result, Status};
 use io_uring::{opcode, squeue, types, IoUring};
 use rustix::event::{eventfd, EventfdFlags};
 
-use crate::disk::Part;
+use crate::disk::{Part, NO_WORKER};
 use crate::file::Files;
 use crate::request::{Op, Request};
 
@@ -62,10 +62,12 @@ struct State {
 unsafe impl Send for State {}
 
 impl Uring {
-    /// Creates the ring of this worker. Errors: `CHI_IO` if the operating system refuses.
+    /// Creates the ring of this worker, if it is known. Errors: `CHI_IO` if the operating system refuses.
     pub(crate) fn new(files: Arc<Files>, worker: u32) -> Result<Uring> {
         let uring = Uring { files, rings: RwLock::default() };
-        uring.ring(worker)?;
+        if worker != NO_WORKER {
+            uring.ring(worker)?;
+        }
         Ok(uring)
     }
 

@@ -214,6 +214,29 @@ impl<D: Disk> Volume<D> {
         &self.disk
     }
 
+    /// Whether the file is a device, perhaps a damaged one, so that opening it makes no new one.
+    pub(crate) fn is_in(disk: &D, worker: u32) -> Result<bool> {
+        for copy in [0, 1] {
+            if disk.size()? < 2 * PAGE {
+                return Ok(false);
+            }
+            let found = Superblock::find(&read_page(disk, worker, copy * PAGE)?);
+            if !matches!(found, Found::Nothing | Found::Foreign) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(crate) fn uuid(&self) -> &Uuid {
+        &self.uuid
+    }
+
+    /// How many maps the file has had.
+    pub(crate) fn generation(&self) -> u64 {
+        self.committed().generation
+    }
+
     /// Whether the blocks have checksums, and are read and written with `read` and `write`.
     pub(crate) fn has_sums(&self) -> bool {
         self.sums.is_some()
@@ -315,13 +338,14 @@ impl<D: Disk> Volume<D> {
     pub(crate) fn grow(&self, worker: u32, map: &Map, blocks: u64) -> Result<u64> {
         let _turn = self.turn.exclude(Extent { block: 0, count: 1 })?;
         let Geometry { block_size, capacity, .. } = self.geometry;
-        let (name, now, size) = (self.disk.name(), map.blocks(), self.disk.size()?);
+        let (name, now) = (self.disk.name(), map.blocks());
+        // Extending a truncated file would turn what is lost into zeros.
+        self.check_size(self.disk.size()?, now)?;
+        let size = self.disk.size_now()?;
         let blocks = match blocks {
             0 => (size.saturating_sub(self.data) / block_size).clamp(now, capacity.max(now)),
             blocks => blocks,
         };
-        // Extending a truncated file would turn what is lost into zeros.
-        self.check_size(size, now)?;
         if blocks < now {
             let text = format!("{name} has {now} blocks, and a device cannot shrink to {blocks}");
             return Err(Status::invalid(text));
@@ -666,7 +690,7 @@ fn new_uuid() -> Result<Uuid> {
     Ok(uuid)
 }
 
-fn show(uuid: &Uuid) -> String {
+pub(crate) fn show(uuid: &Uuid) -> String {
     let digits = format!("{:032x}", u128::from_be_bytes(*uuid));
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
