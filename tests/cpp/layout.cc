@@ -318,6 +318,10 @@ static void PrintModules() {
   FIELD(chimaera_kv_stats, compacted_bytes_);
   FIELD(chimaera_kv_stats, commits_);
   FIELD(chimaera_kv_stats, syncs_);
+  FIELD(chimaera_kv_stats, compactions_);
+  FIELD(chimaera_kv_stats, lost_);
+  STRUCT(chimaera_kv_compact_task);
+  FIELD(chimaera_kv_compact_task, bytes_);
 }
 
 static void CompareTasks() {

@@ -3,12 +3,13 @@
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
 use super::{
-    CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats, StatsTask,
+    CompactTask, CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats,
+    StatsTask,
 };
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of:: < Stats > () == 56);
+    assert!(size_of:: < Stats > () == 72);
     assert!(offset_of!(Stats, keys) == 0);
     assert!(offset_of!(Stats, bytes) == 8);
     assert!(offset_of!(Stats, max_bytes) == 16);
@@ -16,6 +17,8 @@ const _: () = {
     assert!(offset_of!(Stats, compacted_bytes) == 32);
     assert!(offset_of!(Stats, commits) == 40);
     assert!(offset_of!(Stats, syncs) == 48);
+    assert!(offset_of!(Stats, compactions) == 56);
+    assert!(offset_of!(Stats, lost) == 64);
     assert!(size_of:: < PutTask > () == 152);
     assert!(offset_of!(PutTask, key) == 64);
     assert!(offset_of!(PutTask, value) == 104);
@@ -35,6 +38,8 @@ const _: () = {
     assert!(size_of:: < CountTask > () == 72);
     assert!(offset_of!(CountTask, count) == 64);
     assert!(size_of:: < FlushTask > () == 64);
-    assert!(size_of:: < StatsTask > () == 120);
+    assert!(size_of:: < StatsTask > () == 136);
     assert!(offset_of!(StatsTask, stats) == 64);
+    assert!(size_of:: < CompactTask > () == 72);
+    assert!(offset_of!(CompactTask, bytes) == 64);
 };

@@ -10,7 +10,7 @@ const _: () = {
     declared.method(0, "kCreate");
     declared.method(1, "kDestroy");
     declared.unsupported(2, "kNodeFailure");
-    declared.unsupported(3, "kRecover");
+    declared.method(3, "kRecover");
     declared.unsupported(4, "kMigrate");
     declared.unsupported(5, "kUpgrade");
     declared.method(10, "kPut");
@@ -20,5 +20,6 @@ const _: () = {
     declared.method(14, "kCount");
     declared.method(15, "kFlush");
     declared.method(16, "kStats");
+    declared.method(17, "kCompact");
     declared.end();
 };

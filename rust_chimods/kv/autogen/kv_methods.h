@@ -16,6 +16,7 @@ class Method {
  public:
   CLS_CONST int kCreate = 0;
   CLS_CONST int kDestroy = 1;
+  CLS_CONST int kRecover = 3;
   /** Puts a value under a key. */
   CLS_CONST int kPut = 10;
   /** Gets the value of a key. */
@@ -30,6 +31,8 @@ class Method {
   CLS_CONST int kFlush = 15;
   /** Gets the size of the store and its counters. */
   CLS_CONST int kStats = 16;
+  /** Shortens the file as far as its contents allow. */
+  CLS_CONST int kCompact = 17;
 };
 
 }  // namespace chimaera::kv

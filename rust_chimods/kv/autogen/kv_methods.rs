@@ -10,6 +10,8 @@ impl Method {
     pub const CREATE: u32 = 0;
     /// `kDestroy`.
     pub const DESTROY: u32 = 1;
+    /// `kRecover`.
+    pub const RECOVER: u32 = 3;
     /// `kPut`: Puts a value under a key.
     pub const PUT: u32 = 10;
     /// `kGet`: Gets the value of a key.
@@ -24,4 +26,6 @@ impl Method {
     pub const FLUSH: u32 = 15;
     /// `kStats`: Gets the size of the store and its counters.
     pub const STATS: u32 = 16;
+    /// `kCompact`: Shortens the file as far as its contents allow.
+    pub const COMPACT: u32 = 17;
 }

@@ -10,8 +10,8 @@
 
 namespace chimaera::kv {
 
-// The size of a store, and its counters since its pool was created. The numbers are those of the
-// whole pool.
+// The size of a store, and its counters: with a path, since its file was opened, else since its
+// pool was created. The numbers are those of the whole pool.
 struct Stats {
   // Number of keys.
   uint64_t keys_;
@@ -22,16 +22,21 @@ struct Stats {
   // Length of the file; 0 without a path. Replaced and deleted values leave free space in it, which
   // is used again.
   uint64_t file_bytes_;
-  // By how much the file was shortened when it was opened.
+  // By how much the file was shortened since it was opened, and then already.
   uint64_t compacted_bytes_;
   // Transactions. Puts and deletes that arrive together share one.
   uint64_t commits_;
   // Those that were made durable.
   uint64_t syncs_;
+  // How often the file was compacted.
+  uint64_t compactions_;
+  // How often a container lost its keys because one of its methods crashed, and began without any.
+  // Always 0 with a path.
+  uint64_t lost_;
   /** Sends the fields. */
   template <typename Ar>
   void serialize(Ar &ar) {
-    ar(keys_, bytes_, max_bytes_, file_bytes_, compacted_bytes_, commits_, syncs_);
+    ar(keys_, bytes_, max_bytes_, file_bytes_, compacted_bytes_, commits_, syncs_, compactions_, lost_);
   }
 };
 
@@ -313,9 +318,46 @@ struct StatsTask : public chi::Task {
   }
 };
 
+// `kCompact`: shortens the file as far as its contents allow.
+struct CompactTask : public chi::Task {
+  // Out: by how much it was shortened.
+  uint64_t bytes_;
+  /** SHM default constructor */
+  explicit CompactTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), bytes_() {}
+
+  /** Emplace constructor */
+  CompactTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query)
+      : CompactTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kCompact;
+    dom_query_ = dom_query;
+  }
+
+  /** Emplace constructor: `fill` gets the task and sets its fields. */
+  template <typename Fill>
+  CompactTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query, Fill &&fill)
+      : CompactTask(alloc, task_node, pool_id, dom_query) {
+    fill(*this);
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &) {}
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(bytes_);
+  }
+};
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(sizeof(Stats) == 56, "size differs from the other languages");
+static_assert(sizeof(Stats) == 72, "size differs from the other languages");
 static_assert(offsetof(Stats, keys_) == 0, "offset differs from the other languages");
 static_assert(offsetof(Stats, bytes_) == 8, "offset differs from the other languages");
 static_assert(offsetof(Stats, max_bytes_) == 16, "offset differs from the other languages");
@@ -323,6 +365,8 @@ static_assert(offsetof(Stats, file_bytes_) == 24, "offset differs from the other
 static_assert(offsetof(Stats, compacted_bytes_) == 32, "offset differs from the other languages");
 static_assert(offsetof(Stats, commits_) == 40, "offset differs from the other languages");
 static_assert(offsetof(Stats, syncs_) == 48, "offset differs from the other languages");
+static_assert(offsetof(Stats, compactions_) == 56, "offset differs from the other languages");
+static_assert(offsetof(Stats, lost_) == 64, "offset differs from the other languages");
 static_assert(sizeof(PutTask) == 152, "size differs from the other languages");
 static_assert(offsetof(PutTask, key_) == 64, "offset differs from the other languages");
 static_assert(offsetof(PutTask, value_) == 104, "offset differs from the other languages");
@@ -342,8 +386,10 @@ static_assert(offsetof(ScanTask, keys_) == 112, "offset differs from the other l
 static_assert(sizeof(CountTask) == 72, "size differs from the other languages");
 static_assert(offsetof(CountTask, count_) == 64, "offset differs from the other languages");
 static_assert(sizeof(FlushTask) == 64, "size differs from the other languages");
-static_assert(sizeof(StatsTask) == 120, "size differs from the other languages");
+static_assert(sizeof(StatsTask) == 136, "size differs from the other languages");
 static_assert(offsetof(StatsTask, stats_) == 64, "offset differs from the other languages");
+static_assert(sizeof(CompactTask) == 72, "size differs from the other languages");
+static_assert(offsetof(CompactTask, bytes_) == 64, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace chimaera::kv

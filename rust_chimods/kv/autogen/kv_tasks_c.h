@@ -28,9 +28,11 @@ extern "C" {
 #define CHIMAERA_KV_FLUSH 15
 /** Method kStats (chimaera_kv_stats_task). */
 #define CHIMAERA_KV_STATS 16
+/** Method kCompact (chimaera_kv_compact_task). */
+#define CHIMAERA_KV_COMPACT 17
 
-// The size of a store, and its counters since its pool was created. The numbers are those of the
-// whole pool.
+// The size of a store, and its counters: with a path, since its file was opened, else since its
+// pool was created. The numbers are those of the whole pool.
 typedef struct chimaera_kv_stats {
   // Number of keys.
   uint64_t keys_;
@@ -41,12 +43,17 @@ typedef struct chimaera_kv_stats {
   // Length of the file; 0 without a path. Replaced and deleted values leave free space in it, which
   // is used again.
   uint64_t file_bytes_;
-  // By how much the file was shortened when it was opened.
+  // By how much the file was shortened since it was opened, and then already.
   uint64_t compacted_bytes_;
   // Transactions. Puts and deletes that arrive together share one.
   uint64_t commits_;
   // Those that were made durable.
   uint64_t syncs_;
+  // How often the file was compacted.
+  uint64_t compactions_;
+  // How often a container lost its keys because one of its methods crashed, and began without any.
+  // Always 0 with a path.
+  uint64_t lost_;
 } chimaera_kv_stats;
 
 // `kPut`: stores a value under a key.
@@ -117,7 +124,15 @@ typedef struct chimaera_kv_stats_task {
   struct chimaera_kv_stats stats_;
 } chimaera_kv_stats_task;
 
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_stats) == 56, "size differs from the other languages");
+// `kCompact`: shortens the file as far as its contents allow.
+typedef struct chimaera_kv_compact_task {
+  // The header of the task.
+  chi_task task;
+  // Out: by how much it was shortened.
+  uint64_t bytes_;
+} chimaera_kv_compact_task;
+
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_stats) == 72, "size differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, keys_) == 0, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, bytes_) == 8, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, max_bytes_) == 16, "offset differs from the other languages");
@@ -125,6 +140,8 @@ CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, file_bytes_) == 24, "offset diffe
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, compacted_bytes_) == 32, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, commits_) == 40, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, syncs_) == 48, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, compactions_) == 56, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats, lost_) == 64, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_put_task) == 152, "size differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, key_) == 64, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_put_task, value_) == 104, "offset differs from the other languages");
@@ -144,8 +161,10 @@ CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_scan_task, keys_) == 112, "offset differ
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_count_task) == 72, "size differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_count_task, count_) == 64, "offset differs from the other languages");
 CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_flush_task) == 64, "size differs from the other languages");
-CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_stats_task) == 120, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_stats_task) == 136, "size differs from the other languages");
 CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_stats_task, stats_) == 64, "offset differs from the other languages");
+CHIMAERA_KV_ASSERT(sizeof(chimaera_kv_compact_task) == 72, "size differs from the other languages");
+CHIMAERA_KV_ASSERT(offsetof(chimaera_kv_compact_task, bytes_) == 64, "offset differs from the other languages");
 
 #undef CHIMAERA_KV_ASSERT
 #ifdef __cplusplus

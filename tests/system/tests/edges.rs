@@ -400,6 +400,7 @@ fn all_commands_work_in_a_shell_with_few_addresses() {
             "",
         ],
         &["pool", "list"],
+        &["pool", "migrate", "q"],
         &["pool", "show", "p"],
         &["pool", "destroy", "p"],
         &["compose", "up", list],
@@ -413,7 +414,8 @@ fn all_commands_work_in_a_shell_with_few_addresses() {
     for (args, why) in [
         (&["sessions", "kill", "12345"][..], "12345"),
         (&["pool", "reset", "q"], "is not in quarantine"),
-        (&["pool", "migrate", "q"], "state"),
+        (&["pool", "grow", "q", "1"], "offers no kGrow"),
+        (&["pool", "compact", "q"], "create its pool with a path"),
     ] {
         let refused = run(args);
         assert!(refused.code == 1 && refused.stderr.contains(why), "{refused:#?}");

@@ -190,8 +190,11 @@ fn rust() -> Layouts {
             file_bytes,
             compacted_bytes,
             commits,
-            syncs
+            syncs,
+            compactions,
+            lost
         },
+        kv::CompactTask as chimaera_kv_compact_task { bytes },
     );
     // This struct is in the library for C, which no Rust program links.
     let options = [

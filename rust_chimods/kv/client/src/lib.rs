@@ -19,7 +19,9 @@ mod tasks;
 
 pub use methods::Method;
 pub use params::{Params, Sync};
-pub use tasks::{CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats, StatsTask};
+pub use tasks::{
+    CompactTask, CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats, StatsTask,
+};
 
 use chimaera::abi::CHI_MODULE_STATUS;
 use chimaera::archive::params_to_bytes;
@@ -178,6 +180,14 @@ impl Client {
     /// Like [`flush`](Self::flush), but returns without waiting for the result.
     pub fn flush_async(&self) -> Result<Pending<FlushTask>> {
         self.task::<FlushTask>(DomainQuery::dynamic(), Method::FLUSH)?.submit()
+    }
+
+    /// Shortens the file as far as its contents allow, and returns by how much. Puts, deletes and
+    /// everything else wait meanwhile. Errors: `CHI_UNSUPPORTED` for a store without a path; `CHI_IO`,
+    /// `CHI_NO_SPACE`.
+    pub fn compact(&self) -> Result<u64> {
+        let task: NewTask<CompactTask> = self.task(DomainQuery::dynamic(), Method::COMPACT)?;
+        Ok(task.call()?.bytes.get())
     }
 
     /// The size of the store and its counters.

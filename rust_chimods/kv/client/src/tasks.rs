@@ -8,8 +8,8 @@ use chimaera::{Pod, Serialize, ShmBytes, ShmString, ShmVec};
 #[path = "../../autogen/kv_layouts.rs"]
 mod layouts;
 
-/// The size of a store, and its counters since its pool was created. The numbers are those of the
-/// whole pool.
+/// The size of a store, and its counters: with a path, since its file was opened, else since its pool
+/// was created. The numbers are those of the whole pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Serialize)]
 #[repr(C)]
 pub struct Stats {
@@ -22,12 +22,17 @@ pub struct Stats {
     /// Length of the file; 0 without a path. Replaced and deleted values leave free space in it,
     /// which is used again.
     pub file_bytes: u64,
-    /// By how much the file was shortened when it was opened.
+    /// By how much the file was shortened since it was opened, and then already.
     pub compacted_bytes: u64,
     /// Transactions. Puts and deletes that arrive together share one.
     pub commits: u64,
     /// Those that were made durable.
     pub syncs: u64,
+    /// How often the file was compacted.
+    pub compactions: u64,
+    /// How often a container lost its keys because one of its methods crashed, and began without any.
+    /// Always 0 with a path.
+    pub lost: u64,
 }
 
 /// `kPut`: stores a value under a key.
@@ -102,6 +107,14 @@ pub struct StatsTask {
     /// Out.
     #[chi(out)]
     pub stats: Cell<Stats>,
+}
+
+/// `kCompact`: shortens the file as far as its contents allow.
+#[chimaera::task]
+pub struct CompactTask {
+    /// Out: by how much it was shortened.
+    #[chi(out)]
+    pub bytes: Cell<u64>,
 }
 
 #[cfg(test)]

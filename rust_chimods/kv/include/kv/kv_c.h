@@ -120,6 +120,16 @@ static inline chi_status chimaera_kv_stats_new(chi_pool_id pool, chi_domain_quer
   return status;
 }
 
+/** Creates a task that shortens the file as far as its contents allow. Otherwise like
+ * chimaera_kv_put_new. */
+static inline chi_status chimaera_kv_compact_new(chi_pool_id pool, chi_domain_query query,
+                                                 chimaera_kv_compact_task **task) {
+  chi_task *made = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, CHIMAERA_KV_COMPACT, &made);
+  *task = (chimaera_kv_compact_task *)(void *)made;
+  return status;
+}
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif

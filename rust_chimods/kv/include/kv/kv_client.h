@@ -153,6 +153,18 @@ class Client : public chi::PoolClient<Client, Params> {
                                          const chi::DomainQuery &dom_query) {
     return CHI_IPC_MANAGER->SubmitTask<StatsTask>(mctx, pool_id_, dom_query);
   }
+
+  /** Shortens the file as far as its contents allow, and returns by how many bytes. All else waits
+   * meanwhile. Errors: `CHI_UNSUPPORTED` for a store without a path; `CHI_IO`, `CHI_NO_SPACE`. */
+  chi::u64 Compact(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) {
+    chi::OwnedTask<CompactTask> task(AsyncCompact(mctx, dom_query));
+    Finish(task);
+    return task->bytes_;
+  }
+  hipc::FullPtr<CompactTask> AsyncCompact(const hipc::MemContext &mctx,
+                                          const chi::DomainQuery &dom_query) {
+    return CHI_IPC_MANAGER->SubmitTask<CompactTask>(mctx, pool_id_, dom_query);
+  }
 };
 
 }  // namespace chimaera::kv

@@ -4,6 +4,7 @@ mod durable;
 #[path = "../../autogen/kv_lib_exec.rs"]
 mod lib_exec;
 mod pool;
+mod state;
 mod store;
 mod stored;
 #[cfg(test)]
@@ -16,14 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chimaera::abi::{CHI_DOMAIN_GLOBAL_ID, CHI_DOMAIN_LOCAL_ID, CHI_UNSUPPORTED};
 
-use chimaera::module::{Init, MonitorContext, MonitorMode, Queue, Replica, RunContext};
-use chimaera::{DomainQuery, Result, ShmString, Status, Task, TaskBase};
+use chimaera::module::{Init, LifeTask, MonitorContext, MonitorMode, Queue, Replica, RunContext};
+use chimaera::{log_warn, DomainQuery, Result, ShmString, Status, Task, TaskBase};
 use chimaera_kv_client::{
-    CountTask, DeleteTask, FlushTask, GetTask, KeyHash, Method, Params, PutTask, ScanTask,
-    StatsTask, MAX_KEY_BYTES,
+    CompactTask, CountTask, DeleteTask, FlushTask, GetTask, KeyHash, Method, Params, PutTask,
+    ScanTask, StatsTask, MAX_KEY_BYTES,
 };
 
-use durable::Durable;
+use durable::{Durable, Share};
 use pool::{Keys, Member, Pool};
 use store::{Key, Store};
 use stored::Stored;
@@ -49,14 +50,14 @@ pub struct Runtime {
 enum Values {
     Memory(Arc<Store>, Member),
     Device(Stored, Member),
-    File(Arc<Durable>),
+    File(Share),
 }
 
 impl Values {
     fn new(init: &Init<'_>, params: &Params, pool: &Arc<Pool>) -> Result<Values> {
         if !params.path.is_empty() {
-            let open = || Durable::open(params, init.container_count());
-            return pool.durable(open).map(Values::File);
+            let durable = pool.durable(|| Durable::new(params.clone(), init.container_count()));
+            return Share::new(durable, init.container_id()).map(Values::File);
         }
         let account = pool.account().clone();
         let member = |keys: Arc<dyn Keys>| Member::new(pool.clone(), init.container_id(), keys);
@@ -70,7 +71,7 @@ impl Values {
     }
 }
 
-#[chimaera::container(name = "chimaera:kv")]
+#[chimaera::container(name = "chimaera:kv", state)]
 impl Runtime {
     #[create]
     fn create(init: &Init<'_>, params: Params) -> Result<Self> {
@@ -235,17 +236,67 @@ impl Runtime {
         Ok(())
     }
 
+    #[method(Method::COMPACT, name = "kCompact")]
+    fn compact(&self, task: &CompactTask) -> Result<()> {
+        match &self.values {
+            Values::Memory(..) | Values::Device(..) => Err(Status::new(
+                CHI_UNSUPPORTED,
+                "the store is in memory and has no file to compact: create its pool with a path",
+            )),
+            Values::File(durable) => {
+                task.bytes.set(durable.compact()?);
+                Ok(())
+            }
+        }
+    }
+
     /// Returns the store's blocks to the device, or closes its file.
     #[destroy]
     fn destroy(&self, _ctx: &RunContext<'_>) -> Result<()> {
         match &self.values {
-            Values::Memory(..) => {}
-            Values::Device(stored, _) => stored.keys().clear(),
-            // The containers are destroyed one after the other.
-            Values::File(durable) if Arc::strong_count(durable) == 1 => durable.close()?,
-            Values::File(..) => {}
+            Values::Memory(..) => Ok(()),
+            Values::Device(stored, _) => {
+                stored.keys().clear();
+                Ok(())
+            }
+            Values::File(share) => share.leave(),
         }
-        Ok(())
+    }
+
+    /// Leaves the place in the pool, or the file, to a successor.
+    #[release]
+    fn release(&self) -> Result<()> {
+        match &self.values {
+            Values::Memory(_, member) | Values::Device(_, member) => {
+                member.leave();
+                Ok(())
+            }
+            Values::File(share) => share.leave(),
+        }
+    }
+
+    #[resume]
+    fn resume(&self) -> Result<()> {
+        match &self.values {
+            Values::Memory(_, member) | Values::Device(_, member) => member.come_back(),
+            Values::File(share) => share.join(),
+        }
+    }
+
+    #[recover]
+    fn recover(&self, task: &LifeTask) -> Result<()> {
+        match &self.values {
+            Values::Memory(_, member) | Values::Device(_, member) => {
+                // Unless a state was loaded.
+                if task.old_version().is_empty() {
+                    let (id, why) = (self.id, task.message());
+                    log_warn!("container {id} has lost its keys, and begins without: {why}");
+                    member.take_over()?;
+                }
+                Ok(())
+            }
+            Values::File(share) => share.take_over(),
+        }
     }
 
     /// Selects the container and the lane of a key by its hash.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
+use chimaera::abi::CHI_BUSY;
 use chimaera::{PoolId, Result, Status};
 use chimaera_kv_client::{Stats, STORE_FULL};
 
@@ -45,9 +46,18 @@ impl Account {
         }
     }
 
+    /// Accounts for the `bytes` of a container that enters its pool. Errors: `STORE_FULL`.
+    fn add(&self, bytes: u64) -> Result<()> {
+        let update = |now: u64| now.checked_add(bytes).filter(|sum| *sum <= self.max_bytes);
+        match self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(full(now, self.max_bytes, bytes)),
+        }
+    }
+
     /// Accounts for `bytes` that are gone.
-    pub(crate) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    pub(crate) fn release(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -77,18 +87,46 @@ pub(crate) trait Keys: Send + Sync {
     /// Ends a scan without a visit.
     fn forget(&self, scan: u64);
 
-    /// Takes the bytes of a container that is not used any more out of the pool's account.
-    fn write_off(&self);
+    /// The bytes that they count as, also while somebody has a lock: whoever crashed with one will not
+    /// return it.
+    fn bytes(&self) -> u64;
 }
 
 /// A pool whose containers are in this process.
 pub(crate) struct Pool {
     account: Arc<Account>,
-    /// By the container's number; none before its creation and after its end.
-    containers: Mutex<Vec<Option<Arc<dyn Keys>>>>,
+    /// By the container's number.
+    places: Mutex<Vec<Place>>,
     /// For a pool with a path.
     durable: Mutex<Weak<Durable>>,
     next_scan: AtomicU64,
+}
+
+/// A container's place in its pool.
+#[derive(Clone, Default)]
+struct Place {
+    holder: Holder,
+    /// How often its keys were lost.
+    lost: u64,
+}
+
+/// Whose keys count as those of a container.
+#[derive(Clone, Default)]
+enum Holder {
+    /// Nobody's: before the container's creation, and after its end.
+    #[default]
+    None,
+    /// Those of the container that is in use.
+    One(Arc<dyn Keys>),
+    /// Those of the successor, once it has loaded them, or of the container that has left, if it comes
+    /// back.
+    Left,
+}
+
+impl Holder {
+    fn is(&self, keys: &Arc<dyn Keys>) -> bool {
+        matches!(self, Holder::One(holder) if Arc::ptr_eq(holder, keys))
+    }
 }
 
 impl Pool {
@@ -100,7 +138,7 @@ impl Pool {
         }
         let pool = Arc::new(Pool {
             account: Arc::new(Account::new(max_bytes)),
-            containers: Mutex::new(vec![None; containers as usize]),
+            places: Mutex::new(vec![Place::default(); containers as usize]),
             durable: Mutex::default(),
             next_scan: AtomicU64::new(0),
         });
@@ -113,16 +151,14 @@ impl Pool {
         &self.account
     }
 
-    /// The file of the pool, which the first of its containers opens. They are created one after the
-    /// other.
-    pub(crate) fn durable(&self, open: impl FnOnce() -> Result<Durable>) -> Result<Arc<Durable>> {
-        let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = durable().upgrade() {
-            return Ok(opened);
-        }
-        let opened = Arc::new(open()?);
-        *durable() = Arc::downgrade(&opened);
-        Ok(opened)
+    /// The file of the pool, which the first of its containers opens.
+    pub(crate) fn durable(&self, make: impl FnOnce() -> Durable) -> Arc<Durable> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        durable.upgrade().unwrap_or_else(|| {
+            let made = Arc::new(make());
+            *durable = Arc::downgrade(&made);
+            made
+        })
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -130,6 +166,7 @@ impl Pool {
             keys: self.count(),
             bytes: self.account.bytes(),
             max_bytes: self.account.max_bytes,
+            lost: self.lost(),
             ..Stats::default()
         }
     }
@@ -169,12 +206,21 @@ impl Pool {
         frozen.iter().map(|(count, _)| count).sum()
     }
 
-    fn live(&self) -> Vec<Arc<dyn Keys>> {
-        self.containers().iter().flatten().cloned().collect()
+    /// How often the keys of one of its containers were lost.
+    fn lost(&self) -> u64 {
+        self.places().iter().map(|place| place.lost).sum()
     }
 
-    fn containers(&self) -> MutexGuard<'_, Vec<Option<Arc<dyn Keys>>>> {
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn live(&self) -> Vec<Arc<dyn Keys>> {
+        let keys = |place: &Place| match &place.holder {
+            Holder::One(keys) => Some(keys.clone()),
+            Holder::None | Holder::Left => None,
+        };
+        self.places().iter().filter_map(keys).collect()
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,7 +236,7 @@ impl Drop for Scan<'_> {
     }
 }
 
-/// A container's place in its pool. Dropping it takes the container out.
+/// A container as a member of its pool. Dropping it takes the container out.
 pub(crate) struct Member {
     pool: Arc<Pool>,
     number: usize,
@@ -198,13 +244,69 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Enters a container into its pool, in place of one that crashed.
+    /// A container that has just been made. It enters its pool at once, unless it has a predecessor:
+    /// then it does when it has loaded the state (`enter`) or recovers (`take_over`), because until
+    /// then the predecessor may come back.
     pub(crate) fn new(pool: Arc<Pool>, number: u32, keys: Arc<dyn Keys>) -> Member {
         let number = number as usize;
-        if let Some(crashed) = pool.containers()[number].replace(keys.clone()) {
-            crashed.write_off();
+        let place = &mut pool.places()[number];
+        if let Holder::None = place.holder {
+            place.holder = Holder::One(keys.clone());
         }
-        Member { pool, number, keys }
+        Member { pool: pool.clone(), number, keys }
+    }
+
+    /// Enters the pool with keys that have been loaded and are not in its account, and of which a
+    /// predecessor has lost those of `lost` moments. Errors: `STORE_FULL`; `CHI_BUSY` if the
+    /// predecessor has come back.
+    pub(crate) fn enter(&self, lost: u64) -> Result<()> {
+        let place = &mut self.pool.places()[self.number];
+        if let (Holder::One(_), false) = (&place.holder, place.holder.is(&self.keys)) {
+            return Err(Status::new(CHI_BUSY, "the container that left its keys goes on"));
+        }
+        self.pool.account.add(self.keys.bytes())?;
+        *place = Place { holder: Holder::One(self.keys.clone()), lost: place.lost.max(lost) };
+        Ok(())
+    }
+
+    /// Leaves the pool to a successor, or to itself if it comes back.
+    pub(crate) fn leave(&self) {
+        let place = &mut self.pool.places()[self.number];
+        if place.holder.is(&self.keys) {
+            self.pool.account.release(self.keys.bytes());
+            place.holder = Holder::Left;
+        }
+    }
+
+    /// Comes back, because there is no successor after all. Errors: `STORE_FULL`, which means that the
+    /// books are wrong.
+    pub(crate) fn come_back(&self) -> Result<()> {
+        self.replace()
+    }
+
+    /// Takes the place of a container whose keys are lost, here or in another process.
+    pub(crate) fn take_over(&self) -> Result<()> {
+        self.replace()?;
+        self.pool.places()[self.number].lost += 1;
+        Ok(())
+    }
+
+    fn replace(&self) -> Result<()> {
+        let place = &mut self.pool.places()[self.number];
+        match &place.holder {
+            holder if holder.is(&self.keys) => return Ok(()),
+            Holder::One(other) => self.pool.account.release(other.bytes()),
+            Holder::None | Holder::Left => {}
+        }
+        place.holder = Holder::Left;
+        self.pool.account.add(self.keys.bytes())?;
+        place.holder = Holder::One(self.keys.clone());
+        Ok(())
+    }
+
+    /// How often the keys of this container were lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.pool.places()[self.number].lost
     }
 
     /// The keys of this container alone.
@@ -220,10 +322,86 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let mut containers = self.pool.containers();
-        let place = &mut containers[self.number];
-        if place.as_ref().is_some_and(|keys| Arc::ptr_eq(keys, &self.keys)) {
-            *place = None;
+        let place = &mut self.pool.places()[self.number];
+        if place.holder.is(&self.keys) {
+            self.pool.account.release(self.keys.bytes());
+            place.holder = Holder::None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    /// A pool of one container, and stores with 4 bytes each.
+    fn pool() -> Arc<Pool> {
+        Arc::new(Pool {
+            account: Arc::new(Account::new(Some(6))),
+            places: Mutex::new(vec![Place::default()]),
+            durable: Mutex::default(),
+            next_scan: AtomicU64::new(0),
+        })
+    }
+
+    fn member(pool: &Arc<Pool>) -> (Arc<Store>, Member) {
+        let store = Arc::new(Store::new(pool.account.clone()));
+        (store.clone(), Member::new(pool.clone(), 0, store))
+    }
+
+    fn fill(store: &Store) {
+        store.load(b"key".to_vec(), Arc::new(b"v".to_vec()));
+    }
+
+    #[test]
+    fn a_successor_takes_the_place_of_a_container_that_has_left() {
+        let pool = pool();
+        let (old, member_old) = member(&pool);
+        old.put(b"key".to_vec(), Arc::new(b"v".to_vec())).unwrap();
+        member_old.leave();
+        assert_eq!((pool.account.bytes(), pool.count()), (0, 0));
+        let (new, member_new) = member(&pool);
+        fill(&new);
+        member_new.enter(2).unwrap();
+        drop(member_old);
+        assert_eq!((pool.account.bytes(), pool.count(), pool.lost()), (4, 1, 2));
+        drop(member_new);
+        assert_eq!((pool.account.bytes(), pool.count()), (0, 0));
+    }
+
+    #[test]
+    fn a_container_that_comes_back_has_its_place_whatever_the_successor_does() {
+        let pool = pool();
+        let (old, member_old) = member(&pool);
+        old.put(b"key".to_vec(), Arc::new(b"v".to_vec())).unwrap();
+        for entered in [false, true] {
+            member_old.leave();
+            let (new, member_new) = member(&pool);
+            fill(&new);
+            if entered {
+                member_new.enter(0).unwrap();
+            }
+            member_old.come_back().unwrap();
+            member_old.come_back().unwrap();
+            if !entered {
+                assert_eq!(member_new.enter(0).unwrap_err().code(), CHI_BUSY);
+            }
+            drop(member_new);
+            assert_eq!((pool.account.bytes(), pool.count()), (4, 1));
+        }
+    }
+
+    #[test]
+    fn what_a_crashed_container_had_is_written_off() {
+        let pool = pool();
+        let (old, member_old) = member(&pool);
+        old.put(b"key".to_vec(), Arc::new(b"v".to_vec())).unwrap();
+        let (_new, member_new) = member(&pool);
+        assert_eq!(pool.count(), 1);
+        member_new.take_over().unwrap();
+        // A crashed container is never dropped.
+        std::mem::forget(member_old);
+        assert_eq!((pool.account.bytes(), pool.count(), pool.lost()), (0, 0, 1));
     }
 }

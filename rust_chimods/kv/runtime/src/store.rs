@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chimaera::Result;
@@ -19,6 +20,26 @@ struct Shard<V> {
     values: BTreeMap<Key, Arc<V>>,
     /// The scans that have begun and have not yet visited this shard. Nearly always empty.
     scans: Vec<Begun>,
+}
+
+/// A shard, and the bytes of its keys and values, which are known also while another has the lock.
+struct Slot<V> {
+    bytes: AtomicU64,
+    shard: Mutex<Shard<V>>,
+}
+
+impl<V> Slot<V> {
+    /// Counts `new` bytes in place of `old` ones. The caller has the lock, so nobody else changes the sum.
+    fn count(&self, old: usize, new: usize) {
+        let bytes = self.bytes.load(Ordering::Relaxed) + new as u64 - old as u64;
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+impl<V> Default for Slot<V> {
+    fn default() -> Self {
+        Slot { bytes: AtomicU64::new(0), shard: Mutex::default() }
+    }
 }
 
 /// A scan that has begun.
@@ -49,27 +70,32 @@ impl Value for Vec<u8> {
 /// Keys and values. Values are shared, so that readers use them without the lock. No lock is held
 /// across a wait.
 pub(crate) struct Store<V = Vec<u8>> {
-    shards: [Mutex<Shard<V>>; SHARDS],
+    slots: [Slot<V>; SHARDS],
     /// Of the whole pool.
     account: Arc<Account>,
 }
 
 impl<V: Value> Store<V> {
     pub(crate) fn new(account: Arc<Account>) -> Self {
-        Store { shards: Default::default(), account }
+        Store { slots: Default::default(), account }
     }
 
     /// Stores a value. Returns the value it replaced. Errors: `STORE_FULL`.
     pub(crate) fn put(&self, key: Key, value: Arc<V>) -> Result<Option<Arc<V>>> {
-        let mut shard = self.shard(&key);
+        let slot = self.slot(&key);
+        let mut shard = lock(&slot.shard);
         let Shard { values, scans } = &mut *shard;
         match values.entry(key) {
             Entry::Occupied(mut entry) => {
-                self.account.replace(entry.get().len(), value.len())?;
+                let (old, new) = (entry.get().len(), value.len());
+                self.account.replace(old, new)?;
+                slot.count(old, new);
                 Ok(Some(entry.insert(value)))
             }
             Entry::Vacant(entry) => {
-                self.account.replace(0, entry.key().len() + value.len())?;
+                let new = entry.key().len() + value.len();
+                self.account.replace(0, new)?;
+                slot.count(0, new);
                 if !scans.is_empty() {
                     note(scans, entry.key(), false);
                 }
@@ -80,14 +106,17 @@ impl<V: Value> Store<V> {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<V>> {
-        self.shard(key).values.get(key).cloned()
+        lock(&self.slot(key).shard).values.get(key).cloned()
     }
 
     /// Returns the removed value.
     pub(crate) fn delete(&self, key: &[u8]) -> Option<Arc<V>> {
-        let mut shard = self.shard(key);
+        let slot = self.slot(key);
+        let mut shard = lock(&slot.shard);
         let removed = shard.values.remove(key)?;
-        self.account.release(key.len() + removed.len());
+        let old = key.len() + removed.len();
+        self.account.release(old as u64);
+        slot.count(old, 0);
         if !shard.scans.is_empty() {
             note(&mut shard.scans, key, true);
         }
@@ -96,20 +125,66 @@ impl<V: Value> Store<V> {
 
     /// Deletes all keys.
     pub(crate) fn clear(&self) {
-        for shard in &self.shards {
-            let keys: Vec<Key> = lock(shard).values.keys().cloned().collect();
+        for slot in &self.slots {
+            let keys: Vec<Key> = lock(&slot.shard).values.keys().cloned().collect();
             keys.iter().for_each(|key| drop(self.delete(key)));
         }
     }
 
-    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard<V>> {
-        lock(&self.shards[key_hash(key) as usize % SHARDS])
+    /// Stores the value of a new key. It is not accounted for, because the container has not entered its
+    /// pool.
+    pub(crate) fn load(&self, key: Key, value: Arc<V>) {
+        let slot = self.slot(&key);
+        let mut shard = lock(&slot.shard);
+        slot.count(0, key.len() + value.len());
+        shard.values.insert(key, value);
+    }
+
+    /// The number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.shards().map(|shard| shard.values.len()).sum()
+    }
+
+    /// Calls `f` for each key, in order, while no key can come or go.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Key, &Arc<V>) -> Result<()>) -> Result<()> {
+        let shards: Vec<_> = self.shards().collect();
+        let mut rest: Vec<_> = shards.iter().map(|shard| shard.values.iter().peekable()).collect();
+        loop {
+            let heads = rest.iter_mut().enumerate();
+            let heads = heads.filter_map(|(n, entries)| entries.peek().map(|entry| (entry.0, n)));
+            let Some((_, first)) = heads.min() else { return Ok(()) };
+            if let Some((key, value)) = rest[first].next() {
+                f(key, value)?;
+            }
+        }
+    }
+
+    /// All keys, in order.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let of = |shard: MutexGuard<'_, Shard<V>>| shard.values.keys().cloned().collect::<Vec<_>>();
+        let mut keys: Vec<Key> = self.shards().flat_map(of).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Takes all keys out, without accounting for that.
+    pub(crate) fn drain(&self) -> Vec<Arc<V>> {
+        let take = |mut shard: MutexGuard<'_, Shard<V>>| std::mem::take(&mut shard.values);
+        self.shards().flat_map(|shard| take(shard).into_values()).collect()
+    }
+
+    fn slot(&self, key: &[u8]) -> &Slot<V> {
+        &self.slots[key_hash(key) as usize % SHARDS]
+    }
+
+    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard<V>>> {
+        self.slots.iter().map(|slot| lock(&slot.shard))
     }
 }
 
 impl<V: Value> Keys for Store<V> {
     fn freeze(&self, scan: Option<u64>) -> (u64, Box<dyn Frozen + '_>) {
-        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        let mut shards: Vec<_> = self.shards().collect();
         if let Some(scan) = scan {
             let begun = || Begun { scan, changed: BTreeMap::new() };
             shards.iter_mut().for_each(|shard| shard.scans.push(begun()));
@@ -119,8 +194,7 @@ impl<V: Value> Keys for Store<V> {
 
     fn visit(&self, scan: u64, prefix: &[u8], limit: usize, keys: &mut Vec<Key>) {
         let from = (Bound::Included(prefix), Bound::Unbounded);
-        for shard in &self.shards {
-            let mut shard = lock(shard);
+        for mut shard in self.shards() {
             let changed = shard.end(scan);
             let found = shard.values.range::<[u8], _>(from).map(|(key, _)| key);
             let found = found.take_while(|key| key.starts_with(prefix));
@@ -135,16 +209,11 @@ impl<V: Value> Keys for Store<V> {
     }
 
     fn forget(&self, scan: u64) {
-        self.shards.iter().for_each(|shard| drop(lock(shard).end(scan)));
+        self.shards().for_each(|mut shard| drop(shard.end(scan)));
     }
 
-    fn write_off(&self) {
-        for shard in &self.shards {
-            // Whoever crashed with a lock will not return it.
-            let Ok(shard) = shard.try_lock() else { continue };
-            let bytes = shard.values.iter().map(|(key, value)| key.len() + value.len()).sum();
-            self.account.release(bytes);
-        }
+    fn bytes(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -262,7 +331,7 @@ mod tests {
         assert_eq!(visit(&store, 1, b"", 9), [b"a", b"b", b"c", b"d"]);
         assert_eq!(visit(&store, 2, b"", 9), [b"a", b"c", b"d", b"e"]);
         assert_eq!(scan(&store, b"", 9), [b"a", b"b", b"c", b"d"]);
-        assert!(store.shards.iter().all(|shard| lock(shard).scans.is_empty()));
+        assert!(store.shards().all(|shard| shard.scans.is_empty()));
 
         begin(&store, 4);
         store.delete(b"a");
@@ -271,11 +340,21 @@ mod tests {
     }
 
     #[test]
-    fn a_crashed_container_is_written_off() {
+    fn all_keys_are_visited_in_order() {
         let store = store(None);
-        put(&store, "key", "value").unwrap();
-        store.write_off();
-        assert_eq!(store.account.bytes(), 0);
+        for i in (0..1000).rev() {
+            put(&store, &format!("{i:03}"), "value").unwrap();
+        }
+        let mut keys = Vec::new();
+        let visit = |key: &Key, _: &Arc<Vec<u8>>| {
+            keys.push(key.clone());
+            Ok(())
+        };
+        store.for_each(visit).unwrap();
+        assert_eq!(keys, store.keys());
+        assert!(keys.is_sorted() && keys.len() == store.len());
+        assert_eq!(store.bytes(), store.account.bytes());
+        assert_eq!((store.drain().len(), store.len()), (1000, 0));
     }
 
     #[test]

@@ -80,6 +80,25 @@ pub(crate) struct Location {
     packed: usize,
 }
 
+impl Location {
+    /// What another container needs to find the value: its blocks, its bytes, and those in the blocks.
+    pub(crate) fn parts(&self) -> (&[bdev::Extent], u64, u64) {
+        (&self.extents, self.len as u64, self.packed as u64)
+    }
+}
+
+/// A container that ends without `kDestroy` has a successor, or is one that did not get that far: the
+/// blocks belong to the other one.
+impl Drop for Stored {
+    fn drop(&mut self) {
+        for location in self.keys.drain() {
+            if let Some(mut location) = Arc::into_inner(location) {
+                location.extents.clear();
+            }
+        }
+    }
+}
+
 impl Value for Location {
     fn len(&self) -> usize {
         size_of::<Location>() + size_of_val(self.extents.as_slice())
@@ -119,6 +138,27 @@ impl Stored {
             block_size: stats.block_size,
             compressor,
         })
+    }
+
+    /// The number of the device's pool.
+    pub(crate) fn device(&self) -> PoolId {
+        self.device.client.pool_id()
+    }
+
+    /// The location of a value that a predecessor has stored. Errors: `CHI_INVALID` if the blocks are not
+    /// as many as the value needs.
+    pub(crate) fn location(
+        &self,
+        extents: Vec<bdev::Extent>,
+        len: u64,
+        packed: u64,
+    ) -> Result<Location> {
+        let room = extents.iter().try_fold(0u64, |sum, extent| sum.checked_add(extent.count));
+        if room != Some(packed.div_ceil(self.block_size)) {
+            return Err(Status::invalid(format!("{packed} bytes are in {room:?} blocks")));
+        }
+        let (len, packed) = (len as usize, packed as usize);
+        Ok(Location { device: self.device(), extents, len, packed })
     }
 
     pub(crate) fn keys(&self) -> &Arc<Store<Location>> {

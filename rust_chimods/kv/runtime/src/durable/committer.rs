@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use chimaera::abi::CHI_NO_POOL;
 use chimaera::module::Event;
@@ -14,7 +15,7 @@ use chimaera_kv_client::{Params, Sync};
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
 
 use super::fault::{Fault, Outcome};
-use super::file::{self, table, table_name, Opened, ABOUT, BYTES};
+use super::file::{self, table, table_name, Grip, Opened, ABOUT, BYTES};
 use crate::pool::full;
 use crate::store::Key;
 
@@ -37,8 +38,16 @@ pub(super) enum Change {
         container: u32,
         key: Key,
     },
+    /// Keys and values of a container that come from a copy; `last` if there are no more.
+    Load {
+        container: u32,
+        entries: Vec<(Key, Vec<u8>)>,
+        last: bool,
+    },
     /// Makes durable what came before.
     Flush,
+    /// Shortens the file.
+    Compact,
     /// Closes the file.
     Close,
 }
@@ -48,8 +57,16 @@ impl Change {
         match self {
             Change::Put { key, value, .. } => key.len() + value.len(),
             Change::Delete { key, .. } => key.len(),
-            Change::Flush | Change::Close => 0,
+            Change::Load { entries, .. } => {
+                entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+            }
+            Change::Flush | Change::Compact | Change::Close => 0,
         }
+    }
+
+    /// Whether the file is changed as a whole, after all that came before.
+    fn is_of_file(&self) -> bool {
+        matches!(self, Change::Compact | Change::Close)
     }
 }
 
@@ -67,6 +84,12 @@ impl Waiting {
     fn end(&self, outcome: Result<bool>) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         self.event.set();
+    }
+
+    /// Waits for the end, but not longer than this. Errors: `CHI_TIMEOUT`, `CHI_CANCELLED`.
+    fn wait_for(&self, bound: Duration) -> Result<bool> {
+        self.event.wait_for(bound)?;
+        self.outcome()
     }
 
     fn outcome(&self) -> Result<bool> {
@@ -105,15 +128,23 @@ pub(super) struct Committer {
     wake: Condvar,
     /// Why nothing more is written.
     failed: OnceLock<Status>,
+    /// What is known since the file was opened: what holds it, the store's number, and whether the file
+    /// was created.
+    known: OnceLock<(Grip, u64, bool)>,
 }
 
 impl Committer {
-    /// Starts the thread, and waits until it has opened the file.
-    pub(super) fn start(params: &Params, containers: u32) -> Result<Arc<Committer>> {
+    /// Starts the thread, and waits until it has opened the file, which must be the store with this
+    /// number if there is one.
+    pub(super) fn start(
+        params: &Params,
+        containers: u32,
+        must_be: Option<u64>,
+    ) -> Result<Arc<Committer>> {
         let committer = Arc::new(Committer::new(params));
         let opening = Waiting::new()?;
         let (own, params, told) = (committer.clone(), params.clone(), opening.clone());
-        let serve = move || match own.open(&params, containers) {
+        let serve = move || match own.open(&params, containers, must_be) {
             Ok(()) => {
                 told.end(Ok(true));
                 own.serve(containers);
@@ -144,13 +175,46 @@ impl Committer {
             queue: Mutex::default(),
             wake: Condvar::new(),
             failed: OnceLock::new(),
+            known: OnceLock::new(),
         }
     }
 
-    /// Has the thread apply a change, and waits until it is committed. Errors: `CHI_CANCELLED`, and
-    /// then it was not applied.
-    pub(super) fn apply(&self, change: Change) -> Result<bool> {
+    /// The number of the store, which has been opened.
+    pub(super) fn id(&self) -> u64 {
+        self.known.get().map_or(0, |(_, id, _)| *id)
+    }
+
+    /// Removes the file if it was created here, because it is not wanted after all.
+    pub(super) fn remove_new(&self) {
+        if !self.known.get().is_some_and(|(.., is_new)| *is_new) {
+            return;
+        }
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(opened) = &*opened else { return };
+        if let Err(error) = std::fs::remove_file(&opened.path) {
+            log_error!("{} cannot be removed: {error}", opened.path);
+        }
+    }
+
+    /// Closes the file although code that used it has crashed, perhaps while it held a lock: if it is not
+    /// closed within this time, it is left to others as it is.
+    pub(super) fn close_within(&self, bound: Duration) -> Result<()> {
         let by = Waiting::new()?;
+        if self.put(Change::Close, &by).is_err() {
+            return Ok(());
+        }
+        let closed = by.wait_for(bound);
+        if let Err(status) = closed {
+            log_error!("the store in {} is left as it is: {}", self.path, status.message());
+            if let Some((grip, ..)) = self.known.get() {
+                grip.let_go();
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a change.
+    fn put(&self, change: Change, by: &Arc<Waiting>) -> Result<()> {
         {
             let mut queue = self.queue();
             if queue.over {
@@ -160,6 +224,14 @@ impl Committer {
             queue.requests.push_back(Request { change, by: by.clone() });
         }
         self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Has the thread apply a change, and waits until it is committed. Errors: `CHI_CANCELLED`, and
+    /// then it was not applied.
+    pub(super) fn apply(&self, change: Change) -> Result<bool> {
+        let by = Waiting::new()?;
+        self.put(change, &by)?;
         if let Err(cancelled) = by.event.wait() {
             let mut queue = self.queue();
             let withdrawn = |request: &Request| {
@@ -191,31 +263,20 @@ impl Committer {
         self.failed.get().cloned().unwrap_or_else(|| self.closed())
     }
 
-    pub(super) fn file_bytes(&self) -> u64 {
-        self.of_file(|opened| opened.len.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn compacted(&self) -> u64 {
-        self.of_file(|opened| opened.compacted)
-    }
-
-    fn of_file(&self, get: impl FnOnce(&Opened) -> u64) -> u64 {
-        self.opened.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, get)
-    }
-
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // On the thread ---------------------------------------------------------------------------------
 
-    fn open(&self, params: &Params, containers: u32) -> Result<()> {
+    fn open(&self, params: &Params, containers: u32, must_be: Option<u64>) -> Result<()> {
         // The database library panics on some files that are damaged.
-        let opened = catch_unwind(AssertUnwindSafe(|| file::open(params, containers)));
+        let opened = catch_unwind(AssertUnwindSafe(|| file::open(params, containers, must_be)));
         let opened = opened.unwrap_or_else(|panic| {
             Err(Fault::of_panic(&*panic).status(Path::new(&params.path)))
         })?;
         self.bytes.store(opened.bytes, Ordering::Relaxed);
+        self.known.get_or_init(|| (opened.grip.clone(), opened.id, opened.is_new));
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
         Ok(())
     }
@@ -224,28 +285,60 @@ impl Committer {
         let mut unwritten = (0, 0);
         loop {
             let mut batch = self.next();
-            let closing = match batch.last() {
-                None => Some(None),
-                Some(Request { change: Change::Close, .. }) => Some(batch.pop()),
-                Some(_) => None,
-            };
+            let is_over = batch.is_empty();
+            let of_file = batch.pop_if(|request| request.change.is_of_file());
             if !batch.is_empty() {
                 self.serve_batch(batch, containers, &mut unwritten);
             }
-            if let Some(closing) = closing {
-                // Dropping the database writes what is left.
-                let opened = self.opened.write().unwrap_or_else(PoisonError::into_inner).take();
-                let closed = catch_unwind(AssertUnwindSafe(|| drop(opened)));
-                if let Some(Request { by, .. }) = closing {
-                    by.end(closed.map(|()| true).map_err(|_| self.failure()));
+            match of_file {
+                Some(Request { change: Change::Compact, by }) => {
+                    by.end(self.compact());
+                    unwritten = (0, 0);
                 }
-                return;
+                Some(Request { by, .. }) => {
+                    by.end(self.close());
+                    return;
+                }
+                None if is_over => {
+                    // Nobody waits for the outcome.
+                    let _ = self.close();
+                    return;
+                }
+                None => {}
             }
         }
     }
 
-    /// Waits for requests, and takes as many as fit into a transaction. None are left when it
-    /// returns none.
+    fn close(&self) -> Result<bool> {
+        let opened = self.opened.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Dropping the database writes what is left.
+        let closed = catch_unwind(AssertUnwindSafe(|| drop(opened)));
+        closed.map(|()| true).map_err(|_| self.failure())
+    }
+
+    fn compact(&self) -> Result<bool> {
+        if let Some(failed) = self.failed.get() {
+            return Err(failed.clone());
+        }
+        // Nobody reads meanwhile.
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(opened) = &mut *opened else { return Err(self.closed()) };
+        let compacted = catch_unwind(AssertUnwindSafe(|| opened.compact()));
+        let compacted = compacted.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
+        compacted.map(|()| true).map_err(|fault| self.fail(&opened.grip, &fault))
+    }
+
+    /// Writes nothing more: not even the database may when it is closed, for it may not know what went
+    /// wrong.
+    fn fail(&self, grip: &Grip, fault: &Fault) -> Status {
+        grip.freeze();
+        let status = self.failed.get_or_init(|| self.refusal(fault));
+        log_error!("{}", status.message());
+        status.clone()
+    }
+
+    /// Waits for requests, and takes as many as fit into a transaction, and at most one for the file as a
+    /// whole, as the last. None are left when it returns none.
     fn next(&self) -> Vec<Request> {
         let mut queue = self.queue();
         while queue.requests.is_empty() && !queue.over {
@@ -259,6 +352,9 @@ impl Committer {
                 break;
             }
             n += 1;
+            if request.change.is_of_file() {
+                break;
+            }
         }
         queue.requests.drain(..n).collect()
     }
@@ -287,11 +383,8 @@ impl Committer {
                 batch.iter().zip(outcomes).for_each(|(request, outcome)| request.by.end(outcome));
             }
             Err(fault) => {
-                // Not even by the database when it is closed: it may not know what went wrong.
-                let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-                opened.iter().for_each(|opened| opened.frozen.store(true, Ordering::Relaxed));
-                let status = self.failed.get_or_init(|| self.refusal(&fault));
-                log_error!("{}", status.message());
+                let grip = self.known.get().map(|(grip, ..)| grip.clone());
+                let status = self.fail(&grip.unwrap_or_default(), &fault);
                 batch.iter().for_each(|request| request.by.end(Err(status.clone())));
             }
         }
@@ -317,7 +410,24 @@ impl Committer {
         let mut tables: Vec<_> = (0..containers).map(|_| None).collect();
         let mut outcomes = Vec::new();
         for change in changes {
-            outcomes.push(apply(&transaction, &mut tables, &mut account, change)?);
+            let mut load = |container, entries: &[(Key, Vec<u8>)], last| -> Outcome<_> {
+                file::note_loading(&transaction, containers, false)?;
+                for (key, value) in entries {
+                    let (key, value) = (key.clone(), value.clone());
+                    let put = Change::Put { container, key, value };
+                    if let Err(refused) = apply(&transaction, &mut tables, &mut account, &put)? {
+                        return Ok(Err(refused));
+                    }
+                }
+                if last {
+                    file::note_loading(&transaction, containers, true)?;
+                }
+                Ok(Ok(true))
+            };
+            outcomes.push(match change {
+                Change::Load { container, entries, last } => load(*container, entries, *last)?,
+                change => apply(&transaction, &mut tables, &mut account, change)?,
+            });
         }
         drop(tables);
         if account.bytes != before {
@@ -358,7 +468,9 @@ fn apply<'t>(
 ) -> Outcome<Result<bool>> {
     let (container, key) = match change {
         Change::Put { container, key, .. } | Change::Delete { container, key } => (*container, key),
-        Change::Flush | Change::Close => return Ok(Ok(true)),
+        Change::Load { .. } | Change::Flush | Change::Compact | Change::Close => {
+            return Ok(Ok(true));
+        }
     };
     let Some(opened) = tables.get_mut(container as usize) else {
         return Ok(Err(Status::invalid(format!("the store has no container {container}"))));
