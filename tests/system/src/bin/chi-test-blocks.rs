@@ -4,6 +4,8 @@
 //! chi-test-blocks neighbour PATH ENGINE  creates the device "blocks" on a file of 1024 blocks, and
 //!                                        checks what it reads until its standard input ends
 //! chi-test-blocks victim NUMBER          leaves reads and writes of the device in flight
+//! chi-test-blocks owner NUMBER COUNT      allocates blocks of the device for an owner, leaves writes to
+//!                                        them in flight, and lets a store "store" put "key"
 //! chi-test-blocks lasting PATH ENGINE SUMS NUMBER STATE
 //!                                        checks that the device is in the state, goes on until the
 //!                                        daemon is gone, and prints the state that is left
@@ -61,6 +63,22 @@ fn runs(random: &mut Random, from: u64, to: u64) -> Vec<u64> {
         runs.swap(at, random.below(at as u64 + 1) as usize);
     }
     runs
+}
+
+fn owner(number: u64, count: u64) -> ! {
+    connect();
+    let device = Client::find(DEVICE).expect("the test has created it");
+    let extents = device.allocate_for(number, count).expect("there are enough");
+    for block in extents.iter().flat_map(|extent| extent.block..extent.block + extent.count) {
+        let write = device.write_async(block, content(block, 1, number)).expect("there is room");
+        std::mem::forget(write);
+    }
+    let store = chimaera_kv_client::Client::find("store").expect("the test has created it");
+    store.put("key", content(0, 3, number)).expect("there is room");
+    println!("ready");
+    loop {
+        std::thread::park();
+    }
 }
 
 fn victim(number: u64) -> ! {
@@ -200,6 +218,9 @@ fn main() -> ExitCode {
         ["lasting", path, io, sums, number, state] => {
             let (io, number) = (engine(io).expect("an engine"), number.parse().expect("a number"));
             println!("{}", lasting(path, io, sums == "checksum", number, state));
+        }
+        ["owner", number, count] => {
+            owner(number.parse().expect("a number"), count.parse().expect("a number"))
         }
         ["victim", number] => victim(number.parse().expect("a number")),
         _ => return ExitCode::from(2),
