@@ -394,6 +394,10 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("log of the daemon '{}':\n{}", self.site.name(), self.log());
+            // A successor may serve by now, of which nobody else takes care.
+            let mut end = self.site.command(crate::artefacts::chimaera());
+            let _ =
+                end.args(["stop", "--force"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         } else if !self.over {
             self.stop();
         }

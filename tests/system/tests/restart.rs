@@ -12,8 +12,8 @@ use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_REASON_RESTARTED};
 use chimaera::{DomainQuery, Done, Ipc, NewTask, Pending, PoolId, Task};
 use chimaera_test_life_client::{self as life, CheckTask, KeyTask, ValueTask};
 use chimaera_tests::{
-    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, text_of, Call, Options,
-    Output, Site,
+    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, text_of, Call, Daemon,
+    Options, Output, Running, Site,
 };
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::{json, Value};
@@ -373,7 +373,7 @@ fn the_service_manager_is_told() {
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut command = options().command(&site);
         command.env("NOTIFY_SOCKET", site.path().join("notify"));
-        let mut daemon = chimaera_tests::Daemon::run(site, command);
+        let mut daemon = Daemon::run(site, command);
         let site = daemon.site().clone();
         let _stops = Stops(&site);
         let done = restart(&site);
@@ -400,6 +400,89 @@ fn an_upgraded_module_keeps_its_version() {
     });
 }
 
+/// Of several restarts at the same time, one takes place; what would change pools meanwhile is refused,
+/// and tells so.
+#[test]
+fn one_restart_at_a_time() {
+    with_restarts!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let slow = pool.submit_slow(1500);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| restart_with(site, &[]));
+            process::until("the first has begun", || {
+                let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+                (pool["state"] == "draining").then_some(())
+            });
+            for command in
+                [&["restart"][..], &["pool", "migrate", "life"], &["pool", "destroy", "life"]]
+            {
+                let output = site.cli(command);
+                assert_eq!(output.code, 1, "{output:?}");
+                assert!(
+                    output.stderr.contains("the runtime is restarting: try again"),
+                    "{output:?}"
+                );
+            }
+            first.join().unwrap().ok();
+        });
+        assert_eq!(slow.wait().unwrap().result.get(), 1);
+        assert_eq!(pool.check().count.get(), 1);
+    });
+}
+
+/// A runtime that is told to stop while it restarts stops, whichever process serves.
+#[test]
+fn a_restart_may_be_stopped() {
+    let (mut given_up, mut restarted) = (0, 0);
+    for round in 0..rounds(6, 100) {
+        let mut daemon = Daemon::start(&options());
+        let site = daemon.site().clone();
+        site.cli(&["pool", "create", "life", "--module", life::MODULE]).ok();
+        let restarting = std::thread::spawn({
+            let site = site.clone();
+            move || restart_with(&site, &[])
+        });
+        std::thread::sleep(Duration::from_millis(12 * round as u64 % 100));
+        daemon.signal(Signal::TERM);
+        match restarting.join().unwrap().code {
+            0 => restarted += 1,
+            _ => given_up += 1,
+        }
+        assert_eq!(daemon.end(), 0, "{}", daemon.log());
+        // It was told before the other process served, or was no longer there.
+        if site.cli(&["status"]).code == 0 {
+            site.cli(&["stop"]).ok();
+        }
+    }
+    println!("{given_up} restarts were given up, {restarted} took place");
+}
+
+/// Many clients, of which some end meanwhile, and some begin.
+#[test]
+fn many_clients_go_on() {
+    with_restarts!(options(), |site| {
+        let pool = Pool::new(connect(), "");
+        let client = || Running::start(site.command(artefacts::rust_client()).arg("hold"));
+        let mut clients: Vec<Running> = (0..40).map(|_| client()).collect();
+        clients.iter_mut().for_each(|client| assert!(client.line().is_some()));
+        for round in 0..3 {
+            let done = std::thread::scope(|scope| {
+                let restarts = scope.spawn(|| restart(site));
+                for client in clients.drain(..10) {
+                    client.signal(Signal::KILL);
+                }
+                restarts.join().unwrap()
+            });
+            assert!(done["sessions"].as_u64().unwrap() >= 31 - 10 * round, "{done}");
+            assert_eq!(pool.add("key", 1), round + 1);
+        }
+        process::until("the sessions of the dead have ended", || {
+            let sessions = site.cli(&["sessions", "--json"]).ok().json();
+            (sessions.as_array().unwrap().len() == 11).then_some(())
+        });
+    });
+}
+
 /// The processes may be killed at any time: then there is one runtime with everything, or none.
 #[test]
 fn killed_processes_leave_one_runtime_or_none() {
@@ -408,7 +491,7 @@ fn killed_processes_leave_one_runtime_or_none() {
     let (mut old, mut new, mut none) = (0, 0, 0);
     for _ in 0..rounds(10, 300) {
         let site = Site::new();
-        let mut daemon = chimaera_tests::Daemon::start_at(site.clone(), &options());
+        let mut daemon = Daemon::start_at(site.clone(), &options());
         site.cli(&["pool", "create", "life", "--module", life::MODULE]).ok();
         let first = daemon.pid();
         let restarting = std::thread::spawn({

@@ -119,6 +119,12 @@ fn run(words: &[&str]) -> Result<Value, Failed> {
             let pool = chimaera::ipc()?.create_pool(faults::MODULE, "test_faults", b"")?;
             plain(pool, faults::Method::STOP)?
         }
+        // Keeps the session until standard input ends.
+        ["hold"] => {
+            println!("connected");
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("it can be read");
+            json!({})
+        }
         ["create", pool] => {
             kv::Client::create(pool, kv::Params::default())?;
             json!({})
