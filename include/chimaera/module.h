@@ -182,7 +182,10 @@ class Module {
       descriptor.method_stride = sizeof(chi_method);
       descriptor.methods = table.methods().data();
       descriptor.field_stride = sizeof(chi_field_layout);
-      if constexpr (!std::is_void_v<ParamsOf<R>>) descriptor.params = &Canonicalize;
+      if constexpr (!std::is_void_v<ParamsOf<R>>) {
+        descriptor.params = &Canonicalize;
+        if constexpr (IsValid<NamesItsFields, ParamsOf<R>>) descriptor.pools = &Pools;
+      }
       s_ops.size = sizeof(s_ops);
       s_ops.init = &Init;
       s_ops.run = &Run;
@@ -248,6 +251,17 @@ class Module {
       const std::string_view bytes(static_cast<const char *>(params), len);
       const std::string form = ParamsToBytes(ParamsFromAny<P>(len == 0 ? "" : bytes));
       return CheckedArchive(archive)->write(archive, form.data(), form.size());
+    });
+  }
+
+  /* Used when that struct names its fields. */
+  static chi_status Pools(const void *params, u64 len, chi_archive *archive) {
+    return Guard([&] {
+      const std::string_view bytes(static_cast<const char *>(params), len);
+      ParamsOf<R> given = ParamsFromAny<ParamsOf<R>>(len == 0 ? "" : bytes);
+      NamedPools pools;
+      given.named(pools);
+      return CheckedArchive(archive)->write(archive, pools.names().data(), pools.names().size());
     });
   }
 

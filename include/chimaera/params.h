@@ -65,6 +65,27 @@ P ParamsFromBytes(std::string_view bytes) {
   return params;
 }
 
+/** The name of a pool, as a parameter of another pool; empty for none. Where a `std::string` would
+ * only be text, this makes the other pool depend on the one that it names, whether or not its
+ * containers open that one in `Create`. The parameter struct names its fields (`named`), among them
+ * this one. It is encoded as a `std::string`. */
+struct PoolName {
+  std::string name_;
+
+  PoolName() = default;
+  PoolName(std::string name) : name_(std::move(name)) {}
+  PoolName(const char *name) : name_(name) {}
+
+  bool empty() const { return name_.empty(); }
+  const std::string &str() const { return name_; }
+  operator const std::string &() const { return name_; }
+
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(name_);
+  }
+};
+
 namespace detail {
 
 /* Ignored around names and values, and at the end of the text. */
@@ -134,10 +155,11 @@ class NamedFields {
   template <typename T>
   void operator()(const char *name, T &field) {
     static_assert(std::is_arithmetic_v<T> || std::is_same_v<T, std::string>,
-                  "a field with a name must be a number, a bool, a std::string, a std::optional of "
-                  "those, or an enum that is given with the words for its values");
+                  "a field with a name must be a number, a bool, a std::string, a chi::PoolName, a "
+                  "std::optional of those, or an enum that is given with the words for its values");
     if (Is(name) && !FromText(text_, field)) expected_ = ExpectedText<T>();
   }
+  void operator()(const char *name, PoolName &field) { (*this)(name, field.name_); }
   template <typename T>
   void operator()(const char *name, std::optional<T> &field) {
     T value{};
@@ -177,6 +199,26 @@ class NamedFields {
   std::string_view text_;
   const char *found_ = nullptr;
   std::string expected_;
+  std::string names_;
+};
+
+/* Collects the pools that parameters name: each name followed by a zero byte. */
+class NamedPools {
+ public:
+  template <typename T>
+  void operator()(const char *, T &) {}
+  void operator()(const char *, PoolName &field) {
+    if (!field.empty()) names_.append(field.name_.c_str(), field.name_.size() + 1);
+  }
+  void operator()(const char *name, std::optional<PoolName> &field) {
+    if (field.has_value()) (*this)(name, *field);
+  }
+  template <typename T>
+  void operator()(const char *, T &, std::initializer_list<std::pair<const char *, T>>) {}
+
+  const std::string &names() const { return names_; }
+
+ private:
   std::string names_;
 };
 

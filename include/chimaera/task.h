@@ -231,8 +231,10 @@ enum class LifeReason : u32 {
   kRestarted = CHI_REASON_RESTARTED,
   /** The runtime ended without saving the container. */
   kKilled = CHI_REASON_KILLED,
-  /** What the container depends on was lost. */
+  /** A pool that the container's pool depends on was lost. */
   kLost = CHI_REASON_LOST,
+  /** A pool that was lost takes tasks again. */
+  kRecovered = CHI_REASON_RECOVERED,
 };
 
 /** The task of `NodeFailure`, `Recover`, `Migrate` and `Upgrade`, which only the runtime itself
@@ -252,6 +254,12 @@ struct LifeTask : public Task {
   /** The directory for the container's own files, which exists; empty if the pool has none. Valid
    * during the call. */
   std::string_view directory() const { return TextOf(directory_); }
+  /** In `NodeFailure`, the pool that was lost or recovered. */
+  PoolId lost_pool() const { return PoolId(lost_pool_); }
+  /** The name of that pool; empty in other methods. Valid during the call. */
+  std::string_view lost_name() const { return TextOf(lost_name_); }
+  /** The number of the node on which it was lost. 0 is this one. */
+  u32 lost_node() const { return lost_node_; }
 
  private:
   static std::string_view TextOf(const char *text) {
@@ -263,6 +271,10 @@ struct LifeTask : public Task {
   const char *message_text_ = nullptr;
   const char *old_version_ = nullptr;
   const char *directory_ = nullptr;
+  chi_pool_id lost_pool_{};
+  const char *lost_name_ = nullptr;
+  u32 lost_node_ = 0;
+  [[maybe_unused]] u32 reserved2_ = 0;
 };
 static_assert(sizeof(LifeTask) == sizeof(chi_life_task), "LifeTask is chi_life_task");
 

@@ -2,7 +2,7 @@
 
 use core::ffi::c_char;
 
-use crate::{chi_archive, chi_status, chi_task};
+use crate::{chi_archive, chi_pool_id, chi_status, chi_task};
 
 /// The state of a container while it is saved or loaded: an archive that is divided into fields, each
 /// with a number. The runtime creates it; a module only calls its functions, during
@@ -61,8 +61,11 @@ pub const CHI_REASON_CRASHED: u32 = 3;
 pub const CHI_REASON_RESTARTED: u32 = 4;
 /// `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.
 pub const CHI_REASON_KILLED: u32 = 5;
-/// `chi_life_task.reason_`: what the container depends on was lost. Not used by this version.
+/// `chi_life_task.reason_`, of `kNodeFailure`: a pool that the container's pool depends on was lost: a
+/// container of it is in quarantine, it was destroyed, or the process that ran it has ended.
 pub const CHI_REASON_LOST: u32 = 6;
+/// `chi_life_task.reason_`, of `kNodeFailure`: a pool that was lost takes tasks again.
+pub const CHI_REASON_RECOVERED: u32 = 7;
 
 /// The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
 /// sends. Since ABI 1.1.
@@ -70,8 +73,9 @@ pub const CHI_REASON_LOST: u32 = 6;
 /// `kCreate` has made the container before, with the parameters of its pool. Before `kMigrate` and
 /// `kUpgrade`, `chi_container_ops.load` has loaded what its predecessor saved; if they fail, the
 /// container is destroyed without `kDestroy`, and its predecessor goes on. If `kRecover` fails, the
-/// container stays in quarantine. `kNodeFailure` runs on a container that is in use; this version never
-/// calls it.
+/// container stays in quarantine. `kNodeFailure` runs on a container that is in use, beside its tasks, when
+/// a pool that its pool depends on is lost or recovered. If it fails, that is logged, and the container
+/// goes on.
 #[repr(C)]
 pub struct chi_life_task {
     /// The task.
@@ -88,4 +92,12 @@ pub struct chi_life_task {
     /// In: the directory for the container's own files, which exists; empty if the pool has none. Lives
     /// as long as the call.
     pub directory_: *const c_char,
+    /// In, of `kNodeFailure`: the pool that was lost or recovered; otherwise zero.
+    pub lost_pool_: chi_pool_id,
+    /// In: the name of that pool; otherwise empty. Lives as long as the call.
+    pub lost_name_: *const c_char,
+    /// In: the number of the node on which it was lost. 0 is this one.
+    pub lost_node_: u32,
+    /// Zero.
+    pub reserved2_: u32,
 }

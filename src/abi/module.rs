@@ -121,6 +121,21 @@ pub struct chi_module_descriptor {
             archive: *mut chi_archive,
         ) -> chi_status,
     >,
+    /// Writes to `archive` the names of the pools that a pool's parameters, in their canonical form,
+    /// name: each followed by a zero byte. The pool depends on them. Null when parameters name none.
+    /// Must not suspend. Since ABI 1.1.
+    ///
+    /// * Ownership: parameters and archive stay the caller's; pointers to them are not kept.
+    /// * Null: `params` may be null when `len` is 0; `archive` is not null.
+    /// * Errors: `CHI_INVALID`, after `chi_host.set_error`, when the parameters are invalid.
+    /// * Thread: `[worker]`.
+    pub pools: Option<
+        unsafe extern "C" fn(
+            params: *const c_void,
+            len: u64,
+            archive: *mut chi_archive,
+        ) -> chi_status,
+    >,
 }
 
 // SAFETY: the pointers are to tables that the module never changes after `chi_module` returned.

@@ -26,6 +26,7 @@ pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
         names.push(ident.unraw().to_string());
         members.push(member);
     }
+    let count = members.len();
     Ok(quote! {
         const _: () = {
             use #krate::__private as p;
@@ -46,6 +47,12 @@ pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
                         ),)*
                         _ => ::core::option::Option::None,
                     }
+                }
+
+                fn pools(&self) -> ::std::vec::Vec<&str> {
+                    let pools: [::core::option::Option<&str>; #count] =
+                        [#(p::FromText::pool(&self.#members)),*];
+                    pools.into_iter().flatten().collect()
                 }
             }
         };

@@ -17,7 +17,7 @@ use crate::adapter::{identity, ContainerAdapter};
 use crate::host::{accept, host, set_error, Acceptance};
 use crate::method::SerializeFn;
 use crate::panics::{catch, install_hook};
-use crate::params::canonicalize;
+use crate::params::{canonicalize, pools};
 use crate::{Container, MethodEntry};
 
 /// The methods, indexed by number.
@@ -146,6 +146,7 @@ impl<C: Container> ModuleState<C> {
                 field_stride: size_of::<chi_field_layout>() as u32,
                 reserved: 0,
                 params: C::PARAMS.is_some().then_some(canonicalize::<C>),
+                pools: C::PARAMS.is_some().then_some(pools::<C>),
             };
             Built { dispatch: Dispatch::new(), descriptor }
         })

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use chimaera_abi::{
-    chi_life_task, chi_task, CHI_REASON_CRASHED, CHI_REASON_KILLED, CHI_REASON_LOST,
-    CHI_REASON_MIGRATED, CHI_REASON_RESTARTED, CHI_REASON_UPGRADED,
+    chi_life_task, chi_pool_id, chi_task, CHI_REASON_CRASHED, CHI_REASON_KILLED, CHI_REASON_LOST,
+    CHI_REASON_MIGRATED, CHI_REASON_RECOVERED, CHI_REASON_RESTARTED, CHI_REASON_UPGRADED,
 };
-use chimaera_task::TaskBase;
+use chimaera_task::{PoolId, TaskBase};
 
 /// The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
 /// sends: the C struct `chi_life_task`. Before the latter three, the container has been created, and
@@ -50,6 +50,10 @@ pub struct LifeTask {
     message: *const c_char,
     old_version: *const c_char,
     directory: *const c_char,
+    lost_pool: chi_pool_id,
+    lost_name: *const c_char,
+    lost_node: u32,
+    reserved2: u32,
 }
 
 const _: () = {
@@ -59,6 +63,9 @@ const _: () = {
     assert!(offset_of!(LifeTask, message) == offset_of!(chi_life_task, message_text_));
     assert!(offset_of!(LifeTask, old_version) == offset_of!(chi_life_task, old_version_));
     assert!(offset_of!(LifeTask, directory) == offset_of!(chi_life_task, directory_));
+    assert!(offset_of!(LifeTask, lost_pool) == offset_of!(chi_life_task, lost_pool_));
+    assert!(offset_of!(LifeTask, lost_name) == offset_of!(chi_life_task, lost_name_));
+    assert!(offset_of!(LifeTask, lost_node) == offset_of!(chi_life_task, lost_node_));
 };
 
 /// Why a method of a container's life is called.
@@ -75,8 +82,10 @@ pub enum LifeReason {
     Restarted,
     /// The runtime ended without saving the container.
     Killed,
-    /// What the container depends on was lost.
+    /// A pool that the container's pool depends on was lost.
     Lost,
+    /// A pool that was lost takes tasks again.
+    Recovered,
     /// A reason that only newer runtimes have: its number in the C contract.
     Other(u32),
 }
@@ -106,6 +115,7 @@ impl LifeTask {
             CHI_REASON_RESTARTED => LifeReason::Restarted,
             CHI_REASON_KILLED => LifeReason::Killed,
             CHI_REASON_LOST => LifeReason::Lost,
+            CHI_REASON_RECOVERED => LifeReason::Recovered,
             number => LifeReason::Other(number),
         }
     }
@@ -126,6 +136,21 @@ impl LifeTask {
             [] => None,
             bytes => Some(Path::new(OsStr::from_bytes(bytes))),
         }
+    }
+
+    /// In `kNodeFailure`, the pool that was lost or recovered.
+    pub fn lost_pool(&self) -> PoolId {
+        self.lost_pool.into()
+    }
+
+    /// The name of that pool; empty in other methods.
+    pub fn lost_name(&self) -> &str {
+        self.text(self.lost_name)
+    }
+
+    /// The number of the node on which it was lost. 0 is this one.
+    pub fn lost_node(&self) -> u32 {
+        self.lost_node
     }
 
     fn text(&self, text: *const c_char) -> &str {
@@ -151,6 +176,7 @@ impl fmt::Debug for LifeTask {
             .field("message", &self.message())
             .field("old_version", &self.old_version())
             .field("directory", &self.directory())
+            .field("lost_name", &self.lost_name())
             .finish_non_exhaustive()
     }
 }

@@ -54,7 +54,7 @@ pub use api::{
     submit_all, wait_all, Buffer, CreateTask, DestroyTask, Done, NewTask, Pending, PoolOptions,
     Task, TaskBase, Unsubmitted, WaitError,
 };
-pub use archive::{FromText, PoolParams, Serialize};
+pub use archive::{FromText, PoolName, PoolParams, Serialize};
 pub use chimaera_macros::{
     task, FromText, Pod, PoolParams, Serialize, SerializeInPlace, ShmElement,
 };

@@ -240,6 +240,7 @@ static void PrintModuleContract() {
   FIELD(chi_module_descriptor, field_stride);
   FIELD(chi_module_descriptor, reserved);
   FIELD(chi_module_descriptor, params);
+  FIELD(chi_module_descriptor, pools);
   STRUCT(chi_run_context);
   FIELD(chi_run_context, size);
   FIELD(chi_run_context, worker_id_);
@@ -274,6 +275,10 @@ static void PrintModuleContract() {
   FIELD(chi_life_task, message_text_);
   FIELD(chi_life_task, old_version_);
   FIELD(chi_life_task, directory_);
+  FIELD(chi_life_task, lost_pool_);
+  FIELD(chi_life_task, lost_name_);
+  FIELD(chi_life_task, lost_node_);
+  FIELD(chi_life_task, reserved2_);
   STRUCT(chi_archive);
   FIELD(chi_archive, size);
   FIELD(chi_archive, reserved);

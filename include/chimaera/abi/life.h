@@ -69,8 +69,12 @@ typedef struct chi_state {
 // `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.
 #define CHI_REASON_KILLED 5
 
-// `chi_life_task.reason_`: what the container depends on was lost. Not used by this version.
+// `chi_life_task.reason_`, of `kNodeFailure`: a pool that the container's pool depends on was lost: a
+// container of it is in quarantine, it was destroyed, or the process that ran it has ended.
 #define CHI_REASON_LOST 6
+
+// `chi_life_task.reason_`, of `kNodeFailure`: a pool that was lost takes tasks again.
+#define CHI_REASON_RECOVERED 7
 
 // The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
 // sends. Since ABI 1.1.
@@ -78,8 +82,9 @@ typedef struct chi_state {
 // `kCreate` has made the container before, with the parameters of its pool. Before `kMigrate` and
 // `kUpgrade`, `chi_container_ops.load` has loaded what its predecessor saved; if they fail, the
 // container is destroyed without `kDestroy`, and its predecessor goes on. If `kRecover` fails, the
-// container stays in quarantine. `kNodeFailure` runs on a container that is in use; this version never
-// calls it.
+// container stays in quarantine. `kNodeFailure` runs on a container that is in use, beside its tasks, when
+// a pool that its pool depends on is lost or recovered. If it fails, that is logged, and the container
+// goes on.
 typedef struct chi_life_task {
   // The task.
   struct chi_task task;
@@ -95,6 +100,14 @@ typedef struct chi_life_task {
   // In: the directory for the container's own files, which exists; empty if the pool has none. Lives
   // as long as the call.
   const char *directory_;
+  // In, of `kNodeFailure`: the pool that was lost or recovered; otherwise zero.
+  struct chi_pool_id lost_pool_;
+  // In: the name of that pool; otherwise empty. Lives as long as the call.
+  const char *lost_name_;
+  // In: the number of the node on which it was lost. 0 is this one.
+  uint32_t lost_node_;
+  // Zero.
+  uint32_t reserved2_;
 } chi_life_task;
 
 #endif  // CHIMAERA_ABI_LIFE_H_

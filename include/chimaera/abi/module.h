@@ -128,6 +128,15 @@ typedef struct chi_module_descriptor {
   // * Errors: `CHI_INVALID`, after `chi_host.set_error`, when the parameters are invalid.
   // * Thread: `[worker]`.
   chi_status (*params)(const void *params, uint64_t len, struct chi_archive *archive);
+  // Writes to `archive` the names of the pools that a pool's parameters, in their canonical form,
+  // name: each followed by a zero byte. The pool depends on them. Null when parameters name none.
+  // Must not suspend. Since ABI 1.1.
+  //
+  // * Ownership: parameters and archive stay the caller's; pointers to them are not kept.
+  // * Null: `params` may be null when `len` is 0; `archive` is not null.
+  // * Errors: `CHI_INVALID`, after `chi_host.set_error`, when the parameters are invalid.
+  // * Thread: `[worker]`.
+  chi_status (*pools)(const void *params, uint64_t len, struct chi_archive *archive);
 } chi_module_descriptor;
 
 // `chi_module`, exported by every module: returns the module's description. The runtime calls it

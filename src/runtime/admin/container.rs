@@ -131,6 +131,7 @@ pub(crate) fn open(shared: &Shared) {
         field_stride: size_of::<chi_field_layout>() as u32,
         reserved: 0,
         params: None,
+        pools: None,
     };
     // SAFETY: the descriptor and its tables are constants of this file, and valid.
     let methods =

@@ -198,6 +198,10 @@ pub(super) fn begin_life(
         message_text_: text.as_ptr(),
         old_version_: old_version.as_ptr(),
         directory_: c"".as_ptr(),
+        lost_pool_: chi_pool_id { major_: 0, minor_: 0 },
+        lost_name_: c"".as_ptr(),
+        lost_node_: 0,
+        reserved2_: 0,
     };
     lifecycle(worker, container, number, (&raw mut task).cast())
 }

@@ -1,6 +1,9 @@
 //! Pool parameters: structs, encoded as bytes or as text.
 
-use super::{from_bytes, to_bytes, Serialize};
+use core::fmt;
+use core::ops::Deref;
+
+use super::{from_bytes, to_bytes, LoadArchive, SaveArchive, Serialize};
 use crate::status::{Result, Status};
 
 /// The version of the parameter format: the first byte of encoded parameters.
@@ -98,6 +101,11 @@ pub trait PoolParams: Serialize + Default {
     /// Sets a field from text. `None` when there is no such field; the error describes the valid
     /// values.
     fn set(&mut self, name: &str, text: &str) -> Option<core::result::Result<(), String>>;
+
+    /// The pools that the fields of type [`PoolName`] name, in order.
+    fn pools(&self) -> Vec<&str> {
+        Vec::new()
+    }
 
     /// Parses the parameters from text. Errors: `CHI_INVALID`; the message names the parameter.
     fn from_text(text: &str) -> Result<Self> {
@@ -198,11 +206,11 @@ fn excerpt(text: &str) -> &str {
 }
 
 /// A type that can be written as text in the parameters of a pool: numbers, `bool` (`true` and
-/// `false`), `String`, an `Option` of those, and enums without data that derive it, whose variants
-/// are written in lower case.
+/// `false`), `String`, [`PoolName`], an `Option` of those, and enums without data that derive it, whose
+/// variants are written in lower case.
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot be written as text",
-    note = "parameters are numbers, `bool`, `String`, `Option`s of those, and enums with `#[derive(chimaera::FromText)]`"
+    note = "parameters are numbers, `bool`, `String`, `PoolName`, `Option`s of those, and enums with `#[derive(chimaera::FromText)]`"
 )]
 pub trait FromText: Sized {
     /// Parses the value; `None` when the text is not valid.
@@ -210,6 +218,84 @@ pub trait FromText: Sized {
 
     /// Describes the valid texts, for example `"a number from 0 to 255"`.
     fn expected() -> String;
+
+    /// The pool that the value names: only a [`PoolName`] does, unless it is empty.
+    fn pool(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// The name of a pool, as a parameter of another pool; empty for none. Where a `String` would only be
+/// text, this makes the other pool depend on the one that it names, whether or not its containers open
+/// that one while they are created. It is encoded as a `String`.
+///
+/// ```
+/// use chimaera::{PoolName, PoolParams, Serialize};
+///
+/// #[derive(Default, Serialize, PoolParams)]
+/// struct Params {
+///     device: PoolName,
+///     mirror: PoolName,
+/// }
+///
+/// let params = Params::from_text("device=disk")?;
+/// assert_eq!(&*params.device, "disk");
+/// assert_eq!(params.pools(), ["disk"]);
+/// # Ok::<(), chimaera::Status>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolName(String);
+
+impl Deref for PoolName {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PoolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for PoolName {
+    fn from(name: &str) -> Self {
+        PoolName(name.to_owned())
+    }
+}
+
+impl From<String> for PoolName {
+    fn from(name: String) -> Self {
+        PoolName(name)
+    }
+}
+
+impl From<PoolName> for String {
+    fn from(name: PoolName) -> Self {
+        name.0
+    }
+}
+
+impl Serialize for PoolName {
+    fn save(&self, archive: &mut SaveArchive<'_>) -> Result<()> {
+        self.0.save(archive)
+    }
+    fn load(archive: &mut LoadArchive<'_>) -> Result<Self> {
+        String::load(archive).map(PoolName)
+    }
+}
+
+impl FromText for PoolName {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(PoolName(text.to_owned()))
+    }
+    fn expected() -> String {
+        "the name of a pool".into()
+    }
+    fn pool(&self) -> Option<&str> {
+        Some(&*self.0).filter(|name| !name.is_empty())
+    }
 }
 
 macro_rules! integers {
@@ -269,6 +355,9 @@ impl<T: FromText> FromText for Option<T> {
     }
     fn expected() -> String {
         T::expected()
+    }
+    fn pool(&self) -> Option<&str> {
+        self.as_ref().and_then(T::pool)
     }
 }
 

@@ -68,7 +68,18 @@ fn rust() -> Layouts {
         chi_grant { right_, is_group_, number_ },
         chi_create_with_task { create, flags_, reserved_, grants_ },
         chi_state { size, purpose, archive, begin_field, next_field },
-        chi_life_task { task, reason_, reserved_, message_text_, old_version_, directory_ },
+        chi_life_task {
+            task,
+            reason_,
+            reserved_,
+            message_text_,
+            old_version_,
+            directory_,
+            lost_pool_,
+            lost_name_,
+            lost_node_,
+            reserved2_
+        },
         chi_pool_options { size, containers },
         chi_destroy_task { task, pool_id_ },
         chi_find_task { task, pool_name_, pool_id_ },
@@ -152,7 +163,8 @@ fn rust() -> Layouts {
             methods,
             field_stride,
             reserved,
-            params
+            params,
+            pools
         },
         chi_run_context { size, worker_id_, lane_, runtime_, est_ns_ },
         chi_container { ops },
