@@ -32,7 +32,7 @@ pub(super) fn read(
             return None;
         }
     };
-    let mut params = Params { doc, body: Body::new(0), defaults: Vec::new() };
+    let mut params = Params { doc, body: Body::new(0), defaults: Vec::new(), pools: Vec::new() };
     for item in items {
         let at = item.at;
         let Some(mut section) = Section::open(item, "a parameter", report) else { continue };
@@ -42,12 +42,22 @@ pub(super) fn read(
         let doc = section.text("doc", report).map(|text| text.text);
         section.close("", report);
         let name = read_name(name, at, &params.body, report);
-        let Some(ty) = read_type(ty, at, report) else { continue };
+        let names_pool = ty.as_ref().is_some_and(|ty| ty.text.trim_matches([' ', '\t']) == "pool");
+        let ty = match names_pool {
+            true => Type::String,
+            false => match read_type(ty, at, report) {
+                Some(ty) => ty,
+                None => continue,
+            },
+        };
         let default = match default {
             Some(entry) => read_default(entry, &ty, report),
             None => Some(zero(&ty)),
         };
         if let (Some(name), Some(default)) = (name, default) {
+            if names_pool {
+                params.pools.push(name.clone());
+            }
             params.body.push((name, doc), ty, Direction::In, &[]);
             params.defaults.push(default);
         }
@@ -66,7 +76,7 @@ fn read_type(ty: Option<Text>, at: Position, report: &mut Report) -> Option<Type
             report.add(
                 at,
                 format!("`{}` cannot be the type of a parameter", shown(&text)),
-                "parameters are u8 to u64, i8 to i64, f32, f64, bool and string",
+                "parameters are u8 to u64, i8 to i64, f32, f64, bool, string and pool",
             );
             None
         }

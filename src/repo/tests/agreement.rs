@@ -297,7 +297,8 @@ fn module() -> impl Strategy<Value = String> {
         "\"Plain[2]\"",
         "u7",
     ];
-    const PARAMS: &[&str] = &["u8", "i8", "u64", "i64", "f32", "f64", "bool", "string", "bytes"];
+    const PARAMS: &[&str] =
+        &["u8", "i8", "u64", "i64", "f32", "f64", "bool", "string", "pool", "bytes"];
     let in_task = || field(TYPES, vec![("dir", mostly(&["in", "out", "inout"]).boxed())]);
     let task =
         move || map(vec![("doc", mostly(&["words"]).boxed()), ("fields", list(in_task()))]).boxed();
@@ -336,8 +337,9 @@ fn small_module() -> impl Strategy<Value = String> {
 }
 
 fn one_default() -> impl Strategy<Value = String> {
-    let types =
-        prop::sample::select(vec!["u8", "i8", "u64", "i64", "f32", "f64", "bool", "string"]);
+    let types = prop::sample::select(vec![
+        "u8", "i8", "u64", "i64", "f32", "f64", "bool", "string", "pool",
+    ]);
     (types, scalar()).prop_map(|(ty, default)| {
         format!("{{params: {{fields: [{{name: size, type: {ty}, default: {default}}}]}}}}")
     })

@@ -26,7 +26,11 @@ pub(in crate::generate) fn files(module: &Module) -> [Generated; 2] {
             .fields()
             .map(|(field, default)| {
                 let default = literal::c(&field.ty, default);
-                context! { default, ..Value::from_serialize(cpp.field(field)) }
+                let view = Value::from_serialize(cpp.field(field));
+                match params.is_pool(field) {
+                    true => context! { default, value => "chi::PoolName", ..view },
+                    false => context! { default, ..view },
+                }
             })
             .collect();
         let names = view::names(params.body.fields.iter());

@@ -16,6 +16,7 @@ pub(super) fn structure(params: &Params) -> TokenStream {
         let ty = match &field.ty {
             Type::Scalar(scalar) => ident(&scalar.name()),
             Type::Bool => ident("bool"),
+            _ if params.is_pool(field) => return quote! { #about pub #name: chimaera::PoolName },
             _ => ident("String"),
         };
         quote! { #about pub #name: #ty }
@@ -30,7 +31,10 @@ pub(super) fn structure(params: &Params) -> TokenStream {
     let defaults = (!usual).then(|| {
         let values = params.fields().map(|(field, default)| {
             let name = ident(&field.name);
-            let text = literal::rust(&field.ty, default);
+            let text = match default {
+                Value::Text(text) if params.is_pool(field) => format!("{text:?}.into()"),
+                _ => literal::rust(&field.ty, default),
+            };
             let value: Expr =
                 syn::parse_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
             quote! { #name: #value }

@@ -44,6 +44,8 @@ typedef struct described_parts_params {
   const char *note_;
   /** `limit`. */
   uint64_t limit_;
+  /** A pool on which it depends. Borrowed; null is empty. */
+  const char *beside_;
 } described_parts_params;
 
 /** The default parameters of a pool. Any thread. */
@@ -55,6 +57,7 @@ static inline described_parts_params described_parts_params_default(void) {
   params.label_ = "the \"label\"";
   params.note_ = "";
   params.limit_ = 18446744073709551615u;
+  params.beside_ = "";
   return params;
 }
 
@@ -70,6 +73,7 @@ static inline chi_status described_parts_create(const char *pool_name, const des
   chi_params_put_text(&bytes, params->label_);
   chi_params_put_text(&bytes, params->note_);
   chi_params_put(&bytes, &params->limit_, sizeof(params->limit_));
+  chi_params_put_text(&bytes, params->beside_);
   return chi_params_create(&bytes, DESCRIBED_PARTS_MODULE, pool_name, containers, pool);
 }
 

@@ -31,6 +31,8 @@ pub struct Params {
     pub note: String,
     /// `limit`.
     pub limit: u64,
+    /// A pool on which it depends.
+    pub beside: chimaera::PoolName,
 }
 
 impl Default for Params {
@@ -42,6 +44,7 @@ impl Default for Params {
             label: "the \"label\"".into(),
             note: String::new(),
             limit: 18446744073709551615,
+            beside: "".into(),
         }
     }
 }

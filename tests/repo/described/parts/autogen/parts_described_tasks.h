@@ -28,11 +28,13 @@ struct Params {
   std::string note_;
   /** `limit`. */
   chi::u64 limit_ = 18446744073709551615u;
+  /** A pool on which it depends. */
+  chi::PoolName beside_;
 
   /** Sends the fields. */
   template <typename Ar>
   void serialize(Ar &ar) {
-    ar(factor_, share_, exact_, label_, note_, limit_);
+    ar(factor_, share_, exact_, label_, note_, limit_, beside_);
   }
 
   /** Passes the name and value of each field to `fields`, for parameters given as text. */
@@ -44,6 +46,7 @@ struct Params {
     fields("label", label_);
     fields("note", note_);
     fields("limit", limit_);
+    fields("beside", beside_);
   }
 };
 
