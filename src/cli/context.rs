@@ -144,9 +144,15 @@ impl Context {
         self.ask_all(Request::Restart, &words, program, bound + 4 * ANSWER_BOUND)
     }
 
-    /// Destroys a pool, whose tasks may take up to `bound` to end.
-    pub(crate) fn destroy_pool(&self, pool: &str, bound: Duration) -> Result<(), Failed> {
-        let words = [bound.as_millis() as u64];
+    /// Destroys a pool, whose tasks may take up to `bound` to end. With `force`, also if other pools
+    /// depend on it.
+    pub(crate) fn destroy_pool(
+        &self,
+        pool: &str,
+        bound: Duration,
+        force: bool,
+    ) -> Result<(), Failed> {
+        let words = [bound.as_millis() as u64, force.into()];
         self.ask_all(Request::DestroyPool, &words, pool, bound + ANSWER_BOUND).map(|_| ())
     }
 

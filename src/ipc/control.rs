@@ -35,8 +35,8 @@ pub enum Request {
     Status = 6,
     /// End the session whose number is the second word. The answer says to whom it belonged.
     EndSession = 7,
-    /// Destroy the pool whose name is the text. The second word bounds that, in milliseconds. The pool takes no
-    /// tasks from now on; the answer comes when it is destroyed, or open again because its tasks have not ended.
+    /// Destroy the pool whose name is the text. The second word bounds that, in milliseconds. Unless the third is
+    /// other than 0, it is refused if other pools depend on the pool. The pool takes no tasks from now on; the answer comes when it is destroyed, or open again because its tasks have not ended.
     DestroyPool = 8,
     /// Replace containers of the pool whose name is the text by new ones that load their states. The second word
     /// bounds that, in milliseconds; the third is the container's number, or larger than any for all. The answer

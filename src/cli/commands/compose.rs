@@ -153,7 +153,7 @@ fn remove(context: &Context, found: &Value, pool: &Pool) -> Result<&'static str,
         )),
         Some(_) => {
             let bound = Duration::from_secs(pool::DESTROY_BOUND.into());
-            message_of(context.destroy_pool(&pool.name, bound)).map(|()| "destroyed")
+            message_of(context.destroy_pool(&pool.name, bound, false)).map(|()| "destroyed")
         }
     }
 }

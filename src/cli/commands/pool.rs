@@ -140,13 +140,17 @@ pub(crate) enum Command {
     /// Destroy a pool: queued tasks are cancelled, running ones at their next wait
     ///
     /// The pool accepts no more tasks from now on, even while methods block all workers. If its
-    /// tasks have not ended in time, the pool is opened again.
+    /// tasks have not ended in time, the pool is opened again. A pool on which others depend is not
+    /// destroyed, unless it is forced; their modules are then told (kNodeFailure).
     Destroy {
         /// Name of the pool
         pool: String,
         /// How long its tasks may take to end, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
+        /// Destroy it even if other pools depend on it
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -249,8 +253,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             }
             Ok(())
         }
-        Command::Destroy { pool, timeout } => {
-            context.destroy_pool(&pool, Duration::from_secs(timeout.into()))?;
+        Command::Destroy { pool, timeout, force } => {
+            context.destroy_pool(&pool, Duration::from_secs(timeout.into()), force)?;
             if !context.print_json(&json!({ "name": pool, "destroyed": true })) {
                 crate::context::print(&format!("destroyed '{pool}'\n"));
             }
@@ -331,6 +335,13 @@ fn show(context: &Context, name: &str) -> Outcome {
     };
     if !context.print_json(pool) {
         table(std::iter::once(pool));
+        for (key, what) in [("depends_on", "depends on"), ("dependants", "needed by")] {
+            let names = pool[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let names: Vec<_> = names.collect();
+            if !names.is_empty() {
+                crate::context::print(&format!("{what}: {}\n", names.join(", ")));
+            }
+        }
     }
     Ok(())
 }

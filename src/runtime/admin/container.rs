@@ -14,6 +14,7 @@ use super::params::MAX_PARAMS;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess, PoolRights};
 use crate::config::OnCrash;
+use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::module::{Methods, Module};
 use crate::pool::Pool;
@@ -59,15 +60,28 @@ static CREATE_WITH_FIELDS: [chi_field_layout; 4] = [
 static FIND_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_find_task, pool_name_))];
 static DESCRIBE_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_describe_task, json_))];
 
+/// A method. Those with which a container may open a pool while it is created are monitored, because
+/// their monitor runs where they are sent.
 const fn method(
     number: u32,
     name: &'static std::ffi::CStr,
     size: usize,
     fields: &'static [chi_field_layout],
 ) -> chi_method {
+    let opens = matches!(
+        number,
+        CHI_ADMIN_CREATE_POOL
+            | CHI_ADMIN_CREATE_POOL_WITH
+            | CHI_ADMIN_FIND_POOL
+            | CHI_ADMIN_FIND_POOL_OF
+    );
     chi_method {
         number_: number,
-        flags_: CHI_METHOD_SUPPORTED,
+        flags_: if opens {
+            CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED
+        } else {
+            CHI_METHOD_SUPPORTED
+        },
         name_: name.as_ptr(),
         task_size_: size as u32,
         n_fields_: fields.len() as u32,
@@ -152,6 +166,7 @@ pub(crate) fn open(shared: &Shared) {
         libraries: Vec::new(),
         methods,
         params: None,
+        pools: None,
         new_state: no_state,
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
@@ -187,14 +202,44 @@ unsafe extern "C" fn init(
     CHI_OK
 }
 
+/// Notes that a container that is being created opens a pool.
 unsafe extern "C" fn monitor(
     _: *mut chi_container,
-    _: u32,
-    _: u32,
-    _: *mut chi_task,
+    mode: u32,
+    method: u32,
+    task: *mut chi_task,
     _: *mut chi_run_context,
 ) -> chi_status {
-    CHI_OK
+    if mode != CHI_MONITOR_LOCAL_SCHEDULE {
+        return CHI_OK;
+    }
+    with_current(|worker| {
+        let worker = worker.expect("monitors run on workers");
+        // SAFETY: the pointer is null, or points to a container whose pool is kept by the function that
+        // constructs it, which runs on this coroutine.
+        let Some(opener) = (unsafe { worker.context().building.get().as_ref() }) else {
+            return CHI_OK;
+        };
+        // SAFETY: the runtime passes a task of the layout that the method's entry declares.
+        let opened = unsafe {
+            match method {
+                CHI_ADMIN_FIND_POOL => {
+                    name(&(*task.cast::<chi_find_task>()).pool_name_, "the pool's name")
+                }
+                _ => name(&(*task.cast::<chi_create_task>()).pool_name_, "the pool's name"),
+            }
+        };
+        let opened =
+            opened.and_then(|pool| worker.shared.pools.open(opener.id, opener.number, &pool));
+        match opened {
+            Ok(()) => CHI_OK,
+            Err(Failure { status, message }) => {
+                let task = current_task(worker.context()).expect("a monitor is asked about a task");
+                task.texts.set_error(message);
+                status
+            }
+        }
+    })
 }
 
 unsafe extern "C" fn destroy(_: *mut chi_container) {}

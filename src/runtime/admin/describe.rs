@@ -32,13 +32,14 @@ fn pools(shared: &Shared) -> serde_json::Value {
     let changing = shared.pools.changing().into_iter().filter_map(|(_, pool)| pool);
     // A pool that is being reset stays open.
     let closed: Vec<_> = changing.filter(|pool| table.get(pool.id).is_none()).collect();
-    let closed = closed.iter().map(|pool| describe_pool(pool, Some("destroying")));
-    let open = table.iter().map(|pool| describe_pool(pool, None));
+    let closed = closed.iter().map(|pool| describe_pool(shared, pool, Some("destroying")));
+    let open = table.iter().map(|pool| describe_pool(shared, pool, None));
     json!(open.chain(closed).collect::<Vec<_>>())
 }
 
 /// Describes a pool. Without `state`, its state is derived from its containers.
-fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
+fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_json::Value {
+    let (depends_on, dependants) = shared.pools.dependencies(pool.name());
     let shapes = pool.containers().iter().map(|container| container.shape());
     let (queues, lanes) = shapes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let quarantined = pool.containers().iter().filter_map(|container| {
@@ -51,6 +52,7 @@ fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
         false => "quarantined",
         true if has(Life::Holding) => "draining",
         true if has(Life::Held) => "held",
+        true if has(Life::Releasing) => "releasing",
         true => "live",
     };
     json!({
@@ -65,6 +67,8 @@ fn describe_pool(pool: &Pool, state: Option<&str>) -> serde_json::Value {
         "tasks": pool.in_flight(),
         "state": state.unwrap_or(derived),
         "quarantined": quarantined,
+        "depends_on": depends_on,
+        "dependants": dependants,
         "on_crash": pool.on_crash().get().name(),
         "creator": pool.rights.creator,
         "access": {

@@ -11,7 +11,7 @@ use crate::access::Caller;
 use crate::failure::Failure;
 use crate::log::{LineKind, Subject};
 use crate::pool::BeingChanged;
-use crate::scheduler::{cancel, Shared, Worker};
+use crate::scheduler::{cancel, loss, Shared, Worker};
 use crate::sync::Waiter;
 use crate::task::CancelScope;
 
@@ -83,7 +83,10 @@ pub(super) fn finish(
     task: *mut chi_task,
 ) -> Result<(), Failure> {
     let shared = &worker.shared;
+    let (id, name) = (begun.pool.id, begun.pool.name().to_owned());
     let result = destruct_all(worker, begun.pool.containers(), task);
+    // While it is known who opened it.
+    let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
     }
@@ -91,6 +94,7 @@ pub(super) fn finish(
     // The watchdog frees the pool once every worker is known to be done with it.
     shared.wake_workers();
     shared.watchdog.wake();
+    loss::tell(shared, loss);
     result
 }
 

@@ -103,6 +103,7 @@ pub(super) unsafe fn construct_again(
     });
     building.set(std::ptr::null());
     built?;
+    worker.shared.pools.settle(container.name(), container.number);
     container.end_quarantine();
     Ok(())
 }

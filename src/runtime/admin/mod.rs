@@ -5,6 +5,7 @@ pub(crate) mod container;
 mod describe;
 pub(crate) mod destruction;
 mod lifecycle;
+pub(crate) mod notice;
 mod params;
 mod pool_manager;
 pub(crate) mod replacement;

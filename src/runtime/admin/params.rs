@@ -8,7 +8,7 @@ use std::ptr;
 use chimaera_abi::*;
 
 use crate::failure::Failure;
-use crate::module::Canonicalize;
+use crate::module::{Canonicalize, Module};
 use crate::task::Texts;
 
 /// The limit on the size of a pool's parameters, in bytes.
@@ -51,6 +51,45 @@ pub(super) fn canonicalize(
     by: Canonicalize,
     texts: &Texts,
 ) -> Result<Vec<u8>, Failure> {
+    let written = call(by, given, texts);
+    written.map_err(|why| Failure::new(why.status, format!("pool '{pool}': {}", why.message)))
+}
+
+/// The names of the pools that parameters in their canonical form name, each once. `texts` are those of
+/// the running task.
+pub(super) fn pools(
+    pool: &str,
+    module: &Module,
+    params: &[u8],
+    texts: &Texts,
+) -> Result<Vec<String>, Failure> {
+    let Some(by) = module.pools else { return Ok(Vec::new()) };
+    let refuse = |status, why: &str| {
+        let message = format!("pool '{pool}': the pools that its parameters name: {why}");
+        Failure::new(status, message)
+    };
+    let written = call(by, params, texts).map_err(|why| refuse(why.status, &why.message))?;
+    let mut names: Vec<String> = Vec::new();
+    for name in written.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let name = std::str::from_utf8(name).ok().filter(|name| is_pool_name(name));
+        let Some(name) = name else {
+            let why = "each has 1 to 255 bytes of UTF-8 without control characters";
+            return Err(refuse(CHI_INVALID, why));
+        };
+        if !names.iter().any(|other| other == name) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Whether a pool may have this name.
+pub(super) fn is_pool_name(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+/// What a function of the module makes of the parameters.
+fn call(by: Canonicalize, given: &[u8], texts: &Texts) -> Result<Vec<u8>, Failure> {
     let mut canonical = Canonical {
         archive: chi_archive {
             size: size_of::<chi_archive>() as u32,
@@ -70,7 +109,7 @@ pub(super) fn canonicalize(
         return Ok(canonical.bytes);
     }
     let why = texts.take_error().unwrap_or_else(|| format!("status {status}"));
-    Err(Failure::new(status, format!("pool '{pool}': {why}")))
+    Err(Failure::new(status, why))
 }
 
 /// The longest parameters that a message shows, in bytes.

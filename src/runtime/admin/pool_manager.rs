@@ -19,7 +19,7 @@ use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Claim, Container, Lookup, Pool};
-use crate::scheduler::Worker;
+use crate::scheduler::{loss, Worker};
 use crate::sys::objects;
 
 /// How long a task waits for another that creates or destroys the same pool: longer than a
@@ -108,10 +108,14 @@ pub(super) unsafe fn create(
     let shared = &worker.shared;
     wanted.check()?;
     let texts = &worker.running().expect("an admin task runs").texts;
-    let canonicalize = shared.modules.find(wanted.module).and_then(|module| module.params);
-    let params = match canonicalize {
+    let module = shared.modules.find(wanted.module);
+    let params = match module.as_ref().and_then(|module| module.params) {
         Some(by) => Cow::Owned(params::canonicalize(name, wanted.params, by, texts)?),
         None => Cow::Borrowed(wanted.params),
+    };
+    let on = match module {
+        Some(module) => params::pools(name, &module, &params, texts)?,
+        None => Vec::new(),
     };
     let shown = params::shown(wanted.params);
     let wanted = &Wanted { params: &params, ..*wanted };
@@ -142,7 +146,8 @@ pub(super) unsafe fn create(
         // `None` means that another task has taken the name in the meantime.
         let (config, budget) = (&shared.config, shared.budget);
         let name_and_id = (name, same.map(|(id, _)| id));
-        let begun = shared.pools.begin_creation(name_and_id, by(worker), claim, config, budget);
+        let begun =
+            shared.pools.begin_creation(name_and_id, by(worker), &on, claim, config, budget);
         if let Some(begun) = begun {
             break (module, begun?);
         }
@@ -254,7 +259,9 @@ pub(super) unsafe fn reset(
         done
     };
     worker.wake_all(shared.pools.keep(begun));
-    done.map(|()| pool.id)
+    done?;
+    loss::pool_recovered(shared, pool.id, name, format!("pool '{name}' was reset"));
+    Ok(pool.id)
 }
 
 /// # Safety
@@ -298,7 +305,7 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     fn check(&self) -> Result<(), Failure> {
         let Wanted { name, containers, .. } = *self;
-        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+        if !params::is_pool_name(name) {
             return Err(Failure::new(
                 CHI_INVALID,
                 "a pool's name has 1 to 255 bytes of UTF-8 without control characters",

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
-use crate::scheduler::{hold, Shared, Worker};
+use crate::scheduler::{hold, loss, Shared, Worker};
 use crate::state::{Image, SavedPool, Saving};
 use crate::sys::lock;
 
@@ -211,7 +211,7 @@ pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why
         progress.stage = Stage::GivenUp;
         if let Some(stuck) = progress.saving.take() {
             progress.saved.retain(|container| !Arc::ptr_eq(container, &stuck));
-            quarantine(&stuck, &format!("saving its state {why}"));
+            loss::quarantine(&worker.shared, &stuck, &format!("saving its state {why}"));
         }
     }
     loop {
@@ -235,17 +235,13 @@ pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why
             let status = unsafe { resume(container.object()) };
             if status != CHI_OK {
                 let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
-                quarantine(&container, &format!("it could not resume: {text}"));
+                let why = format!("it could not resume: {text}");
+                loss::quarantine(&worker.shared, &container, &why);
             }
         }
         lock(progress).saved.retain(|other| !Arc::ptr_eq(other, &container));
     }
     hold::release_on_all(&worker.shared, hold.pools.clone());
-}
-
-fn quarantine(container: &Container, why: &str) {
-    let reset = format!("`chimaera pool reset {}` makes a new container", container.name());
-    container.quarantine(&format!("{why}; {reset}"));
 }
 
 /// Ends a replacement whose undoing has not ended in time, or crashed: the containers that have not
@@ -258,7 +254,7 @@ pub(crate) fn end_undo(shared: &Shared, hold: &Hold, progress: &Mutex<Progress>)
     progress.stage = Stage::Undone;
     let stuck = progress.saving.take();
     for container in progress.saved.drain(..).chain(stuck) {
-        quarantine(&container, "it has not resumed");
+        loss::quarantine(shared, &container, "it has not resumed");
     }
     hold::release_on_all(shared, hold.pools.clone());
     true
@@ -383,6 +379,11 @@ fn build(
     let built = hold.pools.iter().try_for_each(|pool| {
         let module = module.unwrap_or(pool.module());
         let params = params_for(worker, pool, module)?;
+        if !Arc::ptr_eq(module, pool.module()) {
+            let texts = &worker.running().expect("an admin task runs").texts;
+            let on = params::pools(pool.name(), module, &params, texts)?;
+            worker.shared.pools.rename(pool, on)?;
+        }
         let mut images = Vec::new();
         for old in pool.containers().iter().filter(|old| what.has(old)) {
             images.push(save(worker, old, CHI_SAVED_FOR_SUCCESSOR, progress)?);

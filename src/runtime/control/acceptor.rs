@@ -24,6 +24,7 @@ use super::requests;
 use super::restart::{Ended, Offered, Restart};
 use super::take_over::{Taken, Work};
 use crate::access::Caller;
+use crate::admin::notice;
 use crate::failure::Failure;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
@@ -180,6 +181,7 @@ impl Acceptor {
             match command {
                 ControlCommand::EndSession { .. } if hands_over => self.deferred.push(command),
                 ControlCommand::EndSession { session, reason } => self.end(session, &reason),
+                ControlCommand::Tell(loss) => notice::tell(&self.shared, loss),
                 other => {
                     if let ControlCommand::PoolAbandoned { pool, why } = &other {
                         self.destructions.abandoned(pool, why);
@@ -466,7 +468,9 @@ impl Acceptor {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
             (Phase::Greeting, Kind::Request) if message.words[0] == Request::DestroyPool as u64 => {
                 client.phase = Phase::Asking;
-                self.destructions.add(number, &client.caller, &message.text, message.words[1]);
+                let [_, bound, forced, ..] = message.words;
+                let (caller, name) = (&client.caller, &message.text);
+                self.destructions.add(number, caller, name, bound, forced != 0);
                 Ok(())
             }
             (Phase::Greeting, Kind::Request) if replace::is_asked_for(message) => {

@@ -30,6 +30,8 @@ struct Destruction {
     client: u64,
     caller: Caller,
     name: String,
+    /// Also if other pools depend on it.
+    forced: bool,
     at: Instant,
     until: Instant,
     step: Step,
@@ -56,12 +58,20 @@ impl Destructions {
         self.0.is_empty()
     }
 
-    /// Adds one. `bound` is in milliseconds.
-    pub(super) fn add(&mut self, client: u64, caller: &Caller, name: &str, bound: u64) {
+    /// Adds one. `bound` is in milliseconds. With `forced`, it does not matter whether other pools depend
+    /// on the pool.
+    pub(super) fn add(
+        &mut self,
+        client: u64,
+        caller: &Caller,
+        name: &str,
+        bound: u64,
+        forced: bool,
+    ) {
         let at = Instant::now();
         let until = at + Duration::from_millis(bound).min(LONGEST);
         let (caller, name) = (caller.clone(), name.to_owned());
-        self.0.push(Destruction { client, caller, name, at, until, step: Step::Find });
+        self.0.push(Destruction { client, caller, name, forced, at, until, step: Step::Find });
     }
 
     /// When to look again.
@@ -163,6 +173,20 @@ impl Destruction {
             Lookup::Changing => return Ok(None),
         };
         destruction::check(shared, pool.id, Some(&self.caller))?;
+        let (_, dependants) = shared.pools.dependencies(name);
+        if !self.forced && !dependants.is_empty() {
+            let quoted: Vec<_> = dependants.iter().map(|name| format!("'{name}'")).collect();
+            let (depend, them) = match dependants.len() {
+                1 => ("depends", "it"),
+                _ => ("depend", "them"),
+            };
+            let message = format!(
+                "pool '{name}' was not destroyed: {} {depend} on it; destroy {them} first, or destroy it \
+                 anyway with `chimaera pool destroy {name} --force`",
+                quoted.join(", ")
+            );
+            return Err(Failure::new(CHI_BUSY, message));
+        }
         // No task performs the destruction until a worker continues it.
         let begun = destruction::begin(shared, pool.id, 0)?;
         for mailbox in shared.mailboxes() {

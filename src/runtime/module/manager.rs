@@ -24,7 +24,7 @@ use super::trust;
 use crate::sys::constructors::{self, Thrown};
 use crate::sys::{lock, objects, FileStamp, FloatingPoint};
 
-/// `chi_module_descriptor.params`.
+/// `chi_module_descriptor.params`, and `pools`.
 pub(crate) type Canonicalize =
     unsafe extern "C" fn(*const c_void, u64, *mut chi_archive) -> chi_status;
 
@@ -76,6 +76,8 @@ pub(crate) struct Module {
     pub(crate) methods: Methods,
     /// Converts parameters to the module's canonical form.
     pub(crate) params: Option<Canonicalize>,
+    /// Gives the names of the pools that canonical parameters name.
+    pub(crate) pools: Option<Canonicalize>,
     pub(crate) new_state: NewState,
 }
 
@@ -393,6 +395,11 @@ impl Modules {
                 + std::mem::size_of::<Option<Canonicalize>>();
         // SAFETY: the descriptor covers the field.
         let params = if covers_params { unsafe { (*descriptor).params } } else { None };
+        let covers_pools = size as usize
+            >= std::mem::offset_of!(chi_module_descriptor, pools)
+                + std::mem::size_of::<Option<Canonicalize>>();
+        // SAFETY: the descriptor covers the field.
+        let pools = if covers_pools { unsafe { (*descriptor).pools } } else { None };
         let path = Some(path.to_owned());
         let (stamp, _file, libraries) = (None, None, Vec::new());
         Ok(Module {
@@ -408,6 +415,7 @@ impl Modules {
             libraries,
             methods,
             params,
+            pools,
             new_state,
         })
     }

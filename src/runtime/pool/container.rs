@@ -322,10 +322,13 @@ impl Container {
     }
 
     /// Puts the container in quarantine, because code of its object was abandoned. The first reason
-    /// is kept.
-    pub(crate) fn quarantine(&self, why: &str) {
-        lock(&self.quarantine).get_or_insert_with(|| why.to_owned());
+    /// is kept. True if it was not in quarantine before.
+    pub(crate) fn quarantine(&self, why: &str) -> bool {
+        let mut reason = lock(&self.quarantine);
+        let is_first = reason.is_none();
+        reason.get_or_insert_with(|| why.to_owned());
         self.admission.quarantine();
+        is_first
     }
 
     /// Why the container is in quarantine; `None` if it is not.

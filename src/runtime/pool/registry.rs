@@ -2,13 +2,14 @@
 //! destroyed pools that cannot be freed yet. It does not wake waiters itself, but returns them to
 //! the caller.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chimaera_abi::{chi_pool_id, CHI_ADMIN_POOL_MAJOR, CHI_NO_SPACE};
 
 use super::claims::{Claim, Claims};
+use super::dependencies::Dependencies;
 use super::pool::Pool;
 use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
@@ -68,6 +69,7 @@ struct State {
     named: HashMap<String, Named>,
     retired: Vec<Retired>,
     claims: Claims,
+    dependencies: Dependencies,
     free_slots: Vec<u32>,
     slots: u32,
     /// How many pools have been created so far.
@@ -108,6 +110,12 @@ impl State {
         self.free_slots.push(slot);
     }
 
+    /// Ends the creation of these containers of a pool, which are in use from now on.
+    fn settle(&mut self, name: &str, containers: impl Fn(u32) -> bool) {
+        let State { named, dependencies, .. } = self;
+        dependencies.settle(name, containers, |other| named.contains_key(other));
+    }
+
     /// Ends a creation, destruction or reset. Returns the waiters for it.
     fn end_change(&mut self, name: &str, becomes: Option<Named>) -> Vec<Waiter> {
         let before = match becomes {
@@ -128,6 +136,15 @@ pub(crate) enum Lookup {
     /// A task is creating, destroying or resetting the pool: the waiter is woken when it has
     /// finished.
     Changing,
+}
+
+/// A pool that was removed because the code that created or destroyed it was abandoned.
+pub(crate) struct GivenUp {
+    pub(crate) name: String,
+    /// Its id if it was in use before.
+    pub(crate) was: Option<chi_pool_id>,
+    /// The pools that depend on it.
+    pub(crate) dependants: Vec<String>,
 }
 
 /// A pool whose destruction or reset has begun, and its position among the others.
@@ -185,13 +202,15 @@ impl Registry {
         self.next_minor.store(minor, Ordering::Relaxed);
     }
 
-    /// Reserves a name and a slot for a pool that the task at `by` is about to create, with the id
-    /// `wanted` if it is to have a certain one. `None` if the name has been taken meanwhile; an error if
-    /// a limit is reached, or the slot of the wanted id is taken.
+    /// Reserves a name and a slot for a pool that the task at `by` is about to create, and whose
+    /// parameters name the pools `on`; with the id `wanted` if it is to have a certain one. `None` if the
+    /// name has been taken meanwhile; an error if a limit is reached, if the slot of the wanted id is
+    /// taken, or if the pool would depend on itself.
     pub(crate) fn begin_creation(
         &self,
         (name, wanted): (&str, Option<chi_pool_id>),
         by: usize,
+        on: &[String],
         (claim, limits): (Claim, &UserLimits),
         config: &Config,
         budget: &'static Budget,
@@ -212,14 +231,52 @@ impl Registry {
             Ok(slot) => slot,
             Err(failure) => return Some(Err(failure)),
         };
-        state.claims.add(major_, claim, charge);
         let next = || self.next_minor.fetch_add(1, Ordering::Relaxed);
-        let minor_ = wanted.map_or_else(next, |id| id.minor_);
+        let id = chi_pool_id { major_, minor_: wanted.map_or_else(next, |id| id.minor_) };
+        if let Err(failure) = state.dependencies.add(name, id, on.to_vec()) {
+            state.free_slots.push(major_);
+            return Some(Err(failure));
+        }
+        state.claims.add(major_, claim, charge);
         let waiters = Vec::new();
         let (pool, stays, controlled) = (None, None, false);
         let changing = Named::Changing { by, slot: major_, waiters, pool, stays, controlled };
         state.named.insert(name.to_owned(), changing);
-        Some(Ok(chi_pool_id { major_, minor_ }))
+        Some(Ok(id))
+    }
+
+    /// Notes that a container, which is being created, opens the pool with this name. Fails if its pool
+    /// would depend on itself.
+    pub(crate) fn open(
+        &self,
+        opener: chi_pool_id,
+        container: u32,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let mut state = lock(&self.state);
+        if let Some(Named::Ready { pool, .. }) = state.named.get(name) {
+            if pool.id.major_ == CHI_ADMIN_POOL_MAJOR {
+                return Ok(());
+            }
+        }
+        state.dependencies.open(opener, container, name)
+    }
+
+    /// Notes which pools the parameters of a pool name in the version of its module of which new
+    /// containers are about to be created. Fails if the pool would depend on itself.
+    pub(crate) fn rename(&self, pool: &Pool, on: Vec<String>) -> Result<(), Failure> {
+        lock(&self.state).dependencies.rename(pool.name(), on)
+    }
+
+    /// Records that a container that was created anew is in use.
+    pub(crate) fn settle(&self, pool: &str, container: u32) {
+        lock(&self.state).settle(pool, |number| number == container);
+    }
+
+    /// The names of the pools that this one depends on, and of those that depend on it.
+    pub(crate) fn dependencies(&self, name: &str) -> (BTreeSet<String>, Vec<String>) {
+        let state = lock(&self.state);
+        (state.dependencies.of(name), state.dependencies.dependants(name))
     }
 
     /// Registers a pool that has been created, so that lookups find it. Returns the waiters for its
@@ -229,6 +286,7 @@ impl Registry {
         let order = state.completed;
         state.completed += 1;
         let name = pool.name().to_owned();
+        state.settle(&name, |_| true);
         state.end_change(&name, Some(Named::Ready { pool, order }))
     }
 
@@ -236,6 +294,7 @@ impl Registry {
     pub(crate) fn end_creation(&self, name: &str, id: chi_pool_id) -> Vec<Waiter> {
         let mut state = lock(&self.state);
         state.free_slot(id.major_);
+        state.dependencies.remove(name);
         state.end_change(name, None)
     }
 
@@ -296,7 +355,9 @@ impl Registry {
     pub(crate) fn keep(&self, given: BeingChanged) -> Vec<Waiter> {
         let BeingChanged { pool, order } = given;
         let name = pool.name().to_owned();
-        lock(&self.state).end_change(&name, Some(Named::Ready { pool, order }))
+        let mut state = lock(&self.state);
+        state.dependencies.abandon(&name);
+        state.end_change(&name, Some(Named::Ready { pool, order }))
     }
 
     /// Removes a destroyed pool, which is freed once every worker has completed enough rounds after
@@ -306,6 +367,7 @@ impl Registry {
         debug_assert_eq!(pool.in_flight(), 0);
         let mut state = lock(&self.state);
         state.free_slot(pool.id.major_);
+        state.dependencies.remove(pool.name());
         let waiters = state.end_change(pool.name(), None);
         state.retired.push(Retired { _pool: pool, rounds, settled: false });
         self.retired.store(state.retired.len(), Ordering::Release);
@@ -321,6 +383,11 @@ impl Registry {
         else {
             panic!("the pool is being changed");
         };
+        let made = |number: u32| {
+            let at = number as usize;
+            !Arc::ptr_eq(&pool.containers()[at], &old.containers()[at])
+        };
+        state.settle(old.name(), made);
         state.named.insert(old.name().to_owned(), Named::Ready { pool, order });
         state.retired.push(Retired { _pool: before, rounds, settled: false });
         self.retired.store(state.retired.len(), Ordering::Release);
@@ -362,28 +429,35 @@ impl Registry {
 
     /// Removes the pool that the abandoned task at `by` was creating or destroying, if any, and
     /// frees its slot; objects already constructed stay in memory, because their state is unknown.
-    /// A pool that it was resetting stays. Returns the names of the removed pools, and the waiters.
-    pub(crate) fn give_up(&self, by: usize) -> (Vec<String>, Vec<Waiter>) {
+    /// A pool that it was resetting stays. Returns the removed pools, and the waiters.
+    pub(crate) fn give_up(&self, by: usize) -> (Vec<GivenUp>, Vec<Waiter>) {
         let mut state = lock(&self.state);
         let given_up = state.named.extract_if(
             |_, named| matches!(named, Named::Changing { by: other, controlled: false, .. } if *other == by),
         );
-        let (mut names, mut woken, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        let given_up: Vec<_> = given_up.collect();
+        let (mut removed, mut woken, mut slots) = (Vec::new(), Vec::new(), Vec::new());
         let mut kept = Vec::new();
         for (name, named) in given_up {
             let Named::Changing { slot, waiters, pool, stays, .. } = named else { continue };
             woken.extend(waiters);
+            let was = pool.as_ref().map(|pool| pool.id);
             match pool.zip(stays) {
-                Some((pool, order)) => kept.push((name, Named::Ready { pool, order })),
+                Some((pool, order)) => {
+                    state.dependencies.abandon(&name);
+                    kept.push((name, Named::Ready { pool, order }));
+                }
                 None => {
-                    names.push(name);
+                    let dependants = state.dependencies.dependants(&name);
+                    state.dependencies.remove(&name);
+                    removed.push(GivenUp { name, was, dependants });
                     slots.push(slot);
                 }
             }
         }
         state.named.extend(kept);
         slots.into_iter().for_each(|slot| state.free_slot(slot));
-        (names, woken)
+        (removed, woken)
     }
 
     /// The pool in this slot, even while it is being destroyed or reset.
@@ -394,6 +468,14 @@ impl Registry {
             Named::Changing { pool, .. } => pool.as_ref(),
         });
         pools.into_iter().find(|pool| pool.id.major_ == slot).cloned()
+    }
+
+    /// The pool with this name, even while it is being destroyed or changed.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Pool>> {
+        match lock(&self.state).named.get(name)? {
+            Named::Ready { pool, .. } => Some(pool.clone()),
+            Named::Changing { pool, .. } => pool.clone(),
+        }
     }
 
     /// All pools that lookups find.
@@ -421,17 +503,24 @@ impl Registry {
         !self.changing().is_empty()
     }
 
-    /// All pools except the admin pool, the newest first: a pool may use pools that were created
-    /// before it.
-    pub(crate) fn in_reverse_order(&self) -> Vec<chi_pool_id> {
+    /// All pools except the admin pool that lookups find, in order of dependence: each comes after those
+    /// that it depends on, and otherwise after those that were created before it, which it may use.
+    pub(crate) fn in_order_of_dependence(&self) -> Vec<Arc<Pool>> {
         let state = lock(&self.state);
         let ready = state.named.values().filter_map(|named| match named {
-            Named::Ready { pool, order } => Some((*order, pool.id)),
+            Named::Ready { pool, order } => Some((*order, pool.clone())),
             Named::Changing { .. } => None,
         });
-        let mut ready: Vec<_> = ready.filter(|(_, id)| id.major_ != CHI_ADMIN_POOL_MAJOR).collect();
-        ready.sort_unstable_by_key(|(order, _)| std::cmp::Reverse(*order));
-        ready.into_iter().map(|(_, id)| id).collect()
+        let ready = ready.filter(|(_, pool)| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
+        let mut ready: Vec<_> = ready.collect();
+        ready.sort_unstable_by_key(|(order, _)| *order);
+        let ready = ready.into_iter().map(|(_, pool)| (pool.name().to_owned(), pool));
+        state.dependencies.in_order(ready.collect())
+    }
+
+    /// The same in the reverse order: dependants come first.
+    pub(crate) fn in_reverse_order(&self) -> Vec<chi_pool_id> {
+        self.in_order_of_dependence().iter().rev().map(|pool| pool.id).collect()
     }
 }
 
@@ -461,6 +550,7 @@ mod tests {
             libraries: Vec::new(),
             methods: Default::default(),
             params: None,
+            pools: None,
             new_state: no_state,
         };
         Arc::new(Pool::new(
@@ -484,6 +574,7 @@ mod tests {
         registry.begin_creation(
             (name, None),
             by,
+            &[],
             (Claim { user: None, process: None, containers: 1 }, &config.per_user),
             &config,
             Budget::endless(),
@@ -498,7 +589,7 @@ mod tests {
             let claim = Claim { user: None, process: None, containers: 1 };
             let limits = (claim, &config.per_user);
             let begun =
-                registry.begin_creation((name, wanted), 1, limits, &config, Budget::endless());
+                registry.begin_creation((name, wanted), 1, &[], limits, &config, Budget::endless());
             begun.expect("the name is free")
         };
         let id = |major_, minor_| chi_pool_id { major_, minor_ };
@@ -562,7 +653,8 @@ mod tests {
         assert!(registry.begin_reset(id, 8).is_some());
         assert!(registry.begin_destruction(id, 9).is_none(), "it is being reset");
         assert!(matches!(registry.find("one", Some(waiter(1))), Lookup::Changing));
-        assert_eq!(registry.give_up(8), (vec![], vec![waiter(1)]));
+        let (removed, woken) = registry.give_up(8);
+        assert!(removed.is_empty() && woken == [waiter(1)]);
         assert!(matches!(registry.find("one", Some(waiter(2))), Lookup::Found(_)));
         let begun = registry.begin_reset(id, 8).unwrap();
         assert!(registry.keep(begun).is_empty());
@@ -577,7 +669,8 @@ mod tests {
             assert_eq!(id.major_, CHI_ADMIN_POOL_MAJOR + 1, "the only slot there is");
             assert!(begin(&registry, "two", 7, 2).unwrap().is_err());
             registry.find("one", Some(waiter(1)));
-            assert_eq!(registry.give_up(7), (vec!["one".to_owned()], vec![waiter(1)]));
+            let (removed, woken) = registry.give_up(7);
+            assert!(removed[0].name == "one" && removed[0].was.is_none() && woken == [waiter(1)]);
         }
     }
 }

@@ -11,12 +11,13 @@ use chimaera_abi::*;
 use super::broadcast;
 use super::cancel;
 use super::deliver::deliver_after_del;
+use super::loss;
 use super::mailbox::{ControlCommand, WorkerMessage};
 use super::path::{complete, leave_lane, pass_on};
 use super::worker::Worker;
 use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, Poller};
 use crate::log::{log_task, LineKind, Subject};
-use crate::pool::Container;
+use crate::pool::{Container, GivenUp, Loss};
 use crate::task::{CancelScope, Record};
 
 /// Ends whatever was running on a coroutine whose stack overflowed or whose code crashed. Called on
@@ -61,8 +62,8 @@ fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
         let why = cause.to_owned();
         worker.shared.command(ControlCommand::ReplacementAbandoned { pool, why });
     }
-    let (names, waiters) = worker.shared.pools.give_up(by);
-    for name in names {
+    let (removed, waiters) = worker.shared.pools.give_up(by);
+    for GivenUp { name, was, dependants } in removed {
         let limit = &worker.shared.rate_limit;
         if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
             tracing::error!(
@@ -70,6 +71,11 @@ fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
                 left_out,
                 "the pool is abandoned, because its module's code overflowed its stack or crashed"
             );
+        }
+        if let Some(pool) = was {
+            let why = format!("pool '{name}' is gone: the code that destroyed it {cause}");
+            let (reason, name) = (CHI_REASON_LOST, name.clone());
+            loss::tell(&worker.shared, Loss { reason, pool, name, why, dependants });
         }
         let why = cause.to_owned();
         worker.shared.command(ControlCommand::PoolAbandoned { pool: name, why });
@@ -85,8 +91,7 @@ fn quarantine(worker: &Worker, container: Option<&Container>, why: String) -> St
         return why;
     };
     let (pool, number, name) = (container.id, container.number, container.name());
-    let reset = format!("`chimaera pool reset {name}` makes a new container");
-    container.quarantine(&format!("{why}; {reset}"));
+    let reset = loss::quarantine(&worker.shared, container, &why);
     let subject = Subject { pool, ..Subject::default() };
     if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::PoolFailed, subject) {
         tracing::error!(pool = name, container = number, why, left_out, "in quarantine; {reset}");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::given_up::GivenUp;
 use super::steal::Loot;
-use crate::pool::{Hold, LanePtr, Release};
+use crate::pool::{Hold, LanePtr, Loss, Release};
 use crate::session::{Ring, SessionRef, SuspendedAs};
 use crate::sync::{WaitId, Waits};
 use crate::task::CancelScope;
@@ -185,4 +185,6 @@ pub(crate) enum ControlCommand {
     PoolAbandoned { pool: String, why: String },
     /// The task that was replacing containers of this pool was abandoned. `why` is a predicate.
     ReplacementAbandoned { pool: String, why: String },
+    /// Tell the dependants of a pool what became of it.
+    Tell(Box<Loss>),
 }

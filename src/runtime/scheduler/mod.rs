@@ -19,6 +19,8 @@ mod gate;
 mod given_up;
 pub(crate) mod hand_over;
 pub(crate) mod hold;
+pub(crate) mod life;
+pub(crate) mod loss;
 mod mailbox;
 pub(crate) mod path;
 mod placement;

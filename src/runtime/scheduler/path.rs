@@ -330,7 +330,12 @@ fn find_lane(
 /// Puts a task into its lane. With `here`, it runs at once if the lane is empty and the task is not
 /// expected to take long.
 #[inline]
-fn place(worker: &Worker, mut record: Box<Record>, lane: *const ContainerLane, here: bool) {
+pub(super) fn place(
+    worker: &Worker,
+    mut record: Box<Record>,
+    lane: *const ContainerLane,
+    here: bool,
+) {
     // SAFETY: the lane belongs to the container in which the task is counted, which keeps it alive.
     let lane = unsafe { &*lane };
     // SAFETY: a routed task has a method, which lives as long as the task is counted in its

@@ -47,6 +47,11 @@ pub fn rust_conformance() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_conformance.so"))
 }
 
+/// The module `test:depends_rust`.
+pub fn rust_depends() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_depends.so"))
+}
+
 /// The module `test:rust_events`.
 pub fn rust_events() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_rust_events.so"))
