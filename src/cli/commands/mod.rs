@@ -11,6 +11,7 @@ pub(crate) mod pool;
 pub(crate) mod repo;
 mod repo_build;
 mod repo_output;
+mod repo_upgrade;
 pub(crate) mod restart;
 pub(crate) mod sessions;
 pub(crate) mod start;

@@ -80,7 +80,7 @@ fn changed(module: &Value) -> Vec<Value> {
 }
 
 /// What has happened to a file since it was loaded, if anything.
-fn how_changed(file: &Value) -> Option<&'static str> {
+pub(crate) fn how_changed(file: &Value) -> Option<&'static str> {
     let (path, loaded) = (file["path"].as_str()?, &file["file"]);
     loaded.as_object()?;
     let Ok(file) = std::fs::metadata(path) else { return Some("removed") };

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 use chimaera_repo::{Language, Mode, Module, Repo, MODULE_FILE};
 use serde_json::json;
 
+use super::pool::DESTROY_BOUND;
 use super::repo_output::problems;
+use super::repo_upgrade::{self, Installed};
 use crate::context::{Context, Failed, Outcome};
+use crate::number::number;
 
 #[derive(clap::Args)]
 pub(crate) struct BuildArgs {
@@ -30,6 +33,17 @@ pub(crate) struct InstallArgs {
     prefix: PathBuf,
     #[command(flatten)]
     build: BuildArgs,
+    /// Then let the pools of the running instance run the modules that have changed
+    ///
+    /// As `chimaera module upgrade` does for one: tasks wait while the containers of a module's pools are
+    /// replaced by such of the new version, which load their states. If that fails for a module, all its
+    /// pools go on with the old version, and the command fails; other modules are upgraded all the same.
+    /// Modules that the instance has not loaded are left to its next start.
+    #[arg(long)]
+    upgrade: bool,
+    /// How long the upgrade of one module may take, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "upgrade", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
+    timeout: u32,
 }
 
 /// Where a runtime finds installed modules, relative to the prefix.
@@ -50,6 +64,9 @@ pub(crate) fn build(context: &Context, args: &BuildArgs) -> Outcome {
 }
 
 pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
+    if args.upgrade {
+        repo_upgrade::check(context)?;
+    }
     let modules = build_all(context, &args.build)?;
     let to = args.prefix.join(INSTALLED);
     if modules.iter().any(|module| !is_rust(module, &args.build)) {
@@ -69,24 +86,53 @@ pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
     for module in &modules {
         let name = module.file_name().expect("a module has a file name");
         let target = to.join(name);
-        if is_rust(module, &args.build) {
+        if is_rust(module, &args.build) && !repo_upgrade::same_contents(module, &target) {
             replace(module, &target)?;
         }
         installed.push(target);
     }
-    installed.extend(install_headers(context, args)?);
-    if !context.print_json(&json!({ "installed": installed })) {
-        let lines: String =
-            installed.iter().map(|file| format!("installed  {}\n", file.display())).collect();
+    let (repo, own) = Repo::open(&args.build.dir).map_err(|found| problems(context, &found))?;
+    installed.extend(install_headers(&repo, &own, args)?);
+    let lines: String =
+        installed.iter().map(|file| format!("installed  {}\n", file.display())).collect();
+    let mut document = json!({ "installed": installed });
+    if !args.upgrade {
+        if !context.print_json(&document) {
+            crate::context::print(&lines);
+        }
+        return Ok(());
+    }
+    let to = std::path::absolute(&to)?;
+    let own = own.iter().map(|module| Installed {
+        name: format!("{}:{}", module.namespace, module.name),
+        file: to.join(library(module)),
+    });
+    if !context.json {
         crate::context::print(&lines);
     }
-    Ok(())
+    let upgrades = repo_upgrade::upgrade(context, &own.collect::<Vec<_>>(), args.timeout)?;
+    let (lines, failure) = (upgrades.lines(), upgrades.failure());
+    document["upgrades"] = upgrades.document();
+    if let Some(why) = &failure {
+        document["error"] = why.as_str().into();
+    }
+    if !context.print_json(&document) {
+        crate::context::print(&lines);
+    }
+    match failure {
+        None => Ok(()),
+        Some(_) if context.json => Err(Failed::Told),
+        Some(why) => Err(Failed::Message(why)),
+    }
 }
 
 /// Installs the generated C and C++ headers of Rust modules where CMake installs those of C++
 /// modules.
-fn install_headers(context: &Context, args: &InstallArgs) -> Result<Vec<PathBuf>, Failed> {
-    let (repo, modules) = Repo::open(&args.build.dir).map_err(|found| problems(context, &found))?;
+fn install_headers(
+    repo: &Repo,
+    modules: &[Module],
+    args: &InstallArgs,
+) -> Result<Vec<PathBuf>, Failed> {
     let to = args.prefix.join(format!("include/{}_chimods", repo.namespace));
     let mut installed = Vec::new();
     for module in modules.iter().filter(|module| module.language == Language::Rust) {
