@@ -261,14 +261,15 @@ pub(crate) fn end_undo(shared: &Shared, hold: &Hold, progress: &Mutex<Progress>)
 }
 
 /// Replaces containers of pools in which no task is, by such of `module`, or of the same. If that fails,
-/// the old ones go on.
+/// the old ones go on. Otherwise `done` is called once it is done, before the old ones are destroyed.
 pub(crate) fn replace(
     worker: &Worker,
     hold: &Hold,
     module: Option<&Arc<Module>>,
     what: &Replacing,
     progress: &Mutex<Progress>,
-) -> Result<Replaced, Failure> {
+    done: impl FnOnce(Replaced),
+) -> Result<(), Failure> {
     for pool in &hold.pools {
         worker.shared.pools.hand_over(pool.id, by(worker));
     }
@@ -281,11 +282,12 @@ pub(crate) fn replace(
                 swap(worker, pool, successor);
             }
             hold::release_on_all(&worker.shared, successors.clone());
-            // Last: their destructors may take long, or never return.
+            done(replaced);
+            // Last: their destructors may take long, crash, or never return.
             for (pool, successor) in hold.pools.iter().zip(&successors) {
                 discard_replaced(pool, successor);
             }
-            Ok(replaced)
+            Ok(())
         }
         Err(failure) => {
             if abandon(progress) {

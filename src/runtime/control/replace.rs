@@ -444,14 +444,19 @@ impl Replacement {
         let (their_progress, theirs) = (progress.clone(), result.clone());
         run_on_worker(shared, &begun, move |worker, pool| {
             let (module, progress) = (module.as_ref(), &their_progress);
-            let done = match saves {
-                true => replacement::save_pool(worker, &hold, progress).map(Done::Saved),
-                false => {
-                    replacement::replace(worker, &hold, module, &what, progress).map(Done::Replaced)
-                }
+            let end = |done| {
+                *lock(&theirs) = Some(done);
+                worker.shared.command(ControlCommand::PoolClosed(pool));
             };
-            *lock(&theirs) = Some(done);
-            worker.shared.command(ControlCommand::PoolClosed(pool));
+            if saves {
+                return end(replacement::save_pool(worker, &hold, progress).map(Done::Saved));
+            }
+            let replaced = |done| end(Ok(Done::Replaced(done)));
+            if let Err(failure) =
+                replacement::replace(worker, &hold, module, &what, progress, replaced)
+            {
+                end(Err(failure));
+            }
         });
         Build { begun, progress, result, crashed: None }
     }

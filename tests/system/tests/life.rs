@@ -247,6 +247,20 @@ in_both_languages! {
         assert_eq!(pool.add("key 7", 1), 4951);
     }
 
+    /// The destructor of a container that has been replaced is in nobody's way.
+    fn an_old_container_may_fail_to_be_destroyed(site) {
+        let pool = Pool::new(connect(), "");
+        for (times, fail) in [(1, Fail::CrashDestructor), (2, Fail::HangDestructor)] {
+            pool.value(life::FAIL, fail as u64, 0).call().unwrap();
+            assert_eq!(pool.add("key", 1), times);
+            let before = pool.state();
+            assert_eq!(migrate(site)["containers"], 1);
+            assert_ne!(pool.state().object, before.object);
+        }
+        assert_eq!(pool.add("key", 1), 3);
+        migrate(site);
+    }
+
     /// One of several containers is migrated; the others are the same objects as before.
     fn one_container_of_several_is_migrated(site) {
         let ipc = connect();
