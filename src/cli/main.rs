@@ -12,6 +12,7 @@ mod exit;
 mod last_crash;
 mod log;
 mod number;
+mod progress;
 mod settings;
 mod signals;
 mod state_calls;

@@ -57,6 +57,9 @@ pub enum Request {
     /// cannot be saved anew, without their states. The answer comes when the new process serves, or when this one goes
     /// on.
     Restart = 13,
+    /// Say how far the changes of pools have come: an array with what their answers will have, as far as it is
+    /// known, the stage (`waiting`, `saving`, `writing`, `reading`, `loading`) and its bytes so far.
+    Progress = 15,
 }
 
 impl Request {
@@ -76,6 +79,7 @@ impl Request {
             Request::SavePool,
             Request::LoadPool,
             Request::Restart,
+            Request::Progress,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

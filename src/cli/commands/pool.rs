@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 use super::offered;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
+use crate::progress;
 use crate::table;
 
 /// How many seconds the tasks of a destroyed pool may take to end, by default.
@@ -230,7 +231,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Save { pool, file, timeout } => {
             let file = absolute(&file)?;
             let bound = Duration::from_secs(timeout.into());
-            let document = context.pool_file(Request::SavePool, &pool, &file, bound)?;
+            let ask = || context.pool_file(Request::SavePool, &pool, &file, bound);
+            let document = progress::of_file(context, &file, ask)?;
             if !context.print_json(&document) {
                 let (bytes, pause) = (&document["state_bytes"], &document["pause_ms"]);
                 crate::context::print(&format!(
@@ -243,7 +245,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             let file = absolute(&file)?;
             let pool = pool.unwrap_or_default();
             let bound = Duration::from_secs(timeout.into());
-            let document = context.pool_file(Request::LoadPool, &pool, &file, bound)?;
+            let ask = || context.pool_file(Request::LoadPool, &pool, &file, bound);
+            let document = progress::of_file(context, &file, ask)?;
             if !context.print_json(&document) {
                 let name = document["name"].as_str().unwrap_or_default();
                 let bytes = &document["state_bytes"];

@@ -21,7 +21,7 @@ use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
 use crate::scheduler::{hold, loss, Shared, Worker};
-use crate::state::{Image, SavedPool, Saving};
+use crate::state::{self, Image, Meter, SavedPool, Saving};
 use crate::sys::lock;
 
 /// What is to be replaced, and why.
@@ -50,6 +50,16 @@ pub(crate) struct Progress {
     saved: Vec<Arc<Container>>,
     /// The old container whose code is running.
     saving: Option<Arc<Container>>,
+    /// How much of the states has been saved.
+    meter: Arc<Meter>,
+}
+
+impl Progress {
+    /// The beginning of a replacement, which counts with `meter`.
+    pub(crate) fn new(meter: &Arc<Meter>) -> Arc<Mutex<Progress>> {
+        meter.begin(state::Stage::Saving);
+        Arc::new(Mutex::new(Progress { meter: meter.clone(), ..Progress::default() }))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -434,15 +444,16 @@ fn save(
     progress: &Mutex<Progress>,
 ) -> Result<Image, Failure> {
     let function = old.ops().save.expect("`check` looked for it");
-    {
+    let meter = {
         let mut progress = lock(progress);
         if progress.stage != Stage::Running {
             return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
         }
         progress.saved.push(old.clone());
         progress.saving = Some(old.clone());
-    }
-    let mut saving = Saving::new(purpose, &old.module.version, worker.shared.budget);
+        progress.meter.clone()
+    };
+    let mut saving = Saving::new(purpose, &old.module.version, worker.shared.budget, &meter);
     take_error(worker);
     worker.context().restore();
     // SAFETY: the object is constructed, and no task is in the container.

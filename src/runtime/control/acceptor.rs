@@ -477,6 +477,12 @@ impl Acceptor {
                 client.phase = Phase::Asking;
                 self.replacements.add(number, &client.caller, message)
             }
+            (Phase::Greeting, Kind::Request) if message.words[0] == Request::Progress as u64 => {
+                let document = self.replacements.describe().to_string();
+                control::answer(&client.socket, &document).map_err(cannot_answer)?;
+                self.end(number, "its request was answered");
+                Ok(())
+            }
             (Phase::Greeting, Kind::Request) => {
                 let (document, then) = requests::answer(&self.shared, &client.caller, message)?;
                 let answered = control::answer(&client.socket, &document);

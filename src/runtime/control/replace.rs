@@ -15,7 +15,7 @@ use crate::admin::replacement::{self, Begun, Progress, Replaced, Replacing};
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::scheduler::{with_current, ControlCommand, Question, Shared, WorkerMessage};
-use crate::state::SavedPool;
+use crate::state::{self, Meter, SavedPool};
 use crate::sys::lock;
 
 /// How often to check whether tasks have ended: first often, because clients wait meanwhile.
@@ -94,6 +94,7 @@ struct Replacement {
     /// What has been replaced so far, and for how long tasks waited.
     replaced: Replaced,
     pause: Duration,
+    meter: Arc<Meter>,
     step: Step,
 }
 
@@ -180,6 +181,7 @@ impl Replacements {
             held: None,
             replaced: Replaced::default(),
             pause: Duration::ZERO,
+            meter: Arc::default(),
             step: Step::Load,
         });
         Ok(())
@@ -187,6 +189,17 @@ impl Replacements {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Describes how far each has come.
+    pub(super) fn describe(&self) -> serde_json::Value {
+        let describe = |one: &Replacement| {
+            let (stage, bytes) = one.meter.read();
+            let mut document = one.document();
+            (document["stage"], document["bytes"]) = (stage.into(), bytes.into());
+            document
+        };
+        self.0.iter().map(describe).collect()
     }
 
     /// When to look again.
@@ -361,7 +374,7 @@ impl Replacement {
         let is_late = self.is_late();
         if let Target::Create(name, file, saved) = &mut self.target {
             let Some(saved) = saved else {
-                *saved = Some(read_file(shared, file.clone())?);
+                *saved = Some(read_file(shared, file.clone(), self.meter.clone())?);
                 return Ok(false);
             };
             let saved = lock(saved);
@@ -433,7 +446,7 @@ impl Replacement {
     }
 
     fn build_on_worker(&self, shared: &Shared, begun: Begun) -> Build {
-        let progress = Arc::<Mutex<Progress>>::default();
+        let progress = Progress::new(&self.meter);
         let result = Slot::<Done>::default();
         let (hold, what) = (begun.hold.clone(), self.what.clone());
         let module = match &self.target {
@@ -471,6 +484,7 @@ impl Replacement {
                 self.replaced.containers = saved.images.len() as u32;
                 self.replaced.state_bytes = saved.bytes();
                 let Target::Save(_, file) = &self.target else { return None };
+                self.meter.begin(state::Stage::Writing);
                 match write_file(saved, file.clone()) {
                     Ok(result) => self.step = Step::Write(result),
                     Err(failure) => return Some(Err(failure)),
@@ -519,6 +533,7 @@ impl Replacement {
     fn create_on_worker(&mut self, shared: &Shared) -> Step {
         let result = Slot::<Replaced>::default();
         let theirs = result.clone();
+        self.meter.begin(state::Stage::Loading);
         if let Target::Create(name, _, Some(saved)) = &self.target {
             let (name, saved) = (name.clone(), saved.clone());
             run_on(shared, chi_pool_id { major_: 0, minor_: 0 }, move |worker, none| {
@@ -613,9 +628,14 @@ fn write_file(saved: SavedPool, file: PathBuf) -> Result<Slot<()>, Failure> {
     in_thread(move || saved.store(&file))
 }
 
-fn read_file(shared: &Shared, file: PathBuf) -> Result<Slot<SavedPool>, Failure> {
+fn read_file(
+    shared: &Shared,
+    file: PathBuf,
+    meter: Arc<Meter>,
+) -> Result<Slot<SavedPool>, Failure> {
     let budget = shared.budget;
-    in_thread(move || SavedPool::load(&file, budget))
+    meter.begin(state::Stage::Reading);
+    in_thread(move || SavedPool::load(&file, budget, &meter))
 }
 
 fn run_on(

@@ -56,7 +56,7 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         | Request::SavePool
         | Request::LoadPool
         | Request::Restart => None,
-        Request::LogLevel | Request::Describe | Request::Status => None,
+        Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
 }
 
@@ -115,7 +115,8 @@ pub(super) fn answer(
             | Request::UpgradeModule
             | Request::SavePool
             | Request::LoadPool
-            | Request::Restart,
+            | Request::Restart
+            | Request::Progress,
         ) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

@@ -3,10 +3,12 @@
 use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
 use std::ptr;
+use std::sync::Arc;
 
 use chimaera_abi::*;
 
 use super::image::{Image, Reader, CHUNK};
+use super::meter::Meter;
 use crate::failure::Failure;
 use crate::sys::Budget;
 
@@ -143,8 +145,13 @@ pub(crate) struct Saving(Box<Tables<Writer>>);
 
 impl Saving {
     /// `purpose` is a `CHI_SAVED_*`, `version` that of the module.
-    pub(crate) fn new(purpose: u32, version: &str, budget: &'static Budget) -> Saving {
-        let image = Image::new(version, budget);
+    pub(crate) fn new(
+        purpose: u32,
+        version: &str,
+        budget: &'static Budget,
+        meter: &Arc<Meter>,
+    ) -> Saving {
+        let image = Image::new(version, budget, meter);
         let writer = Writer { image, field: 0, bytes: Vec::new(), begun: false };
         let (read, remaining) = (no_read, nothing_remains);
         Saving(Tables::new(writer, purpose, write, read, remaining, begin_field, no_next_field))

@@ -5,8 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::image::{Image, CHUNK};
+use super::meter::Meter;
 use crate::failure::Failure;
 use crate::sys::Budget;
 use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_MAX_CONTAINERS};
@@ -81,19 +83,24 @@ impl SavedPool {
     }
 
     /// Reads a file. Its bytes are not trusted.
-    pub(crate) fn load(path: &Path, budget: &'static Budget) -> Result<SavedPool, Failure> {
+    pub(crate) fn load(
+        path: &Path,
+        budget: &'static Budget,
+        meter: &Arc<Meter>,
+    ) -> Result<SavedPool, Failure> {
         let of_file = |failure: Failure| {
             Failure::new(failure.status, format!("{}: {}", path.display(), failure.message))
         };
         let opened = open_regular(path).map_err(of_file)?;
         let mut file = BufReader::with_capacity(CHUNK, opened);
-        SavedPool::read(&mut file, budget).map_err(of_file)
+        SavedPool::read(&mut file, budget, meter).map_err(of_file)
     }
 
     /// Reads what `write` wrote, and nothing else.
     pub(crate) fn read(
         from: &mut impl Read,
         budget: &'static Budget,
+        meter: &Arc<Meter>,
     ) -> Result<SavedPool, Failure> {
         if array::<8>(from)? != BEGIN {
             return Err(invalid("it is not a saved pool, or one of another version"));
@@ -123,7 +130,7 @@ impl SavedPool {
         }
         let mut images = Vec::new();
         for number in 0..count {
-            let image = Image::read(from, &version, budget);
+            let image = Image::read(from, &version, budget, meter);
             images.push(image.map_err(|failure| {
                 let message = format!("the state of container {number}: {}", failure.message);
                 Failure::new(failure.status, message)

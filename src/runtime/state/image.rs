@@ -1,8 +1,10 @@
 //! The state of one container: fields, each in chunks.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use super::file::{array, bytes, invalid};
+use super::meter::Meter;
 use crate::failure::Failure;
 use crate::sys::{Budget, Charge, Use};
 use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_NO_SPACE};
@@ -30,12 +32,14 @@ pub(crate) struct Image {
     pub(crate) version: String,
     chunks: Vec<Chunk>,
     charge: Charge,
+    /// Counts the bytes that are appended, written and read.
+    meter: Arc<Meter>,
 }
 
 impl Image {
-    pub(super) fn new(version: &str, budget: &'static Budget) -> Image {
+    pub(super) fn new(version: &str, budget: &'static Budget, meter: &Arc<Meter>) -> Image {
         let charge = budget.nothing(Use::Modules);
-        Image { version: version.to_owned(), chunks: Vec::new(), charge }
+        Image { version: version.to_owned(), chunks: Vec::new(), charge, meter: meter.clone() }
     }
 
     /// Appends a chunk. Errors: `CHI_NO_SPACE` when the memory budget has no room for it.
@@ -43,6 +47,7 @@ impl Image {
         // Chunks may be empty, and many.
         let charged = self.charge.grow((size_of::<Chunk>() + bytes.len()) as u64);
         charged.map_err(|why| Failure::new(CHI_NO_SPACE, format!("saving the state: {why}")))?;
+        self.meter.add(bytes.len());
         self.chunks.push(Chunk { field, sum: sum_of(field, &bytes), bytes });
         Ok(())
     }
@@ -60,7 +65,9 @@ impl Image {
             to.write_all(&chunk.field.to_le_bytes())?;
             to.write_all(&length.to_le_bytes())?;
             to.write_all(&chunk.sum.to_le_bytes())?;
-            to.write_all(&chunk.bytes)
+            to.write_all(&chunk.bytes)?;
+            self.meter.add(chunk.bytes.len());
+            Ok(())
         })
     }
 
@@ -69,8 +76,9 @@ impl Image {
         from: &mut impl Read,
         version: &str,
         budget: &'static Budget,
+        meter: &Arc<Meter>,
     ) -> Result<Image, Failure> {
-        let mut image = Image::new(version, budget);
+        let mut image = Image::new(version, budget, meter);
         let count = u64::from_le_bytes(array(from)?);
         for at in 0..count {
             let [field, length, sum] =
@@ -88,7 +96,7 @@ impl Image {
 
     /// Reads it from its beginning.
     pub(crate) fn reader(&self) -> Reader<'_> {
-        Reader { chunks: self.chunks.iter(), field: 0, chunk: &[], left: 0 }
+        Reader { chunks: self.chunks.iter(), field: 0, chunk: &[], left: 0, meter: &self.meter }
     }
 }
 
@@ -102,6 +110,7 @@ pub(crate) struct Reader<'i> {
     chunk: &'i [u8],
     /// How many bytes of the current field are left.
     left: u64,
+    meter: &'i Meter,
 }
 
 impl Reader<'_> {
@@ -169,6 +178,7 @@ impl Reader<'_> {
             ));
         }
         self.chunk = &next.bytes;
+        self.meter.add(next.bytes.len());
         Ok(())
     }
 }

@@ -4,7 +4,9 @@
 mod archive;
 mod file;
 mod image;
+mod meter;
 
 pub(crate) use self::archive::{Loading, Saving};
 pub(crate) use self::file::SavedPool;
 pub(crate) use self::image::Image;
+pub(crate) use self::meter::{Meter, Stage};
