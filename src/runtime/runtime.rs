@@ -375,7 +375,7 @@ impl Workers {
     fn start(shared: &Arc<Shared>) -> Result<Workers, Error> {
         let mut workers = Workers { shared: shared.clone(), threads: Vec::new() };
         for index in 0..shared.config.workers as u32 {
-            workers.threads.push(standby::spawn(shared, index)?);
+            workers.threads.push(standby::spawn(shared, index, || ())?);
         }
         let own = shared.clone();
         let watchdog = spawn_helper(shared, "chi-watchdog", move || watchdog::run(&own))?;

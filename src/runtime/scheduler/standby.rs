@@ -16,17 +16,21 @@ use crate::coroutine::stack;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::sys::or_abort;
 
-/// Starts the thread of a worker, and waits until the thread is prepared.
-pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, Error> {
+/// Starts the thread of a worker, and waits until the thread is prepared. Then it calls `prepared`, and the
+/// worker runs.
+pub(crate) fn spawn(
+    shared: &Arc<Shared>,
+    index: u32,
+    prepared: impl FnOnce(),
+) -> Result<JoinHandle<()>, Error> {
     let own = shared.clone();
     let (tell, told) = sync_channel(1);
+    let (let_run, may_run) = sync_channel(1);
     let body = move || {
         or_abort(|| {
-            let prepared = prepare(&own, index);
-            let may_run = prepared.is_ok();
-            // The starting thread is waiting for this.
-            let _ = tell.send(prepared);
-            if may_run {
+            // The starting thread is waiting for this. If it does not let the worker run, it has failed.
+            let _ = tell.send(prepare(&own, index));
+            if may_run.recv().is_ok() {
                 event_loop::run(index, own);
             }
         });
@@ -35,6 +39,9 @@ pub(crate) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<JoinHandle<()>, 
     let thread = thread.map_err(|error| Error::io("starting a worker's thread", error))?;
     // An error means that the thread has panicked, which has ended the process.
     told.recv().unwrap_or(Ok(()))?;
+    prepared();
+    // As above.
+    let _ = let_run.send(());
     Ok(thread)
 }
 
@@ -74,15 +81,14 @@ fn start(shared: &Arc<Shared>) -> Option<u32> {
     if started == shared.config.all_workers() {
         return None;
     }
-    // From now on the worker is sent messages; it reads them once it runs.
-    shared.set_started(started + 1);
-    match spawn(shared, started as u32) {
+    // Not before it is certain that the worker will run: from then on it is sent messages, and others
+    // wait until it has read them.
+    match spawn(shared, started as u32, || shared.set_started(started + 1)) {
         Ok(thread) => {
             shared.keep_thread(thread);
             Some(started as u32)
         }
         Err(error) => {
-            shared.set_started(started);
             if let Some(left_out) = may_log(shared) {
                 tracing::error!(%error, left_out, "cannot start a stand-by worker");
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_ipc::wire::{self, Kind, Message};
 use chimaera_tests::syscalls::{Answer, Call, Interception};
-use chimaera_tests::{process, Daemon, Options, Running, Site};
+use chimaera_tests::{artefacts, process, Daemon, Options, Running, Site};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::Signal;
@@ -198,6 +198,42 @@ fn without_memory_for_a_stand_by_worker() {
         denied.serve();
         drop(blocking);
     }
+}
+
+/// A pool is migrated while a stand-by worker is being started, and that then fails: nothing waits for a
+/// worker that never was.
+#[test]
+fn without_the_stand_by_worker_that_was_being_started() {
+    let [asks, fails] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let (has_asked, may_fail) = (asks.clone(), fails.clone());
+    let options = options().workers(1).file(artefacts::test_module("life"));
+    let denied = Denied::start(&options, &[libc::SYS_clone3], move |call| {
+        if call.thread_name() != "chi-watchdog" {
+            return Answer::Pass;
+        }
+        // The watchdog stays in the call until the pool has been migrated.
+        has_asked.store(true, Ordering::Relaxed);
+        let until = Instant::now() + Duration::from_secs(60);
+        while !may_fail.load(Ordering::Relaxed) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Answer::Fail(libc::EAGAIN)
+    });
+    let site = denied.daemon.site();
+    site.cli(&["pool", "create", "life", "--module", "test:life"]).ok();
+    let blocking = denied.client(&["blocking", "blocked", "1"]);
+    process::until("it is started", || asks.load(Ordering::Relaxed).then_some(()));
+    site.cli(&["pool", "migrate", "life"]).ok();
+    fails.store(true, Ordering::Relaxed);
+    process::until("it has failed", || {
+        denied.daemon.log().contains("cannot start a stand-by worker").then_some(())
+    });
+    process::until("what was held is released", || {
+        let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+        (pool["state"] == "live").then_some(())
+    });
+    denied.serve();
+    drop(blocking);
 }
 
 /// A stand-by worker takes over, and has no memory to watch the doorbells of the rings that rest.
