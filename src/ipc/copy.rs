@@ -68,6 +68,32 @@ pub unsafe fn bytes_from_shared(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
+/// Copies `len` bytes from shared memory to other shared memory, both at any address, with relaxed
+/// atomic loads and stores.
+///
+/// # Safety
+/// `from` must be mapped, and `to` mapped and writable, for `len` bytes.
+pub unsafe fn between_shared(from: *const u8, to: *mut u8, len: usize) {
+    let words = match (from as usize | to as usize).is_multiple_of(8) {
+        true => len / 8,
+        false => 0,
+    };
+    for word in 0..words {
+        // SAFETY: inside the caller's ranges, and aligned, as both starts are.
+        unsafe {
+            let value = (*from.cast::<AtomicU64>().add(word)).load(Ordering::Relaxed);
+            (*to.cast::<AtomicU64>().add(word)).store(value, Ordering::Relaxed);
+        }
+    }
+    for byte in words * 8..len {
+        // SAFETY: inside the caller's ranges.
+        unsafe {
+            let value = (*from.add(byte).cast::<AtomicU8>()).load(Ordering::Relaxed);
+            (*to.add(byte).cast::<AtomicU8>()).store(value, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A private copy of `len` bytes of shared memory at any address.
 ///
 /// # Safety
@@ -123,6 +149,16 @@ mod tests {
                 let around = unsafe { vec_from_shared(base, 64) };
                 let outside = around[..start].iter().chain(&around[start + len..]);
                 assert!(outside.copied().all(|byte| byte == 0), "{len} bytes at {start}");
+                let other = [const { AtomicU64::new(0) }; 8];
+                let other_base = other.as_ptr().cast_mut().cast::<u8>();
+                for shift in 0..9 {
+                    // SAFETY: both have 64 bytes, and are only accessed atomically.
+                    let back = unsafe {
+                        between_shared(base.add(start), other_base.add(shift), len);
+                        vec_from_shared(other_base.add(shift), len)
+                    };
+                    assert_eq!(back, bytes, "{len} bytes from {start} to {shift}");
+                }
                 // SAFETY: as above.
                 unsafe { bytes_to_shared(&[0; 64], base) };
             }

@@ -48,10 +48,27 @@ pub enum Kind {
     Request = 6,
     /// Runtime: the size of its answer in bytes; with the descriptor of a memfd that holds it.
     Answer = 7,
+    /// Between a runtime and its module host. To the host: its orders, in a memfd.
+    Orders = 8,
+    /// The host: its pool is ready.
+    Ready = 9,
+    /// Either side: asks for a session for this worker, so that the worker can send tasks. The answer: the
+    /// worker, the size of the segment, the runtime's share of the arenas; with the descriptors of the
+    /// segment, of the doorbell, and of the bell that rings for completions.
+    Link = 10,
+    /// To the host: destroy the pool, and end.
+    End = 11,
+    /// The host: what is the pool with this slot and generation? The answer: the same, and how many
+    /// containers it has, 0 if there is no such pool; the text is its module and its name, with a zero
+    /// between them.
+    Pool = 12,
+    /// To the host: run `kNodeFailure` in a container: its number, the reason (`CHI_REASON_*`); the text is
+    /// the reason in words.
+    NodeFailure = 13,
 }
 
 impl Kind {
-    const ALL: [Kind; 7] = [
+    const ALL: [Kind; 13] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -59,6 +76,12 @@ impl Kind {
         Kind::Refused,
         Kind::Request,
         Kind::Answer,
+        Kind::Orders,
+        Kind::Ready,
+        Kind::Link,
+        Kind::End,
+        Kind::Pool,
+        Kind::NodeFailure,
     ];
 }
 
@@ -81,12 +104,19 @@ impl Message {
         Message { kind, words: all, text: String::new() }
     }
 
+    /// The message with a text, which is cut off where it is too long.
+    #[must_use]
+    pub fn saying(mut self, text: impl Into<String>) -> Message {
+        self.text = text.into();
+        let most = MAX_TEXT.min(self.text.len());
+        let end = (0..=most).rev().find(|&at| self.text.is_char_boundary(at));
+        self.text.truncate(end.unwrap_or(0));
+        self
+    }
+
     /// A refusal.
     pub fn refused(status: i32, text: impl Into<String>) -> Message {
-        let mut text = text.into();
-        let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-        text.truncate(end.unwrap_or(0));
-        Message { text, ..Message::new(Kind::Refused, &[status as u32 as u64]) }
+        Message::new(Kind::Refused, &[status as u32 as u64]).saying(text)
     }
 
     /// The status of a refusal.
@@ -125,7 +155,7 @@ impl Message {
 /// an error and raises no signal.
 pub fn send(socket: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = message.encode();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many descriptors for one message"));
