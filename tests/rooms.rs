@@ -9,7 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 20] = [
+const RUNTIME: [&str; 22] = [
     "failure",
     "access",
     "sys",
@@ -20,11 +20,13 @@ const RUNTIME: [&str; 20] = [
     "sync",
     "pool",
     "task",
+    "host",
     "coroutine",
     "scheduler",
     "state",
     "tables",
     "handover",
+    "isolation",
     "admin",
     "control",
     "runtime",

@@ -54,6 +54,9 @@ pub const CHI_POOL_ABORTS: u32 = 1;
 /// `chi_create_with_task.flags_`: only those may call the pool to whom `grants_` gives the right to,
 /// besides its creator, the runtime's own user and root. Without it, all who may connect may.
 pub const CHI_POOL_RESTRICTED: u32 = 2;
+/// `chi_create_with_task.flags_`: the containers run in a process of their own, a module host. Since
+/// ABI 1.1.
+pub const CHI_POOL_ISOLATED: u32 = 4;
 
 /// `chi_grant.right_`: to call the pool.
 pub const CHI_MAY_CALL: u32 = 1;

@@ -107,6 +107,9 @@ enum Command {
     /// Measure what tasks cost, in a runtime started for the purpose
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Run the containers of a pool for a daemon, which starts this itself
+    #[command(hide = true)]
+    ModuleHost,
     /// Print a shell completion script
     Completion {
         /// The shell to complete for
@@ -142,6 +145,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Module(command) => module::run(&context, command),
         Command::Repo(command) => repo::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
+        Command::ModuleHost => start::host(),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut script);

@@ -19,6 +19,10 @@ fn pools() -> String {
 #     params: {{max_bytes: 1048576}} # or params_base64: TEXT, or params_file: PATH; default: none
 #     containers: 1               # on this node, 1 to {CHI_MAX_CONTAINERS}
 #     on_crash: quarantine        # or abort: a crash in a method ends the runtime
+#     isolation: none             # or process: in a process of its own
+#     kill_after: 10s             # what such a process may do, if not what module_hosts says
+#     memory_limit: 2GiB
+#     restarts: 5                 # in a minute
 #     access:                     # besides the user of the runtime and root
 #       call: [alice, 1001]       # default: all who may connect
 #       destroy: [group:staff]    # default: nobody
@@ -97,6 +101,7 @@ fn value(kind: Kind) -> String {
         Kind::File => "a path".into(),
         Kind::Directories => "a list of paths".into(),
         Kind::Accounts => "a list of users and groups, `[alice, 1001, group:staff]`".into(),
+        Kind::Modules => "a list of modules, `[example:mod_name]`".into(),
         Kind::Quotas => "a list of limits, each with `who`".into(),
         Kind::Cores => "a list of cores and ranges of them, `[0, 2-3]`".into(),
         Kind::Pools => "a list of pools".into(),

@@ -55,6 +55,8 @@ pub enum Kind {
     Directories,
     /// A list of users and groups, `[alice, group:staff]`.
     Accounts,
+    /// A list of modules, `[repo:module]`.
+    Modules,
     /// A list of limits for users and groups.
     Quotas,
     /// A list of cores, `[0, 2-3]`.
@@ -103,6 +105,14 @@ pub(crate) const FORMATS: [&str; 2] = ["text", "json"];
 const fn key(path: &'static str, kind: Kind, preset: Preset, doc: &'static str) -> Key {
     Key { path, kind, preset, variables: &[], flag: None, doc }
 }
+
+/// The values of `kill_after`, of the section and of pools.
+pub(crate) const KILL_AFTER: Kind =
+    Kind::Time { least: 10_000_000, most: 86_400_000_000_000, never: true };
+/// The values of `memory_limit`.
+pub(crate) const MEMORY_LIMIT: Kind = Kind::Size { least: 64 << 20, most: 1 << 50 };
+/// The values of `restarts`.
+pub(crate) const RESTARTS: Kind = Kind::Number { least: 0, most: 1000 };
 
 /// Every key, in the order of the documentation.
 pub const KEYS: &[Key] = &[
@@ -405,6 +415,34 @@ pub const KEYS: &[Key] = &[
         },
         "The directory for the states of pools, in a directory for each instance. It is made when it is \
          needed.",
+    ),
+    key(
+        "module_hosts.modules",
+        Kind::Modules,
+        Preset::Value("[]"),
+        "Modules whose pools all run in processes of their own, `[repo:module]`, as a pool with \
+         `isolation: process` does.",
+    ),
+    key(
+        "module_hosts.kill_after",
+        KILL_AFTER,
+        Preset::Value("never"),
+        "A method in such a process that keeps its worker for longer than this, without waiting or \
+         yielding, ends the process. A pool may have a `kill_after` of its own.",
+    ),
+    key(
+        "module_hosts.memory_limit",
+        MEMORY_LIMIT,
+        Preset::Depends { how: "none", example: "2GiB" },
+        "More memory than this, not counting what it shares with others, ends such a process. It is \
+         measured every 10 ms while tasks run. A pool may have a `memory_limit` of its own.",
+    ),
+    key(
+        "module_hosts.restarts",
+        RESTARTS,
+        Preset::Value("5"),
+        "How often in a minute such a process that has ended is started again. Beyond that, its pool is \
+         put in quarantine. A pool may have its own `restarts`.",
     ),
     Key {
         variables: &["CHI_LOG"],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
 use chimaera_abi::CHI_MAX_CONTAINERS;
-use chimaera_runtime::{OnCrash, PoolAccess, PoolConfig};
+use chimaera_runtime::{HostLimits, Isolation, OnCrash, PoolAccess, PoolConfig};
 use chimaera_yaml::{read_file, shown, string, text, Entry, Kind, Position, Problem, Problems};
 use chimaera_yaml::{Report, Section, Text};
 
@@ -32,6 +32,10 @@ pub struct Pool {
     pub containers: u32,
     /// What happens when one of its methods crashes.
     pub on_crash: OnCrash,
+    /// Where its containers run.
+    pub isolation: Isolation,
+    /// What its module host may use, as the file says it.
+    host: Vec<(&'static str, Value)>,
     /// Who may use it.
     access: Access,
     /// Its position in the file.
@@ -93,7 +97,7 @@ impl Pool {
     }
 
     /// The pool in the form that the runtime's configuration takes.
-    pub(crate) fn runtime(&self) -> PoolConfig {
+    pub(crate) fn runtime(&self, hosts: &HostLimits) -> PoolConfig {
         PoolConfig {
             name: self.name.clone(),
             module: self.module.clone(),
@@ -101,7 +105,28 @@ impl Pool {
             containers: self.containers,
             on_crash: self.on_crash,
             access: self.access(),
+            isolation: self.isolation,
+            host: (!self.host.is_empty()).then(|| self.host_limits(hosts)),
         }
+    }
+
+    /// Whether the file says what its module host may use.
+    pub fn limits_host(&self) -> bool {
+        !self.host.is_empty()
+    }
+
+    /// What its module host may use; what the file does not say is as for others.
+    fn host_limits(&self, others: &HostLimits) -> HostLimits {
+        let mut limits = others.clone();
+        for (key, value) in &self.host {
+            match (*key, value) {
+                ("kill_after", Value::Time(time)) => limits.kill_after = *time,
+                ("memory_limit", Value::Size(bytes)) => limits.memory = Some(*bytes),
+                ("restarts", Value::Number(count)) => limits.restarts = *count as u32,
+                other => unreachable!("{other:?}"),
+            }
+        }
+        limits
     }
 
     /// The pool as it is written in the file: keys and values.
@@ -118,6 +143,10 @@ impl Pool {
         if self.on_crash != OnCrash::default() {
             all.push(("on_crash", self.on_crash.name().to_owned()));
         }
+        if self.isolation != Isolation::default() {
+            all.push(("isolation", self.isolation.name().to_owned()));
+        }
+        all.extend(self.host.iter().map(|(key, value)| (*key, value.yaml())));
         let access: Vec<_> =
             self.access.lists().map(|(key, list)| format!("{key}: {}", list.0.yaml())).collect();
         if !access.is_empty() {
@@ -137,6 +166,8 @@ impl Pool {
         };
         map.insert("containers".into(), self.containers.into());
         map.insert("on_crash".into(), self.on_crash.name().into());
+        map.insert("isolation".into(), self.isolation.name().into());
+        self.host.iter().for_each(|(key, value)| drop(map.insert((*key).into(), value.json())));
         let access = self.access.lists().map(|(key, list)| (key.to_owned(), list.0.json()));
         map.insert("access".into(), access.collect::<serde_json::Map<_, _>>().into());
         map.into()
@@ -211,6 +242,8 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         None => 1,
     };
     let on_crash = read_on_crash(&mut section, report);
+    let isolation = read_isolation(&mut section, report);
+    let host = read_host(&mut section, base, report);
     let access = read_access(&mut section, base, report);
     section.close("", report);
     let (name, module) = (name?, module?.text);
@@ -220,6 +253,8 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         params,
         containers,
         on_crash,
+        isolation,
+        host,
         access,
         at: name.at,
         params_file,
@@ -236,6 +271,35 @@ fn read_on_crash(section: &mut Section, report: &mut Report) -> OnCrash {
         report.add(found.at, what, "write `quarantine` or `abort`");
         OnCrash::default()
     })
+}
+
+fn read_isolation(section: &mut Section, report: &mut Report) -> Isolation {
+    let Some(found) = section.take("isolation").and_then(|entry| text(entry, report)) else {
+        return Isolation::default();
+    };
+    let all = [Isolation::None, Isolation::Process];
+    all.into_iter().find(|isolation| isolation.name() == found.text).unwrap_or_else(|| {
+        let what = format!("\"{}\" is not a valid value of `isolation`", shown(&found.text));
+        report.add(found.at, what, "write `none` or `process`");
+        Isolation::default()
+    })
+}
+
+fn read_host(
+    section: &mut Section,
+    base: &Path,
+    report: &mut Report,
+) -> Vec<(&'static str, Value)> {
+    let keys = [
+        ("kill_after", keys::KILL_AFTER),
+        ("memory_limit", keys::MEMORY_LIMIT),
+        ("restarts", keys::RESTARTS),
+    ];
+    let read = |(key, kind)| {
+        let entry = section.take(key)?;
+        Some((key, value::read(kind, base, entry, report)?))
+    };
+    keys.into_iter().filter_map(read).collect()
 }
 
 fn read_access(section: &mut Section, base: &Path, report: &mut Report) -> Access {

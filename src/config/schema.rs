@@ -3,7 +3,7 @@
 use chimaera_abi::CHI_MAX_CONTAINERS;
 use serde_json::{json, Map, Value};
 
-use crate::keys::{Key, Kind, Preset, FORMATS, KEYS, LEVELS};
+use crate::keys::{Key, Kind, Preset, FORMATS, KEYS, KILL_AFTER, LEVELS, MEMORY_LIMIT, RESTARTS};
 use crate::quota;
 use crate::units::{Units, SIZES, TIMES};
 use crate::value::MAX_CORES;
@@ -69,6 +69,10 @@ fn value(kind: Kind) -> Value {
             json!({ "type": ["array", "string"], "items": file(), "pattern": FILE })
         }
         Kind::Accounts => accounts(),
+        Kind::Modules => {
+            let item = json!({ "type": "string", "pattern": MODULE, "maxLength": 255 });
+            json!({ "anyOf": [item, { "type": "array", "items": item }] })
+        }
         Kind::Quotas => json!({ "type": "array", "items": quota() }),
         Kind::Cores => {
             let item = json!({ "anyOf": [
@@ -81,12 +85,20 @@ fn value(kind: Kind) -> Value {
     }
 }
 
+fn with(mut schema: Value, description: &str) -> Value {
+    schema["description"] = description.into();
+    schema
+}
+
 fn property(key: &Key) -> Value {
     let mut schema = value(key.kind);
     schema["description"] = key.doc.into();
     if let (Preset::Value(text), false) = (
         key.preset,
-        matches!(key.kind, Kind::Accounts | Kind::Quotas | Kind::Directories | Kind::Pools),
+        matches!(
+            key.kind,
+            Kind::Accounts | Kind::Modules | Kind::Quotas | Kind::Directories | Kind::Pools
+        ),
     ) {
         let number = text.parse::<u64>().ok().map(Value::from);
         schema["default"] = number.unwrap_or_else(|| text.into());
@@ -100,6 +112,8 @@ fn with_unit(units: Units, never: bool) -> String {
     format!(r"^[0-9]+[ \t]*({})${never}", units.join("|"))
 }
 
+/// The name of a module.
+const MODULE: &str = "^[^:]+:[^:]+$";
 const PERCENT: &str = r"^[0-9]+[ \t]*%$";
 /// A text that is not blank and contains no zero byte.
 const FILE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
@@ -166,7 +180,7 @@ fn pool() -> Value {
             },
             "module": {
                 "type": "string",
-                "pattern": "^[^:]+:[^:]+$",
+                "pattern": MODULE,
                 "maxLength": 255,
                 "description": "Its module, `repo:module`.",
             },
@@ -191,6 +205,13 @@ fn pool() -> Value {
                 "enum": ["quarantine", "abort"],
                 "description": "What happens when one of its methods crashes.",
             },
+            "isolation": {
+                "enum": ["none", "process"],
+                "description": "Where its containers run.",
+            },
+            "kill_after": with(value(KILL_AFTER), "How long a method may keep its worker in its process."),
+            "memory_limit": with(value(MEMORY_LIMIT), "How much memory its process may use."),
+            "restarts": with(value(RESTARTS), "How often in a minute its process is started again."),
             "access": {
                 "type": ["object", "null"],
                 "properties": { "call": accounts(), "destroy": accounts() },

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
-use chimaera_runtime::{Accounts, Config, MemoryLimit, ProcessLimits, UserLimits, UserQuota};
+use chimaera_runtime::{
+    Accounts, Config, HostLimits, MemoryLimit, ProcessLimits, UserLimits, UserQuota,
+};
 use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::accounts;
@@ -199,6 +201,17 @@ impl Settings {
         }
     }
 
+    fn hosts(&self) -> HostLimits {
+        HostLimits {
+            kill_after: self.time("module_hosts.kill_after"),
+            memory: match self.get("module_hosts.memory_limit") {
+                Value::Size(bytes) => Some(*bytes),
+                _ => None,
+            },
+            restarts: self.number("module_hosts.restarts") as u32,
+        }
+    }
+
     fn quotas(&self) -> Vec<UserQuota> {
         let Value::Quotas(quotas) = self.get("limits.users") else { return Vec::new() };
         let others = self.per_user();
@@ -252,7 +265,12 @@ impl Settings {
                 Value::File(path) => Some(path.clone()),
                 _ => None,
             },
-            pools: self.pools.iter().map(Pool::runtime).collect(),
+            pools: self.pools.iter().map(|pool| pool.runtime(&self.hosts())).collect(),
+            isolated_modules: match self.get("module_hosts.modules") {
+                Value::Modules(names) => names.clone(),
+                _ => Vec::new(),
+            },
+            hosts: self.hosts(),
             ..Config::default()
         }
     }
@@ -399,6 +417,7 @@ impl Merge {
 pub(crate) fn preset(key: &Key) -> Value {
     match (key.preset, key.kind) {
         (Preset::Value(_), Kind::Accounts) => Value::Accounts(Vec::new()),
+        (Preset::Value(_), Kind::Modules) => Value::Modules(Vec::new()),
         (Preset::Value(_), Kind::Quotas) => Value::Quotas(Vec::new()),
         (Preset::Depends { .. }, Kind::Cores) => Value::Cores(Vec::new()),
         (Preset::Depends { .. }, _) => Value::Unset,

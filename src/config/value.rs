@@ -31,6 +31,8 @@ pub enum Value {
     File(PathBuf),
     /// Users and groups, as the file names them.
     Accounts(Vec<String>),
+    /// Names of modules.
+    Modules(Vec<String>),
     /// Limits of users and groups.
     Quotas(Vec<Quota>),
     /// Cores.
@@ -54,6 +56,10 @@ impl Value {
                 let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
                 format!("[{}]", names.join(", "))
             }
+            Value::Modules(names) => {
+                let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                format!("[{}]", names.join(", "))
+            }
             Value::Quotas(quotas) => {
                 let quotas: Vec<String> = quotas.iter().map(Quota::yaml).collect();
                 format!("[{}]", quotas.join(", "))
@@ -72,7 +78,7 @@ impl Value {
             Value::Number(number) => (*number).into(),
             Value::Text(text) => text.clone().into(),
             Value::File(path) => path.to_string_lossy().into(),
-            Value::Accounts(names) => names.clone().into(),
+            Value::Accounts(names) | Value::Modules(names) => names.clone().into(),
             Value::Quotas(quotas) => quotas.iter().map(Quota::json).collect(),
             Value::Cores(cores) => cores.clone().into(),
             Value::Unset => serde_json::Value::Null,
@@ -110,6 +116,7 @@ pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -
             })
         }
         Kind::Accounts => return accounts(entry, report).map(Value::Accounts),
+        Kind::Modules => return modules(entry, report).map(Value::Modules),
         Kind::Quotas => return quota::read(entry, base, report).map(Value::Quotas),
         Kind::Cores => return cores(entry, report).map(Value::Cores),
         Kind::File => {
@@ -176,6 +183,7 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
         Kind::Format => word(text, "log format", &FORMATS),
         Kind::Number { .. }
         | Kind::Accounts
+        | Kind::Modules
         | Kind::Quotas
         | Kind::Cores
         | Kind::File
@@ -257,6 +265,32 @@ fn accounts(entry: Entry, report: &mut Report) -> Option<Vec<String>> {
         }
     }
     good.then_some(all)
+}
+
+fn modules(entry: Entry, report: &mut Report) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    let mut good = !matches!(entry.value.kind, Node::Refused | Node::Mapping(_));
+    for item in items(entry, report) {
+        let at = item.value.at;
+        match chimaera_yaml::text(item, report).map(|text| text.text) {
+            Some(name) if is_module(&name) => all.push(name),
+            Some(name) => {
+                let what = format!("\"{}\" is not a valid module name", shown(&name));
+                report.add(at, what, "write `repo:module`, as `chimaera modules` shows it");
+                good = false;
+            }
+            None => good = false,
+        }
+    }
+    good.then_some(all)
+}
+
+/// Whether a text can be the name of a module.
+fn is_module(name: &str) -> bool {
+    name.len() <= 255
+        && name.split_once(':').is_some_and(|(repo, module)| {
+            !repo.is_empty() && !module.is_empty() && !module.contains(':')
+        })
 }
 
 fn cores(entry: Entry, report: &mut Report) -> Option<Vec<usize>> {

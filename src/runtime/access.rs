@@ -143,6 +143,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The same user, in this process.
+    pub(crate) fn as_process(self, pid: i32) -> Caller {
+        Caller { pid, ..self }
+    }
+
     /// The peer of a connected socket.
     pub(crate) fn of(socket: BorrowedFd<'_>) -> io::Result<Caller> {
         let Peer { pid, uid } = Peer::of(socket)?;

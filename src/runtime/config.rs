@@ -1,7 +1,9 @@
 //! The configuration of a runtime, and the errors of starting one.
 
+mod isolation;
 mod limits;
 mod memory;
+mod orders;
 mod progress;
 
 use std::ffi::OsString;
@@ -11,8 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::isolation::{HostLimits, Isolation};
 pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;
+pub use self::orders::HostOrders;
 pub use self::progress::Progress;
 use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
@@ -41,6 +45,10 @@ pub struct PoolConfig {
     pub on_crash: OnCrash,
     /// Who may use it.
     pub access: PoolAccess,
+    /// Where its containers run.
+    pub isolation: Isolation,
+    /// What its module host may use, if not what [`Config::hosts`] says.
+    pub host: Option<HostLimits>,
 }
 
 /// What happens when a method of a pool crashes, that is, causes a signal such as SIGSEGV or
@@ -160,6 +168,15 @@ pub struct Config {
     /// The log of the process, for `chimaera log` and `chimaera status`. `None` if the runtime must
     /// not change the log.
     pub log: Option<Arc<dyn LogControl>>,
+    /// Modules, `repo:module`, whose pools all run in processes of their own.
+    pub isolated_modules: Vec<String>,
+    /// What a module host may use.
+    pub hosts: HostLimits,
+    /// The program that runs as a module host when it is started with the argument `module-host`:
+    /// `chimaera`. `None`: there can be no module hosts.
+    pub host_program: Option<PathBuf>,
+    /// For a module host: what it runs. [`module_host`](crate::module_host) sets this.
+    pub orders: Option<Arc<HostOrders>>,
     /// Is told what the start is doing.
     pub progress: Arc<Progress>,
     /// Where the states of pools are kept; `None` means the default, see
@@ -212,6 +229,16 @@ impl Config {
         let all =
             all.ok_or("there is no directory for the states of pools: set state_dir, or HOME")?;
         Ok(all.join(instance))
+    }
+
+    /// How long a method may keep its worker, in a module host with such a limit.
+    pub(crate) fn kill_after(&self) -> Option<Duration> {
+        self.orders.as_ref()?.limits.kill_after
+    }
+
+    /// How many bytes of memory this process may use, if it is a module host with such a limit.
+    pub(crate) fn host_memory(&self) -> Option<u64> {
+        self.orders.as_ref()?.limits.memory
     }
 
     /// Waits until the log is written, but not for long: the process is about to end.
@@ -398,6 +425,10 @@ impl Default for Config {
             program: None,
             predecessor: None,
             private: false,
+            isolated_modules: Vec::new(),
+            hosts: HostLimits::default(),
+            host_program: None,
+            orders: None,
         }
     }
 }

@@ -17,11 +17,13 @@
 //! | `sync` | completion words, locks, the wait graph |
 //! | `pool` | pools, containers, lanes, names |
 //! | `task` | tasks: records, bodies, properties |
+//! | `host` | module hosts: links to them, and the tasks in these |
 //! | `coroutine` | the stacks that tasks run on |
 //! | `scheduler` | workers, and the path of a task through them |
 //! | `state` | the states of containers, as their successors read them |
 //! | `tables` | the functions that modules call |
 //! | `handover` | what a runtime hands over to its successor |
+//! | `isolation` | starting module hosts, and passing tasks on to them |
 //! | `admin` | the admin pool: creating, destroying, describing |
 //! | `control` | accepting clients, ending sessions and the runtime |
 
@@ -36,7 +38,9 @@ mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod handover;
+mod host;
 pub mod inspect;
+mod isolation;
 pub mod log;
 mod module;
 mod pool;
@@ -52,8 +56,8 @@ mod task;
 pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{
-    check_cores, Config, Error, MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress,
-    UserLimits, UserQuota,
+    check_cores, Config, Error, HostLimits, HostOrders, Isolation, MemoryLimit, OnCrash,
+    PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
 };
 pub use module::library_path_warning;
 pub use runtime::{exit_at_once, Runtime};

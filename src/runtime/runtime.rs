@@ -8,22 +8,27 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_IO, CHI_POOL_ABORTS};
+use chimaera_abi::{
+    CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO, CHI_POOL_ABORTS, CHI_POOL_ISOLATED,
+};
 use chimaera_ipc::instance::{note_holder, Instance};
 use chimaera_ipc::status_page::{self, Reader, Writer};
+use rustix::event::EventfdFlags;
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
-use crate::config::{Config, Error, OnCrash, Progress};
+use crate::config::{Config, Error, HostOrders, Isolation, OnCrash, Progress};
 use crate::control::{close, descriptors, end_process, Acceptor, Predecessor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::failure::Failure;
-use crate::log::can_log;
+use crate::host::Peer;
+use crate::isolation;
+use crate::log::{can_log, LogControl};
 use crate::module::{library_path_warning, Modules, Services};
 use crate::scheduler::{
-    describe_circumstances, may_give_up, standby, state_calls, watchdog, ControlCommand, Shared,
-    WorkerMessage,
+    describe_circumstances, may_give_up, standby, state_calls, watchdog, with_current,
+    ControlCommand, Shared, WorkerMessage,
 };
 use crate::sys::{caught, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
 use crate::tables::{host, ipc};
@@ -35,6 +40,17 @@ const END_BOUND: Duration = Duration::from_secs(2);
 /// the process ends with last words, and not with an exit code that means success. `[any thread]`
 pub fn exit_at_once(code: i32) -> ! {
     last_words::exit_at_once(code)
+}
+
+/// What started a runtime.
+#[derive(Clone, Copy)]
+enum Origin<'o> {
+    /// A user, or an application.
+    Own,
+    /// The runtime whose place it takes.
+    Predecessor(&'o Predecessor),
+    /// The daemon whose module host it is.
+    Daemon(&'o Arc<Peer>),
 }
 
 /// A runtime in this process. It stops when [`Runtime::stop`] is called, when a client asks it to,
@@ -64,17 +80,36 @@ impl Runtime {
         Runtime::start_with(config, |mut acceptor| acceptor.serve())
     }
 
+    /// Starts the runtime of a module host, whose standard input is its connection to the daemon. `log` is
+    /// given the orders, and sets up the log.
+    ///
+    /// # Errors
+    /// This process was not started by a daemon as its module host; or see [`Runtime::start`].
+    pub fn start_host<E: From<Error>>(
+        log: impl FnOnce(&HostOrders) -> Result<Arc<dyn LogControl>, E>,
+    ) -> Result<Runtime, E> {
+        let (mut config, socket) = isolation::receive_orders()?;
+        let orders = config.orders.clone().expect("they have been received");
+        config.log = Some(log(&orders)?);
+        let pid = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+        let peer = Arc::new(Peer::new(socket, pid, config.all_workers()));
+        let begun = Runtime::begin(config, Origin::Daemon(&peer), |mut acceptor| acceptor.serve());
+        Ok(begun.inspect_err(|error| isolation::refuse(&peer, &error.to_string()))?)
+    }
+
     /// Starts a runtime whose control thread runs `serve`.
     fn start_with(
         config: Config,
         serve: impl FnOnce(Acceptor) -> Vec<String> + Send + 'static,
     ) -> Result<Runtime, Error> {
-        let Some(channel) = &config.predecessor else { return Runtime::begin(config, None, serve) };
+        let Some(channel) = &config.predecessor else {
+            return Runtime::begin(config, Origin::Own, serve);
+        };
         let predecessor = channel.try_clone().and_then(Predecessor::new);
         let predecessor = predecessor.map_err(|error| {
             Error::io("taking over from the process that started this one", error)
         })?;
-        let begun = Runtime::begin(config, Some(&predecessor), serve);
+        let begun = Runtime::begin(config, Origin::Predecessor(&predecessor), serve);
         if let Err(error) = &begun {
             predecessor.refuse(Failure::new(CHI_FAILED, error.to_string()));
         }
@@ -83,7 +118,7 @@ impl Runtime {
 
     fn begin(
         config: Config,
-        predecessor: Option<&Predecessor>,
+        origin: Origin<'_>,
         serve: impl FnOnce(Acceptor) -> Vec<String> + Send + 'static,
     ) -> Result<Runtime, Error> {
         let begin = Instant::now();
@@ -91,11 +126,13 @@ impl Runtime {
         can_log();
         config.check()?;
         let instance = Instance::new(config.instance.as_deref())?;
-        instance.prepare_directory()?;
-        // A successor gets the lock from its predecessor.
-        let lock = match predecessor {
-            None => Some(take_lock(&instance)?),
-            Some(_) => None,
+        // A successor gets the lock from its predecessor, and a module host needs none.
+        let lock = match origin {
+            Origin::Own => {
+                instance.prepare_directory()?;
+                Some(take_lock(&instance)?)
+            }
+            Origin::Predecessor(_) | Origin::Daemon(_) => None,
         };
         if !config.may_connect.is_empty() {
             let_others_in(&instance)?;
@@ -107,7 +144,11 @@ impl Runtime {
         stack::install();
         crash::install(may_give_up);
         let last_words = config.daemon.then(|| {
-            let file = if config.private { PathBuf::new() } else { instance.crash() };
+            let file = match &config.orders {
+                Some(orders) => orders.crash.clone(),
+                None if config.private => PathBuf::new(),
+                None => instance.crash(),
+            };
             let json = config.log.as_ref().is_some_and(|log| log.is_json());
             prepare_for_last_words();
             last_words::install(&file, json, describe_circumstances)
@@ -115,12 +156,15 @@ impl Runtime {
         if config.daemon {
             state_calls::seal();
         }
-        let page = match predecessor {
-            None => Writer::create(&instance),
-            Some(_) => Writer::unlinked(&instance),
+        let page = match origin {
+            Origin::Own => Writer::create(&instance).map(|(page, name)| (page, Some(name))),
+            Origin::Predecessor(_) => {
+                Writer::unlinked(&instance).map(|(page, name)| (page, Some(name)))
+            }
+            Origin::Daemon(_) => Ok((Writer::private(), None)),
         };
         let (page, page_name) = match page {
-            Ok((page, name)) => (page, Some(name)),
+            Ok(made) => made,
             Err(error) => {
                 tracing::warn!(%error, "no status page; `chimaera status` asks the runtime instead");
                 (Writer::private(), None)
@@ -143,12 +187,13 @@ impl Runtime {
         membarrier::prepare();
         report_losses(&shared);
         let workers = Workers::start(&shared)?;
-        let (acceptor, lock) = match (predecessor, lock) {
-            (Some(predecessor), _) => {
+        let (acceptor, lock) = match (origin, lock) {
+            (Origin::Predecessor(predecessor), _) => {
                 let succeeded = succeed(&shared, &instance, predecessor, page_name.as_ref());
                 succeeded.unwrap_or_else(|failure| predecessor.give_up(&shared, failure))
             }
-            (None, lock) => {
+            (Origin::Daemon(daemon), _) => host_pool(&shared, &instance, daemon)?,
+            (Origin::Own, lock) => {
                 let lock = lock.expect("it is taken without a predecessor");
                 create_pools(&shared, &progress)?;
                 let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
@@ -159,7 +204,7 @@ impl Runtime {
                 (acceptor, lock)
             }
         };
-        let socket = instance.socket();
+        let socket = shared.config.orders.is_none().then(|| instance.socket());
         let own = shared.clone();
         let control = std::thread::Builder::new()
             .name("chi-control".into())
@@ -167,7 +212,7 @@ impl Runtime {
                 let served = caught(|| serve(acceptor));
                 if !own.is_handed_over() {
                     // An error means that the file is already gone.
-                    let _ = std::fs::remove_file(&socket);
+                    let _ = socket.map(std::fs::remove_file);
                 }
                 let mut left = served.unwrap_or_else(|why| {
                     own.set_broken(format!("the control thread panicked: {why}"));
@@ -185,17 +230,21 @@ impl Runtime {
             .map_err(|error| Error::io("starting a thread", error))?;
         let took = begin.elapsed();
         shared.page().ready_after_ns.store(took.as_nanos() as u64, Ordering::Release);
-        if let Some(predecessor) = predecessor {
-            predecessor.is_serving();
+        match origin {
+            Origin::Own => {}
+            Origin::Predecessor(predecessor) => predecessor.is_serving(),
+            Origin::Daemon(daemon) => isolation::ready(daemon),
         }
-        tracing::info!(
-            instance = instance.name(),
-            socket = %instance.socket().display(),
-            workers = shared.config.workers,
-            modules = shared.modules.loaded().len(),
-            ?took,
-            "ready"
-        );
+        if shared.config.orders.is_none() {
+            tracing::info!(
+                instance = instance.name(),
+                socket = %instance.socket().display(),
+                workers = shared.config.workers,
+                modules = shared.modules.loaded().len(),
+                ?took,
+                "ready"
+            );
+        }
         Ok(Runtime {
             instance,
             shared,
@@ -272,7 +321,7 @@ impl Drop for Runtime {
             // The files are the successor's.
             return;
         }
-        if self.shared.config.daemon {
+        if self.shared.config.daemon && self.shared.config.orders.is_none() {
             // Removes the last words of an earlier run, now that this one has ended properly. An
             // error means that there are none.
             let _ = std::fs::remove_file(self.instance.crash());
@@ -432,6 +481,9 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
         if own.on_crash == OnCrash::Abort {
             flags |= CHI_POOL_ABORTS;
         }
+        if own.isolation == Isolation::Process {
+            flags |= CHI_POOL_ISOLATED;
+        }
         let create = move || {
             // SAFETY: a worker runs this closure, so `worker_ipc` returns that worker's table.
             let made = unsafe {
@@ -453,6 +505,43 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
     }
     progress.end();
     Ok(())
+}
+
+/// Creates the pool of a module host, and makes what serves its daemon. It listens nowhere and holds no
+/// lock: in their places are descriptors on which nothing ever happens.
+fn host_pool(
+    shared: &Arc<Shared>,
+    instance: &Instance,
+    daemon: &Arc<Peer>,
+) -> Result<(Acceptor, OwnedFd), Error> {
+    let orders = shared.config.orders.clone().expect("a module host has orders");
+    shared.hosts.set_daemon(daemon.clone());
+    let _ = shared.on_unknown_pool.set(isolation::find_foreign);
+    let (own, peer) = (shared.clone(), daemon.clone());
+    let listen = move || isolation::listen(&own, &peer, admin::tell_of_failure);
+    spawn_helper(shared, "chi-daemon", listen)?;
+    let (answer, told) = channel();
+    let wanted = orders.clone();
+    let create = move || {
+        let made = with_current(|worker| {
+            let worker = worker.expect("messages are read by workers");
+            admin::create_hosted(worker, &wanted)
+        });
+        // This fails only if the start has been abandoned and the receiver dropped.
+        let _ = answer.send(made);
+    };
+    shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(create)));
+    let made = told.recv();
+    let made = made.unwrap_or_else(|_| Err(Failure::new(CHI_INTERNAL, "its worker has ended")));
+    let name = orders.name.clone();
+    made.map_err(|Failure { message, .. }| Error::Pool { pool: name, message })?;
+    let silent = || rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+    let made = silent().and_then(|listener| Ok((listener, silent()?, silent()?)));
+    let (listener, lock, own) =
+        made.map_err(|error| Error::io("creating eventfds", std::io::Error::from(error)))?;
+    let acceptor = Acceptor::new(shared.clone(), instance.name(), listener, lock)
+        .map_err(|error| Error::io("preparing to serve the daemon", error))?;
+    Ok((acceptor, own))
 }
 
 /// Gives the calling thread a signal stack with room for last words: that of Rust's standard

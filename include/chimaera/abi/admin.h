@@ -67,6 +67,10 @@ typedef struct chi_create_task {
 // besides its creator, the runtime's own user and root. Without it, all who may connect may.
 #define CHI_POOL_RESTRICTED 2
 
+// `chi_create_with_task.flags_`: the containers run in a process of their own, a module host. Since
+// ABI 1.1.
+#define CHI_POOL_ISOLATED 4
+
 // `chi_grant.right_`: to call the pool.
 #define CHI_MAY_CALL 1
 

@@ -117,12 +117,20 @@ impl Steps {
 
 /// Creates a pool unless it exists.
 fn create(pool: &Pool) -> Result<&'static str, String> {
+    if pool.limits_host() {
+        let name = &pool.name;
+        return Err(format!(
+            "pool '{name}': `kill_after`, `memory_limit` and `restarts` of a pool are for those that a \
+             runtime creates when it starts; others have what `module_hosts` of its configuration says"
+        ));
+    }
     let wanted = Wanted {
         module: &pool.module,
         name: &pool.name,
         params: &pool.params,
         containers: pool.containers,
         on_crash: pool.on_crash,
+        isolation: pool.isolation,
         access: &pool.access(),
     };
     match wanted.create() {

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS};
+use chimaera_abi::{
+    chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS, CHI_POOL_ISOLATED,
+};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
-use chimaera_runtime::{Accounts, OnCrash, PoolAccess};
+use chimaera_runtime::{Accounts, Isolation, OnCrash, PoolAccess};
 use serde_json::{json, Value};
 
 use super::offered;
+use crate::commands::status::host_in_words;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
 use crate::progress;
@@ -53,6 +56,12 @@ pub(crate) enum Command {
         /// runtime ends. With `abort`, the runtime ends.
         #[arg(long, value_name = "POLICY")]
         on_crash: Option<OnCrashArg>,
+        /// Where the containers of the pool run
+        ///
+        /// With `process`, in a module host: a process of its own, which the runtime starts. If it
+        /// crashes, the runtime and its other pools go on, and another one is started.
+        #[arg(long, value_name = "WHERE")]
+        isolation: Option<IsolationArg>,
         /// Users and groups that may call the pool, for example alice,1001,group:staff
         ///
         /// The user who creates it, the user of the runtime and root may always call it. With an
@@ -172,6 +181,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             params_file,
             containers,
             on_crash,
+            isolation,
             allow_call,
             allow_destroy,
         } => {
@@ -190,6 +200,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 params: &params,
                 containers,
                 on_crash: policy.unwrap_or_default(),
+                isolation: isolation.map(Isolation::from).unwrap_or_default(),
                 access: &access,
             };
             let (id, existed) = wanted.create()?;
@@ -291,6 +302,22 @@ impl From<OnCrashArg> for OnCrash {
     }
 }
 
+/// Where containers run, as a command-line argument.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum IsolationArg {
+    None,
+    Process,
+}
+
+impl From<IsolationArg> for Isolation {
+    fn from(given: IsolationArg) -> Isolation {
+        match given {
+            IsolationArg::None => Isolation::None,
+            IsolationArg::Process => Isolation::Process,
+        }
+    }
+}
+
 /// A pool to create.
 pub(crate) struct Wanted<'a> {
     pub(crate) module: &'a str,
@@ -299,19 +326,24 @@ pub(crate) struct Wanted<'a> {
     pub(crate) containers: u32,
     pub(crate) on_crash: OnCrash,
     pub(crate) access: &'a PoolAccess,
+    pub(crate) isolation: Isolation,
 }
 
 impl Wanted<'_> {
     /// Creates the pool with all its settings at once, or finds it; the flag is true if it already
     /// existed.
     pub(crate) fn create(&self) -> client::Result<(chi_pool_id, bool)> {
-        let Wanted { module, name, params, containers, on_crash, access } = *self;
-        if on_crash == OnCrash::default() && *access == PoolAccess::default() {
+        let Wanted { module, name, params, containers, on_crash, access, isolation } = *self;
+        let plain = (OnCrash::default(), Isolation::default());
+        if (on_crash, isolation) == plain && *access == PoolAccess::default() {
             // Runtimes of every version support this request.
             return client::create_pool(module, name, params, containers);
         }
         let (flags, grants) = access.grants();
-        let policy = if on_crash == OnCrash::Abort { CHI_POOL_ABORTS } else { 0 };
+        let mut policy = if on_crash == OnCrash::Abort { CHI_POOL_ABORTS } else { 0 };
+        if isolation == Isolation::Process {
+            policy |= CHI_POOL_ISOLATED;
+        }
         client::create_pool_with(module, name, params, containers, flags | policy, &grants)
     }
 }
@@ -352,12 +384,17 @@ fn show(context: &Context, name: &str) -> Outcome {
 /// Prints pools, one per line.
 fn table<'a>(pools: impl Iterator<Item = &'a Value>) {
     const KEYS: [&str; 7] = ["name", "id", "module", "containers", "lanes", "tasks", "state"];
-    let rows = pools.map(|pool| {
+    let pools: Vec<&Value> = pools.collect();
+    let rows = pools.iter().map(|pool| {
         KEYS.map(|key| match &pool[key] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         })
     });
     let head = ["POOL", "ID", "MODULE", "CONTAINERS", "LANES", "TASKS", "STATE"];
-    crate::context::print(&table::lines(head, rows).concat());
+    let mut text = table::lines(head, rows).concat();
+    for host in pools.iter().map(|pool| &pool["host"]).filter(|host| host.is_object()) {
+        text += &format!("module host of {}\n", host_in_words(host));
+    }
+    crate::context::print(&text);
 }

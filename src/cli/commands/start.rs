@@ -14,9 +14,10 @@ use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
-use chimaera_runtime::{Config, Error, Program, Runtime};
+use chimaera_runtime::{state_calls, Config, Error, Program, Runtime};
 use rustix::process::{getrlimit, Resource};
 use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::context::{complain, print, try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
@@ -174,6 +175,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         log_is_file: path.is_some(),
         log: Some(log.clone()),
         private: args.private,
+        host_program: Some("/proc/self/exe".into()),
         ..settings.runtime()
     };
     let starting = signals.end_process_during(config.progress.clone())?;
@@ -222,6 +224,33 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         unsafe { libc::_exit(1) }
     })?;
     Ok(())
+}
+
+/// Runs a module host in this process until its daemon ends it.
+pub(crate) fn host() -> Outcome {
+    bound_what_the_allocator_takes();
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+    // A service manager sends the signals that stop a daemon to its hosts, too: the daemon tells them to end.
+    let ignored = vec![SIGINT, SIGTERM, SIGHUP];
+    for signal in &ignored {
+        signal_hook::flag::register(*signal, Arc::default())?;
+    }
+    state_calls::seal_signals(ignored);
+    let mut kept = None;
+    let runtime = Runtime::start_host(|orders| {
+        let options =
+            log::Options { level: orders.log_level(), json: orders.log_is_json(), file: None };
+        let log = Log::set_up(options)
+            .map_err(|error| Failed::Message(format!("cannot set up the log: {error}")))?;
+        kept = Some(log.clone());
+        Ok::<Arc<dyn LogControl>, Failed>(log)
+    })?;
+    let abandoned = runtime.wait();
+    kept.iter().for_each(|log| log.flush());
+    // Not `exit`: there may be threads that still run the module's code, and those of the runtime whose
+    // work is over with the daemon.
+    // SAFETY: the function ends the process, whatever other threads do.
+    unsafe { libc::_exit(if abandoned.is_empty() { 0 } else { 1 }) }
 }
 
 /// Writes to standard output for the process that started the runtime. A failure is only logged.

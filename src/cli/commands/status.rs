@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chimaera_abi::CHI_DESCRIBE_RUNTIME;
 use chimaera_ipc::control::Request;
@@ -73,6 +74,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         document["each_worker"] = runtime["each_worker"].take();
         document["stopping"] = runtime["stopping"].take();
         document["memory"] = runtime["memory"].take();
+        document["module_hosts"] = runtime["module_hosts"].take();
     }
     document["resident_bytes"] = json!(resident(pid));
     document["socket"] = json!(instance.socket().to_string_lossy());
@@ -106,6 +108,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
         format!("{} ({} since start)", document["sessions"], document["sessions_total"]),
     );
     line("pools", document["pools"].to_string());
+    for host in document["module_hosts"].as_array().into_iter().flatten() {
+        line("  host", host_in_words(host));
+    }
     line("modules", format!("{} loaded, {} refused", document["modules"], document["refused"]));
     let [tasks, failed, suspended] =
         ["tasks", "tasks_failed", "tasks_suspended"].map(|key| &document[key]);
@@ -140,6 +145,18 @@ fn not_ready(context: &Context, document: &Value) -> Outcome {
         "instance '{}' is starting{process}, or about to end: it lets no clients in",
         context.name
     )))
+}
+
+/// A module host: "cache: process 123, running for 2.0s, restarted 0 times".
+pub(crate) fn host_in_words(host: &Value) -> String {
+    let since = Duration::from_millis(host["since_ms"].as_u64().unwrap_or(0));
+    let process = match host["pid"].as_u64() {
+        Some(pid) => format!("process {pid}"),
+        None => "no process".to_owned(),
+    };
+    let text = |key: &str| host[key].as_str().unwrap_or_default();
+    let (pool, state, restarts) = (text("pool"), text("state"), &host["restarts"]);
+    format!("{pool}: {process}, {state} for {since:.1?}, restarted {restarts} times")
 }
 
 fn mib(bytes: u64) -> f64 {

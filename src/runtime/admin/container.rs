@@ -13,9 +13,10 @@ use super::destruction;
 use super::params::MAX_PARAMS;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess, PoolRights};
-use crate::config::OnCrash;
+use crate::config::{Isolation, OnCrash};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
+use crate::isolation::{foreign_module, foreign_object};
 use crate::module::{Methods, Module};
 use crate::pool::Pool;
 use crate::scheduler::{with_current, ControlCommand, Shared, Worker};
@@ -153,21 +154,27 @@ pub(crate) fn open(shared: &Shared) {
     // Tasks of later minor versions may be longer, and clients of any minor version may call the
     // pool.
     let methods = methods.of_any_layout();
-    let module = Module {
-        name: NAME.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
-        language: CHI_LANG_RUST,
-        abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
-        path: None,
-        is_other_version: false,
-        stamp: None,
-        _file: None,
-        libraries: Vec::new(),
-        methods,
-        params: None,
-        pools: None,
-        new_state: no_state,
+    // In a module host, they run in the daemon.
+    let is_host = shared.config.orders.is_some();
+    let module = match is_host {
+        true => foreign_module(NAME, methods),
+        false => Module {
+            name: NAME.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
+            language: CHI_LANG_RUST,
+            abi: (CHI_ABI_MAJOR, CHI_ABI_MINOR),
+            path: None,
+            is_other_version: false,
+            stamp: None,
+            _file: None,
+            libraries: Vec::new(),
+            methods,
+            params: None,
+            pools: None,
+            new_state: no_state,
+            is_proxy: false,
+        },
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };
     let pool = Pool::new(
@@ -179,8 +186,12 @@ pub(crate) fn open(shared: &Shared) {
         &Arc::new(module),
         1,
     );
-    // SAFETY: the object is this file's own container, and nothing else uses the pool yet.
-    let sound = unsafe { pool.containers()[0].set_object((&raw const CONTAINER.0).cast_mut()) };
+    let object = match is_host {
+        true => foreign_object(),
+        false => (&raw const CONTAINER.0).cast_mut(),
+    };
+    // SAFETY: the object lives as long as the process, and nothing else uses the pool yet.
+    let sound = unsafe { pool.containers()[0].set_object(object) };
     assert!(sound, "the admin pool's own table is valid");
     pool.publish();
     let pool = Arc::new(pool);
@@ -275,12 +286,12 @@ unsafe extern "C" fn run(
     })
 }
 
-/// The client that sent the running task; `None` if a module's method or the runtime itself sent
-/// it.
+/// The client that sent the running task; `None` if a module's method, here or in a module host, or the
+/// runtime itself sent it.
 fn sender(worker: &Worker) -> Option<&Caller> {
     match &worker.running().expect("a method runs").origin {
-        Origin::Client { session, .. } => Some(&session.caller),
-        Origin::Internal => None,
+        Origin::Client { session, .. } if !session.is_of_modules() => Some(&session.caller),
+        Origin::Client { .. } | Origin::Internal => None,
     }
 }
 
@@ -291,6 +302,11 @@ fn sender(worker: &Worker) -> Option<&Caller> {
 fn must_be_owners(worker: &Worker, what: &str) -> Result<(), Failure> {
     let record = worker.running().expect("a method runs");
     let session = match (&record.origin, record.session) {
+        // For whose client it does so, is not known.
+        (Origin::Client { session, .. }, _) if session.is_of_modules() => {
+            let message = format!("only the owner of this runtime may {what}, not a module host");
+            return Err(Failure::new(CHI_DENIED, message));
+        }
         (Origin::Client { session, .. }, _) => return session.caller.must_be_owner(what),
         (Origin::Internal, 0) => return Ok(()),
         (Origin::Internal, session) => session,
@@ -345,7 +361,10 @@ unsafe fn name(string: &chi_shm_string, what: &str) -> Result<String, Failure> {
 
 unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
     // SAFETY: `run` passes the running task, whose method has this type.
-    unsafe { create(worker, task, OnCrash::default(), &PoolAccess::default()) }
+    unsafe {
+        let (on_crash, access) = (OnCrash::default(), PoolAccess::default());
+        create(worker, task, on_crash, &access, Isolation::None)
+    }
 }
 
 unsafe fn create_pool_with(
@@ -362,7 +381,7 @@ unsafe fn create_pool_with(
         chi_grant { right_: word(0), is_group_: word(1), number_: word(2) }
     });
     let grants: Vec<_> = grants.collect();
-    let known = flags & !(CHI_POOL_ABORTS | CHI_POOL_RESTRICTED) == 0;
+    let known = flags & !(CHI_POOL_ABORTS | CHI_POOL_RESTRICTED | CHI_POOL_ISOLATED) == 0;
     let Some(access) = PoolAccess::granted(flags, &grants).filter(|_| known) else {
         let message =
             "this runtime does not know what the request says of the pool; it may be older";
@@ -376,8 +395,18 @@ unsafe fn create_pool_with(
     if on_crash != OnCrash::default() {
         must_be_owners(worker, SET_ON_CRASH)?;
     }
+    let isolation = match flags & CHI_POOL_ISOLATED {
+        0 => Isolation::None,
+        _ => Isolation::Process,
+    };
+    if (isolation, on_crash) == (Isolation::Process, OnCrash::Abort) {
+        let message =
+            "a crash in a module host ends only that: a pool with a process of its own cannot \
+                       have the crash policy `abort`";
+        return Err(Failure::new(CHI_INVALID, message));
+    }
     // SAFETY: as above; the task begins with the one that creates a pool.
-    unsafe { create(worker, task.cast(), on_crash, &access) }
+    unsafe { create(worker, task.cast(), on_crash, &access, isolation) }
 }
 
 /// # Safety
@@ -387,6 +416,7 @@ unsafe fn create(
     task: *mut chi_create_task,
     on_crash: OnCrash,
     access: &PoolAccess,
+    isolation: Isolation,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's promise.
     unsafe {
@@ -394,8 +424,8 @@ unsafe fn create(
         let pool = name(&(*task).pool_name_, "the pool's name")?;
         let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
-        let wanted =
-            Wanted { module: &module, name: &pool, params: &params, containers, on_crash, access };
+        let (module, name, params) = (&*module, &*pool, &*params);
+        let wanted = Wanted { module, name, params, containers, on_crash, access, isolation };
         let (id, existed) =
             pool_manager::create(worker, &wanted, sender(worker), task.cast(), None)?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chimaera_abi::*;
 
 use crate::access::Accounts;
+use crate::config::Isolation;
 use crate::failure::Failure;
+use crate::host::{Host, Phase};
 use crate::module::Module;
 use crate::pool::{Life, Pool};
 use crate::scheduler::{Role, RunQueue, Shared};
@@ -70,11 +72,38 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
         "depends_on": depends_on,
         "dependants": dependants,
         "on_crash": pool.on_crash().get().name(),
+        "isolation": isolation_of(pool).name(),
+        "host": shared.hosts.get(pool.id).map(|host| describe_host(&host)),
         "creator": pool.rights.creator,
         "access": {
             "call": pool.rights.access.call.as_ref().map(Accounts::written),
             "destroy": pool.rights.access.destroy.written(),
         },
+    })
+}
+
+fn isolation_of(pool: &Pool) -> Isolation {
+    match pool.module().is_proxy {
+        true => Isolation::Process,
+        false => Isolation::None,
+    }
+}
+
+/// Describes the module host of a pool.
+fn describe_host(host: &Host) -> serde_json::Value {
+    let (restarts, since) = host.history();
+    let (state, pid) = match host.phase() {
+        Phase::Starting => ("starting", None),
+        Phase::Running(peer) => ("running", Some(peer.pid)),
+        Phase::Failed(_) => ("failed", None),
+        Phase::Ended => ("ended", None),
+    };
+    json!({
+        "pool": host.orders.name,
+        "state": state,
+        "pid": pid,
+        "restarts": restarts,
+        "since_ms": since.elapsed().as_millis() as u64,
     })
 }
 
@@ -128,7 +157,9 @@ fn modules(shared: &Shared) -> serde_json::Value {
             json!({
                 "name": pool.name(),
                 "version": pool.module().version,
-                "current": Arc::ptr_eq(pool.module(), &module),
+                "current": Arc::ptr_eq(pool.module(), &module)
+                    || pool.module().is_proxy && pool.module().version == module.version,
+                "isolation": isolation_of(pool).name(),
                 "since_ms": pool.since.elapsed().as_millis() as u64,
             })
         });
@@ -162,6 +193,7 @@ fn runtime(shared: &Shared) -> serde_json::Value {
             "runtime_arena_used_bytes": session.used_bytes(),
             "tasks_in_flight": session.tasks_in_flight(),
             "throttled": shared.throttles(&session),
+            "module_host": session.is_of_modules(),
         })
     });
     let workers = (0..shared.started() as u32).map(|index| worker(shared, index));
@@ -170,6 +202,7 @@ fn runtime(shared: &Shared) -> serde_json::Value {
         "each_worker": workers.collect::<Vec<_>>(),
         "sessions": sessions.collect::<Vec<_>>(),
         "memory": memory(shared.budget),
+        "module_hosts": module_hosts(shared),
         "sessions_total": page.sessions_total.load(Ordering::Relaxed),
         "stopping": shared.stopping_since().map(|since| json!({
             "since_ms": since.elapsed().as_millis() as u64,
@@ -177,6 +210,12 @@ fn runtime(shared: &Shared) -> serde_json::Value {
             "waiting_for": obstacles(shared),
         })),
     })
+}
+
+/// Describes the module hosts.
+fn module_hosts(shared: &Shared) -> serde_json::Value {
+    let hosts = shared.hosts.all();
+    hosts.iter().map(|host| describe_host(host)).collect()
 }
 
 /// The memory budget, and what is allocated for clients.

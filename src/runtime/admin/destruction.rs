@@ -9,6 +9,7 @@ use super::describe;
 use super::lifecycle::{destroy_task, destruct_all};
 use crate::access::Caller;
 use crate::failure::Failure;
+use crate::host::Phase;
 use crate::log::{LineKind, Subject};
 use crate::pool::BeingChanged;
 use crate::scheduler::{cancel, loss, Shared, Worker};
@@ -21,6 +22,9 @@ pub(super) const BOUND: Duration = Duration::from_secs(30);
 /// pauses then double, up to `LAST_LOOK`.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
+
+/// How long a module host may take to destroy its containers and end.
+const HOST_BOUND: Duration = Duration::from_secs(5);
 
 /// Fails if this caller may not destroy this pool. `None` stands for the runtime and its modules.
 pub(crate) fn check(
@@ -87,6 +91,7 @@ pub(super) fn finish(
     let result = destruct_all(worker, begun.pool.containers(), task);
     // While it is known who opened it.
     let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
+    end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
     }
@@ -96,6 +101,17 @@ pub(super) fn finish(
     shared.watchdog.wake();
     loss::tell(shared, loss);
     result
+}
+
+/// Ends the module host of a pool, if it has one, and waits for its end.
+pub(super) fn end_host(worker: &Worker, id: chi_pool_id, until: Instant) {
+    let Some(host) = worker.shared.hosts.remove(id) else { return };
+    host.end(until);
+    let mut pause = FIRST_LOOK;
+    while !matches!(host.phase(), Phase::Ended | Phase::Failed(_)) {
+        worker.sleep(pause);
+        pause = (pause * 2).min(LAST_LOOK);
+    }
 }
 
 /// Completes a destruction that no task began: the running task takes it over.

@@ -4,6 +4,7 @@
 pub(crate) mod container;
 mod describe;
 pub(crate) mod destruction;
+mod hosted;
 mod lifecycle;
 pub(crate) mod notice;
 mod params;
@@ -13,4 +14,5 @@ pub(crate) mod restart;
 mod status;
 
 pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};
+pub(crate) use self::hosted::{create_hosted, tell_of_failure};
 pub use self::status::describe_page;

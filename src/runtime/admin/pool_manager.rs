@@ -14,9 +14,10 @@ use super::destruction::{self, by, drain};
 use super::lifecycle::{construct_again, construct_all, Restored};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
-use crate::config::{OnCrash, UserLimits};
+use crate::config::{Isolation, OnCrash, UserLimits};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
+use crate::isolation::{isolate, proxy_of};
 use crate::log::{shortened, LineKind, Subject};
 use crate::pool::{Claim, Container, Lookup, Pool};
 use crate::scheduler::{loss, Worker};
@@ -156,6 +157,27 @@ pub(super) unsafe fn create(
         Some((_, creator)) => creator,
         None => caller.map(|caller| caller.uid),
     };
+    let isolated = wanted.isolation == Isolation::Process
+        || shared.config.isolated_modules.iter().any(|name| *name == module.name);
+    let module = match isolated {
+        false => module,
+        true if restored.is_some_and(|restored| restored.states.is_some()) => {
+            worker.wake_all(shared.pools.end_creation(name, id));
+            let message = format!(
+                "pools of the module {} run in processes of their own (module_hosts.modules), and no state \
+                 can be loaded there",
+                module.name
+            );
+            return Err(Failure::new(CHI_UNSUPPORTED, message));
+        }
+        true => {
+            let host = (name, wanted.params, wanted.containers);
+            isolate(shared, id, host, &module).inspect_err(|_| {
+                worker.wake_all(shared.pools.end_creation(name, id));
+            })?;
+            Arc::new(proxy_of(&module))
+        }
+    };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
     let params = wanted.params.to_vec();
     let pool = Arc::new(Pool::new(
@@ -191,6 +213,7 @@ pub(super) unsafe fn create(
             (Ok((id, false)), shared.pools.complete(pool))
         }
         Err(failure) => {
+            destruction::end_host(worker, id, Instant::now());
             let pass = shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
             if let Some(left_out) = pass {
                 let (module, why) = (wanted.module, &*shortened(&failure.message));
@@ -300,6 +323,7 @@ pub(super) struct Wanted<'a> {
     pub(super) containers: u32,
     pub(super) on_crash: OnCrash,
     pub(super) access: &'a PoolAccess,
+    pub(super) isolation: Isolation,
 }
 
 impl Wanted<'_> {
@@ -343,6 +367,9 @@ impl Wanted<'_> {
         let default = PoolAccess::default();
         if *self.access != default && *self.access != pool.rights.access {
             found.push("with other access".to_owned());
+        }
+        if self.isolation == Isolation::Process && !pool.module().is_proxy {
+            found.push("without isolation".to_owned());
         }
         if found.is_empty() {
             return Ok(pool.id);

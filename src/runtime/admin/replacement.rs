@@ -15,7 +15,7 @@ use super::lifecycle::{construct, discard, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess};
-use crate::config::OnCrash;
+use crate::config::{Isolation, OnCrash};
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
@@ -142,6 +142,13 @@ fn check(pool: &Pool, what: &Replacing) -> Result<(), Failure> {
         let count = pool.count();
         let message = format!("pool '{name}' has no container {number}: it has {count}, from 0");
         return Err(Failure::new(CHI_INVALID, message));
+    }
+    if pool.module().is_proxy {
+        let message = format!(
+            "pool '{name}' runs in a process of its own (isolation: process): its state can be neither moved \
+             nor saved from there"
+        );
+        return Err(Failure::new(CHI_UNSUPPORTED, message));
     }
     for container in pool.containers().iter().filter(|container| what.has(container)) {
         if let Some(why) = container.quarantined() {
@@ -356,6 +363,7 @@ pub(crate) fn create_saved(worker: &Worker, saved: &SavedPool, name: &str) -> Re
         params: &saved.params,
         containers: saved.images.len() as u32,
         on_crash: OnCrash::default(),
+        isolation: Isolation::None,
         access: &PoolAccess::default(),
     };
     let (reason, text) = (CHI_REASON_MIGRATED, c"loaded from a file");

@@ -10,7 +10,7 @@ use super::lifecycle::{discard, Restored};
 use super::pool_manager::Wanted;
 use super::replacement::{create_restored, save_containers, Progress};
 use crate::access::PoolAccess;
-use crate::config::OnCrash;
+use crate::config::{Isolation, OnCrash};
 use crate::failure::Failure;
 use crate::handover::PoolRecord;
 use crate::pool::{Hold, Pool};
@@ -103,7 +103,7 @@ pub(crate) fn records(shared: &Shared, state: impl Fn(&str) -> Option<PathBuf>) 
             containers: pool.count(),
             aborts: pool.on_crash().get() == OnCrash::Abort,
             creator: pool.rights.creator,
-            flags,
+            flags: flags | if module.is_proxy { CHI_POOL_ISOLATED } else { 0 },
             grants: grants.iter().map(grant).collect(),
             state: state(pool.name()),
         }
@@ -132,6 +132,10 @@ pub(crate) fn restore(
         containers: record.containers,
         on_crash: if record.aborts { OnCrash::Abort } else { OnCrash::Quarantine },
         access: &access,
+        isolation: match record.flags & CHI_POOL_ISOLATED {
+            0 => Isolation::None,
+            _ => Isolation::Process,
+        },
     };
     if states.is_some_and(|states| states.images.len() != record.containers as usize) {
         return Err(odd("saved the states of another number of containers"));

@@ -26,6 +26,7 @@ use super::take_over::{Taken, Work};
 use crate::access::Caller;
 use crate::admin::notice;
 use crate::failure::Failure;
+use crate::isolation::end_session_of_host;
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
 use crate::sys::Unshared;
@@ -180,7 +181,10 @@ impl Acceptor {
         for command in commands {
             match command {
                 ControlCommand::EndSession { .. } if hands_over => self.deferred.push(command),
-                ControlCommand::EndSession { session, reason } => self.end(session, &reason),
+                ControlCommand::EndSession { session, reason } => {
+                    end_session_of_host(&self.shared, session, &reason);
+                    self.end(session, &reason);
+                }
                 ControlCommand::Tell(loss) => notice::tell(&self.shared, loss),
                 other => {
                     if let ControlCommand::PoolAbandoned { pool, why } = &other {
@@ -589,6 +593,7 @@ impl Acceptor {
                 if let Some(left_out) = may_log(&self.shared, LineKind::Faulted) {
                     tracing::warn!(session = session.number, left_out, "{why}");
                 }
+                end_session_of_host(&self.shared, session.number, why);
                 self.end(session.number, why);
             }
         }

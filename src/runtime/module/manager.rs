@@ -53,7 +53,7 @@ unsafe impl Send for Services {}
 // SAFETY: as above.
 unsafe impl Sync for Services {}
 
-type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut c_void;
+pub(crate) type NewState = unsafe extern "C" fn(*const chi_pool_id, *const c_char) -> *mut c_void;
 
 /// A loaded module. Never unloaded.
 pub(crate) struct Module {
@@ -79,6 +79,8 @@ pub(crate) struct Module {
     /// Gives the names of the pools that canonical parameters name.
     pub(crate) pools: Option<Canonicalize>,
     pub(crate) new_state: NewState,
+    /// Its containers pass tasks on to another process.
+    pub(crate) is_proxy: bool,
 }
 
 impl Module {
@@ -417,6 +419,7 @@ impl Modules {
             params,
             pools,
             new_state,
+            is_proxy: false,
         })
     }
 }

@@ -79,7 +79,7 @@ fn description_in(layout: chi_status) -> u32 {
 }
 
 /// The methods of a module, found by number.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Methods {
     by_number: Vec<Option<Box<Method>>>,
 }
@@ -95,6 +95,14 @@ impl Methods {
     pub(crate) fn of_any_layout(mut self) -> Methods {
         for method in self.by_number.iter_mut().flatten() {
             method.layout = 0;
+        }
+        self
+    }
+
+    /// These methods, for containers that pass tasks on: another process asks monitors and combines results.
+    pub(crate) fn passed_on(mut self) -> Methods {
+        for method in self.by_number.iter_mut().flatten() {
+            (method.monitored, method.aggregated) = (false, false);
         }
         self
     }

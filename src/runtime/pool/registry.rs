@@ -172,6 +172,14 @@ impl Registry {
         Registry { state: Mutex::new(state), retired: AtomicUsize::new(0), next_minor }
     }
 
+    /// The registry of a runtime with one pool, which has this id.
+    pub(crate) fn with_id(id: chi_pool_id) -> Registry {
+        let registry = Registry::new();
+        lock(&registry.state).slots = id.major_;
+        registry.next_minor.store(id.minor_, Ordering::Relaxed);
+        registry
+    }
+
     /// Looks up a name. While a task is creating, destroying or resetting its pool, queues
     /// `waiter`, if given, instead.
     pub(crate) fn find(&self, name: &str, waiter: Option<Waiter>) -> Lookup {
@@ -552,6 +560,7 @@ mod tests {
             params: None,
             pools: None,
             new_state: no_state,
+            is_proxy: false,
         };
         Arc::new(Pool::new(
             id,

@@ -6,7 +6,7 @@
 
 use chimaera_abi::*;
 
-use super::call::{call_back, module_failure};
+use super::call::{call_back, call_method, module_failure};
 use super::run_queue::Running;
 use super::worker::Worker;
 use crate::coroutine::CallbackKind;
@@ -25,6 +25,13 @@ pub(super) fn run(
     // SAFETY: `record` is the running task's, which the caller keeps; the task is counted in its
     // container, which keeps the container alive.
     let (task, container) = unsafe { (&*record, &*(*record).container) };
+    if container.module.is_proxy {
+        // The process to which the task is passed on broadcasts it.
+        return match call_method(worker, task, container, method, rctx) {
+            CHI_OK => Ok(()),
+            status => Err(module_failure(task, status, || status_text_of(status))),
+        };
+    }
     worker.run_queue().show(task.session, task.node());
     let made = make(worker, task, method, container.count);
     let outcome = made.and_then(|()| {
@@ -33,6 +40,10 @@ pub(super) fn run(
     });
     give_back(worker, task);
     outcome
+}
+
+fn status_text_of(status: chi_status) -> String {
+    status_text(status).to_owned()
 }
 
 /// Recycles a task's replicas, if it has any. They must be idle or complete.

@@ -6,8 +6,11 @@
 //! time, a lock or an event ends early. A wait for a task marks that task in turn and lasts until
 //! it has ended, so a method never leaves a wait while the task it waits for still uses its fields.
 
+use chimaera_abi::chi_pool_id;
+
 use super::mailbox::WorkerMessage;
 use super::path::stop_periodic;
+use super::shared::Shared;
 use super::worker::Worker;
 use crate::coroutine::{Context, WaitsFor};
 use crate::session::{Session, SuspendedAs, SuspendedAt};
@@ -24,6 +27,13 @@ pub(crate) fn cancel(worker: &Worker, scope: CancelScope) {
     let running = worker.run_queue().leave_module();
     cancel_here(worker, &scope);
     worker.run_queue().enter_module(running);
+}
+
+/// Cancels the tasks of a container on all workers. `[any thread]`
+pub(crate) fn cancel_container(shared: &Shared, pool: chi_pool_id, number: u32) {
+    for mailbox in shared.mailboxes() {
+        mailbox.send(WorkerMessage::Cancel(CancelScope::Container(pool, number)));
+    }
 }
 
 /// Cancels this worker's suspended tasks in this scope.

@@ -226,7 +226,10 @@ fn enter(
         (task.pool_, task.method_, task.dom_query_, mem::replace(&mut task.status_, CHI_OK))
     };
     let table = worker.table();
-    let Some(pool) = table.get(id) else { return Err(no_pool(worker, id)) };
+    let pool = match table.get(id) {
+        Some(pool) => pool,
+        None => unknown_pool(worker, id)?,
+    };
     if pool.restricted {
         may_call(record, pool)?;
     }
@@ -266,6 +269,14 @@ fn own_method(pool: &Pool, number: u32) -> Result<&PoolMethod, Failure> {
         Some(method) => Err(unsupported(pool.module(), method)),
         None => Err(no_method(pool.module(), number)),
     }
+}
+
+/// Looks for a pool that this process does not know, if it is a module host.
+#[cold]
+fn unknown_pool(worker: &Worker, id: chi_pool_id) -> Result<&Pool, Failure> {
+    let look = worker.shared.on_unknown_pool.get().ok_or_else(|| no_pool(worker, id))?;
+    look(worker, id)?;
+    worker.table().get(id).ok_or_else(|| no_pool(worker, id))
 }
 
 #[cold]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use chimaera_abi::chi_pool_id;
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::{epoll, EventfdFlags};
@@ -16,8 +17,11 @@ use super::role::Role;
 use super::run_queue::RunQueue;
 use super::user_share;
 use super::watchdog_state::WatchdogState;
+use super::worker::Worker;
 use super::worker_time::WorkerTime;
 use crate::config::Config;
+use crate::failure::Failure;
+use crate::host::Hosts;
 use crate::log::RateLimit;
 use crate::module::Modules;
 use crate::pool::{Pool, PoolTable, Registry};
@@ -25,6 +29,12 @@ use crate::session::{Clients, Session, SessionRef};
 use crate::sync::Waiter;
 use crate::sys::{lock, Budget, Descriptors};
 use crate::task::ReplicaBudget;
+
+/// Puts a pool that the calling worker does not know into the table.
+pub(crate) type FindPool = fn(&Worker, chi_pool_id) -> Result<(), Failure>;
+
+/// The numbers of sessions whose clients are other runtimes, beyond those of the acceptor.
+const FIRST_LINK: u64 = 1 << 40;
 
 /// The state that the threads of a runtime share.
 pub(crate) struct Shared {
@@ -57,6 +67,12 @@ pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
     /// `None` if no limit on worker time is set.
     worker_time: Option<Mutex<WorkerTime>>,
+    /// The module hosts, or in a module host its daemon.
+    pub(crate) hosts: Hosts,
+    /// In a module host: puts a pool of the daemon into the table.
+    pub(crate) on_unknown_pool: OnceLock<FindPool>,
+    /// The number of the next session whose client is another runtime.
+    pub(crate) next_link: AtomicU64,
     /// Wakes the control thread.
     pub(crate) control: OwnedFd,
     /// The descriptors without which the runtime is deaf.
@@ -101,13 +117,20 @@ impl Shared {
             descriptors.add(mailbox.descriptor(), format!("what wakes worker {worker}"));
             descriptors.add(queue.epoll(), format!("what worker {worker} waits for"));
         }
+        let registry = match &config.orders {
+            Some(orders) => Registry::with_id(orders.pool),
+            None => Registry::new(),
+        };
         Ok(Shared {
             started: AtomicUsize::new(config.workers),
             start: Instant::now(),
             config,
             budget,
             modules: Arc::new(modules),
-            pools: Registry::new(),
+            pools: registry,
+            hosts: Hosts::default(),
+            on_unknown_pool: OnceLock::new(),
+            next_link: AtomicU64::new(FIRST_LINK),
             replicas: ReplicaBudget::new(budget),
             standby_threads: Mutex::default(),
             mailboxes,

@@ -44,6 +44,8 @@ const LAST_REPORT: u32 = REPORT_AGAIN.len() as u32 + 2;
 const SAME_REPORT: Duration = Duration::from_secs(10);
 /// How often to check that the runtime's descriptors are open, while or after module code runs.
 const CHECK_DESCRIPTORS: Duration = Duration::from_millis(100);
+/// How often the memory of a module host is measured.
+const CHECK_MEMORY: Duration = Duration::from_millis(10);
 /// How long the control thread may take to notice that it has been told to stop.
 const STOP_BOUND: Duration = Duration::from_secs(1);
 /// After this many freed records, a megabyte or two, the allocator is asked to return memory to the
@@ -87,6 +89,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut shared_at = Instant::now();
     // When the descriptors were last checked, and whether module code may have run since.
     let (mut checked, mut unchecked) = (Instant::now(), false);
+    let mut memory_at = Instant::now();
     while !shared.is_ending() {
         if unchecked && checked.elapsed() >= CHECK_DESCRIPTORS {
             (checked, unchecked) = (Instant::now(), false);
@@ -136,6 +139,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         }
         let before = Instant::now();
         std::thread::park_timeout(TICK);
+        if memory_at.elapsed() >= CHECK_MEMORY {
+            memory_at = Instant::now();
+            check_memory(shared);
+        }
         shared.sample_worker_time(before.elapsed());
         most_used = most_used.max(shared.budget.all_used());
         let known = seen.len() as u32;
@@ -237,6 +244,9 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
         }
         return;
     }
+    if let Some(bound) = shared.config.kill_after().filter(|bound| seen.since.elapsed() >= *bound) {
+        end_host(shared, &overstayed(shared, seen, bound));
+    }
     seen.ticks += 1;
     seen.quiet = 0;
     seen.node = now.node;
@@ -319,6 +329,44 @@ fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
     let quiet = others.max_by_key(|worker| of(worker).quiet);
     if let Some(&to) = quiet.filter(|worker| of(worker).quiet >= QUIET) {
         standby::rest(shared, spare, to);
+    }
+}
+
+/// Says that a method of a module host has kept its worker for too long.
+#[cold]
+fn overstayed(shared: &Shared, seen: &Seen, bound: Duration) -> String {
+    let table = shared.table();
+    let parts = seen.running.parts();
+    let pool = parts.and_then(|(slot, _)| table.in_slot(slot));
+    let method = pool.and_then(|pool| seen.running.name(pool)).unwrap_or("a method");
+    let name = pool.map_or("", |pool| pool.name());
+    format!(
+        "{method} of pool '{name}' has kept its worker for {bound:?} without yielding (kill_after)"
+    )
+}
+
+/// Ends a module host that breaks one of its limits.
+#[cold]
+fn end_host(shared: &Shared, why: &str) -> ! {
+    tracing::error!("{why}: the module host ends");
+    shared.config.flush_log();
+    if let Some(orders) = &shared.config.orders {
+        // The daemon reads it as it reads the last words of a host that crashes. Without it, the log still
+        // has the reason.
+        let _ = std::fs::write(&orders.crash, why);
+    }
+    last_words::give_up();
+    // SAFETY: the function ends the process, whatever other threads do.
+    unsafe { libc::_exit(1) }
+}
+
+/// Ends a module host that uses more memory than it may.
+fn check_memory(shared: &Shared) {
+    let Some(most) = shared.config.host_memory() else { return };
+    let used = crate::sys::own_memory().unwrap_or(0);
+    if used > most {
+        let why = format!("it uses {used} bytes of memory, more than its {most} (memory_limit)");
+        end_host(shared, &why);
     }
 }
 

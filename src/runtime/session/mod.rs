@@ -1,12 +1,14 @@
 //! A client's session as the runtime sees it: its segment, its arena, the blocks held for it, its
 //! charges, and the number of its tasks in flight. It imports `sys` and `access`.
 
+mod completions;
 mod postponed;
 mod presence;
 mod refs;
 mod ring;
 mod session;
 
+pub(crate) use self::completions::Completions;
 pub(crate) use self::presence::Clients;
 pub(crate) use self::refs::{SessionRef, TaskRef};
 pub(crate) use self::ring::{MemoryWait, Ring};

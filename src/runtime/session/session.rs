@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
+use super::completions::Completions;
 use super::presence::Presence;
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::sys::{lock, Budget, Charge, Exhausted, Guard, Use};
 use chimaera_abi::{chi_pool_id, chi_task, CHI_INVALID, CHI_NO_SPACE, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
+use chimaera_ipc::futex;
 use chimaera_ipc::layout::{Layout, RING_SLOTS};
 use chimaera_ipc::ring::ring_bytes;
 use chimaera_ipc::segment::Mapping;
@@ -142,6 +145,8 @@ pub(crate) struct Session {
     /// Where suspended tasks are, by their offsets, unless they have already been told that they
     /// are cancelled.
     suspended: Mutex<HashMap<u64, SuspendedAt>>,
+    /// Set if the client is another runtime.
+    completions: OnceLock<Completions>,
 }
 
 impl Session {
@@ -176,6 +181,7 @@ impl Session {
             share: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             suspended: Mutex::default(),
+            completions: OnceLock::new(),
             guard,
         }
     }
@@ -262,6 +268,30 @@ impl Session {
         let presence = super::Clients::new().enter(number);
         let session = Session::new(presence, Caller::own(), 1 << 40, parts);
         Ok(super::SessionRef::new(session))
+    }
+
+    /// Has the client, which is another runtime, told of completions.
+    pub(crate) fn tell_completions(&self, to: Completions) {
+        let _ = self.completions.set(to);
+    }
+
+    /// How the client is told of completions, if it is another runtime.
+    pub(crate) fn completions(&self) -> Option<&Completions> {
+        self.completions.get()
+    }
+
+    /// Whether its client is a module host of this runtime, which sends tasks for modules.
+    pub(crate) fn is_of_modules(&self) -> bool {
+        self.completions.get().is_some_and(|completions| completions.of_modules)
+    }
+
+    /// Wakes whoever sleeps until the task at `offset`, which has this state word, is complete.
+    #[cold]
+    pub(crate) fn wake_client(&self, state: &AtomicU32, offset: u64) {
+        match self.completions.get() {
+            None => futex::wake_all(state),
+            Some(completions) => completions.tell(offset),
+        }
     }
 
     #[inline]

@@ -67,6 +67,14 @@ pub(crate) fn has_addresses_for(bytes: u64) -> bool {
     mapped().is_none_or(|mapped| mapped + bytes + kept <= limit)
 }
 
+/// The memory of this process that it shares with none, in bytes.
+pub(crate) fn own_memory() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = counts.split_whitespace().skip(1).map(|count| count.parse::<u64>().ok());
+    let (resident, shared) = (pages.next()??, pages.next()??);
+    Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+}
+
 /// The smallest limit, in bytes, of the control groups (version 1 or 2) of this process. `root` is
 /// where `/proc` and the control groups are found.
 fn of_control_groups(root: &Path) -> Option<u64> {

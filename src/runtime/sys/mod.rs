@@ -32,7 +32,7 @@ pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::file_stamp::FileStamp;
 pub(crate) use self::floating_point::FloatingPoint;
 pub(crate) use self::frozen::Frozen;
-pub(crate) use self::memory::{available, has_addresses_for, MemorySource};
+pub(crate) use self::memory::{available, has_addresses_for, own_memory, MemorySource};
 pub(crate) use self::mutex::lock;
 pub(crate) use self::segment_fault::Guard;
 pub(crate) use self::thread::{caught, or_abort};

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use chimaera_abi::*;
 use chimaera_ipc::layout::offset_of;
-use chimaera_ipc::{copy, futex, word};
+use chimaera_ipc::{copy, word};
 
 use super::block::{NoMemory, PrivateBlock};
 use super::record::{Origin, Record};
@@ -273,7 +273,7 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
         outcome.store(status as u32, Ordering::Relaxed);
         let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
         if word::complete(state, bits) {
-            futex::wake_all(state);
+            session.wake_client(state, offset);
         }
     }
 }

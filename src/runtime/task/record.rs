@@ -270,7 +270,9 @@ impl Record {
             (CancelScope::Session(number), Origin::Client { session, .. }) => {
                 (session.number == *number).then_some(CancelReason::Gone)
             }
-            (CancelScope::Clients, Origin::Client { .. }) => Some(CancelReason::Stopping),
+            (CancelScope::Clients, Origin::Client { .. }) if self.is_of_client() => {
+                Some(CancelReason::Stopping)
+            }
             // SAFETY: the pointer is null, or points to the container in which the task is counted,
             // which keeps it alive.
             (CancelScope::Pool(id), _) => match unsafe { self.container.as_ref() } {
@@ -289,10 +291,11 @@ impl Record {
         }
     }
 
-    /// True for a task that a client submitted, and false for one that was made inside the runtime.
+    /// True for a task that a client submitted, and false for one that was made inside the runtime or by a
+    /// module in a module host.
     #[inline]
     pub(crate) fn is_of_client(&self) -> bool {
-        matches!(self.origin, Origin::Client { .. })
+        matches!(&self.origin, Origin::Client { session, .. } if !session.is_of_modules())
     }
 
     /// Why a task that is about to start must not; `None` if it may.

@@ -1,0 +1,13 @@
+//! Module hosts: processes that run the containers of one pool each. Here are both ends of what
+//! connects a host and its daemon, without the workers that use it: links, parcels, peers and the
+//! table of hosts. Imports `sys`, `config`, `module`, `session`, `sync` and `task`.
+
+mod link;
+mod parcel;
+mod peer;
+mod table;
+
+pub(crate) use self::link::Link;
+pub(crate) use self::parcel::{Parcel, Results};
+pub(crate) use self::peer::{LinkOf, Peer};
+pub(crate) use self::table::{Host, Hosts, Phase};

@@ -1,0 +1,203 @@
+use std::ffi::c_void;
+use std::os::fd::AsFd;
+
+use chimaera_ipc::layout::{Layout, MIN_SEGMENT};
+use chimaera_ipc::segment::{self, Mapping};
+use rustix::event::EventfdFlags;
+
+use super::*;
+use crate::sys::Guard;
+
+const VECTOR: usize = size_of::<chi_shm_vector>();
+const SIZE: usize = HEADER + 2 * VECTOR;
+
+/// Blocks of private memory, as those of a task made here.
+#[derive(Default)]
+struct Private(Vec<Vec<u64>>);
+
+impl Results for Private {
+    fn alloc(&mut self, size: u64, _: bool) -> Result<chi_buffer, Failure> {
+        self.0.push(vec![0; size.div_ceil(8) as usize + 1]);
+        let data = self.0.last_mut().expect("pushed just now").as_mut_ptr();
+        Ok(chi_buffer { shm_: 1 << 63, data_: data.cast(), size_: size })
+    }
+}
+
+fn link() -> Link {
+    let layout = Layout::of(MIN_SEGMENT);
+    let fd = segment::create(&layout).unwrap();
+    let mapping = Mapping::new(fd.as_fd(), layout).unwrap();
+    let bell = || rustix::event::eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+    let (doorbell, bell) = (bell(), bell());
+    let guard = Guard::new(&mapping, doorbell.as_fd()).unwrap();
+    Link::new(mapping, guard, doorbell, bell)
+}
+
+fn string(offset: usize) -> Field {
+    Field { offset, elem_size: 1, elem_align: 1, inner: Vec::new() }
+}
+
+/// A task with a string and a vector of strings.
+fn method() -> Method {
+    let elem_size = VECTOR as u64;
+    let strings =
+        Field { offset: HEADER + VECTOR, elem_size, elem_align: 8, inner: vec![string(0)] };
+    Method {
+        number: CHI_METHOD_CUSTOM,
+        name: "kTest".into(),
+        supported: true,
+        monitored: false,
+        aggregated: false,
+        task_size: SIZE,
+        layout: 0,
+        unstated: 0,
+        fields: vec![string(HEADER), strings],
+    }
+}
+
+fn vector(data: *mut c_void, size: usize) -> chi_shm_vector {
+    chi_shm_vector {
+        shm_: 1 << 63,
+        data_: data,
+        size_: size as u64,
+        capacity_: size as u64,
+        offset_in_task_: 0,
+        reserved_: 0,
+    }
+}
+
+/// A task and what its vectors refer to.
+struct Task {
+    body: Vec<u64>,
+    text: Vec<u8>,
+    words: Vec<Vec<u8>>,
+    elements: Vec<chi_shm_vector>,
+}
+
+impl Task {
+    fn new() -> Box<Task> {
+        let words: Vec<Vec<u8>> = (1..5).map(|len| vec![b'a'; len * 7]).collect();
+        let text = vec![b't'; 100];
+        let mut task =
+            Box::new(Task { body: vec![0; SIZE / 8], text, words, elements: Vec::new() });
+        let of = |bytes: &mut Vec<u8>| vector(bytes.as_mut_ptr().cast(), bytes.len());
+        task.elements = task.words.iter_mut().map(of).collect();
+        let text = of(&mut task.text);
+        let elements = vector(task.elements.as_mut_ptr().cast(), task.elements.len() * VECTOR);
+        for (at, found) in [text, elements].into_iter().enumerate() {
+            // SAFETY: the body has room for both after its header.
+            unsafe { task.body().cast::<u8>().add(HEADER + at * VECTOR).cast().write(found) }
+        }
+        task
+    }
+
+    fn body(&mut self) -> *mut chi_task {
+        self.body.as_mut_ptr().cast()
+    }
+
+    fn vector(&mut self, index: usize) -> chi_shm_vector {
+        // SAFETY: the body has two vectors after its header.
+        unsafe { self.body().cast::<u8>().add(HEADER + index * VECTOR).cast().read() }
+    }
+
+    fn pack(&mut self, link: &Link) -> Parcel {
+        // SAFETY: the task is of this method.
+        unsafe { Parcel::pack(link, self.body(), &method(), |_| ()) }.unwrap()
+    }
+
+    fn unpack(&mut self, link: &Link, parcel: Parcel) -> (Private, Result<(), Failure>) {
+        let mut results = Private::default();
+        // SAFETY: as above, and it was packed from this one.
+        let (_, taken) = unsafe { parcel.unpack(link, self.body(), &method(), &mut results) };
+        (results, taken)
+    }
+}
+
+#[test]
+fn what_did_not_change_is_not_written() {
+    let (link, mut task) = (link(), Task::new());
+    let parcel = task.pack(&link);
+    // The owner changes it meanwhile.
+    task.text[0] = b'x';
+    let (results, taken) = task.unpack(&link, parcel);
+    taken.unwrap();
+    assert_eq!((task.text[0], results.0.len()), (b'x', 0));
+    assert_eq!(task.vector(0).size_, 100);
+    assert_eq!(link.alloc(1).unwrap(), link.mapping().layout().client_arena, "all is freed");
+}
+
+#[test]
+fn bytes_that_change_come_back_to_where_they_were() {
+    let (link, mut task) = (link(), Task::new());
+    let parcel = task.pack(&link);
+    let block = parcel.sent.iter().find(|sent| sent.original.size_ == 100).unwrap().block;
+    // SAFETY: the block is inside the segment.
+    unsafe { link.mapping().address(block).as_ptr().write(b'y') };
+    let (results, taken) = task.unpack(&link, parcel);
+    taken.unwrap();
+    assert_eq!((task.text[0], results.0.len()), (b'y', 0));
+}
+
+#[test]
+fn descriptors_that_lie_are_refused() {
+    let lies: [fn(&mut chi_shm_vector, u64); 6] = [
+        |vector, _| vector.shm_ = 8,
+        |vector, _| vector.shm_ = 1 << CHI_SHM_OFFSET_BITS | vector.shm_,
+        |vector, size| vector.size_ = size,
+        |vector, _| vector.size_ = u64::MAX,
+        |vector, size| vector.shm_ = size,
+        |vector, size| (vector.shm_, vector.size_) = (size - 1, 2),
+    ];
+    for lie in lies {
+        let (link, mut task) = (link(), Task::new());
+        let parcel = task.pack(&link);
+        let size = link.mapping().layout().size;
+        // SAFETY: the task's first vector is inside the segment.
+        unsafe {
+            let at = link.mapping().address(parcel.task).as_ptr().add(HEADER);
+            let vector = &mut *at.cast::<chi_shm_vector>();
+            lie(vector, size);
+        }
+        let (_, taken) = task.unpack(&link, parcel);
+        assert_eq!(taken.unwrap_err().status, CHI_INTERNAL);
+        assert_eq!(task.vector(0).data_.cast_const(), task.text.as_ptr().cast(), "it is as it was");
+    }
+}
+
+/// Whatever the other side writes, what comes back is inside the segment or was refused.
+#[test]
+fn rubbish_in_the_segment_does_no_harm() {
+    let link = link();
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let mut refused = 0;
+    for _ in 0..20_000 {
+        let mut task = Task::new();
+        let parcel = task.pack(&link);
+        let blocks = parcel.blocks.clone();
+        for _ in 0..random() % 6 {
+            let block = blocks[(random() % blocks.len() as u64) as usize];
+            let value = match random() % 4 {
+                0 => random(),
+                1 => random() % link.mapping().layout().size,
+                2 => blocks[(random() % blocks.len() as u64) as usize],
+                _ => random() % 1000,
+            };
+            // SAFETY: each block has at least 64 bytes.
+            unsafe {
+                let at = link.mapping().address(block + random() % 8 * 8).as_ptr();
+                at.cast::<u64>().write(value);
+            }
+        }
+        let (results, taken) = task.unpack(&link, parcel);
+        refused += u32::from(taken.is_err());
+        let all = results.0.iter().map(|block| block.len() as u64 * 8).sum::<u64>();
+        assert!(all <= 2 * link.mapping().layout().size);
+    }
+    assert!(refused > 100, "{refused}");
+}

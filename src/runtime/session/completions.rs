@@ -1,0 +1,59 @@
+//! Completions of a session whose client is another runtime: its workers do not sleep on the words of
+//! tasks, but look into a ring.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Mutex;
+
+use chimaera_ipc::ring::{Entry, Producer};
+
+use crate::sys::lock;
+
+struct State {
+    ring: Producer,
+    /// Completions for which the ring had no room, in order.
+    backlog: VecDeque<u64>,
+}
+
+/// The ring of completions of a session.
+pub(crate) struct Completions {
+    state: Mutex<State>,
+    /// Rung when the other side is not looking.
+    bell: OwnedFd,
+    /// The client is a module host: what it sends, it sends for modules of this runtime.
+    pub(crate) of_modules: bool,
+}
+
+impl Completions {
+    pub(crate) fn new(ring: Producer, bell: OwnedFd, of_modules: bool) -> Completions {
+        let state = Mutex::new(State { ring, backlog: VecDeque::new() });
+        Completions { state, bell, of_modules }
+    }
+
+    /// Tells the client that its task at this offset is complete.
+    pub(crate) fn tell(&self, offset: u64) {
+        let mut state = lock(&self.state);
+        state.backlog.push_back(offset);
+        self.flush(&mut state);
+    }
+
+    /// Tells what could not be told before. True if some is left.
+    pub(crate) fn tell_rest(&self) -> bool {
+        let mut state = lock(&self.state);
+        self.flush(&mut state);
+        !state.backlog.is_empty()
+    }
+
+    fn flush(&self, state: &mut State) {
+        while let Some(&offset) = state.backlog.front() {
+            if state.ring.push(Entry::Submit { offset }).is_err() {
+                break;
+            }
+            state.backlog.pop_front();
+        }
+        if state.ring.consumer_parked() {
+            // It fails only if the counter is full, and then an event is already pending.
+            let _ = rustix::io::write(self.bell.as_fd(), &1_u64.to_ne_bytes());
+        }
+    }
+}
