@@ -49,6 +49,8 @@ pub fn run(
 ) -> Option<String> {
     let mut daemon = run_to_the_end(place, options, body)?;
     assert!(daemon.is_alive(), "{}: the daemon has ended", Location::caller());
+    // The log is written by a thread of its own, and whole once the daemon has ended.
+    daemon.stop();
     Some(daemon.log())
 }
 

@@ -314,7 +314,8 @@ in_both_languages! {
     fn held_tasks_keep_their_order(site) {
         let pool = Pool::new(connect(), "");
         for _ in 0..rounds(5, 50) {
-            let slow = pool.submit_slow(300);
+            // Long enough for a busy machine to see the pool draining.
+            let slow = pool.submit_slow(1000);
             std::thread::scope(|scope| {
                 let change = scope.spawn(|| migrate(site));
                 until_draining(site);
