@@ -1,6 +1,8 @@
 //! Entry points for the fuzzers in `fuzz/`: the runtime's readers of untrusted input. Each panics
 //! if a reader accepts input that it must refuse.
 
+use std::sync::Arc;
+
 use std::cell::OnceCell;
 
 use crate::module::{elf, Field, Method};
@@ -22,7 +24,8 @@ pub fn saved_pool(bytes: &[u8]) {
     thread_local! {
         static BUDGET: &'static Budget = Budget::endless();
     }
-    let Ok(saved) = SavedPool::read(&mut &*bytes, BUDGET.with(|budget| *budget)) else { return };
+    let budget = BUDGET.with(|budget| *budget);
+    let Ok(saved) = SavedPool::read(&mut &*bytes, budget, &Arc::default()) else { return };
     let mut again = Vec::new();
     saved.write(&mut again).expect("a vector takes all bytes");
     assert!(again == bytes, "a file has one form");

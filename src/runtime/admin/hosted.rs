@@ -64,6 +64,8 @@ unsafe fn create(
     let begun = shared.pools.begin_creation(
         (&orders.name, None),
         by,
+        // The daemon knows what the pool depends on.
+        &[],
         limits,
         &shared.config,
         shared.budget,

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::channel;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
@@ -227,7 +228,7 @@ fn restore(shared: &Shared, record: &PoolRecord) -> Result<(), Failure> {
         load_version(shared, record, file)?;
     }
     let budget = shared.budget;
-    let states = record.state.as_ref().map(|file| SavedPool::load(file, budget)).transpose()?;
+    let states = record.state.as_ref().map(|file| SavedPool::load(file, budget, &Arc::default())).transpose()?;
     let (answer, told) = channel();
     let own = record.clone();
     let make = move || {

@@ -60,6 +60,7 @@ pub(crate) fn foreign_module(name: &str, methods: Methods) -> Module {
         libraries: Vec::new(),
         methods: methods.passed_on(),
         params: None,
+        pools: None,
         new_state,
         is_proxy: true,
     }

@@ -103,7 +103,7 @@ fn open(
     let number = shared.next_link.fetch_add(1, Ordering::Relaxed);
     let of_modules = shared.hosts.daemon().is_none();
     let parts = Parts { guard, mapping, segment: fd, doorbell, charge };
-    let session = Session::new(number, caller, 0, parts);
+    let session = Session::new(shared.clients.enter(number), caller, 0, parts);
     session.tell_completions(Completions::new(completions, bell, of_modules));
     let session = SessionRef::new(session);
     sessions.push(session.clone());

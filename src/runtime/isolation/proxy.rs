@@ -54,6 +54,7 @@ pub(crate) fn proxy_of(module: &Module) -> Module {
         libraries: Vec::new(),
         methods: module.methods.clone().passed_on(),
         params: module.params,
+        pools: module.pools,
         new_state,
         is_proxy: true,
     }

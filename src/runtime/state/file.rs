@@ -194,7 +194,7 @@ mod tests {
 
     /// The bytes of a pool whose only container has this many chunks without bytes.
     fn empty_chunks(count: u64) -> Vec<u8> {
-        let mut image = Image::new("", Budget::endless());
+        let mut image = Image::new("", Budget::endless(), &Arc::default());
         (0..count).for_each(|_| image.push(1, Vec::new()).expect("the budget is endless"));
         let saved = SavedPool {
             name: "pool".into(),
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn chunks_without_bytes_take_memory_too() {
         let bytes = empty_chunks(100_000);
-        assert!(SavedPool::read(&mut &bytes[..], Budget::endless()).is_ok());
+        assert!(SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default()).is_ok());
         let small = Budget::new(1 << 20, MemorySource::Configured, 1 << 20);
-        let refused = SavedPool::read(&mut &bytes[..], small).map(|_| ()).unwrap_err();
+        let refused = SavedPool::read(&mut &bytes[..], small, &Arc::default()).map(|_| ()).unwrap_err();
         assert_eq!(refused.status, CHI_NO_SPACE, "{}", refused.message);
     }
 
@@ -221,7 +221,7 @@ mod tests {
     fn nothing_follows_the_end() {
         let mut bytes = empty_chunks(1);
         bytes.push(0);
-        let refused = SavedPool::read(&mut &bytes[..], Budget::endless()).map(|_| ()).unwrap_err();
+        let refused = SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default()).map(|_| ()).unwrap_err();
         assert_eq!(refused.message, "it does not end where it should");
     }
 }
