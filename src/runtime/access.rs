@@ -144,7 +144,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The same user, in this process.
-    pub(crate) fn as_process(self, pid: i32) -> Caller {
+    pub(crate) fn into_process(self, pid: i32) -> Caller {
         Caller { pid, ..self }
     }
 

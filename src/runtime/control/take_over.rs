@@ -228,7 +228,11 @@ fn restore(shared: &Shared, record: &PoolRecord) -> Result<(), Failure> {
         load_version(shared, record, file)?;
     }
     let budget = shared.budget;
-    let states = record.state.as_ref().map(|file| SavedPool::load(file, budget, &Arc::default())).transpose()?;
+    let states = record
+        .state
+        .as_ref()
+        .map(|file| SavedPool::load(file, budget, &Arc::default()))
+        .transpose()?;
     let (answer, told) = channel();
     let own = record.clone();
     let make = move || {

@@ -135,7 +135,7 @@ impl Link {
     /// Asks for the cancellation of the task at this offset, which is in flight. False if the ring is full.
     pub(crate) fn cancel(&self, offset: u64) -> bool {
         let mut state = lock(&self.state);
-        if !state.in_flight.get(&offset).is_some_and(|flight| !flight.done) {
+        if state.in_flight.get(&offset).is_none_or(|flight| flight.done) {
             return true;
         }
         // SAFETY: a task in flight is in the segment, aligned to 64.

@@ -95,7 +95,7 @@ fn open(
     let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io);
     let (doorbell, bell) = (bell()?, bell()?);
     let guard = Guard::new(&mapping, shared.control.as_fd()).ok_or_else(no_guard)?;
-    let caller = Caller::of(peer.socket.as_fd()).map_err(io)?.as_process(peer.pid);
+    let caller = Caller::of(peer.socket.as_fd()).map_err(io)?.into_process(peer.pid);
     let answer = Message::new(Kind::Link, &[worker, layout.size, config.runtime_share]);
     let sent = [fd.as_fd(), doorbell.as_fd(), bell.as_fd()];
     wire::send(peer.socket.as_fd(), &answer, &sent).map_err(io)?;

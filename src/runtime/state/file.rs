@@ -213,7 +213,8 @@ mod tests {
         let bytes = empty_chunks(100_000);
         assert!(SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default()).is_ok());
         let small = Budget::new(1 << 20, MemorySource::Configured, 1 << 20);
-        let refused = SavedPool::read(&mut &bytes[..], small, &Arc::default()).map(|_| ()).unwrap_err();
+        let refused =
+            SavedPool::read(&mut &bytes[..], small, &Arc::default()).map(|_| ()).unwrap_err();
         assert_eq!(refused.status, CHI_NO_SPACE, "{}", refused.message);
     }
 
@@ -221,7 +222,9 @@ mod tests {
     fn nothing_follows_the_end() {
         let mut bytes = empty_chunks(1);
         bytes.push(0);
-        let refused = SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default()).map(|_| ()).unwrap_err();
+        let refused = SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default())
+            .map(|_| ())
+            .unwrap_err();
         assert_eq!(refused.message, "it does not end where it should");
     }
 }

@@ -121,7 +121,7 @@ fn subtasks_go_both_ways() {
             for len in [10_usize, 100_000] {
                 let task: NewTask<faults::SubcallTask> = ipc.task(pool, faults::Method::SUBCALL);
                 task.pool_name.set("called").unwrap();
-                task.key.set(&format!("key {len}")).unwrap();
+                task.key.set(format!("key {len}")).unwrap();
                 task.value.set(bytes(len)).unwrap();
                 assert_eq!(task.call().unwrap().found.copy_to_vec().unwrap(), bytes(len));
             }
@@ -376,7 +376,7 @@ fn a_host_that_takes_too_much_memory_ends() {
         connect();
         let kv = chimaera_kv_client::Client::create("far", Default::default()).unwrap();
         let value = vec![7; 1 << 20];
-        let failed = (0..1000).find_map(|key: u32| kv.put(&key.to_le_bytes(), &value).err());
+        let failed = (0..1000).find_map(|key: u32| kv.put(key.to_le_bytes(), &value).err());
         let failed = failed.expect("it ends before a gigabyte is there");
         assert_eq!(failed.code(), CHI_FAULT);
         assert!(failed.message().contains("memory_limit"), "{}", failed.message());

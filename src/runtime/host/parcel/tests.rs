@@ -86,7 +86,13 @@ impl Task {
         let elements = vector(task.elements.as_mut_ptr().cast(), task.elements.len() * VECTOR);
         for (at, found) in [text, elements].into_iter().enumerate() {
             // SAFETY: the body has room for both after its header.
-            unsafe { task.body().cast::<u8>().add(HEADER + at * VECTOR).cast::<chi_shm_vector>().write(found) }
+            unsafe {
+                task.body()
+                    .cast::<u8>()
+                    .add(HEADER + at * VECTOR)
+                    .cast::<chi_shm_vector>()
+                    .write(found)
+            }
         }
         task
     }
@@ -97,7 +103,9 @@ impl Task {
 
     fn vector(&mut self, index: usize) -> chi_shm_vector {
         // SAFETY: the body has two vectors after its header.
-        unsafe { self.body().cast::<u8>().add(HEADER + index * VECTOR).cast::<chi_shm_vector>().read() }
+        unsafe {
+            self.body().cast::<u8>().add(HEADER + index * VECTOR).cast::<chi_shm_vector>().read()
+        }
     }
 
     fn pack(&mut self, link: &Link) -> Parcel {
