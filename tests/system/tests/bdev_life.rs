@@ -22,7 +22,7 @@ use rustix::process::Signal;
 const BLOCKS: u64 = 2000;
 
 fn block(i: u64) -> Vec<u8> {
-    (0..4096).map(|at: u64| (at / 16 ^ i) as u8).collect()
+    (0..4096).map(|at: u64| ((at / 16) ^ i) as u8).collect()
 }
 
 /// Allocates blocks, some of them for owners, and writes to most.
