@@ -150,7 +150,7 @@ fn bytes_that_change_come_back_to_where_they_were() {
 fn descriptors_that_lie_are_refused() {
     let lies: [fn(&mut chi_shm_vector, u64); 6] = [
         |vector, _| vector.shm_ = 8,
-        |vector, _| vector.shm_ = 1 << CHI_SHM_OFFSET_BITS | vector.shm_,
+        |vector, _| vector.shm_ |= 1 << CHI_SHM_OFFSET_BITS,
         |vector, size| vector.size_ = size,
         |vector, _| vector.size_ = u64::MAX,
         |vector, size| vector.shm_ = size,
