@@ -62,8 +62,9 @@ pub enum Kind {
     /// containers it has, 0 if there is no such pool; the text is its module and its name, with a zero
     /// between them.
     Pool = 12,
-    /// To the host: run `kNodeFailure` in a container: its number, the reason (`CHI_REASON_*`); the text is
-    /// the reason in words.
+    /// To the host: run `kNodeFailure` in a container: its number, the reason (`CHI_REASON_*`), the two halves
+    /// of the id of the pool that was lost, and the node; the text is its name, a zero byte and the reason in
+    /// words.
     NodeFailure = 13,
 }
 

@@ -4,8 +4,9 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use chimaera_abi::*;
+use chimaera_ipc::wire::Message;
 
-use super::lifecycle::{begin_life, construct_all};
+use super::lifecycle::{begin_life, construct_all, life_task, lifecycle};
 use super::params;
 use crate::access::PoolRights;
 use crate::config::{HostOrders, OnCrash};
@@ -128,16 +129,25 @@ fn recover(worker: &Worker, pool: &Pool, orders: &HostOrders) -> Result<(), Fail
     Ok(())
 }
 
-/// Runs `kNodeFailure` in a container of the pool of this module host.
-pub(crate) fn tell_of_failure(worker: &Worker, number: u32, reason: u32, text: &str) {
+/// Runs `kNodeFailure` in a container of the pool of this module host, as a `Kind::NodeFailure` says.
+pub(crate) fn tell_of_failure(worker: &Worker, message: &Message) {
+    let [number, reason, major, minor, node, ..] = message.words.map(|word| word as u32);
+    let (name, text) = message.text.split_once('\0').unwrap_or(("", &message.text));
     let shared = &worker.shared;
     let Some(orders) = &shared.config.orders else { return };
     let table = shared.table();
     let container = table.get(orders.pool).and_then(|pool| pool.containers().get(number as usize));
     let Some(container) = container else { return };
-    let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
+    let [name, text] =
+        [name, text].map(|text| CString::new(text.replace('\0', " ")).unwrap_or_default());
+    let mut task = chi_life_task {
+        lost_pool_: chi_pool_id { major_: major, minor_: minor },
+        lost_name_: name.as_ptr(),
+        lost_node_: node,
+        ..life_task(reason, &text, c"")
+    };
     let method = CHI_METHOD_NODE_FAILURE;
-    if let Err(failure) = begin_life(worker, container, method, reason, &text, "") {
+    if let Err(failure) = lifecycle(worker, container, method, (&raw mut task).cast()) {
         tracing::warn!(pool = &*orders.name, why = &*failure.message, "kNodeFailure failed");
     }
 }

@@ -192,7 +192,13 @@ pub(super) fn begin_life(
     old_version: &str,
 ) -> Result<(), Failure> {
     let old_version = CString::new(old_version).unwrap_or_default();
-    let mut task = chi_life_task {
+    let mut task = life_task(reason, text, &old_version);
+    lifecycle(worker, container, number, (&raw mut task).cast())
+}
+
+/// The task of such a method. The texts must live as long as it is used.
+pub(super) fn life_task(reason: u32, text: &CStr, old_version: &CStr) -> chi_life_task {
+    chi_life_task {
         task: chi_task::new(),
         reason_: reason,
         reserved_: 0,
@@ -203,8 +209,7 @@ pub(super) fn begin_life(
         lost_name_: c"".as_ptr(),
         lost_node_: 0,
         reserved2_: 0,
-    };
-    lifecycle(worker, container, number, (&raw mut task).cast())
+    }
 }
 
 /// Destroys a container that no task has seen.

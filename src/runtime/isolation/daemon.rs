@@ -70,7 +70,7 @@ fn tell(peer: &Peer, message: &Message) {
 }
 
 /// Tells a container, by its number, of a loss: the reason, `CHI_REASON_*`, and the same in words.
-pub(crate) type TellOfFailure = fn(&Worker, u32, u32, &str);
+pub(crate) type TellOfFailure = fn(&Worker, &Message);
 
 /// Listens to the daemon until this process ends.
 pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, tell: TellOfFailure) {
@@ -92,8 +92,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, tell: TellOfFailure
                 let told = move || {
                     with_current(|worker| {
                         let worker = worker.expect("messages are read by workers");
-                        let [container, reason, ..] = message.words;
-                        tell(worker, container as u32, reason as u32, &message.text);
+                        tell(worker, &message);
                     });
                 };
                 let message = WorkerMessage::Run(CHI_METHOD_NODE_FAILURE, Box::new(told));

@@ -225,14 +225,18 @@ unsafe extern "C" fn run(
 /// Has the host tell its container of a loss. If the host is being started, there is nothing to tell.
 ///
 /// # Safety
-/// `object` must be a proxy, and the text of `task` a C string.
+/// `object` must be a proxy, and the texts of `task` C strings.
 unsafe fn tell_of_failure(object: *const Proxy, task: *const chi_life_task) -> chi_status {
     // SAFETY: by the caller's promise.
-    let (proxy, reason, text) =
-        unsafe { (&*object, (*task).reason_, CStr::from_ptr((*task).message_text_)) };
+    let (proxy, task, name, text) = unsafe {
+        let [name, text] = [(*task).lost_name_, (*task).message_text_];
+        (&*object, &*task, CStr::from_ptr(name), CStr::from_ptr(text))
+    };
     if let Phase::Running(peer) = proxy.host.phase() {
-        let words = [proxy.number.into(), reason.into()];
-        let message = Message::new(Kind::NodeFailure, &words).saying(text.to_string_lossy());
+        let lost = task.lost_pool_;
+        let words = [proxy.number, task.reason_, lost.major_, lost.minor_, task.lost_node_];
+        let text = format!("{}\0{}", name.to_string_lossy(), text.to_string_lossy());
+        let message = Message::new(Kind::NodeFailure, &words.map(u64::from)).saying(text);
         // If it fails, the process is gone.
         let _ = wire::send(peer.socket.as_fd(), &message, &[]);
     }

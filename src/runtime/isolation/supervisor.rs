@@ -21,7 +21,7 @@ use super::links::{self, wake_all};
 use crate::failure::Failure;
 use crate::host::{Host, Peer, Phase};
 use crate::scheduler::cancel::cancel_container;
-use crate::scheduler::Shared;
+use crate::scheduler::{loss, Shared};
 use crate::session::SessionRef;
 use crate::sys::demangle::demangle;
 
@@ -52,9 +52,11 @@ fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
     // A host that is started after a quarantine recovers what crashed before it, too.
     let mut recovers = (host.history().0 > 0).then(|| "the pool was reset".to_owned());
     let mut is_first = true;
+    // Who depends on the pool has been told that it is lost.
+    let mut is_lost = false;
     loop {
         let ended = Process::spawn(shared, host, recovers.as_deref())
-            .map(|process| process.serve(shared, host));
+            .map(|process| process.serve(shared, host, is_lost));
         let (why, was_ready) = match ended {
             Ok(Ended::AsTold) => return wake_all(shared, host.enter(Phase::Ended)),
             Ok(Ended::Refused(failure)) if is_first => {
@@ -72,6 +74,7 @@ fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
             return wake_all(shared, host.enter(Phase::Failed(failure)));
         }
         is_first = false;
+        is_lost |= was_ready;
         let most = host.orders.limits.restarts;
         if !host.may_restart(most) {
             return quarantine(shared, host, &why, most);
@@ -83,11 +86,15 @@ fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
     }
 }
 
-/// Learns of the loss of a module host, once it is certain and before another one is started. The place
-/// for whoever has to tell others of it.
-fn on_lost(shared: &Shared, host: &Host, peer: &Peer, why: &str) {
+/// Learns of the loss of a module host, once it is certain and before another one is started. Who depends
+/// on its pool is told if the pool was in use and loses something.
+fn on_lost(shared: &Shared, host: &Host, peer: &Peer, why: &str, is_told: bool) {
     wake_all(shared, host.enter(Phase::Starting));
     wake_all(shared, peer.lose(why));
+    if is_told {
+        let pool = &*host.orders.name;
+        loss::pool_lost(shared, host.id, pool, format!("pool '{pool}' is lost: {why}"));
+    }
 }
 
 /// Puts the pool of a host that ends too often in quarantine.
@@ -175,8 +182,8 @@ impl Process {
         Ok(Process { child, pidfd, peer: Arc::new(peer), sessions: Vec::new() })
     }
 
-    /// Serves the process until it has ended.
-    fn serve(mut self, shared: &Arc<Shared>, host: &Host) -> Ended {
+    /// Serves the process until it has ended. With `returns`, the pool was lost until the process is ready.
+    fn serve(mut self, shared: &Arc<Shared>, host: &Host, returns: bool) -> Ended {
         let began = Instant::now();
         let mut ready = false;
         let mut refusal = None;
@@ -220,6 +227,11 @@ impl Process {
                             tracing::info!(pool, pid = self.peer.pid, "a module host is ready");
                             let phase = Phase::Running(self.peer.clone());
                             wake_all(shared, host.enter(phase));
+                            if returns {
+                                let why =
+                                    format!("pool '{pool}' is back: another module host runs it");
+                                loss::pool_recovered(shared, host.id, pool, why);
+                            }
                         }
                         Kind::Pool => {
                             let answer = foreign::describe(shared, &message);
@@ -259,7 +271,8 @@ impl Process {
             (Some(failure), false) => Ended::Refused(failure),
             (None, false) => Ended::Lost { why: end.clone(), was_ready: ready },
         };
-        on_lost(shared, host, &self.peer, &end);
+        let is_told = matches!(ended, Ended::Lost { was_ready: true, .. });
+        on_lost(shared, host, &self.peer, &end, is_told && host.ending().is_none());
         for session in &self.sessions {
             links::end(shared, session);
         }

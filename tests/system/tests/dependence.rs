@@ -280,6 +280,42 @@ fn coping_has_a_bound() {
     assert!(log.contains("kNodeFailure failed") && log.contains("deadline has passed"), "{log}");
 }
 
+/// Who depends on a pool whose module host is lost is told of that, and that it is back. Who depends on it
+/// may be in a module host, too.
+#[test]
+fn the_loss_of_a_module_host_is_told() {
+    in_client!(options(), |site| {
+        let ipc = connect();
+        for module in [depends::CPP, depends::RUST] {
+            for isolation in ["none", "process"] {
+                let isolated = ["--isolation", isolation];
+                let new = |name: &str, params: &str, more: &[&str]| {
+                    let args = ["pool", "create", name, "--module", module, "--params", params];
+                    site.cli(&[&args[..], more].concat()).ok();
+                    ipc.find_pool(name).unwrap()
+                };
+                let disk = new("disk", "then=return", &["--isolation", "process"]);
+                let top = new("top", "on=disk", &isolated);
+                let pid = show(site, "disk")["host"]["pid"].as_i64().unwrap();
+                let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+                process::until("the loss is told", || (told(ipc, top).times >= 1).then_some(()));
+                let last = until_told(ipc, top, 2);
+                assert_eq!((last.times, last.reason, last.node), (2, CHI_REASON_RECOVERED, 0));
+                assert_eq!((last.lost, &*last.name), ([disk.major(), disk.minor()], "disk"));
+                assert!(last.message.starts_with("pool 'disk' is back: "), "{last:?}");
+                ipc.destroy_pool(disk).unwrap();
+                let gone = until_told(ipc, top, 3);
+                assert_eq!(
+                    (gone.reason, &*gone.message),
+                    (CHI_REASON_LOST, "pool 'disk' was destroyed")
+                );
+                ipc.destroy_pool(top).unwrap();
+            }
+        }
+    });
+}
+
 /// Dependants that are destroyed at that moment are in nobody's way.
 #[test]
 fn dependants_may_be_destroyed_meanwhile() {
