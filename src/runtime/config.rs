@@ -175,7 +175,7 @@ pub struct Config {
     /// The program that runs as a module host when it is started with the argument `module-host`:
     /// `chimaera`. `None`: there can be no module hosts.
     pub host_program: Option<PathBuf>,
-    /// For a module host: what it runs. [`module_host`](crate::module_host) sets this.
+    /// For a module host: what it runs. [`Runtime::start_host`](crate::Runtime::start_host) sets this.
     pub orders: Option<Arc<HostOrders>>,
     /// Is told what the start is doing.
     pub progress: Arc<Progress>,
@@ -200,6 +200,32 @@ impl Config {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("embedded-{}-{count}", std::process::id());
         Config { instance: Some(name), private: true, ..Config::default() }
+    }
+
+    /// The configuration of the runtime that carries out orders, in a module host.
+    pub(crate) fn of_orders(orders: HostOrders) -> Config {
+        let mut config = Config {
+            instance: Some(orders.instance.clone()),
+            workers: orders.workers,
+            high_latency_workers: orders.high_latency_workers,
+            standby_workers: orders.standby_workers,
+            max_blocked_workers: orders.workers + 1,
+            module_paths: orders.module_paths.clone(),
+            spin: orders.spin,
+            stack_size: orders.stack_size,
+            max_suspended: orders.max_suspended,
+            memory: MemoryLimit::Bytes(orders.memory),
+            max_in_flight: 1_000_000,
+            long_task_warning: orders.long_task_warning,
+            stop_grace: orders.stop_grace,
+            daemon: true,
+            ..Config::default()
+        };
+        // The daemon keeps the limits of its clients.
+        config.per_user.tasks_in_flight = 100_000_000;
+        config.per_process.tasks_in_flight = 100_000_000;
+        config.orders = Some(Arc::new(orders));
+        config
     }
 
     /// The directory of the modules that were installed with the program, if it exists.

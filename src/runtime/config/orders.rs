@@ -8,7 +8,7 @@ use std::time::Duration;
 use chimaera_abi::chi_pool_id;
 use serde_json::{json, Value};
 
-use super::{Config, HostLimits, MemoryLimit};
+use super::isolation::HostLimits;
 
 /// What a module host runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,32 +136,6 @@ impl HostOrders {
             long_task_warning: time_in(&all["long_task_warning"]),
             stop_grace: time_in(&all["stop_grace"])?,
         })
-    }
-
-    /// The configuration of the runtime that carries them out.
-    pub(crate) fn config(self) -> Config {
-        let mut config = Config {
-            instance: Some(self.instance.clone()),
-            workers: self.workers,
-            high_latency_workers: self.high_latency_workers,
-            standby_workers: self.standby_workers,
-            max_blocked_workers: self.workers + 1,
-            module_paths: self.module_paths.clone(),
-            spin: self.spin,
-            stack_size: self.stack_size,
-            max_suspended: self.max_suspended,
-            memory: MemoryLimit::Bytes(self.memory),
-            max_in_flight: 1_000_000,
-            long_task_warning: self.long_task_warning,
-            stop_grace: self.stop_grace,
-            daemon: true,
-            ..Config::default()
-        };
-        // The daemon keeps the limits of its clients.
-        config.per_user.tasks_in_flight = 100_000_000;
-        config.per_process.tasks_in_flight = 100_000_000;
-        config.orders = Some(std::sync::Arc::new(self));
-        config
     }
 
     /// The level of the log: `error`, `warn`, `info`, `debug` or `trace`.

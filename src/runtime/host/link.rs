@@ -87,6 +87,12 @@ impl Link {
         lock(&self.state).arena.alloc(size).map(|(block, _)| block)
     }
 
+    /// How many blocks are in use.
+    #[cfg(test)]
+    pub(super) fn blocks(&self) -> u64 {
+        lock(&self.state).arena.live()
+    }
+
     pub(super) fn free(&self, blocks: &[u64]) {
         let mut state = lock(&self.state);
         for block in blocks {

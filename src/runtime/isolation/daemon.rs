@@ -49,7 +49,7 @@ pub(crate) fn receive_orders() -> Result<(Config, OwnedFd), Error> {
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).map_err(io)?;
     let orders = String::from_utf8(bytes).ok().and_then(|text| HostOrders::decode(&text));
     let orders = orders.ok_or_else(|| failed("the daemon is of another version"))?;
-    Ok((orders.config(), socket))
+    Ok((Config::of_orders(orders), socket))
 }
 
 /// Tells the daemon that the pool is ready.

@@ -22,5 +22,5 @@ pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::loss::Loss;
 pub(crate) use self::method::PoolMethod;
 pub(crate) use self::pool::Pool;
-pub(crate) use self::registry::{BeingChanged, GivenUp, Lookup, Registry};
+pub(crate) use self::registry::{BeingChanged, Lookup, Registry, RemovedPool};
 pub(crate) use self::table::PoolTable;

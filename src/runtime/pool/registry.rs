@@ -139,7 +139,7 @@ pub(crate) enum Lookup {
 }
 
 /// A pool that was removed because the code that created or destroyed it was abandoned.
-pub(crate) struct GivenUp {
+pub(crate) struct RemovedPool {
     pub(crate) name: String,
     /// Its id if it was in use before.
     pub(crate) was: Option<chi_pool_id>,
@@ -438,7 +438,7 @@ impl Registry {
     /// Removes the pool that the abandoned task at `by` was creating or destroying, if any, and
     /// frees its slot; objects already constructed stay in memory, because their state is unknown.
     /// A pool that it was resetting stays. Returns the removed pools, and the waiters.
-    pub(crate) fn give_up(&self, by: usize) -> (Vec<GivenUp>, Vec<Waiter>) {
+    pub(crate) fn give_up(&self, by: usize) -> (Vec<RemovedPool>, Vec<Waiter>) {
         let mut state = lock(&self.state);
         let given_up = state.named.extract_if(
             |_, named| matches!(named, Named::Changing { by: other, controlled: false, .. } if *other == by),
@@ -458,7 +458,7 @@ impl Registry {
                 None => {
                     let dependants = state.dependencies.dependants(&name);
                     state.dependencies.remove(&name);
-                    removed.push(GivenUp { name, was, dependants });
+                    removed.push(RemovedPool { name, was, dependants });
                     slots.push(slot);
                 }
             }

@@ -17,7 +17,7 @@ use super::path::{complete, leave_lane, pass_on};
 use super::worker::Worker;
 use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, Poller};
 use crate::log::{log_task, LineKind, Subject};
-use crate::pool::{Container, GivenUp, Loss};
+use crate::pool::{Container, Loss, RemovedPool};
 use crate::task::{CancelScope, Record};
 
 /// Ends whatever was running on a coroutine whose stack overflowed or whose code crashed. Called on
@@ -63,7 +63,7 @@ fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
         worker.shared.command(ControlCommand::ReplacementAbandoned { pool, why });
     }
     let (removed, waiters) = worker.shared.pools.give_up(by);
-    for GivenUp { name, was, dependants } in removed {
+    for RemovedPool { name, was, dependants } in removed {
         let limit = &worker.shared.rate_limit;
         if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
             tracing::error!(

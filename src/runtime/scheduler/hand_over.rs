@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::given_up::GivenUp;
 use super::hold;
+use super::loot::Loot;
 use super::mailbox::{Question, WorkerMessage};
 use super::path;
 use super::shared::Shared;
-use super::steal::Loot;
 use super::worker::Worker;
 use crate::session::{Ring, SessionRef};
 use crate::sys::lock;

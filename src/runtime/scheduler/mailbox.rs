@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::given_up::GivenUp;
-use super::steal::Loot;
+use super::loot::Loot;
 use crate::pool::{Hold, LanePtr, Loss, Release};
 use crate::session::{Ring, SessionRef, SuspendedAs};
 use crate::sync::{WaitId, Waits};

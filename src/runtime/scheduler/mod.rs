@@ -20,6 +20,7 @@ mod given_up;
 pub(crate) mod hand_over;
 pub(crate) mod hold;
 pub(crate) mod life;
+mod loot;
 pub(crate) mod loss;
 mod mailbox;
 pub(crate) mod path;

@@ -4,37 +4,12 @@
 use std::collections::VecDeque;
 
 use super::doorbells::Doorbells;
+use super::loot::Loot;
 use super::mailbox::{Mailbox, WorkerMessage};
 use super::run_queue::{Entries, RunQueue};
 use super::shared::Shared;
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::Ring;
-use crate::task::Resting;
-
-/// Work that goes from one worker to another. Held tasks go together with the rings that they came from,
-/// so that what comes later from there does not overtake them.
-#[derive(Default)]
-pub(crate) struct Loot {
-    pub(super) rings: Vec<Ring>,
-    /// Lanes with tasks in them, which the receiver now owns.
-    pub(super) lanes: Vec<LanePtr>,
-    /// Rings at rest.
-    pub(super) doorbells: Vec<Doorbells>,
-    /// Periodic and held tasks, in the order in which they came, each with the worker that kept it.
-    pub(super) periodic: Vec<(u32, Resting)>,
-    /// Tasks of the runtime's own.
-    pub(super) runs: Vec<(u32, Box<dyn FnOnce() + Send>)>,
-}
-
-impl Loot {
-    fn append(&mut self, mut other: Loot) {
-        self.rings.append(&mut other.rings);
-        self.lanes.append(&mut other.lanes);
-        self.doorbells.append(&mut other.doorbells);
-        self.periodic.append(&mut other.periodic);
-        self.runs.append(&mut other.runs);
-    }
-}
 
 /// Steals, for the worker `me`, the work that is waiting for the worker `busy`: its rings, its
 /// periodic tasks, and the lanes of which no task has started. If that worker has come back
