@@ -250,9 +250,11 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.may_connect, want.may_connect);
     assert_eq!(found.may_create, want.may_create);
     assert_eq!(found.quotas, want.quotas);
+    assert_eq!(found.hosts, want.hosts);
+    assert_eq!(found.state_directory, want.state_directory);
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
-    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 2);
+    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 4);
     assert_eq!(settings.values.len() + 2, KEYS.len());
 }
