@@ -224,6 +224,10 @@ impl Acceptor {
         match ended {
             Ended::Failed(failure) => self.refuse(number, failure),
             Ended::HandedOver(document) => {
+                if let Some(why) = document["error"].as_str() {
+                    // So that this process does not end as if all were well.
+                    self.shared.set_broken(why.to_owned());
+                }
                 if let Some(client) = self.clients.get(&number) {
                     // It fails only if whoever asked for it is gone.
                     let _ = control::answer(&client.socket, &document.to_string());

@@ -117,6 +117,8 @@ pub(super) struct Restart {
     pause: Duration,
     /// The code of a module crashed while it saved a state; a predicate.
     crashed: Option<String>,
+    /// This process was told to stop meanwhile.
+    stops: bool,
     pools: usize,
     sessions: usize,
     state_bytes: u64,
@@ -171,6 +173,7 @@ impl Restart {
             held: None,
             pause: Duration::ZERO,
             crashed: None,
+            stops: false,
             pools: 0,
             sessions: 0,
             state_bytes: 0,
@@ -195,13 +198,18 @@ impl Restart {
     /// The runtime is to stop: the restart is given up, unless the successor has been told to serve; then
     /// that one is to stop.
     pub(super) fn stop(&mut self) {
-        match self.step {
-            Step::Serve(..) | Step::Destroy(..) => {
-                let pid = rustix::process::Pid::from_child(&self.successor);
-                // It fails if the process has just ended.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
-            _ => self.until = Instant::now(),
+        self.stops = true;
+        if !matches!(self.step, Step::Serve(..) | Step::Destroy(..)) {
+            self.until = Instant::now();
+        }
+    }
+
+    /// Has the successor, which serves by now, stop if this process was told to.
+    fn pass_on_stop(&self) {
+        if self.stops {
+            let pid = rustix::process::Pid::from_child(&self.successor);
+            // It fails if the process has just ended.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
     }
 
@@ -247,6 +255,7 @@ impl Restart {
             Step::Serve(held, until) => return self.serve(shared, held, until),
             Step::Destroy(done, until) => {
                 if *lock(&done) || Instant::now() >= until {
+                    self.pass_on_stop();
                     return Some(Ended::HandedOver(self.document()));
                 }
                 self.step = Step::Destroy(done, until);
@@ -395,7 +404,10 @@ impl Restart {
         files: Vec<(String, PathBuf)>,
     ) {
         if offered.clients.values().any(|client| matches!(client.phase, Phase::Mapping(_))) {
-            // The bound of a client that opens its session is shorter than any that matters here.
+            if self.is_late() {
+                let failure = self.late("a client has not set up its session");
+                return self.leave(Some(held), None, failure);
+            }
             self.step = Step::Settle(held, files);
             return;
         }

@@ -30,6 +30,9 @@ const SAVE_BOUND: Duration = Duration::from_secs(25 * 60 * 60);
 /// How long a message, and the answer to the last one, may take.
 const BOUND: Duration = Duration::from_secs(60);
 
+/// How long a worker may take to accept the tasks that waited. Less than the predecessor waits for an
+/// answer.
+const ACCEPT_BOUND: Duration = Duration::from_secs(5);
 /// How often to check whether the tasks have been accepted.
 const LOOK: Duration = Duration::from_micros(100);
 
@@ -214,9 +217,15 @@ impl Work {
     pub(crate) fn begin(self, shared: &Shared) {
         let Work { rings, held } = self;
         let accepted = hand_over::accept_held(shared, held);
-        // A worker that does not come to it would not serve the rings either.
-        while lock(&accepted).workers == 0 {
+        let until = Instant::now() + ACCEPT_BOUND;
+        while lock(&accepted).workers == 0 && Instant::now() < until {
             std::thread::sleep(LOOK);
+        }
+        if lock(&accepted).workers == 0 {
+            tracing::error!(
+                "a method blocks the worker that has to accept the tasks that waited: they may start \
+                 behind later ones"
+            );
         }
         hand_over::add_rings(shared, rings);
     }

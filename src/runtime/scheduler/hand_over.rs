@@ -75,7 +75,8 @@ pub(super) fn give_up(worker: &Worker, question: &Question<GivenUp>) {
 pub(crate) fn accept_held(shared: &Shared, tasks: Vec<(SessionRef, Vec<u64>)>) -> Question<()> {
     let question = Question::default();
     let message = WorkerMessage::AcceptHeld(Box::new((tasks, question.clone())));
-    shared.mailbox(0).send(message);
+    let worker = shared.least_loaded(false, |_, _| ()).unwrap_or(0);
+    shared.mailbox(worker).send(message);
     question
 }
 
