@@ -36,13 +36,21 @@ pub(super) fn add(worker: &Worker, ring: Ring) {
             return worker.shared.mailbox(other).send(WorkerMessage::AddRing(Box::new(ring)));
         }
     }
-    match worker.run_queue().watch(&ring.session) {
-        Ok(()) => worker.run_queue().entries().rings.push(ring),
-        Err(error) => {
-            let reason = format!("cannot watch the client's doorbell: {error}");
-            worker.shared.kill(&ring.session, &reason);
-        }
+    let session = ring.session.number;
+    if let Err(error) = worker.run_queue().add(ring) {
+        say_unwatched(worker, &error, Some(session));
     }
+}
+
+/// Warns that rings are polled, and keep the worker awake, until their doorbells can be watched.
+#[cold]
+fn say_unwatched(worker: &Worker, error: &std::io::Error, session: Option<u64>) {
+    tracing::warn!(
+        worker = worker.index,
+        session,
+        %error,
+        "cannot watch the doorbells of clients: their rings are polled until it can"
+    );
 }
 
 /// Removes a session's rings.
@@ -56,11 +64,8 @@ pub(super) fn drop_session(worker: &Worker, session: u64) {
 pub(super) fn adopt(worker: &Worker, mut set: Doorbells) {
     // The end of their sessions may have been announced before the set came here.
     set.drop_dead();
-    if let Err((session, error)) = worker.run_queue().adopt(set) {
-        tracing::error!(worker = worker.index, %error, "cannot watch doorbells: ending their sessions");
-        session.iter().for_each(|session| {
-            worker.shared.kill(session, &format!("cannot watch the client's doorbell: {error}"));
-        });
+    if let Err(error) = worker.run_queue().adopt(set) {
+        say_unwatched(worker, &error, None);
     }
 }
 

@@ -29,12 +29,21 @@ pub(super) struct Entries {
     pub(super) periodic: PeriodicTasks,
     /// Rings at rest, and the doorbells of the sessions of all rings.
     pub(super) doorbells: Vec<Doorbells>,
+    /// The doorbells of some of `rings` could not be watched, for lack of descriptors or memory. They are
+    /// polled, and never rest, until they can be.
+    unwatched: bool,
 }
 
 /// How many sets of doorbells a worker keeps apart after take-overs.
 const MOST_SETS: usize = 4;
 /// A set of this many doorbells or fewer is not worth a descriptor of its own.
 const FEW_DOORBELLS: usize = 16;
+
+/// A ring that has rested, to be polled again.
+fn awake(mut ring: Ring) -> Ring {
+    ring.consumer.unpark();
+    ring
+}
 
 /// The outcome of parking the rings.
 #[derive(Clone, Copy)]
@@ -70,7 +79,7 @@ impl Entries {
             self.doorbells.extract_if(.., |set| set.watched_count() > 0).collect();
         taken.iter().for_each(|set| set.leave(worker));
         if self.doorbells.is_empty() {
-            // If this fails, the set is created for the next ring that comes here.
+            // If this fails, the set is created when a doorbell has to be watched.
             if let Ok(own) = Doorbells::new() {
                 if own.join(worker).is_ok() {
                     self.doorbells.push(own);
@@ -112,8 +121,7 @@ impl Entries {
 
     /// Merges small sets of doorbells into the largest, and larger ones if there are many sets.
     /// Take-overs to and fro may have left several sets watching the same doorbell.
-    fn merge_doorbells(&mut self) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
-        let (mut failed, mut error) = (Vec::new(), None);
+    fn merge_doorbells(&mut self) {
         while self.doorbells.len() > 1 {
             self.doorbells.sort_by_key(|set| std::cmp::Reverse(set.watched_count()));
             let is_small = |set: &mut Doorbells| set.watched_count() <= FEW_DOORBELLS;
@@ -122,21 +130,41 @@ impl Entries {
             // The other set may have consumed the same doorbell's event before this set came here.
             small.rung(|ring| self.rings.push(ring));
             let large = &mut self.doorbells[0];
-            let mut watch = |large: &mut Doorbells, session: &SessionRef| {
-                if let Err(why) = large.watch(session) {
-                    failed.push(session.clone());
-                    error = Some(why);
-                }
-            };
             for ring in self.rings.iter().filter(|ring| small.is_watched(ring.session.number)) {
-                watch(large, &ring.session);
+                self.unwatched |= large.watch(&ring.session).is_err();
             }
             for ring in small.into_rings() {
-                watch(large, &ring.session);
-                large.rest(ring);
+                match large.watch(&ring.session) {
+                    Ok(()) => large.rest(ring),
+                    Err(_) => {
+                        self.unwatched = true;
+                        self.rings.push(awake(ring));
+                    }
+                }
             }
         }
-        error.map_or(Ok(()), |error| Err((failed, error)))
+    }
+
+    /// Watches the doorbell of a session in a set that is here. `worker` is the epoll instance of this
+    /// worker.
+    fn watch(&mut self, worker: BorrowedFd<'_>, session: &Session) -> std::io::Result<()> {
+        if self.doorbells.iter().any(|set| set.is_watched(session.number)) {
+            return Ok(());
+        }
+        if self.doorbells.is_empty() {
+            let set = Doorbells::new()?;
+            set.join(worker)?;
+            self.doorbells.push(set);
+        }
+        Ok(self.doorbells[0].watch(session)?)
+    }
+
+    /// Watches the doorbells that could not be watched before.
+    #[cold]
+    fn watch_again(&mut self, worker: BorrowedFd<'_>) {
+        let sessions: Vec<SessionRef> =
+            self.rings.iter().map(|ring| ring.session.clone()).collect();
+        self.unwatched = sessions.iter().any(|session| self.watch(worker, session).is_err());
     }
 
     /// The list for high-latency or for low-latency lanes.
@@ -353,39 +381,44 @@ impl RunQueue {
         self.waits.load(Ordering::Acquire)
     }
 
-    /// Watches a session's doorbell.
-    pub(super) fn watch(&self, session: &Session) -> std::io::Result<()> {
+    /// Polls a ring from now on. Fails if its doorbell cannot be watched, so that the ring is polled
+    /// without rest until it can be.
+    pub(super) fn add(&self, ring: Ring) -> std::io::Result<()> {
         let entries = &mut *self.entries();
-        if entries.doorbells.iter().any(|set| set.is_watched(session.number)) {
-            return Ok(());
-        }
-        if entries.doorbells.is_empty() {
-            let set = Doorbells::new()?;
-            set.join(self.epoll.as_fd())?;
-            entries.doorbells.push(set);
-        }
-        Ok(entries.doorbells[0].watch(session)?)
+        let watched = entries.watch(self.epoll.as_fd(), &ring.session);
+        entries.unwatched |= watched.is_err();
+        entries.rings.push(ring);
+        watched
     }
 
-    /// Takes over a set of doorbells with its resting rings.
-    ///
-    /// # Errors
-    /// The set, or the doorbells of these sessions, cannot be watched.
-    pub(super) fn adopt(&self, set: Doorbells) -> Result<(), (Vec<SessionRef>, rustix::io::Errno)> {
-        if let Err(error) = set.join(self.epoll.as_fd()) {
-            return Err((set.into_rings().map(|ring| ring.session).collect(), error));
-        }
+    /// Takes over a set of doorbells with its resting rings. Fails if some of them are polled without
+    /// rest, until their doorbells can be watched.
+    pub(super) fn adopt(&self, set: Doorbells) -> std::io::Result<()> {
+        let joined = set.join(self.epoll.as_fd());
         let entries = &mut *self.entries();
-        entries.doorbells.retain(|own| own.watched_count() > 0);
-        entries.doorbells.push(set);
-        entries.merge_doorbells()
+        match joined {
+            Ok(()) => {
+                entries.doorbells.retain(|own| own.watched_count() > 0);
+                entries.doorbells.push(set);
+                entries.merge_doorbells();
+            }
+            Err(_) => {
+                entries.unwatched = true;
+                entries.rings.extend(set.into_rings().map(awake));
+            }
+        }
+        Ok(joined?)
     }
 
     /// Resumes polling the rings whose doorbells have rung.
     pub(super) fn wake_rings(&self) {
-        let Entries { rings, doorbells, .. } = &mut *self.entries();
+        let mut entries = self.entries();
+        let Entries { rings, doorbells, .. } = &mut *entries;
         for set in doorbells.iter_mut().filter(|set| !set.is_empty()) {
             set.rung(|ring| rings.push(ring));
+        }
+        if entries.unwatched {
+            entries.watch_again(self.epoll.as_fd());
         }
     }
 
@@ -486,8 +519,8 @@ mod tests {
         let ring = |session: &SessionRef| {
             Ring::new(session.clone(), Consumer::new(session.mapping.ring(0)))
         };
-        queue.watch(&first).unwrap();
-        queue.watch(&second).unwrap();
+        queue.entries().watch(queue.epoll.as_fd(), &first).unwrap();
+        queue.entries().watch(queue.epoll.as_fd(), &second).unwrap();
         queue.entries().rings.push(ring(&second));
         assert!(queue.entries().let_rest(0));
         let mut other = Doorbells::new().unwrap();

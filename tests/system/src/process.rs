@@ -54,6 +54,19 @@ pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
+/// Keeps a process from opening another descriptor.
+#[track_caller]
+pub fn leave_no_descriptors(pid: i32) {
+    let held = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is running");
+    let held: Vec<u64> =
+        held.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let first = (0..).find(|fd| !held.contains(fd)).expect("some number is free");
+    let limit = libc::rlimit { rlim_cur: first, rlim_max: first };
+    // SAFETY: the limit is valid, and a null pointer means not to return the old one.
+    let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
 /// How often the threads of a process have gone to sleep.
 #[track_caller]
 pub fn switches(pid: u32) -> u64 {

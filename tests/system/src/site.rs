@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -107,6 +108,17 @@ impl Site {
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
         self.cli(&["status", "--json"]).json()
+    }
+
+    /// The CPU time that the daemon has used.
+    #[track_caller]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.status()["pid"]));
+        let stat = stat.expect("it is running");
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        // User and system time are the fields 14 and 15, counted from 1, in hundredths of a second.
+        let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+        Duration::from_millis((ticks(14) + ticks(15)) * 10)
     }
 
     /// A command whose environment refers to this instance and no other. Its configuration file, if

@@ -14,7 +14,7 @@ use chimaera::Status;
 use chimaera_bdev_client::{Client, Engine, Io, Params, Stats};
 use chimaera_runtime::{Config, Runtime};
 use chimaera_tests::device::{engines, file_for, file_of, of_file, start_of_blocks};
-use chimaera_tests::process::until;
+use chimaera_tests::process::{self, until};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{artefacts, bytes, connect, in_client, rounds, text_of};
 use chimaera_tests::{Daemon, Options, Running, Vitals};
@@ -103,7 +103,7 @@ fn a_worker_gets_no_io_uring_where_another_has_one() {
                     device.stats().unwrap();
                     if go.wait().is_leader() {
                         let pid = site.cli(&["--json", "status"]).ok().json()["pid"].as_u64();
-                        leave_no_descriptors(pid.expect("it is running") as i32);
+                        process::leave_no_descriptors(pid.expect("it is running") as i32);
                     }
                     go.wait();
                     for round in 0..200 {
@@ -121,18 +121,6 @@ fn a_worker_gets_no_io_uring_where_another_has_one() {
         let lines = log.lines().filter(|line| line.contains("for that worker instead"));
         assert_eq!(lines.count(), 1, "{log}");
     }
-}
-
-/// Keeps a process from opening another descriptor.
-fn leave_no_descriptors(pid: i32) {
-    let held = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is running");
-    let held: Vec<u64> =
-        held.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
-    let first = (0..).find(|fd| !held.contains(fd)).expect("some number is free");
-    let limit = libc::rlimit { rlim_cur: first, rlim_max: first };
-    // SAFETY: the limit is valid, and a null pointer means not to return the old one.
-    let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
-    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]

@@ -10,9 +10,7 @@ use chimaera::abi::{
 use chimaera::{submit_all, wait_all, NewTask, Task};
 use chimaera_tests::process::until;
 use chimaera_tests::tasks::model::{self, ValueTask, LANES};
-use chimaera_tests::{
-    artefacts, connect, in_client, rounds, text_of, Daemon, Options, Site, ValuePool,
-};
+use chimaera_tests::{artefacts, connect, in_client, rounds, text_of, Daemon, Options, ValuePool};
 
 const HOUR: u64 = 3_600_000_000_000;
 const MS: u64 = 1_000_000;
@@ -185,15 +183,6 @@ fn a_chain_of_subtasks_ends_where_there_is_no_room_for_more() {
     });
 }
 
-/// The CPU time that a daemon has used.
-fn cpu_time(site: &Site) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", site.status()["pid"])).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    // User and system time are the fields 14 and 15, counted from 1, in hundredths of a second.
-    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
-    Duration::from_millis((ticks(14) + ticks(15)) * 10)
-}
-
 /// A worker may have as many suspended tasks as the others leave available, not just its share of
 /// the limit.
 #[test]
@@ -208,9 +197,9 @@ fn room_for_suspended_tasks_is_shared_between_workers() {
             (suspended() > 500).then_some(())
         });
         // The rest is held back, and keeps no worker awake.
-        let before = cpu_time(site);
+        let before = site.cpu_time();
         std::thread::sleep(Duration::from_secs(1));
-        let spent = cpu_time(site) - before;
+        let spent = site.cpu_time() - before;
         assert!(spent < Duration::from_millis(500), "a worker spins: {spent:?} in 1 s");
         tasks.iter().for_each(|task| task.cancel().unwrap());
         let ended = tasks.into_iter().map(|task| text_of(task.wait()).0);
