@@ -42,10 +42,11 @@ fn applications_in_c_and_cpp() {
 #[test]
 fn methods_that_sleep_yield_and_ask_are_cancelled() {
     in_client!(Options::new().model(), |_| in_both(|pool| {
-        for (method, value) in [(model::SLEEP, HOUR), (model::YIELD, u64::MAX), (model::ASK, 0)] {
-            let task = pool.submit(method, value);
-            // A later task of the same ring has been served, so this one has started, in another
-            // lane.
+        // ASK, which keeps its lane to itself, and SLEEP run in the first lane.
+        let tasks = [(model::SLEEP, HOUR, 1), (model::YIELD, u64::MAX, 0), (model::ASK, 0, 1)];
+        for (method, value, lane) in tasks {
+            let task = pool.task(method, value, lane).submit().unwrap();
+            // A later task of the same ring has been served, in the last lane, so this one has started.
             pool.call(model::TICK, 0, u64::from(LANES));
             assert!(!task.is_complete());
             task.cancel().unwrap();
